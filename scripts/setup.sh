@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Sets up what the two user commands need, once: Debian programs, virtual environment, locked packages.
+# Usage: scripts/setup.sh demo|test
+set -eu
+cd "$(dirname "$0")/.."
+goal=${1:-demo}
+
+# Debian packages by the program that each brings.
+need=()
+want() { command -v "$1" >/dev/null 2>&1 || need+=("$2"); }
+want source-extractor source-extractor
+want psfex psfex
+want scamp scamp
+want SWarp swarp
+want fpack libcfitsio-bin
+want fitsverify fitsverify
+if [ "$goal" = test ]; then
+  [ -x /usr/lib/postgresql/15/bin/postgres ] || need+=(postgresql-15)
+  want chromium chromium
+  want git git
+fi
+PY=${PYTHON:-python3}
+command -v "$PY" >/dev/null 2>&1 || need+=(python3)
+"$PY" -c 'import ensurepip' >/dev/null 2>&1 || need+=(python3-venv)
+if [ ${#need[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ]; then run=""; elif sudo -n true 2>/dev/null; then run="sudo"; else
+    echo "These Debian packages are missing: ${need[*]}" >&2
+    echo "Install them (apt-get install ${need[*]}) and call make again." >&2
+    exit 2
+  fi
+  echo "installing Debian packages: ${need[*]}"
+  $run apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $run apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+fi
+
+# One stamp says for which lock the environment was made, so that a second call does nothing.
+stamp=$(cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)
+[ "$(cat .venv/.made-for 2>/dev/null || true)" = "$stamp" ] && exit 0
+"$PY" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed." >&2; exit 2; }
+echo "making .venv"
+[ -x .venv/bin/python ] || "$PY" -m venv .venv
+uv=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
+.venv/bin/python -m pip install -q --disable-pip-version-check "uv==$uv"
+.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements.lock
+.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
+.venv/bin/python -m compileall -q src
+echo "$stamp" > .venv/.made-for

@@ -1,0 +1,123 @@
+"""Every error that desdm raises on purpose, by the kind that tells an operator what to do.
+
+DesdmError
+├── UsageError          mend the request, the file or the setting (exit status 2)
+│   ├── ConfigError         the installation is not found or its settings are wrong
+│   ├── WCLError            a WCL document cannot be read or resolved (wcl/)
+│   ├── FileTypeError       a file is not what its type demands, or of no known type
+│   ├── ConflictError       the same name stands already for other bytes or another deed
+│   ├── NotFoundError       no such file, run, tag or table
+│   └── PlanError           a pipeline cannot be planned: an input is missing, a query is empty
+├── TransientError      try again later (exit status 3)
+│   ├── DatabaseUnavailable the database does not answer or is locked
+│   ├── StorageFull         no room, or a size limit, where bytes must go
+│   └── LostJob             the worker or engine that ran a job went away
+└── FatalError          report it: the record or the code is wrong (exit status 4)
+    ├── CorruptFile         bytes differ from their recorded digest
+    ├── ProgramFailed       a program of a wrapper ended badly or did not make its outputs
+    └── StaleToken          a late twin of a job asks to be registered
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "ConflictError",
+    "CorruptFile",
+    "DatabaseUnavailable",
+    "DesdmError",
+    "FatalError",
+    "FileTypeError",
+    "LostJob",
+    "NotFoundError",
+    "PlanError",
+    "ProgramFailed",
+    "StaleToken",
+    "StorageFull",
+    "TransientError",
+    "UsageError",
+    "WCLError",
+]
+
+
+class DesdmError(Exception):
+    """Root of the tree; ``exit_status`` is what a command ends with."""
+
+    exit_status = 4
+
+
+class UsageError(DesdmError):
+    """The request cannot be served as it stands; the text says what to mend."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """The installation is not found, or a setting of it is wrong."""
+
+
+class WCLError(UsageError):
+    """A WCL document cannot be read or resolved; ``file`` and ``line`` say where.
+
+    Parameters
+    ----------
+    message
+        What is wrong and what to do.
+    file, line
+        Where it stands (``line`` counts from 1), if known.
+    """
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
+        self.message, self.file, self.line = message, file, line
+        where = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
+        super().__init__(where + message)
+
+
+class FileTypeError(UsageError):
+    """A file is not what its file type demands, or is of no known type."""
+
+
+class ConflictError(UsageError):
+    """The same name stands already for other bytes or for another deed."""
+
+
+class NotFoundError(UsageError):
+    """No such file, run, tag or table."""
+
+
+class PlanError(UsageError):
+    """A pipeline cannot be planned: an input is missing or a query is empty."""
+
+
+class TransientError(DesdmError):
+    """The request is right but cannot be served now; try again."""
+
+    exit_status = 3
+
+
+class DatabaseUnavailable(TransientError):
+    """The database does not answer, or is locked for too long."""
+
+
+class StorageFull(TransientError):
+    """No room, or a size limit, where bytes must go."""
+
+
+class LostJob(TransientError):
+    """The worker or engine that ran a job went away."""
+
+
+class FatalError(DesdmError):
+    """The record or the code is wrong; report it."""
+
+
+class CorruptFile(FatalError):
+    """Bytes differ from their recorded digest."""
+
+
+class ProgramFailed(FatalError):
+    """A program of a wrapper ended badly or did not make its outputs."""
+
+
+class StaleToken(FatalError):
+    """A late twin of a job asks to be registered."""
