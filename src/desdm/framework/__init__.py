@@ -1,0 +1,1 @@
+"""The production framework: request, unit, attempt, block, module, job, wrapper and exec."""

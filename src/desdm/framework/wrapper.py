@@ -1,0 +1,278 @@
+"""What a wrapper gets: one Task with its inputs, outputs, settings, log and programs.
+
+The contract, after DESDM's generic wrapper (desdm.md section 4): inputs are checked before the code starts,
+each program is asked its version and measured (``wait4``), its log is read by the quality controls while it
+is written, outputs are checked after, and everything seen goes into the outcome with parentage.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from desdm.errors import ProgramFailed, UsageError
+
+__all__ = ["ExecRecord", "Finding", "LogTee", "Metric", "Task", "Wrapper"]
+
+Settings: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecRecord:
+    """One program that ran: what it was, how it ended and what it took (``getrusage(2)``)."""
+
+    execnum: int
+    name: str
+    version: str
+    cmdargs: str
+    status: int
+    start_time: float
+    end_time: float
+    utime: float = 0.0
+    stime: float = 0.0
+    maxrss: int = 0
+    minflt: int = 0
+    majflt: int = 0
+    inblock: int = 0
+    oublock: int = 0
+    nvcsw: int = 0
+    nivcsw: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One QA number of a wrapper, with its unit and what it is of."""
+
+    name: str
+    value: float
+    unit: str = ""
+    band: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that an operator should know: level 1 error, 2 warning, 3 info."""
+
+    level: int
+    text: str
+    line: int = 0
+    pattern: str = ""
+    action: str = "none"
+
+
+class LogTee:
+    """The wrapper's log: bytes go to the file and, while they are written, to the quality controls.
+
+    Parameters
+    ----------
+    path
+        The log file; made anew.
+    feed
+        Reads each chunk and gives the findings in it (``quality/qc``), or None.
+    """
+
+    def __init__(self, path: Path, feed: Callable[[bytes], Iterable[Finding]] | None = None) -> None:
+        self.path = path
+        self._file = path.open("wb", buffering=0)
+        self._feed = feed
+        self.findings: list[Finding] = []
+        self.stop: Finding | None = None
+
+    def write(self, data: bytes) -> None:
+        """Append ``data`` and look at it; a pattern with the action ``stop`` sets ``self.stop``."""
+        self._file.write(data)
+        if self._feed is not None:
+            self.take(self._feed(data))
+
+    def take(self, findings: Iterable[Finding]) -> None:
+        """Keep findings, and note the first that asks to stop."""
+        for finding in findings:
+            self.findings.append(finding)
+            if finding.action == "stop" and self.stop is None:
+                self.stop = finding
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@dataclass(slots=True)
+class Task:
+    """One wrapper's work, handed to its code.
+
+    ``settings`` is the code's ``config.wcl`` overlaid by the module's own keys, values as strings, sections as
+    dictionaries; ``keys`` are the loop values (``expnum``, ``band`` …) and the run's identity.
+    """
+
+    name: str
+    keys: Mapping[str, str]
+    settings: Settings
+    inputs: Mapping[str, tuple[Path, ...]]
+    outputs: Mapping[str, Path]
+    workdir: Path
+    log: LogTee
+    #: program version by path, kept by a warm worker from job to job
+    versions: dict[str, str] = field(default_factory=dict)
+    #: metadata of each input file by its name, as the archive knew it when the run was planned
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    execs: list[ExecRecord] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    # -- files
+
+    def input(self, name: str) -> Path:
+        """The one file of input ``name``; `ProgramFailed` if there is none or more than one."""
+        files = self.inputs.get(name, ())
+        if len(files) != 1:
+            raise ProgramFailed(f"{self.name}: input {name!r} should be one file, not {len(files)}")
+        return files[0]
+
+    def optional(self, name: str) -> Path | None:
+        """The one file of input ``name``, or None if it is not there."""
+        return self.input(name) if self.inputs.get(name) else None
+
+    def output(self, name: str) -> Path:
+        """Where output ``name`` must be written."""
+        if name not in self.outputs:
+            raise ProgramFailed(
+                f"{self.name}: no output {name!r} is declared; known: {', '.join(self.outputs)}"
+            )
+        return self.outputs[name]
+
+    def derived(self, output: str, parents: Iterable[Path]) -> None:
+        """Say of which input files ``output`` was derived (default: of all)."""
+        self.parents[self.output(output).name] = tuple(p.name for p in parents)
+
+    # -- settings
+
+    def section(self, *path: str) -> dict[str, Any]:
+        """A section of the settings; empty if it is not there."""
+        here: Any = self.settings
+        for step in path:
+            here = here.get(step, {}) if isinstance(here, Mapping) else {}
+        return dict(here) if isinstance(here, Mapping) else {}
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A setting as text; `UsageError` if it is missing and there is no default."""
+        value = self.settings.get(key, default)
+        if not isinstance(value, str):
+            raise UsageError(
+                f"{self.name}: setting {key!r} is missing; add it to the module or to config.wcl"
+            )
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A setting as a number; `UsageError` if it is not one."""
+        value = self.text(key, None if default is None else repr(default))
+        try:
+            return float(value)
+        except ValueError as err:
+            raise UsageError(f"{self.name}: setting {key} = {value!r} is not a number") from err
+
+    # -- what it says
+
+    def say(self, text: str) -> None:
+        """A line into the log, where the quality controls read it."""
+        self.log.write(text.encode("utf-8", "replace").rstrip(b"\n") + b"\n")
+
+    def finding(self, level: int, text: str) -> None:
+        """Record something for the operator: level 1 error, 2 warning, 3 info; it is in the log too."""
+        self.say(f"{('', 'ERROR', 'WARNING', 'INFO')[level]}: {text}")
+        self.log.take([Finding(level, text, pattern=f"{self.name}.finding")])
+
+    def metric(self, name: str, value: float, unit: str = "", band: str = "", text: str = "") -> None:
+        """Record a QA number; one that is not finite is left out and said in the log."""
+        if not math.isfinite(value):
+            self.say(f"metric {name} is not finite and is not recorded")
+            return
+        self.metrics.append(Metric(name, float(value), unit, band or self.keys.get("band", ""), text))
+
+    # -- programs
+
+    def run(self, execname: str, args: Sequence[str | Path], *, check: bool = True) -> int:
+        """Run a program of the settings' ``exec`` section in the work folder, under the quality controls.
+
+        Parameters
+        ----------
+        execname
+            Its name in ``settings["exec"]``: keys ``program``, ``version_flag``, ``version_pattern``.
+        args
+            Its arguments; no shell sees them.
+        check
+            Raise `ProgramFailed` when it ends with another status than 0.
+
+        Returns
+        -------
+        int
+            Exit status; negative: ended by that signal.
+        """
+        spec = self.section("exec", execname)
+        program = str(spec.get("program", execname))
+        path = shutil.which(program)
+        if path is None:
+            raise ProgramFailed(
+                f"{self.name}: program {program} is not installed (Debian package of that name)"
+            )
+        version = self._version(path, spec)
+        argv = [path, *map(str, args)]
+        self.say("$ " + " ".join([program, *argv[1:]]))
+        record = self._measure(argv, execname, version)
+        self.execs.append(record)
+        if self.log.stop is not None:
+            raise ProgramFailed(
+                f"{self.name}: stopped by quality control, pattern {self.log.stop.pattern}: {self.log.stop.text}"
+            )
+        if check and record.status != 0:
+            how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
+            raise ProgramFailed(f"{self.name}: {program} ended with {how}; its log is {self.log.path.name}")
+        return record.status
+
+    def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
+        start = time.time()
+        process = subprocess.Popen(
+            argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert process.stdout is not None
+        fd = process.stdout.fileno()
+        while chunk := os.read(fd, 1 << 16):
+            self.log.write(chunk)
+            if self.log.stop is not None:
+                process.kill()
+                break
+        process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return ExecRecord(
+            len(self.execs) + 1, execname, version, " ".join(argv[1:]), process.returncode, start, time.time(),
+            usage.ru_utime, usage.ru_stime, usage.ru_maxrss, usage.ru_minflt, usage.ru_majflt,
+            usage.ru_inblock, usage.ru_oublock, usage.ru_nvcsw, usage.ru_nivcsw,
+        )  # fmt: skip
+
+    def _version(self, path: str, spec: Mapping[str, Any]) -> str:
+        # The file's time and size are part of the key, so that an upgrade under a warm worker is seen.
+        stat = os.stat(path)
+        key = f"{path} {stat.st_mtime_ns} {stat.st_size}"
+        if key not in self.versions:
+            flag = str(spec.get("version_flag", "--version"))
+            asked = subprocess.run(
+                [path, *flag.split()], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                timeout=60, check=False,
+            )  # fmt: skip
+            found = re.search(
+                str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), asked.stdout + asked.stderr
+            )
+            self.versions[key] = found.group(found.lastindex or 0) if found else "unknown"
+        return self.versions[key]
+
+
+Wrapper: TypeAlias = Callable[[Task], None]
