@@ -109,8 +109,8 @@ class LogTee:
 class Task:
     """One wrapper's work, handed to its code.
 
-    ``settings`` is the code's ``config.wcl`` overlaid by the module's own keys, values as strings, sections as
-    dictionaries; ``keys`` are the loop values (``expnum``, ``band`` …) and the run's identity.
+    ``settings`` is the code's ``config.wcl`` overlaid by the module's own keys, values as strings, sections
+    as dictionaries; ``keys`` are the loop values (``expnum``, ``band`` …) and the run's identity.
     """
 
     name: str
@@ -229,9 +229,8 @@ class Task:
         record = self._measure(argv, execname, version)
         self.execs.append(record)
         if self.log.stop is not None:
-            raise ProgramFailed(
-                f"{self.name}: stopped by quality control, pattern {self.log.stop.pattern}: {self.log.stop.text}"
-            )
+            stop = self.log.stop
+            raise ProgramFailed(f"{self.name}: stopped by quality control, {stop.pattern}: {stop.text}")
         if check and record.status != 0:
             how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
             raise ProgramFailed(f"{self.name}: {program} ended with {how}; its log is {self.log.path.name}")
@@ -252,22 +251,41 @@ class Task:
         process.stdout.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+        used = usage
         return ExecRecord(
-            len(self.execs) + 1, execname, version, " ".join(argv[1:]), process.returncode, start, time.time(),
-            usage.ru_utime, usage.ru_stime, usage.ru_maxrss, usage.ru_minflt, usage.ru_majflt,
-            usage.ru_inblock, usage.ru_oublock, usage.ru_nvcsw, usage.ru_nivcsw,
-        )  # fmt: skip
+            execnum=len(self.execs) + 1,
+            name=execname,
+            version=version,
+            cmdargs=" ".join(argv[1:]),
+            status=process.returncode,
+            start_time=start,
+            end_time=time.time(),
+            utime=used.ru_utime,
+            stime=used.ru_stime,
+            maxrss=used.ru_maxrss,
+            minflt=used.ru_minflt,
+            majflt=used.ru_majflt,
+            inblock=used.ru_inblock,
+            oublock=used.ru_oublock,
+            nvcsw=used.ru_nvcsw,
+            nivcsw=used.ru_nivcsw,
+        )
 
     def _version(self, path: str, spec: Mapping[str, Any]) -> str:
         # The file's time and size are part of the key, so that an upgrade under a warm worker is seen.
-        stat = os.stat(path)
+        stat = Path(path).stat()
         key = f"{path} {stat.st_mtime_ns} {stat.st_size}"
         if key not in self.versions:
             flag = str(spec.get("version_flag", "--version"))
             asked = subprocess.run(
-                [path, *flag.split()], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                timeout=60, check=False,
-            )  # fmt: skip
+                [path, *flag.split()],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=60,
+                check=False,
+            )
             found = re.search(
                 str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), asked.stdout + asked.stderr
             )

@@ -1,0 +1,156 @@
+"""The installation's settings: ``desdm.toml``, found, read and typed once.
+
+An installation is a directory with ``desdm.toml``. It is found by ``--home``, ``$DESDM_HOME``, or the nearest
+``desdm.toml`` upward. Secrets stand in the environment or in a file that group and others cannot read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from desdm.errors import ConfigError
+
+__all__ = ["Config", "find_home", "load", "password"]
+
+FILENAME = "desdm.toml"
+
+_KNOWN = {
+    "database": {"url", "password_file"},
+    "archive": {"name", "root", "grace_days", "delete_bound"},
+    "engine": {"workers", "max_tries"},
+    "site": {"project", "campaign", "operator"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One installation's settings.
+
+    Attributes
+    ----------
+    home
+        Directory of ``desdm.toml``.
+    database_url
+        SQLAlchemy URL, without password.
+    archive_name, archive_root
+        The primary archive.
+    grace_days
+        How long deleted files can be recovered.
+    delete_bound
+        The most files that one deletion may take.
+    workers
+        Processes of the embedded engine; 0: one a processor.
+    max_tries
+        How often a job that was lost (not failed) is given out.
+    """
+
+    home: Path
+    database_url: str
+    archive_name: str
+    archive_root: Path
+    grace_days: float
+    delete_bound: int
+    workers: int
+    max_tries: int
+    project: str
+    campaign: str
+    operator: str
+    password_file: Path | None
+
+    @property
+    def runs(self) -> Path:
+        """Where runs keep their job files, work folders and logs until they are archived."""
+        return self.home / "runs"
+
+
+def find_home(home: str | os.PathLike[str] | None = None) -> Path:
+    """The installation's directory; `ConfigError` if there is none."""
+    named = home or os.environ.get("DESDM_HOME")
+    if named:
+        path = Path(named).absolute()
+        if not (path / FILENAME).is_file():
+            raise ConfigError(f"{path} is no installation (no {FILENAME}); run: desdm init {path}")
+        return path
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FILENAME).is_file():
+            return folder
+    raise ConfigError(f"no {FILENAME} here or above; give --home, set DESDM_HOME, or run: desdm init DIR")
+
+
+def load(home: str | os.PathLike[str] | None = None) -> Config:
+    """Read the settings of an installation; every unknown key is an error that names it."""
+    folder = find_home(home)
+    path = folder / FILENAME
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: {err}") from err
+    except OSError as err:
+        raise ConfigError(f"{path}: {err.strerror}") from err
+    for section, keys in tree.items():
+        if section not in _KNOWN or not isinstance(keys, dict):
+            raise ConfigError(f"{path}: unknown section [{section}]; known: {', '.join(_KNOWN)}")
+        for key in keys:
+            if key not in _KNOWN[section]:
+                raise ConfigError(
+                    f"{path}: unknown key {section}.{key}; known: {', '.join(sorted(_KNOWN[section]))}"
+                )
+    get = _Reader(path, tree)
+    secret = get.text("database", "password_file", "")
+    return Config(
+        home=folder,
+        database_url=get.text("database", "url", f"sqlite:///{folder}/desdm.sqlite"),
+        archive_name=get.text("archive", "name", "primary"),
+        archive_root=folder / get.text("archive", "root", "archive"),
+        grace_days=get.number("archive", "grace_days", 30),
+        delete_bound=int(get.number("archive", "delete_bound", 10_000)),
+        workers=int(get.number("engine", "workers", 0)),
+        max_tries=int(get.number("engine", "max_tries", 3)),
+        project=get.text("site", "project", "OPS"),
+        campaign=get.text("site", "campaign", "MAIN"),
+        operator=get.text("site", "operator", os.environ.get("USER", "operator")),
+        password_file=folder / secret if secret else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    path: Path
+    tree: Mapping[str, Mapping[str, Any]]
+
+    def text(self, section: str, key: str, default: str) -> str:
+        value = self.tree.get(section, {}).get(key, default)
+        if not isinstance(value, str):
+            raise ConfigError(f"{self.path}: {section}.{key} must be text, in quotes")
+        return value
+
+    def number(self, section: str, key: str, default: float) -> float:
+        value = self.tree.get(section, {}).get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ConfigError(f"{self.path}: {section}.{key} must be a number that is not negative")
+        return value
+
+
+def password(config: Config) -> str | None:
+    """The database password: ``$DESDM_DB_PASSWORD``, or the file that the settings name.
+
+    A file that group or others can read is refused, as DESDM's service access did.
+    """
+    if "DESDM_DB_PASSWORD" in os.environ:
+        return os.environ["DESDM_DB_PASSWORD"]
+    if config.password_file is None:
+        return None
+    try:
+        mode = config.password_file.stat().st_mode
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(f"{config.password_file}: group or others can read it; run: chmod 600")
+        return config.password_file.read_text("utf-8").strip()
+    except OSError as err:
+        raise ConfigError(f"{config.password_file}: {err.strerror}") from err

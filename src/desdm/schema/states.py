@@ -1,0 +1,116 @@
+"""The closed sets: states of attempts, jobs, wrappers, data and copies, each with its text and its lawful changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+__all__ = [
+    "ATTEMPT_CHANGES",
+    "JOB_CHANGES",
+    "AttemptState",
+    "CopyState",
+    "DataState",
+    "JobState",
+    "WrapperState",
+    "changes",
+]
+
+
+class _State(StrEnum):
+    text: str
+
+    def __new__(cls, value: str, text: str) -> _State:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+
+class AttemptState(_State):
+    """Where an attempt (and each of its blocks) stands."""
+
+    PLANNED = "planned", "rows and job files exist; nothing runs yet"
+    RUNNING = "running", "a submitter has it and jobs are under way"
+    DONE = "done", "every module is done and registered"
+    FLAGGED = "flagged", "done, with findings that an operator must look at"
+    FAILED = "failed", "a job failed; resume goes on at the first module that is not done"
+    CANCELLED = "cancelled", "an operator ended it"
+    INTERRUPTED = "interrupted", "its submitter went away; resume goes on"
+
+
+class JobState(_State):
+    """Where one job stands; a job is a bundle of wrappers with one work folder."""
+
+    PLANNED = "planned", "its WCL is written"
+    QUEUED = "queued", "given to an engine under a token"
+    RUNNING = "running", "a worker has begun it"
+    DONE = "done", "its outputs are registered"
+    FAILED = "failed", "a wrapper failed; good outputs are registered, the work folder is kept"
+    LOST = "lost", "the worker or the engine went away"
+    CANCELLED = "cancelled", "ended by an operator"
+
+
+class WrapperState(_State):
+    """Where one wrapper stands."""
+
+    PLANNED = "planned", "not begun"
+    RUNNING = "running", "its code runs"
+    DONE = "done", "its outputs are checked"
+    REUSED = "reused", "its outputs stood from an earlier try and were taken over"
+    FAILED = "failed", "its code, an input or an output failed"
+
+
+class DataState(_State):
+    """What an attempt's data are worth; an operator's or QA scientist's mark."""
+
+    NEW = "NEW", "nobody has judged it"
+    ACTIVE = "ACTIVE", "good for use"
+    JUNK = "JUNK", "not to be used; may be deleted"
+    PRUNED = "PRUNED", "its files are deleted, its record stands"
+
+
+class CopyState(_State):
+    """How one copy of a file in one archive stands."""
+
+    OK = "ok", "present as registered"
+    CORRUPT = "corrupt", "an audit found other bytes"
+    MISSING = "missing", "an audit did not find it"
+    TRASH = "trash", "deleted, recoverable until its grace time ends"
+
+
+ATTEMPT_CHANGES: dict[AttemptState, tuple[AttemptState, ...]] = {
+    AttemptState.PLANNED: (AttemptState.RUNNING, AttemptState.CANCELLED, AttemptState.INTERRUPTED),
+    AttemptState.RUNNING: (
+        AttemptState.DONE,
+        AttemptState.FLAGGED,
+        AttemptState.FAILED,
+        AttemptState.CANCELLED,
+        AttemptState.INTERRUPTED,
+    ),
+    AttemptState.FAILED: (AttemptState.RUNNING, AttemptState.CANCELLED),
+    AttemptState.INTERRUPTED: (AttemptState.RUNNING, AttemptState.CANCELLED),
+    AttemptState.CANCELLED: (AttemptState.RUNNING,),
+    AttemptState.DONE: (),
+    AttemptState.FLAGGED: (),
+}
+
+JOB_CHANGES: dict[JobState, tuple[JobState, ...]] = {
+    JobState.PLANNED: (JobState.QUEUED, JobState.CANCELLED),
+    JobState.QUEUED: (JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.LOST, JobState.CANCELLED),
+    JobState.RUNNING: (JobState.DONE, JobState.FAILED, JobState.LOST, JobState.CANCELLED),
+    JobState.FAILED: (JobState.QUEUED, JobState.CANCELLED),
+    JobState.LOST: (JobState.QUEUED, JobState.CANCELLED),
+    JobState.CANCELLED: (JobState.QUEUED,),
+    JobState.DONE: (),
+}
+
+
+def changes() -> Iterator[tuple[str, str, str]]:
+    """(kind, from, to) of every lawful change of state: the rows of ``ops_state_change``."""
+    for attempt, attempt_next in ATTEMPT_CHANGES.items():
+        for state in attempt_next:
+            yield "attempt", attempt.value, state.value
+    for job, job_next in JOB_CHANGES.items():
+        for job_state in job_next:
+            yield "job", job.value, job_state.value
