@@ -1,0 +1,40 @@
+"""The command line: one file a command; this is its table of contents."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Entry"]
+
+
+class Entry(NamedTuple):
+    """A command: its name, the shelf it stands on in ``--help``, and one line on it."""
+
+    name: str
+    shelf: str
+    text: str
+
+
+#: A new command is a file ``cli/<name>.py`` with ``command`` in it, and its line here.
+COMMANDS: tuple[Entry, ...] = (
+    Entry("init", "Installation", "Make an installation: settings, database and archive."),
+    Entry("ingest", "Archive", "Register files and folders of files."),
+    Entry("files", "Archive", "List files by attempt, type, band or tag."),
+    Entry("lineage", "Archive", "What a file came from, and what came from it."),
+    Entry("fetch", "Archive", "Copy files out of the archive, verified."),
+    Entry("audit", "Archive", "Re-read the archive and report every file that is not as registered."),
+    Entry("tag", "Archive", "Tag files or attempts; list tags."),
+    Entry("delete", "Archive", "Delete files: shows its plan first, recoverable for a time."),
+    Entry("pipeline", "Runs", "List pipelines, show one, write one as submit WCL."),
+    Entry("submit", "Runs", "Plan and run a pipeline or a submit WCL."),
+    Entry("status", "Runs", "Where runs stand."),
+    Entry("show", "Runs", "One run in full: blocks, jobs, wrappers, messages."),
+    Entry("log", "Runs", "Logs of a run, or the messages found in them."),
+    Entry("history", "Runs", "What was run, when, by whom, and how it ended."),
+    Entry("resume", "Runs", "Go on with a run at the first module that is not done."),
+    Entry("cancel", "Runs", "End a run."),
+    Entry("report", "Looking", "A self-contained page on a run, made for looking."),
+    Entry("quicklook", "Looking", "A picture of any image file, with its mask."),
+    Entry("wcl", "Tools", "Read, check, expand and explain Workflow Control Language."),
+    Entry("demo", "Tools", "The main job on a simulated patch of sky, or on a folder of exposures."),
+)

@@ -1,0 +1,39 @@
+"""desdm init: make an installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--database", metavar="URL", help="sqlite:///… or postgresql+psycopg://… (default: SQLite in DIR)."
+)
+@click.option("--archive", metavar="DIR", help="Root of the archive (default: archive/ in DIR).")
+@click.option("--upgrade", is_flag=True, help="Bring an existing installation's schema up to date.")
+@json_option
+@pass_door
+def command(
+    door: Door,
+    directory: Path | None,
+    database: str | None,
+    archive: str | None,
+    upgrade: bool,
+    as_json: bool,
+) -> None:
+    """Make an installation in DIRECTORY: desdm.toml, database and archive."""
+    from desdm.facility import initialise
+
+    config = initialise(directory or Path(door.home or "."), database, archive, upgrade=upgrade)
+    document = {"installation": str(config.home), "archive": str(config.archive_root)}
+
+    def human() -> None:
+        click.echo(f"installation {config.home} is ready; archive {config.archive_root}")
+        click.echo(f"next: desdm --home {config.home} ingest PATH…")
+
+    door.show(document, human, as_json)

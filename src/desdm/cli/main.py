@@ -1,0 +1,80 @@
+"""The door of the command line: finds the command, runs it, turns errors into exit statuses.
+
+Exit status: 0 done, 1 done with refusals or findings, 2 usage, 3 transient, 4 fatal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from desdm import __version__
+from desdm.cli import COMMANDS
+from desdm.cli.door import Door
+from desdm.errors import DesdmError
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    # Commands are imported when they are called, so that --help and completion are instant.
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"desdm.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for shelf in dict.fromkeys(entry.shelf for entry in COMMANDS):
+            with formatter.section(shelf):
+                formatter.write_dl([(e.name, e.text) for e in COMMANDS if e.shelf == shelf])
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--home", type=click.Path(), help="Installation (else $DESDM_HOME, else desdm.toml upward).")
+@click.version_option(__version__, prog_name="desdm")
+@click.pass_context
+def desdm(ctx: click.Context, home: str | None) -> None:
+    """Formal production for a sky survey: archive, process and serve its core data."""
+    ctx.obj = ctx.with_resource(Door(home))
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        status = desdm.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _leave("interrupted", "usage", 130)
+    except click.exceptions.NoArgsIsHelpError as err:
+        click.echo(err.format_message())
+        sys.exit(2)
+    except click.ClickException as err:
+        hint = (
+            f" (see: {err.ctx.command_path} --help)" if isinstance(err, click.UsageError) and err.ctx else ""
+        )
+        _leave(err.format_message() + hint, "usage", err.exit_code)
+    except DesdmError as err:
+        kind = {2: "usage", 3: "transient"}.get(err.exit_status, "fatal")
+        _leave(str(err), kind, err.exit_status)
+    except BrokenPipeError:
+        # The reader of our output went away (``desdm files | head``): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave(message: str, kind: str, status: int) -> None:
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"error": {"kind": kind, "message": message}}) + "\n")
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    sys.exit(status)

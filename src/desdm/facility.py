@@ -1,0 +1,124 @@
+"""Opens one installation: settings, database and archive, made here and handed on as arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from desdm import config as settings
+from desdm.archive.archive import Archive
+from desdm.config import FILENAME, Config
+from desdm.errors import ConfigError, ConflictError
+from desdm.schema.database import Database
+
+__all__ = ["Facility", "initialise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """An opened installation."""
+
+    config: Config
+    database: Database
+    archive: Archive
+
+    @classmethod
+    def open(cls, home: str | os.PathLike[str] | None = None) -> Facility:
+        """Open the installation that ``home``, the environment or the working directory names.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, or its schema is not current.
+        """
+        config = settings.load(home)
+        database = _database(config)
+        database.require_current()
+        return cls(config, database, Archive(config.archive_name, config.archive_root))
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def _database(config: Config) -> Database:
+    url = make_url(config.database_url)
+    secret = settings.password(config)
+    if secret is not None and url.get_backend_name() != "sqlite":
+        url = url.set(password=secret)
+    return Database(url)
+
+
+def initialise(
+    directory: Path, database: str | None = None, archive: str | None = None, *, upgrade: bool = False
+) -> Config:
+    """Make an installation, or with ``upgrade`` bring an existing one to the current schema.
+
+    Parameters
+    ----------
+    directory
+        Where ``desdm.toml`` goes; made if it is not there.
+    database
+        SQLAlchemy URL; default SQLite beside the settings. A password in it is refused: settings are read by
+        many, secrets stand in ``$DESDM_DB_PASSWORD`` or in a file of mode 600.
+    archive
+        Root of the archive; default ``archive``.
+
+    Raises
+    ------
+    ConflictError
+        If there is an installation already and ``upgrade`` is not said.
+    """
+    from desdm.archive.catalog import define
+    from desdm.schema.upgrade import upgrade as upgrade_schema
+
+    directory = directory.absolute()
+    path = directory / FILENAME
+    if path.exists() != upgrade:
+        if upgrade:
+            raise ConfigError(f"{directory} is no installation yet; run: desdm init {directory}")
+        raise ConflictError(f"{directory} is an installation already; to bring it up to date add --upgrade")
+    if not upgrade:
+        _write_settings(path, database, archive)
+    config = settings.load(directory)
+    db = _database(config)
+    try:
+        upgrade_schema(db)
+        with db.write() as conn:
+            define(conn, Archive(config.archive_name, config.archive_root))
+    except BaseException:
+        # An installation that could not be made must not look like one.
+        if not upgrade:
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        db.close()
+    config.archive_root.mkdir(parents=True, exist_ok=True)
+    config.runs.mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def _write_settings(path: Path, database: str | None, archive: str | None) -> None:
+    lines = ["# Settings of this installation; see docs/operations/installation.md", "", "[database]"]
+    if database:
+        try:
+            url = make_url(database)
+        except ArgumentError as err:
+            raise ConfigError(f"--database: {err}") from err
+        if url.password is not None:
+            raise ConfigError(
+                "--database: no password in the URL; set DESDM_DB_PASSWORD, or database.password_file in desdm.toml"
+            )
+        lines.append(f"url = {json.dumps(database)}")
+    else:
+        lines.append('# url = "postgresql+psycopg://user@host/name"   (default: SQLite beside this file)')
+    lines += ["", "[archive]", f"root = {json.dumps(archive or 'archive')}", ""]
+    lines += ["[engine]", "# workers = 0   (0: one a processor)", ""]
+    lines += ["[site]", f"operator = {json.dumps(os.environ.get('USER', 'operator'))}", ""]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines), "utf-8")
