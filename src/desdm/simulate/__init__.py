@@ -1,0 +1,3 @@
+"""Simulated data of known truth: a patch of sky seen by a small camera."""
+
+from __future__ import annotations

@@ -1,0 +1,184 @@
+"""Image headers: which keywords the survey keeps, the band behind a FILTER, and the footprint that they imply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from desdm.errors import FileTypeError
+
+__all__ = ["DECAM_CCDNUM", "Footprint", "band_of", "copy_wcs", "footprint", "identity", "merged", "wcs_of"]
+
+_DECAM_ROWS = (
+    ("S29", "S30", "S31"),
+    ("S25", "S26", "S27", "S28"),
+    ("S20", "S21", "S22", "S23", "S24"),
+    ("S14", "S15", "S16", "S17", "S18", "S19"),
+    ("S8", "S9", "S10", "S11", "S12", "S13"),
+    ("S1", "S2", "S3", "S4", "S5", "S6", "S7"),
+    ("N1", "N2", "N3", "N4", "N5", "N6", "N7"),
+    ("N8", "N9", "N10", "N11", "N12", "N13"),
+    ("N14", "N15", "N16", "N17", "N18", "N19"),
+    ("N20", "N21", "N22", "N23", "N24"),
+    ("N25", "N26", "N27", "N28"),
+    ("N29", "N30", "N31"),
+)
+#: DECam detector position → CCD number, counted along the rows of the focal plane from the south.
+DECAM_CCDNUM: dict[str, int] = {name: i + 1 for i, name in enumerate(n for row in _DECAM_ROWS for n in row)}
+
+_WCS_KEY = re.compile(
+    r"^(WCSAXES|C(TYPE|RVAL|RPIX|UNIT|DELT)[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX)$"
+)
+_BANDS = ("VR", "u", "g", "r", "i", "z", "Y")
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The sky that an image covers, in degrees (ICRS); DESDM's header keywords of the same names.
+
+    ``racmin`` and ``racmax`` bound the right ascension; when ``crossra0`` is true the image lies across
+    RA 0 and ``racmin`` > 180 > ``racmax``: it covers [racmin, 360) and [0, racmax].
+    """
+
+    ra_cent: float
+    dec_cent: float
+    rac: tuple[float, float, float, float]
+    decc: tuple[float, float, float, float]
+    racmin: float
+    racmax: float
+    deccmin: float
+    deccmax: float
+    crossra0: bool
+    pixscale: float
+
+    def cards(self) -> list[tuple[str, Any, str]]:
+        """The footprint as header cards (key, value, comment)."""
+        cards: list[tuple[str, Any, str]] = [
+            ("RA_CENT", self.ra_cent, "[deg] RA of the image centre"),
+            ("DEC_CENT", self.dec_cent, "[deg] Dec of the image centre"),
+        ]
+        for i in range(4):
+            cards.append((f"RAC{i + 1}", self.rac[i], f"[deg] RA of corner {i + 1}"))
+            cards.append((f"DECC{i + 1}", self.decc[i], f"[deg] Dec of corner {i + 1}"))
+        return [
+            *cards,
+            ("RACMIN", self.racmin, "[deg] lowest RA"),
+            ("RACMAX", self.racmax, "[deg] highest RA"),
+            ("DECCMIN", self.deccmin, "[deg] lowest Dec"),
+            ("DECCMAX", self.deccmax, "[deg] highest Dec"),
+            ("CROSSRA0", "Y" if self.crossra0 else "N", "does the image lie across RA 0"),
+            ("PIXSCALE", self.pixscale, "[arcsec] pixel scale at the centre"),
+        ]
+
+
+def band_of(filter_name: str) -> str:
+    """The band (u g r i z Y VR) that a FILTER keyword names.
+
+    DECam writes ``z DECam SDSS c0004 9260.0 1520.0``; Mosaic-3 and 90Prime write ``zd`` or ``r``.
+
+    Raises
+    ------
+    FileTypeError
+        No band of the survey begins that name.
+    """
+    word = filter_name.split()[0] if filter_name.split() else ""
+    for band in _BANDS:
+        if word == band or (word.lower().rstrip("d") == band.lower()):
+            return band
+    raise FileTypeError(f"FILTER {filter_name!r} names no band of the survey; known: {', '.join(_BANDS)}")
+
+
+def merged(hdus: Iterable[Any]) -> fits.Header:
+    """One header for an image: the first HDU's keywords, overlaid by those of each following HDU.
+
+    The Community Pipeline spreads an image's keywords over the primary header and the extension's (INHERIT).
+    """
+    out = fits.Header()
+    for hdu in hdus:
+        for key in hdu.header:
+            if key and key not in ("HISTORY", "COMMENT"):
+                value = hdu.header[key]
+                if not isinstance(value, fits.card.Undefined):
+                    out[key] = value
+    return out
+
+
+def wcs_of(header: fits.Header) -> WCS:
+    """The header's celestial WCS, read without the side keywords that only draw warnings."""
+    clean = fits.Header()
+    copy_wcs(header, clean)
+    return WCS(clean, naxis=2)
+
+
+def copy_wcs(source: fits.Header, target: fits.Header) -> None:
+    """Copy the WCS keywords, and set RADESYS ICRS (real files say FK5 and ICRS at once; scamp ties to Gaia)."""
+    # WCS paper I demands WCSAXES before every other WCS keyword.
+    target["WCSAXES"] = 2
+    for key in sorted(k for k in source if _WCS_KEY.match(k)):
+        target[key] = source[key]
+    target["RADESYS"] = ("ICRS", "celestial reference system")
+    if "EQUINOX" in target:
+        target["EQUINOX"] = 2000.0
+
+
+def footprint(header: fits.Header, shape: tuple[int, int]) -> Footprint:
+    """The sky covered by an image of ``shape`` (ny, nx) with this header's WCS (outer pixel edges)."""
+    ny, nx = shape
+    wcs = wcs_of(header)
+    x = np.array([0.5, nx + 0.5, nx + 0.5, 0.5, (nx + 1) / 2, (nx + 1) / 2, (nx + 3) / 2])
+    y = np.array([0.5, 0.5, ny + 0.5, ny + 0.5, (ny + 1) / 2, (ny + 3) / 2, (ny + 1) / 2])
+    ra, dec = wcs.all_pix2world(x, y, 1)
+    ra = np.mod(ra, 360.0)
+    corner = ra[:4]
+    cross = bool(corner.max() - corner.min() > 180.0)
+    shifted = np.where(corner > 180.0, corner - 360.0, corner) if cross else corner
+    cosd = np.cos(np.radians(dec[4]))
+    dra = (ra[5:7] - ra[4] + 180.0) % 360.0 - 180.0
+    steps = np.hypot(dra * cosd, dec[5:7] - dec[4]) * 3600.0
+    c4, d4 = [float(v) for v in corner], [float(v) for v in dec[:4]]
+    return Footprint(
+        float(ra[4]), float(dec[4]), (c4[0], c4[1], c4[2], c4[3]), (d4[0], d4[1], d4[2], d4[3]),
+        float(shifted.min() % 360.0), float(shifted.max() % 360.0), float(dec[:4].min()), float(dec[:4].max()),
+        cross, float(np.sqrt(steps[0] * steps[1])),
+    )  # fmt: skip
+
+
+def identity(header: fits.Header) -> dict[str, Any]:
+    """What an image is, in the survey's own keywords, from a DESDM or Community Pipeline header.
+
+    Returns
+    -------
+    dict
+        EXPNUM, CCDNUM, BAND, CCDNAME, NITE, EXPTIME (s), MJD-OBS (day), AIRMASS, INSTRUME, OBJECT, as far as
+        the header knows them.
+    """
+    out: dict[str, Any] = {}
+    if "BAND" in header:
+        out["BAND"] = band_of(str(header["BAND"]))
+    elif "FILTER" in header:
+        out["BAND"] = band_of(str(header["FILTER"]))
+    name = str(header.get("DETPOS", header.get("CCDNAME", header.get("EXTNAME", "")))).strip()
+    if "CCDNUM" in header:
+        out["CCDNUM"] = int(header["CCDNUM"])
+    elif name in DECAM_CCDNUM:
+        out["CCDNUM"] = DECAM_CCDNUM[name]
+    if name:
+        out["CCDNAME"] = name
+    if "EXPNUM" in header:
+        out["EXPNUM"] = int(header["EXPNUM"])
+    nite = header.get("NITE", str(header.get("DTCALDAT", "")).replace("-", ""))
+    if nite:
+        out["NITE"] = str(nite)
+    for key in ("EXPTIME", "MJD-OBS", "AIRMASS"):
+        if isinstance(header.get(key), (int, float)):
+            out[key] = float(header[key])
+    for key in ("INSTRUME", "OBJECT"):
+        if key in header:
+            out[key] = str(header[key]).strip()
+    return out
