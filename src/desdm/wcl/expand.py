@@ -1,0 +1,222 @@
+"""Substitution: ``${}``, ``$opt{}``, ``$HEAD{}`` and ``$FUNC{}`` inside out, and one result per combination."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import product
+from math import prod
+from typing import NamedTuple, Protocol
+
+from desdm.errors import WCLError
+from desdm.wcl.ranges import is_multiple, split_range
+from desdm.wcl.tree import Tree
+
+__all__ = ["Expanded", "Substitution", "padded"]
+
+MAX_ROUNDS = 100
+"""Rounds of replacement after which values are taken to name each other in a circle (DESDM's own rule)."""
+MAX_LENGTH = 1_000_000
+MAX_RESULTS = 1_000_000
+
+# Innermost references only, so that ${rms_${band}} is resolved inside out.
+_REFERENCE = re.compile(r"\$(\w*)\{([^$}]+)\}")
+_TOKEN = re.compile("\x00(\\d+):(\\d*)\x00")
+_DEPRECATED = re.compile(r"\$RNMLST\{", re.IGNORECASE)
+_INTEGER = re.compile(r"\s*[+-]?\d{1,4000}\s*")
+
+
+class Expanded(NamedTuple):
+    """One result of an expansion, with the values of the variables that made it (unpadded)."""
+
+    value: str
+    kept: dict[str, str]
+
+
+class _Hit(Protocol):
+    @property
+    def value(self) -> str | Tree: ...
+
+
+def padded(name: str, value: str, width: str) -> str:
+    """Write an integer with at least ``width`` digits, zeros in front.
+
+    Raises
+    ------
+    WCLError
+        The value is no integer, or the width no number up to 99.
+    """
+    if not (width.isdecimal() and len(width) <= 2):
+        raise WCLError(f"${{{name}:{width}}}: the width must be a number up to 99")
+    if _INTEGER.fullmatch(value) is None:
+        raise WCLError(f"${{{name}:{width}}}: {value[:80]!r} is not an integer, so it cannot be padded")
+    return f"{int(value):0{int(width)}d}"
+
+
+class Substitution:
+    """The resolution of one text.
+
+    Parameters
+    ----------
+    look
+        Gives the hit for a name, or None.
+    head, func
+        Give the text for the inside of ``$HEAD{}`` and ``$FUNC{}``.
+    multiple
+        Hold back values that say more than one thing, for ``combinations``.
+    compat
+        Loop each padded form of a variable by itself, as the original does; otherwise one variable has one
+        value in a result however often it stands there.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[str], _Hit | None],
+        head: Callable[[str], str],
+        func: Callable[[str], str],
+        *,
+        multiple: bool,
+        compat: bool,
+    ) -> None:
+        self.look, self.head, self.func = look, head, func
+        self.multiple, self.compat = multiple, compat
+        self.kept: dict[str, str] = {}
+        self.loops: list[tuple[str, list[str]]] = []
+        self._loop_at: dict[tuple[str, str], int] = {}
+        self._changed = False
+        self._depth = 0
+
+    def run(self, text: str) -> str:
+        """Replace until nothing is left to replace; loops stay as tokens.
+
+        Raises
+        ------
+        WCLError
+            A variable has no value, values name each other in a circle, or a function fails.
+        """
+        if "$" not in text:
+            return text
+        self._depth += 1
+        if self._depth > MAX_ROUNDS:
+            raise WCLError(f"values name each other in a circle: {text[:80]}")
+        start = text
+        for _ in range(MAX_ROUNDS):
+            if _DEPRECATED.search(text) is not None:
+                raise WCLError(f"$RNMLST{{}} is no longer part of WCL: {text[:80]}")
+            self._changed = False
+            text = _REFERENCE.sub(self._plain, text)
+            if not self._changed:
+                text = _REFERENCE.sub(self._function, text)
+            if not self._changed:
+                self._depth -= 1
+                return text
+            if len(text) > MAX_LENGTH:
+                break
+        raise WCLError(f"values name each other in a circle or grow without end: {start[:80]}")
+
+    def _plain(self, found: re.Match[str]) -> str:
+        kind, inside = found[1].lower(), found[2]
+        if kind == "head":
+            if "\x00" in inside:
+                return found[0]
+            self._changed = True
+            return self.head(inside)
+        if kind not in {"", "opt"}:
+            return found[0]
+        self._changed = True
+        name, colon, width = inside.partition(":")
+        hit = self.look(name)
+        if hit is None:
+            if kind == "opt":
+                return ""
+            raise WCLError(f"no value for ${{{name}}}")
+        if isinstance(hit.value, dict):
+            raise WCLError(f"${{{name}}} names a section, not a value")
+        return self._value(name.lower(), hit.value, width if colon else None)
+
+    def _value(self, name: str, value: str, width: str | None) -> str:
+        if "\x00" in value:
+            raise WCLError(f"the value of {name} holds a NUL character")
+        if is_multiple(value):
+            return self._loop(name, value, width) if self.multiple else value
+        if width is None:
+            self.kept[name] = value
+            return value
+        value = self.run(value)
+        token = _TOKEN.fullmatch(value)
+        if token is not None:  # the variable only hands on another one that has several values
+            looped, values = self.loops[int(token[1])]
+            self.kept[name] = value
+            return self._token(looped, values, width)
+        if is_multiple(value) and self.multiple:
+            return self._loop(name, value, width)
+        self.kept[name] = value
+        return padded(name, value, width)
+
+    def _loop(self, name: str, value: str, width: str | None) -> str:
+        if "$" in value:
+            single = Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat)
+            single._depth = self._depth
+            value = single.run(value)
+        return self._token(name, split_range(value), width or "")
+
+    def _token(self, name: str, values: list[str], width: str) -> str:
+        key = (name, width if self.compat else "")
+        at = self._loop_at.get(key)
+        if at is None:
+            at = self._loop_at[key] = len(self.loops)
+            self.loops.append((name, values))
+        return f"\x00{at}:{width}\x00"
+
+    def _function(self, found: re.Match[str]) -> str:
+        if found[1].lower() != "func" or "\x00" in found[2]:
+            return found[0]
+        self._changed = True
+        return self.func(found[2])
+
+    def combinations(self, text: str, order: Sequence[str]) -> list[Expanded]:
+        """Fill the loops of a text that ``run`` gave, one result per combination.
+
+        The variable that stands first varies slowest. In strict each runs in the order of its list, and
+        ``order`` may name the variables from slowest to fastest; in compat every variable but the last runs
+        from its last value to its first, as the original's stack makes it.
+        """
+        kept = {name: self.run(value) for name, value in self.kept.items()}
+        for name, value in self.kept.items():
+            kept.setdefault(name, self.run(value))
+        used = dict.fromkeys(int(token[1]) for token in _TOKEN.finditer(text))
+        for value in kept.values():
+            used.update(dict.fromkeys(int(token[1]) for token in _TOKEN.finditer(value)))
+        if not used:
+            return [Expanded(text, kept)]
+        looping = self._ordered(list(used), order)
+        lists = [self.loops[at][1] for at in looping]
+        if prod(map(len, lists)) > MAX_RESULTS:
+            raise WCLError(f"the expansion of {text[:80]!r} gives more than {MAX_RESULTS} results")
+        if self.compat and not order:
+            lists = [values[::-1] for values in lists[:-1]] + lists[-1:]
+        return [
+            self._filled(text, kept, dict(zip(looping, chosen, strict=True))) for chosen in product(*lists)
+        ]
+
+    def _ordered(self, used: list[int], order: Sequence[str]) -> list[int]:
+        names = [self.loops[at][0] for at in used]
+        unknown = [name for name in order if name not in names]
+        if unknown:
+            raise WCLError(f"the order names {', '.join(unknown)}, which has not several values here")
+        rank = {name: at for at, name in enumerate(order)}
+        return sorted(used, key=lambda at: rank.get(self.loops[at][0], len(rank)))
+
+    def _filled(self, text: str, kept: dict[str, str], chosen: dict[int, str]) -> Expanded:
+        def fill(found: re.Match[str]) -> str:
+            at = int(found[1])
+            return padded(self.loops[at][0], chosen[at], found[2]) if found[2] else chosen[at]
+
+        value = _TOKEN.sub(fill, text)
+        if "$" in value:  # a $HEAD{} or $FUNC{} that had to wait for its combination
+            value = Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat).run(
+                value
+            )
+        mine = {name: _TOKEN.sub(fill, one) for name, one in kept.items()}
+        mine.update((self.loops[at][0], one) for at, one in chosen.items())
+        return Expanded(value, mine)

@@ -1,0 +1,152 @@
+"""What a document takes in from outside: files by ``<<include>>``, values by ``<<inclfunc>>``."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from desdm.errors import WCLError
+from desdm.wcl.functions import named_function
+from desdm.wcl.resolve import Resolver
+from desdm.wcl.tree import MAX_DEPTH, Tree
+
+__all__ = ["MAX_INCLUDES", "MAX_NESTED", "Answer", "Included", "call_inclfunc", "included_text", "read_text"]
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Largest file that is read; a WCL file of a job holds some thousand lines."""
+MAX_NESTED = 50
+"""Deepest chain of includes."""
+MAX_INCLUDES = 10_000
+"""Most files in one document, against includes that double at each step."""
+
+_CALL = re.compile(r"([^(]+)\(([^)]+)\)")
+
+
+class Included(NamedTuple):
+    """The text of an included file, the path it was found at, and whether only beside the including file."""
+
+    text: str
+    path: str
+    beside: bool
+
+
+class Answer(NamedTuple):
+    """What an inclfunc gave, and the keys handed to it that had no value."""
+
+    tree: Tree
+    missing: tuple[str, ...]
+
+
+def read_text(path: str, file: str | None = None, line: int | None = None, *, regular: bool = False) -> str:
+    """Read a file as UTF-8.
+
+    Parameters
+    ----------
+    path
+        The file.
+    file, line
+        Where it is asked for, if by an include.
+    regular
+        Refuse what is no regular file: an include of a pipe would wait for ever.
+
+    Raises
+    ------
+    WCLError
+        It is missing, too large or not UTF-8.
+    """
+    asked = (file, line) if file is not None else (path, None)
+    try:
+        if regular and not stat.S_ISREG(Path(path).stat().st_mode):
+            raise WCLError(f"{path} is not a regular file", *asked)
+        with Path(path).open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as err:
+        raise WCLError(f"cannot read {path}: {err.strerror or err}", *asked) from err
+    except ValueError as err:  # a NUL byte or a lone surrogate in the name
+        raise WCLError(f"cannot read {path!r}: {err}", *asked) from err
+    if len(raw) > MAX_BYTES:
+        raise WCLError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it WCL?", *asked)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as err:
+        bad = raw[: err.start].count(b"\n") + 1
+        raise WCLError(f"byte {raw[err.start]:#04x} is not UTF-8; is it WCL?", path, bad) from err
+
+
+def included_text(written: str, file: str, line: int, known: Tree, *, compat: bool) -> Included:
+    """Resolve the path of an include and read it.
+
+    ``${}`` is replaced from the top-level values read so far, then ``~`` and ``$ENV`` are expanded; there are
+    no globs. A relative path starts from the folder of the including file; in compat from the working folder,
+    and only if nothing is there from the including file's.
+
+    Raises
+    ------
+    WCLError
+        A variable has no value, or the file cannot be read.
+    """
+    try:
+        path = Resolver(known, kinds=(), compat=compat).replace(written)
+    except WCLError as err:
+        raise WCLError(
+            f"<<include {written}>>: {err.message}; an environment variable is written without braces",
+            file,
+            line,
+        ) from err
+    try:
+        path = os.path.expandvars(str(Path(path).expanduser()) if path.startswith("~") else path)
+    except (RuntimeError, ValueError) as err:  # no such user
+        raise WCLError(f"<<include {written}>>: {err}", file, line) from err
+    here = str(Path(file).parent / path)
+    beside = False
+    if not compat:
+        path = here
+    elif not os.path.lexists(path) and os.path.lexists(here):
+        path, beside = here, here != path
+    return Included(read_text(path, file, line, regular=True), path, beside)
+
+
+def call_inclfunc(written: str, file: str, line: int, known: Tree) -> Answer:
+    """Call ``pkg.mod.func(key1,key2)`` with the expanded values of the keys and take its dictionary.
+
+    Raises
+    ------
+    WCLError
+        The call is ill-formed, the function is not found or fails, or its answer is no tree of text.
+    """
+    found = _CALL.match(written)
+    if found is None:
+        raise WCLError(f"<<inclfunc {written}>> is not of the form pkg.mod.func(key,key)", file, line)
+    resolver = Resolver(known, kinds=(), compat=True)
+    arguments: dict[str, str | list[str] | None] = {}
+    try:
+        function = named_function(found[1].strip())
+        for key in (word.strip() for word in found[2].split(",")):
+            hit = resolver.lookup(key)
+            if hit is None or isinstance(hit.value, dict):
+                arguments[key] = None
+                continue
+            values = [one.value for one in resolver.expand(hit.value)]
+            arguments[key] = values[0] if len(values) == 1 else values
+        try:
+            answer = function(arguments)
+        except Exception as err:  # code named by the document may fail in any way; it becomes one error
+            raise WCLError(f"{type(err).__name__}: {err}") from err
+        tree = _as_tree(answer, 0)
+    except WCLError as err:
+        raise WCLError(f"<<inclfunc {written}>>: {err.message}", file, line) from err
+    return Answer(tree, tuple(key for key, value in arguments.items() if value is None))
+
+
+def _as_tree(answer: object, depth: int) -> Tree:
+    if not isinstance(answer, Mapping) or depth > MAX_DEPTH:
+        raise WCLError(f"the function gave {type(answer).__name__}, not a dictionary")
+    tree: Tree = {}
+    for key, value in answer.items():
+        if value is not None:
+            tree[str(key).lower()] = _as_tree(value, depth + 1) if isinstance(value, Mapping) else str(value)
+    return tree

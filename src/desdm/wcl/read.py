@@ -1,0 +1,329 @@
+"""Read WCL: lines into a tree, strictly or as the original reader did.
+
+Both modes walk one path. Wherever the original drops or changes something in silence there is a call of
+``surprise``, which strict turns into an error and compat into a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from desdm.errors import WCLError
+from desdm.wcl.document import SECTION, Document, Finding, Marks, Origin, Surprise
+from desdm.wcl.include import MAX_INCLUDES, MAX_NESTED, call_inclfunc, included_text, read_text
+from desdm.wcl.lines import Close, Open, cut_comment, pair, section, statements
+from desdm.wcl.tree import CASE_KEPT, MAX_DEPTH, Tree
+
+__all__ = ["check", "loads", "read"]
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
+_INCLUDE = re.compile(r"<<include (\S+)>>")
+_INCLFUNC = re.compile(r"<<inclfunc ([^>]+)>>")
+_ODD_NAME = re.compile(r"[<>=/]")
+
+
+def read(
+    path: str | os.PathLike[str], *, compat: bool = False, top: Mapping[str, str | Tree] | None = None
+) -> Document:
+    """Read a WCL file with everything it includes.
+
+    Parameters
+    ----------
+    path
+        The file; UTF-8.
+    compat
+        Read as DESDM's reader did, surprises becoming ``Document.warnings``; otherwise they are errors.
+    top
+        Top-level values known beforehand, for the ``${}`` of include paths; they do not join the tree.
+
+    Raises
+    ------
+    WCLError
+        The file cannot be read or is not WCL; it names file and line.
+    """
+    name = os.fspath(path)
+    return _document(read_text(name), name, compat=compat, gather=False, top=top)
+
+
+def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
+    """Read WCL from a text; ``name`` stands for the file in errors and origins.
+
+    Raises
+    ------
+    WCLError
+        The text is not WCL.
+    """
+    return _document(text, name, compat=compat, gather=False, top=None)
+
+
+def check(path: str | os.PathLike[str]) -> Document:
+    """Read by the strict rules, but go on after each surprise and gather them all in ``warnings``.
+
+    Raises
+    ------
+    WCLError
+        The file cannot be read to its end, whatever one overlooks.
+    """
+    name = os.fspath(path)
+    return _document(read_text(name), name, compat=False, gather=True, top=None)
+
+
+def _document(
+    text: str, name: str, *, compat: bool, gather: bool, top: Mapping[str, str | Tree] | None
+) -> Document:
+    reading = _Reading(compat, gather)
+    source = _Source(reading, name, (os.path.realpath(name),), top or {}, case_kept=False)
+    source.parse(text)
+    return Document(name, source.tree, source.marks, reading.warnings, tuple(reading.files))
+
+
+class _Reading:
+    """What one reading shares among the files it comes through."""
+
+    def __init__(self, compat: bool, gather: bool) -> None:
+        self.compat, self.gather = compat, gather
+        self.warnings: list[Finding] = []
+        self.files: list[str] = []
+
+    def surprise(self, kind: Surprise, file: str, line: int, text: str) -> None:
+        """Warn, or in strict refuse."""
+        text = text.strip()
+        text = text if len(text) <= 200 else text[:200] + "…"
+        if not (self.compat or self.gather):
+            raise WCLError(f"{kind.value}: {text}", file, line)
+        self.warnings.append(Finding(kind, file, line, text))
+
+
+class _Section:
+    """One opening of a section while the reader is inside it."""
+
+    __slots__ = ("is_label", "marks", "name", "seen", "tree")
+
+    def __init__(self, name: str, tree: Tree | None, marks: Marks, is_label: bool) -> None:
+        # ``tree`` is None where the original pushed a plain value and failed on the first use of it.
+        self.name, self.tree, self.marks, self.is_label = name, tree, marks, is_label
+        self.seen: set[str] = set()
+
+
+class _Source:
+    """The reading of one file into its own tree."""
+
+    def __init__(
+        self,
+        reading: _Reading,
+        name: str,
+        chain: tuple[str, ...],
+        top: Mapping[str, str | Tree],
+        *,
+        case_kept: bool,
+    ) -> None:
+        self.reading, self.name, self.chain, self.known = reading, name, chain, top
+        self.tree: Tree = {}
+        self.marks: Marks = {}
+        # The original names its outermost section so; a file that opens or closes it fails there too.
+        self.stack = [_Section("__topwcl__", self.tree, self.marks, is_label=False)]
+        self.inherited = case_kept
+        self.flag = case_kept
+        self.line = 0
+        reading.files.append(name)
+        if len(reading.files) > MAX_INCLUDES:
+            raise self.error(f"more than {MAX_INCLUDES} files are included")
+
+    def error(self, message: str) -> WCLError:
+        return WCLError(message, self.name, self.line or None)
+
+    def surprise(self, kind: Surprise, text: str) -> None:
+        self.reading.surprise(kind, self.name, self.line, text)
+
+    def parse(self, text: str) -> None:
+        """Read the whole text into ``tree`` and ``marks``."""
+        compat = self.reading.compat
+        for line, joined, surprise in statements(text, compat=compat):
+            self.line = line
+            kept, cut = cut_comment(joined, compat=compat)
+            if surprise is not None:
+                self.surprise(surprise, joined)
+            if not kept or kept.isspace():
+                continue
+            if _CONTROL.search(kept) is not None:
+                self.surprise(Surprise.CONTROL, repr(kept))
+            if cut is not None:
+                self.surprise(cut, joined)
+            self.statement(kept)
+        if len(self.stack) > 1:
+            opened = self.stack[-1]
+            mark = opened.marks.get(SECTION)
+            where = f", opened on line {mark.line}," if isinstance(mark, Origin) else ""
+            raise self.error(f"section <{opened.name}>{where} is not closed; add </{opened.name}>")
+
+    def statement(self, text: str) -> None:
+        """Take one statement; the order of the tests is that of the language."""
+        if "<<incl" in text:
+            found = _INCLUDE.search(text)
+            if found is not None:
+                self.include(found[1], alone=found[0] == text.strip(), text=text)
+                return
+            found = _INCLFUNC.search(text)
+            if found is not None:
+                self.inclfunc(found[1], alone=found[0] == text.strip(), text=text)
+                return
+        part = section(text) if "<" in text else None
+        if part is None:
+            self.pair(text)
+        elif isinstance(part, Close):
+            self.close(part.name)
+        else:
+            self.open(part, text)
+
+    # --- sections
+
+    def open(self, part: Open, text: str) -> None:
+        name, label = part
+        if name == self.stack[-1].name:
+            raise self.error(f"section <{name}> opens inside <{name}>; is the '/' of a closing missing?")
+        if _ODD_NAME.search(name + (label or "")):
+            self.surprise(Surprise.ODD_SECTION, text)
+        if label == name:
+            self.surprise(Surprise.SAME_LABEL, text)
+        self.push(name, is_label=False)
+        if name in CASE_KEPT:
+            self.flag = True
+        if label is not None:
+            if label in CASE_KEPT and not self.flag:
+                self.surprise(Surprise.CASE_LOST, text)
+            self.push(label, is_label=True)
+            if label in CASE_KEPT and not self.reading.compat:
+                self.flag = True
+
+    def push(self, name: str, *, is_label: bool) -> None:
+        if len(self.stack) > MAX_DEPTH:
+            raise self.error(f"sections stand more than {MAX_DEPTH} deep; flatten the document")
+        here = self.stack[-1]
+        tree, marks = self.inside(here, f"<{name}>"), here.marks
+        inner, inner_marks = tree.setdefault(name, {}), marks.setdefault(name, {})
+        if isinstance(inner, dict) and isinstance(inner_marks, dict):
+            inner_marks.setdefault(SECTION, Origin(self.name, self.line, ""))
+            self.stack.append(_Section(name, inner, inner_marks, is_label))
+            return
+        if is_label or not self.reading.compat:
+            raise self.error(f"section <{name}> meets the value {name} = {inner!r:.80}; rename one of them")
+        self.stack.append(_Section(name, None, {}, is_label))
+
+    def inside(self, here: _Section, what: str) -> Tree:
+        if here.tree is None:
+            raise self.error(
+                f"{what} stands in <{here.name}>, but {here.name} is a value; rename one of them"
+            )
+        return here.tree
+
+    def close(self, name: str) -> None:
+        here = self.stack[-1]
+        was_label, here.is_label = here.is_label, False
+        if len(self.stack) == 1:
+            raise self.error(f"</{name}> closes a section that is not open")
+        if name == here.name:
+            self.stack.pop()
+        elif was_label and name == self.stack[-2].name:
+            del self.stack[-2:]
+        else:
+            expected = self.stack[-2].name if was_label else here.name
+            raise self.error(f"</{name}> stands where </{expected}> is expected")
+        if self.reading.compat:
+            # The original has one flag and no stack of them: closing an inner one ends the case of the outer.
+            if name in CASE_KEPT:
+                self.flag = False
+        else:
+            self.flag = self.inherited or any(opened.name in CASE_KEPT for opened in self.stack)
+
+    # --- values
+
+    def pair(self, text: str) -> None:
+        found = pair(text)
+        if found is None:
+            self.surprise(Surprise.EMPTY if text.rstrip().endswith("=") else Surprise.IGNORED, text)
+            return
+        if found.surprise is not None:
+            self.surprise(found.surprise, text)
+        key = found.key if self.flag else found.key.lower()
+        here = self.stack[-1]
+        tree = self.inside(here, key)
+        if key in here.seen:
+            self.surprise(Surprise.DUPLICATE, text)
+        here.seen.add(key)
+        if isinstance(tree.get(key), dict):
+            self.surprise(Surprise.VALUE_OVER_SECTION, text)
+        tree[key] = found.value
+        before = here.marks.get(key)
+        overrode = before if isinstance(before, Origin) else None
+        here.marks[key] = Origin(self.name, self.line, found.value, overrode)
+
+    # --- includes
+
+    def include(self, written: str, *, alone: bool, text: str) -> None:
+        self.weigh_include(alone, text)
+        if len(self.chain) > MAX_NESTED:
+            raise self.error(f"includes stand more than {MAX_NESTED} deep")
+        found = included_text(
+            written, self.name, self.line, {**self.known, **self.tree}, compat=self.reading.compat
+        )
+        if found.beside:
+            self.surprise(Surprise.INCLUDE_BESIDE, text)
+        real = os.path.realpath(found.path)
+        if real in self.chain:
+            raise self.error(f"the file {found.path} includes itself")
+        inner = _Source(self.reading, found.path, (*self.chain, real), {}, case_kept=self.flag)
+        inner.parse(found.text)
+        self.absorb(self.tree, self.marks, inner.tree, inner.marks)
+
+    def inclfunc(self, written: str, *, alone: bool, text: str) -> None:
+        self.weigh_include(alone, text)
+        answer = call_inclfunc(written, self.name, self.line, self.tree)
+        for key in answer.missing:
+            self.surprise(Surprise.NO_ARGUMENT, key)
+        marks: Marks = {}
+        self.mark_all(answer.tree, marks)
+        self.absorb(self.tree, self.marks, answer.tree, marks)
+
+    def weigh_include(self, alone: bool, text: str) -> None:
+        if not alone:
+            self.surprise(Surprise.INCLUDE_IN_TEXT, text)
+        if len(self.stack) > 1:
+            self.surprise(Surprise.INCLUDE_IN_SECTION, text)
+
+    def mark_all(self, tree: Tree, marks: Marks) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                inner: Marks = {SECTION: Origin(self.name, self.line, "")}
+                marks[key] = inner
+                self.mark_all(value, inner)
+            else:
+                marks[key] = Origin(self.name, self.line, value)
+
+    def absorb(self, tree: Tree, marks: Marks, other: Tree, other_marks: Marks) -> None:
+        """Merge an included document with its marks; sections that are open here stay the same objects."""
+        for key, value in other.items():
+            here, new = tree.get(key), other_marks[key]
+            mine = marks.get(key)
+            if isinstance(value, dict):
+                if here is None:
+                    tree[key], marks[key] = value, new
+                elif isinstance(here, dict) and isinstance(mine, dict) and isinstance(new, dict):
+                    self.absorb(here, mine, value, new)
+                else:
+                    raise self.error(f"included section <{key}> meets the value {key} = {here!r:.80}")
+                continue
+            if isinstance(here, dict):
+                self.surprise(Surprise.VALUE_OVER_SECTION, f"{key} = {value}")
+            tree[key] = value
+            if isinstance(new, Origin) and isinstance(mine, Origin):
+                new = _overriding(new, mine)
+            marks[key] = new
+
+
+def _overriding(new: Origin, old: Origin) -> Origin:
+    """Put the history of ``old`` behind that of ``new``."""
+    for origin in reversed(list(new.history())):
+        old = origin._replace(overrode=old)
+    return old
