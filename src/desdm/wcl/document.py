@@ -56,7 +56,9 @@ class Finding(NamedTuple):
     line: int
     text: str
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> str:
+        """What an operator reads: ``file:line: what: text``."""
         return f"{self.file}:{self.line}: {self.kind.value}: {self.text}"
 
 

@@ -1,4 +1,4 @@
-"""Substitution: ``${}``, ``$opt{}``, ``$HEAD{}`` and ``$FUNC{}`` inside out, and one result per combination."""
+"""Substitution of ``${}``, ``$opt{}``, ``$HEAD{}`` and ``$FUNC{}``, and one result per combination."""
 
 from __future__ import annotations
 
@@ -155,10 +155,13 @@ class Substitution:
 
     def _loop(self, name: str, value: str, width: str | None) -> str:
         if "$" in value:
-            single = Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat)
+            single = self._single()
             single._depth = self._depth
             value = single.run(value)
         return self._token(name, split_range(value), width or "")
+
+    def _single(self) -> Substitution:
+        return Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat)
 
     def _token(self, name: str, values: list[str], width: str) -> str:
         key = (name, width if self.compat else "")
@@ -214,9 +217,7 @@ class Substitution:
 
         value = _TOKEN.sub(fill, text)
         if "$" in value:  # a $HEAD{} or $FUNC{} that had to wait for its combination
-            value = Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat).run(
-                value
-            )
+            value = self._single().run(value)
         mine = {name: _TOKEN.sub(fill, one) for name, one in kept.items()}
         mine.update((self.loops[at][0], one) for at, one in chosen.items())
         return Expanded(value, mine)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -64,6 +63,8 @@ def call_function(text: str, functions: Functions) -> str:
 
 
 def _takes_list(function: Callable[..., object]) -> bool:
+    import inspect  # late: it costs more than the rest of this package
+
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # a built-in that does not say

@@ -31,7 +31,8 @@ class Found(NamedTuple):
     value
         The value as it stands, nothing replaced; or a section.
     scope
-        Who gave it: ``current values``, ``current``, ``searchobj``, ``<kind> <name>``, ``exact path`` or ``top``.
+        Who gave it: ``current values``, ``current``, ``searchobj``, ``<kind> <name>``, ``exact path``
+        or ``top``.
     path
         Where in the tree it stands; empty if it does not stand there.
     """
@@ -150,7 +151,7 @@ class Resolver:
         *,
         current: Mapping[str, object] | None = None,
         searchobj: Mapping[str, object] | None = None,
-        default: str | Tree | None | _Missing = _RAISE,
+        default: str | Tree | _Missing | None = _RAISE,
     ) -> str | Tree | None:
         """Give the value or section of a name, nothing replaced in it.
 

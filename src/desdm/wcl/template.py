@@ -15,8 +15,8 @@ _REFERENCE = re.compile(r"\$(opt)?\{([^${}:]+)(?::(\d{1,2}))?\}", re.IGNORECASE)
 class Template:
     """A text with plain ``${v}``, ``${v:N}`` and ``$opt{v}``, ready to be filled.
 
-    Values are put in as they are: nothing in them is replaced. What nests or calls (``${a_${b}}``, ``$HEAD{}``)
-    needs a ``Resolver``.
+    Values are put in as they are: nothing in them is replaced. What nests or calls (``${a_${b}}``,
+    ``$HEAD{}``) needs a ``Resolver``.
 
     Attributes
     ----------
@@ -50,9 +50,6 @@ class Template:
         self.names = tuple(dict.fromkeys(name for name, _, _ in fields))
         needed = {name for name, _, opt in fields if not opt}
         self.optional = tuple(name for name in self.names if name not in needed)
-
-    def __repr__(self) -> str:
-        return f"Template({self.text!r})"
 
     def fill(self, values: Mapping[str, object]) -> str:
         """Put the values in.

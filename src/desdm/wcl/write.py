@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from desdm.wcl.tree import CASE_KEPT, MAX_DEPTH
 
 __all__ = ["dumps", "write"]
 
-_NAME = re.compile(r"[^\s<>=/#\x00-\x1f\x7f-\x9f\ufeff\ud800-\udfff]+")
-_KEY = re.compile(
-    r"[^\s<=#\x00-\x1f\x7f-\x9f\ufeff\ud800-\udfff][^\s=#\x00-\x1f\x7f-\x9f\ufeff\ud800-\udfff]*"
-)
+_BAD = r"\x00-\x1f\x7f-\x9f\ufeff\ud800-\udfff"
+_NAME = re.compile(rf"[^\s<>=/#{_BAD}]+")
+_KEY = re.compile(rf"[^\s<=#{_BAD}][^\s=#{_BAD}]*")
 # What makes a value worth a closer look; most hold none of it.
 _SUSPECT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ufeff\ud800-\udfff#]|<<incl|\\\\$")
 
@@ -127,7 +125,7 @@ def write(path: str | os.PathLike[str], tree: Mapping[str, object], *, sort: boo
     """
     text = dumps(tree, sort=sort)
     target = Path(path)
-    aside = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}")
+    aside = target.with_name(f".{target.name[:200]}.{os.urandom(8).hex()}")
     try:
         with aside.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
