@@ -18,7 +18,7 @@ from desdm.wcl.tree import CASE_KEPT, MAX_DEPTH, Tree
 
 __all__ = ["check", "loads", "read"]
 
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _INCLUDE = re.compile(r"<<include (\S+)>>")
 _INCLFUNC = re.compile(r"<<inclfunc ([^>]+)>>")
 _ODD_NAME = re.compile(r"[<>=/]")
@@ -140,6 +140,8 @@ class _Source:
     def parse(self, text: str) -> None:
         """Read the whole text into ``tree`` and ``marks``."""
         compat = self.reading.compat
+        if not text.isascii():
+            self.check_unicode(text)
         for line, joined, surprise in statements(text, compat=compat):
             self.line = line
             kept, cut = cut_comment(joined, compat=compat)
@@ -157,6 +159,17 @@ class _Source:
             mark = opened.marks.get(SECTION)
             where = f", opened on line {mark.line}," if isinstance(mark, Origin) else ""
             raise self.error(f"section <{opened.name}>{where} is not closed; add </{opened.name}>")
+
+    def check_unicode(self, text: str) -> None:
+        """Refuse what no UTF-8 file holds, and the mark that some editors put first."""
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as err:
+            self.line = text.count("\n", 0, err.start) + 1
+            raise self.error("the text holds a lone surrogate, which no UTF-8 file can") from err
+        if text[0] == "\ufeff":
+            self.line = 1
+            self.surprise(Surprise.CONTROL, "byte order mark")
 
     def statement(self, text: str) -> None:
         """Take one statement; the order of the tests is that of the language."""

@@ -13,11 +13,11 @@ from desdm.wcl.tree import CASE_KEPT, MAX_DEPTH
 
 __all__ = ["dumps", "write"]
 
-_BAD = r"\x00-\x1f\x7f-\x9f\ufeff\ud800-\udfff"
+_BAD = r"\x00-\x1f\x7f-\x9f"
 _NAME = re.compile(rf"[^\s<>=/#{_BAD}]+")
 _KEY = re.compile(rf"[^\s<=#{_BAD}][^\s=#{_BAD}]*")
 # What makes a value worth a closer look; most hold none of it.
-_SUSPECT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ufeff\ud800-\udfff#]|<<incl|\\\\$")
+_SUSPECT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f#]|<<incl|\\\\$")
 
 
 def dumps(tree: Mapping[str, object], *, sort: bool = False) -> str:
@@ -39,7 +39,17 @@ def dumps(tree: Mapping[str, object], *, sort: bool = False) -> str:
     lines: list[str] = []
     _section(tree, lines, "", (), sort, False, {})
     lines.append("")
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    if not text.isascii():
+        if text[0] == "\ufeff":
+            raise WCLError("the first word begins with a byte order mark; take it away")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as err:
+            raise WCLError(
+                f"{text[max(0, err.start - 40) : err.start]!r} goes on with a lone surrogate"
+            ) from err
+    return text
 
 
 def _section(

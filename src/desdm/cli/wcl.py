@@ -1,0 +1,196 @@
+"""desdm wcl: read, check, expand and explain Workflow Control Language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+from desdm.errors import WCLError
+
+if TYPE_CHECKING:
+    from desdm.wcl import Origin
+    from desdm.wcl.explain import Explanation
+
+__all__ = ["command"]
+
+compat_option = click.option("--compat", is_flag=True, help="Read as DESDM's own reader did.")
+files_argument = click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path())
+file_argument = click.argument("file", type=click.Path())
+key_argument = click.argument("key", required=False)
+
+
+@click.group()
+def command() -> None:
+    """Read, check, expand and explain Workflow Control Language."""
+
+
+@command.command("read")
+@files_argument
+@compat_option
+@json_option
+@pass_door
+def read_command(door: Door, files: tuple[str, ...], compat: bool, as_json: bool) -> None:
+    """Read FILEs and write them back, includes taken in, nothing substituted."""
+    from desdm.wcl import dumps, read
+
+    documents = {file: read(file, compat=compat) for file in files}
+    for document in documents.values():
+        for finding in document.warnings:
+            click.echo("warning: " + finding.message, err=True)
+
+    def human() -> None:
+        for document in documents.values():
+            click.echo(dumps(document.tree), nl=False)
+
+    door.show({file: document.tree for file, document in documents.items()}, human, as_json)
+
+
+@command.command("check")
+@files_argument
+@compat_option
+@json_option
+@pass_door
+@click.pass_context
+def check_command(
+    ctx: click.Context, door: Door, files: tuple[str, ...], compat: bool, as_json: bool
+) -> None:
+    """List what is wrong or surprising in FILEs; status 1 if anything is, 2 if one cannot be read."""
+    from desdm.wcl import check, read
+
+    findings: list[dict[str, Any]] = []
+    status = 0
+    for file in files:
+        try:
+            warnings = (read(file, compat=True) if compat else check(file)).warnings
+        except WCLError as err:
+            status = 2
+            findings.append(
+                {"file": err.file or file, "line": err.line, "severity": "error", "message": err.message}
+            )
+            continue
+        severity = "warning" if compat else "error"
+        findings += [
+            {
+                "file": one.file,
+                "line": one.line,
+                "severity": severity,
+                "kind": one.kind.name.lower(),
+                "message": f"{one.kind.value}: {one.text}",
+            }
+            for one in warnings
+        ]
+
+    def human() -> None:
+        for one in findings:
+            line = "" if one["line"] is None else f":{one['line']}"
+            click.echo(f"{one['file']}{line}: {one['severity']}: {one['message']}")
+        if not findings:
+            click.echo(f"{len(files)} file{'s' if len(files) > 1 else ''} clean")
+
+    door.show({"files": list(files), "findings": findings}, human, as_json)
+    ctx.exit(status or (1 if findings else 0))
+
+
+@command.command("expand")
+@file_argument
+@key_argument
+@compat_option
+@json_option
+@pass_door
+@click.pass_context
+def expand_command(
+    ctx: click.Context, door: Door, file: str, key: str | None, compat: bool, as_json: bool
+) -> None:
+    """Substitute the values of FILE, or of KEY in it (a.b.c); lists give one value per combination.
+
+    Values known only at run time cannot be substituted here: they are named, and the status is 1.
+    """
+    from desdm.wcl import Resolver, read
+    from desdm.wcl.explain import paths_of, scope_of
+
+    document = read(file, compat=compat)
+    resolver = Resolver(document.tree, compat=compat)
+    values: dict[str, list[str]] = {}
+    problems: dict[str, str] = {}
+    for path, value in paths_of(document, key):
+        current, searchobj, _ = scope_of(document.tree, path)
+        try:
+            found = resolver.expand(value, current=current, searchobj=searchobj)
+        except WCLError as err:
+            problems[".".join(path)] = err.message
+        else:
+            values[".".join(path)] = [one.value for one in found]
+
+    def human() -> None:
+        for name, found in values.items():
+            for one in found:
+                click.echo(f"{name} = {one}")
+        for name, problem in problems.items():
+            click.echo(f"{name}: {problem}", err=True)
+
+    door.show({"file": file, "values": values, "unresolved": problems}, human, as_json)
+    ctx.exit(1 if problems else 0)
+
+
+@command.command("explain")
+@file_argument
+@key_argument
+@compat_option
+@json_option
+@pass_door
+def explain_command(door: Door, file: str, key: str | None, compat: bool, as_json: bool) -> None:
+    """Say which line gave the value of KEY, what it overrode, and where its references came from."""
+    from desdm.wcl import read
+    from desdm.wcl.explain import explain
+
+    found = list(explain(read(file, compat=compat), key, compat=compat))
+    door.show({"file": file, "keys": [_as_json(one) for one in found]}, lambda: _for_people(found), as_json)
+
+
+def _place(origin: Origin | None) -> dict[str, Any] | None:
+    return None if origin is None else {"file": origin.file, "line": origin.line, "value": origin.value}
+
+
+def _as_json(one: Explanation) -> dict[str, Any]:
+    history = [] if one.origin is None else list(one.origin.history())
+    return {
+        "key": one.key,
+        "value": one.value,
+        "file": history[0].file if history else None,
+        "line": history[0].line if history else None,
+        "overrode": [_place(origin) for origin in history[1:]],
+        "resolved": one.resolved,
+        "problem": one.problem,
+        "references": [
+            {
+                "name": used.name,
+                "value": used.value,
+                "scope": used.scope,
+                "file": used.origin.file if used.origin else None,
+                "line": used.origin.line if used.origin else None,
+            }
+            for used in one.used
+        ],
+    }
+
+
+def _for_people(found: Iterable[Explanation]) -> None:
+    for one in found:
+        click.echo(f"{one.key} = {one.value}")
+        for at, origin in enumerate(() if one.origin is None else one.origin.history()):
+            click.echo(f"    {origin.file}:{origin.line}" if at == 0 else _overrode(origin))
+        for used in one.used:
+            place = f", {used.origin.file}:{used.origin.line}" if used.origin else ""
+            what = f"{used.value}  ({used.scope}{place})" if used.scope else "no value here"
+            click.echo(f"    ${{{used.name}}} = {what}")
+        if one.problem is not None:
+            click.echo(f"    unresolved: {one.problem}")
+        elif one.used:
+            click.echo(f"    = {one.resolved}")
+
+
+def _overrode(origin: Origin) -> str:
+    return f"    overrode {origin.value}  ({origin.file}:{origin.line})"

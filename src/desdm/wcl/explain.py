@@ -1,0 +1,120 @@
+"""Say why a value is what it is: where it stands, what it overrode, and what made up its references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from desdm.errors import WCLError
+from desdm.wcl.document import Document, Origin, leaves
+from desdm.wcl.resolve import KINDS, Resolver
+from desdm.wcl.tree import Tree
+
+__all__ = ["Explanation", "Used", "explain", "paths_of", "scope_of"]
+
+
+class Used(NamedTuple):
+    """A reference inside a value: its name, what it gave and whence; ``scope`` is empty if it gave nothing."""
+
+    name: str
+    value: str
+    scope: str
+    origin: Origin | None
+
+
+class Explanation(NamedTuple):
+    """Why one value is what it is.
+
+    Attributes
+    ----------
+    path
+        Where the value stands in the tree.
+    value, origin
+        The value as written and where; ``origin.history()`` gives what it overrode.
+    resolved, problem
+        The value with its references replaced, or what stands in the way (the other is None).
+    used
+        The references, in the order in which they were met.
+    """
+
+    path: tuple[str, ...]
+    value: str
+    origin: Origin | None
+    resolved: str | None
+    problem: str | None
+    used: list[Used]
+
+    @property
+    def key(self) -> str:
+        """The path in dotted form."""
+        return ".".join(self.path)
+
+
+def scope_of(tree: Tree, path: tuple[str, ...]) -> tuple[dict[str, str], Tree | None, tuple[str, ...]]:
+    """Give the current values, the search object and its path under which the value at ``path`` is used.
+
+    A value inside ``<module catalog>`` is looked up with ``curr_module = catalog``; one inside a file or list
+    also sees the other keys of that file or list.
+    """
+    current: dict[str, str] = {}
+    if len(path) > 2 and path[0] in KINDS:
+        current["curr_" + path[0]] = path[1]
+    here: str | Tree = tree
+    for at, word in enumerate(path[:-1]):
+        here = here[word] if isinstance(here, dict) else ""
+        inner = here.get(path[at + 1]) if isinstance(here, dict) else None
+        if word in {"file", "list"} and at + 2 < len(path) and isinstance(inner, dict):
+            return current, inner, path[: at + 2]
+    return current, None, ()
+
+
+def paths_of(document: Document, key: str | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give the values that ``key`` names: one value, all of a section, or (None) all of the document.
+
+    Raises
+    ------
+    WCLError
+        There is no such key.
+    """
+    if key is None:
+        yield from leaves(document.tree)
+        return
+    found = Resolver(document.tree).lookup(key)
+    if found is None:
+        raise WCLError(
+            f"there is no {key}; a key in a section is named by its path, as in block.se.modulelist",
+            document.name,
+        )
+    if isinstance(found.value, dict):
+        yield from leaves(found.value, found.path)
+    else:
+        yield found.path, found.value
+
+
+def explain(document: Document, key: str | None = None, *, compat: bool = False) -> Iterator[Explanation]:
+    """Explain the values that ``key`` names, or all of them.
+
+    Raises
+    ------
+    WCLError
+        There is no such key.
+    """
+    resolver = Resolver(document.tree, compat=compat)
+    for path, value in paths_of(document, key):
+        current, searchobj, place = scope_of(document.tree, path)
+        met, result = resolver.references(value, current=current, searchobj=searchobj)
+        used: dict[str, Used] = {}
+        for name, found in met:
+            if found is None or isinstance(found.value, dict):
+                used.setdefault(name, Used(name, "", "", None))
+                continue
+            where = found.path or (*place, name.lower())
+            used.setdefault(name, Used(name, found.value, found.scope, document.origin(*where)))
+        yield Explanation(
+            path,
+            value,
+            document.origin(*path),
+            None if isinstance(result, WCLError) else result,
+            result.message if isinstance(result, WCLError) else None,
+            list(used.values()),
+        )
