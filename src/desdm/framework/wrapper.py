@@ -13,14 +13,15 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from desdm.errors import ProgramFailed, UsageError
 
-__all__ = ["ExecRecord", "Finding", "LogTee", "Metric", "Task", "Wrapper"]
+__all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "Task", "Wrapper"]
 
 Settings: TypeAlias = Mapping[str, Any]
 
@@ -69,36 +70,96 @@ class Finding:
     action: str = "none"
 
 
+class Message(Protocol):
+    """What a scanner of ``quality/qc`` finds in a log."""
+
+    @property
+    def level(self) -> int:
+        """1 error, 2 warning, 3 info."""
+
+    @property
+    def pattern(self) -> str:
+        """Name of the pattern that matched."""
+
+    @property
+    def action(self) -> str:
+        """none, flag or stop."""
+
+    @property
+    def line(self) -> int:
+        """Line within what the scanner was fed, from 1."""
+
+    @property
+    def text(self) -> str:
+        """The text captured."""
+
+
+class Scanner(Protocol):
+    """Reads a log while it is written."""
+
+    def feed(self, data: bytes) -> Sequence[Message]:
+        """Take the next bytes; gives what was found in them."""
+
+    def close(self) -> Sequence[Message]:
+        """The log of this program ends here; gives what was still open."""
+
+
 class LogTee:
-    """The wrapper's log: bytes go to the file and, while they are written, to the quality controls.
+    """The job's log: bytes go to the file and, while they are written, to the quality controls.
 
     Parameters
     ----------
     path
-        The log file; made anew.
-    feed
-        Reads each chunk and gives the findings in it (``quality/qc``), or None.
+        The log file; appended to.
+    scanners
+        Gives the scanner for a program or module by its name, or None: quality control is off.
     """
 
-    def __init__(self, path: Path, feed: Callable[[bytes], Iterable[Finding]] | None = None) -> None:
+    def __init__(self, path: Path, scanners: Callable[[str], Scanner] | None = None) -> None:
         self.path = path
-        self._file = path.open("wb", buffering=0)
-        self._feed = feed
+        self._file = path.open("ab", buffering=0)
+        self._scanners = scanners
+        self._scanner: Scanner | None = None
+        self._base = 0
+        self.lines = 0
         self.findings: list[Finding] = []
         self.stop: Finding | None = None
+
+    @contextmanager
+    def reader(self, name: str) -> Iterator[None]:
+        """What is written within comes from program or module ``name``."""
+        outer = (self._scanner, self._base)
+        self._scanner = self._scanners(name) if self._scanners else None
+        self._base = self.lines
+        try:
+            yield
+        finally:
+            if self._scanner is not None:
+                self._take(self._scanner.close())
+            self._scanner, self._base = outer
 
     def write(self, data: bytes) -> None:
         """Append ``data`` and look at it; a pattern with the action ``stop`` sets ``self.stop``."""
         self._file.write(data)
-        if self._feed is not None:
-            self.take(self._feed(data))
+        self.lines += data.count(b"\n")
+        if self._scanner is not None:
+            self._take(self._scanner.feed(data))
 
-    def take(self, findings: Iterable[Finding]) -> None:
-        """Keep findings, and note the first that asks to stop."""
-        for finding in findings:
+    def take(self, finding: Finding) -> None:
+        """Keep a finding that a code says itself."""
+        self.findings.append(finding)
+
+    def _take(self, messages: Iterable[Message]) -> None:
+        for m in messages:
+            finding = Finding(m.level, m.text, self._base + m.line, m.pattern, m.action)
             self.findings.append(finding)
             if finding.action == "stop" and self.stop is None:
                 self.stop = finding
+
+    def drain(self) -> list[Finding]:
+        """The findings since the last call."""
+        kept, self.findings = self.findings, []
+        return kept
 
     def close(self) -> None:
         """Close the file."""
@@ -188,7 +249,7 @@ class Task:
     def finding(self, level: int, text: str) -> None:
         """Record something for the operator: level 1 error, 2 warning, 3 info; it is in the log too."""
         self.say(f"{('', 'ERROR', 'WARNING', 'INFO')[level]}: {text}")
-        self.log.take([Finding(level, text, pattern=f"{self.name}.finding")])
+        self.log.take(Finding(level, text, self.log.lines, f"{self.name}.finding"))
 
     def metric(self, name: str, value: float, unit: str = "", band: str = "", text: str = "") -> None:
         """Record a QA number; one that is not finite is left out and said in the log."""
@@ -226,7 +287,8 @@ class Task:
         version = self._version(path, spec)
         argv = [path, *map(str, args)]
         self.say("$ " + " ".join([program, *argv[1:]]))
-        record = self._measure(argv, execname, version)
+        with self.log.reader(execname):
+            record = self._measure(argv, execname, version)
         self.execs.append(record)
         if self.log.stop is not None:
             stop = self.log.stop

@@ -1,9 +1,10 @@
-"""The closed sets: states of attempts, jobs, wrappers, data and copies, each with its text and its lawful changes."""
+"""The closed sets: states of attempts, jobs, wrappers, data and copies, with texts and lawful changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Self
 
 __all__ = [
     "ATTEMPT_CHANGES",
@@ -20,7 +21,7 @@ __all__ = [
 class _State(StrEnum):
     text: str
 
-    def __new__(cls, value: str, text: str) -> _State:
+    def __new__(cls, value: str, text: str = "") -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.text = text

@@ -1,0 +1,71 @@
+"""The generic wrapper: runs a module's execs as their command lines in WCL say, with no Python of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from desdm.errors import UsageError
+from desdm.framework.wrapper import Task
+from desdm.wcl import Resolver
+
+__all__ = ["genwrap"]
+
+#: How an option of one letter or more is written, by ``cmd_hyphen`` (desdm.md 2.4).
+_HYPHENS = {"allsingle": ("-", "-"), "alldouble": ("--", "--"), "mixed_gnu": ("-", "--")}
+
+
+def genwrap(task: Task) -> None:
+    """Run every ``exec_N`` of the module's settings in order."""
+    numbers = sorted(int(k[5:]) for k in task.settings if k.startswith("exec_") and k[5:].isdecimal())
+    if not numbers:
+        raise UsageError(f"{task.name}: the module has no <exec_1>, so there is nothing to run")
+    resolver = Resolver(_scope(task))
+    for number in numbers:
+        spec = task.section(f"exec_{number}")
+        name = str(spec.get("execname", ""))
+        if not name:
+            raise UsageError(f"{task.name}: exec_{number} has no execname")
+        known = {**task.section("exec")}
+        known.setdefault(
+            name, {k: v for k, v in spec.items() if k.startswith("version_")} | {"program": name}
+        )
+        task.settings = {**task.settings, "exec": known}
+        task.run(name, list(arguments(spec, resolver)))
+
+
+def arguments(spec: Mapping[str, Any], resolver: Resolver) -> Iterator[str]:
+    """The command line of one exec: positional ``_01_x``, options, bare options (``_flag``)."""
+    style = str(spec.get("cmd_hyphen", "allsingle"))
+    if style not in _HYPHENS:
+        raise UsageError(f"cmd_hyphen = {style}: one of {', '.join(_HYPHENS)}")
+    single, double = _HYPHENS[style]
+    for key, value in spec.get("cmdline", {}).items():
+        text = resolver.replace(str(value))
+        if key.startswith("_") and key[1:3].isdecimal():
+            yield text
+            continue
+        option = (single if len(key) == 1 else double) + key
+        if text == "_flag":
+            yield option
+        elif style == "alldouble" or (style == "mixed_gnu" and len(key) > 1):
+            yield f"{option}={text}"
+        else:
+            yield option
+            yield text
+
+
+def _scope(task: Task) -> dict[str, Any]:
+    files: dict[str, Any] = {}
+    lists: dict[str, Any] = {}
+    for name, paths in task.inputs.items():
+        place = lists if name.startswith("list.") else files
+        place[name.removeprefix("list.")] = _named(paths)
+    for name, path in task.outputs.items():
+        files[name] = _named((path,))
+    return {**task.settings, **task.keys, "file": files, "list": lists}
+
+
+def _named(paths: tuple[Path, ...]) -> dict[str, str]:
+    return {"fullname": ",".join(map(str, paths)), "filename": ",".join(p.name for p in paths)}

@@ -1,0 +1,343 @@
+"""Runs one job: reads its WCL, runs its wrappers in order, writes its receipt. Touches no database.
+
+A wrapper that fails ends the job; what was done before it stays in the receipt and is registered.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from desdm import wcl
+from desdm.errors import ProgramFailed, UsageError
+from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
+from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
+from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
+
+__all__ = ["Ticket", "WarmCache", "run_job"]
+
+#: Formats of list files and what parts their columns.
+_SEPARATORS = {"textsp": " ", "texttab": "\t", "textcsv": ","}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an engine hands to a worker.
+
+    Attributes
+    ----------
+    wcl
+        The job's WCL.
+    workdir
+        Private work folder of this try; made here.
+    token
+        Names the try; goes into the receipt.
+    skip
+        Numbers of wrappers that are done already.
+    earlier
+        Work folders of earlier tries, where outputs of skipped wrappers may lie.
+    """
+
+    wcl: str
+    workdir: str
+    token: str
+    skip: tuple[int, ...] = ()
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class WarmCache:
+    """What a warm worker keeps from job to job."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    wrappers: dict[str, Wrapper] = field(default_factory=dict)
+    #: scanner factories of the quality controls by pattern file
+    scanners: dict[str, Callable[[str], Scanner] | None] = field(default_factory=dict)
+
+    def wrapper(self, name: str) -> Wrapper:
+        """The wrapper function of that dotted name."""
+        if name not in self.wrappers:
+            module, _, function = (
+                "desdm.framework.genwrap.genwrap" if name == "genwrap" else name
+            ).rpartition(".")
+            try:
+                found = getattr(import_module(module), function)
+            except (ImportError, AttributeError, ValueError) as err:
+                raise UsageError(f"wrapper {name} cannot be found: {err}") from err
+            self.wrappers[name] = found
+        return self.wrappers[name]
+
+    def scanner(self, pattern_file: str) -> Callable[[str], Scanner] | None:
+        """Scanner factory for the patterns in a file; None when there is no file."""
+        if pattern_file not in self.scanners:
+            made = None
+            if pattern_file:
+                from desdm.quality.qc import scanners_from_file
+
+                made = scanners_from_file(Path(pattern_file))
+            self.scanners[pattern_file] = made
+        return self.scanners[pattern_file]
+
+
+class _Watched:
+    """Runs a wrapper's code: whatever it raises is told in the log and fails this wrapper alone.
+
+    A code is not ours; any error of it must end in the record, never in the loss of the job's receipt.
+    """
+
+    def __init__(self, log: LogTee) -> None:
+        self.log = log
+        self.error = ""
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        if not isinstance(error, Exception):
+            return False
+        if isinstance(error, ProgramFailed | UsageError):
+            text = f"ERROR: {error}"
+        else:
+            text = "".join(traceback.format_exception(kind, error, tb)).rstrip()
+        self.log.write(text.encode("utf-8", "replace") + b"\n")
+        self.error = f"{type(error).__name__}: {error}"[:2000]
+        return True
+
+
+def run_job(
+    ticket: Ticket, cache: WarmCache, report: Callable[[str, WrapperOrder], None] = lambda event, order: None
+) -> str:
+    """Run a job to its end and return its state, ``done`` or ``failed``.
+
+    Parameters
+    ----------
+    ticket
+        What to run and where.
+    cache
+        Kept by the worker from job to job.
+    report
+        Called with ``started``/``done``/``failed`` for each wrapper, for whoever watches.
+    """
+    order = read_job(Path(ticket.wcl))
+    workdir = Path(ticket.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    runner = _Runner(order, ticket, cache, workdir)
+    receipt = OutcomeWriter(workdir / "outcome.jsonl", order.attempt, order.jobnum, ticket.token)
+    state = "done"
+    for wrapper in order.wrappers:
+        if wrapper.wrapnum in ticket.skip:
+            continue
+        report("started", wrapper)
+        outcome = runner.run(wrapper)
+        receipt.wrapper(outcome)
+        report(outcome.state, wrapper)
+        if outcome.state == "failed":
+            state = "failed"
+            break
+    runner.close()
+    receipt.end(state)
+    return state
+
+
+class _Runner:
+    def __init__(self, order: JobOrder, ticket: Ticket, cache: WarmCache, workdir: Path) -> None:
+        self.order, self.cache, self.workdir = order, cache, workdir
+        self.root = Path(order.top["archive_root"])
+        self.earlier = [Path(p) for p in ticket.earlier]
+        name = f"{order.attempt}_J{order.jobnum:04d}_{ticket.token[:8]}"
+        self.log = LogTee(workdir / f"{name}.log", cache.scanner(order.top.get("qcf", "")))
+        self.host = socket.gethostname()
+        self.made_here = {f.filename: f for w in order.wrappers for f in w.outputs.values()}
+        self.unsaved: dict[str, tuple[str, ...]] = {}
+        self.provenance: dict[str, Any] = {}
+
+    def close(self) -> None:
+        wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", self.provenance)
+        self.log.close()
+
+    def run(self, wrapper: WrapperOrder) -> WrapperOutcome:
+        start = time.time()
+        module = self.order.modules[wrapper.modname]
+        keys = ",".join(f"{k}={v}" for k, v in wrapper.keys.items())
+        head = f"=== {wrapper.modname} (wrapper {wrapper.wrapnum}) {keys}\n"
+        self.log.write(head.encode())
+        task: Task | None = None
+        made: tuple[Made, ...] = ()
+        with _Watched(self.log) as watched, self.log.reader(wrapper.modname):
+            task = self._task(wrapper, module)
+            name = str(module["wrappername"])
+            code = self.cache.wrapper(name)
+            began = time.process_time()
+            code(task)
+            if not task.execs:
+                task.execs.append(_own_exec(name, start, time.process_time() - began))
+            if self.log.stop is not None:
+                raise ProgramFailed(
+                    f"stopped by quality control, {self.log.stop.pattern}: {self.log.stop.text}"
+                )
+            made = self._outputs(wrapper, task)
+        self.log.stop = None
+        used = tuple(p.name for files in task.inputs.values() for p in files) if task else ()
+        outcome = WrapperOutcome(
+            wrapnum=wrapper.wrapnum,
+            modname=wrapper.modname,
+            state="failed" if watched.error else "done",
+            start_time=start,
+            end_time=time.time(),
+            host=self.host,
+            log=self.log.path.name,
+            comment=watched.error,
+            used=self._saved(used),
+            made=() if watched.error else made,
+            execs=tuple(task.execs) if task else (),
+            findings=tuple(self._findings(wrapper, watched.error)),
+            metrics=tuple(task.metrics) if task else (),
+        )
+        self._record(outcome)
+        return outcome
+
+    def _findings(self, wrapper: WrapperOrder, error: str) -> list[Finding]:
+        found = self.log.drain()
+        if error:
+            # The reason of a failure is always a message of level 1, whether a pattern knows it or not.
+            found.append(Finding(1, error, self.log.lines, f"{wrapper.modname}.failed"))
+        return found
+
+    def _task(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> Task:
+        inputs: dict[str, tuple[Path, ...]] = {}
+        for name, paths in wrapper.inputs.items():
+            optional = f"in.{name}" in wrapper.optional
+            there = []
+            for relpath in paths:
+                path = self._find(relpath)
+                if path is None and not optional:
+                    raise ProgramFailed(f"{wrapper.modname}: input {name}: {relpath} is not there")
+                if path is not None:
+                    there.append(path)
+            inputs[name] = tuple(there)
+        outputs = {name: self.workdir / file.filename for name, file in wrapper.outputs.items()}
+        settings: dict[str, Any] = wcl.merge({}, self.order.run)
+        settings = wcl.merge(settings, module.get("settings", {}))
+        top = self.order.top
+        keys = (
+            {k: top[k] for k in ("unitname", "reqnum", "attnum")} | {"run": self.order.attempt} | wrapper.keys
+        )
+        inputs |= self._lists(wrapper, module)
+        return Task(
+            wrapper.modname, keys, settings, inputs, outputs, self.workdir, self.log, self.cache.versions
+        )
+
+    def _find(self, relpath: str) -> Path | None:
+        name = relpath.rpartition("/")[2]
+        places = [self.root / relpath]
+        if name in self.made_here:
+            places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
+        return next((p for p in places if p.is_file()), None)
+
+    def _lists(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
+        made: dict[str, tuple[Path, ...]] = {}
+        for name, rows in wrapper.listrows.items():
+            spec = module.get("list", {}).get(name, {})
+            path = self.workdir / f"{wrapper.modname}_{wrapper.wrapnum}_{name}.list"
+            separator = _SEPARATORS.get(spec.get("format", "textsp"), " ")
+            lines = [separator.join(self._cell(c) for c in row) for row in rows]
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+            made[f"list.{name}"] = (path,)
+        return made
+
+    def _cell(self, text: str) -> str:
+        if not text.startswith("file:"):
+            return text
+        path = self._find(text[5:])
+        if path is None:
+            raise ProgramFailed(f"list: {text[5:]} is not there")
+        return str(path)
+
+    def _outputs(self, wrapper: WrapperOrder, task: Task) -> tuple[Made, ...]:
+        parents = self._saved(
+            p.name for name, files in task.inputs.items() for p in files if not name.startswith("list.")
+        )
+        made = []
+        for name, file in wrapper.outputs.items():
+            path = task.outputs[name]
+            if not path.is_file():
+                if f"out.{name}" in wrapper.optional:
+                    continue
+                raise ProgramFailed(f"{wrapper.modname}: output {name}, {file.filename}, was not made")
+            own = task.parents.get(file.filename)
+            mine = parents if own is None else self._saved(own)
+            if not file.save:
+                self.unsaved[file.filename] = mine
+            made.append(self._made(file, path, mine, wrapper))
+        return tuple(made)
+
+    @staticmethod
+    def _made(file: JobFile, path: Path, parents: tuple[str, ...], wrapper: WrapperOrder) -> Made:
+        return Made(
+            file.filename,
+            file.filetype,
+            file.directory,
+            path.stat().st_size,
+            file.save,
+            parents,
+            wrapper.keys,
+        )
+
+    def _saved(self, names: Any) -> tuple[str, ...]:
+        # A file that is not archived stands for the files it came from, so that lineage has no gap.
+        kept: dict[str, None] = {}
+        for name in names:
+            for one in self.unsaved.get(name, (name,)):
+                kept[one] = None
+        return tuple(n for n in kept if not n.endswith(".list"))
+
+    def _record(self, outcome: WrapperOutcome) -> None:
+        # The output WCL of the reference: what ran, with which version, what it used and made.
+        tree: dict[str, Any] = {
+            "wrapper": {"wrapnum": str(outcome.wrapnum), "modname": outcome.modname, "state": outcome.state}
+        }
+        for one in outcome.execs:
+            tree[f"exec_{one.execnum}"] = {
+                "execname": one.name,
+                "version": one.version,
+                "task_info": {"status": str(one.status), "start": f"{one.start_time:.3f}", "end": f"{one.end_time:.3f}"},
+                "procinfo": {"ru_utime": f"{one.utime:.3f}", "ru_stime": f"{one.stime:.3f}", "ru_maxrss": str(one.maxrss)},
+            }  # fmt: skip
+        provenance: dict[str, Any] = {}
+        if outcome.used:
+            provenance["used"] = {"exec_1": ",".join(outcome.used)}
+        if outcome.made:
+            provenance["was_generated_by"] = {"exec_1": ",".join(m.filename for m in outcome.made)}
+            derived = {
+                f"derived_{i}": {"child": m.filename, "parents": ",".join(m.parents)}
+                for i, m in enumerate(outcome.made, 1)
+                if m.parents
+            }
+            if derived:
+                provenance["was_derived_from"] = derived
+        if provenance:
+            tree["provenance"] = provenance
+        self.provenance[f"wrapper_{outcome.wrapnum}"] = tree
+
+
+def _own_exec(name: str, start: float, cpu: float) -> ExecRecord:
+    # A code that starts no program is its own exec; its version is the package's.
+    package = import_module(name.partition(".")[0]) if "." in name else None
+    version = str(getattr(package, "__version__", "unknown"))
+    return ExecRecord(1, name[:64], version, "", 0, start, time.time(), utime=cpu)
+
+
+def workdirs(jobroot: str) -> Sequence[Path]:
+    """Work folders of a job's tries, newest first."""
+    return sorted(Path(jobroot).glob("try*"), key=lambda p: p.name, reverse=True)
