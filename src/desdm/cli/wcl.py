@@ -58,19 +58,12 @@ def check_command(
     ctx: click.Context, door: Door, files: tuple[str, ...], compat: bool, as_json: bool
 ) -> None:
     """List what is wrong or surprising in FILEs; status 1 if anything is, 2 if one cannot be read."""
-    from desdm.wcl import check, read
+    from desdm.wcl import check
 
     findings: list[dict[str, Any]] = []
     status = 0
     for file in files:
-        try:
-            warnings = (read(file, compat=True) if compat else check(file)).warnings
-        except WCLError as err:
-            status = 2
-            findings.append(
-                {"file": err.file or file, "line": err.line, "severity": "error", "message": err.message}
-            )
-            continue
+        warnings, err = check(file, compat=compat)
         severity = "warning" if compat else "error"
         findings += [
             {
@@ -82,6 +75,17 @@ def check_command(
             }
             for one in warnings
         ]
+        if err is not None:
+            status = 2
+            findings.append(
+                {
+                    "file": err.file or file,
+                    "line": err.line,
+                    "severity": "error",
+                    "kind": "unreadable",
+                    "message": err.message,
+                }
+            )
 
     def human() -> None:
         for one in findings:

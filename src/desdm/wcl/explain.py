@@ -14,7 +14,7 @@ __all__ = ["Explanation", "Used", "explain", "paths_of", "scope_of"]
 
 
 class Used(NamedTuple):
-    """A reference inside a value: its name, what it gave and whence; ``scope`` is empty if it gave nothing."""
+    """A reference inside a value: its name, what it gave and whence (``scope`` empty: nothing)."""
 
     name: str
     value: str

@@ -15,7 +15,7 @@ from desdm.wcl.document import Surprise
 __all__ = ["Close", "Open", "Pair", "Statement", "cut_comment", "pair", "section", "statements"]
 
 _WORD = re.compile(r"\S+")
-_QUOTED = re.compile(r"""(?:(?<=[\s=(,])|^)(['"]).*?\1""")
+_QUOTED = re.compile(r"""(?<=[\s=(,])(['"]).*?\1""")
 
 
 class Statement(NamedTuple):

@@ -44,7 +44,7 @@ def read(
         The file cannot be read or is not WCL; it names file and line.
     """
     name = os.fspath(path)
-    return _document(read_text(name), name, compat=compat, gather=False, top=top)
+    return _document(read_text(name), name, compat, top or {})
 
 
 def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
@@ -55,26 +55,32 @@ def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
     WCLError
         The text is not WCL.
     """
-    return _document(text, name, compat=compat, gather=False, top=None)
+    return _document(text, name, compat, {})
 
 
-def check(path: str | os.PathLike[str]) -> Document:
-    """Read by the strict rules, but go on after each surprise and gather them all in ``warnings``.
+def check(path: str | os.PathLike[str], *, compat: bool = False) -> tuple[list[Finding], WCLError | None]:
+    """Read by the rules of a mode, but go on after each surprise.
 
-    Raises
-    ------
-    WCLError
-        The file cannot be read to its end, whatever one overlooks.
+    Returns
+    -------
+    findings
+        The surprises, in the order of reading.
+    error
+        What stopped the reading before the end of the file, if anything did.
     """
     name = os.fspath(path)
-    return _document(read_text(name), name, compat=False, gather=True, top=None)
+    reading = _Reading(compat, gather=True)
+    try:
+        source = _Source(reading, name, (os.path.realpath(name),), {}, case_kept=False)
+        source.parse(read_text(name))
+    except WCLError as err:
+        return reading.warnings, err
+    return reading.warnings, None
 
 
-def _document(
-    text: str, name: str, *, compat: bool, gather: bool, top: Mapping[str, str | Tree] | None
-) -> Document:
-    reading = _Reading(compat, gather)
-    source = _Source(reading, name, (os.path.realpath(name),), top or {}, case_kept=False)
+def _document(text: str, name: str, compat: bool, top: Mapping[str, str | Tree]) -> Document:
+    reading = _Reading(compat, gather=False)
+    source = _Source(reading, name, (os.path.realpath(name),), top, case_kept=False)
     source.parse(text)
     return Document(name, source.tree, source.marks, reading.warnings, tuple(reading.files))
 
@@ -182,6 +188,7 @@ class _Source:
             if found is not None:
                 self.inclfunc(found[1], alone=found[0] == text.strip(), text=text)
                 return
+            self.surprise(Surprise.NOT_AN_INCLUDE, text)
         part = section(text) if "<" in text else None
         if part is None:
             self.pair(text)
@@ -247,6 +254,8 @@ class _Source:
             # The original has one flag and no stack of them: closing an inner one ends the case of the outer.
             if name in CASE_KEPT:
                 self.flag = False
+                if any(opened.name in CASE_KEPT for opened in self.stack):
+                    self.surprise(Surprise.CASE_LOST, f"</{name}>")
         else:
             self.flag = self.inherited or any(opened.name in CASE_KEPT for opened in self.stack)
 
