@@ -312,10 +312,9 @@ class _Picker:
                 self.index.setdefault(values, []).append(file)
 
     def pick(self, keys: Mapping[str, str]) -> tuple[PlannedFile, ...]:
+        picked = self.files
         if self.match:
             picked = tuple(self.index.get(tuple(keys.get(k, "") for k in self.match), ()))
-        else:
-            picked = self.files
         if not picked and not self.fileset.optional:
             where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
             raise PlanError(

@@ -40,6 +40,7 @@ __all__ = [
     "change_attempt",
     "claim_attempt",
     "close_job",
+    "count_findings",
     "file_ids",
     "generated_names",
     "heartbeat",
@@ -485,6 +486,22 @@ def keep_outcome(
         ids = {row["task_id"] for row in metrics}
         conn.execute(qa_metric.delete().where(qa_metric.c.task_id.in_(ids)))
         conn.execute(qa_metric.insert(), metrics)
+
+
+def count_findings(conn: Connection, attempt_id: int) -> tuple[int, int]:
+    """How many messages of level 1 an attempt has, and how many whose pattern asks to flag it."""
+    m = task_message.c
+    # Messages of a try that failed and was done again stay in the record and do not count against the run.
+    last = (pfw_wrapper.c.task_id == m.task_id) & (pfw_wrapper.c.log == m.log_file)
+    mine = (
+        select(func.count())
+        .select_from(task_message)
+        .join(pfw_wrapper, last)
+        .where(m.pfw_attempt_id == attempt_id)
+    )
+    errors = conn.execute(mine.where(m.message_lvl == 1)).scalar_one()
+    flags = conn.execute(mine.where(m.action == "flag")).scalar_one()
+    return errors, flags
 
 
 def file_ids(conn: Connection, names: Iterable[str]) -> dict[str, int]:

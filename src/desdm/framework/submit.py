@@ -1,0 +1,310 @@
+"""Submits a pipeline: settings, queries, checks, a plan, and every row of it in one transaction.
+
+Nothing is queued before all is known to be well: every query found something, every input lies in the archive,
+every name is free. The same work is not done twice: pipeline, codes, settings and inputs make a fingerprint, and
+an attempt that has it and is done is taken over, unless ``again`` asks for a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection
+
+from desdm import __version__, wcl
+from desdm.archive import catalog
+from desdm.archive.archive import Archive
+from desdm.archive.filetypes import FILETYPES
+from desdm.config import Config
+from desdm.errors import PlanError, UsageError, WCLError
+from desdm.framework import store
+from desdm.framework.jobwcl import JobRenderer
+from desdm.framework.pipeline import FileSet, Module, Pipeline
+from desdm.framework.plan import Identity, Plan, Row, make_plan
+from desdm.quality.qc import write_patterns
+from desdm.schema.database import Database
+from desdm.schema.states import AttemptState
+
+__all__ = ["Submission", "submit"]
+
+Found: TypeAlias = dict[tuple[str, str], list[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A submitted run."""
+
+    run: str
+    state: AttemptState
+    jobs: int = 0
+    wrappers: int = 0
+    #: True: the same work stands already, nothing new was planned
+    reused: bool = False
+
+
+def submit(
+    config: Config,
+    database: Database,
+    archive: Archive,
+    pipeline: Pipeline,
+    settings: Mapping[str, str],
+    *,
+    who: str,
+    labels: Sequence[str] = (),
+    again: bool = False,
+    dry_run: bool = False,
+) -> Submission:
+    """Plan an attempt of a pipeline and write it down; `drive` runs it.
+
+    Parameters
+    ----------
+    settings
+        Operator's values by key; a dotted key (``psfex.psfvar_degrees``) goes into that section.
+        ``unitname`` (or the pipeline's unit: ``tilename``, ``nite``, ``expnum``), ``reqnum``, ``project``,
+        ``campaign`` and ``jira_id`` say what the attempt is called.
+    again
+        Make a new attempt even if the same work is done.
+    dry_run
+        Plan and check, write nothing.
+
+    Raises
+    ------
+    PlanError
+        If a query is empty, an input is missing, or the pipeline is not sound.
+    """
+    run = _run_settings(pipeline, settings)
+    with database.read() as conn:
+        run |= _inclfunc(pipeline, conn, run)
+        found, queries = _find(conn, pipeline, run)
+    _check_there(archive, found)
+    configs, codes = _configs(pipeline, run)
+    unitname = _unit(pipeline, run)
+    fingerprint = _fingerprint(pipeline, run, configs, codes, found)
+    directories = {name: filetype.directory for name, filetype in FILETYPES.items()}
+    with database.write() as conn:
+        same = store.newest_with_fingerprint(conn, fingerprint)
+        if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
+            return Submission(same.run, same.state, reused=True)
+        identity = store.number_attempt(
+            conn,
+            project=str(run.get("project", config.project)),
+            campaign=str(run.get("campaign", config.campaign)),
+            pipeline=pipeline.name,
+            unitname=unitname,
+            jira_id=str(run["jira_id"]) if "jira_id" in run else None,
+            reqnum=_number(run, "reqnum"),
+        )
+        plan = make_plan(pipeline, identity, run, found, directories)
+        jobs = list(plan.jobs)
+        if not jobs:
+            raise PlanError(f"pipeline {pipeline.name} plans no job at all")
+        nwrap = sum(len(job.wrappers) for job in jobs)
+        if dry_run:
+            conn.rollback()
+            return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
+        folder = config.runs / identity.run
+        _write_jobs(folder, conn, archive, pipeline, identity, plan, run, configs, codes)
+        store.insert_plan(
+            conn,
+            pipeline,
+            identity,
+            plan,
+            values={k: v for k, v in run.items() if isinstance(v, str)},
+            queries=queries,
+            labels=labels,
+            operator=who,
+            archive_path=f"{pipeline.name}/{identity.unitname}-r{identity.reqnum}/p{identity.attnum:02d}",
+            fingerprint=fingerprint,
+            jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
+        )
+    return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
+
+
+def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> dict[str, Any]:
+    run: dict[str, Any] = wcl.merge({}, dict(pipeline.settings))
+    for key, value in settings.items():
+        here = run
+        *path, last = key.lower().split(".")
+        for step in path:
+            inner = here.setdefault(step, {})
+            if not isinstance(inner, dict):
+                raise UsageError(f"--set {key}: {step} is a value, not a section")
+            here = inner
+        here[last] = value
+    return run
+
+
+def _inclfunc(pipeline: Pipeline, conn: Connection, run: Mapping[str, Any]) -> dict[str, str]:
+    if not pipeline.inclfunc:
+        return {}
+    module, _, name = pipeline.inclfunc.rpartition(".")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as err:
+        raise PlanError(f"inclfunc {pipeline.inclfunc} of {pipeline.name} cannot be found: {err}") from err
+
+    def find(query: Mapping[str, str]) -> Sequence[Row]:
+        return catalog.find(conn, query)
+
+    found: dict[str, str] = function(find, run)
+    return found
+
+
+def _find(
+    conn: Connection, pipeline: Pipeline, run: Mapping[str, Any]
+) -> tuple[Found, list[tuple[str, str, str, int]]]:
+    found: Found = {}
+    asked: list[tuple[str, str, str, int]] = []
+    answers: dict[str, list[Row]] = {}
+    for _, module in pipeline.modules():
+        for fileset in module.inputs:
+            if fileset.depends or not (fileset.query or fileset.filename):
+                continue
+            query = _query(module, fileset, run)
+            text = ", ".join(f"{k} = {v}" for k, v in query.items())
+            if text not in answers:
+                answers[text] = list(catalog.find(conn, query))
+            rows = answers[text]
+            if not rows and not fileset.optional:
+                raise PlanError(
+                    f"module {module.name}, input {fileset.name}: no file in the archive for the query {text}; "
+                    "ingest files, or change the settings that it uses"
+                )
+            found[module.name, fileset.name] = rows
+            asked.append((module.name, fileset.name, text, len(rows)))
+    return found, asked
+
+
+def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str, str]:
+    resolver = wcl.Resolver({**run, **module.settings})
+    query = dict(fileset.query) or {"filename": fileset.filename}
+    if fileset.filetype and "filetype" not in query:
+        query["filetype"] = fileset.filetype
+    try:
+        return {key: resolver.replace(value) for key, value in query.items()}
+    except WCLError as err:
+        raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
+
+
+def _check_there(archive: Archive, found: Found) -> None:
+    seen: set[str] = set()
+    for (module, name), rows in found.items():
+        for row in rows:
+            relpath = f"{row['path']}/{row['filename']}"
+            if relpath in seen:
+                continue
+            seen.add(relpath)
+            if not (archive.root / relpath).is_file():
+                raise PlanError(
+                    f"module {module}, input {name}: {row['filename']} is registered but not in the archive; "
+                    "see: desdm audit"
+                )
+
+
+def _code_folder(wrapper: str) -> Path | None:
+    module = wrapper.rpartition(".")[0]
+    if not module:
+        return None
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError) as err:
+        raise PlanError(f"wrapper {wrapper} cannot be found: {err}") from err
+    if spec is None or spec.origin is None:
+        raise PlanError(f"wrapper {wrapper} cannot be found; its module {module} does not exist")
+    return Path(spec.origin).parent
+
+
+def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
+    """Settings of each module (config.wcl, overlaid by pipeline and operator), and the digest of each code."""
+    configs: dict[str, dict[str, Any]] = {}
+    codes: dict[Path, str] = {}
+    for _, module in pipeline.modules():
+        folder = _code_folder(module.wrapper)
+        base: dict[str, Any] = {}
+        if folder is not None:
+            if (folder / "config.wcl").is_file():
+                base = wcl.read(folder / "config.wcl").tree
+            if folder not in codes:
+                codes[folder] = _digest(folder)
+        base = wcl.merge(base, dict(module.settings))
+        own = run.get(module.name)
+        configs[module.name] = wcl.merge(base, {module.name: own} if isinstance(own, dict) else {})
+    return configs, codes
+
+
+def _digest(folder: Path) -> str:
+    sha = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            sha.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return sha.hexdigest()
+
+
+def _fingerprint(
+    pipeline: Pipeline,
+    run: Mapping[str, Any],
+    configs: Mapping[str, Any],
+    codes: Mapping[Path, str],
+    found: Found,
+) -> str:
+    inputs = sorted({(str(r["filename"]), str(r["sha256"])) for rows in found.values() for r in rows})
+    content = [__version__, asdict(pipeline), run, configs, sorted(codes.values()), inputs]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
+    key = {"tile": "tilename", "exposure": "expnum"}.get(pipeline.unit, pipeline.unit)
+    unit = run.get("unitname", run.get(key))
+    if not isinstance(unit, str) or not unit:
+        raise PlanError(f"pipeline {pipeline.name} works on a {pipeline.unit}; say which: --set {key}=…")
+    if pipeline.unit == "exposure" and unit.isdecimal():
+        unit = f"D{int(unit):08d}"
+    allowed = unit.replace("-", "").replace("+", "").replace("_", "").replace(".", "")
+    if not (allowed.isalnum() and allowed.isascii() and len(unit) <= 48 and unit[0].isalnum()):
+        raise UsageError(f"unit name {unit!r}: letters, digits and + - _ . only, at most 48")
+    return unit
+
+
+def _number(run: Mapping[str, Any], key: str) -> int | None:
+    value = run.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isdecimal():
+        raise UsageError(f"{key} must be a number, not {value!r}")
+    return int(value)
+
+
+def _write_jobs(
+    folder: Path,
+    conn: Connection,
+    archive: Archive,
+    pipeline: Pipeline,
+    identity: Identity,
+    plan: Plan,
+    run: Mapping[str, Any],
+    configs: Mapping[str, Any],
+    codes: Mapping[Path, str],
+) -> None:
+    # A folder of this name without rows is what a submission left that did not come to its commit.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    qcf = folder / "qcf.wcl"
+    patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
+    common = {"archive_root": str(archive.root), "pipeline": pipeline.name, "pipever": pipeline.version}
+    if run.get("use_qcf", "true") != "false":
+        write_patterns(conn, patterns, qcf)
+        common["qcf"] = str(qcf)
+    renderer = JobRenderer(identity, common, run, configs)
+    for job in plan.jobs:
+        jobroot = folder / f"J{job.jobnum:04d}"
+        jobroot.mkdir()
+        text = renderer.render(job, pipeline.blocks[job.blknum - 1].name)
+        (jobroot / "job.wcl").write_text(text, "utf-8")
