@@ -1,0 +1,3 @@
+"""Astrometry and photometry against a reference: the check of each exposure, and scamp."""
+
+from __future__ import annotations

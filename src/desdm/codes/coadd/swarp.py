@@ -1,0 +1,122 @@
+"""The command line of SWarp, and the 3-plane coadd made of what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.survey.images import Planes
+from desdm.survey.tiles import Tile
+
+__all__ = ["arguments", "coadd_header", "read_output", "weighted_mean"]
+
+DATA = Path(__file__).parent / "data"
+
+
+def arguments(
+    images: Path, weights: Path, scales: Sequence[float], tile: Tile, out: Path, out_weight: Path, scratch: Path,
+    settings: Mapping[str, Any],
+) -> list[str]:  # fmt: skip
+    """Arguments to resample and add the images listed in ``images`` on the tile's grid.
+
+    Parameters
+    ----------
+    images, weights
+        Text files, a line each: ``file[0]`` and ``file[2]``.
+    scales
+        Factor of each image to the common zero point. They are handed over here, not read from the images, because
+        exposures may have been tied to each other since.
+    tile
+        The grid.
+    out, out_weight
+        What SWarp writes.
+    scratch
+        Folder for its resampled images.
+    settings
+        Section of SWarp keywords.
+    """
+    args = [f"@{images}", "-c", str(DATA / "default.swarp")]
+    args += ["-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", f"@{weights}"]
+    args += ["-IMAGEOUT_NAME", str(out), "-WEIGHTOUT_NAME", str(out_weight), "-RESAMPLE_DIR", str(scratch)]
+    args += ["-CELESTIAL_TYPE", "EQUATORIAL", "-PROJECTION_TYPE", "TAN", "-CENTER_TYPE", "MANUAL"]
+    args += ["-CENTER", f"{tile.ra:.10f},{tile.dec:.10f}", "-PIXELSCALE_TYPE", "MANUAL"]
+    args += ["-PIXEL_SCALE", f"{tile.pixscale:.10g}", "-IMAGE_SIZE", f"{tile.naxis},{tile.naxis}"]
+    # No image has this keyword, so that every one takes its own value of the list.
+    args += ["-FSCALE_KEYWORD", "NOSCALE_", "-FSCALE_DEFAULT", ",".join(f"{s:.10g}" for s in scales)]
+    for key, value in settings.items():
+        if isinstance(value, str):
+            args += [f"-{key.upper()}", value]
+    return args
+
+
+def read_output(image: Path, weight: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], fits.Header]:
+    """SWarp's image, weight and header; pixels without weight become 0."""
+    with fits.open(image, memmap=False) as hdus:
+        sci, head = hdus[0].data.astype(np.float32), hdus[0].header
+    with fits.open(weight, memmap=False) as hdus:
+        wgt = hdus[0].data.astype(np.float32)
+    wgt[~np.isfinite(wgt) | (wgt < 1e-20)] = 0.0
+    sci[wgt == 0] = 0.0
+    return sci, wgt, head
+
+
+def coadd_header(tile: Tile, band: str, inputs: Sequence[fits.Header], made: Mapping[str, Any]) -> fits.Header:
+    """The coadd's own keywords.
+
+    Parameters
+    ----------
+    tile, band
+        What it is of.
+    inputs
+        Headers of the exposures' images.
+    made
+        SWarp's output header: GAIN and SATURATE that follow from the combination.
+    """
+    head = tile.header()
+    mjd = [float(h["MJD-OBS"]) for h in inputs if "MJD-OBS" in h]
+    seeing = [float(h["FWHM"]) * float(h.get("PIXSCALE", tile.pixscale)) for h in inputs if h.get("FWHM", 0)]
+    cards: list[tuple[str, Any, str]] = [
+        ("TILENAME", tile.name, "tile"),
+        ("BAND", band, "band"),
+        ("MAGZERO", 30.0, "[mag] AB magnitude of one count"),
+        ("NCOMBINE", len(inputs), "images combined"),
+        ("EXPTIME", sum(float(h.get("EXPTIME", 0.0)) for h in inputs), "[s] sum of the exposures"),
+        ("GAIN", float(made.get("GAIN", 0.0)), "[electron/count] effective gain"),
+        ("SATURATE", float(made.get("SATURATE", 1e9)), "[count] saturation"),
+        ("FWHM", float(np.mean(seeing)) / tile.pixscale if seeing else 0.0, "[pixel] mean seeing of the inputs"),
+        ("BUNIT", "count", "unit of SCI: AB magnitude 30 is one count"),
+    ]
+    if mjd:
+        cards.append(("MJD-OBS", float(np.mean(mjd)), "[d] mean start of the exposures"))
+    for key, value, text in cards:
+        head[key] = (value, text)
+    for i, one in enumerate(inputs, 1):
+        head[f"EXP{i:05d}"] = (f"{one.get('EXPNUM', 0)} {one.get('CCDNUM', 0)}", "input: exposure, CCD")
+    return head
+
+
+def weighted_mean(planes: Sequence[Planes], combine: str) -> Planes:
+    """The detection image of coadds on one grid.
+
+    Parameters
+    ----------
+    planes
+        Coadds of some bands, all of one shape.
+    combine
+        ``WEIGHTED``: inverse-variance mean, linear, of greatest S/N for an object of flat spectrum; ``CHI``: the root of
+        the summed squared S/N (Szalay, Connolly & Szokoly 1999) less its mean, blind to colour.
+    """
+    weight = np.sum([p.wgt for p in planes], axis=0, dtype=np.float64)
+    mask = np.bitwise_and.reduce([p.msk for p in planes])
+    if combine == "CHI":
+        chi2 = np.sum([p.wgt * p.sci.astype(np.float64) ** 2 * (p.sci > 0) for p in planes], axis=0)
+        sci, wgt = np.sqrt(chi2), (weight > 0).astype(np.float64)
+    else:
+        total = np.sum([p.wgt * p.sci.astype(np.float64) for p in planes], axis=0)
+        sci, wgt = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), weight
+    return Planes(sci.astype(np.float32), mask.astype(np.int32), wgt.astype(np.float32), planes[0].header.copy())

@@ -1,0 +1,148 @@
+"""Wrappers of ``swarp``, ``detection``, ``color`` and ``depth``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from desdm.codes.coadd import colour
+from desdm.codes.coadd.depth import catalogue_depth, measure
+from desdm.codes.coadd.masks import MaskStack
+from desdm.codes.coadd.relative import tie
+from desdm.codes.coadd.swarp import arguments, coadd_header, read_output, weighted_mean
+from desdm.codes.detection.sextractor import objects
+from desdm.codes.provenance import stamp
+from desdm.errors import ProgramFailed
+from desdm.framework.wrapper import Task
+from desdm.survey.headers import wcs_of
+from desdm.survey.images import Planes, read_planes, write_planes
+from desdm.survey.tiles import Tile
+
+__all__ = ["color", "depth", "detection", "swarp"]
+
+
+def swarp(task: Task) -> None:
+    """Add the images ``nwgints`` of one band on the tile's grid; output ``coadd`` (file type coadd).
+
+    ``catalogs`` (cat_finalcut, optional) tie exposures with a nominal zero point to the others.
+    """
+    tile = Tile.of(task.settings)
+    paths = task.inputs.get("nwgints", ())
+    if not paths:
+        raise ProgramFailed(f"{task.name}: no image to combine")
+    heads = [fits.getheader(p, 0) for p in paths]
+    band = str(heads[0]["BAND"])
+    images, weights = task.workdir / f"{task.name}_{band}.list", task.workdir / f"{task.name}_{band}_wgt.list"
+    images.write_text("".join(f"{p}[0]\n" for p in paths))
+    weights.write_text("".join(f"{p}[2]\n" for p in paths))
+    raw = task.workdir / f"{task.name}_{band}_raw.fits", task.workdir / f"{task.name}_{band}_rawwgt.fits"
+    settings = task.section("swarp_keys")
+    if len(paths) < task.number("clip_least", 5) and settings.get("COMBINE_TYPE") == "CLIPPED":
+        settings["COMBINE_TYPE"] = "WEIGHTED"
+    args = arguments(images, weights, _scales(task, heads), tile, *raw, task.workdir, settings)
+    task.run("swarp", args)
+    sci, wgt, made = read_output(*raw)
+    stack = MaskStack(wcs_of(tile.header()), (tile.naxis, tile.naxis))
+    for path in paths:
+        one = read_planes(path)
+        stack.add(wcs_of(one.header), one.msk, one.wgt)
+    head = coadd_header(tile, band, heads, made)
+    stamp(head, task.keys, task.execs, task.output("coadd").name)
+    write_planes(task.output("coadd"), Planes(sci, stack.result(wgt), wgt, head))
+    for scrap in (images, weights, *raw):
+        scrap.unlink(missing_ok=True)
+    task.metric("ncombine", len(paths), text="images combined")
+    task.metric("coverage", float((wgt > 0).mean()), text="fraction of the tile with weight")
+
+
+def _scales(task: Task, heads: list[fits.Header]) -> list[float]:
+    """Factors to the common zero point; exposures with a nominal one are tied to the others by their stars."""
+    scales = [float(h["FLXSCALE"]) for h in heads]
+    rough = [h.get("ZPSOURC") == "nominal" for h in heads]
+    if not any(rough) or all(rough):
+        return scales
+    rows = {}
+    for path in task.inputs.get("catalogs", ()):
+        card = fits.getheader(path, 0)
+        rows[card.get("EXPNUM"), card.get("CCDNUM")] = objects(path)
+    who = [(h.get("EXPNUM"), h.get("CCDNUM")) for h in heads]
+    good = [rows[w] for w, nominal in zip(who, rough, strict=True) if not nominal and w in rows]
+    for i, nominal in enumerate(rough):
+        if not nominal or who[i] not in rows:
+            continue
+        found = tie(rows[who[i]], good)
+        if found is None:
+            task.finding(2, f"exposure {who[i][0]} CCD {who[i][1]}: no stars tie its nominal zero point to the others")
+            continue
+        # Magnitudes that must grow by `offset` belong to counts that were too bright.
+        scales[i] *= 10.0 ** (-0.4 * found.offset)
+        task.finding(
+            3, f"exposure {who[i][0]} CCD {who[i][1]}: nominal zero point changed by {found.offset:+.3f} ± {found.error:.3f} "
+            f"mag, by {found.count} objects in common with calibrated exposures",
+        )  # fmt: skip
+    return scales
+
+
+def detection(task: Task) -> None:
+    """One image of all bands to find objects on: inputs ``coadds``; output ``detection`` (coadd_det)."""
+    have: dict[str, Planes] = {}
+    for path in task.inputs.get("coadds", ()):
+        planes = read_planes(path)
+        have[str(planes.header["BAND"])] = planes
+    if not have:
+        raise ProgramFailed(f"{task.name}: no coadd to detect on")
+    wanted = [b.strip() for b in task.text("detection_bands", "r,i,z").split(",")]
+    bands = [b for b in wanted if b in have] or list(have)
+    out = weighted_mean([have[b] for b in bands], task.text("detection_combine", "WEIGHTED"))
+    out.header["BAND"] = ("det", "detection image")
+    out.header["DETBANDS"] = (",".join(bands), "bands it was made of")
+    out.header["GAIN"] = (sum(float(have[b].header["GAIN"]) for b in bands), "[electron/count] effective gain")
+    stamp(out.header, task.keys, task.execs, task.output("detection").name)
+    write_planes(task.output("detection"), out)
+
+
+def color(task: Task) -> None:
+    """A colour picture of the coadds; output ``color`` (PNG, file type coadd_color)."""
+    from PIL import Image
+
+    have: dict[str, Planes] = {}
+    for path in task.inputs.get("coadds", ()):
+        planes = read_planes(path)
+        have[str(planes.header["BAND"])] = planes
+    bands = colour.choose_bands(have, task.text("color_bands", "g,r,z"))
+    factors = task.section("color_scale")
+    scales = tuple(float(factors.get(b, "1")) for b in bands)
+    blue, green, red = (have[b].sci for b in bands)
+    mean = sum(s * have[b].sci for s, b in zip(scales, bands, strict=True)) / 3.0
+    seen = np.all([have[b].wgt > 0 for b in bands], axis=0)
+    noise = 1.4826 * float(np.median(np.abs(mean[seen] - np.median(mean[seen])))) if seen.any() else 1.0
+    rgb = colour.picture(
+        blue, green, red, scales=(scales[0], scales[1], scales[2]), softening=task.number("color_q", 8.0),
+        stretch=task.number("color_stretch", 12.0), noise=noise,
+    )  # fmt: skip
+    Image.fromarray(rgb, "RGB").save(task.output("color"), optimize=True)
+
+
+def depth(task: Task) -> None:
+    """How deep ``image`` is: output ``depth`` (JSON, file type coadd_depth); ``catalog`` tells where objects are."""
+    planes, rows = read_planes(task.input("image")), objects(task.input("catalog"))
+    head = planes.header
+    band, zero, scale = str(head["BAND"]), float(head["MAGZERO"]), float(head["PIXSCALE"])
+    found = measure(planes, zero, scale, (rows["X_IMAGE"], rows["Y_IMAGE"]))
+    sigma = catalogue_depth(rows["MAG_PSF"], rows["MAGERR_PSF"])
+    facts: dict[str, object] = {
+        "tilename": head.get("TILENAME", ""), "band": band, "magzero": zero, "ncombine": head.get("NCOMBINE", 0),
+        "exptime": head.get("EXPTIME", 0.0), "aperture_arcsec": 2.0, **found.facts(),
+        "mag_at_sigma_0.1": sigma if np.isfinite(sigma) else None,
+    }  # fmt: skip
+    _json(task.output("depth"), facts)
+    task.metric("depth_snr10", found.snr10, "mag", text="S/N 10 in a 2 arcsec aperture, median over the tile")
+    task.metric("depth_sigma01", sigma, "mag", text="PSF magnitude at which the error is 0.1 mag")
+    task.metric("area", found.area, "arcmin2", text="unmasked area")
+
+
+def _json(path: Path, facts: dict[str, object]) -> None:
+    path.write_text(json.dumps(facts, indent=1, sort_keys=True, allow_nan=False) + "\n")

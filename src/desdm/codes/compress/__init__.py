@@ -1,0 +1,3 @@
+"""Compression of images by fpack."""
+
+from __future__ import annotations

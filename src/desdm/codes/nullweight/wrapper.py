@@ -1,0 +1,67 @@
+"""Wrapper of ``nwgint``: one standard 3-plane image of either kind of input."""
+
+from __future__ import annotations
+
+from desdm.codes.nullweight.standard import Recipe, bits_of, gain_of, standard
+from desdm.codes.nullweight.zeropoint import ZeroPoint, find_zeropoint
+from desdm.codes.provenance import stamp
+from desdm.errors import ProgramFailed
+from desdm.framework.wrapper import Task
+from desdm.survey.headers import identity
+from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
+
+__all__ = ["nwgint"]
+
+
+def nwgint(task: Task) -> None:
+    """Read ``image`` (with ``mask`` and ``weight`` if it is the Community Pipeline's) and write ``nwgint``.
+
+    Inputs: image; mask, weight, zeropoints optional. Output: nwgint (file type coadd_nwgint).
+    """
+    path = task.input("image")
+    if has_planes(path):
+        planes = read_planes(path)
+    else:
+        mask, weight = task.optional("mask"), task.optional("weight")
+        if mask is None:
+            task.finding(2, f"{path.name}: no mask was found; no pixel is known to be bad")
+        if weight is None:
+            task.finding(2, f"{path.name}: no weight was found; one weight is used for all pixels")
+        planes = read_community(path, mask, weight)
+    zero = _zero(task, planes, path.name)
+    gain = gain_of(planes.header)
+    if gain is None:
+        gain = task.number("gain_default", 4.0)
+        task.finding(2, f"{path.name}: no GAIN in the header; {gain:g} electrons per count is assumed")
+    saturate = planes.header.get("SATURATE")
+    if not isinstance(saturate, (int, float)):
+        saturate = task.number("saturate_default", 45000.0)
+        task.finding(2, f"{path.name}: no SATURATE in the header; {saturate:g} counts is assumed")
+    fwhm = planes.header.get("FWHM", 0.0)
+    recipe = Recipe(bits_of(task.text("null_mask")), int(task.number("max_interp", 20)))
+    out = standard(
+        planes, zero, recipe, gain=gain, saturate=float(saturate),
+        fwhm=float(fwhm) if isinstance(fwhm, (int, float)) else 0.0,
+    )  # fmt: skip
+    stamp(out.header, task.keys, task.execs, task.output("nwgint").name)
+    write_planes(task.output("nwgint"), out)
+    task.metric("sky", float(out.header["SKYBRITE"]), "count", text="median of the good pixels")
+    task.metric("goodfrac", float(out.header["GOODFRAC"]), "", text="fraction of pixels with weight")
+
+
+def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:
+    who = identity(planes.header)
+    zero = find_zeropoint(
+        planes.header, who, task.inputs.get("zeropoints", ()), task.section("nominal_zero"),
+        task.section("extinction"),
+    )  # fmt: skip
+    if zero is None:
+        raise ProgramFailed(
+            f"{name}: no MAGZERO, no row in a zero-point table and no nominal_zero for band {who.get('BAND')!r}; "
+            "add one to the module's settings"
+        )
+    if zero.source == "nominal":
+        task.finding(
+            2, f"{name}: no MAGZERO and no table row; the nominal zero point {zero.value:.3f} of its band is used"
+        )
+    return zero

@@ -1,0 +1,79 @@
+"""Find the zero point of an image: its header's, a delivered table's, or a nominal one for its band."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+__all__ = ["ZeroPoint", "find_zeropoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroPoint:
+    """AB magnitude of one count of an image, and where it is from: header, table or nominal."""
+
+    value: float
+    source: str
+
+
+def find_zeropoint(
+    header: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    tables: Sequence[Path],
+    nominal: Mapping[str, str],
+    extinction: Mapping[str, str],
+) -> ZeroPoint | None:
+    """The best zero point that is known.
+
+    Parameters
+    ----------
+    header
+        The image's merged header; MAGZERO is taken if it is there.
+    identity
+        EXPNUM, CCDNAME, BAND, EXPTIME (s), AIRMASS of the image.
+    tables
+        Tables of zero points in the Legacy Surveys' form: a row has expnum, ccdname and ``ccdzpt``, the AB magnitude of
+        one count per second.
+    nominal, extinction
+        By band: the magnitude of one count per second at airmass 1, and magnitudes per airmass.
+
+    Returns
+    -------
+    ZeroPoint or None
+        None: nothing known for the band.
+    """
+    value = header.get("MAGZERO")
+    if isinstance(value, (int, float)) and np.isfinite(value) and value > 0:
+        return ZeroPoint(float(value), "header")
+    exptime = float(identity.get("EXPTIME", 1.0)) or 1.0
+    per_second = 2.5 * float(np.log10(exptime))
+    for path in tables:
+        found = _from_table(path, identity)
+        if found is not None:
+            return ZeroPoint(found + per_second, "table")
+    band = str(identity.get("BAND", ""))
+    if band in nominal:
+        fall = float(extinction.get(band, "0")) * (float(identity.get("AIRMASS", 1.0)) - 1.0)
+        return ZeroPoint(float(nominal[band]) - fall + per_second, "nominal")
+    return None
+
+
+def _from_table(path: Path, identity: Mapping[str, Any]) -> float | None:
+    with fits.open(path, memmap=False) as hdus:
+        for hdu in hdus:
+            columns = getattr(hdu, "columns", None)
+            if columns is None or not {"expnum", "ccdname", "ccdzpt"} <= {c.lower() for c in columns.names}:
+                continue
+            rows = hdu.data
+            mine = (rows["expnum"] == identity.get("EXPNUM", -1)) & (
+                np.char.strip(rows["ccdname"].astype(str)) == identity.get("CCDNAME", "")
+            )
+            values = rows["ccdzpt"][mine]
+            if values.size and np.isfinite(values[0]) and values[0] > 0:
+                return float(values[0])
+    return None

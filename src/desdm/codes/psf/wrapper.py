@@ -1,0 +1,158 @@
+"""Wrappers of ``psfcat``, ``psfex`` (single images) and ``coaddpsf`` (coadds)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from desdm.codes.detection.sextractor import arguments, options, rewrite
+from desdm.codes.provenance import stamp
+from desdm.codes.psf.combine import Part, combine
+from desdm.codes.psf.model import PSFModel, moffat, read_model, write_model
+from desdm.errors import FileTypeError
+from desdm.framework.wrapper import Task
+from desdm.survey.headers import identity, wcs_of
+
+__all__ = ["coaddpsf", "psfcat", "psfex"]
+
+DATA = Path(__file__).parent / "data"
+
+
+def psfcat(task: Task) -> None:
+    """Catalogue ``image`` with a vignet of each object; output ``catalog`` (file type cat_psfex)."""
+    image, out = task.input("image"), task.output("catalog")
+    head = fits.getheader(image, 0)
+    _vignets(task, image, out, head)
+    card = _card(task, head, out)
+    rewrite(out, card)
+
+
+def psfex(task: Task) -> None:
+    """Fit the PSF of ``image`` from ``catalog``; output ``psf`` (file type psfex_model).
+
+    With too few stars the model delivered with the exposure (``delivered_psf``, optional) is taken, and with none a round
+    Moffat profile of the header's seeing; each is recorded as a finding.
+    """
+    image, out = task.input("image"), task.output("psf")
+    head = fits.getheader(image, 0)
+    model, source = _fit(task, task.input("catalog")), "psfex"
+    if model is None:
+        model, source = _delivered(task, head), "delivered"
+    if model is None:
+        model, source = _plain(task, head), "moffat"
+    _finish(task, model, source, head, out, (head["NAXIS1"] / 2, head["NAXIS2"] / 2))
+
+
+def coaddpsf(task: Task) -> None:
+    """The PSF of the coadd ``image``; output ``psf`` (file type coadd_psfex_model).
+
+    Fitted to the coadd's stars; with too few, combined from ``psfs``, the models of the exposures ``nwgints``.
+    """
+    image, out = task.input("image"), task.output("psf")
+    head = fits.getheader(image, 0)
+    scratch = task.workdir / f"{out.stem}_vignets.fits"
+    _vignets(task, image, scratch, head)
+    model, source = _fit(task, scratch), "psfex"
+    scratch.unlink(missing_ok=True)
+    if model is None:
+        model, source = _combined(task, head), "combined"
+    if model is None:
+        model, source = _plain(task, head), "moffat"
+    _finish(task, model, source, head, out, (head["NAXIS1"] / 2, head["NAXIS2"] / 2))
+
+
+def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
+    task.run(
+        "sextractor",
+        arguments(image, out, DATA / "psfcat.param", task.section("sextractor_keys"), header=head),
+    )
+
+
+def _fit(task: Task, catalogue: Path) -> PSFModel | None:
+    """Run PSFEx; None if it found too few stars for a model that one can trust."""
+    made = task.workdir / f"{catalogue.stem}.psf"
+    made.unlink(missing_ok=True)
+    args = [catalogue, "-c", DATA / "default.psfex", "-PSF_DIR", task.workdir, "-PSF_SUFFIX", ".psf"]
+    task.run("psfex", [*args, *options(task.section("psfex_keys"))], check=False)
+    least = task.number("min_stars", 20)
+    if not made.is_file():
+        task.finding(3, "psfex made no model; too few stars")
+        return None
+    model = read_model(made)
+    made.unlink()
+    task.metric("psf_stars", model.accepted, text="stars kept by PSFEx")
+    task.metric("psf_chi2", model.chi2, text="reduced chi2 of the PSF fit")
+    if model.accepted < least or not 0 < model.chi2 < task.number("max_chi2", 5.0):
+        task.finding(3, f"psfex kept {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are wanted")
+        return None
+    return model
+
+
+def _delivered(task: Task, head: fits.Header) -> PSFModel | None:
+    who = identity(head)
+    for path in task.inputs.get("delivered_psf", ()):
+        try:
+            model = read_model(path, who)
+        except FileTypeError as err:
+            task.say(f"{path.name} is passed over: {err}")
+            continue
+        task.finding(2, f"too few stars for a PSF: the delivered model {path.name} is used")
+        return model
+    return None
+
+
+def _plain(task: Task, head: Mapping[str, Any]) -> PSFModel:
+    fwhm = float(head.get("FWHM", 0.0)) or task.number("fwhm_default", 4.0)
+    task.finding(2, f"too few stars for a PSF: a round Moffat profile of {fwhm:.2f} pixels is used")
+    return moffat(fwhm, task.number("moffat_beta", 3.0))
+
+
+def _combined(task: Task, head: fits.Header) -> PSFModel | None:
+    models = {_key(fits.getheader(p, 0)): read_model(p) for p in task.inputs.get("psfs", ())}
+    parts = []
+    for path in task.inputs.get("nwgints", ()):
+        one = fits.getheader(path, 0)
+        if _key(one) in models and one.get("BAND") == head.get("BAND"):
+            noise = float(one.get("SKYBRITE", 1.0)) / float(one.get("GAIN", 1.0))
+            weight = 1.0 / max(noise, 1e-6) / float(one["FLXSCALE"]) ** 2
+            parts.append(Part(models[_key(one)], wcs_of(one), (one["NAXIS2"], one["NAXIS1"]), weight))
+    model = combine(parts, wcs_of(head), ((head["NAXIS1"] + 1) / 2, (head["NAXIS2"] + 1) / 2))
+    if model is not None:
+        task.finding(
+            3, f"too few stars on the coadd: its PSF is combined from {len(parts)} exposures"
+        )
+    return model
+
+
+def _key(head: Mapping[str, Any]) -> tuple[int, int]:
+    return int(head.get("EXPNUM", 0)), int(head.get("CCDNUM", 0))
+
+
+def _finish(
+    task: Task, model: PSFModel, source: str, head: fits.Header, out: Path, centre: tuple[float, float]
+) -> None:
+    card = _card(task, head, out)
+    size, e1, e2 = model.moments(*centre)
+    scale = float(head.get("PIXSCALE", 0.263))
+    card["PSFSOURC"] = (source, "psfex, delivered, combined or moffat")
+    card["FWHM"] = (size, "[pixel] adaptive-moment FWHM at the centre")
+    card["PSF_E1"] = (e1, "ellipticity along x")
+    card["PSF_E2"] = (e2, "ellipticity along the diagonal")
+    card["NSTARS"] = (model.accepted, "stars kept")
+    write_model(out, model, card)
+    task.metric("fwhm", size * scale, "arcsec", text="PSF FWHM at the centre")
+    task.metric("ellipticity", (e1**2 + e2**2) ** 0.5, text="PSF ellipticity at the centre")
+
+
+def _card(task: Task, head: fits.Header, out: Path) -> fits.Header:
+    card = fits.Header()
+    for key, value in identity(head).items():
+        card[key] = value
+    for key in ("TILENAME", "MAGZERO"):
+        if key in head:
+            card[key] = (head[key], head.comments[key])
+    stamp(card, task.keys, task.execs, out.name)
+    return card
