@@ -29,7 +29,9 @@ class Surprise(Enum):
     NOT_A_SECTION = "the line looks like a section but is read as a key; a section has at most one sub-label"
     ODD_SECTION = "the name of the section holds '<', '>', '=' or '/'"
     SAME_LABEL = "section and sub-label have one name, so that one closing closes only half"
-    CASE_LOST = "keys lose their case: the original takes no sub-label for <cmdline>, and one closing ends all"
+    CASE_LOST = (
+        "keys lose their case: the original takes no sub-label for <cmdline>, and one closing ends all"
+    )
     VALUE_OVER_SECTION = "the value takes the place of a whole section"
     INCLUDE_IN_SECTION = "an include inside a section merges into the top level"
     INCLUDE_IN_TEXT = "the text around an include is dropped"

@@ -146,8 +146,9 @@ class Substitution:
         token = _TOKEN.fullmatch(value)
         if token is not None:  # the variable only hands on another one that has several values
             looped, values = self.loops[int(token[1])]
-            self.kept[name] = value
-            return self._token(looped, values, width)
+            padded_token = self._token(looped, values, width)
+            self.kept[name] = padded_token.partition(":")[0] + ":\x00"
+            return padded_token
         if is_multiple(value) and self.multiple:
             return self._loop(name, value, width)
         self.kept[name] = value

@@ -134,8 +134,6 @@ class _Source:
         self.flag = case_kept
         self.line = 0
         reading.files.append(name)
-        if len(reading.files) > MAX_INCLUDES:
-            raise self.error(f"more than {MAX_INCLUDES} files are included")
 
     def error(self, message: str) -> WCLError:
         return WCLError(message, self.name, self.line or None)
@@ -211,7 +209,7 @@ class _Source:
         if name in CASE_KEPT:
             self.flag = True
         if label is not None:
-            if label in CASE_KEPT and not self.flag:
+            if label in CASE_KEPT and not self.flag and self.reading.compat:
                 self.surprise(Surprise.CASE_LOST, text)
             self.push(label, is_label=True)
             if label in CASE_KEPT and not self.reading.compat:
@@ -285,6 +283,8 @@ class _Source:
 
     def include(self, written: str, *, alone: bool, text: str) -> None:
         self.weigh_include(alone, text)
+        if len(self.reading.files) > MAX_INCLUDES:
+            raise self.error(f"more than {MAX_INCLUDES} files are included")
         if len(self.chain) > MAX_NESTED:
             raise self.error(f"includes stand more than {MAX_NESTED} deep")
         found = included_text(

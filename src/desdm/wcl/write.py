@@ -107,7 +107,7 @@ def _check_name(name: object, path: tuple[str, ...]) -> None:
 
 def _checked_key(key: object, path: tuple[str, ...], case_kept: bool) -> str:
     where = f" in <{'/'.join(path)}>" if path else ""
-    if not isinstance(key, str) or _KEY.fullmatch(key) is None:
+    if not isinstance(key, str) or _KEY.fullmatch(key) is None or "<<incl" in key:
         raise WCLError(f"{key!r}{where} cannot be a key; use a word without blanks, '=' and '#'")
     if not case_kept and key != key.lower():
         raise WCLError(f"key {key}{where} would lose its case; write {key.lower()} or put it in <cmdline>")
