@@ -20,11 +20,12 @@ from desdm.framework import store
 from desdm.framework.engines import Engine, JobEvent
 from desdm.framework.job import Ticket
 from desdm.framework.model import Attempt, Job, WrapperRow
+from desdm.framework.process import process_start
 from desdm.framework.register import register_job
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, JobState, WrapperState
 
-__all__ = ["Progress", "drive", "process_start", "submitter_alive"]
+__all__ = ["Progress", "drive", "submitter_alive"]
 
 #: Seconds between signs of life, which are also how late a cancel is seen.
 HEARTBEAT = 1.0
@@ -41,19 +42,6 @@ class Progress:
     failed: int = 0
     block: str = ""
     running: dict[int, str] = field(default_factory=dict)
-
-
-def process_start(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (``/proc/PID/stat``, field 22); 0: it is gone.
-
-    With its number it names a process for good, since numbers are used again.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
-    except OSError:
-        return 0
-    fields = text.rpartition(")")[2].split()
-    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def submitter_alive(attempt: Attempt) -> bool:

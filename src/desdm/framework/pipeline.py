@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+
+from desdm.wcl import Tree
 
 __all__ = ["Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree"]
-
-Tree: TypeAlias = "Mapping[str, str | Tree]"
 
 
 @dataclass(frozen=True, slots=True)

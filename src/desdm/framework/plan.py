@@ -96,7 +96,7 @@ def make_plan(
     identity: Identity,
     settings: Mapping[str, Any],
     found: Mapping[tuple[str, str], Sequence[Row]],
-    directories: Mapping[str, str],
+    run_dir: str,
 ) -> Plan:
     """Plan an attempt.
 
@@ -110,8 +110,8 @@ def make_plan(
         Values by key; a loop key without ``loopobj`` takes its values here (``ccdnum = (1:62)``).
     found
         Rows of the archive for each external file set, by (module, file set).
-    directories
-        Directory pattern of each file type, for outputs that name none.
+    run_dir
+        Directory of the attempt in the archive; an output that names no directory goes below it, by file type.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def make_plan(
         If a needed input is missing, a loop has no values, a name stands twice, or a module reads what
         another job of its own block makes.
     """
-    planner = _Planner(pipeline, identity, settings, found, directories)
+    planner = _Planner(pipeline, identity, settings, found, run_dir)
     return Plan(tuple(planner.block(number, block) for number, block in enumerate(pipeline.blocks, 1)))
 
 
@@ -130,9 +130,9 @@ class _Planner:
         identity: Identity,
         settings: Mapping[str, Any],
         found: Mapping[tuple[str, str], Sequence[Row]],
-        directories: Mapping[str, str],
+        run_dir: str,
     ) -> None:
-        self.pipeline, self.found, self.directories = pipeline, found, directories
+        self.pipeline, self.found = pipeline, found
         self.base: dict[str, str] = {k: v for k, v in settings.items() if isinstance(v, str)}
         self.base |= {
             "unitname": identity.unitname,
@@ -140,6 +140,7 @@ class _Planner:
             "attnum": str(identity.attnum),
             "run": identity.run,
             "pipeline": pipeline.name,
+            "ops_run_dir": run_dir,
         }
         self.made: dict[tuple[str, str], list[PlannedFile]] = {}
         self.names: dict[str, str] = {}
@@ -252,7 +253,7 @@ class _Planner:
             if pattern is None:
                 raise PlanError(f"file {fileset.name}: no directory pattern {fileset.dirpat!r}")
             return Template(pattern)
-        return Template(self.directories.get(fileset.filetype, "misc"))
+        return Template(f"${{ops_run_dir}}/{fileset.filetype}")
 
     def output(
         self,

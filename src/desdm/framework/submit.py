@@ -22,7 +22,6 @@ from sqlalchemy import Connection
 from desdm import __version__, wcl
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
-from desdm.archive.filetypes import FILETYPES
 from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
@@ -88,21 +87,23 @@ def submit(
     configs, codes = _configs(pipeline, run)
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
-    directories = {name: filetype.directory for name, filetype in FILETYPES.items()}
+    project = str(run.get("project", config.project))
     with database.write() as conn:
         same = store.newest_with_fingerprint(conn, fingerprint)
         if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
             return Submission(same.run, same.state, reused=True)
         identity = store.number_attempt(
             conn,
-            project=str(run.get("project", config.project)),
+            project=project,
             campaign=str(run.get("campaign", config.campaign)),
             pipeline=pipeline.name,
             unitname=unitname,
             jira_id=str(run["jira_id"]) if "jira_id" in run else None,
             reqnum=_number(run, "reqnum"),
         )
-        plan = make_plan(pipeline, identity, run, found, directories)
+        unit = f"{identity.unitname}-r{identity.reqnum}"
+        run_dir = f"{project}/{pipeline.name}/{unit}/p{identity.attnum:02d}"
+        plan = make_plan(pipeline, identity, run, found, run_dir)
         jobs = list(plan.jobs)
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
@@ -121,7 +122,7 @@ def submit(
             queries=queries,
             labels=labels,
             operator=who,
-            archive_path=f"{pipeline.name}/{identity.unitname}-r{identity.reqnum}/p{identity.attnum:02d}",
+            archive_path=run_dir,
             fingerprint=fingerprint,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
@@ -152,7 +153,8 @@ def _inclfunc(pipeline: Pipeline, conn: Connection, run: Mapping[str, Any]) -> d
         raise PlanError(f"inclfunc {pipeline.inclfunc} of {pipeline.name} cannot be found: {err}") from err
 
     def find(query: Mapping[str, str]) -> Sequence[Row]:
-        return catalog.find(conn, query)
+        rows: Sequence[Row] = catalog.find(conn, query)
+        return rows
 
     found: dict[str, str] = function(find, run)
     return found

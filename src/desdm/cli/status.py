@@ -1,0 +1,92 @@
+"""desdm status: where runs stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from desdm.framework.watch.store import RunRow
+
+#: How a state is coloured on a terminal.
+COLOURS = {
+    "done": "green", "running": "cyan", "planned": "blue", "failed": "red", "flagged": "yellow",
+    "interrupted": "yellow", "cancelled": "bright_black",
+}  # fmt: skip
+
+
+@click.command()
+@click.option("--state", help="Only runs in this state.")
+@click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option("--operator", help="Only runs of this operator.")
+@click.option("--limit", type=int, default=25, show_default=True, help="The newest so many.")
+@click.option("--all", "everything", is_flag=True, help="Every run.")
+@json_option
+@pass_door
+def command(
+    door: Door,
+    state: str | None,
+    pipeline: str | None,
+    operator: str | None,
+    limit: int,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Where runs stand, the newest first."""
+    from desdm.framework.watch import store
+
+    asked = {"state": state, "pipeline": pipeline, "operator": operator}
+    where = {k: v for k, v in asked.items() if v}
+    with door.facility.database.read() as conn:
+        rows = store.runs(conn, where, None if everything else limit)
+    document = [_document(row) for row in rows]
+
+    def human() -> None:
+        from rich.text import Text
+
+        if not rows:
+            click.echo("no run yet; next: desdm submit PIPELINE --wait")
+            return
+        door.table(
+            ("RUN", "PIPELINE", "STATE", "JOBS", "WRAPPERS", "FAILED", "OPERATOR", "SUBMITTED", "WHY"),
+            [
+                (
+                    d["attempt"],
+                    d["pipeline"],
+                    Text(d["state"], style=COLOURS.get(d["state"], "")),
+                    f"{d['jobs_done']}/{d['jobs']}",
+                    f"{d['wrappers_done']}/{d['wrappers']}",
+                    d["jobs_failed"] or None,
+                    d["operator"],
+                    str(d["submittime"])[:19],
+                    (d["comment"] or "")[:70],
+                )
+                for d in document
+            ],
+        )
+
+    door.show(document, human, as_json)
+
+
+def _document(row: RunRow) -> dict[str, Any]:
+    fields = row._asdict()
+    fields["attempt"] = fields.pop("run")
+    if row.state == "running" and not _alive(row):
+        fields["state"] = "interrupted"
+        fields["comment"] = f"its submitter went away; next: desdm resume {row.run}"
+    for gone in ("id", "submitter_start"):
+        del fields[gone]
+    return fields
+
+
+def _alive(row: RunRow) -> bool:
+    import os
+
+    from desdm.framework.process import process_start
+
+    if row.submitter_host != os.uname().nodename or row.submitter_pid is None:
+        return row.submitter_pid is not None
+    return process_start(row.submitter_pid) == row.submitter_start

@@ -1,0 +1,1 @@
+"""What operators see of runs: status, one run in full, messages, history."""
