@@ -59,6 +59,7 @@ def submit(
     who: str,
     labels: Sequence[str] = (),
     again: bool = False,
+    resume: bool = False,
     dry_run: bool = False,
 ) -> Submission:
     """Plan an attempt of a pipeline and write it down; `drive` runs it.
@@ -71,6 +72,8 @@ def submit(
         ``campaign`` and ``jira_id`` say what the attempt is called.
     again
         Make a new attempt even if the same work is done.
+    resume
+        Go on with an attempt at the same work that is not done, if there is one.
     dry_run
         Plan and check, write nothing.
 
@@ -92,6 +95,8 @@ def submit(
         same = store.newest_with_fingerprint(conn, fingerprint)
         if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
             return Submission(same.run, same.state, reused=True)
+        if same is not None and resume and not again:
+            return Submission(same.run, same.state)
         identity = store.number_attempt(
             conn,
             project=project,

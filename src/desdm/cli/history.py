@@ -1,0 +1,59 @@
+"""desdm history: what was run, when, by whom, and how it ended."""
+
+from __future__ import annotations
+
+import csv
+import sys
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+def _pairs(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+@click.command()
+@click.option("--cols", help="Columns to show, comma separated; 'help' lists them.")
+@click.option(
+    "--where", multiple=True, metavar="COLUMN=VALUE", callback=_pairs, help="Only runs with this value."
+)
+@click.option("--sort", help="Column to sort by.")
+@click.option("--limit", type=int, help="The newest so many.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma separated values.")
+@json_option
+@pass_door
+def command(
+    door: Door,
+    cols: str | None,
+    where: dict[str, str],
+    sort: str | None,
+    limit: int | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """What was run, when, by whom, and how it ended."""
+    from desdm.errors import UsageError
+    from desdm.framework.watch.store import HISTORY_COLUMNS, history
+
+    if cols == "help":
+        door.table(("COLUMN", "WHAT IT IS"), list(HISTORY_COLUMNS.items()))
+        return
+    columns = [c.strip() for c in cols.split(",")] if cols else list(HISTORY_COLUMNS)
+    for column in (*columns, *([sort] if sort else [])):
+        if column not in HISTORY_COLUMNS:
+            raise UsageError(f"no such column: {column}; see: desdm history --cols help")
+    with door.facility.database.read() as conn:
+        rows = history(conn, where, limit)
+    if sort:
+        rows.sort(key=lambda row: (row[sort] is None, row[sort] or 0))
+    picked = [{c: row[c] for c in columns} for row in rows]
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, columns)
+        writer.writeheader()
+        writer.writerows(picked)
+        return
+    door.show(
+        picked, lambda: door.table([c.upper() for c in columns], [list(r.values()) for r in picked]), as_json
+    )

@@ -1,0 +1,62 @@
+"""desdm log: logs of a run, or the messages found in them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.command()
+@click.argument("run")
+@click.option("--job", type=int, help="Only the log of this job.")
+@click.option("--messages", "only_messages", is_flag=True, help="The messages that quality control found.")
+@click.option(
+    "--level", type=click.IntRange(1, 3), default=3, show_default=True, help="1 errors, 2 warnings, 3 all."
+)
+@json_option
+@pass_door
+def command(door: Door, run: str, job: int | None, only_messages: bool, level: int, as_json: bool) -> None:
+    """Logs of RUN, archived or still being written; or the messages found in them."""
+    from desdm.framework import store as runs
+    from desdm.framework.watch import store
+
+    facility = door.facility
+    with facility.database.read() as conn:
+        attempt = runs.attempt_by_name(conn, run)
+        if only_messages:
+            found = store.messages(conn, attempt.id, level)
+            door.show(
+                [m._asdict() for m in found],
+                lambda: door.table(
+                    ("LEVEL", "MODULE", "KEYS", "PATTERN", "ACTION", "MESSAGE", "LOG", "LINE"),
+                    [tuple(m) for m in found],
+                ),
+                as_json,
+            )
+            return
+        stored = _stored(door, run)
+    live = sorted((facility.config.runs / run).glob("J*/try*/*.log"))
+    logs = sorted({path.name: path for path in (*stored, *live)}.values(), key=lambda p: p.name)
+    if job is not None:
+        logs = [path for path in logs if f"_J{job:04d}_" in path.name]
+    if as_json:
+        door.show([{"log": path.name, "path": str(path)} for path in logs], lambda: None, True)
+        return
+    for path in logs:
+        click.echo(click.style(f"--- {path.name}", bold=True))
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 16):
+                sys.stdout.write(chunk.decode("utf-8", "replace"))
+
+
+def _stored(door: Door, run: str) -> list[Path]:
+    from desdm.archive import catalog
+
+    facility = door.facility
+    with facility.database.read() as conn:
+        records = catalog.files(conn, attempt=run, filetype="log")
+    return [facility.archive.path(record) for record in records]

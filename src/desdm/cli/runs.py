@@ -1,0 +1,77 @@
+"""What submit and resume share: they drive a run with progress bars, or leave it to a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desdm.cli.door import Door
+
+if TYPE_CHECKING:
+    from desdm.framework.drive import Progress
+    from desdm.schema.states import AttemptState
+
+__all__ = ["drive_here", "drive_in_background", "exit_status"]
+
+
+def drive_here(door: Door, run: str) -> AttemptState:
+    """Drive a run in this process and show how far it is."""
+    from desdm.framework.drive import drive
+    from desdm.framework.engines.local import LocalEngine
+
+    facility = door.facility
+    folder = facility.config.runs / run
+    folder.mkdir(parents=True, exist_ok=True)
+    engine = LocalEngine(facility.config.workers, folder)
+    with door.progress() as bars:
+        bar = bars.add_task(run, total=None)
+
+        def watch(progress: Progress) -> None:
+            bars.update(
+                bar, total=progress.total, completed=progress.done, description=f"{run} {progress.block}"
+            )
+
+        return drive(
+            facility.config,
+            facility.database,
+            facility.archive,
+            run,
+            engine,
+            who=facility.config.operator,
+            watch=watch,
+        )
+
+
+def drive_in_background(door: Door, run: str) -> int:
+    """Start a process of its own that drives the run; returns its number."""
+    folder: Path = door.facility.config.runs / run
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "submitter.log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "desdm.cli.main", "--home", str(door.facility.config.home), "resume", run,
+                "--wait",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    return process.pid
+
+
+def exit_status(state: AttemptState) -> int:
+    """0 done; 1 done with findings, or cancelled; 4 failed; 3 interrupted."""
+    from desdm.schema.states import AttemptState
+
+    match state:
+        case AttemptState.DONE | AttemptState.PLANNED | AttemptState.RUNNING:
+            return 0
+        case AttemptState.FLAGGED | AttemptState.CANCELLED:
+            return 1
+        case AttemptState.INTERRUPTED:
+            return 3
+        case AttemptState.FAILED:
+            return 4

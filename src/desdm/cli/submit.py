@@ -1,0 +1,104 @@
+"""desdm submit: plan and run a pipeline or a submit WCL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+def _settings(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise click.BadParameter(f"{pair!r}: say key=value")
+        settings[key.strip()] = value
+    return settings
+
+
+@click.command()
+@click.argument("pipeline")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="A setting.")
+@click.option("--label", "labels", multiple=True, help="A label for the run.")
+@click.option("--wait", is_flag=True, help="Stay until the run ends.")
+@click.option("--again", is_flag=True, help="Make a new attempt even if the same work is done.")
+@click.option(
+    "--resume", is_flag=True, help="If the unit's last attempt of the same work is not done, go on with it."
+)
+@click.option("--dry-run", is_flag=True, help="Plan and check; write and run nothing.")
+@click.option("--compat", is_flag=True, help="Read a submit WCL as the original did.")
+@json_option
+@pass_door
+@click.pass_context
+def command(
+    ctx: click.Context,
+    door: Door,
+    pipeline: str,
+    settings: dict[str, str],
+    labels: tuple[str, ...],
+    wait: bool,
+    again: bool,
+    resume: bool,
+    dry_run: bool,
+    compat: bool,
+    as_json: bool,
+) -> None:
+    """Plan and run PIPELINE: a name (see: desdm pipeline list) or a submit WCL file."""
+    from desdm.cli.runs import drive_here, drive_in_background, exit_status
+    from desdm.framework.submit import submit
+    from desdm.framework.submitwcl import read_submit
+    from desdm.pipelines import get
+    from desdm.schema.states import AttemptState
+
+    facility = door.facility
+    if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
+        value, top = read_submit(Path(pipeline), compat=compat)
+        settings = {**top, **settings}
+    else:
+        value = get(pipeline)
+    submission = submit(
+        facility.config,
+        facility.database,
+        facility.archive,
+        value,
+        settings,
+        who=facility.config.operator,
+        labels=labels,
+        again=again,
+        resume=resume,
+        dry_run=dry_run,
+    )
+    state = submission.state
+    if not dry_run and state not in (AttemptState.DONE, AttemptState.FLAGGED):
+        if wait:
+            state = drive_here(door, submission.run)
+        else:
+            drive_in_background(door, submission.run)
+    document = {
+        "attempt": submission.run,
+        "state": state.value,
+        "jobs": submission.jobs,
+        "wrappers": submission.wrappers,
+        "reused": submission.reused,
+    }
+
+    def human() -> None:
+        if dry_run:
+            click.echo(
+                f"{submission.run} would be {submission.jobs} jobs with {submission.wrappers} wrappers"
+            )
+        elif submission.reused:
+            click.echo(
+                f"{submission.run} has done the same work already: {state.value} (a new attempt: --again)"
+            )
+        else:
+            click.echo(
+                f"{submission.run} {state.value}: {submission.jobs} jobs, {submission.wrappers} wrappers"
+            )
+            click.echo(f"next: desdm show {submission.run}   desdm report {submission.run}")
+
+    door.show(document, human, as_json)
+    ctx.exit(exit_status(state))

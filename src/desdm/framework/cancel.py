@@ -1,0 +1,60 @@
+"""Ends a run: its submitter is told, or, if that is gone, the run is ended here."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from desdm.archive.archive import Archive
+from desdm.errors import TransientError, UsageError
+from desdm.framework import store
+from desdm.framework.drive import submitter_alive
+from desdm.framework.register import register_job
+from desdm.schema.database import Database
+from desdm.schema.states import AttemptState, JobState
+
+__all__ = ["cancel"]
+
+_ENDED = (AttemptState.DONE, AttemptState.FLAGGED, AttemptState.CANCELLED)
+
+
+def cancel(
+    database: Database, archive: Archive, run: str, *, who: str, timeout: float = 30.0
+) -> AttemptState:
+    """End a run and return its state.
+
+    Raises
+    ------
+    UsageError
+        If it has ended already.
+    TransientError
+        If its submitter does not answer within ``timeout`` seconds.
+    """
+    with database.write() as conn:
+        attempt = store.attempt_by_name(conn, run)
+        if attempt.state in _ENDED:
+            raise UsageError(f"{run} is {attempt.state.value} already")
+        store.request_cancel(conn, attempt.id)
+        store.record_event(conn, "attempt", who, f"{run} cancel requested", attempt.id)
+    deadline = time.monotonic() + timeout
+    while submitter_alive(attempt):
+        if time.monotonic() > deadline:
+            raise TransientError(
+                f"the submitter of {run} (process {attempt.submitter_pid}) does not answer; try again"
+            )
+        time.sleep(0.2)
+        with database.read() as conn:
+            attempt = store.attempt_by_name(conn, run)
+    if attempt.state in _ENDED:
+        return attempt.state
+    with database.read() as conn:
+        jobs = store.jobs_of(conn, attempt.id)
+    for job in jobs:
+        if job.state in (JobState.QUEUED, JobState.RUNNING):
+            workdir = Path(job.jobroot or "") / f"try{job.tries}"
+            register_job(database, archive, attempt, job, workdir, JobState.CANCELLED, "cancelled")
+    with database.write() as conn:
+        if attempt.state is AttemptState.RUNNING:
+            store.change_attempt(conn, attempt, AttemptState.INTERRUPTED, who, "its submitter went away")
+        store.change_attempt(conn, attempt, AttemptState.CANCELLED, who, f"cancelled by {who}")
+    return AttemptState.CANCELLED
