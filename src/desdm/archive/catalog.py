@@ -1,0 +1,182 @@
+"""Finds files: by name, by what they are, by where they lie on the sky."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.sql.elements import ColumnElement
+
+from desdm.archive import store
+from desdm.archive.archive import Archive
+from desdm.archive.filetypes import BY_NAME, FILETYPES
+from desdm.archive.model import FileRecord
+from desdm.archive.names import split_name
+from desdm.archive.query import condition, overlap, region
+from desdm.errors import NotFoundError, UsageError
+from desdm.schema import METADATA_TABLES, desfile
+
+__all__ = ["attempt_number", "by_name", "define", "files", "find"]
+
+_ATTEMPT = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
+_SPECIAL = ("attempt", "region", "tag")
+
+
+def define(conn: Connection, archive: Archive) -> None:
+    """Write the archive and the file types that this program knows into the database; safe to call again."""
+    store.define_filetypes(
+        conn, [{"filetype": k.name, "metadata_table": k.table, "description": k.text} for k in FILETYPES]
+    )
+    store.define_archive(conn, archive.name, str(archive.root))
+
+
+def attempt_number(conn: Connection, name: str) -> int:
+    """Number of the attempt ``<unit>_r<request>p<attempt>``; `UsageError` or `NotFoundError` if there is none."""
+    match = _ATTEMPT.fullmatch(name.strip())
+    if not match:
+        raise UsageError(f"{name!r} is no attempt; its name is <unit>_r<request>p<attempt>")
+    found = store.attempts_named(conn, [(match.group(1), int(match.group(2)), int(match.group(3)))])
+    if not found:
+        raise NotFoundError(f"no attempt {name}; see: desdm history")
+    return found[0]
+
+
+def by_name(conn: Connection, name: str) -> FileRecord | None:
+    """The file of that full name (with compression suffix), or None."""
+    return store.by_name(conn, *split_name(name))
+
+
+def files(
+    conn: Connection,
+    *,
+    attempt: str | int | None = None,
+    filetype: str | None = None,
+    band: str | None = None,
+    tag: str | None = None,
+    limit: int | None = None,
+) -> list[FileRecord]:
+    """Files that are not in the trash, in the order of their names.
+
+    Parameters
+    ----------
+    attempt
+        Name or number of the attempt that made them.
+    filetype, band, tag
+        Exact values; a tag is the file's own or its attempt's.
+    limit
+        At most so many.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        If there is no such file type or attempt.
+    """
+    if filetype is not None and filetype not in BY_NAME:
+        raise UsageError(f"no file type {filetype!r}; known: {', '.join(sorted(BY_NAME))}")
+    number = attempt_number(conn, attempt) if isinstance(attempt, str) else attempt
+    asked = {"attempt": number, "filetype": filetype, "band": band, "tag": tag}
+    return store.list_files(conn, {k: v for k, v in asked.items() if v is not None}, limit)
+
+
+def find(
+    conn: Connection, query: Mapping[str, str], *, limit: int | None = None, archive: str | None = None
+) -> list[dict[str, Any]]:
+    """Files by what they are, for planning: only what may be used.
+
+    Keys are columns of ``desfile`` and of the metadata tables, and ``attempt`` (``<unit>_r<req>p<att>``, or a
+    comma list of them), ``tag`` (of the file or its attempt) and ``region`` (``ra,dec,size`` in degrees). Values
+    are in the syntax of `desdm.archive.query`.
+
+    Copies that are not as registered (missing, corrupt, trash) are left out. Unless ``attempt`` is given, so are
+    files of attempts whose data are JUNK or PRUNED, and superseded ones: of several attempts at one unit with
+    one pipeline that made a file type, the newest that ended well stands (see `store.superseded`).
+
+    Returns
+    -------
+    list of dict
+        In the order of names: ``filename`` (with compression suffix), ``fullname`` (path relative to the
+        archive's root), id, filetype, filesize, sha256, md5sum, compression, pfw_attempt_id, archive_name and
+        the metadata columns of the file's table.
+
+    Raises
+    ------
+    UsageError
+        If a key is unknown or a value does not fit.
+    NotFoundError
+        If there is no such attempt.
+    """
+    asked = {key.lower(): str(value) for key, value in query.items()}
+    tables = _tables(asked)
+    conditions = _file_conditions(conn, asked)
+    rows: list[dict[str, Any]] = []
+    for table in tables:
+        of_table = [condition(table.c[k], v) for k, v in asked.items() if k in table.c]
+        if "region" in asked:
+            of_table.append(overlap(region(asked["region"]), _column_of(table)))
+        for row in store.find_rows(conn, table, [*conditions, *of_table], archive):
+            rows.append(_row(row))
+    if len(tables) > 1:
+        rows.sort(key=lambda row: (row["filename"], row["id"]))
+    if "attempt" not in asked:
+        rows = _standing(conn, rows)
+    return rows if limit is None else rows[:limit]
+
+
+def _column_of(table: Table) -> Any:
+    return lambda name: table.c[name]
+
+
+def _tables(asked: Mapping[str, str]) -> Sequence[Table]:
+    known = {c.name for t in METADATA_TABLES.values() for c in t.c if c.name != "desfile_id"}
+    known |= {c.name for c in desfile.c} | set(_SPECIAL)
+    for key in asked:
+        if key not in known:
+            raise UsageError(f"no such query key: {key!r}; known: {', '.join(sorted(known))}")
+    tables = list(METADATA_TABLES.values())
+    names = [part.strip() for part in asked.get("filetype", "").split(",")]
+    if all(name in BY_NAME for name in names):
+        wanted = {BY_NAME[name].table for name in names}
+        tables = [t for t in tables if t.name in wanted]
+    of_files = {c.name for c in desfile.c} | set(_SPECIAL)
+    needed = [key for key in asked if key not in of_files]
+    if "region" in asked:
+        needed += ["racmin"]
+    return [t for t in tables if all(key in t.c for key in needed)]
+
+
+def _file_conditions(conn: Connection, asked: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    conditions = []
+    for key, value in asked.items():
+        if key == "attempt":
+            numbers = [attempt_number(conn, name) for name in value.split(",")]
+            conditions.append(desfile.c.pfw_attempt_id.in_(numbers))
+        elif key == "tag":
+            conditions.append(store.tagged(lambda column, value=value: condition(column, value)))
+        elif key == "filename":
+            # People write the full name; the column has it without compression suffix.
+            conditions.append(condition(desfile.c.filename + desfile.c.compression, value))
+        elif key in desfile.c:
+            conditions.append(condition(desfile.c[key], value))
+    return conditions
+
+
+def _row(found: Mapping[str, Any]) -> dict[str, Any]:
+    row = dict(found)
+    row["filename"] += row["compression"]
+    row["fullname"] = f"{row['path']}/{row['filename']}" if row["path"] else row["filename"]
+    return row
+
+
+def _standing(conn: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    attempts = sorted({row["pfw_attempt_id"] for row in rows if row["pfw_attempt_id"] is not None})
+    gone = store.superseded(conn, attempts)
+    if not gone:
+        return rows
+    nothing: set[str] = set()
+    return [
+        row
+        for row in rows
+        if (types := gone.get(row["pfw_attempt_id"], nothing)) is not None and row["filetype"] not in types
+    ]

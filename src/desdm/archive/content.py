@@ -1,0 +1,147 @@
+"""What a file type looks at: a file's name and bytes, with its FITS headers read at most once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from desdm.archive.names import split_name
+from desdm.errors import FileTypeError
+from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+
+__all__ = ["Content"]
+
+#: A gzipped file is unpacked in memory to read its headers, but not further than this (bytes).
+MOST_UNPACKED = 512 << 20
+
+
+class Content:
+    """A file as the file types see it.
+
+    Parameters
+    ----------
+    name
+        Full name.
+    data
+        Its bytes, or an mmap of them.
+    size
+        Their number.
+    """
+
+    __slots__ = ("_columns", "_data", "_error", "_hdus", "_plain", "_size", "findings", "name", "stem")
+
+    def __init__(self, name: str, data: bytes, size: int) -> None:
+        self.name = name
+        self.stem = split_name(name)[0]
+        self._data, self._size = data, size
+        self._plain: bytes | None = None
+        self._hdus: tuple[HDU, ...] | None = None
+        self._error: FileTypeError | None = None
+        self._columns: dict[int, dict[str, Column]] = {}
+        self.findings: list[str] = []
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
+    @property
+    def data(self) -> bytes:
+        """The bytes, unpacked if the file is gzipped."""
+        if self._plain is None:
+            self._plain = self._data
+            if self._data[:2] == b"\x1f\x8b" and self.name.endswith(".gz"):
+                self._plain = _unpacked(bytes(self._data))
+                self._size = len(self._plain)
+        return self._plain
+
+    @property
+    def opened(self) -> bool:
+        """Whether it was read as FITS, and is sound."""
+        return self._hdus is not None
+
+    def head(self, count: int = 16) -> bytes:
+        """The first bytes as they are stored."""
+        return bytes(self._data[:count])
+
+    @property
+    def hdus(self) -> tuple[HDU, ...]:
+        """The HDUs; `FileTypeError` if it is no sound FITS file."""
+        if self._error is not None:
+            raise self._error
+        if self._hdus is None:
+            try:
+                data = self.data
+                self._hdus = read_hdus(data, self._size, self.findings)
+            except FileTypeError as err:
+                self._error = err
+                raise
+        return self._hdus
+
+    def columns(self, number: int) -> dict[str, Column]:
+        """Columns of the table in HDU ``number`` by name in lower case."""
+        if number not in self._columns:
+            self._columns[number] = columns(self.hdus[number])
+        return self._columns[number]
+
+    def images(self) -> tuple[HDU, ...]:
+        """The HDUs that hold pixels."""
+        return tuple(
+            hdu for hdu in self.hdus if hdu.kind == "image" and len(hdu.shape) >= 2 and all(hdu.shape)
+        )
+
+    def tables(self) -> Iterator[tuple[int, HDU]]:
+        """(number, HDU) of the binary tables."""
+        return ((i, hdu) for i, hdu in enumerate(self.hdus) if hdu.kind == "table")
+
+    def headers(self) -> tuple[Header, ...]:
+        """Headers in the order in which a keyword is looked for: the first image's, then the primary one."""
+        images = self.images()
+        first = self.hdus[0].header
+        return (images[0].header, first) if images and images[0].header is not first else (first,)
+
+    def keyword(self, *keys: str) -> Value:
+        """Value of the first of ``keys`` that some header has."""
+        for key in keys:
+            for header in self.headers():
+                value = header.get(key)
+                if value is not None and value != "":
+                    return value
+        return None
+
+    def cells(self, number: int, name: str) -> Any:
+        """A column of a binary table as a numpy array of one row an element, big-endian as stored."""
+        import numpy as np
+
+        hdu, column = self.hdus[number], self.columns(number)[name]
+        kinds = {
+            "B": "u1",
+            "I": ">i2",
+            "J": ">i4",
+            "K": ">i8",
+            "E": ">f4",
+            "D": ">f8",
+            "A": f"S{column.repeat}",
+        }
+        kind = np.dtype(kinds[column.code])
+        rows, width = hdu.shape
+        if column.offset + kind.itemsize > width:
+            raise FileTypeError(f"column {name} reaches over the end of its row of {width} bytes")
+        row = np.dtype({"names": ["v"], "formats": [kind], "offsets": [column.offset], "itemsize": width})
+        return np.frombuffer(self.data, row, count=rows, offset=hdu.data_start)["v"]
+
+
+def _unpacked(data: bytes) -> bytes:
+    machine = zlib.decompressobj(wbits=31)
+    try:
+        plain = machine.decompress(data, MOST_UNPACKED)
+    except zlib.error as err:
+        raise FileTypeError(f"it is no sound gzip file: {err}") from err
+    if machine.unconsumed_tail:
+        raise FileTypeError(
+            f"it unpacks to more than {MOST_UNPACKED >> 20} MB; deposit it as .fz or unpacked"
+        )
+    if not machine.eof:
+        raise FileTypeError("its gzip stream is cut off")
+    return plain

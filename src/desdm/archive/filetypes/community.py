@@ -1,0 +1,151 @@
+"""Delivered by the Community Pipeline and its users: calibrated images, masks, weights, PSF models, sky, zero points.
+
+Names are ``<camera>_<date>_<time>_oo<i|d|w>_<filter>_<version>`` with the CCD behind a dot or a hyphen;
+cameras: c4d (DECam), k4m (Mosaic-3), ksb (90Prime).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from desdm.archive.content import Content
+from desdm.archive.filetypes.keywords import band, ccd_number, identity, image
+from desdm.archive.filetypes.kind import FileType, Metadata, has_images, has_table
+
+_EXPOSURE = r"(?:c4d|k4m|ksb|[a-z]\w\w)_\d{6}_\d{6}"
+_CCD = r"[.-](?:[NS]\d{1,2}|CCD\d+)"
+_NAMED = re.compile(
+    _EXPOSURE + r"_oo[idw]_(?P<filter>[A-Za-z]+)_\w+?(?:[.-](?P<ccd>[NS]\d{1,2}|CCD\d+))?(?:-\w+)?\.fits"
+)
+_LEGACY = re.compile(r"\w+-(?P<expnum>\d{8})-(?P<ccd>[NS]\d{1,2}|CCD\d+)\.fits")
+
+
+def _pattern(kind: str, tail: str) -> str:
+    return rf"{_EXPOSURE}_oo{kind}_[A-Za-z]+_\w+?{tail}\.fits"
+
+
+def _named(content: Content, told: Metadata) -> Metadata:
+    match = _NAMED.fullmatch(content.stem) or _LEGACY.fullmatch(content.stem)
+    if match:
+        parts = match.groupdict()
+        if told.get("band") is None:
+            told["band"] = band(parts.get("filter"))
+        if told.get("ccdnum") is None:
+            told["ccdnum"] = ccd_number(parts.get("ccd"))
+        if told.get("expnum") is None and parts.get("expnum"):
+            told["expnum"] = int(parts["expnum"])
+    if told.get("nite") is None:
+        told["nite"] = _nite_of_name(content.stem)
+    return told
+
+
+def _nite_of_name(stem: str) -> str | None:
+    # The name's date and time are UTC; the rule is that of DATE-OBS.
+    from datetime import datetime, timedelta
+
+    match = re.match(r"\w{3}_(\d{6}_\d{6})_", stem)
+    if not match:
+        return None
+    try:
+        when = datetime.strptime(match.group(1), "%y%m%d_%H%M%S")  # noqa: DTZ007 - UTC by convention
+    except ValueError:
+        return None
+    return (when - timedelta(days=0 if when.hour > 14 else 1)).strftime("%Y%m%d")
+
+
+def _image(content: Content) -> Metadata:
+    return _named(content, image(content))
+
+
+def _product(product: str) -> Iterator[FileType]:
+    kind, text = {
+        "image": ("i", "calibrated image (ooi)"),
+        "mask": ("d", "data quality codes (ood): codes, not bits"),
+        "weight": ("w", "weight (oow)"),
+    }[product]
+    yield FileType(
+        name=f"cp_{product}",
+        text=f"Community Pipeline {text}",
+        table="image",
+        pattern=_pattern(kind, rf"(?:{_CCD})?"),
+        directory="cp/{nite}",
+        rule=has_images(),
+        describe=_image,
+    )
+
+
+def _psf(content: Content) -> Metadata:
+    told = _named(content, identity(content))
+    number, hdu = next(iter(content.tables()))
+    known = content.columns(number)
+    # A merged file has one row a CCD; it belongs to the exposure, and to a CCD only if it has one row.
+    if told["expnum"] is None and "expnum" in known and hdu.shape[0]:
+        found = int(content.cells(number, "expnum")[0])
+        told["expnum"] = found if 0 < found < 2**31 else None
+    if told["ccdnum"] is None and "ccdname" in known and hdu.shape[0] == 1:
+        told["ccdnum"] = ccd_number(content.cells(number, "ccdname")[0].decode("ascii", "replace"))
+    return told
+
+
+def _sky(content: Content) -> Metadata:
+    return _named(content, identity(content))
+
+
+def _zeropoints(content: Content) -> Metadata:
+    number, hdu = next(iter(content.tables()))
+    bands = {band(v.decode("ascii", "replace")) for v in content.cells(number, "filter")}
+    return {"band": bands.pop() if len(bands) == 1 else None}
+
+
+def _catalogue(content: Content) -> Metadata:
+    told = _named(content, {"expnum": None})
+    told["objects"] = next(hdu.shape[0] for _, hdu in content.tables() if hdu.name == "LDAC_OBJECTS")
+    return told
+
+
+def _spline_sky(content: Content) -> Iterator[str]:
+    if "skyclass" not in {key.lower() for key in content.hdus[0].header.keys()} and not any(
+        {"skyclass", "gridw", "gridvals"} & content.columns(i).keys() for i, _ in content.tables()
+    ):
+        yield "no spline sky: neither SKYCLASS nor a grid"
+
+
+PSFEX = FileType(
+    name="cp_psfex",
+    text="PSFEx models of one CCD or, merged, of all CCDs of an exposure",
+    table="calibration",
+    pattern=_pattern("i", rf"(?:{_CCD})?-psfex") + r"|decam-\d{8}-[NS]\d{1,2}\.fits",
+    directory="cp/psfex",
+    rule=has_table("psf_mask"),
+    describe=_psf,
+)
+SKY = FileType(
+    name="cp_sky",
+    text="spline model of the sky of one CCD",
+    table="calibration",
+    pattern=_pattern("i", rf"{_CCD}-splinesky"),
+    directory="cp/sky",
+    rule=_spline_sky,
+    describe=_sky,
+)
+CATALOGUE = FileType(
+    name="cp_catalog",
+    text="SExtractor catalogue of one CCD, FITS_LDAC",
+    table="catalog",
+    pattern=_pattern("i", rf"{_CCD}-se"),
+    directory="cp/catalog",
+    rule=has_table(name="LDAC_OBJECTS"),
+    describe=_catalogue,
+)
+ZEROPOINTS = FileType(
+    name="cp_zeropoints",
+    text="table of CCDs with their zero points",
+    table="calibration",
+    pattern=r"survey-ccds[\w.-]*\.fits",
+    directory="cp/zeropoints",
+    rule=has_table("image_filename", "expnum", "ccdname", "filter", "zpt"),
+    describe=_zeropoints,
+    repeats=True,
+)
+TYPES = (PSFEX, SKY, CATALOGUE, *_product("image"), *_product("mask"), *_product("weight"), ZEROPOINTS)

@@ -1,0 +1,140 @@
+"""From header keywords to metadata columns: identity, region and the image's own numbers."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+
+from desdm.archive.content import Content
+from desdm.archive.filetypes.kind import Metadata
+from desdm.survey.cards import Header
+from desdm.survey.outline import Outline, outline
+
+__all__ = ["band", "ccd_number", "identity", "image", "nite", "region"]
+
+_BANDS = {"u": "u", "g": "g", "r": "r", "i": "i", "z": "z", "y": "Y", "vr": "VR"}
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d))?")
+# DECam's detector positions in the order of their CCD numbers 1…62: rows of the focal plane from the south.
+_ROWS = "S29-S31 S25-S28 S20-S24 S14-S19 S8-S13 S1-S7 N1-N7 N8-N13 N14-N19 N20-N24 N25-N28 N29-N31"
+
+
+def _positions() -> dict[str, int]:
+    names: list[str] = []
+    for row in _ROWS.split():
+        first, last = row.split("-")
+        names += [f"{first[0]}{i}" for i in range(int(first[1:]), int(last[1:]) + 1)]
+    return {name: i + 1 for i, name in enumerate(names)}
+
+
+_CCDS = _positions()
+
+
+def band(filter_name: object) -> str | None:
+    """The band that a FILTER keyword names; None if it names none of u g r i z Y VR.
+
+    DECam writes ``z DECam SDSS c0004 9260.0 1520.0``, Mosaic-3 ``zd DECam k1038``, 90Prime ``bokr``.
+    """
+    words = str(filter_name).lower().split() if filter_name is not None else []
+    if not words:
+        return None
+    word = words[0].removeprefix("bok").removesuffix(".")
+    return _BANDS.get(word) or _BANDS.get(word.removesuffix("d"))
+
+
+def ccd_number(name: object) -> int | None:
+    """The CCD number behind a detector's name: DECam's N3, or CCD4 of other cameras."""
+    word = str(name).strip().upper() if name is not None else ""
+    if word.startswith("CCD") and word[3:].isdigit():
+        return int(word[3:])
+    return _CCDS.get(word)
+
+
+def nite(content: Content) -> str | None:
+    """The night of an exposure, YYYYMMDD.
+
+    The header's own NITE or calendar date, else from DATE-OBS as DESDM's receiver of raw files did: an exposure
+    begun after 14 h UTC belongs to that date, an earlier one to the date before.
+    """
+    told = content.keyword("NITE", "DTCALDAT")
+    digits = str(told).replace("-", "") if told is not None else ""
+    if len(digits) == 8 and digits.isdigit():
+        return digits
+    match = _DATE.match(str(content.keyword("DATE-OBS")))
+    if not match or match.group(4) is None:
+        return None
+    try:
+        day = date(int(match.group(1)), int(match.group(2)), int(match.group(3)))
+        before = timedelta(days=0 if int(match.group(4)) > 14 else 1)
+        return (day - before).strftime("%Y%m%d")
+    except (ValueError, OverflowError):
+        return None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) >= 2**31:
+        return None
+    return int(value)
+
+
+def identity(content: Content) -> Metadata:
+    """expnum, ccdnum, band, nite and tilename, as far as the headers tell them."""
+    ccdnum = _integer(content.keyword("CCDNUM"))
+    tile = content.keyword("TILENAME")
+    return {
+        "expnum": _integer(content.keyword("EXPNUM")),
+        "ccdnum": ccdnum
+        if ccdnum is not None
+        else ccd_number(content.keyword("DETPOS", "CCDNAME", "EXTNAME")),
+        "band": band(content.keyword("BAND")) or band(content.keyword("FILTER")),
+        "nite": nite(content),
+        "tilename": tile if isinstance(tile, str) else None,
+    }
+
+
+def region(found: Outline | None) -> Metadata:
+    """The region's columns."""
+    if found is None:
+        return {}
+    return {
+        "ra_cent": found.ra_cent,
+        "dec_cent": found.dec_cent,
+        "racmin": found.racmin,
+        "racmax": found.racmax,
+        "deccmin": found.deccmin,
+        "deccmax": found.deccmax,
+        "crossra0": "Y" if found.crossra0 else "N",
+    }
+
+
+_NUMBERS = {
+    "exptime": ("EXPTIME",),
+    "mjd_obs": ("MJD-OBS",),
+    "airmass": ("AIRMASS",),
+    "gain": ("GAIN", "ARAWGAIN", "GAINA"),
+    "saturate": ("SATURATE",),
+    "mag_zero": ("MAG_ZERO", "MAGZERO", "SEXMGZPT"),
+    "fwhm": ("FWHM", "SEEINGP1"),
+    "skybrite": ("SKYBRITE", "AVSKY"),
+}
+_TEXTS = {"obstype": "OBSTYPE", "object": "OBJECT", "propid": "PROPID", "instrument": "INSTRUME"}
+
+
+def image(content: Content) -> Metadata:
+    """All columns of the image table, of the file's first image."""
+    hdu = content.images()[0]
+    headers = content.headers()
+    told = identity(content)
+    told["naxis1"], told["naxis2"] = hdu.shape[-1], hdu.shape[-2]
+    found = outline(_with_wcs(headers), hdu.shape)
+    told |= region(found)
+    told["pixscale"] = found.pixscale if found else None
+    for column, keys in _NUMBERS.items():
+        told[column] = next((v for key in keys for h in headers if (v := h.number(key)) is not None), None)
+    for column, key in _TEXTS.items():
+        value = content.keyword(key)
+        told[column] = None if value is None else str(value).strip() or None
+    return told
+
+
+def _with_wcs(headers: tuple[Header, ...]) -> Header:
+    return next((h for h in headers if "CTYPE1" in h), headers[0])

@@ -1,0 +1,34 @@
+"""Files without rules of content: anything by request, notes that come with a delivery, any FITS image."""
+
+from __future__ import annotations
+
+from desdm.archive.filetypes.keywords import image
+from desdm.archive.filetypes.kind import FileType, has_images
+
+MISC = FileType(
+    name="misc",
+    text="any bytes; taken only when asked for",
+    table="miscfile",
+    pattern=r".+",
+    directory="misc",
+    recognised=False,
+)
+NOTE = FileType(
+    name="note",
+    text="a note that comes with a delivery (README.md)",
+    table="miscfile",
+    pattern=r"(?:README|LICENSE|CHANGES|NOTES)[\w-]*(?:\.(?:md|txt|rst))?",
+    directory="note",
+    repeats=True,
+)
+FITS_IMAGE = FileType(
+    name="fits_image",
+    text="a FITS image that no other type claims",
+    table="image",
+    pattern=r".+\.fits?",
+    directory="fits_image",
+    rule=has_images(),
+    describe=image,
+)
+TYPES = (MISC, NOTE)
+LAST = (FITS_IMAGE,)

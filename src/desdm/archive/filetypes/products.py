@@ -1,0 +1,69 @@
+"""Images and catalogues that our own pipelines make: three planes SCI, MSK, WGT; coadds; tables; PSF models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from desdm.archive.content import Content
+from desdm.archive.filetypes.keywords import identity, image
+from desdm.archive.filetypes.kind import FileType, Metadata, Rule, has_images, has_table, magic
+
+# <unit>_<band>_c<ccd>_r<request>p<attempt>; the unit is an exposure or a tile.
+_EXPOSURE = r"D(?P<expnum>\d{8})_(?P<band>u|g|r|i|z|Y|VR)_c(?P<ccdnum>\d{2})_r\w+?p\d+"
+_TILE = r"(?P<tilename>[A-Za-z]\w*?[+-]?\w*?)_r\d+p\d+"
+
+
+def planes(content: Content) -> Iterator[str]:
+    """Rule: images SCI, MSK and WGT of one shape, the mask of integers."""
+    found = {hdu.name: hdu for hdu in content.images()}
+    lacking = [name for name in ("SCI", "MSK", "WGT") if name not in found]
+    if lacking:
+        yield f"no plane {', '.join(lacking)}"
+        return
+    shapes = {name: found[name].shape for name in ("SCI", "MSK", "WGT")}
+    if len(set(shapes.values())) != 1:
+        yield f"its planes differ in shape: {shapes}"
+    if found["MSK"].bitpix < 0:
+        yield "its mask is not of integers"
+
+
+def _objects(content: Content) -> Metadata:
+    tables = [hdu for _, hdu in content.tables()]
+    named = [hdu for hdu in tables if hdu.name == "LDAC_OBJECTS"] or tables[-1:]
+    return {**identity(content), "objects": named[0].shape[0]}
+
+
+def _type(
+    name: str, text: str, table: str, rule: Rule, describe: Callable[[Content], Metadata], tail: str
+) -> FileType:
+    return FileType(
+        name=name,
+        text=text,
+        table=table,
+        pattern=rf"(?:{_EXPOSURE}|.+?_r\d+p\d+)(?:_(?P<band2>u|g|r|i|z|Y|VR|det))?_{tail}".replace(
+            "(?P<band2>", "(?:"
+        ),
+        directory=name,
+        rule=rule,
+        describe=describe,
+    )
+
+
+_TABLE = has_table()
+_PSF = has_table("psf_mask")
+TYPES = (
+    _type("red_immask", "reduced image of one CCD: SCI, MSK, WGT", "image", planes, image, r"(?:red[-_])?immask\.fits"),
+    _type("coadd_nwgint", "image ready for the coadd: SCI, MSK, WGT", "image", planes, image, r"nwgint\.fits"),
+    _type("coadd_det", "detection image of a tile: SCI, MSK, WGT", "image", planes, image, r"(?:coadd[-_])?det\.fits"),
+    _type("coadd", "coadd of one band: SCI, MSK, WGT", "image", planes, image, r"coadd\.fits"),
+    _type("segmap", "segmentation map", "image", has_images(), image, r"segmap\.fits"),
+    _type("cat_psfex", "catalogue of stars for PSFEx", "catalog", _TABLE, _objects, r"(?:cat[-_]psfex|psfcat)\.fits"),
+    _type("cat_finalcut", "final catalogue of one CCD", "catalog", _TABLE, _objects, r"(?:cat[-_]finalcut|fullcat)\.fits"),
+    _type("coadd_cat", "coadd catalogue of one band", "catalog", _TABLE, _objects, r"(?:coadd[-_])?cat\.fits"),
+    _type("psfex_model", "PSFEx model of one CCD", "calibration", _PSF, identity, r"psfex(?:[-_]model)?\.(?:psf|fits)"),
+    _type("coadd_psfex_model", "PSFEx model of a coadd", "calibration", _PSF, identity, r"coadd[-_]psfex(?:[-_]model)?\.(?:psf|fits)"),
+    FileType("astro_check", "astrometric residuals of one CCD", "miscfile", r".+_astro[-_]check\.\w+", "astro_check"),
+    FileType("coadd_objects", "objects of a tile, one row an object", "catalog", r".+_objects?\.parquet", "coadd_objects", magic(b"PAR1")),
+    FileType("coadd_color", "colour picture of a tile", "miscfile", r".+_colou?r\.png", "coadd_color", magic(b"\x89PNG")),
+    FileType("coadd_depth", "depth of a tile by band", "miscfile", r".+_depth\.json", "coadd_depth", magic(b"{", b"[")),
+)  # fmt: skip

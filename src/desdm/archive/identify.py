@@ -1,0 +1,118 @@
+"""Says what a file is: its type, from name and content, and its row of metadata, ready for the database."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from sqlalchemy import BigInteger, Float, Integer, String
+
+from desdm.archive.content import Content
+from desdm.archive.filetypes import BY_NAME, FILETYPES, FileType
+from desdm.errors import FileTypeError
+from desdm.schema import METADATA_TABLES
+
+__all__ = ["directory_of", "metadata_of", "recognise", "typed"]
+
+
+def recognise(content: Content) -> FileType:
+    """The type of a file, from its name and its content.
+
+    Raises
+    ------
+    FileTypeError
+        If no type fits; the text says which were tried and what each lacked.
+    """
+    tried = []
+    for kind in FILETYPES:
+        if kind.recognised and kind.names.fullmatch(content.stem):
+            complaint = kind.complaint(content)
+            if not complaint:
+                return kind
+            tried.append(f"{kind.name} ({complaint})")
+    if tried:
+        raise FileTypeError(f"{content.name} is of no known type; tried {', '.join(tried)}")
+    raise FileTypeError(
+        f"{content.name} is of no known type: its name fits none of {len(FILETYPES)} types; "
+        "give --filetype, or --filetype misc for any bytes"
+    )
+
+
+def typed(content: Content, name: str) -> FileType:
+    """The file type of that name, if the file is of it.
+
+    Raises
+    ------
+    FileTypeError
+        If there is no such type, or the content breaks its rules.
+    """
+    kind = BY_NAME.get(name)
+    if kind is None:
+        raise FileTypeError(f"no file type {name!r}; known: {', '.join(sorted(BY_NAME))}")
+    complaint = kind.complaint(content)
+    if complaint:
+        raise FileTypeError(f"{content.name} is no {name}: {complaint}")
+    return kind
+
+
+def metadata_of(kind: FileType, content: Content, given: Mapping[str, object]) -> dict[str, object]:
+    """The row of metadata: what was given overrules what headers and name say.
+
+    Values are fitted to the columns; over-long text from a header is cut, as DESDM did.
+
+    Raises
+    ------
+    FileTypeError
+        If ``given`` names no column of the type's table, or a value of it does not fit.
+    """
+    table = METADATA_TABLES[kind.table]
+    row: dict[str, object] = {}
+    for key, value in kind.metadata(content).items():
+        column = table.c.get(key)
+        if column is not None:
+            row[key] = _fitted(value, column.type)
+    for key, value in given.items():
+        column = table.c.get(key)
+        if column is None or key == "desfile_id":
+            known = ", ".join(c.name for c in table.c if c.name != "desfile_id")
+            raise FileTypeError(f"{content.name}: no metadata column {key!r} for {kind.name}; known: {known}")
+        fitted = _fitted(value, column.type)
+        if fitted is None and value not in (None, ""):
+            raise FileTypeError(f"{content.name}: {key} = {value!r} does not fit its column ({column.type})")
+        row[key] = fitted
+    return {k: v for k, v in row.items() if v is not None}
+
+
+def _fitted(value: object, kind: object) -> object:
+    if value is None:
+        return None
+    if isinstance(kind, String):
+        text = "".join(c if c.isprintable() else "?" for c in str(value))
+        return text[: kind.length] or None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        if isinstance(kind, Integer):
+            number = int(value) if not isinstance(value, float) or value == int(value) else None
+            limit = 2**63 if isinstance(kind, BigInteger) else 2**31
+            return number if number is not None and -limit <= number < limit else None
+        if isinstance(kind, Float):
+            real = float(value)
+            return real if math.isfinite(real) else None
+    except (ValueError, OverflowError):
+        return None
+    return None
+
+
+class _Known(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "none"
+
+
+def directory_of(kind: FileType, row: Mapping[str, object]) -> str:
+    """The type's own directory for a file with that metadata."""
+    safe = {
+        k: "".join(c if c.isalnum() or c in "+-_." else "_" for c in str(v)).lstrip(".-")
+        for k, v in row.items()
+    }
+    return (kind.directory or kind.name).format_map(_Known(safe))

@@ -1,0 +1,284 @@
+"""Registers staged files in the caller's transaction: name, metadata, parentage, digest and location together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from desdm.archive import store
+from desdm.archive.archive import Archive
+from desdm.archive.model import FileRecord, Place, Refusal, Registered, Staged
+from desdm.archive.names import LONGEST, split_name
+from desdm.archive.publish import move_aside, publish, sync_directories
+from desdm.archive.stage import discard, publish_staged
+from desdm.archive.store import Standing
+from desdm.errors import ConflictError, DesdmError, NotFoundError, TransientError
+from desdm.schema import CopyState, desfile
+from desdm.schema.database import new_ids
+
+__all__ = ["OnConflict", "register"]
+
+OnConflict = Literal["refuse", "rename"]
+
+
+def register(
+    conn: Connection,
+    archive: Archive,
+    staged: Sequence[Staged],
+    *,
+    who: str,
+    on_conflict: OnConflict = "refuse",
+) -> Registered:
+    """Register staged files in the caller's transaction.
+
+    A file that is registered already with the same bytes is *present*, which is no error, so that a deposit can
+    be repeated. A name that stands for other bytes is refused and both digests are told; with ``rename`` (and
+    for types whose deliveries repeat names) the newcomer is stored as ``<stem>-<first 8 digits of its sha-256>``
+    instead, which a repetition finds again. The file that was first is never touched. Bytes that stand under a
+    name without being registered, left by a deposit that was killed, are taken over if they are the same, and
+    moved into ``.orphans`` with an event if they are not.
+
+    Parameters
+    ----------
+    conn
+        A writing transaction; if it is rolled back the bytes remain as orphans that a repetition adopts.
+    who
+        Person or program, for the events.
+    """
+    return _Registration(conn, archive, who, on_conflict).run(staged)
+
+
+class _Registration:
+    def __init__(self, conn: Connection, archive: Archive, who: str, on_conflict: OnConflict) -> None:
+        self.conn, self.archive, self.who, self.on_conflict = conn, archive, who, on_conflict
+        self.records: list[FileRecord] = []
+        self.present: list[FileRecord] = []
+        self.refused: list[Refusal] = []
+        self.new: dict[tuple[str, str], Staged] = {}
+        #: second deposits of a new file in the same call
+        self.twins: list[Staged] = []
+        #: names refused here: they must not become parents by way of an older file of that name
+        self.refused_names: set[str] = set()
+
+    def run(self, staged: Sequence[Staged]) -> Registered:
+        store.lock_names(self.conn, alone=any(s.place is Place.CLASH for s in staged))
+        to_rename = self._settle(staged, self.on_conflict == "rename")
+        if to_rename:
+            directories: set[str] = set()
+            for each in to_rename:
+                self._rename(each, directories)
+            sync_directories(directories)
+            self._settle(to_rename, None)
+        for key, each in list(self.new.items()):
+            if not self._in_place(each):
+                del self.new[key]
+        self._insert()
+        return Registered(self.records, self.present, self.refused)
+
+    # -- what to do with each
+
+    def _settle(self, staged: Sequence[Staged], rename: bool | None) -> list[Staged]:
+        """Sort into new, present, restored and refused; those that must be renamed first are handed back.
+
+        ``rename`` None: they were renamed already.
+        """
+        standing = store.by_names(self.conn, self.archive.name, [s.filename for s in staged])
+        to_rename = []
+        for each in staged:
+            key = (each.filename, each.compression)
+            there, twin = standing.get(key), self.new.get(key)
+            if there is not None and there.record.sha256 == each.sha256:
+                self._same(each, there)
+            elif there is None and twin is None:
+                self.new[key] = each
+            elif twin is not None and twin.sha256 == each.sha256:
+                self.twins.append(each)
+            elif rename or (each.repeats and rename is not None):
+                to_rename.append(each)
+            else:
+                stands = there.record.sha256 if there is not None else twin.sha256 if twin is not None else ""
+                self._refuse(each, ConflictError(
+                    f"{each.name} is registered with other bytes: its sha-256 is {stands}, that of {each.item.source} "
+                    f"is {each.sha256}; give it another name, or deposit it with --rename"
+                ))  # fmt: skip
+        return to_rename
+
+    def _same(self, each: Staged, there: Standing) -> None:
+        record = there.record
+        if there.state == CopyState.TRASH:
+            self._refuse(each, ConflictError(
+                f"{each.name} is in the trash with the same bytes; to have it back: desdm delete --undelete {each.name}"
+            ))  # fmt: skip
+            return
+        if there.state is None:
+            if not self._in_place(each):
+                return
+            store.add_copies(self.conn, [_copy(record.id, self.archive, each.directory)])
+            self._event(f"{each.name}: a copy is here again, in {each.directory}")
+            self.records.append(record._replace(archive_name=self.archive.name, path=each.directory))
+            return
+        if there.state != CopyState.OK:
+            self._restore(each, record)
+        elif each.relpath != record.relpath or each.place is Place.CLASH:
+            discard(self.archive, each)
+        self.present.append(record)
+
+    def _restore(self, each: Staged, record: FileRecord) -> None:
+        """Good bytes for a copy that an audit found missing or damaged."""
+        target = self.archive.path(record)
+        if each.relpath != record.relpath or each.place is Place.CLASH:
+            source = each.temporary if each.place is Place.CLASH else self.archive.path(each)
+            if target.exists():
+                move_aside(target, self.archive.orphans)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not publish(str(source), str(target)):
+                raise TransientError(f"{target}: another process put a file there; try again")
+            sync_directories({str(target.parent)})
+        store.set_copy_state(self.conn, self.archive.name, [record.id], CopyState.OK)
+        self._event(f"{record.name}: its copy was damaged or missing and is restored from a new delivery")
+
+    def _rename(self, each: Staged, directories: set[str]) -> None:
+        source = each.temporary if each.place is Place.CLASH else self.archive.path(each)
+        stem, dot, suffix = each.filename.partition(".")
+        each.filename = f"{stem[: LONGEST - 10 - len(suffix)]}-{each.sha256[:8]}{dot}{suffix}"
+        publish_staged(self.archive, each, source, directories)
+
+    def _in_place(self, each: Staged) -> bool:
+        """Whether the bytes stand under the final name; unregistered other bytes are moved aside."""
+        path = self.archive.path(each)
+        if each.place is Place.CLASH:
+            if path.exists():
+                aside = move_aside(path, self.archive.orphans)
+                self._event(
+                    f"{each.relpath}: bytes without registration stood there, moved to .orphans/{aside.name}"
+                )
+            if publish(str(each.temporary), str(path)):
+                each.place = Place.PUBLISHED
+                sync_directories({str(path.parent)})
+        try:
+            there = os.stat(path).st_size == each.filesize  # noqa: PTH116 - hot
+        except FileNotFoundError:
+            there = False
+        if not there:
+            self._refuse(
+                each, TransientError(f"{path}: another process moved it while it was registered; try again")
+            )
+        return there
+
+    def _refuse(self, each: Staged, error: DesdmError) -> None:
+        discard(self.archive, each)
+        self.refused_names.add(each.name)
+        self.refused.append(Refusal(str(each.item.source), str(error), error))
+
+    def _event(self, text: str) -> None:
+        store.add_event(self.conn, "ingest", self.who, text)
+
+    # -- the rows
+
+    def _insert(self) -> None:
+        files = list(self.new.values())
+        ids = dict(zip((s.name for s in files), new_ids(self.conn, desfile, len(files)), strict=True))
+        parents = self._parents(files, ids)
+        files = [s for s in files if s.name in parents]
+        mine = store.claim_names(self.conn, [_file_row(ids[s.name], s) for s in files])
+        late = [s for s in files if ids[s.name] not in mine]
+        if late:
+            files = [s for s in files if ids[s.name] in mine]
+            # Another deposit was faster: its rows stand now, and ours are present, or refused.
+            self.new = {}
+            for each in self._settle(late, False):
+                self._refuse(each, TransientError(f"{each.name}: another deposit took the name; try again"))
+        metadata: dict[str, list[dict[str, Any]]] = {}
+        for s in files:
+            metadata.setdefault(s.table, []).append({"desfile_id": ids[s.name], **s.metadata})
+        store.add_copies(self.conn, [_copy(ids[s.name], self.archive, s.directory) for s in files])
+        store.add_metadata(self.conn, metadata)
+        store.add_edges(
+            self.conn,
+            [
+                {"desfile_id": ids[s.name], "task_id": s.item.task_id}
+                for s in files
+                if s.item.task_id is not None
+            ],
+            [
+                {"child_desfile_id": ids[s.name], "parent_desfile_id": p}
+                for s in files
+                for p in parents[s.name]
+            ],
+        )
+        made = {s.name: _record(ids[s.name], self.archive, s) for s in files}
+        self.records += made.values()
+        for each in self.twins:
+            if each.name not in made:
+                self._refuse(each, NotFoundError(f"{each.name}: the same file in this deposit was refused"))
+                continue
+            if each.relpath != made[each.name].relpath or each.place is Place.CLASH:
+                discard(self.archive, each)
+            self.present.append(made[each.name])
+
+    def _parents(self, files: Sequence[Staged], ids: dict[str, int]) -> dict[str, tuple[int, ...]]:
+        """Parents' ids by file name; a file with an unknown or refused parent is refused and left out."""
+        wanted = {p for s in files for p in s.item.parents}
+        if not wanted:
+            return {s.name: () for s in files}
+        known: dict[str, int] = {}
+        outside = [p for p in wanted if p not in ids and p not in self.refused_names]
+        numbers = [int(p) for p in outside if p.isdecimal() and len(p) < 10]
+        known.update((str(i), i) for i in store.ids_there(self.conn, numbers))
+        rows = store.by_names(self.conn, self.archive.name, [split_name(p)[0] for p in outside])
+        known.update((standing.record.name, standing.record.id) for standing in rows.values())
+        known.update(ids)
+        good = list(files)
+        while True:
+            bad = [s for s in good if any(p not in known or p == s.name for p in s.item.parents)]
+            if not bad:
+                return {s.name: tuple({known[p] for p in s.item.parents}) for s in good}
+            for each in bad:
+                lacking = next(p for p in each.item.parents if p not in known or p == each.name)
+                known.pop(each.name, None)
+                self._refuse(
+                    each, NotFoundError(f"{each.name}: its parent {lacking!r} is not in the archive")
+                )
+            good = [s for s in good if s.name in known]
+
+
+def _file_row(number: int, s: Staged) -> dict[str, Any]:
+    return {
+        "id": number,
+        "filename": s.filename,
+        "compression": s.compression,
+        "filetype": s.filetype,
+        "filesize": s.filesize,
+        "sha256": s.sha256,
+        "md5sum": s.md5sum,
+        "pfw_attempt_id": s.item.pfw_attempt_id,
+    }
+
+
+def _copy(number: int, archive: Archive, directory: str) -> dict[str, Any]:
+    return {
+        "desfile_id": number,
+        "archive_name": archive.name,
+        "path": directory,
+        "state": CopyState.OK.value,
+    }
+
+
+def _record(number: int, archive: Archive, s: Staged) -> FileRecord:
+    band = s.metadata.get("band")
+    return FileRecord(
+        number,
+        s.filename,
+        s.compression,
+        s.filetype,
+        s.filesize,
+        s.sha256,
+        s.md5sum,
+        s.item.pfw_attempt_id,
+        archive.name,
+        s.directory,
+        band if isinstance(band, str) else None,
+    )

@@ -1,0 +1,178 @@
+"""Corners, centre and pixel scale of an image from its WCS keywords: TAN, TPV and TAN with scamp's PV, in plain Python.
+
+A header is read for every deposited file, and five points do not pay for a general WCS library. The formulae are
+those of Calabretta & Greisen 2002 (A&A 395, 1077; sections 2 and 5.1.3) and of the registered TPV convention.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from desdm.survey.cards import Header
+
+__all__ = ["Outline", "box", "outline"]
+
+# Powers of (x, y, r) of the terms 0…39 of the TPV polynomial, in the convention's order.
+_TERMS: list[tuple[int, int, int]] = []
+for _order in range(8):
+    _TERMS += [(_order - k, k, 0) for k in range(_order + 1)]
+    if _order % 2:
+        _TERMS.append((0, 0, _order))
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an image covers, degrees (ICRS or FK5 as its header says), and its pixel scale, arcsec.
+
+    When ``crossra0`` the image lies across RA 0 and covers [racmin, 360) and [0, racmax].
+    """
+
+    ra_cent: float
+    dec_cent: float
+    racmin: float
+    racmax: float
+    deccmin: float
+    deccmax: float
+    crossra0: bool
+    pixscale: float | None
+
+
+class _WCS:
+    def __init__(self, header: Header) -> None:
+        number = header.number
+        kinds = [(header.text(f"CTYPE{i}") or "") for i in (1, 2)]
+        # Latitude first is lawful.
+        self.swap = kinds[0].startswith("DEC")
+        lon, lat = (2, 1) if self.swap else (1, 2)
+        self.known = (
+            kinds[lon - 1][:4] == "RA--"
+            and kinds[lat - 1][:4] == "DEC-"
+            and kinds[0][5:] == kinds[1][5:]
+            and kinds[0][5:8] in ("TAN", "TPV")
+            and kinds[0][8:] == ""
+        )
+        if not self.known:
+            return
+        values = [number(k) for k in (f"CRVAL{lon}", f"CRVAL{lat}", "CRPIX1", "CRPIX2")]
+        matrix = _matrix(header)
+        if any(v is None for v in values) or matrix is None:
+            self.known = False
+            return
+        self.ra0, self.dec0, self.x0, self.y0 = (float(v or 0.0) for v in values)
+        self.matrix = matrix
+        self.pv = [_polynomial(header, lon), _polynomial(header, lat)]
+        lonpole = number("LONPOLE")
+        self.turn = math.radians((180.0 if lonpole is None else lonpole) - 180.0)
+
+    def sky(self, px: float, py: float) -> tuple[float, float]:
+        """Right ascension and declination (degrees) of a FITS pixel position."""
+        dx, dy = px - self.x0, py - self.y0
+        a, b, c, d = self.matrix
+        x, y = a * dx + b * dy, c * dx + d * dy
+        if self.swap:
+            x, y = y, x
+        if self.pv[0] or self.pv[1]:
+            x, y = _evaluate(self.pv[0], x, y), _evaluate(self.pv[1], y, x)
+        if self.turn:
+            x, y = (
+                x * math.cos(self.turn) + y * math.sin(self.turn),
+                y * math.cos(self.turn) - x * math.sin(self.turn),
+            )
+        x, y, dec0 = math.radians(x), math.radians(y), math.radians(self.dec0)
+        below = math.cos(dec0) - y * math.sin(dec0)
+        ra = self.ra0 + math.degrees(math.atan2(x, below))
+        dec = math.degrees(math.atan2(math.sin(dec0) + y * math.cos(dec0), math.hypot(x, below)))
+        return ra % 360.0, dec
+
+
+def _matrix(header: Header) -> tuple[float, float, float, float] | None:
+    number = header.number
+    if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
+        a, b, c, d = (number(f"CD{i}_{j}") or 0.0 for i in (1, 2) for j in (1, 2))
+    else:
+        one, two = number("CDELT1"), number("CDELT2")
+        if one is None or two is None:
+            return None
+        turn = math.radians(number("CROTA2") or 0.0)
+        pc = [math.cos(turn), -math.sin(turn) * two / one if one else 0.0]
+        pc += [math.sin(turn) * one / two if two else 0.0, math.cos(turn)]
+        if any(f"PC{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
+            pc = [
+                (float(i == j) if number(f"PC{i}_{j}") is None else number(f"PC{i}_{j}") or 0.0)
+                for i in (1, 2)
+                for j in (1, 2)
+            ]
+        a, b, c, d = one * pc[0], one * pc[1], two * pc[2], two * pc[3]
+    return (a, b, c, d) if a * d - b * c else None
+
+
+def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:
+    stem = f"PV{axis}_"
+    terms = {int(key[len(stem) :]): header.number(key) or 0.0 for key in header.numbered(stem)}
+    terms = {i: v for i, v in terms.items() if i < len(_TERMS)}
+    if not terms or (not (header.text("CTYPE1") or "").endswith("TPV") and max(terms) < 5):
+        # In a plain TAN header PVi_0…4 speak of the native pole, not of a distortion.
+        return []
+    terms.setdefault(1, 1.0)
+    return [(value, *_TERMS[i]) for i, value in terms.items() if value]
+
+
+def _evaluate(terms: Sequence[tuple[float, int, int, int]], x: float, y: float) -> float:
+    if not terms:
+        return x
+    r = math.hypot(x, y)
+    return sum(v * x**i * y**j * r**k for v, i, j, k in terms)
+
+
+def outline(header: Header, shape: tuple[int, ...]) -> Outline | None:
+    """The sky covered by an image of ``shape`` (rows, columns), to the outer edges of its pixels.
+
+    Returns
+    -------
+    Outline or None
+        None if the header has no celestial WCS, or one in another projection than TAN and TPV.
+    """
+    if len(shape) < 2 or not all(shape[-2:]):
+        return None
+    wcs = _WCS(header)
+    if not wcs.known:
+        return None
+    ny, nx = shape[-2:]
+    xc, yc = (nx + 1) / 2, (ny + 1) / 2
+    edges = [(0.5, 0.5), (nx + 0.5, 0.5), (nx + 0.5, ny + 0.5), (0.5, ny + 0.5)]
+    corners = [wcs.sky(x, y) for x, y in edges]
+    centre = wcs.sky(xc, yc)
+    found = box(corners)
+    if not all(map(math.isfinite, (*found[:4], *centre))):
+        return None
+    steps = [_apart(centre, wcs.sky(xc + 1, yc)), _apart(centre, wcs.sky(xc, yc + 1))]
+    return Outline(*centre, *found, pixscale=math.sqrt(steps[0] * steps[1]) * 3600.0)
+
+
+def box(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, bool]:
+    """(racmin, racmax, deccmin, deccmax, crossra0) around a ring of positions (RA, Dec; degrees).
+
+    A ring that goes round a pole covers every right ascension, up to that pole.
+    """
+    turns, here, least, most = 0.0, 0.0, 0.0, 0.0
+    for (ra, _), (following, _) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        step = (following - ra + 180.0) % 360.0 - 180.0
+        turns += step
+        here += step
+        least, most = min(least, here), max(most, here)
+    decs = [dec for _, dec in corners]
+    low, high = min(decs), max(decs)
+    if abs(turns) > 180.0 or most - least >= 360.0:
+        north = sum(decs) > 0
+        return 0.0, 360.0, (low if north else -90.0), (90.0 if north else high), False
+    first = corners[0][0]
+    racmin, racmax = (first + least) % 360.0, (first + most) % 360.0
+    return racmin, racmax, low, high, racmin > racmax
+
+
+def _apart(one: tuple[float, float], two: tuple[float, float]) -> float:
+    """Distance of two near positions, degrees."""
+    dra = (two[0] - one[0] + 180.0) % 360.0 - 180.0
+    return math.hypot(dra * math.cos(math.radians(one[1])), two[1] - one[1])
