@@ -21,6 +21,7 @@ from desdm.errors import StaleToken
 from desdm.framework import store
 from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.outcome import WrapperOutcome, read_outcome
+from desdm.framework.plan import CARRIED
 from desdm.schema.database import Database
 from desdm.schema.states import JobState, WrapperState
 
@@ -106,7 +107,7 @@ def _deposits(
                     filetype=made.filetype,
                     filename=made.filename,
                     directory=made.directory,
-                    metadata=dict(made.row),
+                    metadata={k: v for k, v in made.row.items() if k in CARRIED},
                     parents=made.parents,
                     task_id=rows[wrapper.wrapnum].task_id,
                     pfw_attempt_id=attempt.id,

@@ -28,7 +28,6 @@ from desdm.framework import store
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, Row, make_plan
-from desdm.quality.qc import write_patterns
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
 
@@ -306,7 +305,9 @@ def _write_jobs(
     qcf = folder / "qcf.wcl"
     patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
     common = {"archive_root": str(archive.root), "pipeline": pipeline.name, "pipever": pipeline.version}
-    if run.get("use_qcf", "true") != "false":
+    if wcl.truth(str(run.get("use_qcf", "true"))):
+        from desdm.quality.qc import write_patterns
+
         write_patterns(conn, patterns, qcf)
         common["qcf"] = str(qcf)
     renderer = JobRenderer(identity, common, run, configs)
