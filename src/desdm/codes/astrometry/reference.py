@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.codes.detection.sextractor import header_table
+
 __all__ = ["Reference", "epoch_of", "read_reference", "write_ldac"]
 
 Array = npt.NDArray[np.float64]
@@ -99,12 +101,6 @@ def write_ldac(path: Path, reference: Reference, band: str) -> None:
     n, error = int(keep.sum()), reference.error[keep] / 3.6e6
     lines = fits.Header()
     lines["SIMPLE"], lines["BITPIX"], lines["NAXIS"] = True, 8, 0
-    text = lines.tostring(sep="", endcard=True, padding=True)
-    head = fits.BinTableHDU.from_columns(
-        [fits.Column(name="Field Header Card", format=f"{len(text)}A", dim=f"(80, {len(text) // 80})",
-                     array=np.array([[text[i : i + 80] for i in range(0, len(text), 80)]]))],
-        name="LDAC_IMHEAD",
-    )  # fmt: skip
     columns = [
         ("X_WORLD", "D", "deg", reference.ra[keep]), ("Y_WORLD", "D", "deg", reference.dec[keep]),
         ("ERRA_WORLD", "D", "deg", error), ("ERRB_WORLD", "D", "deg", error),
@@ -115,4 +111,4 @@ def write_ldac(path: Path, reference: Reference, band: str) -> None:
         [fits.Column(name=name, format=form, unit=unit, array=values) for name, form, unit, values in columns],
         name="LDAC_OBJECTS",
     )
-    fits.HDUList([fits.PrimaryHDU(), head, table]).writeto(path, overwrite=True)
+    fits.HDUList([fits.PrimaryHDU(), header_table(lines), table]).writeto(path, overwrite=True)

@@ -10,7 +10,7 @@ from astropy.io import fits
 from desdm.codes.astrometry.check import Residuals, compare
 from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference, write_ldac
 from desdm.codes.astrometry.scamp import apply_head, arguments, read_head
-from desdm.codes.detection.sextractor import objects
+from desdm.codes.detection.sextractor import as_ldac, objects
 from desdm.codes.provenance import stamp
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity
@@ -105,20 +105,18 @@ def scamp(task: Task) -> None:
     if reference is None or count < task.number("scamp_least", 30):
         task.finding(2, f"{count} reference stars are too few for scamp; the solution is left as it was")
     else:
-        solution = _solve(task, reference, str(planes.header.get("BAND", "")))
+        solution = _solve(task, reference, fits.getheader(image, 0))
         apply_head(planes.header, solution)
     stamp(planes.header, task.keys, task.execs, out.name)
     write_planes(out, planes)
 
 
-def _solve(task: Task, reference: Reference, band: str) -> fits.Header:
+def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header:
     catalogue = task.input("catalog")
     stars = task.workdir / f"{catalogue.stem}_ref.ldac"
-    write_ldac(stars, reference, band)
-    # scamp writes its answer beside the catalogue, and inputs are not ours to write beside.
+    write_ldac(stars, reference, str(header.get("BAND", "")))
     local = task.workdir / f"{catalogue.stem}_scamp.cat"
-    local.unlink(missing_ok=True)
-    local.symlink_to(catalogue)
+    as_ldac(catalogue, header, local)
     task.run("scamp", arguments(local, stars, Path(__file__).parent / "data", task.section("scamp_keys")))
     head = read_head(local.with_suffix(".head"))
     for scrap in (stars, local, local.with_suffix(".head")):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
-__all__ = ["DATA", "Planes", "arguments", "objects", "options", "rewrite"]
+__all__ = ["DATA", "Planes", "arguments", "as_ldac", "header_table", "objects", "options", "rewrite"]
 
 #: Where parameter lists and filters lie.
 DATA = Path(__file__).parent / "data"
@@ -69,8 +69,12 @@ def arguments(
     return args + options(settings)
 
 
-def rewrite(path: Path, header: fits.Header, *, drop: Sequence[str] = ()) -> fits.Header:
+def rewrite(path: Path, header: fits.Header) -> fits.Header:
     """Write the catalogue anew so that it conforms to FITS, with an image's identity in its primary header.
+
+    The table LDAC_IMHEAD goes: its column name ``Field Header Card`` is against the standard's advice, and what
+    it says stands in the image. The program's own SEX keywords in it are kept in the primary header; `as_ldac` makes it
+    again for the programs that insist on it.
 
     Parameters
     ----------
@@ -78,8 +82,6 @@ def rewrite(path: Path, header: fits.Header, *, drop: Sequence[str] = ()) -> fit
         FITS_LDAC file; replaced.
     header
         Cards for the primary header.
-    drop
-        Columns to leave out.
 
     Returns
     -------
@@ -89,16 +91,59 @@ def rewrite(path: Path, header: fits.Header, *, drop: Sequence[str] = ()) -> fit
     with fits.open(path, memmap=False) as hdus:
         primary = fits.PrimaryHDU()
         primary.header.update(header)
-        out: list[Any] = [primary]
-        for hdu in hdus[1:]:
-            columns = [c for c in hdu.columns if c.name not in drop]
-            made = fits.BinTableHDU.from_columns(columns, nrows=len(hdu.data), name=hdu.name)
-            for i, column in enumerate(columns, 1):
-                if f"TTYPE{i}" in made.header and hdu.header.comments[f"TTYPE{i}"]:
-                    made.header.comments[f"TTYPE{i}"] = hdu.header.comments[f"TTYPE{i}"]
-            out.append(made)
-        fits.HDUList(out).writeto(path, overwrite=True, checksum=True)
+        for card in _image_header(hdus["LDAC_IMHEAD"]).cards:
+            if card.keyword in _SEX_KEYS:
+                primary.header.append(card)
+        old = hdus["LDAC_OBJECTS"]
+        made = fits.BinTableHDU.from_columns(old.columns, nrows=len(old.data), name="LDAC_OBJECTS")
+        for i in range(1, len(old.columns) + 1):
+            if old.header.comments[f"TTYPE{i}"]:
+                made.header.comments[f"TTYPE{i}"] = old.header.comments[f"TTYPE{i}"]
+        fits.HDUList([primary, made]).writeto(path, overwrite=True, checksum=True)
     return primary.header
+
+
+#: What PSFEx asks of the image's header beside the image itself: noise, level and gain as the program used them.
+_SEX_KEYS = ("SEXBKGND", "SEXBKDEV", "SEXATHLD", "SEXALIM", "SEXGAIN", "SEXMGZPT")
+
+
+def _image_header(hdu: Any) -> fits.Header:
+    text = "".join(str(card).ljust(80) for card in np.ravel(hdu.data.field(0)[0]))
+    return fits.Header.fromstring(text)
+
+
+def as_ldac(catalogue: Path, image: fits.Header, out: Path) -> None:
+    """Write a catalogue as PSFEx and scamp demand it: with the image's header as table LDAC_IMHEAD.
+
+    Parameters
+    ----------
+    catalogue
+        As `rewrite` left it.
+    image
+        Header of the image that was catalogued.
+    out
+        File to be written.
+    """
+    with fits.open(catalogue, memmap=False) as hdus:
+        head = image.copy()
+        for key in [k for k in head if k in ("CHECKSUM", "DATASUM", "EXTEND") or k.startswith(("SOFT", "DESF"))]:
+            del head[key]
+        for key in _SEX_KEYS:
+            if key in hdus[0].header:
+                head[key] = hdus[0].header[key]
+        fits.HDUList([fits.PrimaryHDU(), header_table(head), hdus["LDAC_OBJECTS"].copy()]).writeto(out, overwrite=True)
+
+
+def header_table(head: fits.Header) -> fits.BinTableHDU:
+    """A header as the one-row table LDAC_IMHEAD."""
+    text = head.tostring(sep="", endcard=True, padding=False)
+    # Bytes under a false name: astropy ends a string with NULs, and PSFEx reads past an END card that is not padded.
+    data = np.frombuffer(text.encode("ascii"), np.uint8)[None]
+    column = fits.Column(name="Field Header Card", format=f"{len(text)}B", array=data)
+    table = fits.BinTableHDU.from_columns([column], name="LDAC_IMHEAD")
+    table.header["TFORM1"] = f"{len(text)}A"
+    table.header["TDIM1"] = f"(80, {len(text) // 80})"
+    return table
 
 
 def objects(path: Path) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from desdm.codes.detection.sextractor import arguments, options, rewrite
+from desdm.codes.detection.sextractor import arguments, as_ldac, options, rewrite
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import PSFModel, moffat, read_model, write_model
@@ -38,7 +38,11 @@ def psfex(task: Task) -> None:
     """
     image, out = task.input("image"), task.output("psf")
     head = fits.getheader(image, 0)
-    model, source = _fit(task, task.input("catalog")), "psfex"
+    # Written anew here: PSFEx wants the image's header inside the catalogue, which no product of ours carries.
+    scratch = task.workdir / f"{out.stem}_vignets.fits"
+    as_ldac(task.input("catalog"), head, scratch)
+    model, source = _fit(task, scratch), "psfex"
+    scratch.unlink()
     if model is None:
         model, source = _delivered(task, head), "delivered"
     if model is None:
