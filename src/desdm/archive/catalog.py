@@ -147,7 +147,7 @@ def _tables(asked: Mapping[str, str]) -> Sequence[Table]:
 
 
 def _file_conditions(conn: Connection, asked: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    conditions = []
+    conditions: list[ColumnElement[bool]] = []
     for key, value in asked.items():
         if key == "attempt":
             numbers = [attempt_number(conn, name) for name in value.split(",")]

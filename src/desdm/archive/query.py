@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Integer, and_, or_
+from sqlalchemy import BigInteger, Float, Integer, and_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.errors import UsageError
@@ -21,7 +22,7 @@ __all__ = ["condition", "overlap", "region"]
 _REGEXP = re.compile(r"[*^$\[\]&]")
 
 
-def condition(column: Column[object], value: str) -> ColumnElement[bool]:
+def condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
     """The condition on ``column`` that the value says.
 
     Raises
@@ -36,7 +37,7 @@ def condition(column: Column[object], value: str) -> ColumnElement[bool]:
         negative = element.startswith("!")
         word = element[1:].strip() if negative else element
         if not word:
-            raise UsageError(f"{column.name} = {value!r}: an element of the list is empty")
+            raise UsageError(f"{_name(column)} = {value!r}: an element of the list is empty")
         if negative:
             every.append(_negative(column, word))
         elif _plain(column, word):
@@ -50,7 +51,11 @@ def condition(column: Column[object], value: str) -> ColumnElement[bool]:
     return and_(*every)
 
 
-def _plain(column: Column[object], word: str) -> bool:
+def _name(column: ColumnElement[Any]) -> str:
+    return str(getattr(column, "name", "filename"))
+
+
+def _plain(column: ColumnElement[Any], word: str) -> bool:
     if word.lower() == "null":
         return False
     if isinstance(column.type, Integer | Float):
@@ -58,7 +63,7 @@ def _plain(column: Column[object], word: str) -> bool:
     return "%" not in word and not _REGEXP.search(word) and not _range(column, word)
 
 
-def _range(column: Column[object], word: str) -> tuple[str, str] | None:
+def _range(column: ColumnElement[Any], word: str) -> tuple[str, str] | None:
     # Names hold colons too; a range of text is only meant where both ends look alike.
     low, colon, high = word.partition(":")
     if not colon or ":" in high:
@@ -70,7 +75,7 @@ def _range(column: Column[object], word: str) -> tuple[str, str] | None:
     return None
 
 
-def _positive(column: Column[object], word: str) -> ColumnElement[bool]:
+def _positive(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     if word.lower() == "null":
         return column.is_(None)
     ends = _range(column, word)
@@ -82,33 +87,34 @@ def _positive(column: Column[object], word: str) -> ColumnElement[bool]:
         try:
             re.compile(word)
         except re.error as err:
-            raise UsageError(f"{column.name} = {word!r}: no regular expression: {err}") from err
+            raise UsageError(f"{_name(column)} = {word!r}: no regular expression: {err}") from err
         return column.regexp_match(word)
     return column.like(word) if "%" in word else column == word
 
 
-def _negative(column: Column[object], word: str) -> ColumnElement[bool]:
+def _negative(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     if word.lower() == "null":
         return column.is_not(None)
     # NOT of a comparison with NULL is NULL: a file without a band is not in band g either.
     return or_(column.is_(None), ~_positive(column, word))
 
 
-def _typed(column: Column[object], word: str) -> object:
+def _typed(column: ColumnElement[Any], word: str) -> object:
     kind = column.type
     if not isinstance(kind, Integer | Float):
         return word
+    bits = 63 if isinstance(kind, BigInteger) else 31
     try:
         if isinstance(kind, Integer):
             number = int(word)
-            if abs(number) >= 2 ** (63 if isinstance(kind, BigInteger) else 31):
+            if abs(number) >= 2**bits:
                 raise OverflowError
             return number
         real = float(word)
         if not math.isfinite(real):
             raise OverflowError
     except (ValueError, OverflowError) as err:
-        raise UsageError(f"{column.name} = {word!r}: that column holds numbers ({kind})") from err
+        raise UsageError(f"{_name(column)} = {word!r}: that column holds numbers ({kind})") from err
     return real
 
 

@@ -218,7 +218,7 @@ def _take_over(flight: Flight, item: Deposit, name: str, source: int) -> _Landed
 def _movable(source: Path, temporary: str) -> bool:
     """Whether a rename can bring the file into the archive: not so across mounts, even of one device."""
     try:
-        os.link(source, temporary)  # noqa: PTH101 - the link is the question
+        os.link(source, temporary)
     except OSError:
         return False
     os.unlink(temporary)  # noqa: PTH108
@@ -227,7 +227,6 @@ def _movable(source: Path, temporary: str) -> bool:
 
 def _moved_before(archive: Archive, flight: Flight, item: Deposit, name: str) -> _Landed | None:
     """A source that an earlier, killed deposit moved already: its file stands under the final name."""
-    filename, compression = split_name(name)
     if item.filetype not in BY_NAME or not item.directory:
         return None
     path = archive.root / item.directory / name

@@ -48,7 +48,7 @@ def _nite_of_name(stem: str) -> str | None:
     if not match:
         return None
     try:
-        when = datetime.strptime(match.group(1), "%y%m%d_%H%M%S")  # noqa: DTZ007 - UTC by convention
+        when = datetime.strptime(match.group(1), "%y%m%d_%H%M%S")
     except ValueError:
         return None
     return (when - timedelta(days=0 if when.hour > 14 else 1)).strftime("%Y%m%d")
@@ -93,7 +93,7 @@ def _sky(content: Content) -> Metadata:
 
 
 def _zeropoints(content: Content) -> Metadata:
-    number, hdu = next(iter(content.tables()))
+    number, _ = next(iter(content.tables()))
     bands = {band(v.decode("ascii", "replace")) for v in content.cells(number, "filter")}
     return {"band": bands.pop() if len(bands) == 1 else None}
 
@@ -105,7 +105,7 @@ def _catalogue(content: Content) -> Metadata:
 
 
 def _spline_sky(content: Content) -> Iterator[str]:
-    if "skyclass" not in {key.lower() for key in content.hdus[0].header.keys()} and not any(
+    if "SKYCLASS" not in content.hdus[0].header and not any(
         {"skyclass", "gridw", "gridvals"} & content.columns(i).keys() for i, _ in content.tables()
     ):
         yield "no spline sky: neither SKYCLASS nor a grid"

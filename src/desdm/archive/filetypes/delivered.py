@@ -37,16 +37,64 @@ def _type(
 _LDAC = has_table(name="LDAC_OBJECTS")
 _STARS = has_table("id", "x", "y", "star_flag")
 TYPES = (
-    _type("cat_sextractor", "SExtractor catalogue of one CCD, FITS_LDAC", "catalog", _DECAM + r"_cat\.fits", _LDAC, _objects),
+    _type(
+        "cat_sextractor",
+        "SExtractor catalogue of one CCD, FITS_LDAC",
+        "catalog",
+        _DECAM + r"_cat\.fits",
+        _LDAC,
+        _objects,
+    ),
     _type("psfex_used", "stars that PSFEx used", "catalog", _DECAM + r"_psfcat\.used\.fits", _LDAC, _objects),
-    _type("psf_stars", "stars chosen by size and magnitude", "catalog", rf"(?:{_DECAM}_findstars)\.fits", _STARS, _objects),
+    _type(
+        "psf_stars",
+        "stars chosen by size and magnitude",
+        "catalog",
+        rf"(?:{_DECAM}_findstars)\.fits",
+        _STARS,
+        _objects,
+    ),
     _type("psf_use_stars", "star list for PIFF", "catalog", _DES + r"_use_stars\.fits", _STARS, _objects),
-    _type("psfex_psf", "PSFEx model as PSFEx wrote it", "calibration", _DECAM + r"_psfcat\.psf", has_table("psf_mask")),
-    _type("psf_shapelets", "shapelet PSF model", "calibration", _DECAM + r"_fitpsf\.fits", has_table("psf_order")),
-    _type("piff_model", "PIFF model of one CCD", "calibration", _DES + r"_piff\.fits", has_table(name="PSF_STARS")),
-    _type("header", "header of an image without its pixels", "miscfile", _DECAM + r"_header\.fits", anything, identity),
-    _type("diff_input", "exposure on the common grid of a difference", "image", r".+\.mini\.fits", has_images(), image),
+    _type(
+        "psfex_psf",
+        "PSFEx model as PSFEx wrote it",
+        "calibration",
+        _DECAM + r"_psfcat\.psf",
+        has_table("psf_mask"),
+    ),
+    _type(
+        "psf_shapelets",
+        "shapelet PSF model",
+        "calibration",
+        _DECAM + r"_fitpsf\.fits",
+        has_table("psf_order"),
+    ),
+    _type(
+        "piff_model",
+        "PIFF model of one CCD",
+        "calibration",
+        _DES + r"_piff\.fits",
+        has_table(name="PSF_STARS"),
+    ),
+    _type(
+        "header",
+        "header of an image without its pixels",
+        "miscfile",
+        _DECAM + r"_header\.fits",
+        anything,
+        identity,
+    ),
+    _type(
+        "diff_input",
+        "exposure on the common grid of a difference",
+        "image",
+        r".+\.mini\.fits",
+        has_images(),
+        image,
+    ),
     _type("diff_kernel", "convolution kernel of a difference", "calibration", r".*Kernel\.fits", _kernel),
-    _type("diff_stack", "stack of exposures for a difference", "image", r"Stack-.+\.fits", has_images(), image),
+    _type(
+        "diff_stack", "stack of exposures for a difference", "image", r"Stack-.+\.fits", has_images(), image
+    ),
     _type("diff_image", "difference image", "image", r".*Difference[\w.-]*\.fits", has_images(), image),
-)  # fmt: skip
+)

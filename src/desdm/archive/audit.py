@@ -1,0 +1,194 @@
+"""Re-reads every byte of the archive and compares it with what is registered, and looks for files that are not."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from desdm.archive import store
+from desdm.archive.archive import Archive
+from desdm.archive.flight import live_since
+from desdm.archive.model import FileRecord
+from desdm.archive.names import split_name
+from desdm.archive.publish import digest
+from desdm.schema import CopyState
+from desdm.schema.database import Database
+
+__all__ = ["AuditReport", "audit"]
+
+_CHUNK = 1000
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What an audit found: names of registered files by class, and paths of files that are not registered.
+
+    ``corrupt``: same size, other bytes; ``truncated``, ``grown``: other size; ``missing``: no file;
+    ``orphan``: a file without a row.
+    """
+
+    checked: int = 0
+    bytes: int = 0
+    corrupt: list[str] = field(default_factory=list)
+    truncated: list[str] = field(default_factory=list)
+    grown: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    orphan: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.corrupt or self.truncated or self.grown or self.missing or self.orphan)
+
+
+def audit(
+    database: Database,
+    archive: Archive,
+    *,
+    who: str,
+    workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+    patience: float = 30.0,
+) -> AuditReport:
+    """Verify an archive; safe while deposits and deletions run, without false alarms.
+
+    Memory is bounded by a thousand records, whatever the size of the archive. The state of each copy is marked,
+    back to ok too when it is well again, and every finding is an event.
+
+    Parameters
+    ----------
+    who
+        Person or program, for the events.
+    workers
+        Threads that hash.
+    progress
+        Called with the number of files checked since the last call.
+    patience
+        How long (s) a file without a row that is younger than a deposit under way is waited for.
+    """
+    report = AuditReport()
+    with ThreadPoolExecutor(workers) as pool:
+        after = 0
+        while True:
+            with database.read() as conn:
+                copies = store.copies_after(conn, archive.name, after, _CHUNK)
+            if not copies:
+                break
+            after = copies[-1][0].id
+            _check(
+                database,
+                archive,
+                copies,
+                list(pool.map(lambda c: _verdict(archive, c[0]), copies)),
+                report,
+                who,
+            )
+            if progress is not None:
+                progress(len(copies))
+    found = _walk(archive.root)
+    while batch := list(islice(found, _CHUNK)):
+        report.orphan += _orphans(database, archive, batch, patience)
+    if report.orphan:
+        with database.write() as conn:
+            for path in report.orphan:
+                store.add_event(conn, "audit", who, f"{path}: orphan, a file without registration")
+    return report
+
+
+def _verdict(archive: Archive, record: FileRecord) -> str:
+    path = archive.path(record)
+    try:
+        size = path.stat().st_size
+        if size == record.filesize:
+            found, size = digest(path)
+            if found == record.sha256:
+                return "ok"
+        return "truncated" if size < record.filesize else "grown" if size > record.filesize else "corrupt"
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+
+
+def _check(
+    database: Database,
+    archive: Archive,
+    copies: Sequence[tuple[FileRecord, str]],
+    verdicts: Sequence[str],
+    report: AuditReport,
+    who: str,
+) -> None:
+    report.checked += len(copies)
+    report.bytes += sum(record.filesize for record, _ in copies)
+    changed = [
+        (record, state, verdict)
+        for (record, state), verdict in zip(copies, verdicts, strict=True)
+        if verdict != "ok" or state != CopyState.OK
+    ]
+    if not changed:
+        return
+    with database.write() as conn:
+        # Looked at again under the writer's lock: it may have been deleted or restored in the meantime.
+        names = [record.filename for record, _, _ in changed]
+        standing = store.by_names(conn, archive.name, names)
+        for record, state, _ in changed:
+            there = standing.get((record.filename, record.compression))
+            if there is None or there.state in (None, CopyState.TRASH):
+                continue
+            verdict = _verdict(archive, there.record)
+            mark = {"ok": CopyState.OK, "missing": CopyState.MISSING}.get(verdict, CopyState.CORRUPT)
+            if verdict != "ok":
+                getattr(report, verdict).append(record.name)
+            if mark != there.state:
+                store.set_copy_state(conn, archive.name, [record.id], mark)
+            if verdict != "ok" or state != CopyState.OK:
+                store.add_event(conn, "audit", who, f"{record.name}: {verdict}")
+
+
+def _walk(root: Path) -> Iterator[tuple[str, float]]:
+    """(path relative to the root, time of its last change) of everything that is no directory."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if not folder and entry.name in (".stage", ".orphans", ".trash"):
+                        continue
+                    relative = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(relative)
+                    else:
+                        yield relative, entry.stat(follow_symlinks=False).st_ctime
+        except FileNotFoundError:
+            continue
+
+
+def _unregistered(database: Database, archive: Archive, paths: Sequence[str]) -> set[str]:
+    with database.read() as conn:
+        standing = store.by_names(
+            conn, archive.name, [split_name(path.rpartition("/")[2])[0] for path in paths]
+        )
+    known = {there.record.relpath for there in standing.values() if there.state is not None}
+    return {path for path in paths if path not in known}
+
+
+def _orphans(
+    database: Database, archive: Archive, found: Sequence[tuple[str, float]], patience: float
+) -> list[str]:
+    changed = dict(found)
+    suspects = _unregistered(database, archive, list(changed))
+    end = time.monotonic() + patience
+    while suspects:
+        since = live_since(archive)
+        # The question is asked again after the look at the locks: a deposit that was over by then has its rows.
+        suspects = _unregistered(database, archive, sorted(suspects))
+        suspects = {path for path in suspects if os.path.lexists(archive.root / path)}
+        waiting = since is not None and any(changed[path] >= since - 1.0 for path in suspects)
+        if not waiting or time.monotonic() > end:
+            break
+        time.sleep(0.1)
+    return sorted(suspects)

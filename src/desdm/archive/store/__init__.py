@@ -1,0 +1,9 @@
+"""The archive's SQL, and nothing but SQL: what deposits, queries, provenance and upkeep ask and write."""
+
+from __future__ import annotations
+
+from desdm.archive.store.common import *  # noqa: F403
+from desdm.archive.store.entry import *  # noqa: F403
+from desdm.archive.store.provenance import *  # noqa: F403
+from desdm.archive.store.search import *  # noqa: F403
+from desdm.archive.store.upkeep import *  # noqa: F403

@@ -1,0 +1,176 @@
+"""The SQL of deposits: definitions, names that stand, and new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql
+
+from desdm.archive.model import FileRecord
+from desdm.archive.store.common import among, packed, records
+from desdm.schema import (
+    METADATA_TABLES,
+    CopyState,
+    desfile,
+    file_archive_info,
+    opm_was_derived_from,
+    opm_was_generated_by,
+    ops_archive,
+    ops_filetype,
+)
+
+__all__ = [
+    "Standing",
+    "add_copies",
+    "add_edges",
+    "add_metadata",
+    "by_name",
+    "by_names",
+    "claim_names",
+    "define_archive",
+    "define_filetypes",
+    "ids_there",
+    "lock_names",
+    "set_copy_state",
+]
+
+
+class Standing(NamedTuple):
+    """A registered file as a deposit of the same name meets it; path and state are None without a copy here."""
+
+    record: FileRecord
+    state: str | None
+
+
+def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> None:
+    """Make ``ops_filetype`` hold these rows (filetype, metadata_table, description)."""
+    known = {row.filetype: row for row in conn.execute(select(ops_filetype))}
+    new = [dict(row) for row in rows if row["filetype"] not in known]
+    if new:
+        conn.execute(insert(ops_filetype), new)
+    for row in rows:
+        old = known.get(row["filetype"])
+        if old is not None and (old.metadata_table, old.description) != (
+            row["metadata_table"],
+            row["description"],
+        ):
+            conn.execute(update(ops_filetype).where(ops_filetype.c.filetype == row["filetype"]).values(**row))
+
+
+def define_archive(conn: Connection, name: str, root: str) -> None:
+    """Make ``ops_archive`` hold the archive under its root."""
+    if conn.execute(update(ops_archive).where(ops_archive.c.name == name).values(root=root)).rowcount == 0:
+        conn.execute(insert(ops_archive).values(name=name, root=root))
+
+
+def by_names(conn: Connection, archive: str, names: Sequence[str]) -> dict[tuple[str, str], Standing]:
+    """Registered files by (filename, compression), of those whose filename is among ``names``."""
+    if not names:
+        return {}
+    statement = records(file_archive_info.c.archive_name == bindparam("archive")).where(
+        among(conn, desfile.c.filename)
+    )
+    rows = conn.execute(statement, {"archive": archive, "among": packed(conn, names)})
+    return {(row[1], row[2]): Standing(FileRecord._make(row[:11]), row[11]) for row in rows}
+
+
+def by_name(conn: Connection, filename: str, compression: str) -> FileRecord | None:
+    """The file of that name, with the copy that is best off; None if there is no such file."""
+    rows = conn.execute(_by_name(), {"filename": filename, "compression": compression}).all()
+    best = min(rows, key=lambda row: (row[11] != CopyState.OK, row[8]), default=None)
+    return None if best is None else FileRecord._make(best[:11])
+
+
+@cache
+def _by_name() -> Select[Any]:
+    return records().where(
+        desfile.c.filename == bindparam("filename"), desfile.c.compression == bindparam("compression")
+    )
+
+
+def ids_there(conn: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of ``ids`` that are files."""
+    if not ids:
+        return set()
+    return set(
+        conn.execute(
+            select(desfile.c.id).where(among(conn, desfile.c.id)), {"among": packed(conn, ids)}
+        ).scalars()
+    )
+
+
+def lock_names(conn: Connection, *, alone: bool) -> None:
+    """Until the end of the transaction: nobody moves unregistered bytes aside (``alone``: only we register).
+
+    On SQLite the writer is alone anyway.
+    """
+    if conn.dialect.name == "postgresql":
+        how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        conn.execute(select(getattr(func, how)(_LOCK)))
+
+
+#: Number of the advisory lock on names; any number that nothing else of ours uses.
+_LOCK = 0x0DE5F11E
+
+
+@cache
+def _add_files(dialect: str) -> Any:
+    # Columns are named, so that a bulk insert compiles once.
+    if dialect == "postgresql":
+        return postgresql.insert(desfile).on_conflict_do_nothing(index_elements=["filename", "compression"])
+    return insert(desfile)
+
+
+def add_metadata(conn: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Insert metadata, by table; rows with the same columns go together."""
+    for table, each in rows.items():
+        shapes: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+        for row in each:
+            shapes.setdefault(tuple(row), []).append(row)
+        for shape in shapes.values():
+            conn.execute(insert(METADATA_TABLES[table]), shape)
+
+
+def add_edges(
+    conn: Connection, generated: Sequence[Mapping[str, Any]], derived: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert edges of provenance: which task made a file, and which files it was derived from."""
+    if generated:
+        conn.execute(insert(opm_was_generated_by), generated)
+    if derived:
+        conn.execute(insert(opm_was_derived_from), derived)
+
+
+def claim_names(conn: Connection, files: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Insert rows of files; the ids of those that are ours now.
+
+    On PostgreSQL another transaction may hold a name: then we wait for it, in the order of the names so that two
+    deposits never wait for each other, and its row stands.
+    """
+    if not files:
+        return set()
+    conn.execute(
+        _add_files(conn.dialect.name), sorted(files, key=lambda f: (f["filename"], f["compression"]))
+    )
+    ids = [f["id"] for f in files]
+    return set(ids) if conn.dialect.name == "sqlite" else ids_there(conn, ids)
+
+
+def add_copies(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert copies: desfile_id, archive_name, path, state."""
+    if rows:
+        conn.execute(insert(file_archive_info), rows)
+
+
+def set_copy_state(conn: Connection, archive: str, ids: Sequence[int], state: CopyState) -> None:
+    """Mark copies."""
+    if ids:
+        conn.execute(
+            update(file_archive_info)
+            .where(file_archive_info.c.archive_name == archive, among(conn, file_archive_info.c.desfile_id))
+            .values(state=state.value),
+            {"among": packed(conn, ids)},
+        )

@@ -1,0 +1,225 @@
+"""The SQL of upkeep: audits, tags, deletions and their trash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+
+from desdm.archive.model import FileRecord
+from desdm.archive.store.common import among, packed, records
+from desdm.schema import (
+    CopyState,
+    desfile,
+    file_archive_info,
+    file_tag,
+    file_trash,
+    opm_used,
+    ops_proctag_def,
+    pfw_attempt,
+    pfw_wrapper,
+    proctag,
+)
+
+__all__ = [
+    "add_tags",
+    "copies_after",
+    "define_tag",
+    "drop_copies",
+    "in_use",
+    "put_in_trash",
+    "remove_tags",
+    "restore_from_trash",
+    "tags_of",
+    "tags_with_counts",
+    "trashed",
+]
+
+
+def copies_after(conn: Connection, archive: str, after: int, count: int) -> list[tuple[FileRecord, str]]:
+    """The next ``count`` copies of an archive, by number of the file, with their state; trash is left out."""
+    statement = (
+        records(file_archive_info.c.archive_name == bindparam("archive"))
+        .where(
+            desfile.c.id > bindparam("after"),
+            file_archive_info.c.state.is_not(None),
+            file_archive_info.c.state != CopyState.TRASH.value,
+        )
+        .order_by(desfile.c.id)
+        .limit(bindparam("count"))
+    )
+    rows = conn.execute(statement, {"archive": archive, "after": after, "count": count})
+    return [(FileRecord._make(row[:11]), row[11]) for row in rows]
+
+
+# -- tags
+
+
+def define_tag(conn: Connection, tag: str, description: str) -> None:
+    """Make the tag known; a new description replaces an old one, an empty one does not."""
+    old = conn.execute(select(ops_proctag_def.c.description).where(ops_proctag_def.c.tag == tag)).scalar()
+    if old is None:
+        conn.execute(insert(ops_proctag_def).values(tag=tag, description=description))
+    elif description and description != old:
+        conn.execute(
+            update(ops_proctag_def).where(ops_proctag_def.c.tag == tag).values(description=description)
+        )
+
+
+def add_tags(conn: Connection, tag: str, files: Sequence[int], attempts: Sequence[int]) -> int:
+    """Tag files and attempts; how many were not tagged so before."""
+    added = 0
+    for table, column, ids in (
+        (file_tag, file_tag.c.desfile_id, files),
+        (proctag, proctag.c.pfw_attempt_id, attempts),
+    ):
+        if not ids:
+            continue
+        old = set(
+            conn.execute(
+                select(column).where(table.c.tag == tag, among(conn, column)), {"among": packed(conn, ids)}
+            ).scalars()
+        )
+        rows = [{"tag": tag, column.name: i} for i in dict.fromkeys(ids) if i not in old]
+        if rows:
+            conn.execute(insert(table), rows)
+        added += len(rows)
+    return added
+
+
+def remove_tags(conn: Connection, tag: str, files: Sequence[int], attempts: Sequence[int]) -> int:
+    """Take a tag off files and attempts; how many had it."""
+    removed = 0
+    for table, column, ids in (
+        (file_tag, file_tag.c.desfile_id, files),
+        (proctag, proctag.c.pfw_attempt_id, attempts),
+    ):
+        if ids:
+            gone = conn.execute(
+                delete(table).where(table.c.tag == tag, among(conn, column)), {"among": packed(conn, ids)}
+            )
+            removed += gone.rowcount
+    return removed
+
+
+def tags_with_counts(conn: Connection) -> list[tuple[str, str, int, int]]:
+    """(tag, description, files, attempts) of every tag."""
+    files = select(func.count()).where(file_tag.c.tag == ops_proctag_def.c.tag).scalar_subquery()
+    attempts = select(func.count()).where(proctag.c.tag == ops_proctag_def.c.tag).scalar_subquery()
+    rows = conn.execute(
+        select(ops_proctag_def.c.tag, ops_proctag_def.c.description, files, attempts).order_by(
+            ops_proctag_def.c.tag
+        )
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def tags_of(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """For each of these files that is tagged, itself or by its attempt, one of its tags."""
+    if not ids:
+        return {}
+    given = {"among": packed(conn, ids)}
+    found: dict[int, str] = {}
+    own = select(file_tag.c.desfile_id, file_tag.c.tag).where(among(conn, file_tag.c.desfile_id))
+    by_attempt = (
+        select(desfile.c.id, proctag.c.tag)
+        .select_from(desfile.join(proctag, proctag.c.pfw_attempt_id == desfile.c.pfw_attempt_id))
+        .where(among(conn, desfile.c.id))
+    )
+    for statement in (own, by_attempt):
+        for row in conn.execute(statement, given):
+            found.setdefault(row[0], row[1])
+    return found
+
+
+def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """For each of these files that an attempt under way made or uses, the name of that attempt."""
+    if not ids:
+        return {}
+    given = {"among": packed(conn, ids)}
+    under_way = pfw_attempt.c.state.in_(("planned", "running"))
+    name = [pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum]
+    made = (
+        select(desfile.c.id, *name)
+        .select_from(desfile.join(pfw_attempt, pfw_attempt.c.id == desfile.c.pfw_attempt_id))
+        .where(among(conn, desfile.c.id), under_way)
+    )
+    uses = (
+        select(opm_used.c.desfile_id, *name)
+        .select_from(
+            opm_used.join(pfw_wrapper, pfw_wrapper.c.task_id == opm_used.c.task_id).join(
+                pfw_attempt, pfw_attempt.c.id == pfw_wrapper.c.pfw_attempt_id
+            )
+        )
+        .where(among(conn, opm_used.c.desfile_id), under_way)
+    )
+    found: dict[int, str] = {}
+    for statement in (made, uses):
+        for row in conn.execute(statement, given):
+            found.setdefault(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}")
+    return found
+
+
+# -- trash
+
+
+def put_in_trash(conn: Connection, archive: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Mark copies as trash and note who, when, why, and until when they can be recovered."""
+    ids = [row["desfile_id"] for row in rows]
+    conn.execute(
+        update(file_archive_info)
+        .where(file_archive_info.c.archive_name == archive, among(conn, file_archive_info.c.desfile_id))
+        .values(state=CopyState.TRASH.value),
+        {"among": packed(conn, ids)},
+    )
+    conn.execute(insert(file_trash), list(rows))
+
+
+def restore_from_trash(conn: Connection, archive: str, ids: Sequence[int], state: CopyState) -> None:
+    """Copies are no longer trash."""
+    given = {"among": packed(conn, ids)}
+    conn.execute(
+        update(file_archive_info)
+        .where(file_archive_info.c.archive_name == archive, among(conn, file_archive_info.c.desfile_id))
+        .values(state=state.value),
+        given,
+    )
+    conn.execute(
+        delete(file_trash).where(file_trash.c.archive_name == archive, among(conn, file_trash.c.desfile_id)),
+        given,
+    )
+
+
+def trashed(conn: Connection, archive: str) -> list[tuple[FileRecord, datetime]]:
+    """Copies in the trash, with the end of their grace time."""
+    statement = (
+        records(file_archive_info.c.archive_name == archive)
+        .add_columns(file_trash.c.purge_after)
+        .join(
+            file_trash,
+            and_(
+                file_trash.c.desfile_id == desfile.c.id,
+                file_trash.c.archive_name == file_archive_info.c.archive_name,
+            ),
+        )
+        .where(file_archive_info.c.state == CopyState.TRASH.value)
+        .order_by(desfile.c.filename, desfile.c.compression)
+    )
+    return [(FileRecord._make(row[:11]), row[12]) for row in conn.execute(statement)]
+
+
+def drop_copies(conn: Connection, archive: str, ids: Sequence[int]) -> None:
+    """Forget copies in the trash for good; the files' identity and provenance stay."""
+    given = {"among": packed(conn, ids)}
+    conn.execute(
+        delete(file_trash).where(file_trash.c.archive_name == archive, among(conn, file_trash.c.desfile_id)),
+        given,
+    )
+    conn.execute(
+        delete(file_archive_info).where(
+            file_archive_info.c.archive_name == archive, among(conn, file_archive_info.c.desfile_id)
+        ),
+        given,
+    )

@@ -1,0 +1,77 @@
+"""Tags on files and attempts: what belongs together, and what must not be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from desdm.archive import catalog, store
+from desdm.errors import NotFoundError, UsageError
+
+__all__ = ["Tag", "list_tags", "tag", "untag"]
+
+
+class Tag(NamedTuple):
+    """A tag, what it stands for, and on how many files and attempts it is."""
+
+    tag: str
+    description: str
+    files: int
+    attempts: int
+
+
+def tag(
+    conn: Connection,
+    name: str,
+    files: Sequence[str],
+    attempts: Sequence[str],
+    *,
+    who: str,
+    description: str = "",
+) -> int:
+    """Tag files (by full name) and attempts; all or none.
+
+    Returns
+    -------
+    int
+        How many were not tagged so before.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        If the tag's name is not one, or a file or attempt does not exist.
+    """
+    if not name or len(name) > 32 or not all(c.isalnum() or c in "_.+-" for c in name):
+        raise UsageError(f"{name!r} is no tag: at most 32 letters, digits and _.+-")
+    file_ids, attempt_ids = _ids(conn, files, attempts)
+    store.define_tag(conn, name, description)
+    added = store.add_tags(conn, name, file_ids, attempt_ids)
+    store.add_event(
+        conn, "tag", who, f"{name}: {len(file_ids)} files, {len(attempt_ids)} attempts, {added} new"
+    )
+    return added
+
+
+def untag(conn: Connection, name: str, files: Sequence[str], attempts: Sequence[str], *, who: str) -> int:
+    """Take a tag off files and attempts; how many had it."""
+    file_ids, attempt_ids = _ids(conn, files, attempts)
+    removed = store.remove_tags(conn, name, file_ids, attempt_ids)
+    store.add_event(conn, "tag", who, f"{name}: taken off {removed} files and attempts")
+    return removed
+
+
+def list_tags(conn: Connection) -> list[Tag]:
+    """Every tag."""
+    return [Tag(*row) for row in store.tags_with_counts(conn)]
+
+
+def _ids(conn: Connection, files: Sequence[str], attempts: Sequence[str]) -> tuple[list[int], list[int]]:
+    file_ids = []
+    for name in files:
+        record = catalog.by_name(conn, name)
+        if record is None:
+            raise NotFoundError(f"no file {name} in the archive; see: desdm files")
+        file_ids.append(record.id)
+    return file_ids, [catalog.attempt_number(conn, name) for name in attempts]

@@ -1,0 +1,127 @@
+"""desdm delete: delete files; shows its plan first, recoverable for a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from desdm.archive.delete import Plan
+    from desdm.archive.model import FileRecord
+
+_TOLD = 20
+
+
+@click.command()
+@click.argument("names", metavar="NAME…", nargs=-1)
+@click.option("--attempt", metavar="RUN", help="All files of an attempt.")
+@click.option("--filetype", metavar="TYPE", help="Of an attempt, only this type.")
+@click.option("--reason", default="", help="Why; kept with the deleted files.")
+@click.option("--yes", "-d", is_flag=True, help="Do it; without this only the plan is shown.")
+@click.option("--undelete", is_flag=True, help="Bring files back from the trash.")
+@click.option("--trash", is_flag=True, help="List what can be brought back.")
+@click.option("--purge", is_flag=True, help="Remove for good what is past its grace time.")
+@json_option
+@pass_door
+def command(
+    door: Door,
+    names: tuple[str, ...],
+    attempt: str | None,
+    filetype: str | None,
+    reason: str,
+    yes: bool,
+    undelete: bool,
+    trash: bool,
+    purge: bool,
+    as_json: bool,
+) -> int:
+    """Delete files: without --yes only the plan is shown. Deleted files can be brought back for a time.
+
+    Exit status 1: the plan is blocked, and nothing was deleted.
+    """
+    from desdm.archive import delete as deletion
+    from desdm.errors import UsageError
+
+    facility = door.facility
+    who, archive, database = facility.config.operator, facility.archive, facility.database
+    if trash:
+        with database.read() as conn:
+            kept = deletion.trash(conn, archive)
+        document = [{"filename": f.name, "filesize": f.filesize, "purge_after": end} for f, end in kept]
+        rows = [[f.name, f.filesize, end] for f, end in kept]
+        door.show(document, lambda: door.table(["filename", "bytes", "kept until (UTC)"], rows), as_json)
+        return 0
+    if undelete or purge:
+        if undelete and not names:
+            raise UsageError("name the files to bring back; desdm delete --trash lists them")
+        what = "undeleted" if undelete else "purged"
+        done = (
+            deletion.undelete(database, archive, names, who=who)
+            if undelete
+            else deletion.purge(database, archive, who=who)
+        )
+        door.show({what: [f.name for f in done]}, lambda: click.echo(f"{len(done)} files {what}"), as_json)
+        return 0
+    with database.read() as conn:
+        files = _chosen(conn, names, attempt, filetype)
+        plan = deletion.plan(conn, archive, files, facility.config.delete_bound)
+    if yes and not plan.blocked:
+        plan = deletion.delete(
+            database,
+            archive,
+            files,
+            who=who,
+            reason=reason or "no reason given",
+            bound=facility.config.delete_bound,
+            grace_days=facility.config.grace_days,
+        )
+    done_now = yes and not plan.blocked
+    door.show(_document(plan, done_now), lambda: _told(plan, done_now, facility.config.grace_days), as_json)
+    return 1 if plan.blocked else 0
+
+
+def _chosen(
+    conn: Connection, names: tuple[str, ...], attempt: str | None, filetype: str | None
+) -> list[FileRecord]:
+    from desdm.archive import catalog
+    from desdm.errors import NotFoundError, UsageError
+
+    if not names and not attempt:
+        raise UsageError("name files, or give --attempt")
+    chosen = catalog.files(conn, attempt=attempt, filetype=filetype) if attempt else []
+    for name in names:
+        record = catalog.by_name(conn, name)
+        if record is None:
+            raise NotFoundError(f"no file {name} in the archive; see: desdm files")
+        chosen.append(record)
+    return list({f.id: f for f in chosen}.values())
+
+
+def _document(plan: Plan, done: bool) -> dict[str, Any]:
+    return {
+        "files": [f.name for f in plan.files],
+        "bytes": plan.bytes,
+        "blocked": [{"filename": b.name, "reason": b.reason} for b in plan.blocked],
+        "deleted": len(plan.files) if done else 0,
+    }
+
+
+def _told(plan: Plan, done: bool, grace_days: float) -> None:
+    for file in plan.files[:_TOLD]:
+        click.echo(f"  {file.name}  {file.filesize} bytes")
+    if len(plan.files) > _TOLD:
+        click.echo(f"  … and {len(plan.files) - _TOLD} more")
+    for block in plan.blocked[:_TOLD]:
+        click.echo(click.style("blocked: ", fg="red") + f"{block.name}: {block.reason}")
+    total = f"{len(plan.files)} files, {plan.bytes} bytes"
+    if done:
+        click.echo(f"{total} deleted; for {grace_days:g} days: desdm delete --undelete NAME…")
+    elif plan.blocked:
+        click.echo(f"{total}: nothing is deleted while anything blocks it")
+    else:
+        click.echo(f"{total} would be deleted; to do it add --yes")

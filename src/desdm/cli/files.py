@@ -1,0 +1,76 @@
+"""desdm files: list files."""
+
+from __future__ import annotations
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.command()
+@click.option("--attempt", metavar="RUN", help="Made by <unit>_r<request>p<attempt>.")
+@click.option("--filetype", metavar="TYPE", help="Of this type.")
+@click.option("--band", metavar="BAND", help="In this band.")
+@click.option("--tag", metavar="TAG", help="Tagged so, or of an attempt tagged so.")
+@click.option(
+    "--query",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="As pipelines ask: expnum=229686, region=150.1,2.2,0.5.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@json_option
+@pass_door
+def command(
+    door: Door,
+    attempt: str | None,
+    filetype: str | None,
+    band: str | None,
+    tag: str | None,
+    query: tuple[str, ...],
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List files by attempt, type, band or tag.
+
+    With --query only files that may be used are listed: of superseded attempts, the last good one.
+    """
+    from desdm.archive import catalog
+    from desdm.errors import UsageError
+
+    facility = door.facility
+    root = facility.archive.root
+    with facility.database.read() as conn:
+        if query:
+            asked = {"attempt": attempt, "filetype": filetype, "band": band, "tag": tag}
+            asked = {k: v for k, v in asked.items() if v is not None}
+            for part in query:
+                key, equals, value = part.partition("=")
+                if not equals:
+                    raise UsageError(f"--query {part!r}: give KEY=VALUE")
+                asked[key.strip()] = value.strip()
+            rows = catalog.find(conn, {k: v for k, v in asked.items() if v is not None}, limit=limit)
+            document = [
+                {key: row[key] for key in ("filename", "filetype", "band")}
+                | {"path": str(root / row["fullname"]), "sha256": row["sha256"], "filesize": row["filesize"]}
+                for row in rows
+            ]
+        else:
+            found = catalog.files(conn, attempt=attempt, filetype=filetype, band=band, tag=tag, limit=limit)
+            document = [
+                {
+                    "filename": f.name,
+                    "filetype": f.filetype,
+                    "band": f.band,
+                    "path": str(root / f.relpath),
+                    "sha256": f.sha256,
+                    "filesize": f.filesize,
+                }
+                for f in found
+            ]
+
+    def human() -> None:
+        columns = ("filename", "filetype", "band", "filesize")
+        door.table([*columns[:3], "bytes"], ([row[c] for c in columns] for row in document))
+
+    door.show(document, human, as_json)

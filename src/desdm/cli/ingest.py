@@ -1,0 +1,84 @@
+"""desdm ingest: register files and folders of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from desdm.archive.model import DepositReport
+
+_TOLD = 20
+
+
+@click.command()
+@click.argument("paths", metavar="PATH…", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--filetype", metavar="TYPE", default="", help="Type of all files (else recognised; misc: any bytes)."
+)
+@click.option("--rename", is_flag=True, help="Store a name that stands for other bytes under its digest.")
+@json_option
+@pass_door
+def command(door: Door, paths: tuple[Path, ...], filetype: str, rename: bool, as_json: bool) -> int:
+    """Register files, and the files of folders, in the archive.
+
+    Files that are there already are no error. Hidden files are skipped. Exit status 1: something was refused.
+    """
+    from desdm.archive.deposit import deposit
+    from desdm.archive.model import Deposit
+
+    facility = door.facility
+    items = [Deposit(path, filetype) for path in _walked(paths)]
+    with door.progress() as progress:
+        bar = progress.add_task("ingest", total=len(items))
+        report = deposit(
+            facility.database,
+            facility.archive,
+            items,
+            who=facility.config.operator,
+            on_conflict="rename" if rename else "refuse",
+            progress=lambda n: progress.advance(bar, n),
+        )
+    document = {
+        "registered": len(report.registered),
+        "present": len(report.present),
+        "refused": [{"path": r.path, "reason": r.reason} for r in report.refused],
+        "findings": [{"filename": name, "text": text} for name, text in report.findings],
+    }
+    door.show(document, lambda: _told(report), as_json)
+    return 1 if report.refused else 0
+
+
+def _walked(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(f for f in folders if not f.startswith("."))
+            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _told(report: DepositReport) -> None:
+    click.echo(
+        f"{len(report.registered)} registered, {len(report.present)} present, {len(report.refused)} refused"
+    )
+    types: dict[str, int] = {}
+    for record in report.registered:
+        types[record.filetype] = types.get(record.filetype, 0) + 1
+    for filetype, count in sorted(types.items()):
+        click.echo(f"  {count:6d} {filetype}")
+    for refusal in report.refused[:_TOLD]:
+        click.echo(click.style("refused: ", fg="red") + f"{refusal.path}: {refusal.reason}")
+    if len(report.refused) > _TOLD:
+        click.echo(f"… and {len(report.refused) - _TOLD} more refused; see --json")
+    for name, text in report.findings[:_TOLD]:
+        click.echo(click.style("finding: ", fg="yellow") + f"{name}: {text}")
+    if len(report.findings) > _TOLD:
+        click.echo(f"… and {len(report.findings) - _TOLD} more findings; see --json")

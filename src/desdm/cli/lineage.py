@@ -1,0 +1,127 @@
+"""desdm lineage: what a file came from, and what came from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from desdm.archive.provenance import Lineage
+
+_LINES = 400
+
+
+@click.command()
+@click.argument("filename")
+@click.option("--up", "direction", flag_value="up", help="What it came from (the default).")
+@click.option("--down", "direction", flag_value="down", help="What came from it.")
+@click.option("--prov", is_flag=True, help="W3C PROV-JSON.")
+@json_option
+@pass_door
+def command(door: Door, filename: str, direction: str | None, prov: bool, as_json: bool) -> None:
+    """Show what FILENAME came from, or what came from it: files, tasks, programs and their versions."""
+    from desdm.archive.prov import prov_json
+    from desdm.archive.provenance import lineage
+
+    way: Literal["up", "down"] = "down" if direction == "down" else "up"
+    facility = door.facility
+    with facility.database.read() as conn:
+        found = lineage(conn, filename, way)
+    if prov:
+        door.show(prov_json(found), lambda: None, True)
+        return
+    door.show(_document(found), lambda: door.console.print(_tree(found, way)), as_json)
+
+
+def _document(found: Lineage) -> dict[str, Any]:
+    names = {f.id: f.name for f in found.files}
+    ends = {
+        "used": (_task, names.__getitem__),
+        "was_generated_by": (names.__getitem__, _task),
+        "was_derived_from": (names.__getitem__, names.__getitem__),
+    }
+    return {
+        "files": [
+            {
+                "filename": f.name,
+                "filetype": f.filetype,
+                "sha256": f.sha256,
+                "md5sum": f.md5sum,
+                "filesize": f.filesize,
+                "band": f.band,
+                "path": f.relpath,
+                "archive": f.archive_name,
+            }
+            for f in found.files
+        ],
+        "tasks": [
+            {
+                "id": _task(t.id),
+                "name": t.name,
+                "module": t.module,
+                "wrapper": t.wrapper,
+                "wrapkeys": t.wrapkeys,
+                "attempt": t.attempt,
+                "start_time": t.start_time,
+                "end_time": t.end_time,
+                "status": t.status,
+                "host": t.exec_host,
+                "programs": [{"name": e.name, "version": e.version, "cmdargs": e.cmdargs} for e in t.execs],
+            }
+            for t in found.tasks
+        ],
+        "edges": [
+            {"kind": e.kind, "from": ends[e.kind][0](e.origin), "to": ends[e.kind][1](e.to)}
+            for e in found.edges
+        ],
+    }
+
+
+def _task(number: int) -> str:
+    return f"task:{number}"
+
+
+def _tree(found: Lineage, way: Literal["up", "down"]) -> Tree:
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    files = {f.id: f for f in found.files}
+    tasks = {t.id: t for t in found.tasks}
+    maker = {e.origin: tasks[e.to] for e in found.edges if e.kind == "was_generated_by"}
+    following: dict[int, list[int]] = {}
+    for edge in found.edges:
+        if edge.kind == "was_derived_from":
+            here, there = (edge.origin, edge.to) if way == "up" else (edge.to, edge.origin)
+            following.setdefault(here, []).append(there)
+
+    def label(number: int) -> str:
+        file = files[number]
+        text = f"[bold]{escape(file.name)}[/bold] [dim]{file.filetype}[/dim]"
+        task = maker.get(number)
+        if task is not None:
+            programs = ", ".join(dict.fromkeys(f"{e.name} {e.version}".strip() for e in task.execs))
+            what = " ".join(x for x in (task.module or task.name, task.wrapkeys, task.attempt) if x)
+            text += f"  ← {escape(what)}" + (f" ({escape(programs)})" if programs else "")
+        return text
+
+    root = Tree(label(found.files[0].id))
+    told = {found.files[0].id}
+    # Breadth first with a bound: a deep history is for --json, a screen is not.
+    waiting = [(root, found.files[0].id)]
+    while waiting:
+        branch, number = waiting.pop(0)
+        for each in following.get(number, ()):
+            if len(told) >= _LINES:
+                branch.add(f"[dim]… {len(files) - len(told)} more files; see --json[/dim]")
+                return root
+            again = each in told and bool(following.get(each))
+            node = branch.add(label(each) + (" [dim](above)[/dim]" if again else ""))
+            if each not in told:
+                told.add(each)
+                waiting.append((node, each))
+    return root

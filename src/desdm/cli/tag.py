@@ -1,0 +1,50 @@
+"""desdm tag: tag files or attempts; list tags."""
+
+from __future__ import annotations
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.command()
+@click.argument("tag", required=False)
+@click.argument("names", metavar="NAME…", nargs=-1)
+@click.option("--attempt", "attempts", metavar="RUN", multiple=True, help="Tag a whole attempt.")
+@click.option("--text", default="", help="What the tag stands for.")
+@click.option("--remove", is_flag=True, help="Take the tag off.")
+@click.option("--list", "listing", is_flag=True, help="List all tags.")
+@json_option
+@pass_door
+def command(
+    door: Door,
+    tag: str | None,
+    names: tuple[str, ...],
+    attempts: tuple[str, ...],
+    text: str,
+    remove: bool,
+    listing: bool,
+    as_json: bool,
+) -> None:
+    """Tag files or attempts; tagged data, and what they were derived from, cannot be deleted."""
+    from desdm.archive import tags
+    from desdm.errors import UsageError
+
+    facility = door.facility
+    if listing or tag is None:
+        with facility.database.read() as conn:
+            found = tags.list_tags(conn)
+        rows = [[t.tag, t.files, t.attempts, t.description] for t in found]
+        document: object = [t._asdict() for t in found]
+        door.show(document, lambda: door.table(["tag", "files", "attempts", "stands for"], rows), as_json)
+        return
+    if not names and not attempts:
+        raise UsageError("name files, or give --attempt; desdm tag --list shows the tags")
+    who = facility.config.operator
+    with facility.database.write() as conn:
+        if remove:
+            count = tags.untag(conn, tag, names, attempts, who=who)
+        else:
+            count = tags.tag(conn, tag, names, attempts, who=who, description=text)
+    what = "untagged" if remove else "tagged"
+    door.show({"tag": tag, what: count}, lambda: click.echo(f"{tag}: {count} {what}"), as_json)
