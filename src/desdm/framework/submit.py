@@ -229,20 +229,30 @@ def _code_folder(wrapper: str) -> Path | None:
 
 
 def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
-    """Settings of each module (config.wcl, overlaid by pipeline and operator), and the digest of each code."""
+    """Settings of each module, and the digest of each code's folder.
+
+    A code's ``config.wcl`` holds values for all its wrappers, its programs (``<exec>``), and a section for each
+    wrapper that has values of its own; the module's keys and the operator's (``--set module.key=…``) overlay them.
+    """
     configs: dict[str, dict[str, Any]] = {}
     codes: dict[Path, str] = {}
+    trees: dict[Path, dict[str, Any]] = {}
     for _, module in pipeline.modules():
         folder = _code_folder(module.wrapper)
-        base: dict[str, Any] = {}
-        if folder is not None:
-            if (folder / "config.wcl").is_file():
-                base = wcl.read(folder / "config.wcl").tree
-            if folder not in codes:
-                codes[folder] = _digest(folder)
-        base = wcl.merge(base, dict(module.settings))
-        own = run.get(module.name)
-        configs[module.name] = wcl.merge(base, {module.name: own} if isinstance(own, dict) else {})
+        if folder is None:
+            configs[module.name] = wcl.merge({}, dict(module.settings))
+            continue
+        if folder not in codes:
+            codes[folder] = _digest(folder)
+            path = folder / "config.wcl"
+            trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
+        tree = trees[folder]
+        own = tree.get(module.wrapper.rpartition(".")[2], {})
+        base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
+        wcl.merge(base, own if isinstance(own, dict) else {})
+        wcl.merge(base, dict(module.settings))
+        said = run.get(module.name)
+        configs[module.name] = wcl.merge(base, said if isinstance(said, dict) else {})
     return configs, codes
 
 

@@ -1,0 +1,45 @@
+# Two commands for users: make demo, make test. The rest are shortcuts for developers.
+SHELL := /bin/bash
+DEMO ?= demo
+SEED ?= 1
+PYTEST_ARGS ?=
+
+.PHONY: demo test setup-demo setup-test lint typing imports format tests bench lock migration clean
+
+demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
+	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
+
+test: setup-test lint typing imports tests  ## Everything that must hold.
+
+setup-demo:
+	@scripts/setup.sh demo
+
+setup-test:
+	@scripts/setup.sh test
+
+lint:
+	.venv/bin/ruff check src tests bench scripts
+	.venv/bin/ruff format --check src tests bench scripts
+
+typing:
+	.venv/bin/mypy
+
+imports:
+	.venv/bin/lint-imports
+
+tests:
+	.venv/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+format:
+	.venv/bin/ruff check --fix src tests bench scripts
+	.venv/bin/ruff format src tests bench scripts
+
+bench: setup-test  ## One JSON line a figure; ONLY=name for one bench.
+	@.venv/bin/python bench/run.py $(ONLY)
+
+lock:  ## Pin dependencies anew, by digest.
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml requirements.in -o requirements.lock
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

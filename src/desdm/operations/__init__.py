@@ -1,0 +1,1 @@
+"""What operators do: the main job, and reports on runs."""
