@@ -1,0 +1,3 @@
+"""Quality: control of logs while they are written (qc), and assessment of data (qa)."""
+
+from __future__ import annotations

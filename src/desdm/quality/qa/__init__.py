@@ -1,0 +1,1 @@
+"""Quality assurance: looking at what was made."""

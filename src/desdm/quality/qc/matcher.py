@@ -1,0 +1,252 @@
+"""One compiled matcher over all patterns: Hyperscan finds the lines, and PCRE decides what it cannot.
+
+A chunk of lines is scanned at once, for nearly all lines hold nothing. Where something is found the chunk is
+halved at a line end until a single line is left, which is then matched by itself. The result of a line therefore
+depends on that line alone, whatever chunk it came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import hyperscan
+
+from desdm.errors import WCLError
+from desdm.quality.qc.dialect import Translated
+from desdm.quality.qc.patterns import GLOBAL, Controls, Filter, Ignore, Pattern
+
+__all__ = ["MAX_LINE", "Matcher", "Selection"]
+
+MAX_LINE = 16_384
+"""Bytes of a line that are looked at; what stands behind them is passed over."""
+
+_FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
+_MAGIC = b"desdm-qc-1\n"
+
+
+class Matcher:
+    """All patterns of a set, compiled.
+
+    It may be shared by scanners and threads; build it once for a set and pass it on.
+
+    Parameters
+    ----------
+    controls
+        The set.
+    compiled
+        What ``dump`` gave for the same set earlier; anything else in it is passed over and compiled anew.
+
+    Raises
+    ------
+    WCLError
+        A pattern cannot be compiled; it is named.
+    """
+
+    def __init__(self, controls: Controls, compiled: bytes | None = None) -> None:
+        self.controls = controls
+        # In the order of trial, so that the least number of a line wins.
+        self.patterns = sorted(controls.patterns, key=lambda one: one.priority)
+        self.ignores = list(controls.ignores)
+        self._lock = threading.Lock()
+        self._found = [one.translated for one in self.patterns]
+        self._passed = [one.translated for one in self.ignores]
+        self._exact: dict[Translated, Any] = {}
+        self.digest = self._digest()
+        self._db = self._restored(compiled) or self._compiled(self._found, self.patterns)
+        self._ignore_db = self._compiled(self._passed, self.ignores)
+
+    # --- compiling
+
+    def _digest(self) -> bytes:
+        digest = hashlib.sha256(version("hyperscan").encode())
+        for one in self._found:
+            digest.update(b"%d:%d:%s\n" % (len(one.hyperscan), one.exact, one.hyperscan))
+        return digest.digest()
+
+    def dump(self) -> bytes:
+        """Give the compiled patterns, for another process that has the same set."""
+        return b"" if self._db is None else _MAGIC + self.digest + hyperscan.dumpb(self._db)
+
+    def _restored(self, compiled: bytes | None) -> Any:
+        start = _MAGIC + self.digest
+        if compiled is None or not compiled.startswith(start):
+            return None
+        try:
+            db = hyperscan.loadb(compiled[len(start) :], mode=hyperscan.HS_MODE_BLOCK)
+            db.scratch = hyperscan.Scratch(db)
+        except hyperscan.error:  # made by another version or for another processor
+            return None
+        return db
+
+    @staticmethod
+    def _compiled(expressions: list[Translated], named: Sequence[Pattern | Ignore]) -> Any:
+        if not expressions:
+            return None
+        try:
+            return _database(expressions)
+        except hyperscan.error as whole:
+            for expression, one in zip(expressions, named, strict=True):
+                try:
+                    _database([expression])
+                except hyperscan.error as err:
+                    message = f"pattern {one.name}: {one.pattern!r:.80} cannot be compiled: {err}"
+                    raise WCLError(message, one.file, one.line) from err
+            raise WCLError(f"the patterns cannot be compiled together: {whole}") from whole
+
+    def _exactly(self, expression: Translated) -> Any:
+        db = self._exact.get(expression)
+        if db is None:
+            db = hyperscan.Database(chimera=True, mode=hyperscan.CH_MODE_NOGROUPS)
+            flags = hyperscan.CH_FLAG_CASELESS | hyperscan.CH_FLAG_DOTALL
+            try:
+                db.compile(expressions=[expression.pcre], ids=[0], elements=1, flags=[flags])
+            except hyperscan.error as err:
+                raise WCLError(f"{expression.pcre.decode(errors='replace')!r:.80}: {err}") from err
+            self._exact[expression] = db
+        return db
+
+    # --- matching
+
+    def select(self, execname: str) -> Selection:
+        """Choose what holds for a program: the global patterns and its own."""
+        return Selection(self, execname)
+
+    def span(self, at: int, line: bytes) -> tuple[int, int] | None:
+        """Give where pattern number ``at`` first stands in a line."""
+        with self._lock:
+            return self._first(self._found[at], line)
+
+    def _first(self, expression: Translated, line: bytes) -> tuple[int, int] | None:
+        spans: list[tuple[int, int]] = []
+
+        def note(_: int, start: int, end: int, *rest: object) -> bool:
+            spans.append((start, end))
+            return True
+
+        _scan(self._exactly(expression), line, note)
+        return spans[0] if spans else None
+
+    def _any(self, data: memoryview | bytes, wanted: frozenset[int]) -> bool:
+        hit = False
+
+        def note(at: int, *rest: object) -> bool:
+            nonlocal hit
+            hit = hit or at in wanted
+            return hit
+
+        with self._lock:
+            _scan(self._db, data, note)
+        return hit
+
+    def _winner(self, line: bytes, wanted: frozenset[int], passed: frozenset[int]) -> int | None:
+        with self._lock:
+            numbers = _numbers(self._db, line)
+            for at in sorted(numbers & wanted):
+                found = self._found[at]
+                if found.exact or self._first(found, line) is not None:
+                    return None if self._ignored(line, passed) else at
+        return None
+
+    def _ignored(self, line: bytes, passed: frozenset[int]) -> bool:
+        if not passed:
+            return False
+        for at in _numbers(self._ignore_db, line) & passed:
+            found = self._passed[at]
+            if found.exact or self._first(found, line) is not None:
+                return True
+        return False
+
+
+class Selection:
+    """The part of a matcher that holds for one program.
+
+    Attributes
+    ----------
+    matcher
+        The whole.
+    filters
+        Byte texts to replace, in order.
+    """
+
+    def __init__(self, matcher: Matcher, execname: str) -> None:
+        self.matcher = matcher
+        names = {GLOBAL, *(word.strip() for word in execname.split(","))}
+
+        def holds(one: Pattern | Ignore | Filter) -> bool:
+            return not names.isdisjoint(word.strip() for word in one.execname.split(","))
+
+        self._wanted = frozenset(at for at, one in enumerate(matcher.patterns) if holds(one))
+        self._passed = frozenset(at for at, one in enumerate(matcher.ignores) if holds(one))
+        self.filters = [
+            (one.replace.encode(), one.put.encode()) for one in matcher.controls.filters if holds(one)
+        ]
+
+    def match(self, line: bytes) -> int | None:
+        """Give the number of the pattern that a line matches, or None."""
+        return self.matcher._winner(line, self._wanted, self._passed) if self._wanted else None
+
+    def hits(self, data: bytes) -> Iterator[tuple[int, int, int]]:
+        """Give start, end and pattern number of every line of ``data`` that matches, in order.
+
+        Parameters
+        ----------
+        data
+            Whole lines, each with its ``\\n``.
+        """
+        if not self._wanted:
+            return
+        view = memoryview(data)
+        todo = [(0, len(data))]
+        while todo:
+            start, end = todo.pop()
+            if not self.matcher._any(view[start:end], self._wanted):
+                continue
+            half = data.find(b"\n", (start + end) // 2, end) + 1
+            if half in {0, end}:
+                half = data.rfind(b"\n", start, (start + end) // 2) + 1
+            if half in {0, start}:
+                stop = end - 1 if data[end - 1 : end] == b"\n" else end
+                at = self.match(data[start:stop])
+                if at is not None:
+                    yield start, stop, at
+                continue
+            todo += [(half, end), (start, half)]
+
+
+def _database(expressions: list[Translated]) -> Any:
+    db = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    flags = [
+        _FLAGS
+        | (0 if one.exact else hyperscan.HS_FLAG_PREFILTER)
+        | (hyperscan.HS_FLAG_ALLOWEMPTY if one.matches_empty or not one.exact else 0)
+        for one in expressions
+    ]
+    db.compile(
+        expressions=[one.hyperscan for one in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        flags=flags,
+    )
+    return db
+
+
+def _scan(db: Any, data: memoryview | bytes, note: Callable[..., bool]) -> None:
+    try:
+        db.scan(data, match_event_handler=note)
+    except hyperscan.ScanTerminated:
+        return  # ``note`` has seen enough
+
+
+def _numbers(db: Any, line: bytes) -> set[int]:
+    numbers: set[int] = set()
+
+    def note(at: int, *rest: object) -> bool:
+        numbers.add(at)
+        return False
+
+    _scan(db, line, note)
+    return numbers

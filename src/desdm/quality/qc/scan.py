@@ -1,0 +1,259 @@
+"""Read a log while it is written and give its messages; the answer does not depend on how the bytes arrive."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from desdm.errors import UsageError
+from desdm.quality.qc.matcher import MAX_LINE, Matcher
+from desdm.quality.qc.patterns import GLOBAL, MAX_CAPTURED_LINES, Action, Level, Pattern
+
+__all__ = ["MAX_TEXT", "Message", "Scanner", "replay"]
+
+MAX_TEXT = 4000
+"""Characters of a message that are kept: the width of ``task_message.message``."""
+
+_BLOCK = 32_768
+_TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s]+(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a pattern found in a log.
+
+    Attributes
+    ----------
+    level, pattern, action
+        Of the pattern that found it, by name.
+    line
+        Where it begins, from 1, counted from the first byte that the scanner was fed.
+    text
+        The line or lines, at most ``MAX_TEXT`` characters; bytes that are not UTF-8 become �.
+    time
+        The time that the line says, as it says it (DESDM's logs say UTC); None if it says none.
+    """
+
+    level: Level
+    pattern: str
+    action: Action
+    line: int
+    text: str
+    time: datetime | None = None
+
+
+class _Capture:
+    """A message whose further lines are still to come."""
+
+    def __init__(self, pattern: Pattern, line: int, first: str) -> None:
+        self.pattern, self.line = pattern, line
+        self.lines = [first]
+        self.size = len(first)
+        self.grows = _TRACEBACK in first and "traceback" in pattern.pattern.lower()
+        # DESDM's rule: a line that ends in a colon announces one more.
+        announced = pattern.action is not Action.STOP and first.endswith(":")
+        self.missing = pattern.number_of_lines - 1 + announced
+        self.taken = 1
+
+    @property
+    def is_open(self) -> bool:
+        return self.taken < MAX_CAPTURED_LINES and (self.grows or self.missing > 0)
+
+    def take(self, line: str) -> None:
+        """Add a line; a traceback ends with the first line that is not indented, which says what happened."""
+        self.taken += 1
+        if self.grows:
+            if line and not line[0].isspace():
+                self.grows, self.missing = False, 0
+        else:
+            self.missing -= 1
+        if self.size < MAX_TEXT or not self.is_open:
+            self.lines.append(line)
+            self.size += len(line) + 1
+
+    def message(self) -> Message:
+        text = "\n".join(self.lines)
+        if len(text) > MAX_TEXT:
+            # The last line of a traceback says most: the middle gives way.
+            last = self.lines[-1][:500] if len(self.lines) > 1 else ""
+            text = text[: MAX_TEXT - len(last) - 2] + "…\n" + last if last else text[: MAX_TEXT - 1] + "…"
+        return _message(self.pattern, self.line, text, self.lines[0])
+
+
+class Scanner:
+    """Finds the messages of one program in the bytes of its log.
+
+    Parameters
+    ----------
+    matcher
+        The compiled patterns; may be shared.
+    execname
+        The program, or several separated by commas; the global patterns hold besides its own.
+    """
+
+    def __init__(self, matcher: Matcher, execname: str = GLOBAL) -> None:
+        self._patterns = matcher.patterns
+        self._matcher = matcher
+        self._selection = matcher.select(execname)
+        self._tail = bytearray()
+        self._line = 0
+        self._capture: _Capture | None = None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take the next bytes of the log, cut anywhere, and give the messages that are now complete."""
+        found: list[Message] = []
+        end = data.rfind(b"\n") + 1
+        if end:
+            start = 0
+            if self._tail:
+                start = data.find(b"\n") + 1
+                self._tail += data[: min(start, MAX_LINE + 1)]
+                if not self._tail.endswith(b"\n"):
+                    self._tail += b"\n"
+                found += self._block(bytes(self._tail))
+                self._tail.clear()
+            while start < end:
+                stop = data.rfind(b"\n", start, min(end, start + _BLOCK)) + 1
+                if not stop:
+                    stop = data.find(b"\n", start) + 1
+                found += self._block(data[start:stop])
+                start = stop
+        room = MAX_LINE + 1 - len(self._tail)
+        if room > 0:
+            self._tail += data[end : end + room]
+        return found
+
+    def close(self) -> list[Message]:
+        """End the log: its last line may lack a line end, and a message may lack lines."""
+        found: list[Message] = []
+        if self._tail:
+            found += self._block(bytes(self._tail) + b"\n")
+            self._tail.clear()
+        if self._capture is not None:
+            found.append(self._capture.message())
+            self._capture = None
+        return found
+
+    def _block(self, block: bytes) -> list[Message]:
+        """Scan whole lines."""
+        block = _with_short_lines(block)
+        if b"\r\n" in block:
+            block = block.replace(b"\r\n", b"\n")
+        for text, put in self._selection.filters:
+            block = block.replace(text, put)
+        found: list[Message] = []
+        at, line = 0, self._line + 1
+        for start, end, number in self._selection.hits(block):
+            at, line = self._complete(block, at, start, line, found)
+            if self._capture is not None and not self._breaks(number):
+                self._take(block[start:end], found)
+            else:
+                if self._capture is not None:
+                    found.append(self._capture.message())
+                line += block.count(b"\n", at, start)
+                self._open(number, line, block[start:end], found)
+            at, line = end + 1, line + 1
+        self._complete(block, at, len(block), line, found)
+        self._line += block.count(b"\n")
+        return found
+
+    def _complete(
+        self, block: bytes, at: int, until: int, line: int, found: list[Message]
+    ) -> tuple[int, int]:
+        """Hand lines to the open message until it is complete; give where it stands then."""
+        while self._capture is not None and at < until:
+            end = block.find(b"\n", at, until)
+            self._take(block[at:end], found)
+            at, line = end + 1, line + 1
+        return at, line
+
+    def _breaks(self, number: int) -> bool:
+        # What is worse than the open message must not drown in it.
+        assert self._capture is not None
+        new = self._patterns[number]
+        return new.level < self._capture.pattern.level or new.action is Action.STOP
+
+    def _take(self, line: bytes, found: list[Message]) -> None:
+        assert self._capture is not None
+        self._capture.take(_text(line))
+        if not self._capture.is_open:
+            found.append(self._capture.message())
+            self._capture = None
+
+    def _open(self, number: int, line: int, raw: bytes, found: list[Message]) -> None:
+        pattern = self._patterns[number]
+        self._capture = None
+        if pattern.only_matched:
+            span = self._matcher.span(number, raw)
+            part = raw if span is None else raw[span[0] : span[1]]
+            found.append(_message(pattern, line, _shortened(_text(part)), _text(raw)))
+            return
+        capture = _Capture(pattern, line, _text(raw))
+        if capture.is_open:
+            self._capture = capture
+        else:
+            found.append(capture.message())
+
+
+def replay(
+    matcher: Matcher, path: str | os.PathLike[str], execname: str = GLOBAL, *, chunk: int = 1 << 20
+) -> Iterator[Message]:
+    """Give the messages of a log that is already written: the same as a live scanner gave.
+
+    Raises
+    ------
+    UsageError
+        The log cannot be read.
+    """
+    scanner = Scanner(matcher, execname)
+    try:
+        with Path(path).open("rb") as log:
+            while data := log.read(chunk):
+                yield from scanner.feed(data)
+    except OSError as err:
+        raise UsageError(f"log {os.fspath(path)} cannot be read: {err.strerror or err}") from err
+    yield from scanner.close()
+
+
+def _with_short_lines(block: bytes) -> bytes:
+    """Cut every line to ``MAX_LINE`` bytes."""
+    at, pieces, kept = 0, [], 0
+    while len(block) - at > MAX_LINE:
+        end = block.rfind(b"\n", at, at + MAX_LINE + 1)
+        if end < 0:
+            pieces.append(block[kept : at + MAX_LINE])
+            end = kept = block.find(b"\n", at)
+        at = end + 1
+    if not pieces:
+        return block
+    pieces.append(block[kept:])
+    return b"".join(pieces)
+
+
+def _text(raw: bytes) -> str:
+    # PostgreSQL keeps no NUL in text.
+    return raw.decode("utf-8", "replace").replace("\0", "�").rstrip()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def _message(pattern: Pattern, line: int, text: str, said: str) -> Message:
+    return Message(pattern.level, pattern.name, pattern.action, line, text, _time(said))
+
+
+def _time(text: str) -> datetime | None:
+    found = _TIME.search(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    try:
+        return datetime(year, month, day, hour, minute, second, int((found[7] or "0").ljust(6, "0")))
+    except ValueError:
+        return None
