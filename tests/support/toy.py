@@ -51,6 +51,7 @@ def text_pipeline(**settings: str) -> Pipeline:
 
 def talk_pipeline(wrapper: str = "chatter", **settings: str) -> Pipeline:
     """One wrapper that only says things."""
+    said = {"unitname": "T1", "use_qcf": "false", **settings}
     module = Module(
         "talk",
         f"{CODES}.{wrapper}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, TypeAlias
 
-from desdm.errors import PlanError
+from desdm.errors import PlanError, WCLError
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
 from desdm.wcl import Template, split_range
 
@@ -289,10 +289,8 @@ class _Planner:
     def fill(template: Template, scope: Mapping[str, str], module: Module, fileset: FileSet) -> str:
         try:
             return template.fill(scope)
-        except KeyError as err:
-            raise PlanError(
-                f"module {module.name}, file {fileset.name}: its name needs {err.args[0]}, which is not known"
-            ) from err
+        except WCLError as err:
+            raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
 
 class _Picker:

@@ -1,0 +1,162 @@
+"""Planning: what becomes of a pipeline's blocks, loops and name patterns."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from desdm.errors import PlanError
+from desdm.framework.jobwcl import JobRenderer
+from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
+from desdm.framework.plan import Identity, make_plan
+
+WHO = Identity("D00229686", 4055, 1)
+PATTERN = {"ccd": "D${expnum:8}_${band}_c${ccdnum:2}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}"}
+
+
+def rows(*pairs: tuple[int, int], filetype: str = "raw") -> list[dict[str, object]]:
+    return [
+        {
+            "filename": f"{filetype}_{e}_{c}.fits",
+            "path": "raw",
+            "filetype": filetype,
+            "expnum": e,
+            "ccdnum": c,
+            "band": "g",
+            "fwhm": 4.25,
+        }
+        for e, c in pairs
+    ]
+
+
+def detrend(**changes: object) -> Module:
+    module = Module(
+        "detrend",
+        "genwrap",
+        loop=("expnum", "ccdnum"),
+        loopobj="raw",
+        inputs=(FileSet("raw", "raw", query={"filetype": "raw"}),),
+        outputs=(FileSet("red", "red", filepat="ccd", flabel="red"),),
+    )
+    return dataclasses.replace(module, **changes)  # type: ignore[arg-type]
+
+
+def pipe(*blocks: Block) -> Pipeline:
+    return Pipeline("se", "test", blocks, filename_patterns=PATTERN)
+
+
+def test_names_are_filled_from_loop_values_and_what_the_rows_agree_in() -> None:
+    found = {("detrend", "raw"): rows((229686, 1), (229686, 2))}
+    plan = make_plan(pipe(Block("se", (detrend(),))), WHO, {}, found, "OPS/se")
+    [job] = plan.jobs
+    names = [w.outputs["red"].filename for w in job.wrappers]
+    assert names == [f"D00229686_g_c0{n}_r4055p01_red.fits" for n in (1, 2)]
+    assert job.wrappers[0].outputs["red"].directory == "OPS/se/red"
+    assert [f.filename for f in job.wrappers[1].inputs["raw"]] == ["raw_229686_2.fits"]
+
+
+def test_jobs_are_divided_by_keys_and_later_modules_stay_with_their_files() -> None:
+    catalog = Module(
+        "catalog",
+        "genwrap",
+        loop=("expnum", "ccdnum"),
+        loopobj="red",
+        inputs=(FileSet("red", depends="detrend.red"),),
+        outputs=(FileSet("cat", "cat", filepat="ccd", flabel="cat"),),
+    )
+    found = {("detrend", "raw"): rows((1, 1), (1, 2), (2, 1))}
+    block = Block("se", (detrend(), catalog), divide_jobs_by=("expnum",))
+    jobs = list(make_plan(pipe(block), WHO, {}, found, "OPS").jobs)
+    assert [(j.jobkeys, [w.module.name for w in j.wrappers]) for j in jobs] == [
+        ("expnum=1", ["detrend", "detrend", "catalog", "catalog"]),
+        ("expnum=2", ["detrend", "catalog"]),
+    ]
+    assert jobs[1].wrappers[1].inputs["red"][0].wrapnum == jobs[1].wrappers[0].wrapnum
+
+
+def test_a_module_cannot_read_what_another_job_of_its_block_makes() -> None:
+    gather = Module(
+        "gather",
+        "genwrap",
+        inputs=(FileSet("red", depends="detrend.red", whole=True),),
+        outputs=(FileSet("sky", "misc", filename="sky.txt"),),
+    )
+    found = {("detrend", "raw"): rows((1, 1), (2, 1))}
+    with pytest.raises(PlanError, match="made in another job of the same block"):
+        make_plan(pipe(Block("se", (detrend(), gather), divide_jobs_by=("expnum",))), WHO, {}, found, "OPS")
+    late = make_plan(
+        pipe(Block("se", (detrend(),), ("expnum",)), Block("sky", (gather,))), WHO, {}, found, "OPS"
+    )
+    assert len(late.blocks[1][0].wrappers[0].inputs["red"]) == 2
+
+
+def test_ranges_and_padded_numbers_are_one_and_the_same_ccd() -> None:
+    module = detrend(loopobj="", loop=("expnum", "ccdnum"))
+    found = {("detrend", "raw"): rows((7, 1), (7, 2), (7, 3), (7, 5))}
+    settings = {"expnum": "0000007", "ccdnum": "(1:3,05)", "band": "g"}
+    plan = make_plan(pipe(Block("se", (module,))), WHO, settings, found, "OPS")
+    assert [w.keys["ccdnum"] for j in plan.jobs for w in j.wrappers] == ["1", "2", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("module", "settings", "says"),
+    [
+        (detrend(loopobj="", loop=("ccdnum",)), {}, "loops over ccdnum, which has no value"),
+        (detrend(loopobj="sky"), {}, "loopobj sky is none of its inputs"),
+        (detrend(loop=("nite",)), {}, "has no nite to loop over"),
+        (detrend(loop=("band",)), {}, r"file red: no value for \$\{ccdnum\}"),
+        (
+            detrend(outputs=(FileSet("red", "red", filename="same.fits"),)),
+            {},
+            "same.fits would be made twice, by detrend and by detrend",
+        ),
+        (
+            detrend(outputs=(FileSet("red", "red", filepat="tile"),)),
+            {},
+            "no filename pattern 'tile'; known: ccd",
+        ),
+        (
+            detrend(inputs=(FileSet("raw", depends="flat.x"),)),
+            {},
+            "depends on flat.x, which no earlier module makes",
+        ),
+    ],
+)
+def test_a_pipeline_that_is_not_sound_is_told_by_module_and_file(
+    module: Module, settings: dict[str, str], says: str
+) -> None:
+    found = {("detrend", "raw"): rows((1, 1), (1, 2))}
+    with pytest.raises(PlanError, match=says):
+        make_plan(pipe(Block("se", (module,))), WHO, settings, found, "OPS")
+
+
+def test_a_missing_input_names_the_exposure_and_an_optional_one_does_not_matter() -> None:
+    mask = FileSet("mask", "mask", query={"filetype": "mask"})
+    found = {("detrend", "raw"): rows((1, 1), (1, 2)), ("detrend", "mask"): rows((1, 1), filetype="mask")}
+    module = detrend(inputs=(*detrend().inputs, mask))
+    with pytest.raises(PlanError, match=r"no file for input mask of expnum=1, ccdnum=2"):
+        make_plan(pipe(Block("se", (module,))), WHO, {}, found, "OPS")
+    module = detrend(inputs=(*detrend().inputs, dataclasses.replace(mask, optional=True)))
+    plan = make_plan(pipe(Block("se", (module,))), WHO, {}, found, "OPS")
+    assert [len(w.inputs["mask"]) for j in plan.jobs for w in j.wrappers] == [1, 0]
+
+
+def test_a_list_has_its_columns_in_order_and_format() -> None:
+    raw = FileSet("raw", "raw", query={"filetype": "raw"}, whole=True)
+    cats = ListSet("cats", ("raw",), ("raw.fullname", "$FMT{%7.3f,raw.fwhm}"), sortkey=("ccdnum", True, True))
+    module = Module(
+        "psf", "genwrap", inputs=(raw,), outputs=(FileSet("o", "misc", filename="o.txt"),), lists=(cats,)
+    )
+    found = {("psf", "raw"): rows((1, 1), (1, 2))}
+    plan = make_plan(pipe(Block("se", (module,))), WHO, {}, found, "OPS")
+    [job] = plan.jobs
+    text = JobRenderer(WHO, {"archive_root": "/a"}, {}, {}).render(job, "se")
+    rows_written = [line.strip() for line in text.splitlines() if line.strip().startswith("r")][-2:]
+    assert rows_written == ["r1 = file:raw/raw_1_2.fits|  4.250", "r2 = file:raw/raw_1_1.fits|  4.250"]
+
+
+def test_the_plan_is_a_pure_function() -> None:
+    found = {("detrend", "raw"): rows((1, 1), (1, 2))}
+    one, two = (make_plan(pipe(Block("se", (detrend(),))), WHO, {}, found, "OPS") for _ in range(2))
+    assert one == two
