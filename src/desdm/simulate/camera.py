@@ -83,7 +83,7 @@ def _render(exposure: Exposure, sky: Sky) -> Array:
     for i in np.flatnonzero((x > -60) & (y > -60) & (x < exposure.size + 60) & (y < exposure.size + 60)):
         if sky.star[i]:
             # The stamp ends where the profile has sunk below 1/20 of the sky noise.
-            size = 41 if flux[i] < 2e4 else 81 if flux[i] < 4e5 else 161
+            size = 61 if flux[i] < 2e4 else 81 if flux[i] < 4e5 else 161
             stamp, x0, y0 = exposure.psf.stamp(x[i], y[i], size)
         else:
             stamp, x0, y0 = _galaxy(exposure.psf, x[i], y[i], sky.size[i] / scale, sky.e1[i], sky.e2[i])

@@ -46,6 +46,7 @@ class MaskStack:
         self._tile, self._shape = tile, shape
         self._any = np.zeros(shape, np.int32)
         self._kept = np.zeros(shape, np.int32)
+        self._looked = np.zeros(shape, np.int16)
         self.count = np.zeros(shape, np.int16)
 
     def add(self, image: WCS, msk: npt.NDArray[np.int32], wgt: npt.NDArray[np.float32]) -> None:
@@ -58,12 +59,15 @@ class MaskStack:
         used = wgt[row[inside], column[inside]] > 0
         self._any[inside] |= bits
         self._kept[inside] |= np.where(used, bits & KEEP, 0)
+        self._looked[inside] += 1
         self.count[inside] += used.astype(np.int16)
 
     def result(self, wgt: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """MSK of the coadd: what every exposure lost keeps its reasons, and EDGE where none looked."""
         lost = (self.count == 0) | (wgt <= 0)
         msk = self._kept.copy()
+        # Here the mixture of the exposures' PSFs is another than beside it, and a star's flux may be wrong by a percent.
+        msk[~lost & (self.count < self._looked)] |= int(MaskBit.INTERP)
         msk[lost] |= self._any[lost]
         msk[lost & (self._any == 0)] |= int(MaskBit.EDGE)
         return msk

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.codes.coadd import colour
+from desdm.codes.coadd.background import residual_sky
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack
 from desdm.codes.coadd.relative import tie
@@ -45,6 +46,8 @@ def swarp(task: Task) -> None:
     args = arguments(images, weights, _scales(task, heads), tile, *raw, task.workdir, settings)
     task.run("swarp", args)
     sci, wgt, made = read_output(*raw)
+    sky, free = residual_sky(sci, wgt, int(task.number("sky_mesh", 256)))
+    sci -= np.where(wgt > 0, sky, np.float32(0))
     stack = MaskStack(wcs_of(tile.header()), (tile.naxis, tile.naxis))
     for path in paths:
         one = read_planes(path)
@@ -55,6 +58,8 @@ def swarp(task: Task) -> None:
     for scrap in (images, weights, *raw):
         scrap.unlink(missing_ok=True)
     task.metric("ncombine", len(paths), text="images combined")
+    task.metric("sky_residual", float(np.mean(sky)), "count", text="sky that SWarp had left")
+    task.metric("sky_free", free, text="fraction of pixels that the residual sky stands on")
     task.metric("coverage", float((wgt > 0).mean()), text="fraction of the tile with weight")
 
 

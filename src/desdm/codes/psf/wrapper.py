@@ -8,10 +8,11 @@ from typing import Any
 
 from astropy.io import fits
 
-from desdm.codes.detection.sextractor import arguments, as_ldac, options, rewrite
+from desdm.codes.detection.sextractor import arguments, as_ldac, objects, options, rewrite
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import PSFModel, moffat, read_model, write_model
+from desdm.codes.psf.normalise import normalised
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity, wcs_of
@@ -79,8 +80,10 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     """Run PSFEx; None if it found too few stars for a model that one can trust."""
     made = task.workdir / f"{catalogue.stem}.psf"
     made.unlink(missing_ok=True)
+    keys = task.section("psfex_keys")
+    keys["PSFVAR_DEGREES"] = str(_degree(task, catalogue, keys))
     args = [catalogue, "-c", DATA / "default.psfex", "-PSF_DIR", task.workdir, "-PSF_SUFFIX", ".psf"]
-    task.run("psfex", [*args, *options(task.section("psfex_keys"))], check=False)
+    task.run("psfex", [*args, *options(keys)], check=False)
     least = task.number("min_stars", 20)
     if not made.is_file():
         task.finding(3, "psfex made no model; too few stars")
@@ -93,6 +96,16 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
         task.finding(3, f"psfex kept {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are wanted")
         return None
     return model
+
+
+def _degree(task: Task, catalogue: Path, keys: Mapping[str, str]) -> int:
+    """The degree of the PSF's variation that the stars can carry: each polynomial term wants its share of them."""
+    rows = objects(catalogue)
+    useful = int(((rows["SNR_WIN"] > float(keys.get("SAMPLE_MINSN", "20"))) & (rows["FLAGS"] < 2)).sum())
+    degree = int(keys.get("PSFVAR_DEGREES", "0"))
+    while degree > 0 and (degree + 1) * (degree + 2) / 2 * task.number("stars_per_term", 100) > useful:
+        degree -= 1
+    return degree
 
 
 def _delivered(task: Task, head: fits.Header) -> PSFModel | None:
@@ -138,6 +151,7 @@ def _key(head: Mapping[str, Any]) -> tuple[int, int]:
 def _finish(
     task: Task, model: PSFModel, source: str, head: fits.Header, out: Path, centre: tuple[float, float]
 ) -> None:
+    model = normalised(model)
     card = _card(task, head, out)
     size, e1, e2 = model.moments(*centre)
     scale = float(head.get("PIXSCALE", 0.263))
