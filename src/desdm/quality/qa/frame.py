@@ -102,7 +102,6 @@ def open_image(path: Path) -> Opened:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")
     try:
-        # The ending says nothing of the bytes: brackets in a name would be cfitsio's own filters.
         opened = Opened(path, fitsio.FITS(str(path), "r"))
         others = []
         for number, hdu in enumerate(opened.fits):
@@ -172,10 +171,10 @@ def _width(piece: Piece) -> int:
 def _parts(opened: Opened, number: int, shape: tuple[int, int]) -> list[Piece]:
     cards = opened.header(number)
     whole = [Piece(number, (0, shape[0]), (0, shape[1]), 0, 0)]
-    found = []
+    found: list[tuple[tuple[int, int, int, int], float]] = []
     for suffix in ("A", "B", ""):
         data, bias = _section(cards.get(f"DATASEC{suffix}")), _section(cards.get(f"BIASSEC{suffix}"))
-        if data is None or bias is None or found and not suffix:
+        if data is None or bias is None or (found and not suffix):
             continue
         if any(s[1] > shape[1] or s[3] > shape[0] for s in (data, bias)):
             return whole  # sections of another array, as real headers have them
@@ -228,9 +227,8 @@ def _blocks(length: int, begin: int, block: int) -> npt.NDArray[np.intp]:
     return np.asarray(np.maximum(edges, 0), np.intp)
 
 
-def read_mean(opened: Opened, layout: Layout, size: int) -> Frame:
-    """The picture, averaged over blocks until its longer side is at most ``size``; a strip is in memory at a time."""
-    block = max(1, -(-max(layout.shape) // size))
+def read_mean(opened: Opened, layout: Layout, block: int) -> Frame:
+    """The picture, averaged over blocks of ``block`` × ``block`` pixels; a strip of it is in memory at a time."""
     ny, nx = -(-layout.shape[0] // block), -(-layout.shape[1] // block)
     total, count = np.zeros((ny, nx), np.float64), np.zeros((ny, nx), np.int32)
     for piece in layout.pieces:
