@@ -1,0 +1,112 @@
+"""Which tile a coadd is of: the one that the operator set, or the one that covers every image in the archive."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from desdm.errors import PlanError
+from desdm.survey.tiles import tile_name
+
+__all__ = ["IMAGES", "cover"]
+
+Row: TypeAlias = Mapping[str, Any]
+Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
+
+#: Query for the images that can be coadded.
+IMAGES = {"filetype": "red_immask,cp_image"}
+#: DECam's pixel scale, and the largest tile that is made without being asked for, degrees.
+PIXSCALE, LARGEST = 0.263, 1.0
+_ORDER = ("u", "g", "r", "i", "z", "Y", "VR")
+
+
+def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The tile's geometry: the submission's ``inclfunc`` of pipeline ``coadd``.
+
+    Parameters
+    ----------
+    find
+        Looks up files in the archive: query → rows.
+    settings
+        The run's settings. With tile_ra and tile_dec (degrees) and tile_size (degrees) or tile_naxis (pixels) the tile is the
+        operator's; with none of them it covers all images.
+
+    Returns
+    -------
+    dict
+        tilename, tile_ra, tile_dec, tile_size, tile_naxis, tile_pixscale, bands.
+
+    Raises
+    ------
+    PlanError
+        No image; the images spread over more than one degree; or the setting is incomplete.
+    """
+    given = [key for key in ("tile_ra", "tile_dec", "tile_size", "tile_naxis") if settings.get(key)]
+    if given:
+        tile = _given(settings)
+        rows = find({**IMAGES, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
+    else:
+        rows = find(IMAGES)
+        tile = _around(rows, settings)
+    if not rows:
+        raise PlanError(
+            "no image (red_immask, cp_image) lies on the tile; ingest images, or set tile_ra, tile_dec and tile_size"
+        )
+    have = {str(row["band"]) for row in rows if row.get("band")}
+    tile["bands"] = ",".join(sorted(have, key=lambda b: _ORDER.index(b) if b in _ORDER else len(_ORDER)))
+    return tile
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        ra, dec = float(settings["tile_ra"]), float(settings["tile_dec"])
+        scale = float(settings.get("tile_pixscale", PIXSCALE))
+        if settings.get("tile_naxis"):
+            naxis = int(settings["tile_naxis"])
+        else:
+            naxis = round(float(settings["tile_size"]) * 3600.0 / scale)
+    except (KeyError, ValueError) as err:
+        raise PlanError(
+            f"the tile is set only in part ({err}); set tile_ra, tile_dec and tile_size, all in degrees"
+        ) from err
+    if not (-90 <= dec <= 90 and naxis > 0 and scale > 0):
+        raise PlanError(f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; mend tile_dec, tile_size")
+    return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
+
+
+def _around(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, str]:
+    if not rows:
+        raise PlanError("no image (red_immask, cp_image) is in the archive; ingest images first")
+    lacking = [str(r["filename"]) for r in rows if r.get("racmin") is None or r.get("deccmin") is None]
+    if lacking:
+        raise PlanError(f"{lacking[0]} has no footprint on the sky; set tile_ra, tile_dec and tile_size")
+    first = float(rows[0]["ra_cent"])
+    # Right ascensions are unrolled about the first image, so that a field across RA 0 is as any other.
+    west = min((float(r["racmin"]) - first + 180.0) % 360.0 - 180.0 for r in rows)
+    east = max((float(r["racmax"]) - first + 180.0) % 360.0 - 180.0 for r in rows)
+    south, north = min(float(r["deccmin"]) for r in rows), max(float(r["deccmax"]) for r in rows)
+    ra, dec = (first + (west + east) / 2) % 360.0, (south + north) / 2
+    size = max((east - west) * math.cos(math.radians(dec)), north - south)
+    if size > LARGEST:
+        raise PlanError(
+            f"the {len(rows)} images in the archive spread over {size:.1f} degrees, more than one tile; "
+            "set tile_ra, tile_dec and tile_size (degrees) to say which part"
+        )
+    scales = sorted(float(r["pixscale"]) for r in rows if r.get("pixscale"))
+    middle = scales[len(scales) // 2] if scales else PIXSCALE
+    # The survey's own scale unless the images come from another camera.
+    scale = float(settings.get("tile_pixscale") or (PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3)))
+    naxis = math.ceil(size * 3600.0 / scale / 2) * 2 + 2
+    return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
+
+
+def _tile(name: str, ra: float, dec: float, naxis: int, scale: float) -> dict[str, str]:
+    return {
+        "tilename": name,
+        "tile_ra": f"{ra % 360.0:.8f}",
+        "tile_dec": f"{dec:.8f}",
+        "tile_naxis": str(naxis),
+        "tile_pixscale": f"{scale:.6g}",
+        "tile_size": f"{naxis * scale / 3600.0:.8f}",
+    }
