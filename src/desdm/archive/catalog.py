@@ -115,8 +115,8 @@ def find(
         of_table = [condition(table.c[k], v) for k, v in asked.items() if k in table.c]
         if "region" in asked:
             of_table.append(overlap(region(asked["region"]), _column_of(table)))
-        for row in store.find_rows(conn, table, [*conditions, *of_table], archive):
-            rows.append(_row(row))
+        columns, found = store.find_rows(conn, table, [*conditions, *of_table], archive)
+        rows += [_row(dict(zip(columns, row, strict=True))) for row in found]
     if len(tables) > 1:
         rows.sort(key=lambda row: (row["filename"], row["id"]))
     if "attempt" not in asked:
@@ -162,8 +162,7 @@ def _file_conditions(conn: Connection, asked: Mapping[str, str]) -> list[ColumnE
     return conditions
 
 
-def _row(found: Mapping[str, Any]) -> dict[str, Any]:
-    row = dict(found)
+def _row(row: dict[str, Any]) -> dict[str, Any]:
     row["filename"] += row["compression"]
     row["fullname"] = f"{row['path']}/{row['filename']}" if row["path"] else row["filename"]
     return row

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import time
 import weakref
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from desdm.archive.archive import Archive
 
 __all__ = ["Flight", "live_since", "sweep"]
 
+# struct flock of Linux on 64 bits: type, whence, start, length, process.
+_FLOCK = struct.Struct("hhqqi4x")
+_LOCKS = "flights"
+_END = 1 << 62
+
 
 class Flight:
     """One deposit under way.
 
-    Its lock file ``.stage/<token>.lock`` is held with flock from the first byte until the registration is
-    over; the kernel lets go of it when the process dies, however it dies. Staged bytes are named after it.
+    It holds a lock on one byte of ``.stage/flights``, from its first staged byte until its registration is over;
+    the kernel lets go of it when the process dies, however it dies. Which byte says when it began (microseconds)
+    and names its staged files. A byte of a file that stands costs nothing, a lock file of its own would cost more
+    than a small file's deposit.
     """
 
     def __init__(self, archive: Archive) -> None:
         self._staging = str(archive.staging)
+        fd = _opened(archive)
+        while True:
+            self.token = (time.time_ns() // 1000 << 10) | (os.getpid() & 1023)
+            try:
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, self.token, 1, 0))
+                break
+            except BlockingIOError:
+                continue
         self._count = 0
-        fd, self.token = _locked(archive.staging)
-        self._close = weakref.finalize(self, _release, fd, f"{self._staging}/{self.token}.lock")
+        self._close = weakref.finalize(self, os.close, fd)
 
     def temporary(self) -> str:
         """A fresh path for staged bytes."""
@@ -44,69 +57,54 @@ class Flight:
         self._close()
 
 
-def _locked(staging: Path) -> tuple[int, str]:
-    # A clock and a process number make the token ours; the check after the lock makes sure that no sweeper
-    # removed the file between its creation and our lock.
-    while True:
-        token = f"{os.getpid():x}-{time.time_ns():x}"
-        path = staging / f"{token}.lock"
-        try:
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:
-            staging.mkdir(parents=True, exist_ok=True)
-            continue
-        except FileExistsError:
-            continue
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:
-            return fd, token
-        os.close(fd)
+def _opened(archive: Archive) -> int:
+    path = f"{archive.staging}/{_LOCKS}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        archive.staging.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
-def _release(fd: int, path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - runs at interpreter exit too, and for every deposit
-    os.close(fd)
-
-
-def _locks(archive: Archive) -> Iterator[tuple[Path, bool, float]]:
-    """(lock file, whether its deposit lives, when it began)."""
-    with suppress(FileNotFoundError):
-        for path in sorted(archive.staging.glob("*.lock")):
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                alive = False
-            except BlockingIOError:
-                alive = True
-            try:
-                yield path, alive, os.fstat(fd).st_mtime
-            finally:
-                os.close(fd)
+def _held(fd: int, start: int, length: int) -> int | None:
+    """First byte of a lock that another holds within a range; None if there is none."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0)
+    kind, _, begin, _, _ = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else max(int(begin), start)
 
 
 def live_since(archive: Archive) -> float | None:
     """Unix time since when the oldest deposit under way is under way; None if there is none."""
-    return min((began for _, alive, began in _locks(archive) if alive), default=None)
+    try:
+        fd = os.open(f"{archive.staging}/{_LOCKS}", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        oldest = _held(fd, 0, _END)
+        while oldest and (older := _held(fd, 0, oldest)) is not None:
+            oldest = older
+    finally:
+        os.close(fd)
+    return None if oldest is None else (oldest >> 10) / 1e6
 
 
 def sweep(archive: Archive) -> int:
     """Remove what deposits that are over left in ``.stage``; the number of files removed."""
+    try:
+        names = os.listdir(archive.staging)  # noqa: PTH208 - nearly always empty, asked at every deposit
+    except FileNotFoundError:
+        return 0
+    if len(names) < 2:
+        return 0
     removed = 0
-    dead = set()
-    for lock, alive, _ in _locks(archive):
-        if not alive:
-            # We hold the lock while it goes, so that the deposit cannot come to life in between.
-            lock.unlink(missing_ok=True)
-            dead.add(lock.stem)
-    with suppress(FileNotFoundError):
-        for name in os.listdir(archive.staging):  # noqa: PTH208 - nearly always empty, asked at every deposit
-            token, _, rest = name.rpartition(".")
-            if rest == "lock" or (token not in dead and (archive.staging / f"{token}.lock").exists()):
-                continue
-            (archive.staging / name).unlink(missing_ok=True)
-            removed += 1
+    fd = _opened(archive)
+    try:
+        for name in names:
+            token = name.partition(".")[0]
+            if token.isdecimal() and _held(fd, int(token), 1) is None:
+                (archive.staging / name).unlink(missing_ok=True)
+                removed += 1
+    finally:
+        os.close(fd)
     return removed

@@ -144,11 +144,11 @@ def outline(header: Header, shape: tuple[int, ...]) -> Outline | None:
     edges = [(0.5, 0.5), (nx + 0.5, 0.5), (nx + 0.5, ny + 0.5), (0.5, ny + 0.5)]
     corners = [wcs.sky(x, y) for x, y in edges]
     centre = wcs.sky(xc, yc)
-    found = box(corners)
-    if not all(map(math.isfinite, (*found[:4], *centre))):
+    racmin, racmax, deccmin, deccmax, cross = box(corners)
+    if not all(map(math.isfinite, (racmin, racmax, deccmin, deccmax, *centre))):
         return None
-    steps = [_apart(centre, wcs.sky(xc + 1, yc)), _apart(centre, wcs.sky(xc, yc + 1))]
-    return Outline(*centre, *found, pixscale=math.sqrt(steps[0] * steps[1]) * 3600.0)
+    one, two = _apart(centre, wcs.sky(xc + 1, yc)), _apart(centre, wcs.sky(xc, yc + 1))
+    return Outline(*centre, racmin, racmax, deccmin, deccmax, cross, math.sqrt(one * two) * 3600.0)
 
 
 def box(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, bool]:

@@ -21,12 +21,13 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def among(conn: Connection, column: ColumnElement[Any], name: str = "among") -> ColumnElement[bool]:
+def among(conn: Connection | str, column: ColumnElement[Any], name: str = "among") -> ColumnElement[bool]:
     """Condition that ``column`` is among the values of one bound parameter made by `packed`.
 
     One parameter, however many values: the statement is compiled once, and no limit on parameters is met.
+    ``conn`` may be the name of a dialect, where the statement is kept.
     """
-    if conn.dialect.name == "sqlite":
+    if (conn if isinstance(conn, str) else conn.dialect.name) == "sqlite":
         each = func.json_each(bindparam(name)).table_valued("value")
         return column.in_(select(each.c.value))
     kind = Integer() if isinstance(column.type, Integer) else String()

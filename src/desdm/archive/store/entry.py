@@ -66,14 +66,17 @@ def define_archive(conn: Connection, name: str, root: str) -> None:
         conn.execute(insert(ops_archive).values(name=name, root=root))
 
 
+@cache
+def _by_names(dialect: str) -> Select[Any]:
+    here = file_archive_info.c.archive_name == bindparam("archive")
+    return records(here).where(among(dialect, desfile.c.filename))
+
+
 def by_names(conn: Connection, archive: str, names: Sequence[str]) -> dict[tuple[str, str], Standing]:
     """Registered files by (filename, compression), of those whose filename is among ``names``."""
     if not names:
         return {}
-    statement = records(file_archive_info.c.archive_name == bindparam("archive")).where(
-        among(conn, desfile.c.filename)
-    )
-    rows = conn.execute(statement, {"archive": archive, "among": packed(conn, names)})
+    rows = conn.execute(_by_names(conn.dialect.name), {"archive": archive, "among": packed(conn, names)})
     return {(row[1], row[2]): Standing(FileRecord._make(row[:11]), row[11]) for row in rows}
 
 

@@ -42,8 +42,8 @@ def tagged(tag_condition: Any) -> ColumnElement[bool]:
 
 def find_rows(
     conn: Connection, table: Any, conditions: Sequence[ColumnElement[bool]], archive: str | None
-) -> Any:
-    """Rows of files of one metadata table: identity, place and every column of metadata, in the order of names."""
+) -> tuple[list[str], Sequence[Any]]:
+    """(columns, rows) of files of one metadata table: identity, place, every column of metadata; ordered by name."""
     metadata = [c for c in table.c if c.name != "desfile_id"]
     statement = (
         select(
@@ -69,7 +69,8 @@ def find_rows(
     )
     if archive is not None:
         statement = statement.where(file_archive_info.c.archive_name == archive)
-    return conn.execute(statement).mappings()
+    result = conn.execute(statement)
+    return list(result.keys()), result.all()
 
 
 def superseded(conn: Connection, attempts: Sequence[int]) -> dict[int, set[str] | None]:
