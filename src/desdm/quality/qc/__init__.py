@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from desdm.quality.qc.matcher import Matcher
 from desdm.quality.qc.patterns import Action, Controls, Filter, Ignore, Level, Pattern
+from desdm.quality.qc.runfile import matcher_from_file, scanners_from_file
 from desdm.quality.qc.scan import Message, Scanner, replay
-from desdm.quality.qc.store import (
-    load_controls,
-    matcher_from_file,
-    save_controls,
-    scanners_from_file,
-    write_patterns,
-)
 from desdm.quality.qc.vocabulary import from_wcl, read_controls, to_wcl
+
+if TYPE_CHECKING:
+    from desdm.quality.qc.store import load_controls, save_controls, write_patterns
 
 __all__ = [
     "Action",
@@ -37,3 +36,12 @@ __all__ = [
     "to_wcl",
     "write_patterns",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # What needs the database is imported when it is asked for: a worker on a node scans logs without it.
+    if name in {"load_controls", "save_controls", "write_patterns"}:
+        from desdm.quality.qc import store
+
+        return getattr(store, name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

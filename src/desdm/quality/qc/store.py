@@ -1,9 +1,9 @@
-"""Quality controls in the database, and in the one file that goes with a run."""
+"""Quality controls in the database, and their gathering for a run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from desdm.errors import WCLError
 from desdm.quality.qc.matcher import Matcher
 from desdm.quality.qc.patterns import Action, Controls, Filter, Ignore, Level, Pattern
-from desdm.quality.qc.scan import Scanner
+from desdm.quality.qc.runfile import WORTH_KEEPING, compiled_beside
 from desdm.quality.qc.vocabulary import escaped, read_controls, to_wcl, unescaped
 from desdm.schema import ops_message_filter, ops_message_ignore, ops_message_pattern
 from desdm.wcl import write
@@ -19,17 +19,12 @@ from desdm.wcl import write
 __all__ = [
     "BASE",
     "load_controls",
-    "matcher_from_file",
     "save_controls",
-    "scanners_from_file",
     "write_patterns",
 ]
 
 BASE = Path(__file__).with_name("base.wcl")
 """Patterns that hold for every program."""
-
-_WORTH_KEEPING = 200
-"""From so many patterns on, compiling them takes longer than reading the compiled form."""
 
 
 def load_controls(conn: Connection) -> Controls:
@@ -129,48 +124,10 @@ def write_patterns(
         joined = Controls.joined([joined, load_controls(conn)])
     matcher = Matcher(joined)
     write(target, to_wcl(joined))
-    if len(joined.patterns) >= _WORTH_KEEPING:
-        compiled = _compiled_beside(Path(target))
+    if len(joined.patterns) >= WORTH_KEEPING:
+        compiled = compiled_beside(Path(target))
         try:
             compiled.write_bytes(matcher.dump())
         except OSError as err:
             raise WCLError(f"cannot write {compiled}: {err.strerror or err}") from err
     return joined
-
-
-def matcher_from_file(path: str | os.PathLike[str]) -> Matcher:
-    """Build the matcher for the patterns of a file, from its compiled form where that stands beside it.
-
-    Raises
-    ------
-    WCLError
-        The file cannot be read, or a pattern is wrong.
-    """
-    controls = read_controls(path)
-    compiled = None
-    if len(controls.patterns) >= _WORTH_KEEPING:
-        try:
-            compiled = _compiled_beside(Path(path)).read_bytes()
-        except OSError:  # it only saves time
-            compiled = None
-    return Matcher(controls, compiled)
-
-
-def scanners_from_file(path: str | os.PathLike[str]) -> Callable[[str], Scanner]:
-    """Give a factory of scanners, by the name of the program, that share one matcher for the file.
-
-    Raises
-    ------
-    WCLError
-        The file cannot be read, or a pattern is wrong.
-    """
-    matcher = matcher_from_file(path)
-
-    def scanner(execname: str) -> Scanner:
-        return Scanner(matcher, execname)
-
-    return scanner
-
-
-def _compiled_beside(path: Path) -> Path:
-    return path.with_suffix(".hs")

@@ -182,11 +182,7 @@ def unescaped(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Write the text of a filter such that WCL can hold it and ``unescaped`` reads it back."""
-    text = re.sub(
-        r"[\x00-\x1f\x7f-\x9f#\\]",
-        lambda found: "\\\\" if found[0] == "\\" else f"\\x{ord(found[0]):02x}",
-        text,
-    )
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f#\\]", lambda found: f"\\x{ord(found[0]):02x}", text)
     text = re.sub(r"^ | $", r"\\x20", text)
     return f"\\x{ord(text[0]):02x}{text[1:]}" if re.fullmatch(r"chr\(\d{1,3}\)", text) else text
 

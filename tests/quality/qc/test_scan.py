@@ -1,0 +1,226 @@
+"""Scanners: messages from bytes, however they are cut."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from desdm.errors import UsageError
+from desdm.quality.qc import (
+    Action,
+    Controls,
+    Filter,
+    Ignore,
+    Level,
+    Matcher,
+    Message,
+    Pattern,
+    Scanner,
+    replay,
+)
+from desdm.quality.qc.matcher import MAX_LINE
+from desdm.quality.qc.scan import MAX_TEXT
+
+CONTROLS = Controls(
+    (
+        Pattern("traceback", r"^Traceback \(most recent", Level.ERROR, 1),
+        Pattern("fatal", "fatal", Level.ERROR, 2, action=Action.STOP),
+        Pattern("error", r"\berror\b", Level.ERROR, 3),
+        Pattern("three", "gather", Level.WARNING, 4, number_of_lines=3, action=Action.FLAG),
+        Pattern("part", r"chi2 = \d+", Level.INFO, 5, only_matched=True),
+        Pattern("late", "z$", Level.INFO, 6, execname="scamp"),
+    ),
+    (Ignore("0 error"),),
+    (Filter("\x1b[0m"), Filter("/very/long/path", "~")),
+)
+
+
+def scan(text: str | bytes, controls: Controls = CONTROLS, execname: str = "swarp") -> list[Message]:
+    scanner = Scanner(Matcher(controls), execname)
+    data = text.encode() if isinstance(text, str) else text
+    return scanner.feed(data) + scanner.close()
+
+
+def brief(messages: list[Message]) -> list[tuple[str, int, str]]:
+    return [(one.pattern, one.line, one.text) for one in messages]
+
+
+def test_a_message_says_all_of_its_pattern() -> None:
+    (one,) = scan("ok\n2026-01-02 03:04:05.678 gather\na\nb\nc\n")
+    assert one == Message(
+        Level.WARNING,
+        "three",
+        Action.FLAG,
+        2,
+        "2026-01-02 03:04:05.678 gather\na\nb",
+        datetime(2026, 1, 2, 3, 4, 5, 678000),
+    )
+    assert one.action == "flag" and one.level == 2
+    assert (one.level.text, one.action.text) == (
+        "warning",
+        "the message is kept and the run is marked for a look",
+    )
+
+
+def test_lines_count_from_one_and_the_last_may_lack_its_end() -> None:
+    assert brief(scan("error one\nnothing\n\nerror four\n0 error\nerror six")) == [
+        ("error", 1, "error one"),
+        ("error", 4, "error four"),
+        ("error", 6, "error six"),
+    ]
+
+
+def test_a_program_has_its_own_patterns() -> None:
+    assert brief(scan("xyz\n", execname="scamp")) == [("late", 1, "xyz")]
+    assert scan("xyz\n") == []
+
+
+def test_only_the_matched_part_is_kept() -> None:
+    (one,) = scan("2026/02/03 04:05:06 fit: CHI2 = 17, chi2 = 9\n")
+    assert (one.text, one.time) == ("CHI2 = 17", datetime(2026, 2, 3, 4, 5, 6))
+
+
+def test_a_traceback_grows_to_the_line_that_says_what_happened() -> None:
+    text = (
+        "Traceback (most recent call last):\n"
+        '  File "a.py", line 1, in <module>\n    error()\n  File "b.py", line 2, in error\n    1 / 0\n'
+        "ZeroDivisionError: division by zero\nerror after\n"
+    )
+    first, second = scan(text)
+    assert (first.pattern, first.line, first.text.splitlines()[-1]) == (
+        "traceback",
+        1,
+        "ZeroDivisionError: division by zero",
+    )
+    assert len(first.text.splitlines()) == 6
+    assert (second.pattern, second.line) == ("error", 7)
+
+
+def test_a_long_traceback_keeps_its_head_and_its_last_line() -> None:
+    text = "Traceback (most recent call last):\n" + "    deeper and deeper\n" * 600 + "ValueError: why\n"
+    (one,) = scan(text)
+    assert len(one.text) <= MAX_TEXT
+    assert one.text.startswith("Traceback") and one.text.endswith("…\nValueError: why")
+
+
+def test_a_line_that_ends_in_a_colon_announces_one_more() -> None:
+    assert brief(scan("an error occurred:\ndisk full\nnext\n")) == [
+        ("error", 1, "an error occurred:\ndisk full")
+    ]
+    assert brief(scan("fatal:\nnext\n")) == [("fatal", 1, "fatal:")]
+
+
+def test_lines_that_a_message_takes_are_no_messages_unless_they_are_worse() -> None:
+    assert brief(scan("gather\ngather\nchi2 = 1\nchi2 = 2\n")) == [
+        ("three", 1, "gather\ngather\nchi2 = 1"),
+        ("part", 4, "chi2 = 2"),
+    ]
+    assert brief(scan("gather\nfatal\nmore\n")) == [("three", 1, "gather"), ("fatal", 2, "fatal")]
+
+
+def test_a_message_at_the_end_is_given_as_far_as_it_came() -> None:
+    assert brief(scan("gather\nlast")) == [("three", 1, "gather\nlast")]
+
+
+def test_filters_work_on_what_is_matched_and_kept() -> None:
+    assert brief(scan("er\x1b[0mror in /very/long/path/x\n")) == [("error", 1, "error in ~/x")]
+
+
+def test_bytes_that_are_no_text() -> None:
+    (one,) = scan(b"\xff\xfe error \x00 caf\xc3\xa9\r\n")
+    assert one.text == "�� error � café"
+    rnd = random.Random(5)
+    junk = bytes(rnd.randrange(256) for _ in range(200_000))
+    assert all("\0" not in one.text for one in scan(junk))
+
+
+def test_times_that_are_none() -> None:
+    for text in ("error", "2026-13-40 25:61:61 error", "12:00:01 error"):
+        (one,) = scan(text)
+        assert one.time is None
+
+
+def test_a_line_without_end_costs_bounded_time_and_memory() -> None:
+    scanner = Scanner(Matcher(CONTROLS))
+    begun = time.process_time()
+    piece = b"x" * 1_000_000
+    assert scanner.feed(b"error " + piece) == []
+    for _ in range(100):
+        assert scanner.feed(piece) == []
+    (one,) = scanner.feed(b" fatal\nerror\n")[:1]
+    assert (one.pattern, one.line, len(one.text)) == ("error", 1, MAX_TEXT)
+    assert time.process_time() - begun < 20
+    assert brief(scan(b"error " + piece * 20 + b"\nfatal\n"))[1] == ("fatal", 2, "fatal")
+
+
+@pytest.mark.parametrize("length", [MAX_LINE - 6, MAX_LINE - 5, MAX_LINE - 4, MAX_LINE + 40_000])
+def test_what_stands_behind_the_length_that_is_looked_at_does_not_count(length: int) -> None:
+    line = b"x" * (length - 1) + b" error\r\nok\n"
+    seen = {tuple(brief(cut(line, [at]))) for at in (0, 1, length, length + 3, length + 6, len(line))}
+    assert len(seen) == 1
+    assert len(seen.pop()) == (length <= MAX_LINE - 5)
+
+
+MATCHER = Matcher(CONTROLS)
+
+
+def cut(data: bytes, borders: list[int]) -> list[Message]:
+    scanner = Scanner(MATCHER)
+    found: list[Message] = []
+    for start, end in zip([0, *borders], [*borders, len(data)], strict=True):
+        found += scanner.feed(data[start:end])
+    return found + scanner.close()
+
+
+logs = st.lists(
+    st.sampled_from(
+        [b"error", b"0 error", b"fatal", b"gather", b"Traceback (most recent call last):", b"  File x", b"ok", b"",
+         b"error:", b"chi2 = 5", b"er\x1b[0mror", b"\xff", b"\0", b"2026-01-01 00:00:00 error", b"x" * 300]
+    ) | st.binary(max_size=6),
+    max_size=15,
+)  # fmt: skip
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(logs, st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.data())
+def test_the_answer_does_not_depend_on_how_the_bytes_arrive(
+    parts: list[bytes], end: bytes, ended: bool, data: st.DataObject
+) -> None:
+    log = end.join(parts) + (end if ended else b"")
+    whole = cut(log, [])
+    borders = sorted(data.draw(st.lists(st.integers(0, len(log)), max_size=8)))
+    assert cut(log, borders) == whole
+    assert cut(log, list(range(1, len(log), 3))) == whole
+
+
+def test_a_replayed_log_gives_what_the_live_one_gave(tmp_path: Path) -> None:
+    rnd = random.Random(1)
+    kinds = [
+        b"ok",
+        b"error",
+        b"gather",
+        b"Traceback (most recent call last):",
+        b"  File x",
+        b"fatal",
+        b"0 error",
+    ]
+    data = b"".join(rnd.choice(kinds) + b" %d\n" % at for at in range(20_000))
+    file = tmp_path / "log"
+    file.write_bytes(data)
+    matcher, live, at = Matcher(CONTROLS), [], 0
+    scanner = Scanner(matcher, "swarp")
+    while at < len(data):
+        step = rnd.randrange(1, 5000)
+        live += scanner.feed(data[at : at + step])
+        at += step
+    live += scanner.close()
+    assert list(replay(matcher, file, "swarp", chunk=777)) == live
+    assert len(live) > 1000
+    with pytest.raises(UsageError, match="cannot be read"):
+        list(replay(matcher, tmp_path / "none"))
