@@ -41,7 +41,7 @@ echo "making .venv"
 [ -x .venv/bin/python ] || "$PY" -m venv .venv
 uv=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 .venv/bin/python -m pip install -q --disable-pip-version-check "uv==$uv"
-.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements.lock
+.venv/bin/uv pip install -q --compile-bytecode --python .venv/bin/python --require-hashes -r requirements.lock
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 .venv/bin/python -m compileall -q src
 echo "$stamp" > .venv/.made-for

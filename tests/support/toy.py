@@ -45,13 +45,13 @@ def text_pipeline(**settings: str) -> Pipeline:
         (parts, Block("whole", (join,))),
         unit="unitname",
         filename_patterns={"part": "${run}_${part:3}_${flabel}.${fsuffix}"},
-        settings={"part": "1:4", "unitname": "T1", "use_qcf": "false", **settings},
+        settings={"part": "1:4", "unitname": "T1", "use_qcf": "true", **settings},
     )
 
 
 def talk_pipeline(wrapper: str = "chatter", **settings: str) -> Pipeline:
     """One wrapper that only says things."""
-    said = {"unitname": "T1", "use_qcf": "false", **settings}
+    said = {"unitname": "T1", "use_qcf": "true", **settings}
     module = Module(
         "talk",
         f"{CODES}.{wrapper}",
@@ -62,7 +62,7 @@ def talk_pipeline(wrapper: str = "chatter", **settings: str) -> Pipeline:
         "talks",
         (Block("one", (module,)),),
         unit="unitname",
-        settings={"unitname": "T1", "use_qcf": "false", **settings},
+        settings=said,
     )
 
 

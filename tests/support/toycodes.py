@@ -52,3 +52,11 @@ def chatter(task: Task) -> None:
 def program(task: Task) -> None:
     """Starts a shell as its program, with the script of its settings."""
     task.run("sh", ["-c", task.text("script").replace("%s", str(task.output("talk")))])
+
+
+def program_then_say(task: Task) -> None:
+    """A program, then a finding, then lines of its own."""
+    program(task)
+    task.finding(2, "the moon is a finding")
+    for line in task.text("lines").split("|"):
+        task.say(line)

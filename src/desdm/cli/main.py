@@ -78,3 +78,7 @@ def _leave(message: str, kind: str, status: int) -> None:
         sys.stdout.write(json.dumps({"error": {"kind": kind, "message": message}}) + "\n")
     click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

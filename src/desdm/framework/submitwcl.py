@@ -154,13 +154,17 @@ def _fileset(file_name: str, spec: Mapping[str, Any], module: Mapping[str, Any],
         raise WCLError(
             f"file {file_name} says neither what it is nor where it comes from ({', '.join(unknown)})", where
         )
+    # A key that is asked for is no name of ours; a single type that is asked for is also what the files are.
+    filetype = text.get("filetype", "")
+    if "filetype" in query and not query["filetype"].replace("_", "").isalnum():
+        filetype = ""
     return FileSet(
         name=file_name,
-        filetype=text.get("filetype", ""),
+        filetype=filetype,
         filepat=text.get("filepat", ""),
         flabel=text.get("flabel", ""),
         fsuffix=text.get("fsuffix", "fits"),
-        filename=text.get("filename", text.get("fullname", "")),
+        filename="" if "filename" in query else text.get("filename", text.get("fullname", "")),
         dirpat=text.get("dirpat", ""),
         query=query,
         depends=_depends(text.get("depends", "")),

@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -122,21 +122,24 @@ class LogTee:
         self._scanner: Scanner | None = None
         self._base = 0
         self.lines = 0
+        #: lines that are findings already, so that no pattern makes a second message of them
+        self._own: set[int] = set()
         self.findings: list[Finding] = []
         self.stop: Finding | None = None
 
     @contextmanager
     def reader(self, name: str) -> Iterator[None]:
         """What is written within comes from program or module ``name``."""
-        outer = (self._scanner, self._base)
+        outer, base, begun = self._scanner, self._base, self.lines
         self._scanner = self._scanners(name) if self._scanners else None
-        self._base = self.lines
+        self._base = begun
         try:
             yield
         finally:
             if self._scanner is not None:
                 self._take(self._scanner.close())
-            self._scanner, self._base = outer
+            # The outer scanner has not seen these lines, so its own numbers run behind by as many.
+            self._scanner, self._base = outer, base + self.lines - begun
 
     def write(self, data: bytes) -> None:
         """Append ``data`` and look at it; a pattern with the action ``stop`` sets ``self.stop``."""
@@ -145,13 +148,19 @@ class LogTee:
         if self._scanner is not None:
             self._take(self._scanner.feed(data))
 
-    def take(self, finding: Finding) -> None:
-        """Keep a finding that a code says itself."""
-        self.findings.append(finding)
+    def say(self, finding: Finding) -> None:
+        """Keep a finding that a code says itself, and write it into the log."""
+        text = " ".join(finding.text.split())
+        self._own.add(self.lines + 1)
+        self.findings.append(replace(finding, line=self.lines + 1))
+        word = ("", "ERROR", "WARNING", "INFO")[finding.level]
+        self.write(f"{word}: {text}\n".encode("utf-8", "replace"))
 
     def _take(self, messages: Iterable[Message]) -> None:
         for m in messages:
-            finding = Finding(m.level, m.text, self._base + m.line, m.pattern, m.action)
+            finding = Finding(int(m.level), m.text, self._base + m.line, m.pattern, str(m.action))
+            if finding.line in self._own:
+                continue
             self.findings.append(finding)
             if finding.action == "stop" and self.stop is None:
                 self.stop = finding
@@ -248,8 +257,7 @@ class Task:
 
     def finding(self, level: int, text: str) -> None:
         """Record something for the operator: level 1 error, 2 warning, 3 info; it is in the log too."""
-        self.say(f"{('', 'ERROR', 'WARNING', 'INFO')[level]}: {text}")
-        self.log.take(Finding(level, text, self.log.lines, f"{self.name}.finding"))
+        self.log.say(Finding(level, text, pattern=f"{self.name}.finding"))
 
     def metric(self, name: str, value: float, unit: str = "", band: str = "", text: str = "") -> None:
         """Record a QA number; one that is not finite is left out and said in the log."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from desdm.errors import NotFoundError
 from desdm.framework.pipeline import Pipeline
 from desdm.pipelines.coadd import COADD
 
-__all__ = ["PIPELINES"]
+__all__ = ["PIPELINES", "get"]
 
 #: Every pipeline, by the name that an operator submits it under.
 PIPELINES: tuple[Pipeline, ...] = (COADD,)
+
+
+def get(name: str) -> Pipeline:
+    """The pipeline of that name; `NotFoundError` tells the known ones."""
+    for pipeline in PIPELINES:
+        if pipeline.name == name:
+            return pipeline
+    known = ", ".join(p.name for p in PIPELINES)
+    raise NotFoundError(f"no pipeline {name}; known: {known} (or give a submit WCL file)")

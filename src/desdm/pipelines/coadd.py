@@ -153,11 +153,10 @@ COADD = Pipeline(
             divide_jobs_by=_CCD,
             text="each CCD image by itself",
         ),
-        Block(
-            "tile",
-            (SWARP, DETECTION, COADDPSF, COADDCAT, OBJECTS, COLOR, DEPTH),
-            text="all images of the tile together",
-        ),
+        Block("coadd", (SWARP, COADDPSF), divide_jobs_by=("band",), text="the images of each band together"),
+        Block("detect", (DETECTION, COLOR), text="the bands together: what is there, and how it looks"),
+        Block("measure", (COADDCAT, DEPTH), divide_jobs_by=("band",), text="the detected objects in each band"),
+        Block("tile", (OBJECTS,), text="one table of the tile"),
     ),
     filename_patterns={
         "ccd": "${unitname}_r${reqnum}p${attnum:2}_D${expnum:8}_${band}_c${ccdnum:2}_${flabel}.${fsuffix}",
