@@ -41,7 +41,7 @@ def swarp(task: Task) -> None:
     weights.write_text("".join(f"{p}[2]\n" for p in paths))
     raw = task.workdir / f"{task.name}_{band}_raw.fits", task.workdir / f"{task.name}_{band}_rawwgt.fits"
     settings = task.section("swarp_keys")
-    if len(paths) < task.number("clip_least", 5) and settings.get("COMBINE_TYPE") == "CLIPPED":
+    if len(paths) < task.number("clip_least", 4) and settings.get("COMBINE_TYPE") == "CLIPPED":
         settings["COMBINE_TYPE"] = "WEIGHTED"
     args = arguments(images, weights, _scales(task, heads), tile, *raw, task.workdir, settings)
     task.run("swarp", args)
