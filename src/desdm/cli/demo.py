@@ -50,15 +50,9 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     say(
         f"ingested: {len(arrived.registered)} new, {len(arrived.present)} present, {len(arrived.refused)} refused"
     )
+    tile = mainjob.tile_of(database, arrived)
     submission = submit(
-        config,
-        database,
-        archive,
-        get("coadd"),
-        mainjob.settings_for(folder),
-        who=config.operator,
-        again=again,
-        resume=True,
+        config, database, archive, get("coadd"), tile, who=config.operator, again=again, resume=True
     )
     state = submission.state
     if state in (AttemptState.DONE, AttemptState.FLAGGED):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit, DepositReport
 from desdm.config import Config
+from desdm.errors import NotFoundError
 from desdm.framework import store as runs
 from desdm.framework.watch import store as watch
+from desdm.pipelines.tile import IMAGES, cover
 from desdm.schema.database import Database
 
-__all__ = ["Summary", "ingest_folder", "simulate", "summarise"]
+__all__ = ["Summary", "ingest_folder", "simulate", "summarise", "tile_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,20 @@ def simulate(folder: Path, seed: int) -> Path:
     return target
 
 
-def ingest_folder(
-    database: Database,
-    archive: Archive,
-    folder: Path,
-    who: str,
-    progress: Callable[[int, int], None] | None = None,
-) -> DepositReport:
+def ingest_folder(database: Database, archive: Archive, folder: Path, who: str) -> DepositReport:
     """Deposit every file below ``folder``; what is of no known type is refused by name."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-    items: Sequence[Deposit] = [Deposit(path) for path in paths]
-    return deposit(database, archive, items, who=who)
+    if not paths:
+        raise NotFoundError(f"{folder} holds no file")
+    return deposit(database, archive, [Deposit(path) for path in paths], who=who)
+
+
+def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
+    """The tile that covers the images which have just arrived, whatever else the archive holds."""
+    names = {record.name for record in (*arrived.registered, *arrived.present)}
+    with database.read() as conn:
+        rows = [row for row in catalog.find(conn, IMAGES) if row["filename"] in names]
+    return cover(lambda query: rows, {})
 
 
 def summarise(config: Config, database: Database, run: str, report: Path, simulated: bool) -> Summary:
