@@ -75,7 +75,9 @@ class Coadd:
 
     def _run(self, wrapper: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[str, Path]) -> Task:
         work = self.out / f"w{len(self.tasks):03d}"
-        task = run(f"desdm.codes.{wrapper}", work, inputs, outputs, {"tilename": self.tile["tilename"]}, self.tile)
+        task = run(
+            f"desdm.codes.{wrapper}", work, inputs, outputs, {"tilename": self.tile["tilename"]}, self.tile
+        )
         self.tasks.append(task)
         return task
 
@@ -102,14 +104,21 @@ class Coadd:
             {"image": this, "catalog": [names["psfcat"]], "delivered_psf": psfs},
             {"psf": names["psf"]},
         )
-        self._run("detection.wrapper.catalog", {"image": this, "psf": [names["psf"]]}, {"catalog": names["cat"]})
+        self._run(
+            "detection.wrapper.catalog", {"image": this, "psf": [names["psf"]]}, {"catalog": names["cat"]}
+        )
         self._run(
             "astrometry.wrapper.check",
             {"image": this, "catalog": [names["cat"]], "refcat": self.refcat},
             {"check": names["check"]},
         )
         band = str(fits.getheader(names["nwgint"], 0)["BAND"])
-        for box, key in ((self.nwgint, "nwgint"), (self.psf, "psf"), (self.catalog, "cat"), (self.check, "check")):
+        for box, key in (
+            (self.nwgint, "nwgint"),
+            (self.psf, "psf"),
+            (self.catalog, "cat"),
+            (self.check, "check"),
+        ):
             box.setdefault(band, []).append(names[key])
 
     def finish(self) -> None:

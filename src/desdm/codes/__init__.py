@@ -1,3 +1,3 @@
-"""The astronomy codes: one folder a topic, each with its algorithm, wrapper, configuration, quality patterns and outputs."""
+"""The astronomy codes, a folder a topic: algorithm, wrapper, configuration, quality patterns, outputs."""
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def stamp(header: fits.Header, keys: Mapping[str, str], ran: Sequence[Ran], file
     header["DESFNAME"] = (filename, "name of this product")
     for key, word, text in _RUN:
         if keys.get(key):
-            value: str | int = keys[key]
+            value = keys[key]
             header[word] = (int(value) if word in ("REQNUM", "ATTNUM") and value.isdigit() else value, text)
     lines = [f"desdm {_own_version()}", *dict.fromkeys(f"{r.name} {r.version}" for r in ran)]
     old = {header[k] for k in list(header) if k.startswith("SOFT") and k[4:].isdigit()}

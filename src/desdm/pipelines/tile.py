@@ -29,8 +29,8 @@ def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     find
         Looks up files in the archive: query → rows.
     settings
-        The run's settings. With tile_ra and tile_dec (degrees) and tile_size (degrees) or tile_naxis (pixels) the tile is the
-        operator's; with none of them it covers all images.
+        The run's settings. With tile_ra and tile_dec (degrees) and tile_size (degrees) or tile_naxis (pixels)
+        the tile is the operator's; with none of them it covers all images.
 
     Returns
     -------
@@ -71,7 +71,9 @@ def _given(settings: Mapping[str, Any]) -> dict[str, str]:
             f"the tile is set only in part ({err}); set tile_ra, tile_dec and tile_size, all in degrees"
         ) from err
     if not (-90 <= dec <= 90 and naxis > 0 and scale > 0):
-        raise PlanError(f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; mend tile_dec, tile_size")
+        raise PlanError(
+            f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; mend tile_dec, tile_size"
+        )
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
 
 
@@ -96,7 +98,9 @@ def _around(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, str]:
     scales = sorted(float(r["pixscale"]) for r in rows if r.get("pixscale"))
     middle = scales[len(scales) // 2] if scales else PIXSCALE
     # The survey's own scale unless the images come from another camera.
-    scale = float(settings.get("tile_pixscale") or (PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3)))
+    scale = float(
+        settings.get("tile_pixscale") or (PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3))
+    )
     naxis = math.ceil(size * 3600.0 / scale / 2) * 2 + 2
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
 

@@ -93,9 +93,7 @@ def _render(exposure: Exposure, sky: Sky) -> Array:
 
 def _galaxy(psf: Moffat, x: float, y: float, half: float, e1: float, e2: float) -> tuple[Array, int, int]:
     shape = np.array([[1 + e1, e2], [e2, 1 - e1]]) * half**2
-    parts = [
-        (wd * wp, vd * shape + vp * np.eye(2)) for wd, vd in _DISK for wp, vp in psf.gaussians
-    ]  # fmt: skip
+    parts = [(wd * wp, vd * shape + vp * np.eye(2)) for wd, vd in _DISK for wp, vp in psf.gaussians]
     return gaussian_stamp(x, y, 61, parts)
 
 

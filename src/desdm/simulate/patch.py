@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +143,7 @@ def make(
     return Truth(tuple(images), refcat, table, facts, exposures, sky, ra, dec)
 
 
-def _table(path: Path, name: str, columns: dict[str, tuple[Array, str]]) -> None:
+def _table(path: Path, name: str, columns: dict[str, tuple[npt.NDArray[Any], str]]) -> None:
     formats = {"f": "D", "i": "J", "b": "L"}
     made = [
         fits.Column(name=key, array=values, format=formats[values.dtype.kind], unit=unit or None)
@@ -159,7 +160,7 @@ def _write_refcat(path: Path, sky: Sky, seed: int) -> None:
     keep = sky.star & (first < 21.0)
     n = int(keep.sum())
     error = 0.3 / 3.6e6
-    columns: dict[str, tuple[Array, str]] = {
+    columns: dict[str, tuple[npt.NDArray[Any], str]] = {
         "source_id": (np.flatnonzero(keep).astype(np.int32), ""),
         "ra": (sky.ra[keep] + rng.normal(scale=error, size=n) / np.cos(np.radians(sky.dec[keep])), "deg"),
         "dec": (sky.dec[keep] + rng.normal(scale=error, size=n), "deg"),
@@ -177,7 +178,7 @@ def _write_refcat(path: Path, sky: Sky, seed: int) -> None:
 
 def _write_truth(path: Path, sky: Sky, exposures: tuple[Exposure, ...]) -> None:
     ra, dec = sky.at(exposures[0].epoch)
-    columns: dict[str, tuple[Array, str]] = {
+    columns: dict[str, tuple[npt.NDArray[Any], str]] = {
         "id": (np.arange(ra.size).astype(np.int32), ""),
         "ra": (ra, "deg"),
         "dec": (dec, "deg"),

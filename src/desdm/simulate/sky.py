@@ -73,7 +73,15 @@ def _scatter(rng: np.random.Generator, count: int, width: float, apart: float, t
 
 
 def make_sky(
-    seed: int, ra: float, dec: float, width: float, bands: tuple[str, ...], *, bright: int, faint: int, galaxies: int
+    seed: int,
+    ra: float,
+    dec: float,
+    width: float,
+    bands: tuple[str, ...],
+    *,
+    bright: int,
+    faint: int,
+    galaxies: int,
 ) -> Sky:
     """Draw a patch of sky.
 

@@ -46,7 +46,9 @@ class Residuals:
         return out
 
 
-def compare(rows: Any, reference: Reference, band: str, *, radius: float = 1.5, maxerr: float = 0.1) -> Residuals:
+def compare(
+    rows: Any, reference: Reference, band: str, *, radius: float = 1.5, maxerr: float = 0.1
+) -> Residuals:
     """Match a catalogue with reference stars, nearest within ``radius`` arcsec, each star once.
 
     Parameters
@@ -74,7 +76,7 @@ def compare(rows: Any, reference: Reference, band: str, *, radius: float = 1.5, 
     plane = np.column_stack([_wrap(ra - ra[0]) * cosd, dec])
     stars = np.column_stack([_wrap(reference.ra - ra[0]) * cosd, reference.dec])
     far, index = cKDTree(stars).query(plane, distance_upper_bound=radius / 3600.0)
-    back, home = cKDTree(plane).query(stars, distance_upper_bound=radius / 3600.0)
+    _, home = cKDTree(plane).query(stars, distance_upper_bound=radius / 3600.0)
     hit = np.flatnonzero(np.isfinite(far))
     hit = hit[home[index[hit]] == hit]
     star = index[hit]

@@ -108,7 +108,10 @@ def write_ldac(path: Path, reference: Reference, band: str) -> None:
         ("MAGERR", "D", "mag", np.full(n, 0.01)), ("OBSDATE", "D", "yr", np.full(n, reference.epoch)),
     ]  # fmt: skip
     table = fits.BinTableHDU.from_columns(
-        [fits.Column(name=name, format=form, unit=unit, array=values) for name, form, unit, values in columns],
+        [
+            fits.Column(name=name, format=form, unit=unit, array=values)
+            for name, form, unit, values in columns
+        ],
         name="LDAC_OBJECTS",
     )
     fits.HDUList([fits.PrimaryHDU(), header_table(lines), table]).writeto(path, overwrite=True)

@@ -29,7 +29,11 @@ def check(task: Task) -> None:
         found = Residuals(*[np.zeros(0)] * 10)
     else:
         found = compare(
-            rows, reference, band, radius=task.number("match_radius", 1.5), maxerr=task.number("match_maxerr", 0.1)
+            rows,
+            reference,
+            band,
+            radius=task.number("match_radius", 1.5),
+            maxerr=task.number("match_maxerr", 0.1),
         )
         if found.ra.size < task.number("match_least", 3):
             task.finding(3, f"only {found.ra.size} reference stars were matched")
@@ -38,12 +42,16 @@ def check(task: Task) -> None:
     _write(task, found, head, numbers)
     faint = (rows["MAGERR_PSF"] > 0.08) & (rows["MAGERR_PSF"] < 0.12)
     if faint.sum() >= 5:
-        task.metric("depth", float(np.median(rows["MAG_PSF"][faint])), "mag", text="PSF magnitude at error 0.1")
+        task.metric(
+            "depth", float(np.median(rows["MAG_PSF"][faint])), "mag", text="PSF magnitude at error 0.1"
+        )
 
 
 def _reference(task: Task, head: fits.Header) -> Reference | None:
     mjd = float(head.get("MJD-OBS", 57388.0))
-    reach = float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
+    reach = (
+        float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
+    )
     return read_reference(
         task.inputs.get("refcat", ()), epoch_of(mjd), float(head["RA_CENT"]), float(head["DEC_CENT"]), reach
     )
@@ -79,7 +87,9 @@ def _write(task: Task, found: Residuals, head: fits.Header, numbers: dict[str, f
         [fits.Column(name=name, format="D", unit=unit, array=values) for name, values, unit in columns],
         name="RESIDUALS",
     )
-    fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(task.output("check"), overwrite=True, checksum=True)
+    fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(
+        task.output("check"), overwrite=True, checksum=True
+    )
 
 
 _KEYS = {

@@ -14,9 +14,10 @@ Image = npt.NDArray[np.float32]
 def residual_sky(sci: Image, wgt: Image, mesh: int, *, grow: int = 10) -> tuple[Image, float]:
     """The residual sky of a background-subtracted image.
 
-    SWarp estimates the sky with the objects in it and so takes a little of their wings for sky: some thousandths of the noise,
-    but over a wide aperture a hundredth of a faint star. Here pixels above 4 σ of the smoothed image, grown by ``grow``
-    pixels, are left out, and the clipped mean of the rest of each mesh is taken.
+    SWarp estimates the sky with the objects in it and so takes a little of their wings for sky: some
+    thousandths of the noise, but over a wide aperture a hundredth of a faint star. Here pixels above 4 σ of
+    the smoothed image, grown by ``grow`` pixels, are left out, and the clipped mean of the rest of each mesh
+    is taken.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ def residual_sky(sci: Image, wgt: Image, mesh: int, *, grow: int = 10) -> tuple[
     seen = wgt > 0
     root = np.sqrt(np.where(seen, wgt, 0.0))
     signal = gaussian_filter((sci * root).astype(np.float32), 1.5)
-    # Lower, and the peaks of the noise would be cut away and the sky come out too dark. White noise of 1 shrinks to 1 / (2 √π σ) under a Gaussian of σ; resampling leaves a little more of it.
+    # Lower, and the peaks of the noise would be cut away and the sky come out too dark. White noise of 1
+    # shrinks to 1 / (2 √π σ) under a Gaussian of σ; resampling leaves a little more of it.
     objects = signal > 4.0 * 1.3 / (2 * np.sqrt(np.pi) * 1.5)
     free = seen & ~binary_dilation(objects & seen, iterations=grow)
     ny, nx = sci.shape

@@ -34,7 +34,9 @@ class Depth:
         return {k: float(v) for k, v in asdict(self).items()}
 
 
-def measure(planes: Planes, zero: float, pixscale: float, sources: tuple[Array, Array], seed: int = 1) -> Depth:
+def measure(
+    planes: Planes, zero: float, pixscale: float, sources: tuple[Array, Array], seed: int = 1
+) -> Depth:
     """Depth of a coadd.
 
     Parameters

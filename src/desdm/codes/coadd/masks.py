@@ -54,7 +54,14 @@ class MaskStack:
         u, v = mapping(self._tile, image, self._shape)
         column, row = (np.rint(np.nan_to_num(c, nan=-1.0)).astype(int) for c in (u, v))
         # A place that the distortion cannot reach is nan, and then outside.
-        inside = np.isfinite(u) & np.isfinite(v) & (column >= 0) & (row >= 0) & (column < msk.shape[1]) & (row < msk.shape[0])
+        inside = (
+            np.isfinite(u)
+            & np.isfinite(v)
+            & (column >= 0)
+            & (row >= 0)
+            & (column < msk.shape[1])
+            & (row < msk.shape[0])
+        )
         bits = msk[row[inside], column[inside]]
         used = wgt[row[inside], column[inside]] > 0
         self._any[inside] |= bits

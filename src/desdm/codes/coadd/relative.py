@@ -57,7 +57,9 @@ def tie(mine: Any, others: Sequence[Any], *, radius: float = 1.0, maxerr: float 
         if len(b) == 0:
             continue
         reach = np.radians(radius / 3600.0)
-        near, index = tree.query(unit_vectors(b["ALPHAWIN_J2000"], b["DELTAWIN_J2000"]), distance_upper_bound=reach)
+        near, index = tree.query(
+            unit_vectors(b["ALPHAWIN_J2000"], b["DELTAWIN_J2000"]), distance_upper_bound=reach
+        )
         hit = np.isfinite(near)
         differences.append(b["MAG_PSF"][hit] - a["MAG_PSF"][index[hit]])
         errors.append(np.hypot(b["MAGERR_PSF"][hit], a["MAGERR_PSF"][index[hit]]))
@@ -71,4 +73,9 @@ def tie(mine: Any, others: Sequence[Any], *, radius: float = 1.0, maxerr: float 
 
 
 def _good(rows: Any, maxerr: float) -> Any:
-    return rows[(rows["FLAGS"] < 4) & (rows["MAGERR_PSF"] > 0) & (rows["MAGERR_PSF"] < maxerr) & (rows["MAG_PSF"] < 50)]
+    return rows[
+        (rows["FLAGS"] < 4)
+        & (rows["MAGERR_PSF"] > 0)
+        & (rows["MAGERR_PSF"] < maxerr)
+        & (rows["MAG_PSF"] < 50)
+    ]

@@ -54,7 +54,9 @@ def arguments(
     return args
 
 
-def read_output(image: Path, weight: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], fits.Header]:
+def read_output(
+    image: Path, weight: Path
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], fits.Header]:
     """SWarp's image, weight and header; pixels without weight become 0."""
     with fits.open(image, memmap=False) as hdus:
         sci, head = hdus[0].data.astype(np.float32), hdus[0].header
@@ -65,7 +67,9 @@ def read_output(image: Path, weight: Path) -> tuple[npt.NDArray[np.float32], npt
     return sci, wgt, head
 
 
-def coadd_header(tile: Tile, band: str, inputs: Sequence[fits.Header], made: Mapping[str, Any]) -> fits.Header:
+def coadd_header(
+    tile: Tile, band: str, inputs: Sequence[fits.Header], made: Mapping[str, Any]
+) -> fits.Header:
     """The coadd's own keywords.
 
     Parameters
@@ -88,7 +92,11 @@ def coadd_header(tile: Tile, band: str, inputs: Sequence[fits.Header], made: Map
         ("EXPTIME", sum(float(h.get("EXPTIME", 0.0)) for h in inputs), "[s] sum of the exposures"),
         ("GAIN", float(made.get("GAIN", 0.0)), "[electron/count] effective gain"),
         ("SATURATE", float(made.get("SATURATE", 1e9)), "[count] saturation"),
-        ("FWHM", float(np.mean(seeing)) / tile.pixscale if seeing else 0.0, "[pixel] mean seeing of the inputs"),
+        (
+            "FWHM",
+            float(np.mean(seeing)) / tile.pixscale if seeing else 0.0,
+            "[pixel] mean seeing of the inputs",
+        ),
         ("BUNIT", "count", "unit of SCI: AB magnitude 30 is one count"),
     ]
     if mjd:
@@ -112,11 +120,12 @@ def weighted_mean(planes: Sequence[Planes], combine: str) -> Planes:
         the summed squared S/N (Szalay, Connolly & Szokoly 1999) less its mean, blind to colour.
     """
     weight = np.sum([p.wgt for p in planes], axis=0, dtype=np.float64)
-    mask = np.bitwise_and.reduce([p.msk for p in planes])
+    mask = np.bitwise_and.reduce(np.stack([p.msk for p in planes]))
     if combine == "CHI":
         chi2 = np.sum([p.wgt * p.sci.astype(np.float64) ** 2 * (p.sci > 0) for p in planes], axis=0)
         sci, wgt = np.sqrt(chi2), (weight > 0).astype(np.float64)
     else:
         total = np.sum([p.wgt * p.sci.astype(np.float64) for p in planes], axis=0)
-        sci, wgt = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0), weight
-    return Planes(sci.astype(np.float32), mask.astype(np.int32), wgt.astype(np.float32), planes[0].header.copy())
+        sci, wgt = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), 0.0), weight
+    weights = np.asarray(wgt, np.float32)
+    return Planes(sci.astype(np.float32), mask.astype(np.int32), weights, planes[0].header.copy())

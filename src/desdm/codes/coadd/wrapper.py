@@ -46,12 +46,15 @@ def swarp(task: Task) -> None:
     args = arguments(images, weights, _scales(task, heads), tile, *raw, task.workdir, settings)
     task.run("swarp", args)
     sci, wgt, made = read_output(*raw)
-    sky, free = residual_sky(sci, wgt, int(task.number("sky_mesh", 256)))
-    sci -= np.where(wgt > 0, sky, np.float32(0))
     stack = MaskStack(wcs_of(tile.header()), (tile.naxis, tile.naxis))
     for path in paths:
         one = read_planes(path)
         stack.add(wcs_of(one.header), one.msk, one.wgt)
+    # The resampling kernel reaches a few pixels beyond the last good one: noise there looks like objects.
+    wgt[stack.count == 0] = 0.0
+    sci[stack.count == 0] = 0.0
+    sky, free = residual_sky(sci, wgt, int(task.number("sky_mesh", 256)))
+    sci -= np.where(wgt > 0, sky, np.float32(0))
     head = coadd_header(tile, band, heads, made)
     stamp(head, task.keys, task.execs, task.output("coadd").name)
     write_planes(task.output("coadd"), Planes(sci, stack.result(wgt), wgt, head))
@@ -80,14 +83,17 @@ def _scales(task: Task, heads: list[fits.Header]) -> list[float]:
             continue
         found = tie(rows[who[i]], good)
         if found is None:
-            task.finding(2, f"exposure {who[i][0]} CCD {who[i][1]}: no stars tie its nominal zero point to the others")
+            task.finding(
+                2, f"exposure {who[i][0]} CCD {who[i][1]}: no stars tie its nominal zero point to the others"
+            )
             continue
         # Magnitudes that must grow by `offset` belong to counts that were too bright.
         scales[i] *= 10.0 ** (-0.4 * found.offset)
         task.finding(
-            3, f"exposure {who[i][0]} CCD {who[i][1]}: nominal zero point changed by {found.offset:+.3f} ± {found.error:.3f} "
-            f"mag, by {found.count} objects in common with calibrated exposures",
-        )  # fmt: skip
+            3,
+            f"exposure {who[i][0]} CCD {who[i][1]}: nominal zero point changed by {found.offset:+.3f} ± "
+            f"{found.error:.3f} mag, by {found.count} objects in common with calibrated exposures",
+        )
     return scales
 
 
@@ -104,7 +110,10 @@ def detection(task: Task) -> None:
     out = weighted_mean([have[b] for b in bands], task.text("detection_combine", "WEIGHTED"))
     out.header["BAND"] = ("det", "detection image")
     out.header["DETBANDS"] = (",".join(bands), "bands it was made of")
-    out.header["GAIN"] = (sum(float(have[b].header["GAIN"]) for b in bands), "[electron/count] effective gain")
+    out.header["GAIN"] = (
+        sum(float(have[b].header["GAIN"]) for b in bands),
+        "[electron/count] effective gain",
+    )
     stamp(out.header, task.keys, task.execs, task.output("detection").name)
     write_planes(task.output("detection"), out)
 
@@ -121,7 +130,7 @@ def color(task: Task) -> None:
     factors = task.section("color_scale")
     scales = tuple(float(factors.get(b, "1")) for b in bands)
     blue, green, red = (have[b].sci for b in bands)
-    mean = sum(s * have[b].sci for s, b in zip(scales, bands, strict=True)) / 3.0
+    mean = np.mean([s * have[b].sci for s, b in zip(scales, bands, strict=True)], axis=0)
     seen = np.all([have[b].wgt > 0 for b in bands], axis=0)
     noise = 1.4826 * float(np.median(np.abs(mean[seen] - np.median(mean[seen])))) if seen.any() else 1.0
     rgb = colour.picture(

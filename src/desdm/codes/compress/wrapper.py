@@ -16,4 +16,6 @@ def fpack(task: Task) -> None:
     task.run("fpack", [*flags, "-O", out, task.input("image")])
     if not out.is_file():
         raise ProgramFailed(f"{task.name}: fpack made no {out.name}")
-    task.metric("compression", task.input("image").stat().st_size / out.stat().st_size, text="size before over after")
+    task.metric(
+        "compression", task.input("image").stat().st_size / out.stat().st_size, text="size before over after"
+    )

@@ -18,7 +18,10 @@ DATA = Path(__file__).parent / "data"
 def options(section: Mapping[str, Any]) -> list[str]:
     """A settings section as ``-KEY value`` pairs, the form that all AstrOmatic programs read."""
     return [
-        word for key, value in section.items() if isinstance(value, str) for word in (f"-{key.upper()}", value)
+        word
+        for key, value in section.items()
+        if isinstance(value, str)
+        for word in (f"-{key.upper()}", value)
     ]
 
 
@@ -126,12 +129,16 @@ def as_ldac(catalogue: Path, image: fits.Header, out: Path) -> None:
     """
     with fits.open(catalogue, memmap=False) as hdus:
         head = image.copy()
-        for key in [k for k in head if k in ("CHECKSUM", "DATASUM", "EXTEND") or k.startswith(("SOFT", "DESF"))]:
+        for key in [
+            k for k in head if k in ("CHECKSUM", "DATASUM", "EXTEND") or k.startswith(("SOFT", "DESF"))
+        ]:
             del head[key]
         for key in _SEX_KEYS:
             if key in hdus[0].header:
                 head[key] = hdus[0].header[key]
-        fits.HDUList([fits.PrimaryHDU(), header_table(head), hdus["LDAC_OBJECTS"].copy()]).writeto(out, overwrite=True)
+        fits.HDUList([fits.PrimaryHDU(), header_table(head), hdus["LDAC_OBJECTS"].copy()]).writeto(
+            out, overwrite=True
+        )
 
 
 def header_table(head: fits.Header) -> fits.BinTableHDU:

@@ -30,7 +30,13 @@ def coaddcat(task: Task) -> None:
 def _extract(task: Task, image: Path, out: Path, parameters: Path, detect: Path | None) -> None:
     head = fits.getheader(image, 0)
     args = arguments(
-        image, out, parameters, task.section("sextractor_keys"), detect=detect, psf=task.optional("psf"), header=head
+        image,
+        out,
+        parameters,
+        task.section("sextractor_keys"),
+        detect=detect,
+        psf=task.optional("psf"),
+        header=head,
     )
     task.run("sextractor", args)
     card = fits.Header()

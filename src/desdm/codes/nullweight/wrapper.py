@@ -62,6 +62,7 @@ def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:
         )
     if zero.source == "nominal":
         task.finding(
-            2, f"{name}: no MAGZERO and no table row; the nominal zero point {zero.value:.3f} of its band is used"
+            2,
+            f"{name}: no MAGZERO and no table row; the nominal zero point {zero.value:.3f} of its band is used",
         )
     return zero

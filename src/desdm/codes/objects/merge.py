@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,9 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
     Returns
     -------
     list of Column
-        ``ra``, ``dec`` are the mean of the bands' windowed centroids, weighted by their errors, which on simulated coadds reach
-        the photon limit where PSF fits stay 1.2 to 1.5 times above it; where no band has one, the barycentre of the
-        detection.
+        ``ra``, ``dec`` are the mean of the bands' windowed centroids, weighted by their errors: on simulated
+        coadds these reach the photon limit, where PSF fits stay 1.2 to 1.5 times above it. Where no band has
+        one, the barycentre of the detection.
 
     Raises
     ------
@@ -99,8 +100,12 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
     bands = list(catalogues)
     first = catalogues[bands[0]]
     for band in bands:
-        if len(catalogues[band]) != len(first) or not np.array_equal(catalogues[band]["NUMBER"], first["NUMBER"]):
-            raise FileTypeError(f"the catalogue of band {band} was not made at the same detections as {bands[0]}'s")
+        if len(catalogues[band]) != len(first) or not np.array_equal(
+            catalogues[band]["NUMBER"], first["NUMBER"]
+        ):
+            raise FileTypeError(
+                f"the catalogue of band {band} was not made at the same detections as {bands[0]}'s"
+            )
     ra, dec, error = _position(catalogues)
     pixel = hpix29(ra, dec)
     order = np.argsort(pixel, kind="stable")
@@ -111,15 +116,19 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
         Column("number", first["NUMBER"].astype(np.int32), "row of the tile's catalogues", "", "meta.number"),
         Column("ra", ra, "right ascension (ICRS)", "deg", "pos.eq.ra;meta.main"),
         Column("dec", dec, "declination (ICRS)", "deg", "pos.eq.dec;meta.main"),
-        Column("pos_error", error.astype(np.float32), "error of each coordinate", "arcsec", "stat.error;pos.eq"),
+        Column(
+            "pos_error", error.astype(np.float32), "error of each coordinate", "arcsec", "stat.error;pos.eq"
+        ),
     ]
     for source, name, text, unit, ucd in _SHAPE:
         columns.append(Column(name, first[source], text, unit, ucd))
     for band in bands:
         rows = catalogues[band]
         for source, name, text, unit, ucd in _PER_BAND:
-            if source in rows.dtype.names:
-                columns.append(Column(f"{name}_{band}", _clean(rows[source], name), f"{text}, band {band}", unit, ucd))
+            if source in (rows.dtype.names or ()):
+                columns.append(
+                    Column(f"{name}_{band}", _clean(rows[source], name), f"{text}, band {band}", unit, ucd)
+                )
     return [Column(c.name, c.values[order], c.text, c.unit, c.ucd) for c in columns]
 
 
@@ -127,7 +136,7 @@ def _identity(pixel: Values) -> npt.NDArray[np.int64]:
     # Two objects of one tile never share 0.4 mas; should it happen, the later one takes the next number.
     out = np.asarray(pixel, np.int64).copy()
     order = np.argsort(out, kind="stable")
-    for before, here in zip(order, order[1:], strict=False):
+    for before, here in pairwise(order):
         if out[here] <= out[before]:
             out[here] = out[before] + 1
     return out

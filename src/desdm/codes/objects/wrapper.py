@@ -37,7 +37,9 @@ def objects(task: Task) -> None:
     task.metric("nobjects", len(columns[0].values), text="objects of the tile")
     for band in bands:
         errors = next(c.values for c in columns if c.name == f"magerr_psf_{band}")
-        task.metric("nsnr10", float((errors < 0.1086).sum()), band=band, text="objects with S/N above 10 in the band")
+        task.metric(
+            "nsnr10", float((errors < 0.1086).sum()), band=band, text="objects with S/N above 10 in the band"
+        )
         auto = next(c.values for c in columns if c.name == f"magerr_auto_{band}")
         # 1.0857 mag is one magnitude of a relative error of 1: S/N 3 is an error of 0.362 mag.
         text = "objects seen in the band: S/N above 3 in the Kron aperture"

@@ -42,7 +42,9 @@ def combine(parts: Sequence[Part], tile: WCS, centre: tuple[float, float], size:
     for part in parts:
         if part.weight <= 0:
             continue
-        ra, dec = tile.all_pix2world([centre[0], centre[0] + 1, centre[0]], [centre[1], centre[1], centre[1] + 1], 1)
+        ra, dec = tile.all_pix2world(
+            [centre[0], centre[0] + 1, centre[0]], [centre[1], centre[1], centre[1] + 1], 1
+        )
         x, y = part.wcs.all_world2pix(ra, dec, 1)
         jacobian = np.array([[x[1] - x[0], x[2] - x[0]], [y[1] - y[0], y[2] - y[0]]])
         here = (float(np.clip(x[0], 1, part.shape[1])), float(np.clip(y[0], 1, part.shape[0])))

@@ -137,7 +137,9 @@ def _row(rows: Any, names: set[str], identity: Mapping[str, Any], path: Path) ->
     if "ccdname" in names and "CCDNAME" in identity:
         mine &= np.char.strip(rows["ccdname"].astype(str)) == identity["CCDNAME"]
     if not mine.any():
-        raise FileTypeError(f"{path.name}: no row for exposure {identity.get('EXPNUM')} {identity.get('CCDNAME')}")
+        raise FileTypeError(
+            f"{path.name}: no row for exposure {identity.get('EXPNUM')} {identity.get('CCDNAME')}"
+        )
     return int(np.flatnonzero(mine)[0])
 
 

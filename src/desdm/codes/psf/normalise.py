@@ -18,9 +18,9 @@ Array = npt.NDArray[np.float64]
 def wing(image: Array, samp: float) -> tuple[float, float]:
     """The pedestal of a PSF stamp, and the fraction of the star's light beyond the stamp, of its light within.
 
-    A Moffat profile on a constant is fitted to the azimuthal mean, rings weighted by their pixels, the exponent kept between 2.2 and
-    6. The constant is what the sky and the wings of neighbours left in the stars' vignets; the profile is integrated from the
-    circle of the stamp's area to infinity.
+    A Moffat profile on a constant is fitted to the azimuthal mean, rings weighted by their pixels, the exponent
+    kept between 2.2 and 6. The constant is what the sky and the wings of neighbours left in the stars' vignets;
+    the profile is integrated from the circle of the stamp's area to infinity.
     """
     ny, nx = image.shape
     y, x = np.mgrid[:ny, :nx]
@@ -43,19 +43,21 @@ def wing(image: Array, samp: float) -> tuple[float, float]:
         misfit, [np.log(peak), np.log(2 * max(half, 0.5)), 3.0, 0.0],
         bounds=([-30.0, -2.0, 2.2, -peak], [30.0, 5.0, 6.0, peak]), x_scale=[1.0, 1.0, 1.0, 1e-3 * peak],
     )  # fmt: skip
-    height, alpha, beta, pedestal = (*np.exp(fit.x[:2]), *fit.x[2:])
+    height, alpha = float(np.exp(fit.x[0])), float(np.exp(fit.x[1]))
+    beta, pedestal = float(fit.x[2]), float(fit.x[3])
     edge2 = nx * ny * samp**2 / np.pi
     outside = height * np.pi * alpha**2 / (beta - 1) * (1 + edge2 / alpha**2) ** (1 - beta)
     within = float((image - pedestal).sum()) * samp**2
-    return float(pedestal), float(outside / within) if within > 0 else 0.0
+    return pedestal, outside / within if within > 0 else 0.0
 
 
 def normalised(model: PSFModel) -> PSFModel:
     """The same model with unit flux everywhere.
 
-    PSFEx takes each star's aperture flux for its flux: the noise of those apertures gives the model a total that is a little
-    wrong and even changes across the field, and light beyond the aperture is missed. Here the constant term loses its pedestal and
-    is scaled to its own total, and every other term loses what it adds to the total, so that only the shape varies.
+    PSFEx takes each star's aperture flux for its flux: the noise of those apertures gives the model a total
+    that is a little wrong and even changes across the field, and light beyond the aperture is missed. Here the
+    constant term loses its pedestal and is scaled to its own total, and every other term loses what it adds to
+    the total, so that only the shape varies.
     """
     pedestal, beyond = wing(model.mask[0], model.samp)
     constant = model.mask[0] - pedestal

@@ -82,7 +82,15 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     made.unlink(missing_ok=True)
     keys = task.section("psfex_keys")
     keys["PSFVAR_DEGREES"] = str(_degree(task, catalogue, keys))
-    args = [catalogue, "-c", DATA / "default.psfex", "-PSF_DIR", task.workdir, "-PSF_SUFFIX", ".psf"]
+    args: list[str | Path] = [
+        catalogue,
+        "-c",
+        DATA / "default.psfex",
+        "-PSF_DIR",
+        task.workdir,
+        "-PSF_SUFFIX",
+        ".psf",
+    ]
     task.run("psfex", [*args, *options(keys)], check=False)
     least = task.number("min_stars", 20)
     if not made.is_file():
@@ -93,7 +101,9 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     task.metric("psf_stars", model.accepted, text="stars kept by PSFEx")
     task.metric("psf_chi2", model.chi2, text="reduced chi2 of the PSF fit")
     if model.accepted < least or not 0 < model.chi2 < task.number("max_chi2", 5.0):
-        task.finding(3, f"psfex kept {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are wanted")
+        task.finding(
+            3, f"psfex kept {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are wanted"
+        )
         return None
     return model
 
@@ -138,9 +148,7 @@ def _combined(task: Task, head: fits.Header) -> PSFModel | None:
             parts.append(Part(models[_key(one)], wcs_of(one), (one["NAXIS2"], one["NAXIS1"]), weight))
     model = combine(parts, wcs_of(head), ((head["NAXIS1"] + 1) / 2, (head["NAXIS2"] + 1) / 2))
     if model is not None:
-        task.finding(
-            3, f"too few stars on the coadd: its PSF is combined from {len(parts)} exposures"
-        )
+        task.finding(3, f"too few stars on the coadd: its PSF is combined from {len(parts)} exposures")
     return model
 
 
