@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,21 +18,33 @@ from desdm.cli import COMMANDS
 from desdm.cli.door import Door
 from desdm.errors import DesdmError
 
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:
+
+    def override(method: object) -> object:
+        """Python 3.11 has no typing.override, and importing its stand-in costs what --help may not."""
+        return method
+
+
 __all__ = ["main"]
 
 
 class _Commands(click.Group):
     # Commands are imported when they are called, so that --help and completion are instant.
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [entry.name for entry in COMMANDS]
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = import_module(f"desdm.cli.{cmd_name}").command
         return command
 
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for shelf in dict.fromkeys(entry.shelf for entry in COMMANDS):
             with formatter.section(shelf):
