@@ -9,6 +9,7 @@ __all__ = ["COMPRESSIONS", "LONGEST", "check_directory", "check_name", "split_na
 COMPRESSIONS = (".fz", ".gz")
 #: Length of ``desfile.filename`` and ``file_archive_info.path``.
 LONGEST = 160
+_LONGEST_BYTES = 240
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -33,7 +34,7 @@ def check_name(name: str) -> str:
         raise FileTypeError(
             f"{name!r} is no name for a file of the archive: it has characters that do not print"
         )
-    if len(split_name(name)[0]) > LONGEST or len(name.encode()) > 240:
+    if len(split_name(name)[0]) > LONGEST or len(name.encode()) > _LONGEST_BYTES:
         raise FileTypeError(
             f"{name[:40]!r}… is too long for the archive: {len(name)} characters, at most {LONGEST}"
         )
@@ -46,6 +47,6 @@ def check_directory(directory: str) -> str:
     for part in parts:
         if not part or part[0] in ".-~" or part != part.strip() or "\\" in part or not part.isprintable():
             raise FileTypeError(f"{directory!r} is no directory of the archive: relative, without . and ..")
-    if len(directory) > LONGEST:
+    if len(directory) > LONGEST or any(len(part.encode()) > _LONGEST_BYTES for part in parts):
         raise FileTypeError(f"directory {directory[:40]!r}… is too long: at most {LONGEST} characters")
     return directory

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord
@@ -40,7 +40,13 @@ def _reached(dialect: str, up: bool, many: bool) -> Any:
         begun = here == start
     # Integers only, and one walk: UNION keeps each file once, so that a diamond costs no more than its edges.
     walk = select(there.label("id")).where(begun).cte("walk", recursive=True)
-    walk = walk.union(select(there).select_from(walk.join(opm_was_derived_from, here == walk.c.id)))
+    if dialect == "sqlite":
+        step = select(there).select_from(walk.join(opm_was_derived_from, here == walk.c.id))
+    else:
+        # OFFSET keeps PostgreSQL from joining the whole table anew for every generation.
+        edges = select(there.label("there")).where(here == walk.c.id).offset(0).lateral()
+        step = select(edges.c.there).select_from(walk.join(edges, true()))
+    walk = walk.union(step)
     # One value instead of a row a file: fetching rows would cost more than walking.
     gather = func.json_group_array if dialect == "sqlite" else func.array_agg
     return select(gather(walk.c.id))

@@ -1,0 +1,88 @@
+"""What all tests share: a database on each engine, an archive, the real data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from desdm.archive import catalog
+from desdm.archive.archive import Archive
+from desdm.schema.database import Database
+from desdm.schema.upgrade import upgrade
+from tests.support.postgres import Cluster, cluster
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "real"
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real data sets."""
+    assert REAL.is_dir(), f"the real data are not at {REAL}"
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL cluster for the session."""
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: Cluster) -> str:
+    name = postgres.database()
+    database = Database(postgres.url(name))
+    upgrade(database)
+    database.close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "desdm.sqlite"
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """An empty archive."""
+    root = tmp_path / "archive"
+    root.mkdir()
+    return Archive("primary", root)
+
+
+@pytest.fixture
+def sqlite(_sqlite_template: Path, tmp_path: Path, archive: Archive) -> Iterator[Database]:
+    """A current SQLite database that knows the archive."""
+    path = tmp_path / "desdm.sqlite"
+    shutil.copyfile(_sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    with database.write() as conn:
+        catalog.define(conn, archive)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def postgresql(postgres: Cluster, _postgres_template: str, archive: Archive) -> Iterator[Database]:
+    """A current PostgreSQL database that knows the archive."""
+    name = postgres.database(_postgres_template)
+    database = Database(postgres.url(name))
+    with database.write() as conn:
+        catalog.define(conn, archive)
+    yield database
+    database.close()
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """A current database that knows the archive, on each engine."""
+    made: Database = request.getfixturevalue(request.param)
+    return made
