@@ -196,6 +196,23 @@ def test_too_many_results_fail_before_they_are_made() -> None:
         Resolver(tree).expand("${a}${b}${c}${d}")
 
 
+def test_a_padded_value_that_has_to_be_resolved_first_leaves_the_rest_to_be_replaced() -> None:
+    tree: Tree = {"a": "${b:3}", "b": "7", "c": "${a}", "d": "${c:2}"}
+    for compat in (False, True):
+        resolver = Resolver(tree, compat=compat)
+        assert resolver.replace("${d}_${a:2}") == "07_07"
+        assert resolver.expand("$opt{d}$OPT{a:2}") == [
+            ("0707", {"d": "07", "c": "007", "a": "007", "b": "7"})
+        ]
+
+
+def test_compat_pads_whatever_python_reads_as_an_integer() -> None:
+    tree: Tree = {"a": "1_7"}
+    assert Resolver(tree, compat=True).replace("${a:4}") == "0017"
+    with pytest.raises(WCLError, match="not an integer"):
+        Resolver(tree).replace("${a:4}")
+
+
 # --- functions and headers
 
 

@@ -24,6 +24,7 @@ _REFERENCE = re.compile(r"\$(\w*)\{([^$}]+)\}")
 _TOKEN = re.compile("\x00(\\d+):(\\d*)\x00")
 _DEPRECATED = re.compile(r"\$RNMLST\{", re.IGNORECASE)
 _INTEGER = re.compile(r"\s*[+-]?\d{1,4000}\s*")
+_PYTHON_INTEGER = re.compile(r"\s*[+-]?(?=[\d_]{1,4000}\s*\Z)\d+(?:_\d+)*\s*")
 
 
 class Expanded(NamedTuple):
@@ -38,8 +39,10 @@ class _Hit(Protocol):
     def value(self) -> str | Tree: ...
 
 
-def padded(name: str, value: str, width: str) -> str:
+def padded(name: str, value: str, width: str, *, compat: bool = False) -> str:
     """Write an integer with at least ``width`` digits, zeros in front.
+
+    In compat whatever Python reads as an integer is one, so that ``1_7`` is 17.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def padded(name: str, value: str, width: str) -> str:
     """
     if not (width.isdecimal() and len(width) <= 2):
         raise WCLError(f"${{{name}:{width}}}: the width must be a number up to 99")
-    if _INTEGER.fullmatch(value) is None:
+    integer = _PYTHON_INTEGER if compat else _INTEGER
+    if integer.fullmatch(value) is None:
         raise WCLError(f"${{{name}:{width}}}: {value[:80]!r} is not an integer, so it cannot be padded")
     return f"{int(value):0{int(width)}d}"
 
@@ -132,7 +136,9 @@ class Substitution:
             raise WCLError(f"no value for ${{{name}}}")
         if isinstance(hit.value, dict):
             raise WCLError(f"${{{name}}} names a section, not a value")
-        return self._value(name.lower(), hit.value, width if colon else None)
+        text = self._value(name.lower(), hit.value, width if colon else None)
+        self._changed = True  # a run inside ``_value`` has ended with nothing left to change
+        return text
 
     def _value(self, name: str, value: str, width: str | None) -> str:
         if "\x00" in value:
@@ -152,7 +158,7 @@ class Substitution:
         if is_multiple(value) and self.multiple:
             return self._loop(name, value, width)
         self.kept[name] = value
-        return padded(name, value, width)
+        return padded(name, value, width, compat=self.compat)
 
     def _loop(self, name: str, value: str, width: str | None) -> str:
         if "$" in value:
@@ -185,9 +191,11 @@ class Substitution:
         ``order`` may name the variables from slowest to fastest; in compat every variable but the last runs
         from its last value to its first, as the original's stack makes it.
         """
-        kept = {name: self.run(value) for name, value in self.kept.items()}
-        for name, value in self.kept.items():
-            kept.setdefault(name, self.run(value))
+        kept: dict[str, str] = {}
+        while len(kept) < len(self.kept):  # what a kept value names is kept too
+            kept.update(
+                (name, self.run(value)) for name, value in list(self.kept.items()) if name not in kept
+            )
         used = dict.fromkeys(int(token[1]) for token in _TOKEN.finditer(text))
         for value in kept.values():
             used.update(dict.fromkeys(int(token[1]) for token in _TOKEN.finditer(value)))
@@ -214,7 +222,9 @@ class Substitution:
     def _filled(self, text: str, kept: dict[str, str], chosen: dict[int, str]) -> Expanded:
         def fill(found: re.Match[str]) -> str:
             at = int(found[1])
-            return padded(self.loops[at][0], chosen[at], found[2]) if found[2] else chosen[at]
+            if not found[2]:
+                return chosen[at]
+            return padded(self.loops[at][0], chosen[at], found[2], compat=self.compat)
 
         value = _TOKEN.sub(fill, text)
         if "$" in value:  # a $HEAD{} or $FUNC{} that had to wait for its combination
