@@ -5,6 +5,7 @@ A wrapper that fails ends the job; what was done before it stays in the receipt 
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 import traceback
@@ -335,7 +336,8 @@ def _own_exec(name: str, start: float, cpu: float) -> ExecRecord:
     # A code that starts no program is its own exec; its version is the package's.
     package = import_module(name.partition(".")[0]) if "." in name else None
     version = str(getattr(package, "__version__", "unknown"))
-    return ExecRecord(1, name[:64], version, "", 0, start, time.time(), utime=cpu)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return ExecRecord(1, name[:64], version, "", 0, start, time.time(), utime=cpu, maxrss=memory)
 
 
 def workdirs(jobroot: str) -> Sequence[Path]:
