@@ -85,19 +85,20 @@ def initialise(
         raise ConflictError(f"{directory} is an installation already; to bring it up to date add --upgrade")
     if not upgrade:
         _write_settings(path, database, archive)
-    config = settings.load(directory)
-    db = _database(config)
     try:
-        upgrade_schema(db)
-        with db.write() as conn:
-            define(conn, Archive(config.archive_name, config.archive_root))
+        config = settings.load(directory)
+        db = _database(config)
+        try:
+            upgrade_schema(db)
+            with db.write() as conn:
+                define(conn, Archive(config.archive_name, config.archive_root))
+        finally:
+            db.close()
     except BaseException:
         # An installation that could not be made must not look like one.
         if not upgrade:
             path.unlink(missing_ok=True)
         raise
-    finally:
-        db.close()
     config.archive_root.mkdir(parents=True, exist_ok=True)
     config.runs.mkdir(parents=True, exist_ok=True)
     return config

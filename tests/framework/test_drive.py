@@ -189,7 +189,7 @@ def test_a_submitter_killed_at_any_moment_loses_nothing(facility: Facility, mome
     assert len(made) == len(set(made)) == 9
     from desdm.archive.audit import audit
 
-    report = audit(facility.database, facility.archive)
+    report = audit(facility.database, facility.archive, who="test")
     assert (report.corrupt, report.missing, report.orphan) == ([], [], [])
 
 

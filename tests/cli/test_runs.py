@@ -1,0 +1,152 @@
+"""An operator's session: submit, status, show, log, history, pipeline, and what errors look like."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.toy import arrive
+
+from desdm.facility import Facility, initialise
+
+ROOT = Path(__file__).parents[2]
+Session = Callable[..., subprocess.CompletedProcess[str]]
+
+TALK = """
+pipeline = talk
+text = says a few words
+unitname = T1
+blocklist = one
+words = fine weather
+<block one>
+    modulelist = say
+</block>
+<module say>
+    wrappername = tests.support.toycodes.chatter
+    lines = ${words}|WARNING: clouds ahead
+    <file>
+        <talk>
+            filetype = misc
+            filename = ${run}_talk.txt
+        </talk>
+    </file>
+</module>
+"""
+
+
+@pytest.fixture
+def desdm(tmp_path: Path) -> Session:
+    """Runs the command in an installation."""
+    home = tmp_path / "home"
+    initialise(home)
+    opened = Facility.open(home)
+    arrive(opened, tmp_path)
+    opened.close()
+    (tmp_path / "talk.wcl").write_text(TALK.replace("${words}|", "fine weather|"))
+
+    def session(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "desdm.cli.main", *args],
+            capture_output=True,
+            text=True,
+            cwd=home,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    return session
+
+
+def test_an_operator_follows_a_run_from_submission_to_history(desdm: Session) -> None:
+    submitted = desdm("submit", "../talk.wcl", "--wait", "--label", "night", "--json")
+    assert submitted.returncode == 0, submitted.stderr
+    document = json.loads(submitted.stdout)
+    assert (document["attempt"], document["state"]) == ("T1_r1p01", "done")
+
+    status = desdm("status")
+    assert "T1_r1p01" in status.stdout
+    assert "done" in status.stdout
+    shown = json.loads(desdm("show", "T1_r1p01", "--json").stdout)
+    assert [b["name"] for b in shown["blocks"]] == ["one"]
+    assert shown["wrappers"][0]["state"] == "done"
+    assert "say" in desdm("show", "T1_r1p01", "--wrappers").stdout
+    log = desdm("log", "T1_r1p01").stdout
+    assert "fine weather" in log
+    history = desdm("history", "--cols", "run,state,wrappers_done", "--csv").stdout
+    assert list(csv.DictReader(io.StringIO(history))) == [
+        {"run": "T1_r1p01", "state": "done", "wrappers_done": "1"}
+    ]
+
+
+def test_a_run_without_wait_goes_on_by_itself(desdm: Session) -> None:
+    submitted = desdm("submit", "../talk.wcl", "--json")
+    assert submitted.returncode == 0, submitted.stderr
+    state = ""
+    for _ in range(200):
+        state = json.loads(desdm("status", "--json").stdout)[0]["state"]
+        if state == "done":
+            break
+        time.sleep(0.1)
+    assert state == "done"
+
+
+def test_a_dry_run_writes_nothing(desdm: Session) -> None:
+    dry = desdm("submit", "../talk.wcl", "--dry-run")
+    assert "would be 1 jobs with 1 wrappers" in dry.stdout
+    assert json.loads(desdm("status", "--json").stdout) == []
+
+
+def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp_path: Path) -> None:
+    listed = json.loads(desdm("pipeline", "list", "--json").stdout)
+    assert "coadd" in [p["pipeline"] for p in listed]
+    shown = desdm("pipeline", "show", "coadd").stdout
+    assert "PSF of the image" in shown
+    (tmp_path / "coadd.wcl").write_text(desdm("pipeline", "show", "coadd", "--wcl").stdout)
+    checked = desdm("wcl", "check", "../coadd.wcl")
+    assert checked.returncode == 0, checked.stdout
+    again = desdm("pipeline", "show", "../coadd.wcl", "--wcl").stdout
+    assert again == (tmp_path / "coadd.wcl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "says"),
+    [
+        (("show", "T1_r9p01"), 2, "no run T1_r9p01"),
+        (("show", "nonsense"), 2, "'nonsense' is no run"),
+        (("submit", "nosuch"), 2, "no pipeline nosuch; known: coadd"),
+        (("submit", "coadd"), 2, "no image (red_immask, cp_image) is in the archive"),
+        (("submit", "coadd", "--set", "oops"), 2, "say key=value"),
+        (("history", "--cols", "age"), 2, "no such column: age"),
+        (("resume", "T1_r1p01"), 2, "no run T1_r1p01"),
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_an_error_says_what_to_mend_and_ends_with_its_kind(
+    desdm: Session, args: tuple[str, ...], status: int, says: str
+) -> None:
+    plain = desdm(*args)
+    assert plain.returncode == status
+    assert says in plain.stderr
+    assert "Traceback" not in plain.stderr
+    if args != ("frobnicate",):
+        scripted = desdm(*args, "--json")
+        assert scripted.returncode == status
+        assert says in json.loads(scripted.stdout)["error"]["message"]
+
+
+def test_a_reader_that_goes_away_is_no_error(desdm: Session, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m desdm.cli.main history --cols help | head -1"],
+        capture_output=True,
+        text=True,
+        cwd=home,
+    )
+    assert done.returncode == 0, done.stderr
