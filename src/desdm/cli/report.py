@@ -1,0 +1,28 @@
+"""desdm report: a self-contained page on a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="HTML file (default: reports/RUN.html of the installation).",
+)
+@json_option
+@pass_door
+def command(door: Door, run: str, out: Path | None, as_json: bool) -> None:
+    """Write a page on RUN that stands alone: pictures, plots, times, messages, lineage, files."""
+    from desdm.operations.report import write_report
+
+    facility = door.facility
+    target = out or facility.config.home / "reports" / f"{run}.html"
+    path = write_report(facility.database, facility.archive, facility.config, run, target)
+    door.show({"report": str(path)}, lambda: click.echo(path), as_json)

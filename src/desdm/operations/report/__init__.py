@@ -1,0 +1,7 @@
+"""The report on a run: one self-contained page, made for looking."""
+
+from __future__ import annotations
+
+from desdm.operations.report.page import write_report
+
+__all__ = ["write_report"]

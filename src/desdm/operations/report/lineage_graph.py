@@ -1,0 +1,266 @@
+"""Draws where a run's files came from: files taken in, modules with their programs, and what each made, as one graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from desdm.operations.report.gather import RunFacts
+from desdm.operations.report.layers import Box, arrange, depths
+from desdm.operations.report.store import Flow, Made
+from desdm.operations.report.timeline import colours_of
+
+__all__ = ["lineage_graph", "size_text"]
+
+_WIDE, _STEP, _LINE, _HEAD, _GAP = 132.0, 172.0, 13.0, 20.0, 20.0
+_BEND = 6.0
+_MOST_PROGRAMS = 4
+
+
+def size_text(size: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """A node: a module with what it made, or files taken in (``module`` is empty)."""
+
+    title: str
+    lines: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...]
+    colour: int | None
+    hint: str
+
+    @property
+    def height(self) -> float:
+        return _HEAD + _LINE * len(self.lines) + (2 * _LINE + 4) * len(self.rows) + 8
+
+    def port(self, row: int) -> float:
+        """Height, from the card's top, at which the edges of an output begin."""
+        return _HEAD + _LINE * len(self.lines) + (2 * _LINE + 4) * row + _LINE + 6
+
+
+def lineage_graph(facts: RunFacts) -> str:
+    """The SVG; empty if nothing was made. Parallel files of one module and type are one row: "9 files"."""
+    # Logs and the like are no lineage of data.
+    made = [m for m in facts.made if m.filetype not in ("log", "wcl", "junktar")]
+    flows = [f for f in facts.flows if f.filetype not in ("log", "wcl", "junktar")]
+    if not made:
+        return ""
+    cards = _cards(facts, made, flows)
+    edges = _edges(made, flows)
+    layer = _layers(cards, edges)
+    return _Drawing(cards, layer, edges).svg()
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    origin: str
+    row: int
+    to: str
+    files: int
+    hint: str
+
+
+def _source(flow: Flow) -> str:
+    return f"<{flow.run or 'archive'}:{flow.filetype}"
+
+
+def _cards(facts: RunFacts, made: Sequence[Made], flows: Sequence[Flow]) -> dict[str, _Card]:
+    cards: dict[str, _Card] = {}
+    taken: dict[str, list[Flow]] = defaultdict(list)
+    for flow in flows:
+        if flow.maker is None:
+            taken[_source(flow)].append(flow)
+    for key, some in taken.items():
+        # One file may go to several modules; the largest set is the best that one can say without naming each.
+        most = max(some, key=lambda f: f.files)
+        origin = f"run {most.run}" if most.run else "archive"
+        cards[key] = _Card(
+            most.filetype, (_files(most.files), size_text(most.bytes)), (), None, f"from {origin}"
+        )
+    outputs: dict[str, list[Made]] = defaultdict(list)
+    for m in made:
+        outputs[m.module].append(m)
+    runs: dict[str, int] = defaultdict(int)
+    for w in facts.wrappers:
+        runs[w.module] += w.state in ("done", "reused")
+    colours = colours_of(facts)
+    for module in colours:
+        if not outputs[module] and not any(f.module == module for f in flows):
+            continue
+        lines = _programs(facts.programs.get(module, ()))
+        rows = tuple((m.filetype, f"{_files(m.files)} · {size_text(m.bytes)}") for m in outputs[module])
+        words = ", ".join(f"{name} {version}" for name, version in facts.programs.get(module, ()))
+        hint = f"{module}: {runs[module]} runs; {words}"
+        cards[module] = _Card(f"{module} × {runs[module]}", lines, rows, colours[module], hint)
+    return cards
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' * (count != 1)}"
+
+
+def _programs(programs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    # A code of our own is said by its package: its dotted name is the module's, which stands above.
+    short = dict.fromkeys(f"{name.partition('.')[0]} {version}" for name, version in programs)
+    lines = list(short)
+    if len(lines) > _MOST_PROGRAMS:
+        lines = [*lines[: _MOST_PROGRAMS - 1], f"and {len(lines) - _MOST_PROGRAMS + 1} more"]
+    return tuple(lines)
+
+
+def _edges(made: Sequence[Made], flows: Sequence[Flow]) -> list[_Edge]:
+    rows: dict[tuple[str, str], int] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for m in made:
+        rows[m.module, m.filetype] = counts[m.module]
+        counts[m.module] += 1
+    edges = []
+    for flow in flows:
+        origin = _source(flow) if flow.maker is None else flow.maker
+        row = -1 if flow.maker is None else rows.get((flow.maker, flow.filetype), -1)
+        words = f"{_files(flow.files)} {flow.filetype}, {flow.maker or flow.run or 'archive'} → {flow.module}"
+        edges.append(_Edge(origin, row, flow.module, flow.files, words))
+    return edges
+
+
+def _layers(cards: Mapping[str, _Card], edges: Sequence[_Edge]) -> dict[str, int]:
+    pairs = [(e.origin, e.to) for e in edges if e.origin in cards and e.to in cards]
+    found = depths(list(cards), pairs)
+    # Files taken in stand just before their first use, not all in the first column.
+    for name in cards:
+        first = min((found[to] for origin, to in pairs if origin == name), default=1)
+        if name.startswith("<"):
+            found[name] = max(0, first - 1)
+    return found
+
+
+class _Drawing:
+    def __init__(self, cards: Mapping[str, _Card], layer: Mapping[str, int], edges: Sequence[_Edge]) -> None:
+        self.cards = cards
+        self.edges = [
+            e for e in edges if e.origin in cards and e.to in cards and layer[e.origin] < layer[e.to]
+        ]
+        self.boxes = {name: Box(name, card.height, layer[name]) for name, card in cards.items()}
+        self.bends: dict[tuple[str, int, int], Box] = {}
+        self.layers: dict[int, list[Box]] = defaultdict(list)
+        for box in self.boxes.values():
+            self.layers[box.layer].append(box)
+        for edge in self.edges:
+            self._join(edge)
+        self.height = arrange(self.layers, _GAP)
+
+    def _join(self, edge: _Edge) -> None:
+        # All edges of one output share their bends, as a bus does: six uses of one file are one line with six exits.
+        here, goal = self.boxes[edge.origin], self.boxes[edge.to]
+        for layer in range(here.layer + 1, goal.layer):
+            key = edge.origin, edge.row, layer
+            if key not in self.bends:
+                self.bends[key] = Box("", _BEND, layer)
+                self.layers[layer].append(self.bends[key])
+                self._tie(here, self.bends[key])
+            here = self.bends[key]
+        self._tie(here, goal)
+
+    @staticmethod
+    def _tie(origin: Box, to: Box) -> None:
+        if to not in origin.after:
+            origin.after.append(to)
+            to.before.append(origin)
+
+    def svg(self) -> str:
+        columns = 1 + max((b.layer for b in self.boxes.values()), default=0)
+        width = (columns - 1) * _STEP + _WIDE + 8
+        parts = [self._lines()]
+        parts += [self._card(box, self.cards[name]) for name, box in self.boxes.items()]
+        return (
+            f'<svg class="lineage" viewBox="-4 -4 {width:.0f} {self.height + 8:.0f}" width="{width:.0f}" '
+            f'height="{self.height + 8:.0f}" role="img" aria-label="Lineage of the files">{"".join(parts)}</svg>'
+        )
+
+    def _lines(self) -> str:
+        entry = self._entries()
+        drawn: dict[str, tuple[int, str]] = {}
+        for edge in self.edges:
+            box = self.boxes[edge.origin]
+            card = self.cards[edge.origin]
+            at = box.y + (card.port(edge.row) if edge.row >= 0 else box.height / 2)
+            x, y = box.layer * _STEP + _WIDE, at
+            goal = self.boxes[edge.to]
+            for layer in range(box.layer + 1, goal.layer):
+                bend = self.bends[edge.origin, edge.row, layer]
+                left, middle = layer * _STEP, bend.middle
+                drawn.setdefault(_curve(x, y, left, middle) + f"H{left + _WIDE:.1f}", (edge.files, edge.hint))
+                x, y = left + _WIDE, middle
+            path = _curve(x, y, goal.layer * _STEP - 5, entry[edge.origin, edge.row, edge.to])
+            drawn.setdefault(path + "~", (edge.files, edge.hint))
+        parts = [
+            '<defs><marker id="tip" viewBox="0 0 6 6" refX="1" refY="3" markerWidth="6" markerHeight="6" '
+            'markerUnits="userSpaceOnUse" orient="auto"><path class="tip" d="M0 0L6 3L0 6z"/></marker></defs>'
+        ]
+        for path, (_, hint) in drawn.items():
+            end = ' marker-end="url(#tip)"' if path.endswith("~") else ""
+            parts.append(
+                f'<path class="edge"{end} d="{path.rstrip("~")}"><title>{escape(hint)}</title></path>'
+            )
+        return "".join(parts)
+
+    def _entries(self) -> dict[tuple[str, int, str], float]:
+        """Where each edge enters its module: one below the other, in the order of where they come from."""
+        coming: dict[str, list[tuple[float, _Edge]]] = defaultdict(list)
+        for edge in self.edges:
+            goal, origin = self.boxes[edge.to], self.boxes[edge.origin]
+            near = self.bends.get((edge.origin, edge.row, goal.layer - 1), origin)
+            coming[edge.to].append((near.middle, edge))
+        entry: dict[tuple[str, int, str], float] = {}
+        for name, some in coming.items():
+            some.sort(key=lambda pair: pair[0])
+            box = self.boxes[name]
+            room = min(12.0, (box.height - 16) / max(1, len(some)))
+            first = box.y + min(box.height / 2, 8 + _HEAD) - room * (len(some) - 1) / 2
+            first = max(first, box.y + 8)
+            for i, (_, edge) in enumerate(some):
+                entry[edge.origin, edge.row, name] = first + i * room
+        return entry
+
+    def _card(self, box: Box, card: _Card) -> str:
+        x, y = box.layer * _STEP, box.y
+        kind = "input" if card.colour is None else "module"
+        parts = [
+            f'<g class="card {kind}"><title>{escape(card.hint)}</title>'
+            f'<rect class="body" x="{x:.1f}" y="{y:.1f}" width="{_WIDE:.0f}" height="{box.height:.1f}" rx="7"/>'
+        ]
+        if card.colour is not None:
+            parts.append(
+                f'<rect class="wrap m{card.colour}" x="{x:.1f}" y="{y:.1f}" width="4" height="{box.height:.1f}" rx="2"/>'
+            )
+        parts.append(_word("name", x + 11, y + 15, card.title, 19))
+        for i, line in enumerate(card.lines):
+            parts.append(_word("tick", x + 11, y + _HEAD + 8 + i * _LINE, line, 20))
+        for i, (filetype, text) in enumerate(card.rows):
+            base = y + _HEAD + _LINE * len(card.lines) + (2 * _LINE + 4) * i
+            parts.append(
+                f'<rect class="made" x="{x + 8:.1f}" y="{base + 2:.1f}" width="{_WIDE - 12:.1f}" '
+                f'height="{2 * _LINE + 1:.1f}" rx="4"/>'
+            )
+            parts.append(_word("type", x + 12, base + 13, filetype, 18))
+            parts.append(_word("tick", x + 12, base + 25, text, 22))
+        return "".join(parts) + "</g>"
+
+
+def _word(style: str, x: float, y: float, text: str, most: int) -> str:
+    shown = text if len(text) <= most else text[: most - 1] + "…"
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(shown)}</text>'
+
+
+def _curve(x1: float, y1: float, x2: float, y2: float) -> str:
+    middle = (x1 + x2) / 2
+    return f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"

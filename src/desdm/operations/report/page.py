@@ -1,0 +1,175 @@
+"""Writes the page: gathers, draws, fills the template, and forbids the page every request by its policy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from desdm import __version__
+from desdm.archive.archive import Archive
+from desdm.config import Config
+from desdm.errors import StorageFull, UsageError
+from desdm.operations.report import pictures, plots, science, tables
+from desdm.operations.report.gather import RunFacts, gather
+from desdm.operations.report.lineage_graph import lineage_graph, size_text
+from desdm.operations.report.svg import number_text
+from desdm.operations.report.timeline import duration, timeline
+from desdm.schema.database import Database
+
+__all__ = ["write_report"]
+
+#: A full list longer than this is not for eyes; the page names the command that lists it.
+_MOST_FILES = 10_000
+_MOST_MESSAGES = 200
+
+
+def write_report(database: Database, archive: Archive, config: Config, run: str, out: Path) -> Path:
+    """Write the page on a run to ``out``; returns its absolute path.
+
+    The page stands alone: style, script, plots and pictures are in it, and its content-security policy lets it
+    ask nothing of any machine.
+
+    Parameters
+    ----------
+    database, archive, config
+        The opened installation.
+    run
+        Name of the run, ``<unit>_r<request>p<attempt>``; of any pipeline and in any state.
+    out
+        HTML file; its directory is made. An older one is replaced whole or not at all.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such run.
+    UsageError, StorageFull
+        If the page cannot be written there.
+    """
+    facts = gather(database, archive, config, run)
+    text = render(facts)
+    out = out.absolute()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=out.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(out)
+    except OSError as err:
+        if err.errno == 28:  # ENOSPC
+            raise StorageFull(f"{out}: no room for the page") from err
+        raise UsageError(f"{out}: the page cannot be written: {err.strerror}") from err
+    return out
+
+
+def render(facts: RunFacts) -> str:
+    """The page on a run as HTML."""
+    environment = Environment(
+        loader=PackageLoader("desdm.operations.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": duration,
+        "size": size_text,
+        "num": _number,
+        "when": _when,
+        "style": plots.band_style,
+    }
+    style = _source(environment, "style.css")
+    script = _source(environment, "page.js")
+    return environment.get_template("page.html").render(
+        policy=_policy(style, script), style=_own(style), script=_own(script), version=__version__,
+        now=datetime.now(UTC).replace(tzinfo=None), **_content(facts),
+    )  # fmt: skip
+
+
+def _own(text: str) -> Markup:
+    """Our own drawing, style or script, which goes into the page as it stands; texts within are escaped."""
+    return Markup(text)  # noqa: S704
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be loaded but pictures that are in the page; only this style and this script count (CSP level 3)."""
+
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest(style)}'; "
+        f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _content(facts: RunFacts) -> dict[str, Any]:
+    unread: list[science.Unread] = []
+    coadds, coadds_left = pictures.coadds(facts, unread)
+    singles, singles_left = pictures.singles(facts, unread)
+    groups = facts.groups()
+    return {
+        "f": facts,
+        "colour": pictures.colour(facts, unread),
+        "coadds": coadds,
+        "coadds_left": coadds_left,
+        "singles": singles,
+        "singles_left": singles_left,
+        "figures": _figures(facts, unread),
+        "metric_rows": tables.metric_rows(facts),
+        "modules": tables.modules(facts),
+        "failures": tables.failures(facts),
+        "filetypes": tables.filetypes(facts),
+        "commands": tables.commands(facts),
+        "timeline": _own(timeline(facts)),
+        "lineage": _own(lineage_graph(facts)),
+        "groups": groups[:_MOST_MESSAGES],
+        "groups_left": max(0, len(groups) - _MOST_MESSAGES),
+        "levels": {name: sum(len(g.messages) for g in groups if g.name == name) for name in ("error", "warning", "info")},
+        "files": facts.files[:_MOST_FILES],
+        "files_left": max(0, len(facts.files) - _MOST_FILES),
+        "total_files": sum(n for _, n, _ in facts.filetypes),
+        "total_bytes": sum(size for _, _, size in facts.filetypes),
+        "cpu": sum(float(s["cpu_s"] or 0) for s in facts.software),
+        "unread": unread,
+    }  # fmt: skip
+
+
+def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Plots by shelf."""
+    depth = plots.depth_figure(science.depths(facts, unread))
+    table = science.objects(facts, unread)
+    shelves = [
+        (
+            "Objects",
+            [*(plots.object_figures(table) if table is not None else []), *([depth] if depth else [])],
+        ),
+        ("Against reference stars", plots.residual_figures(science.residuals(facts, unread))),
+        ("Image by image", plots.metric_figures(facts.metrics)),
+    ]
+    return [
+        (name, [{**f._asdict(), "svg": _own(f.svg)} for f in some])
+        for name, some in shelves
+        if some
+    ]
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "–"
+    return number_text(float(f"{value:.{digits}g}"))
+
+
+def _when(value: datetime | None) -> str:
+    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"

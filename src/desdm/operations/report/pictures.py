@@ -1,0 +1,98 @@
+"""The pictures of a report as data URIs: the colour picture, and quicklooks of coadds and of single images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from desdm.archive.filetypes import BY_NAME
+from desdm.archive.model import FileRecord
+from desdm.errors import DesdmError
+from desdm.operations.report.gather import RunFacts, band_order
+from desdm.operations.report.science import Unread
+from desdm.quality.qa.quicklook import quicklook
+
+__all__ = ["Shown", "coadds", "colour", "singles"]
+
+_COLOUR, _COADD, _SINGLE = 1400, 640, 400
+#: More pictures than these would make a page that no browser likes; the page says how many were left out.
+_MOST_COADDS, _MOST_SINGLES = 14, 36
+
+
+class Shown(NamedTuple):
+    """A picture: its data URI, size in pixels, the file, a title, and the mask bits that it shows."""
+
+    uri: str
+    width: int
+    height: int
+    name: str
+    title: str
+    bits: tuple[str, ...]
+
+
+def _encoded(picture: Any) -> str:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "WEBP", quality=88, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def colour(facts: RunFacts, unread: list[Unread]) -> list[Shown]:
+    """Colour pictures that the run made, at most four."""
+    return [
+        shown
+        for record in facts.of_type("coadd_color")[:4]
+        if (shown := _shown(facts, record, _COLOUR, unread, mask=False)) is not None
+    ]
+
+
+def coadds(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
+    """Coadds by band and the detection image, without masks; and how many were left out."""
+    records = [*facts.of_type("coadd"), *facts.of_type("coadd_det")]
+    return _several(facts, records, _MOST_COADDS, _COADD, unread, mask=False), max(
+        0, len(records) - _MOST_COADDS
+    )
+
+
+def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
+    """Single images that the run made, with their masks; of many, some spread evenly over bands and exposures.
+
+    A run that made several images of an exposure shows the last that its work came to.
+    """
+    kinds = [k.name for k in BY_NAME.values() if k.table == "image" and not k.name.startswith("coadd_det")]
+    one = {e.record: e for e in facts.exposures}
+    records = [
+        f for kind in kinds if kind != "coadd" for f in facts.of_type(kind) if not one or f.name in one
+    ]
+    records.sort(key=lambda f: (band_order(f.band or ""), f.name))
+    step = max(1.0, len(records) / _MOST_SINGLES)
+    chosen = [records[int(i * step)] for i in range(min(len(records), _MOST_SINGLES))]
+    return _several(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(chosen)
+
+
+def _several(
+    facts: RunFacts, records: Sequence[FileRecord], most: int, size: int, unread: list[Unread], *, mask: bool
+) -> list[Shown]:
+    found = (_shown(facts, record, size, unread, mask=mask) for record in records[:most])
+    return [shown for shown in found if shown is not None]
+
+
+def _shown(
+    facts: RunFacts, record: FileRecord, size: int, unread: list[Unread], *, mask: bool
+) -> Shown | None:
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory(prefix="desdm-report-") as folder:
+        out = Path(folder) / "picture.png"
+        try:
+            picture = quicklook(facts.path(record), out, mask=mask, size=size, captions=False)
+        except DesdmError as err:
+            unread.append(Unread(record.name, str(err)))
+            return None
+        with Image.open(out) as image:
+            uri = _encoded(image)
+    title = picture.title if picture.title != record.name else ""
+    return Shown(uri, picture.width, picture.height, record.name, title, tuple(picture.bits))

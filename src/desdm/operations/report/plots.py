@@ -1,0 +1,292 @@
+"""The plots of a report: QA numbers by band and image, residuals, magnitudes, errors, stars and galaxies, depth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.operations.report.gather import BANDS, Metric, band_order
+from desdm.operations.report.science import Depth, Objects, Residuals
+from desdm.operations.report.svg import Plot, number_text
+
+__all__ = ["Figure", "band_style", "depth_figure", "metric_figures", "object_figures", "residual_figures"]
+
+Values = npt.NDArray[np.float64]
+_MOST_POINTS = 6000
+#: Titles of well-known numbers, and their order; others follow with the text that their code gave.
+_KNOWN = {
+    "fwhm": "Seeing (PSF FWHM)",
+    "sky": "Sky level",
+    "zp_offset": "Zero point against the reference",
+    "zp_scatter": "Scatter of magnitudes against the reference",
+    "dra_rms": "Astrometric scatter in RA",
+    "ddec_rms": "Astrometric scatter in Dec",
+    "nobjects": "Detections",
+    "depth": "Depth (PSF magnitude at error 0.1)",
+    "ellipticity": "PSF ellipticity",
+    "psf_stars": "Stars that made the PSF",
+}
+
+
+class Figure(NamedTuple):
+    """A plot with its title and one line on what it shows; ``bands`` are for the legend."""
+
+    title: str
+    text: str
+    svg: str
+    bands: tuple[str, ...] = ()
+
+
+def band_style(band: str) -> str:
+    """Style-sheet class of a band's colour."""
+    return f"b-{band}" if band in BANDS else "b-none"
+
+
+def metric_figures(metrics: Sequence[Metric]) -> list[Figure]:
+    """One plot for each QA number that was measured more than once, the well-known first."""
+    series: dict[tuple[str, str], list[Metric]] = defaultdict(list)
+    for m in metrics:
+        series[m.module, m.name].append(m)
+    order = list(_KNOWN)
+
+    def place(key: tuple[str, str]) -> tuple[int, int]:
+        return (order.index(key[1]) if key[1] in order else len(order), list(series).index(key))
+
+    return [
+        _strip(module, series[module, name])
+        for module, name in sorted(series, key=place)
+        if len(series[module, name]) > 1 and len({m.value for m in series[module, name]}) > 1
+    ]
+
+
+def _strip(module: str, some: Sequence[Metric]) -> Figure:
+    """Values side by side, grouped by band, with each band's median."""
+    first = some[0]
+    title = _KNOWN.get(first.name, first.text or first.name)
+    unit = f" [{first.unit}]" if first.unit else ""
+    bands = sorted({m.band for m in some}, key=band_order)
+    plot = Plot(title, "", f"{first.name}{unit}", height=230, bottom=30)
+    total = len(some)
+    gap = max(1.0, 0.08 * total)
+    plot.scale_x([0.0, total + gap * (len(bands) - 1)], pad=0.04)
+    plot.scale_y([m.value for m in some], pad=0.12)
+    at = 0.5
+    ticks = []
+    for band in bands:
+        group = [m for m in some if m.band == band]
+        middle = float(np.median([m.value for m in group]))
+        if len(group) > 1:
+            plot.segment(at - 0.4, middle, at + len(group) - 0.6, middle, f"median {band_style(band)}")
+        for i, m in enumerate(group):
+            words = f"{m.label}: {number_text(m.value)} {m.unit}".rstrip()
+            plot.marker(at + i, m.value, band_style(band), words, 4.0 if total < 60 else 2.4)
+        ticks.append((at + (len(group) - 1) / 2, band or f"{module}, {len(group)} runs"))
+        at += len(group) + gap
+    said = "" if first.text == title else first.text
+    return Figure(
+        title, f"{module}: {said or first.name}", plot.render(xticks=ticks), tuple(b for b in bands if b)
+    )
+
+
+def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
+    """Offsets of positions from the reference stars, and of magnitudes where the reference has them."""
+    if not found:
+        return []
+    bands = tuple(r.band for r in found)
+    count = sum(r.dra.size for r in found)
+    spread = np.concatenate([np.abs(np.concatenate([r.dra, r.ddec])) for r in found])
+    reach = float(np.percentile(spread, 98)) * 1.15 or 1.0
+    plot = Plot("Position minus reference", "Δα cos δ [mas]", "Δδ [mas]", height=400, width=420)
+    plot.scale_x([-reach, reach], pad=0.02)
+    plot.scale_y([-reach, reach], pad=0.02)
+    plot.segment(-reach, 0, reach, 0, "zero")
+    plot.segment(0, -reach, 0, reach, "zero")
+    for r in found:
+        keep = _some(r.dra.size)
+        plot.points(r.dra[keep], r.ddec[keep], band_style(r.band), 4.0 if count < 500 else 2.4)
+    dra, ddec = np.concatenate([r.dra for r in found]), np.concatenate([r.ddec for r in found])
+    text = (
+        f"{count} matches; median ({number_text(round(float(np.median(dra)), 1))}, "
+        f"{number_text(round(float(np.median(ddec)), 1))}) mas, robust scatter "
+        f"({number_text(round(_scatter(dra), 1))}, {number_text(round(_scatter(ddec), 1))}) mas"
+    )
+    figures = [Figure("Positions against reference stars", text, plot.render(), bands)]
+    known = [r for r in found if np.isfinite(r.dmag).any()]
+    if known:
+        figures.append(_magnitude_offsets(known))
+    return figures
+
+
+def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
+    plot = Plot("Magnitude minus reference", "magnitude", "Δ magnitude [mag]", height=400)
+    every = np.concatenate([r.dmag[np.isfinite(r.dmag)] for r in known])
+    reach = max(0.05, float(np.percentile(np.abs(every), 97)) * 1.2)
+    plot.scale_x(np.concatenate([r.mag[np.isfinite(r.dmag)] for r in known]).tolist())
+    plot.scale_y([-reach, reach], pad=0.02)
+    plot.segment(plot.x.low, 0, plot.x.high, 0, "zero")
+    for r in known:
+        keep = _some(r.mag.size)
+        plot.points(r.mag[keep], r.dmag[keep], band_style(r.band), 4.0 if every.size < 500 else 2.4)
+    said = ", ".join(
+        f"{r.band} {number_text(round(float(np.nanmedian(r.dmag)), 3))} ± {_scatter(r.dmag):.3f}"
+        for r in known
+    )
+    return Figure("Magnitudes against reference stars", f"median ± robust scatter, mag: {said}", plot.render(),
+                  tuple(r.band for r in known))  # fmt: skip
+
+
+def _scatter(values: Values) -> float:
+    good = values[np.isfinite(values)]
+    return 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else float("nan")
+
+
+def _some(count: int) -> npt.NDArray[np.intp]:
+    """Which of ``count`` points are drawn: all, or evenly spread ones where they would only cover each other."""
+    return np.linspace(0, count - 1, min(count, _MOST_POINTS)).astype(np.intp)
+
+
+def object_figures(objects: Objects) -> list[Figure]:
+    """Plots of the object table: counts, errors, star-galaxy separation and colours, as far as its columns go."""
+    figures = []
+    for make in (_histogram, _errors, _spread, _colours):
+        figure = make(objects)
+        if figure is not None:
+            figures.append(figure)
+    return figures
+
+
+def _finite(values: Values | None) -> Values:
+    return np.zeros(0) if values is None else values[np.isfinite(values) & (values < 60) & (values > 0)]
+
+
+def _histogram(objects: Objects) -> Figure | None:
+    mags = {b: _finite(objects.column(b, "mag_auto", "mag_psf")) for b in objects.bands}
+    mags = {b: m for b, m in mags.items() if m.size}
+    if not mags:
+        return None
+    every = np.concatenate(list(mags.values()))
+    low, high = np.percentile(every, [0.5, 99.5])
+    width = next(
+        w
+        for w in (0.1, 0.2, 0.25, 0.5, 1.0)
+        if w >= 1.0 or every.size / len(mags) * w / (high - low + w) > 12
+    )
+    edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1.5) * width
+    counts = {b: np.histogram(m, edges)[0] for b, m in mags.items()}
+    plot = Plot("Magnitudes", "magnitude [mag]", f"objects per {width:g} mag")
+    peak = max(int(c.max()) for c in counts.values())
+    log = peak > 100
+    plot.scale_x([float(edges[0]), float(edges[-1])], pad=0.01)
+    plot.scale_y([0.8, peak * 1.3] if log else [0, peak * 1.08], log=log, pad=0.0)
+    for band, number in counts.items():
+        plot.steps(edges, number, band_style(band), 0.8 if log else 0.0)
+    return Figure("Number counts", f"{objects.count} objects", plot.render(), tuple(mags))
+
+
+def _errors(objects: Objects) -> Figure | None:
+    pairs = {
+        b: (m, e)
+        for b in objects.bands
+        for kind in ("psf", "auto")
+        if (m := objects.column(b, f"mag_{kind}")) is not None
+        and (e := objects.column(b, f"magerr_{kind}")) is not None
+    }
+    good = {
+        b: np.isfinite(m) & np.isfinite(e) & (m > 0) & (m < 60) & (e > 0) & (e < 2)
+        for b, (m, e) in pairs.items()
+    }
+    drawn = {b: (pairs[b][0][g], pairs[b][1][g]) for b, g in good.items() if g.any()}
+    if not drawn:
+        return None
+    plot = Plot("Magnitude errors", "magnitude [mag]", "error [mag]")
+    plot.scale_x(np.concatenate([m for m, _ in drawn.values()]).tolist())
+    plot.scale_y(np.concatenate([e for _, e in drawn.values()]).tolist(), log=True)
+    if plot.y.low < 0.1086 < plot.y.high:
+        plot.segment(plot.x.low, 0.1086, plot.x.high, 0.1086, "zero")
+        plot.note(plot.left + 6, plot.y(0.1086) - 4, "S/N 10")
+    for band, (m, e) in drawn.items():
+        keep = _some(m.size)
+        plot.points(m[keep], e[keep], band_style(band), 3.2 if m.size < 1500 else 2.0)
+    return Figure("Errors of magnitudes", "as the catalogue states them", plot.render(), tuple(drawn))
+
+
+def _spread(objects: Objects) -> Figure | None:
+    best = None
+    for band in objects.bands:
+        mag, spread = objects.column(band, "mag_auto", "mag_psf"), objects.column(band, "spread_model")
+        if mag is None or spread is None:
+            continue
+        good = np.isfinite(mag) & np.isfinite(spread) & (mag > 0) & (mag < 60) & (np.abs(spread) < 0.1)
+        if good.any() and (best is None or good.sum() > best[1].size):
+            best = (band, mag[good], spread[good])
+    if best is None:
+        return None
+    band, mag, spread = best
+    plot = Plot("Stars and galaxies", f"magnitude {band} [mag]", "spread_model")
+    plot.scale_x(mag.tolist())
+    plot.scale_y([*np.percentile(spread, [0.5, 99]).tolist(), -0.01, 0.02])
+    plot.segment(plot.x.low, 0.003, plot.x.high, 0.003, "zero")
+    plot.note(plot.width - plot.right - 6, plot.y(0.003) - 5, "more extended than a star", anchor="end")
+    keep = _some(mag.size)
+    plot.points(mag[keep], spread[keep], band_style(band), 3.2 if mag.size < 1500 else 2.0)
+    return Figure("Stars and galaxies", "spread_model is 0 for stars", plot.render(), (band,))
+
+
+def _colours(objects: Objects) -> Figure | None:
+    usable = [b for b in objects.bands if objects.column(b, "mag_psf", "mag_auto") is not None]
+    if len(usable) < 3:
+        return None
+    wanted = [b for b in ("g", "r", "i") if b in usable]
+    one, two, three = wanted if len(wanted) == 3 else (usable[0], usable[len(usable) // 2], usable[-1])
+    mags, errors = [], []
+    for band in (one, two, three):
+        mag = objects.column(band, "mag_psf", "mag_auto")
+        error = objects.column(band, "magerr_psf", "magerr_auto")
+        assert mag is not None
+        mags.append(mag)
+        errors.append(np.full(mag.size, 0.05) if error is None else error)
+    good = np.all([np.isfinite(m) & (m > 0) & (m < 60) for m in mags], axis=0)
+    good &= np.all([np.isfinite(e) & (e > 0) & (e < 0.2) for e in errors], axis=0)
+    if good.sum() < 3:
+        return None
+    x, y = (mags[0] - mags[1])[good], (mags[1] - mags[2])[good]
+    plot = Plot("Colours", f"{one} − {two} [mag]", f"{two} − {three} [mag]")
+    plot.scale_x(np.clip(x, *np.percentile(x, [1, 99])).tolist())
+    plot.scale_y(np.clip(y, *np.percentile(y, [1, 99])).tolist())
+    spread = objects.column(two, "spread_model")
+    star = np.zeros(x.size, bool) if spread is None else np.abs(spread[good]) < 0.003
+    keep = np.zeros(x.size, bool)
+    keep[_some(x.size)] = True
+    plot.points(x[~star & keep], y[~star & keep], "galaxy", 3.2 if x.size < 1500 else 2.0)
+    plot.points(x[star & keep], y[star & keep], "star", 4.2 if x.size < 1500 else 2.6)
+    text = f"{int(good.sum())} objects with errors below 0.2 mag"
+    if spread is not None:
+        text += f"; bold: {int(star.sum())} with |spread_model| < 0.003 in {two}"
+    return Figure("Colours", text, plot.render())
+
+
+def depth_figure(depths: Sequence[Depth]) -> Figure | None:
+    """Depth by band: 10σ in a 2″ aperture with its spread over the tile, and where the PSF magnitude's error is 0.1."""
+    known = [d for d in depths if d.snr10 is not None]
+    if not known:
+        return None
+    plot = Plot("Depth", "", "magnitude [mag]", height=270, bottom=30)
+    numbers = [v for d in known for v in (d.snr10, d.low, d.high, d.sigma01) if v is not None]
+    plot.scale_x([-0.5, len(known) - 0.5], pad=0.02)
+    plot.scale_y(numbers, pad=0.2)
+    for i, d in enumerate(known):
+        style = band_style(d.band)
+        if d.low is not None and d.high is not None:
+            plot.segment(i, d.low, i, d.high, f"range {style}")
+        assert d.snr10 is not None
+        plot.marker(i, d.snr10, style, f"{d.band}: S/N 10 at {d.snr10:.2f} mag", 5.0)
+        plot.note(plot.x(i) + 11, plot.y(d.snr10) + 4, f"{d.snr10:.2f}", "value")
+        if d.sigma01 is not None:
+            plot.marker(i, d.sigma01, f"open {style}", f"{d.band}: error 0.1 at {d.sigma01:.2f} mag", 5.0)
+    ticks = [(float(i), d.band) for i, d in enumerate(known)]
+    text = "full: S/N 10 in a 2″ aperture, bar 10 to 90 % of the area; open: PSF magnitude at error 0.1"
+    return Figure("Depth", text, plot.render(xticks=ticks))

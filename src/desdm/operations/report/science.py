@@ -1,0 +1,162 @@
+"""Reads the run's products for plots: astrometric residuals, the object table, depths; what cannot be read is left out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.errors import FileTypeError
+from desdm.operations.report.gather import RunFacts, band_order
+
+__all__ = ["Depth", "Objects", "Residuals", "Unread", "depths", "objects", "residuals"]
+
+Values: TypeAlias = npt.NDArray[np.float64]
+_PER_BAND = re.compile(r"(mag_auto|mag_psf|magerr_auto|magerr_psf|spread_model)_(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A product that could not be read, and why; the page says so."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """Matched reference stars of one band: offsets in mas, magnitude and its offset."""
+
+    band: str
+    dra: Values
+    ddec: Values
+    mag: Values
+    dmag: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The object tables' columns by band; ``columns[band][name]``, all of one length."""
+
+    count: int
+    bands: tuple[str, ...]
+    columns: dict[str, dict[str, Values]]
+
+    def column(self, band: str, *names: str) -> Values | None:
+        """The first of ``names`` that the band has."""
+        return next((self.columns[band][n] for n in names if n in self.columns.get(band, {})), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Depth of one band, magnitudes; None where it is not known."""
+
+    band: str
+    snr10: float | None
+    low: float | None
+    high: float | None
+    sigma01: float | None
+    area: float | None
+    images: float | None
+    exptime: float | None
+
+
+def residuals(facts: RunFacts, unread: list[Unread]) -> list[Residuals]:
+    """Residuals by band, from the files of type ``astro_check``."""
+    gathered: dict[str, list[Any]] = {}
+    for record in facts.of_type("astro_check"):
+        try:
+            band, rows = _residual_rows(str(facts.path(record)))
+        except (OSError, ValueError, KeyError) as err:
+            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            continue
+        if len(rows):
+            gathered.setdefault(record.band or band, []).append(rows)
+    found = []
+    for band in sorted(gathered, key=band_order):
+        columns = [
+            np.concatenate([np.asarray(rows[name], np.float64) for rows in gathered[band]])
+            for name in ("DRA", "DDEC", "MAG", "DMAG")
+        ]
+        found.append(Residuals(band, *columns))
+    return found
+
+
+def _residual_rows(path: str) -> tuple[str, Any]:
+    import fitsio
+
+    with fitsio.FITS(path) as file:
+        header = file[0].read_header()
+        rows = file["RESIDUALS"].read()
+    if not {"DRA", "DDEC", "MAG", "DMAG"} <= set(rows.dtype.names or ()):
+        raise ValueError("its table RESIDUALS lacks DRA, DDEC, MAG or DMAG")
+    return str(header.get("BAND", "")).strip(), rows
+
+
+def objects(facts: RunFacts, unread: list[Unread]) -> Objects | None:
+    """Columns of the object tables (Parquet); None if the run made none."""
+    parts: list[dict[str, Values]] = []
+    count = 0
+    for record in facts.of_type("coadd_objects"):
+        try:
+            rows, columns = _parquet(str(facts.path(record)))
+        except (OSError, ValueError, FileTypeError) as err:
+            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            continue
+        count += rows
+        parts.append(columns)
+    if not parts:
+        return None
+    common = set(parts[0]).intersection(*parts[1:])
+    columns_of: dict[str, dict[str, Values]] = {}
+    for name in sorted(common):
+        match = _PER_BAND.fullmatch(name)
+        if match:
+            joined = np.concatenate([part[name] for part in parts])
+            columns_of.setdefault(match.group(2), {})[match.group(1)] = joined
+    return Objects(count, tuple(sorted(columns_of, key=band_order)), columns_of)
+
+
+def _parquet(path: str) -> tuple[int, dict[str, Values]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        wanted = [name for name in file.schema_arrow.names if _PER_BAND.fullmatch(name)]
+        table = file.read(columns=wanted)
+        rows = file.metadata.num_rows
+    return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in wanted}
+
+
+def depths(facts: RunFacts, unread: list[Unread]) -> list[Depth]:
+    """Depths by band, from the files of type ``coadd_depth``: one band a file, or a list of bands in one."""
+    found = []
+    for record in facts.of_type("coadd_depth"):
+        try:
+            told = json.loads(facts.path(record).read_text("utf-8"))
+        except (OSError, ValueError) as err:
+            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            continue
+        rows: Sequence[Any] = told if isinstance(told, list) else [told]
+        for one in rows:
+            if isinstance(one, dict):
+                found.append(_depth(one, record.band or ""))
+    return sorted(found, key=lambda d: band_order(d.band))
+
+
+def _depth(told: dict[str, Any], band: str) -> Depth:
+    def number(*keys: str) -> float | None:
+        for key in keys:
+            value = told.get(key)
+            if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
+                return float(value)
+        return None
+
+    return Depth(
+        str(told.get("band") or band), number("snr10"), number("snr10_p10"), number("snr10_p90"),
+        number("mag_at_sigma_0.1"), number("area"), number("ncombine"), number("exptime"),
+    )  # fmt: skip

@@ -1,0 +1,183 @@
+"""The tables of a report: modules with their times, QA numbers by band, what failed and why, commands to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from desdm.archive.filetypes import BY_NAME
+from desdm.operations.report.gather import JobFacts, Metric, RunFacts
+from desdm.operations.report.svg import number_text
+from desdm.operations.report.timeline import colours_of
+from desdm.pipelines import PIPELINES
+from desdm.schema.states import AttemptState
+
+__all__ = [
+    "Failure",
+    "FileType",
+    "MetricRow",
+    "ModuleRow",
+    "commands",
+    "failures",
+    "filetypes",
+    "metric_rows",
+    "modules",
+]
+
+_TAIL = 14
+
+
+class ModuleRow(NamedTuple):
+    """A module: its runs by state, and how long they took, seconds."""
+
+    name: str
+    block: str
+    colour: int
+    runs: int
+    states: str
+    bad: bool
+    median: float | None
+    longest: float | None
+    total: float
+
+
+class MetricRow(NamedTuple):
+    """A QA number: median by band, and its range over all."""
+
+    module: str
+    name: str
+    text: str
+    unit: str
+    values: int
+    bands: tuple[str, ...]
+    low: str
+    middle: str
+    high: str
+
+
+class Failure(NamedTuple):
+    """A job that failed: why, and the last lines of its log up to the fault."""
+
+    job: JobFacts
+    log: str
+    line: int
+    tail: tuple[tuple[int, str], ...]
+
+
+class FileType(NamedTuple):
+    """A file type that the run made."""
+
+    name: str
+    text: str
+    files: int
+    bytes: int
+
+
+def modules(facts: RunFacts) -> list[ModuleRow]:
+    """Modules in running order."""
+    blocks = {m: b.name for b in facts.blocks for m in b.modulelist.split(",")}
+    colours = colours_of(facts)
+    times: dict[str, list[float]] = defaultdict(list)
+    states: dict[str, Counter[str]] = defaultdict(Counter)
+    for w in facts.wrappers:
+        states[w.module][w.state] += 1
+        if w.seconds is not None and w.state != "reused":
+            times[w.module].append(w.seconds)
+    return [
+        ModuleRow(
+            m, blocks.get(m, ""), colours[m], sum(states[m].values()),
+            ", ".join(f"{n} {s}" for s, n in states[m].most_common()), "failed" in states[m],
+            median(times[m]) if times[m] else None, max(times[m], default=None), sum(times[m]),
+        )
+        for m in colours
+    ]  # fmt: skip
+
+
+def metric_rows(facts: RunFacts) -> list[MetricRow]:
+    """QA numbers in the order in which they were measured."""
+    bands = facts.bands
+    series: dict[tuple[str, str], list[Metric]] = defaultdict(list)
+    for m in facts.metrics:
+        series[m.module, m.name].append(m)
+    rows = []
+    for (module, name), some in series.items():
+        by_band = []
+        for band in bands:
+            values = [m.value for m in some if m.band == band]
+            by_band.append(number_text(median(values)) if values else "")
+        values = [m.value for m in some]
+        rows.append(
+            MetricRow(
+                module, name, some[0].text, some[0].unit, len(some), tuple(by_band), number_text(min(values)),
+                number_text(median(values)), number_text(max(values)),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def failures(facts: RunFacts) -> list[Failure]:
+    """Jobs that failed or were lost, each with the end of its log, at most ten."""
+    found = []
+    for job in facts.bad_jobs[:10]:
+        own = {w.log for w in facts.wrappers if w.job == job.number and w.log}
+        said = [m for m in facts.messages if m.level == 1 and m.log in own]
+        log, line = (said[0].log, said[0].line) if said else (next(iter(sorted(own)), ""), 0)
+        found.append(Failure(job, log, line, _tail(facts, job, log, line)))
+    return found
+
+
+def _tail(facts: RunFacts, job: JobFacts, log: str, line: int) -> tuple[tuple[int, str], ...]:
+    places = [facts.path(f) for f in facts.files if f.name == log]
+    places += sorted((facts.config.runs / facts.attempt.run / f"J{job.number:04d}").glob("try*/*.log"))[-1:]
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        return ()
+    rows = _last_lines(path, line)
+    return tuple((number, text[:400]) for number, text in rows)
+
+
+def _last_lines(path: Path, line: int) -> list[tuple[int, str]]:
+    rows: list[tuple[int, str]] = []
+    with path.open("r", encoding="utf-8", errors="replace") as file:
+        for number, text in enumerate(file, 1):
+            rows.append((number, text.rstrip("\n")))
+            if len(rows) > _TAIL:
+                del rows[0]
+            # A few lines after the fault often say what follows from it.
+            if line and number >= line + 3:
+                break
+    return rows
+
+
+def filetypes(facts: RunFacts) -> list[FileType]:
+    """File types with what they are, the largest first."""
+    rows = [FileType(t, BY_NAME[t].text if t in BY_NAME else "", n, size) for t, n, size in facts.filetypes]
+    return sorted(rows, key=lambda r: -r.bytes)
+
+
+def commands(facts: RunFacts) -> list[tuple[str, str]]:
+    """(what for, command line): to look closer, to go on, and to do the same work again."""
+    run, attempt = facts.attempt.run, facts.attempt
+    known = any(p.name == attempt.pipeline for p in PIPELINES)
+    # A pipeline of somebody's own came as a submit WCL; where that lay, no record says.
+    pipeline = attempt.pipeline if known else f"{attempt.pipeline}.wcl"
+    settings = " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in facts.settings.items())
+    told = [
+        ("the same work again, as a new attempt", f"desdm submit {pipeline} {settings} --again --wait"),
+        ("everything that is recorded of this run", f"desdm show {run} --jobs --wrappers --metrics"),
+        ("its messages", f"desdm log {run} --messages"),
+        ("its files", f"desdm files --attempt {run}"),
+    ]
+    if known:
+        told.insert(
+            1, ("the pipeline, to be read and changed", f"desdm pipeline show {attempt.pipeline} --wcl")
+        )
+    if attempt.state in (AttemptState.FAILED, AttemptState.INTERRUPTED, AttemptState.CANCELLED):
+        told.insert(0, ("to go on where it stopped", f"desdm resume {run}"))
+        told[1:1] = [
+            (f"the log of job {j.number}", f"desdm log {run} --job {j.number}") for j in facts.bad_jobs[:5]
+        ]
+    return told
