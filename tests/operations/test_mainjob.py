@@ -28,7 +28,17 @@ def desdm(home: Path, *args: str) -> Any:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mainjob") / "demo"
-    command = [sys.executable, "-m", "desdm.cli.main", "demo", "--out", str(folder), "--data", str(REAL), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "desdm.cli.main",
+        "demo",
+        "--out",
+        str(folder),
+        "--data",
+        str(REAL),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((folder / "summary.json").read_text())
@@ -71,7 +81,9 @@ def test_positions_agree_with_gaia_in_every_exposure(home: Path, run: str) -> No
 
 
 def test_every_fits_product_is_clean_to_fitsverify(home: Path, run: str) -> None:
-    products = [f["path"] for f in desdm(home, "files", "--attempt", run) if f["path"].endswith((".fits", ".fz"))]
+    products = [
+        f["path"] for f in desdm(home, "files", "--attempt", run) if f["path"].endswith((".fits", ".fz"))
+    ]
     assert len(products) > 50
     done = subprocess.run(["fitsverify", "-q", *products], capture_output=True, text=True)
     bad = [line for line in done.stdout.splitlines() if "verification OK" not in line]
@@ -85,7 +97,9 @@ def test_the_lineage_of_the_z_coadd_is_its_four_images_and_every_task_between(ho
     stamps = {f["filename"].split("_oo")[0] for f in raw}
     assert len(raw) == 12
     assert len(stamps) == 4
-    assert {f["filename"] for f in raw} == {p.name for stamp in stamps for p in REAL.glob(f"{stamp}_oo[idw]_z*")}
+    assert {f["filename"] for f in raw} == {
+        p.name for stamp in stamps for p in REAL.glob(f"{stamp}_oo[idw]_z*")
+    }
     modules = {t["module"] for t in up["tasks"]}
     assert {"nwgint", "swarp"} <= modules
     programs = {p["name"]: p["version"] for t in up["tasks"] for p in t["programs"]}
