@@ -132,6 +132,7 @@ class Exposure:
     sky: float | None
     zero: float | None
     objects: float | None
+    matched: float | None
     dra: float | None
     ddec: float | None
     record: str
@@ -193,8 +194,13 @@ class RunFacts:
 
     def groups(self) -> list[MessageGroup]:
         """Messages by what they say, the gravest and most frequent first."""
+        said = {(m.log, m.line, m.text) for m in self.messages}
         gathered: dict[tuple[int, str, str, str], list[watch.MessageRow]] = {}
         for m in self.messages:
+            # What a code says itself stands in the log too, where a pattern may find it once more.
+            word, _, rest = m.text.partition(": ")
+            if word in ("ERROR", "WARNING", "INFO") and (m.log, m.line, rest) in said:
+                continue
             key = m.level, m.module, m.action, _PARTICULAR.sub("#", m.text)
             gathered.setdefault(key, []).append(m)
         groups = [
@@ -290,7 +296,8 @@ def _exposures(conn: Connection, run: str, metrics: tuple[Metric, ...]) -> list[
             fwhm = pixels * scale
         return Exposure(
             row["expnum"], row["ccdnum"], row["band"], row["nite"], row.get("exptime"), row.get("airmass"), fwhm,
-            row.get("skybrite"), row.get("mag_zero"), of("nobjects"), of("dra_rms"), of("ddec_rms"), row["filename"],
+            row.get("skybrite"), row.get("mag_zero"), of("nobjects"), of("nmatch"), of("dra_rms"), of("ddec_rms"),
+            row["filename"],
         )  # fmt: skip
 
     return sorted(

@@ -14,7 +14,7 @@ from desdm.operations.report.timeline import colours_of
 
 __all__ = ["lineage_graph", "size_text"]
 
-_WIDE, _STEP, _LINE, _HEAD, _GAP = 132.0, 172.0, 13.0, 20.0, 20.0
+_WIDE, _STEP, _LINE, _HEAD, _GAP = 126.0, 152.0, 13.0, 20.0, 20.0
 _BEND = 6.0
 _MOST_PROGRAMS = 4
 

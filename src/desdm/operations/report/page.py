@@ -17,7 +17,7 @@ from desdm.archive.archive import Archive
 from desdm.config import Config
 from desdm.errors import StorageFull, UsageError
 from desdm.operations.report import pictures, plots, science, tables
-from desdm.operations.report.gather import RunFacts, gather
+from desdm.operations.report.gather import Metric, RunFacts, gather
 from desdm.operations.report.lineage_graph import lineage_graph, size_text
 from desdm.operations.report.svg import number_text
 from desdm.operations.report.timeline import duration, timeline
@@ -146,21 +146,32 @@ def _content(facts: RunFacts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Plots by shelf."""
+def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, list[dict[str, Any]], bool]]:
+    """Plots by shelf, and whether the shelf is folded."""
     depth = plots.depth_figure(science.depths(facts, unread))
     table = science.objects(facts, unread)
+    of_catalogues = [
+        *(plots.object_figures(table) if table is not None else ()),
+        *([depth] if depth else ()),
+        *plots.residual_figures(science.residuals(facts, unread)),
+    ]
+    zeros = [
+        Metric(
+            "header", {"expnum": str(e.expnum), "ccdnum": str(e.ccdnum)}, e.band, "mag_zero", e.zero, "mag",
+            "zero point that was used",
+        )
+        for e in facts.exposures
+        if e.zero is not None
+    ]  # fmt: skip
+    known, others = plots.metric_figures([*facts.metrics, *zeros])
     shelves = [
-        (
-            "Objects",
-            [*(plots.object_figures(table) if table is not None else []), *([depth] if depth else [])],
-        ),
-        ("Against reference stars", plots.residual_figures(science.residuals(facts, unread))),
-        ("Image by image", plots.metric_figures(facts.metrics)),
+        ("Catalogues", of_catalogues, False),
+        ("Image by image", known, False),
+        (f"{len(others)} more numbers, image by image", others, bool(known)),
     ]
     return [
-        (name, [{**f._asdict(), "svg": _own(f.svg)} for f in some])
-        for name, some in shelves
+        (name, [{**f._asdict(), "svg": _own(f.svg)} for f in some], folded)
+        for name, some, folded in shelves
         if some
     ]
 

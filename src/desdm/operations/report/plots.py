@@ -21,6 +21,7 @@ _MOST_POINTS = 6000
 _KNOWN = {
     "fwhm": "Seeing (PSF FWHM)",
     "sky": "Sky level",
+    "mag_zero": "Zero point",
     "zp_offset": "Zero point against the reference",
     "zp_scatter": "Scatter of magnitudes against the reference",
     "dra_rms": "Astrometric scatter in RA",
@@ -46,21 +47,23 @@ def band_style(band: str) -> str:
     return f"b-{band}" if band in BANDS else "b-none"
 
 
-def metric_figures(metrics: Sequence[Metric]) -> list[Figure]:
-    """One plot for each QA number that was measured more than once, the well-known first."""
+def metric_figures(metrics: Sequence[Metric]) -> tuple[list[Figure], list[Figure]]:
+    """Plots of the QA numbers that vary from image to image: the well-known ones, and the others."""
     series: dict[tuple[str, str], list[Metric]] = defaultdict(list)
     for m in metrics:
         series[m.module, m.name].append(m)
     order = list(_KNOWN)
-
-    def place(key: tuple[str, str]) -> tuple[int, int]:
-        return (order.index(key[1]) if key[1] in order else len(order), list(series).index(key))
-
-    return [
-        _strip(module, series[module, name])
-        for module, name in sorted(series, key=place)
-        if len(series[module, name]) > 1 and len({m.value for m in series[module, name]}) > 1
-    ]
+    known: list[tuple[int, Figure]] = []
+    others: list[Figure] = []
+    for (module, name), some in series.items():
+        # One value a band is a row of the table, not a plot.
+        if len(some) == len({m.band for m in some}) or len({m.value for m in some}) == 1:
+            continue
+        if name in order:
+            known.append((order.index(name), _strip(module, some)))
+        else:
+            others.append(_strip(module, some))
+    return [figure for _, figure in sorted(known, key=lambda pair: pair[0])], others
 
 
 def _strip(module: str, some: Sequence[Metric]) -> Figure:
@@ -83,13 +86,11 @@ def _strip(module: str, some: Sequence[Metric]) -> Figure:
             plot.segment(at - 0.4, middle, at + len(group) - 0.6, middle, f"median {band_style(band)}")
         for i, m in enumerate(group):
             words = f"{m.label}: {number_text(m.value)} {m.unit}".rstrip()
-            plot.marker(at + i, m.value, band_style(band), words, 4.0 if total < 60 else 2.4)
+            plot.marker(at + i, m.value, band_style(band), words, 5.0 if total < 60 else 2.6)
         ticks.append((at + (len(group) - 1) / 2, band or f"{module}, {len(group)} runs"))
         at += len(group) + gap
     said = "" if first.text == title else first.text
-    return Figure(
-        title, f"{module}: {said or first.name}", plot.render(xticks=ticks), tuple(b for b in bands if b)
-    )
+    return Figure(title, f"{module}: {said or first.name}", plot.render(xticks=ticks))
 
 
 def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
@@ -100,14 +101,16 @@ def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
     count = sum(r.dra.size for r in found)
     spread = np.concatenate([np.abs(np.concatenate([r.dra, r.ddec])) for r in found])
     reach = float(np.percentile(spread, 98)) * 1.15 or 1.0
-    plot = Plot("Position minus reference", "Δα cos δ [mas]", "Δδ [mas]", height=400, width=420)
-    plot.scale_x([-reach, reach], pad=0.02)
+    plot = Plot("Position minus reference", "Δα cos δ [mas]", "Δδ [mas]", height=300)
+    # One scale for both directions: the field is wider than it is high.
+    wide = reach * (plot.width - plot.left - plot.right) / (plot.height - plot.top - plot.bottom)
+    plot.scale_x([-wide, wide], pad=0.02)
     plot.scale_y([-reach, reach], pad=0.02)
-    plot.segment(-reach, 0, reach, 0, "zero")
+    plot.segment(-wide, 0, wide, 0, "zero")
     plot.segment(0, -reach, 0, reach, "zero")
     for r in found:
         keep = _some(r.dra.size)
-        plot.points(r.dra[keep], r.ddec[keep], band_style(r.band), 4.0 if count < 500 else 2.4)
+        plot.points(r.dra[keep], r.ddec[keep], band_style(r.band), 5.0 if count < 500 else 2.6)
     dra, ddec = np.concatenate([r.dra for r in found]), np.concatenate([r.ddec for r in found])
     text = (
         f"{count} matches; median ({number_text(round(float(np.median(dra)), 1))}, "
@@ -122,7 +125,7 @@ def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
 
 
 def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
-    plot = Plot("Magnitude minus reference", "magnitude", "Δ magnitude [mag]", height=400)
+    plot = Plot("Magnitude minus reference", "magnitude [mag]", "Δ magnitude [mag]", height=300)
     every = np.concatenate([r.dmag[np.isfinite(r.dmag)] for r in known])
     reach = max(0.05, float(np.percentile(np.abs(every), 97)) * 1.2)
     plot.scale_x(np.concatenate([r.mag[np.isfinite(r.dmag)] for r in known]).tolist())
@@ -130,7 +133,7 @@ def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
     plot.segment(plot.x.low, 0, plot.x.high, 0, "zero")
     for r in known:
         keep = _some(r.mag.size)
-        plot.points(r.mag[keep], r.dmag[keep], band_style(r.band), 4.0 if every.size < 500 else 2.4)
+        plot.points(r.mag[keep], r.dmag[keep], band_style(r.band), 5.0 if every.size < 500 else 2.6)
     said = ", ".join(
         f"{r.band} {number_text(round(float(np.nanmedian(r.dmag)), 3))} ± {_scatter(r.dmag):.3f}"
         for r in known
@@ -147,6 +150,10 @@ def _scatter(values: Values) -> float:
 def _some(count: int) -> npt.NDArray[np.intp]:
     """Which of ``count`` points are drawn: all, or evenly spread ones where they would only cover each other."""
     return np.linspace(0, count - 1, min(count, _MOST_POINTS)).astype(np.intp)
+
+
+def _dot(count: int) -> float:
+    return 5.0 if count < 200 else 3.2 if count < 1500 else 2.0
 
 
 def object_figures(objects: Objects) -> list[Figure]:
@@ -177,7 +184,7 @@ def _histogram(objects: Objects) -> Figure | None:
     )
     edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1.5) * width
     counts = {b: np.histogram(m, edges)[0] for b, m in mags.items()}
-    plot = Plot("Magnitudes", "magnitude [mag]", f"objects per {width:g} mag")
+    plot = Plot("Magnitudes", "magnitude [mag]", f"objects per {width:g} mag", height=300)
     peak = max(int(c.max()) for c in counts.values())
     log = peak > 100
     plot.scale_x([float(edges[0]), float(edges[-1])], pad=0.01)
@@ -202,7 +209,7 @@ def _errors(objects: Objects) -> Figure | None:
     drawn = {b: (pairs[b][0][g], pairs[b][1][g]) for b, g in good.items() if g.any()}
     if not drawn:
         return None
-    plot = Plot("Magnitude errors", "magnitude [mag]", "error [mag]")
+    plot = Plot("Magnitude errors", "magnitude [mag]", "error [mag]", height=300)
     plot.scale_x(np.concatenate([m for m, _ in drawn.values()]).tolist())
     plot.scale_y(np.concatenate([e for _, e in drawn.values()]).tolist(), log=True)
     if plot.y.low < 0.1086 < plot.y.high:
@@ -210,7 +217,7 @@ def _errors(objects: Objects) -> Figure | None:
         plot.note(plot.left + 6, plot.y(0.1086) - 4, "S/N 10")
     for band, (m, e) in drawn.items():
         keep = _some(m.size)
-        plot.points(m[keep], e[keep], band_style(band), 3.2 if m.size < 1500 else 2.0)
+        plot.points(m[keep], e[keep], band_style(band), _dot(m.size))
     return Figure("Errors of magnitudes", "as the catalogue states them", plot.render(), tuple(drawn))
 
 
@@ -226,13 +233,13 @@ def _spread(objects: Objects) -> Figure | None:
     if best is None:
         return None
     band, mag, spread = best
-    plot = Plot("Stars and galaxies", f"magnitude {band} [mag]", "spread_model")
+    plot = Plot("Stars and galaxies", f"magnitude {band} [mag]", "spread_model", height=300)
     plot.scale_x(mag.tolist())
     plot.scale_y([*np.percentile(spread, [0.5, 99]).tolist(), -0.01, 0.02])
     plot.segment(plot.x.low, 0.003, plot.x.high, 0.003, "zero")
     plot.note(plot.width - plot.right - 6, plot.y(0.003) - 5, "more extended than a star", anchor="end")
     keep = _some(mag.size)
-    plot.points(mag[keep], spread[keep], band_style(band), 3.2 if mag.size < 1500 else 2.0)
+    plot.points(mag[keep], spread[keep], band_style(band), _dot(mag.size))
     return Figure("Stars and galaxies", "spread_model is 0 for stars", plot.render(), (band,))
 
 
@@ -254,15 +261,15 @@ def _colours(objects: Objects) -> Figure | None:
     if good.sum() < 3:
         return None
     x, y = (mags[0] - mags[1])[good], (mags[1] - mags[2])[good]
-    plot = Plot("Colours", f"{one} − {two} [mag]", f"{two} − {three} [mag]")
+    plot = Plot("Colours", f"{one} − {two} [mag]", f"{two} − {three} [mag]", height=300)
     plot.scale_x(np.clip(x, *np.percentile(x, [1, 99])).tolist())
     plot.scale_y(np.clip(y, *np.percentile(y, [1, 99])).tolist())
     spread = objects.column(two, "spread_model")
     star = np.zeros(x.size, bool) if spread is None else np.abs(spread[good]) < 0.003
     keep = np.zeros(x.size, bool)
     keep[_some(x.size)] = True
-    plot.points(x[~star & keep], y[~star & keep], "galaxy", 3.2 if x.size < 1500 else 2.0)
-    plot.points(x[star & keep], y[star & keep], "star", 4.2 if x.size < 1500 else 2.6)
+    plot.points(x[~star & keep], y[~star & keep], "galaxy", _dot(x.size))
+    plot.points(x[star & keep], y[star & keep], "star", _dot(x.size) + 1)
     text = f"{int(good.sum())} objects with errors below 0.2 mag"
     if spread is not None:
         text += f"; bold: {int(star.sum())} with |spread_model| < 0.003 in {two}"
@@ -274,7 +281,7 @@ def depth_figure(depths: Sequence[Depth]) -> Figure | None:
     known = [d for d in depths if d.snr10 is not None]
     if not known:
         return None
-    plot = Plot("Depth", "", "magnitude [mag]", height=270, bottom=30)
+    plot = Plot("Depth", "", "magnitude [mag]", height=300, bottom=30)
     numbers = [v for d in known for v in (d.snr10, d.low, d.high, d.sigma01) if v is not None]
     plot.scale_x([-0.5, len(known) - 0.5], pad=0.02)
     plot.scale_y(numbers, pad=0.2)

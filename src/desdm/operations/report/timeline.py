@@ -65,7 +65,7 @@ def timeline(facts: RunFacts) -> str:
                 parts.append(_job(job, inside.get(job.number, []), scale, last, top, lane, colours))
         y += height + 6
     return (
-        f'<svg class="timeline" viewBox="0 0 {_WIDTH} {y + 22:.0f}" role="img" aria-label="Time line of blocks and jobs">'
+        f'<svg class="timeline" viewBox="0 0 {_WIDTH} {y + 2:.0f}" role="img" aria-label="Time line of blocks and jobs">'
         f"{_axis(span, scale, y)}{''.join(parts)}</svg>"
     )
 
