@@ -123,6 +123,8 @@ class Staged:
     findings: tuple[str, ...]
     #: a further delivery of this type may carry the same name with other bytes, and is renamed
     repeats: bool
+    #: number of the inode that holds the bytes: what stands under the name later may be another's
+    inode: int = 0
     #: the source itself was moved here, it has no other copy
     moved: bool = False
     #: keeps audits from taking the file for an orphan while its registration is under way

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord, Place, Refusal, Registered, Staged
 from desdm.archive.names import LONGEST, split_name
 from desdm.archive.publish import move_aside, publish, sync_directories
-from desdm.archive.stage import discard, publish_staged
+from desdm.archive.stage import discard, is_ours, publish_staged
 from desdm.archive.store import Standing
 from desdm.errors import ConflictError, DesdmError, NotFoundError, TransientError
 from desdm.schema import CopyState, desfile
@@ -158,15 +157,10 @@ class _Registration:
             if publish(str(each.temporary), str(path)):
                 each.place = Place.PUBLISHED
                 sync_directories({str(path.parent)})
-        try:
-            there = os.stat(path).st_size == each.filesize  # noqa: PTH116 - hot
-        except FileNotFoundError:
-            there = False
-        if not there:
-            self._refuse(
-                each, TransientError(f"{path}: another process moved it while it was registered; try again")
-            )
-        return there
+        if is_ours(self.archive, each):
+            return True
+        self._refuse(each, TransientError(f"{path}: another process moved it while it was registered; try again"))
+        return False
 
     def _refuse(self, each: Staged, error: DesdmError) -> None:
         discard(self.archive, each)

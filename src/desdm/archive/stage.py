@@ -24,7 +24,7 @@ from desdm.archive.names import check_directory, check_name, split_name
 from desdm.archive.publish import digest, move_aside, publish, storage_error, sync_directories
 from desdm.errors import DesdmError, FileTypeError, NotFoundError, TransientError, UsageError
 
-__all__ = ["discard", "publish_staged", "stage"]
+__all__ = ["discard", "is_ours", "publish_staged", "stage"]
 
 #: Larger files are copied in pieces and their headers read from the mapped copy, so that memory stays bounded.
 _WHOLE = 64 << 20
@@ -103,18 +103,29 @@ def stage(archive: Archive, items: Sequence[Deposit]) -> tuple[list[Staged], lis
 
 
 def discard(archive: Archive, staged: Staged) -> None:
-    """Take back what this deposit alone brought; a source that was moved goes back to its place."""
-    if staged.moved:
-        if staged.place is Place.PUBLISHED and not publish(
-            str(archive.path(staged)), str(staged.item.source)
-        ):
-            move_aside(archive.path(staged), archive.orphans)
-        return
-    with suppress(FileNotFoundError):
-        if staged.place is Place.PUBLISHED:
-            archive.path(staged).unlink()
-        elif staged.place is not Place.FOUND:
-            staged.temporary.unlink()
+    """Take back what this deposit alone brought; a source that was moved goes back to its place.
+
+    What another deposit has put under the name in the meantime is left alone.
+    """
+    path = archive.path(staged)
+    if staged.place is Place.PUBLISHED:
+        if not is_ours(archive, staged):
+            return
+        if not staged.moved:
+            path.unlink()
+        elif not publish(str(path), str(staged.item.source)):
+            move_aside(path, archive.orphans)
+    elif staged.place is not Place.FOUND and not staged.moved:
+        staged.temporary.unlink(missing_ok=True)
+
+
+def is_ours(archive: Archive, staged: Staged) -> bool:
+    """Whether the file under the final name is the one that was staged or found there, and not another's since."""
+    try:
+        status = os.stat(archive.path(staged))  # noqa: PTH116 - hot
+    except FileNotFoundError:
+        return False
+    return status.st_ino == staged.inode and status.st_size == staged.filesize
 
 
 def _try(archive: Archive, flight: Flight, item: Deposit, refused: list[Refusal]) -> _Landed | None:
@@ -188,6 +199,7 @@ def _copy(flight: Flight, item: Deposit, name: str, source: int, size: int, temp
         os.unlink(temporary)  # noqa: PTH108
         raise
     staged.sha256, staged.md5sum = sha.hexdigest(), md5.hexdigest()
+    staged.inode = os.fstat(target).st_ino
     return _Landed(staged, target)
 
 
@@ -211,7 +223,7 @@ def _take_over(flight: Flight, item: Deposit, name: str, source: int) -> _Landed
             staged = _identify(flight, item, name, mapping, size, temporary)
     staged.sha256, staged.md5sum = sha.hexdigest(), md5.hexdigest()
     os.fsync(source)
-    staged.moved = True
+    staged.moved, staged.inode = True, os.fstat(source).st_ino
     return _Landed(staged, -1)
 
 
@@ -240,6 +252,7 @@ def _moved_before(archive: Archive, flight: Flight, item: Deposit, name: str) ->
         with _mapped(file.fileno(), size) as mapping:
             staged = _identify(flight, item, name, mapping, size, "")
     staged.sha256, staged.md5sum, staged.place = sha, md5.hexdigest(), Place.FOUND
+    staged.inode = path.stat().st_ino
     return _Landed(staged, -1)
 
 
@@ -283,7 +296,8 @@ def publish_staged(archive: Archive, staged: Staged, source: Path, directories: 
         _make(archive, directory, directories)
     while not publish(str(source), target):
         try:
-            same = os.stat(target).st_size == staged.filesize and digest(target)[0] == staged.sha256  # noqa: PTH116
+            status = os.stat(target)  # noqa: PTH116
+            same = status.st_size == staged.filesize and digest(target)[0] == staged.sha256
         except FileNotFoundError:
             continue  # it went away between the two looks: ours may have the name now
         if not same:
@@ -291,7 +305,7 @@ def publish_staged(archive: Archive, staged: Staged, source: Path, directories: 
             return
         if not staged.moved:
             source.unlink()
-        staged.place = Place.FOUND
+        staged.place, staged.inode = Place.FOUND, status.st_ino
         # Whoever put it there may have died before forcing it to disk.
         with open(target, "rb") as file:  # noqa: PTH123
             os.fsync(file.fileno())
