@@ -71,17 +71,17 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
 
 def _tell(door: Door, summary: Summary) -> None:
     door.table(
-        ("EXPOSURE", "BAND", "FWHM arcsec", "OBJECTS", "MATCHED", "dRA mas", "dDEC mas", "RMS mas"),
+        ("EXPOSURE", "BAND", "FWHM arcsec", "OBJECTS", "MATCHED", "dRA mas", "dDEC mas", "RMS dRA mas"),
         [
             (
                 e["keys"],
                 e["band"],
                 e.get("fwhm"),
-                int(e.get("nobjects", 0)),
-                int(e.get("nmatched", 0)),
+                round(e.get("nobjects", 0)),
+                int(e.get("nmatch", 0)),
                 e.get("dra_median"),
                 e.get("ddec_median"),
-                e.get("astrom_rms"),
+                e.get("dra_rms"),
             )
             for e in summary.exposures
         ],
