@@ -194,12 +194,12 @@ class RunFacts:
 
     def groups(self) -> list[MessageGroup]:
         """Messages by what they say, the gravest and most frequent first."""
-        said = {(m.log, m.line, m.text) for m in self.messages}
+        said = {(m.log, m.module, m.text) for m in self.messages}
         gathered: dict[tuple[int, str, str, str], list[watch.MessageRow]] = {}
         for m in self.messages:
             # What a code says itself stands in the log too, where a pattern may find it once more.
             word, _, rest = m.text.partition(": ")
-            if word in ("ERROR", "WARNING", "INFO") and (m.log, m.line, rest) in said:
+            if word in ("ERROR", "WARNING", "INFO") and (m.log, m.module, rest) in said:
                 continue
             key = m.level, m.module, m.action, _PARTICULAR.sub("#", m.text)
             gathered.setdefault(key, []).append(m)

@@ -181,9 +181,11 @@ class _Drawing:
         width = (columns - 1) * _STEP + _WIDE + 8
         parts = [self._lines()]
         parts += [self._card(box, self.cards[name]) for name, box in self.boxes.items()]
+        height = self.height + 8
+        wide = " wide" if width > 1000 else ""
         return (
-            f'<svg class="lineage" viewBox="-4 -4 {width:.0f} {self.height + 8:.0f}" width="{width:.0f}" '
-            f'height="{self.height + 8:.0f}" role="img" aria-label="Lineage of the files">{"".join(parts)}</svg>'
+            f'<svg class="lineage{wide}" viewBox="-4 -4 {width:.0f} {height:.0f}" width="{width:.0f}" '
+            f'height="{height:.0f}" role="img" aria-label="Lineage of the files">{"".join(parts)}</svg>'
         )
 
     def _lines(self) -> str:
