@@ -35,6 +35,7 @@ DECAM_CCDNUM: dict[str, int] = {name: i + 1 for i, name in enumerate(n for row i
 _WCS_KEY = re.compile(
     r"^(WCSAXES|C(TYPE|RVAL|RPIX|UNIT|DELT)[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX)$"
 )
+_STANDARD = re.compile(r"^[A-Z0-9_-]{1,8}$")
 _BANDS = ("VR", "u", "g", "r", "i", "z", "Y")
 
 
@@ -102,7 +103,8 @@ def merged(hdus: Iterable[Any]) -> fits.Header:
     out = fits.Header()
     for hdu in hdus:
         for key in hdu.header:
-            if key and key not in ("HISTORY", "COMMENT"):
+            # HIERARCH cards and worse occur in raw headers; none of them is one of ours.
+            if _STANDARD.match(key) and key not in ("HISTORY", "COMMENT"):
                 value = hdu.header[key]
                 if not isinstance(value, fits.card.Undefined):
                     out[key] = value
