@@ -25,7 +25,7 @@ def recognise(content: Content) -> FileType:
     """
     tried = []
     for kind in FILETYPES:
-        if kind.recognised and kind.names.fullmatch(content.stem):
+        if kind.recognised and kind.match(content.stem):
             complaint = kind.complaint(content)
             if not complaint:
                 return kind

@@ -159,7 +159,9 @@ class _Registration:
                 sync_directories({str(path.parent)})
         if is_ours(self.archive, each):
             return True
-        self._refuse(each, TransientError(f"{path}: another process moved it while it was registered; try again"))
+        self._refuse(
+            each, TransientError(f"{path}: another process moved it while it was registered; try again")
+        )
         return False
 
     def _refuse(self, each: Staged, error: DesdmError) -> None:

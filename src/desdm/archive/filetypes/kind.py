@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from desdm.archive.content import Content
 from desdm.errors import FileTypeError
@@ -99,10 +99,11 @@ class FileType:
     describe: Callable[[Content], Metadata] = nothing
     recognised: bool = True
     repeats: bool = False
-    names: re.Pattern[str] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", re.compile(self.pattern))
+    def match(self, stem: str) -> re.Match[str] | None:
+        """How the name (without compression suffix) fits the pattern; None if it does not."""
+        # Compiled when first used, by the module re: most commands recognise nothing.
+        return re.fullmatch(self.pattern, stem)
 
     def complaint(self, content: Content) -> str:
         """What keeps the file from being of this type; empty if nothing does."""
@@ -114,7 +115,7 @@ class FileType:
     def metadata(self, content: Content) -> Metadata:
         """Metadata columns and values, as far as content and name tell them."""
         told = {k: v for k, v in self.describe(content).items() if v is not None}
-        match = self.names.fullmatch(content.stem)
+        match = self.match(content.stem)
         if match:
             for key, value in match.groupdict().items():
                 if value is not None:
