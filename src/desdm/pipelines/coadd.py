@@ -24,7 +24,9 @@ NWGINT = Module(
         FileSet("image", query={"filetype": "red_immask,cp_image", **_REGION}),
         FileSet("mask", "cp_mask", query=_REGION, match=_CCD, optional=True),
         FileSet("weight", "cp_weight", query=_REGION, match=_CCD, optional=True),
-        FileSet("zeropoints", "cp_zeropoints", query={"filetype": "cp_zeropoints"}, whole=True, optional=True),
+        FileSet(
+            "zeropoints", "cp_zeropoints", query={"filetype": "cp_zeropoints"}, whole=True, optional=True
+        ),
     ),
     outputs=(_made("nwgint", "coadd_nwgint", "ccd", "nwgint"),),
 )
@@ -155,7 +157,9 @@ COADD = Pipeline(
         ),
         Block("coadd", (SWARP, COADDPSF), divide_jobs_by=("band",), text="the images of each band together"),
         Block("detect", (DETECTION, COLOR), text="the bands together: what is there, and how it looks"),
-        Block("measure", (COADDCAT, DEPTH), divide_jobs_by=("band",), text="the detected objects in each band"),
+        Block(
+            "measure", (COADDCAT, DEPTH), divide_jobs_by=("band",), text="the detected objects in each band"
+        ),
         Block("tile", (OBJECTS,), text="one table of the tile"),
     ),
     filename_patterns={
