@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from desdm.operations.report.gather import BANDS, Metric, band_order
 from desdm.operations.report.science import Depth, Objects, Residuals
-from desdm.operations.report.svg import Plot, number_text
+from desdm.operations.report.svg import Plot, Scale, number_text
 
 __all__ = ["Figure", "band_style", "depth_figure", "metric_figures", "object_figures", "residual_figures"]
 
@@ -118,10 +118,24 @@ def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
         f"({number_text(round(_scatter(dra), 1))}, {number_text(round(_scatter(ddec), 1))}) mas"
     )
     figures = [Figure("Positions against reference stars", text, plot.render(), bands)]
+    figures.append(_offsets_by_magnitude(found))
     known = [r for r in found if np.isfinite(r.dmag).any()]
     if known:
         figures.append(_magnitude_offsets(known))
     return figures
+
+
+def _offsets_by_magnitude(found: Sequence[Residuals]) -> Figure:
+    plot = Plot("Offset by magnitude", "magnitude [mag]", "distance from reference [mas]", height=300)
+    far = [np.hypot(r.dra, r.ddec) for r in found]
+    every = np.concatenate(far)
+    plot.scale_x(np.concatenate([r.mag for r in found]).tolist())
+    plot.scale_y(np.clip(every, *np.percentile(every, [0.5, 100])).tolist(), log=True)
+    for r, distance in zip(found, far, strict=True):
+        keep = _some(distance.size)
+        plot.points(r.mag[keep], distance[keep], band_style(r.band), 5.0 if every.size < 500 else 2.6)
+    text = f"median distance {number_text(round(float(np.median(every)), 1))} mas"
+    return Figure("Positions by magnitude", text, plot.render(), tuple(r.band for r in found))
 
 
 def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
@@ -159,7 +173,7 @@ def _dot(count: int) -> float:
 def object_figures(objects: Objects) -> list[Figure]:
     """Plots of the object table: counts, errors, star-galaxy separation and colours, as far as its columns go."""
     figures = []
-    for make in (_histogram, _errors, _spread, _colours):
+    for make in (_histogram, _errors, _spread, _colours, _sky):
         figure = make(objects)
         if figure is not None:
             figures.append(figure)
@@ -274,6 +288,32 @@ def _colours(objects: Objects) -> Figure | None:
     if spread is not None:
         text += f"; bold: {int(star.sum())} with |spread_model| < 0.003 in {two}"
     return Figure("Colours", text, plot.render())
+
+
+def _sky(objects: Objects) -> Figure | None:
+    good = np.isfinite(objects.ra) & np.isfinite(objects.dec)
+    if not good.any():
+        return None
+    dec = objects.dec[good]
+    # Offsets from the middle, so that neither RA 0 nor the pole's crowded meridians trouble the axis.
+    away = (objects.ra[good] - objects.ra[good][0] + 180.0) % 360.0 - 180.0
+    centre_dec = float(dec.min() + dec.max()) / 2
+    middle = float(away.min() + away.max()) / 2
+    x = (away - middle) * np.cos(np.radians(centre_dec)) * 60.0
+    y = (dec - centre_dec) * 60.0
+    ra = (objects.ra[good][0] + middle) % 360.0
+    plot = Plot(
+        "Places of the objects", "east of the centre [arcmin]", "north of the centre [arcmin]", height=300
+    )
+    ratio = (plot.width - plot.left - plot.right) / (plot.height - plot.top - plot.bottom)
+    reach = max(float(np.abs(x).max()) / ratio, float(np.abs(y).max()), 1e-3) * 1.08
+    plot.scale_x([-reach * ratio, reach * ratio], pad=0.0)
+    plot.x = Scale(plot.x.high, plot.x.low, plot.x.begin, plot.x.end)  # east is left
+    plot.scale_y([-reach, reach], pad=0.0)
+    keep = _some(x.size)
+    plot.points(x[keep], y[keep], "b-none", _dot(x.size))
+    text = f"around RA {number_text(round(ra, 4))}, Dec {number_text(round(centre_dec, 4))} deg; north is up, east left"
+    return Figure("Places on the sky", text, plot.render())
 
 
 def depth_figure(depths: Sequence[Depth]) -> Figure | None:

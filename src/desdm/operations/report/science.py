@@ -41,9 +41,11 @@ class Residuals:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The object tables' columns by band; ``columns[band][name]``, all of one length."""
+    """The object tables' columns by band, ``columns[band][name]``, and places in degrees; all of one length."""
 
     count: int
+    ra: Values
+    dec: Values
     bands: tuple[str, ...]
     columns: dict[str, dict[str, Values]]
 
@@ -119,14 +121,21 @@ def objects(facts: RunFacts, unread: list[Unread]) -> Objects | None:
         if match:
             joined = np.concatenate([part[name] for part in parts])
             columns_of.setdefault(match.group(2), {})[match.group(1)] = joined
-    return Objects(count, tuple(sorted(columns_of, key=band_order)), columns_of)
+    nowhere = np.full(count, np.nan)
+    ra, dec = (
+        np.concatenate([part[name] for part in parts]) if name in common else nowhere
+        for name in ("ra", "dec")
+    )
+    return Objects(count, ra, dec, tuple(sorted(columns_of, key=band_order)), columns_of)
 
 
 def _parquet(path: str) -> tuple[int, dict[str, Values]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        wanted = [name for name in file.schema_arrow.names if _PER_BAND.fullmatch(name)]
+        wanted = [
+            name for name in file.schema_arrow.names if _PER_BAND.fullmatch(name) or name in ("ra", "dec")
+        ]
         table = file.read(columns=wanted)
         rows = file.metadata.num_rows
     return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in wanted}

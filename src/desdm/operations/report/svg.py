@@ -85,7 +85,7 @@ class Scale:
     def ticks(self, count: int) -> list[float]:
         """Where ticks stand."""
         if not self.log:
-            return nice_ticks(self.low, self.high, count)
+            return nice_ticks(min(self.low, self.high), max(self.low, self.high), count)
         low, high = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         marks = [10.0**p for p in range(low, high + 1)]
         if len([m for m in marks if self.low <= m <= self.high]) < 2:
@@ -164,7 +164,7 @@ class Plot:
     def note(self, x: float, y: float, text: str, style: str = "", anchor: str = "start") -> None:
         """A word at a place in pixels."""
         self.over.append(
-            f'<text class="tick {escape(style)}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+            f'<text class="note {escape(style)}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
         )
 
     def render(self, *, xticks: Sequence[tuple[float, str]] | None = None) -> str:

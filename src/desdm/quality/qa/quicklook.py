@@ -266,6 +266,8 @@ def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
         who = identity(_header(cards))
     except (FileTypeError, ValueError):
         who = {}
+    # Where a header has no detector's name, the HDU's name stands in for it, and a plane's name is none.
+    named = who.get("CCDNAME", "SCI") not in ("SCI", "MSK", "WGT")
     parts = []
     if cards.get("TILENAME"):
         parts.append(f"tile {cards['TILENAME']}")
@@ -274,9 +276,11 @@ def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
         if len(numbers) > 1:
             parts.append(f"{len(numbers)} detectors")
         elif "CCDNUM" in who:
-            parts.append(f"CCD {who['CCDNUM']}" + (f" ({who['CCDNAME']})" if "CCDNAME" in who else ""))
+            parts.append(f"CCD {who['CCDNUM']}" + (f" ({who['CCDNAME']})" if named else ""))
     if "BAND" in who:
         parts.append(f"band {who['BAND']}")
+    elif str(cards.get("BAND", "")).strip() == "det":
+        parts.append("detection image")
     if not parts and who.get("OBJECT"):
         parts.append(str(who["OBJECT"]))
     return "  ·  ".join(parts) or path.name
