@@ -1,0 +1,38 @@
+"""The SQL of runs, and nothing but SQL: attempts, plans, jobs and outcomes."""
+
+from __future__ import annotations
+
+from desdm.framework.store.attempts import (
+    attempt_by_name,
+    change_attempt,
+    claim_attempt,
+    heartbeat,
+    newest_with_fingerprint,
+    number_attempt,
+    request_cancel,
+)
+from desdm.framework.store.common import record_event
+from desdm.framework.store.jobs import close_job, jobs_of, queue_job, start_job, wrappers_of
+from desdm.framework.store.outcomes import count_findings, file_ids, generated_names, keep_outcome
+from desdm.framework.store.plans import insert_plan
+
+__all__ = [
+    "attempt_by_name",
+    "change_attempt",
+    "claim_attempt",
+    "close_job",
+    "count_findings",
+    "file_ids",
+    "generated_names",
+    "heartbeat",
+    "insert_plan",
+    "jobs_of",
+    "keep_outcome",
+    "newest_with_fingerprint",
+    "number_attempt",
+    "queue_job",
+    "record_event",
+    "request_cancel",
+    "start_job",
+    "wrappers_of",
+]

@@ -1,0 +1,187 @@
+"""The SQL of attempts: numbered, found, claimed by a submitter, ended."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from desdm.errors import NotFoundError, UsageError
+from desdm.framework.model import Attempt
+from desdm.framework.plan import Identity
+from desdm.framework.store.common import now, record_event
+from desdm.schema import pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema.states import AttemptState
+
+__all__ = [
+    "attempt_by_name",
+    "change_attempt",
+    "claim_attempt",
+    "heartbeat",
+    "newest_with_fingerprint",
+    "number_attempt",
+    "request_cancel",
+    "run_filter",
+]
+
+
+def number_attempt(
+    conn: Connection,
+    *,
+    project: str,
+    campaign: str,
+    pipeline: str,
+    unitname: str,
+    jira_id: str | None = None,
+    reqnum: int | None = None,
+) -> Identity:
+    """The identity of a new attempt.
+
+    Without ``reqnum`` the request is that of the same project, campaign, pipeline and ticket, made if there
+    is none; the attempt is the next of its unit. The writer's lock (SQLite) or the unique constraint
+    (PostgreSQL) keeps two submitters from one number.
+    """
+    if reqnum is None:
+        same = select(pfw_request.c.reqnum).where(
+            pfw_request.c.project == project,
+            pfw_request.c.campaign == campaign,
+            pfw_request.c.pipeline == pipeline,
+            pfw_request.c.jira_id.is_not_distinct_from(jira_id),
+        )
+        reqnum = conn.execute(same.order_by(pfw_request.c.reqnum)).scalars().first()
+        if reqnum is None:
+            reqnum = 1 + conn.execute(select(func.coalesce(func.max(pfw_request.c.reqnum), 0))).scalar_one()
+    known = conn.execute(select(pfw_request.c.pipeline).where(pfw_request.c.reqnum == reqnum)).scalar()
+    if known is None:
+        row = {"project": project, "campaign": campaign, "pipeline": pipeline, "jira_id": jira_id}
+        conn.execute(pfw_request.insert(), {"reqnum": reqnum, **row})
+    elif known != pipeline:
+        raise UsageError(f"request {reqnum} is for pipeline {known}, not {pipeline}; take another reqnum")
+    unit = (pfw_unit.c.reqnum == reqnum) & (pfw_unit.c.unitname == unitname)
+    if conn.execute(select(pfw_unit.c.reqnum).where(unit).with_for_update()).scalar() is None:
+        conn.execute(pfw_unit.insert(), {"reqnum": reqnum, "unitname": unitname})
+    last = select(func.coalesce(func.max(pfw_attempt.c.attnum), 0)).where(
+        pfw_attempt.c.reqnum == reqnum, pfw_attempt.c.unitname == unitname
+    )
+    return Identity(unitname, reqnum, 1 + conn.execute(last).scalar_one())
+
+
+_ATTEMPT = (
+    pfw_attempt.c.id,
+    pfw_attempt.c.reqnum,
+    pfw_attempt.c.unitname,
+    pfw_attempt.c.attnum,
+    pfw_attempt.c.task_id,
+    pfw_attempt.c.pipeprod,
+    pfw_attempt.c.state,
+    pfw_attempt.c.data_state,
+    pfw_attempt.c.operator,
+    pfw_attempt.c.submittime,
+    pfw_attempt.c.endtime,
+    pfw_attempt.c.archive_path,
+    pfw_attempt.c.fingerprint,
+    pfw_attempt.c.token,
+    pfw_attempt.c.submitter_host,
+    pfw_attempt.c.submitter_pid,
+    pfw_attempt.c.submitter_start,
+    pfw_attempt.c.cancel_requested,
+)
+
+
+def _attempt(row: Any) -> Attempt:
+    values = list(row)
+    values[6] = AttemptState(values[6])
+    return Attempt(*values)
+
+
+def run_filter(run: str) -> ColumnElement[bool]:
+    """Condition that picks the attempt ``<unit>_r<req>p<att>``; `NotFoundError` if it is no such name."""
+    unit, _, tail = run.rpartition("_r")
+    reqnum, _, attnum = tail.partition("p")
+    if not (unit and reqnum.isdecimal() and attnum.isdecimal()):
+        raise NotFoundError(f"{run!r} is no run; runs are named <unit>_r<req>p<att>, see: desdm status")
+    return (
+        (pfw_attempt.c.unitname == unit)
+        & (pfw_attempt.c.reqnum == int(reqnum))
+        & (pfw_attempt.c.attnum == int(attnum))
+    )
+
+
+def attempt_by_name(conn: Connection, run: str) -> Attempt:
+    """The attempt of that name; `NotFoundError` if there is none."""
+    row = conn.execute(select(*_ATTEMPT).where(run_filter(run))).first()
+    if row is None:
+        raise NotFoundError(f"no run {run}; see: desdm status")
+    return _attempt(row)
+
+
+def newest_with_fingerprint(conn: Connection, fingerprint: str) -> Attempt | None:
+    """The newest attempt whose pipeline, settings and inputs were the same, and that is not cancelled."""
+    query = (
+        select(*_ATTEMPT)
+        .where(pfw_attempt.c.fingerprint == fingerprint, pfw_attempt.c.data_state.in_(["NEW", "ACTIVE"]))
+        .order_by(pfw_attempt.c.id.desc())
+    )
+    row = conn.execute(query).first()
+    return None if row is None else _attempt(row)
+
+
+def claim_attempt(
+    conn: Connection, attempt: Attempt, token: str, pid: int, start: int, who: str, text: str
+) -> None:
+    """Make the calling process the attempt's submitter and set it running."""
+    conn.execute(
+        update(pfw_attempt)
+        .where(pfw_attempt.c.id == attempt.id)
+        .values(
+            state=AttemptState.RUNNING.value,
+            token=token,
+            submitter_host=socket.gethostname(),
+            submitter_pid=pid,
+            submitter_start=start,
+            heartbeat=now(),
+            endtime=None,
+            cancel_requested=False,
+            comment=None,
+        )
+    )
+    conn.execute(
+        update(task)
+        .where(task.c.id == attempt.task_id)
+        .values(start_time=func.coalesce(task.c.start_time, now()), end_time=None, status=None)
+    )
+    record_event(conn, "attempt", who, text, attempt.id)
+
+
+def heartbeat(conn: Connection, attempt_id: int, token: str) -> bool:
+    """Give a sign of life; False if the attempt has another submitter now or an operator wants it to end."""
+    conn.execute(
+        update(pfw_attempt)
+        .where(pfw_attempt.c.id == attempt_id, pfw_attempt.c.token == token)
+        .values(heartbeat=now())
+    )
+    row = conn.execute(
+        select(pfw_attempt.c.token, pfw_attempt.c.cancel_requested).where(pfw_attempt.c.id == attempt_id)
+    ).one()
+    return row.token == token and not row.cancel_requested
+
+
+def change_attempt(
+    conn: Connection, attempt: Attempt, state: AttemptState, who: str, comment: str | None = None
+) -> None:
+    """End an attempt (or interrupt it) in ``state``."""
+    conn.execute(
+        update(pfw_attempt)
+        .where(pfw_attempt.c.id == attempt.id)
+        .values(state=state.value, endtime=now(), token=None, comment=comment)
+    )
+    status = 0 if state in (AttemptState.DONE, AttemptState.FLAGGED) else 1
+    conn.execute(update(task).where(task.c.id == attempt.task_id).values(end_time=now(), status=status))
+    text = f"{attempt.run} {state.value}" + (f": {comment}" if comment else "")
+    record_event(conn, "attempt", who, text, attempt.id)
+
+
+def request_cancel(conn: Connection, attempt_id: int) -> None:
+    """Note that an operator wants the attempt to end; its submitter sees it at the next heartbeat."""
+    conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == attempt_id).values(cancel_requested=True))

@@ -1,0 +1,128 @@
+"""The SQL of outcomes: what wrappers did, used, made, said and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from desdm.framework.store.common import Values, insert_many
+from desdm.schema import (
+    desfile,
+    opm_used,
+    opm_was_generated_by,
+    pfw_attempt,
+    pfw_exec,
+    pfw_wrapper,
+    qa_metric,
+    task,
+    task_message,
+)
+from desdm.schema.database import new_ids
+
+__all__ = ["count_findings", "file_ids", "generated_names", "keep_outcome"]
+
+_SET_WRAPPER = (
+    update(pfw_wrapper)
+    .where(pfw_wrapper.c.task_id == bindparam("number"))
+    .values(state=bindparam("state"), log=bindparam("log"), diskusage=bindparam("diskusage"))
+)
+_SET_TASK = (
+    update(task)
+    .where(task.c.id == bindparam("number"))
+    .values(
+        start_time=bindparam("start_time"),
+        end_time=bindparam("end_time"),
+        status=bindparam("status"),
+        exec_host=bindparam("exec_host"),
+    )
+)
+
+
+def keep_outcome(
+    conn: Connection,
+    attempt_id: int,
+    *,
+    wrappers: Values,
+    tasks: Values,
+    execs: Values,
+    used: Values,
+    messages: Values,
+    metrics: Values,
+) -> None:
+    """Keep what a job's wrappers did: states and times, execs, files used, messages and QA numbers."""
+    if wrappers:
+        conn.execute(_SET_WRAPPER, wrappers)
+        conn.execute(_SET_TASK, tasks)
+    if execs:
+        numbers = new_ids(conn, task, len(execs))
+        roots = conn.execute(select(pfw_attempt.c.task_id).where(pfw_attempt.c.id == attempt_id)).scalar_one()
+        shared = [
+            {
+                "id": number, "name": row["name"], "info_table": "pfw_exec", "root_task_id": roots,
+                "parent_task_id": row["pfw_wrapper_task_id"], "label": row["version"],
+                "start_time": row["start_time"], "end_time": row["end_time"], "status": row["status"],
+                "exec_host": row["exec_host"],
+            }
+            for number, row in zip(numbers, execs, strict=True)
+        ]  # fmt: skip
+        conn.execute(task.insert(), shared)
+        gone = {"start_time", "end_time", "status", "exec_host"}
+        rows = [
+            {
+                "task_id": number,
+                "pfw_attempt_id": attempt_id,
+                **{k: v for k, v in row.items() if k not in gone},
+            }
+            for number, row in zip(numbers, execs, strict=True)
+        ]
+        conn.execute(pfw_exec.insert(), rows)
+    insert_many(conn, opm_used, used)
+    insert_many(conn, task_message, messages)
+    if metrics:
+        ids = {row["task_id"] for row in metrics}
+        conn.execute(qa_metric.delete().where(qa_metric.c.task_id.in_(ids)))
+        conn.execute(qa_metric.insert(), metrics)
+
+
+def count_findings(conn: Connection, attempt_id: int) -> tuple[int, int]:
+    """How many messages of level 1 an attempt has, and how many whose pattern asks to flag it."""
+    m = task_message.c
+    # Messages of a try that failed and was done again stay in the record and do not count against the run.
+    last = (pfw_wrapper.c.task_id == m.task_id) & (pfw_wrapper.c.log == m.log_file)
+    mine = (
+        select(func.count())
+        .select_from(task_message)
+        .join(pfw_wrapper, last)
+        .where(m.pfw_attempt_id == attempt_id)
+    )
+    errors = conn.execute(mine.where(m.message_lvl == 1)).scalar_one()
+    flags = conn.execute(mine.where(m.action == "flag")).scalar_one()
+    return errors, flags
+
+
+def file_ids(conn: Connection, names: Iterable[str]) -> dict[str, int]:
+    """Numbers of registered files by full name (with compression suffix)."""
+    wanted = sorted(set(names))
+    found: dict[str, int] = {}
+    full = desfile.c.filename + desfile.c.compression
+    stems = {name.removesuffix(".fz").removesuffix(".gz") for name in wanted}
+    ordered = sorted(stems | set(wanted))
+    for start in range(0, len(ordered), 500):
+        query = select(full, desfile.c.id).where(desfile.c.filename.in_(ordered[start : start + 500]))
+        found |= {row[0]: row[1] for row in conn.execute(query)}
+    return {name: found[name] for name in wanted if name in found}
+
+
+def generated_names(conn: Connection, task_ids: Sequence[int]) -> dict[int, set[str]]:
+    """Names of registered files by the task that made them."""
+    made: dict[int, set[str]] = {}
+    for start in range(0, len(task_ids), 500):
+        query = (
+            select(opm_was_generated_by.c.task_id, desfile.c.filename + desfile.c.compression)
+            .join(desfile, desfile.c.id == opm_was_generated_by.c.desfile_id)
+            .where(opm_was_generated_by.c.task_id.in_(task_ids[start : start + 500]))
+        )
+        for number, name in conn.execute(query):
+            made.setdefault(number, set()).add(name)
+    return made

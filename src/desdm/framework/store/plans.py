@@ -1,0 +1,156 @@
+"""The SQL of plans: every row of an attempt, written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm.framework.pipeline import Pipeline
+from desdm.framework.plan import Identity, Plan, PlannedJob
+from desdm.framework.store.common import insert_many, now, record_event
+from desdm.schema import (
+    pfw_attempt,
+    pfw_attempt_label,
+    pfw_attempt_val,
+    pfw_block,
+    pfw_data_query,
+    pfw_job,
+    pfw_wrapper,
+    task,
+)
+from desdm.schema.database import new_ids
+from desdm.schema.states import AttemptState, JobState, WrapperState
+
+__all__ = ["insert_plan"]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of a plan, with the tree of its tasks."""
+
+    attempt_id: int
+    root: int
+    ids: Iterator[int]
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    wrappers: list[dict[str, Any]] = field(default_factory=list)
+
+    def task(self, name: str, table: str, parent: int | None, label: str) -> int:
+        number = self.root if parent is None else next(self.ids)
+        self.tasks.append(
+            {
+                "id": number,
+                "name": name[:64],
+                "info_table": table,
+                "parent_task_id": parent,
+                "root_task_id": self.root,
+                "label": label[:64] or None,
+            }
+        )
+        return number
+
+    def block(self, number: int, name: str, modules: str, jobs: int) -> int:
+        made = self.task(name, "pfw_block", self.root, name)
+        self.blocks.append(
+            {
+                "task_id": made,
+                "pfw_attempt_id": self.attempt_id,
+                "blknum": number,
+                "name": name,
+                "modulelist": modules,
+                "numexpjobs": jobs,
+            }
+        )
+        return made
+
+    def job(self, job: PlannedJob, block: int, jobroot: str | None) -> None:
+        made = self.task(f"job{job.jobnum:04d}", "pfw_job", block, job.jobkeys)
+        self.jobs.append(
+            {
+                "task_id": made,
+                "pfw_attempt_id": self.attempt_id,
+                "pfw_block_task_id": block,
+                "jobnum": job.jobnum,
+                "jobkeys": job.jobkeys[:96],
+                "expect_num_wrap": len(job.wrappers),
+                "state": JobState.PLANNED.value,
+                "tries": 0,
+                "jobroot": jobroot,
+            }
+        )
+        for wrapper in job.wrappers:
+            keys = wrapper.wrapkeys
+            self.wrappers.append(
+                {
+                    "task_id": self.task(wrapper.module.name, "pfw_wrapper", made, keys),
+                    "pfw_attempt_id": self.attempt_id,
+                    "pfw_job_task_id": made,
+                    "wrapnum": wrapper.wrapnum,
+                    "modname": wrapper.module.name,
+                    "name": wrapper.module.wrapper,
+                    "wrapkeys": keys[:96],
+                    "state": WrapperState.PLANNED.value,
+                }
+            )
+
+
+def insert_plan(
+    conn: Connection,
+    pipeline: Pipeline,
+    identity: Identity,
+    plan: Plan,
+    *,
+    values: Mapping[str, str],
+    queries: Iterable[tuple[str, str, str, int]],
+    labels: Sequence[str],
+    operator: str,
+    archive_path: str,
+    fingerprint: str,
+    jobroots: Mapping[int, str],
+) -> int:
+    """Write every row of a planned attempt; returns the attempt's number."""
+    jobs = list(plan.jobs)
+    nwrap = sum(len(job.wrappers) for job in jobs)
+    ids = iter(new_ids(conn, task, 1 + len(plan.blocks) + len(jobs) + nwrap))
+    rows = _Rows(new_ids(conn, pfw_attempt, 1)[0], next(ids), ids)
+    rows.task(pipeline.name, "pfw_attempt", None, identity.run)
+    for blknum, (block, planned) in enumerate(zip(pipeline.blocks, plan.blocks, strict=True), 1):
+        number = rows.block(blknum, block.name, ",".join(m.name for m in block.modules), len(planned))
+        for job in planned:
+            rows.job(job, number, jobroots.get(job.jobnum))
+    attempt = {
+        "id": rows.attempt_id,
+        "reqnum": identity.reqnum,
+        "unitname": identity.unitname,
+        "attnum": identity.attnum,
+        "task_id": rows.root,
+        "state": AttemptState.PLANNED.value,
+        "data_state": "NEW",
+        "operator": operator,
+        "pipeprod": pipeline.name,
+        "pipever": pipeline.version,
+        "submittime": now(),
+        "numexpblk": len(plan.blocks),
+        "numexpjobs": len(jobs),
+        "numexpwrap": nwrap,
+        "archive_path": archive_path,
+        "fingerprint": fingerprint,
+        "cancel_requested": False,
+    }
+    mine = {"pfw_attempt_id": rows.attempt_id}
+    insert_many(conn, task, rows.tasks)
+    insert_many(conn, pfw_attempt, [attempt])
+    insert_many(conn, pfw_block, rows.blocks)
+    insert_many(conn, pfw_job, rows.jobs)
+    insert_many(conn, pfw_wrapper, rows.wrappers)
+    insert_many(conn, pfw_attempt_val, [{**mine, "key": k, "val": v} for k, v in values.items()])
+    insert_many(conn, pfw_attempt_label, [{**mine, "label": label} for label in labels])
+    asked = [{**mine, "modname": m, "dataname": d, "query": q, "nfound": n} for m, d, q, n in queries]
+    insert_many(conn, pfw_data_query, asked)
+    text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
+    record_event(conn, "attempt", operator, text, rows.attempt_id)
+    return rows.attempt_id
