@@ -209,16 +209,16 @@ def test_moving_takes_the_source_and_gives_it_back_when_refused(
     assert everything(archive) == ["d/a.dat"]
 
 
-@pytest.mark.parametrize("state", [CopyState.MISSING, CopyState.CORRUPT])
-def test_a_new_delivery_restores_a_copy_that_an_audit_found_bad(
+@pytest.mark.parametrize("state", [CopyState.OK, CopyState.MISSING, CopyState.CORRUPT])
+def test_a_new_delivery_restores_a_bad_copy(
     database: Database, archive: Archive, tmp_path: Path, state: CopyState
 ) -> None:
     item = Deposit(write(tmp_path, "a.dat", b"good"), "misc")
     record = deposit(database, archive, [item], who="me").registered[0]
     path = archive.path(record)
     path.unlink()
-    if state is CopyState.CORRUPT:
-        path.write_bytes(b"evil")
+    if state is not CopyState.MISSING:
+        path.write_bytes(b"evil")  # with state ok: damage that no audit has seen yet
     with database.write() as conn:
         store.set_copy_state(conn, archive.name, [record.id], state)
     report = deposit(database, archive, [item], who="me")
@@ -226,6 +226,26 @@ def test_a_new_delivery_restores_a_copy_that_an_audit_found_bad(
     assert path.read_bytes() == b"good"
     with database.read() as conn:
         assert conn.execute(select(file_archive_info.c.state)).scalar_one() == "ok"
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_a_file_too_large_for_memory_goes_through_in_pieces(
+    sqlite: Database,
+    archive: Archive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    real: Path,
+    move: bool,
+) -> None:
+    monkeypatch.setattr("desdm.archive.stage._WHOLE", 10_000)
+    monkeypatch.setattr("desdm.archive.stage._PIECE", 7_001)
+    data = (real / "decam-cp-stack" / "c4d_180212_083009_ooi_z_ls9.N3.fits").read_bytes()
+    path = write(tmp_path / "in", "c4d_180212_083009_ooi_z_ls9.N3.fits", data)
+    (record,) = deposit(sqlite, archive, [Deposit(path, move=move)], who="me").registered
+    assert (record.sha256, record.md5sum) == (hashlib.sha256(data).hexdigest(), hashlib.md5(data).hexdigest())
+    assert (record.filetype, record.band) == ("cp_image", "z")
+    assert archive.path(record).read_bytes() == data
+    assert path.exists() is not move
 
 
 HOSTILE = [

@@ -119,7 +119,8 @@ class _Registration:
             self._event(f"{each.name}: a copy is here again, in {each.directory}")
             self.records.append(record._replace(archive_name=self.archive.name, path=each.directory))
             return
-        if there.state != CopyState.OK:
+        if there.state != CopyState.OK or (each.place is Place.CLASH and each.relpath == record.relpath):
+            # Other bytes than the registered ones under its own name: damage that no audit has seen yet.
             self._restore(each, record)
         elif each.relpath != record.relpath or each.place is Place.CLASH:
             discard(self.archive, each)
@@ -185,7 +186,7 @@ class _Registration:
             files = [s for s in files if ids[s.name] in mine]
             # Another deposit was faster: its rows stand now, and ours are present, or refused.
             self.new = {}
-            for each in self._settle(late, False):
+            for each in [*self._settle(late, False), *self.new.values()]:
                 self._refuse(each, TransientError(f"{each.name}: another deposit took the name; try again"))
         metadata: dict[str, list[dict[str, Any]]] = {}
         for s in files:
