@@ -63,7 +63,9 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     page = write_report(
         database, archive, config, submission.run, config.home / "reports" / f"{submission.run}.html"
     )
-    summary = mainjob.summarise(config, database, submission.run, page, data is None)
+    summary = mainjob.summarise(
+        config, database, archive, submission.run, page, folder if data is None else None
+    )
     summary.write(config.home / "summary.json")
     door.show(summary.document(), lambda: _tell(door, summary), as_json)
     ctx.exit(exit_status(state))
@@ -96,6 +98,21 @@ def _tell(door: Door, summary: Summary) -> None:
         ],
         f"{summary.run} {summary.state}: {summary.registered_files} files registered",
     )
+    if summary.truth:
+        click.echo()
+        door.table(
+            (
+                "BAND",
+                "STARS",
+                "dRA mas",
+                "dDEC mas",
+                "SCATTER / PHOTON LIMIT",
+                "FLUX mmag",
+                "FOUND AT S/N 10",
+            ),
+            [(band, *row.values()) for band, row in summary.truth.items()],
+            "against the truth: isolated stars, S/N above 50",
+        )
     home = os.path.relpath(summary.installation)
     click.echo(f"\nreport: {os.path.relpath(summary.report)}\n\nnext:")
     click.echo(f"  .venv/bin/desdm --home {home} show {summary.run}")

@@ -35,7 +35,8 @@ class Summary:
     exposures: list[dict[str, Any]]
     depth: dict[str, float]
     report: Path
-    simulated: bool
+    #: against the truth of a simulated patch, by band; empty for real data
+    truth: dict[str, dict[str, float]]
 
     def document(self) -> dict[str, Any]:
         """The summary as it is written for scripts."""
@@ -48,7 +49,7 @@ class Summary:
             "exposures": self.exposures,
             "depth": self.depth,
             "report": str(self.report),
-            "simulated": self.simulated,
+            "truth": self.truth,
         }
 
     def write(self, path: Path) -> None:
@@ -84,12 +85,15 @@ def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
     return cover(lambda query: rows, {})
 
 
-def summarise(config: Config, database: Database, run: str, report: Path, simulated: bool) -> Summary:
-    """Read the figures of a run of pipeline ``coadd``."""
+def summarise(
+    config: Config, database: Database, archive: Archive, run: str, report: Path, truth: Path | None
+) -> Summary:
+    """Read the figures of a run of pipeline ``coadd``; ``truth`` is the folder of a simulated patch."""
     with database.read() as conn:
         attempt = runs.attempt_by_name(conn, run)
         metrics = watch.metrics(conn, attempt.id)
         count = len(catalog.files(conn))
+        tables = catalog.files(conn, attempt=run, filetype="coadd_objects")
     single: dict[str, list[int]] = {}
     exposures: dict[str, dict[str, Any]] = {}
     for m in metrics:
@@ -109,8 +113,14 @@ def summarise(config: Config, database: Database, run: str, report: Path, simula
         exposures=list(exposures.values()),
         depth={m["band"]: round(m["value"], 3) for m in metrics if m["name"] == "depth_snr10"},
         report=report,
-        simulated=simulated,
+        truth=_against(truth, archive.path(tables[0])) if truth is not None and tables else {},
     )
+
+
+def _against(folder: Path, objects: Path) -> dict[str, dict[str, float]]:
+    from desdm.simulate.compare import compare
+
+    return {band: c.rounded() for band, c in compare(folder / "truth_sim.fits", objects).items()}
 
 
 _EXPOSURE_MODULES = ("nwgint", "psfex", "catalog", "check")
