@@ -22,14 +22,16 @@ Values: TypeAlias = npt.NDArray[np.float64]
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) within [low, high], about ``count`` of them."""
     span = high - low
-    if not (math.isfinite(span) and span > 0):
+    # An axis of fewer than a billionth of its numbers is beyond what doubles can divide.
+    if not (math.isfinite(span) and span > 1e-9 * max(abs(low), abs(high))):
         return [low]
-    raw = span / max(1, count)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    power = 10.0 ** math.floor(math.log10(span / max(1, count)))
+
+    def ticks(step: float) -> list[float]:
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+
+    return min((ticks(m * power) for m in (1, 2, 5, 10)), key=lambda some: abs(len(some) - count))
 
 
 def number_text(value: float) -> str:
@@ -63,7 +65,9 @@ class Scale:
         low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
         if log:
             low, high = math.log10(low), math.log10(high)
-        air = (high - low) * pad or (abs(high) * 0.1 if high and not log else 0.5)
+        air = (high - low) * pad
+        if high == low:
+            air = abs(high) * 0.1 if high and not log else 0.5
         low, high = low - air, high + air
         return cls(10**low if log else low, 10**high if log else high, begin, end, log)
 
