@@ -10,10 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.support.tasks import Coadd
-
 from common import emit
 from desdm.simulate.patch import make
+from tests.support.tasks import Coadd
 
 TILE = {
     "tilename": "DES0200-0500",

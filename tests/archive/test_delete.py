@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, update
-from tests.archive.test_find import attempt
 
 from desdm.archive import catalog, delete, store, tags
 from desdm.archive.archive import Archive
@@ -27,6 +26,7 @@ from desdm.schema import (
     task,
 )
 from desdm.schema.database import Database
+from tests.archive.test_find import attempt
 
 
 class House:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
-from tests.archive.test_find import attempt, put
 
 from desdm.archive import provenance
 from desdm.archive.prov import prov_json
@@ -28,6 +27,7 @@ from desdm.schema import (
     task,
 )
 from desdm.schema.database import Database
+from tests.archive.test_find import attempt, put
 
 
 def plain(conn: Any, count: int) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.toy import arrive
 
 from desdm.facility import Facility, initialise
+from tests.support.toy import arrive
 
 ROOT = Path(__file__).parents[2]
 Session = Callable[..., subprocess.CompletedProcess[str]]

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from tests.support.fits import unclean
-from tests.support.tasks import run
 
 from desdm.codes.astrometry.reference import epoch_of, read_reference
 from desdm.codes.astrometry.scamp import read_head
@@ -16,6 +14,8 @@ from desdm.errors import FileTypeError
 from desdm.simulate.patch import Truth, make
 from desdm.survey.headers import wcs_of
 from desdm.survey.images import read_planes, write_planes
+from tests.support.fits import unclean
+from tests.support.tasks import run
 
 
 @pytest.fixture(scope="module")

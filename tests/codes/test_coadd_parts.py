@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from tests.support.fits import unclean
-from tests.support.tasks import run
 
 from desdm.codes.coadd.background import residual_sky
 from desdm.codes.coadd.colour import choose_bands, picture
@@ -21,6 +19,8 @@ from desdm.survey.headers import merged, wcs_of
 from desdm.survey.images import Planes, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
 from desdm.survey.tiles import Tile
+from tests.support.fits import unclean
+from tests.support.tasks import run
 
 
 def test_the_mapping_is_that_of_the_exact_inverse(real: Path) -> None:

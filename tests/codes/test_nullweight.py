@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.tasks import run
 
 from desdm.codes.nullweight.rowinterp import interpolate_rows
 from desdm.codes.nullweight.standard import bits_of
@@ -14,6 +13,7 @@ from desdm.codes.nullweight.zeropoint import find_zeropoint
 from desdm.errors import FileTypeError
 from desdm.survey.images import read_planes
 from desdm.survey.maskbits import MaskBit
+from tests.support.tasks import run
 
 
 def test_a_column_is_filled_from_its_sides() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from tests.support.fits import unclean
 
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import constant, moffat, read_model, write_model
@@ -16,6 +15,7 @@ from desdm.errors import FileTypeError
 from desdm.simulate.psf import Moffat
 from desdm.survey.headers import wcs_of
 from desdm.survey.tiles import Tile
+from tests.support.fits import unclean
 
 
 def test_every_real_model_is_read(real: Path) -> None:

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.toy import arrive, plan, talk_pipeline, text_pipeline
 
 from desdm.archive import catalog
 from desdm.errors import ConflictError, PlanError, StaleToken, UsageError
@@ -25,6 +24,7 @@ from desdm.framework.process import process_start
 from desdm.framework.register import register_job
 from desdm.framework.watch import store as watch
 from desdm.schema.states import AttemptState, JobState
+from tests.support.toy import arrive, plan, talk_pipeline, text_pipeline
 
 WHOLE = "\n".join(f"{n}:HELLO" for n in range(1, 5))
 

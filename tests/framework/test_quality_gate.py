@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.framework.test_drive import run
-from tests.support.toy import plan, talk_pipeline
 
 from desdm.facility import Facility
 from desdm.framework import store
 from desdm.framework.watch import store as watch
 from desdm.quality.qc import Action, Controls, Level, Pattern, save_controls
 from desdm.schema.states import AttemptState
+from tests.framework.test_drive import run
+from tests.support.toy import plan, talk_pipeline
 
 
 def teach(facility: Facility, *patterns: Pattern) -> None:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.toy import text_pipeline
 
 from desdm import wcl
 from desdm.archive import catalog
@@ -16,6 +15,7 @@ from desdm.errors import WCLError
 from desdm.facility import Facility
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.submitwcl import from_wcl, read_submit, to_wcl
+from tests.support.toy import text_pipeline
 
 SUBMIT = """
 pipeline = words

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from scipy.spatial import cKDTree
-from tests.support.fits import unclean
-from tests.support.tasks import Coadd
 
 from desdm.codes.detection.sextractor import DATA, objects
+from tests.support.fits import unclean
+from tests.support.tasks import Coadd
 
 
 @pytest.fixture(scope="module")

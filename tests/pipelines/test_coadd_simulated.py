@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from scipy.spatial import cKDTree
-from tests.support.fits import unclean
-from tests.support.tasks import Coadd
 
 from desdm.simulate.patch import Truth, make
+from tests.support.fits import unclean
+from tests.support.tasks import Coadd
 
 COS = float(np.cos(np.radians(-5.0)))
 

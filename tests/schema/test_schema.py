@@ -9,13 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import ForeignKeyConstraint, Table, insert, inspect, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
-from tests.archive.test_find import attempt, put
 
 from desdm.errors import ConfigError
 from desdm.schema import metadata, ops_state_change, pfw_attempt, pfw_block, pfw_job, task
 from desdm.schema.database import Database, new_ids
 from desdm.schema.states import ATTEMPT_CHANGES, JOB_CHANGES, AttemptState, JobState
 from desdm.schema.upgrade import upgrade
+from tests.archive.test_find import attempt, put
 
 
 def test_migrations_make_the_tables_as_they_are_declared(database: Database) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from tests.support.fits import unclean
 
 from desdm.simulate.camera import expose
 from desdm.simulate.limits import information
@@ -16,6 +15,7 @@ from desdm.simulate.sky import make_sky
 from desdm.survey.headers import wcs_of
 from desdm.survey.images import read_planes
 from desdm.survey.maskbits import MaskBit
+from tests.support.fits import unclean
 
 
 @pytest.fixture(scope="module")

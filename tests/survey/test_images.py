@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from tests.support.fits import unclean
 
 from desdm.errors import FileTypeError
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
 from desdm.survey.tiles import Tile
+from tests.support.fits import unclean
 
 
 def _stack(real: Path, kind: str) -> Path:

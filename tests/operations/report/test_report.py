@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
-from tests.support.browser import dom, picture
-from tests.support.toy import arrive, plan, text_pipeline
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.facility import Facility, initialise
 from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
 from desdm.operations.report import write_report
+from tests.support.browser import dom, picture
+from tests.support.toy import arrive, plan, text_pipeline
 
 ROOT = Path(__file__).parents[3]
 
