@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.schema.database import Database
 from desdm.schema.upgrade import upgrade
 from tests.support.postgres import Cluster, cluster
+
+# How long an example takes to make says nothing of the code on a machine that others use too.
+settings.register_profile(
+    "shared", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared")
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real"
 

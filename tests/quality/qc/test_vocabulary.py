@@ -154,9 +154,11 @@ def test_the_patterns_of_every_code_are_sound() -> None:
     Matcher(Controls.joined(read_controls(file) for file in files))
 
 
-expressions = st.text(st.sampled_from("ab#\\ .x[]()\t\x01é"), min_size=1, max_size=10)
+expressions = st.text(st.sampled_from("ab#\\ .x[]()\t\x01é"), min_size=1, max_size=10) | st.just(
+    "a<<include b>>"
+)
 filters = st.builds(Filter, st.text(min_size=1, max_size=8).filter(lambda t: "\n" not in t and t.isprintable())
-                    | st.sampled_from(["#", " ", "\\", "chr(27)", "\x1b[0m", "\\x20", " a "]),
+                    | st.sampled_from(["#", " ", "\\", "chr(27)", "\x1b[0m", "\\x20", " a ", "<<incl", "<<include x>>"]),
                     st.sampled_from(["", "#", " ", "\\t", "x"]))  # fmt: skip
 
 

@@ -182,7 +182,7 @@ def unescaped(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Write the text of a filter such that WCL can hold it and ``unescaped`` reads it back."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f#\\]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f#\\<]", lambda found: f"\\x{ord(found[0]):02x}", text)
     text = re.sub(r"^ | $", r"\\x20", text)
     return f"\\x{ord(text[0]):02x}{text[1:]}" if re.fullmatch(r"chr\(\d{1,3}\)", text) else text
 
@@ -197,6 +197,7 @@ def _expression(text: str) -> str:
     text = re.sub(r"\\.|.", plain, text, flags=re.DOTALL)
     if text.endswith("\\\\"):
         text += "(?:)"  # a value of WCL does not end in a backslash
+    text = text.replace("<<incl", r"<\x3cincl")  # else it would be read as an include
     text = re.sub(r"^ ", r"\\x20", text)
     return re.sub(r"(\\?) $", r"\\x20", text)
 
