@@ -98,11 +98,13 @@ def single(count: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = files(folder / "in", count)
+        floor = bare(paths, folder / "floor") / count * 1e3
         database, archive = facility(folder)
         with clock() as spent:
             for path in paths:
                 deposit(database, archive, [Deposit(path, "misc", directory="bench")], who="bench")
-        emit("deposit.single", spent.cpu / count * 1e3, "CPU ms/file", count, peer=PEER_ONE, wall=spent.wall)
+        value = spent.cpu / count * 1e3
+        emit("deposit.single", value, "CPU ms/file", count, peer=PEER_ONE, floor=floor, wall=spent.wall)
         database.close()
 
 
