@@ -100,6 +100,13 @@ def test_the_lineage_of_the_z_coadd_is_its_four_images_and_every_task_between(ho
     assert {f["filename"] for f in raw} == {
         p.name for stamp in stamps for p in REAL.glob(f"{stamp}_oo[idw]_z*")
     }
+    # Beside them only the PSF model that came with each of the four: their catalogues, which tie the nominal
+    # zero points to the calibrated ones, are made with it. Nothing that was looked at and left.
+    rest = {f["filetype"] for f in up["files"]} - {"cp_image", "cp_mask", "cp_weight"}
+    assert rest == {"coadd", "coadd_nwgint", "cat_finalcut", "cat_psfex", "psfex_model", "cp_psfex"}
+    delivered = [f["filename"] for f in up["files"] if f["filetype"] == "cp_psfex"]
+    assert len(delivered) == 4
+    assert {name.split("_oo")[0] for name in delivered} == stamps
     modules = {t["module"] for t in up["tasks"]}
     assert {"nwgint", "swarp"} <= modules
     programs = {p["name"]: p["version"] for t in up["tasks"] for p in t["programs"]}

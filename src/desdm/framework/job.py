@@ -189,7 +189,7 @@ class _Runner:
                 )
             made = self._outputs(wrapper, task)
         self.log.stop = None
-        used = tuple(p.name for files in task.inputs.values() for p in files) if task else ()
+        used = _used(task, made) if task else ()
         outcome = WrapperOutcome(
             wrapnum=wrapper.wrapnum,
             modname=wrapper.modname,
@@ -330,6 +330,13 @@ class _Runner:
         if provenance:
             tree["provenance"] = provenance
         self.provenance[f"wrapper_{outcome.wrapnum}"] = tree
+
+
+def _used(task: Task, made: Sequence[Made]) -> Sequence[str]:
+    # A code that says of each output what it came from has looked at its other inputs and left them.
+    if made and all(m.filename in task.parents for m in made):
+        return tuple(dict.fromkeys(name for parents in task.parents.values() for name in parents))
+    return tuple(p.name for files in task.inputs.values() for p in files)
 
 
 def _own_exec(name: str, start: float, cpu: float) -> ExecRecord:

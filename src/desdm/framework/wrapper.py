@@ -220,7 +220,11 @@ class Task:
         return self.outputs[name]
 
     def derived(self, output: str, parents: Iterable[Path]) -> None:
-        """Say of which input files ``output`` was derived (default: of all)."""
+        """Say of which input files ``output`` was derived (default: of all).
+
+        Where every output says so, these are also the files that the wrapper used: optional ones that it
+        looked at and left do not enter the lineage.
+        """
         self.parents[self.output(output).name] = tuple(p.name for p in parents)
 
     # -- settings

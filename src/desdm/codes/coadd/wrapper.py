@@ -43,7 +43,10 @@ def swarp(task: Task) -> None:
     settings = task.section("swarp_keys")
     if len(paths) < task.number("clip_least", 4) and settings.get("COMBINE_TYPE") == "CLIPPED":
         settings["COMBINE_TYPE"] = "WEIGHTED"
-    args = arguments(images, weights, _scales(task, heads), tile, *raw, task.workdir, settings)
+    scales = _scales(task, heads)
+    tied = scales != [float(h["FLXSCALE"]) for h in heads]
+    task.derived("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
+    args = arguments(images, weights, scales, tile, *raw, task.workdir, settings)
     task.run("swarp", args)
     sci, wgt, made = read_output(*raw)
     stack = MaskStack(wcs_of(tile.header()), (tile.naxis, tile.naxis))

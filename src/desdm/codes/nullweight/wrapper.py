@@ -29,6 +29,8 @@ def nwgint(task: Task) -> None:
             task.finding(2, f"{path.name}: no weight was found; one weight is used for all pixels")
         planes = read_community(path, mask, weight)
     zero = _zero(task, planes, path.name)
+    read = [path, *task.inputs.get("mask", ()), *task.inputs.get("weight", ())]
+    task.derived("nwgint", [*read, *(task.inputs.get("zeropoints", ()) if zero.source == "table" else ())])
     gain = gain_of(planes.header)
     if gain is None:
         gain = task.number("gain_default", 4.0)

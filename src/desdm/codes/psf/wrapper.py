@@ -44,10 +44,12 @@ def psfex(task: Task) -> None:
     as_ldac(task.input("catalog"), head, scratch)
     model, source = _fit(task, scratch), "psfex"
     scratch.unlink()
+    parents = [image, task.input("catalog")]
     if model is None:
-        model, source = _delivered(task, head), "delivered"
+        model, source = _delivered(task, head, parents), "delivered"
     if model is None:
         model, source = _plain(task, head), "moffat"
+    task.derived("psf", parents)
     _finish(task, model, source, head, out, (head["NAXIS1"] / 2, head["NAXIS2"] / 2))
 
 
@@ -62,10 +64,13 @@ def coaddpsf(task: Task) -> None:
     _vignets(task, image, scratch, head)
     model, source = _fit(task, scratch), "psfex"
     scratch.unlink(missing_ok=True)
+    parents = [image]
     if model is None:
         model, source = _combined(task, head), "combined"
+        parents += [*task.inputs.get("nwgints", ()), *task.inputs.get("psfs", ())]
     if model is None:
         model, source = _plain(task, head), "moffat"
+    task.derived("psf", parents)
     _finish(task, model, source, head, out, (head["NAXIS1"] / 2, head["NAXIS2"] / 2))
 
 
@@ -118,7 +123,8 @@ def _degree(task: Task, catalogue: Path, keys: Mapping[str, str]) -> int:
     return degree
 
 
-def _delivered(task: Task, head: fits.Header) -> PSFModel | None:
+def _delivered(task: Task, head: fits.Header, parents: list[Path]) -> PSFModel | None:
+    """The first delivered model of this exposure; it joins ``parents``, the others were only looked at."""
     who = identity(head)
     for path in task.inputs.get("delivered_psf", ()):
         try:
@@ -127,6 +133,7 @@ def _delivered(task: Task, head: fits.Header) -> PSFModel | None:
             task.say(f"{path.name} is passed over: {err}")
             continue
         task.finding(2, f"too few stars for a PSF: the delivered model {path.name} is used")
+        parents.append(path)
         return model
     return None
 
