@@ -47,15 +47,18 @@ def command(
     as_json: bool,
 ) -> None:
     """Plan and run PIPELINE: a name (see: desdm pipeline list) or a submit WCL file."""
+    from desdm import wcl
     from desdm.cli.runs import drive_here, drive_in_background, exit_status
     from desdm.framework.submit import submit
-    from desdm.framework.submitwcl import read_submit
+    from desdm.framework.submitwcl import read_submit, unheeded
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
 
     facility = door.facility
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
         value, top = read_submit(Path(pipeline), compat=compat)
+        for path in unheeded(wcl.read(pipeline, compat=compat).tree):
+            click.echo(f"note: {path} is not acted upon", err=True)
         settings = {**top, **settings}
     else:
         value = get(pipeline)

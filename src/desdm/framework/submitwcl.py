@@ -15,7 +15,7 @@ from desdm.errors import WCLError
 from desdm.framework.pipeline import Block, Exec, FileSet, ListSet, Module, Pipeline
 from desdm.wcl import Tree
 
-__all__ = ["from_wcl", "read_submit", "to_wcl"]
+__all__ = ["from_wcl", "read_submit", "to_wcl", "unheeded"]
 
 _TOP_SECTIONS = {"block", "module", "filename_pattern", "directory_pattern"}
 _FILE_KEYS = {
@@ -60,6 +60,22 @@ def from_wcl(tree: Mapping[str, Any], name: str = "<submit>") -> tuple[Pipeline,
     )
     said = {"pipeline", "pipever", "blocklist", "text", "unit", "inclfunc"}
     return made, {k: v for k, v in top.items() if k not in said}
+
+
+def unheeded(tree: Mapping[str, Any]) -> list[str]:
+    """What a submit WCL asks for of the reference's vocabulary that is not acted upon, each by its path."""
+    found = []
+    for module, body in tree.get("module", {}).items():
+        if not isinstance(body, dict):
+            continue
+        for kind in ("file", "list"):
+            for name, spec in body.get(kind, {}).items():
+                if isinstance(spec, dict):
+                    told = [
+                        k for k in spec if k.startswith("hdrupd") or k in ("compress_files", "join", "args")
+                    ]
+                    found += [f"module.{module}.{kind}.{name}.{key}" for key in told]
+    return found
 
 
 def _names(text: str) -> list[str]:
