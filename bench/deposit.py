@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import tempfile
 from pathlib import Path
 
-from common import clock, emit
+from common import clock, emit, workplace
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
@@ -63,74 +62,71 @@ def bare(paths: list[Path], target: Path) -> float:
 
 def bulk(count: int) -> None:
     """Deposit ``count`` small files in one call; every second one derived from the one before."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = files(folder / "in", count)
-        floor = bare(paths, folder / "floor") / count * 1e3
-        database, archive = facility(folder)
-        empty = _size(database)
-        items = [
-            Deposit(p, "misc", directory="bench", parents=(paths[i - 1].name,) if i % 2 else ())
-            for i, p in enumerate(paths)
-        ]
-        with clock() as spent:
-            report = deposit(database, archive, items, who="bench")
-        assert len(report.registered) == count, report.refused[:3]
-        emit(
-            "deposit.bulk",
-            spent.cpu / count * 1e3,
-            "CPU ms/file",
-            count,
-            peer=PEER_BULK,
-            floor=floor,
-            wall=spent.wall,
-        )
-        emit("deposit.bytes", (_size(database) - empty) / count, "bytes of database/file", count)
-        with clock() as again:
-            report = deposit(database, archive, items, who="bench")
-        assert len(report.present) == count
-        emit("deposit.again", again.cpu / count * 1e3, "CPU ms/file", count, wall=again.wall)
-        database.close()
+    folder = workplace()
+    paths = files(folder / "in", count)
+    floor = bare(paths, folder / "floor") / count * 1e3
+    database, archive = facility(folder)
+    empty = _size(database)
+    items = [
+        Deposit(p, "misc", directory="bench", parents=(paths[i - 1].name,) if i % 2 else ())
+        for i, p in enumerate(paths)
+    ]
+    with clock() as spent:
+        report = deposit(database, archive, items, who="bench")
+    assert len(report.registered) == count, report.refused[:3]
+    emit(
+        "deposit.bulk",
+        spent.cpu / count * 1e3,
+        "CPU ms/file",
+        count,
+        peer=PEER_BULK,
+        floor=floor,
+        wall=spent.wall,
+    )
+    emit("deposit.bytes", (_size(database) - empty) / count, "bytes of database/file", count)
+    with clock() as again:
+        report = deposit(database, archive, items, who="bench")
+    assert len(report.present) == count
+    emit("deposit.again", again.cpu / count * 1e3, "CPU ms/file", count, wall=again.wall)
+    database.close()
 
 
 def single(count: int) -> None:
     """Deposit ``count`` small files, one call each."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = files(folder / "in", count)
-        floor = bare(paths, folder / "floor") / count * 1e3
-        database, archive = facility(folder)
-        with clock() as spent:
-            for path in paths:
-                deposit(database, archive, [Deposit(path, "misc", directory="bench")], who="bench")
-        value = spent.cpu / count * 1e3
-        emit("deposit.single", value, "CPU ms/file", count, peer=PEER_ONE, floor=floor, wall=spent.wall)
-        database.close()
+    folder = workplace()
+    paths = files(folder / "in", count)
+    floor = bare(paths, folder / "floor") / count * 1e3
+    database, archive = facility(folder)
+    with clock() as spent:
+        for path in paths:
+            deposit(database, archive, [Deposit(path, "misc", directory="bench")], who="bench")
+    value = spent.cpu / count * 1e3
+    emit("deposit.single", value, "CPU ms/file", count, peer=PEER_ONE, floor=floor, wall=spent.wall)
+    database.close()
 
 
 def real() -> None:
     """Deposit the real exposures: headers, corners, both digests, FITS checksums."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = sorted(REAL.glob("decam-cp-*/**/*oo[idw]_*.fits"))
-        database, archive = facility(folder)
-        deposit(database, archive, [Deposit(paths[0])], who="bench")  # numpy is loaded here
-        items = [
-            Deposit(p, filename=f"{p.name[:-5]}_{n}.fits", filetype=_type(p)) for n in range(4) for p in paths
-        ]
-        floor = bare([p for _ in range(1) for p in paths], folder / "floor") / len(paths) * 1e3
-        with clock() as spent:
-            report = deposit(database, archive, items, who="bench")
-        assert len(report.registered) == len(items), report.refused[:3]
-        emit(
-            "deposit.fits",
-            spent.cpu / len(items) * 1e3,
-            "CPU ms/file",
-            len(items),
-            floor=floor,
-            wall=spent.wall,
-        )
-        database.close()
+    folder = workplace()
+    paths = sorted(REAL.glob("decam-cp-*/**/*oo[idw]_*.fits"))
+    database, archive = facility(folder)
+    deposit(database, archive, [Deposit(paths[0])], who="bench")  # numpy is loaded here
+    items = [
+        Deposit(p, filename=f"{p.name[:-5]}_{n}.fits", filetype=_type(p)) for n in range(4) for p in paths
+    ]
+    floor = bare([p for _ in range(1) for p in paths], folder / "floor") / len(paths) * 1e3
+    with clock() as spent:
+        report = deposit(database, archive, items, who="bench")
+    assert len(report.registered) == len(items), report.refused[:3]
+    emit(
+        "deposit.fits",
+        spent.cpu / len(items) * 1e3,
+        "CPU ms/file",
+        len(items),
+        floor=floor,
+        wall=spent.wall,
+    )
+    database.close()
 
 
 def _type(path: Path) -> str:
@@ -151,7 +147,6 @@ def _size(database: Database) -> int:
 
 def main() -> None:
     """Every figure."""
-    # The small ones first: a file system that has just lost ten thousand files looks longer for a free inode.
     for count in (50, 500):
         single(count)
     real()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common import clock, emit
+from common import clock, emit, workplace
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.facility import Facility, initialise
@@ -35,18 +34,15 @@ def touch(task: Task) -> None:
 @contextmanager
 def installation() -> Iterator[Facility]:
     """A fresh installation with one file."""
-    folder = Path(tempfile.mkdtemp(prefix="desdm-bench-"))
+    folder = workplace()
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    try:
-        initialise(folder / "home")
-        facility = Facility.open(folder / "home")
-        raw = folder / "raw.txt"
-        raw.write_text("raw")
-        deposit(facility.database, facility.archive, [Deposit(raw, "misc")], who="bench")
-        yield facility
-        facility.close()
-    finally:
-        shutil.rmtree(folder)
+    initialise(folder / "home")
+    facility = Facility.open(folder / "home")
+    raw = folder / "raw.txt"
+    raw.write_text("raw")
+    deposit(facility.database, facility.archive, [Deposit(raw, "misc")], who="bench")
+    yield facility
+    facility.close()
 
 
 def pipeline(n: int, wrapper: str, execs: tuple[Exec, ...] = ()) -> Pipeline:

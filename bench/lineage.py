@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from sqlalchemy import insert
 
-from common import clock, emit
+from common import clock, emit, workplace
 from desdm.archive import catalog, provenance
 from desdm.archive.archive import Archive
 from desdm.schema import desfile, opm_was_derived_from
@@ -50,24 +49,23 @@ def ask(depth: int, lattice: bool) -> None:
     """Ancestors of the tip, descendants of the root."""
     count = depth * WIDTH
     kind = "lattice" if lattice else "chain"
-    with tempfile.TemporaryDirectory() as name:
-        database = history(Path(name), depth, lattice)
-        with database.read() as conn:
-            provenance.ancestors(conn, 1)
-            best = {}
-            for what, question, start in (
-                ("ancestors", provenance.ancestors, count),
-                ("descendants", provenance.descendants, 1),
-            ):
-                for _ in range(5):
-                    with clock() as spent:
-                        found = question(conn, start)
-                    best[what] = min(best.get(what, spent.cpu), spent.cpu)
-                emit(f"lineage.{what}.{kind}.{len(found)}", best[what] * 1e3, "CPU ms", count)
-            with clock() as whole:
-                provenance.lineage(conn, f"f{count:07d}.fits")
-            emit(f"lineage.whole.{kind}", whole.cpu * 1e3, "CPU ms", count)
-        database.close()
+    database = history(workplace(), depth, lattice)
+    with database.read() as conn:
+        provenance.ancestors(conn, 1)
+        best = {}
+        for what, question, start in (
+            ("ancestors", provenance.ancestors, count),
+            ("descendants", provenance.descendants, 1),
+        ):
+            for _ in range(5):
+                with clock() as spent:
+                    found = question(conn, start)
+                best[what] = min(best.get(what, spent.cpu), spent.cpu)
+            emit(f"lineage.{what}.{kind}.{len(found)}", best[what] * 1e3, "CPU ms", count)
+        with clock() as whole:
+            provenance.lineage(conn, f"f{count:07d}.fits")
+        emit(f"lineage.whole.{kind}", whole.cpu * 1e3, "CPU ms", count)
+    database.close()
 
 
 def main() -> None:

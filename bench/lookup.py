@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert
 
-from common import clock, emit
+from common import clock, emit, workplace
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.schema import desfile, file_archive_info, image, pfw_attempt, pfw_request, pfw_unit, task
@@ -69,50 +68,49 @@ def _rows(number: int, attempt: int, unit: str) -> tuple[dict[str, Any], dict[st
 def look(attempts: int, each: int, rounds: int = 300) -> None:
     """Every figure on a catalogue of ``attempts`` × ``each`` files."""
     count = attempts * each
-    with tempfile.TemporaryDirectory() as name:
-        database = filled(Path(name), attempts, each)
-        with database.read() as conn:
-            names = [f.name for f in catalog.files(conn, attempt=1, limit=rounds)]
-            catalog.by_name(conn, names[0])
-            with clock() as one:
-                for each_name in names:
-                    assert catalog.by_name(conn, each_name) is not None
-        emit("lookup.by_name", one.cpu / len(names) * 1e3, "CPU ms", count, peer=PEER_ONE)
-        with clock() as opened:
+    database = filled(workplace(), attempts, each)
+    with database.read() as conn:
+        names = [f.name for f in catalog.files(conn, attempt=1, limit=rounds)]
+        catalog.by_name(conn, names[0])
+        with clock() as one:
             for each_name in names:
-                with database.read() as conn:
-                    catalog.by_name(conn, each_name)
-        emit("lookup.by_name_with_transaction", opened.cpu / len(names) * 1e3, "CPU ms", count, peer=PEER_ONE)
-        with database.read() as conn:
-            catalog.files(conn, attempt=1, limit=1)
-            with clock() as many:
-                found = catalog.files(conn, attempt=1)
-            emit(
-                "lookup.files",
-                many.cpu * 1e3 * 10_000 / len(found),
-                "CPU ms/10,000 rows",
-                count,
-                peer=PEER_ALL,
-            )
-            with clock() as asked:
-                rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1", "band": "g,r,i,z,Y"})
-            assert len(rows) == len(found)
-            emit(
-                "lookup.find",
-                asked.cpu * 1e3 * 10_000 / len(rows),
-                "CPU ms/10,000 rows",
-                count,
-                peer=PEER_ALL,
-            )
-            catalog.find(conn, {"filetype": "red_immask", "expnum": "1", "ccdnum": "4"})
-            with clock() as some:
-                rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1", "ccdnum": "5"})
-            emit("lookup.find_ccd", some.cpu * 1e3, "CPU ms", count)
-            catalog.find(conn, {"filetype": "red_immask", "region": "20,-30,0.2"})
-            with clock() as sky:
-                rows = catalog.find(conn, {"filetype": "red_immask", "region": "10,-30,0.2"})
-            emit("lookup.region", sky.cpu * 1e3, "CPU ms", count)
-        database.close()
+                assert catalog.by_name(conn, each_name) is not None
+    emit("lookup.by_name", one.cpu / len(names) * 1e3, "CPU ms", count, peer=PEER_ONE)
+    with clock() as opened:
+        for each_name in names:
+            with database.read() as conn:
+                catalog.by_name(conn, each_name)
+    emit("lookup.by_name_with_transaction", opened.cpu / len(names) * 1e3, "CPU ms", count, peer=PEER_ONE)
+    with database.read() as conn:
+        catalog.files(conn, attempt=1, limit=1)
+        with clock() as many:
+            found = catalog.files(conn, attempt=1)
+        emit(
+            "lookup.files",
+            many.cpu * 1e3 * 10_000 / len(found),
+            "CPU ms/10,000 rows",
+            count,
+            peer=PEER_ALL,
+        )
+        with clock() as asked:
+            rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1", "band": "g,r,i,z,Y"})
+        assert len(rows) == len(found)
+        emit(
+            "lookup.find",
+            asked.cpu * 1e3 * 10_000 / len(rows),
+            "CPU ms/10,000 rows",
+            count,
+            peer=PEER_ALL,
+        )
+        catalog.find(conn, {"filetype": "red_immask", "expnum": "1", "ccdnum": "4"})
+        with clock() as some:
+            rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1", "ccdnum": "5"})
+        emit("lookup.find_ccd", some.cpu * 1e3, "CPU ms", count)
+        catalog.find(conn, {"filetype": "red_immask", "region": "20,-30,0.2"})
+        with clock() as sky:
+            rows = catalog.find(conn, {"filetype": "red_immask", "region": "10,-30,0.2"})
+        emit("lookup.region", sky.cpu * 1e3, "CPU ms", count)
+    database.close()
 
 
 def main() -> None:
