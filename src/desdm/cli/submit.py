@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
@@ -50,14 +48,15 @@ def command(
     from desdm import wcl
     from desdm.cli.runs import drive_here, drive_in_background, exit_status
     from desdm.framework.submit import submit
-    from desdm.framework.submitwcl import read_submit, unheeded
+    from desdm.framework.submitwcl import from_wcl, unheeded
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
 
     facility = door.facility
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
-        value, top = read_submit(Path(pipeline), compat=compat)
-        for path in unheeded(wcl.read(pipeline, compat=compat).tree):
+        tree = wcl.read(pipeline, compat=compat).tree
+        value, top = from_wcl(tree, pipeline)
+        for path in unheeded(tree):
             click.echo(f"note: {path} is not acted upon", err=True)
         settings = {**top, **settings}
     else:
