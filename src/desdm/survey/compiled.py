@@ -1,0 +1,34 @@
+"""Compiled pixel loops: numba's ``njit`` with the survey's settings, typed for those who call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+
+__all__ = ["compiled"]
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def compiled(*, fast: bool = False) -> Callable[[Function], Function]:
+    """Decorator: compile a loop over arrays, kept on disk between processes, without the interpreter's lock.
+
+    Parameters
+    ----------
+    fast
+        Allow the compiler to reorder and contract floating-point operations. Without it a result is the same bits on
+        every machine and for every number of threads; with it still the same for every number of threads, as
+        long as rows are computed by themselves.
+
+    Returns
+    -------
+    callable
+        The decorator; the function keeps its signature.
+    """
+
+    def wrap(function: Function) -> Function:
+        return cast(Function, numba.njit(cache=True, nogil=True, fastmath=fast)(function))
+
+    return wrap
