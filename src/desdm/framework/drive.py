@@ -202,7 +202,7 @@ class _Driver:
             self.progress.running[event.wrapnum] = event.token
         else:
             self.progress.running.pop(event.wrapnum, None)
-            self.progress.done += event.state == "done"
+            self.progress.done += event.state in ("done", "left")
             self.progress.failed += event.state == "failed"
 
     def _lost(self, job: Job, why: str) -> bool:

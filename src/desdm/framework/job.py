@@ -1,6 +1,8 @@
 """Runs one job: reads its WCL, runs its wrappers in order, writes its receipt. Touches no database.
 
-A wrapper that fails ends the job; what was done before it stays in the receipt and is registered.
+A wrapper that fails ends the job; what was done before it stays in the receipt and is registered. A tolerant
+module's wrapper that cannot use a file is recorded as failed, wrappers that need what it should have made are left
+out, and the job goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from desdm import wcl
-from desdm.errors import ProgramFailed, UsageError
+from desdm.errors import FileTypeError, ProgramFailed, UsageError
+from desdm.framework.handover import Handover
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
@@ -96,6 +99,8 @@ class _Watched:
     def __init__(self, log: LogTee) -> None:
         self.log = log
         self.error = ""
+        #: the data are at fault, not the machine or the code
+        self.tolerable = False
 
     def __enter__(self) -> _Watched:
         return self
@@ -113,6 +118,7 @@ class _Watched:
             text = "".join(traceback.format_exception(kind, error, tb)).rstrip()
         self.log.write(text.encode("utf-8", "replace") + b"\n")
         self.error = f"{type(error).__name__}: {error}"[:2000]
+        self.tolerable = isinstance(error, ProgramFailed | FileTypeError)
         return True
 
 
@@ -134,16 +140,17 @@ def run_job(
     workdir = Path(ticket.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     runner = _Runner(order, ticket, cache, workdir)
+    skip = set(ticket.skip) - runner.lost(set(ticket.skip))
     receipt = OutcomeWriter(workdir / "outcome.jsonl", order.attempt, order.jobnum, ticket.token)
     state = "done"
     for wrapper in order.wrappers:
-        if wrapper.wrapnum in ticket.skip:
+        if wrapper.wrapnum in skip:
             continue
         report("started", wrapper)
         outcome = runner.run(wrapper)
         receipt.wrapper(outcome)
         report(outcome.state, wrapper)
-        if outcome.state == "failed":
+        if outcome.state == "failed" and not runner.tolerated:
             state = "failed"
             break
     runner.close()
@@ -162,6 +169,30 @@ class _Runner:
         self.made_here = {f.filename: f for w in order.wrappers for f in w.outputs.values()}
         self.unsaved: dict[str, tuple[str, ...]] = {}
         self.provenance: dict[str, Any] = {}
+        self.tolerated = False
+        self.run_dir = order.top.get("ops_run_dir", "?") + "/"
+        self.handover = Handover(int(float(order.run.get("hold_memory", "4096"))) << 20)
+        #: the last wrapper that reads a file made here
+        self.last_reader = {
+            path.rpartition("/")[2]: w.wrapnum
+            for w in order.wrappers
+            for paths in w.inputs.values()
+            for path in paths
+        }
+
+    def lost(self, skip: set[int]) -> set[int]:
+        """Wrappers that are done but whose outputs, held in memory only, went with their try: they run again."""
+        maker = {f.filename: w.wrapnum for w in self.order.wrappers for f in w.outputs.values()}
+        again: set[int] = set()
+        for wrapper in reversed(self.order.wrappers):
+            if wrapper.wrapnum in skip and wrapper.wrapnum not in again:
+                continue
+            for paths in wrapper.inputs.values():
+                for path in paths:
+                    number = maker.get(path.rpartition("/")[2])
+                    if number in skip and self._find(path) is None:
+                        again.add(number)
+        return again
 
     def close(self) -> None:
         wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", self.provenance)
@@ -175,6 +206,11 @@ class _Runner:
         self.log.write(head.encode())
         task: Task | None = None
         made: tuple[Made, ...] = ()
+        self.tolerated = False
+        left = self._lacking(wrapper, module)
+        if left:
+            self.log.write(f"left out: {left}\n".encode())
+            return self._left_out(wrapper, start, left)
         with _Watched(self.log) as watched, self.log.reader(wrapper.modname):
             task = self._task(wrapper, module)
             name = str(module["wrappername"])
@@ -189,6 +225,13 @@ class _Runner:
                 )
             made = self._outputs(wrapper, task)
         self.log.stop = None
+        self.tolerated = watched.tolerable and module.get("tolerant") == "true"
+        for name in {p.rpartition("/")[2] for paths in wrapper.inputs.values() for p in paths}:
+            if self.last_reader.get(name) == wrapper.wrapnum:
+                self.handover.drop(name)
+        for file in wrapper.outputs.values():
+            if file.filename not in self.last_reader:
+                self.handover.drop(file.filename)
         used = _used(task, made) if task else ()
         outcome = WrapperOutcome(
             wrapnum=wrapper.wrapnum,
@@ -208,6 +251,33 @@ class _Runner:
         self._record(outcome)
         return outcome
 
+    def _lacking(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> str:
+        """Why a wrapper of a tolerant module is left out: the input of which nothing was made; empty: nothing lacks."""
+        if module.get("tolerant") != "true":
+            return ""
+        for name, paths in wrapper.inputs.items():
+            if (
+                f"in.{name}" not in wrapper.optional
+                and all(map(self._own, paths))
+                and not any(map(self._find, paths))
+            ):
+                return f"input {name}: {paths[0].rpartition('/')[2]} was not made"
+        return ""
+
+    def _left_out(self, wrapper: WrapperOrder, start: float, why: str) -> WrapperOutcome:
+        outcome = WrapperOutcome(
+            wrapnum=wrapper.wrapnum,
+            modname=wrapper.modname,
+            state="left",
+            start_time=start,
+            end_time=time.time(),
+            host=self.host,
+            log=self.log.path.name,
+            comment=f"left out: {why}",
+        )
+        self._record(outcome)
+        return outcome
+
     def _findings(self, wrapper: WrapperOrder, error: str) -> list[Finding]:
         found = self.log.drain()
         if error:
@@ -218,11 +288,12 @@ class _Runner:
     def _task(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> Task:
         inputs: dict[str, tuple[Path, ...]] = {}
         for name, paths in wrapper.inputs.items():
-            optional = f"in.{name}" in wrapper.optional
+            optional, tolerant = f"in.{name}" in wrapper.optional, module.get("tolerant") == "true"
             there = []
             for relpath in paths:
                 path = self._find(relpath)
-                if path is None and not optional:
+                spared = optional or (tolerant and self._own(relpath))
+                if path is None and not spared:
                     raise ProgramFailed(f"{wrapper.modname}: input {name}: {relpath} is not there")
                 if path is not None:
                     there.append(path)
@@ -235,14 +306,31 @@ class _Runner:
             {k: top[k] for k in ("unitname", "reqnum", "attnum")} | {"run": self.order.attempt} | wrapper.keys
         )
         inputs |= self._lists(wrapper, module)
+        wanted = {name for name, last in self.last_reader.items() if last > wrapper.wrapnum}
         return Task(
-            wrapper.modname, keys, settings, inputs, outputs, self.workdir, self.log, self.cache.versions
+            wrapper.modname,
+            keys,
+            settings,
+            inputs,
+            outputs,
+            self.workdir,
+            self.log,
+            self.cache.versions,
+            handover=self.handover,
+            wanted=frozenset(p.name for files in inputs.values() for p in files if p.name in wanted),
+            saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),
         )
+
+    def _own(self, relpath: str) -> bool:
+        """Whether this attempt makes the file: here, or in an earlier block."""
+        return relpath.rpartition("/")[2] in self.made_here or relpath.startswith(self.run_dir)
 
     def _find(self, relpath: str) -> Path | None:
         name = relpath.rpartition("/")[2]
         places = [self.root / relpath]
         if name in self.made_here:
+            if self.handover.has(name):
+                return self.workdir / name
             places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
         return next((p for p in places if p.is_file()), None)
 
@@ -272,7 +360,8 @@ class _Runner:
         made = []
         for name, file in wrapper.outputs.items():
             path = task.outputs[name]
-            if not path.is_file():
+            held = not file.save and self.handover.has(path.name)
+            if not held and not path.is_file():
                 if f"out.{name}" in wrapper.optional:
                     continue
                 raise ProgramFailed(f"{wrapper.modname}: output {name}, {file.filename}, was not made")
@@ -280,16 +369,17 @@ class _Runner:
             mine = parents if own is None else self._saved(own)
             if not file.save:
                 self.unsaved[file.filename] = mine
-            made.append(self._made(file, path, mine, wrapper))
+            size = self.handover.size(path.name) if held else path.stat().st_size
+            made.append(self._made(file, size, mine, wrapper))
         return tuple(made)
 
     @staticmethod
-    def _made(file: JobFile, path: Path, parents: tuple[str, ...], wrapper: WrapperOrder) -> Made:
+    def _made(file: JobFile, size: int, parents: tuple[str, ...], wrapper: WrapperOrder) -> Made:
         return Made(
             file.filename,
             file.filetype,
             file.directory,
-            path.stat().st_size,
+            size,
             file.save,
             parents,
             wrapper.keys,

@@ -69,6 +69,8 @@ class JobRenderer:
             for number, one in enumerate(module.execs, 1):
                 settings[f"exec_{number}"] = _exec(one)
             body: dict[str, Any] = {"wrappername": module.wrapper}
+            if module.tolerant:
+                body["tolerant"] = "true"
             if settings:
                 body["settings"] = settings
             if module.lists:

@@ -47,6 +47,8 @@ class FileSet:
     listonly: bool = False
     #: outputs: whether the file goes into the archive
     savefiles: bool = True
+    #: True: the archive chooses the calibration of this file type: epoch table, nearest good night, tag
+    calibration: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Module:
     settings: Tree = field(default_factory=dict)
     #: True: the module only queries, for other modules to depend on
     noop: bool = False
+    #: True: a file that its code cannot use is a finding; wrappers that need its outputs are left out, the run goes on
+    tolerant: bool = False
 
     def fileset(self, name: str) -> FileSet | None:
         """The input or output of that name, or None."""

@@ -27,7 +27,7 @@ from desdm.schema.states import JobState, WrapperState
 
 __all__ = ["register_job"]
 
-_ENDED = {WrapperState.DONE.value, WrapperState.REUSED.value}
+_ENDED = {WrapperState.DONE.value, WrapperState.REUSED.value}  # a wrapper left out is tried again
 
 
 def register_job(
@@ -151,7 +151,8 @@ def _keep(
     for w in fresh:
         number = rows[w.wrapnum].task_id
         failed = w.state == "failed" or any(m.filename in bad for m in w.made)
-        state = WrapperState.FAILED if failed else WrapperState.DONE
+        left = WrapperState.LEFT if w.state == "left" else WrapperState.DONE
+        state = WrapperState.FAILED if failed else left
         size = sum(m.filesize for m in w.made)
         times = {"start_time": _time(w.start_time), "end_time": _time(w.end_time), "exec_host": w.host}
         wrappers.append({"number": number, "state": state.value, "log": w.log, "diskusage": size})

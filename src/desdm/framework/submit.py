@@ -116,7 +116,8 @@ def submit(
             conn.rollback()
             return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
         folder = config.runs / identity.run
-        _write_jobs(folder, conn, archive, pipeline, identity, plan, run, configs, codes)
+        common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
+        _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
         store.insert_plan(
             conn,
             pipeline,
@@ -301,7 +302,7 @@ def _number(run: Mapping[str, Any], key: str) -> int | None:
 def _write_jobs(
     folder: Path,
     conn: Connection,
-    archive: Archive,
+    common: dict[str, str],
     pipeline: Pipeline,
     identity: Identity,
     plan: Plan,
@@ -314,7 +315,7 @@ def _write_jobs(
     folder.mkdir(parents=True)
     qcf = folder / "qcf.wcl"
     patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
-    common = {"archive_root": str(archive.root), "pipeline": pipeline.name, "pipever": pipeline.version}
+    common |= {"pipeline": pipeline.name, "pipever": pipeline.version}
     if wcl.truth(str(run.get("use_qcf", "true"))):
         from desdm.quality.qc import write_patterns
 

@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, UsageError
+from desdm.framework.handover import Handover
 
 __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "Task", "Wrapper"]
 
 Settings: TypeAlias = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,11 @@ class Task:
     execs: list[ExecRecord] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    handover: Handover = field(default_factory=Handover)
+    #: names of files that a later wrapper of the job reads too
+    wanted: frozenset[str] = frozenset()
+    #: outputs that go into the archive
+    saved: frozenset[str] = frozenset()
 
     # -- files
 
@@ -218,6 +225,42 @@ class Task:
                 f"{self.name}: no output {name!r} is declared; known: {', '.join(self.outputs)}"
             )
         return self.outputs[name]
+
+    def take(self, name: str, read: Callable[[Path], T]) -> T:
+        """What the file of input ``name`` holds: the object that an earlier module of the job gave, or read from disk.
+
+        The object is the caller's own to change.
+        """
+        return self._taken(self.input(name), read)
+
+    def takes(self, name: str, read: Callable[[Path], T]) -> list[T]:
+        """The same for an input of several files, in their order."""
+        return [self._taken(path, read) for path in self.inputs.get(name, ())]
+
+    def _taken(self, path: Path, read: Callable[[Path], T]) -> T:
+        if self.handover.has(path.name):
+            return cast(T, self.handover.get(path.name, last=path.name not in self.wanted))
+        return read(path)
+
+    def give(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
+        """Hand output ``name`` on in memory.
+
+        ``write(path, value)`` makes its file: at once if it goes into the archive, else when a program needs it
+        (`on_disk`) or memory is short.
+        """
+        self.handover.put(self.output(name), value, write, now=name in self.saved)
+
+    def on_disk(self, name: str) -> Path:
+        """Path of the one file of input ``name``, written if it was only held in memory: for a program to read."""
+        path = self.input(name)
+        self.handover.on_disk(path.name)
+        return path
+
+    def all_on_disk(self, name: str) -> tuple[Path, ...]:
+        """The same for an input of several files."""
+        for path in self.inputs.get(name, ()):
+            self.handover.on_disk(path.name)
+        return self.inputs.get(name, ())
 
     def derived(self, output: str, parents: Iterable[Path]) -> None:
         """Say of which input files ``output`` was derived (default: of all).

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from desdm.schema.calibrations import exclude_list, ops_epoch, ops_epoch_inputs_per_band, pfw_calibration
 from desdm.schema.columns import metadata
+from desdm.schema.evaluation import EVALUATIONS, finalcut_eval, firstcut_eval, zeropoint
 from desdm.schema.events import coaddtile_geom, event
 from desdm.schema.filemeta import METADATA_TABLES, calibration, catalog, image, miscfile
 from desdm.schema.files import (
@@ -43,6 +45,7 @@ from desdm.schema.runs import (
 from desdm.schema.states import AttemptState, CopyState, DataState, JobState, WrapperState
 
 __all__ = [
+    "EVALUATIONS",
     "METADATA_TABLES",
     "AttemptState",
     "CopyState",
@@ -54,9 +57,12 @@ __all__ = [
     "coaddtile_geom",
     "desfile",
     "event",
+    "exclude_list",
     "file_archive_info",
     "file_tag",
     "file_trash",
+    "finalcut_eval",
+    "firstcut_eval",
     "image",
     "metadata",
     "miscfile",
@@ -65,6 +71,8 @@ __all__ = [
     "opm_was_generated_by",
     "ops_archive",
     "ops_data_state_def",
+    "ops_epoch",
+    "ops_epoch_inputs_per_band",
     "ops_filetype",
     "ops_message_filter",
     "ops_message_ignore",
@@ -75,6 +83,7 @@ __all__ = [
     "pfw_attempt_label",
     "pfw_attempt_val",
     "pfw_block",
+    "pfw_calibration",
     "pfw_data_query",
     "pfw_exec",
     "pfw_job",
@@ -85,4 +94,5 @@ __all__ = [
     "qa_metric",
     "task",
     "task_message",
+    "zeropoint",
 ]

@@ -60,6 +60,7 @@ class WrapperState(_State):
     DONE = "done", "its outputs are checked"
     REUSED = "reused", "its outputs stood from an earlier try and were taken over"
     FAILED = "failed", "its code, an input or an output failed"
+    LEFT = "left", "left out: an input was not made, because a wrapper before it failed and the run goes on"
 
 
 class DataState(_State):

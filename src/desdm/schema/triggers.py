@@ -1,8 +1,8 @@
-"""Triggers that refuse an unlawful change of state, for each database engine."""
+"""Triggers that refuse an unlawful change of state, or any change of what is only ever added to, for each engine."""
 
 from __future__ import annotations
 
-__all__ = ["statements"]
+__all__ = ["append_only", "statements"]
 
 _TABLES = {"pfw_attempt": "attempt", "pfw_job": "job"}
 
@@ -32,5 +32,28 @@ def statements(dialect: str) -> list[str]:
             made.append(
                 f"CREATE TRIGGER tr_{table}_state BEFORE UPDATE OF state ON {table} "
                 f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_state()"
+            )
+    return made
+
+
+def append_only(dialect: str, tables: tuple[str, ...]) -> list[str]:
+    """SQL that makes the triggers which refuse to change or delete a row of ``tables``."""
+    made = []
+    for table in tables:
+        said = f"{table} is only ever added to"
+        if dialect == "sqlite":
+            for deed in ("UPDATE", "DELETE"):
+                made.append(
+                    f"CREATE TRIGGER tr_{table}_{deed.lower()} BEFORE {deed} ON {table} "
+                    f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+                )
+        else:
+            made.append(
+                f"CREATE FUNCTION fn_{table}_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                f"RAISE check_violation USING MESSAGE = '{said}'; END $$"
+            )
+            made.append(
+                f"CREATE TRIGGER tr_{table}_kept BEFORE UPDATE OR DELETE ON {table} "
+                f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_kept()"
             )
     return made
