@@ -110,7 +110,7 @@ def compare_flats(minis: F8, x: F8, y: F8, limits: FlatLimits) -> list[Verdict]:
         if len(good) < 3:
             break
         reference = _columns(scaled[good])
-        for i in np.flatnonzero(usable):
+        for i in np.flatnonzero(usable).tolist():
             ratio = scaled[i] / reference - 1.0
             gradient[i] = plane.slope(ratio)
             rms[i] = _rms(ratio - np.nanmedian(ratio)) if np.isfinite(ratio).any() else np.inf

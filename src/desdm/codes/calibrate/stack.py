@@ -107,7 +107,9 @@ class Stack:
         assert self._centre is not None
         mean = np.empty(self.shape, np.float32)
         variance = np.empty(self.shape, np.float32)
-        _finish(self._total, self._weight, self._count, self._centre, self.noise, self.photons, mean, variance)
+        _finish(
+            self._total, self._weight, self._count, self._centre, self.noise, self.photons, mean, variance
+        )
         kept = int(self._count.sum(dtype=np.int64))
         return Combined(mean, variance, self._count, 1.0 - kept / max(self._seen, 1))
 
@@ -128,8 +130,8 @@ class Stack:
         assert self._centre is not None
         assert self._spread is not None
         self._seen += _accumulate(
-            np.ascontiguousarray(frame, np.float32), np.float32(scale), self._centre, self._spread, self.noise,
-            self.photons, np.float32(self.nsigma), self._total, self._weight, self._count,
+            np.ascontiguousarray(frame, np.float32), scale, self._centre, self._spread, self.noise,
+            self.photons, self.nsigma, self._total, self._weight, self._count,
         )  # fmt: skip
 
 
