@@ -48,6 +48,7 @@ def run(
         workdir=work,
         log=log,
         versions=VERSIONS,
+        saved=frozenset(outputs),
     )
     function(task)
     log.close()

@@ -1,22 +1,40 @@
-"""Wrappers of ``check`` (a catalogue against reference stars) and ``scamp`` (a new solution from them)."""
+"""Wrappers of astrometry: ``check``, ``scamp`` of one image; ``scampcat`` … ``updatewcs`` of a whole exposure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
 from desdm.codes.astrometry.check import Residuals, compare
+from desdm.codes.astrometry.exposure import (
+    CcdCatalogue,
+    CcdSolution,
+    ahead_text,
+    contrast,
+    head_text,
+    read_combined,
+    read_heads,
+    residuals,
+    useful,
+    write_combined,
+)
 from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference, write_ldac
 from desdm.codes.astrometry.scamp import apply_head, arguments, read_head
+from desdm.codes.detection.sextractor import arguments as sextractor_arguments
 from desdm.codes.detection.sextractor import as_ldac, objects
 from desdm.codes.provenance import stamp
+from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
-from desdm.survey.headers import identity
+from desdm.survey.headers import footprint, identity
 from desdm.survey.images import read_planes, write_planes
 
-__all__ = ["check", "scamp"]
+__all__ = ["check", "combine_cats", "scamp", "scampcat", "scampexposure", "updatewcs"]
+
+DATA = Path(__file__).parent / "data"
 
 
 def check(task: Task) -> None:
@@ -127,7 +145,7 @@ def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header
     write_ldac(stars, reference, str(header.get("BAND", "")))
     local = task.workdir / f"{catalogue.stem}_scamp.cat"
     as_ldac(catalogue, header, local)
-    task.run("scamp", arguments(local, stars, Path(__file__).parent / "data", task.section("scamp_keys")))
+    task.run("scamp", arguments(local, stars, DATA, task.section("scamp_keys")))
     head = read_head(local.with_suffix(".head"))
     for scrap in (stars, local, local.with_suffix(".head")):
         scrap.unlink(missing_ok=True)
@@ -135,3 +153,205 @@ def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header
         if key in head:
             task.metric(name, float(head[key]) * 3.6e6, "mas", text="scamp's residual against the reference")
     return head
+
+
+def scampcat(task: Task) -> None:
+    """Catalogue a detrended ``image`` (its sky still in it) with windowed positions; output ``catalog`` (cat_scamp)."""
+    image, out = task.on_disk("image"), task.output("catalog")
+    head = fits.getheader(image, 0)
+    keys = task.section("sextractor_keys")
+    task.run("sextractor", sextractor_arguments(image, out, DATA / "scampcat.param", keys, header=head))
+    if not out.is_file():
+        raise ProgramFailed(f"{task.name}: source-extractor made no {out.name}")
+    (one,) = read_combined(out)
+    count = int(useful(one).sum())
+    task.metric("scamp_detections", count, text="objects with a position that scamp can use")
+    if count < task.number("ccd_least", 8):
+        task.finding(2, f"{image.name}, {one.name}: only {count} objects can serve for its astrometry")
+
+
+def combine_cats(task: Task) -> None:
+    """Bring the ``catalogs`` of an exposure's CCDs together; outputs ``catalog`` (cat_scamp), ``ahead`` (if declared)."""
+    found = [one for path in task.all_on_disk("catalogs") for one in read_combined(path)]
+    if not found:
+        raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
+    card = fits.Header()
+    for key, value in identity(found[0].header).items():
+        if key not in ("CCDNUM", "CCDNAME"):
+            card[key] = value
+    card["NCCD"] = (len(found), "CCDs in it")
+    stamp(card, task.keys, task.execs, task.output("catalog").name)
+    write_combined(task.output("catalog"), found, card)
+    if "ahead" in task.outputs:
+        task.output("ahead").write_text(ahead_text(found), "ascii")
+    task.metric("scamp_ccds", len(found), text="CCDs with a catalogue")
+
+
+def scampexposure(task: Task) -> None:
+    """Solve all CCDs of an exposure at once against reference stars; outputs ``head`` and ``xml``.
+
+    Inputs are ``catalog`` (of `combine_cats`), ``refcat`` (optional, several files) and ``ahead`` (optional). What
+    cannot be solved keeps its first solution, with SCAMPFLG 1 in its part of the head, and is a finding.
+    """
+    found = read_combined(task.on_disk("catalog"))
+    solutions = [CcdSolution(one.header) for one in found]
+    task.output("xml").write_text(_NO_XML, "ascii")
+    reference = _field_stars(task, found)
+    why = _prospect(task, found, reference)
+    if not why and reference is not None:
+        why = _solve_exposure(task, found, solutions, reference)
+    source = task.input("catalog").name
+    for one, solution in zip(found, solutions, strict=True):
+        if why:
+            solution.why = why
+        elif solution.why:
+            task.finding(2, f"{source}, {one.name}: {solution.why}; its first WCS stands")
+    if why:
+        task.finding(2, f"{source}: {why}; every CCD keeps its first WCS")
+    task.output("head").write_text(head_text(solutions), "ascii")
+    _record_exposure(task, solutions)
+
+
+def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
+    corners = [footprint(c.header, (int(c.header["NAXIS2"]), int(c.header["NAXIS1"]))) for c in found]
+    ra0 = corners[0].ra_cent
+    ra = np.array([(r - ra0 + 180.0) % 360.0 - 180.0 for f in corners for r in f.rac])
+    dec = np.array([d for f in corners for d in f.decc])
+    middle, height = (ra.min() + ra.max()) / 2, (dec.min() + dec.max()) / 2
+    reach = float(np.hypot((ra - middle) * np.cos(np.radians(height)), dec - height).max())
+    margin = float(task.section("scamp_retry").get("POSITION_MAXERR", "0.3")) / 60.0
+    return read_reference(
+        task.inputs.get("refcat", ()), epoch_of(float(found[0].header.get("MJD-OBS", 57388.0))),
+        float((ra0 + middle) % 360.0), float(height), reach + margin,
+    )  # fmt: skip
+
+
+def _prospect(task: Task, found: list[CcdCatalogue], reference: Reference | None) -> str:
+    """Why there is no use in trying; empty: there is."""
+    least = task.number("scamp_least", 20)
+    if reference is None:
+        return "no reference stars over the field"
+    if reference.ra.size < least:
+        return f"only {reference.ra.size} reference stars over the field"
+    total = sum(int(useful(one).sum()) for one in found)
+    return f"only {total} objects can serve for its astrometry" if total < least else ""
+
+
+def _solve_exposure(
+    task: Task, found: list[CcdCatalogue], solutions: list[CcdSolution], reference: Reference
+) -> str:
+    """Fill ``solutions``; what is wrong with the whole exposure is returned."""
+    least = task.number("ccd_least", 8)
+    able = [i for i, one in enumerate(found) if useful(one).sum() >= least]
+    for i, one in enumerate(found):
+        if i not in able:
+            solutions[i].why = f"only {int(useful(one).sum())} objects can serve for its astrometry"
+    if not able:
+        return "no CCD has enough stars"
+    why = ""
+    # The first try matches on a coarse grid near the pointing, at a fiftieth of the cost of scamp's own choice.
+    for overlay in ({}, task.section("scamp_retry")):
+        heads, found_contrast = _run_scamp(task, [found[i] for i in able], reference, overlay)
+        if len(heads) != len(able):
+            why = f"scamp solved {len(heads)} of {len(able)} CCDs"
+            continue
+        for i, head in zip(able, heads, strict=True):
+            _judge(task, found[i], solutions[i], head, reference)
+        if found_contrast < task.number("contrast_least", 2.5):
+            why = f"scamp does not converge: contrast {found_contrast:.1f}"
+        elif not any(solutions[i].good for i in able):
+            why = f"scamp does not converge: {solutions[able[0]].why}"
+        else:
+            task.metric("scamp_contrast", found_contrast, text="contrast of the pattern match")
+            return ""
+    return why
+
+
+def _judge(
+    task: Task, one: CcdCatalogue, solution: CcdSolution, head: fits.Header, reference: Reference
+) -> None:
+    trial = one.header.copy()
+    apply_head(trial, head)
+    radius = float(task.section("scamp_keys").get("CROSSID_RADIUS", "1.0"))
+    solution.matched, solution.rms = residuals(one, trial, reference, radius)
+    solution.cards, limit = head, task.number("rms_limit", 100.0)
+    solution.why = ""
+    if solution.matched < task.number("ccd_least", 8):
+        solution.why = f"only {solution.matched} reference stars matched"
+    elif not solution.rms <= limit:
+        solution.why = f"{solution.rms:.0f} mas from the reference"
+
+
+def _run_scamp(
+    task: Task, found: list[CcdCatalogue], reference: Reference, overlay: Mapping[str, Any]
+) -> tuple[list[fits.Header], float]:
+    """scamp's headers, and the contrast of its match; no headers if it failed."""
+    stars, local = task.workdir / f"{task.name}_ref.ldac", task.workdir / f"{task.name}_all.cat"
+    band = str(found[0].header.get("BAND", ""))
+    write_ldac(stars, reference, band)
+    write_combined(local, found)
+    head, xml = local.with_suffix(".head"), task.output("xml")
+    head.unlink(missing_ok=True)
+    xml.write_text(_NO_XML, "ascii")
+    keys = {**task.section("scamp_keys"), **overlay, "WRITE_XML": "Y", "XML_NAME": str(xml)}
+    keys["DISTORT_DEGREES"] = str(_degree(task, found, int(keys.get("DISTORT_DEGREES", "1"))))
+    ahead = task.optional("ahead")
+    # An ahead file is read extension by extension: with a CCD left out its parts would fall on the wrong ones.
+    if ahead is not None and len(found) == ahead.read_text("ascii").count("\nEND"):
+        keys["AHEADER_NAME"] = str(ahead)
+    task.run("scamp", arguments(local, stars, DATA, keys), check=False)
+    heads = read_heads(head) if head.is_file() else []
+    told = contrast(xml.read_text("latin-1"))
+    for scrap in (stars, local, head):
+        scrap.unlink(missing_ok=True)
+    return heads, told
+
+
+def _degree(task: Task, found: list[CcdCatalogue], most: int) -> int:
+    """The degree of each CCD's own polynomial that its stars can carry; the focal plane's is shared by all."""
+    stars = float(np.median([useful(one).sum() for one in found]))
+    degree = max(most, 1)
+    while degree > 1 and (degree + 1) * (degree + 2) / 2 * task.number("stars_per_term", 100) > stars:
+        degree -= 1
+    return degree
+
+
+def _record_exposure(task: Task, solutions: list[CcdSolution]) -> None:
+    good = [s for s in solutions if s.good]
+    task.metric("scamp_solved", len(good), text="CCDs with a new astrometric solution")
+    task.metric("scamp_nmatch", sum(s.matched for s in good), text="reference stars matched")
+    if good:
+        rms = float(np.sqrt(np.mean([s.rms**2 for s in good])))
+        task.metric("astrom_rms", rms, "mas", text="scatter of bright stars against the reference")
+        for key, name in (("ASTIRMS1", "astrom_internal1"), ("ASTIRMS2", "astrom_internal2")):
+            if float(good[0].cards.get(key, 0.0)) > 0:
+                task.metric(name, float(good[0].cards[key]) * 3.6e6, "mas", text="scamp's internal scatter")
+
+
+_NO_XML = '<?xml version="1.0"?>\n<VOTABLE version="1.1"><INFO name="scamp" value="not run"/></VOTABLE>\n'
+
+
+def updatewcs(task: Task) -> None:
+    """Give ``image`` the solution that ``head`` (scamp_head, optional) holds for its CCD; output ``image``.
+
+    Without one the first WCS stays and SCAMPFLG is 1. Corners and pixel scale are made anew.
+    """
+    planes = task.take("image", read_planes)
+    header, path = planes.header, task.optional("head")
+    ccd = int(header.get("CCDNUM", 0))
+    mine = [h for h in (read_heads(path) if path else []) if h.get("CCDNUM") == ccd]
+    solved = bool(mine) and mine[0].get("SCAMPFLG", 1) == 0
+    if solved:
+        apply_head(header, mine[0])
+    elif not mine:
+        task.finding(2, f"{task.input('image').name}, CCD {ccd}: no solution of scamp; its first WCS stands")
+    header["SCAMPFLG"] = (0 if solved else 1, "0: WCS by scamp, 1: first WCS stands")
+    for key, text in (
+        ("SCAMPNUM", "reference stars matched"),
+        ("SCAMPRMS", "[mas] scatter against the reference"),
+    ):
+        if mine and key in mine[0]:
+            header[key] = (mine[0][key], text)
+    for key, value, comment in footprint(header, planes.shape).cards():
+        header[key] = (value, comment)
+    task.give("image", planes, write_planes)

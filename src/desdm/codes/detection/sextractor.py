@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-__all__ = ["DATA", "Planes", "arguments", "as_ldac", "header_table", "objects", "options", "rewrite"]
+__all__ = [
+    "DATA",
+    "Planes",
+    "arguments",
+    "as_ldac",
+    "header_table",
+    "image_header",
+    "objects",
+    "options",
+    "rewrite",
+]
 
 #: Where parameter lists and filters lie.
 DATA = Path(__file__).parent / "data"
@@ -94,7 +104,7 @@ def rewrite(path: Path, header: fits.Header) -> fits.Header:
     with fits.open(path, memmap=False) as hdus:
         primary = fits.PrimaryHDU()
         primary.header.update(header)
-        for card in _image_header(hdus["LDAC_IMHEAD"]).cards:
+        for card in image_header(hdus["LDAC_IMHEAD"]).cards:
             if card.keyword in _SEX_KEYS:
                 primary.header.append(card)
         old = hdus["LDAC_OBJECTS"]
@@ -110,8 +120,15 @@ def rewrite(path: Path, header: fits.Header) -> fits.Header:
 _SEX_KEYS = ("SEXBKGND", "SEXBKDEV", "SEXATHLD", "SEXALIM", "SEXGAIN", "SEXMGZPT")
 
 
-def _image_header(hdu: Any) -> fits.Header:
-    text = "".join(str(card).ljust(80) for card in np.ravel(hdu.data.field(0)[0]))
+def image_header(hdu: Any) -> fits.Header:
+    """The image's header out of a table LDAC_IMHEAD."""
+    cards = np.ravel(hdu.data.field(0)[0])
+    # `header_table` writes bytes, Source Extractor strings of 80.
+    text = (
+        cards.tobytes().decode("ascii")
+        if cards.dtype.kind == "u"
+        else "".join(str(card).ljust(80) for card in cards)
+    )
     return fits.Header.fromstring(text)
 
 
