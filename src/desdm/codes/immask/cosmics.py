@@ -156,7 +156,11 @@ def _detect(
 
 @compiled()
 def _beneath(
-    image: npt.NDArray[np.float32], closed: npt.NDArray[np.uint8], y: int, x: int, room: npt.NDArray[np.float32]
+    image: npt.NDArray[np.float32],
+    closed: npt.NDArray[np.uint8],
+    y: int,
+    x: int,
+    room: npt.NDArray[np.float32],
 ) -> float:
     """The scene beneath a cosmic-ray pixel: the median of the free pixels in 5×5."""
     ny, nx = image.shape

@@ -1,0 +1,219 @@
+"""Bleed trails: charge that a full pixel lost along its column, and what reached the readout edge.
+
+DESDM's ``mkbleedmask`` is the model: begin at saturated pixels, follow the column in both directions for as
+long as it is brighter than its surroundings. Detrending has marked SATURATE; this adds TRAIL, EDGEBLEED and,
+on request, STAR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from desdm.survey.compiled import compiled
+from desdm.survey.maskbits import MaskBit
+
+__all__ = ["Bleed", "BleedLimits", "mask_bleeds"]
+
+
+@dataclass(frozen=True, slots=True)
+class BleedLimits:
+    """Thresholds of the search for trails.
+
+    ``core``: saturated pixels that a star must have before its columns are followed. ``excess``: σ of one pixel over
+    the columns beside it. ``gap``: pixels below that end a trail. ``elongation``: a saturated run is TRAIL where
+    its column is this many times as long as the core is wide. ``edge_rows``: rows beside the readout edge that
+    an edge bleed may fill, ``edge_excess`` σ of their row average there. ``star``: halo radius over the radius of the
+    saturated area (0: no STAR mask).
+    """
+
+    core: int = 4
+    excess: float = 5.0
+    gap: int = 2
+    elongation: float = 1.5
+    edge_rows: int = 60
+    edge_excess: float = 8.0
+    star: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bleed:
+    """What was found: saturated stars, pixels newly under each bit."""
+
+    stars: int
+    trail: int
+    edge: int
+    halo: int
+
+
+@compiled()
+def _follow(
+    image: npt.NDArray[np.float32],
+    sigma: float,
+    saturated: npt.NDArray[np.bool_],
+    first: int,
+    last: int,
+    left: int,
+    right: int,
+    excess: float,
+    gap: int,
+    reach: float,
+    trail: npt.NDArray[np.bool_],
+) -> None:
+    """Follow every saturated column of one star up and down; ``trail`` is set in place.
+
+    The star fills rows first..last and columns left..right (inclusive); a run longer than ``reach`` is trail itself.
+    """
+    ny, nx = image.shape
+    for x in range(left, right + 1):
+        top, bottom, count = -1, -1, 0
+        for y in range(first, last + 1):
+            if saturated[y, x]:
+                top = y
+                if bottom < 0:
+                    bottom = y
+                count += 1
+        if count == 0:
+            continue
+        if count > reach:
+            for y in range(bottom, top + 1):
+                if saturated[y, x]:
+                    trail[y, x] = True
+        for direction in (-1, 1):
+            y = (bottom if direction < 0 else top) + direction
+            misses, reached = 0, y
+            while 0 <= y < ny and misses <= gap:
+                # The nearest columns on both sides that are neither full nor in the trail stand for the sky and the halo.
+                a = x - 1
+                while a >= 0 and x - a < 12 and (saturated[y, a] or (left <= a <= right)):
+                    a -= 1
+                b = x + 1
+                while b < nx and b - x < 12 and (saturated[y, b] or (left <= b <= right)):
+                    b += 1
+                n, beside = 0, 0.0
+                for k in range(3):
+                    if a - k >= 0:
+                        beside += image[y, a - k]
+                        n += 1
+                    if b + k < nx:
+                        beside += image[y, b + k]
+                        n += 1
+                beside /= max(n, 1)
+                noise = np.sqrt(sigma * sigma * (1.0 + 1.0 / max(n, 1)) + max(beside, 0.0))
+                # The star's own profile falls off steeply near the core: ask for clearly more than beside.
+                if (
+                    saturated[y, x]
+                    or image[y, x] - 1.5 * max(beside, 0.0) - min(beside, 0.0) > excess * noise
+                ):
+                    reached = y + direction
+                    misses = 0
+                else:
+                    misses += 1
+                y += direction
+            y = (bottom if direction < 0 else top) + direction
+            while y != reached:
+                trail[y, x] = True
+                y += direction
+
+
+def _edge(
+    image: npt.NDArray[np.float32], touched: npt.NDArray[np.bool_], sigma: float, limits: BleedLimits
+) -> npt.NDArray[np.bool_]:
+    """Pixels of an edge bleed in a strip whose row 0 is the readout edge; ``touched`` is the trail in it."""
+    out = np.zeros(touched.shape, bool)
+    rows = min(limits.edge_rows, image.shape[0] // 4)
+    labels, count = ndimage.label(touched[0])
+    for where in ndimage.find_objects(labels, max_label=count):
+        left, right = where[0].start, where[0].stop
+        # Blocks of 16 columns outwards from the trail, as long as the strip's first rows are bright.
+        for step in (-1, 1):
+            here = left if step < 0 else right
+            while 0 < here < image.shape[1]:
+                a, b = (max(here - 16, 0), here) if step < 0 else (here, min(here + 16, image.shape[1]))
+                base = np.median(image[rows : 2 * rows, a:b])
+                profile = np.mean(image[:rows, a:b], axis=1) - base
+                high = profile > limits.edge_excess * sigma / np.sqrt(b - a)
+                depth = int(np.argmin(high)) if not high.all() else rows
+                if depth == 0:
+                    break
+                out[:depth, a:b] = True
+                here = a if step < 0 else b
+    return out & ~touched
+
+
+def _halo(
+    labels: npt.NDArray[np.int32], sizes: npt.NDArray[np.int64], factor: float
+) -> npt.NDArray[np.bool_]:
+    out = np.zeros(labels.shape, bool)
+    for k, where in enumerate(ndimage.find_objects(labels), start=1):
+        if where is None:
+            continue
+        width = where[1].stop - where[1].start
+        radius = factor * max(width / 2.0, np.sqrt(sizes[k] / np.pi))
+        cy, cx = (where[0].start + where[0].stop - 1) / 2.0, (where[1].start + where[1].stop - 1) / 2.0
+        y0, y1 = max(int(cy - radius), 0), min(int(cy + radius) + 2, out.shape[0])
+        x0, x1 = max(int(cx - radius), 0), min(int(cx + radius) + 2, out.shape[1])
+        yy, xx = np.ogrid[y0:y1, x0:x1]
+        out[y0:y1, x0:x1] |= (yy - cy) ** 2 + (xx - cx) ** 2 <= radius**2
+    return out
+
+
+def mask_bleeds(
+    image: npt.NDArray[np.float32],
+    msk: npt.NDArray[np.int32],
+    sky: float,
+    sigma: float,
+    limits: BleedLimits | None = None,
+) -> Bleed:
+    """Set TRAIL, EDGEBLEED and STAR in ``msk``, in place.
+
+    Parameters
+    ----------
+    image
+        (ny, nx) electrons.
+    msk
+        (ny, nx) survey bits; SATURATE is where a pixel was full.
+    sky, sigma
+        Level and scatter of the sky in electrons.
+
+    Returns
+    -------
+    Bleed
+        Counts of what was found.
+    """
+    limits = limits or BleedLimits()
+    saturated = (msk & int(MaskBit.SATURATE)) != 0
+    rows = np.flatnonzero(saturated.any(axis=1))
+    if rows.size == 0:
+        return Bleed(0, 0, 0, 0)
+    labels, count = ndimage.label(saturated, structure=np.ones((3, 3), bool))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    trail = np.zeros(msk.shape, bool)
+    work = np.where(np.isfinite(image), image - np.float32(sky), np.float32(0.0)).astype(np.float32)
+    stars = 0
+    for k, where in enumerate(ndimage.find_objects(labels), start=1):
+        if where is None or sizes[k] < limits.core:
+            continue
+        stars += 1
+        left, right = where[1].start, where[1].stop - 1
+        reach = max(limits.elongation * (right - left + 1), 3.0)
+        _follow(
+            work, sigma, saturated, where[0].start, where[0].stop - 1, left, right, limits.excess,
+            limits.gap, reach, trail,
+        )  # fmt: skip
+    edge = np.zeros(msk.shape, bool)
+    if trail[0].any():
+        strip = slice(0, 2 * limits.edge_rows)
+        edge[strip] |= _edge(work[strip], trail[strip], sigma, limits)
+    if trail[-1].any():
+        strip = slice(max(msk.shape[0] - 2 * limits.edge_rows, 0), None)
+        edge[strip] |= _edge(work[strip][::-1], trail[strip][::-1], sigma, limits)[::-1]
+    halo = _halo(labels, sizes, limits.star) & ~saturated if limits.star > 0 else None
+    msk[trail] |= int(MaskBit.TRAIL)
+    msk[edge] |= int(MaskBit.EDGEBLEED)
+    if halo is not None:
+        msk[halo] |= int(MaskBit.STAR)
+    return Bleed(stars, int(trail.sum()), int(edge.sum()), 0 if halo is None else int(halo.sum()))
