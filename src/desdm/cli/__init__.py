@@ -36,5 +36,6 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("report", "Looking", "A self-contained page on a run, made for looking."),
     Entry("quicklook", "Looking", "A picture of any image file, with its mask."),
     Entry("wcl", "Tools", "Read, check, expand and explain Workflow Control Language."),
+    Entry("simulate", "Tools", "Nights of known truth: raw files, calibrations and the truth beside them."),
     Entry("demo", "Tools", "The main job on a simulated patch of sky, or on a folder of exposures."),
 )

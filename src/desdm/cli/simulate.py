@@ -1,0 +1,115 @@
+"""desdm simulate: nights of known truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.group()
+def command() -> None:
+    """Simulate nights of a camera, with the truth beside the raw files."""
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@command.command()
+@click.option("--camera", type=click.Choice(["mini", "decam"]), default="mini", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same bytes.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to fill."
+)
+@click.option(
+    "--program", type=click.Choice(["night", "demo", "supercal"]), default="night", show_default=True
+)
+@click.option("--nite", default="20121120", show_default=True, metavar="YYYYMMDD", help="First night.")
+@click.option(
+    "--bands", default="g,r,i", show_default=True, metavar="LIST", help="Bands, with commas between."
+)
+@click.option("--exposures", type=click.IntRange(0), default=2, show_default=True, help="Exposures a band.")
+@click.option("--biases", type=click.IntRange(0), default=8, show_default=True, help="Bias frames.")
+@click.option("--flats", type=click.IntRange(0), default=6, show_default=True, help="Dome flats a band.")
+@click.option(
+    "--expnum", type=click.IntRange(1), default=150001, show_default=True, help="First exposure number."
+)
+@click.option("--ccds", default="", metavar="LIST", help="These CCDs alone (crosstalk from others ceases).")
+@click.option("--corner-cases", is_flag=True, help="Add bad flats, junk, faults of files and deliveries.")
+@click.option(
+    "--truth",
+    type=click.Choice(["tables", "full"]),
+    default="tables",
+    show_default=True,
+    help="Full: planes too.",
+)
+@click.option(
+    "--sky", type=click.Path(path_type=Path, exists=True), help="A real sky: reference shard, or its folder."
+)
+@click.option(
+    "--instrument",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Real constants of DECam: folder.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Exposures at the same time."
+)
+@json_option
+@pass_door
+def night(
+    door: Door, camera: str, seed: int, out: Path, program: str, nite: str, bands: str, exposures: int, biases: int,
+    flats: int, expnum: int, ccds: str, corner_cases: bool, truth: str, sky: Path | None, instrument: Path | None,
+    threads: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Write raw files of one night (supercal: of several), instrument files, a reference catalogue, and the truth."""
+    from desdm.simulate.cameras import camera_of
+    from desdm.simulate.field import read_field
+    from desdm.simulate.night import make_night
+    from desdm.simulate.plan import plan_night
+
+    wanted = _listed(bands)
+    built = camera_of(camera, instrument)
+    if ccds:
+        built = built.only(tuple(_number(c) for c in _listed(ccds)))
+    field = read_field(sky, tuple(dict.fromkeys((*wanted, "r"))), seed) if sky else None
+    middle = field.middle if field else (None, None)
+    plan = plan_night(
+        seed, program=program, nite=nite, bands=wanted, exposures=exposures, biases=biases, flats=flats,
+        corner_cases=corner_cases, truth=truth, expnum=expnum, ra=middle[0], dec=middle[1],
+    )  # fmt: skip
+    with door.progress() as progress:
+        bar = progress.add_task("simulate", total=len(plan.shots))
+        made = make_night(
+            out,
+            plan,
+            built,
+            sky=field,
+            threads=threads,
+            progress=lambda done, _: progress.update(bar, completed=done),
+        )
+    document = {
+        "out": str(out), "camera": camera, "seed": seed, "raw": len(made.raw), "instrument": len(made.instrument),
+        "refcat": made.refcat.name, "exposures": made.document["exposures"],
+    }  # fmt: skip
+    door.show(document, lambda: _told(door, made.document["exposures"], out), as_json)
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as err:
+        raise click.BadParameter(f"{text!r} is no CCD number", param_hint="--ccds") from err
+
+
+def _told(door: Door, exposures: list[dict[str, object]], out: Path) -> None:
+    door.table(
+        ("EXPNUM", "OBSTYPE", "BAND", "OBJECT", "FWHM arcsec", "SKY e/s", "CLOUD mag", "T_EFF", "VERDICT", "CORNER"),
+        [
+            [e[k] for k in ("expnum", "obstype", "band", "object", "fwhm_asec", "sky_e_s", "cloud_mag", "t_eff", "verdict", "corner")]
+            for e in exposures
+        ],
+    )  # fmt: skip
+    click.echo(f"\n{len(exposures)} exposures in {out}/raw; the truth lies in {out}/truth")

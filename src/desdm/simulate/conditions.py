@@ -1,0 +1,97 @@
+"""What the nights are like: zero points, skies and seeing by band, and what a perfect assessment must find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BANDS", "FILTERS", "Verdict", "assess", "magzero"]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A band's constants.
+
+    ``aterm`` (mag, of one electron per second) and ``k`` (mag per airmass), ``sky`` (good sky, electrons/s/pixel) and ``seeing`` (arcsec, the
+    good one's 1/0.9) are DESDM's own (desdm.md, section 5); ``least`` is the least t_eff that is accepted. ``fringe``
+    and ``ghost`` are parts of the sky, ``filter`` is DECam's FILTER keyword.
+    """
+
+    aterm: float
+    k: float
+    sky: float
+    seeing: float
+    least: float
+    fringe: float
+    ghost: float
+    filter: str
+
+
+BANDS: dict[str, Band] = {
+    "u": Band(25.0, 0.489, 0.2, 1.2, 0.2, 0.0, 0.01, "u DECam c0006 3500.0 1000.0"),
+    "g": Band(25.428, 0.181, 1.05, 1.103, 0.2, 0.0, 0.01, "g DECam SDSS c0001 4720.0 1520.0"),
+    "r": Band(25.532, 0.095, 2.66, 1.041, 0.3, 0.0, 0.01, "r DECam SDSS c0002 6415.0 1480.0"),
+    "i": Band(25.413, 0.089, 7.87, 1.0, 0.3, 0.002, 0.012, "i DECam SDSS c0003 7835.0 1470.0"),
+    "z": Band(25.086, 0.053, 16.51, 0.965, 0.3, 0.010, 0.015, "z DECam SDSS c0004 9260.0 1520.0"),
+    "Y": Band(24.0, 0.050, 14.56, 0.95, 0.2, 0.015, 0.015, "Y DECam c0005 10095.0 1130.0"),
+    "VR": Band(25.7, 0.13, 3.71, 1.04, 0.3, 0.0, 0.01, "VR DECam c0007 6300.0 2600.0"),
+}
+FILTERS: dict[str, str] = {name: band.filter for name, band in BANDS.items()}
+
+#: DESDM's assessment adds this to PSFEx's FWHM_MEAN, in arcsec.
+FWHM_OFFSET = 0.04
+
+
+def magzero(band: str, exptime: float, airmass: float, cloud: float) -> float:
+    """AB magnitude of one electron of the calibrated image."""
+    import math
+
+    of = BANDS[band]
+    return of.aterm + 2.5 * math.log10(exptime) - of.k * airmass - cloud
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """t_eff = F·B·C and what DESDM's rule says of it."""
+
+    f_eff: float
+    b_eff: float
+    c_eff: float
+    t_eff: float
+    verdict: str
+    reason: str
+
+
+def assess(band: str, fwhm: float, sky: float, cloud: float, reference: bool = True) -> Verdict:
+    """The verdict that a measurement without error would reach.
+
+    Parameters
+    ----------
+    band
+        Band of the exposure.
+    fwhm
+        What PSFEx measures in the mean over the focal plane, arcsec: FWHM of the PSF with the pixel in it.
+    sky
+        Electrons/s/pixel.
+    cloud
+        Extinction by clouds, mag.
+    reference
+        Whether a reference catalogue covers the field; without one the transparency is unknown.
+
+    Notes
+    -----
+    DESDM's assess_SE_products: F = (0.9 K/(FWHM + 0.04″))², B = good sky/sky, C = 1 below 0.2 mag and
+    10^(-0.8 (Δm - 0.2)) above; accepted when t_eff exceeds the band's least and the FWHM is at most 1.6 K.
+    """
+    of = BANDS[band]
+    wide = fwhm + FWHM_OFFSET
+    f, b = (0.9 * of.seeing / wide) ** 2, of.sky / sky
+    c = 1.0 if cloud < 0.2 else 10.0 ** (-0.8 * (cloud - 0.2))
+    limit = BANDS["g" if band == "Y" else band].seeing * 1.6
+    if not reference:
+        return Verdict(f, b, 1.0, f * b, "Unknown", "unkn")
+    t = f * b * c
+    if wide > limit:
+        return Verdict(f, b, c, t, "False", "badF")
+    if t <= of.least:
+        return Verdict(f, b, c, t, "False", "badT")
+    return Verdict(f, b, c, t, "True", "")

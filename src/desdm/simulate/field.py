@@ -1,0 +1,163 @@
+"""The sky over any place: stars and galaxies drawn cell by cell from a seed, or taken from a real catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.simulate.sky import COLOURS, generator
+
+__all__ = ["Density", "Field", "draw_field"]
+
+Array = npt.NDArray[np.float64]
+
+NSIDE = 256  # cells of 13.7′
+EPOCH = 2016.0
+#: Colours of bands that the patch simulator does not know, after those of their neighbours.
+_MORE = {**COLOURS, "VR": (0.35, 0.35, 0.12)}
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """Objects an arcmin²: stars from r 12.5 to 23 (two thirds of them between 15.5 and 20.5), galaxies r 19 to 24."""
+
+    stars: float = 27.0
+    galaxies: float = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Objects of a field, one array element each.
+
+    ``ra``, ``dec`` in degrees at Julian year ``epoch``; ``pmra`` (with cos δ), ``pmdec`` in mas/yr; ``kind`` 'star' or 'galaxy';
+    ``mags`` by band (AB); ``radius`` half-light radius in arcsec; ``isolation`` arcsec to the next object that is at
+    most 3.5 mag fainter.
+    """
+
+    ident: npt.NDArray[np.int64]
+    ra: Array
+    dec: Array
+    pmra: Array
+    pmdec: Array
+    star: npt.NDArray[np.bool_]
+    mags: dict[str, Array]
+    radius: Array
+    e1: Array
+    e2: Array
+    isolation: Array
+    epoch: float = EPOCH
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """RA and Dec in degrees of the field's middle (fields across RA 0 are not foreseen)."""
+        return float(np.median(self.ra)), float(np.median(self.dec))
+
+    def at(self, year: float) -> tuple[Array, Array]:
+        """RA and Dec in degrees at a Julian year, linear proper motion."""
+        years = year - self.epoch
+        dec = self.dec + self.pmdec * years / 3.6e6
+        return (self.ra + self.pmra * years / 3.6e6 / np.cos(np.radians(self.dec))) % 360.0, dec
+
+
+def draw_field(
+    seed: int, ra: float, dec: float, radius: float, bands: tuple[str, ...], density: Density | None = None
+) -> Field:
+    """Draw all objects of the cells that touch a circle.
+
+    Parameters
+    ----------
+    seed
+        Same seed, same sky; an object is the same whatever circle it is asked for with.
+    ra, dec, radius
+        The circle, degrees.
+    bands
+        Bands that need magnitudes.
+    density
+        Objects an arcmin².
+    """
+    from astropy import units as u
+    from astropy_healpix import HEALPix
+
+    density = density or Density()
+    healpix = HEALPix(nside=NSIDE, order="nested")
+    cells = np.sort(healpix.cone_search_lonlat(ra * u.deg, dec * u.deg, radius * u.deg))
+    area = 4 * np.pi * (180 * 60 / np.pi) ** 2 / healpix.npix
+    parts = []
+    for cell in cells:
+        rng = generator(seed, 200, int(cell))
+        count = rng.poisson([density.stars * area, density.galaxies * area])
+        n = int(count.sum())
+        lon, lat = healpix.healpix_to_lonlat(np.full(n, cell), dx=rng.random(n), dy=rng.random(n))
+        parts.append(_cell(rng, int(cell), lon.to_value(u.deg), lat.to_value(u.deg), int(count[0])))
+    columns = [np.concatenate(c) for c in zip(*parts, strict=True)]
+    ident, lon, lat, star, r, hue, size, e1, e2, pmra, pmdec = columns
+    mags = {b: _magnitude(b, r, star > 0, hue) for b in bands}
+    apart = isolation(lon, lat, r)
+    return Field(ident.astype(np.int64), lon, lat, pmra, pmdec, star > 0, mags, size, e1, e2, apart)
+
+
+def _cell(rng: np.random.Generator, cell: int, lon: Array, lat: Array, stars: int) -> tuple[Array, ...]:
+    n = lon.size
+    star = np.arange(n) < stars
+    # Two in a hundred are bright enough to saturate, two thirds serve PSF and astrometry, the rest is faint.
+    which, part = rng.random(n), rng.random(n)
+    r = np.where(
+        which < 0.02, 12.5 + 3.0 * part, np.where(which < 0.68, 15.5 + 5.0 * part, 20.5 + 2.5 * part)
+    )
+    r = np.where(star, r, 19.0 + 5.0 * part**0.35)
+    hue = rng.normal(size=n)
+    size = np.where(star, 0.0, 0.35 + 0.6 * rng.random(n))
+    e1, e2 = rng.normal(scale=0.2, size=(2, n)).clip(-0.45, 0.45) * ~star
+    pmra, pmdec = rng.normal(scale=6.0, size=(2, n)) * star
+    keep = _thin(lon, lat, r)
+    ident = cell * 100000.0 + np.arange(n)
+    columns = (ident, lon, lat, star.astype(float), r, hue, size, e1, e2, pmra, pmdec)
+    return tuple(c[keep] for c in columns)
+
+
+def _tree(lon: Array, lat: Array) -> tuple[object, Array]:
+    from scipy.spatial import cKDTree
+
+    middle = np.median(lon)
+    x = ((lon - middle + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat)) * 3600.0
+    places = np.stack([x, lat * 3600.0], axis=1)
+    return cKDTree(places), places
+
+
+def _thin(lon: Array, lat: Array, r: Array) -> npt.NDArray[np.bool_]:
+    """Of each two objects within 4″ the fainter goes: a field of tests is not a globular cluster."""
+    tree, _ = _tree(lon, lat)
+    pairs = tree.query_pairs(4.0, output_type="ndarray")  # type: ignore[attr-defined]
+    keep = np.ones(lon.size, bool)
+    keep[np.where(r[pairs[:, 0]] > r[pairs[:, 1]], pairs[:, 0], pairs[:, 1])] = False
+    return keep
+
+
+def isolation(lon: Array, lat: Array, r: Array) -> Array:
+    """Distance in arcsec from each object to the next one that is less than 3.5 mag fainter; 15 if none is near."""
+    tree, _ = _tree(lon, lat)
+    pairs = tree.query_pairs(15.0, output_type="ndarray")  # type: ignore[attr-defined]
+    out = np.full(lon.size, 15.0)
+    places = tree.data  # type: ignore[attr-defined]
+    far = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T)
+    for one, other in ((0, 1), (1, 0)):
+        disturbed = r[pairs[:, other]] < r[pairs[:, one]] + 3.5
+        np.minimum.at(out, pairs[disturbed, one], far[disturbed])
+    return out
+
+
+def _magnitude(band: str, r: Array, star: npt.NDArray[np.bool_], hue: Array) -> Array:
+    # A redder object is fainter blueward of r and brighter redward.
+    sign = 1.0 if band in ("u", "g", "VR") else -1.0
+    star_colour, galaxy_colour, scatter = _MORE[band]
+    return np.asarray(r + np.where(star, star_colour, galaxy_colour) + scatter * hue * sign)
+
+
+def read_field(path: Path, bands: tuple[str, ...], seed: int) -> Field:
+    """A real sky: a reference-catalogue shard of PS1, with Gaia's beside it where there is one (a file or its folder)."""
+    from desdm.simulate.shard import read_shard
+
+    return read_shard(path, bands, seed)

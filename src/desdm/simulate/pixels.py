@@ -1,0 +1,251 @@
+"""The compiled loops of one CCD: light to charge, charge that moves, bleeds and is read out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.survey.compiled import compiled
+
+__all__ = ["collect", "move_charge", "poisson", "read_half", "saturate", "to_adu"]
+
+Plane = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
+
+
+@compiled()
+def poisson(mean: float, normal: float) -> float:
+    """A Poisson number from one normal deviate, as a real number.
+
+    Above 20 the expansion of Cornish & Fisher (1937) to the skewness: mean and variance are exact to 1/(18 mean)
+    of a part; below, the distribution is summed up to the deviate's probability, which gives whole numbers.
+    """
+    if mean <= 0.0:
+        return 0.0
+    if mean > 20.0:
+        return mean + np.sqrt(mean) * normal + (normal * normal - 1.0) / 6.0
+    z = abs(normal)
+    # Abramowitz & Stegun (1964), 26.2.17: error below 8e-8.
+    t = 1.0 / (1.0 + 0.2316419 * z)
+    tail = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
+    tail *= 0.3989422804014327 * np.exp(-0.5 * z * z)
+    goal = 1.0 - tail if normal > 0 else tail
+    term, total, k = np.exp(-mean), np.exp(-mean), 0
+    while total < goal and k < 200:
+        k += 1
+        term *= mean / k
+        total += term
+    return float(k)
+
+
+@compiled()
+def collect(
+    light: Plane, response: Plane, ghost: Plane, fringe: Plane, normal: Plane, sky: Array, place: Array
+) -> None:
+    """Turn light into charge, in place.
+
+    Parameters
+    ----------
+    light
+        Electrons that the objects would give at response 1; becomes the charge collected.
+    response, ghost, fringe
+        Maps of the CCD.
+    normal
+        One normal deviate a pixel.
+    sky
+        Mean sky (electrons), its relative slope along u and v, relative amplitudes of ghost and fringes.
+    place
+        Focal-plane position u, v of the first pixel and the step of a pixel.
+    """
+    ny, nx = light.shape
+    level, slope_u, slope_v, of_ghost, of_fringe = (
+        np.float32(sky[0]), np.float32(sky[1]), np.float32(sky[2]), np.float32(sky[3]), np.float32(sky[4]),
+    )  # fmt: skip
+    one, sixth, least = np.float32(1.0), np.float32(1.0 / 6.0), np.float32(20.0)
+    for row in range(ny):
+        base = np.float32(1.0 + slope_v * (place[1] + row * place[2]) + slope_u * place[0])
+        step = np.float32(slope_u * place[2])
+        for col in range(nx):
+            extra = base + step * np.float32(col) + of_ghost * ghost[row, col] + of_fringe * fringe[row, col]
+            mean = response[row, col] * (light[row, col] + level * extra)
+            n = normal[row, col]
+            if mean > least:
+                light[row, col] = mean + np.sqrt(mean) * n + (n * n - one) * sixth
+            else:
+                light[row, col] = np.float32(poisson(mean, n))
+
+
+@compiled(fast=True)
+def _scatter(
+    charge: Plane, ar: Array, at: Array, level: float, least: float, right: Plane, top: Plane
+) -> None:
+    ny, nx = charge.shape
+    half = ar.shape[0] // 2
+    for y in range(ny):
+        for x in range(nx):
+            q = charge[y, x] - level
+            if abs(q) < least:
+                continue
+            # This charge stands at offset (x - px, y - py) from every pixel (px, py) whose boundaries it moves.
+            for j in range(-half, half + 1):
+                py = y - j
+                if py < 0 or py >= ny:
+                    continue
+                for i in range(-half, half + 1):
+                    px = x - i
+                    if px >= 0 and px < nx:
+                        right[py, px] += np.float32(ar[j + half, i + half] * q)
+                        top[py, px] += np.float32(at[j + half, i + half] * q)
+
+
+@compiled()
+def _shift(charge: Plane, right: Plane, top: Plane, out: Plane) -> None:
+    ny, nx = charge.shape
+    half = np.float32(0.5)
+    for y in range(ny):
+        for x in range(nx):
+            moved = np.float32(0.0)
+            if x + 1 < nx:
+                moved += right[y, x] * half * (charge[y, x] + charge[y, x + 1])
+            if x > 0:
+                moved -= right[y, x - 1] * half * (charge[y, x] + charge[y, x - 1])
+            if y + 1 < ny:
+                moved += top[y, x] * half * (charge[y, x] + charge[y + 1, x])
+            if y > 0:
+                moved -= top[y - 1, x] * half * (charge[y, x] + charge[y - 1, x])
+            out[y, x] = charge[y, x] + moved
+
+
+def move_charge(charge: Plane, ar: Array, at: Array, everywhere: bool) -> Plane:
+    """Brighter-fatter effect: each pixel gains what its boundaries sweep over.
+
+    The shift of the right boundary of pixel (x, y) is Σ AR[dy, dx]·(charge at (x+dx, y+dy)), likewise the top one
+    with AT; what moves is the shift times the mean charge of the two pixels. Even light moves nothing (the kernels are
+    antisymmetric), so charges count from the median on, also beyond the CCD's rim.
+
+    Parameters
+    ----------
+    charge
+        Electrons (ny, nx).
+    ar, at
+        Kernels (17, 17), pixel per electron.
+    everywhere
+        Count every pixel's charge, by Fourier transforms (flats: the noise is what moves). Otherwise those
+        charges that stand out by 300 electrons and 5 σ: the rest moves less than 0.01 of the noise.
+    """
+    level = float(np.median(charge[::7, ::5]))
+    if everywhere:
+        from scipy.signal import oaconvolve
+
+        above = charge - np.float32(level)
+        # A correlation: the kernel is turned for a convolution.
+        right = oaconvolve(above, ar[::-1, ::-1].astype(np.float32), mode="same")
+        top = oaconvolve(above, at[::-1, ::-1].astype(np.float32), mode="same")
+    else:
+        right, top = np.zeros_like(charge), np.zeros_like(charge)
+        _scatter(charge, ar, at, level, max(300.0, 5.0 * np.sqrt(max(level, 0.0))), right, top)
+    out = np.empty_like(charge)
+    _shift(charge, np.ascontiguousarray(right), np.ascontiguousarray(top), out)
+    return out
+
+
+@compiled()
+def saturate(charge: Plane, first: int, last: int, well: float, bits: npt.NDArray[np.int32]) -> None:
+    """Bleed along the columns ``first`` … ``last`` - 1: charge beyond the well fills the pixels above and below, none is lost.
+
+    Half of a run's excess goes each way; what reaches the end of the column is lost there. Bits: 2 (SATURATE) at
+    full pixels, 64 (TRAIL) besides where charge came from elsewhere.
+    """
+    ny = charge.shape[0]
+    full = np.float32(well)
+    for x in range(first, last):
+        y = 0
+        while y < ny:
+            if charge[y, x] <= full:
+                y += 1
+                continue
+            low, excess = y, 0.0
+            while y < ny and charge[y, x] > full:
+                excess += charge[y, x] - well
+                charge[y, x] = full
+                bits[y, x] |= 2
+                y += 1
+            up = _pour(charge, bits, x, y, 1, excess / 2, well)
+            _pour(charge, bits, x, low - 1, -1, excess / 2, well)
+            y = max(y, up)
+
+
+@compiled()
+def _pour(
+    charge: Plane, bits: npt.NDArray[np.int32], x: int, y: int, step: int, amount: float, well: float
+) -> int:
+    ny = charge.shape[0]
+    while amount > 0.0 and 0 <= y < ny:
+        room = well - charge[y, x]
+        if room < 0.0:
+            # Another star's excess lies here: it flows on with ours.
+            amount -= room
+            charge[y, x] = np.float32(well)
+            bits[y, x] |= 2
+        elif room <= amount:
+            amount -= room
+            charge[y, x] = np.float32(well)
+            bits[y, x] |= 2 | 64
+        else:
+            charge[y, x] += np.float32(amount)
+            bits[y, x] |= 64
+            return y
+        y += step
+    return y
+
+
+@compiled()
+def to_adu(charge: Plane, first: int, last: int, gain: float, observed: Plane, step: float) -> None:
+    """Charge to observed ADU above the overscan, in place, by the inverse linearity (``observed`` at true ADU k·step)."""
+    scale, over = np.float32(1.0 / gain), np.float32(1.0 / step)
+    end = observed.size - 2
+    zero = np.float32(0.0)
+    for y in range(charge.shape[0]):
+        for x in range(first, last):
+            adu = charge[y, x] * scale
+            if adu > zero:
+                at = adu * over
+                k = min(int(at), end)
+                charge[y, x] = observed[k] + (at - np.float32(k)) * (observed[k + 1] - observed[k])
+            else:
+                charge[y, x] = adu
+
+
+@compiled()
+def add_crosstalk(out: Plane, source: Plane, victim: int, origin: int, coefficient: float) -> None:
+    """Add one amplifier's ADU (``origin`` 0 for A, 1 for B) times the coefficient to the ``victim`` half of ``out``.
+
+    A is read towards the left and B towards the right: between unlike amplifiers the image is mirrored.
+    """
+    ny, nx = out.shape
+    half = nx // 2
+    c = np.float32(coefficient)
+    for y in range(ny):
+        for x in range(half):
+            to = x if victim == 0 else nx - 1 - x
+            of = x if origin == 0 else nx - 1 - x
+            out[y, to] += c * source[y, of]
+
+
+@compiled()
+def read_half(
+    raw: npt.NDArray[np.int32], column: int, adu: Plane, bias: Plane, first: int, last: int, level: Plane,
+    normal: Plane, noise: float, prescan: int,
+) -> None:  # fmt: skip
+    """Write one amplifier's data columns: ADU, bias structure, level of the row, read noise, digitised.
+
+    ``column`` is the raw column of data column ``first``; ``normal`` has a deviate for every raw pixel.
+    """
+    sigma, zero, most = np.float32(noise), np.float32(0.0), np.float32(65535.0)
+    half = np.float32(0.5)
+    for y in range(adu.shape[0]):
+        row = y + prescan
+        for x in range(first, last):
+            c = column + x - first
+            value = adu[y, x] + bias[y, x] + level[row] + sigma * normal[row, c]
+            raw[row, c] = np.int32(np.floor(min(max(value, zero), most) + half))

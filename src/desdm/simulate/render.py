@@ -1,0 +1,358 @@
+"""Renders one CCD of one shot: the light, the charge, the observed counts, and what is true of each pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.simulate import pixels, profile
+from desdm.simulate.conditions import magzero
+from desdm.simulate.events import cosmics, streak_light
+from desdm.simulate.field import Field
+from desdm.simulate.instrument import CCD, GRID, Camera
+from desdm.simulate.plan import Plan, Shot
+from desdm.simulate.profile import PSF
+from desdm.simulate.response import Response
+from desdm.simulate.sky import generator
+from desdm.simulate.tpv import TPV
+from desdm.survey.maskbits import MaskBit
+
+__all__ = ["Charge", "Objects", "Renderer", "Stage"]
+
+Plane = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
+
+PRESCAN, JUNK, OVERSCAN = 50, 6, 50
+READOUT = 20.0  # s
+_STEP = 16.0
+
+
+class Stage(IntEnum):
+    """What a generator's numbers are for: each stage of each CCD has its own."""
+
+    PSF = 10
+    POINTING = 11
+    STREAK = 12
+    SPOTS = 13
+    PHOTONS = 14
+    COSMICS = 15
+    READ = 16
+    LEVEL = 17
+    EXTRAS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Sources of one CCD of one shot: 0-based pixel position and electrons of each; row ``index`` in the field (or its extras)."""
+
+    index: npt.NDArray[np.int64]
+    x: Array
+    y: Array
+    ra: Array
+    dec: Array
+    mag: Array
+    flux: Array
+
+
+@dataclass(slots=True)
+class Charge:
+    """One CCD before it is read: observed ADU above the overscan (no read noise), and its truth.
+
+    ``light`` (electrons of the objects at response 1) and ``extra`` (electrons of cosmics and streaks) only where the
+    truth is wanted in full.
+    """
+
+    adu: Plane
+    bits: npt.NDArray[np.int32]
+    objects: Objects | None = None
+    light: Plane | None = None
+    extra: Plane | None = None
+
+
+@dataclass(slots=True)
+class Renderer:
+    """All that rendering needs; the same numbers whatever is rendered before.
+
+    ``sources`` are the objects of the sky with the extras (transients, movers) at the end.
+    """
+
+    camera: Camera
+    plan: Plan
+    response: Response
+    sky: Field | None = None
+    kinds: npt.NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, "U9"))
+    _inverse: dict[tuple[int, int], Plane] = field(default_factory=dict)
+    _banks: dict[tuple[int, int], tuple[Plane, Array, Array]] = field(default_factory=dict)
+
+    def psf(self, shot: Shot) -> PSF:
+        """The shot's PSF."""
+        rng = generator(self.plan.seed, Stage.PSF, shot.expnum)
+        slope, twist, e = (
+            rng.uniform(-0.012, 0.012, 2),
+            rng.uniform(-0.015, 0.015, 2),
+            rng.normal(scale=0.015, size=2),
+        )
+        return PSF(
+            shot.seeing / 0.263, (float(slope[0]), float(slope[1])), float(rng.uniform(0.005, 0.025)),
+            (float(e[0]), float(e[1])), (float(twist[0]), float(twist[1])),
+        )  # fmt: skip
+
+    def wcs(self, shot: Shot, ccd: CCD) -> TPV:
+        """The true solution: the camera's, turned and scaled a little (refraction, aberration, the mount)."""
+        rng = generator(self.plan.seed, Stage.POINTING, shot.expnum)
+        angle, scale = np.radians(rng.normal(scale=0.01)), 1.0 + float(rng.normal(scale=5e-5))
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        cd = turn @ np.array(ccd.wcs.cd)
+        return TPV(
+            (shot.ra, shot.dec), ccd.wcs.crpix,
+            ((float(cd[0, 0]), float(cd[0, 1])), (float(cd[1, 0]), float(cd[1, 1]))), ccd.wcs.pv,
+        )  # fmt: skip
+
+    def guess(self, shot: Shot, ccd: CCD) -> TPV:
+        """The first solution: the camera's, where the telescope believes to look (it errs by some arcsec)."""
+        rng = generator(self.plan.seed, Stage.POINTING, shot.expnum, 1)
+        dra, ddec = rng.normal(scale=3.0 / 3600.0, size=2)
+        ra = shot.ra + float(dra) / float(np.cos(np.radians(shot.dec)))
+        return TPV((ra % 360.0, shot.dec + float(ddec)), ccd.wcs.crpix, ccd.wcs.cd, ccd.wcs.pv)
+
+    # --- light -------------------------------------------------------------------------------------------
+
+    def objects(self, shot: Shot, ccd: CCD) -> Objects:
+        """Sources within reach of a CCD."""
+        from desdm.simulate.extras import seen
+
+        assert self.sky is not None, "a shot of the sky needs a sky"
+        wcs, nx, ny = self.wcs(shot, ccd), self.camera.nx, self.camera.ny
+        ra, dec = self.sky.at(shot.year)
+        mag = seen(self.sky, self.kinds, shot, ra, dec)
+        centre = wcs.world(np.array([nx / 2]), np.array([ny / 2]))
+        reach = np.hypot(nx, ny) / 2 * 0.28 / 3600.0 + 0.01
+        dra = ((ra - centre[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(centre[1]))
+        near = np.flatnonzero((np.abs(dra) < reach) & (np.abs(dec - centre[1]) < reach) & (mag < 90.0))
+        x, y = wcs.pixel(ra[near], dec[near])
+        x, y = x - 1.0, y - 1.0
+        inside = (x > -95) & (y > -95) & (x < nx + 94) & (y < ny + 94)
+        index = near[inside]
+        flux = 10.0 ** (-0.4 * (mag[index] - magzero(shot.band, shot.exptime, shot.airmass, shot.cloud)))
+        return Objects(index, x[inside], y[inside], ra[index], dec[index], mag[index], flux)
+
+    def stamps(self, shot: Shot, ccd: CCD) -> tuple[Plane, Array, Array]:
+        """The bank of a shot (and CCD), and focal-plane places of its nodes."""
+        key = (shot.expnum, ccd.ccdnum if self.camera.psf_per_ccd else 0)
+        if key not in self._banks:
+            ccds = (ccd,) if self.camera.psf_per_ccd else self.camera.ccds
+            ends = [
+                self.response.place(
+                    c, np.array([0.0, self.camera.nx + 1.0]), np.array([0.0, self.camera.ny + 1.0])
+                )
+                for c in ccds
+            ]
+            u = np.linspace(min(e[0][0] for e in ends), max(e[0][1] for e in ends), profile.NODES)
+            v = np.linspace(min(e[1][0] for e in ends), max(e[1][1] for e in ends), profile.NODES)
+            stamps = profile.bank(self.psf(shot), *np.meshgrid(u, v))
+            # Threads render several shots at once; one bank is 9 MB.
+            while len(self._banks) > 8:
+                self._banks.pop(next(iter(self._banks)), None)
+            self._banks[key] = (stamps, u, v)
+        return self._banks[key]
+
+    def _light(self, shot: Shot, ccd: CCD) -> tuple[Plane, Objects]:
+        light = np.zeros((self.camera.ny, self.camera.nx), np.float32)
+        found = self.spots(shot, ccd) if shot.kind == "crosstalk" else self.objects(shot, ccd)
+        psf, (stamps, u, v) = self.psf(shot), self.stamps(shot, ccd)
+        at_u, at_v = self.response.place(ccd, found.x + 1, found.y + 1)
+        gx, gy = (at_u - u[0]) / (u[1] - u[0]), (at_v - v[0]) / (v[1] - v[0])
+        point = (
+            np.ones(found.x.size, bool)
+            if self.sky is None or shot.kind == "crosstalk"
+            else self.kinds[found.index] != "galaxy"
+        )
+        profile.add_stars(
+            light, stamps, found.x[point], found.y[point], found.flux[point], gx[point], gy[point],
+            psf.forms(at_u[point], at_v[point]),
+        )  # fmt: skip
+        if not point.all() and self.sky is not None:
+            g = found.index[~point]
+            profile.add_galaxies(
+                light, found.x[~point], found.y[~point], found.flux[~point], self.sky.radius[g] / 0.263, self.sky.e1[g],
+                self.sky.e2[g], psf.fwhm,
+            )  # fmt: skip
+        return light, found
+
+    def spots(self, shot: Shot, ccd: CCD) -> Objects:
+        """Bright spots below saturation, strewn over the CCD, for crosstalk to be measured."""
+        rng = generator(self.plan.seed, Stage.SPOTS, shot.expnum, ccd.ccdnum)
+        n = self.camera.nx * self.camera.ny // 3500
+        x, y = rng.uniform(0, self.camera.nx, n), rng.uniform(0, self.camera.ny, n)
+        # A peak of 0.45 to 0.75 of the full well: the peak pixel has some 6 % of the flux.
+        well = min(a.gain * a.saturate for a in ccd.amps)
+        peak = float(self.stamps(shot, ccd)[0][40].max())
+        flux = well * rng.uniform(0.45, 0.75, n) / peak
+        ra, dec = self.wcs(shot, ccd).world(x + 1, y + 1)
+        mag = magzero(shot.band, shot.exptime, shot.airmass, shot.cloud) - 2.5 * np.log10(flux)
+        return Objects(np.arange(n), x, y, ra, dec, mag, flux)
+
+    # --- charge ------------------------------------------------------------------------------------------
+
+    def sky_terms(self, shot: Shot) -> Array:
+        """Mean sky in electrons a pixel, its slopes, ghost and fringe amplitudes."""
+        return np.array([shot.sky * shot.exptime, *shot.slope, shot.ghost, shot.fringe])
+
+    def charge(self, shot: Shot, ccdnum: int) -> Charge:
+        """Everything up to the read-out amplifier."""
+        ccd = self.camera[ccdnum]
+        ny, nx = self.camera.ny, self.camera.nx
+        full = self.plan.truth == "full" and shot.kind in ("object", "star flat")
+        out = Charge(np.zeros((ny, nx), np.float32), np.zeros((ny, nx), np.int32))
+        if shot.kind == "zero":
+            out.adu = np.zeros((ny, nx), np.float32)
+        else:
+            maps = self.response.maps(ccd, shot.lit)
+            normal = generator(self.plan.seed, Stage.PHOTONS, shot.expnum, ccdnum).standard_normal(
+                (ny, nx), np.float32
+            )
+            u, v = self.response.place(ccd, np.array([1.0]), np.array([1.0]))
+            place = np.array([u[0], v[0], 1.0 / self.camera.radius])
+            if shot.kind in ("dome flat", "linearity"):
+                terms = np.array([shot.level, *shot.slope, 0.0, 0.0])
+                pixels.collect(out.adu, maps.flat, maps.ghost, maps.fringe, normal, terms, place)
+            else:
+                out.adu, out.objects = self._light(shot, ccd)
+                out.light = out.adu.copy() if full else None
+                if full:
+                    out.extra = np.zeros((ny, nx), np.float32)
+                self._streaks(shot, ccd, out, place)
+                pixels.collect(
+                    out.adu, maps.response, maps.ghost, maps.fringe, normal, self.sky_terms(shot), place
+                )
+        self._strike(shot, ccd, out)
+        if shot.kind != "zero":
+            out.adu = pixels.move_charge(
+                out.adu, self.camera.ar, self.camera.at, shot.kind in ("dome flat", "linearity")
+            )
+        for a, amp in enumerate(ccd.amps):
+            first, last = a * nx // 2, (a + 1) * nx // 2
+            well = amp.gain * float(np.interp(1.02 * amp.saturate, GRID, amp.linear))
+            if shot.kind != "zero":
+                pixels.saturate(out.adu, first, last, well, out.bits)
+            pixels.to_adu(out.adu, first, last, amp.gain, self._observed(ccd, a), _STEP)
+        out.bits |= self.response.bad(ccd)
+        return out
+
+    def _streaks(self, shot: Shot, ccd: CCD, out: Charge, place: Array) -> None:
+        ny, nx = self.camera.ny, self.camera.nx
+        noise = np.sqrt(shot.sky * shot.exptime + 40.0)
+        for n in range(shot.streaks):
+            rng = generator(self.plan.seed, Stage.STREAK, shot.expnum, n)
+            origin = (1.0 - ccd.wcs.crpix[0], 1.0 - ccd.wcs.crpix[1])
+            sigma = self.psf(shot).fwhm / 2.3548 * 1.05
+            row, column, light = streak_light(rng, origin, ny, nx, self.camera.radius, 6.0 * noise, sigma)
+            out.adu[row, column] += light.astype(np.float32)
+            if out.extra is not None:
+                out.extra[row, column] += light.astype(np.float32)
+            seen = light > 0.5 * noise
+            out.bits[row[seen], column[seen]] |= int(MaskBit.STREAK)
+
+    def _strike(self, shot: Shot, ccd: CCD, out: Charge) -> None:
+        ny, nx = self.camera.ny, self.camera.nx
+        rng = generator(self.plan.seed, Stage.COSMICS, shot.expnum, ccd.ccdnum)
+        row, column, charge = cosmics(rng, ny, nx, shot.exptime + READOUT)
+        hit = np.zeros(0)
+        if row.size:
+            place, index = np.unique(row * nx + column, return_inverse=True)
+            hit = np.bincount(index, charge)
+            out.adu.ravel()[place] += hit.astype(np.float32)
+            out.bits.ravel()[place[hit > 5.0]] |= int(MaskBit.CRAY)
+            if out.extra is not None:
+                response = self.response.maps(ccd, shot.lit).response
+                out.extra.ravel()[place] += (hit / np.maximum(response.ravel()[place], 1e-3)).astype(
+                    np.float32
+                )
+
+    def _observed(self, ccd: CCD, a: int) -> Plane:
+        """Observed ADU at true ADU k·16: the linearity table turned round."""
+        key = (ccd.ccdnum, a)
+        if key not in self._inverse:
+            linear = ccd.amps[a].linear
+            true = np.arange(0.0, max(70000.0, float(linear[-1])), _STEP)
+            observed = np.interp(true, linear, GRID)
+            beyond = true > linear[-1]
+            observed[beyond] = GRID[-1] + (true[beyond] - linear[-1])
+            self._inverse[key] = observed.astype(np.float32)
+        return self._inverse[key]
+
+    # --- read-out ----------------------------------------------------------------------------------------
+
+    def level(self, shot: Shot, ccd: CCD) -> Plane:
+        """Bias level of each raw row and amplifier, ADU (2, ny + 50): drifts by some ADU along the CCD and from shot to shot."""
+        rng = generator(self.plan.seed, Stage.LEVEL, shot.expnum, ccd.ccdnum)
+        y = np.linspace(0.0, 1.0, self.camera.ny + PRESCAN)
+        rows = []
+        for amp in ccd.amps:
+            shift, tilt, wave, phase, settle = rng.normal(size=5)
+            drift = (
+                2.0 * tilt * (y - 0.5)
+                + 0.8 * wave * np.sin(2 * np.pi * (1.3 * y + phase))
+                + 3.0 * settle * np.exp(-y / 0.04)
+            )
+            rows.append(amp.level + 3.0 * shift + drift)
+        return np.array(rows, np.float32)
+
+    def read(self, shot: Shot, ccdnum: int, lit: dict[int, Charge]) -> npt.NDArray[np.int32]:
+        """Read a CCD out: crosstalk, bias, overscan, read noise, digits.
+
+        Parameters
+        ----------
+        shot, ccdnum
+            Which.
+        lit
+            Charges of this CCD and of all that disturb it (`Camera.sources`).
+
+        Returns
+        -------
+        numpy.ndarray
+            Raw frame (ny + 50, nx + 112), ADU.
+        """
+        ccd, nx, ny = self.camera[ccdnum], self.camera.nx, self.camera.ny
+        adu = lit[ccdnum].adu.copy()
+        for source, pairs in self.camera.sources(ccdnum).items():
+            for pair in pairs:
+                pixels.add_crosstalk(
+                    adu,
+                    lit[source].adu,
+                    "AB".index(pair.victim[-1]),
+                    "AB".index(pair.source[-1]),
+                    pair.coefficient,
+                )
+        width, height = nx + 2 * (JUNK + OVERSCAN), ny + PRESCAN
+        normal = generator(self.plan.seed, Stage.READ, shot.expnum, ccdnum).standard_normal(
+            (height, width), np.float32
+        )
+        raw = np.empty((height, width), np.int32)
+        level, bias, edge = self.level(shot, ccd), self.response.bias(ccd), JUNK + OVERSCAN
+        for a, amp in enumerate(ccd.amps):
+            noise = np.sqrt(max(amp.rdnoise**2 - amp.gain**2 / 12.0, 0.01)) / amp.gain
+            half = nx // 2
+            border = slice(0, edge) if a == 0 else slice(edge + nx, width)
+            data = slice(edge + a * half, edge + (a + 1) * half)
+            for rows, columns in ((slice(None), border), (slice(0, PRESCAN), data)):
+                raw[rows, columns] = np.rint(level[a][rows, None] + np.float32(noise) * normal[rows, columns])
+            pixels.read_half(
+                raw,
+                edge + a * half,
+                adu,
+                bias,
+                a * half,
+                (a + 1) * half,
+                level[a],
+                normal,
+                float(noise),
+                PRESCAN,
+            )
+        # The first six columns of either side are clocked while the serial register settles: no use to anybody.
+        raw[:, :JUNK] += 40
+        raw[:, -JUNK:] += 40
+        return raw
