@@ -233,8 +233,12 @@ class _Planner:
             if not isinstance(text, str) or not text:
                 raise PlanError(f"module {module.name} loops over {key}, which has no value; set {key}=…")
             lists.append([_value(v) for v in split_range(text)])
+        # What the whole run is of (its night, its band), every wrapper is of.
+        shared = {
+            k: v for k in CARRIED if k not in module.loop and (v := self.base.get(k, "")) and "," not in v
+        }
         for values in product(*lists):
-            yield dict(zip(module.loop, values, strict=True)), {}
+            yield dict(zip(module.loop, values, strict=True)), dict(shared)
 
     def name_of(self, module: Module, fileset: FileSet) -> Template:
         if fileset.filename:

@@ -22,6 +22,7 @@ from desdm.framework import store
 from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.outcome import WrapperOutcome, read_outcome
 from desdm.framework.plan import CARRIED
+from desdm.quality.qa.contents import CONTENTS
 from desdm.schema.database import Database
 from desdm.schema.states import JobState, WrapperState
 
@@ -89,6 +90,7 @@ def register_job(
         if not store.close_job(conn, job.task_id, job.token, state, comment, junktar):
             raise StaleToken(f"job {job.jobnum} of {attempt.run}: another try has it; nothing was registered")
         bad = {Path(r.path).name for r in (*refused, *report.refused)}
+        _contents(conn, archive, attempt, fresh, bad)
         _keep(conn, attempt, rows, fresh, bad)
         store.record_event(conn, "job", attempt.run, f"job {job.jobnum} {state.value}", attempt.id)
     if state is JobState.DONE:
@@ -113,6 +115,19 @@ def _deposits(
                     pfw_attempt_id=attempt.id,
                     move=True,
                 )
+
+
+def _contents(
+    conn: Any, archive: Archive, attempt: Attempt, fresh: Iterable[WrapperOutcome], bad: set[str]
+) -> None:
+    """Verdicts and zero points go into their tables in the same transaction that registers their files."""
+    maker = {
+        "id": attempt.id, "run": attempt.run, "unitname": attempt.unitname, "pipeline": attempt.pipeline,
+    }  # fmt: skip
+    for wrapper in fresh:
+        for made in wrapper.made:
+            if made.save and made.filetype in CONTENTS and made.filename not in bad:
+                CONTENTS[made.filetype](conn, archive.root / made.directory / made.filename, maker)
 
 
 def _record_file(path: Path, filetype: str, attempt: Attempt, task_id: int) -> Deposit:

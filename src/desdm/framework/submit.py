@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from desdm import __version__, wcl
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
+from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
@@ -84,7 +85,7 @@ def submit(
     run = _run_settings(pipeline, settings)
     with database.read() as conn:
         run |= _inclfunc(pipeline, conn, run)
-        found, queries = _find(conn, pipeline, run)
+        found, queries, choices = _find(conn, pipeline, run)
     _check_there(archive, found)
     configs, codes = _configs(pipeline, run)
     unitname = _unit(pipeline, run)
@@ -129,6 +130,7 @@ def submit(
             operator=who,
             archive_path=run_dir,
             fingerprint=fingerprint,
+            calibrations=choices,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
     return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
@@ -167,12 +169,24 @@ def _inclfunc(pipeline: Pipeline, conn: Connection, run: Mapping[str, Any]) -> d
 
 def _find(
     conn: Connection, pipeline: Pipeline, run: Mapping[str, Any]
-) -> tuple[Found, list[tuple[str, str, str, int]]]:
+) -> tuple[Found, list[tuple[str, str, str, int]], list[Choice]]:
     found: Found = {}
+    occasion = _occasion(run)
+    choices: dict[int, Choice] = {}
     asked: list[tuple[str, str, str, int]] = []
     answers: dict[str, list[Row]] = {}
     for _, module in pipeline.modules():
         for fileset in module.inputs:
+            if fileset.calibration:
+                chosen = choose(conn, fileset.filetype, occasion)
+                if not chosen and not fileset.optional:
+                    raise PlanError(
+                        f"module {module.name}, input {fileset.name}: {why_none(fileset.filetype, occasion)}"
+                    )
+                found[module.name, fileset.name] = [one.row for one in chosen]
+                choices |= {int(one.row["id"]): one for one in chosen}
+                asked.append((module.name, fileset.name, f"calibration {fileset.filetype}", len(chosen)))
+                continue
             if fileset.depends or not (fileset.query or fileset.filename):
                 continue
             query = _query(module, fileset, run)
@@ -187,7 +201,23 @@ def _find(
                 )
             found[module.name, fileset.name] = rows
             asked.append((module.name, fileset.name, text, len(rows)))
-    return found, asked
+    return found, asked, list(choices.values())
+
+
+def _occasion(run: Mapping[str, Any]) -> Occasion:
+    """What calibrations are wanted for: the run's exposure, night, band and campaign."""
+    expnum = str(run.get("expnum", ""))
+    band = str(run.get("band", ""))
+    pins = run.get("calibration", {})
+    return Occasion(
+        int(expnum) if expnum.isdecimal() else None,
+        str(run.get("nite", "")),
+        "" if "," in band else band,
+        str(run.get("campaign", "")),
+        _number(run, "calibration_nights") or 10,
+        str(run.get("calibration_tag", "")),
+        {k: str(v) for k, v in pins.items()} if isinstance(pins, Mapping) else {},
+    )
 
 
 def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str, str]:

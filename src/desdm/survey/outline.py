@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from desdm.survey.cards import Header
 
-__all__ = ["Outline", "box", "outline"]
+__all__ = ["Outline", "box", "outline", "union"]
 
 # Powers of (x, y, r) of the terms 0…39 of the TPV polynomial, in the convention's order.
 _TERMS: list[tuple[int, int, int]] = []
@@ -149,6 +149,30 @@ def outline(header: Header, shape: tuple[int, ...]) -> Outline | None:
         return None
     one, two = _apart(centre, wcs.sky(xc + 1, yc)), _apart(centre, wcs.sky(xc, yc + 1))
     return Outline(*centre, racmin, racmax, deccmin, deccmax, cross, math.sqrt(one * two) * 3600.0)
+
+
+def union(parts: Sequence[Outline]) -> Outline | None:
+    """What several images of one exposure cover together: the box around their boxes; None: there is none.
+
+    Right ascensions are unrolled about the first part, so that a field across RA 0 is as any other; parts must
+    lie within half the sky of each other.
+    """
+    if not parts:
+        return None
+    first = parts[0].ra_cent
+
+    def unrolled(ra: float) -> float:
+        return (ra - first + 180.0) % 360.0 - 180.0
+
+    west, east = min(unrolled(p.racmin) for p in parts), max(unrolled(p.racmax) for p in parts)
+    south, north = min(p.deccmin for p in parts), max(p.deccmax for p in parts)
+    if any(p.racmax - p.racmin >= 360.0 for p in parts):
+        return Outline(first, (south + north) / 2, 0.0, 360.0, south, north, False, parts[0].pixscale)
+    racmin, racmax = (first + west) % 360.0, (first + east) % 360.0
+    return Outline(
+        (first + (west + east) / 2) % 360.0, (south + north) / 2, racmin, racmax, south, north,
+        racmin > racmax, parts[0].pixscale,
+    )  # fmt: skip
 
 
 def box(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from desdm.archive.filetypes import (
+    calibrations,
     community,
     delivered,
     framework,
@@ -18,6 +19,7 @@ __all__ = ["BY_NAME", "FILETYPES", "FileType"]
 
 FILETYPES: tuple[FileType, ...] = (
     *products.TYPES,
+    *calibrations.TYPES,
     *community.TYPES,
     *delivered.TYPES,
     *instrument.TYPES,

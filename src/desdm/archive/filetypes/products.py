@@ -33,6 +33,11 @@ def _objects(content: Content) -> Metadata:
     return {**identity(content), "objects": named[0].shape[0]}
 
 
+def _whole(content: Content) -> Metadata:
+    """Of a whole exposure, whatever CCD stands first."""
+    return {**_objects(content), "ccdnum": None}
+
+
 def _type(
     name: str, text: str, table: str, rule: Rule, describe: Callable[[Content], Metadata], tail: str
 ) -> FileType:
@@ -72,6 +77,47 @@ TYPES = (
         r"(?:coadd[-_])?det\.fits",
     ),
     _type("coadd", "coadd of one band: SCI, MSK, WGT", "image", planes, image, r"coadd\.fits"),
+    _type(
+        "red_bkg",
+        "sky background under the objects of one CCD",
+        "image",
+        has_images(),
+        image,
+        r"(?:red[-_])?bkg\.fits",
+    ),
+    _type(
+        "cat_scamp",
+        "catalogue of a whole exposure for scamp",
+        "catalog",
+        _TABLE,
+        _whole,
+        r"(?:cat[-_])?scamp\.fits",
+    ),
+    _type(
+        "cat_firstcut",
+        "First Cut catalogue of one CCD",
+        "catalog",
+        _TABLE,
+        _objects,
+        r"cat[-_]firstcut\.fits",
+    ),
+    _type(
+        "zeropoints",
+        "zero points of an exposure's CCDs",
+        "catalog",
+        has_table("mag_zero"),
+        _whole,
+        r"zeropoints\.fits",
+    ),
+    _type(
+        "hpix_map",
+        "HEALPix cells that an exposure covers",
+        "catalog",
+        has_table("pixel"),
+        _whole,
+        r"hpix[-_]map\.fits",
+    ),
+    _type("streaks", "streaks of an exposure", "catalog", _TABLE, _whole, r"streaks?\.fits"),
     _type("segmap", "segmentation map", "image", has_images(), image, r"segmap\.fits"),
     _type(
         "cat_psfex",
@@ -114,6 +160,28 @@ TYPES = (
         "miscfile",
         r".+_astro[-_]check\.\w+",
         "astro_check",
+    ),
+    FileType(
+        "scamp_head", "astrometric solution of an exposure", "miscfile", r".+_scamp\.head", "scamp_head"
+    ),
+    FileType(
+        "scamp_xml", "what scamp says of its solution", "miscfile", r".+_scamp\.xml", "scamp_xml", magic(b"<")
+    ),
+    FileType(
+        "qa_assess",
+        "verdict on an exposure with its numbers",
+        "miscfile",
+        r".+_assess\.json",
+        "qa_assess",
+        magic(b"{"),
+    ),
+    FileType(
+        "qa_plot",
+        "picture for quality assurance",
+        "miscfile",
+        r".+_(?:focalplane|plot)\.png",
+        "qa_plot",
+        magic(b"\x89PNG"),
     ),
     FileType(
         "coadd_objects",

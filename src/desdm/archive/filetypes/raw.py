@@ -1,23 +1,53 @@
-"""Raw frames as a camera delivers them: overscan still on, or the headers say so."""
+"""Raw frames as a camera delivers them: overscan still on, or the headers say so; one image, or one an extension."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from desdm.archive.content import Content
-from desdm.archive.filetypes.keywords import image
-from desdm.archive.filetypes.kind import FileType
+from desdm.archive.filetypes.keywords import image, region
+from desdm.archive.filetypes.kind import FileType, Metadata
+from desdm.survey.outline import outline, union
 
 
 def _raw(content: Content) -> Iterator[str]:
     if not content.images():
         yield "it has no image"
         return
+    yield from _mosaic(content)
     headers = [hdu.header for hdu in content.hdus[:3]]
     if str(content.keyword("PROCTYPE")).strip().lower() == "raw":
         return
     if not any(h.text(key) for h in headers for key in ("BIASSEC", "BIASSECA", "OVERSCN")):
         yield "no overscan section (BIASSEC) and PROCTYPE is not RAW"
+
+
+def _mosaic(content: Content) -> Iterator[str]:
+    """A mosaic says in NEXTEND how many CCDs it has: fewer is a finding, for the others are good; more is refused."""
+    expected = content.keyword("NEXTEND")
+    if not isinstance(expected, int) or isinstance(expected, bool) or len(content.images()) == 1:
+        return
+    numbers = [hdu.header.number("CCDNUM") for hdu in content.images()]
+    known = [n for n in numbers if n is not None]
+    twins = sorted({int(n) for n in known if known.count(n) > 1})
+    if len(numbers) > expected:
+        yield f"it has {len(numbers)} images, NEXTEND says {expected}"
+    elif twins:
+        yield f"CCD {', '.join(map(str, twins))} stands in it twice"
+    elif len(numbers) < expected:
+        content.findings.append(
+            f"{len(numbers)} of {expected} CCDs; the camera or the transfer lost the others"
+        )
+
+
+def _describe(content: Content) -> Metadata:
+    told = image(content)
+    images = content.images()
+    if len(images) > 1:
+        outlines = [found for hdu in images if (found := outline(hdu.header, hdu.shape)) is not None]
+        # An exposure is of no CCD, and covers what all its CCDs cover.
+        told |= {"ccdnum": None, **region(union(outlines))}
+    return told
 
 
 RAW = FileType(
@@ -27,6 +57,6 @@ RAW = FileType(
     pattern=r".+\.fits?",
     directory="raw/{nite}",
     rule=_raw,
-    describe=image,
+    describe=_describe,
 )
 TYPES = (RAW,)

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from desdm.archive.calibrations import Choice
+from desdm.archive.store import keep_choices
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedJob
 from desdm.framework.store.common import insert_many, now, record_event
@@ -111,6 +113,7 @@ def insert_plan(
     archive_path: str,
     fingerprint: str,
     jobroots: Mapping[int, str],
+    calibrations: Iterable[Choice] = (),
 ) -> int:
     """Write every row of a planned attempt; returns the attempt's number."""
     jobs = list(plan.jobs)
@@ -151,6 +154,18 @@ def insert_plan(
     insert_many(conn, pfw_attempt_label, [{**mine, "label": label} for label in labels])
     asked = [{**mine, "modname": m, "dataname": d, "query": q, "nfound": n} for m, d, q, n in queries]
     insert_many(conn, pfw_data_query, asked)
+    chosen = [
+        {
+            **mine,
+            "desfile_id": int(c.row["id"]),
+            "filetype": c.row["filetype"],
+            "ccdnum": c.row.get("ccdnum"),
+            "how": c.how,
+            "reason": c.reason,
+        }
+        for c in calibrations
+    ]
+    keep_choices(conn, chosen)
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(conn, "attempt", operator, text, rows.attempt_id)
     return rows.attempt_id

@@ -1,0 +1,242 @@
+"""Chooses calibrations and says why: the operator's pin, the epoch table, the nearest good night, a tag; in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from desdm.archive import catalog, store
+from desdm.errors import ConflictError, NotFoundError, UsageError
+
+__all__ = ["Choice", "Occasion", "choose", "define_epoch", "register", "why_none"]
+
+#: States of an attempt that make its night a good one.
+_GOOD = ("done", "flagged")
+
+
+class Choice(NamedTuple):
+    """A calibration file, the rule that chose it (operator, epoch, night or tag), and the choice in words."""
+
+    row: Mapping[str, Any]
+    how: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """For what a calibration is wanted.
+
+    Attributes
+    ----------
+    expnum, nite, band, campaign
+        Of the exposure; an empty band asks for every band.
+    nights
+        How far away a night may be, in days.
+    tag
+        Fallback: files or attempts with this tag; empty: none.
+    pins
+        File type → attempt that the operator wants it from.
+    """
+
+    expnum: int | None = None
+    nite: str = ""
+    band: str = ""
+    campaign: str = ""
+    nights: int = 10
+    tag: str = ""
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
+    """The calibrations of that type for an occasion: one a CCD and band (or one, for types of the whole camera).
+
+    DESDM's order (desdm.md section 4): the epoch table by exposure number, band and campaign; then the nearest night
+    whose calibration run ended well; then a tag. What the operator pins comes before all.
+
+    Returns
+    -------
+    list of Choice
+        Empty: there is none; `why_none` says so in words.
+    """
+    if filetype in occasion.pins:
+        run = occasion.pins[filetype]
+        rows = _of_band(catalog.find(conn, {"filetype": filetype, "attempt": run}), occasion.band)
+        return [Choice(row, "operator", f"the operator set calibration.{filetype} = {run}") for row in rows]
+    for entry in store.epoch_inputs(conn, filetype, occasion.expnum, occasion.band, occasion.campaign):
+        rows = _of_band(_of_entry(conn, entry), occasion.band)
+        if rows:
+            return [Choice(row, "epoch", _epoch_text(entry, occasion)) for row in rows]
+    if occasion.nite:
+        chosen = _nearest(conn, filetype, occasion)
+        if chosen:
+            return chosen
+    if occasion.tag:
+        rows = _of_band(catalog.find(conn, {"filetype": filetype, "tag": occasion.tag}), occasion.band)
+        why = f"no row of the epoch table and no good night within {occasion.nights} d; tag {occasion.tag}"
+        return [Choice(row, "tag", why) for row in _newest(rows)]
+    return []
+
+
+def why_none(filetype: str, occasion: Occasion) -> str:
+    """Why nothing was found, and what to do."""
+    what = f"{filetype} for exposure {occasion.expnum} of night {occasion.nite or '?'}"
+    band = f", band {occasion.band}" if occasion.band else ""
+    tag = f"nothing tagged {occasion.tag}" if occasion.tag else "no calibration_tag is set"
+    return (
+        f"no {what}{band}: no row of the epoch table, no night within {occasion.nights} d whose calibration run ended "
+        f"well, {tag}; run precal of a near night, or register one (desdm epoch use)"
+    )
+
+
+def _of_band(rows: Sequence[Mapping[str, Any]], band: str) -> list[Mapping[str, Any]]:
+    return [r for r in rows if not band or r.get("band") in (None, "", band)]
+
+
+def _of_entry(conn: Connection, entry: store.EpochInput) -> list[dict[str, Any]]:
+    query = {"filetype": entry.filetype}
+    if entry.attempt is not None:
+        query["attempt"] = entry.attempt
+    else:
+        query["filename"] = str(entry.filepat)
+    return catalog.find(conn, query)
+
+
+def _epoch_text(entry: store.EpochInput, occasion: Occasion) -> str:
+    for_band = f"band {entry.band}" if entry.band else "every band"
+    campaign = f"campaign {entry.campaign}" if entry.campaign else "every campaign"
+    source = entry.attempt or f"files {entry.filepat}"
+    return (
+        f"exposure {occasion.expnum} lies in epoch {entry.epoch}, whose table says {entry.filetype}, {for_band}, "
+        f"{campaign}: {source} (registered by {entry.who})"
+    )
+
+
+def _nearest(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
+    wanted = _day(occasion.nite)
+    span = timedelta(days=occasion.nights)
+    nites = f"{wanted - span:%Y%m%d}:{wanted + span:%Y%m%d}"
+    rows = _of_band(catalog.find(conn, {"filetype": filetype, "nite": nites}), occasion.band)
+    runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
+    good, bad = [], set()
+    for row in rows:
+        run = runs.get(row["pfw_attempt_id"] or 0)
+        if run is not None and run[1] not in _GOOD:
+            bad.add(f"{row['nite']} ({run[0]} is {run[1]})")
+        else:
+            good.append(row)
+    by_ccd: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
+    for row in good:
+        by_ccd.setdefault((row.get("ccdnum"), row.get("band")), []).append(row)
+    return [
+        Choice(*_nearest_of(rows, wanted, occasion, runs, sorted(bad)))
+        for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
+    ]
+
+
+def _nearest_of(
+    rows: Sequence[Mapping[str, Any]],
+    wanted: date,
+    occasion: Occasion,
+    runs: Mapping[int, tuple[str, str]],
+    bad: Sequence[str],
+) -> tuple[Mapping[str, Any], str, str]:
+    def order(row: Mapping[str, Any]) -> tuple[int, bool, int]:
+        away = (_day(row["nite"]) - wanted).days
+        # Of two nights as far away the earlier one: its calibrations were known when the exposure came.
+        return abs(away), away > 0, -int(row["id"])
+
+    best = min(rows, key=order)
+    away = (_day(best["nite"]) - wanted).days
+    where = "the same night" if away == 0 else f"{abs(away)} d {'after' if away > 0 else 'before'}"
+    others = sorted({str(r["nite"]) for r in rows} - {str(best["nite"])})
+    run = runs.get(best["pfw_attempt_id"] or 0, ("delivered", ""))[0]
+    text = (
+        f"no row of the epoch table; nearest good night within {occasion.nights} d of {occasion.nite}: "
+        f"{best['nite']}, {where} ({run})"
+    )
+    if others:
+        text += f"; farther: {', '.join(others[:5])}"
+    if bad:
+        text += f"; passed over: {', '.join(bad[:5])}"
+    return best, "night", text
+
+
+def _newest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    newest: dict[tuple[Any, Any], Mapping[str, Any]] = {}
+    for row in rows:
+        key = (row.get("ccdnum"), row.get("band"))
+        if key not in newest or row["id"] > newest[key]["id"]:
+            newest[key] = row
+    return list(newest.values())
+
+
+def _day(nite: str) -> date:
+    try:
+        return date(int(nite[:4]), int(nite[4:6]), int(nite[6:8]))
+    except ValueError as err:
+        raise UsageError(f"{nite!r} is no night: YYYYMMDD") from err
+
+
+def define_epoch(conn: Connection, name: str, low: int, high: int, text: str) -> None:
+    """Define an epoch of the camera; epochs do not overlap.
+
+    Raises
+    ------
+    ConflictError
+        The name is taken, or the range overlaps another epoch's.
+    UsageError
+        The range is empty.
+    """
+    if low > high or low < 0:
+        raise UsageError(f"epoch {name}: exposures {low} to {high} are no range")
+    for other, first, last, _ in store.epochs(conn):
+        if other == name:
+            raise ConflictError(f"epoch {name} stands already: exposures {first} to {last}")
+        if low <= last and first <= high:
+            raise ConflictError(f"epoch {name} would overlap {other}: exposures {first} to {last}")
+    store.insert_epoch(conn, name, low, high, text)
+
+
+def register(
+    conn: Connection,
+    epoch: str,
+    filetype: str,
+    *,
+    band: str = "",
+    campaign: str = "",
+    attempt: str | None = None,
+    filepat: str | None = None,
+    who: str,
+) -> int:
+    """Say which calibrations of a type serve in an epoch; returns how many files they are.
+
+    Raises
+    ------
+    NotFoundError
+        No such epoch, or no such file.
+    UsageError
+        Neither attempt nor files are named, or both.
+    """
+    if (attempt is None) == (filepat is None):
+        raise UsageError("say which calibrations serve: an attempt, or a pattern of names of delivered files")
+    if epoch not in {name for name, *_ in store.epochs(conn)}:
+        raise NotFoundError(f"no epoch {epoch}; define it: desdm epoch add")
+    entry = store.EpochInput(0, epoch, filetype, band, campaign, attempt, filepat, who)
+    rows = _of_band(_of_entry(conn, entry), band)
+    if not rows:
+        raise NotFoundError(
+            f"no {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)} is in the archive"
+        )
+    number = catalog.attempt_number(conn, attempt) if attempt else None
+    store.insert_epoch_input(
+        conn,
+        {
+            "name": epoch, "filetype": filetype, "band": band, "campaign": campaign,
+            "pfw_attempt_id": number, "filepat": filepat, "who": who,
+        },
+    )  # fmt: skip
+    return len(rows)

@@ -1,0 +1,106 @@
+"""Calibrations that precal and supercal make, and the constants that an instrument team hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from desdm.archive.content import Content
+from desdm.archive.filetypes.keywords import identity, image
+from desdm.archive.filetypes.kind import FileType, Metadata, Rule, has_images, has_table, magic
+from desdm.archive.filetypes.products import planes
+
+_BAND = r"(?:(?P<band>u|g|r|i|z|Y|VR)_)?"
+_CCD = r"(?:c(?P<ccdnum>\d{2})_)?"
+
+
+def _camera(content: Content) -> Metadata:
+    """Of the whole camera: whatever CCD its first HDU is of, it is for all."""
+    return {**identity(content), "ccdnum": None, "expnum": None}
+
+
+def _one(content: Content) -> Metadata:
+    return {**identity(content), "expnum": None}
+
+
+def _mask(content: Content) -> Iterator[str]:
+    if not any(hdu.name == "MSK" and hdu.bitpix > 0 for hdu in content.images()):
+        yield "no integer image MSK"
+
+
+def _type(
+    name: str,
+    text: str,
+    rule: Rule,
+    tail: str,
+    describe: Callable[[Content], Metadata] = _one,
+    table: str = "calibration",
+) -> FileType:
+    made = rf"\w[\w.+-]*?_r\d+p\d+_{_BAND}{_CCD}{tail}"
+    delivered = rf"[A-Za-z]+_{tail}".replace(r"\.fits", r"(?:_(?:u|g|r|i|z|Y|VR))?(?:_c\d\d)?\.fits")
+    return FileType(name, text, table, f"(?:{made}|{delivered})", name, rule, describe)
+
+
+TYPES = (
+    _type("cal_biascor", "combined bias of one CCD, ADU", planes, r"biascor\.fits"),
+    _type(
+        "cal_dflatcor",
+        "combined dome flat of one CCD and band, mean 1 over the focal plane",
+        planes,
+        r"dflatcor\.fits",
+    ),
+    _type("cal_bpm", "bad pixels of one CCD, mask bits", _mask, r"bpm\.fits"),
+    _type(
+        "cal_lintable",
+        "linearity of every amplifier: observed to linear ADU",
+        has_table("ADU", "ADU_LINEAR_A"),
+        r"lintable\.fits",
+        _camera,
+    ),
+    _type(
+        "cal_bf",
+        "brighter-fatter kernels: shifts of a pixel's boundaries per electron",
+        has_images(2),
+        r"bf\.fits",
+        _camera,
+    ),
+    _type("cal_starflat", "star flat of one CCD and band", has_images(), r"starflat\.fits"),
+    _type(
+        "cal_skytempl", "sky templates of one CCD and band, full resolution", has_images(), r"skytempl\.fits"
+    ),
+    _type(
+        "cal_skypc",
+        "sky principal components of a band over the focal plane",
+        has_images(),
+        r"skypc\.fits",
+        _camera,
+    ),
+    _type(
+        "minisky",
+        "block medians of an exposure's sky over the focal plane",
+        has_images(),
+        r"minisky\.fits",
+        image,
+        "image",
+    ),
+    _type(
+        "miniflat",
+        "block medians of a flat over the focal plane",
+        has_images(),
+        r"mini(?:flat|bias)\.fits",
+        image,
+        "image",
+    ),
+    _type(
+        "flatnorm",
+        "normalisation of the dome flats of a band",
+        magic(b"{", b"SIMPLE"),
+        r"flatnorm\.(?:json|fits)",
+    ),
+    _type(
+        "skyfit",
+        "sky of one exposure: coefficients of templates, or block medians",
+        has_table(),
+        r"skyfit\.fits",
+        _camera,
+    ),
+)

@@ -1,0 +1,150 @@
+"""The SQL of calibrations: epochs, what serves in them, what runs chose, and what is excluded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, or_, select
+
+from desdm.schema import (
+    desfile,
+    exclude_list,
+    ops_epoch,
+    ops_epoch_inputs_per_band,
+    pfw_attempt,
+    pfw_calibration,
+)
+from desdm.schema.database import new_ids
+
+__all__ = [
+    "EpochInput",
+    "attempt_names",
+    "calibrations_of",
+    "epoch_inputs",
+    "epochs",
+    "exclude",
+    "excluded",
+    "insert_epoch",
+    "insert_epoch_input",
+    "keep_choices",
+]
+
+
+class EpochInput(NamedTuple):
+    """A row of the epoch table that fits: the newest counts."""
+
+    id: int
+    epoch: str
+    filetype: str
+    band: str
+    campaign: str
+    attempt: str | None
+    filepat: str | None
+    who: str
+
+
+_RUN = (pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum)
+
+
+def _run(unitname: str | None, reqnum: int | None, attnum: int | None) -> str | None:
+    return None if unitname is None or attnum is None else f"{unitname}_r{reqnum}p{attnum:02d}"
+
+
+def epoch_inputs(
+    conn: Connection, filetype: str | None, expnum: int | None, band: str, campaign: str
+) -> list[EpochInput]:
+    """Rows for a file type, exposure, band and campaign; the most particular first, of equals the newest."""
+    c, e = ops_epoch_inputs_per_band.c, ops_epoch.c
+    query = (
+        select(c.id, c.name, c.filetype, c.band, c.campaign, *_RUN, c.filepat, c.who)
+        .select_from(
+            ops_epoch_inputs_per_band.join(ops_epoch, e.name == c.name).outerjoin(
+                pfw_attempt, pfw_attempt.c.id == c.pfw_attempt_id
+            )
+        )
+        .order_by(c.id.desc())
+    )
+    if filetype is not None:
+        query = query.where(c.filetype == filetype)
+    if expnum is not None:
+        query = query.where(and_(e.minexpnum <= expnum, e.maxexpnum >= expnum))
+    if band:
+        query = query.where(c.band.in_(("", band)))
+    if campaign:
+        query = query.where(c.campaign.in_(("", campaign)))
+    rows = [EpochInput._make([*r[:5], _run(*r[5:8]), *r[8:]]) for r in conn.execute(query)]
+    rows.sort(key=lambda r: (not r.campaign, not r.band))
+    return rows
+
+
+def epochs(conn: Connection) -> list[tuple[str, int, int, str]]:
+    """(name, first exposure, last exposure, description) of each epoch."""
+    rows = conn.execute(select(ops_epoch).order_by(ops_epoch.c.minexpnum))
+    return [(r[0], r[1], r[2], r[3]) for r in rows]
+
+
+def insert_epoch(conn: Connection, name: str, low: int, high: int, text: str) -> None:
+    """A new epoch."""
+    conn.execute(ops_epoch.insert(), {"name": name, "minexpnum": low, "maxexpnum": high, "description": text})
+
+
+def insert_epoch_input(conn: Connection, row: Mapping[str, Any]) -> None:
+    """A new row of the epoch table."""
+    number = new_ids(conn, ops_epoch_inputs_per_band, 1)[0]
+    conn.execute(ops_epoch_inputs_per_band.insert(), {"id": number, "since": _now(), **row})
+
+
+def attempt_names(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(run, state) of attempts by number."""
+    found: dict[int, tuple[str, str]] = {}
+    for start in range(0, len(numbers), 500):
+        query = select(pfw_attempt.c.id, *_RUN, pfw_attempt.c.state).where(
+            pfw_attempt.c.id.in_(numbers[start : start + 500])
+        )
+        for row in conn.execute(query):
+            found[row[0]] = (str(_run(*row[1:4])), row[4])
+    return found
+
+
+def keep_choices(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write down which calibrations an attempt uses and why."""
+    if rows:
+        conn.execute(pfw_calibration.insert(), rows)
+
+
+def calibrations_of(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
+    """Calibrations of an attempt: filename, filetype, ccdnum, how, reason; by type and CCD."""
+    c = pfw_calibration.c
+    query = (
+        select(
+            (desfile.c.filename + desfile.c.compression).label("filename"),
+            c.filetype,
+            c.ccdnum,
+            c.how,
+            c.reason,
+        )
+        .join(desfile, desfile.c.id == c.desfile_id)
+        .where(c.pfw_attempt_id == attempt_id)
+        .order_by(c.filetype, c.ccdnum, desfile.c.filename)
+    )
+    return [dict(row._mapping) for row in conn.execute(query)]
+
+
+def exclude(conn: Connection, expnum: int, ccdnum: int, reason: str, analyst: str) -> None:
+    """Put an exposure (``ccdnum`` 0) or one CCD of it on the exclude list."""
+    row = {"expnum": expnum, "ccdnum": ccdnum, "reason": reason, "analyst": analyst, "since": _now()}
+    conn.execute(exclude_list.insert(), row)
+
+
+def excluded(conn: Connection, expnums: Sequence[int] = ()) -> list[dict[str, Any]]:
+    """Rows of the exclude list, of those exposures or of all."""
+    query = select(exclude_list).order_by(exclude_list.c.id)
+    if expnums:
+        query = query.where(or_(exclude_list.c.expnum.in_(expnums)))
+    return [dict(row._mapping) for row in conn.execute(query)]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,76 @@
+"""desdm epoch: epochs of the camera, and which calibrations serve in them."""
+
+from __future__ import annotations
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+
+@click.group()
+def command() -> None:
+    """Epochs of the camera, and which calibrations serve in them."""
+
+
+@command.command("list")
+@json_option
+@pass_door
+def listing(door: Door, as_json: bool) -> None:
+    """Show epochs and their table."""
+    from desdm.archive import store
+
+    with door.facility.database.read() as conn:
+        epochs = store.epochs(conn)
+        inputs = store.epoch_inputs(conn, None, None, "", "")
+    document = {
+        "epochs": [dict(zip(("name", "minexpnum", "maxexpnum", "text"), e, strict=True)) for e in epochs],
+        "inputs": [i._asdict() for i in inputs],
+    }
+
+    def human() -> None:
+        door.table(("EPOCH", "FIRST", "LAST", "WHY"), epochs)
+        click.echo()
+        rows = [(i.epoch, i.filetype, i.band, i.campaign, i.attempt or i.filepat, i.who) for i in inputs]
+        door.table(("EPOCH", "FILETYPE", "BAND", "CAMPAIGN", "CALIBRATIONS", "BY"), rows)
+
+    door.show(document, human, as_json)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--min", "low", type=int, required=True, help="First exposure.")
+@click.option("--max", "high", type=int, required=True, help="Last exposure.")
+@click.option("--text", required=True, help="Why an epoch begins here.")
+@pass_door
+def add(door: Door, name: str, low: int, high: int, text: str) -> None:
+    """Define an epoch: exposures between two changes of the camera."""
+    from desdm.archive.calibrations import define_epoch
+
+    with door.facility.database.write() as conn:
+        define_epoch(conn, name, low, high, text)
+    click.echo(f"epoch {name}: exposures {low} to {high}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("filetype")
+@click.option("--attempt", help="Calibrations of this attempt serve.")
+@click.option(
+    "--files", "filepat", help="Delivered files of these names serve (SQL pattern, % for any text)."
+)
+@click.option("--band", default="", help="Only for this band.")
+@click.option("--campaign", default="", help="Only for this campaign.")
+@pass_door
+def use(
+    door: Door, name: str, filetype: str, attempt: str | None, filepat: str | None, band: str, campaign: str
+) -> None:
+    """Say which calibrations of FILETYPE serve in epoch NAME; the newest row counts, earlier ones stay on record."""
+    from desdm.archive.calibrations import register
+
+    facility = door.facility
+    with facility.database.write() as conn:
+        count = register(
+            conn, name, filetype, band=band, campaign=campaign, attempt=attempt, filepat=filepat,
+            who=facility.config.operator,
+        )  # fmt: skip
+    click.echo(f"epoch {name}: {count} {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)}")
