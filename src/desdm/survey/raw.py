@@ -1,0 +1,290 @@
+"""Raw exposures: which CCDs a file holds, each one's amplifiers and sections, and its pixels when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.errors import FileTypeError
+from desdm.survey.cards import HDU, Header, read_hdus
+from desdm.survey.fitsbytes import hdu_header, pool
+from desdm.survey.headers import DECAM_CCDNUM
+from desdm.survey.imageio import mapped, pixels
+from desdm.survey.sections import Section, section_of
+
+__all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Amp:
+    """One amplifier of a CCD.
+
+    Attributes
+    ----------
+    name
+        Letter of its keywords (A, B), or empty if the CCD has one amplifier and plain keywords.
+    data, bias
+        Data and overscan in the raw array; ``bias`` is None if the frame has no overscan.
+    prescan
+        Rows read before the data; None if there are none.
+    trimmed
+        Its place in the trimmed image.
+    gain
+        Electrons per ADU; None if the header does not tell.
+    rdnoise
+        Electrons, as measured in the overscan (digitisation included); None if the header does not tell.
+    saturate
+        ADU above the overscan; None if the header does not tell.
+    """
+
+    name: str
+    data: Section
+    bias: Section | None
+    prescan: Section | None
+    trimmed: Section
+    gain: float | None
+    rdnoise: float | None
+    saturate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CCDEntry:
+    """A CCD of a raw file: its number (its HDU's if the header tells none), name, and HDU."""
+
+    ccdnum: int
+    detpos: str
+    hdu: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawExposure:
+    """What a raw file holds.
+
+    ``header`` is the primary one; ``findings`` says what is wrong with the file but leaves its other CCDs usable: it
+    is cut off, or has fewer CCDs than its NEXTEND says.
+    """
+
+    path: Path
+    header: fits.Header
+    ccds: tuple[CCDEntry, ...]
+    findings: tuple[str, ...] = ()
+
+    def entry(self, ccdnum: int) -> CCDEntry:
+        """The entry of a CCD; `FileTypeError` naming file and CCD if it is not there."""
+        for ccd in self.ccds:
+            if ccd.ccdnum == ccdnum:
+                return ccd
+        why = f" ({'; '.join(self.findings)})" if self.findings else ""
+        known = ", ".join(str(c.ccdnum) for c in self.ccds) or "none"
+        raise FileTypeError(f"{self.path.name}: CCD {ccdnum} is not in the file{why}; it has {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class RawCCD:
+    """One CCD as the camera delivered it.
+
+    Attributes
+    ----------
+    header
+        Primary keywords overlaid by the HDU's, without those that lay out bytes.
+    data
+        (rows, columns) ADU, int32; float32 if the file holds real numbers.
+    amps
+        Its amplifiers, left to right.
+    shape
+        (ny, nx) of the trimmed image.
+    missing
+        True where the file has no value (NaN or BLANK); ``data`` is 0 there. None if every pixel has one. Detrending
+        marks these pixels BPM.
+    """
+
+    header: fits.Header
+    data: npt.NDArray[Any]
+    amps: tuple[Amp, ...]
+    shape: tuple[int, int]
+    missing: npt.NDArray[np.bool_] | None = None
+
+
+def open_raw(path: Path) -> RawExposure:
+    """What CCDs a raw file holds; no pixel is read.
+
+    Parameters
+    ----------
+    path
+        A FITS file, plain or tile-compressed or gzipped: one image HDU a CCD, or a single image as primary HDU.
+
+    Raises
+    ------
+    FileTypeError
+        It is no FITS file, or not even one HDU of it is whole.
+    """
+    with mapped(path) as buffer:
+        return _listed(path, buffer)[0]
+
+
+def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
+    """Read one CCD of a raw file.
+
+    Parameters
+    ----------
+    path
+        The raw file.
+    ccdnum
+        Which.
+    threads
+        Threads that decompress.
+
+    Raises
+    ------
+    FileTypeError
+        The CCD is missing, its pixels are damaged, or its sections do not fit; file and CCD are named.
+    """
+    with mapped(path) as buffer, pool(threads) as run:
+        exposure, hdus = _listed(path, buffer)
+        entry = exposure.entry(ccdnum)
+        hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
+        amps, shape = amps_of(hdu.header, hdu.shape, where)
+        raw = pixels(path, buffer, hdus, entry.hdu, run)
+        header = exposure.header.copy()
+        if entry.hdu:
+            # What the extension says holds for the CCD.
+            header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
+    header["CCDNUM"] = ccdnum
+    data, missing = _whole(raw, hdu.header)
+    return RawCCD(header, data, amps, shape, missing)
+
+
+def _whole(raw: npt.NDArray[Any], header: Header) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    if raw.dtype.kind == "f":
+        missing = ~np.isfinite(raw)
+        data = raw.astype(np.float32, copy=False)
+    else:
+        blank = header.integer("BLANK")
+        missing = raw == blank if blank is not None else np.zeros(0, bool)
+        data = raw.astype(np.int32, copy=False)
+    if not missing.any():
+        return data, None
+    data[missing] = 0
+    return data, missing
+
+
+def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
+    hdus, findings = _hdus(path, buffer)
+    images = [i for i, h in enumerate(hdus) if h.kind == "image" and len(h.shape) == 2]
+    ccds = []
+    for i in images:
+        name = hdus[i].header.text("DETPOS") or hdus[i].name
+        number = hdus[i].header.integer("CCDNUM")
+        ccds.append(CCDEntry(DECAM_CCDNUM.get(name, i) if number is None else number, name, i))
+    head = hdus[0]
+    expected = head.header.integer("NEXTEND")
+    if expected is not None and expected != len(ccds):
+        findings.append(f"{path.name}: NEXTEND says {expected} CCDs, the file has {len(ccds)}")
+    numbers = [c.ccdnum for c in ccds]
+    for twice in sorted({n for n in numbers if numbers.count(n) > 1}):
+        findings.append(f"{path.name}: CCD {twice} stands in the file more than once; the first is taken")
+    header = hdu_header(bytes(buffer[head.start : head.data_start]))
+    return RawExposure(path, header, tuple(ccds), tuple(findings)), hdus
+
+
+def _hdus(path: Path, buffer: bytes) -> tuple[tuple[HDU, ...], list[str]]:
+    """HDUs that are whole; of a file that is cut off, those before the cut."""
+    findings: list[str] = []
+    end = len(buffer)
+    while True:
+        try:
+            return read_hdus(buffer, end), findings
+        except FileTypeError as err:
+            if not findings:
+                findings.append(f"{path.name}: {err}")
+            # Step back to where the last extension begins; a header stands at a whole block.
+            at = buffer.rfind(b"XTENSION", 0, end)
+            while at > 0 and at % 2880:
+                at = buffer.rfind(b"XTENSION", 0, at)
+            if at <= 0:
+                raise FileTypeError(findings[0]) from err
+            end = at
+
+
+def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[Amp, ...], tuple[int, int]]:
+    """The amplifiers of a CCD by its own sections.
+
+    Two forms are known: DECam's (DATASECA, BIASSECA, AMPSECA, GAINA … and so for B), and the plain one of a CCD with
+    one amplifier (BIASSEC with TRIMSEC or DATASEC, GAIN, RDNOISE). Every section that stands in the header is checked.
+
+    Parameters
+    ----------
+    header
+        Of the CCD's HDU.
+    shape
+        (rows, columns) of the raw array.
+    where
+        File and CCD, for messages.
+
+    Returns
+    -------
+    tuple of Amp, (ny, nx)
+        Amplifiers in the order of their place, and the trimmed shape.
+
+    Raises
+    ------
+    FileTypeError
+        A section does not fit, the amplifiers overlap or leave a gap.
+    """
+
+    def section(keyword: str, within: tuple[int, ...] = shape) -> Section | None:
+        return section_of(header.get, keyword, within, where)
+
+    whole = {key: section(key) for key in ("DATASEC", "BIASSEC", "TRIMSEC", "PRESEC")}
+    names = [n for n in "ABCDEFGH" if f"DATASEC{n}" in header] or [""]
+    data = {n: section(f"DATASEC{n}") for n in names}
+    if names == [""]:
+        data[""] = whole["TRIMSEC"] or whole["DATASEC"] or Section(1, shape[1], 1, shape[0])
+    found = [(n, s) for n, s in data.items() if s is not None]
+    x0 = min(min(s.x1, s.x2) for _, s in found)
+    y0 = min(min(s.y1, s.y2) for _, s in found)
+    trimmed = (
+        max(max(s.y1, s.y2) for _, s in found) - y0 + 1,
+        max(max(s.x1, s.x2) for _, s in found) - x0 + 1,
+    )
+    amps = []
+    for name, at in found:
+        place = section(f"AMPSEC{name}", trimmed) if name else None
+        if place is None:
+            left, low = min(at.x1, at.x2) - x0 + 1, min(at.y1, at.y2) - y0 + 1
+            place = Section(left, left + at.shape[1] - 1, low, low + at.shape[0] - 1)
+        if place.shape != at.shape:
+            raise FileTypeError(
+                f"{where}: AMPSEC{name} {place.text} and DATASEC{name} {at.text} differ in size"
+            )
+        bias = section(f"BIASSEC{name}") if name else whole["BIASSEC"]
+        if bias is not None and bias.slices[0] != at.slices[0] and bias.shape[0] != shape[0]:
+            raise FileTypeError(
+                f"{where}: BIASSEC{name} {bias.text} has other rows than its data {at.text}; the overscan of a row "
+                "must lie beside it"
+            )
+        amps.append(
+            Amp(
+                name, at, bias, section(f"PRESEC{name}") if name else None, place, header.number(f"GAIN{name}"),
+                header.number(f"RDNOISE{name}"), header.number(f"SATURAT{name or 'E'}"),
+            )
+        )  # fmt: skip
+    if not _tiled([a.trimmed for a in amps], trimmed):
+        raise FileTypeError(f"{where}: the sections of its amplifiers overlap or leave a gap in the image")
+    return tuple(sorted(amps, key=lambda a: (a.trimmed.slices[0].start, a.trimmed.slices[1].start))), trimmed
+
+
+def _tiled(sections: list[Section], shape: tuple[int, int]) -> bool:
+    """Whether the sections cover an array of this shape, each pixel once."""
+    places = [s.slices for s in sections]
+    for i, (rows, columns) in enumerate(places):
+        for other_rows, other_columns in places[:i]:
+            apart = rows.start >= other_rows.stop or other_rows.start >= rows.stop
+            if not apart and not (columns.start >= other_columns.stop or other_columns.start >= columns.stop):
+                return False
+    return sum(s.shape[0] * s.shape[1] for s in sections) == shape[0] * shape[1]
