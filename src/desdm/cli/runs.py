@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desdm.cli.door import Door
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from desdm.framework.drive import Progress
+    from desdm.operations.nightly import Night
     from desdm.schema.states import AttemptState
 
-__all__ = ["drive_here", "drive_in_background", "exit_status"]
+__all__ = ["drive_here", "drive_in_background", "exit_status", "night_here"]
 
 
 def drive_here(door: Door, run: str) -> AttemptState:
@@ -42,6 +46,40 @@ def drive_here(door: Door, run: str) -> AttemptState:
             who=facility.config.operator,
             watch=watch,
         )
+
+
+def night_here(
+    door: Door,
+    nite: str,
+    settings: Mapping[str, str],
+    *,
+    again: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+) -> Night:
+    """Process a night in this process and show how far its runs are."""
+    from desdm.framework.engines.local import LocalEngine
+    from desdm.operations.nightly import Work, run_night
+
+    facility = door.facility
+    config = facility.config
+    with door.progress() as bars:
+        shown: dict[str, TaskID] = {}
+
+        def watch(run: str, progress: Progress) -> None:
+            if run not in shown:
+                shown[run] = bars.add_task(run, total=None)
+            bars.update(shown[run], total=progress.total, completed=progress.done)
+
+        work = Work(
+            config,
+            facility.database,
+            facility.archive,
+            lambda: LocalEngine(config.workers, config.runs),
+            say,
+            watch,
+            again,
+        )
+        return run_night(work, nite, settings=settings)
 
 
 def drive_in_background(door: Door, run: str) -> int:

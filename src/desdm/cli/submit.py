@@ -8,6 +8,11 @@ from desdm.cli.door import Door, json_option, pass_door
 
 
 def _settings(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    return settings_of(pairs)
+
+
+def settings_of(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Settings of ``--set KEY=VALUE``."""
     settings = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")

@@ -226,7 +226,8 @@ def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str
     if fileset.filetype and "filetype" not in query:
         query["filetype"] = fileset.filetype
     try:
-        return {key: resolver.replace(value) for key, value in query.items()}
+        # A key whose value is empty ($opt{} of what nobody set) asks for nothing.
+        return {key: said for key, value in query.items() if (said := resolver.replace(value))}
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
 

@@ -55,6 +55,7 @@ image = Table(
     col("mag_zero", Float, nullable=True, text="Zero point", unit="mag", ucd="phot.mag;arith.zp"),
     col("fwhm", Float, nullable=True, text="Full width at half maximum of the PSF", unit="pixel", ucd="instr.obsty.seeing"),
     col("skybrite", Float, nullable=True, text="Sky level", unit="adu", ucd="instr.skyLevel"),
+    col("ccds", String(240), nullable=True, text="CCDs that a mosaic exposure should have, as ranges: 1:62", ucd="meta.id;instr.det"),
     Index("ix_image_expnum", "expnum", "ccdnum"),
     Index("ix_image_nite", "nite"),
     comment="Metadata of images: raw, reduced, masks, weights, coadds",

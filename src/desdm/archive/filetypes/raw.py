@@ -46,8 +46,23 @@ def _describe(content: Content) -> Metadata:
     if len(images) > 1:
         outlines = [found for hdu in images if (found := outline(hdu.header, hdu.shape)) is not None]
         # An exposure is of no CCD, and covers what all its CCDs cover.
-        told |= {"ccdnum": None, **region(union(outlines))}
+        told |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
     return told
+
+
+def _expected(content: Content) -> str | None:
+    """The CCDs that the exposure should have: those in it, and where NEXTEND promises more, all numbers up to it."""
+    there = {int(n) for hdu in content.images() if (n := hdu.header.number("CCDNUM")) is not None}
+    promised = content.keyword("NEXTEND")
+    if isinstance(promised, int) and len(there) < promised <= 200:
+        there |= set(range(1, promised + 1))
+    parts: list[str] = []
+    for number in sorted(there):
+        if number - 1 in there:
+            continue
+        last = next(n for n in range(number, number + 1000) if n + 1 not in there)
+        parts.append(str(number) if last == number else f"{number}:{last}")
+    return ",".join(parts) or None
 
 
 RAW = FileType(

@@ -14,6 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    ccds = "CCDs that a mosaic exposure should have, as ranges: 1:62"
+    op.add_column("image", sa.Column("ccds", sa.String(length=240), nullable=True, comment=ccds))
     _widen(
         "planned', 'running', 'done', 'reused', 'failed",
         "planned', 'running', 'done', 'reused', 'failed', 'left",

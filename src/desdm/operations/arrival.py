@@ -1,0 +1,64 @@
+"""What has arrived of a night: which exposures are calibrations, which are to be processed, and why others are not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm.archive import catalog, store
+
+__all__ = ["Arrival", "arrivals", "refusal"]
+
+#: Words in an exposure's title that keep it from being processed (DESDM, desdm.md section 5).
+_WORDS = re.compile(r"\b(junk|focus|pointing|donut|test)\b", re.IGNORECASE)
+_CALIBRATIONS = ("zero", "bias", "dome flat", "dflat", "flat", "dark")
+_SCIENCE = ("object", "standard")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One raw exposure of a night; ``refused`` says why it is not processed (empty: it is, or is a calibration)."""
+
+    expnum: int
+    filename: str
+    obstype: str
+    title: str
+    band: str
+    nite: str
+    calibration: bool
+    refused: str
+
+
+def refusal(obstype: str, title: str) -> str:
+    """Why an exposure is not to be processed; empty: it is."""
+    if obstype not in _SCIENCE:
+        return f"not processed: its type is {obstype or 'unknown'}"
+    found = _WORDS.search(title)
+    return f"not processed: its title says {found.group(1).lower()}" if found else ""
+
+
+def arrivals(conn: Connection, nite: str) -> list[Arrival]:
+    """Raw exposures of a night in the archive, by exposure number; one on the exclude list is refused."""
+    rows = [r for r in catalog.find(conn, {"filetype": "raw", "nite": nite}) if r.get("expnum") is not None]
+    banned = {e["expnum"]: e["reason"] for e in store.excluded(conn) if not e["ccdnum"]}
+    found = [_arrival(row, banned, rows) for row in rows]
+    return sorted(found, key=lambda a: (a.expnum, a.filename))
+
+
+def _arrival(row: Mapping[str, Any], banned: Mapping[int, str], rows: Sequence[Mapping[str, Any]]) -> Arrival:
+    obstype, title = str(row.get("obstype") or "").lower(), str(row.get("object") or "")
+    calibration = obstype in _CALIBRATIONS
+    why = "" if calibration else refusal(obstype, title)
+    if row["expnum"] in banned:
+        why = f"excluded: {banned[row['expnum']]}"
+    twins = [r["filename"] for r in rows if r["expnum"] == row["expnum"]]
+    if len(twins) > 1:
+        why = why or f"not processed: {len(twins)} files have its number ({', '.join(sorted(twins))})"
+    return Arrival(
+        int(row["expnum"]), str(row["filename"]), obstype, title, str(row.get("band") or ""), str(row["nite"]),
+        calibration, why,
+    )  # fmt: skip

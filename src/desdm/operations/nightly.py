@@ -1,0 +1,204 @@
+"""A night's work: calibrations of the night, First Cut of each exposure that has arrived, and a verdict on every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from desdm.archive.archive import Archive
+from desdm.archive.tags import tag
+from desdm.config import Config
+from desdm.errors import DesdmError, NotFoundError, PlanError
+from desdm.framework.drive import Progress
+from desdm.framework.engines import Engine
+from desdm.framework.fleet import drive_many
+from desdm.framework.submit import Submission, submit
+from desdm.operations.arrival import Arrival, arrivals
+from desdm.pipelines import get
+from desdm.quality.qa.verdict import record, verdicts
+from desdm.schema.database import Database
+from desdm.schema.states import AttemptState
+
+__all__ = ["ACCEPTED", "Night", "Work", "accepted_tag", "run_night"]
+
+#: Tag of attempts whose exposure was accepted; the coadd takes its images from them.
+ACCEPTED = "FIRSTCUT_ACCEPTED"
+_GOOD = (AttemptState.DONE, AttemptState.FLAGGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the night's work needs of an installation, and of whoever watches.
+
+    ``engine`` makes an engine for a batch of runs; ``say`` takes one line of text; ``watch`` a run's progress.
+    """
+
+    config: Config
+    database: Database
+    archive: Archive
+    engine: Callable[[], Engine]
+    say: Callable[[str], object] = lambda text: None
+    watch: Callable[[str, Progress], None] = lambda run, progress: None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What a night's work came to: its runs, and the newest verdict of each exposure that is no calibration."""
+
+    nite: str
+    runs: Mapping[str, str]
+    verdicts: Sequence[Mapping[str, Any]]
+
+    @property
+    def accepted(self) -> list[Mapping[str, Any]]:
+        """The verdicts of the accepted exposures."""
+        return [v for v in self.verdicts if v["accepted"] == "True"]
+
+
+def accepted_tag(nite: str) -> str:
+    """Tag of the night's accepted attempts."""
+    return f"{ACCEPTED}_{nite}"
+
+
+def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = None) -> Night:
+    """Process what has arrived of a night; what is done already is taken over.
+
+    Parameters
+    ----------
+    nite
+        YYYYMMDD.
+    settings
+        Values for every run of the night (``campaign``, ``calibration_nights`` …).
+
+    Raises
+    ------
+    NotFoundError
+        Nothing has arrived of that night.
+    """
+    with work.database.read() as conn:
+        found = arrivals(conn, nite)
+    if not found:
+        raise NotFoundError(f"no raw exposure of night {nite} is in the archive; see: desdm ingest")
+    given = dict(settings or {})
+    runs = _precal(work, nite, found, given)
+    runs |= _firstcut(work, [a for a in found if not a.calibration], given)
+    with work.database.read() as conn:
+        judged = verdicts(conn, "firstcut", [a.expnum for a in found if not a.calibration])
+    _bless(work, nite, judged)
+    return Night(nite, runs, judged)
+
+
+def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submission:
+    return submit(
+        work.config, work.database, work.archive, get(pipeline), settings, who=work.config.operator,
+        again=work.again, resume=True,
+    )  # fmt: skip
+
+
+def _drive(work: Work, runs: Sequence[str], at_once: int) -> dict[str, str]:
+    if not runs:
+        return {}
+    ends = drive_many(
+        work.config, work.database, work.archive, runs, work.engine(), who=work.config.operator, at_once=at_once,
+        watch=work.watch,
+    )  # fmt: skip
+    told = {}
+    for run, end in ends.items():
+        if isinstance(end, AttemptState):
+            told[run] = end.value
+        elif isinstance(end, DesdmError):
+            work.say(f"{run}: {end}")
+            told[run] = "not driven"
+        else:
+            raise end
+    return told
+
+
+def _precal(work: Work, nite: str, found: Sequence[Arrival], given: Mapping[str, str]) -> dict[str, str]:
+    if not any(a.calibration and not a.refused for a in found):
+        work.say(f"night {nite}: no calibration frames have arrived; near nights' calibrations serve")
+        return {}
+    try:
+        planned = _submit(work, "precal", {**given, "nite": nite})
+    except PlanError as err:
+        # Near nights' calibrations may serve: whether they do is seen when each exposure is planned.
+        work.say(f"night {nite}: no precal: {err}")
+        return {}
+    if planned.reused:
+        work.say(f"{planned.run} has done this work already and is taken over")
+        return {planned.run: planned.state.value}
+    work.say(f"running {planned.run}: {planned.jobs} jobs, {planned.wrappers} wrappers")
+    return _drive(work, [planned.run], 1)
+
+
+def _firstcut(work: Work, exposures: Sequence[Arrival], given: Mapping[str, str]) -> dict[str, str]:
+    runs: dict[str, str] = {}
+    todo: dict[str, Arrival] = {}
+    for one in exposures:
+        if one.refused:
+            _judge(work, one, "False", one.refused, processed=False)
+            continue
+        try:
+            planned = _submit(work, "firstcut", {**given, "expnum": str(one.expnum)})
+        except PlanError as err:
+            work.say(f"exposure {one.expnum}: {err}")
+            _judge(work, one, "Unknown", f"unkn: not processed: {err}", processed=False)
+            continue
+        if planned.reused:
+            runs[planned.run] = planned.state.value
+        else:
+            todo[planned.run] = one
+    if todo:
+        work.say(f"running firstcut of {len(todo)} exposures")
+    ended = _drive(work, list(todo), _at_once(work))
+    for run, state in ended.items():
+        if state not in (s.value for s in _GOOD):
+            _judge(work, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True)
+    return runs | ended
+
+
+def _at_once(work: Work) -> int:
+    import os
+
+    # One more than there are workers, so that no worker waits while a driver registers.
+    return (work.config.workers or len(os.sched_getaffinity(0))) + 1
+
+
+def _judge(work: Work, one: Arrival, accepted: str, reason: str, *, processed: bool) -> None:
+    told = {
+        "exposurename": f"D{one.expnum:08d}",
+        "expnum": one.expnum,
+        "nite": one.nite,
+        "band": one.band,
+        "processed": str(processed),
+        "accepted": accepted,
+        "reason": reason,
+        "program": "nightly",
+        "analyst": work.config.operator,
+    }
+    with work.database.write() as conn:
+        known = verdicts(conn, "firstcut", [one.expnum])
+        # The same word again adds nothing to the record.
+        if not known or (known[0]["accepted"], known[0]["reason"]) != (accepted, reason):
+            record(conn, "firstcut", told)
+
+
+def _bless(work: Work, nite: str, judged: Sequence[Mapping[str, Any]]) -> None:
+    """Tag the accepted attempts, so that later pipelines find them by what they are."""
+    from desdm.archive import store
+
+    numbers = [int(v["pfw_attempt_id"]) for v in judged if v["accepted"] == "True" and v["pfw_attempt_id"]]
+    if not numbers:
+        return
+    with work.database.write() as conn:
+        names = [run for run, _ in store.attempt_names(conn, numbers).values()]
+        tag(
+            conn,
+            accepted_tag(nite),
+            [],
+            names,
+            who=work.config.operator,
+            description=f"accepted exposures of {nite}",
+        )

@@ -1,0 +1,62 @@
+"""What a single-exposure pipeline must know before it is planned: the exposure's band, night and CCDs, or the night's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from desdm.errors import PlanError
+
+__all__ = ["exposure"]
+
+Row: TypeAlias = Mapping[str, Any]
+Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
+
+
+def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The exposure's own values: the submission's ``inclfunc`` of firstcut and finalcut.
+
+    Parameters
+    ----------
+    find
+        Looks up files in the archive: query → rows.
+    settings
+        ``expnum`` names the exposure; ``ccdnum`` (numbers or ranges) restricts it to some of its CCDs.
+
+    Returns
+    -------
+    dict
+        expnum, unitname, band, nite, ccdnum, and region (ra,dec,size in degrees), within which reference
+        stars are wanted.
+
+    Raises
+    ------
+    PlanError
+        No such exposure, two files of it, or a file that does not say its band or night.
+    """
+    text = str(settings.get("expnum", "")).strip().removeprefix("D")
+    if not text.isdecimal():
+        raise PlanError("say which exposure: --set expnum=NUMBER")
+    rows = list(find({"filetype": "raw", "expnum": str(int(text))}))
+    if len(rows) != 1:
+        names = ", ".join(str(r["filename"]) for r in rows) or "none"
+        raise PlanError(f"exposure {int(text)}: one raw file is needed in the archive, found: {names}")
+    row = rows[0]
+    for key in ("band", "nite"):
+        if not row.get(key):
+            raise PlanError(f"{row['filename']} does not say its {key}; its header lacks it")
+    ccds = str(settings.get("ccdnum") or row.get("ccds") or row.get("ccdnum") or "")
+    if not ccds:
+        raise PlanError(f"{row['filename']} does not say of which CCDs it is; set ccdnum=…")
+    told = {
+        "expnum": str(int(text)),
+        "unitname": str(settings.get("unitname") or f"D{int(text):08d}"),
+        "band": str(row["band"]),
+        "nite": str(row["nite"]),
+        "ccdnum": ccds,
+    }
+    if row.get("ra_cent") is not None:
+        # Pointing errs by arcseconds and proper motions move stars: a tenth of a degree of margin takes both.
+        size = float(row["deccmax"]) - float(row["deccmin"]) + 0.2
+        told["region"] = f"{row['ra_cent']:.6f},{row['dec_cent']:.6f},{size:.4f}"
+    return told
