@@ -1,4 +1,4 @@
-"""Give a PSF model unit flux at every position: its own sum, and the wing beyond its stamp from a Moffat fit."""
+"""Mend what PSFEx leaves wrong in a model: the blur of its resampling, the total flux, the wing beyond its stamp."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 from desdm.codes.psf.model import PSFModel
 
-__all__ = ["normalised", "wing"]
+__all__ = ["normalised", "sharpened", "wing"]
 
 Array = npt.NDArray[np.float64]
 
@@ -69,3 +69,32 @@ def normalised(model: PSFModel) -> PSFModel:
     for k in range(1, len(mask)):
         mask[k] -= constant * (mask[k].sum() / constant.sum())
     return replace(model, mask=mask / (inside * (1.0 + beyond)))
+
+
+def _passed(frequency: Array) -> Array:
+    """What Lanczos-3 resampling leaves of a wave, over all sub-pixel phases: the kernel's Fourier transform, 1 at rest.
+
+    ``frequency`` in cycles a pixel.
+    """
+    u = np.linspace(-3.0, 3.0, 2401)
+    kernel = np.sinc(u) * np.sinc(u / 3.0)
+    waves = np.cos(2 * np.pi * np.multiply.outer(frequency, u))
+    return np.asarray(np.trapezoid(waves * kernel, u) / np.trapezoid(kernel, u))
+
+
+def sharpened(model: PSFModel) -> PSFModel:
+    """The same model without the mark of PSFEx's resampling.
+
+    PSFEx (3.21, BASIS_TYPE NONE) moves every star to the model's grid by Lanczos-3 interpolation and averages. Over many
+    sub-pixel phases that is a convolution with the kernel itself, whose transform rises to 1.009 at a fifth of a cycle a
+    pixel before it falls: the model comes out 0.6 per cent too small in area at a FWHM of 3.6 pixels. Dividing the
+    transform by it, where it is within 5 per cent of 1, takes that away and no noise in.
+    """
+    terms, ny, nx = model.mask.shape
+    size = 2 * max(ny, nx)
+    once = _passed(np.fft.fftfreq(size) / model.samp)
+    passed = np.clip(np.multiply.outer(once, once), 0.95, 1.05)
+    padded = np.zeros((terms, size, size))
+    padded[:, :ny, :nx] = model.mask
+    mask = np.fft.ifft2(np.fft.fft2(padded) / passed).real[:, :ny, :nx]
+    return replace(model, mask=np.ascontiguousarray(mask))

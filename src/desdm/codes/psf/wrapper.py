@@ -12,7 +12,7 @@ from desdm.codes.detection.sextractor import arguments, as_ldac, objects, option
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import PSFModel, moffat, read_model, write_model
-from desdm.codes.psf.normalise import normalised
+from desdm.codes.psf.normalise import normalised, sharpened
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity, wcs_of
@@ -166,7 +166,7 @@ def _key(head: Mapping[str, Any]) -> tuple[int, int]:
 def _finish(
     task: Task, model: PSFModel, source: str, head: fits.Header, out: Path, centre: tuple[float, float]
 ) -> None:
-    model = normalised(model)
+    model = normalised(sharpened(model) if source == "psfex" else model)
     card = _card(task, head, out)
     size, e1, e2 = model.moments(*centre)
     scale = float(head.get("PIXSCALE", 0.263))
