@@ -125,9 +125,8 @@ def _edge(
     """Pixels of an edge bleed in a strip whose row 0 is the readout edge; ``touched`` is the trail in it."""
     out = np.zeros(touched.shape, bool)
     rows = min(limits.edge_rows, image.shape[0] // 4)
-    labels, count = ndimage.label(touched[0])
-    for where in ndimage.find_objects(labels, max_label=count):
-        left, right = where[0].start, where[0].stop
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], touched[0].astype(np.int8), [0]))))
+    for left, right in edges.reshape(-1, 2):
         # Blocks of 16 columns outwards from the trail, as long as the strip's first rows are bright.
         for step in (-1, 1):
             here = left if step < 0 else right
@@ -144,18 +143,18 @@ def _edge(
     return out & ~touched
 
 
-def _halo(
-    labels: npt.NDArray[np.int32], sizes: npt.NDArray[np.int64], factor: float
-) -> npt.NDArray[np.bool_]:
-    out = np.zeros(labels.shape, bool)
-    for k, where in enumerate(ndimage.find_objects(labels), start=1):
+def _halo(labels: npt.NDArray[np.int32], sizes: npt.NDArray[np.intp], factor: float) -> npt.NDArray[np.bool_]:
+    ny, nx = labels.shape[0], labels.shape[1]
+    out = np.zeros((ny, nx), bool)
+    places: list[tuple[slice, slice] | None] = ndimage.find_objects(labels)
+    for k, where in enumerate(places, start=1):
         if where is None:
             continue
         width = where[1].stop - where[1].start
         radius = factor * max(width / 2.0, np.sqrt(sizes[k] / np.pi))
         cy, cx = (where[0].start + where[0].stop - 1) / 2.0, (where[1].start + where[1].stop - 1) / 2.0
-        y0, y1 = max(int(cy - radius), 0), min(int(cy + radius) + 2, out.shape[0])
-        x0, x1 = max(int(cx - radius), 0), min(int(cx + radius) + 2, out.shape[1])
+        y0, y1 = max(int(cy - radius), 0), min(int(cy + radius) + 2, ny)
+        x0, x1 = max(int(cx - radius), 0), min(int(cx + radius) + 2, nx)
         yy, xx = np.ogrid[y0:y1, x0:x1]
         out[y0:y1, x0:x1] |= (yy - cy) ** 2 + (xx - cx) ** 2 <= radius**2
     return out
@@ -194,7 +193,8 @@ def mask_bleeds(
     trail = np.zeros(msk.shape, bool)
     work = np.where(np.isfinite(image), image - np.float32(sky), np.float32(0.0)).astype(np.float32)
     stars = 0
-    for k, where in enumerate(ndimage.find_objects(labels), start=1):
+    places: list[tuple[slice, slice] | None] = ndimage.find_objects(labels)
+    for k, where in enumerate(places, start=1):
         if where is None or sizes[k] < limits.core:
             continue
         stars += 1

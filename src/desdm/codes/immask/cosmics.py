@@ -82,7 +82,7 @@ def _excess(
     p = image[y, x]
     sky = np.float32(1.0) / weight[y, x]
     p_var = sky + max(p, np.float32(0.0))
-    worst = -1e30
+    worst: float = -1e30
     for step in range(1, 3):
         for direction in range(4):
             # (0, 1) (1, 0) (1, 1) (1, -1): along the row, the column and both diagonals
@@ -97,7 +97,7 @@ def _excess(
             var = r * r * p_var + np.float32(0.25) * (
                 sky + sky + max(a, np.float32(0.0)) + max(b, np.float32(0.0))
             )
-            found = (r * p - np.float32(0.5) * (a + b)) / np.sqrt(var)
+            found: float = (r * p - np.float32(0.5) * (a + b)) / np.sqrt(var)
             if found > worst:
                 worst = found
                 if worst > enough:
@@ -161,7 +161,7 @@ def _beneath(
     y: int,
     x: int,
     room: npt.NDArray[np.float32],
-) -> float:
+) -> np.float32:
     """The scene beneath a cosmic-ray pixel: the median of the free pixels in 5×5."""
     ny, nx = image.shape
     n = 0
@@ -175,7 +175,8 @@ def _beneath(
                     k -= 1
                 room[k] = v
                 n += 1
-    return room[n // 2] if n else 0.0
+    middle: np.float32 = room[n // 2] if n else np.float32(0.0)
+    return middle
 
 
 @compiled()
@@ -200,7 +201,8 @@ def _grow(
         y, x = seeds[k, 0], seeds[k, 1]
         image[y, x] = _beneath(image, closed, y, x, room)
     queue = seeds
-    done, count = 0, seeds.shape[0]
+    done = 0
+    count: int = seeds.shape[0]
     least2 = np.float32(least * least)
     while done < count:
         y0, x0 = queue[done, 0], queue[done, 1]
@@ -256,4 +258,4 @@ def find_cosmics(
     ratio = psf_ratios(fwhm * limits.shrink)
     found, count = _detect(work, weight, closed, ratio, limits.detect, limits.least)
     _grow(work, weight, closed, found[:count].copy(), ratio, limits.grow, limits.least_grow)
-    return (closed & 2) != 0
+    return np.asarray((closed & 2) != 0)

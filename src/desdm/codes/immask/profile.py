@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 class Strip:
     """Pieces of a line laid straight.
 
-    ``mean`` (pieces, 2·half+1) of the good pixels in electrons and ``error`` its σ (inf where there are none); column ``half``
+    ``mean`` (pieces, 2·half+1) of the good pixels in electrons and ``error`` its σ (inf: none good); column ``half``
     is the axis. ``ends`` x1, y1, x2, y2 of the line in pixels from 0; a piece is ``step`` pixels long.
     """
 
@@ -71,7 +71,7 @@ def _collect(
         else:
             xa, xb = 0.0, float(nx)
         xlow, xhigh = min(x1, x1 + ux * length) - half - 1, max(x1, x1 + ux * length) + half + 2
-        for x in range(int(max(max(xa, xlow), 0.0)), int(min(min(xb, xhigh), nx))):
+        for x in range(int(max(xa, xlow, 0.0)), int(min(xb, xhigh, float(nx)))):
             along = (x - x1) * ux + (y - y1) * uy
             across = (y - y1) * ux - (x - x1) * uy
             if along < 0.0 or along >= length or abs(across) >= half + 0.5 or bad[y, x]:

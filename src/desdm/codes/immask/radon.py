@@ -52,7 +52,8 @@ def _transform(image: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.floa
                     out[x] = low[x]
         old = new
         m *= 2
-    return old[0]
+    lines: npt.NDArray[np.float32] = old[0]
+    return lines
 
 
 @compiled()

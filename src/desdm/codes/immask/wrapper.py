@@ -1,0 +1,224 @@
+"""Wrappers of the masks of one exposure: ``bleedmask``, ``immask``, ``connect_streaks``, ``streakmask``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.codes.immask.bleed import BleedLimits, mask_bleeds
+from desdm.codes.immask.connect import connect
+from desdm.codes.immask.cosmics import Limits, find_cosmics
+from desdm.codes.immask.seeing import measure_seeing
+from desdm.codes.immask.streaks import Streak, StreakLimits, find_streaks, look_along, mask_streak
+from desdm.codes.immask.table import (
+    FOUND,
+    CcdStreaks,
+    Row,
+    ccd_streaks,
+    read_streaks,
+    write_connected,
+    write_streaks,
+)
+from desdm.codes.nullweight.standard import bits_of
+from desdm.codes.provenance import stamp
+from desdm.errors import ProgramFailed
+from desdm.framework.wrapper import Task
+from desdm.survey.images import Planes, read_planes, write_planes
+from desdm.survey.maskbits import MaskBit
+
+__all__ = ["bleedmask", "connect_streaks", "immask", "streakmask"]
+
+
+def bleedmask(task: Task) -> None:
+    """Set TRAIL, EDGEBLEED (and STAR) around saturated stars. Input ``image``, output ``image``."""
+    planes = task.take("image", read_planes)
+    name = task.input("image").name
+    _, sky, noise = _sky_noise(planes, name)
+    limits = BleedLimits(
+        core=int(task.number("core", 4)), excess=task.number("excess", 5.0), gap=int(task.number("gap", 2)),
+        elongation=task.number("elongation", 1.5), edge_rows=int(task.number("edge_rows", 60)),
+        edge_excess=task.number("edge_excess", 8.0), star=task.number("star_radius", 0.0),
+    )  # fmt: skip
+    bleed = mask_bleeds(planes.sci, planes.msk, sky, noise, limits)
+    size = planes.sci.size
+    full = int(((planes.msk & int(MaskBit.SATURATE)) != 0).sum())
+    task.metric("saturated_stars", bleed.stars, text="saturated stars on the CCD")
+    task.metric("saturated_frac", full / size, text="fraction of pixels that were full")
+    task.metric("trail_frac", bleed.trail / size, text="fraction of pixels under bleed trails")
+    task.metric("edgebleed_frac", bleed.edge / size, text="fraction of pixels under edge bleeds")
+    if bleed.edge:
+        task.finding(3, f"{name}: a bleed trail reaches the readout edge; {bleed.edge} pixels are EDGEBLEED")
+    planes.header["DESBLEED"] = (True, "bleed trails are masked")
+    _hand_on(task, planes, name)
+
+
+def immask(task: Task) -> None:
+    """Set CRAY and STREAK of one CCD. Input ``image``, outputs ``image`` and ``streaks`` (table of its streaks)."""
+    planes = task.take("image", read_planes)
+    name = task.input("image").name
+    bad, sky, noise = _sky_noise(planes, name, bits_of(task.text("bad_mask")))
+    image = planes.sci - np.float32(sky)
+    rays = _cosmics(task, planes, image, bad, name)
+    planes.msk[rays] |= int(MaskBit.CRAY)
+    limits = _streak_limits(task)
+    found = find_streaks(image, bad | rays, noise, limits)
+    for streak in found:
+        planes.msk[mask_streak(planes.shape, streak)] |= int(MaskBit.STREAK)
+    if len(found) == limits.most:
+        task.finding(2, f"{name}: {len(found)} streaks, as many as are looked for; is this sky or a fault?")
+    area = float(((planes.msk & int(MaskBit.STREAK)) != 0).mean())
+    task.metric("streaks", len(found), text="satellite streaks found on the CCD")
+    task.metric("streak_frac", area, text="fraction of pixels under streaks")
+    planes.header["DESCRAY"] = (True, "cosmic rays are masked")
+    planes.header["DESSTREK"] = (len(found), "streaks masked")
+    if "streaks" in task.outputs:
+        table = ccd_streaks(planes.header, planes.shape, found)
+        stamp(table.header, task.keys, task.execs, task.output("streaks").name)
+        task.give("streaks", table, write_streaks)
+    _hand_on(task, planes, name)
+
+
+def connect_streaks(task: Task) -> None:
+    """Join the streaks of an exposure's CCDs. Input ``streaks`` (all CCDs' tables), output ``connected`` (one table)."""
+    ccds = task.takes("streaks", read_streaks)
+    if not ccds:
+        raise ProgramFailed(f"{task.name}: there is no table of streaks; did immask fail on every CCD?")
+    rows = connect(ccds, near_asec=task.number("near_asec", 3.0), shortest=task.number("shortest", 150.0))
+    head = fits.Header()
+    for key in ("EXPNUM", "BAND", "NITE", "INSTRUME"):
+        if key in ccds[0].header:
+            head[key] = ccds[0].header[key]
+    path = task.output("connected")
+    stamp(head, task.keys, task.execs, path.name)
+    joined = CcdStreaks(head, tuple(rows))
+    task.give("connected", joined, _write_joined)
+    task.metric("streaks", len({r.number for r in rows}), text="satellite streaks of the exposure")
+    task.metric("streak_pieces", sum(r.status == FOUND for r in rows), text="pieces found in single CCDs")
+
+
+def streakmask(task: Task) -> None:
+    """Apply the exposure's streaks to one CCD.
+
+    Input ``image``, ``connected``; output ``image``. A predicted streak is masked where the CCD shows faint
+    remains of it.
+    """
+    planes = task.take("image", read_planes)
+    name = task.input("image").name
+    ccdnum = int(planes.header.get("CCDNUM", 0))
+    rows = [r for r in task.take("connected", read_streaks).rows if r.ccdnum == ccdnum]
+    limits, extended = _streak_limits(task), 0
+    if rows:
+        bad, sky, noise = _sky_noise(planes, name, bits_of(task.text("bad_mask")))
+        image = planes.sci - np.float32(sky)
+        for row in rows:
+            streak = _here(task, image, bad, noise, row, limits)
+            if streak is not None:
+                planes.msk[mask_streak(planes.shape, streak)] |= int(MaskBit.STREAK)
+                extended += row.status != FOUND
+    planes.header["DESSTREK"] = (sum(r.status == FOUND for r in rows) + extended, "streaks masked")
+    task.metric("streaks_extended", extended, text="faint streaks masked since other CCDs have them")
+    _hand_on(task, planes, name)
+
+
+def _here(
+    task: Task,
+    image: npt.NDArray[np.float32],
+    bad: npt.NDArray[np.bool_],
+    noise: float,
+    row: Row,
+    limits: StreakLimits,
+) -> Streak | None:
+    if row.status == FOUND:
+        return row.streak
+    s = row.streak
+    return look_along(
+        image, bad, noise, (s.x1, s.y1, s.x2, s.y2), limits,
+        reach=task.number("reach", 12.0), confirm=task.number("confirm_predicted", 4.0),
+    )  # fmt: skip
+
+
+def _write_joined(path: Path, joined: CcdStreaks) -> None:
+    write_connected(path, joined.header, joined.rows)
+
+
+def _cosmics(
+    task: Task, planes: Planes, image: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_], name: str
+) -> npt.NDArray[np.bool_]:
+    """Cosmic rays, at the seeing of the setting, the image itself, its header, or the default, in that order."""
+    gain = float(planes.header.get("GAIN", 1.0))
+    weight = planes.wgt / np.float32(gain) ** 2
+    electrons = image * np.float32(gain)
+    fwhm, stars = task.number("fwhm", 0.0), 0
+    if fwhm <= 0:
+        seeing = measure_seeing(electrons, weight, bad)
+        stars = seeing.stars if seeing is not None else 0
+        head = planes.header.get("FWHM", 0.0)
+        if seeing is not None and stars >= task.number("least_stars", 8):
+            fwhm = seeing.fwhm
+        elif isinstance(head, (int, float)) and head > 1.0:
+            fwhm = float(head)
+        else:
+            fwhm = task.number("fwhm_default", 3.5)
+            task.finding(
+                3, f"{name}: no stars and no FWHM in the header; {fwhm:g} pixels is assumed for cosmic rays"
+            )
+    limits = Limits(
+        task.number("detect", 4.5), task.number("grow", 1.8), task.number("least", 5.0),
+        task.number("least_grow", 2.0), task.number("shrink", 0.8),
+    )  # fmt: skip
+    rays = find_cosmics(electrons, weight, bad, fwhm, limits)
+    area = float(rays.mean())
+    task.metric("cray_frac", area, text="fraction of pixels under cosmic rays")
+    task.metric("cray_hits", _hits(rays), text="cosmic-ray hits")
+    task.metric("core_fwhm", fwhm, "pixel", text="seeing that the search for cosmic rays went by")
+    task.metric("core_stars", stars, text="stars that this seeing was measured on")
+    if area > task.number("most_cosmics", 0.01):
+        task.finding(
+            2, f"{name}: {100 * area:.2f} % of the pixels look like cosmic rays at {fwhm:.2f} pixels FWHM"
+        )
+    return rays
+
+
+def _hits(rays: npt.NDArray[np.bool_]) -> int:
+    """Connected groups of pixels, counted only where pixels are."""
+    from scipy import ndimage
+
+    rows = np.flatnonzero(rays.any(axis=1))
+    if rows.size == 0:
+        return 0
+    return int(ndimage.label(rays, structure=np.ones((3, 3), bool))[1])
+
+
+def _streak_limits(task: Task) -> StreakLimits:
+    return StreakLimits(
+        binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
+        confirm=task.number("streak_confirm", 5.0), faintest=task.number("faintest", 0.25),
+        most=int(task.number("most_streaks", 8)), shortest=task.number("shortest", 150.0),
+    )  # fmt: skip
+
+
+def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[np.bool_], float, float]:
+    """Bad pixels, median and σ of the sky, from every 7th good pixel; `ProgramFailed` if none is good."""
+    bad = ((planes.msk & bits) != 0) | ~(planes.wgt > 0) | ~np.isfinite(planes.sci)
+    thin = (slice(None, None, 7), slice(None, None, 7))
+    good = ~bad[thin]
+    if not good.any():
+        raise ProgramFailed(
+            f"{name}: no pixel has weight and a clean mask; is the CCD dead or its flat wrong?"
+        )
+    sky = float(np.median(planes.sci[thin][good]))
+    noise = float(1.0 / np.sqrt(np.median(planes.wgt[thin][good])))
+    return bad, sky, noise
+
+
+def _hand_on(task: Task, planes: Planes, name: str) -> None:
+    """Report how much is masked, and give the image on."""
+    masked = float((planes.msk != 0).mean())
+    task.metric("masked_frac", masked, text="fraction of pixels with any mask bit")
+    if masked > task.number("most_masked", 0.5):
+        task.finding(2, f"{name}: {100 * masked:.0f} % of the pixels are masked")
+    stamp(planes.header, task.keys, task.execs, task.output("image").name)
+    task.give("image", planes, write_planes)
