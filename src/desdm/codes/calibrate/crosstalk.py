@@ -1,8 +1,9 @@
-"""Crosstalk coefficients: what each amplifier shows of the bright sources that another one reads at the same moment.
+"""Crosstalk coefficients: what each amplifier shows of the bright stars that another one reads at the same moment.
 
-All amplifiers are read in step, so a source appears in a victim at the same place counted from the output. For
-every victim the pixels at which some source is bright are gathered over all frames, and the victim's excess over its
-local background is fitted by all sources at once: pairs that share bright stars by chance are told apart.
+All amplifiers are read in step, so a source appears in a victim at the same place counted from the output. The frame is
+cut into small cells; in each cell that holds a bright star of some amplifier, the pixels of every other amplifier are
+fitted by a level and the star, a coefficient and its error for each pair. A cell where the victim has a star
+of its own gives a wild one; the coefficient of a pair is the mean of its cells with the wild ones left out.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from desdm.codes.calibrate.bpm import smooth_background
 from desdm.errors import ProgramFailed
 
-__all__ = ["Coefficient", "Excess", "fit_crosstalk", "gather", "write_crosstalk"]
+__all__ = ["Cells", "Coefficient", "fit_crosstalk", "gather", "write_crosstalk"]
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
@@ -25,158 +25,193 @@ F8 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """``value`` ± ``error`` of what ``victim`` sees of ``source`` (amplifiers as ``ccd25A``), ADU an ADU."""
+    """``value`` ± ``error`` of what ``victim`` sees of ``source`` (amplifiers as ``ccd25A``), from ``cells`` cells."""
 
     victim: str
     source: str
     value: float
     error: float
+    cells: int
 
 
 @dataclass(frozen=True, slots=True)
-class Excess:
-    """Pixels of one frame at which some amplifier is bright.
+class Cells:
+    """What the cells of one frame say.
 
     Attributes
     ----------
     names
         Amplifiers, in order.
-    values
-        Excess of each amplifier over its local background, ADU, shape (amplifiers, pixels); NaN: not to be used.
+    source
+        Number of the source amplifier of each estimate, shape (n,).
+    slope
+        Estimate of the coefficient for every victim, shape (n, amplifiers); NaN where there is none.
+    power
+        √Σ(source - median)² of each estimate, ADU: over it, a victim's noise is the error of its slope; shape (n,).
     noise
-        Scatter of each amplifier's background, ADU.
+        Scatter of each amplifier's pixels, ADU.
     """
 
     names: tuple[str, ...]
-    values: F4
+    source: npt.NDArray[np.int64]
+    slope: F8
+    power: F8
     noise: F8
 
 
 def gather(
-    amps: Mapping[str, F4],
+    amps: Mapping[str, npt.NDArray[np.floating]],
     *,
     bright: float = 2000.0,
+    own: float = 150.0,
     saturate: Mapping[str, float] | None = None,
-    block: int = 32,
-    most: int = 400_000,
-) -> Excess:
-    """The bright pixels of one frame.
+    side: int = 24,
+) -> Cells:
+    """The estimates of one frame, or of a band of its rows.
 
     Parameters
     ----------
     amps
-        Amplifier → its data in ADU after overscan (and bias), not linearised, shape (ny, nx/2), the first column
-        the one that is read first: amplifier B is flipped.
+        Amplifier → its data in ADU after overscan, not linearised, shape (ny, nx/2), the first column the
+        one that is read first: amplifier B is flipped.
     bright
-        Excess from which a pixel is a source, ADU.
+        Height above the cell's median from which a star is a source, ADU.
+    own
+        A victim with more than this above its median has a star of its own in the cell, ADU; above any crosstalk.
     saturate
-        Observed ADU at which an amplifier saturates: above it no pixel is a source or a victim.
-    block
-        Side of the blocks of the local background.
-    most
-        Pixels kept at most, the brightest.
+        Observed ADU at which an amplifier saturates: such pixels are no source and no victim.
+    side
+        Side of a cell, pixels: some PSFs, so that the background is level over it.
     """
-    names = tuple(sorted(amps))
-    limits = saturate or {}
-    excess = {}
-    peak: F4 | None = None
-    for name in names:
-        image = np.where(amps[name] < 0.98 * limits.get(name, np.inf), amps[name], np.nan).astype(np.float32)
-        excess[name] = image - smooth_background(image, block)
-        # A pixel beside a saturated one holds no true source level either, but as a source it is all the same.
-        top = np.nan_to_num(excess[name], nan=0.0)
-        peak = top if peak is None else np.maximum(peak, top)
-    if peak is None:
+    if not amps:
         raise ProgramFailed("crosstalk: no amplifier was given")
-    places = np.flatnonzero(peak > bright)
-    if places.size > most:
-        places = places[np.argsort(peak.ravel()[places])[-most:]]
-    noise = np.array([_scatter(excess[n]) for n in names])
-    values = np.stack([excess[n].ravel()[places] for n in names])
-    return Excess(names, values, noise)
+    names = tuple(sorted(amps))
+    limits = np.array([0.97 * (saturate or {}).get(n, np.inf) for n in names])
+    noise = np.array([_scatter(amps[n]) for n in names])
+    ny, nx = amps[names[0]].shape
+    sources: list[int] = []
+    slopes: list[F8] = []
+    powers: list[float] = []
+    for y in range(0, ny, side):
+        strip = np.stack([amps[n][y : y + side] for n in names]).astype(np.float64)
+        for x in range(0, nx, side):
+            cell = strip[:, :, x : x + side].reshape(len(names), -1)
+            for source, slope, power in _cell(cell, limits, noise, bright, own):
+                sources.append(source)
+                slopes.append(slope)
+                powers.append(power)
+    return Cells(
+        names,
+        np.array(sources, np.int64),
+        np.array(slopes, np.float64).reshape(-1, len(names)),
+        np.array(powers, np.float64),
+        noise,
+    )
+
+
+def _cell(cell: F8, limits: F8, noise: F8, bright: float, own: float) -> list[tuple[int, F8, float]]:
+    whole = np.isfinite(cell).all(axis=0) & (cell < limits[:, None]).all(axis=0)
+    # Where a good part of the cell is lost to saturation, what is left is a star's skirt with a bleed trail in it.
+    if whole.mean() < 0.9:
+        return []
+    data = cell[:, whole]
+    data = data - np.median(data, axis=1, keepdims=True)
+    top = data.max(axis=1)
+    stars = np.flatnonzero(top > bright)
+    if not stars.size:
+        return []
+    design = data[stars]
+    inverse = np.linalg.pinv(design @ design.T, hermitian=True)
+    rest = data
+    slope = np.zeros((len(data), len(stars)))
+    for _ in range(3):
+        # The level is a clipped mean, no term of the fit: a faint star of the victim's own beside the source would
+        # pull a fitted level up and the slope down, in most cells and too little to be seen. It is taken of what
+        # the fit leaves, for the crosstalk's own wings are part of no level.
+        slope = slope + (rest - _level(rest, noise)) @ design.T @ inverse  # (amplifiers, stars)
+        rest = data - slope @ design
+    victims = (top < own) & (data.min(axis=1) > -own)
+    slope[~victims] = np.nan
+    # The error of one of several sources grows as they overlap: its own term of the inverse tells.
+    return [(int(s), slope[:, i], float(inverse[i, i] ** -0.5)) for i, s in enumerate(stars)]
+
+
+def _level(rest: F8, noise: F8) -> F8:
+    middle = np.median(rest, axis=1, keepdims=True)
+    inside = np.abs(rest - middle) < 2.0 * noise[:, None]
+    total = np.maximum(inside.sum(axis=1, keepdims=True), 1)
+    out: F8 = np.where(inside, rest, 0.0).sum(axis=1, keepdims=True) / total
+    return out
 
 
 def fit_crosstalk(
-    frames: Sequence[Excess],
-    *,
-    own: float = 200.0,
-    nsigma: float = 4.0,
-    rounds: int = 5,
-    significant: float = 3.0,
+    frames: Sequence[Cells], *, nsigma: float = 3.0, least: int = 10, significant: float = 4.0
 ) -> list[Coefficient]:
     """Coefficients of all pairs that are significant.
 
     Parameters
     ----------
     frames
-        Bright pixels of each frame; all of one camera.
-    own
-        Where the victim itself has more than this excess, ADU, it has an object of its own and the pixel is left
-        out: above any crosstalk that can be.
+        Cells of each frame; all of one camera.
     nsigma
-        Clip of the residuals, by which fainter objects of the victim's own go.
+        Clip of the cells' estimates, in units of their own robust scatter.
+    least
+        Cells that a pair must have.
     significant
-        Pairs below so many errors are not told: a table of noise would add noise.
+        Pairs below so many errors are not told: a table of noise would only add noise.
 
     Raises
     ------
     ProgramFailed
-        No frame holds a bright pixel.
+        No frame holds a bright star.
     """
-    if not frames or not sum(f.values.shape[1] for f in frames):
+    if not frames or not sum(len(f.power) for f in frames):
         raise ProgramFailed(
             "crosstalk: no bright source in any frame; take frames of a field with bright stars"
         )
     names = frames[0].names
-    values = np.concatenate([f.values for f in frames], axis=1).astype(np.float64)
-    noise = np.concatenate([np.tile(f.noise[:, None], f.values.shape[1]) for f in frames], axis=1)
-    sources = np.nan_to_num(values, nan=0.0)
-    # An unusable source pixel spoils the pixel for all victims that see this source; leaving it out costs little.
-    usable = np.isfinite(values).all(axis=0)
+    source = np.concatenate([f.source for f in frames])
+    slope = np.concatenate([f.slope for f in frames])
+    power = np.concatenate([f.power for f in frames])
+    noise = np.concatenate([np.tile(f.noise, (len(f.power), 1)) for f in frames])
     found = []
-    for v, victim in enumerate(names):
-        others = [i for i in range(len(names)) if i != v]
-        kept = usable & (np.abs(values[v]) < own)
-        fit, error = _victim(sources[others], values[v], noise[v], kept, nsigma, rounds)
-        for i, value, sigma in zip(others, fit, error, strict=True):
-            if np.isfinite(sigma) and abs(value) > significant * sigma:
-                found.append(Coefficient(victim, names[i], float(value), float(sigma)))
-    return found
+    for s in range(len(names)):
+        of = source == s
+        for v in range(len(names)):
+            seen = of & np.isfinite(slope[:, v])
+            if v == s or seen.sum() < least:
+                continue
+            value, error, used = _mean(slope[seen, v], noise[seen, v] / power[seen], nsigma)
+            if abs(value) > significant * error:
+                found.append(Coefficient(names[v], names[s], value, error, used))
+    return sorted(found, key=lambda c: (c.victim, c.source))
 
 
-def _victim(
-    sources: F8, target: F8, noise: F8, kept: npt.NDArray[np.bool_], nsigma: float, rounds: int
-) -> tuple[F8, F8]:
-    n = len(sources)
-    fit, error = np.zeros(n), np.full(n, np.inf)
-    level = 0.0
-    for _ in range(rounds):
-        # Sources that are nowhere bright have no say; their coefficient stays 0 with an infinite error.
-        design = sources[:, kept] / noise[kept]
-        power = (design**2).sum(axis=1)
-        there = np.flatnonzero(power > 1e4)
-        if not there.size or kept.sum() < 5 * (there.size + 1):
+def _mean(values: F8, sigma: F8, nsigma: float) -> tuple[float, float, int]:
+    """Weighted mean without the wild values, its error from the scatter of those kept, and how many these are."""
+    # Faint objects of the victim's own are a floor to what one bright star can tell.
+    order = np.argsort(values)
+    weight = sigma**-2
+    middle = float(values[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
+    kept = np.ones(len(values), bool)
+    for _ in range(10):
+        pull = (values - middle) / sigma
+        scatter = max(1.4826 * float(np.median(np.abs(pull[kept]))), 0.5)
+        new = np.abs(pull) <= nsigma * scatter
+        middle = float(np.average(values[new], weights=weight[new]))
+        if np.array_equal(new, kept):
             break
-        # The last term is the level about the sources, which a background of blocks knows only so well.
-        full = np.vstack([design[there], 1.0 / noise[kept]])
-        covariance = np.linalg.pinv(full @ full.T, rcond=1e-12, hermitian=True)
-        solution = covariance @ (full @ (target[kept] / noise[kept]))
-        fit[:], error[:] = 0.0, np.inf
-        fit[there], level = solution[:-1], float(solution[-1])
-        residual = (target - level - fit @ sources) / noise
-        scatter = max(1.4826 * float(np.median(np.abs(residual[kept]))), 0.1)
-        error[there] = scatter * np.sqrt(np.diag(covariance)[:-1])
-        new = np.isfinite(residual) & (np.abs(residual) < nsigma * scatter) & (np.abs(target) < np.inf)
-        if np.array_equal(new & kept, kept):
-            break
-        kept = new & kept
-    return fit, error
+        kept = new
+    error = max(1.4826 * float(np.median(np.abs(pull[kept]))), 1.0) / float(weight[kept].sum()) ** 0.5
+    return middle, error, int(kept.sum())
 
 
-def _scatter(excess: F4) -> float:
-    values = excess[np.isfinite(excess)]
+def _scatter(image: npt.NDArray[np.floating]) -> float:
+    # Differences of neighbours: neither a gradient nor stars count.
+    values = np.diff(image[::2].astype(np.float64), axis=1).ravel()
+    values = values[np.isfinite(values)]
     values = values[:: max(1, values.size // 50_000)]
-    return max(1.4826 * float(np.median(np.abs(values - np.median(values)))), 0.3) if values.size else np.inf
+    return max(1.0484 * float(np.median(np.abs(values))), 0.5) if values.size else np.inf
 
 
 def write_crosstalk(path: Path, coefficients: Sequence[Coefficient], comments: Sequence[str]) -> None:

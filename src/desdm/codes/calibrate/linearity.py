@@ -224,7 +224,7 @@ def write_table(path: Path, curves: Mapping[int, tuple[Curve, Curve]], header: f
         hdu = fits.BinTableHDU.from_columns(columns, name=f"CCD{ccdnum:02d}")
         hdu.header["CCDNUM"] = (ccdnum, "CCD number")
         for amp, curve in (("A", a), ("B", b)):
-            hdu.header[f"LINTOP{amp}"] = (curve.top, "[adu] highest level measured; a straight line beyond")
+            hdu.header[f"LINTOP{amp}"] = (curve.top, "[adu] highest level measured")
             hdu.header[f"LINRMS{amp}"] = (curve.rms, "rms of the relative residuals")
             hdu.header[f"LINN{amp}"] = (curve.used, "points of the ramp used")
         hdu.header["SHUTTER"] = (a.shutter, "[s] shutter open longer than EXPTIME")
