@@ -230,7 +230,7 @@ def _crosstalk(serial: int, count: int) -> tuple[Crosstalk, ...]:
     return tuple(out)
 
 
-def _kernels(half: int = 8, strength: float = 4.0e-7) -> tuple[Array, Array]:
+def _kernels(half: int = 8, strength: float = 2.5e-7) -> tuple[Array, Array]:
     """Boundary shifts as of point charges: falling with the distance from the charge to the boundary's middle.
 
     Antisymmetric about the boundary, so that even light moves no charge.

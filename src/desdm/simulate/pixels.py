@@ -76,52 +76,97 @@ def collect(
 
 
 @compiled(fast=True)
-def _scatter(
-    charge: Plane, ar: Array, at: Array, level: float, least: float, right: Plane, top: Plane
+def _near(
+    charge: Plane,
+    level: float,
+    least: float,
+    right: Plane,
+    top: Plane,
+    r0: float,
+    r1: float,
+    t0: float,
+    t1: float,
 ) -> None:
+    """Shifts that a faint charge gives the boundaries of its own pixel: they are what moves the sky's noise."""
     ny, nx = charge.shape
-    half = ar.shape[0] // 2
+    a0, a1, b0, b1 = np.float32(r0), np.float32(r1), np.float32(t0), np.float32(t1)
+    mean, most = np.float32(level), np.float32(least)
+    row, above = np.empty(nx + 1, np.float32), np.zeros(nx + 1, np.float32)
+    row[nx] = above[nx] = np.float32(0.0)
+    for x in range(nx):
+        q = charge[0, x] - mean
+        row[x] = q if abs(q) < most else np.float32(0.0)
     for y in range(ny):
         for x in range(nx):
-            q = charge[y, x] - level
-            if abs(q) < least:
+            q = charge[y + 1, x] - mean if y + 1 < ny else np.float32(0.0)
+            above[x] = q if abs(q) < most else np.float32(0.0)
+        for x in range(nx):
+            right[y, x] = a0 * row[x] + a1 * row[x + 1]
+            top[y, x] = b0 * row[x] + b1 * above[x]
+        row, above = above, row
+
+
+@compiled(fast=True)
+def _far(charge: Plane, ar: Array, at: Array, level: float, least: float, right: Plane, top: Plane) -> None:
+    """Shifts that a bright charge gives all boundaries within the kernel."""
+    ny, nx = charge.shape
+    half = ar.shape[0] // 2
+    mean, most = np.float32(level), np.float32(least)
+    for y in range(ny):
+        for x in range(nx):
+            q = charge[y, x] - mean
+            if abs(q) < most:
                 continue
-            # This charge stands at offset (x - px, y - py) from every pixel (px, py) whose boundaries it moves.
-            for j in range(-half, half + 1):
-                py = y - j
-                if py < 0 or py >= ny:
-                    continue
-                for i in range(-half, half + 1):
-                    px = x - i
-                    if px >= 0 and px < nx:
-                        right[py, px] += np.float32(ar[j + half, i + half] * q)
-                        top[py, px] += np.float32(at[j + half, i + half] * q)
+            # This charge stands at offset (i, j) from the pixel (x - i, y - j), whose boundaries it moves.
+            for j in range(max(-half, y - ny + 1), min(half, y) + 1):
+                for i in range(max(-half, x - nx + 1), min(half, x) + 1):
+                    right[y - j, x - i] += np.float32(ar[j + half, i + half] * q)
+                    top[y - j, x - i] += np.float32(at[j + half, i + half] * q)
 
 
 @compiled()
-def _shift(charge: Plane, right: Plane, top: Plane, out: Plane) -> None:
+def _shift(
+    charge: Plane,
+    by: Plane,
+    right: Plane,
+    top: Plane,
+    out: Plane,
+    bits: npt.NDArray[np.int32],
+    well_a: float,
+    well_b: float,
+) -> None:
+    """Each pixel gains what its boundaries sweep over of the mean of the two pixels' charges ``by``; full pixels stay full."""
     ny, nx = charge.shape
     half = np.float32(0.5)
     for y in range(ny):
         for x in range(nx):
-            moved = np.float32(0.0)
+            well = np.float32(well_a if x < nx // 2 else well_b)
+            here, moved = by[y, x], np.float32(0.0)
             if x + 1 < nx:
-                moved += right[y, x] * half * (charge[y, x] + charge[y, x + 1])
+                moved += right[y, x] * half * (here + by[y, x + 1])
             if x > 0:
-                moved -= right[y, x - 1] * half * (charge[y, x] + charge[y, x - 1])
+                moved -= right[y, x - 1] * half * (here + by[y, x - 1])
             if y + 1 < ny:
-                moved += top[y, x] * half * (charge[y, x] + charge[y + 1, x])
+                moved += top[y, x] * half * (here + by[y + 1, x])
             if y > 0:
-                moved -= top[y - 1, x] * half * (charge[y, x] + charge[y - 1, x])
-            out[y, x] = charge[y, x] + moved
+                moved -= top[y - 1, x] * half * (here + by[y - 1, x])
+            value = charge[y, x] + moved
+            out[y, x] = well if (bits[y, x] & 2) != 0 or value > well else value
 
 
-def move_charge(charge: Plane, ar: Array, at: Array, everywhere: bool) -> Plane:
+def move_charge(
+    charge: Plane,
+    ar: Array,
+    at: Array,
+    wells: tuple[float, float],
+    bits: npt.NDArray[np.int32],
+    everywhere: bool,
+) -> Plane:
     """Brighter-fatter effect: each pixel gains what its boundaries sweep over.
 
     The shift of the right boundary of pixel (x, y) is Σ AR[dy, dx]·(charge at (x+dx, y+dy)), likewise the top one
-    with AT; what moves is the shift times the mean charge of the two pixels. Even light moves nothing (the kernels are
-    antisymmetric), so charges count from the median on, also beyond the CCD's rim.
+    with AT; what moves is the shift times the mean charge of the two pixels, all charges being those at the end. Even
+    light moves nothing (the kernels are antisymmetric), so charges count from the median on, also beyond the CCD's rim.
 
     Parameters
     ----------
@@ -129,24 +174,36 @@ def move_charge(charge: Plane, ar: Array, at: Array, everywhere: bool) -> Plane:
         Electrons (ny, nx).
     ar, at
         Kernels (17, 17), pixel per electron.
+    wells
+        Full well of either half, electrons: a pixel whose bit SATURATE is set in ``bits`` stays full.
     everywhere
-        Count every pixel's charge, by Fourier transforms (flats: the noise is what moves). Otherwise those
-        charges that stand out by 300 electrons and 5 σ: the rest moves less than 0.01 of the noise.
+        Count every pixel's charge in the whole kernel, by Fourier transforms (flats). Otherwise charges that
+        stand out by less than 300 electrons and 5 σ push their own boundaries only: beyond them their
+        pushes cancel to less than 0.01 of the noise.
     """
     level = float(np.median(charge[::7, ::5]))
-    if everywhere:
-        from scipy.signal import oaconvolve
+    least = max(300.0, 5.0 * np.sqrt(max(level, 0.0)))
+    half = ar.shape[0] // 2
+    found, right, top = charge, np.empty_like(charge), np.empty_like(charge)
+    # The charge that stands in the pixels at the end is what pushes: each pass puts the last one's result in. Shifts
+    # reach some hundredths of a pixel beside bright stars, some thousandths in a flat's noise.
+    for _ in range(2 if everywhere else 3):
+        if everywhere:
+            from scipy.signal import oaconvolve
 
-        above = charge - np.float32(level)
-        # A correlation: the kernel is turned for a convolution.
-        right = oaconvolve(above, ar[::-1, ::-1].astype(np.float32), mode="same")
-        top = oaconvolve(above, at[::-1, ::-1].astype(np.float32), mode="same")
-    else:
-        right, top = np.zeros_like(charge), np.zeros_like(charge)
-        _scatter(charge, ar, at, level, max(300.0, 5.0 * np.sqrt(max(level, 0.0))), right, top)
-    out = np.empty_like(charge)
-    _shift(charge, np.ascontiguousarray(right), np.ascontiguousarray(top), out)
-    return out
+            above = found - np.float32(level)
+            # A correlation: the kernel is turned for a convolution.
+            right = np.ascontiguousarray(oaconvolve(above, ar[::-1, ::-1].astype(np.float32), mode="same"))
+            top = np.ascontiguousarray(oaconvolve(above, at[::-1, ::-1].astype(np.float32), mode="same"))
+        else:
+            self_right, next_right = float(ar[half, half]), float(ar[half, half + 1])
+            self_top, next_top = float(at[half, half]), float(at[half + 1, half])
+            _near(found, level, least, right, top, self_right, next_right, self_top, next_top)
+            _far(found, ar, at, level, least, right, top)
+        out = np.empty_like(charge)
+        _shift(charge, found, right, top, out, bits, wells[0], wells[1])
+        found = out
+    return found
 
 
 @compiled()

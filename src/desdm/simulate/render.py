@@ -229,18 +229,23 @@ class Renderer:
                     out.adu, maps.response, maps.ghost, maps.fringe, normal, self.sky_terms(shot), place
                 )
         self._strike(shot, ccd, out)
-        if shot.kind != "zero":
-            out.adu = pixels.move_charge(
-                out.adu, self.camera.ar, self.camera.at, shot.kind in ("dome flat", "linearity")
-            )
-        for a, amp in enumerate(ccd.amps):
-            first, last = a * nx // 2, (a + 1) * nx // 2
-            well = amp.gain * float(np.interp(1.02 * amp.saturate, GRID, amp.linear))
-            if shot.kind != "zero":
-                pixels.saturate(out.adu, first, last, well, out.bits)
-            pixels.to_adu(out.adu, first, last, amp.gain, self._observed(ccd, a), _STEP)
+        self._settle(shot, ccd, out)
         out.bits |= self.response.bad(ccd)
         return out
+
+    def _settle(self, shot: Shot, ccd: CCD, out: Charge) -> None:
+        """Full wells bleed, charge pushes charge, amplifiers turn it into ADU."""
+        nx = self.camera.nx
+        spans = [(a * nx // 2, (a + 1) * nx // 2) for a in range(2)]
+        if shot.kind != "zero":
+            a, b = (x.gain * float(np.interp(1.02 * x.saturate, GRID, x.linear)) for x in ccd.amps)
+            for (first, last), well in zip(spans, (a, b), strict=True):
+                pixels.saturate(out.adu, first, last, well, out.bits)
+            # What pushes is the charge that stands there, so bleeding comes first; a full pixel stays full.
+            even = shot.kind in ("dome flat", "linearity")
+            out.adu = pixels.move_charge(out.adu, self.camera.ar, self.camera.at, (a, b), out.bits, even)
+        for n, ((first, last), amp) in enumerate(zip(spans, ccd.amps, strict=True)):
+            pixels.to_adu(out.adu, first, last, amp.gain, self._observed(ccd, n), _STEP)
 
     def _streaks(self, shot: Shot, ccd: CCD, out: Charge, place: Array) -> None:
         ny, nx = self.camera.ny, self.camera.nx
