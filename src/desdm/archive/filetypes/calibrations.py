@@ -19,6 +19,8 @@ def _camera(content: Content) -> Metadata:
 
 
 def _one(content: Content) -> Metadata:
+    if content.head(1) == b"{":
+        return {}
     return {**identity(content), "expnum": None}
 
 
@@ -52,7 +54,7 @@ TYPES = (
     _type(
         "cal_lintable",
         "linearity of every amplifier: observed to linear ADU",
-        has_table("ADU", "ADU_LINEAR_A"),
+        has_table("adu", "adu_linear_a"),
         r"lintable\.fits",
         _camera,
     ),

@@ -1,0 +1,148 @@
+"""Why this calibration: the operator's pin, the epoch table, the nearest good night, the tag; and the answer in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from desdm.archive import calibrations, store
+from desdm.archive.catalog import attempt_number
+from desdm.archive.tags import tag
+from desdm.errors import ConflictError, NotFoundError, PlanError
+from desdm.facility import Facility
+from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+from desdm.framework.wrapper import Task
+from tests.framework.test_drive import run
+from tests.support.toy import plan
+
+HERE = "tests.framework.test_calibration_choice"
+
+
+def make(task: Task) -> None:
+    """A calibration that says of which night it is."""
+    task.output("norm").write_text(json.dumps({"nite": task.keys["nite"], "ccd": task.keys["ccdnum"]}))
+
+
+def use(task: Task) -> None:
+    """Copies what it was given."""
+    task.output("out").write_text(task.input("norm").read_text())
+
+
+def fail(task: Task) -> None:
+    """Makes its calibration, then the run fails."""
+    raise ValueError("the shutter stuck")
+
+
+def calibrate(facility: Facility, nite: str, *, bad: bool = False) -> str:
+    """A night's calibration run of two CCDs."""
+    out = FileSet("norm", "flatnorm", filename="${run}_c${ccdnum:2}_flatnorm.json")
+    modules = [Module("make", f"{HERE}.make", loop=("ccdnum",), outputs=(out,))]
+    if bad:
+        modules.append(Module("fail", f"{HERE}.fail", outputs=(FileSet("x", "misc", filename="${run}_x"),)))
+    value = Pipeline(
+        "cals", "a night's calibrations", (Block("one", tuple(modules)),), unit="nite",
+        settings={"ccdnum": "1:2", "nite": nite, "unitname": f"N{nite}"},
+    )  # fmt: skip
+    name = plan(facility, value).run
+    run(facility, name)
+    return name
+
+
+def expose(**settings: str) -> Pipeline:
+    """An exposure's run that needs the calibration of each CCD."""
+    wanted = FileSet("norm", "flatnorm", calibration=True, match=("ccdnum",))
+    module = Module(
+        "use", f"{HERE}.use", loop=("ccdnum",), inputs=(wanted,),
+        outputs=(FileSet("out", "misc", filename="${run}_c${ccdnum:2}.txt"),),
+    )  # fmt: skip
+    base = {"ccdnum": "1:2", "expnum": "100", "nite": "20121120", "unitname": "D00000100"}
+    return Pipeline(
+        "expose", "an exposure", (Block("one", (module,)),), unit="exposure", settings={**base, **settings}
+    )
+
+
+def chosen(facility: Facility, name: str) -> list[tuple[str, str, str]]:
+    with facility.database.read() as conn:
+        rows = store.calibrations_of(conn, attempt_number(conn, name))
+    return [(r["filename"], r["how"], r["reason"]) for r in rows]
+
+
+def test_the_nearest_good_night_is_chosen_and_said(facility: Facility) -> None:
+    calibrate(facility, "20121117")
+    calibrate(facility, "20121124")
+    calibrate(facility, "20121121", bad=True)
+    name = plan(facility, expose()).run
+    rows = chosen(facility, name)
+    assert [r[0] for r in rows] == ["N20121117_r1p01_c01_flatnorm.json", "N20121117_r1p01_c02_flatnorm.json"]
+    assert {r[1] for r in rows} == {"night"}
+    assert "20121117, 3 d before" in rows[0][2]
+    assert "farther: 20121124" in rows[0][2]
+    assert "passed over: 20121121 (N20121121_r1p01 is failed)" in rows[0][2]
+    # The run works with just these.
+    assert run(facility, name).value == "done"
+
+
+def test_of_two_nights_as_far_away_the_earlier_one_serves(facility: Facility) -> None:
+    for nite in ("20121122", "20121118"):
+        calibrate(facility, nite)
+    assert "20121118" in chosen(facility, plan(facility, expose()).run)[0][0]
+
+
+def test_the_epoch_table_goes_before_any_night(facility: Facility) -> None:
+    calibrate(facility, "20121120")
+    old = calibrate(facility, "20120101")
+    newer = calibrate(facility, "20120301")
+    with facility.database.write() as conn:
+        calibrations.define_epoch(conn, "E1", 1, 999, "first light")
+        with pytest.raises(ConflictError, match="overlap E1"):
+            calibrations.define_epoch(conn, "E2", 999, 2000, "a warm-up")
+        with pytest.raises(NotFoundError, match="no epoch E9"):
+            calibrations.register(conn, "E9", "flatnorm", attempt=old, who="me")
+        with pytest.raises(NotFoundError, match="no cal_bpm"):
+            calibrations.register(conn, "E1", "cal_bpm", attempt=old, who="me")
+        assert calibrations.register(conn, "E1", "flatnorm", attempt=old, who="me") == 2
+        assert calibrations.register(conn, "E1", "flatnorm", attempt=newer, campaign="Y6A1", who="me") == 2
+    rows = chosen(facility, plan(facility, expose(campaign="Y1")).run)
+    assert {r[1] for r in rows} == {"epoch"}
+    assert old in rows[0][2]
+    # The campaign's own row is more particular, whichever was written last.
+    assert newer in chosen(facility, plan(facility, expose(campaign="Y6A1")).run)[0][2]
+    # Outside the epoch the night counts.
+    assert chosen(facility, plan(facility, expose(expnum="1000")).run)[0][1] == "night"
+
+
+def test_a_tag_is_the_last_resort_and_a_pin_the_first(facility: Facility) -> None:
+    far = calibrate(facility, "20110101")
+    with pytest.raises(PlanError, match="no flatnorm for exposure 100 of night 20121120") as refused:
+        plan(facility, expose())
+    assert "within 10 d" in str(refused.value)
+    assert "desdm epoch use" in str(refused.value)
+    with facility.database.write() as conn:
+        tag(conn, "SPARE", [], [far], who="me")
+    assert chosen(facility, plan(facility, expose(calibration_tag="SPARE")).run)[0][1] == "tag"
+    calibrate(facility, "20121120")
+    pinned = plan(facility, expose(), {"calibration.flatnorm": far})
+    assert chosen(facility, pinned.run)[0][1:] == (
+        "operator",
+        f"the operator set calibration.flatnorm = {far}",
+    )
+
+
+def test_an_operator_asks_why_this_bias(facility: Facility, tmp_path: Path) -> None:
+    from desdm.cli.main import desdm
+
+    calibrate(facility, "20121119")
+    name = plan(facility, expose()).run
+    home = str(facility.config.home)
+    answer = CliRunner().invoke(
+        main, ["--home", home, "explain", name, "--why", "N20121119_r1p01_c02_flatnorm.json"]
+    )
+    assert answer.exit_code == 0, answer.output
+    assert "nearest good night within 10 d of 20121120: 20121119, 1 d before" in answer.output
+    every = CliRunner().invoke(desdm, ["--home", home, "explain", name, "--json"])
+    assert len(json.loads(every.output)["calibrations"]) == 2
+    wrong = CliRunner().invoke(desdm, ["--home", home, "explain", name, "--why", "cal_bpm"])
+    assert wrong.exit_code != 0
