@@ -35,7 +35,8 @@ class _Line:
 
     def distance(self, points: Array) -> Array:
         """Signed distance in degrees of each point."""
-        return np.asarray(points @ self.normal - self.offset, np.float64)
+        away: Array = points @ self.normal - self.offset
+        return away
 
 
 def _project(ra: Any, dec: Any, centre: tuple[float, float]) -> Array:
@@ -46,7 +47,7 @@ def _project(ra: Any, dec: Any, centre: tuple[float, float]) -> Array:
     down = np.where(down > 0.1, down, np.nan)
     x = np.cos(d) * np.sin(a) / down
     y = (np.sin(d) * np.cos(d0) - np.cos(d) * np.sin(d0) * np.cos(a)) / down
-    return np.degrees(np.stack([x, y], axis=-1))
+    return np.asarray(np.degrees(np.stack([x, y], axis=-1)))
 
 
 def _ends(row: Row, centre: tuple[float, float]) -> Array:
