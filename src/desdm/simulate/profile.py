@@ -22,10 +22,14 @@ BETA = 3.5
 NODES = 4
 PHASES = 9
 HALF = 20  # of the bank's stamps
-FAINT = 12  # half size that suffices below FLUX_FAINT
-FLUX_FAINT, FLUX_BANK, FLUX_WIDE = 2.0e3, 5.0e4, 1.0e6
+#: Fluxes (electrons) up to which stamps of half size 12, 20 (the bank's), 30 and 45 suffice; brighter stars get 90. What
+#: is cut off is below 25 electrons, spread over thousands of pixels.
+LIMITS = (2.0e3, 1.0e5, 4.0e5, 3.0e6)
+#: Gauss-Legendre rules of 1, 2 and 3 nodes on a pixel of side 1.
+_RULES = tuple(
+    tuple(np.asarray(v, np.float32) / 2 for v in np.polynomial.legendre.leggauss(n)) for n in (1, 2, 3)
+)
 
-_GAUSS3, _WEIGHT3 = (np.asarray(v) / 2.0 for v in np.polynomial.legendre.leggauss(3))
 #: Exponential profile as four Gaussians: (weight, σ²/r_half²), Hogg & Lang (2013, PASP 125, 719), refitted.
 _DISK = np.array([[0.0970, 0.0455], [0.3050, 0.245], [0.4200, 0.820], [0.1780, 2.10]])
 
@@ -98,45 +102,35 @@ def measured_fwhm(psf: PSF, u: float, v: float) -> float:
 
 
 @compiled(fast=True)
-def _moffat(form: Array, dx: float, dy: float, nodes: Array, weights: Array) -> float:
-    total = 0.0
+def _add_row(row: Plane, x0: float, y: float, form: Plane, nodes: Plane, weights: Plane) -> None:
+    """Add to a row of pixels, the first at (x0, y) from the centre, the profile integrated over each of them."""
+    one, two = np.float32(1.0), np.float32(2.0)
     for j in range(nodes.size):
-        y = dy + nodes[j]
+        dy = np.float32(y) + nodes[j]
+        cross, across = two * form[1] * dy, one + form[2] * dy * dy
         for i in range(nodes.size):
-            x = dx + nodes[i]
-            q = 1.0 + form[0] * x * x + 2.0 * form[1] * x * y + form[2] * y * y
-            total += weights[i] * weights[j] / (q * q * q * np.sqrt(q))
-    return total * form[3]
+            w, base = weights[i] * weights[j] * form[3], np.float32(x0) + nodes[i]
+            for c in range(row.size):
+                x = base + np.float32(c)
+                q = across + x * (cross + form[0] * x)
+                row[c] += w / (q * q * q * np.sqrt(q))
 
 
 @compiled(fast=True)
-def _fill(out: Plane, forms: Array, nodes: Array, weights: Array) -> None:
-    half = out.shape[2] // 2
-    size = out.shape[2]
-    row = np.empty(size)
+def _fill(out: Plane, forms: Plane, nodes: Plane, weights: Plane) -> None:
+    half, size = out.shape[2] // 2, out.shape[2]
+    out[:] = np.float32(0.0)
     for k in range(forms.shape[0]):
-        qxx, qxy, qyy, norm = forms[k, 0], forms[k, 1], forms[k, 2], forms[k, 3]
         for p in range(81):
             fx, fy = (p % 9) / 8.0 - 0.5, (p // 9) / 8.0 - 0.5
             for r in range(size):
-                row[:] = 0.0
-                for j in range(3):
-                    y = r - half - fy + nodes[j]
-                    for i in range(3):
-                        w = weights[i] * weights[j] * norm
-                        base = -half - fx + nodes[i]
-                        for c in range(size):
-                            x = base + c
-                            q = 1.0 + qxx * x * x + 2.0 * qxy * x * y + qyy * y * y
-                            row[c] += w / (q * q * q * np.sqrt(q))
-                for c in range(size):
-                    out[k * 81 + p, r, c] = row[c]
+                _add_row(out[k * 81 + p, r], -half - fx, r - half - fy, forms[k], nodes, weights)
 
 
 def bank(psf: PSF, u: Array, v: Array) -> Plane:
     """Stamps of 41 × 41 pixels at the field nodes (u, v: 4 × 4) and 9 × 9 phases from -1/2 to 1/2 pixel."""
     out = np.empty((NODES * NODES * PHASES * PHASES, 2 * HALF + 1, 2 * HALF + 1), np.float32)
-    _fill(out, psf.forms(u.ravel(), v.ravel()), _GAUSS3, _WEIGHT3)
+    _fill(out, psf.forms(u.ravel(), v.ravel()).astype(np.float32), *_RULES[2])
     return out
 
 
@@ -174,30 +168,52 @@ def _mix(
 
 
 @compiled(fast=True)
-def _direct(
-    image: Plane, form: Array, x: float, y: float, flux: float, half: int, n3: Array, w3: Array
-) -> None:
+def _direct(image: Plane, form: Plane, x: float, y: float, flux: float, half: int, rules: Plane) -> None:
+    """A star whose wings reach beyond the bank: 3 × 3 nodes a pixel near its centre, 2 × 2 and 1 where it is smooth."""
     ny, nx = image.shape
     cx, cy = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
-    n2 = np.array([-0.28867513459481287, 0.28867513459481287])
-    w2 = np.array([0.5, 0.5])
+    scaled = form.copy()
+    scaled[3] *= np.float32(flux)
     for row in range(max(cy - half, 0), min(cy + half, ny - 1) + 1):
-        for col in range(max(cx - half, 0), min(cx + half, nx - 1) + 1):
-            near = abs(row - cy) < 12 and abs(col - cx) < 12
-            nodes, weights = (n3, w3) if near else (n2, w2)
-            image[row, col] += np.float32(flux * _moffat(form, col - x, row - y, nodes, weights))
+        left = max(cx - half, 0)
+        while left <= min(cx + half, nx - 1):
+            # Spans of columns at ends -30, -10, +10 and +30 from the centre share a rule.
+            column, far = left - cx, abs(row - cy)
+            end = (
+                half
+                if column > 30
+                else 30
+                if column > 10
+                else 10
+                if column >= -10
+                else -11
+                if column >= -30
+                else -31
+            )
+            if far > 30:
+                end = half
+            elif far > 10 and end < 30:
+                end = 30 if column >= -30 else -31
+            reach = max(far, min(abs(column), abs(end)) if column * end > 0 else 0)
+            order = 3 if reach <= 10 else 2 if reach <= 30 else 1
+            right = min(cx + end, cx + half, nx - 1)
+            nodes, weights = rules[order - 1, 0, :order], rules[order - 1, 1, :order]
+            _add_row(image[row, left : right + 1], left - x, row - y, scaled, nodes, weights)
+            left = right + 1
 
 
 @compiled(fast=True)
 def _stars(
-    image: Plane, stamps: Plane, x: Array, y: Array, flux: Array, gx: Array, gy: Array, forms: Array, n3: Array, w3: Array,
-    limits: Array,
+    image: Plane, stamps: Plane, x: Array, y: Array, flux: Array, gx: Array, gy: Array, forms: Plane, rules: Plane, limits: Array
 ) -> None:  # fmt: skip
     for i in range(x.size):
-        if flux[i] < limits[1]:
-            _mix(image, stamps, x[i], y[i], flux[i], gx[i], gy[i], 12 if flux[i] < limits[0] else 20)
+        f = flux[i]
+        if f < limits[1]:
+            _mix(image, stamps, x[i], y[i], f, gx[i], gy[i], 12 if f < limits[0] else 20)
         else:
-            _direct(image, forms[i], x[i], y[i], flux[i], 40 if flux[i] < limits[2] else 90, n3, w3)
+            _direct(
+                image, forms[i], x[i], y[i], f, 30 if f < limits[2] else 45 if f < limits[3] else 90, rules
+            )
 
 
 def add_stars(
@@ -220,8 +236,10 @@ def add_stars(
     forms
         Quadratic forms of the profile at each source (`PSF.forms`), for the bright ones.
     """
-    limits = np.array([FLUX_FAINT, FLUX_BANK, FLUX_WIDE])
-    _stars(image, stamps, x, y, flux, gx, gy, forms, _GAUSS3, _WEIGHT3, limits)
+    rules = np.zeros((3, 2, 3), np.float32)
+    for i, (nodes, weights) in enumerate(_RULES):
+        rules[i, 0, : i + 1], rules[i, 1, : i + 1] = nodes, weights
+    _stars(image, stamps, x, y, flux, gx, gy, forms.astype(np.float32), rules, np.array(LIMITS))
 
 
 @compiled(fast=True)
