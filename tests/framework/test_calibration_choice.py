@@ -138,7 +138,7 @@ def test_an_operator_asks_why_this_bias(facility: Facility, tmp_path: Path) -> N
     name = plan(facility, expose()).run
     home = str(facility.config.home)
     answer = CliRunner().invoke(
-        main, ["--home", home, "explain", name, "--why", "N20121119_r1p01_c02_flatnorm.json"]
+        desdm, ["--home", home, "explain", name, "--why", "N20121119_r1p01_c02_flatnorm.json"]
     )
     assert answer.exit_code == 0, answer.output
     assert "nearest good night within 10 d of 20121120: 20121119, 1 d before" in answer.output
