@@ -1,0 +1,220 @@
+"""The pipeline ``firstcut``: one raw exposure in; calibrated images, catalogues, zero points and a verdict out.
+
+The list at the end is the reference's order of First Cut (desdm.md section 5), to be read aloud. One job does an exposure:
+images go from module to module in memory, and only what the archive keeps, or a program must read, becomes a file.
+"""
+
+from __future__ import annotations
+
+from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+
+__all__ = ["FIRSTCUT", "exposure_modules"]
+
+_CCD = ("expnum", "ccdnum")
+_EXP = ("expnum",)
+_RAW = FileSet("raw", "raw", query={"filetype": "raw", "expnum": "${expnum}"}, match=_EXP)
+_REFCAT = FileSet(
+    "refcat", "refcat", query={"filetype": "refcat", "region": "${region}"}, whole=True, optional=True
+)
+
+
+def _cal(name: str, filetype: str, *, ccd: bool = True, optional: bool = False) -> FileSet:
+    return FileSet(
+        name, filetype, calibration=True, match=("ccdnum",) if ccd else (), whole=not ccd, optional=optional
+    )
+
+
+def _of(name: str, source: str, *, optional: bool = False) -> FileSet:
+    """What an earlier module made of the same CCD."""
+    return FileSet(name, depends=source, optional=optional, match=_CCD)
+
+
+def _all(name: str, source: str) -> FileSet:
+    """What there is of the exposure's CCDs."""
+    return FileSet(name, depends=source, match=_EXP)
+
+
+def _one(name: str, source: str, *, optional: bool = False) -> FileSet:
+    """A file of the whole exposure."""
+    return FileSet(name, depends=source, match=_EXP, optional=optional)
+
+
+def _image(label: str) -> FileSet:
+    """The image on its way: in memory, never in the archive."""
+    return FileSet("image", "red_immask", filepat="ccd", flabel=label, savefiles=False)
+
+
+def _made(
+    name: str, filetype: str, pattern: str, label: str, suffix: str = "fits", *, save: bool = True,
+    optional: bool = False,
+) -> FileSet:  # fmt: skip
+    return FileSet(
+        name, filetype, filepat=pattern, flabel=label, fsuffix=suffix, savefiles=save, optional=optional
+    )
+
+
+def _ccd(
+    name: str, wrapper: str, text: str, inputs: tuple[FileSet, ...], outputs: tuple[FileSet, ...]
+) -> Module:
+    """A module that works CCD by CCD; one that cannot be used leaves the others going."""
+    loopobj = "" if inputs[0].name == "raw" else inputs[0].name
+    return Module(
+        name,
+        f"desdm.codes.{wrapper}",
+        text,
+        loop=_CCD,
+        loopobj=loopobj,
+        inputs=inputs,
+        outputs=outputs,
+        tolerant=True,
+    )
+
+
+def _exp(
+    name: str, wrapper: str, text: str, inputs: tuple[FileSet, ...], outputs: tuple[FileSet, ...]
+) -> Module:
+    """A module that works on the whole exposure, with the CCDs that there are."""
+    return Module(
+        name, f"desdm.codes.{wrapper}", text, loop=_EXP, loopobj=inputs[0].name, inputs=inputs, outputs=outputs,
+        tolerant=True,
+    )  # fmt: skip
+
+
+def exposure_modules(cat: str) -> tuple[Module, ...]:
+    """The modules of a single exposure; ``cat`` is the file type of its catalogues (cat_firstcut, cat_finalcut)."""
+    return (
+        _ccd(
+            "detrend", "detrend.wrapper.detrend",
+            "crosstalk, overscan, bias, linearity, bad pixels, saturation, gain, columns, brighter-fatter, dome flat",
+            (
+                _RAW, _cal("biascor", "cal_biascor"), _cal("dflatcor", "cal_dflatcor"),
+                _cal("bpm", "cal_bpm", optional=True), _cal("lintable", "cal_lintable", ccd=False, optional=True),
+                _cal("crosstalk", "cal_crosstalk", ccd=False, optional=True),
+                _cal("bf", "cal_bf", ccd=False, optional=True),
+            ),
+            (_image("detrend"),),
+        ),
+        _ccd(
+            "scampcat", "astrometry.wrapper.scampcat", "catalogue for the astrometry",
+            (_of("image", "detrend.image"),), (_made("catalog", "cat_scamp", "ccd", "ccdscamp", save=False),),
+        ),
+        _exp(
+            "combine_cats", "astrometry.wrapper.combine_cats", "the CCDs' catalogues in one file",
+            (_all("catalogs", "scampcat.catalog"),), (_made("catalog", "cat_scamp", "exp", "scamp"),),
+        ),
+        _exp(
+            "scamp", "astrometry.wrapper.scampexposure", "world coordinates of every CCD against reference stars",
+            (_one("catalog", "combine_cats.catalog"), _REFCAT),
+            (_made("head", "scamp_head", "exp", "scamp", "head"), _made("xml", "scamp_xml", "exp", "scamp", "xml")),
+        ),
+        _ccd(
+            "updatewcs", "astrometry.wrapper.updatewcs", "the solution goes into the image",
+            (_of("image", "detrend.image"), _one("head", "scamp.head", optional=True)), (_image("wcs"),),
+        ),
+        _ccd(
+            "bleedmask", "immask.wrapper.bleedmask", "bleed trails of saturated stars",
+            (_of("image", "updatewcs.image"),), (_image("bleedmask"),),
+        ),
+        _ccd(
+            "skycompress", "sky.wrapper.skycompress", "block medians of the sky",
+            (_of("image", "bleedmask.image"),), (_made("mini", "minisky", "ccd", "ccdminisky", save=False),),
+        ),
+        _exp(
+            "skycombine", "sky.wrapper.skycombine", "the sky over the focal plane",
+            (_all("minis", "skycompress.mini"),), (_made("minisky", "minisky", "exp", "minisky"),),
+        ),
+        _exp(
+            "skyfit", "sky.wrapper.skyfit", "sky templates fitted to it",
+            (_one("minisky", "skycombine.minisky"), _cal("skypc", "cal_skypc", ccd=False, optional=True)),
+            (_made("skyfit", "skyfit", "exp", "skyfit"),),
+        ),
+        _ccd(
+            "skysubtract", "detrend.wrapper.skysubtract", "sky off, star flat, weight",
+            (
+                _of("image", "bleedmask.image"), _one("skyfit", "skyfit.skyfit"),
+                _cal("skytempl", "cal_skytempl", optional=True), _cal("starflat", "cal_starflat", optional=True),
+            ),
+            (_image("skysub"),),
+        ),
+        _ccd(
+            "immask", "immask.wrapper.immask", "cosmic rays and streaks",
+            (_of("image", "skysubtract.image"),),
+            (_image("craymask"), _made("streaks", "streaks", "ccd", "ccdstreaks", save=False)),
+        ),
+        _exp(
+            "connect_streaks", "immask.wrapper.connect_streaks", "streaks followed from CCD to CCD",
+            (_all("streaks", "immask.streaks"),), (_made("connected", "streaks", "exp", "streaks"),),
+        ),
+        _ccd(
+            "streakmask", "immask.wrapper.streakmask", "faint remains of streaks",
+            (_of("image", "immask.image"), _one("connected", "connect_streaks.connected")), (_image("streakmask"),),
+        ),
+        _ccd(
+            "rowinterp_nullweight", "nullweight.wrapper.rowinterp_nullweight", "defects interpolated, weights nulled",
+            (_of("image", "streakmask.image"),), (_image("nullwt"),),
+        ),
+        _ccd(
+            "psfcat", "psf.wrapper.psfcat", "catalogue with vignets, for PSFEx",
+            (_of("image", "rowinterp_nullweight.image"),), (_made("catalog", "cat_psfex", "ccd", "psfcat", save=False),),
+        ),
+        _ccd(
+            "psfex", "psf.wrapper.psfex", "PSF of the image",
+            (_of("image", "rowinterp_nullweight.image"), _of("catalog", "psfcat.catalog")),
+            (_made("psf", "psfex_model", "ccd", "psfex-model"),),
+        ),
+        _ccd(
+            "catalog", "detection.wrapper.secatalog", "catalogue with PSF magnitudes; background and segmentation",
+            (_of("image", "rowinterp_nullweight.image"), _of("psf", "psfex.psf")),
+            (
+                _made("catalog", cat, "ccd", cat.replace("_", "-")), _made("bkg", "red_bkg", "ccd", "bkg", "fits.fz"),
+                _made("segmap", "segmap", "ccd", "segmap", "fits.fz"),
+            ),
+        ),
+        _exp(
+            "zeropoint", "photocal.wrapper.zeropoint", "zero points against reference stars",
+            (_all("catalogs", "catalog.catalog"), _REFCAT), (_made("zeropoints", "zeropoints", "exp", "zeropoints"),),
+        ),
+        _ccd(
+            "finish", "compress.wrapper.finish", "the reduced image, compressed",
+            (
+                _of("image", "streakmask.image"), _of("psf", "psfex.psf", optional=True),
+                _one("zeropoints", "zeropoint.zeropoints", optional=True),
+            ),
+            (_made("image", "red_immask", "ccd", "immask", "fits.fz"),),
+        ),
+        _exp(
+            "assess", "assess.wrapper.assess", "t_eff and the verdict",
+            (
+                _one("zeropoints", "zeropoint.zeropoints"), _all("catalogs", "catalog.catalog"), _all("psfs", "psfex.psf"),
+                _one("skyfit", "skyfit.skyfit"), _one("head", "scamp.head", optional=True),
+            ),
+            (_made("assess", "qa_assess", "exp", "assess", "json"),),
+        ),
+        _exp(
+            "focalplane", "assess.wrapper.focalplane", "picture of the focal plane",
+            (_all("images", "finish.image"),), (_made("picture", "qa_plot", "exp", "focalplane", "png"),),
+        ),
+        _exp(
+            "hpixmap", "coverage.wrapper.hpixmap", "HEALPix cells that the exposure covers",
+            (_all("images", "finish.image"),), (_made("map", "hpix_map", "exp", "hpix-map"),),
+        ),
+    )  # fmt: skip
+
+
+PATTERNS = {
+    "ccd": "${unitname}_${band}_c${ccdnum:2}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}",
+    "exp": "${unitname}_${band}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}",
+}
+
+FIRSTCUT = Pipeline(
+    name="firstcut",
+    text="one raw exposure, calibrated with the night's own calibrations as soon as it arrives, and judged",
+    unit="exposure",
+    blocks=(
+        Block(
+            "exposure", exposure_modules("cat_firstcut"), divide_jobs_by=_EXP, text="one exposure, all CCDs"
+        ),
+    ),
+    filename_patterns=PATTERNS,
+    inclfunc="desdm.pipelines.exposure.exposure",
+)
