@@ -31,7 +31,7 @@ def _listed(text: str) -> tuple[str, ...]:
 @click.option(
     "--bands", default="g,r,i", show_default=True, metavar="LIST", help="Bands, with commas between."
 )
-@click.option("--exposures", type=click.IntRange(0), default=2, show_default=True, help="Exposures a band.")
+@click.option("--exposures", type=click.IntRange(0), help="Exposures a band; 2, in a supercal 20.")
 @click.option("--biases", type=click.IntRange(0), default=8, show_default=True, help="Bias frames.")
 @click.option("--flats", type=click.IntRange(0), default=6, show_default=True, help="Dome flats a band.")
 @click.option(
@@ -60,21 +60,21 @@ def _listed(text: str) -> tuple[str, ...]:
 @json_option
 @pass_door
 def night(
-    door: Door, camera: str, seed: int, out: Path, program: str, nite: str, bands: str, exposures: int, biases: int,
+    door: Door, camera: str, seed: int, out: Path, program: str, nite: str, bands: str, exposures: int | None, biases: int,
     flats: int, expnum: int, ccds: str, corner_cases: bool, truth: str, sky: Path | None, instrument: Path | None,
     threads: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Write raw files of one night (supercal: of several), instrument files, a reference catalogue, and the truth."""
     from desdm.simulate.cameras import camera_of
-    from desdm.simulate.field import read_field
     from desdm.simulate.night import make_night
     from desdm.simulate.plan import plan_night
+    from desdm.simulate.shard import read_shard
 
     wanted = _listed(bands)
     built = camera_of(camera, instrument)
     if ccds:
         built = built.only(tuple(_number(c) for c in _listed(ccds)))
-    field = read_field(sky, tuple(dict.fromkeys((*wanted, "r"))), seed) if sky else None
+    field = read_shard(sky, tuple(dict.fromkeys((*wanted, "r"))), seed) if sky else None
     middle = field.middle if field else (None, None)
     plan = plan_night(
         seed, program=program, nite=nite, bands=wanted, exposures=exposures, biases=biases, flats=flats,

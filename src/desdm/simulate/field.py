@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 NSIDE = 256  # cells of 13.7′
 EPOCH = 2016.0
 #: Colours of bands that the patch simulator does not know, after those of their neighbours.
-_MORE = {**COLOURS, "VR": (0.35, 0.35, 0.12)}
+MORE_COLOURS = {**COLOURS, "VR": (0.35, 0.35, 0.12)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +152,5 @@ def isolation(lon: Array, lat: Array, r: Array) -> Array:
 def _magnitude(band: str, r: Array, star: npt.NDArray[np.bool_], hue: Array) -> Array:
     # A redder object is fainter blueward of r and brighter redward.
     sign = 1.0 if band in ("u", "g", "VR") else -1.0
-    star_colour, galaxy_colour, scatter = _MORE[band]
+    star_colour, galaxy_colour, scatter = MORE_COLOURS[band]
     return np.asarray(r + np.where(star, star_colour, galaxy_colour) + scatter * hue * sign)
-
-
-def read_field(path: Path, bands: tuple[str, ...], seed: int) -> Field:
-    """A real sky: a reference-catalogue shard of PS1, with Gaia's beside it where there is one (a file or its folder)."""
-    from desdm.simulate.shard import read_shard
-
-    return read_shard(path, bands, seed)

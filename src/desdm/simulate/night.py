@@ -14,7 +14,7 @@ import numpy as np
 
 from desdm.simulate.conditions import FWHM_OFFSET, assess, magzero
 from desdm.simulate.extras import add_extras
-from desdm.simulate.field import Field, draw_field
+from desdm.simulate.field import Density, Field, draw_field
 from desdm.simulate.handover import write_instrument, write_refcat
 from desdm.simulate.instrument import Camera
 from desdm.simulate.plan import Plan, Shot
@@ -22,6 +22,7 @@ from desdm.simulate.profile import measured_fwhm
 from desdm.simulate.rawfile import write_raw
 from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
+from desdm.simulate.supercal import DENSE_FIELD
 from desdm.simulate.truth import sky_plane, write_camera, write_truth
 
 __all__ = ["Night", "make_night", "renderer_of"]
@@ -100,7 +101,7 @@ def renderer_of(plan: Plan, camera: Camera, sky: Field | None = None) -> tuple[R
     """The renderer of a plan, and the field that reference catalogues know (without extras and far fields)."""
     response = Response(camera, keep=len(camera.ccds) * camera.nx * camera.ny < 2e7)
     shots = [s for s in plan.shots if s.kind in ("object", "star flat", "crosstalk")]
-    home = [s for s in shots if s.reference]
+    home = [s for s in shots if s.reference and s.kind != "star flat"]
     if not shots:
         empty = draw_field(plan.seed, 30.0, -5.0, 0.01, plan.bands, plan.density) if sky is None else sky
         return Renderer(camera, plan, response), empty
@@ -111,6 +112,9 @@ def renderer_of(plan: Plan, camera: Camera, sky: Field | None = None) -> tuple[R
     spread = max(float(np.hypot((s.ra - ra) * np.cos(np.radians(dec)), s.dec - dec)) for s in near)
     field = sky or draw_field(plan.seed, ra, dec, radius + spread, bands, plan.density)
     size = (1.2 * radius, 1.2 * radius)
+    if any(s.kind == "star flat" for s in shots) and sky is None:
+        dense = Density(2.0 * plan.density.stars, 0.5 * plan.density.galaxies)
+        field = _joined(field, draw_field(plan.seed, *DENSE_FIELD, radius + 0.08, bands, dense))
     whole = field
     for s in shots:
         if not s.reference and sky is None:

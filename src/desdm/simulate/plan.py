@@ -159,7 +159,7 @@ def plan_night(
     program: str = "night",
     nite: str = "20121120",
     bands: Sequence[str] = ("g", "r", "i"),
-    exposures: int = 2,
+    exposures: int | None = None,
     biases: int = 8,
     flats: int = 6,
     corner_cases: bool = False,
@@ -180,7 +180,7 @@ def plan_night(
         under heavy clouds and one junk exposure. 'supercal': also linearity ramps, crosstalk fields, dithered star flats
         and 20 sky exposures a band, over five nites from ``nite`` on.
     bands, exposures, biases, flats
-        Bands; exposures and flats a band; biases.
+        Bands; exposures and flats a band (None: 2 exposures, in a supercal 20); biases.
     corner_cases
         Add the frames of `desdm.simulate.corners`.
     truth
@@ -199,6 +199,8 @@ def plan_night(
     if unknown:
         raise UsageError(f"no band {', '.join(unknown)}; the camera has {', '.join(BANDS)}")
     clock = _Clock.of(seed, nite, expnum or 150001)
+    if exposures is None:
+        exposures = 20 if program == "supercal" else 2
     if program == "supercal":
         from desdm.simulate.supercal import supercal_shots
 

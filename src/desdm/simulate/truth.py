@@ -25,8 +25,8 @@ Plane = npt.NDArray[np.float32]
 def sky_plane(renderer: Renderer, shot: Shot, ccd: CCD) -> Plane:
     """All light of the calibrated image that is no object's, electrons a pixel."""
     camera, maps = renderer.camera, renderer.response.maps(ccd, shot.lit)
-    u, v = renderer.response.place(ccd, np.arange(camera.nx) + 1.0, np.arange(camera.nx) + 1.0)
-    _, v = renderer.response.place(ccd, np.arange(camera.ny) + 1.0, np.arange(camera.ny) + 1.0)
+    x, y = np.arange(camera.nx, dtype=float) + 1.0, np.arange(camera.ny, dtype=float) + 1.0
+    u, v = renderer.response.place(ccd, x, x)[0], renderer.response.place(ccd, y, y)[1]
     even = 1.0 + shot.slope[0] * u[None, :] + shot.slope[1] * v[:, None]
     return np.asarray(
         shot.sky * shot.exptime * (even + shot.ghost * maps.ghost + shot.fringe * maps.fringe), np.float32
@@ -68,15 +68,10 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
         ccd, np.array([renderer.camera.nx / 2 + 0.5]), np.array([renderer.camera.ny / 2 + 0.5])
     )
     centre = float(psf.shape(u, v)[0, 0])
-    head.append(
-        card(
-            "FWHM",
-            measured_fwhm(psf, float(u[0]), float(v[0])),
-            "[pixel] of the PSF with the pixel, at the centre",
-        )
-    )
+    measured = measured_fwhm(psf, float(u[0]), float(v[0]))
+    head.append(card("FWHM", measured, "[pixel] of the PSF with the pixel, at the centre"))
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
-        out.write(_rows(renderer, shot, ccd, lit, centre), extname="TRUTH", header=head)
+        out.write(_rows(renderer, shot, ccd, lit, measured / centre), extname="TRUTH", header=head)
         if lit.light is not None and lit.extra is not None:
             sky = sky_plane(renderer, shot, ccd)
             planes: dict[str, npt.NDArray[Any]] = {
@@ -88,7 +83,7 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
                 out.write(plane, extname=name)
 
 
-def _rows(renderer: Renderer, shot: Shot, ccd: CCD, lit: Charge, fwhm: float) -> npt.NDArray[Any]:
+def _rows(renderer: Renderer, shot: Shot, ccd: CCD, lit: Charge, widening: float) -> npt.NDArray[Any]:
     found, sky = lit.objects, renderer.sky
     names = "id ra dec x y mag flux kind fwhm_pix radius blend isolation".split()
     formats = "i8 f8 f8 f8 f8 f8 f8 S9 f4 f4 ? f4".split()
@@ -107,13 +102,13 @@ def _rows(renderer: Renderer, shot: Shot, ccd: CCD, lit: Charge, fwhm: float) ->
     )
     rows["mag"], rows["flux"] = found.mag[keep], found.flux[keep]
     psf = renderer.psf(shot)
-    rows["fwhm_pix"] = psf.shape(*renderer.response.place(ccd, rows["x"], rows["y"]))[0]
+    rows["fwhm_pix"] = psf.shape(*renderer.response.place(ccd, rows["x"], rows["y"]))[0] * widening
     if shot.kind == "crosstalk" or sky is None:
         rows["id"], rows["kind"], rows["isolation"] = index, b"star", 15.0
         return rows
     rows["id"], rows["kind"] = sky.ident[index], renderer.kinds[index].astype("S9")
     rows["radius"], rows["isolation"] = sky.radius[index], sky.isolation[index]
-    rows["blend"] = sky.isolation[index] < 2.5 * fwhm * 0.263
+    rows["blend"] = sky.isolation[index] < 2.5 * 0.263 * rows["fwhm_pix"]
     return rows
 
 
