@@ -64,7 +64,7 @@ def focal_plane(minis: F8, levels: Sequence[float]) -> F8:
 
 
 def find_flat_normalization(plane: F8) -> float:
-    """The one number by which a band's flats are divided: the mean over the focal plane, odd blocks left out.
+    """The one number by which a band's flats are divided: the median over the focal plane's blocks.
 
     Parameters
     ----------
@@ -74,15 +74,13 @@ def find_flat_normalization(plane: F8) -> float:
     Raises
     ------
     ProgramFailed
-        No block has a value, or the mean is not positive.
+        No block has a value, or the median is not positive.
     """
     values = plane[np.isfinite(plane)]
     if not values.size:
         raise ProgramFailed("flat normalisation: no block of the focal plane has a value")
+    # The median: a dead amplifier or a block across a broken column must not set the scale of the rest.
     middle = float(np.median(values))
-    # Vignetted corners stay in; a dead amplifier or a block across a broken column must not set the scale.
-    kept = values[np.abs(values - middle) < 0.5 * abs(middle)]
-    mean = float(kept.mean()) if kept.size else middle
-    if not mean > 0:
-        raise ProgramFailed(f"flat normalisation: the focal plane's mean is {mean:.4g}")
-    return mean
+    if not middle > 0:
+        raise ProgramFailed(f"flat normalisation: the focal plane's median is {middle:.4g}")
+    return middle

@@ -1,0 +1,386 @@
+"""Wrappers of the nightly calibrations: minis, comparison of frames, combined biases and dome flats, their norm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.codes.calibrate.compare import (
+    BiasLimits,
+    FlatLimits,
+    Verdict,
+    compare_biases,
+    compare_flats,
+)
+from desdm.codes.calibrate.frames import (
+    Frame,
+    Kit,
+    block_side,
+    corner,
+    disagreement,
+    electrons,
+    read_frame,
+)
+from desdm.codes.calibrate.minis import (
+    Frames,
+    Mini,
+    read_frames,
+    read_mini,
+    together,
+    write_frames,
+    write_mini,
+)
+from desdm.codes.calibrate.normalise import find_flat_normalization, focal_plane, mini_of
+from desdm.codes.calibrate.stack import Combined, Stack
+from desdm.codes.provenance import stamp
+from desdm.errors import FileTypeError
+from desdm.framework.wrapper import Task
+from desdm.survey.imageio import Planes, read_planes, write_planes
+from desdm.survey.maskbits import MaskBit
+from desdm.survey.raw import open_raw
+
+__all__ = [
+    "find_norm",
+    "minibias",
+    "miniflat",
+    "mkbiascor",
+    "mkflatcor",
+    "normcombine",
+    "scale_flat",
+    "sift_biases",
+    "sift_flats",
+]
+
+T = TypeVar("T")
+F4 = npt.NDArray[np.float32]
+
+
+# -- minis
+
+
+def minibias(task: Task) -> None:
+    """Mini focal plane of one bias, ADU after overscan; output ``mini`` (file type miniflat)."""
+    _mini(task, bias=True)
+
+
+def miniflat(task: Task) -> None:
+    """Mini focal plane of one dome flat, linear electrons; output ``mini`` (file type miniflat)."""
+    _mini(task, bias=False)
+
+
+def _mini(task: Task, *, bias: bool) -> None:
+    path = task.input("raw")
+    exposure = open_raw(path)
+    for finding in exposure.findings:
+        task.finding(2, finding)
+    ccds, blocks, corners, side = [], [], [], 0
+    for entry in exposure.ccds:
+        kit = Kit.read(task.section("overscan"), lintable=task.optional("lintable"), ccdnum=entry.ccdnum)
+        try:
+            frame = read_frame(path, entry.ccdnum, kit, bias=bias)
+        except FileTypeError as err:
+            task.finding(2, f"{err}; the CCD is left out of this frame")
+            continue
+        side = int(task.number("block", 0.0)) or block_side(frame.raw.shape[1])
+        image = frame.adu if bias else electrons(frame, None, kit)
+        ccds.append(entry.ccdnum)
+        blocks.append(mini_of(image, side))
+        corners.append(corner(frame))
+    if not ccds:
+        raise FileTypeError(f"{path.name}: not one CCD of it can be read")
+    head = _about(task, exposure.header, "mini")
+    task.give("mini", Mini(tuple(ccds), np.array(blocks), np.array(corners, float), side, head), write_mini)
+
+
+# -- comparison
+
+
+def sift_biases(task: Task) -> None:
+    """Compare the biases' ``minis``; output ``frames`` (file type cal_frames) with a verdict on each."""
+    minis = task.takes("minis", read_mini)
+    limits = _settings(task, BiasLimits)
+    verdicts: Sequence[Verdict] = ()
+    if minis:
+        verdicts = compare_biases(together(minis)[1], limits)
+    _sifted(task, minis, verdicts, "none", "bias frames")
+
+
+def sift_flats(task: Task) -> None:
+    """mini_compare: compare the ``minis`` of a band's dome flats; output ``frames`` (file type cal_frames)."""
+    band = task.keys["band"]
+    minis = task.takes("minis", read_mini)
+    verdicts: Sequence[Verdict] = ()
+    if minis:
+        frame, cube = together(minis)
+        wrong = [disagreement(m.header) for m in minis]
+        fair = np.array([not w for w in wrong])
+        told = iter(compare_flats(cube[fair], *frame.places, _settings(task, FlatLimits)))
+        verdicts = [Verdict(0.0, 0.0, 0.0, w) if w else next(told) for w in wrong]
+    _sifted(task, minis, verdicts, band, f"dome flats of band {band}")
+
+
+def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band: str, what: str) -> None:
+    names = tuple(str(m.header.get("RAWFILE", m.header.get("EXPNUM", ""))) for m in minis)
+    for name, verdict in zip(names, verdicts, strict=True):
+        if not verdict.good:
+            task.finding(2, f"{name} is left out of the {what}: {verdict.reason}")
+    good = sum(v.good for v in verdicts)
+    least = int(task.number("min_frames"))
+    left = task.section("left_out").get("zero" if band == "none" else band)
+    if left:
+        task.finding(3, f"{left} {what} more than a combination takes are left out")
+    if good < least:
+        task.finding(
+            1,
+            f"{what}: {good} good of {len(minis)} taken, {least} are needed: no calibration is made of them",
+        )
+    kind = "bias" if band == "none" else "flat"
+    task.metric(f"{kind}s_good", good, text=f"{what} that are combined")
+    task.metric(f"{kind}s_odd", len(minis) - good, text=f"{what} that are left out")
+    head = _about(task, minis[0].header if minis else fits.Header(), "frames")
+    for key in ("EXPNUM", "RAWFILE", "BAND"):
+        head.remove(key, ignore_missing=True)
+    write_frames(task.output("frames"), Frames(band, names, tuple(verdicts), good >= least), head)
+
+
+# -- combination
+
+
+def mkbiascor(task: Task) -> None:
+    """Combine the good biases of one CCD; output ``biascor`` (file type cal_biascor), none if they are too few."""
+    ccdnum = int(task.keys["ccdnum"])
+    good = read_frames(task.input("frames")).good()
+    kit = Kit.read(task.section("overscan"), ccdnum=ccdnum)
+    used: list[Frame] = []
+    stack: Stack | None = None
+    for path in _chosen(task, "raw", good):
+        frame = _frame(task, path, ccdnum, kit, bias=True)
+        if frame is None:
+            continue
+        stack = stack or _stack(task, frame, frame.noise / frame.gain, photons=False)
+        stack.add(frame.adu)
+        used.append(frame if not used else Frame(path, used[0].adu, frame.raw))
+    if stack is None:
+        task.say(f"CCD {ccdnum}: no bias is combined")
+        return
+    made = stack.result()
+    planes = _planes(made, _about(task, used[0].raw.header, "biascor"), used)
+    planes.header["BUNIT"] = "adu"
+    task.metric("bias_level", float(np.nanmedian(made.mean)), "adu", text="median of the combined bias")
+    task.metric("bias_noise", float(np.sqrt(np.median(made.variance))), "adu", text="its expected noise")
+    task.metric("bias_clipped", made.clipped, text="share of pixels that was clipped")
+    task.give("biascor", planes, write_planes)
+
+
+def mkflatcor(task: Task) -> None:
+    """Combine the good dome flats of one CCD and band; output ``flatcor``, not normalised, none if they are too few."""
+    ccdnum, band = int(task.keys["ccdnum"]), task.keys["band"]
+    good = read_frames(task.input("frames")).good()
+    paths = _chosen(task, "raw", good)
+    if not paths:
+        task.say(f"CCD {ccdnum}, band {band}: no dome flat is combined")
+        return
+    bias = _bias(task, ccdnum)
+    kit = Kit.read(
+        task.section("overscan"),
+        ccdnum=ccdnum,
+        lintable=task.optional("lintable"),
+        crosstalk=task.optional("crosstalk"),
+    )
+    headers: list[Frame] = []
+    stack: Stack | None = None
+    for path in paths:
+        frame = _frame(task, path, ccdnum, kit, bias=False)
+        if frame is None:
+            continue
+        stack = stack or _stack(task, frame, frame.noise, photons=True)
+        stack.add(electrons(frame, bias, kit), good[path.name])
+        headers.append(Frame(path, frame.adu[:0], frame.raw))
+    if stack is None:
+        return
+    made = stack.result()
+    head = _about(task, headers[0].raw.header, "flatcor")
+    head["BAND"] = (band, "band")
+    head["FLATELEC"] = (sum(good[f.path.name] for f in headers), "[electron] levels of the flats summed")
+    task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
+    task.give("flatcor", _planes(made, head, headers), write_planes)
+
+
+def find_norm(task: Task) -> None:
+    """find_flat_normalization: one number for the band's flats; output ``flatnorm``, none if there are too few."""
+    good = read_frames(task.input("frames")).good()
+    minis = [m for m in task.takes("minis", read_mini) if str(m.header.get("RAWFILE")) in good]
+    if not minis:
+        task.say(f"band {task.keys['band']}: no flat to normalise")
+        return
+    frame, cube = together(minis)
+    plane = focal_plane(cube, [good[str(m.header["RAWFILE"])] for m in minis])
+    norm = find_flat_normalization(plane)
+    by_ccd = plane.reshape(frame.blocks.shape)
+    told = {
+        "band": task.keys["band"],
+        "norm": norm,
+        "nexp": len(minis),
+        "electrons": sum(good.values()),
+        "ccds": {
+            str(c): float(np.nanmedian(by_ccd[i])) if np.isfinite(by_ccd[i]).any() else None
+            for i, c in enumerate(frame.ccdnums)
+        },
+    }
+    task.output("flatnorm").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    task.metric("flat_electrons", sum(good.values()), "electron", text="levels of the band's flats added up")
+
+
+def scale_flat(task: Task) -> None:
+    """Divide a CCD's combined flat by the band's number, and mark its bad pixels; output ``dflatcor``."""
+    if not task.inputs.get("flatcor") or not task.inputs.get("flatnorm"):
+        task.say(f"CCD {task.keys['ccdnum']}, band {task.keys['band']}: no flat to scale")
+        return
+    planes = task.take("flatcor", read_planes)
+    norm = float(json.loads(task.input("flatnorm").read_text("utf-8"))["norm"])
+    planes.sci /= np.float32(norm)
+    planes.wgt *= np.float32(norm**2)
+    bpm = task.optional("bpm")
+    if bpm is not None:
+        planes.msk |= read_mask(bpm, planes.shape)
+    head = planes.header
+    head["SCALFLAT"] = (norm, "normalisation of the band")
+    _about(task, head, "dflatcor", head)
+    lit = planes.wgt > 0
+    if lit.any():
+        task.metric("flat_level", float(np.median(planes.sci[lit])), text="median of the normalised flat")
+        task.metric(
+            "flat_noise", float(np.median(planes.wgt[lit]) ** -0.5), text="its expected noise, relative"
+        )
+    task.give("dflatcor", planes, write_planes)
+
+
+def normcombine(task: Task) -> None:
+    """sky_compress and sky_combine of the band's normalised flats: their mini focal plane; output ``mini``."""
+    ccds, blocks, corners, side = [], [], [], 0
+    head = fits.Header()
+    for path in task.inputs.get("dflatcors", ()):
+        planes = (
+            task.handover.get(path.name, last=False) if task.handover.has(path.name) else read_planes(path)
+        )
+        side = int(task.number("block", 0.0)) or block_side(planes.shape[1])
+        ccds.append(int(planes.header["CCDNUM"]))
+        blocks.append(mini_of(np.where(planes.msk == 0, planes.sci, np.nan), side))
+        corners.append(corner(planes.header))
+        head = planes.header
+    if not ccds:
+        task.say(f"band {task.keys['band']}: no normalised flat")
+        return
+    order = np.argsort(ccds)
+    cube = np.array(blocks)[order]
+    out = _about(task, head, "mini")
+    out.remove("CCDNUM", ignore_missing=True)
+    write_mini(
+        task.output("mini"),
+        Mini(tuple(ccds[i] for i in order), cube, np.array(corners, float)[order], side, out),
+    )
+    mean = float(np.nanmedian(cube))
+    task.metric("flat_median", mean, text="median of the normalised flats over the focal plane")
+    task.metric("flat_range", float(np.nanpercentile(cube, 99) - np.nanpercentile(cube, 1)), text="1 to 99 %")
+    if abs(mean - 1.0) > 0.005:
+        task.finding(2, f"band {task.keys['band']}: the normalised flats' median is {mean:.4f}, not 1")
+
+
+# -- what they share
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """HDU MSK of a cal_bpm file; `FileTypeError` if it is missing or of another shape."""
+    with fits.open(path, memmap=False) as hdus:
+        if "MSK" not in hdus or hdus["MSK"].data.shape != shape:
+            raise FileTypeError(f"{path.name}: no image MSK of {shape[1]} × {shape[0]} pixels")
+        return np.asarray(hdus["MSK"].data, np.int32)
+
+
+def _settings(task: Task, kind: type[T]) -> T:
+    """A record of thresholds, from the settings of the same names."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{n: task.number(n) for n in names})
+
+
+def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
+    return [p for p in task.inputs.get(name, ()) if p.name in good]
+
+
+def _frame(task: Task, path: Path, ccdnum: int, kit: Kit, *, bias: bool) -> Frame | None:
+    try:
+        return read_frame(path, ccdnum, kit, bias=bias)
+    except FileTypeError as err:
+        task.finding(2, f"{err}; this frame is left out for the CCD")
+        return None
+
+
+def _stack(task: Task, frame: Frame, noise: npt.NDArray[np.floating], *, photons: bool) -> Stack:
+    pilot, nsigma = int(task.number("pilot", 9)), task.number("nsigma", 4.0)
+    return Stack(frame.raw.shape, noise, photons=photons, pilot=pilot, nsigma=nsigma)
+
+
+def _bias(task: Task, ccdnum: int) -> F4 | None:
+    """This run's bias, or the one that the archive chose; without either the flat keeps the bias's structure."""
+    for name in ("biascor", "old_biascor"):
+        if task.inputs.get(name):
+            if name == "old_biascor":
+                task.finding(3, f"CCD {ccdnum}: no bias of its own; {task.input(name).name} is used")
+            return task.take(name, read_planes).sci
+    task.finding(2, f"CCD {ccdnum}: no bias for the flats; what structure the bias has stays in them")
+    return None
+
+
+def _planes(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> Planes:
+    """Planes of a combination: pixels without a value are bad, have weight 0 and hold a harmless value."""
+    known = np.isfinite(made.mean) & np.isfinite(made.variance) & (made.variance > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(known, 1.0 / made.variance, 0.0).astype(np.float32)
+    filler = np.float32(np.nanmedian(made.mean)) if np.isfinite(made.mean).any() else np.float32(0.0)
+    sci = np.where(np.isfinite(made.mean), made.mean, filler).astype(np.float32)
+    header["NEXP"] = (len(frames), "frames combined")
+    nites = sorted({str(f.raw.header.get("NITE", "")) for f in frames} - {""})
+    if nites:
+        header["NITE"] = (nites[-1], "last night of the frames")
+        header["NITEMIN"], header["NITEMAX"] = nites[0], nites[-1]
+    header["CLIPPED"] = (made.clipped, "share of values that was clipped")
+    return Planes(sci, np.where(known, 0, int(MaskBit.BPM)).astype(np.int32), weight, header)
+
+
+_KEPT = (
+    "INSTRUME",
+    "TELESCOP",
+    "NITE",
+    "EXPNUM",
+    "CCDNUM",
+    "DETPOS",
+    "BAND",
+    "FILTER",
+    "OBSTYPE",
+    "MJD-OBS",
+    "DETSEC",
+)
+
+
+def _about(task: Task, source: Any, output: str, header: fits.Header | None = None) -> fits.Header:
+    """Header of a product: what it is of, and what made it."""
+    head = fits.Header() if header is None else header
+    if header is None:
+        for key in _KEPT:
+            if key in source:
+                head[key] = (source[key], source.comments[key])
+        if output == "mini":
+            head["RAWFILE"] = (task.input("raw").name if task.inputs.get("raw") else "", "raw file")
+        else:
+            for key in ("EXPNUM", "MJD-OBS"):
+                head.remove(key, ignore_missing=True)
+    path = task.output(output)
+    stamp(head, task.keys, task.execs, path.name)
+    return head

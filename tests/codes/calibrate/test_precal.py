@@ -1,0 +1,127 @@
+"""Precal on simulated nights: biases and flats against the truth, and frames that do not belong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from desdm.codes.calibrate.minis import read_frames
+from desdm.simulate.instrument import mini
+from desdm.simulate.night import make_night
+from desdm.simulate.plan import Plan, _Clock, flat, zero
+from desdm.survey.images import read_planes
+from tests.support.precal import Precal
+
+BAND = "g"
+
+
+def night(out: Path, seed: int, shots) -> tuple[Precal, Path]:
+    plan = Plan(seed, tuple(shots), (BAND,))
+    made = make_night(out / "night", plan, mini(seed))
+    instrument = out / "night" / "instrument"
+    constants = {"lintable": [instrument / "mini_lintable.fits"], "crosstalk": [instrument / "mini_xtalk.txt"]}
+    (out / "cal").mkdir()
+    return Precal(out / "cal", made.raw, constants), made.truth
+
+
+def clock(seed: int) -> _Clock:
+    return _Clock.of(seed, "20121120", 150001)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def good(request, tmp_path_factory):
+    time = clock(request.param)
+    shots = [zero(time) for _ in range(8)] + [flat(time, BAND) for _ in range(6)]
+    precal, truth = night(tmp_path_factory.mktemp(f"precal{request.param}"), request.param, shots)
+    precal.biases()
+    precal.domes(BAND)
+    return precal, truth
+
+
+def test_the_combined_bias_is_the_true_one(good):
+    precal, truth = good
+    for ccd in precal.ccds:
+        planes = read_planes(precal.path("biascor", ccd))
+        true = fits.getdata(truth / f"truth_camera_c{ccd:02d}.fits", "BIAS")
+        off = planes.sci - true
+        noise = np.median(planes.wgt) ** -0.5
+        assert abs(np.median(off)) < 0.1  # ADU, the tolerance of overscan and bias
+        assert abs(off.mean()) < 0.1
+        assert 1.4826 * np.median(np.abs(off - np.median(off))) < 1.1 * noise
+        assert (planes.msk == 0).all()
+        head = fits.getheader(precal.path("biascor", ccd))
+        assert (head["NEXP"], head["CCDNUM"], head["NITE"], head["BUNIT"]) == (8, ccd, "20121120", "adu")
+        assert "EXPNUM" not in head
+
+
+def test_the_flat_is_as_good_as_its_photons(good):
+    precal, truth = good
+    off = []
+    for ccd in precal.ccds:
+        planes = read_planes(precal.path("dflatcor", BAND, ccd))
+        head = fits.getheader(precal.path("dflatcor", BAND, ccd))
+        with fits.open(truth / f"truth_camera_c{ccd:02d}.fits") as hdus:
+            flat_, bad = hdus[f"FLAT_{BAND}"].data, hdus["BPM"].data > 0
+        use = ~bad & (planes.wgt > 0)
+        limit = np.sqrt(flat_ / head["FLATELEC"])  # of the photons alone, from the truth
+        pull = ((planes.sci - flat_) / limit)[use]
+        assert 0.9 < np.sqrt(np.mean(pull**2)) < 1.1
+        # The weight is the inverse variance that these flats have.
+        chi2 = ((planes.sci - flat_) ** 2 * planes.wgt)[use].mean()
+        assert 0.9 < chi2 < 1.15
+        assert (head["NEXP"], head["BAND"], head["CCDNUM"]) == (6, BAND, ccd)
+        off.append(np.median(planes.sci[use] / flat_[use]))
+    assert np.abs(np.array(off) - 1).max() < 3e-4
+
+
+def test_the_flats_of_the_focal_plane_are_one_flat(good):
+    precal, _ = good
+    with fits.open(precal.path("normflat", BAND)) as hdus:
+        assert np.median(hdus["SCI"].data) == pytest.approx(1.0, abs=1e-3)
+        assert list(hdus["CCDS"].data["CCDNUM"]) == precal.ccds
+    assert not [f for f in precal.findings if f.level < 3]
+
+
+def test_odd_flats_and_biases_are_left_out_by_name(tmp_path):
+    time = clock(4)
+    shots = [zero(time) for _ in range(6)] + [flat(time, BAND) for _ in range(6)]
+    shots += [
+        flat(time, BAND, level=60.0),
+        flat(time, BAND, slope=(0.02, 0.0)),
+        flat(time, BAND, lit_band="r"),
+        flat(time, BAND, missing=(2,)),
+        flat(time, BAND, level=25000.0),
+    ]
+    precal, _ = night(tmp_path, 4, shots)
+    precal.biases()
+    precal.domes(BAND)
+    frames = read_frames(precal.path("flatframes", BAND))
+    odd = [n for n, v in zip(frames.filenames, frames.verdicts, strict=True) if not v.good]
+    assert odd == [f"DECam_{n:08d}.fits.fz" for n in (150013, 150014, 150015)]
+    told = [f.text for f in precal.findings if f.level == 2]
+    assert any("DECam_00150013" in t and "lamp was off" in t and "electrons" in t for t in told)
+    assert any("DECam_00150014" in t and "gradient of" in t for t in told)
+    assert any("DECam_00150015" in t and "%" in t for t in told)
+    # The frame without CCD 2 and the faint one serve where they can.
+    heads = {c: fits.getheader(precal.path("dflatcor", BAND, c)) for c in precal.ccds}
+    assert {c: h["NEXP"] for c, h in heads.items()} == {1: 8, 2: 7, 3: 8, 4: 8}
+    assert any("CCD 2 is not in the file" in t for t in told)
+
+
+def test_too_few_flats_are_a_finding_and_nothing_breaks(tmp_path):
+    time = clock(5)
+    shots = [zero(time) for _ in range(5)] + [flat(time, BAND) for _ in range(3)]
+    precal, _ = night(tmp_path, 5, shots)
+    precal.biases()
+    precal.domes(BAND)
+    (finding,) = [f for f in precal.findings if f.level == 1]
+    assert finding.text == (
+        "dome flats of band g: 3 good of 3 taken, 5 are needed: no calibration is made of them"
+    )
+    assert precal.path("biascor", 1).is_file()
+    assert not precal.path("dflatcor", BAND, 1).exists()
+    precal.domes("r")  # not one
+    assert "0 good of 0 taken" in precal.findings[-1].text
