@@ -202,7 +202,10 @@ def _streak_limits(task: Task) -> StreakLimits:
 
 def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[np.bool_], float, float]:
     """Bad pixels, median and σ of the sky, from every 7th good pixel; `ProgramFailed` if none is good."""
-    bad = ((planes.msk & bits) != 0) | ~(planes.wgt > 0) | ~np.isfinite(planes.sci)
+    bad = ((planes.msk & bits) != 0) | ~np.isfinite(planes.sci)
+    weighted = bool((planes.wgt[::7, ::7] > 0).any())
+    if weighted:
+        bad |= ~(planes.wgt > 0)
     thin = (slice(None, None, 7), slice(None, None, 7))
     good = ~bad[thin]
     if not good.any():
@@ -210,7 +213,11 @@ def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[n
             f"{name}: no pixel has weight and a clean mask; is the CCD dead or its flat wrong?"
         )
     sky = float(np.median(planes.sci[thin][good]))
-    noise = float(1.0 / np.sqrt(np.median(planes.wgt[thin][good])))
+    if weighted:
+        noise = float(1.0 / np.sqrt(np.median(planes.wgt[thin][good])))
+    else:
+        # Before the weight is made the pixels below the sky tell its scatter.
+        noise = sky - float(np.percentile(planes.sci[thin][good], 15.87))
     return bad, sky, noise
 
 

@@ -89,8 +89,8 @@ def fit_components(
         if now.sum() < 4 * count:
             return None
         used = now.reshape(known.shape)
-        value = np.linalg.lstsq(design[now], data[now], rcond=None)[0]
-        residual = data - design @ value
+        value = np.asarray(np.linalg.lstsq(design[now], data[now], rcond=None)[0], np.float64)
+        residual = np.asarray(data - design @ value, np.float64)
     near = used.ravel()
     rms = float(np.sqrt(np.mean(residual[near] ** 2)))
     inverse = np.linalg.pinv(design[near].T @ design[near])
@@ -230,7 +230,8 @@ def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: f
         clipped = int((known & ~fitted.used).sum())
     for place in sky.places:
         part = model[place.window]
-        if fitted is None:
+        if fitted is None or not np.isfinite(part).any():
+            # No components, or none on this CCD (it was dead when they were made).
             part[:], out = clean(sky.level[place.window], clip=clip, smooth=smooth)
             clipped += int((out & known[place.window]).sum())
         elif not np.isfinite(part).all():

@@ -18,7 +18,7 @@ from astropy.io import fits
 from desdm.codes.sky.minisky import MiniSky, Place, layout_hdu, read_layout
 from desdm.errors import FileTypeError
 
-__all__ = ["Rejected", "SkyPca", "read_pca", "sky_pca", "write_pca"]
+__all__ = ["Rejected", "SkyPca", "components_for", "read_pca", "sky_pca", "write_pca"]
 
 F8 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -229,6 +229,33 @@ def sky_pca(
         tuple(rejected),
         skies[0].header,
     )
+
+
+def components_for(pca: SkyPca, sky: MiniSky) -> F8:
+    """The components on the mosaic of one exposure, which may be smaller when its outermost CCDs are missing.
+
+    Raises
+    ------
+    FileTypeError
+        They are of another band, or a CCD lies elsewhere.
+    """
+    bands = [str(h.get("BAND", "")).strip() for h in (pca.header, sky.header)]
+    if all(bands) and bands[0] != bands[1]:
+        raise FileTypeError(
+            f"exposure {sky.expnum} is of band {bands[1]}, the sky components are of {bands[0]}"
+        )
+    known = {p.ccdnum: p for p in pca.places}
+    for place in sky.places:
+        if known.get(place.ccdnum, place) != place:
+            raise FileTypeError(
+                f"exposure {sky.expnum}: CCD {place.ccdnum} lies elsewhere in its mini-sky than in the components; "
+                "block sizes or cameras are mixed"
+            )
+    ny, nx = sky.level.shape
+    out = np.full((pca.components.shape[0], ny, nx), np.nan)
+    part = pca.components[:, :ny, :nx]
+    out[:, : part.shape[1], : part.shape[2]] = part
+    return out
 
 
 def write_pca(path: Path, pca: SkyPca, header: fits.Header) -> None:

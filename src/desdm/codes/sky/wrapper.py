@@ -1,0 +1,247 @@
+"""Wrappers of the sky: ``skycompress``, ``skycombine``, ``skyfit``; ``skypca`` and ``skytemplate`` for supercal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fitsio
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.codes.nullweight.standard import bits_of
+from desdm.codes.provenance import stamp
+from desdm.codes.sky.blocks import centres
+from desdm.codes.sky.fit import SkyFit, fit_sky
+from desdm.codes.sky.minisky import CcdSky, combine, read_ccdsky, read_minisky, write_ccdsky, write_minisky
+from desdm.codes.sky.model import CoarseSky, write_skyfit
+from desdm.codes.sky.objects import sky_between
+from desdm.codes.sky.pca import SkyPca, components_for, read_pca, sky_pca, write_pca
+from desdm.codes.sky.templates import ReadRows, sky_templates
+from desdm.errors import ProgramFailed
+from desdm.framework.wrapper import Task
+from desdm.survey.images import read_planes
+
+__all__ = ["skycombine", "skycompress", "skyfit", "skypca", "skytemplate"]
+
+
+def skycompress(task: Task) -> None:
+    """Block medians of one CCD's sky. Input ``image`` (electrons, flat-fielded), output ``mini``."""
+    planes = task.take("image", read_planes)
+    name = task.input("image").name
+    bad = ((planes.msk & bits_of(task.text("bad_mask"))) != 0) | ~np.isfinite(planes.sci)
+    size = _block(task, planes.shape)
+    blocks = sky_between(
+        planes.sci, bad, size, threshold=task.number("threshold", 3.0), reach=int(task.number("reach", 2)),
+        least=task.number("least_good", 0.15), statistic=task.text("statistic", "median"),
+    )  # fmt: skip
+    known = np.isfinite(blocks.level)
+    if not known.any():
+        raise ProgramFailed(f"{name}: no block of {size} pixels has enough good ones; is the CCD dead?")
+    if known.mean() < task.number("least_blocks", 0.5):
+        task.finding(2, f"{name}: only {100 * known.mean():.0f} % of the blocks have a sky")
+    head = fits.Header()
+    for key in (
+        "EXPNUM", "CCDNUM", "BAND", "NITE", "MJD-OBS", "EXPTIME", "INSTRUME", "OBJECT", "OBSTYPE", "AIRMASS", "FILTER",
+        "TELRA", "TELDEC", "DETSEC", "DETSIZE",
+    ):  # fmt: skip
+        if key in planes.header:
+            head[key] = planes.header[key]
+    ccdnum = int(planes.header.get("CCDNUM", task.keys.get("ccdnum", "0")))
+    stamp(head, task.keys, task.execs, task.output("mini").name)
+    task.give("mini", CcdSky(ccdnum, blocks, planes.shape, head), write_ccdsky)
+    task.metric(
+        "sky", float(np.median(blocks.level[known])), "electron", text="median sky of a pixel of the CCD"
+    )
+
+
+def _block(task: Task, shape: tuple[int, int]) -> int:
+    """The setting ``block``, or, for CCDs that it would cut into too few, the setting of small cameras."""
+    size = int(task.number("block", 128))
+    return size if min(shape) >= 8 * size else int(task.number("block_small", 32))
+
+
+def skycombine(task: Task) -> None:
+    """The exposure's mini-sky. Input ``minis`` (every CCD's), output ``minisky``."""
+    sky = combine(task.takes("minis", read_ccdsky))
+    stamp(sky.header, task.keys, task.execs, task.output("minisky").name)
+    task.give("minisky", sky, write_minisky)
+    task.metric("ccds", len(sky.places), text="CCDs in the mini-sky")
+
+
+def skyfit(task: Task) -> None:
+    """The sky of an exposure. Inputs ``minisky``, ``skypc`` (components of the band; optional), output ``skyfit``."""
+    sky = task.take("minisky", read_minisky)
+    name, pcs = task.input("minisky").name, task.optional("skypc")
+    components = None
+    if pcs is not None:
+        pca = task.take("skypc", read_pca)
+        components = components_for(pca, sky)
+    else:
+        task.finding(3, f"{name}: no sky components of its band; the sky is the smoothed mini-sky itself")
+    fit = fit_sky(sky, components, clip=task.number("clip", 3.0), smooth=task.number("smooth", 1.0))
+    if fit is None:
+        raise ProgramFailed(f"{name}: no block of the exposure's sky is known")
+    if components is not None and fit.value.size == 0:
+        task.finding(2, f"{name}: too few blocks for the sky components; the smoothed mini-sky is used")
+    _judge(task, fit, name)
+    head = fits.Header()
+    for key in ("EXPNUM", "BAND", "NITE", "MJD-OBS", "EXPTIME", "INSTRUME", "OBJECT"):
+        if key in sky.header:
+            head[key] = sky.header[key]
+    head["SKYPC"] = (pcs.name if pcs is not None and fit.value.size else "", "components that were fitted")
+    stamp(head, task.keys, task.execs, task.output("skyfit").name)
+    write_skyfit(task.output("skyfit"), fit, head)
+    _measures(task, fit, sky.header.get("EXPTIME"))
+
+
+def _judge(task: Task, fit: SkyFit, name: str) -> None:
+    if fit.level <= 0:
+        task.finding(
+            2,
+            f"{name}: the sky is {fit.level:.1f} electrons; was it subtracted before, or the shutter closed?",
+        )
+    elif fit.rms > task.number("most_rms", 0.02) * fit.level:
+        task.finding(
+            2,
+            f"{name}: blocks differ by {100 * fit.rms / fit.level:.1f} % from the fitted sky (stray light, clouds?)",
+        )
+
+
+def _measures(task: Task, fit: SkyFit, exptime: object) -> None:
+    task.metric("sky", fit.level, "electron", text="median sky of a pixel")
+    if isinstance(exptime, (int, float)) and exptime > 0:
+        task.metric("sky_rate", fit.level / exptime, "electron/s/pixel", text="median sky rate of a pixel")
+    task.metric("sky_sigma", fit.sigma, "electron", text="scatter of one pixel of sky")
+    task.metric(
+        "sky_gradient", fit.gradient, "", text="range of the sky over the field, relative to its median"
+    )
+    task.metric("sky_rms", fit.rms, "electron", text="rms of the blocks about the fitted sky")
+    task.metric("sky_clipped", fit.clipped, "", text="blocks left out as objects")
+    for k, (value, error) in enumerate(zip(fit.value, fit.error, strict=True), start=1):
+        task.metric(
+            f"sky_coeff{k}", float(value), "electron", text=f"coefficient of template {k}, ± {error:.3g}"
+        )
+
+
+def skypca(task: Task) -> None:
+    """Principal components of a band's sky. Input ``minisky`` (many exposures), output ``skypc``."""
+    skies = task.takes("minisky", read_minisky)
+    pca = sky_pca(
+        skies, most=int(task.number("most", 4)), least_exposures=int(task.number("least_exposures", 3)),
+        most_missing=task.number("most_missing", 0.2), nsigma=task.number("nsigma", 6.0),
+        most_rms=task.number("most_rms", 0.02),
+    )  # fmt: skip
+    for out in pca.rejected:
+        task.finding(2, f"exposure {out.expnum} is left out of the sky components: {out.reason}")
+    head = _calibration_header(task, [s.header for s in skies], len(pca.expnums))
+    stamp(head, task.keys, task.execs, task.output("skypc").name)
+    write_pca(task.output("skypc"), pca, head)
+    task.metric("sky_components", pca.components.shape[0], text="sky components that stand out of the noise")
+    task.metric("exposures", len(pca.expnums), text="exposures used")
+    task.metric("exposures_rejected", len(pca.rejected), text="exposures left out")
+    task.metric(
+        "sky_pc_rms", float(np.median(pca.rms)), text="median rms of blocks about the components, of the sky"
+    )
+
+
+def skytemplate(task: Task) -> None:
+    """Full-resolution templates of one CCD.
+
+    Inputs ``image`` (detrended, flat-fielded, sky not subtracted; many exposures of one CCD), ``skypc``; output ``skytempl``.
+    """
+    pca = task.take("skypc", read_pca)
+    paths = dict(_numbered(task.all_on_disk("image")))
+    numbers = [n for n in pca.expnums if n in paths]
+    if len(numbers) < max(3, pca.components.shape[0] + 1):
+        raise ProgramFailed(
+            f"{task.name}: {len(numbers)} of the images are of exposures that the components were made of; "
+            f"{max(3, pca.components.shape[0] + 1)} are needed"
+        )
+    first = paths[numbers[0]]
+    head, shape = _first(first)
+    ccdnum = int(head.get("CCDNUM", task.keys.get("ccdnum", "0")))
+    coarse = _coarse(pca, ccdnum, shape, first.name)
+    coefficients = np.array([pca.coefficients[pca.expnums.index(n)] for n in numbers])
+    bits = bits_of(task.text("bad_mask"))
+    cube, kept = sky_templates(
+        [_reader(paths[n], bits, shape) for n in numbers], coefficients, coarse, shape,
+        read_noise=task.number("read_noise", 7.0), clip=task.number("clip", 3.0),
+        smooth=task.number("smooth", 2.0), memory=int(task.number("memory_mb", 256)) << 20,
+    )  # fmt: skip
+    out = _calibration_header(task, [head], len(numbers))
+    out["CCDNUM"] = ccdnum
+    out["NTEMPL"] = (cube.shape[0], "templates")
+    out["EXTNAME"] = "TEMPLATES"
+    stamp(out, task.keys, task.execs, task.output("skytempl").name)
+    fits.PrimaryHDU(cube, out).writeto(task.output("skytempl"), overwrite=True, checksum=True)
+    task.metric("prior_frac", kept, text="fraction of pixels that too few exposures show")
+    if kept > task.number("most_prior", 0.1):
+        task.finding(2, f"CCD {ccdnum}: {100 * kept:.0f} % of the pixels have no sky template of their own")
+
+
+def _numbered(paths: tuple[Path, ...]) -> list[tuple[int, Path]]:
+    """Exposure number and path of each file."""
+    out = []
+    for path in paths:
+        with fits.open(path) as hdus:
+            numbers = [h.header["EXPNUM"] for h in hdus if "EXPNUM" in h.header]
+        if not numbers:
+            raise ProgramFailed(
+                f"{path.name}: no EXPNUM in its header, so its sky coefficients are not known"
+            )
+        out.append((int(numbers[0]), path))
+    return out
+
+
+def _first(path: Path) -> tuple[fits.Header, tuple[int, int]]:
+    planes = read_planes(path)
+    return planes.header, planes.shape
+
+
+def _coarse(pca: SkyPca, ccdnum: int, shape: tuple[int, int], name: str) -> list[CoarseSky]:
+    place = next((p for p in pca.places if p.ccdnum == ccdnum), None)
+    if place is None or (place.ny, place.nx) != shape:
+        raise ProgramFailed(f"{name}: the sky components do not know CCD {ccdnum} with {shape} pixels")
+    x, y = (centres(n, place.size).astype(np.float32) for n in (shape[1], shape[0]))
+    out = []
+    for component in pca.components:
+        grid = component[place.window]
+        # A block unknown to the components takes their typical value on this CCD.
+        filled = np.where(np.isfinite(grid), grid, np.nanmedian(grid)).astype(np.float32)
+        out.append(CoarseSky(np.ascontiguousarray(filled), x, y, place.size))
+    return out
+
+
+def _reader(path: Path, bits: int, shape: tuple[int, int]) -> ReadRows:
+    """Rows of a 3-plane file, without reading the others."""
+
+    def read(first: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        with fitsio.FITS(str(path)) as hdus:
+            names = {str(h.get_extname()).upper(): h for h in hdus}
+            sci = names.get("SCI", hdus[0])
+            if tuple(sci.get_dims()) != shape:
+                raise ProgramFailed(
+                    f"{path.name}: image of {tuple(sci.get_dims())}, others of this CCD have {shape}"
+                )
+            data = np.asarray(sci[first:stop, :], np.float32)
+            msk = (
+                np.asarray(names["MSK"][first:stop, :]) if "MSK" in names else np.zeros(data.shape, np.int32)
+            )
+        return data, (msk & bits) != 0
+
+    return read
+
+
+def _calibration_header(task: Task, headers: list[fits.Header], count: int) -> fits.Header:
+    """BAND, NITEMIN, NITEMAX, NEXP of a calibration."""
+    head = fits.Header()
+    for key in ("INSTRUME", "BAND"):
+        if key in headers[0]:
+            head[key] = headers[0][key]
+    nites = sorted(str(h["NITE"]) for h in headers if h.get("NITE"))
+    if nites:
+        head["NITEMIN"] = task.keys.get("nitemin", nites[0])
+        head["NITEMAX"] = task.keys.get("nitemax", nites[-1])
+    head["NEXP"] = (count, "exposures used")
+    return head
