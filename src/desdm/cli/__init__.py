@@ -42,5 +42,5 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("quicklook", "Looking", "A picture of any image file, with its mask."),
     Entry("wcl", "Tools", "Read, check, expand and explain Workflow Control Language."),
     Entry("simulate", "Tools", "Nights of known truth: raw files, calibrations and the truth beside them."),
-    Entry("demo", "Tools", "The main job on a simulated patch of sky, or on a folder of exposures."),
+    Entry("demo", "Tools", "The main job on a simulated night, or on a folder of calibrated exposures."),
 )

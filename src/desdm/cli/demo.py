@@ -1,8 +1,9 @@
-"""desdm demo: the main job on a simulated patch of sky, or on a folder of exposures."""
+"""desdm demo: the main job on a simulated night, or on a folder of calibrated exposures."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from desdm.cli.door import Door, json_option
 
 if TYPE_CHECKING:
     from desdm.operations.mainjob import Summary
+    from desdm.operations.nightly import Night
 
 
 @click.command()
@@ -19,21 +21,24 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Installation."
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of exposures."
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of calibrated exposures: coadd these instead of a simulated night.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated sky.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated night.")
 @click.option("--again", is_flag=True, help="Run anew even if the same work is done.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: bool, as_json: bool) -> None:
-    """Ingest exposures, coadd them, catalogue them, and write a report, all into one folder.
+    """A small simulated night from raw frames to verdicts, coadds, catalogue and report, all into one folder.
 
     A second call with the same files and programs finds the work done and takes it over.
     """
-    from desdm.cli.runs import drive_here, exit_status
+    from desdm.cli.runs import drive_here, exit_status, night_here
     from desdm.facility import initialise
     from desdm.framework.submit import submit
     from desdm.operations import mainjob
+    from desdm.operations.nightly import accepted_tag
     from desdm.operations.report import write_report
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
@@ -44,13 +49,23 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     facility = door.facility
     config, database, archive = facility.config, facility.database, facility.archive
     say = (lambda text: None) if as_json else click.echo
-    say("simulating a patch of sky …" if data is None else f"reading {data}")
-    folder = mainjob.simulate(config.home / "incoming", seed) if data is None else data
-    arrived = mainjob.ingest_folder(database, archive, folder, config.operator)
+    folder = _simulated(door, config.home / "incoming", seed, say) if data is None else data
+    say(f"reading {os.path.relpath(folder)}")
+    arrived = mainjob.ingest_folder(database, archive, folder, config.operator, without=("truth",))
     say(
         f"ingested: {len(arrived.registered)} new, {len(arrived.present)} present, {len(arrived.refused)} refused"
     )
-    tile = mainjob.tile_of(database, arrived)
+    night = None
+    if data is None:
+        facts = mainjob.night_truth(folder)
+        mainjob.hand_over(database, facts["camera"], config.operator)
+        night = night_here(door, facts["nite"], {}, again=again, say=say)
+        _tell_night(door, night, say)
+        if not night.accepted:
+            raise click.ClickException("no exposure of the night was accepted, so there is nothing to coadd")
+        tile = mainjob.tile_of_tag(database, accepted_tag(facts["nite"]))
+    else:
+        tile = mainjob.tile_of(database, arrived)
     submission = submit(
         config, database, archive, get("coadd"), tile, who=config.operator, again=again, resume=True
     )
@@ -60,15 +75,32 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     else:
         say(f"running {submission.run}: {submission.jobs} jobs, {submission.wrappers} wrappers")
         state = drive_here(door, submission.run)
-    page = write_report(
-        database, archive, config, submission.run, config.home / "reports" / f"{submission.run}.html"
-    )
+    reports = config.home / "reports"
+    for run in (submission.run, *(night.runs if night else ())):
+        write_report(database, archive, config, run, reports / f"{run}.html")
     summary = mainjob.summarise(
-        config, database, archive, submission.run, page, folder if data is None else None
-    )
+        config, database, archive, submission.run, reports / f"{submission.run}.html", night=night,
+        folder=folder if data is None else None,
+    )  # fmt: skip
     summary.write(config.home / "summary.json")
     door.show(summary.document(), lambda: _tell(door, summary), as_json)
     ctx.exit(exit_status(state))
+
+
+def _simulated(door: Door, incoming: Path, seed: int, say: Callable[[str], object]) -> Path:
+    from desdm.operations import mainjob
+
+    say("simulating a small night …")
+    with door.progress() as bars:
+        bar = bars.add_task("simulating", total=None)
+        return mainjob.simulate(
+            incoming, seed, lambda done, total: bars.update(bar, completed=done, total=total)
+        )
+
+
+def _tell_night(door: Door, night: Night, say: Callable[[str], object]) -> None:
+    rows = [f"  {v['expnum']} {v['band']:<2} {v['accepted']:<8} {v['reason']}" for v in night.verdicts]
+    say("verdicts:\n" + "\n".join(rows))
 
 
 def _tell(door: Door, summary: Summary) -> None:
@@ -85,10 +117,42 @@ def _tell(door: Door, summary: Summary) -> None:
                 e.get("ddec_median"),
                 e.get("dra_rms"),
             )
-            for e in summary.exposures
+            for e in summary.images
         ],
         "single exposures",
     )
+    if summary.before:
+        click.echo()
+        door.table(
+            (
+                "EXPNUM",
+                "BAND",
+                "PROCESSED",
+                "VERDICT",
+                "REASON",
+                "T_EFF",
+                "TRUE T_EFF",
+                "FWHM arcsec",
+                "CLOUD mag",
+                "ZERO POINT mag",
+            ),
+            [
+                (
+                    e["expnum"],
+                    e["band"],
+                    e["processed"],
+                    e["verdict"],
+                    e["reason"],
+                    e["t_eff"],
+                    e["truth"].get("t_eff"),
+                    e["fwhm_asec"],
+                    e["cloud"],
+                    e["magzero"],
+                )
+                for e in summary.exposures
+            ],
+            "verdicts",
+        )
     click.echo()
     door.table(
         ("BAND", "OBJECTS IN THE COADD", "IN SINGLE EXPOSURES", "DEPTH mag, S/N 10"),
@@ -101,15 +165,7 @@ def _tell(door: Door, summary: Summary) -> None:
     if summary.truth:
         click.echo()
         door.table(
-            (
-                "BAND",
-                "STARS",
-                "dRA mas",
-                "dDEC mas",
-                "SCATTER / PHOTON LIMIT",
-                "FLUX mmag",
-                "FOUND AT S/N 10",
-            ),
+            ("BAND", "STARS", "dRA mas", "dDEC mas", "FLUX mmag", "FOUND AT S/N 10"),
             [(band, *row.values()) for band, row in summary.truth.items()],
             "against the truth: isolated stars, S/N above 50",
         )

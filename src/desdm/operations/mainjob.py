@@ -1,13 +1,14 @@
-"""The main job: exposures in, coadds and a catalogue out, on a folder of files or a simulated patch of sky."""
+"""The main job: a simulated night from raw frames to coadds and verdicts, or a folder of calibrated exposures to coadds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from desdm.archive import catalog
+from desdm.archive import calibrations, catalog, store
 from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit, DepositReport
@@ -15,10 +16,30 @@ from desdm.config import Config
 from desdm.errors import NotFoundError
 from desdm.framework import store as runs
 from desdm.framework.watch import store as watch
+from desdm.operations.nightly import Night
 from desdm.pipelines.tile import IMAGES, cover
 from desdm.schema.database import Database
 
-__all__ = ["Summary", "ingest_folder", "simulate", "summarise", "tile_of"]
+__all__ = [
+    "Summary",
+    "hand_over",
+    "ingest_folder",
+    "night_truth",
+    "simulate",
+    "summarise",
+    "tile_of",
+    "tile_of_tag",
+]
+
+#: Epoch for which the instrument team's constants of a simulated camera serve.
+SIMULATED = "SIMULATED"
+_INSTRUMENT = {
+    "cal_crosstalk": "{camera}_xtalk.txt",
+    "cal_lintable": "{camera}_lintable.fits",
+    "cal_bf": "{camera}_bf.fits",
+    "cal_bpm": "{camera}_bpm_c%.fits",
+    "cal_starflat": "{camera}_starflat_%.fits",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +56,26 @@ class Summary:
     exposures: list[dict[str, Any]]
     depth: dict[str, float]
     report: Path
-    #: against the truth of a simulated patch, by band; empty for real data
+    #: against the truth of a simulated night, by band; empty for real data
     truth: dict[str, dict[str, float]]
+    #: (run, pipeline, state) of every run of the night before the coadd
+    before: tuple[tuple[str, str, str], ...] = ()
+    #: QA numbers of each CCD image in the coadd
+    images: tuple[dict[str, Any], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The summary as it is written for scripts."""
         return {
             "installation": str(self.installation),
-            "attempts": [{"attempt": self.run, "pipeline": self.pipeline, "state": self.state}],
+            "attempts": [
+                {"attempt": run, "pipeline": pipeline, "state": state}
+                for run, pipeline, state in ((self.run, self.pipeline, self.state), *self.before)
+            ],
             "registered_files": self.registered_files,
             "detections": self.detections,
             "single_exposure_detections": self.single_exposure_detections,
             "exposures": self.exposures,
+            "images": list(self.images),
             "depth": self.depth,
             "report": str(self.report),
             "truth": self.truth,
@@ -59,49 +88,98 @@ class Summary:
         temporary.replace(path)
 
 
-def simulate(folder: Path, seed: int) -> Path:
-    """Make the simulated patch of that seed into ``folder``; returns the folder of its files."""
-    from desdm.simulate.patch import make
+def simulate(folder: Path, seed: int, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Make the simulated night of that seed into ``folder``; returns the folder of its files."""
+    from desdm.simulate.cameras import camera_of
+    from desdm.simulate.night import make_night
+    from desdm.simulate.plan import plan_night
 
-    target = folder / f"patch-{seed}"
-    if not (target / "truth_sim.json").is_file():
-        make(target, seed)
+    target = folder / f"night-{seed}"
+    if not (target / "truth" / "night.json").is_file():
+        make_night(target, plan_night(seed, program="demo"), camera_of("mini"), threads=2, progress=progress)
     return target
 
 
-def ingest_folder(database: Database, archive: Archive, folder: Path, who: str) -> DepositReport:
-    """Deposit every file below ``folder``; what is of no known type is refused by name."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+def night_truth(folder: Path) -> dict[str, Any]:
+    """``night.json`` of a simulated night."""
+    document: dict[str, Any] = json.loads((folder / "truth" / "night.json").read_text("utf-8"))
+    return document
+
+
+def hand_over(database: Database, camera: str, who: str) -> None:
+    """Enter the constants that the instrument team handed over into the epoch table; once is enough."""
+    with database.write() as conn:
+        if SIMULATED in {name for name, *_ in store.epochs(conn)}:
+            return
+        calibrations.define_epoch(
+            conn, SIMULATED, 1, 999_999_999, "the simulated camera, constants of its makers"
+        )
+        for filetype, pattern in _INSTRUMENT.items():
+            calibrations.register(conn, SIMULATED, filetype, filepat=pattern.format(camera=camera), who=who)
+
+
+def ingest_folder(
+    database: Database, archive: Archive, folder: Path, who: str, without: Collection[str] = ()
+) -> DepositReport:
+    """Deposit every file below ``folder`` but those in the subfolders ``without``; what is of no known type is refused."""
+    paths = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not p.name.startswith(".") and p.relative_to(folder).parts[0] not in without
+    )
     if not paths:
         raise NotFoundError(f"{folder} holds no file")
     return deposit(database, archive, [Deposit(path) for path in paths], who=who)
 
 
 def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
-    """The tile that covers the images which have just arrived, whatever else the archive holds."""
+    """The tile that covers the calibrated images which have just arrived, whatever else the archive holds."""
     names = {record.name for record in (*arrived.registered, *arrived.present)}
     with database.read() as conn:
         rows = [row for row in catalog.find(conn, IMAGES) if row["filename"] in names]
     return cover(lambda query: rows, {})
 
 
+def tile_of_tag(database: Database, tag: str) -> dict[str, str]:
+    """The tile that covers the images with a tag, which restricts the coadd to them."""
+    with database.read() as conn:
+        return {**cover(lambda query: catalog.find(conn, query), {"image_tag": tag}), "image_tag": tag}
+
+
 def summarise(
-    config: Config, database: Database, archive: Archive, run: str, report: Path, truth: Path | None
+    config: Config,
+    database: Database,
+    archive: Archive,
+    run: str,
+    report: Path,
+    *,
+    night: Night | None = None,
+    folder: Path | None = None,
 ) -> Summary:
-    """Read the figures of a run of pipeline ``coadd``; ``truth`` is the folder of a simulated patch."""
+    """Read the figures of a run of pipeline ``coadd``.
+
+    Parameters
+    ----------
+    night
+        The night whose accepted exposures it coadds; None: delivered images.
+    folder
+        Folder of a simulated night, with its truth.
+    """
     with database.read() as conn:
         attempt = runs.attempt_by_name(conn, run)
         metrics = watch.metrics(conn, attempt.id)
         count = len(catalog.files(conn))
         tables = catalog.files(conn, attempt=run, filetype="coadd_objects")
+        before = [] if night is None else [runs.attempt_by_name(conn, name) for name in night.runs]
     single: dict[str, list[int]] = {}
-    exposures: dict[str, dict[str, Any]] = {}
+    images: dict[str, dict[str, Any]] = {}
     for m in metrics:
         if m["modname"] in _EXPOSURE_MODULES:
-            row = exposures.setdefault(m["wrapkeys"], {"keys": m["wrapkeys"], "band": m["band"]})
+            row = images.setdefault(m["wrapkeys"], {"keys": m["wrapkeys"], "band": m["band"]})
             row[m["name"]] = m["value"]
         if m["modname"] == "catalog" and m["name"] == "nobjects":
             single.setdefault(m["band"], []).append(int(m["value"]))
+    truth = night_truth(folder)["exposures"] if folder is not None else []
     return Summary(
         installation=config.home,
         run=run,
@@ -110,17 +188,51 @@ def summarise(
         registered_files=count,
         detections={m["band"]: int(m["value"]) for m in metrics if m["name"] == "ndetected"},
         single_exposure_detections=single,
-        exposures=list(exposures.values()),
+        exposures=list(images.values()) if night is None else _judged(night, truth),
         depth={m["band"]: round(m["value"], 3) for m in metrics if m["name"] == "depth_snr10"},
         report=report,
-        truth=_against(truth, archive.path(tables[0])) if truth is not None and tables else {},
+        truth=_against(folder, archive.path(tables[0]), night) if folder and night and tables else {},
+        before=tuple((a.run, a.pipeline, a.state.value) for a in before),
+        images=tuple(images.values()),
     )
 
 
-def _against(folder: Path, objects: Path) -> dict[str, dict[str, float]]:
-    from desdm.simulate.compare import compare
+def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One entry an exposure of the night: what was said of it, and beside it the truth where it is known."""
+    known = {t["expnum"]: t for t in truth}
+    found = []
+    for v in night.verdicts:
+        true = known.get(v["expnum"], {})
+        numbers = (
+            "t_eff",
+            "f_eff",
+            "b_eff",
+            "c_eff",
+            "fwhm_asec",
+            "skybrightness",
+            "cloud",
+            "magzero",
+            "depth",
+        )
+        found.append(
+            {
+                "expnum": v["expnum"], "band": v["band"], "obstype": true.get("obstype", "object"),
+                "processed": v["processed"] == "True", "verdict": v["accepted"], "reason": v["reason"],
+                **{key: v[key] for key in numbers},
+                "truth": {key: true[key] for key in _TRUE if key in true},
+            }
+        )  # fmt: skip
+    return found
 
-    return {band: c.rounded() for band, c in compare(folder / "truth_sim.fits", objects).items()}
+
+def _against(folder: Path, objects: Path, night: Night) -> dict[str, dict[str, float]]:
+    from desdm.simulate.nightly import compare_night
+
+    accepted = {int(v["expnum"]) for v in night.accepted}
+    return {b: c.rounded() for b, c in compare_night(folder / "truth", objects, accepted).items()}
 
 
+_TRUE = (
+    "verdict", "reason", "processed", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec", "sky_e_s", "cloud_mag", "zeropoint",
+)  # fmt: skip
 _EXPOSURE_MODULES = ("nwgint", "psfex", "catalog", "check")

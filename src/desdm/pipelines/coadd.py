@@ -7,6 +7,8 @@ from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 __all__ = ["COADD"]
 
 _REGION = {"region": "${tile_ra},${tile_dec},${tile_size}"}
+#: image_tag restricts the coadd to images (or runs) with that tag, for instance the accepted exposures of a night
+_IMAGES = {"filetype": "red_immask,cp_image", "tag": "$opt{image_tag}", **_REGION}
 _CCD = ("expnum", "ccdnum")
 
 
@@ -21,7 +23,7 @@ NWGINT = Module(
     loop=_CCD,
     loopobj="image",
     inputs=(
-        FileSet("image", query={"filetype": "red_immask,cp_image", **_REGION}),
+        FileSet("image", query=_IMAGES),
         FileSet("mask", "cp_mask", query=_REGION, match=_CCD, optional=True),
         FileSet("weight", "cp_weight", query=_REGION, match=_CCD, optional=True),
         FileSet(

@@ -42,12 +42,13 @@ def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     PlanError
         No image; the images spread over more than one degree; or the setting is incomplete.
     """
+    wanted = {**IMAGES, "tag": str(settings["image_tag"])} if settings.get("image_tag") else IMAGES
     given = [key for key in ("tile_ra", "tile_dec", "tile_size", "tile_naxis") if settings.get(key)]
     if given:
         tile = _given(settings)
-        rows = find({**IMAGES, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
+        rows = find({**wanted, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
     else:
-        rows = find(IMAGES)
+        rows = find(wanted)
         tile = _around(rows, settings)
     if not rows:
         raise PlanError(

@@ -1,0 +1,124 @@
+"""Holds a coadd's catalogue against the truth of a simulated night: positions, fluxes and completeness by band."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from scipy.spatial import cKDTree
+
+__all__ = ["NightComparison", "compare_night"]
+
+Array = npt.NDArray[Any]
+
+#: Stars farther than this from their neighbours (arcsec) are compared.
+ALONE = 5.0
+#: Read noise of the simulated cameras in round numbers, electrons; beside the sky it hardly counts.
+READ_NOISE = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class NightComparison:
+    """Isolated, unsaturated stars of one band.
+
+    Attributes
+    ----------
+    stars
+        How many with S/N above 50 were compared.
+    dra, ddec
+        Median offsets found minus true, mas.
+    flux
+        Median offset of PSF magnitudes, found minus true, mmag.
+    completeness
+        Fraction of the stars with S/N between 9 and 11 that were found.
+    """
+
+    stars: int
+    dra: float
+    ddec: float
+    flux: float
+    completeness: float
+
+    def rounded(self) -> dict[str, float]:
+        """For people and scripts: three decimals."""
+        return {k: round(v, 3) for k, v in asdict(self).items()}
+
+
+def compare_night(truth: Path, objects: Path, expnums: Collection[int]) -> dict[str, NightComparison]:
+    """Compare, by band.
+
+    Parameters
+    ----------
+    truth
+        The folder ``truth`` of a simulated night.
+    objects
+        File of type coadd_objects.
+    expnums
+        Exposures that went into the coadd.
+    """
+    import pyarrow.parquet as pq
+
+    found = {k: np.asarray(v) for k, v in pq.read_table(objects).to_pydict().items()}
+    night = json.loads((truth / "night.json").read_text("utf-8"))
+    by_band: dict[str, list[dict[str, Any]]] = {}
+    for entry in night["exposures"]:
+        if entry["expnum"] in expnums:
+            by_band.setdefault(entry["band"], []).append(entry)
+    return {b: _band(b, truth, entries, found) for b, entries in by_band.items() if f"flux_psf_{b}" in found}
+
+
+def _stars(truth: Path, entries: list[dict[str, Any]]) -> dict[str, Array]:
+    """Every star of the band once: position, magnitude, (S/N)² added over the exposures that have it, and their number."""
+    parts: dict[str, list[Array]] = {k: [] for k in ("id", "ra", "dec", "mag", "snr2", "peak")}
+    for entry in entries:
+        for path in sorted(truth.glob(f"truth_D{entry['expnum']:08d}_c*.fits")):
+            rows = fits.getdata(path, "TRUTH")
+            rows = rows[(rows["kind"] == "star") & ~rows["blend"] & (rows["isolation"] > ALONE)]
+            sigma = rows["fwhm_pix"] / 2.3548
+            area = 4 * np.pi * sigma**2
+            noise = area * (entry["sky_e_s"] * entry["exptime"] + READ_NOISE**2) + rows["flux"]
+            zero_free = rows["mag"]
+            for key, values in (
+                ("id", rows["id"]), ("ra", rows["ra"]), ("dec", rows["dec"]), ("mag", zero_free),
+                ("snr2", rows["flux"] ** 2 / noise), ("peak", rows["flux"] / (2 * np.pi * sigma**2)),
+            ):  # fmt: skip
+                parts[key].append(np.asarray(values))
+    joined = {k: np.concatenate(v) for k, v in parts.items()}
+    ids, first, inverse = np.unique(joined["id"], return_index=True, return_inverse=True)
+    snr2, peak, count = np.zeros(ids.size), np.zeros(ids.size), np.bincount(inverse)
+    np.add.at(snr2, inverse, joined["snr2"])
+    np.maximum.at(peak, inverse, joined["peak"])
+    return {k: joined[k][first] for k in ("ra", "dec", "mag")} | {
+        "snr": np.sqrt(snr2),
+        "peak": peak,
+        "nexp": count,
+    }
+
+
+def _band(band: str, truth: Path, entries: list[dict[str, Any]], found: dict[str, Array]) -> NightComparison:
+    true = _stars(truth, entries)
+    shrink = float(np.cos(np.radians(np.median(true["dec"]))))
+    tree = cKDTree(np.c_[found["ra"] * shrink, found["dec"]])
+    far, index = tree.query(np.c_[true["ra"] * shrink, true["dec"]])
+    near = far * 3600.0 < 1.0
+    seen = true["nexp"] == true["nexp"].max()
+    whole = seen & (true["peak"] < 100_000.0)
+    bright = whole & near & (true["snr"] > 50) & (found[f"flags_{band}"][index] < 4)
+    at = index[bright]
+    dra = (found[f"ra_win_{band}"][at] - true["ra"][bright]) * shrink * 3.6e6
+    ddec = (found[f"dec_win_{band}"][at] - true["dec"][bright]) * 3.6e6
+    ratio = found[f"flux_psf_{band}"][at] / 10 ** (-0.4 * (true["mag"][bright] - 30.0))
+    ten = whole & (true["snr"] > 9) & (true["snr"] < 11)
+    return NightComparison(
+        stars=int(bright.sum()),
+        dra=float(np.median(dra)) if at.size else float("nan"),
+        ddec=float(np.median(ddec)) if at.size else float("nan"),
+        flux=float(-2500 * np.log10(np.median(ratio))) if at.size else float("nan"),
+        completeness=float(near[ten].mean()) if ten.any() else float("nan"),
+    )
