@@ -105,11 +105,29 @@ def _number(text: str) -> int:
 
 
 def _told(door: Door, exposures: list[dict[str, object]], out: Path) -> None:
-    door.table(
-        ("EXPNUM", "OBSTYPE", "BAND", "OBJECT", "FWHM arcsec", "SKY e/s", "CLOUD mag", "T_EFF", "VERDICT", "CORNER"),
-        [
-            [e[k] for k in ("expnum", "obstype", "band", "object", "fwhm_asec", "sky_e_s", "cloud_mag", "t_eff", "verdict", "corner")]
-            for e in exposures
-        ],
-    )  # fmt: skip
+    keys = (
+        "expnum",
+        "obstype",
+        "band",
+        "object",
+        "fwhm_asec",
+        "sky_e_s",
+        "cloud_mag",
+        "t_eff",
+        "verdict",
+        "corner",
+    )
+    titles = (
+        "EXPNUM",
+        "OBSTYPE",
+        "BAND",
+        "OBJECT",
+        "FWHM arcsec",
+        "SKY e/s",
+        "CLOUD mag",
+        "T_EFF",
+        "VERDICT",
+        "CORNER",
+    )
+    door.table(titles, [[e[k] for k in keys] for e in exposures])
     click.echo(f"\n{len(exposures)} exposures in {out}/raw; the truth lies in {out}/truth")

@@ -1,7 +1,8 @@
 """DECam with real constants: geometry, distortion, crosstalk, defects and linearity from a folder of instrument files.
 
-Files: ``decam.ahead`` (SCAMP's first-order focal plane, 62 linear solutions), ``y6a1.guts.astro`` (DES Y6 astrometric model,
-Bernstein et al. 2017: a polynomial of fourth order a CCD), ``DECam_xtalk_*.txt``, ``defects/<ccd>/*.ecsv``, ``linearizer-*.yaml``.
+Files: ``decam.ahead`` (SCAMP's first-order focal plane, 62 linear solutions), ``y6a1.guts.astro`` (DES Y6 astrometric
+model, Bernstein et al. 2017: a polynomial of fourth order a CCD), ``DECam_xtalk_*.txt``, ``defects/<ccd>/*.ecsv``,
+``linearizer-*.yaml``.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def _crosstalk(path: Path) -> Iterator[Crosstalk]:
 
 
 def _defects(folder: Path, ccd: CCD) -> tuple[Box, ...]:
-    """The latest boxes before 2014 of a CCD; a column is taken as hot, a patch as blind. The stand-in's where there are none."""
+    """The latest boxes before 2014 of a CCD (the stand-in's without them); a column is taken as hot, a patch as blind."""
     files = sorted((folder / "defects" / ccd.detpos.lower()).glob("201[0-3]*.ecsv"))
     if not files:
         return ccd.defects

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from desdm.simulate.field import Field
+from desdm.simulate.field import EPOCH, Field
 from desdm.simulate.plan import Plan, Shot
 from desdm.simulate.sky import generator
 
@@ -41,22 +41,29 @@ def add_extras(
     mover = np.arange(n) >= plan.transients
     x, y = rng.uniform(-0.45, 0.45, (2, n)) * np.array(size)[:, None]
     lon, lat = ra + x / np.cos(np.radians(dec)), dec + y
-    # Movers: arcsec an hour as mas a year; their place is that at the first shot.
+    # Movers: arcsec an hour as mas a year, from the first shot on.
     rate = rng.normal(scale=2.0, size=(2, n)) * mover * 1000.0 * 24 * 365.25
-    first = next((s.year for s in plan.shots if s.kind == "object"), sky.epoch)
-    back = first - sky.epoch
-    lon, lat = lon - rate[0] * back / 3.6e6 / np.cos(np.radians(lat)), lat - rate[1] * back / 3.6e6
-    mags = rng.uniform(18.5, 21.0, n)
-    none = np.zeros(n)
+    first = next((s.year for s in plan.shots if s.kind == "object"), EPOCH)
+    mags, none = rng.uniform(18.5, 21.0, n), np.zeros(n)
+
+    def more(have: Array, new: Array) -> Array:
+        return np.concatenate([have, new])
+
     longer = replace(
         sky,
-        ident=np.concatenate([sky.ident, FIRST + np.arange(n)]), ra=np.concatenate([sky.ra, lon]),
-        dec=np.concatenate([sky.dec, lat]), pmra=np.concatenate([sky.pmra, rate[0] * np.cos(np.radians(dec)) / np.cos(np.radians(lat))]),
-        pmdec=np.concatenate([sky.pmdec, rate[1]]), star=np.concatenate([sky.star, np.zeros(n, bool)]),
-        mags={b: np.concatenate([m, mags]) for b, m in sky.mags.items()}, radius=np.concatenate([sky.radius, none]),
-        e1=np.concatenate([sky.e1, none]), e2=np.concatenate([sky.e2, none]),
-        isolation=np.concatenate([sky.isolation, np.full(n, 15.0)]),
-    )  # fmt: skip
+        ident=np.concatenate([sky.ident, FIRST + np.arange(n)]),
+        ra=more(sky.ra, lon % 360.0),
+        dec=more(sky.dec, lat),
+        pmra=more(sky.pmra, rate[0]),
+        pmdec=more(sky.pmdec, rate[1]),
+        star=np.concatenate([sky.star, np.zeros(n, bool)]),
+        mags={b: more(m, mags) for b, m in sky.mags.items()},
+        radius=more(sky.radius, none),
+        e1=more(sky.e1, none),
+        e2=more(sky.e2, none),
+        isolation=more(sky.isolation, np.full(n, 15.0)),
+        epoch=more(np.full(sky.ra.size, sky.epoch), np.full(n, first)),
+    )
     return longer, np.concatenate([kinds, np.where(mover, "mover", "transient")])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +31,9 @@ class Density:
 class Field:
     """Objects of a field, one array element each.
 
-    ``ra``, ``dec`` in degrees at Julian year ``epoch``; ``pmra`` (with cos δ), ``pmdec`` in mas/yr; ``kind`` 'star' or 'galaxy';
-    ``mags`` by band (AB); ``radius`` half-light radius in arcsec; ``isolation`` arcsec to the next object that is at
-    most 3.5 mag fainter.
+    ``ra``, ``dec`` in degrees at Julian year ``epoch``; ``pmra`` (with cos δ), ``pmdec`` in mas/yr; ``star`` false for
+    galaxies; ``mags`` by band (AB); ``radius`` half-light radius in arcsec;
+    ``isolation`` arcsec to the next object that is at most 3.5 mag fainter.
     """
 
     ident: npt.NDArray[np.int64]
@@ -48,7 +47,7 @@ class Field:
     e1: Array
     e2: Array
     isolation: Array
-    epoch: float = EPOCH
+    epoch: float | Array = EPOCH
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -85,14 +84,14 @@ def draw_field(
     healpix = HEALPix(nside=NSIDE, order="nested")
     cells = np.sort(healpix.cone_search_lonlat(ra * u.deg, dec * u.deg, radius * u.deg))
     area = 4 * np.pi * (180 * 60 / np.pi) ** 2 / healpix.npix
-    parts = []
+    parts: list[tuple[Array, ...]] = []
     for cell in cells:
         rng = generator(seed, 200, int(cell))
         count = rng.poisson([density.stars * area, density.galaxies * area])
         n = int(count.sum())
         lon, lat = healpix.healpix_to_lonlat(np.full(n, cell), dx=rng.random(n), dy=rng.random(n))
         parts.append(_cell(rng, int(cell), lon.to_value(u.deg), lat.to_value(u.deg), int(count[0])))
-    columns = [np.concatenate(c) for c in zip(*parts, strict=True)]
+    columns = [np.concatenate([p[k] for p in parts]) for k in range(len(parts[0]))]
     ident, lon, lat, star, r, hue, size, e1, e2, pmra, pmdec = columns
     mags = {b: _magnitude(b, r, star > 0, hue) for b in bands}
     apart = isolation(lon, lat, r)
@@ -115,7 +114,7 @@ def _cell(rng: np.random.Generator, cell: int, lon: Array, lat: Array, stars: in
     keep = _thin(lon, lat, r)
     ident = cell * 100000.0 + np.arange(n)
     columns = (ident, lon, lat, star.astype(float), r, hue, size, e1, e2, pmra, pmdec)
-    return tuple(c[keep] for c in columns)
+    return tuple(np.asarray(c[keep]) for c in columns)
 
 
 def _tree(lon: Array, lat: Array) -> tuple[object, Array]:

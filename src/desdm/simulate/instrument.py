@@ -27,8 +27,8 @@ class Amplifier:
     """One of the two amplifiers of a CCD.
 
     ``gain`` in electrons/ADU; ``rdnoise`` in electrons, as anyone measures it in the overscan, that is with
-    the noise of digitisation (gain²/12) in it; ``saturate`` in observed ADU above the overscan; ``level`` of the bias in ADU;
-    ``linear`` the true ADU at each observed ADU of `GRID`.
+    the noise of digitisation (gain²/12) in it; ``saturate`` in observed ADU above the overscan; ``level`` of the bias in
+    ADU; ``linear`` the true ADU at each observed ADU of `GRID`.
     """
 
     name: str

@@ -20,6 +20,7 @@ from desdm.simulate.instrument import Camera
 from desdm.simulate.plan import Plan, Shot
 from desdm.simulate.profile import measured_fwhm
 from desdm.simulate.rawfile import write_raw
+from desdm.simulate.readout import read_out
 from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
 from desdm.simulate.supercal import DENSE_FIELD
@@ -155,7 +156,7 @@ def _shot(raw: Path, truth: Path, renderer: Renderer, shot: Shot) -> list[Path]:
                     name = f"truth_D{shot.expnum:08d}_c{source:02d}.fits"
                     write_truth(truth / name, renderer, shot, source, lit[source])
         if number not in shot.missing:
-            frames[number] = renderer.read(shot, number, lit), renderer.guess(shot, camera[number])
+            frames[number] = read_out(renderer, shot, number, lit), renderer.guess(shot, camera[number])
         later = set().union(*(needs[n] for n in order[i + 1 :])) if i + 1 < len(order) else set()
         lit = {n: c for n, c in lit.items() if n in later}
     path = raw / shot.filename
@@ -191,9 +192,9 @@ def _entry(renderer: Renderer, shot: Shot) -> dict[str, Any]:
     """The shot in ``night.json``."""
     entry: dict[str, Any] = {
         "expnum": shot.expnum, "filename": shot.filename, "obstype": shot.obstype, "object": shot.title, "band": shot.band,
-        "exptime": shot.exptime, "mjd": shot.mjd, "nite": shot.nite, "airmass": shot.airmass, "ra": shot.ra, "dec": shot.dec,
-        "kind": shot.kind, "fwhm_asec": None, "sky_e_s": None, "zeropoint": None, "cloud_mag": None, "f_eff": None,
-        "b_eff": None, "c_eff": None, "t_eff": None, "verdict": "", "reason": "", "processed": shot.processed,
+        "exptime": shot.exptime, "mjd": shot.mjd, "nite": shot.nite, "airmass": shot.airmass, "ra": shot.ra,
+        "dec": shot.dec, "kind": shot.kind, "fwhm_asec": None, "sky_e_s": None, "zeropoint": None, "cloud_mag": None,
+        "f_eff": None, "b_eff": None, "c_eff": None, "t_eff": None, "verdict": "", "reason": "", "processed": shot.processed,
         "corner": shot.corner, "missing": list(shot.missing), "level_e": shot.level, "slope": list(shot.slope),
         "ghost": shot.ghost, "fringe": shot.fringe, "streaks": shot.streaks, "lit_band": shot.lit,
     }  # fmt: skip

@@ -18,12 +18,13 @@ __all__ = ["PROGRAMS", "Plan", "Shot", "plan_night"]
 class Shot:
     """One exposure as it is planned; all that is not drawn from the seed.
 
-    ``kind`` chooses what falls on the camera: 'zero', 'dome flat', 'linearity', 'crosstalk', 'star flat', 'object'. ``obstype`` and
-    ``title`` are what the header says. ``level`` is a flat's mean in electrons; ``sky`` in electrons/s/pixel; ``seeing`` the
-    FWHM of the PSF without the pixel at the optical axis, arcsec; ``cloud`` in mag; ``slope`` of the sky relative to its mean from
-    the axis to the rim, along x and y; ``ghost``, ``fringe`` relative to the sky. ``lit_band`` is the band that the light has, where the
-    header (``band``) lies. ``streaks`` satellites cross the field. ``missing`` CCDs are not delivered; ``corner`` names
-    a corner case.
+    ``kind`` chooses what falls on the camera: 'zero', 'dome flat', 'linearity', 'crosstalk', 'star flat', 'object';
+    ``obstype`` and ``title`` are what the header says. ``level`` is a flat's mean in electrons; ``sky`` in
+    electrons/s/pixel; ``seeing`` the FWHM of the PSF without the pixel at the optical axis, arcsec; ``cloud`` in mag;
+    ``slope`` of the sky relative to its mean from the axis to the rim, along x and y; ``ghost``, ``fringe`` relative to
+    the sky. ``lit_band`` is the band that the light has, where the header (``band``) lies. ``streaks`` satellites
+    cross the field; ``missing`` CCDs are not delivered; ``processed`` whether firstcut should take it; ``reference``
+    whether a reference catalogue covers it; ``corner`` names a corner case.
     """
 
     expnum: int

@@ -26,9 +26,9 @@ HALF = 20  # of the bank's stamps
 #: is cut off is below 25 electrons, spread over thousands of pixels.
 LIMITS = (2.0e3, 1.0e5, 4.0e5, 3.0e6)
 #: Gauss-Legendre rules of 1, 2 and 3 nodes on a pixel of side 1.
-_RULES = tuple(
-    tuple(np.asarray(v, np.float32) / 2 for v in np.polynomial.legendre.leggauss(n)) for n in (1, 2, 3)
-)
+_RULES: list[list[Plane]] = [
+    [np.asarray(v, np.float32) / np.float32(2) for v in np.polynomial.legendre.leggauss(n)] for n in (1, 2, 3)
+]
 
 #: Exponential profile as four Gaussians: (weight, σ²/r_half²), Hogg & Lang (2013, PASP 125, 719), refitted.
 _DISK = np.array([[0.0970, 0.0455], [0.3050, 0.245], [0.4200, 0.820], [0.1780, 2.10]])
@@ -130,7 +130,8 @@ def _fill(out: Plane, forms: Plane, nodes: Plane, weights: Plane) -> None:
 def bank(psf: PSF, u: Array, v: Array) -> Plane:
     """Stamps of 41 × 41 pixels at the field nodes (u, v: 4 × 4) and 9 × 9 phases from -1/2 to 1/2 pixel."""
     out = np.empty((NODES * NODES * PHASES * PHASES, 2 * HALF + 1, 2 * HALF + 1), np.float32)
-    _fill(out, psf.forms(u.ravel(), v.ravel()).astype(np.float32), *_RULES[2])
+    nodes, weights = _RULES[2]
+    _fill(out, psf.forms(u.ravel(), v.ravel()).astype(np.float32), nodes, weights)
     return out
 
 
@@ -204,7 +205,8 @@ def _direct(image: Plane, form: Plane, x: float, y: float, flux: float, half: in
 
 @compiled(fast=True)
 def _stars(
-    image: Plane, stamps: Plane, x: Array, y: Array, flux: Array, gx: Array, gy: Array, forms: Plane, rules: Plane, limits: Array
+    image: Plane, stamps: Plane, x: Array, y: Array, flux: Array, gx: Array, gy: Array, forms: Plane, rules: Plane,
+    limits: Array,
 ) -> None:  # fmt: skip
     for i in range(x.size):
         f = flux[i]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from desdm.simulate.conditions import FILTERS
 from desdm.simulate.instrument import CCD, Camera
 from desdm.simulate.plan import Shot
-from desdm.simulate.render import JUNK, OVERSCAN, PRESCAN
+from desdm.simulate.readout import JUNK, OVERSCAN, PRESCAN
 from desdm.simulate.tpv import TPV
 
 __all__ = ["Card", "extension_cards", "primary_cards", "write_raw"]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.simulate import pixels, profile
+from desdm.simulate.brighter import move_charge
 from desdm.simulate.conditions import magzero
 from desdm.simulate.events import cosmics, streak_light
 from desdm.simulate.field import Field
@@ -25,7 +26,6 @@ __all__ = ["Charge", "Objects", "Renderer", "Stage"]
 Plane = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
-PRESCAN, JUNK, OVERSCAN = 50, 6, 50
 READOUT = 20.0  # s
 _STEP = 16.0
 
@@ -46,7 +46,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Sources of one CCD of one shot: 0-based pixel position and electrons of each; row ``index`` in the field (or its extras)."""
+    """Sources of one CCD of one shot: 0-based pixel position and electrons of each; ``index`` is its row in the field."""
 
     index: npt.NDArray[np.int64]
     x: Array
@@ -243,7 +243,7 @@ class Renderer:
                 pixels.saturate(out.adu, first, last, well, out.bits)
             # What pushes is the charge that stands there, so bleeding comes first; a full pixel stays full.
             even = shot.kind in ("dome flat", "linearity")
-            out.adu = pixels.move_charge(out.adu, self.camera.ar, self.camera.at, (a, b), out.bits, even)
+            out.adu = move_charge(out.adu, self.camera.ar, self.camera.at, (a, b), out.bits, even)
         for n, ((first, last), amp) in enumerate(zip(spans, ccd.amps, strict=True)):
             pixels.to_adu(out.adu, first, last, amp.gain, self._observed(ccd, n), _STEP)
 
@@ -265,7 +265,6 @@ class Renderer:
         ny, nx = self.camera.ny, self.camera.nx
         rng = generator(self.plan.seed, Stage.COSMICS, shot.expnum, ccd.ccdnum)
         row, column, charge = cosmics(rng, ny, nx, shot.exptime + READOUT)
-        hit = np.zeros(0)
         if row.size:
             place, index = np.unique(row * nx + column, return_inverse=True)
             hit = np.bincount(index, charge)
@@ -288,76 +287,3 @@ class Renderer:
             observed[beyond] = GRID[-1] + (true[beyond] - linear[-1])
             self._inverse[key] = observed.astype(np.float32)
         return self._inverse[key]
-
-    # --- read-out ----------------------------------------------------------------------------------------
-
-    def level(self, shot: Shot, ccd: CCD) -> Plane:
-        """Bias level of each raw row and amplifier, ADU (2, ny + 50): drifts by some ADU along the CCD and from shot to shot."""
-        rng = generator(self.plan.seed, Stage.LEVEL, shot.expnum, ccd.ccdnum)
-        y = np.linspace(0.0, 1.0, self.camera.ny + PRESCAN)
-        rows = []
-        for amp in ccd.amps:
-            shift, tilt, wave, phase, settle = rng.normal(size=5)
-            drift = (
-                2.0 * tilt * (y - 0.5)
-                + 0.8 * wave * np.sin(2 * np.pi * (1.3 * y + phase))
-                + 3.0 * settle * np.exp(-y / 0.04)
-            )
-            rows.append(amp.level + 3.0 * shift + drift)
-        return np.array(rows, np.float32)
-
-    def read(self, shot: Shot, ccdnum: int, lit: dict[int, Charge]) -> npt.NDArray[np.int32]:
-        """Read a CCD out: crosstalk, bias, overscan, read noise, digits.
-
-        Parameters
-        ----------
-        shot, ccdnum
-            Which.
-        lit
-            Charges of this CCD and of all that disturb it (`Camera.sources`).
-
-        Returns
-        -------
-        numpy.ndarray
-            Raw frame (ny + 50, nx + 112), ADU.
-        """
-        ccd, nx, ny = self.camera[ccdnum], self.camera.nx, self.camera.ny
-        adu = lit[ccdnum].adu.copy()
-        for source, pairs in self.camera.sources(ccdnum).items():
-            for pair in pairs:
-                pixels.add_crosstalk(
-                    adu,
-                    lit[source].adu,
-                    "AB".index(pair.victim[-1]),
-                    "AB".index(pair.source[-1]),
-                    pair.coefficient,
-                )
-        width, height = nx + 2 * (JUNK + OVERSCAN), ny + PRESCAN
-        normal = generator(self.plan.seed, Stage.READ, shot.expnum, ccdnum).standard_normal(
-            (height, width), np.float32
-        )
-        raw = np.empty((height, width), np.int32)
-        level, bias, edge = self.level(shot, ccd), self.response.bias(ccd), JUNK + OVERSCAN
-        for a, amp in enumerate(ccd.amps):
-            noise = np.sqrt(max(amp.rdnoise**2 - amp.gain**2 / 12.0, 0.01)) / amp.gain
-            half = nx // 2
-            border = slice(0, edge) if a == 0 else slice(edge + nx, width)
-            data = slice(edge + a * half, edge + (a + 1) * half)
-            for rows, columns in ((slice(None), border), (slice(0, PRESCAN), data)):
-                raw[rows, columns] = np.rint(level[a][rows, None] + np.float32(noise) * normal[rows, columns])
-            pixels.read_half(
-                raw,
-                edge + a * half,
-                adu,
-                bias,
-                a * half,
-                (a + 1) * half,
-                level[a],
-                normal,
-                float(noise),
-                PRESCAN,
-            )
-        # The first six columns of either side are clocked while the serial register settles: no use to anybody.
-        raw[:, :JUNK] += 40
-        raw[:, -JUNK:] += 40
-        return raw

@@ -22,9 +22,9 @@ Array = npt.NDArray[np.float64]
 class Maps:
     """One CCD in one band, planes (ny, nx).
 
-    ``response`` R of a pixel to light from the sky, ``flat`` what a perfect normalised dome flat is (response times
-    the screen's unevenness, median 1 over the focal plane), ``ghost`` and ``fringe`` patterns of the night sky's extra light (peak about 1,
-    mean about 0 for fringes). The star flat is response/flat.
+    ``response`` R of a pixel to light from the sky; ``flat`` what a perfect normalised dome flat is (response times the
+    screen's unevenness, median 1 over the focal plane); ``ghost`` and ``fringe`` patterns of the night sky's extra light
+    (peak about 1, mean about 0 for fringes). The star flat is response/flat.
     """
 
     response: Plane
@@ -35,7 +35,7 @@ class Maps:
     @property
     def starflat(self) -> Plane:
         """What a flat-fielded image must be divided by for stars to come out even."""
-        return self.response / self.flat
+        return np.asarray(self.response / self.flat, np.float32)
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ class Response:
         for box in ccd.defects:
             if box.kind == "hot":
                 out[box.y : box.y + box.height, box.x : box.x + box.width] += box.amount
-        return out
+        return np.asarray(out, np.float32)
 
 
 def _ghost(u: Array, v: Array) -> Array:
@@ -176,7 +176,8 @@ def _fringe(serial: int, ccdnum: int, band: str, u: Array, v: Array) -> Array:
     """Interference of sky lines in silicon of uneven thickness: cosines of a smooth thickness map, mean near 0."""
     rng = generator(serial, 114, ccdnum)
     # Thickness in fringe orders: some ten orders over a CCD, whose place differs from CCD to CCD.
-    du, dv = u - u.mean(), v - v.mean()
+    height = float(np.ptp(v))
+    du, dv = (u - u.mean()) / height, (v - v.mean()) / height
     thick = rng.uniform(0, 1)
     for _ in range(4):
         k = rng.normal(scale=5.0, size=2)

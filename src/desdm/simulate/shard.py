@@ -54,7 +54,9 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
     ra, dec = np.degrees(rows["coord_ra"]), np.degrees(rows["coord_dec"])
     # AB magnitude of a nanojansky: 31.4.
     mags = {
-        b: _magnitude(rows[f"{b.lower()}_flux"]) for b in "grizY" if f"{b.lower()}_flux" in rows.dtype.names
+        b: _magnitude(rows[f"{b.lower()}_flux"])
+        for b in "grizY"
+        if f"{b.lower()}_flux" in (rows.dtype.names or ())
     }
     reference = np.where(np.isfinite(mags["r"]), mags["r"], mags["i"] + 0.3)
     keep = np.isfinite(reference) & (reference > 12.0) & (reference < 24.0)
@@ -74,7 +76,8 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
         own = mags.get(b, np.full(n, np.nan))
         filled[b] = np.where(np.isfinite(own), own, reference + colours[b])[first]
     return Field(
-        ident[first], ra[first], dec[first], pm[0][first], pm[1][first], star[first], filled, np.where(star, 0.0, half)[first],
+        ident[first], ra[first], dec[first], pm[0][first], pm[1][first], star[first], filled,
+        np.where(star, 0.0, half)[first],
         e[0][first], e[1][first], isolation(ra[first], dec[first], reference[first]),
     )  # fmt: skip
 

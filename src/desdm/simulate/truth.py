@@ -50,8 +50,8 @@ def variance_plane(renderer: Renderer, shot: Shot, ccd: CCD, light: Plane, sky: 
 def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Charge) -> None:
     """Write table TRUTH of one CCD, and with ``truth='full'`` the planes MSK, NOISELESS, SKY, VAR, EXTRA.
 
-    MSK holds survey bits; NOISELESS the objects alone, SKY all other light, both in electrons of the calibrated image; VAR its
-    variance; EXTRA the electrons of cosmic rays and streaks (calibrated).
+    MSK holds survey bits; NOISELESS the objects alone, SKY all other light, both in electrons of the calibrated
+    image; VAR its variance; EXTRA the electrons of cosmic rays and streaks (calibrated).
     """
     from desdm.simulate.profile import measured_fwhm
 
@@ -85,8 +85,8 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
 
 def _rows(renderer: Renderer, shot: Shot, ccd: CCD, lit: Charge, widening: float) -> npt.NDArray[Any]:
     found, sky = lit.objects, renderer.sky
-    names = "id ra dec x y mag flux kind fwhm_pix radius blend isolation".split()
-    formats = "i8 f8 f8 f8 f8 f8 f8 S9 f4 f4 ? f4".split()
+    names = ["id", "ra", "dec", "x", "y", "mag", "flux", "kind", "fwhm_pix", "radius", "blend", "isolation"]
+    formats = ["i8", "f8", "f8", "f8", "f8", "f8", "f8", "S9", "f4", "f4", "?", "f4"]
     layout = np.dtype(list(zip(names, formats, strict=True)))
     if found is None:
         return np.zeros(0, layout)
