@@ -219,7 +219,7 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     dec = np.array([d for f in corners for d in f.decc])
     middle, height = (ra.min() + ra.max()) / 2, (dec.min() + dec.max()) / 2
     reach = float(np.hypot((ra - middle) * np.cos(np.radians(height)), dec - height).max())
-    margin = float(task.section("scamp_retry").get("POSITION_MAXERR", "0.3")) / 60.0
+    margin = float(task.section("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
         task.inputs.get("refcat", ()), epoch_of(float(found[0].header.get("MJD-OBS", 57388.0))),
         float((ra0 + middle) % 360.0), float(height), reach + margin,
@@ -272,7 +272,7 @@ def _judge(
 ) -> None:
     trial = one.header.copy()
     apply_head(trial, head)
-    radius = float(task.section("scamp_keys").get("CROSSID_RADIUS", "1.0"))
+    radius = float(task.section("scamp_keys").get("crossid_radius", "1.0"))
     solution.matched, solution.rms = residuals(one, trial, reference, radius)
     solution.cards, limit = head, task.number("rms_limit", 100.0)
     solution.why = ""
@@ -293,12 +293,12 @@ def _run_scamp(
     head, xml = local.with_suffix(".head"), task.output("xml")
     head.unlink(missing_ok=True)
     xml.write_text(_NO_XML, "ascii")
-    keys = {**task.section("scamp_keys"), **overlay, "WRITE_XML": "Y", "XML_NAME": str(xml)}
-    keys["DISTORT_DEGREES"] = str(_degree(task, found, int(keys.get("DISTORT_DEGREES", "1"))))
+    keys = {**task.section("scamp_keys"), **overlay, "write_xml": "Y", "xml_name": str(xml)}
+    keys["distort_degrees"] = str(_degree(task, found, int(keys.get("distort_degrees", "1"))))
     ahead = task.optional("ahead")
     # An ahead file is read extension by extension: with a CCD left out its parts would fall on the wrong ones.
     if ahead is not None and len(found) == ahead.read_text("ascii").count("\nEND"):
-        keys["AHEADER_NAME"] = str(ahead)
+        keys["aheader_name"] = str(ahead)
     task.run("scamp", arguments(local, stars, DATA, keys), check=False)
     heads = read_heads(head) if head.is_file() else []
     told = contrast(xml.read_text("latin-1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from astropy.io import fits
 
 from desdm.errors import FileTypeError
 
-__all__ = ["PSFModel", "constant", "moffat", "read_model", "write_model"]
+__all__ = ["PSFModel", "constant", "field_facts", "moffat", "read_model", "write_model"]
 
 Array = npt.NDArray[np.float64]
 
@@ -35,6 +36,8 @@ class PSFModel:
     chi2: float = 0.0
     loaded: int = 0
     accepted: int = 0
+    #: what PSFEx reports as FWHM_MEAN, pixels; 0: not told
+    fwhm_mean: float = 0.0
 
     def at(self, x: float, y: float) -> Array:
         """The PSF at FITS pixel (x, y): (ny, nx) in samples, summing to about 1 / samp²."""
@@ -176,3 +179,22 @@ def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
     for key, value, text in cards:
         table.header[key] = (value, text)
     fits.HDUList([fits.PrimaryHDU(header=header), table]).writeto(path, overwrite=True, checksum=True)
+
+
+_FIELDS = re.compile(r'<TABLE ID="PSF_Fields".*?</TABLE>', re.DOTALL)
+
+
+def field_facts(xml: str) -> dict[str, float]:
+    """The numbers that PSFEx reports of a catalogue in its XML (table PSF_Fields), by name; empty if there is none."""
+    table = _FIELDS.search(xml)
+    if table is None:
+        return {}
+    names = re.findall(r'<FIELD name="(\w+)"', table.group())
+    cells = re.findall(r"<TD>(.*?)</TD>", table.group(), re.DOTALL)
+    found = {}
+    for name, cell in zip(names, cells, strict=False):
+        try:
+            found[name] = float(cell)
+        except ValueError:
+            continue  # names and pairs
+    return found

@@ -92,7 +92,7 @@ def sharpened(model: PSFModel) -> PSFModel:
     """
     terms, ny, nx = model.mask.shape
     size = 2 * max(ny, nx)
-    once = _passed(np.fft.fftfreq(size) / model.samp)
+    once = _passed(np.asarray(np.fft.fftfreq(size) / model.samp, np.float64))
     passed = np.clip(np.multiply.outer(once, once), 0.95, 1.05)
     padded = np.zeros((terms, size, size))
     padded[:, :ny, :nx] = model.mask

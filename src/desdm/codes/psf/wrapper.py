@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from astropy.io import fits
 from desdm.codes.detection.sextractor import arguments, as_ldac, objects, options, rewrite
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
-from desdm.codes.psf.model import PSFModel, moffat, read_model, write_model
+from desdm.codes.psf.model import PSFModel, field_facts, moffat, read_model, write_model
 from desdm.codes.psf.normalise import normalised, sharpened
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
@@ -24,7 +25,7 @@ DATA = Path(__file__).parent / "data"
 
 def psfcat(task: Task) -> None:
     """Catalogue ``image`` with a vignet of each object; output ``catalog`` (file type cat_psfex)."""
-    image, out = task.input("image"), task.output("catalog")
+    image, out = task.on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
     _vignets(task, image, out, head)
     card = _card(task, head, out)
@@ -86,7 +87,7 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     made = task.workdir / f"{catalogue.stem}.psf"
     made.unlink(missing_ok=True)
     keys = task.section("psfex_keys")
-    keys["PSFVAR_DEGREES"] = str(_degree(task, catalogue, keys))
+    keys["psfvar_degrees"] = str(_degree(task, catalogue, keys))
     args: list[str | Path] = [
         catalogue,
         "-c",
@@ -96,7 +97,11 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
         "-PSF_SUFFIX",
         ".psf",
     ]
+    told = task.workdir / f"{catalogue.stem}_psfex.xml"
+    keys |= {"write_xml": "Y", "xml_name": str(told)}
     task.run("psfex", [*args, *options(keys)], check=False)
+    facts = field_facts(told.read_text("latin-1")) if told.is_file() else {}
+    told.unlink(missing_ok=True)
     least = task.number("min_stars", 20)
     if not made.is_file():
         task.finding(3, "psfex made no model; too few stars")
@@ -110,14 +115,14 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
             3, f"psfex kept {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are wanted"
         )
         return None
-    return model
+    return replace(model, fwhm_mean=facts.get("FWHM_Mean", 0.0))
 
 
 def _degree(task: Task, catalogue: Path, keys: Mapping[str, str]) -> int:
     """The degree of the PSF's variation that the stars can carry: each polynomial term wants its share of them."""
     rows = objects(catalogue)
-    useful = int(((rows["SNR_WIN"] > float(keys.get("SAMPLE_MINSN", "20"))) & (rows["FLAGS"] < 2)).sum())
-    degree = int(keys.get("PSFVAR_DEGREES", "0"))
+    useful = int(((rows["SNR_WIN"] > float(keys.get("sample_minsn", "20"))) & (rows["FLAGS"] < 2)).sum())
+    degree = int(keys.get("psfvar_degrees", "0"))
     while degree > 0 and (degree + 1) * (degree + 2) / 2 * task.number("stars_per_term", 100) > useful:
         degree -= 1
     return degree
@@ -172,11 +177,15 @@ def _finish(
     scale = float(head.get("PIXSCALE", 0.263))
     card["PSFSOURC"] = (source, "psfex, delivered, combined or moffat")
     card["FWHM"] = (size, "[pixel] adaptive-moment FWHM at the centre")
+    mean = model.fwhm_mean or size
+    card["FWHMMEAN"] = (mean, "[pixel] FWHM_MEAN of PSFEx (else FWHM)")
+    card["PSFCHI2"] = (model.chi2, "reduced chi2 of the fit")
     card["PSF_E1"] = (e1, "ellipticity along x")
     card["PSF_E2"] = (e2, "ellipticity along the diagonal")
     card["NSTARS"] = (model.accepted, "stars kept")
     write_model(out, model, card)
     task.metric("fwhm", size * scale, "arcsec", text="PSF FWHM at the centre")
+    task.metric("fwhm_mean", mean * scale, "arcsec", text="PSFEx FWHM_MEAN: half width of a Moffat fit")
     task.metric("ellipticity", (e1**2 + e2**2) ** 0.5, text="PSF ellipticity at the centre")
 
 
