@@ -5,7 +5,41 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from desdm.survey.compiled import compiled
+
 __all__ = ["interpolate_rows"]
+
+#: Above so many pixels the typical value is taken from every 7th row and column.
+_MANY = 1_000_000
+
+
+@compiled()
+def _fill(
+    image: npt.NDArray[np.float32],
+    bad: npt.NDArray[np.bool_],
+    longest: int,
+    typical: np.float32,
+    done: npt.NDArray[np.bool_],
+) -> None:
+    ny, nx = image.shape
+    for y in range(ny):
+        x = 0
+        while x < nx:
+            if not bad[y, x]:
+                x += 1
+                continue
+            start = x
+            while x < nx and bad[y, x]:
+                x += 1
+            if x - start > longest or start == 0 or x == nx:
+                for k in range(start, x):
+                    image[y, k] = typical
+                continue
+            left, right = image[y, start - 1], image[y, x]
+            step = (right - left) / (x - start + 1)
+            for k in range(start, x):
+                image[y, k] = left + step * (k - start + 1)
+                done[y, k] = True
 
 
 def interpolate_rows(
@@ -31,23 +65,10 @@ def interpolate_rows(
         True where a pixel was interpolated.
     """
     done = np.zeros(bad.shape, bool)
-    rows = np.flatnonzero(bad.any(axis=1))
-    if rows.size == 0:
+    if not bad.any():
         return done
-    good = image[~bad]
-    typical = float(np.median(good)) if good.size else 0.0
-    columns = np.arange(image.shape[1])
-    for row in rows:
-        masked = bad[row]
-        if masked.all():
-            image[row] = typical
-            continue
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], masked, [False])).astype(np.int8)))
-        filled = np.interp(columns[masked], columns[~masked], image[row, ~masked])
-        image[row, masked] = filled
-        for start, stop in edges.reshape(-1, 2):
-            if stop - start > longest or start == 0 or stop == image.shape[1]:
-                image[row, start:stop] = typical
-            else:
-                done[row, start:stop] = True
+    thin = (slice(None, None, 7), slice(None, None, 7)) if image.size > _MANY else (slice(None), slice(None))
+    good = image[thin][~bad[thin]]
+    typical = np.float32(np.median(good)) if good.size else np.float32(0.0)
+    _fill(image, bad, longest, typical, done)
     return done

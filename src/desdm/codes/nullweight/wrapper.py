@@ -1,7 +1,10 @@
-"""Wrapper of ``nwgint``: one standard 3-plane image of either kind of input."""
+"""Wrappers ``nwgint`` (one standard 3-plane image of either kind of input) and ``rowinterp_nullweight``."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from desdm.codes.nullweight.rowinterp import interpolate_rows
 from desdm.codes.nullweight.standard import Recipe, bits_of, gain_of, standard
 from desdm.codes.nullweight.zeropoint import ZeroPoint, find_zeropoint
 from desdm.codes.provenance import stamp
@@ -9,8 +12,33 @@ from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
+from desdm.survey.maskbits import MaskBit
 
-__all__ = ["nwgint"]
+__all__ = ["nwgint", "rowinterp_nullweight"]
+
+
+def rowinterp_nullweight(task: Task) -> None:
+    """Null the weight under ``null_mask``, interpolate those pixels along rows, set INTERP. Input and output ``image``."""
+    planes = task.take("image", read_planes)
+    name = task.input("image").name
+    null = (planes.msk & bits_of(task.text("null_mask"))) != 0
+    # A pixel that is no number would spread over its row.
+    broken = ~np.isfinite(planes.sci) | ~np.isfinite(planes.wgt)
+    if broken.any():
+        planes.msk[broken] |= int(MaskBit.BPM)
+        task.finding(2, f"{name}: {int(broken.sum())} pixels are not numbers; they are masked as BPM")
+        null |= broken
+    filled = interpolate_rows(planes.sci, null, int(task.number("max_interp", 20)))
+    planes.msk[filled] |= int(MaskBit.INTERP)
+    planes.wgt[null] = 0.0
+    good = float((planes.wgt > 0).mean())
+    if good < task.number("least_good", 0.5):
+        task.finding(2, f"{name}: only {100 * good:.0f} % of the pixels have weight")
+    planes.header["DESRWINT"] = (True, "defects are interpolated along rows, weights nulled")
+    stamp(planes.header, task.keys, task.execs, task.output("image").name)
+    task.give("image", planes, write_planes)
+    task.metric("goodfrac", good, "", text="fraction of pixels with weight")
+    task.metric("interp_frac", float(filled.mean()), "", text="fraction of pixels interpolated")
 
 
 def nwgint(task: Task) -> None:

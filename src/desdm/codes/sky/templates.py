@@ -57,7 +57,7 @@ def _regress(
     """Robust regression of every pixel of a band of rows; gives how many pixels kept the prior.
 
     ``data``, ``bad`` (exposures, rows, nx); ``coefficients`` (exposures, n); ``inverse`` 1/σ² of each exposure's
-    pixels; ``prior`` and ``out`` (n, rows, nx); ``loose`` (n,) how far a template may lie off the prior, relative to the component.
+    pixels; ``prior`` and ``out`` (n, rows, nx); ``loose`` (n,) how far a template may lie off the prior.
     """
     exposures, rows, nx = data.shape
     n = coefficients.shape[1]

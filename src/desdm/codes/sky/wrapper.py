@@ -148,7 +148,7 @@ def skypca(task: Task) -> None:
 def skytemplate(task: Task) -> None:
     """Full-resolution templates of one CCD.
 
-    Inputs ``image`` (detrended, flat-fielded, sky not subtracted; many exposures of one CCD), ``skypc``; output ``skytempl``.
+    Inputs ``image`` (detrended, sky not subtracted; many exposures of one CCD), ``skypc``; output ``skytempl``.
     """
     pca = task.take("skypc", read_pca)
     paths = dict(_numbered(task.all_on_disk("image")))
