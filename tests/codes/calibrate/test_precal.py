@@ -22,7 +22,10 @@ def night(out: Path, seed: int, shots) -> tuple[Precal, Path]:
     plan = Plan(seed, tuple(shots), (BAND,))
     made = make_night(out / "night", plan, mini(seed))
     instrument = out / "night" / "instrument"
-    constants = {"lintable": [instrument / "mini_lintable.fits"], "crosstalk": [instrument / "mini_xtalk.txt"]}
+    constants = {
+        "lintable": [instrument / "mini_lintable.fits"],
+        "crosstalk": [instrument / "mini_xtalk.txt"],
+    }
     (out / "cal").mkdir()
     return Precal(out / "cal", made.raw, constants), made.truth
 
@@ -74,7 +77,9 @@ def test_the_flat_is_as_good_as_its_photons(good):
         assert 0.9 < chi2 < 1.15
         assert (head["NEXP"], head["BAND"], head["CCDNUM"]) == (6, BAND, ccd)
         off.append(np.median(planes.sci[use] / flat_[use]))
-    assert np.abs(np.array(off) - 1).max() < 3e-4
+    # One number for the focal plane: CCDs agree far better than its gauge, a median, is defined.
+    assert np.ptp(off) < 2e-4
+    assert np.abs(np.array(off) - 1).max() < 1e-3
 
 
 def test_the_flats_of_the_focal_plane_are_one_flat(good):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.calibrate.compare import (
@@ -19,15 +18,7 @@ from desdm.codes.calibrate.compare import (
     compare_biases,
     compare_flats,
 )
-from desdm.codes.calibrate.frames import (
-    Frame,
-    Kit,
-    block_side,
-    corner,
-    disagreement,
-    electrons,
-    read_frame,
-)
+from desdm.codes.calibrate.frames import Frame, Kit, block_side, corner, disagreement
 from desdm.codes.calibrate.minis import (
     Frames,
     Mini,
@@ -38,12 +29,12 @@ from desdm.codes.calibrate.minis import (
     write_mini,
 )
 from desdm.codes.calibrate.normalise import find_flat_normalization, focal_plane, mini_of
-from desdm.codes.calibrate.stack import Combined, Stack
+from desdm.codes.calibrate.products import about, planes_of, read_mask
+from desdm.codes.calibrate.stack import Stack
 from desdm.codes.provenance import stamp
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
 from desdm.survey.imageio import Planes, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import open_raw
 
 __all__ = [
@@ -59,7 +50,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-F4 = npt.NDArray[np.float32]
 
 
 # -- minis
@@ -82,20 +72,18 @@ def _mini(task: Task, *, bias: bool) -> None:
         task.finding(2, finding)
     ccds, blocks, corners, side = [], [], [], 0
     for entry in exposure.ccds:
-        kit = Kit.read(task.section("overscan"), lintable=task.optional("lintable"), ccdnum=entry.ccdnum)
-        try:
-            frame = read_frame(path, entry.ccdnum, kit, bias=bias)
-        except FileTypeError as err:
-            task.finding(2, f"{err}; the CCD is left out of this frame")
+        frame = _frame(task, path, _kit(task, entry.ccdnum, electrons=not bias))
+        if frame is None:
             continue
-        side = int(task.number("block", 0.0)) or block_side(frame.raw.shape[1])
-        image = frame.adu if bias else electrons(frame, None, kit)
+        side = int(task.number("block", 0.0)) or block_side(frame.image.shape[1])
         ccds.append(entry.ccdnum)
-        blocks.append(mini_of(image, side))
-        corners.append(corner(frame))
+        blocks.append(mini_of(frame.image, side))
+        corners.append(corner(frame.header))
     if not ccds:
         raise FileTypeError(f"{path.name}: not one CCD of it can be read")
-    head = _about(task, exposure.header, "mini")
+    head = about(exposure.header, frame=True)
+    head["RAWFILE"] = (path.name, "raw file")
+    stamp(head, task.keys, task.execs, task.output("mini").name)
     task.give("mini", Mini(tuple(ccds), np.array(blocks), np.array(corners, float), side, head), write_mini)
 
 
@@ -145,8 +133,6 @@ def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band
     task.metric(f"{kind}s_good", good, text=f"{what} that are combined")
     task.metric(f"{kind}s_odd", len(minis) - good, text=f"{what} that are left out")
     head = _about(task, minis[0].header if minis else fits.Header(), "frames")
-    for key in ("EXPNUM", "RAWFILE", "BAND"):
-        head.remove(key, ignore_missing=True)
     write_frames(task.output("frames"), Frames(band, names, tuple(verdicts), good >= least), head)
 
 
@@ -157,21 +143,23 @@ def mkbiascor(task: Task) -> None:
     """Combine the good biases of one CCD; output ``biascor`` (file type cal_biascor), none if they are too few."""
     ccdnum = int(task.keys["ccdnum"])
     good = read_frames(task.input("frames")).good()
-    kit = Kit.read(task.section("overscan"), ccdnum=ccdnum)
+    kit = _kit(task, ccdnum)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in _chosen(task, "raw", good):
-        frame = _frame(task, path, ccdnum, kit, bias=True)
+        frame = _frame(task, path, kit)
         if frame is None:
             continue
-        stack = stack or _stack(task, frame, frame.noise / frame.gain, photons=False)
-        stack.add(frame.adu)
-        used.append(frame if not used else Frame(path, used[0].adu, frame.raw))
+        stack = stack or _stack(
+            task, frame, frame.by_column("rdnoise") / frame.by_column("gain"), photons=False
+        )
+        stack.add(frame.image)
+        used.append(frame.without_image())
     if stack is None:
         task.say(f"CCD {ccdnum}: no bias is combined")
         return
     made = stack.result()
-    planes = _planes(made, _about(task, used[0].raw.header, "biascor"), used)
+    planes = planes_of(made, _about(task, used[0].header, "biascor"), used)
     planes.header["BUNIT"] = "adu"
     task.metric("bias_level", float(np.nanmedian(made.mean)), "adu", text="median of the combined bias")
     task.metric("bias_noise", float(np.sqrt(np.median(made.variance))), "adu", text="its expected noise")
@@ -187,30 +175,24 @@ def mkflatcor(task: Task) -> None:
     if not paths:
         task.say(f"CCD {ccdnum}, band {band}: no dome flat is combined")
         return
-    bias = _bias(task, ccdnum)
-    kit = Kit.read(
-        task.section("overscan"),
-        ccdnum=ccdnum,
-        lintable=task.optional("lintable"),
-        crosstalk=task.optional("crosstalk"),
-    )
-    headers: list[Frame] = []
+    kit = _kit(task, ccdnum, bias=_bias(task, ccdnum), electrons=True)
+    used: list[Frame] = []
     stack: Stack | None = None
     for path in paths:
-        frame = _frame(task, path, ccdnum, kit, bias=False)
+        frame = _frame(task, path, kit)
         if frame is None:
             continue
-        stack = stack or _stack(task, frame, frame.noise, photons=True)
-        stack.add(electrons(frame, bias, kit), good[path.name])
-        headers.append(Frame(path, frame.adu[:0], frame.raw))
+        stack = stack or _stack(task, frame, frame.by_column("rdnoise"), photons=True)
+        stack.add(frame.image, good[path.name])
+        used.append(frame.without_image())
     if stack is None:
         return
     made = stack.result()
-    head = _about(task, headers[0].raw.header, "flatcor")
+    head = _about(task, used[0].header, "flatcor")
     head["BAND"] = (band, "band")
-    head["FLATELEC"] = (sum(good[f.path.name] for f in headers), "[electron] levels of the flats summed")
+    head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
     task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
-    task.give("flatcor", _planes(made, head, headers), write_planes)
+    task.give("flatcor", planes_of(made, head, used), write_planes)
 
 
 def find_norm(task: Task) -> None:
@@ -252,7 +234,7 @@ def scale_flat(task: Task) -> None:
         planes.msk |= read_mask(bpm, planes.shape)
     head = planes.header
     head["SCALFLAT"] = (norm, "normalisation of the band")
-    _about(task, head, "dflatcor", head)
+    stamp(head, task.keys, task.execs, task.output("dflatcor").name)
     lit = planes.wgt > 0
     if lit.any():
         task.metric("flat_level", float(np.median(planes.sci[lit])), text="median of the normalised flat")
@@ -296,14 +278,6 @@ def normcombine(task: Task) -> None:
 # -- what they share
 
 
-def read_mask(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
-    """HDU MSK of a cal_bpm file; `FileTypeError` if it is missing or of another shape."""
-    with fits.open(path, memmap=False) as hdus:
-        if "MSK" not in hdus or hdus["MSK"].data.shape != shape:
-            raise FileTypeError(f"{path.name}: no image MSK of {shape[1]} × {shape[0]} pixels")
-        return np.asarray(hdus["MSK"].data, np.int32)
-
-
 def _settings(task: Task, kind: type[T]) -> T:
     """A record of thresholds, from the settings of the same names."""
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
@@ -314,73 +288,45 @@ def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
     return [p for p in task.inputs.get(name, ()) if p.name in good]
 
 
-def _frame(task: Task, path: Path, ccdnum: int, kit: Kit, *, bias: bool) -> Frame | None:
+def _kit(task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool = False) -> Kit:
+    return Kit.read(
+        ccdnum,
+        task.section("overscan"),
+        bias=bias,
+        lintable=task.optional("lintable"),
+        crosstalk=task.optional("crosstalk"),
+        electrons=electrons,
+    )
+
+
+def _frame(task: Task, path: Path, kit: Kit) -> Frame | None:
     try:
-        return read_frame(path, ccdnum, kit, bias=bias)
+        return kit.frame(path)
     except FileTypeError as err:
-        task.finding(2, f"{err}; this frame is left out for the CCD")
+        task.finding(2, f"{err}; CCD {kit.ccdnum} of this frame is left out")
         return None
 
 
-def _stack(task: Task, frame: Frame, noise: npt.NDArray[np.floating], *, photons: bool) -> Stack:
+def _stack(task: Task, frame: Frame, noise: Any, *, photons: bool) -> Stack:
     pilot, nsigma = int(task.number("pilot", 9)), task.number("nsigma", 4.0)
-    return Stack(frame.raw.shape, noise, photons=photons, pilot=pilot, nsigma=nsigma)
+    return Stack(
+        (frame.image.shape[0], frame.image.shape[1]), noise, photons=photons, pilot=pilot, nsigma=nsigma
+    )
 
 
-def _bias(task: Task, ccdnum: int) -> F4 | None:
+def _bias(task: Task, ccdnum: int) -> Planes | None:
     """This run's bias, or the one that the archive chose; without either the flat keeps the bias's structure."""
     for name in ("biascor", "old_biascor"):
         if task.inputs.get(name):
             if name == "old_biascor":
                 task.finding(3, f"CCD {ccdnum}: no bias of its own; {task.input(name).name} is used")
-            return task.take(name, read_planes).sci
+            return task.take(name, read_planes)
     task.finding(2, f"CCD {ccdnum}: no bias for the flats; what structure the bias has stays in them")
     return None
 
 
-def _planes(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> Planes:
-    """Planes of a combination: pixels without a value are bad, have weight 0 and hold a harmless value."""
-    known = np.isfinite(made.mean) & np.isfinite(made.variance) & (made.variance > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(known, 1.0 / made.variance, 0.0).astype(np.float32)
-    filler = np.float32(np.nanmedian(made.mean)) if np.isfinite(made.mean).any() else np.float32(0.0)
-    sci = np.where(np.isfinite(made.mean), made.mean, filler).astype(np.float32)
-    header["NEXP"] = (len(frames), "frames combined")
-    nites = sorted({str(f.raw.header.get("NITE", "")) for f in frames} - {""})
-    if nites:
-        header["NITE"] = (nites[-1], "last night of the frames")
-        header["NITEMIN"], header["NITEMAX"] = nites[0], nites[-1]
-    header["CLIPPED"] = (made.clipped, "share of values that was clipped")
-    return Planes(sci, np.where(known, 0, int(MaskBit.BPM)).astype(np.int32), weight, header)
-
-
-_KEPT = (
-    "INSTRUME",
-    "TELESCOP",
-    "NITE",
-    "EXPNUM",
-    "CCDNUM",
-    "DETPOS",
-    "BAND",
-    "FILTER",
-    "OBSTYPE",
-    "MJD-OBS",
-    "DETSEC",
-)
-
-
-def _about(task: Task, source: Any, output: str, header: fits.Header | None = None) -> fits.Header:
-    """Header of a product: what it is of, and what made it."""
-    head = fits.Header() if header is None else header
-    if header is None:
-        for key in _KEPT:
-            if key in source:
-                head[key] = (source[key], source.comments[key])
-        if output == "mini":
-            head["RAWFILE"] = (task.input("raw").name if task.inputs.get("raw") else "", "raw file")
-        else:
-            for key in ("EXPNUM", "MJD-OBS"):
-                head.remove(key, ignore_missing=True)
-    path = task.output(output)
-    stamp(head, task.keys, task.execs, path.name)
+def _about(task: Task, source: fits.Header, output: str) -> fits.Header:
+    """Header of a product that is made of frames: what it is of, and what made it."""
+    head = about(source)
+    stamp(head, task.keys, task.execs, task.output(output).name)
     return head

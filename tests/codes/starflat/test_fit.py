@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from desdm.codes.calibrate.starflat import REFERENCE, Measured, Net, fit_starflat
+from desdm.codes.starflat.fit import REFERENCE, Measured, Net, fit_starflat
 from desdm.errors import ProgramFailed
 
 NX, NY, GAP = 512, 1024, 40

@@ -1,0 +1,65 @@
+"""What calibrations have in common: planes of a combination, their header, and the mask of bad pixels as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.codes.calibrate.frames import Frame
+from desdm.codes.calibrate.stack import Combined
+from desdm.errors import FileTypeError
+from desdm.survey.imageio import Planes
+from desdm.survey.maskbits import MaskBit
+
+__all__ = ["about", "planes_of", "read_mask", "write_mask"]
+
+I4 = npt.NDArray[np.int32]
+_KEPT = ("INSTRUME", "TELESCOP", "NITE", "CCDNUM", "DETPOS", "BAND", "FILTER", "OBSTYPE", "DETSEC")
+_FRAME = ("EXPNUM", "EXPTIME", "MJD-OBS")
+
+
+def about(source: fits.Header, *, frame: bool = False) -> fits.Header:
+    """What a product is of, from a raw frame's header; ``frame``: it is of this one frame, and keeps its number."""
+    head = fits.Header()
+    for key in (*_KEPT, *(_FRAME if frame else ())):
+        if key in source:
+            head[key] = (source[key], source.comments[key])
+    return head
+
+
+def planes_of(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> Planes:
+    """Planes of a combination: pixels without a value are BPM, have weight 0 and hold a harmless value.
+
+    ``header`` is completed: NEXP, NITE, NITEMIN, NITEMAX, CLIPPED.
+    """
+    known = np.isfinite(made.mean) & np.isfinite(made.variance) & (made.variance > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(known, 1.0 / made.variance, 0.0).astype(np.float32)
+    filler = np.float32(np.nanmedian(made.mean)) if np.isfinite(made.mean).any() else np.float32(0.0)
+    sci = np.where(np.isfinite(made.mean), made.mean, filler).astype(np.float32)
+    header["NEXP"] = (len(frames), "frames combined")
+    nites = sorted({str(f.header.get("NITE", "")) for f in frames} - {""})
+    if nites:
+        header["NITE"] = (nites[-1], "last night of the frames")
+        header["NITEMIN"] = (nites[0], "first night of the frames")
+        header["NITEMAX"] = (nites[-1], "last night of the frames")
+    header["CLIPPED"] = (made.clipped, "share of values that was clipped")
+    return Planes(sci, np.where(known, 0, int(MaskBit.BPM)).astype(np.int32), weight, header)
+
+
+def write_mask(path: Path, mask: I4, header: fits.Header) -> None:
+    """Write cal_bpm: HDU MSK, int32, compressed without loss."""
+    hdu = fits.CompImageHDU(mask, header=header, name="MSK", compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, overwrite=True, checksum=True)
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> I4:
+    """HDU MSK of a cal_bpm (or cal_ramp) file; `FileTypeError` if it is missing or of another shape."""
+    with fits.open(path, memmap=False) as hdus:
+        if "MSK" not in hdus or hdus["MSK"].data.shape != shape:
+            raise FileTypeError(f"{path.name}: no image MSK of {shape[1]} × {shape[0]} pixels")
+        return np.asarray(hdus["MSK"].data, np.int32)
