@@ -1,0 +1,3 @@
+"""Zero points of an exposure's images against reference stars."""
+
+from __future__ import annotations

@@ -1,0 +1,158 @@
+"""Wrapper of ``zeropoint``: the zero points of an exposure's CCDs from reference stars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference
+from desdm.codes.detection.sextractor import objects
+from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, match, solve
+from desdm.codes.provenance import stamp
+from desdm.errors import ProgramFailed, UsageError
+from desdm.framework.wrapper import Task
+from desdm.survey.headers import identity
+
+__all__ = ["zeropoint"]
+
+
+def zeropoint(task: Task) -> None:
+    """Zero points of the ``catalogs`` of an exposure against ``refcat`` (optional); output ``zeropoints``.
+
+    Without reference stars the nominal zero point stands, with its bit in FLAG, and is a finding.
+    """
+    paths = task.all_on_disk("catalogs")
+    if not paths:
+        raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
+    heads = [fits.getheader(p, 0) for p in paths]
+    band = str(heads[0].get("BAND", task.keys.get("band", "")))
+    nominal, limits = _nominal(task, heads[0], band), _limits(task)
+    reference, used = _reference(task, heads)
+    slope, bands = task.number("colour_slope", 0.0), tuple(task.text("colour_bands", "g,r").split(","))
+    colour = (bands[0].strip(), bands[1].strip()) if slope and len(bands) == 2 else None
+    found: list[Stars] = []
+    for path, head in zip(paths, heads, strict=True):
+        ccd = int(head.get("CCDNUM", 0))
+        if reference is None:
+            found.append(Stars(ccd, *[np.zeros(0)] * 4))
+        else:
+            found.append(match(objects(path), ccd, reference, band, limits, colour))
+    whole, each = solve(found, limits, nominal, slope)
+    _say(task, whole, each, reference, paths, band)
+    _write(task, whole, each, heads, nominal)
+    task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
+
+
+def _limits(task: Task) -> Limits:
+    return Limits(
+        snr=task.number("star_snr", 20.0), bright=task.number("reference_bright", 10.0),
+        faint=task.number("reference_faint", 30.0), radius=task.number("match_radius", 1.0),
+        ccd_least=int(task.number("ccd_least", 5)), exposure_least=int(task.number("exposure_least", 10)),
+        scatter=task.number("scatter_limit", 0.1), floor=task.number("reference_error", 0.005),
+        spread=task.number("star_spread", 0.005),
+    )  # fmt: skip
+
+
+def _nominal(task: Task, head: Mapping[str, Any], band: str) -> float:
+    """aterm + 2.5 log10 t - k X of a photometric night."""
+    # WCL knows its keys in lower case.
+    aterm, kterm = task.section("aterm"), task.section("kterm")
+    if band.lower() not in aterm or band.lower() not in kterm:
+        raise UsageError(
+            f"{task.name}: no aterm and kterm for band {band!r}; add them to the module's settings"
+        )
+    exptime, airmass = float(head.get("EXPTIME", 0.0)), float(head.get("AIRMASS", 1.0))
+    if exptime <= 0:
+        raise ProgramFailed(f"{task.name}: a catalogue of the exposure has EXPTIME {exptime:g}")
+    return float(aterm[band.lower()]) + 2.5 * float(np.log10(exptime)) - float(kterm[band.lower()]) * airmass
+
+
+def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | None, list[Path]]:
+    files = list(task.inputs.get("refcat", ()))
+    centres = [(float(h["RA_CENT"]), float(h["DEC_CENT"])) for h in heads if "RA_CENT" in h]
+    if not files or not centres:
+        return None, []
+    ra0, dec0 = centres[0]
+    cosd = float(np.cos(np.radians(dec0)))
+    away = [np.hypot(((r - ra0 + 180.0) % 360.0 - 180.0) * cosd, d - dec0) for r, d in centres]
+    size = max(float(h.get("DECCMAX", dec0)) - float(h.get("DECCMIN", dec0)) for h in heads)
+    reach = float(max(away)) + size + 0.05
+    epoch = epoch_of(float(heads[0].get("MJD-OBS", 57388.0)))
+    return read_reference(files, epoch, ra0, dec0, reach), files
+
+
+def _say(
+    task: Task,
+    whole: Zero,
+    each: Sequence[Zero],
+    reference: Reference | None,
+    paths: Sequence[Path],
+    band: str,
+) -> None:
+    if whole.flag & Flag.NOMINAL:
+        why = (
+            "no reference stars over the field"
+            if reference is None
+            else f"only {whole.count} stars matched with reference magnitudes in {band}"
+        )
+        task.finding(
+            2, f"{paths[0].name} and the exposure's other CCDs: {why}; the nominal zero point stands"
+        )
+        return
+    for zero, path in zip(each, paths, strict=True):
+        if zero.flag & Flag.FEW:
+            task.finding(
+                3,
+                f"{path.name}, CCD {zero.ccdnum}: {zero.count} stars for its zero point, the exposure's stands",
+            )
+        elif zero.flag & Flag.SCATTER:
+            task.finding(2, f"{path.name}, CCD {zero.ccdnum}: its stars scatter by {zero.scatter:.3f} mag")
+    task.metric("zeropoint", whole.value, "mag", text="AB magnitude of one electron, whole exposure")
+    task.metric("zeropoint_sigma", whole.sigma, "mag", text="error of the zero point")
+    task.metric("zeropoint_rms", whole.scatter, "mag", text="scatter of the stars about it")
+    task.metric("zeropoint_nstars", whole.count, text="stars of the zero point")
+
+
+def _write(
+    task: Task, whole: Zero, each: Sequence[Zero], heads: Sequence[fits.Header], nominal: float
+) -> None:
+    card = fits.Header()
+    for key, value in identity(heads[0]).items():
+        if key not in ("CCDNUM", "CCDNAME"):
+            card[key] = value
+    card["MAGZERO"] = (whole.value, "[mag] AB magnitude of one electron")
+    if np.isfinite(whole.sigma):
+        card["ZPSIGMA"] = (whole.sigma, "[mag] its error")
+        card["ZPRMS"] = (whole.scatter, "[mag] scatter of the stars")
+    card["ZPNSTARS"] = (whole.count, "stars")
+    card["ZPNOM"] = (nominal, "[mag] nominal, on a photometric night")
+    card["ZPFLAG"] = (whole.flag, "0: good")
+    stamp(card, task.keys, task.execs, task.output("zeropoints").name)
+    flags = [
+        z.flag | (int(Flag.WCS) if h.get("SCAMPFLG", 0) else 0) for z, h in zip(each, heads, strict=True)
+    ]
+    band, version = (
+        str(heads[0].get("BAND", "")),
+        f"r{task.keys.get('reqnum', '')}p{task.keys.get('attnum', '')}",
+    )
+    n = len(each)
+    columns = [
+        fits.Column("EXPNUM", "J", array=[int(h.get("EXPNUM", 0)) for h in heads]),
+        fits.Column("CCDNUM", "I", array=[z.ccdnum for z in each]),
+        fits.Column("BAND", "2A", array=[band] * n),
+        fits.Column("MAG_ZERO", "D", unit="mag", array=[z.value for z in each]),
+        fits.Column("SIGMA_MAG_ZERO", "D", unit="mag", array=[z.sigma for z in each]),
+        fits.Column("RMS", "D", unit="mag", array=[z.scatter for z in each]),
+        fits.Column("NSTARS", "J", array=[z.count for z in each]),
+        fits.Column("SOURCE", "8A", array=["nominal" if z.flag & Flag.NOMINAL else "nightly" for z in each]),
+        fits.Column("VERSION", "16A", array=[version] * n),
+        fits.Column("FLAG", "J", array=flags),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="ZEROPOINTS")
+    fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(
+        task.output("zeropoints"), overwrite=True, checksum=True
+    )
