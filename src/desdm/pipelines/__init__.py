@@ -5,11 +5,13 @@ from __future__ import annotations
 from desdm.errors import NotFoundError
 from desdm.framework.pipeline import Pipeline
 from desdm.pipelines.coadd import COADD
+from desdm.pipelines.finalcut import FINALCUT
+from desdm.pipelines.firstcut import FIRSTCUT
 
 __all__ = ["PIPELINES", "get"]
 
 #: Every pipeline, by the name that an operator submits it under.
-PIPELINES: tuple[Pipeline, ...] = (COADD,)
+PIPELINES: tuple[Pipeline, ...] = (FIRSTCUT, FINALCUT, COADD)
 
 
 def get(name: str) -> Pipeline:

@@ -6,9 +6,9 @@ images go from module to module in memory, and only what the archive keeps, or a
 
 from __future__ import annotations
 
-from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+from desdm.framework.pipeline import Block, FileSet, Module, Pipeline, Tree
 
-__all__ = ["FIRSTCUT", "exposure_modules"]
+__all__ = ["FIRSTCUT", "PATTERNS", "exposure_modules"]
 
 _CCD = ("expnum", "ccdnum")
 _EXP = ("expnum",)
@@ -54,7 +54,12 @@ def _made(
 
 
 def _ccd(
-    name: str, wrapper: str, text: str, inputs: tuple[FileSet, ...], outputs: tuple[FileSet, ...]
+    name: str,
+    wrapper: str,
+    text: str,
+    inputs: tuple[FileSet, ...],
+    outputs: tuple[FileSet, ...],
+    settings: Tree | None = None,
 ) -> Module:
     """A module that works CCD by CCD; one that cannot be used leaves the others going."""
     loopobj = "" if inputs[0].name == "raw" else inputs[0].name
@@ -66,6 +71,7 @@ def _ccd(
         loopobj=loopobj,
         inputs=inputs,
         outputs=outputs,
+        settings=settings or {},
         tolerant=True,
     )
 
@@ -80,17 +86,30 @@ def _exp(
     )  # fmt: skip
 
 
-def exposure_modules(cat: str) -> tuple[Module, ...]:
-    """The modules of a single exposure; ``cat`` is the file type of its catalogues (cat_firstcut, cat_finalcut)."""
-    return (
+def exposure_modules(cat: str, *, late: bool) -> tuple[Module, ...]:
+    """The modules of a single exposure.
+
+    ``cat`` is the file type of its catalogues (cat_firstcut, cat_finalcut); ``late`` adds what only Final Cut makes: maps
+    of background and segmentation and the HEALPix coverage, and makes a must of the calibrations of a supercal.
+    """
+    maps = (
+        _made("bkg", "red_bkg", "ccd", "bkg", "fits.fz"),
+        _made("segmap", "segmap", "ccd", "segmap", "fits.fz"),
+    )
+    coverage = _exp(
+        "hpixmap", "coverage.wrapper.hpixmap", "HEALPix cells that the exposure covers",
+        (_all("images", "finish.image"),), (_made("map", "hpix_map", "exp", "hpix-map"),),
+    )  # fmt: skip
+    maybe = not late
+    modules = (
         _ccd(
             "detrend", "detrend.wrapper.detrend",
             "crosstalk, overscan, bias, linearity, bad pixels, saturation, gain, columns, brighter-fatter, dome flat",
             (
                 _RAW, _cal("biascor", "cal_biascor"), _cal("dflatcor", "cal_dflatcor"),
-                _cal("bpm", "cal_bpm", optional=True), _cal("lintable", "cal_lintable", ccd=False, optional=True),
-                _cal("crosstalk", "cal_crosstalk", ccd=False, optional=True),
-                _cal("bf", "cal_bf", ccd=False, optional=True),
+                _cal("bpm", "cal_bpm", optional=maybe), _cal("lintable", "cal_lintable", ccd=False, optional=maybe),
+                _cal("crosstalk", "cal_crosstalk", ccd=False, optional=maybe),
+                _cal("bf", "cal_bf", ccd=False, optional=maybe),
             ),
             (_image("detrend"),),
         ),
@@ -132,7 +151,7 @@ def exposure_modules(cat: str) -> tuple[Module, ...]:
             "skysubtract", "detrend.wrapper.skysubtract", "sky off, star flat, weight",
             (
                 _of("image", "bleedmask.image"), _one("skyfit", "skyfit.skyfit"),
-                _cal("skytempl", "cal_skytempl", optional=True), _cal("starflat", "cal_starflat", optional=True),
+                _cal("skytempl", "cal_skytempl", optional=True), _cal("starflat", "cal_starflat", optional=maybe),
             ),
             (_image("skysub"),),
         ),
@@ -163,12 +182,11 @@ def exposure_modules(cat: str) -> tuple[Module, ...]:
             (_made("psf", "psfex_model", "ccd", "psfex-model"),),
         ),
         _ccd(
-            "catalog", "detection.wrapper.secatalog", "catalogue with PSF magnitudes; background and segmentation",
+            "catalog", "detection.wrapper.secatalog",
+            "catalogue with PSF magnitudes" + ("; SPREAD_MODEL, background and segmentation maps" if late else ""),
             (_of("image", "rowinterp_nullweight.image"), _of("psf", "psfex.psf")),
-            (
-                _made("catalog", cat, "ccd", cat.replace("_", "-")), _made("bkg", "red_bkg", "ccd", "bkg", "fits.fz"),
-                _made("segmap", "segmap", "ccd", "segmap", "fits.fz"),
-            ),
+            (_made("catalog", cat, "ccd", cat.replace("_", "-")), *(maps if late else ())),
+            {"spread_model": "Y" if late else "N"},
         ),
         _exp(
             "zeropoint", "photocal.wrapper.zeropoint", "zero points against reference stars",
@@ -194,11 +212,8 @@ def exposure_modules(cat: str) -> tuple[Module, ...]:
             "focalplane", "assess.wrapper.focalplane", "picture of the focal plane",
             (_all("images", "finish.image"),), (_made("picture", "qa_plot", "exp", "focalplane", "png"),),
         ),
-        _exp(
-            "hpixmap", "coverage.wrapper.hpixmap", "HEALPix cells that the exposure covers",
-            (_all("images", "finish.image"),), (_made("map", "hpix_map", "exp", "hpix-map"),),
-        ),
     )  # fmt: skip
+    return (*modules, coverage) if late else modules
 
 
 PATTERNS = {
@@ -212,7 +227,10 @@ FIRSTCUT = Pipeline(
     unit="exposure",
     blocks=(
         Block(
-            "exposure", exposure_modules("cat_firstcut"), divide_jobs_by=_EXP, text="one exposure, all CCDs"
+            "exposure",
+            exposure_modules("cat_firstcut", late=False),
+            divide_jobs_by=_EXP,
+            text="one exposure, all CCDs",
         ),
     ),
     filename_patterns=PATTERNS,
