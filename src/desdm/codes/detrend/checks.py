@@ -1,0 +1,87 @@
+"""Two checks of a detrended CCD that change nothing: light of its own making, and charge left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.codes.detrend.amplifiers import State
+
+__all__ = ["Bulb", "charge_left", "glow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bulb:
+    """A place where a CCD is known to glow now and then ("light bulb"): FITS pixel, radius in pixels.
+
+    ``limit`` is the excess over the surroundings, as a share of the sky, from which it is said.
+    """
+
+    x: float
+    y: float
+    radius: float
+    limit: float = 0.05
+
+
+def glow(
+    sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], bulb: Bulb, unfit: int
+) -> tuple[float, float] | None:
+    """How far the median in a bulb's disk lies over that of a ring around it.
+
+    Returns
+    -------
+    (float, float) or None
+        Excess and its uncertainty, as shares of the ring's level; None if too few good pixels are there, or no light.
+    """
+    ny, nx = sci.shape
+    outer = 2.0 * bulb.radius
+    y0, y1 = max(int(bulb.y - 1 - outer), 0), min(int(bulb.y + outer) + 1, ny)
+    x0, x1 = max(int(bulb.x - 1 - outer), 0), min(int(bulb.x + outer) + 1, nx)
+    y, x = np.mgrid[y0:y1, x0:x1]
+    distance = np.hypot(x + 1 - bulb.x, y + 1 - bulb.y)
+    good = (msk[y0:y1, x0:x1] & unfit) == 0
+    inside = sci[y0:y1, x0:x1][good & (distance <= bulb.radius)]
+    ring = sci[y0:y1, x0:x1][good & (distance > 1.5 * bulb.radius) & (distance <= outer)]
+    if inside.size < 50 or ring.size < 50:
+        return None
+    level = float(np.median(ring))
+    if level <= 0:
+        return None
+    scatter = 1.4826 * float(np.median(np.abs(ring - level)))
+    error = 1.2533 * scatter * np.sqrt(1 / inside.size + 1 / ring.size)
+    return (float(np.median(inside)) - level) / level, error / level
+
+
+def charge_left(
+    sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], states: list[State], unfit: int
+) -> dict[str, float]:
+    """Correlation of the sky's noise between a pixel and the next one of its row, by amplifier.
+
+    Where charge is left behind in the serial register each pixel hands a part of its noise to the next one: the
+    correlation is about the lost share. A sound amplifier shows next to none (brighter-fatter, undone before, some 0.01).
+
+    Returns
+    -------
+    dict
+        Amplifier's letter → correlation; without those that have too few good pixels.
+    """
+    out = {}
+    for state in states:
+        rows, columns = state.place.slices
+        part = sci[rows, columns][::4].astype(float)
+        good = (msk[rows, columns][::4] & unfit) == 0
+        # Differences over four columns take gradients and wide objects out.
+        step = part[:, 4:] - part[:, :-4]
+        fine = good[:, 4:] & good[:, :-4]
+        if fine.sum() < 1000:
+            continue
+        scatter = 1.4826 * float(np.median(np.abs(step[fine])))
+        fine &= np.abs(step) < 3.0 * scatter
+        both = fine[:, 1:] & fine[:, :-1]
+        if both.sum() < 1000 or scatter == 0:
+            continue
+        a, b = step[:, 1:][both], step[:, :-1][both]
+        out[state.name] = float(np.mean(a * b) / np.mean(0.5 * (a * a + b * b)))
+    return out

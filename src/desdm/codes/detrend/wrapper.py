@@ -1,0 +1,177 @@
+"""Wrappers ``detrend`` (raw CCD to image in electrons) and ``skysubtract`` (sky off, star flat, final weight)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from desdm.codes.detrend import bf, chain, crosstalk, linearity, overscan, skysub, steps
+from desdm.codes.detrend.calibration import Calibrations, Subject, check_pair, read_plane
+from desdm.codes.detrend.checks import Bulb
+from desdm.codes.detrend.recipe import Recipe
+from desdm.codes.nullweight.standard import bits_of
+from desdm.codes.provenance import stamp
+from desdm.codes.sky.model import read_skyfit, sky_of
+from desdm.errors import FileTypeError, ProgramFailed, UsageError
+from desdm.framework.wrapper import Task
+from desdm.survey.fitsbytes import pool
+from desdm.survey.images import Planes, read_planes, write_planes
+from desdm.survey.raw import RawCCD, open_raw, read_ccd
+
+__all__ = ["detrend", "skysubtract"]
+
+
+def detrend(task: Task) -> None:
+    """Detrend the CCD of the key ``ccdnum``.
+
+    Inputs: raw; crosstalk, lintable, biascor, bpm, bf, dflatcor as the setting ``steps`` needs them. Output: image.
+    """
+    path, ccdnum = task.input("raw"), _ccdnum(task)
+    exposure = open_raw(path)
+    if exposure.ccds and exposure.ccds[0].ccdnum == ccdnum:
+        # What is wrong with the whole file is said once.
+        for text in exposure.findings:
+            task.finding(2, text)
+    chosen = _steps(task, f"{path.name} CCD {ccdnum}")
+    raw = read_ccd(path, ccdnum)
+    subject = Subject(path.name, ccdnum, str(raw.header.get("BAND", "")).strip(), raw.shape)
+    recipe = _recipe(task, chosen)
+    cal = _calibrations(task, chosen, raw, subject)
+    with pool(int(task.number("threads", 1))) as run:
+        result = chain.detrend(raw, path.name, cal, recipe, run, partial(read_ccd, path))
+    for level, text in result.findings:
+        task.finding(level, text)
+    for name, (value, unit, text) in result.metrics.items():
+        task.metric(name, value, unit, text=text)
+    _give(task, result.planes)
+
+
+def skysubtract(task: Task) -> None:
+    """Subtract the fitted sky, divide by the star flat, and make the final weight.
+
+    Inputs: image, skyfit; skytempl, starflat optional. Output: image.
+    """
+    path = task.input("image")
+    planes = task.take("image", read_planes)
+    ccdnum = int(planes.header.get("CCDNUM", _ccdnum(task)))
+    subject = Subject(path.name, ccdnum, str(planes.header.get("BAND", "")).strip(), planes.shape)
+    templates = _templates(task, subject)
+    fit = task.take("skyfit", read_skyfit)
+    try:
+        model = sky_of(fit, ccdnum, planes.shape, templates)
+    except FileTypeError as err:
+        raise FileTypeError(f"{path.name} with {task.input('skyfit').name}: {err}") from err
+    starflat, name = None, ""
+    if task.inputs.get("starflat"):
+        name = task.input("starflat").name
+        starflat, header = task.take("starflat", partial(read_plane, extname="SCI"))
+        check_pair(header, starflat.shape, name, subject, band=True)
+        starflat = starflat.astype(np.float32, copy=False)
+    else:
+        task.finding(2, f"{path.name} CCD {ccdnum}: no star flat; stars keep the dome flat's unevenness")
+    names = skysub.Names(task.input("skyfit").name, name)
+    with pool(int(task.number("threads", 1))) as run:
+        for step in skysub.subtract(planes, model, starflat, names, run):
+            task.finding(3, f"{path.name} CCD {ccdnum}: the step {step!r} is done already and is skipped")
+    task.metric("sky", float(planes.header["SKYBRITE"]), "electrons", text="median of the sky subtracted")
+    _give(task, planes)
+
+
+def _give(task: Task, planes: Planes) -> None:
+    stamp(planes.header, task.keys, task.execs, task.output("image").name)
+    task.give("image", planes, write_planes)
+
+
+def _ccdnum(task: Task) -> int:
+    try:
+        return int(task.keys["ccdnum"])
+    except (KeyError, ValueError) as err:
+        raise ProgramFailed(
+            f"{task.name}: the key ccdnum should be a number; loop over expnum, ccdnum"
+        ) from err
+
+
+def _steps(task: Task, where: str) -> tuple[str, ...]:
+    """The chosen steps that can be done: one whose calibration was not found is left out and said, if it may be."""
+    chosen = steps.chosen(task.text("steps"))
+    needed = steps.chosen(task.text("required", ""))
+    kept = []
+    for step in steps.STEPS:
+        if step.name not in chosen:
+            continue
+        if step.calibration and not task.inputs.get(step.calibration):
+            if step.name in needed:
+                raise ProgramFailed(
+                    f"{where}: no {step.calibration} was found, and the step "
+                    f"{step.name!r} is required; see 'explain' for why"
+                )
+            task.finding(2, f"{where}: no {step.calibration} was found; the step {step.name!r} is left out")
+            continue
+        kept.append(step.name)
+    return tuple(kept)
+
+
+def _recipe(task: Task, chosen: tuple[str, ...]) -> Recipe:
+    form = overscan.Recipe(
+        task.text("overscan", "smooth"), int(task.number("overscan_window", 31)), int(task.number("overscan_order", 3)),
+        int(task.number("overscan_trim", 5)),
+    )  # fmt: skip
+    return Recipe(
+        chosen, form, task.number("crosstalk_min", 1e-5), bits_of(task.text("null_mask")), task.number("flat_min", 0.05),
+        _bulbs(task), task.number("cti_limit", 0.1),
+    )  # fmt: skip
+
+
+def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
+    found: dict[int, tuple[Bulb, ...]] = {}
+    for name, values in task.section("lightbulbs").items():
+        try:
+            ccdnum = int(str(values["ccdnum"]))
+            bulb = Bulb(*(float(values[key]) for key in ("x", "y", "radius", "limit")))
+        except (KeyError, TypeError, ValueError) as err:
+            raise UsageError(
+                f"detrend: light bulb {name} needs numbers ccdnum, x, y, radius, limit ({err})"
+            ) from err
+        found[ccdnum] = (*found.get(ccdnum, ()), bulb)
+    return found
+
+
+def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Subject) -> Calibrations:
+    wanted = {step.calibration for step in steps.STEPS if step.name in chosen and step.calibration}
+    names = {name: task.input(name).name for name in wanted}
+    amps = tuple(amp.name for amp in raw.amps)
+    bpm: npt.NDArray[np.int32] | None = None
+    if "bpm" in wanted:
+        plane, header = task.take("bpm", _read_bpm)
+        check_pair(header, plane.shape, names["bpm"], subject, band=False)
+        bpm = plane
+    return Calibrations(
+        crosstalk=task.take("crosstalk", crosstalk.read_matrix) if "crosstalk" in wanted else None,
+        lintable=linearity.read_table(task.on_disk("lintable"), subject.ccdnum, amps)
+        if "lintable" in wanted
+        else None,
+        biascor=task.take("biascor", read_planes) if "biascor" in wanted else None,
+        bpm=bpm,
+        bf=task.take("bf", bf.read_kernels) if "bf" in wanted else None,
+        dflatcor=task.take("dflatcor", read_planes) if "dflatcor" in wanted else None,
+        names=names,
+    )
+
+
+def _read_bpm(path: Path) -> tuple[npt.NDArray[np.int32], fits.Header]:
+    plane, header = read_plane(path, "MSK")
+    return plane.astype(np.int32, copy=False), header
+
+
+def _templates(task: Task, subject: Subject) -> npt.NDArray[np.float32] | None:
+    """The sky's templates of this CCD and band, if there are any."""
+    if not task.inputs.get("skytempl"):
+        return None
+    cube, header = task.take("skytempl", partial(read_plane, extname="TEMPLATES"))
+    check_pair(header, cube.shape[1:], task.input("skytempl").name, subject, band=True)
+    return cube.astype(np.float32, copy=False)
