@@ -7,11 +7,12 @@ from desdm.framework.pipeline import Pipeline
 from desdm.pipelines.coadd import COADD
 from desdm.pipelines.finalcut import FINALCUT
 from desdm.pipelines.firstcut import FIRSTCUT
+from desdm.pipelines.precal import PRECAL
 
 __all__ = ["PIPELINES", "get"]
 
 #: Every pipeline, by the name that an operator submits it under.
-PIPELINES: tuple[Pipeline, ...] = (FIRSTCUT, FINALCUT, COADD)
+PIPELINES: tuple[Pipeline, ...] = (PRECAL, FIRSTCUT, FINALCUT, COADD)
 
 
 def get(name: str) -> Pipeline:

@@ -31,10 +31,12 @@ def mini_of(image: npt.NDArray[np.floating], block: int) -> F8:
     """
     ny, nx = image.shape
     out = np.full((-(-ny // block), -(-nx // block)), np.nan)
+    # Of large blocks every second pixel tells as much as a flat's shape needs, at a quarter of the cost.
+    step = max(1, block // 64)
     for j in range(out.shape[0]):
         strip = image[j * block : (j + 1) * block]
         for i in range(out.shape[1]):
-            values = strip[:, i * block : (i + 1) * block].ravel()
+            values = strip[::step, i * block : (i + 1) * block : step].ravel()
             kept = values[np.isfinite(values)]
             if 2 * kept.size >= values.size:
                 out[j, i] = np.median(kept)

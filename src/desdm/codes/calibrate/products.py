@@ -26,7 +26,7 @@ def about(source: fits.Header, *, frame: bool = False) -> fits.Header:
     """What a product is of, from a raw frame's header; ``frame``: it is of this one frame, and keeps its number."""
     head = fits.Header()
     for key in (*_KEPT, *(_FRAME if frame else ())):
-        if key in source:
+        if key in source and (key, source[key]) != ("BAND", "none"):
             head[key] = (source[key], source.comments[key])
     return head
 

@@ -1,0 +1,197 @@
+"""The pipeline ``precal``: a night's biases and dome flats in; combined biases and normalised flats of each CCD out.
+
+Steps and order are the reference's (desdm.md section 5). The flats' one number a band is found on the mini focal planes of
+the frames that are combined, which add up to that of the combination, so that no flat is written twice.
+"""
+
+from __future__ import annotations
+
+from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+
+__all__ = [
+    "BIAS",
+    "DFLAT_BAND",
+    "DFLAT_EXP",
+    "PATTERNS",
+    "PRECAL",
+    "bias_ccd",
+    "calibration",
+    "flat_ccd",
+    "made",
+]
+
+_CODE = "desdm.codes.calibrate.wrapper."
+_EXP = ("expnum",)
+_CCD = ("ccdnum",)
+_BAND = ("band",)
+_CCDBAND = ("ccdnum", "band")
+
+ZERO = FileSet("raw", "raw", query={"filetype": "raw", "expnum": "${zero_expnums}"}, optional=True)
+DFLAT = FileSet("raw", "raw", query={"filetype": "raw", "expnum": "${dflat_expnums}"}, optional=True)
+
+
+def made(
+    name: str, filetype: str, pattern: str, label: str, suffix: str = "fits", *, save: bool = True
+) -> FileSet:
+    """An output; with too few frames it is not made, and what needs it is left out."""
+    return FileSet(
+        name, filetype, filepat=pattern, flabel=label, fsuffix=suffix, savefiles=save, optional=True
+    )
+
+
+def calibration(name: str, filetype: str, *, ccd: bool = True) -> FileSet:
+    """A calibration that the archive chooses; without one its step is left out."""
+    return FileSet(name, filetype, calibration=True, match=_CCD if ccd else (), whole=not ccd, optional=True)
+
+
+def _from(name: str, source: str, *match: str) -> FileSet:
+    return FileSet(name, depends=source, match=match, whole=not match, optional=True)
+
+
+MINIBIAS = Module(
+    "minibias",
+    _CODE + "minibias",
+    text="overscan of one bias, block medians over the focal plane",
+    loop=_EXP,
+    loopobj="raw",
+    inputs=(ZERO,),
+    outputs=(made("mini", "miniflat", "exp", "minibias"),),
+    tolerant=True,
+)
+SIFT_BIASES = Module(
+    "sift_biases",
+    _CODE + "sift_biases",
+    text="odd biases out",
+    inputs=(_from("minis", "minibias.mini"),),
+    outputs=(made("frames", "cal_frames", "unit", "biasframes"),),
+)
+#: The biases up to the list of the good ones.
+BIAS = (
+    Block("bias-exp", (MINIBIAS,), divide_jobs_by=_EXP, text="each bias by itself"),
+    Block("bias-sift", (SIFT_BIASES,), text="all biases side by side"),
+)
+
+
+def bias_ccd() -> Module:
+    """The combined bias of a CCD."""
+    return Module(
+        "mkbiascor",
+        _CODE + "mkbiascor",
+        text="combined bias of one CCD",
+        loop=_CCD,
+        inputs=(ZERO, _from("frames", "sift_biases.frames")),
+        outputs=(made("biascor", "cal_biascor", "ccd", "biascor"),),
+    )
+
+
+MINIFLAT = Module(
+    "miniflat",
+    _CODE + "miniflat",
+    text="overscan, linearity and gain of one dome flat, block medians over the focal plane",
+    loop=_EXP,
+    loopobj="raw",
+    inputs=(DFLAT, calibration("lintable", "cal_lintable", ccd=False)),
+    outputs=(made("mini", "miniflat", "exp", "miniflat"),),
+    tolerant=True,
+)
+MINI_COMPARE = Module(
+    "mini_compare",
+    _CODE + "sift_flats",
+    text="odd flats of a band out",
+    loop=_BAND,
+    inputs=(_from("minis", "miniflat.mini", "band"),),
+    outputs=(made("frames", "cal_frames", "band", "flatframes"),),
+)
+FIND_NORM = Module(
+    "find_flat_normalization",
+    _CODE + "find_norm",
+    text="one number that makes a band's flats one flat of the focal plane",
+    loop=_BAND,
+    inputs=(_from("minis", "miniflat.mini", "band"), _from("frames", "mini_compare.frames", "band")),
+    outputs=(made("flatnorm", "flatnorm", "band", "flatnorm", "json"),),
+)
+#: The dome flats up to the list of the good ones and their norm.
+DFLAT_EXP = Block("dflat-exp", (MINIFLAT,), divide_jobs_by=_EXP, text="each dome flat by itself")
+DFLAT_BAND = Block(
+    "dflat-sift", (MINI_COMPARE, FIND_NORM), divide_jobs_by=_BAND, text="a band's flats side by side"
+)
+
+
+def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileSet) -> tuple[Module, ...]:
+    """The flats of a CCD: combined, then whatever comes ``between``, then scaled and masked by ``bpm``."""
+    return (
+        Module(
+            "mkflatcor",
+            _CODE + "mkflatcor",
+            text="crosstalk, overscan, bias, linearity, gain; combined flat of one CCD and band",
+            loop=_CCDBAND,
+            inputs=(
+                DFLAT,
+                _from("frames", "mini_compare.frames", "band"),
+                _from("biascor", "mkbiascor.biascor", "ccdnum"),
+                calibration("old_biascor", "cal_biascor"),
+                lintable,
+                crosstalk,
+            ),
+            outputs=(made("flatcor", "cal_dflatcor", "ccdband", "flatcor", save=False),),
+        ),
+        *between,
+        Module(
+            "scale_flat",
+            _CODE + "scale_flat",
+            text="divided by the band's number, bad pixels marked",
+            loop=_CCDBAND,
+            inputs=(
+                _from("flatcor", "mkflatcor.flatcor", *_CCDBAND),
+                _from("flatnorm", "find_flat_normalization.flatnorm", "band"),
+                bpm,
+            ),
+            outputs=(made("dflatcor", "cal_dflatcor", "ccdband", "dflatcor"),),
+        ),
+    )
+
+
+NORMCOMBINE = Module(
+    "norm_combine",
+    _CODE + "normcombine",
+    text="mini focal plane of the normalised flats",
+    loop=_BAND,
+    inputs=(_from("dflatcors", "scale_flat.dflatcor", "band"),),
+    outputs=(made("mini", "miniflat", "band", "normminiflat"),),
+)
+DFLAT_NORM = Block(
+    "dflat-band", (NORMCOMBINE,), divide_jobs_by=_BAND, text="what the focal plane's flat looks like"
+)
+
+PATTERNS = {
+    "unit": "${unitname}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}",
+    "exp": "D${expnum:8}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}",
+    "ccd": "${unitname}_r${reqnum}p${attnum:2}_c${ccdnum:2}_${flabel}.${fsuffix}",
+    "band": "${unitname}_r${reqnum}p${attnum:2}_${band}_${flabel}.${fsuffix}",
+    "ccdband": "${unitname}_r${reqnum}p${attnum:2}_${band}_c${ccdnum:2}_${flabel}.${fsuffix}",
+}
+
+PRECAL = Pipeline(
+    name="precal",
+    text="a night's combined biases and normalised dome flats",
+    unit="nite",
+    blocks=(
+        *BIAS,
+        Block("bias-ccd", (bias_ccd(),), divide_jobs_by=_CCD, text="each CCD's bias"),
+        DFLAT_EXP,
+        DFLAT_BAND,
+        Block(
+            "dflat-ccd",
+            flat_ccd(
+                calibration("lintable", "cal_lintable", ccd=False),
+                calibration("crosstalk", "cal_crosstalk", ccd=False),
+                bpm=calibration("bpm", "cal_bpm"),
+            ),
+            divide_jobs_by=_CCD,
+            text="each CCD's flats",
+        ),
+        DFLAT_NORM,
+    ),
+    filename_patterns=PATTERNS,
+    inclfunc="desdm.pipelines.calframes.night",
+)
