@@ -12,8 +12,8 @@ class Band:
     """A band's constants.
 
     ``aterm`` (mag, of one electron per second), ``k`` (mag per airmass), ``sky`` (good sky, electrons/s/pixel) and
-    ``seeing`` (arcsec; good is 0.9 of it) are DESDM's own (assess_SE_products); ``least`` is the least t_eff that is accepted.
-    ``fringe`` and ``ghost`` are parts of the sky, ``filter`` is DECam's FILTER keyword.
+    ``seeing`` (arcsec; good is 0.9 of it) are DESDM's own (assess_SE_products); ``least`` is the least t_eff that is
+    accepted. ``fringe`` and ``ghost`` are parts of the sky, ``filter`` is DECam's FILTER keyword.
     """
 
     aterm: float

@@ -194,7 +194,8 @@ def _entry(renderer: Renderer, shot: Shot) -> dict[str, Any]:
         "expnum": shot.expnum, "filename": shot.filename, "obstype": shot.obstype, "object": shot.title, "band": shot.band,
         "exptime": shot.exptime, "mjd": shot.mjd, "nite": shot.nite, "airmass": shot.airmass, "ra": shot.ra,
         "dec": shot.dec, "kind": shot.kind, "fwhm_asec": None, "sky_e_s": None, "zeropoint": None, "cloud_mag": None,
-        "f_eff": None, "b_eff": None, "c_eff": None, "t_eff": None, "verdict": "", "reason": "", "processed": shot.processed,
+        "f_eff": None, "b_eff": None, "c_eff": None, "t_eff": None, "verdict": "", "reason": "",
+        "processed": shot.processed,
         "corner": shot.corner, "missing": list(shot.missing), "level_e": shot.level, "slope": list(shot.slope),
         "ghost": shot.ghost, "fringe": shot.fringe, "streaks": shot.streaks, "lit_band": shot.lit,
     }  # fmt: skip

@@ -91,9 +91,9 @@ def measured_fwhm(psf: PSF, u: float, v: float) -> float:
         return float((weight * q**-BETA).sum())
 
     half, areas = seen(0.0, 0.0) / 2, []
-    for angle in np.arange(24) * np.pi / 24:
+    for angle in np.arange(8) * np.pi / 8:
         low, high = 0.0, 4.0 * psf.fwhm
-        for _ in range(40):
+        for _ in range(24):
             mid = (low + high) / 2
             low, high = (mid, high) if seen(mid * np.cos(angle), mid * np.sin(angle)) > half else (low, mid)
         areas.append(low**2)

@@ -101,12 +101,15 @@ class Response:
         )
 
     def _flatnorm(self, band: str) -> float:
-        """Median of response times screen over the focal plane, from every 16th pixel: its small structure has median 1."""
+        """Median of response times screen over all good pixels; of a big camera, of every 16th without its grain."""
         if band not in self._norm:
-            values = []
+            values, step = [], 1 if self.keep else 16
             for ccd in self.camera.ccds:
-                u, v = self._grid(ccd, 16)
-                values.append((self._smooth(ccd, band, u, v) * self._screen(band, u, v)).ravel())
+                u, v = self._grid(ccd, step)
+                light = self._smooth(ccd, band, u, v) * self._screen(band, u, v)
+                if self.keep:
+                    light = (light * self._structure(ccd))[self.bad(ccd) == 0]
+                values.append(light.ravel())
             self._norm[band] = float(np.median(np.concatenate(values)))
         return self._norm[band]
 
