@@ -26,16 +26,18 @@ class BleedLimits:
     ``core``: saturated pixels that a star must have before its columns are followed. ``excess``: σ of one pixel over
     the columns beside it. ``gap``: pixels below that end a trail. ``elongation``: a saturated run is TRAIL where
     its column is this many times as long as the core is wide. ``edge_rows``: rows beside the readout edge that
-    an edge bleed may fill, ``edge_excess`` σ of their row average there. ``star``: halo radius over the radius of the
+    an edge bleed may fill, ``edge_excess`` σ of their row average there, ``edge_width`` columns that it must reach to a
+    side. ``star``: halo radius over the radius of the
     saturated area (0: no STAR mask).
     """
 
-    core: int = 4
+    core: int = 1
     excess: float = 5.0
     gap: int = 2
     elongation: float = 1.5
     edge_rows: int = 60
     edge_excess: float = 8.0
+    edge_width: int = 128
     star: float = 0.0
 
 
@@ -130,6 +132,7 @@ def _edge(
         # Blocks of 16 columns outwards from the trail, as long as the strip's first rows are bright.
         for step in (-1, 1):
             here = left if step < 0 else right
+            blocks: list[tuple[int, int, int]] = []
             while 0 < here < image.shape[1]:
                 a, b = (max(here - 16, 0), here) if step < 0 else (here, min(here + 16, image.shape[1]))
                 base = np.median(image[rows : 2 * rows, a:b])
@@ -138,8 +141,12 @@ def _edge(
                 depth = int(np.argmin(high)) if not high.all() else rows
                 if depth == 0:
                     break
-                out[:depth, a:b] = True
+                blocks.append((depth, a, b))
                 here = a if step < 0 else b
+            # What does not reach far is the halo of a star beside the edge.
+            if blocks and abs(here - (left if step < 0 else right)) >= limits.edge_width:
+                for depth, a, b in blocks:
+                    out[:depth, a:b] = True
     return out & ~touched
 
 

@@ -104,7 +104,7 @@ def _crossing(pixels: Array, distance: Array) -> tuple[float, float, float, floa
     return float(at[0, 0]), float(at[0, 1]), float(at[1, 0]), float(at[1, 1])
 
 
-def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: float = 150.0) -> list[Row]:
+def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: float = 24.0) -> list[Row]:
     """All streaks of an exposure, numbered, with the CCDs where each is expected besides.
 
     Parameters

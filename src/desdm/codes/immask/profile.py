@@ -93,17 +93,17 @@ def straighten(
     ends: tuple[float, float, float, float],
     half: float,
 ) -> Strip | None:
-    """Lay a line straight, in pieces of some 24 pixels.
+    """Lay a line straight, in pieces of some 24 pixels; at least three, of 8 pixels or more.
 
     Returns
     -------
     Strip or None
-        None: the line is shorter than three pieces.
+        None: the line is too short.
     """
     x1, y1, x2, y2 = ends
     length = float(np.hypot(x2 - x1, y2 - y1))
-    pieces = int(length / 24.0)
-    if pieces < 3:
+    pieces = max(int(length / 24.0), 3)
+    if length < 24.0:
         return None
     wide = int(np.ceil(half))
     ux, uy = (x2 - x1) / length, (y2 - y1) / length
@@ -119,7 +119,8 @@ def straighten(
             cap = 2.5 * max(float(np.max(crest)) / noise, 0.0) + 5.0
     mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
     error = np.where(count > 0, noise / np.sqrt(np.maximum(count, 1.0)), np.inf)
-    side = np.abs(np.arange(2 * wide + 1) - wide) > wide - 6
+    # All that lies off the axis, for a star in a piece covers a good part of its sides.
+    side = np.abs(np.arange(2 * wide + 1) - wide) > min(0.4 * wide, 10.0)
     base = np.median(mean[:, side], axis=1)
     return Strip(np.where(count > 0, mean - base[:, None], 0.0), error, wide, ends, length / pieces)
 
@@ -172,7 +173,7 @@ def tune(strip: Strip, reach: float) -> Profile | None:
     first, last, sigma = best
     crest, error = _amplitudes(strip, first, last, sigma)
     typical = float(np.median(crest[crest > error])) if (crest > error).any() else 0.0
-    lit = crest > np.maximum(0.35 * typical, 0.0)
+    lit = crest + np.where(np.isfinite(error), error, 0.0) > 0.35 * typical
     extent = _extent(lit)
     if extent is None or typical <= 0.0:
         return None

@@ -29,7 +29,7 @@ class StreakLimits:
     binning: int = 4
     detect: float = 8.0
     confirm: float = 5.0
-    faintest: float = 0.25
+    faintest: float = 0.5
     most: int = 8
     shortest: float = 150.0
 
@@ -199,7 +199,7 @@ def look_along(
 
 
 def _to_border(streak: Streak, shape: tuple[int, ...], near: float) -> Streak:
-    """A streak that ends within a piece of the CCD's border runs on to it, and a little beyond."""
+    """A streak that ends within two pieces of the CCD's border runs on to it, and a little beyond."""
     ux, uy = (streak.x2 - streak.x1) / streak.length, (streak.y2 - streak.y1) / streak.length
 
     def run(x: float, y: float, sx: float, sy: float) -> tuple[float, float]:
@@ -207,7 +207,7 @@ def _to_border(streak: Streak, shape: tuple[int, ...], near: float) -> Streak:
         to_y = (shape[0] - 1 - y) / sy if sy > 0 else -y / sy if sy < 0 else np.inf
         left = min(to_x, to_y)
         # The strip has width: its corners leave the CCD later than its axis.
-        more = left + 4.0 * streak.half + 2.0 if left <= 1.5 * near + streak.half else 0.0
+        more = left + 4.0 * streak.half + 2.0 if left <= 2.5 * near + streak.half else 0.0
         return x + more * sx, y + more * sy
 
     x1, y1 = run(streak.x1, streak.y1, -ux, -uy)

@@ -38,9 +38,9 @@ def bleedmask(task: Task) -> None:
     name = task.input("image").name
     _, sky, noise = _sky_noise(planes, name)
     limits = BleedLimits(
-        core=int(task.number("core", 4)), excess=task.number("excess", 5.0), gap=int(task.number("gap", 2)),
+        core=int(task.number("core", 1)), excess=task.number("excess", 5.0), gap=int(task.number("gap", 2)),
         elongation=task.number("elongation", 1.5), edge_rows=int(task.number("edge_rows", 60)),
-        edge_excess=task.number("edge_excess", 8.0), star=task.number("star_radius", 0.0),
+        edge_excess=task.number("edge_excess", 8.0), edge_width=int(task.number("edge_width", 128)), star=task.number("star_radius", 0.0),
     )  # fmt: skip
     bleed = mask_bleeds(planes.sci, planes.msk, sky, noise, limits)
     size = planes.sci.size
@@ -86,7 +86,7 @@ def connect_streaks(task: Task) -> None:
     ccds = task.takes("streaks", read_streaks)
     if not ccds:
         raise ProgramFailed(f"{task.name}: there is no table of streaks; did immask fail on every CCD?")
-    rows = connect(ccds, near_asec=task.number("near_asec", 3.0), shortest=task.number("shortest", 150.0))
+    rows = connect(ccds, near_asec=task.number("near_asec", 3.0), shortest=task.number("shortest", 24.0))
     head = fits.Header()
     for key in ("EXPNUM", "BAND", "NITE", "INSTRUME"):
         if key in ccds[0].header:
@@ -195,7 +195,7 @@ def _hits(rays: npt.NDArray[np.bool_]) -> int:
 def _streak_limits(task: Task) -> StreakLimits:
     return StreakLimits(
         binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
-        confirm=task.number("streak_confirm", 5.0), faintest=task.number("faintest", 0.25),
+        confirm=task.number("streak_confirm", 5.0), faintest=task.number("faintest", 0.5),
         most=int(task.number("most_streaks", 8)), shortest=task.number("shortest", 150.0),
     )  # fmt: skip
 
