@@ -20,9 +20,19 @@ __all__ = ["from_wcl", "read_submit", "to_wcl", "unheeded"]
 _TOP_SECTIONS = {"block", "module", "filename_pattern", "directory_pattern"}
 _FILE_KEYS = {
     "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "query_table", "query_fields",
-    "output_fields", "depends", "match", "whole", "optional", "listonly", "savefiles", "text",
+    "output_fields", "depends", "match", "whole", "optional", "listonly", "savefiles", "calibration", "text", "name",
 }  # fmt: skip
-_MODULE_KEYS = {"wrappername", "wrapperloop", "loopobj", "noop", "text", "file", "list", "modnamepat"}
+_MODULE_KEYS = {
+    "wrappername",
+    "wrapperloop",
+    "loopobj",
+    "noop",
+    "tolerant",
+    "text",
+    "file",
+    "list",
+    "modnamepat",
+}
 
 
 def read_submit(path: Path, *, compat: bool = False) -> tuple[Pipeline, dict[str, str]]:
@@ -120,7 +130,12 @@ def _module(module_name: str, body: Mapping[str, Any], name: str) -> Module:
     outputs: list[FileSet] = []
     for file_name, spec in files.items():
         fileset = _fileset(file_name, spec, body, f"{name}: module {module_name}")
-        given = bool(fileset.depends or fileset.query or (fileset.filename and not fileset.filetype))
+        given = bool(
+            fileset.depends
+            or fileset.calibration
+            or fileset.query
+            or (fileset.filename and not fileset.filetype)
+        )
         is_output = file_name in generated if generated else not given
         (outputs if is_output else inputs).append(fileset)
     lists = tuple(
@@ -150,6 +165,7 @@ def _module(module_name: str, body: Mapping[str, Any], name: str) -> Module:
         execs=made,
         settings=settings,
         noop=wcl.truth(str(body.get("noop", "false"))),
+        tolerant=wcl.truth(str(body.get("tolerant", "false"))),
     )
 
 
@@ -175,7 +191,7 @@ def _fileset(file_name: str, spec: Mapping[str, Any], module: Mapping[str, Any],
     if "filetype" in query and not query["filetype"].replace("_", "").isalnum():
         filetype = ""
     return FileSet(
-        name=file_name,
+        name=text.get("name", file_name),
         filetype=filetype,
         filepat=text.get("filepat", ""),
         flabel=text.get("flabel", ""),
@@ -189,6 +205,7 @@ def _fileset(file_name: str, spec: Mapping[str, Any], module: Mapping[str, Any],
         optional=wcl.truth(text.get("optional", "false")),
         listonly=wcl.truth(text.get("listonly", "false")),
         savefiles=wcl.truth(text.get("savefiles", "true")),
+        calibration=wcl.truth(text.get("calibration", "false")),
     )
 
 
@@ -324,8 +341,17 @@ def _write_module(module: Module) -> Tree:
         tree["loopobj"] = module.loopobj
     if module.noop:
         tree["noop"] = "true"
+    if module.tolerant:
+        tree["tolerant"] = "true"
     tree |= dict(module.settings)
-    files: Tree = {f.name: _write_file(f) for f in (*module.inputs, *module.outputs)}
+    files: Tree = {f.name: _write_file(f) for f in module.inputs}
+    for f in module.outputs:
+        # An image that is changed on its way has one name as input and output; a section of WCL has one name.
+        files |= (
+            {f"{f.name}_out": {"name": f.name, **_write_file(f)}}
+            if f.name in files
+            else {f.name: _write_file(f)}
+        )
     if files:
         tree["file"] = files
     if module.lists:
@@ -347,7 +373,7 @@ def _write_file(f: FileSet) -> Tree:
         tree |= dict(f.query)
     if f.match:
         tree["match"] = ",".join(f.match)
-    for key in ("whole", "optional", "listonly"):
+    for key in ("whole", "optional", "listonly", "calibration"):
         if getattr(f, key):
             tree[key] = "true"
     if not f.savefiles:

@@ -93,6 +93,13 @@ TYPES = (
         "image",
     ),
     _type(
+        "cal_frames",
+        "frames of a calibration: which are combined, which are odd and why",
+        has_table(),
+        r"(?:bias|flat)?frames\.fits",
+        _camera,
+    ),
+    _type(
         "flatnorm",
         "normalisation of the dome flats of a band",
         magic(b"{", b"SIMPLE"),
