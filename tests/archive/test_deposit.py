@@ -300,3 +300,19 @@ def test_every_chunk_is_a_transaction_of_its_own(
     report = deposit(database, archive, items, who="me", chunk=3, progress=done.append)
     assert done == [3, 3, 1]
     assert len(report.registered) == 7
+
+
+def test_a_file_type_newer_than_the_installation_is_entered_on_first_use(
+    database: Database, archive: Archive, tmp_path: Path
+) -> None:
+    from sqlalchemy import delete, select
+
+    from desdm.schema import ops_filetype
+
+    with database.write() as conn:
+        conn.execute(delete(ops_filetype).where(ops_filetype.c.filetype == "note"))
+    (tmp_path / "note.md").write_text("a newer program knows notes")
+    report = deposit(database, archive, [Deposit(tmp_path / "note.md", "note")], who="me")
+    assert [r.name for r in report.registered] == ["note.md"]
+    with database.read() as conn:
+        assert "note" in conn.execute(select(ops_filetype.c.filetype)).scalars().all()

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.archive.archive import Archive
+from desdm.archive.filetypes import BY_NAME
 from desdm.archive.model import FileRecord, Place, Refusal, Registered, Staged
 from desdm.archive.names import LONGEST, split_name
 from desdm.archive.publish import move_aside, publish, sync_directories
@@ -175,11 +176,22 @@ class _Registration:
 
     # -- the rows
 
+    def _types(self, wanted: set[str]) -> None:
+        """A file type that this program knows and the database does not, since it is newer, is entered on first use."""
+        new = wanted - store.known_filetypes(self.conn)
+        if new:
+            rows = [BY_NAME[name] for name in sorted(new)]
+            store.define_filetypes(
+                self.conn,
+                [{"filetype": k.name, "metadata_table": k.table, "description": k.text} for k in rows],
+            )
+
     def _insert(self) -> None:
         files = list(self.new.values())
         ids = dict(zip((s.name for s in files), new_ids(self.conn, desfile, len(files)), strict=True))
         parents = self._parents(files, ids)
         files = [s for s in files if s.name in parents]
+        self._types({s.filetype for s in files})
         mine = store.claim_names(self.conn, [_file_row(ids[s.name], s) for s in files])
         late = [s for s in files if ids[s.name] not in mine]
         if late:

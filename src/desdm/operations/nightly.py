@@ -121,7 +121,9 @@ def _precal(work: Work, nite: str, found: Sequence[Arrival], given: Mapping[str,
         work.say(f"night {nite}: no calibration frames have arrived; near nights' calibrations serve")
         return {}
     try:
-        planned = _submit(work, "precal", {**given, "nite": nite})
+        banned = sorted({a.expnum for a in found if a.calibration and a.refused})
+        without = {"exclude": ",".join(map(str, banned))} if banned else {}
+        planned = _submit(work, "precal", {**given, **without, "nite": nite})
     except PlanError as err:
         # Near nights' calibrations may serve: whether they do is seen when each exposure is planned.
         work.say(f"night {nite}: no precal: {err}")

@@ -33,6 +33,7 @@ __all__ = [
     "define_archive",
     "define_filetypes",
     "ids_there",
+    "known_filetypes",
     "lock_names",
     "set_copy_state",
 ]
@@ -43,6 +44,9 @@ class Standing(NamedTuple):
 
     record: FileRecord
     state: str | None
+
+
+_KNOWN = select(ops_filetype.c.filetype)
 
 
 def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> None:
@@ -58,6 +62,11 @@ def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> Non
             row["description"],
         ):
             conn.execute(update(ops_filetype).where(ops_filetype.c.filetype == row["filetype"]).values(**row))
+
+
+def known_filetypes(conn: Connection) -> set[str]:
+    """Names in ``ops_filetype``."""
+    return set(conn.execute(_KNOWN).scalars())
 
 
 def define_archive(conn: Connection, name: str, root: str) -> None:
