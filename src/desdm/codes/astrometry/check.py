@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from desdm.codes.astrometry.reference import Reference
 
-__all__ = ["Residuals", "compare"]
+__all__ = ["Residuals", "compare", "joined", "table"]
 
 Array = npt.NDArray[np.float64]
 
@@ -94,3 +96,22 @@ def compare(
 
 def _wrap(degrees: Array) -> Array:
     return (degrees + 180.0) % 360.0 - 180.0
+
+
+def joined(parts: Sequence[Residuals]) -> Residuals:
+    """The residuals of several catalogues in one; none of none."""
+    names = [f.name for f in fields(Residuals)]
+    return Residuals(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in parts)]) for name in names))
+
+
+def table(found: Residuals) -> fits.BinTableHDU:
+    """The table RESIDUALS of a file of type astro_check."""
+    columns = [
+        ("RA", found.ra, "deg"), ("DEC", found.dec, "deg"), ("X_IMAGE", found.x, "pixel"), ("Y_IMAGE", found.y, "pixel"),
+        ("DRA", found.dra, "mas"), ("DDEC", found.ddec, "mas"), ("ERROR", found.error, "mas"), ("MAG", found.mag, "mag"),
+        ("MAGERR", found.magerr, "mag"), ("DMAG", found.dmag, "mag"),
+    ]  # fmt: skip
+    return fits.BinTableHDU.from_columns(
+        [fits.Column(name=name, format="D", unit=unit, array=values) for name, values, unit in columns],
+        name="RESIDUALS",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from desdm.codes.astrometry.check import Residuals, compare
+from desdm.codes.astrometry.check import Residuals, compare, table
 from desdm.codes.astrometry.exposure import (
     CcdCatalogue,
     CcdSolution,
@@ -96,16 +96,7 @@ def _write(task: Task, found: Residuals, head: fits.Header, numbers: dict[str, f
     for key, value in numbers.items():
         card[_KEYS[key][0]] = (value, _KEYS[key][1])
     stamp(card, task.keys, task.execs, task.output("check").name)
-    columns = [
-        ("RA", found.ra, "deg"), ("DEC", found.dec, "deg"), ("X_IMAGE", found.x, "pixel"), ("Y_IMAGE", found.y, "pixel"),
-        ("DRA", found.dra, "mas"), ("DDEC", found.ddec, "mas"), ("ERROR", found.error, "mas"), ("MAG", found.mag, "mag"),
-        ("MAGERR", found.magerr, "mag"), ("DMAG", found.dmag, "mag"),
-    ]  # fmt: skip
-    table = fits.BinTableHDU.from_columns(
-        [fits.Column(name=name, format="D", unit=unit, array=values) for name, values, unit in columns],
-        name="RESIDUALS",
-    )
-    fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(
+    fits.HDUList([fits.PrimaryHDU(header=card), table(found)]).writeto(
         task.output("check"), overwrite=True, checksum=True
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from desdm.codes.astrometry.check import compare, joined, table
 from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference
 from desdm.codes.detection.sextractor import objects
 from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, match, solve
@@ -22,6 +23,8 @@ __all__ = ["zeropoint"]
 
 def zeropoint(task: Task) -> None:
     """Zero points of the ``catalogs`` of an exposure against ``refcat`` (optional); output ``zeropoints``.
+
+    Output ``check`` (astro_check), if it is declared, holds the residuals of all stars in place and magnitude.
 
     Without reference stars the nominal zero point stands, with its bit in FLAG, and is a finding.
     """
@@ -43,7 +46,9 @@ def zeropoint(task: Task) -> None:
             found.append(match(objects(path), ccd, reference, band, limits, colour))
     whole, each = solve(found, limits, nominal, slope)
     _say(task, whole, each, reference, paths, band)
-    _write(task, whole, each, heads, nominal)
+    _write(task, whole, each, heads, nominal, used)
+    if "check" in task.outputs:
+        _check(task, paths, heads, each, reference, band)
     task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
 
 
@@ -118,7 +123,12 @@ def _say(
 
 
 def _write(
-    task: Task, whole: Zero, each: Sequence[Zero], heads: Sequence[fits.Header], nominal: float
+    task: Task,
+    whole: Zero,
+    each: Sequence[Zero],
+    heads: Sequence[fits.Header],
+    nominal: float,
+    used: Sequence[Path],
 ) -> None:
     card = fits.Header()
     for key, value in identity(heads[0]).items():
@@ -130,6 +140,8 @@ def _write(
         card["ZPRMS"] = (whole.scatter, "[mag] scatter of the stars")
     card["ZPNSTARS"] = (whole.count, "stars")
     card["ZPNOM"] = (nominal, "[mag] nominal, on a photometric night")
+    if used and not whole.flag & Flag.NOMINAL:
+        card["REFCAT"] = used[0].name.removesuffix(".fits")[:60]
     card["ZPFLAG"] = (whole.flag, "0: good")
     stamp(card, task.keys, task.execs, task.output("zeropoints").name)
     flags = [
@@ -156,3 +168,28 @@ def _write(
     fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(
         task.output("zeropoints"), overwrite=True, checksum=True
     )
+
+
+def _check(
+    task: Task, paths: Sequence[Path], heads: Sequence[fits.Header], each: Sequence[Zero], reference: Reference | None,
+    band: str,
+) -> None:  # fmt: skip
+    """The residuals of the exposure's stars against the reference, positions by the final WCS."""
+    parts = []
+    for path, zero in zip(paths, each, strict=True):
+        rows = objects(path)
+        rows = rows[rows["FLUX_PSF"] > 0]
+        rows["MAG_PSF"] = zero.value - 2.5 * np.log10(rows["FLUX_PSF"])
+        if reference is not None:
+            parts.append(compare(rows, reference, band, radius=task.number("match_radius", 1.0)))
+    found = joined(parts)
+    card = fits.Header()
+    for key, value in identity(heads[0]).items():
+        if key not in ("CCDNUM", "CCDNAME"):
+            card[key] = value
+    card["NMATCH"] = (found.ra.size, "reference stars matched")
+    stamp(card, task.keys, task.execs, task.output("check").name)
+    fits.HDUList([fits.PrimaryHDU(header=card), table(found)]).writeto(
+        task.output("check"), overwrite=True, checksum=True
+    )
+    task.derived("check", [*paths, *task.inputs.get("refcat", ())])

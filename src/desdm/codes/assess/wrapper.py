@@ -1,0 +1,235 @@
+"""Wrappers of ``assess`` (the verdict on an exposure) and ``focalplane`` (its picture)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fitsio
+import numpy as np
+from astropy.io import fits
+
+from desdm.codes.assess.mosaic import Tile, mosaic, save
+from desdm.codes.assess.numbers import count, star_width
+from desdm.codes.astrometry.exposure import read_heads
+from desdm.codes.detection.sextractor import objects
+from desdm.errors import FileTypeError, ProgramFailed
+from desdm.framework.wrapper import Task
+from desdm.survey.assessment import Assessment, Controls, Measurements
+from desdm.survey.assessment import assess as judge
+from desdm.survey.headers import identity
+
+__all__ = ["assess", "focalplane"]
+
+#: FLAG bit of a zero point that was not measured (`codes/photocal`).
+NOMINAL = 4
+
+
+def assess(task: Task) -> None:
+    """Judge an exposure; output ``assess`` (JSON, file type qa_assess).
+
+    Inputs: ``zeropoints``, ``catalogs``, ``psfs``, ``skyfit`` and ``head`` of the exposure; each may be missing, which is
+    then named in the verdict.
+    """
+    catalogues = task.all_on_disk("catalogs")
+    heads = [fits.getheader(p, 0) for p in catalogues]
+    who = _identity(task, heads)
+    band = str(who["band"])
+    rows = [objects(p) for p in catalogues]
+    ccds = _ccds(task, heads)
+    measured = Measurements(
+        band,
+        _mean([c["fwhm_mean"] for c in ccds if c.get("psf") == "psfex"]),
+        _sky(task, heads, float(who.get("exptime") or 0.0)),
+        _cloud(task, ccds),
+        star_width(rows),
+        any(c.get("scampflg") == 0 for c in ccds),
+    )
+    found = judge(measured, Controls.of(task.settings, band))
+    told = {**who, **_verdict(found, measured, ccds), **_depth(task, rows, ccds), "ccds": ccds}
+    task.output("assess").write_text(json.dumps(_finite(told), indent=1, allow_nan=False) + "\n", "utf-8")
+    _record(task, told, found)
+
+
+def _identity(task: Task, heads: Sequence[fits.Header]) -> dict[str, Any]:
+    facts = identity(heads[0]) if heads else {}
+    expnum = int(facts.get("EXPNUM", task.keys.get("expnum", 0)))
+    return {
+        "exposurename": f"D{expnum:08d}", "expnum": expnum, "nite": facts.get("NITE", task.keys.get("nite")),
+        "band": facts.get("BAND", task.keys.get("band", "")), "exptime": facts.get("EXPTIME"),
+        "airmass": facts.get("AIRMASS"), "object": facts.get("OBJECT"), "camsym": "D", "processed": "True",
+        "program": "assess", "analyst": "assess", "n_ccd": len(heads),
+    }  # fmt: skip
+
+
+def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
+    """What each CCD says: place on the sky, PSF, zero point, astrometry."""
+    found: dict[int, dict[str, Any]] = {}
+    for head in heads:
+        one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
+        one |= {
+            "name": str(head.get("DETPOS", head.get("CCDNAME", ""))), "ra": head.get("RA_CENT"),
+            "dec": head.get("DEC_CENT"), "objects": head.get("NOBJECTS"), "skybrite": head.get("SKYBRITE"),
+        }  # fmt: skip
+        one["corners"] = [[head.get(f"RAC{i}"), head.get(f"DECC{i}")] for i in (1, 2, 3, 4)]
+    step = task.number("pixscale", 0.263)
+    for path in task.all_on_disk("psfs"):
+        head = fits.getheader(path, 0)
+        one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
+        one |= {
+            "psf": head.get("PSFSOURC"), "fwhm_mean": float(head.get("FWHMMEAN", head.get("FWHM", 0.0))) * step,
+            "e1": head.get("PSF_E1"), "e2": head.get("PSF_E2"), "psf_stars": head.get("NSTARS"),
+            "psf_chi2": head.get("PSFCHI2"),
+        }  # fmt: skip
+    if task.inputs.get("zeropoints"):
+        with fits.open(task.on_disk("zeropoints"), memmap=False) as hdus:
+            for row in hdus["ZEROPOINTS"].data:
+                one = found.setdefault(int(row["CCDNUM"]), {"ccdnum": int(row["CCDNUM"])})
+                one |= {
+                    "mag_zero": float(row["MAG_ZERO"]), "sigma_mag_zero": float(row["SIGMA_MAG_ZERO"]),
+                    "zp_stars": int(row["NSTARS"]), "zp_flag": int(row["FLAG"]),
+                }  # fmt: skip
+    if task.inputs.get("head"):
+        for head in read_heads(task.on_disk("head")):
+            one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
+            one |= {
+                "scampflg": int(head.get("SCAMPFLG", 1)), "scamp_stars": int(head.get("SCAMPNUM", 0)),
+                "scamp_rms": head.get("SCAMPRMS"), "scamp_why": head.get("SCAMPWHY"),
+            }  # fmt: skip
+    return [found[n] for n in sorted(found)]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    good = [v for v in values if v is not None and np.isfinite(v) and v > 0]
+    return float(np.mean(good)) if good else None
+
+
+def _sky(task: Task, heads: Sequence[fits.Header], exptime: float) -> float | None:
+    """Electrons a second and pixel: of the fitted sky, else of the images' headers."""
+    level = None
+    if task.inputs.get("skyfit"):
+        with fits.open(task.on_disk("skyfit"), memmap=False) as hdus:
+            level = next((h.header["SKYBRITE"] for h in hdus if "SKYBRITE" in h.header), None)
+    if level is None:
+        level = _mean([h.get("SKYBRITE") for h in heads])
+    return float(level) / exptime if level is not None and exptime > 0 else None
+
+
+def _cloud(task: Task, ccds: Sequence[Mapping[str, Any]]) -> float | None:
+    """Median offset of the stars from the reference after aterm and k·airmass, mag; None: it was not measured."""
+    if not task.inputs.get("zeropoints"):
+        return None
+    head = fits.getheader(task.on_disk("zeropoints"), 0)
+    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or "ZPNOM" not in head:
+        return None
+    return float(head["ZPNOM"]) - float(head["MAGZERO"])
+
+
+def _verdict(found: Assessment, measured: Measurements, ccds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    shapes = [np.hypot(c["e1"], c["e2"]) for c in ccds if c.get("e1") is not None and c.get("e2") is not None]
+    solved = [c["scamp_rms"] for c in ccds if c.get("scampflg") == 0 and c.get("scamp_rms") is not None]
+    return {
+        "accepted": found.accepted.value, "reason": found.reason, "words": found.words, "t_eff": found.t_eff,
+        "f_eff": found.f_eff, "b_eff": found.b_eff, "c_eff": found.c_eff, "fwhm_asec": found.fwhm,
+        "fwhm_mean_asec": measured.fwhm_mean, "ellipticity": float(np.mean(shapes)) if shapes else None,
+        "skybrightness": measured.sky, "cloud": measured.cloud,
+        "astrom_rms": float(np.sqrt(np.mean(np.square(solved)))) if solved else None,
+        "n_astrom": sum(int(c.get("scamp_stars", 0)) for c in ccds),
+    }  # fmt: skip
+
+
+def _depth(task: Task, rows: Sequence[Any], ccds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Zero point, stars behind it, and the number counts with the depth."""
+    told: dict[str, Any] = {
+        "magzero": None,
+        "n_match": 0,
+        "cloud_catalog": None,
+        "depth": None,
+        "counts": None,
+    }
+    if task.inputs.get("zeropoints"):
+        head = fits.getheader(task.on_disk("zeropoints"), 0)
+        told |= {
+            "magzero": head.get("MAGZERO"), "n_match": int(head.get("ZPNSTARS", 0)),
+            "cloud_catalog": str(head.get("REFCAT", ""))[:32] or None,
+        }  # fmt: skip
+    zeros = {c["ccdnum"]: c.get("mag_zero") for c in ccds}
+    mags, errors = [], []
+    for one, ccd in zip(rows, [c["ccdnum"] for c in ccds if "objects" in c], strict=True):
+        good = (one["FLUX_PSF"] > 0) & (one["FLAGS"] < 4) & ((one["IMAFLAGS_ISO"] & 2) == 0)
+        zero = zeros.get(ccd)
+        if zero is not None:
+            flux = one["FLUX_PSF"][good].astype(float)
+            mags.append(zero - 2.5 * np.log10(flux))
+            errors.append(1.0857 * one["FLUXERR_PSF"][good] / flux)
+    if mags:
+        counts = count(
+            np.concatenate(mags), np.concatenate(errors), sigma=task.number("depth_sigma", 0.1),
+            width=task.number("depth_bin", 0.25), least=int(task.number("depth_least", 20)),
+        )  # fmt: skip
+        told |= {"depth": counts.depth, "counts": counts.facts()}
+    return told
+
+
+def _finite(value: Any) -> Any:
+    """The same without numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _record(task: Task, told: Mapping[str, Any], found: Assessment) -> None:
+    for name, unit, text in (
+        ("t_eff", "", "effective exposure time over the real one"), ("f_eff", "", "seeing factor F"),
+        ("b_eff", "", "sky factor B"), ("c_eff", "", "cloud factor C"), ("fwhm_asec", "arcsec", "FWHM that F takes"),
+        ("ellipticity", "", "mean ellipticity of the PSF"), ("skybrightness", "electron/s/pixel", "sky"),
+        ("cloud", "mag", "extinction by clouds"), ("depth", "mag", "PSF magnitude at error 0.1"),
+        ("astrom_rms", "mas", "scatter against the reference"), ("n_match", "", "stars of the zero point"),
+    ):  # fmt: skip
+        if told.get(name) is not None:
+            task.metric(name, float(told[name]), unit, str(told["band"]), text)
+    name = f"{told['exposurename']} {told['band']}"
+    if found.accepted.value != "True":
+        task.finding(2, f"{name}: verdict {found.accepted.value}, {found.reason}: {found.words}")
+    else:
+        task.say(f"{name}: verdict True, t_eff {found.t_eff:.3f}")
+
+
+def focalplane(task: Task) -> None:
+    """A picture of the exposure's CCDs as they lie on the sky: inputs ``images``; output ``picture`` (PNG, qa_plot).
+
+    One CCD at a time is in memory.
+    """
+    block, tiles, title = int(task.number("block", 8)), [], ""
+    for path in task.all_on_disk("images"):
+        try:
+            sci, msk, header = _seen(path)
+        except (OSError, FileTypeError) as err:
+            task.finding(2, f"{path.name}: left out of the picture: {err}")
+            continue
+        tiles.append(Tile.of(sci, msk, header, block))
+        if not title:
+            who = identity(header)
+            title = f"exposure {who.get('EXPNUM', '')}   {who.get('BAND', '')}   {who.get('OBJECT', '')}"
+    if not tiles:
+        raise ProgramFailed(f"{task.name}: no CCD of the exposure can be shown")
+    grid, names = mosaic(tiles)
+    save(task.output("picture"), grid, names, title, int(task.number("picture_size", 900)))
+    task.metric("ccds_shown", len(tiles), text="CCDs in the picture")
+
+
+def _seen(path: Path) -> tuple[Any, Any, fits.Header]:
+    """SCI, MSK and the header of SCI; the weight is left on disk."""
+    with fitsio.FITS(str(path)) as file:
+        names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
+        if not {"SCI", "MSK"} <= set(names):
+            raise FileTypeError(f"{path.name}: no planes SCI and MSK")
+        sci, msk = file[names["SCI"]].read(), file[names["MSK"]].read()
+        number = names["SCI"]
+    return sci, msk, fits.getheader(path, number)

@@ -1,0 +1,153 @@
+"""The verdict on an exposure: t_eff = F·B·C from seeing, sky and clouds, and whether it is accepted (DESDM's own rule).
+
+After ``assess_SE_products`` (desdm.md, section 5). The constants are data: they stand in ``codes/assess/config.wcl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from desdm.errors import UsageError
+
+__all__ = ["Accepted", "Assessment", "Controls", "Measurements", "assess"]
+
+
+class Accepted(Enum):
+    """The verdict as firstcut_eval holds it."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"  #: an analyst decides
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What was measured of an exposure; None: it could not be.
+
+    ``fwhm_mean`` is PSFEx's FWHM_MEAN, ``fwhm_world`` Source Extractor's FWHM_WORLD of stars (arcsec); ``sky`` in
+    electrons/s/pixel; ``cloud`` the extinction against a reference after aterm and k·airmass (mag); ``astrometry``: a
+    solution was found.
+    """
+
+    band: str
+    fwhm_mean: float | None
+    sky: float | None
+    cloud: float | None
+    fwhm_world: float | None = None
+    astrometry: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The constants of the rule, by band where they differ.
+
+    ``k``: FWHM scale K (arcsec); ``sky_good``: electrons/s/pixel; ``least``: t_eff that must be exceeded;
+    ``fwhm_limit``: largest FWHM (arcsec); ``fwhm_offset`` is added to FWHM_MEAN, FWHM_WORLD is divided by
+    ``fwhm_ratio``; below ``fwhm_least`` a FWHM is none; clouds below ``cloud_free`` mag cost nothing.
+    """
+
+    k: float
+    sky_good: float
+    least: float
+    fwhm_limit: float
+    fwhm_offset: float
+    fwhm_ratio: float
+    fwhm_least: float
+    cloud_free: float
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], band: str) -> Controls:
+        """The controls of ``band`` from the settings' sections; keys in lower case, as WCL gives them.
+
+        Raises
+        ------
+        UsageError
+            A constant is missing or no number.
+        """
+
+        def number(*path: str) -> float:
+            here: Any = settings
+            for step in path:
+                here = here.get(step) if isinstance(here, Mapping) else None
+            try:
+                return float(str(here))
+            except ValueError as err:
+                raise UsageError(f"assess: setting {'.'.join(path)} = {here!r} is not a number") from err
+
+        name = band.lower()
+        whose = str(dict(settings.get("fwhm_limit_of", {})).get(name, name)).lower()
+        return cls(
+            k=number("seeing", name), sky_good=number("sky_good", name), least=number("t_eff_least", name),
+            fwhm_limit=number("fwhm_factor") * number("seeing", whose), fwhm_offset=number("fwhm_offset"),
+            fwhm_ratio=number("fwhm_ratio"), fwhm_least=number("fwhm_least"), cloud_free=number("cloud_free"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """F, B, C, their product, the FWHM that F took (arcsec), and the verdict.
+
+    ``reason`` is empty, ``badF`` (seeing), ``badT`` (t_eff) or ``unkn`` and what is missing; ``words`` says it for people.
+    """
+
+    f_eff: float | None
+    b_eff: float | None
+    c_eff: float | None
+    t_eff: float | None
+    fwhm: float | None
+    accepted: Accepted
+    reason: str
+    words: str
+
+
+def assess(measured: Measurements, controls: Controls) -> Assessment:
+    """Judge an exposure.
+
+    F = (0.9 K/FWHM)², B = good sky/sky, C = 1 for clouds below 0.2 mag and 10^(-0.8 (Δm - 0.2)) beyond. Accepted: t_eff
+    above the band's least and FWHM at most 1.6 K (Y: of g). With the cloud alone unknown t_eff is F·B, and the
+    verdict still Unknown; seeing that is too poor, or F·B that is too low without any cloud, is False whatever is missing.
+    """
+    fwhm = _fwhm(measured, controls)
+    f = None if fwhm is None else (0.9 * controls.k / fwhm) ** 2
+    b = None if measured.sky is None or measured.sky <= 0 else controls.sky_good / measured.sky
+    c = None if measured.cloud is None else _transparency(measured.cloud, controls)
+    t = None if f is None or b is None else f * b * (1.0 if c is None else c)
+    missing = [
+        name
+        for name, value in (
+            ("fwhm", f),
+            ("sky", b),
+            ("cloud", c),
+            ("astrometry", measured.astrometry or None),
+        )
+        if value is None
+    ]
+    if fwhm is not None and fwhm > controls.fwhm_limit:
+        words = f"FWHM {fwhm:.2f} arcsec, at most {controls.fwhm_limit:.2f} is accepted"
+        return Assessment(f, b, c, t, fwhm, Accepted.FALSE, "badF", words)
+    if t is not None and t <= controls.least:
+        words = f"t_eff {t:.3f}, more than {controls.least:g} is needed"
+        if measured.cloud is not None and measured.cloud > controls.cloud_free:
+            words += f"; clouds take {measured.cloud:.2f} mag"
+        return Assessment(f, b, c, t, fwhm, Accepted.FALSE, "badT", words)
+    if missing:
+        words = f"not measured: {', '.join(missing)}; an analyst decides"
+        return Assessment(f, b, c, t, fwhm, Accepted.UNKNOWN, "unkn " + ",".join(missing), words)
+    return Assessment(f, b, c, t, fwhm, Accepted.TRUE, "", "")
+
+
+def _fwhm(measured: Measurements, controls: Controls) -> float | None:
+    if measured.fwhm_mean is not None and measured.fwhm_mean > 0:
+        found = measured.fwhm_mean + controls.fwhm_offset
+    elif measured.fwhm_world is not None:
+        found = measured.fwhm_world / controls.fwhm_ratio
+    else:
+        return None
+    return found if found >= controls.fwhm_least else None
+
+
+def _transparency(cloud: float, controls: Controls) -> float:
+    return float(1.0 if cloud < controls.cloud_free else 10.0 ** (-0.8 * (cloud - controls.cloud_free)))
