@@ -96,7 +96,7 @@ class Renderer:
             rng.normal(scale=0.015, size=2),
         )
         return PSF(
-            shot.seeing / 0.263, (float(slope[0]), float(slope[1])), float(rng.uniform(0.005, 0.025)),
+            shot.seeing / 0.263, (float(slope[0]), float(slope[1])), float(rng.uniform(0.002, 0.010)),
             (float(e[0]), float(e[1])), (float(twist[0]), float(twist[1])),
         )  # fmt: skip
 
