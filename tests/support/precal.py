@@ -96,7 +96,30 @@ class Precal:
                 ccdnum=str(ccd),
             )
 
-    def domes(self, band: str) -> None:
+    def campaign(self, band: str) -> None:
+        """What supercal measures: linearity, crosstalk, then flats with them and bad pixels."""
+        ramps = [p for p, h in self.headers.items() if "ramp" in h["OBJECT"]]
+        fields = [p for p, h in self.headers.items() if h["OBJECT"] == "crosstalk field"]
+        biases = [self.path("biascor", c) for c in self.ccds]
+        tables = [self.path("ramp", c) for c in self.ccds]
+        for ccd, bias, table in zip(self.ccds, biases, tables, strict=True):
+            self.do("ramp", {"raw": ramps, "biascor": [bias]}, {"ramp": table}, ccdnum=str(ccd))
+        lintable, crosstalk = self.path("lintable"), self.out / "xtalk.txt"
+        self.do("mklintable", {"ramps": tables}, {"lintable": lintable})
+        self.do("mkcrosstalk", {"raw": fields, "biascors": biases}, {"crosstalk": crosstalk})
+        self.constants = {"lintable": [lintable], "crosstalk": [crosstalk]}
+        self.domes(band, masked=False)
+        for ccd, bias, table in zip(self.ccds, biases, tables, strict=True):
+            flats = [self.path("flatcor", band, ccd)]
+            self.do(
+                "mkbpm",
+                {"biascor": [bias], "flatcors": flats, "ramp": [table]},
+                {"bpm": self.path("bpm", ccd)},
+                ccdnum=str(ccd),
+            )
+        self.scale(band)
+
+    def domes(self, band: str, *, masked: bool = True) -> None:
         """Blocks dflat-exp, dflat-band, dflat-ccd for one band."""
         raw = self.flats(band)
         minis = [self.path("miniflat", p.name[6:14]) for p in raw]
@@ -112,12 +135,19 @@ class Precal:
             self.do(
                 "mkflatcor", inputs | self._given("lintable", "crosstalk"), {"flatcor": combined}, **keys
             )
-            self.do(
-                "scale_flat",
-                {"flatcor": [combined], "flatnorm": [norm], "bpm": [self.path("bpm", ccd)]},
-                {"dflatcor": self.path("dflatcor", band, ccd)},
-                **keys,
-            )
+        if masked:
+            self.scale(band)
+
+    def scale(self, band: str) -> None:
+        """Block dflat-ccd's last module, and dflat-band."""
+        for ccd in self.ccds:
+            inputs = {
+                "flatcor": [self.path("flatcor", band, ccd)],
+                "flatnorm": [self.out / f"flatnorm_{band}.json"],
+                "bpm": [self.path("bpm", ccd)],
+            }
+            flat = self.path("dflatcor", band, ccd)
+            self.do("scale_flat", inputs, {"dflatcor": flat}, ccdnum=str(ccd), band=band)
         flats = [self.path("dflatcor", band, c) for c in self.ccds]
         self.do("normcombine", {"dflatcors": flats}, {"mini": self.path("normflat", band)}, band=band)
 

@@ -34,7 +34,7 @@ def clock(seed: int) -> _Clock:
     return _Clock.of(seed, "20121120", 150001)
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(scope="module", params=[3])
 def good(request, tmp_path_factory):
     time = clock(request.param)
     shots = [zero(time) for _ in range(8)] + [flat(time, BAND) for _ in range(6)]

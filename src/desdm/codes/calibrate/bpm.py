@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter, zoom
 
+from desdm.survey.imageio import Planes
 from desdm.survey.maskbits import MaskBit
 
-__all__ = ["Limits", "from_bias", "from_flats", "from_ramp", "smooth_background"]
+__all__ = ["Limits", "from_bias", "from_flats", "from_ramp", "smooth_background", "variance_of"]
 
 F4 = npt.NDArray[np.float32]
 I4 = npt.NDArray[np.int32]
@@ -129,6 +130,13 @@ def from_ramp(faint: F4, bright: F4, variance: F4, limits: Limits) -> I4:
     excess = ratio - smooth_background(ratio, limits.block)
     noise = limits.nsigma * _sigma(variance) / np.maximum(bright, 0.1)
     return _over(np.abs(excess), np.maximum(limits.curved, noise), _BAD)
+
+
+def variance_of(planes: Planes) -> F4:
+    """Variance of each pixel; infinite where the weight is 0."""
+    out = np.full(planes.shape, np.inf, np.float32)
+    np.divide(1.0, planes.wgt, out=out, where=planes.wgt > 0)
+    return out
 
 
 def _sigma(variance: F4) -> F4:

@@ -13,7 +13,17 @@ from scipy.optimize import minimize_scalar
 
 from desdm.errors import FileTypeError, ProgramFailed
 
-__all__ = ["Curve", "Ramp", "fit_linearity", "fit_ramps", "level", "read_ramps", "write_ramps", "write_table"]
+__all__ = [
+    "Curve",
+    "Ramp",
+    "fit_linearity",
+    "fit_ramps",
+    "level",
+    "read_ramps",
+    "usable",
+    "write_ramps",
+    "write_table",
+]
 
 F8 = npt.NDArray[np.float64]
 #: Table's observed ADU: the whole of the 16-bit converter in steps of 16, as DECam's tables are interpolated anyway.
@@ -131,7 +141,7 @@ def fit_ramps(
         An amplifier has too few points; the text says which and how many.
     """
     limits = saturate or {}
-    kept = [_below(r, 0.95 * limits.get(r.name, np.inf)) for r in ramps]
+    kept = [usable(r, limits.get(r.name, np.inf)) for r in ramps]
     for ramp in kept:
         if len(ramp.observed) < max(least, 4):
             raise ProgramFailed(
@@ -143,6 +153,13 @@ def fit_ramps(
         offset = _shutter(kept, offset, best, floor)
         kept = [_clip(r, offset, best, floor) for r in kept]
     return [_curve(r, offset, best, floor) for r in kept]
+
+
+def usable(ramp: Ramp, saturate: float) -> Ramp:
+    """The points of a ramp that can be fitted: known, positive, below 95 % of saturation (observed ADU)."""
+    kept = np.isfinite(ramp.observed) & np.isfinite(ramp.error)
+    kept &= (ramp.observed > 0) & (ramp.observed < 0.95 * saturate)
+    return Ramp(ramp.name, ramp.exptime[kept], ramp.observed[kept], ramp.error[kept])
 
 
 def fit_linearity(ramp: Ramp, *, degree: int = 5, floor: float = 2e-4) -> Curve:
@@ -181,13 +198,6 @@ def _shutter(ramps: Sequence[Ramp], near: float, degree: int, floor: float) -> f
         lambda dt: sum(_solve(r, dt, degree, floor)[1] for r in ramps), bracket=(near - 0.05, near + 0.05)
     )
     return float(found.x)
-
-
-def _below(ramp: Ramp, limit: float) -> Ramp:
-    kept = (
-        np.isfinite(ramp.observed) & np.isfinite(ramp.error) & (ramp.observed > 0) & (ramp.observed < limit)
-    )
-    return Ramp(ramp.name, ramp.exptime[kept], ramp.observed[kept], ramp.error[kept])
 
 
 def _clip(ramp: Ramp, offset: float, degree: int, floor: float) -> Ramp:
@@ -232,8 +242,14 @@ def write_table(path: Path, curves: Mapping[int, tuple[Curve, Curve]], header: f
     fits.HDUList(hdus).writeto(path, overwrite=True, checksum=True)
 
 
-def write_ramps(path: Path, ramps: Sequence[Ramp], saturate: Sequence[float], header: fits.Header) -> None:
-    """Write the measured levels of some amplifiers (file type cal_ramp): a table with one row a level."""
+def write_ramps(
+    path: Path,
+    ramps: Sequence[Ramp],
+    saturate: Mapping[str, float],
+    mask: npt.NDArray[np.int32] | None,
+    header: fits.Header,
+) -> None:
+    """Write a cal_ramp file: table RAMP, one row a level of an amplifier, and image MSK of the pixels that bend."""
     hdu = fits.BinTableHDU.from_columns(
         [
             fits.Column("AMP", "8A", array=[r.name for r in ramps for _ in r.exptime]),
@@ -244,12 +260,15 @@ def write_ramps(path: Path, ramps: Sequence[Ramp], saturate: Sequence[float], he
                 "SATURATE",
                 "D",
                 unit="adu",
-                array=[s for r, s in zip(ramps, saturate, strict=True) for _ in r.exptime],
+                array=[saturate[r.name] for r in ramps for _ in r.exptime],
             ),
         ],
         name="RAMP",
     )
-    fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, overwrite=True, checksum=True)
+    hdus = [fits.PrimaryHDU(header=header), hdu]
+    if mask is not None:
+        hdus.append(fits.CompImageHDU(mask, name="MSK", compression_type="RICE_1"))
+    fits.HDUList(hdus).writeto(path, overwrite=True, checksum=True)
 
 
 def read_ramps(path: Path) -> tuple[list[Ramp], dict[str, float]]:

@@ -22,10 +22,15 @@ _KEPT = ("INSTRUME", "TELESCOP", "NITE", "CCDNUM", "DETPOS", "BAND", "FILTER", "
 _FRAME = ("EXPNUM", "EXPTIME", "MJD-OBS")
 
 
-def about(source: fits.Header, *, frame: bool = False) -> fits.Header:
-    """What a product is of, from a raw frame's header; ``frame``: it is of this one frame, and keeps its number."""
+def about(source: fits.Header, *, frame: bool = False, camera: bool = False) -> fits.Header:
+    """What a product is of, from a frame's header.
+
+    ``frame``: it is of this one frame, and keeps its number; ``camera``: it is of the whole camera, and of no CCD or band.
+    """
     head = fits.Header()
     for key in (*_KEPT, *(_FRAME if frame else ())):
+        if camera and key in ("CCDNUM", "DETPOS", "DETSEC", "BAND", "FILTER"):
+            continue
         if key in source and (key, source[key]) != ("BAND", "none"):
             head[key] = (source[key], source.comments[key])
     return head

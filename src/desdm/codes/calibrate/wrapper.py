@@ -1,16 +1,18 @@
-"""Wrappers of the nightly calibrations: minis, comparison of frames, combined biases and dome flats, their norm."""
+"""Wrappers of calibrations: frames sifted, combined, normalised; linearity, crosstalk and defects measured."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.codes.calibrate.bpm import Limits, from_bias, from_flats, variance_of
 from desdm.codes.calibrate.compare import (
     BiasLimits,
     FlatLimits,
@@ -18,7 +20,10 @@ from desdm.codes.calibrate.compare import (
     compare_biases,
     compare_flats,
 )
+from desdm.codes.calibrate.crosstalk import Cells, fit_crosstalk, gather, write_crosstalk
 from desdm.codes.calibrate.frames import Frame, Kit, block_side, corner, disagreement
+from desdm.codes.calibrate.gauge import Gauge, readouts, saturations
+from desdm.codes.calibrate.linearity import Ramp, fit_ramps, read_ramps, usable, write_ramps, write_table
 from desdm.codes.calibrate.minis import (
     Frames,
     Mini,
@@ -29,12 +34,13 @@ from desdm.codes.calibrate.minis import (
     write_mini,
 )
 from desdm.codes.calibrate.normalise import find_flat_normalization, focal_plane, mini_of
-from desdm.codes.calibrate.products import about, planes_of, read_mask
+from desdm.codes.calibrate.products import about, planes_of, read_mask, write_mask
 from desdm.codes.calibrate.stack import Stack
 from desdm.codes.provenance import stamp
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
 from desdm.survey.imageio import Planes, read_planes, write_planes
+from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import open_raw
 
 __all__ = [
@@ -42,8 +48,12 @@ __all__ = [
     "minibias",
     "miniflat",
     "mkbiascor",
+    "mkbpm",
+    "mkcrosstalk",
     "mkflatcor",
+    "mklintable",
     "normcombine",
+    "ramp",
     "scale_flat",
     "sift_biases",
     "sift_flats",
@@ -248,10 +258,7 @@ def normcombine(task: Task) -> None:
     """sky_compress and sky_combine of the band's normalised flats: their mini focal plane; output ``mini``."""
     ccds, blocks, corners, side = [], [], [], 0
     head = fits.Header()
-    for path in task.inputs.get("dflatcors", ()):
-        planes = (
-            task.handover.get(path.name, last=False) if task.handover.has(path.name) else read_planes(path)
-        )
+    for planes in _each(task, "dflatcors"):
         side = int(task.number("block", 0.0)) or block_side(planes.shape[1])
         ccds.append(int(planes.header["CCDNUM"]))
         blocks.append(mini_of(np.where(planes.msk == 0, planes.sci, np.nan), side))
@@ -275,13 +282,157 @@ def normcombine(task: Task) -> None:
         task.finding(2, f"band {task.keys['band']}: the normalised flats' median is {mean:.4f}, not 1")
 
 
+# -- what a campaign measures: linearity, crosstalk, defects
+
+
+def ramp(task: Task) -> None:
+    """Levels of one CCD along a linearity ramp, and its pixels that bend; output ``ramp`` (file type cal_ramp)."""
+    ccdnum = int(task.keys["ccdnum"])
+    if not task.inputs.get("raw"):
+        task.say(f"CCD {ccdnum}: no linearity ramp was taken")
+        return
+    gauge = Gauge(ccdnum, task.number("faint"), task.number("bright"))
+    kit = _kit(task, ccdnum, bias=_bias(task, ccdnum))
+    for path in task.inputs["raw"]:
+        frame = _frame(task, path, kit)
+        if frame is not None:
+            gauge.add(frame)
+    if gauge.header is None:
+        raise FileTypeError(f"CCD {ccdnum}: not one frame of the linearity ramp can be read")
+    mask = gauge.bent(_settings(task, Limits))
+    task.metric("bent_pixels", int((mask != 0).sum()), text="pixels that bend")
+    write_ramps(task.output("ramp"), gauge.ramps(), gauge.saturate, mask, _about(task, gauge.header, "ramp"))
+
+
+def mklintable(task: Task) -> None:
+    """Linearity table of the camera from the CCDs' ``ramps``; output ``lintable`` (file type cal_lintable)."""
+    paths = task.inputs.get("ramps", ())
+    if not paths:
+        task.finding(1, "no linearity ramp: no linearity table is made")
+        return
+    ramps: list[Ramp] = []
+    full: dict[str, float] = {}
+    least = int(task.number("min_points"))
+    head = fits.Header()
+    for path in paths:
+        head = fits.getheader(path, 0)
+        amps, saturate = read_ramps(path)
+        short = [r for r in (usable(a, saturate[a.name]) for a in amps) if len(r.observed) < least]
+        if short:
+            task.finding(
+                1, f"{path.name}: {short[0].name} has {len(short[0].observed)} levels below saturation, {least} are "
+                "needed; its CCD has no linearity"
+            )  # fmt: skip
+            continue
+        ramps += amps
+        full |= saturate
+    if not ramps:
+        return
+    curves = fit_ramps(ramps, degree=int(task.number("degree")), floor=task.number("floor"), saturate=full)
+    for curve in curves:
+        if curve.worst > task.number("max_residual"):
+            task.finding(2, f"{curve.name}: a level is {100 * curve.worst:.2f} % off the linearity curve")
+    task.metric("lin_rms", max(c.rms for c in curves), text="largest rms residual of an amplifier, relative")
+    task.metric("lin_shutter", curves[0].shutter, "s", text="shutter open longer than EXPTIME")
+    task.metric("lin_degree", len(curves[0].coefficients), text="terms of the curves")
+    head = about(head, camera=True)
+    stamp(head, task.keys, task.execs, task.output("lintable").name)
+    write_table(
+        task.output("lintable"),
+        {int(a.name[3:5]): (a, b) for a, b in zip(curves[::2], curves[1::2], strict=True)},
+        head,
+    )
+
+
+def mkcrosstalk(task: Task) -> None:
+    """Crosstalk of the camera from frames of bright stars; output ``crosstalk`` (file type cal_crosstalk)."""
+    paths = task.inputs.get("raw", ())
+    if not paths:
+        task.finding(1, "no crosstalk field was observed: no crosstalk coefficients are measured")
+        return
+    biases = {int(fits.getheader(p, 0)["CCDNUM"]): p for p in task.inputs.get("biascors", ())}
+    cells: list[Cells] = []
+    for path in paths:
+        exposure = open_raw(path)
+        step = int(task.number("rows")) or 1 << 30
+        first, more = 0, True
+        while more:
+            amps: dict[str, npt.NDArray[np.float32]] = {}
+            full: dict[str, float] = {}
+            for entry in exposure.ccds:
+                bias = read_planes(biases[entry.ccdnum]) if entry.ccdnum in biases else None
+                frame = _frame(task, path, _kit(task, entry.ccdnum, bias=bias))
+                if frame is not None:
+                    more = first + step < frame.image.shape[0]
+                    amps |= readouts(frame, slice(first, first + step))
+                    full |= saturations(frame)
+            if not amps:
+                break
+            cells.append(gather(amps, bright=task.number("bright"), own=task.number("own"), saturate=full))
+            first += step
+    found = fit_crosstalk(cells, significant=task.number("significant"))
+    keys = task.keys
+    write_crosstalk(
+        task.output("crosstalk"),
+        found,
+        [f"crosstalk from {len(paths)} frames; {keys.get('unitname', '')} request {keys.get('reqnum', '')} "
+         f"attempt {keys.get('attnum', '')}, {task.output('crosstalk').name}"],
+    )  # fmt: skip
+    task.metric("xtalk_pairs", len(found), text="pairs of amplifiers with crosstalk")
+    worst = max((c.error for c in found), default=0.0)
+    task.metric("xtalk_error", worst, text="largest error of a coefficient")
+    if worst > task.number("max_error"):
+        task.finding(2, f"crosstalk is known to {worst:.1e} only; take more frames of bright stars")
+
+
+def mkbpm(task: Task) -> None:
+    """Bad pixels of one CCD from its bias, flats and ramp; output ``bpm`` (file type cal_bpm)."""
+    ccdnum = int(task.keys["ccdnum"])
+    if not task.inputs.get("biascor") or not task.inputs.get("flatcors"):
+        task.finding(1, f"CCD {ccdnum}: without a bias and flats no bad pixel mask is made")
+        return
+    limits = _settings(task, Limits)
+    bias = task.take("biascor", read_planes)
+    bits = from_bias(bias.sci, variance_of(bias), limits)
+    votes = []
+    for planes in _each(task, "flatcors"):
+        votes.append(from_flats(planes.sci, variance_of(planes), limits))
+    # What only one band of several says is dust on its filter.
+    for bit in (int(MaskBit.BPM), int(MaskBit.SUSPECT)):
+        count = np.sum([(v & bit) > 0 for v in votes], axis=0)
+        bits[2 * count >= len(votes)] |= bit
+    if task.inputs.get("ramp"):
+        bits |= read_mask(task.input("ramp"), bias.shape)
+    bad = (bits & int(MaskBit.BPM)) > 0
+    bits[bad] &= ~int(MaskBit.SUSPECT)
+    share = float(bad.mean())
+    task.metric("bpm_fraction", share, text="share of bad pixels")
+    if share > task.number("max_fraction"):
+        task.finding(2, f"CCD {ccdnum}: {100 * share:.1f} % of the pixels are bad")
+    head = _about(task, bias.header, "bpm")
+    for key in ("NITEMIN", "NITEMAX", "NEXP"):
+        if key in bias.header:
+            head[key] = bias.header[key]
+    write_mask(task.output("bpm"), bits, head)
+
+
 # -- what they share
 
 
+def _each(task: Task, name: str) -> Iterator[Planes]:
+    """Planes of an input of several files, one after another, so that one at a time is in memory."""
+    for path in task.inputs.get(name, ()):
+        held = task.handover.has(path.name)
+        yield task.handover.get(path.name, last=False) if held else read_planes(path)
+
+
 def _settings(task: Task, kind: type[T]) -> T:
-    """A record of thresholds, from the settings of the same names."""
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{n: task.number(n) for n in names})
+    """A record of thresholds, from the settings of the same names; whole numbers stay whole."""
+    told = {}
+    for one in fields(kind):  # type: ignore[arg-type]
+        value = task.number(one.name)
+        told[one.name] = int(value) if one.type == "int" else value
+    return kind(**told)
 
 
 def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
