@@ -206,13 +206,16 @@ def focalplane(task: Task) -> None:
 
     One CCD at a time is in memory.
     """
-    block, tiles, title = int(task.number("block", 8)), [], ""
-    for path in task.all_on_disk("images"):
+    paths, size = task.all_on_disk("images"), int(task.number("picture_size", 1100))
+    tiles, title, block = [], "", 0
+    for path in paths:
         try:
             sci, msk, header = _seen(path)
         except (OSError, FileTypeError) as err:
             task.finding(2, f"{path.name}: left out of the picture: {err}")
             continue
+        # The focal plane is about as wide as the root of its pixels; all CCDs are binned alike.
+        block = block or max(1, round(1.1 * (len(paths) * sci.size) ** 0.5 / size))
         tiles.append(Tile.of(sci, msk, header, block))
         if not title:
             who = identity(header)
@@ -220,7 +223,7 @@ def focalplane(task: Task) -> None:
     if not tiles:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure can be shown")
     grid, names = mosaic(tiles)
-    save(task.output("picture"), grid, names, title, int(task.number("picture_size", 900)))
+    save(task.output("picture"), grid, names, title, size)
     task.metric("ccds_shown", len(tiles), text="CCDs in the picture")
 
 

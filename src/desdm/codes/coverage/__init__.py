@@ -1,0 +1,3 @@
+"""HEALPix cells that an exposure covers."""
+
+from __future__ import annotations
