@@ -155,9 +155,14 @@ def _firstcut(work: Work, exposures: Sequence[Arrival], given: Mapping[str, str]
     if todo:
         work.say(f"running firstcut of {len(todo)} exposures")
     ended = _drive(work, list(todo), _at_once(work))
+    with work.database.read() as conn:
+        judged = {v["exposurename"]: v for v in verdicts(conn, "firstcut", [a.expnum for a in todo.values()])}
     for run, state in ended.items():
+        word = judged.get(f"D{todo[run].expnum:08d}")
         if state not in (s.value for s in _GOOD):
             _judge(work, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True)
+        elif word is None or word["program"] == "nightly":
+            _judge(work, todo[run], "Unknown", f"unkn: its run {run} made no verdict", processed=True)
     return runs | ended
 
 

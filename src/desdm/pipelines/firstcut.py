@@ -29,9 +29,9 @@ def _of(name: str, source: str, *, optional: bool = False) -> FileSet:
     return FileSet(name, depends=source, optional=optional, match=_CCD)
 
 
-def _all(name: str, source: str) -> FileSet:
+def _all(name: str, source: str, *, optional: bool = False) -> FileSet:
     """What there is of the exposure's CCDs."""
-    return FileSet(name, depends=source, match=_EXP)
+    return FileSet(name, depends=source, match=_EXP, optional=optional)
 
 
 def _one(name: str, source: str, *, optional: bool = False) -> FileSet:
@@ -190,7 +190,10 @@ def exposure_modules(cat: str, *, late: bool) -> tuple[Module, ...]:
         ),
         _exp(
             "zeropoint", "photocal.wrapper.zeropoint", "zero points against reference stars",
-            (_all("catalogs", "catalog.catalog"), _REFCAT), (_made("zeropoints", "zeropoints", "exp", "zeropoints"),),
+            (_all("catalogs", "catalog.catalog"), _REFCAT), (
+                _made("zeropoints", "zeropoints", "exp", "zeropoints"),
+                _made("check", "astro_check", "exp", "astro-check"),
+            ),
         ),
         _ccd(
             "finish", "compress.wrapper.finish", "the reduced image, compressed",
@@ -203,10 +206,12 @@ def exposure_modules(cat: str, *, late: bool) -> tuple[Module, ...]:
         _exp(
             "assess", "assess.wrapper.assess", "t_eff and the verdict",
             (
-                _one("zeropoints", "zeropoint.zeropoints"), _all("catalogs", "catalog.catalog"), _all("psfs", "psfex.psf"),
-                _one("skyfit", "skyfit.skyfit"), _one("head", "scamp.head", optional=True),
-            ),
-            (_made("assess", "qa_assess", "exp", "assess", "json"),),
+                    _all("catalogs", "catalog.catalog", optional=True),
+                    _one("zeropoints", "zeropoint.zeropoints", optional=True),
+                    _all("psfs", "psfex.psf", optional=True), _one("skyfit", "skyfit.skyfit", optional=True),
+                    _one("head", "scamp.head", optional=True),
+                ),
+                (_made("assess", "qa_assess", "exp", "assess", "json"),),
         ),
         _exp(
             "focalplane", "assess.wrapper.focalplane", "picture of the focal plane",

@@ -36,7 +36,7 @@ class NightComparison:
     flux
         Median offset of PSF magnitudes, found minus true, mmag.
     completeness
-        Fraction of the stars with S/N between 9 and 11 that were found.
+        Fraction of the stars with S/N between 8 and 15 that were found.
     """
 
     stars: int
@@ -114,7 +114,7 @@ def _band(band: str, truth: Path, entries: list[dict[str, Any]], found: dict[str
     dra = (found[f"ra_win_{band}"][at] - true["ra"][bright]) * shrink * 3.6e6
     ddec = (found[f"dec_win_{band}"][at] - true["dec"][bright]) * 3.6e6
     ratio = found[f"flux_psf_{band}"][at] / 10 ** (-0.4 * (true["mag"][bright] - 30.0))
-    ten = whole & (true["snr"] > 9) & (true["snr"] < 11)
+    ten = whole & (true["snr"] > 8) & (true["snr"] < 15)
     return NightComparison(
         stars=int(bright.sum()),
         dra=float(np.median(dra)) if at.size else float("nan"),

@@ -1,0 +1,177 @@
+"""First Cut of simulated nights against their truth: pixels, masks, positions, fluxes, zero points, verdicts.
+
+Tolerances that follow from photon noise are computed from the truth; the others are those of the survey's own aims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from scipy.ndimage import binary_dilation
+from scipy.spatial import cKDTree
+
+from desdm.simulate.plan import plan_night
+from desdm.survey.images import read_planes
+from desdm.survey.maskbits import MaskBit
+from tests.support.night import Processed, plane, processed_once
+
+SEEDS = (11, 12, 13)
+FULL = int(MaskBit.SATURATE | MaskBit.TRAIL | MaskBit.EDGEBLEED)
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Processed:
+    """One night a seed: biases, flats, two exposures in r and one in i, each with truth planes."""
+    base = tmp_path_factory.getbasetemp().parent / "nights"
+    plan = plan_night(request.param, bands=("r", "i"), biases=8, flats=6, exposures=2, truth="full")
+    return processed_once(base, f"seed{request.param}", plan)
+
+
+def images(night: Processed) -> Iterator[tuple[dict[str, Any], int, Any, fits.HDUList]]:
+    """(truth of the exposure, CCD, reduced image, truth of the CCD)."""
+    for shot in night.shots:
+        paths = night.files("red_immask", shot["expnum"])
+        assert len(paths) == 4, f"exposure {shot['expnum']} has {len(paths)} reduced images"
+        for path in paths:
+            planes = read_planes(path)
+            ccdnum = int(planes.header["CCDNUM"])
+            with night.true(shot["expnum"], ccdnum) as true:
+                yield shot, ccdnum, planes, true
+
+
+def test_pixels_are_the_truth_and_their_noise(night: Processed) -> None:
+    pulls, chi2 = [], []
+    for _, _, planes, true in images(night):
+        good = (planes.msk == 0) & (planes.wgt > 0) & (plane(true, "MSK") == 0)
+        error = planes.sci - plane(true, "NOISELESS")
+        variance = plane(true, "VAR")
+        pulls.append((error / np.sqrt(variance))[good])
+        # The weight is of the sky: where objects add noise of their own it must not know it.
+        blank = good & (plane(true, "NOISELESS") < 0.02 * variance)
+        chi2.append((error**2 * planes.wgt)[blank])
+    pull = np.concatenate(pulls)
+    assert abs(pull.mean()) < 0.02
+    assert 0.98 < pull.std() < 1.02
+    assert np.concatenate(chi2).mean() == pytest.approx(1.0, abs=0.01)
+
+
+def test_masks_hold_what_was_put_there_and_little_else(night: Processed) -> None:
+    full, seen_full, rays, seen_rays, streak, seen_streak, wrong, clean = 0, 0, 0, 0, 0, 0, 0, 0
+    for _, _, planes, true in images(night):
+        bits = plane(true, "MSK")
+        extra = plane(true, "EXTRA") / np.sqrt(plane(true, "VAR"))
+        bled = (bits & int(MaskBit.SATURATE | MaskBit.TRAIL)) != 0
+        full, seen_full = full + int(bled.sum()), seen_full + int((bled & ((planes.msk & FULL) != 0)).sum())
+        hit = ((bits & int(MaskBit.CRAY)) != 0) & (extra > 10) & ~bled
+        rays, seen_rays = rays + int(hit.sum()), seen_rays + int((hit & (planes.msk != 0)).sum())
+        trail = (bits & int(MaskBit.STREAK)) != 0
+        streak, seen_streak = (
+            streak + int(trail.sum()),
+            seen_streak + int((trail & ((planes.msk & int(MaskBit.STREAK)) != 0)).sum()),
+        )
+        nothing = ~binary_dilation(bits != 0, iterations=3)
+        ours = (planes.msk & int(MaskBit.CRAY | MaskBit.STREAK) | planes.msk & FULL) != 0
+        wrong, clean = wrong + int((ours & nothing).sum()), clean + int(nothing.sum())
+    assert full > 100
+    assert seen_full / full > 0.99
+    assert rays > 100
+    assert seen_rays / rays > 0.95
+    if streak:
+        assert seen_streak / streak > 0.90
+    assert wrong / clean < 0.001
+
+
+def test_positions_are_right_to_milliarcseconds_all_over_each_ccd(night: Processed) -> None:
+    for shot, ccdnum, planes, true in images(night):
+        stars = true["TRUTH"].data
+        assert (stars["kind"] == "star").sum() > 100
+        ny, nx = planes.shape
+        x, y = (a.ravel() for a in np.meshgrid(np.linspace(1, nx, 17), np.linspace(1, ny, 33)))
+        ra, dec = WCS(planes.header, naxis=2).all_pix2world(x, y, 1)
+        ra0, dec0 = WCS(true["TRUTH"].header, naxis=2).all_pix2world(x, y, 1)
+        off = 3.6e6 * np.hypot((ra - ra0) * np.cos(np.radians(dec0)), dec - dec0)
+        per_axis = np.sqrt(np.mean(off**2) / 2)
+        assert per_axis < 3.0, f"{shot['expnum']} CCD {ccdnum}: {per_axis:.2f} mas"
+        assert off.max() < 12.0, f"{shot['expnum']} CCD {ccdnum}: {off.max():.2f} mas at worst"
+
+
+def table(path: Path) -> npt.NDArray[Any]:
+    with fits.open(path, memmap=False) as hdus:
+        rows: npt.NDArray[Any] = np.asarray(hdus["LDAC_OBJECTS"].data)
+    return rows
+
+
+def matched(night: Processed, shot: dict[str, Any], path: Path) -> tuple[Any, Any, Any]:
+    """(truth, catalogue row of each, distance in pixels) of a CCD's true objects."""
+    rows = table(path)
+    with fits.open(path) as hdus:
+        ccdnum = int(hdus[0].header.get("CCDNUM", 0)) or int(path.name.split("_c")[1][:2])
+    with night.true(shot["expnum"], ccdnum) as true:
+        truth = np.asarray(true["TRUTH"].data)
+    far, index = cKDTree(np.c_[rows["XWIN_IMAGE"], rows["YWIN_IMAGE"]]).query(np.c_[truth["x"], truth["y"]])
+    return truth, rows[index], far
+
+
+def noise_of(shot: dict[str, Any], truth: Any) -> npt.NDArray[np.float64]:
+    """Photon limit of a star's flux: King (1983), noise area of a Gaussian of the same width; electrons."""
+    area = 4 * np.pi * (truth["fwhm_pix"].astype(float) / 2.3548) ** 2
+    limit: npt.NDArray[np.float64] = np.sqrt(
+        area * (shot["sky_e_s"] * shot["exptime"] + 50.0) + truth["flux"]
+    )
+    return limit
+
+
+def test_bright_stars_zero_points_and_their_scatter(night: Processed) -> None:
+    for shot in night.shots:
+        offset, pull = [], []
+        for path in night.files("cat_firstcut", shot["expnum"]):
+            truth, rows, far = matched(night, shot, path)
+            alone = (truth["kind"] == "star") & (truth["isolation"] > 5) & ~truth["blend"]
+            # Half a pixel of full well keeps saturation out; twenty sigma keeps noise bias out.
+            bright = alone & (far < 1.0) & (truth["flux"] > 50 * noise_of(shot, truth)) & (rows["FLAGS"] == 0)
+            bright &= (rows["IMAFLAGS_ISO"] == 0) if "IMAFLAGS_ISO" in rows.dtype.names else True
+            ratio = rows["FLUX_PSF"][bright] / truth["flux"][bright]
+            offset.append(-2500 * np.log10(ratio))
+            pull.append((rows["FLUX_PSF"] - truth["flux"])[bright] / noise_of(shot, truth)[bright])
+        mmag = np.concatenate(offset)
+        assert mmag.size > 100
+        assert abs(np.median(mmag)) < 2.0, f"{shot['expnum']}: {np.median(mmag):.2f} mmag"
+        pulls = np.concatenate(pull)
+        scatter = 1.4826 * np.median(np.abs(pulls - np.median(pulls)))
+        assert scatter < 1.15 * np.sqrt(1 + 0.0), f"{shot['expnum']}: {scatter:.3f} photon limits"
+        row = night.verdicts[shot["expnum"]]
+        assert row["magzero"] == pytest.approx(shot["zeropoint"], abs=0.003)
+
+
+def test_every_exposure_has_its_verdict_and_t_eff(night: Processed) -> None:
+    for shot in night.shots:
+        row = night.verdicts[shot["expnum"]]
+        assert row["accepted"] == shot["verdict"], row
+        assert row["t_eff"] == pytest.approx(shot["t_eff"], rel=0.03)
+
+
+def test_what_can_be_seen_is_found_and_little_else(night: Processed) -> None:
+    found, there, strange, total = 0, 0, 0, 0
+    for shot in night.shots:
+        for path in night.files("cat_firstcut", shot["expnum"]):
+            truth, _, far = matched(night, shot, path)
+            snr = truth["flux"] / noise_of(shot, truth)
+            inside = (truth["x"] > 15) & (truth["x"] < 497) & (truth["y"] > 20) & (truth["y"] < 1004)
+            ten = (truth["kind"] == "star") & (truth["isolation"] > 4) & (snr > 9) & (snr < 12) & inside
+            there, found = there + int(ten.sum()), found + int((far[ten] < 2.0).sum())
+            rows = table(path)
+            real = rows[rows["FLUX_PSF"] > 5 * rows["FLUXERR_PSF"]]
+            away, _ = cKDTree(np.c_[truth["x"], truth["y"]]).query(
+                np.c_[real["XWIN_IMAGE"], real["YWIN_IMAGE"]]
+            )
+            total, strange = total + len(real), strange + int((away > 6.0).sum())
+    assert there > 20
+    assert found / there > 0.97
+    assert strange / total < 0.01
