@@ -25,7 +25,7 @@ __all__ = ["Recipe", "Result", "detrend"]
 
 _BPM, _FULL, _SUSPECT = int(MaskBit.BPM), int(MaskBit.SATURATE), int(MaskBit.SUSPECT)
 _BAND = 64
-_SPARSE = 32  # every so many rows tell the sky's level
+_SAMPLE = 64  # so many rows tell the sky's level, and of each some 512 pixels
 _ON_RAW = ("crosstalk", "overscan")
 _SECOND = ("flat", "weight", "nullweight", "resaturate")
 
@@ -101,6 +101,8 @@ class _Work:
         self.sci: Plane = np.empty(shape, np.float32)
         self.msk: npt.NDArray[np.int32] = np.empty(shape, np.int32)
         self.wgt: Plane = np.empty(shape, np.float32)
+        #: pixels with weight and full ones, of each row
+        self.tally = np.zeros((shape[0], 2), np.int64)
         #: factor by which the first stretch multiplies each amplifier
         self.scale = {state.name: 1.0 for state in self.states}
         self.result = Result(Planes(self.sci, self.msk, self.wgt, self.header))
@@ -153,7 +155,8 @@ class _Work:
         )  # fmt: skip
         noise = self._dark_noise()
         self._renew_states()
-        sparse = np.arange(_SPARSE // 2, ny, _SPARSE) if ny > 8 * _SPARSE else np.arange(ny)
+        every = max(1, ny // _SAMPLE)
+        sparse = np.arange(every // 2, ny, every)
         marked = "fixcols" in self.todo and self.cal.bpm is not None and self._has_fixable(self.cal.bpm)
         if not marked and "bf" not in self.todo:
             begin(sparse)
@@ -227,10 +230,11 @@ class _Work:
 
     def _level(self, rows: npt.NDArray[np.int64], flat: Plane) -> tuple[float, float]:
         """Median and scatter of the good pixels of some rows, divided by the flat."""
-        sample, bits = self.sci[rows, ::2], self.msk[rows, ::2]
+        every = max(1, self.subject.shape[1] // 512)
+        sample, bits = self.sci[rows, ::every], self.msk[rows, ::every]
         good = (bits & (BAD | _FULL)) == 0
         if flat.size > 1:
-            divisor = flat[rows, ::2]
+            divisor = flat[rows, ::every]
             good &= divisor > self.recipe.flat_min
             sample = sample[good] / divisor[good]
         else:
@@ -265,7 +269,7 @@ class _Work:
                 own, columns = state.place.slices
                 passes.image_rows(
                     self.sci, self.msk, columns.start, columns.stop - columns.start, flat, self.recipe.flat_min, dark,
-                    light, null, _BPM, _FULL if raised > 0 else 0, raised, self.wgt,
+                    light, null, _BPM, _FULL if raised > 0 else 0, raised, self.wgt, self.tally,
                     rows[(rows >= own.start) & (rows < own.stop)],
                 )  # fmt: skip
 
@@ -304,8 +308,10 @@ class _Work:
                     self.header, step.name, how.get(step.name, self.cal.names.get(step.calibration, "done"))
                 )
         metrics, findings = self.result.metrics, self.result.findings
-        metrics["goodfrac"] = (float((planes.wgt > 0).mean()), "", "fraction of pixels with weight")
-        metrics["satfrac"] = (float(((planes.msk & _FULL) != 0).mean()), "", "fraction of saturated pixels")
+        if self.tally.any():
+            good, full = self.tally.sum(axis=0) / planes.sci.size
+            metrics["goodfrac"] = (float(good), "", "fraction of pixels with weight")
+            metrics["satfrac"] = (float(full), "", "fraction of saturated pixels")
         if "lightbulb" in self.todo:
             self._glow(planes)
         if "cticheck" in self.todo:

@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.survey.compiled import compiled
+from desdm.survey.maskbits import MaskBit
 
 __all__ = ["NONE", "NO_BITS", "image_rows", "raw_rows"]
 
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.int32]
+
+_FULL = int(MaskBit.SATURATE)
 
 #: Stands for a plane that a step which is not done would need.
 NONE = np.zeros((1, 1), np.float32)
@@ -80,41 +83,47 @@ def raw_rows(
     rows
         Rows of the image to work on.
     """
-    value = np.empty(count, np.float32)
-    bits = np.empty(count, np.int32)
+    value, light = np.empty(count, np.float32), np.empty(count, np.float32)
     c, top, factor = np.float32(coefficient), np.float32(full), np.float32(gain)
     start, per_line, last = np.float32(adu0), np.float32(1.0 / adustep), shift.shape[1] - 2
-    lines = shift[0]
+    lines, end, flag = shift[0], np.float32(last), np.int32(saturated)
+    # Slices of rows, not indices into planes: the compiler can then see that the loops run straight on.
     for y in rows:
-        base = level[y]
+        base, bits, to = level[y], msk[y, first : first + count], sci[y, first : first + count]
+        own = source[oy + y, ox : ox + count]
         for i in range(count):
-            value[i] = np.float32(np.float64(source[oy + y, ox + i]) - base)
+            value[i] = np.float32(np.float64(own[i]) - base)
         for i in range(count):
-            bits[i] = np.int32(saturated) if value[i] >= top else np.int32(0)
+            bits[i] = flag if value[i] >= top else np.int32(0)
         if coefficient != 0.0:
-            beside = partner_level[y]
+            other, beside = source[oy + y, partner - count + 1 : partner + 1], partner_level[y]
             for i in range(count):
-                value[i] -= c * np.float32(np.float64(source[oy + y, partner - i]) - beside)
+                light[i] = np.float32(np.float64(other[i]) - beside)
+            for i in range(count):
+                value[i] -= c * light[count - 1 - i]
         if others.size > 1:
+            seen = others[y, first : first + count]
             for i in range(count):
-                value[i] -= others[y, first + i]
+                value[i] -= seen[i]
         if bias.size > 1:
+            zero = bias[y, first : first + count]
             for i in range(count):
-                value[i] -= bias[y, first + i]
+                value[i] -= zero[i]
         if last >= 0:
             for i in range(count):
                 at = (value[i] - start) * per_line
-                k = min(max(int(at), 0), last)
-                value[i] += lines[k] + (at - np.float32(k)) * (lines[k + 1] - lines[k])
+                k = np.uint32(min(max(at, np.float32(0.0)), end))
+                value[i] += lines[k] + (at - np.float32(k)) * (lines[k + np.uint32(1)] - lines[k])
         if bpm.size > 1:
+            known = bpm[y, first : first + count]
             for i in range(count):
-                bits[i] |= bpm[y, first + i]
+                bits[i] |= known[i]
         if prior.size > 1:
+            had = prior[y, first : first + count]
             for i in range(count):
-                bits[i] |= prior[y, first + i]
+                bits[i] |= had[i]
         for i in range(count):
-            sci[y, first + i] = value[i] * factor
-            msk[y, first + i] = bits[i]
+            to[i] = value[i] * factor
 
 
 @compiled()
@@ -132,6 +141,7 @@ def image_rows(
     saturated: int,
     raised: float,
     wgt: Plane,
+    tally: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
 ) -> None:
     """Dome flat, weight and what follows from the bits, for one amplifier's rows, in place.
@@ -156,25 +166,36 @@ def image_rows(
         Full pixels are raised to this value at least; minus infinity: left.
     wgt
         Filled.
+    tally
+        (ny, 2): pixels with weight and full ones of each row are added.
     rows
         Rows of the image.
     """
     a, b, dead, lift = np.float32(fixed), np.float32(light), np.float32(least), np.float32(raised)
     one, zero = np.float32(1.0), np.float32(0.0)
-    flatten = flat.size > 1
+    nulls, lost, full = np.int32(null), np.int32(bad), np.int32(saturated)
     d = np.full(count, one, np.float32)
     for y in rows:
-        if flatten:
+        image, bits = sci[y, first : first + count], msk[y, first : first + count]
+        weight = wgt[y, first : first + count]
+        if flat.size > 1:
+            response = flat[y, first : first + count]
             for i in range(count):
-                f = flat[y, first + i]
                 # A dead pixel (or one that is no number) keeps its value, and is marked.
-                d[i] = f if f > dead else zero
+                alive = response[i] > dead
+                d[i] = response[i] if alive else one
+                bits[i] |= np.int32(0) if alive else lost
+            for i in range(count):
+                image[i] /= d[i]
+        if full != 0:
+            for i in range(count):
+                image[i] = max(image[i], lift) if (bits[i] & full) != 0 else image[i]
         for i in range(count):
-            x = first + i
-            m = msk[y, x] | (np.int32(bad) if d[i] == zero else np.int32(0))
-            f = one if d[i] == zero else d[i]
-            v = sci[y, x] / f
-            sci[y, x] = max(v, lift) if (m & saturated) != 0 else v
-            w = f * f / (a + b * f)
-            wgt[y, x] = zero if (m & null) != 0 else w
-            msk[y, x] = m
+            w = d[i] * d[i] / (a + b * d[i])
+            weight[i] = zero if (bits[i] & nulls) != 0 else w
+        kept, filled = 0, 0
+        for i in range(count):
+            kept += 1 if weight[i] > zero else 0
+            filled += 1 if (bits[i] & _FULL) != 0 else 0
+        tally[y, 0] += kept
+        tally[y, 1] += filled
