@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from desdm.simulate.plan import Shot, _Clock
+from desdm.simulate.conditions import BANDS
+from desdm.simulate.shots import Clock, Shot, flat, science
 
 __all__ = ["corner_shots"]
 
 
-def corner_shots(clock: _Clock, bands: tuple[str, ...]) -> list[Shot]:
+def corner_shots(clock: Clock, bands: tuple[str, ...]) -> list[Shot]:
     """One shot a case; those that are faults of the file, not of the light, are made when the file is written.
 
     - ``lamp off``, ``flat gradient``: dome flats that do not belong to the others;
@@ -22,9 +20,6 @@ def corner_shots(clock: _Clock, bands: tuple[str, ...]) -> list[Shot]:
     - ``no reference``: a field that no reference catalogue covers;
     - ``delivered again``, ``other bytes``: an exposure that is delivered twice, once as it was and once changed.
     """
-    from desdm.simulate.conditions import BANDS
-    from desdm.simulate.plan import flat, science
-
     band = bands[0]
     other = bands[1] if len(bands) > 1 else ("r" if band != "r" else "g")
     bad = BANDS[band].sky

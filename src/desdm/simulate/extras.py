@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.simulate.field import EPOCH, Field
-from desdm.simulate.plan import Plan, Shot
+from desdm.simulate.shots import Plan, Shot
 from desdm.simulate.sky import generator
 
 __all__ = ["add_extras", "seen"]

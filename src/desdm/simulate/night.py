@@ -17,12 +17,12 @@ from desdm.simulate.extras import add_extras
 from desdm.simulate.field import Density, Field, draw_field
 from desdm.simulate.handover import write_instrument, write_refcat
 from desdm.simulate.instrument import Camera
-from desdm.simulate.plan import Plan, Shot
 from desdm.simulate.profile import measured_fwhm
 from desdm.simulate.rawfile import write_raw
 from desdm.simulate.readout import read_out
 from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
+from desdm.simulate.shots import Plan, Shot
 from desdm.simulate.supercal import DENSE_FIELD
 from desdm.simulate.truth import sky_plane, write_camera, write_truth
 

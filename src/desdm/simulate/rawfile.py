@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from desdm.simulate.conditions import FILTERS
 from desdm.simulate.instrument import CCD, Camera
-from desdm.simulate.plan import Shot
 from desdm.simulate.readout import JUNK, OVERSCAN, PRESCAN
+from desdm.simulate.shots import Shot
 from desdm.simulate.tpv import TPV
 
 __all__ = ["Card", "extension_cards", "primary_cards", "write_raw"]

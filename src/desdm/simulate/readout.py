@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from desdm.simulate import pixels
 from desdm.simulate.instrument import CCD
-from desdm.simulate.plan import Shot
 from desdm.simulate.render import Charge, Renderer, Stage
+from desdm.simulate.shots import Shot
 from desdm.simulate.sky import generator
 
 __all__ = ["JUNK", "OVERSCAN", "PRESCAN", "bias_level", "read_out"]

@@ -14,9 +14,9 @@ from desdm.simulate.conditions import magzero
 from desdm.simulate.events import cosmics, streak_light
 from desdm.simulate.field import Field
 from desdm.simulate.instrument import CCD, GRID, Camera
-from desdm.simulate.plan import Plan, Shot
 from desdm.simulate.profile import PSF
 from desdm.simulate.response import Response
+from desdm.simulate.shots import Plan, Shot
 from desdm.simulate.sky import generator
 from desdm.simulate.tpv import TPV
 from desdm.survey.maskbits import MaskBit

@@ -57,19 +57,23 @@ class Response:
     def maps(self, ccd: CCD, band: str) -> Maps:
         """The maps of one CCD in one band."""
         key = (ccd.ccdnum, band)
-        if key not in self._maps:
+        found = self._maps.get(key)
+        if found is None:
+            found = self._make(ccd, band)
             if not self.keep:
                 self._maps = {k: v for k, v in self._maps.items() if k[0] == ccd.ccdnum}
-            self._maps[key] = self._make(ccd, band)
-        return self._maps[key]
+            self._maps[key] = found
+        return found
 
     def bias(self, ccd: CCD) -> Plane:
         """Two-dimensional structure of the bias above the overscan, ADU, hot pixels and columns in it."""
-        if ccd.ccdnum not in self._bias:
+        found = self._bias.get(ccd.ccdnum)
+        if found is None:
+            found = self._make_bias(ccd)
             if not self.keep:
-                self._bias.clear()
-            self._bias[ccd.ccdnum] = self._make_bias(ccd)
-        return self._bias[ccd.ccdnum]
+                self._bias = {}
+            self._bias[ccd.ccdnum] = found
+        return found
 
     def bad(self, ccd: CCD) -> npt.NDArray[np.int32]:
         """BPM bit of each pixel."""
@@ -129,8 +133,9 @@ class Response:
 
     def _structure(self, ccd: CCD) -> Plane:
         """Pixel areas (0.4 %), tree rings (0.2 %) and shadows of dust: the same in all bands."""
-        if ccd.ccdnum in self._pixels:
-            return self._pixels[ccd.ccdnum]
+        found = self._pixels.get(ccd.ccdnum)
+        if found is not None:
+            return found
         ny, nx = self.camera.ny, self.camera.nx
         rng = generator(self.camera.serial, 112, ccd.ccdnum)
         out = rng.standard_normal((ny, nx), np.float32)
@@ -148,7 +153,7 @@ class Response:
             d = np.hypot(x[:, left:right] - cx, y[low:high] - cy)
             out[low:high, left:right] *= 1.0 - 0.02 * np.exp(-0.5 * ((d - size) / 4.0) ** 2)
         if not self.keep:
-            self._pixels.clear()
+            self._pixels = {}
         self._pixels[ccd.ccdnum] = out
         return out
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from desdm.simulate.conditions import BANDS
+from desdm.simulate.shots import Clock, Shot, flat, nite_after, science, zero
 from desdm.simulate.sky import generator
-
-if TYPE_CHECKING:
-    from desdm.simulate.plan import Shot, _Clock
 
 __all__ = ["DENSE_FIELD", "supercal_shots"]
 
@@ -21,7 +17,7 @@ _RATE = 8300.0  # electrons a second: 2000 ADU
 
 
 def supercal_shots(
-    clock: _Clock, bands: tuple[str, ...], exposures: int, biases: int, flats: int
+    clock: Clock, bands: tuple[str, ...], exposures: int, biases: int, flats: int
 ) -> list[Shot]:
     """All shots, in order of time.
 
@@ -41,12 +37,10 @@ def supercal_shots(
     The first nite also has two linearity ramps in the first band, four crosstalk fields, and in each band twelve
     star flats dithered over a whole focal plane.
     """
-    from desdm.simulate.plan import _Clock, flat, nite_after, zero
-
     shots: list[Shot] = []
     number, nite = clock.expnum, clock.nite
     for n in range(NITES):
-        night = _Clock.of(clock.seed, nite_after(nite, n), number)
+        night = Clock.of(clock.seed, nite_after(nite, n), number)
         shots += [zero(night) for _ in range(biases)]
         shots += [flat(night, b) for b in bands for _ in range(flats)]
         if n == 0:
@@ -58,9 +52,7 @@ def supercal_shots(
     return shots
 
 
-def _ramps(clock: _Clock, band: str) -> list[Shot]:
-    from desdm.simulate.plan import Shot
-
+def _ramps(clock: Clock, band: str) -> list[Shot]:
     out = []
     for _ in range(2):
         for seconds in RAMP:
@@ -75,9 +67,7 @@ def _ramps(clock: _Clock, band: str) -> list[Shot]:
     return out
 
 
-def _crosstalk_fields(clock: _Clock, band: str) -> list[Shot]:
-    from desdm.simulate.plan import science
-
+def _crosstalk_fields(clock: Clock, band: str) -> list[Shot]:
     few = BANDS[band].sky * 0.5
     return [
         science(
@@ -95,9 +85,7 @@ def _crosstalk_fields(clock: _Clock, band: str) -> list[Shot]:
     ]
 
 
-def _star_flats(clock: _Clock, band: str) -> list[Shot]:
-    from desdm.simulate.plan import science
-
+def _star_flats(clock: Clock, band: str) -> list[Shot]:
     out = []
     for n in range(12):
         rng = generator(clock.seed, 302, clock.expnum)
@@ -111,9 +99,7 @@ def _star_flats(clock: _Clock, band: str) -> list[Shot]:
     return out
 
 
-def _wide(clock: _Clock, band: str) -> Shot:
-    from desdm.simulate.plan import science
-
+def _wide(clock: Clock, band: str) -> Shot:
     rng = generator(clock.seed, 303, clock.expnum)
     of = BANDS[band]
     dra, ddec = rng.uniform(-0.04, 0.04, 2)

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from desdm.simulate.conditions import magzero
 from desdm.simulate.instrument import CCD, GRID, Camera
-from desdm.simulate.plan import Shot
 from desdm.simulate.rawfile import card
 from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
+from desdm.simulate.shots import Shot
 
 __all__ = ["sky_plane", "variance_plane", "write_camera", "write_truth"]
 
