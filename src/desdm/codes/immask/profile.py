@@ -33,7 +33,8 @@ class Strip:
 class Profile:
     """What a line turned out to be: refined ends, crest in electrons a pixel, Gaussian σ in pixels.
 
-    ``snr`` of the whole line, ``middle_snr`` of the middle half of its pieces, scaled to all of them.
+    ``snr`` of the whole line; ``middle_snr`` of the median of its pieces, against the line's surroundings;
+    ``even``: part of its pieces that are about as bright as the middle one.
     """
 
     ends: tuple[float, float, float, float]
@@ -41,6 +42,7 @@ class Profile:
     sigma: float
     snr: float
     middle_snr: float
+    even: float
 
 
 @compiled()
@@ -179,13 +181,50 @@ def tune(strip: Strip, reach: float) -> Profile | None:
         return None
     begin, end = extent
     sigma, peak = _shape(strip, first, last, begin, end, sigma)
-    snr = np.sort(crest[begin:end] / error[begin:end])
-    n = snr.size
-    middle = snr[n // 4 : n - n // 4]
-    return Profile(
-        _place(strip, first, last, begin, end), peak, sigma, float(snr.sum() / np.sqrt(n)),
-        float(middle.mean() * np.sqrt(n)),
-    )  # fmt: skip
+    snr = float((crest[begin:end] / error[begin:end]).sum() / np.sqrt(end - begin))
+    middle = _middle(strip, first, last, begin, end, sigma)
+    # Crest of each piece at the width found: a streak shines evenly, a chain of galaxies does not.
+    crest, error = (v[begin:end] for v in _amplitudes(strip, first, last, sigma))
+    level = float(np.median(crest))
+    known = np.isfinite(error)
+    near = np.abs(crest - level)[known] < np.maximum(0.4 * level, 2.5 * error[known])
+    even = float(near.mean()) if known.any() else 0.0
+    return Profile(_place(strip, first, last, begin, end), peak, sigma, snr, middle, even)
+
+
+def _aligned(strip: Strip, first: float, last: float, begin: int, end: int) -> tuple[Array, Array]:
+    """Pieces begin … end-1, each moved onto its own axis: distances, and (pieces, distances)."""
+    pieces, width = strip.mean.shape
+    offset = first + (last - first) * (np.arange(pieces) + 0.5) / pieces
+    axis = np.arange(width) - strip.half
+    near = axis[np.abs(axis) <= strip.half - np.abs(offset).max()].astype(float)
+    rows = [np.interp(near + offset[k], axis, strip.mean[k]) for k in range(begin, end)]
+    return near, np.asarray(rows)
+
+
+def _middle(strip: Strip, first: float, last: float, begin: int, end: int, sigma: float) -> float:
+    """S/N of the middle one of the pieces' profiles on the axis, against what it does beside.
+
+    Stars that happen to stand in a row are in some pieces, a streak is in all; and faint objects everywhere make the
+    profile beside the axis as restless as on it.
+    """
+    axis, rows = _aligned(strip, first, last, begin, end)
+    profile = np.median(rows, axis=0)
+    shape = np.exp(-0.5 * ((axis[:, None] - axis[None, :]) / sigma) ** 2)
+    shape /= shape.sum(axis=1, keepdims=True)
+    smooth = shape @ profile
+    beside = np.abs(axis) > 2.5 * sigma + 1.0
+    if beside.sum() < 6:
+        return 0.0
+    here = int(np.argmin(np.abs(axis)))
+    error = strip.error[begin:end]
+    typical = float(np.median(error[np.isfinite(error)])) if np.isfinite(error).any() else np.inf
+    least = 1.2533 * typical / np.sqrt(end - begin) * float(np.sqrt((shape[here] ** 2).sum()))
+    base = float(np.median(smooth[beside]))
+    noise = max(
+        1.4826 * float(np.median(np.abs(smooth[beside] - base))), float(np.std(smooth[beside])), least
+    )
+    return float((smooth[here] - base) / noise)
 
 
 def _extent(lit: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
@@ -207,14 +246,9 @@ def _shape(
     strip: Strip, first: float, last: float, begin: int, end: int, sigma: float
 ) -> tuple[float, float]:
     """Width and crest from second moments of the median profile, by trying widths about the first one."""
-    pieces, width = strip.mean.shape
-    offset = first + (last - first) * (np.arange(pieces) + 0.5) / pieces
-    axis = np.arange(width) - strip.half
-    near = np.abs(axis) <= max(min(strip.half - 6.0 - np.abs(offset).max(), 5.0 * sigma), 3.0)
-    rows = [
-        np.interp(axis[near] + offset[k], axis, strip.mean[k]) for k in range(begin, end)
-    ]  # each piece on its own axis
-    profile = np.median(np.asarray(rows), axis=0)
+    axis, rows = _aligned(strip, first, last, begin, end)
+    near = np.abs(axis) <= max(5.0 * sigma, 3.0)
+    profile = np.median(rows, axis=0)[near]
     best, answer = np.inf, (sigma, 0.0)
     for trial in sigma * np.geomspace(0.6, 1.7, 45):
         shape = np.exp(-0.5 * (axis[near] / trial) ** 2)

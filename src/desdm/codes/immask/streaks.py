@@ -21,14 +21,16 @@ Flags = npt.NDArray[np.bool_]
 class StreakLimits:
     """Thresholds of the search.
 
-    ``binning`` pixels a side; ``detect`` S/N of the whole line; ``confirm`` S/N that the middle half of its pieces
-    must show together (a row of stars does not); ``faintest``: masked is where the streak's light exceeds this part of
+    ``binning`` pixels a side; ``detect`` S/N of the whole line; ``confirm`` S/N that the median of its pieces must
+    have against the line's surroundings, and ``even`` the part of them that must be about equally bright (a row of
+    stars fulfils neither); ``faintest``: masked is where the streak's light exceeds this part of
     the sky's σ; ``most``: streaks looked for; ``shortest`` length in pixels.
     """
 
     binning: int = 4
     detect: float = 8.0
-    confirm: float = 5.0
+    confirm: float = 7.5
+    even: float = 0.6
     faintest: float = 0.5
     most: int = 8
     shortest: float = 150.0
@@ -85,7 +87,7 @@ def _background(mean: npt.NDArray[np.float64], valid: Flags, size: int) -> npt.N
 
 
 def compact(snr: Image, level: float = 4.0) -> Flags:
-    """Bins under stars and galaxies: connected bright bins that are not long and thin."""
+    """Bins under stars and galaxies: connected bright bins of a roundish shape."""
     labels, count = ndimage.label(snr > level, structure=np.ones((3, 3), bool))
     if count == 0:
         return np.zeros(snr.shape, bool)
@@ -102,8 +104,10 @@ def compact(snr: Image, level: float = 4.0) -> Flags:
     yy, xx, xy = mean(dy * dy) + 1 / 12, mean(dx * dx) + 1 / 12, mean(dx * dy)
     root = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
     long, short = (xx + yy) / 2 + root, np.maximum((xx + yy) / 2 - root, 1e-3)
-    # 8 bins rms are some 28 bins from end to end.
-    line = (long > 64.0) & (long > 25.0 * short)
+    # Twice as long as wide: a streak, or a piece of one that noise has cut. Edge-on galaxies pass too; they are few.
+    line = (long > 4.0 * short) & (n >= 5)
+    # Streaks that cross fill little of their common ellipse, an object nearly all of it.
+    line |= (long > 64.0) & (n < 0.15 * 4.0 * np.pi * np.sqrt(long * short))
     line[0] = True
     return np.asarray(ndimage.binary_dilation(~line[labels], structure=np.ones((3, 3), bool)))
 
@@ -188,6 +192,8 @@ def look_along(
         return None
     tuned: Profile | None = tune(strip, reach)
     if tuned is None or tuned.middle_snr < (limits.confirm if confirm is None else confirm):
+        return None
+    if tuned.even < limits.even:
         return None
     half = tuned.sigma * np.sqrt(2.0 * np.log(max(tuned.peak / (limits.faintest * noise), 1.0 + 1e-9)))
     half = float(np.clip(half, tuned.sigma, reach + 14.0))

@@ -40,7 +40,8 @@ def bleedmask(task: Task) -> None:
     limits = BleedLimits(
         core=int(task.number("core", 1)), excess=task.number("excess", 5.0), gap=int(task.number("gap", 2)),
         elongation=task.number("elongation", 1.5), edge_rows=int(task.number("edge_rows", 60)),
-        edge_excess=task.number("edge_excess", 8.0), edge_width=int(task.number("edge_width", 128)), star=task.number("star_radius", 0.0),
+        edge_excess=task.number("edge_excess", 8.0), edge_width=int(task.number("edge_width", 128)),
+        star=task.number("star_radius", 0.0),
     )  # fmt: skip
     bleed = mask_bleeds(planes.sci, planes.msk, sky, noise, limits)
     size = planes.sci.size
@@ -195,8 +196,8 @@ def _hits(rays: npt.NDArray[np.bool_]) -> int:
 def _streak_limits(task: Task) -> StreakLimits:
     return StreakLimits(
         binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
-        confirm=task.number("streak_confirm", 5.0), faintest=task.number("faintest", 0.5),
-        most=int(task.number("most_streaks", 8)), shortest=task.number("shortest", 150.0),
+        confirm=task.number("streak_confirm", 7.5), faintest=task.number("faintest", 0.5),
+        even=task.number("streak_even", 0.6), most=int(task.number("most_streaks", 8)), shortest=task.number("shortest", 150.0),
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def rowinterp_nullweight(task: Task) -> None:
     good = float((planes.wgt > 0).mean())
     if good < task.number("least_good", 0.5):
         task.finding(2, f"{name}: only {100 * good:.0f} % of the pixels have weight")
-    planes.header["DESRWINT"] = (True, "defects are interpolated along rows, weights nulled")
+    planes.header["DESRWINT"] = (True, "rows interpolated, weights nulled")
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
     task.give("image", planes, write_planes)
     task.metric("goodfrac", good, "", text="fraction of pixels with weight")
