@@ -82,12 +82,13 @@ class Response:
             out[box.y : box.y + box.height, box.x : box.x + box.width] = int(MaskBit.BPM)
         return out
 
-    def _grid(self, ccd: CCD, step: int = 1) -> tuple[Array, Array]:
+    def _grid(self, ccd: CCD, step: int = 1) -> tuple[Plane, Plane]:
         x = np.arange(0, self.camera.nx, step, dtype=float) + 1
         y = np.arange(0, self.camera.ny, step, dtype=float) + 1
         u, _ = self.place(ccd, x, y)
         _, v = self.place(ccd, x, y)
-        return u[None, :], v[:, None]
+        # Single precision: the cosines of the patterns are most of what a map costs.
+        return u[None, :].astype(np.float32), v[:, None].astype(np.float32)
 
     def _make(self, ccd: CCD, band: str) -> Maps:
         u, v = self._grid(ccd)
@@ -117,16 +118,16 @@ class Response:
             self._norm[band] = float(np.median(np.concatenate(values)))
         return self._norm[band]
 
-    def _smooth(self, ccd: CCD, band: str, u: Array, v: Array) -> Array:
+    def _smooth(self, ccd: CCD, band: str, u: Plane, v: Plane) -> Plane:
         rng = generator(self.camera.serial, 110, ord(band[0]))
-        a, b, c = rng.uniform(-0.006, 0.006, 3)
+        a, b, c = (float(x) for x in rng.uniform(-0.006, 0.006, 3))
         vignetting = 1.0 - 0.01 * (u**2 + v**2 - 0.4)
         return np.asarray(ccd.efficiency * vignetting * (1.0 + a * u + b * v + c * u * v))
 
-    def _screen(self, band: str, u: Array, v: Array) -> Array:
+    def _screen(self, band: str, u: Plane, v: Plane) -> Plane:
         """Unevenness of the dome flat's light, with the pupil ghost that stray light from the screen makes."""
         rng = generator(self.camera.serial, 111, ord(band[0]))
-        a, b = rng.uniform(-0.012, 0.012, 2)
+        a, b = (float(x) for x in rng.uniform(-0.012, 0.012, 2))
         return np.asarray(
             (1.0 + a * u + b * v + 0.015 * (u * u - v * v)) * (1.0 + 1.5 * BANDS[band].ghost * _ghost(u, v))
         )
@@ -174,24 +175,22 @@ class Response:
         return np.asarray(out, np.float32)
 
 
-def _ghost(u: Array, v: Array) -> Array:
+def _ghost(u: Plane, v: Plane) -> Plane:
     """The pupil's out-of-focus image: a ring with a dark middle, slightly off the axis."""
     r = np.hypot(u - 0.03, v + 0.02)
     return np.asarray((1.0 / (1.0 + np.exp((r - 0.62) / 0.05))) * (1.0 / (1.0 + np.exp((0.22 - r) / 0.05))))
 
 
-def _fringe(serial: int, ccdnum: int, band: str, u: Array, v: Array) -> Array:
+def _fringe(serial: int, ccdnum: int, band: str, u: Plane, v: Plane) -> Plane:
     """Interference of sky lines in silicon of uneven thickness: cosines of a smooth thickness map, mean near 0."""
     rng = generator(serial, 114, ccdnum)
     # Thickness in fringe orders: some ten orders over a CCD, whose place differs from CCD to CCD.
     height = float(np.ptp(v))
     du, dv = (u - u.mean()) / height, (v - v.mean()) / height
-    thick = rng.uniform(0, 1)
+    thick = float(rng.uniform(0, 1)) + 2.0 * du + 1.5 * dv
     for _ in range(4):
-        k = rng.normal(scale=5.0, size=2)
-        thick = thick + rng.uniform(0.8, 1.6) * np.cos(k[0] * du + k[1] * dv + rng.uniform(0, 2 * np.pi))
-    thick = thick + 2.0 * du + 1.5 * dv
-    scale = {"i": 1.15, "z": 1.0, "Y": 0.92}[band]
-    return np.asarray(
-        0.7 * np.cos(2 * np.pi * thick * scale) + 0.3 * np.cos(2 * np.pi * thick * scale * 1.07 + 1.0)
-    )
+        kx, ky = (float(x) for x in rng.normal(scale=5.0, size=2))
+        depth, phase = float(rng.uniform(0.8, 1.6)), float(rng.uniform(0, 2 * np.pi))
+        thick = thick + depth * np.cos(kx * du + ky * dv + phase)
+    order = 2 * float(np.pi) * {"i": 1.15, "z": 1.0, "Y": 0.92}[band]
+    return np.asarray(0.7 * np.cos(order * thick) + 0.3 * np.cos(1.07 * order * thick + 1.0))
