@@ -81,9 +81,7 @@ def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     told["ramp_expnums"] = _numbers([r for r in rows if _ramp(r)])
     told["crosstalk_expnums"] = _numbers(fields)
     told["starflat_expnums"] = _numbers(stars)
-    told["starflat_bands"] = _bands(stars)
     told["sky_expnums"] = _numbers([r for band in _in(sky) for r in _spread(_of(sky, band), _most(settings))])
-    told["sky_bands"] = _bands(sky)
     if all(told[k] == NONE for k in ("zero_expnums", "dflat_expnums")):
         raise PlanError(f"nights {first} to {last}: no bias and no dome flat is in the archive; ingest them")
     unit = str(settings.get("unitname") or f"{first}t{last[4:]}")
@@ -158,10 +156,6 @@ def _in(rows: Sequence[Row]) -> list[str]:
 
 def _of(rows: Sequence[Row], band: str) -> list[Row]:
     return [r for r in rows if str(r.get("band")) == band]
-
-
-def _bands(rows: Sequence[Row]) -> str:
-    return ",".join(_in(rows)) or "none"
 
 
 def _numbers(rows: Sequence[Row]) -> str:

@@ -11,12 +11,14 @@ from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 __all__ = [
     "BIAS",
     "DFLAT_BAND",
-    "DFLAT_EXP",
+    "DFLAT_NORM",
     "PATTERNS",
     "PRECAL",
     "bias_ccd",
     "calibration",
+    "dflat_exp",
     "flat_ccd",
+    "from_module",
     "made",
 ]
 
@@ -44,7 +46,8 @@ def calibration(name: str, filetype: str, *, ccd: bool = True) -> FileSet:
     return FileSet(name, filetype, calibration=True, match=_CCD if ccd else (), whole=not ccd, optional=True)
 
 
-def _from(name: str, source: str, *match: str) -> FileSet:
+def from_module(name: str, source: str, *match: str) -> FileSet:
+    """What an earlier module made, if it did; ``match`` picks by these keys, none: all of it."""
     return FileSet(name, depends=source, match=match, whole=not match, optional=True)
 
 
@@ -62,7 +65,7 @@ SIFT_BIASES = Module(
     "sift_biases",
     _CODE + "sift_biases",
     text="odd biases out",
-    inputs=(_from("minis", "minibias.mini"),),
+    inputs=(from_module("minis", "minibias.mini"),),
     outputs=(made("frames", "cal_frames", "unit", "biasframes"),),
 )
 #: The biases up to the list of the good ones.
@@ -79,27 +82,32 @@ def bias_ccd() -> Module:
         _CODE + "mkbiascor",
         text="combined bias of one CCD",
         loop=_CCD,
-        inputs=(ZERO, _from("frames", "sift_biases.frames")),
+        inputs=(ZERO, from_module("frames", "sift_biases.frames")),
         outputs=(made("biascor", "cal_biascor", "ccd", "biascor"),),
     )
 
 
-MINIFLAT = Module(
-    "miniflat",
-    _CODE + "miniflat",
-    text="overscan, linearity and gain of one dome flat, block medians over the focal plane",
-    loop=_EXP,
-    loopobj="raw",
-    inputs=(DFLAT, calibration("lintable", "cal_lintable", ccd=False)),
-    outputs=(made("mini", "miniflat", "exp", "miniflat"),),
-    tolerant=True,
-)
+def dflat_exp(lintable: FileSet) -> Block:
+    """The dome flats' block medians."""
+    miniflat = Module(
+        "miniflat",
+        _CODE + "miniflat",
+        text="overscan, linearity and gain of one dome flat, block medians over the focal plane",
+        loop=_EXP,
+        loopobj="raw",
+        inputs=(DFLAT, lintable),
+        outputs=(made("mini", "miniflat", "exp", "miniflat"),),
+        tolerant=True,
+    )
+    return Block("dflat-exp", (miniflat,), divide_jobs_by=_EXP, text="each dome flat by itself")
+
+
 MINI_COMPARE = Module(
     "mini_compare",
     _CODE + "sift_flats",
     text="odd flats of a band out",
     loop=_BAND,
-    inputs=(_from("minis", "miniflat.mini", "band"),),
+    inputs=(from_module("minis", "miniflat.mini", "band"),),
     outputs=(made("frames", "cal_frames", "band", "flatframes"),),
 )
 FIND_NORM = Module(
@@ -107,11 +115,13 @@ FIND_NORM = Module(
     _CODE + "find_norm",
     text="one number that makes a band's flats one flat of the focal plane",
     loop=_BAND,
-    inputs=(_from("minis", "miniflat.mini", "band"), _from("frames", "mini_compare.frames", "band")),
+    inputs=(
+        from_module("minis", "miniflat.mini", "band"),
+        from_module("frames", "mini_compare.frames", "band"),
+    ),
     outputs=(made("flatnorm", "flatnorm", "band", "flatnorm", "json"),),
 )
-#: The dome flats up to the list of the good ones and their norm.
-DFLAT_EXP = Block("dflat-exp", (MINIFLAT,), divide_jobs_by=_EXP, text="each dome flat by itself")
+#: Which dome flats are good, and their norm.
 DFLAT_BAND = Block(
     "dflat-sift", (MINI_COMPARE, FIND_NORM), divide_jobs_by=_BAND, text="a band's flats side by side"
 )
@@ -127,8 +137,8 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
             loop=_CCDBAND,
             inputs=(
                 DFLAT,
-                _from("frames", "mini_compare.frames", "band"),
-                _from("biascor", "mkbiascor.biascor", "ccdnum"),
+                from_module("frames", "mini_compare.frames", "band"),
+                from_module("biascor", "mkbiascor.biascor", "ccdnum"),
                 calibration("old_biascor", "cal_biascor"),
                 lintable,
                 crosstalk,
@@ -142,8 +152,8 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
             text="divided by the band's number, bad pixels marked",
             loop=_CCDBAND,
             inputs=(
-                _from("flatcor", "mkflatcor.flatcor", *_CCDBAND),
-                _from("flatnorm", "find_flat_normalization.flatnorm", "band"),
+                from_module("flatcor", "mkflatcor.flatcor", *_CCDBAND),
+                from_module("flatnorm", "find_flat_normalization.flatnorm", "band"),
                 bpm,
             ),
             outputs=(made("dflatcor", "cal_dflatcor", "ccdband", "dflatcor"),),
@@ -156,7 +166,7 @@ NORMCOMBINE = Module(
     _CODE + "normcombine",
     text="mini focal plane of the normalised flats",
     loop=_BAND,
-    inputs=(_from("dflatcors", "scale_flat.dflatcor", "band"),),
+    inputs=(from_module("dflatcors", "scale_flat.dflatcor", "band"),),
     outputs=(made("mini", "miniflat", "band", "normminiflat"),),
 )
 DFLAT_NORM = Block(
@@ -178,7 +188,7 @@ PRECAL = Pipeline(
     blocks=(
         *BIAS,
         Block("bias-ccd", (bias_ccd(),), divide_jobs_by=_CCD, text="each CCD's bias"),
-        DFLAT_EXP,
+        dflat_exp(calibration("lintable", "cal_lintable", ccd=False)),
         DFLAT_BAND,
         Block(
             "dflat-ccd",
