@@ -17,26 +17,49 @@ _BIN = 4
 def _bright(
     image: npt.NDArray[np.float32],
     bad: npt.NDArray[np.bool_],
-    level: npt.NDArray[np.float32],
-    sigma: npt.NDArray[np.float32],
     size: int,
     threshold: float,
     out: npt.NDArray[np.bool_],
 ) -> None:
-    """Bins of 4×4 pixels that stand ``threshold`` σ of their mean above the sky of their block."""
+    """Bins of 4×4 pixels that stand ``threshold`` σ above the median bin of their block.
+
+    σ is that of the block's own bins below their median: where fringes or a ghost's rim make them uneven, their
+    crests must not be taken for objects, for that would leave the troughs alone.
+    """
     ny, nx = image.shape
-    for by in range(out.shape[0]):
-        for bx in range(out.shape[1]):
-            count, total = 0, np.float32(0.0)
-            y0, x0 = by * _BIN, bx * _BIN
-            for y in range(y0, min(y0 + _BIN, ny)):
-                for x in range(x0, min(x0 + _BIN, nx)):
-                    if not bad[y, x]:
-                        total += image[y, x]
-                        count += 1
-            here, noise = level[y0 // size, x0 // size], sigma[y0 // size, x0 // size]
-            if count:
-                out[by, bx] = total - count * here > threshold * noise * np.sqrt(count)
+    side = size // _BIN
+    mean = np.empty(side * side, np.float32)
+    for y_block in range(0, out.shape[0], side):
+        for x_block in range(0, out.shape[1], side):
+            n = 0
+            for by in range(y_block, min(y_block + side, out.shape[0])):
+                for bx in range(x_block, min(x_block + side, out.shape[1])):
+                    count, total = 0, np.float32(0.0)
+                    for y in range(by * _BIN, min((by + 1) * _BIN, ny)):
+                        for x in range(bx * _BIN, min((bx + 1) * _BIN, nx)):
+                            if not bad[y, x]:
+                                total += image[y, x]
+                                count += 1
+                    # A bin of few pixels scatters more; it is left to the statistic of the block.
+                    if 2 * count >= _BIN * _BIN:
+                        mean[n] = total / count
+                        n += 1
+            if n < 8:
+                continue
+            ranked = np.sort(mean[:n])
+            middle = ranked[n // 2]
+            limit = middle + threshold * (middle - ranked[int(0.1587 * n)])
+            n = 0
+            for by in range(y_block, min(y_block + side, out.shape[0])):
+                for bx in range(x_block, min(x_block + side, out.shape[1])):
+                    count = 0
+                    for y in range(by * _BIN, min((by + 1) * _BIN, ny)):
+                        for x in range(bx * _BIN, min((bx + 1) * _BIN, nx)):
+                            if not bad[y, x]:
+                                count += 1
+                    if 2 * count >= _BIN * _BIN:
+                        out[by, bx] = mean[n] > limit
+                        n += 1
 
 
 @compiled()
@@ -80,13 +103,10 @@ def sky_between(
         As of `sky_blocks`; a block that objects fill keeps NaN.
     """
     work = np.ascontiguousarray(image, np.float32)
-    first = sky_blocks(work, bad, size, least=least, statistic=statistic)
-    level = np.where(np.isfinite(first.level), first.level, np.float32(np.inf))
-    sigma = np.where(np.isfinite(first.sigma), first.sigma, np.float32(1.0))
-    bright = np.zeros((-(-image.shape[0] // _BIN), -(-image.shape[1] // _BIN)), bool)
     if size % _BIN:
         raise ValueError(f"a block of {size} pixels is no multiple of {_BIN}")
-    _bright(work, bad, level, sigma, size, threshold, bright)
+    bright = np.zeros((-(-image.shape[0] // _BIN), -(-image.shape[1] // _BIN)), bool)
+    _bright(work, np.ascontiguousarray(bad), size, threshold, bright)
     closed = np.empty(bad.shape, bool)
     _spread(bright, reach, bad, closed)
     return sky_blocks(work, closed, size, least=least, statistic=statistic)

@@ -172,6 +172,8 @@ def sky_templates(
         bad |= ~np.isfinite(data)
         kept += _regress(data, bad, coefficients, inverse, prior[:, y0:y1], ties, clip, out[:, y0:y1])
     for k in range(n):
-        # Structure of a template is sought around the coarse component, which is smooth already.
-        out[k] = prior[k] + _smooth(out[k] - prior[k], smooth)
+        # Structure of a template is sought around the coarse component, which is smooth already. The components
+        # were taken between objects; few exposures leave wings of objects in a pixel: the level is the component's.
+        structure = _smooth(out[k] - prior[k], smooth)
+        out[k] = prior[k] + structure - np.median(structure[::4, ::4])
     return out, kept / (ny * nx)
