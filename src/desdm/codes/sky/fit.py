@@ -97,7 +97,7 @@ def fit_components(
     return Coefficients(value, rms * np.sqrt(np.diag(inverse)), used, rms)
 
 
-def clean(level: npt.NDArray[np.float32], *, clip: float = 3.0, smooth: float = 1.0) -> tuple[F8, Flags]:
+def clean(level: npt.NDArray[np.float32], *, clip: float = 3.0, smooth: float = 0.7) -> tuple[F8, Flags]:
     """One CCD's block levels without objects: outliers from a running median go, gaps are filled, noise is smoothed.
 
     Parameters
@@ -200,7 +200,7 @@ def _planes(m: list[F8], x: F8, y: F8) -> F8:
     return np.asarray(md + gx * (x - cx) + gy * (y - cy))
 
 
-def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: float = 1.0) -> SkyFit | None:
+def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: float = 0.7) -> SkyFit | None:
     """The sky of an exposure.
 
     Parameters

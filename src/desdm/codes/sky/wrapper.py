@@ -79,7 +79,7 @@ def skyfit(task: Task) -> None:
         components = components_for(pca, sky)
     else:
         task.finding(3, f"{name}: no sky components of its band; the sky is the smoothed mini-sky itself")
-    fit = fit_sky(sky, components, clip=task.number("clip", 3.0), smooth=task.number("smooth", 1.0))
+    fit = fit_sky(sky, components, clip=task.number("clip", 3.0), smooth=task.number("smooth", 0.7))
     if fit is None:
         raise ProgramFailed(f"{name}: no block of the exposure's sky is known")
     if components is not None and fit.value.size == 0:
