@@ -45,11 +45,7 @@ def night(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     if not nite:
         raise PlanError("say which night: --set nite=YYYYMMDD")
     rows = _rows(find, nite, settings)
-    told = _frames(rows, settings)
-    if told["zero_expnums"] == NONE and told["dflat_expnums"] == NONE:
-        raise PlanError(
-            f"night {nite}: no bias (obstype zero) and no dome flat is in the archive; ingest them"
-        )
+    told = _frames(rows, settings, f"night {nite}")
     return {**told, "unitname": str(settings.get("unitname") or nite)}
 
 
@@ -71,7 +67,7 @@ def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     first, last = _range(settings)
     rows = _rows(find, f"{first}:{last}" if first != last else first, settings)
-    told = _frames(rows, settings)
+    told = _frames(rows, settings, f"nights {first} to {last}")
     objects = [r for r in rows if _word(r, "obstype") == "object"]
     fields = [r for r in objects if _word(r, "object").startswith("crosstalk field")]
     stars = [r for r in objects if _word(r, "object").startswith("star flat")]
@@ -82,8 +78,6 @@ def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     told["crosstalk_expnums"] = _numbers(fields)
     told["starflat_expnums"] = _numbers(stars)
     told["sky_expnums"] = _numbers([r for band in _in(sky) for r in _spread(_of(sky, band), _most(settings))])
-    if all(told[k] == NONE for k in ("zero_expnums", "dflat_expnums")):
-        raise PlanError(f"nights {first} to {last}: no bias and no dome flat is in the archive; ingest them")
     unit = str(settings.get("unitname") or f"{first}t{last[4:]}")
     return {**told, "nite": last, "nitemin": first, "nitemax": last, "unitname": unit}
 
@@ -111,10 +105,12 @@ def _rows(find: Find, nite: str, settings: Mapping[str, Any]) -> list[Row]:
     return [rows[0] for n, rows in sorted(found.items()) if len(rows) == 1 and n not in banned]
 
 
-def _frames(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _frames(rows: Sequence[Row], settings: Mapping[str, Any], when: str) -> dict[str, Any]:
     most = _most(settings)
     zeros = [r for r in rows if _word(r, "obstype") in ("zero", "bias")]
     flats = [r for r in rows if _word(r, "obstype") in ("dome flat", "dflat") and not _ramp(r)]
+    if not zeros and not flats:
+        raise PlanError(f"{when}: no bias (obstype zero) and no dome flat is in the archive; ingest them")
     wanted = str(settings.get("band", "")).strip()
     bands = wanted.split(",") if wanted else _in(flats)
     left = {"zero": len(zeros) - most} | {b: len(_of(flats, b)) - most for b in bands}

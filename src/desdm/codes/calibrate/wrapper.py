@@ -140,8 +140,8 @@ def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band
             f"{what}: {good} good of {len(minis)} taken, {least} are needed: no calibration is made of them",
         )
     kind = "bias" if band == "none" else "flat"
-    task.metric(f"{kind}s_good", good, text=f"{what} that are combined")
-    task.metric(f"{kind}s_odd", len(minis) - good, text=f"{what} that are left out")
+    task.metric(f"{kind}_frames_good", good, text=f"{what} that are combined")
+    task.metric(f"{kind}_frames_odd", len(minis) - good, text=f"{what} that are left out")
     head = _about(task, minis[0].header if minis else fits.Header(), "frames")
     write_frames(task.output("frames"), Frames(band, names, tuple(verdicts), good >= least), head)
 
