@@ -110,9 +110,10 @@ def _exchange(
             for x in range(nx - 1):
                 right[x] *= half * (image[y, x] + image[y, x + 1]) * here[x] * here[x + 1]
             right[nx - 1] = 0.0
-            out[y, 0] = image[y, 0] - right[0] - top[0] + below[0]
+            out[y, 0] = image[y, 0] - (right[0] + (top[0] - below[0]))
             for x in range(1, nx):
-                out[y, x] = image[y, x] - (right[x] - right[x - 1]) - (top[x] - below[x])
+                # The small terms first: a bright pixel is rounded once.
+                out[y, x] = image[y, x] - ((right[x] - right[x - 1]) + (top[x] - below[x]))
             for x in range(nx):
                 beside = here[max(x - 1, 0)] * here[min(x + 1, nx - 1)]
                 # Outside the CCD there is no neighbour that could be bad.

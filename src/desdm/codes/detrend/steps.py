@@ -36,7 +36,7 @@ class Step:
 
 #: In the order of DESDM's pixcorrect (science.md section 3).
 STEPS: tuple[Step, ...] = (
-    Step("crosstalk", "DESXTALK", "crosstalk", "what the other amplifiers wrote into this one"),
+    Step("crosstalk", "DESXTALK", "crosstalk", "what other amplifiers wrote into this one"),
     Step("overscan", "DESOSCN", "", "level of each row"),
     Step("bias", "DESBIAS", "biascor", "structure of the bias above the overscan"),
     Step("linearity", "DESLINCR", "lintable", "observed to linear ADU, by amplifier"),
@@ -44,7 +44,7 @@ STEPS: tuple[Step, ...] = (
     Step("saturate", "DESSAT", "", "full pixels marked"),
     Step("gain", "DESGAINC", "", "ADU to electrons"),
     Step("fixcols", "DESFIXC", "bpm", "columns with a constant offset set right"),
-    Step("bf", "DESBFC", "bf", "charge that brighter neighbours pushed away put back"),
+    Step("bf", "DESBFC", "bf", "charge that bright pixels pushed away put back"),
     Step("flat", "DESFLAT", "dflatcor", "divided by the dome flat"),
     Step("weight", "DESWGT", "", "inverse variance from read noise, flat and sky"),
     Step("nullweight", "DESNULLW", "", "weight 0 under the bits of null_mask"),
@@ -83,4 +83,6 @@ def record(header: fits.Header, name: str, how: str) -> None:
     No date is written: the same inputs must give the same bytes.
     """
     step = _BY_NAME[name]
-    header[step.keyword] = (how, step.text)
+    # A card has 80 columns, a value reaches column 30 at least, and the name goes before the comment.
+    room = 80 - max(30, 12 + len(how)) - len(" / ")
+    header[step.keyword] = (how, step.text[: max(room, 0)].rstrip())
