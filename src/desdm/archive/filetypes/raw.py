@@ -14,7 +14,7 @@ def _raw(content: Content) -> Iterator[str]:
     if not content.images():
         yield "it has no image"
         return
-    yield from _mosaic(content)
+    _mosaic(content)
     headers = [hdu.header for hdu in content.hdus[:3]]
     if str(content.keyword("PROCTYPE")).strip().lower() == "raw":
         return
@@ -22,22 +22,18 @@ def _raw(content: Content) -> Iterator[str]:
         yield "no overscan section (BIASSEC) and PROCTYPE is not RAW"
 
 
-def _mosaic(content: Content) -> Iterator[str]:
-    """A mosaic says in NEXTEND how many CCDs it has: fewer is a finding, for the others are good; more is refused."""
+def _mosaic(content: Content) -> None:
+    """A mosaic says in NEXTEND how many CCDs it has. Another number is a finding and no refusal: good CCDs are good."""
     expected = content.keyword("NEXTEND")
     if not isinstance(expected, int) or isinstance(expected, bool) or len(content.images()) == 1:
         return
     numbers = [hdu.header.number("CCDNUM") for hdu in content.images()]
     known = [n for n in numbers if n is not None]
     twins = sorted({int(n) for n in known if known.count(n) > 1})
-    if len(numbers) > expected:
-        yield f"it has {len(numbers)} images, NEXTEND says {expected}"
-    elif twins:
-        yield f"CCD {', '.join(map(str, twins))} stands in it twice"
-    elif len(numbers) < expected:
-        content.findings.append(
-            f"{len(numbers)} of {expected} CCDs; the camera or the transfer lost the others"
-        )
+    if len(numbers) != expected:
+        content.findings.append(f"it has {len(numbers)} images, NEXTEND says {expected} CCDs")
+    if twins:
+        content.findings.append(f"CCD {', '.join(map(str, twins))} stands in it more than once")
 
 
 def _describe(content: Content) -> Metadata:
