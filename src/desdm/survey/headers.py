@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
 
-__all__ = ["DECAM_CCDNUM", "Footprint", "band_of", "copy_wcs", "footprint", "identity", "merged", "wcs_of"]
+__all__ = [
+    "DECAM_CCDNUM",
+    "Footprint",
+    "band_of",
+    "copy_wcs",
+    "footprint",
+    "identity",
+    "lenient",
+    "merged",
+    "wcs_of",
+]
 
 _DECAM_ROWS = (
     ("S29", "S30", "S31"),
@@ -102,13 +115,23 @@ def merged(hdus: Iterable[Any]) -> fits.Header:
     """
     out = fits.Header()
     for hdu in hdus:
-        for key in hdu.header:
+        with lenient():
+            keys = list(hdu.header)
+        for key in keys:
             # HIERARCH cards and worse occur in raw headers; none of them is one of ours.
             if _STANDARD.match(key) and key not in ("HISTORY", "COMMENT"):
                 value = hdu.header[key]
                 if not isinstance(value, fits.card.Undefined):
                     out[key] = value
     return out
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """Within, a card that is no FITS card (real headers have log lines in them) is passed over without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The following header keyword is invalid", AstropyUserWarning)
+        yield
 
 
 def wcs_of(header: fits.Header) -> WCS:

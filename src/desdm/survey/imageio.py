@@ -230,7 +230,7 @@ def _sci_header(planes: Planes) -> fits.Header:
     for card in planes.header.cards:
         if card.keyword and not is_structure(card.keyword):
             head.append(card, bottom=True)
-    if "CTYPE1" in head:
+    if str(head.get("CTYPE1", "")).strip():
         for key, value, comment in footprint(planes.header, planes.shape).cards():
             head[key] = (value, comment)
     return head

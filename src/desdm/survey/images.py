@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey.headers import merged
+from desdm.survey.headers import lenient, merged
 from desdm.survey.imageio import Planes, read_planes, write_planes
 from desdm.survey.maskbits import from_cp_codes
 
@@ -53,17 +53,17 @@ def read_community(image: Path, mask: Path | None, weight: Path | None) -> Plane
     weight
         Inverse variance. None: one constant weight from the image's own scatter.
     """
-    with fits.open(image, memmap=False) as hdus:
+    with lenient(), fits.open(image, memmap=False) as hdus:
         hdu = _image_hdu(hdus, "", image)
         header = merged([hdus[0], hdu] if hdu is not hdus[0] else [hdu])
         sci = hdu.data.astype(np.float32)
     msk = np.zeros(sci.shape, np.int32)
     if mask is not None:
-        with fits.open(mask, memmap=False) as hdus:
+        with lenient(), fits.open(mask, memmap=False) as hdus:
             codes = _image_hdu(hdus, "", mask).data
             msk = from_cp_codes(codes) if _is_coded(header) else (codes != 0).astype(np.int32)
     if weight is not None:
-        with fits.open(weight, memmap=False) as hdus:
+        with lenient(), fits.open(weight, memmap=False) as hdus:
             wgt = _image_hdu(hdus, "", weight).data.astype(np.float32)
     else:
         scatter = 1.4826 * float(np.median(np.abs(sci - np.median(sci))))

@@ -41,7 +41,7 @@ def assess(task: Task) -> None:
     ccds = _ccds(task, heads)
     measured = Measurements(
         band,
-        _mean([c["fwhm_mean"] for c in ccds if c.get("psf") == "psfex"]),
+        _mean([c["fwhm_mean"] for c in ccds if c.get("psf") in ("psfex", "piff")]),
         _sky(task, heads, float(who.get("exptime") or 0.0)),
         _cloud(task, ccds),
         star_width(rows),

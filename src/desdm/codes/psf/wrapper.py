@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import PSFModel, field_facts, moffat, read_model, write_model
 from desdm.codes.psf.normalise import normalised, sharpened
-from desdm.errors import FileTypeError
+from desdm.codes.psf.piff import configuration, read_piff, write_stars
+from desdm.codes.psf.stars import select
+from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity, wcs_of
 
@@ -35,16 +38,23 @@ def psfcat(task: Task) -> None:
 def psfex(task: Task) -> None:
     """Fit the PSF of ``image`` from ``catalog``; output ``psf`` (file type psfex_model).
 
+    The setting ``psf_code`` chooses the program: psfex, or piff where that is installed (the extra ``desdm[piff]``).
     With too few stars the model delivered with the exposure (``delivered_psf``, optional) is taken, and with none a round
     Moffat profile of the header's seeing; each is recorded as a finding.
     """
-    image, out = task.input("image"), task.output("psf")
+    image, out = task.on_disk("image"), task.output("psf")
     head = fits.getheader(image, 0)
-    # Written anew here: PSFEx wants the image's header inside the catalogue, which no product of ours carries.
-    scratch = task.workdir / f"{out.stem}_vignets.fits"
-    as_ldac(task.input("catalog"), head, scratch)
-    model, source = _fit(task, scratch), "psfex"
-    scratch.unlink()
+    source = task.text("psf_code", "psfex")
+    if source == "piff":
+        model = _fit_piff(task, image, task.on_disk("catalog"))
+    elif source == "psfex":
+        # Written anew here: PSFEx wants the image's header inside the catalogue, which no product of ours carries.
+        scratch = task.workdir / f"{out.stem}_vignets.fits"
+        as_ldac(task.on_disk("catalog"), head, scratch)
+        model = _fit(task, scratch)
+        scratch.unlink()
+    else:
+        raise UsageError(f"{task.name}: psf_code = {source}: psfex or piff")
     parents = [image, task.input("catalog")]
     if model is None:
         model, source = _delivered(task, head, parents), "delivered"
@@ -118,6 +128,42 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     return replace(model, fwhm_mean=facts.get("FWHM_Mean", 0.0))
 
 
+def _fit_piff(task: Task, image: Path, catalogue: Path) -> PSFModel | None:
+    """Run PIFF on the stars of the catalogue; None if there are too few."""
+    program = str(task.section("exec", "piffify").get("program", "piffify"))
+    if shutil.which(program) is None:
+        raise ProgramFailed(
+            f"{task.name}: psf_code is piff, but {program} is not installed; install the extra desdm[piff] "
+            "(pip install 'desdm[piff]') or set psf_code = psfex"
+        )
+    rows = objects(catalogue)
+    chosen = select(rows, snr=task.number("piff_snr", 40))
+    least = task.number("min_stars", 20)
+    if chosen.sum() < least:
+        task.finding(3, f"{int(chosen.sum())} stars for PIFF; {least:g} are wanted")
+        return None
+    stem = task.workdir / f"{image.name.removesuffix('.fits')}_piff"
+    stars, order, made = stem.with_suffix(".stars"), stem.with_suffix(".yaml"), stem.with_suffix(".fits")
+    write_stars(stars, rows, chosen)
+    degree = int(task.number("piff_order", 2))
+    while degree > 0 and (degree + 1) * (degree + 2) / 2 * task.number("stars_per_term", 100) > chosen.sum():
+        degree -= 1
+    size, stamp = int(task.number("piff_size", 25)), int(task.number("piff_stamp", 31))
+    order.write_text(configuration(image, stars, made, degree, size, stamp), "utf-8")
+    made.unlink(missing_ok=True)
+    task.run("piffify", [order], check=False)
+    for scrap in (stars, order):
+        scrap.unlink()
+    if not made.is_file():
+        task.finding(2, f"{image.name}: PIFF made no model; look into its log")
+        return None
+    model = read_piff(made)
+    made.unlink()
+    task.metric("psf_stars", model.accepted, text="stars kept by PIFF")
+    task.metric("psf_chi2", model.chi2, text="reduced chi2 of the PSF fit")
+    return model
+
+
 def _degree(task: Task, catalogue: Path, keys: Mapping[str, str]) -> int:
     """The degree of the PSF's variation that the stars can carry: each polynomial term wants its share of them."""
     rows = objects(catalogue)
@@ -175,10 +221,10 @@ def _finish(
     card = _card(task, head, out)
     size, e1, e2 = model.moments(*centre)
     scale = float(head.get("PIXSCALE", 0.263))
-    card["PSFSOURC"] = (source, "psfex, delivered, combined or moffat")
+    card["PSFSOURC"] = (source, "psfex, piff, delivered, combined or moffat")
     card["FWHM"] = (size, "[pixel] adaptive-moment FWHM at the centre")
-    mean = model.fwhm_mean or size
-    card["FWHMMEAN"] = (mean, "[pixel] FWHM_MEAN of PSFEx (else FWHM)")
+    mean = model.fwhm_mean or model.half_width(*centre)
+    card["FWHMMEAN"] = (mean, "[pixel] FWHM_MEAN of PSFEx (else at half peak)")
     card["PSFCHI2"] = (model.chi2, "reduced chi2 of the fit")
     card["PSF_E1"] = (e1, "ellipticity along x")
     card["PSF_E2"] = (e2, "ellipticity along the diagonal")

@@ -1,0 +1,137 @@
+"""Real images and catalogues: an ESO field through detection and PSF, and DES star lists against our own selection."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from scipy.spatial import cKDTree
+
+from desdm.codes.detection.sextractor import objects
+from desdm.codes.psf.model import read_model
+from desdm.codes.psf.piff import read_piff
+from desdm.codes.psf.stars import select
+from desdm.errors import FileTypeError, ProgramFailed
+from desdm.survey.images import read_community, write_planes
+from tests.support.fits import unclean
+from tests.support.tasks import run, settings_of
+
+PSF = "desdm.codes.psf.wrapper."
+CONV = "/usr/share/source-extractor/default.conv"
+#: Of the field: level of saturation and gain (ESO DET AD_VALUE); the weight map is relative, so its scale is measured.
+FIELD = {
+    "detect_thresh": "1.5", "analysis_thresh": "1.5", "detect_minarea": "5", "back_size": "64", "filter_name": CONV,
+    "satur_level": "50000", "gain": "2.1", "rescale_weights": "Y", "deblend_mincont": "0.005",
+}  # fmt: skip
+
+
+def keys(wrapper: str, **more: str) -> dict[str, Any]:
+    return {"sextractor_keys": {**settings_of(wrapper)["sextractor_keys"], **FIELD, **more}}
+
+
+@pytest.fixture(scope="module")
+def ntt(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The field as three planes; its header has log lines in it, two-digit years and no celestial coordinates."""
+    folder = real / "ntt-galaxies"
+    assert unclean([folder / "galaxies.fits"]) != [], "fitsverify has seven complaints about it"
+    planes = read_community(folder / "galaxies.fits", None, folder / "galaxies.weight.fits")
+    assert planes.shape == (1024, 1024)
+    path = tmp_path_factory.mktemp("ntt") / "field.fits"
+    write_planes(path, planes)
+    return path
+
+
+def test_a_real_field_gives_the_objects_that_the_bare_program_finds(
+    ntt: Path, real: Path, tmp_path: Path
+) -> None:
+    """Source Extractor by itself, with its own default filter, finds 906."""
+    out, bare = tmp_path / "stars.fits", tmp_path / "bare.fits"
+    run(PSF + "psfcat", tmp_path, {"image": [ntt]}, {"catalog": out}, more=keys(PSF + "psfcat"))
+    (tmp_path / "number.param").write_text("NUMBER\nX_IMAGE\nY_IMAGE\n")
+    folder = real / "ntt-galaxies"
+    subprocess.run(
+        ["source-extractor", folder / "galaxies.fits", "-c", "/usr/share/source-extractor/default.sex", "-PARAMETERS_NAME",
+         "number.param", "-FILTER_NAME", CONV, "-CATALOG_TYPE", "FITS_LDAC", "-CATALOG_NAME", bare, "-WEIGHT_TYPE",
+         "MAP_WEIGHT", "-WEIGHT_IMAGE", folder / "galaxies.weight.fits", "-DETECT_MINAREA", "5"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    ours, theirs = objects(out), objects(bare)
+    assert len(theirs) == 906
+    assert len(ours) == pytest.approx(906, rel=0.01)
+    far, _ = cKDTree(np.c_[ours["X_IMAGE"], ours["Y_IMAGE"]]).query(
+        np.c_[theirs["X_IMAGE"], theirs["Y_IMAGE"]]
+    )
+    assert (far < 1.0).mean() > 0.98
+
+
+def test_the_psf_of_a_real_field(ntt: Path, tmp_path: Path) -> None:
+    """A fit of PSFEx by hand kept 54 of 56 stars with chi2 0.97; ours asks more of a star's shape and flags."""
+    cat, psf, final = tmp_path / "stars.fits", tmp_path / "psf.fits", tmp_path / "cat.fits"
+    run(PSF + "psfcat", tmp_path, {"image": [ntt]}, {"catalog": cat}, more=keys(PSF + "psfcat"))
+    fit = settings_of(PSF + "psfex")["psfex_keys"] | {"sample_minsn": "30", "sample_fwhmrange": "2,8"}
+    inputs = {"image": [ntt], "catalog": [cat]}
+    task = run(PSF + "psfex", tmp_path, inputs, {"psf": psf}, more={"stars_per_term": "9", "psfex_keys": fit})
+    model = read_model(psf)
+    assert fits.getheader(psf)["PSFSOURC"] == "psfex"
+    assert 30 <= model.accepted <= 56
+    assert 0.85 < model.chi2 < 1.2
+    assert 0.5 < {m.name: m.value for m in task.metrics}["fwhm_mean"] < 1.5
+    name = "desdm.codes.detection.wrapper.secatalog"
+    more = keys(name, back_type="AUTO", phot_apertures="8,12,16,30")
+    run(name, tmp_path, {"image": [ntt], "psf": [psf]}, {"catalog": final}, more=more)
+    rows = objects(final)
+    stars = rows[select(rows)]
+    assert len(stars) > 20
+    # The PSF flux of stars is what a wide aperture holds.
+    assert np.median(stars["MAG_PSF"] - stars["MAG_APER"][:, 3]) == pytest.approx(0.0, abs=0.05)
+
+
+def test_our_stars_are_the_stars_of_des(real: Path) -> None:
+    """The catalogue of DECam exposure 241238, CCD 1: star list by size and magnitude, and the stars that PSFEx used."""
+    folder = real / "des-psf-catalogs"
+    rows = objects(folder / "DECam_00241238_01_cat.fits")
+    ours = rows[select(rows, snr=20)]
+    theirs = fits.getdata(folder / "DECam_00241238_01_findstars.fits", 1)
+    theirs = theirs[theirs["star_flag"] == 1]
+    used = objects(folder / "DECam_00241238_01_psfcat.used.fits")
+    assert (len(rows), len(theirs), len(used)) == (950, 175, 105)
+    here = cKDTree(np.c_[ours["XWIN_IMAGE"], ours["YWIN_IMAGE"]])
+    known = cKDTree(np.c_[theirs["x"], theirs["y"]])
+    assert (known.query(np.c_[ours["XWIN_IMAGE"], ours["YWIN_IMAGE"]])[0] < 2).mean() > 0.8
+    assert (here.query(np.c_[theirs["x"], theirs["y"]])[0] < 2).mean() > 0.8
+    assert (here.query(np.c_[used["X_IMAGE"], used["Y_IMAGE"]])[0] < 2).mean() > 0.95
+
+
+def test_des_own_psf_files_are_read(real: Path) -> None:
+    folder = real / "des-psf-catalogs"
+    model = read_model(folder / "DECam_00154912_12_psfcat.psf")
+    image = model.at(1024, 2048)
+    # PSFEx's total is that of its stars' apertures, only about 1 (see codes/psf/normalise.py).
+    assert image.sum() * model.samp**2 == pytest.approx(1.0, abs=0.1)
+    assert 3.0 < model.half_width(1024, 2048) < 6.0
+    stars = fits.getdata(folder / "D00362921_r_c57_r2331p02_use_stars.fits", 1)
+    assert len(stars) == 23
+    assert stars["use"].all()
+    # DESDM's PIFF of that time kept 286 of 289 samples; such a model is refused by name.
+    with pytest.raises(FileTypeError, match=r"r2362p01_piff.fits: \(286, 10\) numbers do not fit"):
+        read_piff(folder / "D00240560_r_c01_r2362p01_piff.fits")
+    with pytest.raises(FileTypeError, match="it is no PIFF model"):
+        read_piff(folder / "DECam_00154912_12_psfcat.psf")
+
+
+def test_piff_is_asked_for_but_not_there(ntt: Path, tmp_path: Path) -> None:
+    cat = tmp_path / "stars.fits"
+    run(PSF + "psfcat", tmp_path, {"image": [ntt]}, {"catalog": cat}, more=keys(PSF + "psfcat"))
+    programs = {**settings_of(PSF + "psfex")["exec"], "piffify": {"program": "piffify-that-is-not-there"}}
+    with pytest.raises(ProgramFailed, match=r"install the extra desdm\[piff\]"):
+        run(
+            PSF + "psfex",
+            tmp_path,
+            {"image": [ntt], "catalog": [cat]},
+            {"psf": tmp_path / "p.fits"},
+            more={"psf_code": "piff", "exec": programs},
+        )
