@@ -23,14 +23,16 @@ class StreakLimits:
 
     ``binning`` pixels a side; ``detect`` S/N of the whole line; ``confirm`` S/N that the median of its pieces must
     have against the line's surroundings, and ``even`` the part of them that must be about equally bright (a row of
-    stars fulfils neither); ``faintest``: masked is where the streak's light exceeds this part of
-    the sky's σ; ``most``: streaks looked for; ``shortest`` length in pixels.
+    stars fulfils neither); ``widest`` Gaussian width in pixels (a near satellite is out of focus by some 2 arcsec);
+    ``faintest``: masked is where the streak's light exceeds this part of the sky's σ; ``most``: streaks looked for;
+    ``shortest`` length in pixels.
     """
 
     binning: int = 4
     detect: float = 8.0
     confirm: float = 7.5
     even: float = 0.6
+    widest: float = 4.0
     faintest: float = 0.5
     most: int = 8
     shortest: float = 150.0
@@ -193,7 +195,11 @@ def look_along(
     tuned: Profile | None = tune(strip, reach)
     if tuned is None or tuned.middle_snr < (limits.confirm if confirm is None else confirm):
         return None
-    if tuned.even < limits.even:
+    if tuned.even < limits.even or tuned.sigma > limits.widest:
+        return None
+    # Nothing of a fainter one would be masked. Fringes that no template took away are straight over some hundred
+    # pixels, but faint; where another CCD has told of a streak, half of its light is believed.
+    if tuned.peak < limits.faintest * noise * (1.0 if confirm is None else 0.5):
         return None
     half = tuned.sigma * np.sqrt(2.0 * np.log(max(tuned.peak / (limits.faintest * noise), 1.0 + 1e-9)))
     half = float(np.clip(half, tuned.sigma, reach + 14.0))

@@ -197,7 +197,8 @@ def _streak_limits(task: Task) -> StreakLimits:
     return StreakLimits(
         binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
         confirm=task.number("streak_confirm", 7.5), faintest=task.number("faintest", 0.5),
-        even=task.number("streak_even", 0.6), most=int(task.number("most_streaks", 8)),
+        even=task.number("streak_even", 0.6), widest=task.number("widest", 4.0),
+        most=int(task.number("most_streaks", 8)),
         shortest=task.number("shortest", 150.0),
     )  # fmt: skip
 
