@@ -40,8 +40,8 @@ class FlatLimits:
 
     min_level: float = 1000.0
     max_level: float = 150_000.0
-    max_gradient: float = 0.01
-    max_rms: float = 0.003
+    max_gradient: float = 0.005
+    max_rms: float = 0.0015
     max_missing: float = 0.5
     nsigma: float = 5.0
 
