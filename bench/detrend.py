@@ -6,25 +6,27 @@ process that does nothing else.
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import fitsio
 import numpy as np
 from astropy.io import fits
 
-from common import clock, emit
+from common import clock, emit, workplace
 from desdm.codes.detrend import bf, chain, skysub
 from desdm.codes.detrend.calibration import Calibrations
 from desdm.codes.detrend.linearity import Table
 from desdm.codes.detrend.recipe import Recipe
 from desdm.codes.detrend.steps import chosen
-from desdm.survey.images import Planes
+from desdm.survey.images import Planes, read_planes, write_planes
+from desdm.survey.raw import read_ccd
 from tests.support import detrending
 
 NY, NX = 4096, 2048
@@ -98,36 +100,45 @@ def main() -> None:
         skysub.subtract(result, Templates(), starflat, skysub.Names("s", "f"), map)
 
     emit("detrend.skysubtract", size / best(sky), "Mpix/cpu s", 1)
+    folder = workplace()
+    files(folder, t, cal)
     peak = subprocess.run(
-        [sys.executable, __file__, "memory"], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "memory", str(folder)], capture_output=True, text=True, check=True
     ).stdout.split()
-    # What the raw frame and its calibrations take before the first step is the floor.
+    # The floor is a process that has loaded the codes and read nothing yet.
     emit("detrend.memory", float(peak[1]), "MB", 1, floor=float(peak[0]))
 
 
-def memory() -> None:
-    """Peak of a process that makes a raw frame and detrends it: before and after."""
+def files(folder: Path, t: detrending.Truth, cal: Calibrations) -> None:
+    """The raw frame and its calibrations on disk."""
+    with fitsio.FITS(str(folder / "raw.fits.fz"), "rw", clobber=True) as file:
+        file.write(t.raw.data, header=dict(t.raw.header), compress="RICE", extname="S31")
+    fitsio.write(str(folder / "bpm.fits"), t.bpm, clobber=True)
+    assert cal.biascor is not None and cal.dflatcor is not None
+    write_planes(folder / "bias.fits", cal.biascor)
+    write_planes(folder / "flat.fits.fz", cal.dflatcor)
+
+
+def memory(folder: Path) -> None:
+    """Peak of a process that reads one CCD and its calibrations, detrends it with all steps and writes it."""
 
     def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+        # Not ru_maxrss, which a child inherits from the process that started it.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024.0
 
     t = detrending.make(256, 192)
     chain.detrend(t.raw, "bench", calibrations(t), Recipe(chosen(STEPS + ",bf")), map)
-    rng = np.random.default_rng(1)
-    big = detrending.Truth(
-        detrending.make(256, 192).raw, *(np.ones((NY, NX), np.float32),) * 2, np.zeros((NY, NX), np.int32), t.adu,
-        t.linear, t.crosstalk, t.ar, t.at,
-    )  # fmt: skip
-    head = detrending.header(NY, NX)
-    data = np.full((NY + 50, NX + 112), 2400, np.int32)
-    data[::3] += rng.integers(-5, 5, NX + 112, np.int32)
-    amps, shape = detrending.amps(head, data.shape)
-    raw = type(big.raw)(head, data, amps, shape)
-    cal = calibrations(detrending.replaced(big, raw))
     before = peak()
-    chain.detrend(raw, "bench", cal, Recipe(chosen(STEPS + ",bf")), map)
+    cal = replace(
+        calibrations(t), biascor=read_planes(folder / "bias.fits"), dflatcor=read_planes(folder / "flat.fits.fz"),
+        bpm=fitsio.read(str(folder / "bpm.fits")),
+    )  # fmt: skip
+    recipe = Recipe(chosen(STEPS + ",fixcols,bf,resaturate,lightbulb,cticheck"))
+    result = chain.detrend(read_ccd(folder / "raw.fits.fz", 3), "bench", cal, recipe, map)
+    write_planes(folder / "image.fits.fz", result.planes)
     sys.stdout.write(f"{before} {peak()}\n")
 
 
 if __name__ == "__main__":
-    memory() if sys.argv[1:] == ["memory"] else main()
+    memory(Path(sys.argv[2])) if sys.argv[1:2] == ["memory"] else main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,11 +81,6 @@ def make(ny: int = 256, nx: int = 192, seed: int = 1, sky: float = 400.0) -> Tru
 def amps(head: fits.Header, shape: tuple[int, ...]) -> tuple[tuple[Amp, ...], tuple[int, int]]:
     """Amplifiers and trimmed shape of such a CCD."""
     return amps_of(_Get(head), shape, "made up")  # type: ignore[arg-type]
-
-
-def replaced(truth: Truth, raw: RawCCD) -> Truth:
-    """The same constants for another raw frame."""
-    return replace(truth, raw=raw)
 
 
 class _Get:

@@ -89,16 +89,18 @@ def raw_rows(
     lines, end, flag = shift[0], np.float32(last), np.int32(saturated)
     # Slices of rows, not indices into planes: the compiler can then see that the loops run straight on.
     for y in rows:
-        base, bits, to = level[y], msk[y, first : first + count], sci[y, first : first + count]
+        # In two parts single precision is exact: raw counts and the level's whole number are integers.
+        whole, part = np.float32(np.floor(level[y])), np.float32(level[y] - np.floor(level[y]))
+        bits, to = msk[y, first : first + count], sci[y, first : first + count]
         own = source[oy + y, ox : ox + count]
         for i in range(count):
-            value[i] = np.float32(np.float64(own[i]) - base)
+            value[i] = (np.float32(own[i]) - whole) - part
         for i in range(count):
             bits[i] = flag if value[i] >= top else np.int32(0)
         if coefficient != 0.0:
-            other, beside = source[oy + y, partner - count + 1 : partner + 1], partner_level[y]
+            other, beside = source[oy + y, partner - count + 1 : partner + 1], np.float32(partner_level[y])
             for i in range(count):
-                light[i] = np.float32(np.float64(other[i]) - beside)
+                light[i] = np.float32(other[i]) - beside
             for i in range(count):
                 value[i] -= c * light[count - 1 - i]
         if others.size > 1:
