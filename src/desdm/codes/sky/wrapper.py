@@ -89,7 +89,9 @@ def skyfit(task: Task) -> None:
     for key in ("EXPNUM", "BAND", "NITE", "MJD-OBS", "EXPTIME", "INSTRUME", "OBJECT"):
         if key in sky.header:
             head[key] = sky.header[key]
-    head["SKYPC"] = (pcs.name if pcs is not None and fit.value.size else "", "components that were fitted")
+    head["SKYPC"] = (
+        pcs.name if pcs is not None and fit.value.size else ""
+    )  # names of files leave no room for a comment
     stamp(head, task.keys, task.execs, task.output("skyfit").name)
     write_skyfit(task.output("skyfit"), fit, head)
     _measures(task, fit, sky.header.get("EXPTIME"))
