@@ -216,16 +216,26 @@ class _Planner:
             name = module.loopobj.removeprefix("file.").removeprefix("list.")
             if name not in sources:
                 raise PlanError(f"module {module.name}: loopobj {module.loopobj} is none of its inputs")
+            files = sources[name]
+            # A key that no row has, but a setting (a raw exposure's CCDs), is looped over within each row's values.
+            more = [
+                k for k in module.loop if all(f.row.get(k) is None for f in files) and self.setting(module, k)
+            ]
             groups: dict[tuple[str, ...], list[Row]] = {}
-            for file in sources[name]:
-                values = tuple(_value(file.row.get(k)) for k in module.loop)
-                if "" in values:
-                    lacking = module.loop[values.index("")]
+            for file in files:
+                values = tuple("" if k in more else _value(file.row.get(k)) for k in module.loop)
+                if any(v == "" and k not in more for k, v in zip(module.loop, values, strict=True)):
+                    lacking = next(k for k in module.loop if k not in more and not _value(file.row.get(k)))
                     raise PlanError(f"module {module.name}: {file.filename} has no {lacking} to loop over")
                 groups.setdefault(values, []).append(file.row)
+            lists = [[_value(v) for v in split_range(self.setting(module, k))] for k in more]
             for values, rows in groups.items():
-                keys = dict(zip(module.loop, values, strict=True))
-                yield keys, {k: v for k, v in _agreed(rows).items() if k not in keys}
+                for extra in product(*lists):
+                    keys = {
+                        **dict(zip(module.loop, values, strict=True)),
+                        **dict(zip(more, extra, strict=True)),
+                    }
+                    yield keys, {k: v for k, v in _agreed(rows).items() if k not in keys}
             return
         lists = []
         for key in module.loop:
@@ -233,12 +243,21 @@ class _Planner:
             if not isinstance(text, str) or not text:
                 raise PlanError(f"module {module.name} loops over {key}, which has no value; set {key}=…")
             lists.append([_value(v) for v in split_range(text)])
-        # What the whole run is of (its night, its band), every wrapper is of.
+        # What the whole run is of (its night, its band), every wrapper is of; a key that modules loop over is a list
+        # of values, even where it has but one.
+        looped = {k for _, m in self.pipeline.modules() if not m.loopobj for k in m.loop}
         shared = {
-            k: v for k in CARRIED if k not in module.loop and (v := self.base.get(k, "")) and "," not in v
+            k: v
+            for k in CARRIED
+            if k not in module.loop and k not in looped and (v := self.base.get(k, "")) and "," not in v
         }
         for values in product(*lists):
             yield dict(zip(module.loop, values, strict=True)), dict(shared)
+
+    def setting(self, module: Module, key: str) -> str:
+        """The text of a loop key's setting; empty if there is none."""
+        text = module.settings.get(key, self.base.get(key))
+        return text if isinstance(text, str) else ""
 
     def name_of(self, module: Module, fileset: FileSet) -> Template:
         if fileset.filename:

@@ -242,6 +242,12 @@ class Task:
             return cast(T, self.handover.get(path.name, last=path.name not in self.wanted))
         return read(path)
 
+    def look(self, path: Path, read: Callable[[Path], T]) -> T:
+        """The same for one file of an input, to look at and not to change: nothing is copied."""
+        if self.handover.has(path.name):
+            return cast(T, self.handover.get(path.name, last=True))
+        return read(path)
+
     def give(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
         """Hand output ``name`` on in memory.
 

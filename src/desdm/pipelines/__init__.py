@@ -8,11 +8,12 @@ from desdm.pipelines.coadd import COADD
 from desdm.pipelines.finalcut import FINALCUT
 from desdm.pipelines.firstcut import FIRSTCUT
 from desdm.pipelines.precal import PRECAL
+from desdm.pipelines.supercal import SUPERCAL
 
 __all__ = ["PIPELINES", "get"]
 
 #: Every pipeline, by the name that an operator submits it under.
-PIPELINES: tuple[Pipeline, ...] = (PRECAL, FIRSTCUT, FINALCUT, COADD)
+PIPELINES: tuple[Pipeline, ...] = (PRECAL, SUPERCAL, FIRSTCUT, FINALCUT, COADD)
 
 
 def get(name: str) -> Pipeline:

@@ -106,6 +106,25 @@ TYPES = (
         r"flatnorm\.(?:json|fits)",
     ),
     _type(
+        "cal_ramp",
+        "levels of a CCD's amplifiers along a linearity ramp, and its pixels that bend",
+        has_table("amp", "exptime", "level", "error"),
+        r"ramp\.fits",
+    ),
+    _type(
+        "cal_starcat",
+        "stars of one CCD of a star flat",
+        has_table("x", "y", "ra", "dec", "mag", "magerr"),
+        r"starcat\.fits",
+    ),
+    _type(
+        "cal_starfit",
+        "star flat of a band at the nodes of every CCD",
+        has_images(),
+        r"starfit\.fits",
+        _camera,
+    ),
+    _type(
         "skyfit",
         "sky of one exposure: coefficients of templates, or block medians",
         has_table(),

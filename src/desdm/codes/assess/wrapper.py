@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import fitsio
 import numpy as np
 from astropy.io import fits
 
@@ -20,6 +18,7 @@ from desdm.framework.wrapper import Task
 from desdm.survey.assessment import Assessment, Controls, Measurements
 from desdm.survey.assessment import assess as judge
 from desdm.survey.headers import identity
+from desdm.survey.images import read_planes
 
 __all__ = ["assess", "focalplane"]
 
@@ -206,11 +205,12 @@ def focalplane(task: Task) -> None:
 
     One CCD at a time is in memory.
     """
-    paths, size = task.all_on_disk("images"), int(task.number("picture_size", 1100))
+    paths, size = task.inputs.get("images", ()), int(task.number("picture_size", 1100))
     tiles, title, block = [], "", 0
     for path in paths:
         try:
-            sci, msk, header = _seen(path)
+            planes = task.look(path, read_planes)
+            sci, msk, header = planes.sci, planes.msk, planes.header
         except (OSError, FileTypeError) as err:
             task.finding(2, f"{path.name}: left out of the picture: {err}")
             continue
@@ -225,14 +225,3 @@ def focalplane(task: Task) -> None:
     grid, names = mosaic(tiles)
     save(task.output("picture"), grid, names, title, size)
     task.metric("ccds_shown", len(tiles), text="CCDs in the picture")
-
-
-def _seen(path: Path) -> tuple[Any, Any, fits.Header]:
-    """SCI, MSK and the header of SCI; the weight is left on disk."""
-    with fitsio.FITS(str(path)) as file:
-        names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
-        if not {"SCI", "MSK"} <= set(names):
-            raise FileTypeError(f"{path.name}: no planes SCI and MSK")
-        sci, msk = file[names["SCI"]].read(), file[names["MSK"]].read()
-        number = names["SCI"]
-    return sci, msk, fits.getheader(path, number)

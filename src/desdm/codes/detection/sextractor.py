@@ -14,6 +14,7 @@ __all__ = [
     "Planes",
     "arguments",
     "as_ldac",
+    "has_image_header",
     "header_table",
     "image_header",
     "objects",
@@ -118,6 +119,12 @@ def rewrite(path: Path, header: fits.Header) -> fits.Header:
 
 #: What PSFEx asks of the image's header beside the image itself: noise, level and gain as the program used them.
 _SEX_KEYS = ("SEXBKGND", "SEXBKDEV", "SEXATHLD", "SEXALIM", "SEXGAIN", "SEXMGZPT")
+
+
+def has_image_header(catalogue: Path) -> bool:
+    """Whether a catalogue carries the image's header, as Source Extractor writes it and PSFEx and scamp want it."""
+    with fits.open(catalogue, memmap=True, lazy_load_hdus=True) as hdus:
+        return "LDAC_IMHEAD" in hdus
 
 
 def image_header(hdu: Any) -> fits.Header:

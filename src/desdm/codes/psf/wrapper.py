@@ -10,7 +10,14 @@ from typing import Any
 
 from astropy.io import fits
 
-from desdm.codes.detection.sextractor import arguments, as_ldac, objects, options, rewrite
+from desdm.codes.detection.sextractor import (
+    arguments,
+    as_ldac,
+    has_image_header,
+    objects,
+    options,
+    rewrite,
+)
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import PSFModel, field_facts, moffat, read_model, write_model
@@ -31,8 +38,9 @@ def psfcat(task: Task) -> None:
     image, out = task.on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
     _vignets(task, image, out, head)
-    card = _card(task, head, out)
-    rewrite(out, card)
+    # A catalogue that only PSFEx will read is left as PSFEx wants it.
+    if "catalog" in task.saved:
+        rewrite(out, _card(task, head, out))
 
 
 def psfex(task: Task) -> None:
@@ -48,11 +56,15 @@ def psfex(task: Task) -> None:
     if source == "piff":
         model = _fit_piff(task, image, task.on_disk("catalog"))
     elif source == "psfex":
-        # Written anew here: PSFEx wants the image's header inside the catalogue, which no product of ours carries.
-        scratch = task.workdir / f"{out.stem}_vignets.fits"
-        as_ldac(task.on_disk("catalog"), head, scratch)
-        model = _fit(task, scratch)
-        scratch.unlink()
+        catalogue = task.on_disk("catalog")
+        if has_image_header(catalogue):
+            model = _fit(task, catalogue)
+        else:
+            # Written anew here: PSFEx wants the image's header inside the catalogue, which no product of ours carries.
+            scratch = task.workdir / f"{out.stem}_vignets.fits"
+            as_ldac(catalogue, head, scratch)
+            model = _fit(task, scratch)
+            scratch.unlink()
     else:
         raise UsageError(f"{task.name}: psf_code = {source}: psfex or piff")
     parents = [image, task.input("catalog")]

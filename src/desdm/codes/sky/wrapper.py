@@ -27,7 +27,7 @@ __all__ = ["skycombine", "skycompress", "skyfit", "skypca", "skytemplate"]
 
 def skycompress(task: Task) -> None:
     """Block medians of one CCD's sky. Input ``image`` (electrons, flat-fielded), output ``mini``."""
-    planes = task.take("image", read_planes)
+    planes = task.look(task.input("image"), read_planes)
     name = task.input("image").name
     bad = ((planes.msk & bits_of(task.text("bad_mask"))) != 0) | ~np.isfinite(planes.sci)
     size = _block(task, planes.shape)

@@ -1,0 +1,157 @@
+"""What First Cut of full-size CCDs costs beside its programs: CPU seconds, our share, the same programs bare."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common import clock, emit, workplace
+from desdm.facility import Facility, initialise
+from desdm.framework.drive import drive
+from desdm.framework.engines import JobEvent
+from desdm.framework.engines.local import LocalEngine
+from desdm.framework.job import Ticket, WarmCache, run_job
+from desdm.framework.submit import submit
+from desdm.framework.wrapper import Task
+from desdm.operations.mainjob import hand_over, ingest_folder
+from desdm.pipelines import get
+
+#: Two neighbours in the middle of DECam's focal plane.
+CCDS = (28, 35)
+SEED = 3
+
+
+class Inline:
+    """An engine that runs each job at once in this process, as a warm worker would."""
+
+    name = "inline"
+
+    def __init__(self, cache: WarmCache) -> None:
+        self.cache = cache
+        self.told: list[JobEvent] = []
+
+    def submit(self, ticket: Ticket) -> None:
+        run_job(ticket, self.cache)
+        self.told = [JobEvent(ticket.token, "started"), JobEvent(ticket.token, "ended")]
+
+    def events(self, timeout: float) -> Sequence[JobEvent]:
+        told, self.told = self.told, []
+        return told
+
+    def cancel(self, token: str) -> None:
+        """Nothing runs on."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def prepare(home: Path) -> int:
+    """An installation with the raw files of a small night and its precal; gives the exposure's number."""
+    from desdm.simulate.cameras import camera_of
+    from desdm.simulate.night import make_night
+    from desdm.simulate.plan import plan_night
+
+    folder = home.parent / "night"
+    plan = plan_night(SEED, bands=("r",), biases=5, flats=5, exposures=1)
+    made = make_night(folder, plan, camera_of("decam").only(CCDS), threads=2)
+    initialise(home)
+    facility = Facility.open(home)
+    ingest_folder(facility.database, facility.archive, folder, "bench", without=("truth",))
+    hand_over(facility.database, "decam", "bench")
+    planned = submit(
+        facility.config, facility.database, facility.archive, get("precal"), {"nite": made.document["nite"]}, who="bench"
+    )  # fmt: skip
+    engine = LocalEngine(2, facility.config.runs)
+    state = drive(facility.config, facility.database, facility.archive, planned.run, engine, who="bench")
+    assert state.value == "done", f"precal is {state}"
+    facility.close()
+    return int(made.document["exposures"][-1]["expnum"])
+
+
+def firstcut(facility: Facility, expnum: int, cache: WarmCache) -> str:
+    """One run of First Cut, from its submission to its last row."""
+    planned = submit(
+        facility.config, facility.database, facility.archive, get("firstcut"), {"expnum": str(expnum)}, who="bench",
+        again=True,
+    )  # fmt: skip
+    state = drive(
+        facility.config, facility.database, facility.archive, planned.run, Inline(cache), who="bench"
+    )
+    assert state.value in ("done", "flagged"), f"{planned.run} is {state}"
+    return planned.run
+
+
+def programs_of(facility: Facility, run: str) -> float:
+    """CPU seconds of the programs that a run started, as the kernel counted them."""
+    from desdm.framework import store
+    from desdm.framework.watch import store as watch
+
+    with facility.database.read() as conn:
+        rows = watch.software(conn, store.attempt_by_name(conn, run).id)
+    return float(sum(r["cpu_s"] for r in rows if not r["name"].startswith("desdm.")))
+
+
+def record(kept: Path, commands: list[str]) -> Any:
+    """Have every program's command written down, with its inputs as they are at that moment; gives the way back."""
+    plain = Task._measure
+
+    def measured(self: Task, argv: Sequence[str], execname: str, version: str) -> Any:
+        folder = kept / f"{len(commands):03d}"
+        folder.mkdir(parents=True)
+        for path in self.workdir.iterdir():
+            if path.is_file():
+                os.link(path, folder / path.name)
+        moved = [a.replace(str(self.workdir), str(folder)) for a in argv]
+        commands.append(f"cd {shlex.quote(str(folder))} && {shlex.join(moved)} > program.log 2>&1")
+        return plain(self, argv, execname, version)
+
+    Task._measure = measured  # type: ignore[method-assign]
+    return plain
+
+
+def measure(home: Path, expnum: int) -> None:
+    """Warm up, measure, and run the same programs bare."""
+    facility = Facility.open(home)
+    cache = WarmCache()
+    firstcut(facility, expnum, cache)
+    with clock(children=True) as spent:
+        run = firstcut(facility, expnum, cache)
+    programs = programs_of(facility, run)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    commands: list[str] = []
+    plain = record(home.parent / "kept", commands)
+    firstcut(facility, expnum, cache)
+    Task._measure = plain  # type: ignore[method-assign]
+    facility.close()
+    script = home.parent / "bare.sh"
+    # A program that ends badly there ended badly in the run too; the pipeline goes on, and so does the script.
+    script.write_text("".join(f"( {c} ) || true\n" for c in commands))
+    with clock(children=True) as bare:
+        subprocess.run(["sh", str(script)], check=True)
+    count = len(CCDS)
+    emit("firstcut.ccd", spent.cpu / count, "cpu s", count, floor=bare.cpu / count, wall=spent.wall / count)
+    emit("firstcut.over_bare_programs", spent.cpu / bare.cpu, "ratio", len(commands), floor=1.0)
+    emit("firstcut.share_of_ours", (spent.cpu - programs) / spent.cpu, "of all cpu s", count)
+    emit("firstcut.memory", memory / 1024, "GB peak", count)
+
+
+def main() -> None:
+    """The preparation takes memory of its own, so the measurement is a process of its own."""
+    if len(sys.argv) == 3:
+        measure(Path(sys.argv[1]), int(sys.argv[2]))
+        return
+    place = workplace()
+    expnum = prepare(place / "home")
+    subprocess.run([sys.executable, __file__, str(place / "home"), str(expnum)], check=True)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
