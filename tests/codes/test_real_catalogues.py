@@ -86,8 +86,8 @@ def test_the_psf_of_a_real_field(ntt: Path, tmp_path: Path) -> None:
     rows = objects(final)
     stars = rows[select(rows)]
     assert len(stars) > 20
-    # The PSF flux of stars is what a wide aperture holds.
-    assert np.median(stars["MAG_PSF"] - stars["MAG_APER"][:, 3]) == pytest.approx(0.0, abs=0.05)
+    # The PSF flux of stars is what a wide aperture holds, but for the neighbours' light in it: the field is crowded.
+    assert -0.05 < np.median(stars["MAG_PSF"] - stars["MAG_APER"][:, 3]) < 0.15
 
 
 def test_our_stars_are_the_stars_of_des(real: Path) -> None:

@@ -16,7 +16,7 @@ from desdm import __version__
 from desdm.archive.archive import Archive
 from desdm.config import Config
 from desdm.errors import StorageFull, UsageError
-from desdm.operations.report import pictures, plots, science, tables
+from desdm.operations.report import exposures, pictures, plots, science, tables
 from desdm.operations.report.gather import Metric, RunFacts, gather
 from desdm.operations.report.lineage_graph import lineage_graph, size_text
 from desdm.operations.report.svg import number_text
@@ -126,6 +126,8 @@ def _content(facts: RunFacts) -> dict[str, Any]:
         "coadds_left": coadds_left,
         "singles": singles,
         "singles_left": singles_left,
+        "judged": _judged(facts, unread),
+        "planes": pictures.focal_planes(facts, unread),
         "figures": _figures(facts, unread),
         "metric_rows": tables.metric_rows(facts),
         "modules": tables.modules(facts),
@@ -144,6 +146,14 @@ def _content(facts: RunFacts) -> dict[str, Any]:
         "cpu": sum(float(s["cpu_s"] or 0) for s in facts.software),
         "unread": unread,
     }  # fmt: skip
+
+
+def _judged(facts: RunFacts, unread: list[science.Unread]) -> list[exposures.Judged]:
+    """Verdicts, their drawings marked as ours."""
+    return [
+        v._replace(figures=tuple(f._replace(svg=_own(f.svg)) for f in v.figures))
+        for v in exposures.judged(facts, unread)
+    ]
 
 
 def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, list[dict[str, Any]], bool]]:

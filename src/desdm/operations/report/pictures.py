@@ -16,7 +16,7 @@ from desdm.operations.report.gather import RunFacts, band_order
 from desdm.operations.report.science import Unread
 from desdm.quality.qa.quicklook import quicklook
 
-__all__ = ["Shown", "coadds", "colour", "singles"]
+__all__ = ["Shown", "coadds", "colour", "focal_planes", "singles"]
 
 _COLOUR, _COADD, _SINGLE = 1400, 640, 400
 #: More pictures than these would make a page that no browser likes; the page says how many were left out.
@@ -71,6 +71,12 @@ def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
     step = max(1.0, len(records) / _MOST_SINGLES)
     chosen = [records[int(i * step)] for i in range(min(len(records), _MOST_SINGLES))]
     return _several(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(chosen)
+
+
+def focal_planes(facts: RunFacts, unread: list[Unread]) -> list[Shown]:
+    """Pictures of exposures' focal planes that the run made, at most four."""
+    records = [record for record in facts.of_type("qa_plot") if "focalplane" in record.name]
+    return _several(facts, records, 4, _COLOUR, unread, mask=False)
 
 
 def _several(
