@@ -18,14 +18,16 @@ def ccd(number: int, east: float, e1: float, e2: float) -> dict[str, Any]:
     """A CCD whose pixel columns run north and rows run east, as DECam's do; 0.1 deg a side."""
     ra, dec = 30.0 + east, 0.0
     return {
-        "ccdnum": number, "name": f"N{number}", "corners": [[ra, dec], [ra, dec + 0.1], [ra + 0.1, dec + 0.1], [ra + 0.1, dec]],
+        "ccdnum": number, "name": f"N{number}",
+        "corners": [[ra, dec], [ra, dec + 0.1], [ra + 0.1, dec + 0.1], [ra + 0.1, dec]],
         "fwhm_mean": 0.95, "e1": e1, "e2": e2, "psf": "psfex", "mag_zero": 30.0 + 0.001 * number, "sigma_mag_zero": 0.0007,
         "zp_stars": 140, "zp_flag": 0, "scampflg": 0, "scamp_stars": 150, "scamp_rms": 2.5, "objects": 270,
     }  # fmt: skip
 
 
 TOLD: dict[str, Any] = {
-    "exposurename": "D00000007", "expnum": 7, "band": "r", "object": "DES survey hex", "accepted": "False", "reason": "badT",
+    "exposurename": "D00000007", "expnum": 7, "band": "r", "object": "DES survey hex", "accepted": "False",
+    "reason": "badT",
     "words": "t_eff 0.129, more than 0.3 is needed", "t_eff": 0.1291, "f_eff": 0.875, "b_eff": 1.022, "c_eff": 0.1444,
     "fwhm_asec": 1.0013, "skybrightness": 2.603, "cloud": 1.251, "depth": 21.26, "ellipticity": 0.01, "astrom_rms": 3.1,
     "magzero": 29.06, "n_match": 523, "exptime": 90.0, "airmass": 1.11, "n_ccd": 2,
