@@ -22,19 +22,10 @@ from desdm.survey.images import read_planes, write_planes
 from tests.codes.test_exposure_astrometry import Solved, solved
 from tests.support.calibrated import Exposure, exposures
 from tests.support.fits import unclean
-from tests.support.tasks import run, settings_of
+from tests.support.tasks import run
 
 CODES = "desdm.codes."
 PIXSCALE = 0.263
-#: What First Cut sets over the codes' own settings: few stars on a small CCD, and a sky that is off.
-PSFCAT = {
-    "sextractor_keys": {
-        **settings_of(CODES + "psf.wrapper.psfcat")["sextractor_keys"],
-        "back_type": "MANUAL",
-        "back_value": "0",
-    }
-}
-PSFEX = {"stars_per_term": "25"}
 
 
 @dataclass
@@ -103,13 +94,12 @@ def worked(exposure: Exposure, out: Path) -> Chain:
             {"image": image},
         )
         steps = [
-            run(CODES + "psf.wrapper.psfcat", out, {"image": [image]}, {"catalog": stars}, more=PSFCAT),
+            run(CODES + "psf.wrapper.psfcat", out, {"image": [image]}, {"catalog": stars}),
             run(
                 CODES + "psf.wrapper.psfex",
                 out,
                 {"image": [image], "catalog": [stars]},
                 {"psf": chain.psfs[ccd]},
-                more=PSFEX,
             ),
             run(
                 CODES + "detection.wrapper.secatalog",
@@ -214,7 +204,7 @@ def test_the_verdict_has_the_true_effective_time(chain: Chain) -> None:
     assert told["fwhm_mean_asec"] == pytest.approx(truth["fwhm_asec"], rel=0.01)
     assert told["skybrightness"] == pytest.approx(truth["sky_e_s"], rel=0.01)
     assert told["cloud"] == pytest.approx(truth["cloud_mag"], abs=0.004)
-    assert told["n_match"] > 300
+    assert told["n_match"] > 200
     assert len(told["ccds"]) == 4
 
 

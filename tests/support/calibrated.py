@@ -89,6 +89,10 @@ def _exposure(out: Path, entry: dict[str, Any], raw: Path, truth: Path, refcat: 
         name = f"D{expnum:08d}_{entry['band']}_c{ccd:02d}_r1p01"
         for kind, add, box in (("immask", 0.0, plain), ("detrend", planes["SKY"], skyful)):
             box[ccd] = out / f"{name}_{kind}.fits"
+            if kind == "immask":
+                card["DESSKYSB"] = ("truth", "sky subtracted")
+            else:
+                card.remove("DESSKYSB", ignore_missing=True)
             write_planes(box[ccd], Planes((image + add).astype(np.float32), mask, weight, card))
     return Exposure(entry, raw, plain, skyful, tables, headers, noises, refcat)
 

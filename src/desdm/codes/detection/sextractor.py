@@ -36,6 +36,16 @@ def options(section: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def without_sky(settings: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings for an image whose sky our own detrending has taken off (keyword DESSKYSB): no background is sought.
+
+    What Source Extractor would take for background there is the wings of stars: it makes every star 1 to 2 mmag too
+    faint, and a PSF 0.2 per cent too small.
+    """
+    off = {"back_type": "MANUAL", "back_value": "0"} if "DESSKYSB" in head else {}
+    return {**settings, **off}
+
+
 class Planes:
     """The HDU indices by which Source Extractor names the planes of our files: SCI [0], MSK [1], WGT [2]."""
 

@@ -10,7 +10,7 @@ import fitsio
 import numpy as np
 from astropy.io import fits
 
-from desdm.codes.detection.sextractor import DATA, arguments, objects, rewrite
+from desdm.codes.detection.sextractor import DATA, arguments, objects, rewrite, without_sky
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
@@ -39,7 +39,11 @@ def secatalog(task: Task) -> None:
     ``spread_model`` is Y: it costs thirty times all the rest.
     """
     image, out = task.on_disk("image"), task.output("catalog")
-    settings, segments = task.section("sextractor_keys"), task.workdir / f"{out.stem}_seg.fits"
+    head = fits.getheader(image, 0)
+    settings, segments = (
+        without_sky(task.section("sextractor_keys"), head),
+        task.workdir / f"{out.stem}_seg.fits",
+    )
     if "segmap" in task.outputs:
         settings |= {"checkimage_type": "SEGMENTATION", "checkimage_name": str(segments)}
     wanted = (DATA / "secatalog.param").read_text("ascii")
@@ -49,7 +53,6 @@ def secatalog(task: Task) -> None:
     parameters.write_text(wanted, "ascii")
     _extract(task, image, out, parameters, None, settings)
     parameters.unlink()
-    head = fits.getheader(image, 0)
     if "segmap" in task.outputs:
         _pack(task, segments, "segmap", head)
     if "bkg" in task.outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,16 @@ def zeropoint(task: Task) -> None:
     reference, used = _reference(task, heads)
     slope, bands = task.number("colour_slope", 0.0), tuple(task.text("colour_bands", "g,r").split(","))
     colour = (bands[0].strip(), bands[1].strip()) if slope and len(bands) == 2 else None
-    found: list[Stars] = []
-    for path, head in zip(paths, heads, strict=True):
-        ccd = int(head.get("CCDNUM", 0))
-        if reference is None:
-            found.append(Stars(ccd, *[np.zeros(0)] * 4))
-        else:
-            found.append(match(objects(path), ccd, reference, band, limits, colour))
+    rows = [objects(path) for path in paths] if reference is not None else []
+    found: list[Stars] = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
+    # Faint stars are left out where bright ones suffice: a fit weighted by the data themselves makes them some
+    # mmag too faint. Where there are few, they are better than none.
+    for snr in (limits.snr, task.number("star_snr_least", 20.0)):
+        if reference is not None and sum(s.mag.size for s in found) < task.number("star_enough", 50.0):
+            bounds = replace(limits, snr=snr)
+            found = [
+                match(r, s.ccdnum, reference, band, bounds, colour) for r, s in zip(rows, found, strict=True)
+            ]
     whole, each = solve(found, limits, nominal, slope)
     _say(task, whole, each, reference, paths, band)
     _write(task, whole, each, heads, nominal, used)
@@ -54,7 +58,7 @@ def zeropoint(task: Task) -> None:
 
 def _limits(task: Task) -> Limits:
     return Limits(
-        snr=task.number("star_snr", 20.0), bright=task.number("reference_bright", 10.0),
+        snr=task.number("star_snr", 100.0), bright=task.number("reference_bright", 10.0),
         faint=task.number("reference_faint", 30.0), radius=task.number("match_radius", 1.0),
         ccd_least=int(task.number("ccd_least", 5)), exposure_least=int(task.number("exposure_least", 10)),
         scatter=task.number("scatter_limit", 0.1), floor=task.number("reference_error", 0.005),

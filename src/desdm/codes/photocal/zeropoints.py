@@ -31,7 +31,7 @@ class Flag(IntFlag):
 class Limits:
     """What a star must be: least S/N, magnitude range of the reference, match radius (arcsec), least numbers."""
 
-    snr: float = 20.0
+    snr: float = 100.0
     bright: float = 10.0
     faint: float = 30.0
     radius: float = 1.0

@@ -17,6 +17,7 @@ from desdm.codes.detection.sextractor import (
     objects,
     options,
     rewrite,
+    without_sky,
 )
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
@@ -100,7 +101,9 @@ def coaddpsf(task: Task) -> None:
 def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
     task.run(
         "sextractor",
-        arguments(image, out, DATA / "psfcat.param", task.section("sextractor_keys"), header=head),
+        arguments(
+            image, out, DATA / "psfcat.param", without_sky(task.section("sextractor_keys"), head), header=head
+        ),
     )
 
 
