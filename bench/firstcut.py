@@ -106,7 +106,9 @@ def record(kept: Path, commands: list[str]) -> Any:
         folder = kept / f"{len(commands):03d}"
         folder.mkdir(parents=True)
         for path in self.workdir.iterdir():
-            if path.is_file():
+            if path.is_symlink():  # an image on its way, in memory
+                shutil.copyfile(path, folder / path.name)
+            elif path.is_file():
                 os.link(path, folder / path.name)
         moved = [a.replace(str(self.workdir), str(folder)) for a in argv]
         commands.append(f"cd {shlex.quote(str(folder))} && {shlex.join(moved)} > program.log 2>&1")

@@ -119,6 +119,38 @@ def test_memory_that_runs_short_becomes_files(tmp_path: Path) -> None:
     mine = held.get("a4.npy", last=False)
     mine[:] = 9
     assert held.get("a4.npy", last=True)[0] == 4
+    # Once its last reader has read it, a file that was only on its way goes; one for the archive stays.
+    held.put(tmp_path / "saved.npy", np.zeros(3), np.save, now=True)
+    for name in ("a0.npy", "a4.npy", "saved.npy"):
+        held.drop(name)
+    assert [(tmp_path / n).exists() for n in ("a0.npy", "a1.npy", "a4.npy", "saved.npy")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_file_for_a_program_lies_in_memory_and_is_gone_with_its_reader(tmp_path: Path) -> None:
+    import subprocess
+
+    import numpy as np
+
+    held, path = Handover(most=10_000), tmp_path / "image.npy"
+    held.put(path, np.arange(100.0), np.save)
+    held.on_disk("image.npy")
+    assert path.is_symlink()
+    copied = subprocess.run(["cat", str(path)], capture_output=True, check=True).stdout
+    assert len(copied) == path.stat().st_size > 800
+    held.drop("image.npy")
+    assert not path.is_symlink()
+    # Too large for the memory that is allowed: on disk.
+    held.put(path, np.zeros(1000), np.save)
+    held.on_disk("image.npy")
+    assert path.is_file()
+    assert not path.is_symlink()
+    held.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", [[1, "x"], {"a": 1}, "text"])

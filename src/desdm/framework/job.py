@@ -195,6 +195,7 @@ class _Runner:
         return again
 
     def close(self) -> None:
+        self.handover.close()
         wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", self.provenance)
         self.log.close()
 
