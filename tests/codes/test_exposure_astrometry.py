@@ -110,6 +110,13 @@ def test_other_fields_other_errors_of_pointing(seed: int, tmp_path: Path) -> Non
         assert worst < 12.0
 
 
+def test_a_telescope_that_missed_by_half_an_arcminute_takes_a_second_try(tmp_path: Path) -> None:
+    lost = scene(tmp_path / "n", seed=22, background=True, pointing=(30.0, -20.0))
+    found = solved(lost.images, [lost.refcat], tmp_path)
+    assert len(found.task.execs) == 2
+    assert max(errors(chip, found.images[chip.ccdnum])[0] for chip in lost.chips) < 3.0
+
+
 def test_products_conform_to_fits_and_the_corners_are_made_anew(night: Scene, done: Solved) -> None:
     assert unclean(list(done.images.values())) == []
     before, after = fits.getheader(night.chips[0].path), fits.getheader(done.images[1])
