@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -215,7 +216,7 @@ def focalplane(task: Task) -> None:
             task.finding(2, f"{path.name}: left out of the picture: {err}")
             continue
         # The focal plane is about as wide as the root of its pixels; all CCDs are binned alike.
-        block = block or max(1, round(1.1 * (len(paths) * sci.size) ** 0.5 / size))
+        block = block or max(1, math.ceil(1.1 * (len(paths) * sci.size) ** 0.5 / size))
         tiles.append(Tile.of(sci, msk, header, block))
         if not title:
             who = identity(header)
