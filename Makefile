@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
-test: setup-test lint typing imports tests  ## Everything that must hold.
+test: setup-test lint typing imports pages tests  ## Everything that must hold.
 
 setup-demo:
 	@scripts/setup.sh demo
@@ -23,6 +23,9 @@ lint:
 
 typing:
 	.venv/bin/mypy
+
+pages:
+	.venv/bin/python scripts/pipeline_pages.py --check
 
 imports:
 	.venv/bin/lint-imports

@@ -140,7 +140,7 @@ def index() -> str:
             [
                 *lines,
                 "",
-                "`desdm pipeline show NAME` shows one; `desdm pipeline wcl NAME` writes it as submit WCL.",
+                "`desdm pipeline show NAME` shows one; with `--wcl` it is written as submit WCL.",
             ]
         )
         + "\n"
