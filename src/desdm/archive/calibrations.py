@@ -12,10 +12,18 @@ from sqlalchemy import Connection
 from desdm.archive import catalog, store
 from desdm.errors import ConflictError, NotFoundError, UsageError
 
-__all__ = ["Choice", "Occasion", "choose", "define_epoch", "register", "why_none"]
+__all__ = ["SERVING", "Choice", "Occasion", "choose", "define_epoch", "register", "register_all", "why_none"]
+
+#: Calibrations that serve exposures; what else a supercal makes (lists of frames, star catalogues) is its own evidence.
+SERVING = (
+    "cal_crosstalk", "cal_lintable", "cal_biascor", "cal_bpm", "cal_bf", "cal_dflatcor", "cal_starflat", "cal_skypc",
+    "cal_skytempl",
+)  # fmt: skip
 
 #: States of an attempt that make its night a good one.
 _GOOD = ("done", "flagged")
+#: Of these each band has its own; the others serve every band, whatever frames they were made from.
+BANDED = ("cal_dflatcor", "cal_starflat", "cal_skypc", "cal_skytempl", "flatnorm")
 
 
 class Choice(NamedTuple):
@@ -93,7 +101,13 @@ def why_none(filetype: str, occasion: Occasion) -> str:
 
 
 def _of_band(rows: Sequence[Mapping[str, Any]], band: str) -> list[Mapping[str, Any]]:
-    return [r for r in rows if not band or r.get("band") in (None, "", band)]
+    return [
+        r for r in rows if not band or r.get("filetype") not in BANDED or r.get("band") in (None, "", band)
+    ]
+
+
+def _band_of(row: Mapping[str, Any]) -> str:
+    return str(row.get("band") or "") if row.get("filetype") in BANDED else ""
 
 
 def _of_entry(conn: Connection, entry: store.EpochInput) -> list[dict[str, Any]]:
@@ -130,7 +144,7 @@ def _nearest(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice
             good.append(row)
     by_ccd: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for row in good:
-        by_ccd.setdefault((row.get("ccdnum"), row.get("band")), []).append(row)
+        by_ccd.setdefault((row.get("ccdnum"), _band_of(row)), []).append(row)
     return [
         Choice(*_nearest_of(rows, wanted, occasion, runs, sorted(bad)))
         for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
@@ -168,7 +182,7 @@ def _nearest_of(
 def _newest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     newest: dict[tuple[Any, Any], Mapping[str, Any]] = {}
     for row in rows:
-        key = (row.get("ccdnum"), row.get("band"))
+        key = (row.get("ccdnum"), _band_of(row))
         if key not in newest or row["id"] > newest[key]["id"]:
             newest[key] = row
     return list(newest.values())
@@ -240,3 +254,25 @@ def register(
         },
     )  # fmt: skip
     return len(rows)
+
+
+def register_all(
+    conn: Connection, epoch: str, attempt: str, *, campaign: str = "", who: str
+) -> dict[str, int]:
+    """Say that every calibration that an attempt made serves in an epoch, each in its own band; files by file type.
+
+    Raises
+    ------
+    NotFoundError
+        No such epoch or attempt, or it made no calibration.
+    """
+    found: dict[str, int] = {}
+    for filetype in SERVING:
+        rows = catalog.find(conn, {"filetype": filetype, "attempt": attempt})
+        for band in sorted({_band_of(r) for r in rows}):
+            found[filetype] = found.get(filetype, 0) + register(
+                conn, epoch, filetype, band=band, campaign=campaign, attempt=attempt, who=who
+            )
+    if not found:
+        raise NotFoundError(f"{attempt} made none of {', '.join(SERVING)}")
+    return found

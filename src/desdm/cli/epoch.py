@@ -64,10 +64,21 @@ def add(door: Door, name: str, low: int, high: int, text: str) -> None:
 def use(
     door: Door, name: str, filetype: str, attempt: str | None, filepat: str | None, band: str, campaign: str
 ) -> None:
-    """Say which calibrations of FILETYPE serve in epoch NAME; the newest row counts, earlier ones stay on record."""
-    from desdm.archive.calibrations import register
+    """Say which calibrations of FILETYPE serve in epoch NAME; the newest row counts, earlier ones stay on record.
+
+    FILETYPE all, with --attempt: every calibration of a supercal, each in its own band.
+    """
+    from desdm.archive.calibrations import register, register_all
+    from desdm.errors import UsageError
 
     facility = door.facility
+    if filetype == "all":
+        if attempt is None:
+            raise UsageError("all is of one run: --attempt RUN")
+        with facility.database.write() as conn:
+            found = register_all(conn, name, attempt, campaign=campaign, who=facility.config.operator)
+        click.echo(f"epoch {name}: " + ", ".join(f"{n} {k}" for k, n in found.items()) + f" of {attempt}")
+        return
     with facility.database.write() as conn:
         count = register(
             conn, name, filetype, band=band, campaign=campaign, attempt=attempt, filepat=filepat,
