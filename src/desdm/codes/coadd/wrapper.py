@@ -41,8 +41,8 @@ def swarp(task: Task) -> None:
     weights.write_text("".join(f"{p}[2]\n" for p in paths))
     raw = task.workdir / f"{task.name}_{band}_raw.fits", task.workdir / f"{task.name}_{band}_rawwgt.fits"
     settings = task.section("swarp_keys")
-    if len(paths) < task.number("clip_least", 4) and settings.get("COMBINE_TYPE") == "CLIPPED":
-        settings["COMBINE_TYPE"] = "WEIGHTED"
+    if len(paths) < task.number("clip_least", 4) and settings.get("combine_type") == "CLIPPED":
+        settings["combine_type"] = "WEIGHTED"
     scales = _scales(task, heads)
     tied = scales != [float(h["FLXSCALE"]) for h in heads]
     task.derived("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])

@@ -56,7 +56,8 @@ def find_zeropoint(
         found = _from_table(path, identity)
         if found is not None:
             return ZeroPoint(found + per_second, "table")
-    band = str(identity.get("BAND", ""))
+    # WCL writes keys in lower case: Y is y there, VR is vr.
+    band = str(identity.get("BAND", "")).lower()
     if band in nominal:
         fall = float(extinction.get(band, "0")) * (float(identity.get("AIRMASS", 1.0)) - 1.0)
         return ZeroPoint(float(nominal[band]) - fall + per_second, "nominal")
