@@ -20,6 +20,7 @@ from typing import Any
 
 from desdm import wcl
 from desdm.errors import FileTypeError, ProgramFailed, UsageError
+from desdm.framework.allocator import memory_kept
 from desdm.framework.handover import Handover
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
@@ -122,6 +123,7 @@ class _Watched:
         return True
 
 
+@memory_kept()
 def run_job(
     ticket: Ticket, cache: WarmCache, report: Callable[[str, WrapperOrder], None] = lambda event, order: None
 ) -> str:

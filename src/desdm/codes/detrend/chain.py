@@ -186,7 +186,10 @@ class _Work:
 
     @staticmethod
     def _has_fixable(bpm: npt.NDArray[np.int32]) -> bool:
-        return bool((bpm & int(MaskBit.FIXED)).any())
+        # Band by band: a whole plane of bits would go through memory for one answer.
+        return any(
+            bool((bpm[y : y + _BAND] & int(MaskBit.FIXED)).any()) for y in range(0, bpm.shape[0], _BAND)
+        )
 
     def _dark_noise(self) -> dict[str, float]:
         """Variance of a pixel without light: read noise, its share in the overscan, the bias's own."""

@@ -1,0 +1,36 @@
+"""Has the C library keep the memory of freed images for the next ones, within one job."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["memory_kept"]
+
+# Names of glibc's <malloc.h>.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+# glibc's own values.
+_MAPS, _THRESHOLD = 65536, 128 << 10
+_MOST = 2**31 - 1
+
+
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Within: what is freed is used again, not given back to the system; after it all is given back.
+
+    By itself glibc maps each image anew and unmaps it when it is freed, so that the kernel has to clear every page of every
+    intermediate plane: a third of what First Cut's own codes cost. Where the C library is another one nothing changes.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
+        yield
+        return
+    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, _MOST)
+    try:
+        yield
+    finally:
+        libc.mallopt(_MMAP_MAX, _MAPS)
+        libc.mallopt(_TRIM_THRESHOLD, _THRESHOLD)
+        libc.malloc_trim(0)
