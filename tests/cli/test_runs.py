@@ -130,7 +130,7 @@ def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp
     [
         (("show", "T1_r9p01"), 2, "no run T1_r9p01"),
         (("show", "nonsense"), 2, "'nonsense' is no run"),
-        (("submit", "nosuch"), 2, "no pipeline nosuch; known: coadd"),
+        (("submit", "nosuch"), 2, "no pipeline nosuch; known: precal"),
         (("submit", "coadd"), 2, "no image (red_immask, cp_image) is in the archive"),
         (("submit", "coadd", "--set", "oops"), 2, "say key=value"),
         (("history", "--cols", "age"), 2, "no such column: age"),

@@ -138,7 +138,9 @@ def test_crosstalk_stands_at_the_mirror_of_its_source(tmp_path: Path) -> None:
         true = next(x for x in camera.crosstalk if x.victim[-1] + x.source[-1] == names).coefficient
         limit = seen.std() / bright.std() / np.sqrt(bright.size)
         assert abs(slope - true) < 4 * limit < 2e-5
-        assert abs(np.polyfit(own[:, source].ravel(), seen, 1)[0]) < abs(true) / 5  # not at the unmirrored place
+        assert (
+            abs(np.polyfit(own[:, source].ravel(), seen, 1)[0]) < abs(true) / 5
+        )  # not at the unmirrored place
 
 
 def test_corner_cases_are_as_they_are_named(tmp_path: Path) -> None:

@@ -132,9 +132,7 @@ class Precal:
             keys = {"ccdnum": str(ccd), "band": band}
             combined = self.path("flatcor", band, ccd)
             inputs = {"raw": raw, "frames": [frames], "biascor": [self.path("biascor", ccd)]}
-            self.do(
-                "mkflatcor", inputs | self._given("lintable", "crosstalk"), {"flatcor": combined}, **keys
-            )
+            self.do("mkflatcor", inputs | self._given("lintable", "crosstalk"), {"flatcor": combined}, **keys)
         if masked:
             self.scale(band)
 
