@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.survey.bins import bin_sums
 from desdm.survey.headers import wcs_of
 from desdm.survey.maskbits import MaskBit
 
@@ -39,11 +40,7 @@ class Tile:
     @classmethod
     def of(cls, sci: npt.NDArray[Any], msk: npt.NDArray[Any], header: fits.Header, block: int) -> Tile:
         """Bin an image; ``header`` has its WCS."""
-        ny, nx = (n // block * block for n in sci.shape)
-        good = (msk[:ny, :nx] & _HIDDEN) == 0
-        shape = (ny // block, block, nx // block, block)
-        total = np.where(good, sci[:ny, :nx], np.float32(0)).reshape(shape).sum(axis=(1, 3), dtype=np.float64)
-        number = good.reshape(shape).sum(axis=(1, 3))
+        total, number = bin_sums(sci, (msk & _HIDDEN) != 0, block)
         with np.errstate(invalid="ignore", divide="ignore"):
             binned = np.where(number > 0.25 * block**2, total / number, np.nan).astype(np.float32)
         wcs = wcs_of(header)

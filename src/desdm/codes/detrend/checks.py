@@ -70,8 +70,9 @@ def charge_left(
     out = {}
     for state in states:
         rows, columns = state.place.slices
-        part = sci[rows, columns][::4].astype(float)
-        good = (msk[rows, columns][::4] & unfit) == 0
+        # Some 500 rows of 1000 pixels give the correlation to 0.0015, a hundredth of what is looked for.
+        part = sci[rows, columns][::8].astype(float)
+        good = (msk[rows, columns][::8] & unfit) == 0
         # Differences over four columns take gradients and wide objects out.
         step = part[:, 4:] - part[:, :-4]
         fine = good[:, 4:] & good[:, :-4]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from desdm.codes.immask.groups import groups
 from desdm.survey.compiled import compiled
 from desdm.survey.maskbits import MaskBit
 
@@ -150,16 +150,12 @@ def _edge(
     return out & ~touched
 
 
-def _halo(labels: npt.NDArray[np.int32], sizes: npt.NDArray[np.intp], factor: float) -> npt.NDArray[np.bool_]:
-    ny, nx = labels.shape[0], labels.shape[1]
+def _halo(shape: tuple[int, ...], found: npt.NDArray[np.int64], factor: float) -> npt.NDArray[np.bool_]:
+    ny, nx = shape
     out = np.zeros((ny, nx), bool)
-    places: list[tuple[slice, slice] | None] = ndimage.find_objects(labels)
-    for k, where in enumerate(places, start=1):
-        if where is None:
-            continue
-        width = where[1].stop - where[1].start
-        radius = factor * max(width / 2.0, np.sqrt(sizes[k] / np.pi))
-        cy, cx = (where[0].start + where[0].stop - 1) / 2.0, (where[1].start + where[1].stop - 1) / 2.0
+    for first, last, left, right, size in found.tolist():
+        radius = factor * max((right + 1 - left) / 2.0, np.sqrt(size / np.pi))
+        cy, cx = (first + last) / 2.0, (left + right) / 2.0
         y0, y1 = max(int(cy - radius), 0), min(int(cy + radius) + 2, ny)
         x0, x1 = max(int(cx - radius), 0), min(int(cx + radius) + 2, nx)
         yy, xx = np.ogrid[y0:y1, x0:x1]
@@ -195,22 +191,17 @@ def mask_bleeds(
     rows = np.flatnonzero(saturated.any(axis=1))
     if rows.size == 0:
         return Bleed(0, 0, 0, 0)
-    labels, count = ndimage.label(saturated, structure=np.ones((3, 3), bool))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    found = groups(saturated)
     trail = np.zeros(msk.shape, bool)
-    work = np.where(np.isfinite(image), image - np.float32(sky), np.float32(0.0)).astype(np.float32)
+    work = image - np.float32(sky)
+    work[~np.isfinite(image)] = 0.0
     stars = 0
-    places: list[tuple[slice, slice] | None] = ndimage.find_objects(labels)
-    for k, where in enumerate(places, start=1):
-        if where is None or sizes[k] < limits.core:
+    for first, last, left, right, size in found.tolist():
+        if size < limits.core:
             continue
         stars += 1
-        left, right = where[1].start, where[1].stop - 1
         reach = max(limits.elongation * (right - left + 1), 3.0)
-        _follow(
-            work, sigma, saturated, where[0].start, where[0].stop - 1, left, right, limits.excess,
-            limits.gap, reach, trail,
-        )  # fmt: skip
+        _follow(work, sigma, saturated, first, last, left, right, limits.excess, limits.gap, reach, trail)
     edge = np.zeros(msk.shape, bool)
     if trail[0].any():
         strip = slice(0, 2 * limits.edge_rows)
@@ -218,9 +209,14 @@ def mask_bleeds(
     if trail[-1].any():
         strip = slice(max(msk.shape[0] - 2 * limits.edge_rows, 0), None)
         edge[strip] |= _edge(work[strip][::-1], trail[strip][::-1], sigma, limits)[::-1]
-    halo = _halo(labels, sizes, limits.star) & ~saturated if limits.star > 0 else None
+    halo = _halo(msk.shape, found, limits.star) & ~saturated if limits.star > 0 else None
     msk[trail] |= int(MaskBit.TRAIL)
     msk[edge] |= int(MaskBit.EDGEBLEED)
     if halo is not None:
         msk[halo] |= int(MaskBit.STAR)
-    return Bleed(stars, int(trail.sum()), int(edge.sum()), 0 if halo is None else int(halo.sum()))
+    return Bleed(
+        stars,
+        int(np.count_nonzero(trail)),
+        int(np.count_nonzero(edge)),
+        0 if halo is None else int(np.count_nonzero(halo)),
+    )

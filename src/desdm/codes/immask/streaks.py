@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from desdm.codes.immask.profile import Profile, straighten, tune
 from desdm.codes.immask.radon import Line, strongest_line
+from desdm.survey.bins import bin_sums
 
 __all__ = ["Streak", "StreakLimits", "find_streaks", "look_along", "mask_streak"]
 
@@ -62,11 +63,8 @@ class Streak:
 
 def binned(image: Image, bad: Flags, noise: float, size: int) -> tuple[Image, Flags]:
     """S/N of blocks of ``size``² pixels above their surroundings, and which say something (half of their pixels good)."""
-    ny, nx = (n // size * size for n in image.shape)
-    good = ~bad[:ny, :nx]
-    cut = np.where(good, image[:ny, :nx], np.float32(0)).reshape(ny // size, size, nx // size, size)
-    count = good.reshape(cut.shape).sum(axis=(1, 3), dtype=np.float32)
-    total = cut.sum(axis=(1, 3), dtype=np.float32)
+    sums, numbers = bin_sums(image, bad, size)
+    total, count = sums.astype(np.float32), numbers.astype(np.float32)
     valid = count >= size * size / 2
     mean = np.where(valid, total / np.maximum(count, 1), 0.0)
     mean = mean - _background(mean, valid, 16)

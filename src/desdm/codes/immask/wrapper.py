@@ -11,6 +11,7 @@ from astropy.io import fits
 from desdm.codes.immask.bleed import BleedLimits, mask_bleeds
 from desdm.codes.immask.connect import connect
 from desdm.codes.immask.cosmics import Limits, find_cosmics
+from desdm.codes.immask.groups import groups
 from desdm.codes.immask.seeing import measure_seeing
 from desdm.codes.immask.streaks import Streak, StreakLimits, find_streaks, look_along, mask_streak
 from desdm.codes.immask.table import (
@@ -26,6 +27,7 @@ from desdm.codes.nullweight.standard import bits_of
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.compiled import compiled
 from desdm.survey.images import Planes, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
 
@@ -45,7 +47,7 @@ def bleedmask(task: Task) -> None:
     )  # fmt: skip
     bleed = mask_bleeds(planes.sci, planes.msk, sky, noise, limits)
     size = planes.sci.size
-    full = int(((planes.msk & int(MaskBit.SATURATE)) != 0).sum())
+    full = int(np.count_nonzero(planes.msk & int(MaskBit.SATURATE)))
     task.metric("saturated_stars", bleed.stars, text="saturated stars on the CCD")
     task.metric("saturated_frac", full / size, text="fraction of pixels that were full")
     task.metric("trail_frac", bleed.trail / size, text="fraction of pixels under bleed trails")
@@ -63,14 +65,14 @@ def immask(task: Task) -> None:
     bad, sky, noise = _sky_noise(planes, name, bits_of(task.text("bad_mask")))
     image = planes.sci - np.float32(sky)
     rays = _cosmics(task, planes, image, bad, name)
-    planes.msk[rays] |= int(MaskBit.CRAY)
+    planes.msk |= rays * np.int32(MaskBit.CRAY)
     limits = _streak_limits(task)
     found = find_streaks(image, bad | rays, noise, limits)
     for streak in found:
         planes.msk[mask_streak(planes.shape, streak)] |= int(MaskBit.STREAK)
     if len(found) == limits.most:
         task.finding(2, f"{name}: {len(found)} streaks, as many as are looked for; is this sky or a fault?")
-    area = float(((planes.msk & int(MaskBit.STREAK)) != 0).mean())
+    area = float(np.count_nonzero(planes.msk & int(MaskBit.STREAK)) / planes.msk.size)
     task.metric("streaks", len(found), text="satellite streaks found on the CCD")
     task.metric("streak_frac", area, text="fraction of pixels under streaks")
     planes.header["DESCRAY"] = (True, "cosmic rays are masked")
@@ -171,9 +173,9 @@ def _cosmics(
         task.number("least_grow", 2.0), task.number("shrink", 0.8),
     )  # fmt: skip
     rays = find_cosmics(electrons, weight, bad, fwhm, limits)
-    area = float(rays.mean())
+    area = float(np.count_nonzero(rays) / rays.size)
     task.metric("cray_frac", area, text="fraction of pixels under cosmic rays")
-    task.metric("cray_hits", _hits(rays), text="cosmic-ray hits")
+    task.metric("cray_hits", len(groups(rays)), text="cosmic-ray hits")
     task.metric("core_fwhm", fwhm, "pixel", text="seeing that the search for cosmic rays went by")
     task.metric("core_stars", stars, text="stars that this seeing was measured on")
     if area > task.number("most_cosmics", 0.01):
@@ -181,16 +183,6 @@ def _cosmics(
             2, f"{name}: {100 * area:.2f} % of the pixels look like cosmic rays at {fwhm:.2f} pixels FWHM"
         )
     return rays
-
-
-def _hits(rays: npt.NDArray[np.bool_]) -> int:
-    """Connected groups of pixels, counted only where pixels are."""
-    from scipy import ndimage
-
-    rows = np.flatnonzero(rays.any(axis=1))
-    if rows.size == 0:
-        return 0
-    return int(ndimage.label(rays, structure=np.ones((3, 3), bool))[1])
 
 
 def _streak_limits(task: Task) -> StreakLimits:
@@ -203,12 +195,28 @@ def _streak_limits(task: Task) -> StreakLimits:
     )  # fmt: skip
 
 
+@compiled()
+def _unusable(
+    sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], wgt: npt.NDArray[np.float32], bits: int, weighted: bool,
+    out: npt.NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Under one of the bits, not a number, or (where weights are known) without weight."""
+    wanted, zero = np.int32(bits), np.float32(0.0)
+    for y in range(sci.shape[0]):
+        image, mask, weight, to = sci[y], msk[y], wgt[y], out[y]
+        for x in range(image.size):
+            # Nothing minus itself is a number only where the pixel is one.
+            to[x] = ((mask[x] & wanted) != 0) | (image[x] - image[x] != zero)
+        if weighted:
+            for x in range(image.size):
+                to[x] |= not (weight[x] > zero)
+
+
 def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[np.bool_], float, float]:
     """Bad pixels, median and σ of the sky, from every 7th good pixel; `ProgramFailed` if none is good."""
-    bad = ((planes.msk & bits) != 0) | ~np.isfinite(planes.sci)
     weighted = bool((planes.wgt[::7, ::7] > 0).any())
-    if weighted:
-        bad |= ~(planes.wgt > 0)
+    bad = np.empty(planes.shape, bool)
+    _unusable(planes.sci, planes.msk, planes.wgt, bits, weighted, bad)
     thin = (slice(None, None, 7), slice(None, None, 7))
     good = ~bad[thin]
     if not good.any():
@@ -226,7 +234,7 @@ def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[n
 
 def _hand_on(task: Task, planes: Planes, name: str) -> None:
     """Report how much is masked, and give the image on."""
-    masked = float((planes.msk != 0).mean())
+    masked = float(np.count_nonzero(planes.msk) / planes.msk.size)
     task.metric("masked_frac", masked, text="fraction of pixels with any mask bit")
     if masked > task.number("most_masked", 0.5):
         task.finding(2, f"{name}: {100 * masked:.0f} % of the pixels are masked")
