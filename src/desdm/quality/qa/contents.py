@@ -35,7 +35,8 @@ def evaluation(told: Mapping[str, Any]) -> dict[str, Any]:
         "camsym": str(told.get("camsym", "D")),
         "processed": str(told.get("processed", "True")),
         "accepted": str(told["accepted"]),
-        "reason": str(told.get("reason", "")),
+        # DESDM's word first (badF, badT, unkn …), then what it means here.
+        "reason": ": ".join(filter(None, (str(told.get("reason") or ""), str(told.get("words") or "")))),
         "program": str(told.get("program", "assess")),
         "analyst": str(told.get("analyst", "assess")),
         "analyst_comment": told.get("analyst_comment"),
