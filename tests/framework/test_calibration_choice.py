@@ -146,3 +146,11 @@ def test_an_operator_asks_why_this_bias(facility: Facility, tmp_path: Path) -> N
     assert len(json.loads(every.output)["calibrations"]) == 2
     wrong = CliRunner().invoke(desdm, ["--home", home, "explain", name, "--why", "cal_bpm"])
     assert wrong.exit_code != 0
+
+
+def test_a_units_own_earlier_attempt_does_not_serve_it(facility: Facility) -> None:
+    """A night's second attempt would otherwise take the first one's bias, and never be the same work."""
+    calibrate(facility, "20121118")
+    calibrate(facility, "20121120")
+    own = plan(facility, expose(unitname="N20121120"))
+    assert "20121118" in chosen(facility, own.run)[0][0]

@@ -149,6 +149,15 @@ def test_odd_flats_and_too_few_of_them_are_told_and_their_band_waits(told: Told)
     assert "no cal_dflatcor" in waiting[0]["reason"]
 
 
+def test_called_again_the_night_takes_over_what_is_done_and_adds_no_word(told: Told) -> None:
+    opened = Facility.open(told.home)
+    work = Work(opened.config, opened.database, opened.archive, lambda: LocalEngine(2, opened.config.runs))
+    again = run_night(work, told.night.nite)
+    opened.close()
+    assert dict(again.runs) == dict(told.night.runs)
+    assert [v["id"] for v in again.verdicts] == [v["id"] for v in told.night.verdicts]
+
+
 def test_scamp_that_does_not_converge_leaves_the_first_wcs_and_the_verdict_open(
     told: Told, tmp_path: Path
 ) -> None:

@@ -48,6 +48,9 @@ class Occasion:
         Fallback: files or attempts with this tag; empty: none.
     pins
         File type → attempt that the operator wants it from.
+    unit
+        Unit that is processed: what its own earlier attempts made does not serve it, or a second attempt at the same
+        work would not be the same work.
     """
 
     expnum: int | None = None
@@ -57,6 +60,7 @@ class Occasion:
     nights: int = 10
     tag: str = ""
     pins: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
 
 
 def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
@@ -84,6 +88,8 @@ def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
             return chosen
     if occasion.tag:
         rows = _of_band(catalog.find(conn, {"filetype": filetype, "tag": occasion.tag}), occasion.band)
+        runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
+        rows = [r for r in rows if not _own(r, runs, occasion)]
         why = f"no row of the epoch table and no good night within {occasion.nights} d; tag {occasion.tag}"
         return [Choice(row, "tag", why) for row in _newest(rows)]
     return []
@@ -138,6 +144,8 @@ def _nearest(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice
     good, bad = [], set()
     for row in rows:
         run = runs.get(row["pfw_attempt_id"] or 0)
+        if _own(row, runs, occasion):
+            continue
         if run is not None and run[1] not in _GOOD:
             bad.add(f"{row['nite']} ({run[0]} is {run[1]})")
         else:
@@ -149,6 +157,11 @@ def _nearest(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice
         Choice(*_nearest_of(rows, wanted, occasion, runs, sorted(bad)))
         for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
     ]
+
+
+def _own(row: Mapping[str, Any], runs: Mapping[int, tuple[str, str]], occasion: Occasion) -> bool:
+    run = runs.get(row["pfw_attempt_id"] or 0)
+    return run is not None and bool(occasion.unit) and run[0].rpartition("_r")[0] == occasion.unit
 
 
 def _nearest_of(

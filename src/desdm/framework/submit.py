@@ -217,6 +217,7 @@ def _occasion(run: Mapping[str, Any]) -> Occasion:
         _number(run, "calibration_nights") or 10,
         str(run.get("calibration_tag", "")),
         {k: str(v) for k, v in pins.items()} if isinstance(pins, Mapping) else {},
+        str(run.get("unitname", "")),
     )
 
 
@@ -291,7 +292,8 @@ def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict
 def _digest(folder: Path) -> str:
     sha = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
+        # What compilers leave there (byte code, machine code) is not the code.
+        if path.is_file() and "__pycache__" not in path.parts:
             sha.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return sha.hexdigest()
 
