@@ -50,8 +50,10 @@ def run(
         versions=VERSIONS,
         saved=frozenset(outputs),
     )
-    function(task)
-    log.close()
+    try:
+        function(task)
+    finally:
+        log.close()
     for path in outputs.values():
         assert path.is_file(), f"{wrapper} made no {path.name}"
     return task
