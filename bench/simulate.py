@@ -66,6 +66,11 @@ def mini_exposure(camera: Camera) -> None:
     emit("simulate.mini_fixed", one.cpu, "cpu s", 1)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Both."""
     full_ccd()
     mini_exposure(mini())
+
+
+if __name__ == "__main__":
+    main()
