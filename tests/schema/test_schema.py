@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +154,41 @@ def test_new_numbers_are_fresh(database: Database) -> None:
     assert len({*first, *second}) == 5
     with database.write() as conn:
         assert list(new_ids(conn, task, 0)) == []
+
+
+def test_an_installation_with_rows_is_upgraded_and_keeps_them(tmp_path: Path) -> None:
+    """SQLite cannot change a CHECK but in the schema's own text: rows, references and the other checks must survive it."""
+    import sqlite3
+
+    from alembic import command
+    from alembic.config import Config
+
+    import desdm.schema.upgrade
+
+    old = Database(f"sqlite:///{tmp_path}/old.sqlite")
+    config = Config()
+    config.set_main_option("script_location", str(Path(desdm.schema.upgrade.__file__).parent / "migrations"))
+    config.attributes["engine"] = old.engine
+    command.upgrade(config, "0001")
+    rows = """
+        INSERT INTO ops_data_state_def VALUES ('NEW', 'x');
+        INSERT INTO pfw_request (reqnum, project, campaign, pipeline) VALUES (1, 'OPS', 'M', 'p');
+        INSERT INTO pfw_unit VALUES (1, 'U');
+        INSERT INTO task (id, name, info_table) VALUES (1, 'p', 'pfw_attempt'), (2, 'm', 'pfw_wrapper');
+    """
+    with sqlite3.connect(tmp_path / "old.sqlite") as conn:
+        conn.executescript(rows)
+        names = [r[1] for r in conn.execute("PRAGMA table_info(pfw_wrapper)")]
+        values = {"task_id": 2, "pfw_attempt_id": 1, "pfw_job_task_id": 1, "wrapnum": 1, "state": "done"}
+        marks = ", ".join("?" for _ in names)
+        conn.execute(f"INSERT INTO pfw_wrapper VALUES ({marks})", [values.get(n, "x") for n in names])
+    conn.close()
+    upgrade(old)
+    old.close()
+    with sqlite3.connect(tmp_path / "old.sqlite") as conn:
+        assert conn.execute("SELECT state FROM pfw_wrapper").fetchall() == [("done",)]
+        assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        conn.execute("UPDATE pfw_wrapper SET state = 'left'")
+        with pytest.raises(sqlite3.IntegrityError, match="ck_pfw_wrapper_state"):
+            conn.execute("UPDATE pfw_wrapper SET state = 'nonsense'")
+    conn.close()
