@@ -1,4 +1,4 @@
-"""What First Cut of full-size CCDs costs beside its programs: CPU seconds, our share, the same programs bare."""
+"""First Cut of full-size CCDs: what it costs beside its programs bare, and how near it comes to the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
 from common import clock, emit, workplace
+from desdm.archive import catalog
 from desdm.facility import Facility, initialise
 from desdm.framework.drive import drive
 from desdm.framework.engines import JobEvent
@@ -22,6 +27,7 @@ from desdm.framework.submit import submit
 from desdm.framework.wrapper import Task
 from desdm.operations.mainjob import hand_over, ingest_folder
 from desdm.pipelines import get
+from desdm.survey.images import read_planes
 
 #: Two neighbours in the middle of DECam's focal plane.
 CCDS = (28, 35)
@@ -59,7 +65,7 @@ def prepare(home: Path) -> int:
     from desdm.simulate.plan import plan_night
 
     folder = home.parent / "night"
-    plan = plan_night(SEED, bands=("r",), biases=5, flats=5, exposures=1)
+    plan = plan_night(SEED, bands=("r",), biases=5, flats=5, exposures=1, truth="full")
     made = make_night(folder, plan, camera_of("decam").only(CCDS), threads=2)
     initialise(home)
     facility = Facility.open(home)
@@ -131,6 +137,7 @@ def measure(home: Path, expnum: int) -> None:
     plain = record(home.parent / "kept", commands)
     firstcut(facility, expnum, cache)
     Task._measure = plain  # type: ignore[method-assign]
+    accuracy(facility, run, home.parent / "night" / "truth")
     facility.close()
     script = home.parent / "bare.sh"
     # A program that ends badly there ended badly in the run too; the pipeline goes on, and so does the script.
@@ -142,6 +149,34 @@ def measure(home: Path, expnum: int) -> None:
     emit("firstcut.over_bare_programs", spent.cpu / bare.cpu, "ratio", len(commands), floor=1.0)
     emit("firstcut.share_of_ours", (spent.cpu - programs) / spent.cpu, "of all cpu s", count)
     emit("firstcut.memory", memory / 1024, "GB peak", count)
+
+
+def accuracy(facility: Facility, run: str, truth: Path) -> None:
+    """The reduced images of full-size CCDs against their truth: pixels, weights, world coordinates."""
+    with facility.database.read() as conn:
+        rows = catalog.find(conn, {"attempt": run, "filetype": "red_immask"})
+    pulls, chi2, off = [], [], []
+    for row in rows:
+        planes = read_planes(facility.archive.root / row["fullname"])
+        name = f"truth_D{planes.header['EXPNUM']:08d}_c{planes.header['CCDNUM']:02d}.fits"
+        with fits.open(truth / name, memmap=False) as true:
+            light, variance = (np.asarray(true[k].data, "f4") for k in ("NOISELESS", "VAR"))
+            good = (planes.msk == 0) & (planes.wgt > 0) & (np.asarray(true["MSK"].data) == 0)
+            world = WCS(true["TRUTH"].header, naxis=2)
+        error = planes.sci - light
+        pulls.append((error / np.sqrt(variance))[good])
+        blank = good & (light < 0.02 * variance)
+        chi2.append((error**2 * planes.wgt)[blank])
+        ny, nx = planes.shape
+        x, y = (a.ravel() for a in np.meshgrid(np.linspace(1, nx, 33), np.linspace(1, ny, 65)))
+        (ra, dec), (ra0, dec0) = (w.all_pix2world(x, y, 1) for w in (WCS(planes.header, naxis=2), world))
+        off.append(3.6e6 * np.hypot((ra - ra0) * np.cos(np.radians(dec0)), dec - dec0))
+    pull, far = np.concatenate(pulls), np.concatenate(off)
+    emit("firstcut.pull_mean", float(pull.mean()), "sigma", len(pull))
+    emit("firstcut.pull_rms", float(pull.std()), "sigma", len(pull))
+    emit("firstcut.weight_chi2", float(np.concatenate(chi2).mean()), "", len(pull))
+    emit("firstcut.wcs_rms", float(np.sqrt(np.mean(far**2) / 2)), "mas", len(far))
+    emit("firstcut.wcs_worst", float(far.max()), "mas", len(far))
 
 
 def main() -> None:
