@@ -15,7 +15,6 @@ from desdm.simulate.supercal import supercal_shots
 __all__ = ["PROGRAMS", "Clock", "Plan", "Shot", "flat", "plan_night", "science", "zero"]
 
 PROGRAMS = ("night", "demo", "supercal")
-_Clock = Clock  # by this name tests of the calibration codes know it
 
 
 def plan_night(

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import make_night
-from desdm.simulate.plan import Plan, _Clock, flat, zero
+from desdm.simulate.shots import Clock, Plan, flat, zero
 from desdm.simulate.supercal import _crosstalk_fields, _ramps
 from desdm.survey.images import read_planes
 from tests.support.precal import Precal
@@ -22,7 +22,7 @@ BAND = "r"
 def campaign(request, tmp_path_factory):
     seed = request.param
     out = tmp_path_factory.mktemp(f"campaign{seed}")
-    time = _Clock.of(seed, "20121120", 150001)
+    time = Clock.of(seed, "20121120", 150001)
     shots = [zero(time) for _ in range(5)] + [flat(time, BAND) for _ in range(5)]
     shots += _ramps(time, BAND)[:18] + _crosstalk_fields(time, BAND)  # one of the two ramps
     made = make_night(out / "night", Plan(seed, tuple(shots), (BAND,)), mini(seed))

@@ -11,7 +11,7 @@ from astropy.io import fits
 from desdm.codes.calibrate.minis import read_frames
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import make_night
-from desdm.simulate.plan import Plan, _Clock, flat, zero
+from desdm.simulate.shots import Clock, Plan, flat, zero
 from desdm.survey.images import read_planes
 from tests.support.precal import Precal
 
@@ -30,8 +30,8 @@ def night(out: Path, seed: int, shots) -> tuple[Precal, Path]:
     return Precal(out / "cal", made.raw, constants), made.truth
 
 
-def clock(seed: int) -> _Clock:
-    return _Clock.of(seed, "20121120", 150001)
+def clock(seed: int) -> Clock:
+    return Clock.of(seed, "20121120", 150001)
 
 
 @pytest.fixture(scope="module", params=[3])

@@ -1,4 +1,4 @@
-"""The last numbers of a reduced image: zero point, seeing, sky, and the step in which it is quantised."""
+"""The last numbers of a reduced image: its zero point, its seeing, and how much of it has weight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from desdm.survey.images import Planes
 
-__all__ = ["Zero", "complete", "quantum", "zero_of"]
+__all__ = ["Zero", "complete", "zero_of"]
 
 
 class Zero(NamedTuple):
@@ -46,14 +46,3 @@ def complete(planes: Planes, zero: Zero | None, fwhm: float | None) -> None:
         head["FWHM"] = (round(fwhm, 4), "[pixel] FWHM of the PSF model at the centre")
     good = planes.wgt > 0
     head["GOODFRAC"] = (round(float(good.mean()), 5), "fraction of pixels with weight")
-
-
-def quantum(planes: Planes, part: float) -> float | None:
-    """Quantisation step: ``part`` of the noise that the weights tell; None where no pixel has weight.
-
-    The weight knows gain, read noise and sky, so that the noise need not be measured again tile by tile, which is two
-    thirds of a compressor's time.
-    """
-    some = planes.wgt[:: max(1, planes.shape[0] // 256), :: max(1, planes.shape[1] // 256)]
-    some = some[some > 0]
-    return float(part / np.sqrt(np.median(some))) if some.size else None

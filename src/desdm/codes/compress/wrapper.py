@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from desdm.codes.compress.finish import complete, quantum, zero_of
+from desdm.codes.compress.finish import complete, zero_of
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.model import read_model
 from desdm.errors import ProgramFailed
@@ -31,7 +31,7 @@ def fpack(task: Task) -> None:
 def finish(task: Task) -> None:
     """Write the reduced image: ``image`` with its zero point (``zeropoints``) and seeing (``psf``), both optional.
 
-    Output ``image`` (red_immask), tile-compressed, quantised in a fixed part of the noise that its weights tell.
+    Output ``image`` (red_immask), tile-compressed, quantised at a quarter of the noise that its weights tell.
     """
     planes = task.take("image", read_planes)
     table, psf = task.optional("zeropoints"), task.optional("psf")
@@ -42,11 +42,10 @@ def finish(task: Task) -> None:
         fwhm = read_model(psf).moments(nx / 2, ny / 2)[0]
     complete(planes, zero, fwhm)
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
-    step = quantum(planes, task.number("quantum", 0.25))
     threads = int(task.number("threads", 1))
 
     def write(path: Path, value: Planes) -> None:
-        write_planes(path, value, step, threads)
+        write_planes(path, value, threads=threads)
 
     task.give("image", planes, write)
     size = task.output("image").stat().st_size
