@@ -31,13 +31,23 @@ READ_NOISE = 7.0
 FULL = int(MaskBit.SATURATE | MaskBit.TRAIL | MaskBit.EDGEBLEED)
 
 
+def night_of(seed: int, factory: pytest.TempPathFactory) -> Processed:
+    base = factory.getbasetemp()
+    base = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nights"
+    plan = plan_night(seed, bands=("r", "i"), biases=8, flats=6, exposures=2, truth="full")
+    return processed_once(base, f"seed{seed}", plan)
+
+
 @pytest.fixture(scope="module", params=SEEDS)
 def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Processed:
     """One night a seed: biases, flats, two exposures in r and one in i, each with truth planes."""
-    base = tmp_path_factory.getbasetemp()
-    base = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nights"
-    plan = plan_night(request.param, bands=("r", "i"), biases=8, flats=6, exposures=2, truth="full")
-    return processed_once(base, f"seed{request.param}", plan)
+    return night_of(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> list[Processed]:
+    """The nights of all seeds, for what one night has too few stars to tell."""
+    return [night_of(seed, tmp_path_factory) for seed in SEEDS]
 
 
 def images(night: Processed) -> Iterator[tuple[dict[str, Any], int, Any, fits.HDUList]]:
@@ -161,19 +171,14 @@ def test_every_exposure_has_its_verdict_and_t_eff(night: Processed) -> None:
         assert row["t_eff"] == pytest.approx(shot["t_eff"], rel=0.03)
 
 
-def test_what_can_be_seen_is_found_and_little_else(night: Processed) -> None:
+def test_what_can_be_seen_is_found_and_little_else(nights: list[Processed]) -> None:
     found, there, strange, total = 0, 0, 0, 0
-    for shot in night.shots:
+    for night, shot in ((night, shot) for night in nights for shot in night.shots):
         images = night.files("red_immask", shot["expnum"])
         for path, image in zip(night.files("cat_firstcut", shot["expnum"]), images, strict=True):
             truth, _, far = matched(night, shot, path)
             mask = read_planes(image).msk
             x, y = (np.clip(np.rint(truth[k]).astype(int) - 1, 0, n) for k, n in (("x", 511), ("y", 1023)))
-            # Within six arcsec of a star a thousand times brighter a detection is that star's: Source Extractor deblends
-            # to a two-hundredth of a peak.
-            giants = truth["flux"][:, None] < 1e-3 * truth["flux"][None, :]
-            near = np.hypot(truth["x"][:, None] - truth["x"], truth["y"][:, None] - truth["y"]) < 25.0
-            shadowed = (giants & near).any(axis=1)
             snr = truth["flux"] / noise_of(shot, truth)
             inside = (truth["x"] > 15) & (truth["x"] < 497) & (truth["y"] > 20) & (truth["y"] < 1004)
             ten = (
@@ -183,7 +188,6 @@ def test_what_can_be_seen_is_found_and_little_else(night: Processed) -> None:
                 & (snr < 12)
                 & inside
                 & (mask[y, x] == 0)
-                & ~shadowed
             )
             there, found = there + int(ten.sum()), found + int((far[ten] < 2.0).sum())
             rows = table(path)
@@ -192,6 +196,6 @@ def test_what_can_be_seen_is_found_and_little_else(night: Processed) -> None:
                 np.c_[real["XWIN_IMAGE"], real["YWIN_IMAGE"]]
             )
             total, strange = total + len(real), strange + int((away > 6.0).sum())
-    assert there > 20
+    assert there > 200
     assert found / there > 0.97
     assert strange / total < 0.01
