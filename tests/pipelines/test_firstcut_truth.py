@@ -173,7 +173,7 @@ def test_every_exposure_has_its_verdict_and_t_eff(night: Processed) -> None:
 
 def test_what_can_be_seen_is_found_and_little_else(nights: list[Processed]) -> None:
     found, there, strange, total = 0, 0, 0, 0
-    for night, shot in ((night, shot) for night in nights for shot in night.shots):
+    for night, shot in ((each, shot) for each in nights for shot in each.shots):
         images = night.files("red_immask", shot["expnum"])
         for path, image in zip(night.files("cat_firstcut", shot["expnum"]), images, strict=True):
             truth, _, far = matched(night, shot, path)
