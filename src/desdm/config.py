@@ -25,6 +25,7 @@ _KNOWN = {
     "archive": {"name", "root", "grace_days", "delete_bound"},
     "engine": {"workers", "max_tries"},
     "site": {"project", "campaign", "operator"},
+    "services": {"database", "mail_server", "mail_from", "mail_to"},
 }
 
 
@@ -48,6 +49,10 @@ class Config:
         Processes of the embedded engine; 0: one a processor.
     max_tries
         How often a job that was lost (not failed) is given out.
+    services_database
+        PostgreSQL that serves the release tables; empty: the embedded DuckDB.
+    mail_server, mail_from, mail_to
+        SMTP server as host:port, sender, and the addresses (comma list) to which releases are announced.
     """
 
     home: Path
@@ -62,11 +67,20 @@ class Config:
     campaign: str
     operator: str
     password_file: Path | None
+    services_database: str
+    mail_server: str
+    mail_from: str
+    mail_to: str
 
     @property
     def runs(self) -> Path:
         """Where runs keep their job files, work folders and logs until they are archived."""
         return self.home / "runs"
+
+    @property
+    def releases(self) -> Path:
+        """Where releases lie, a directory each."""
+        return self.home / "releases"
 
 
 def find_home(home: str | os.PathLike[str] | None = None) -> Path:
@@ -117,6 +131,10 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
         campaign=get.text("site", "campaign", "MAIN"),
         operator=get.text("site", "operator", os.environ.get("USER", "operator")),
         password_file=folder / secret if secret else None,
+        services_database=get.text("services", "database", ""),
+        mail_server=get.text("services", "mail_server", ""),
+        mail_from=get.text("services", "mail_from", ""),
+        mail_to=get.text("services", "mail_to", ""),
     )
 
 

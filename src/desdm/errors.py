@@ -7,7 +7,10 @@ DesdmError
 │   ├── FileTypeError       a file is not what its type demands, or of no known type
 │   ├── ConflictError       the same name stands already for other bytes or another deed
 │   ├── NotFoundError       no such file, run, tag or table
-│   └── PlanError           a pipeline cannot be planned: an input is missing, a query is empty
+│   ├── PlanError           a pipeline cannot be planned: an input is missing, a query is empty
+│   ├── QueryError          an ADQL query is not allowed or cannot be understood; with position
+│   ├── AccessDenied        who asks may not do this, or is not known
+│   └── LimitExceeded       more than the caller's limits allow: time, rows, bytes, jobs, requests
 ├── TransientError      try again later (exit status 3)
 │   ├── DatabaseUnavailable the database does not answer or is locked
 │   ├── StorageFull         no room, or a size limit, where bytes must go
@@ -21,6 +24,7 @@ DesdmError
 from __future__ import annotations
 
 __all__ = [
+    "AccessDenied",
     "ConfigError",
     "ConflictError",
     "CorruptFile",
@@ -28,10 +32,12 @@ __all__ = [
     "DesdmError",
     "FatalError",
     "FileTypeError",
+    "LimitExceeded",
     "LostJob",
     "NotFoundError",
     "PlanError",
     "ProgramFailed",
+    "QueryError",
     "StaleToken",
     "StorageFull",
     "TransientError",
@@ -87,6 +93,56 @@ class NotFoundError(UsageError):
 
 class PlanError(UsageError):
     """A pipeline cannot be planned: an input is missing or a query is empty."""
+
+
+class QueryError(UsageError):
+    """An ADQL query is not allowed or cannot be understood.
+
+    Parameters
+    ----------
+    message
+        What is wrong and what to do; holds no path and no SQL of ours.
+    line, column
+        Where in the query, both from 1, if known.
+    """
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        self.message, self.line, self.column = message, line, column
+        super().__init__(message if line is None else f"line {line}, column {column}: {message}")
+
+
+class AccessDenied(UsageError):
+    """Who asks may not do this, or is not known.
+
+    Parameters
+    ----------
+    message
+        What is denied and what would help.
+    known
+        Whether it is known who asks: HTTP 403, else 401.
+    """
+
+    def __init__(self, message: str, known: bool = True) -> None:
+        self.known = known
+        super().__init__(message)
+
+
+class LimitExceeded(UsageError):
+    """More than the caller's limits allow.
+
+    Parameters
+    ----------
+    message
+        Which limit, how much it is, and what to do.
+    kind
+        ``time`` (HTTP 400), ``size`` (413), ``rate`` (429) or ``quota`` (403).
+    retry_after
+        Seconds after which it may be tried again, for ``rate``.
+    """
+
+    def __init__(self, message: str, kind: str = "size", retry_after: int | None = None) -> None:
+        self.kind, self.retry_after = kind, retry_after
+        super().__init__(message)
 
 
 class TransientError(DesdmError):

@@ -13,9 +13,10 @@ from desdm.codes.coadd.colour import choose_bands, picture
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack, mapping
 from desdm.codes.coadd.relative import tie
-from desdm.codes.objects.merge import hpix29, merge
+from desdm.codes.objects.merge import merge
 from desdm.errors import FileTypeError
 from desdm.survey.headers import merged, wcs_of
+from desdm.survey.healpix import hpix29
 from desdm.survey.images import Planes, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
 from desdm.survey.tiles import Tile

@@ -20,12 +20,22 @@ from desdm.schema.files import (
     ops_proctag_def,
     proctag,
 )
+from desdm.schema.jobs import mydb_table, uws_job, uws_parameter, uws_result
+from desdm.schema.people import access_denial, access_token, data_right, person
 from desdm.schema.quality import (
     ops_message_filter,
     ops_message_ignore,
     ops_message_pattern,
     qa_metric,
     task_message,
+)
+from desdm.schema.releases import (
+    announcement,
+    problem,
+    release,
+    release_column,
+    release_file,
+    release_table,
 )
 from desdm.schema.runs import (
     ops_data_state_def,
@@ -42,7 +52,16 @@ from desdm.schema.runs import (
     pfw_wrapper,
     task,
 )
-from desdm.schema.states import AttemptState, CopyState, DataState, JobState, WrapperState
+from desdm.schema.states import (
+    AttemptState,
+    CopyState,
+    DataState,
+    JobState,
+    Phase,
+    ReleaseState,
+    Role,
+    WrapperState,
+)
 
 __all__ = [
     "EVALUATIONS",
@@ -51,10 +70,17 @@ __all__ = [
     "CopyState",
     "DataState",
     "JobState",
+    "Phase",
+    "ReleaseState",
+    "Role",
     "WrapperState",
+    "access_denial",
+    "access_token",
+    "announcement",
     "calibration",
     "catalog",
     "coaddtile_geom",
+    "data_right",
     "desfile",
     "event",
     "exclude_list",
@@ -66,6 +92,7 @@ __all__ = [
     "image",
     "metadata",
     "miscfile",
+    "mydb_table",
     "opm_used",
     "opm_was_derived_from",
     "opm_was_generated_by",
@@ -79,6 +106,7 @@ __all__ = [
     "ops_message_pattern",
     "ops_proctag_def",
     "ops_state_change",
+    "person",
     "pfw_attempt",
     "pfw_attempt_label",
     "pfw_attempt_val",
@@ -90,9 +118,17 @@ __all__ = [
     "pfw_request",
     "pfw_unit",
     "pfw_wrapper",
+    "problem",
     "proctag",
     "qa_metric",
+    "release",
+    "release_column",
+    "release_file",
+    "release_table",
     "task",
     "task_message",
+    "uws_job",
+    "uws_parameter",
+    "uws_result",
     "zeropoint",
 ]

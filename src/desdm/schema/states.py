@@ -13,6 +13,9 @@ __all__ = [
     "CopyState",
     "DataState",
     "JobState",
+    "Phase",
+    "ReleaseState",
+    "Role",
     "WrapperState",
     "changes",
 ]
@@ -50,6 +53,38 @@ class JobState(_State):
     FAILED = "failed", "a wrapper failed; good outputs are registered, the work folder is kept"
     LOST = "lost", "the worker or the engine went away"
     CANCELLED = "cancelled", "ended by an operator"
+
+
+class ReleaseState(_State):
+    """Where a release stands."""
+
+    DRAFT = "draft", "being put together; its content may change"
+    FROZEN = "frozen", "selected and built; validated before it can be published"
+    PUBLISHED = "published", "served; never changes, an erratum is a new point release"
+
+
+class Role(_State):
+    """Role of a person; each may do what those before it may."""
+
+    PUBLIC = "public", "anybody: what is published and not proprietary"
+    COLLABORATOR = "collaborator", "proprietary data by right, tables of their own, larger limits"
+    OPERATOR = "operator", "runs production and makes releases"
+    ADMIN = "admin", "people, rights and tokens of others"
+
+
+class Phase(_State):
+    """Phase of an asynchronous job (IVOA UWS 1.1)."""
+
+    PENDING = "PENDING", "made, not yet run"
+    QUEUED = "QUEUED", "waits for its turn"
+    EXECUTING = "EXECUTING", "runs"
+    COMPLETED = "COMPLETED", "done, its results can be fetched"
+    ERROR = "ERROR", "ended with an error"
+    ABORTED = "ABORTED", "ended by its owner or by its time limit"
+    HELD = "HELD", "held back by an operator"
+    SUSPENDED = "SUSPENDED", "stopped for a time by the service"
+    UNKNOWN = "UNKNOWN", "nobody knows"
+    ARCHIVED = "ARCHIVED", "its results are gone, its record is kept"
 
 
 class WrapperState(_State):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["append_only", "statements"]
+__all__ = ["append_only", "published", "statements"]
 
 _TABLES = {"pfw_attempt": "attempt", "pfw_job": "job"}
 
@@ -55,5 +55,60 @@ def append_only(dialect: str, tables: tuple[str, ...]) -> list[str]:
             made.append(
                 f"CREATE TRIGGER tr_{table}_kept BEFORE UPDATE OR DELETE ON {table} "
                 f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_kept()"
+            )
+    return made
+
+
+#: Table of a release's content → its column that names the release.
+_CONTENT = {"release_table": "release_name", "release_column": "release_name", "release_file": "release_name"}
+
+
+def published(dialect: str) -> list[str]:
+    """SQL that makes the triggers which refuse to change a published release, or to go back with any."""
+    made = []
+    said = "a published release never changes; an erratum is a new point release"
+    forward = "NOT ((OLD.state = 'draft' AND NEW.state IN ('draft', 'frozen')) OR (OLD.state = 'frozen'))"
+    if dialect == "sqlite":
+        made.append(
+            f"CREATE TRIGGER tr_release_update BEFORE UPDATE ON release WHEN {forward} "
+            f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+        )
+        made.append(
+            "CREATE TRIGGER tr_release_delete BEFORE DELETE ON release WHEN OLD.state = 'published' "
+            f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+        )
+    else:
+        made.append(
+            "CREATE FUNCTION fn_release_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF TG_OP = 'DELETE' THEN IF OLD.state = 'published' THEN RAISE check_violation USING MESSAGE = '{said}'; "
+            f"END IF; RETURN OLD; END IF; "
+            f"IF {forward} THEN RAISE check_violation USING MESSAGE = '{said}'; END IF; RETURN NEW; END $$"
+        )
+        made.append(
+            "CREATE TRIGGER tr_release_kept BEFORE UPDATE OR DELETE ON release "
+            "FOR EACH ROW EXECUTE FUNCTION fn_release_kept()"
+        )
+        made.append(
+            "CREATE FUNCTION fn_release_content() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE named text; BEGIN "  # noqa: S608
+            "IF TG_OP = 'DELETE' THEN named := OLD.release_name; ELSE named := NEW.release_name; END IF; "
+            "IF EXISTS (SELECT 1 FROM release r WHERE r.name = named AND r.state = 'published') "
+            "OR (TG_OP = 'UPDATE' AND EXISTS (SELECT 1 FROM release r WHERE r.name = OLD.release_name "
+            "AND r.state = 'published')) "
+            f"THEN RAISE check_violation USING MESSAGE = '{said}'; END IF; "
+            "IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$"
+        )
+    for table, column in _CONTENT.items():
+        if dialect == "sqlite":
+            for deed, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
+                named = ", ".join(f"{row}.{column}" for row in rows)
+                made.append(
+                    f"CREATE TRIGGER tr_{table}_{deed.lower()} BEFORE {deed} ON {table} "  # noqa: S608
+                    f"WHEN EXISTS (SELECT 1 FROM release r WHERE r.name IN ({named}) AND r.state = 'published') "
+                    f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+                )
+        else:
+            made.append(
+                f"CREATE TRIGGER tr_{table}_kept BEFORE INSERT OR UPDATE OR DELETE ON {table} "
+                "FOR EACH ROW EXECUTE FUNCTION fn_release_content()"
             )
     return made

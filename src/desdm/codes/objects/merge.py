@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units
-from astropy_healpix import HEALPix
 
 from desdm.errors import FileTypeError
+from desdm.survey.healpix import hpix29
 
-__all__ = ["Column", "hpix29", "merge"]
+__all__ = ["Column", "merge"]
 
 Values = npt.NDArray[Any]
 
@@ -67,12 +66,6 @@ _SHAPE: tuple[tuple[str, str, str, str, str], ...] = (
 
 #: Bit of FLAGS that says the object is cut off, saturated, or its data corrupt.
 _SPOILT = 4 | 8 | 16 | 32
-
-
-def hpix29(ra: Values, dec: Values) -> npt.NDArray[np.int64]:
-    """HEALPix number of order 29, nested, of positions in degrees: 0.4 mas across, it orders rows on the sky."""
-    grid = HEALPix(nside=2**29, order="nested")
-    return np.asarray(grid.lonlat_to_healpix(ra * units.deg, dec * units.deg), dtype=np.int64)
 
 
 def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:

@@ -1,0 +1,78 @@
+"""Who asks, what can be asked for, and which role may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from desdm.schema.states import Role
+
+__all__ = ["MATRIX", "Action", "Caller"]
+
+
+class Action(StrEnum):
+    """What a role may or may not do; the subject (release, table, job) is asked for besides."""
+
+    READ = "read"  # metadata, queries, cutouts and files of what one may see
+    ASYNC = "async"  # asynchronous jobs
+    UPLOAD = "upload"  # tables that come with a query
+    MYDB = "mydb"  # tables of one's own that stay
+    BATCH = "batch"  # batches of cutouts
+    TOKEN = "token"  # noqa: S105 - tokens of one's own
+    SEE_JOBS = "see-jobs"  # jobs of others
+    SEE_DRAFTS = "see-drafts"  # releases that are not yet published
+    DENIALS = "denials"  # what was denied
+    PEOPLE = "people"  # accounts, roles, rights and tokens of others
+
+
+_ALL = frozenset(Role)
+_KNOWN = frozenset((Role.COLLABORATOR, Role.OPERATOR, Role.ADMIN))
+_STAFF = frozenset((Role.OPERATOR, Role.ADMIN))
+
+#: Which role may do what: the one place, from which code, pages and tests take it.
+MATRIX: dict[Action, frozenset[Role]] = {
+    Action.READ: _ALL,
+    Action.ASYNC: _ALL,
+    Action.UPLOAD: _ALL,
+    Action.BATCH: _ALL,
+    Action.MYDB: _KNOWN,
+    Action.TOKEN: _KNOWN,
+    Action.SEE_JOBS: _STAFF,
+    Action.SEE_DRAFTS: _STAFF,
+    Action.DENIALS: _STAFF,
+    Action.PEOPLE: frozenset((Role.ADMIN,)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks.
+
+    Attributes
+    ----------
+    login
+        Login name; empty for anybody.
+    role
+        Role of the person, or `Role.PUBLIC`.
+    actions
+        What the person may do by role, narrowed by the scopes of the token.
+    rights
+        (release, table or ``*``) that the person may see though they are proprietary.
+    address
+        Address from which the request came.
+    """
+
+    login: str = ""
+    role: Role = Role.PUBLIC
+    actions: frozenset[Action] = frozenset(a for a, roles in MATRIX.items() if Role.PUBLIC in roles)
+    rights: frozenset[tuple[str, str]] = frozenset()
+    address: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether it is a person with an account."""
+        return bool(self.login)
+
+    def may(self, action: Action) -> bool:
+        """Whether role and scopes allow it."""
+        return action in self.actions

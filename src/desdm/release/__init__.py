@@ -1,0 +1,1 @@
+"""Releases: select blessed data, build, validate, document, publish, announce."""

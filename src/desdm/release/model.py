@@ -1,0 +1,107 @@
+"""What a release is: its record, tables, columns and files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from desdm.schema.states import ReleaseState
+
+__all__ = ["Release", "ReleaseColumn", "ReleaseFile", "ReleaseTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseColumn:
+    """One column of a release table, as VOTable and TAP_SCHEMA say it.
+
+    Attributes
+    ----------
+    datatype
+        boolean, short, int, long, float, double, char or unicodeChar.
+    arraysize
+        None for a scalar, ``*`` for text.
+    inferred
+        Text, unit or UCD are guesses of the program.
+    """
+
+    name: str
+    datatype: str
+    arraysize: str | None = None
+    xtype: str | None = None
+    unit: str = ""
+    ucd: str = ""
+    text: str = ""
+    principal: bool = False
+    indexed: bool = False
+    inferred: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    null_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTable:
+    """One table of a release; its Parquet files lie in HATS layout below ``path``, sorted by ``hpix29``."""
+
+    release: str
+    name: str
+    kind: str
+    text: str
+    row_count: int
+    ra_column: str | None
+    dec_column: str | None
+    id_column: str | None
+    path: str
+    columns: tuple[ReleaseColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """One file of a release; ``path`` is relative to the release's directory."""
+
+    id: int
+    release: str
+    path: str
+    filetype: str
+    mime: str
+    tilename: str | None
+    band: str | None
+    filesize: int
+    sha256: str
+    desfile_id: int | None = None
+    source_sha256: str | None = None
+    ra_cent: float | None = None
+    dec_cent: float | None = None
+    radius: float | None = None
+    s_region: str | None = None
+    naxis1: int | None = None
+    naxis2: int | None = None
+    pixscale: float | None = None
+    fwhm: float | None = None
+    t_min: float | None = None
+    t_max: float | None = None
+    t_exptime: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As a mapping."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release."""
+
+    name: str
+    state: ReleaseState
+    title: str
+    text: str
+    selection: str
+    erratum_of: str | None
+    proprietary: bool
+    created_by: str
+    created_at: datetime
+    frozen_at: datetime | None
+    published_by: str | None
+    published_at: datetime | None
+    manifest_sha256: str | None

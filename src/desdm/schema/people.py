@@ -1,0 +1,73 @@
+"""Tables of people: accounts, tokens, data rights and what was denied."""
+
+from __future__ import annotations
+
+from sqlalchemy import DateTime, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from desdm.schema.columns import STATE, closed, col, metadata
+from desdm.schema.states import Role
+
+__all__ = ["access_denial", "access_token", "data_right", "person"]
+
+person = Table(
+    "person",
+    metadata,
+    col("id", Integer, primary_key=True, text="Number of the person", ucd="meta.id;meta.main"),
+    col("login", String(32), text="Login name"),
+    col("name", Text, default="", text="Full name"),
+    col("email", String(120), default="", text="Mail address"),
+    col("role", STATE, text="Role"),
+    col("password_hash", Text, nullable=True, text="argon2id hash; none: no login by password"),
+    col("disabled_at", DateTime, nullable=True, text="When the account was closed, UTC"),
+    col("created_by", String(32), text="Who made the account"),
+    col("created_at", DateTime, text="When, UTC"),
+    UniqueConstraint("login"),
+    closed("role", Role),
+    comment="Accounts of people",
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    col("id", Integer, primary_key=True, text="Number of the token", ucd="meta.id;meta.main"),
+    col("person_id", Integer, ForeignKey("person.id"), text="Whose it is"),
+    col("kind", String(12), text="api, or session (of a browser)"),
+    col("name", Text, default="", text="What it is for"),
+    col("digest", String(64), text="sha-256 of the token; the token itself is shown once and never kept"),
+    col("scopes", Text, text="What it allows, names with spaces between"),
+    col("created_at", DateTime, text="When it was made, UTC"),
+    col("expires_at", DateTime, text="When it ends, UTC"),
+    col("revoked_at", DateTime, nullable=True, text="When it was revoked, UTC"),
+    col("last_used_at", DateTime, nullable=True, text="When it was last used, UTC, to the minute"),
+    UniqueConstraint("digest"),
+    Index("ix_access_token_person_id", "person_id"),
+    comment="Tokens by which programs and browsers act for a person",
+)
+
+data_right = Table(
+    "data_right",
+    metadata,
+    col("id", Integer, primary_key=True, text="Number of the right", ucd="meta.id;meta.main"),
+    col("grantee_kind", String(8), text="role or person"),
+    col("grantee", String(32), text="Name of the role, or login"),
+    col("release_name", String(32), text="Release"),
+    col("table_name", String(48), default="*", text="Table; * for all, with the files"),
+    col("granted_by", String(32), text="Who granted it"),
+    col("granted_at", DateTime, text="When, UTC"),
+    UniqueConstraint("grantee_kind", "grantee", "release_name", "table_name"),
+    comment="Who may see what is not public",
+)
+
+access_denial = Table(
+    "access_denial",
+    metadata,
+    col("id", Integer, primary_key=True, text="Number of the denial", ucd="meta.id;meta.main"),
+    col("at", DateTime, text="When, UTC"),
+    col("login", String(32), text="Who asked; empty: nobody that is known"),
+    col("address", String(64), text="From which address"),
+    col("action", String(48), text="What was asked for"),
+    col("subject", Text, text="Of what"),
+    col("reason", Text, text="Why it was denied"),
+    Index("ix_access_denial_at", "at"),
+    comment="What was denied to whom; only ever added to",
+)

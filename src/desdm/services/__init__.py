@@ -1,0 +1,20 @@
+"""The data services; this is their table of contents. A service is a folder whose ``handlers.py`` has ``routes``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["SERVICES", "Service"]
+
+
+class Service(NamedTuple):
+    """A data service: the path at which it answers, the module of its handlers, and one line on it."""
+
+    path: str
+    module: str
+    text: str
+
+
+#: A new service is a folder ``services/<name>`` with ``handlers.py``, and its line here. Each module has
+#: ``routes(services: Services) -> list[BaseRoute]`` with whole paths.
+SERVICES: tuple[Service, ...] = ()
