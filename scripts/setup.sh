@@ -16,8 +16,13 @@ want fpack libcfitsio-bin
 want fitsverify fitsverify
 if [ "$goal" = test ]; then
   [ -x /usr/lib/postgresql/15/bin/postgres ] || need+=(postgresql-15)
+  [ -f /usr/share/postgresql/15/extension/q3c.control ] || need+=(postgresql-15-q3c)
   want chromium chromium
   want git git
+  want stilts stilts
+  want curl curl
+  want wget wget
+  want npm npm
 fi
 PY=${PYTHON:-python3}
 command -v "$PY" >/dev/null 2>&1 || need+=(python3)

@@ -43,8 +43,8 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
 
-    if not (out / "desdm.toml").exists():
-        initialise(out)
+    # A demo of an earlier version is brought up to date.
+    initialise(out, upgrade=(out / "desdm.toml").exists())
     door = ctx.with_resource(Door(str(out)))
     facility = door.facility
     config, database, archive = facility.config, facility.database, facility.archive
