@@ -1,4 +1,4 @@
-"""The pipeline ``coadd``: calibrated images of some bands in; a tile's coadds, catalogues, picture and depth out."""
+"""The pipeline ``coadd``: calibrated images of some bands in; a tile's coadds, catalogues, picture, depth and footprint out."""
 
 from __future__ import annotations
 
@@ -146,9 +146,23 @@ DEPTH = Module(
     outputs=(_made("depth", "coadd_depth", "band", "depth", "json"),),
 )
 
+FOOTPRINT = Module(
+    "footprint",
+    "desdm.codes.footprint.wrapper.footprint",
+    text="good area, depth and exposures of each HEALPix cell",
+    loop=("band",),
+    loopobj="image",
+    inputs=(
+        FileSet("image", depends="swarp.coadd"),
+        FileSet("depth", depends="depth.depth"),
+        FileSet("nwgints", depends="nwgint.nwgint"),
+    ),
+    outputs=(_made("footprint", "coadd_footprint", "band", "footprint"),),
+)
+
 COADD = Pipeline(
     name="coadd",
-    text="coadds, catalogues, colour picture and depth of a tile, from calibrated images",
+    text="coadds, catalogues, colour picture, depth and footprint of a tile, from calibrated images",
     unit="tile",
     blocks=(
         Block(
@@ -160,7 +174,10 @@ COADD = Pipeline(
         Block("coadd", (SWARP, COADDPSF), divide_jobs_by=("band",), text="the images of each band together"),
         Block("detect", (DETECTION, COLOR), text="the bands together: what is there, and how it looks"),
         Block(
-            "measure", (COADDCAT, DEPTH), divide_jobs_by=("band",), text="the detected objects in each band"
+            "measure",
+            (COADDCAT, DEPTH, FOOTPRINT),
+            divide_jobs_by=("band",),
+            text="the detected objects in each band, how deep it is, and where",
         ),
         Block("tile", (OBJECTS,), text="one table of the tile"),
     ),

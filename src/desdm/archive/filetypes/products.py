@@ -207,4 +207,12 @@ TYPES = (
         "coadd_depth",
         magic(b"{", b"["),
     ),
+    _type(
+        "coadd_footprint",
+        "HealSparse map of a coadd: depth, exposures, good area",
+        "catalog",
+        has_table("depth", "nexp", "fraction", name="SPARSE"),
+        identity,
+        r"footprint\.fits",
+    ),
 )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from desdm.survey.images import Planes
 
-__all__ = ["Depth", "catalogue_depth", "measure"]
+__all__ = ["Depth", "aperture", "catalogue_depth", "measure"]
 
 Array = npt.NDArray[np.float64]
 
@@ -34,6 +34,14 @@ class Depth:
         return {k: float(v) for k, v in asdict(self).items()}
 
 
+def aperture(pixscale: float) -> Array:
+    """Part of each pixel that lies in an aperture of 2″ across, (n, n), n odd; ``pixscale`` in arcsec."""
+    radius = 1.0 / pixscale
+    half = int(np.ceil(radius))
+    dy, dx = np.mgrid[-half : half + 1, -half : half + 1]
+    return np.asarray(np.clip(radius + 0.5 - np.hypot(dx, dy), 0.0, 1.0))
+
+
 def measure(
     planes: Planes, zero: float, pixscale: float, sources: tuple[Array, Array], seed: int = 1
 ) -> Depth:
@@ -52,10 +60,8 @@ def measure(
     seed
         Places of the apertures.
     """
-    radius = 1.0 / pixscale
-    half = int(np.ceil(radius))
-    dy, dx = np.mgrid[-half : half + 1, -half : half + 1]
-    kernel = np.clip(radius + 0.5 - np.hypot(dx, dy), 0.0, 1.0)
+    kernel = aperture(pixscale)
+    half = kernel.shape[0] // 2
     npix = float(kernel.sum())
     weight = planes.wgt.astype(np.float64)
     good = (weight > 0) & ((planes.msk & ~4) == 0)
