@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from desdm.survey.compiled import compiled
 
-__all__ = ["NULL", "ZERO", "dequantize_rows", "dither_table", "quantize_rows"]
+__all__ = ["NULL", "ZERO", "dequantize_box", "dequantize_rows", "dither_table", "quantize_rows"]
 
 #: The integers that stand for "no value" (written as ZBLANK) and for an exact zero.
 NULL, ZERO = -2147483647, -2147483646
@@ -150,8 +150,10 @@ def dequantize_rows(
             stop = min(columns, x + _COUNT - at)
             for i in range(x, stop):
                 q = row[i]
-                shift = np.float64(0.5) - np.float64(table[at + i - x]) if method > 0 else np.float64(0.0)
-                v = np.float32((np.float64(q) + shift) * size + base)
+                level = np.float64(q)
+                if method > 0:
+                    level = level - np.float64(table[at + i - x]) + np.float64(0.5)
+                v = np.float32(level * size + base)
                 v = np.float32(0) if (q == ZERO and method == 2) else v
                 to[i] = np.float32(np.nan) if q == NULL else v
             at += stop - x
@@ -159,3 +161,68 @@ def dequantize_rows(
             if at == _COUNT:
                 seed = (seed + 1) % _COUNT
                 at = _begin(table, seed)
+
+
+@compiled()
+def _ahead(table: npt.NDArray[np.float32], seed: int, at: int, pixels: int) -> tuple[int, int]:
+    # Where the dither stands that many pixels later.
+    at += pixels
+    while at >= _COUNT:
+        seed = (seed + 1) % _COUNT
+        at += _begin(table, seed) - _COUNT
+    return seed, at
+
+
+@compiled()
+def dequantize_box(
+    levels: npt.NDArray[np.int32],
+    first: int,
+    scale: float,
+    zero: float,
+    method: int,
+    blank: int,
+    table: npt.NDArray[np.float32],
+    y0: int,
+    x0: int,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """A box of one tile as floats; the sums are done in cfitsio's order, so that each bit is the same.
+
+    Parameters
+    ----------
+    levels
+        (rows, columns) int32: the tile, down to the last row of the box at least.
+    first
+        The dither number of the tile: its number in the image (from 0) plus ZDITHER0 - 1.
+    scale, zero
+        ZSCALE and ZZERO of the tile.
+    method
+        0 no dither, 1 and 2 the subtractive ones.
+    blank
+        The integer that stands for "no value" (ZBLANK).
+    table
+        `dither_table`.
+    y0, x0
+        Where the box begins in the tile.
+    out
+        (ny, nx) float32, filled; it may be part of a larger array.
+    """
+    seed = first % _COUNT
+    at = _begin(table, seed)
+    seed, at = _ahead(table, seed, at, y0 * levels.shape[1])
+    for y in range(out.shape[0]):
+        s, a = _ahead(table, seed, at, x0)
+        x = 0
+        while x < out.shape[1]:
+            stop = min(out.shape[1], x + _COUNT - a)
+            for i in range(x, stop):
+                q = levels[y0 + y, x0 + i]
+                level = np.float64(q)
+                if method > 0:
+                    level = level - np.float64(table[a + i - x]) + np.float64(0.5)
+                v = np.float32(level * scale + zero)
+                v = np.float32(0) if (q == ZERO and method == 2) else v
+                out[y, i] = np.float32(np.nan) if q == blank else v
+            s, a = _ahead(table, s, a, stop - x)
+            x = stop
+        seed, at = _ahead(table, seed, at, levels.shape[1])

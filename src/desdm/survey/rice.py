@@ -1,4 +1,6 @@
-"""Rice coding of rows of integers, as FITS 4.0 section 10.4.1 lays it down (RICE_1, 32 bits, blocks of 32).
+"""Rice coding of rows or tiles of integers, as FITS 4.0 section 10.4.1 lays it down (RICE_1).
+
+Written are 32 bits in blocks of 32; read is every form (8, 16 and 32 bits, any block).
 
 Written here, and not asked of cfitsio, because its Python face keeps the interpreter's lock while it works:
 three planes could not be coded at once, nor one in bands. It is also several times faster.
@@ -11,7 +13,7 @@ import numpy.typing as npt
 
 from desdm.survey.compiled import compiled
 
-__all__ = ["BLOCK", "decode_rows", "encode_rows", "room"]
+__all__ = ["BLOCK", "decode_rows", "decode_tile", "encode_rows", "room"]
 
 #: Pixels that share one split of their bits.
 BLOCK = 32
@@ -152,23 +154,37 @@ def _fill(
 
 
 @compiled()
-def _decode_row(heap: npt.NDArray[np.uint8], at: int, end: int, row: npt.NDArray[np.int32]) -> bool:
+def _cut(value: np.int32, width: int) -> np.int32:
+    # Values of fewer bytes wrap in their own width; those of one byte have no sign.
+    if width == 2:
+        return np.int32(np.int16(value))
+    return value & np.int32(255) if width == 1 else value
+
+
+@compiled()
+def _decode_row(
+    heap: npt.NDArray[np.uint8], at: int, end: int, row: npt.NDArray[np.int32], block: int, width: int
+) -> bool:
+    # The split of a block is told in 5, 4 or 3 bits for values of 4, 2 or 1 bytes.
+    bits = np.uint64(8 * width)
+    code_bits = _CODE if width == 4 else (np.uint64(4) if width == 2 else np.uint64(3))
+    most = _RAW if width == 4 else (np.uint64(14) if width == 2 else np.uint64(6))
     at, window, held = _fill(heap, at, end, np.uint64(0), np.uint64(0))
-    last = np.int32(window >> _WORD)
-    window, held = window << _WORD, held - _WORD
-    for start in range(0, row.size, BLOCK):
-        count = min(BLOCK, row.size - start)
+    last = _cut(np.int32(window >> (np.uint64(64) - bits)), width)
+    window, held = window << bits, held - bits
+    for start in range(0, row.size, block):
+        count = min(block, row.size - start)
         at, window, held = _fill(heap, at, end, window, held)
-        if held < _CODE:
+        if held < code_bits:
             return False
-        code = window >> np.uint64(59)
-        window, held = window << _CODE, held - _CODE
+        code = window >> (np.uint64(64) - code_bits)
+        window, held = window << code_bits, held - code_bits
         if code == 0:
             for i in range(count):
                 row[start + i] = last
             continue
-        raw = code > _RAW
-        low = _WORD if raw else code - _ONE
+        raw = code > most
+        low = bits if raw else code - _ONE
         for i in range(count):
             at, window, held = _fill(heap, at, end, window, held)
             zeros = np.uint64(0)
@@ -194,6 +210,7 @@ def _decode_row(heap: npt.NDArray[np.uint8], at: int, end: int, row: npt.NDArray
                 window, held = window << low, held - low
             small = np.uint32(folded)
             last = np.int32(last + (np.int32(small >> np.uint32(1)) ^ -np.int32(small & np.uint32(1))))
+            last = _cut(last, width)
             row[start + i] = last
     return True
 
@@ -225,6 +242,29 @@ def decode_rows(
         end = starts[y] + lengths[y]
         if starts[y] < 0 or lengths[y] < 4 or end > heap.size:
             return y
-        if not _decode_row(heap, starts[y], end, rows[y]):
+        if not _decode_row(heap, starts[y], end, rows[y], BLOCK, 4):
             return y
     return -1
+
+
+@compiled()
+def decode_tile(code: npt.NDArray[np.uint8], values: npt.NDArray[np.int32], block: int, width: int) -> bool:
+    """The first values of one tile, whatever its form.
+
+    Parameters
+    ----------
+    code
+        The tile's bytes.
+    values
+        (n,) int32, filled; n may be less than the tile holds, for what comes later is not needed then.
+    block
+        Values that share a split (BLOCKSIZE).
+    width
+        Bytes of a value (BYTEPIX): 1, 2 or 4.
+
+    Returns
+    -------
+    bool
+        False if the code ends too early: it is damaged.
+    """
+    return code.size >= width and _decode_row(code, 0, code.size, values, block, width)
