@@ -1,0 +1,31 @@
+"""desdm serve: answer queries, cutouts, files and pages over HTTP."""
+
+from __future__ import annotations
+
+import click
+
+from desdm.cli.door import Door, pass_door
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0: a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--database",
+    metavar="URL",
+    help="PostgreSQL of the release tables (default: services.database of the settings, else DuckDB).",
+)
+@click.option(
+    "--proxy", metavar="ADDRESS", help="Front server whose X-Forwarded-For and -Proto are believed."
+)
+@pass_door
+def command(door: Door, port: int, host: str, database: str | None, proxy: str | None) -> None:
+    """Serve the published releases until SIGTERM (or Ctrl-C); the address is printed when it answers."""
+    from desdm.web.serve import listen, serve
+
+    # The port is taken first: whoever must wait for the tables learns at once that it is not free.
+    with listen(host, port) as bound:
+        home = door.facility.config.home
+        serve(door.facility, bound, database, proxy, lambda url: click.echo(f"serving {home} at {url}"))

@@ -1,0 +1,127 @@
+"""Runs the app on one port of this machine, from the first table made ready to the last answer given."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from typing_extensions import override
+
+from desdm.errors import UsageError
+from desdm.facility import Facility
+from desdm.services.engines.open import open_engine
+from desdm.web.app import create_app, open_services
+
+__all__ = ["listen", "serve"]
+
+#: Answers under way when the server is told to end have this long to finish, seconds.
+_GRACE = 5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to ``host`` and ``port`` (0: a free one).
+
+    Raises
+    ------
+    UsageError
+        The port is taken, or may not be taken; or there is no such address.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as err:
+        raise UsageError(f"--host {host}: {err.strerror}") from err
+    bound = socket.socket(family, kind, proto)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as err:
+        bound.close()
+        if err.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} of {host} is in use; give another with --port, or --port 0"
+            ) from err
+        raise UsageError(f"cannot listen at {host}:{port}: {err.strerror}") from err
+    return bound
+
+
+def serve(
+    facility: Facility,
+    bound: socket.socket,
+    database: str | None,
+    proxy: str | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve an installation until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    bound
+        Socket of `listen`.
+    database
+        PostgreSQL of the release tables; None: what the settings say.
+    proxy
+        Address of a front server whose ``X-Forwarded-…`` headers are believed.
+    ready
+        Called with the address once requests are answered.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    engine = open_engine(facility.config, database)
+    try:
+        app = create_app(open_services(facility, engine))
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=proxy is not None,
+            forwarded_allow_ips=proxy,
+            timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=15,
+            backlog=512,
+        )
+        _Server(config, ready).run([bound])
+    finally:
+        engine.close()
+        _leave()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        assert sockets
+        host, port = sockets[0].getsockname()[:2]
+        self._ready(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/")
+
+
+def _end(_number: int, _frame: object) -> None:
+    # uvicorn raises the signal again after its own clean end; to be told to end is no failure.
+    sys.exit(0)
+
+
+def _leave() -> None:
+    # A thread that a client keeps waiting (it never reads) must not keep the process: Python joins them all.
+    if sys.exc_info()[0] not in (None, SystemExit):
+        return
+    stay = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in stay:
+        thread.join(timeout=1)
+    if any(thread.is_alive() for thread in stay):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
