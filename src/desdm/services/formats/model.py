@@ -1,0 +1,97 @@
+"""The formats of answers: names, media types, and which one a request means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from desdm.errors import UsageError
+
+__all__ = ["FORMATS", "Format", "choose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format in which a table goes out.
+
+    Attributes
+    ----------
+    name
+        Short name, as a caller writes it.
+    mime
+        Media type of the answer.
+    extension
+        Of a file that holds it, without the dot.
+    aliases
+        Other names and media types that mean it, in small letters without blanks.
+    """
+
+    name: str
+    mime: str
+    extension: str
+    aliases: tuple[str, ...] = ()
+
+
+_VOTABLE = "application/x-votable+xml"
+
+#: What a table can go out as; the first is what comes when nothing is asked for.
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "votable",
+        f"{_VOTABLE};serialization=BINARY2",
+        "vot",
+        (
+            _VOTABLE,
+            "votable/b2",
+            "votable/binary2",
+            f"{_VOTABLE};serialization=binary2",
+            "application/x-votable",
+        ),
+    ),
+    Format(
+        "votable/td",
+        f"{_VOTABLE};serialization=TABLEDATA",
+        "vot",
+        (
+            f"{_VOTABLE};serialization=tabledata",
+            "votable/tabledata",
+            "text/xml",
+            "application/xml",
+            "text/x-votable+xml",
+        ),
+    ),
+    Format("csv", "text/csv;header=present", "csv", ("text/csv", "text/csv;header=present")),
+    Format("tsv", "text/tab-separated-values", "tsv", ("text/tab-separated-values", "tab", "text/tsv")),
+    Format("fits", "application/fits", "fits", ("application/fits", "application/x-fits", "image/fits")),
+    Format(
+        "parquet",
+        "application/vnd.apache.parquet",
+        "parquet",
+        ("application/vnd.apache.parquet", "application/x-parquet", "application/parquet"),
+    ),
+)
+
+
+def choose(requested: str | None) -> Format:
+    """The format that a request means.
+
+    Parameters
+    ----------
+    requested
+        Value of RESPONSEFORMAT or FORMAT (DALI 1.1, 3.4.3): a short name or a media type, whatever its case;
+        None or empty for the default. ``charset`` and ``header`` in a media type change nothing.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format; the text lists what there is.
+    """
+    if not requested or not requested.strip():
+        return FORMATS[0]
+    kind, *parameters = (part.strip() for part in requested.lower().split(";"))
+    kept = sorted(p.replace(" ", "").replace('"', "") for p in parameters if p.startswith("serialization"))
+    wanted = ";".join((kind, *kept))
+    for form in FORMATS:
+        if wanted == form.name or wanted in form.aliases:
+            return form
+    known = ", ".join(f"{form.name} ({form.mime})" for form in FORMATS)
+    raise UsageError(f"RESPONSEFORMAT {requested!r} is not known; there are: {known}")

@@ -1,0 +1,132 @@
+"""Rows on their way out: cut to MAXREC, each column in the one Arrow type that its VOTable data type means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from desdm.errors import FatalError
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["TEXT", "Rows", "arrow_type", "is_array", "size_of"]
+
+#: Data types that are text.
+TEXT = ("char", "unicodeChar")
+
+#: Rows that an encoder takes at once: enough to be fast, few enough to be small in memory.
+_SLICE = 32768
+
+_SCALARS = {
+    "boolean": pa.bool_(),
+    "unsignedByte": pa.uint8(),
+    "short": pa.int16(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "char": pa.string(),
+    "unicodeChar": pa.string(),
+}
+
+
+def is_array(column: ReleaseColumn) -> bool:
+    """Whether a cell holds several values; text is one value."""
+    return column.datatype not in TEXT and column.arraysize not in (None, "", "1")
+
+
+def size_of(column: ReleaseColumn) -> int | None:
+    """Values in each cell of an array of fixed length; None for all else."""
+    return int(str(column.arraysize)) if is_array(column) and str(column.arraysize).isdigit() else None
+
+
+def arrow_type(column: ReleaseColumn) -> pa.DataType:
+    """The Arrow type that holds a column."""
+    scalar = _SCALARS.get(column.datatype)
+    if scalar is None:
+        raise FatalError(f"column {column.name} has data type {column.datatype}, which VOTable does not know")
+    if not is_array(column):
+        return scalar
+    size = size_of(column)
+    return pa.list_(scalar) if size is None else pa.list_(scalar, size)
+
+
+class Rows:
+    """The rows of an answer, at most ``maxrec`` of them.
+
+    Attributes
+    ----------
+    columns
+        As they go out: a name that occurs again, whatever its case, has a number behind it.
+    count
+        Rows that went out so far.
+    overflow
+        Whether more rows came than ``maxrec``; known when the iteration has ended.
+    """
+
+    def __init__(
+        self, columns: Sequence[ReleaseColumn], batches: Iterable[pa.RecordBatch], maxrec: int | None
+    ) -> None:
+        self.columns = _distinct(columns)
+        self.schema = pa.schema([pa.field(c.name, arrow_type(c)) for c in self.columns])
+        self.count, self.overflow = 0, False
+        self._batches, self._maxrec = batches, maxrec
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            for start in range(0, batch.num_rows, _SLICE):
+                piece = batch.slice(start, _SLICE)
+                if self._maxrec is not None and self.count + piece.num_rows > self._maxrec:
+                    self.overflow = True
+                    piece = piece.slice(0, self._maxrec - self.count)
+                if piece.num_rows:
+                    self.count += piece.num_rows
+                    yield self._normal(piece)
+                if self.overflow:
+                    return
+
+    def _normal(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.num_columns != len(self.columns):
+            raise FatalError(
+                f"an answer has {batch.num_columns} columns, its description {len(self.columns)}"
+            )
+        arrays = [
+            _cast(array, field.type, field.name)
+            for array, field in zip(batch.columns, self.schema, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
+    taken = {column.name.lower() for column in columns}
+    seen: set[str] = set()
+    found = []
+    for column in columns:
+        name, n = column.name, 1
+        while name.lower() in seen or (n > 1 and name.lower() in taken):
+            n += 1
+            name = f"{column.name}_{n}"
+        seen.add(name.lower())
+        found.append(column if n == 1 else replace(column, name=name))
+    return tuple(found)
+
+
+def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if array.type == wanted:
+        return array
+    if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):
+        # DALI 1.1, 3.3.3: the T stands between date and time, and there is no zone.
+        return pc.replace_substring(array.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
+    if pa.types.is_fixed_size_list(wanted):
+        # Shorter cells are filled up with nulls: each cell of the column has the same number of elements.
+        array = pc.list_slice(array, 0, wanted.list_size, return_fixed_size_list=True)
+    if pa.types.is_floating(wanted) and pa.types.is_decimal(array.type):
+        array = array.cast(pa.float64())
+    try:
+        return array.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
+        raise FatalError(f"column {name}: a value does not fit its data type: {err}") from err
