@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from desdm.schema.states import Role
 
-__all__ = ["MATRIX", "Action", "Caller"]
+__all__ = ["MATRIX", "Action", "Caller", "Denial", "Person", "Right", "Token"]
 
 
 class Action(StrEnum):
@@ -76,3 +77,57 @@ class Caller:
     def may(self, action: Action) -> bool:
         """Whether role and scopes allow it."""
         return action in self.actions
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account; the hash of the password stays in the database."""
+
+    id: int
+    login: str
+    name: str
+    email: str
+    role: Role
+    has_password: bool
+    disabled_at: datetime | None
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """By what a program (``api``) or a browser (``session``) acts for a person; times in UTC."""
+
+    id: int
+    login: str
+    kind: str
+    name: str
+    scopes: frozenset[Action]
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Who may see a table of a proprietary release; ``*``: all of its tables, and its files."""
+
+    grantee_kind: str
+    grantee: str
+    release: str
+    table: str
+    granted_by: str
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What was denied to whom."""
+
+    at: datetime
+    login: str
+    address: str
+    action: str
+    subject: str
+    reason: str

@@ -44,4 +44,5 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("simulate", "Tools", "Nights of known truth: raw files, calibrations and the truth beside them."),
     Entry("demo", "Tools", "The main job on a simulated night, or on a folder of calibrated exposures."),
     Entry("serve", "Services", "Serve the published releases: queries, cutouts, files, pages."),
+    Entry("account", "Services", "People, roles, tokens, data rights, and what was denied."),
 )

@@ -1,0 +1,114 @@
+"""People: an account is made, given a role and a password, closed and opened again."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
+
+from desdm.accounts import store
+from desdm.accounts.clock import now
+from desdm.accounts.model import Person
+from desdm.errors import AccessDenied, ConflictError, NotFoundError, UsageError
+from desdm.schema.states import Role
+
+__all__ = ["add", "check_password", "disable", "enable", "find", "set_password", "set_role"]
+
+_LOGIN = re.compile(r"[a-z][a-z0-9_.-]{1,31}")
+_SHORTEST = 10
+
+# argon2id with the parameters of RFC 9106's second choice: 64 MiB, 3 passes, 4 lanes.
+_HASHER = PasswordHasher(time_cost=3, memory_cost=65536, parallelism=4)
+
+
+def find(conn: Connection, login: str) -> Person:
+    """The person of a login; `NotFoundError` if there is none."""
+    found = store.people(conn, login)
+    if not found:
+        raise NotFoundError(f"no account {login!r}; desdm account list shows them")
+    return found[0]
+
+
+def add(conn: Connection, login: str, role: Role, *, who: str, name: str = "", email: str = "") -> Person:
+    """Make an account, without a password yet.
+
+    Raises
+    ------
+    UsageError
+        The login is not lower-case letters, digits, ``.``, ``-`` or ``_`` from 2 to 32, or the role is public.
+    ConflictError
+        The login is taken.
+    """
+    if not _LOGIN.fullmatch(login):
+        raise UsageError(
+            f"login {login!r}: 2 to 32 of a-z, 0-9, '.', '-', '_', and a letter first (it names tables and jobs)"
+        )
+    if role is Role.PUBLIC:
+        raise UsageError("public is who has no account; give collaborator, operator or admin")
+    if store.people(conn, login):
+        raise ConflictError(f"account {login!r} exists; change it with desdm account role or password")
+    store.add_person(
+        conn,
+        {"login": login, "name": name, "email": email, "role": role.value, "created_by": who, "created_at": now()},
+    )  # fmt: skip
+    return find(conn, login)
+
+
+def set_role(conn: Connection, login: str, role: Role) -> None:
+    """Change a role; tokens keep their scopes and are narrowed by the new role at their next use."""
+    if role is Role.PUBLIC:
+        raise UsageError("public is who has no account; to close this one: desdm account disable")
+    find(conn, login)
+    store.change_person(conn, login, role=role.value)
+
+
+def set_password(conn: Connection, login: str, password: str) -> None:
+    """Set a password, as its argon2id hash; the browsers that were logged in by the old one are logged out."""
+    find(conn, login)
+    if len(password) < _SHORTEST:
+        raise UsageError(f"a password has at least {_SHORTEST} characters")
+    if password.lower() == login.lower():
+        raise UsageError("the password is the login; take another")
+    store.change_person(conn, login, password_hash=_HASHER.hash(password))
+    store.revoke_tokens(conn, login, now(), kind="session")
+
+
+def disable(conn: Connection, login: str) -> None:
+    """Close an account: its tokens are revoked and nobody logs in with it; what it made stays."""
+    find(conn, login)
+    store.change_person(conn, login, disabled_at=now())
+    store.revoke_tokens(conn, login, now())
+
+
+def enable(conn: Connection, login: str) -> None:
+    """Open a closed account again; its old tokens stay revoked."""
+    find(conn, login)
+    store.change_person(conn, login, disabled_at=None)
+
+
+@cache
+def _nobody() -> str:
+    return _HASHER.hash("nobody has this password")
+
+
+def check_password(conn: Connection, login: str, password: str) -> Person:
+    """The person whose login and password these are.
+
+    Raises
+    ------
+    AccessDenied
+        They do not belong together; it is not said whether the login exists, and a wrong login takes as long.
+    """
+    stored = store.password_hash(conn, login)
+    try:
+        _HASHER.verify(stored or _nobody(), password)
+        right = stored is not None
+    except (VerificationError, InvalidHashError):
+        right = False
+    person = next(iter(store.people(conn, login)), None)
+    if not right or person is None or person.disabled_at is not None:
+        raise AccessDenied("login and password do not belong together", known=False)
+    return person

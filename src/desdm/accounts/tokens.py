@@ -1,0 +1,133 @@
+"""Tokens: made and shown once, kept as sha-256, known again at every request, revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from desdm.accounts import people, store
+from desdm.accounts.clock import now
+from desdm.accounts.model import MATRIX, Action, Caller, Person, Token
+from desdm.errors import AccessDenied, NotFoundError, UsageError
+from desdm.schema.states import Role
+
+__all__ = ["actions_of", "authenticate", "digest", "make", "public", "revoke", "roles_of"]
+
+#: What a token allows when nobody says otherwise: not to make further tokens, nor to govern people.
+_WITHHELD = frozenset((Action.TOKEN, Action.PEOPLE))
+
+_LONGEST = timedelta(days=366)
+
+
+def actions_of(role: Role) -> frozenset[Action]:
+    """What a role may do."""
+    return frozenset(action for action, roles in MATRIX.items() if role in roles)
+
+
+def roles_of(role: Role) -> tuple[Role, ...]:
+    """The role and those before it, whose rights it has too."""
+    order = tuple(Role)
+    return order[: order.index(role) + 1]
+
+
+def digest(secret: str) -> str:
+    """sha-256 of a token, as the database keeps it."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def make(
+    conn: Connection,
+    person: Person,
+    *,
+    name: str = "",
+    scopes: Collection[Action] | None = None,
+    lasts: timedelta = timedelta(days=90),
+    kind: str = "api",
+) -> str:
+    """Make a token and return it: the only time that it is seen.
+
+    Parameters
+    ----------
+    scopes
+        What it allows; None: all that the role may, but tokens and people.
+    lasts
+        How long, at most a year.
+
+    Raises
+    ------
+    UsageError
+        A scope is more than the role may, or the time is not between nothing and a year.
+    """
+    may = actions_of(person.role)
+    wanted = frozenset(scopes) if scopes is not None else may - _WITHHELD
+    if wanted - may:
+        raise UsageError(f"{person.role.value} may not: {', '.join(sorted(wanted - may))}")
+    if not wanted:
+        raise UsageError("a token without scopes allows nothing")
+    if not timedelta(0) < lasts <= _LONGEST:
+        raise UsageError("a token lasts more than nothing and at most 366 days")
+    secret = f"desdm_{'s' if kind == 'session' else 't'}_{secrets.token_urlsafe(32)}"
+    at = now()
+    store.add_token(
+        conn,
+        {
+            "person_id": person.id, "kind": kind, "name": name, "digest": digest(secret),
+            "scopes": " ".join(sorted(wanted)), "created_at": at, "expires_at": at + lasts,
+        },
+    )  # fmt: skip
+    return secret
+
+
+def revoke(conn: Connection, login: str, number: int | None = None) -> int:
+    """Revoke a person's token, or all of them; how many."""
+    people.find(conn, login)
+    count = store.revoke_tokens(conn, login, now(), number)
+    if number is not None and not count:
+        raise NotFoundError(f"{login} has no token {number} that stands; desdm account tokens {login}")
+    return count
+
+
+def public(conn: Connection, address: str = "") -> Caller:
+    """Anybody."""
+    return Caller(
+        actions=actions_of(Role.PUBLIC), rights=store.rights_of(conn, "", (Role.PUBLIC,)), address=address
+    )
+
+
+def authenticate(
+    conn: Connection, secret: str, kind: str, *, login: str | None = None, address: str = ""
+) -> tuple[Caller, Token]:
+    """Who acts by a token.
+
+    Parameters
+    ----------
+    kind
+        ``api`` from a program, ``session`` from a browser's cookie; one is never taken for the other.
+    login
+        Login that was said beside it (HTTP Basic); it must be the token's.
+
+    Raises
+    ------
+    AccessDenied
+        The token is unknown, of the other kind, expired or revoked, or its account is closed.
+    """
+    found = store.token_by_digest(conn, digest(secret))
+    if found is None or found[0].kind != kind or (login is not None and found[1].login != login):
+        raise AccessDenied("this token is not known here; make one on the account page", known=False)
+    token, person = found
+    if token.revoked_at is not None or person.disabled_at is not None:
+        raise AccessDenied("this token was revoked", known=False)
+    if token.expires_at <= now():
+        raise AccessDenied("this token has expired; make another", known=False)
+    caller = Caller(
+        login=person.login,
+        role=person.role,
+        actions=actions_of(person.role) & token.scopes,
+        rights=store.rights_of(conn, person.login, roles_of(person.role)),
+        address=address,
+    )
+    return caller, token
