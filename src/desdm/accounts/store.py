@@ -73,7 +73,7 @@ def _token(row: Row[Any]) -> Token:
     return Token(
         id=row.id, login=row.login, kind=row.kind, name=row.name,
         # A scope that a later version took away allows nothing.
-        scopes=frozenset(Action(s) for s in row.scopes.split() if s in Action),
+        scopes=frozenset(Action(s) for s in row.scopes.split() if s in tuple(Action)),
         created_at=row.created_at, expires_at=row.expires_at, revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
     )  # fmt: skip

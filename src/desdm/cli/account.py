@@ -111,7 +111,7 @@ def token_(door: Door, login: str, name: str, scopes: tuple[str, ...], days: flo
     from desdm.accounts.model import Action
     from desdm.errors import UsageError
 
-    unknown = [s for s in scopes if s not in Action]
+    unknown = [s for s in scopes if s not in tuple(Action)]
     if unknown:
         raise UsageError(f"no scope {', '.join(unknown)}; there are: {', '.join(Action)}")
     with door.facility.database.write() as conn:
