@@ -1,0 +1,272 @@
+"""Add a table to a release: rows from a Parquet file or a stream, into HATS layout, with its columns' texts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.release import store
+from desdm.release.columns import HPIX_COLUMN, check_name, described, field_of, read_schema_file, stored_type
+from desdm.release.hats import HPIX, write_hats
+from desdm.release.model import Release, ReleaseColumn, ReleaseTable
+from desdm.release.statistics import Statistics
+from desdm.schema.database import Database
+from desdm.schema.states import ReleaseState
+from desdm.survey.healpix import hpix29
+
+__all__ = ["add_table", "draft"]
+
+_BATCH = 65536
+
+
+def add_table(
+    database: Database,
+    root: Path,
+    release: str,
+    table: str,
+    source: Path | Iterator[pa.RecordBatch],
+    *,
+    ra: str | None,
+    dec: str | None,
+    schema: Path | None = None,
+    infer: bool = False,
+    kind: str = "release",
+    text: str = "",
+    who: str,
+    provenance: Mapping[str, Any] | None = None,
+    columns: Sequence[ReleaseColumn] | None = None,
+    id_column: str | None = None,
+    replace_it: bool = False,
+) -> ReleaseTable:
+    """Add a table to a draft release, whole or not at all.
+
+    Parameters
+    ----------
+    root
+        The release's directory; the table lies in ``tables/<table>`` below it.
+    source
+        A Parquet file, or record batches of one schema. Rows may lie in any order; memory does not grow with them.
+    ra, dec
+        Columns of the position, ICRS degrees; both None for a table without positions.
+    schema
+        Schema file with the columns' texts, units and UCDs.
+    infer
+        Guess what nobody says of a column; such columns are marked.
+    columns
+        What the columns are, instead of ``schema`` and the fields' metadata.
+    id_column
+        Column that names a row; else the one whose UCD is ``meta.id;meta.main``.
+    replace_it
+        Put it in the place of a table of that name.
+
+    Raises
+    ------
+    ConflictError
+        The release is published or frozen, or has such a table.
+    UsageError
+        Columns are not described, a name could not be written in ADQL, or a row has no position.
+    """
+    check_name(table, "table", 48)
+    draft(database, release)
+    if (ra is None) != (dec is None):
+        raise UsageError("give both --ra and --dec, or neither for a table without positions")
+    final = root / "tables" / table
+    with database.read() as conn:
+        known = any(t.name.lower() == table.lower() for t in store.tables(conn, release))
+    if known and not replace_it:
+        raise ConflictError(f"{release} has a table {table}; add --replace to put this one in its place")
+    said = read_schema_file(schema) if schema is not None else ("", {})
+    batches, given = _opened(source)
+    found = tuple(columns) if columns is not None else described(given, said[1], infer=infer)
+    _check_position(given, ra, dec)
+    plan = _Plan(given, found, ra, dec)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{table}-", dir=final.parent))
+    try:
+        statistics = Statistics()
+        rows = plan.rows(batches, statistics)
+        layout = write_hats(building / "t", rows, plan.schema, name=f"{release}.{table}", ra=ra, dec=dec)
+        if not layout.rows:
+            raise UsageError(f"table {table} has no rows")
+        made = ReleaseTable(
+            release=release, name=table, kind=kind, text=text or said[0], row_count=layout.rows, ra_column=ra,
+            dec_column=dec, id_column=id_column or _identity(found), path=f"tables/{table}",
+            columns=statistics.onto(_ordered(plan.columns, ra, dec, id_column or _identity(found))),
+        )  # fmt: skip
+        _settle(database, building / "t", final, made, provenance or {}, who)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return made
+
+
+def draft(database: Database, name: str) -> Release:
+    """The release, which must be a draft.
+
+    Raises
+    ------
+    NotFoundError, ConflictError
+        There is none of this name, or its content is fixed.
+    """
+    with database.read() as conn:
+        found = next((r for r in store.releases(conn) if r.name == name), None)
+    if found is None:
+        raise NotFoundError(f"no release {name}; make one: desdm release create {name} --empty")
+    if found.state is ReleaseState.PUBLISHED:
+        raise ConflictError(
+            f"{name} is published and never changes; make a point release: "
+            f"desdm release create {name}_1 --erratum-of {name}"
+        )
+    if found.state is ReleaseState.FROZEN:
+        raise ConflictError(f"{name} is frozen; publish it, or open it again: desdm release thaw {name}")
+    return found
+
+
+def _settle(
+    database: Database, built: Path, final: Path, made: ReleaseTable, provenance: Mapping[str, Any], who: str
+) -> None:
+    old = final.with_name(f".{final.name}-old")
+    with database.write() as conn:
+        # The lock of the transaction keeps a second builder from the same name.
+        store.drop_table(conn, made.release, made.name)
+        store.insert_table(conn, made, json.dumps(provenance, sort_keys=True), who, _now())
+        if final.exists():
+            final.rename(old)
+        built.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    if isinstance(source, Path):
+        try:
+            file = pq.ParquetFile(source)
+        except FileNotFoundError as err:
+            raise NotFoundError(f"no file {source}") from err
+        except (OSError, pa.ArrowException) as err:
+            raise UsageError(f"{source.name} is no Parquet file: {err}") from err
+        return file.iter_batches(_BATCH), file.schema_arrow
+    first = next(source, None)
+    if first is None:
+        raise UsageError("the table has no rows")
+    return chain([first], source), first.schema
+
+
+def _check_position(schema: pa.Schema, ra: str | None, dec: str | None) -> None:
+    for option, name in (("--ra", ra), ("--dec", dec)):
+        if name is None:
+            continue
+        if name not in schema.names:
+            near = ", ".join(schema.names[:12])
+            raise UsageError(f"{option} {name}: the table has no such column; it has {near}")
+        if not pa.types.is_floating(schema.field(name).type):
+            raise UsageError(f"{option} {name}: a position is a floating-point number of degrees")
+
+
+def _identity(columns: Sequence[ReleaseColumn]) -> str | None:
+    return next((c.name for c in columns if c.ucd == "meta.id;meta.main"), None)
+
+
+def _ordered(
+    columns: Sequence[ReleaseColumn], ra: str | None, dec: str | None, identity: str | None
+) -> list[ReleaseColumn]:
+    # What a first look should show: the name, the position, and what the schema file says.
+    first = {name for name in (ra, dec, identity) if name}
+    return [
+        replace(c, principal=c.principal or c.name in first, indexed=c.indexed or c.name == HPIX)
+        for c in columns
+    ]
+
+
+class _Plan:
+    """How the rows that come become the rows that are stored."""
+
+    def __init__(
+        self, given: pa.Schema, columns: Sequence[ReleaseColumn], ra: str | None, dec: str | None
+    ) -> None:
+        self.ra, self.dec = ra, dec
+        self.adds = ra is not None and HPIX not in given.names
+        by_name = {c.name: c for c in columns}
+        fields = [field_of(by_name[f.name], stored_type(f.type, f.name)) for f in given]
+        if self.adds:
+            fields.append(field_of(HPIX_COLUMN, pa.int64()))
+        self.columns = (*columns, HPIX_COLUMN) if self.adds and HPIX not in by_name else tuple(columns)
+        self.schema = pa.schema(fields)
+
+    def rows(self, batches: Iterator[pa.RecordBatch], statistics: Statistics) -> Iterator[pa.RecordBatch]:
+        """The stored rows; what they hold is counted as they go by."""
+        count = 0
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            pixels = self._pixels(batch, count)
+            arrays = [
+                pa.array(pixels, pa.int64())
+                if field.name == HPIX and pixels is not None
+                else self._cast(batch, field)
+                for field in self.schema
+            ]
+            stored = pa.record_batch(arrays, schema=self.schema)
+            statistics.add(stored)
+            count += batch.num_rows
+            yield stored
+
+    @staticmethod
+    def _cast(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+        values = batch.column(field.name)
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+            values = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
+        try:
+            # Nanoseconds go: neither VOTable's timestamp nor PostgreSQL has them.
+            return values.cast(field.type, safe=not pa.types.is_timestamp(field.type))
+        except pa.ArrowInvalid as err:
+            raise UsageError(f"column {field.name}: {err}") from err
+
+    def _pixels(self, batch: pa.RecordBatch, before: int) -> Any:
+        if self.ra is None or self.dec is None:
+            return None
+        ra = _numbers(batch.column(self.ra))
+        dec = _numbers(batch.column(self.dec))
+        bad = ~(np.isfinite(ra) & (np.abs(dec) <= 90.0) & (np.abs(ra) <= 360.0))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise UsageError(
+                f"row {before + row + 1} has no position on the sky: {self.ra} = {ra[row]}, {self.dec} = {dec[row]}; "
+                "take it out, or add the table without --ra and --dec"
+            )
+        pixels = hpix29(ra % 360.0, dec)
+        if not self.adds:
+            self._compare(_numbers(batch.column(HPIX)), pixels, before)
+        return pixels
+
+    @staticmethod
+    def _compare(given: Any, pixels: Any, before: int) -> None:
+        # On the edge of a cell of 0.4 mas two programs may choose differently; 13 arcsec are another place.
+        wrong = (given.astype(np.int64) >> 30) != (pixels >> 30)
+        if np.count_nonzero(wrong) > max(2, len(wrong) // 1000):
+            row = int(np.argmax(wrong))
+            raise UsageError(
+                f"row {before + row + 1}: {HPIX} is not the cell of its position; leave the column out and it is made"
+            )
+
+
+def _numbers(values: pa.Array) -> Any:
+    if values.null_count:
+        values = values.fill_null(float("nan") if pa.types.is_floating(values.type) else 0)
+    return values.to_numpy(zero_copy_only=False)
