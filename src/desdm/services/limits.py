@@ -1,0 +1,69 @@
+"""How much each role may ask of the data services: the one table of limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from desdm.schema.states import Role
+
+__all__ = ["Limits", "limits_of"]
+
+_MB, _GB = 1_000_000, 1_000_000_000
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one role.
+
+    Attributes
+    ----------
+    rows_default, rows
+        Rows of an answer when MAXREC is not said, and the most that MAXREC may say.
+    seconds, job_seconds
+        How long a synchronous query may run; how long an asynchronous job may.
+    request_bytes, upload_rows
+        Size of one request with its uploads; rows of one uploaded table.
+    jobs, queued
+        Asynchronous jobs of one owner that run at once, and that wait.
+    mydb_bytes
+        Room for tables of one's own.
+    keep_seconds
+        How long a job and its results are kept at most.
+    """
+
+    rows_default: int
+    rows: int
+    seconds: float
+    job_seconds: float
+    request_bytes: int
+    upload_rows: int
+    jobs: int
+    queued: int
+    mydb_bytes: int
+    keep_seconds: float
+
+
+_TABLE: dict[Role, Limits] = {
+    Role.PUBLIC: Limits(
+        rows_default=2_000_000, rows=20_000_000, seconds=60, job_seconds=3_600, request_bytes=100 * _MB,
+        upload_rows=1_000_000, jobs=2, queued=50, mydb_bytes=0, keep_seconds=7 * _DAY,
+    ),
+    Role.COLLABORATOR: Limits(
+        rows_default=10_000_000, rows=100_000_000, seconds=300, job_seconds=6 * 3_600, request_bytes=_GB,
+        upload_rows=10_000_000, jobs=4, queued=200, mydb_bytes=10 * _GB, keep_seconds=30 * _DAY,
+    ),
+    Role.OPERATOR: Limits(
+        rows_default=10_000_000, rows=1_000_000_000, seconds=600, job_seconds=_DAY, request_bytes=4 * _GB,
+        upload_rows=50_000_000, jobs=8, queued=1_000, mydb_bytes=50 * _GB, keep_seconds=90 * _DAY,
+    ),
+    Role.ADMIN: Limits(
+        rows_default=10_000_000, rows=1_000_000_000, seconds=600, job_seconds=_DAY, request_bytes=4 * _GB,
+        upload_rows=50_000_000, jobs=8, queued=1_000, mydb_bytes=50 * _GB, keep_seconds=90 * _DAY,
+    ),
+}  # fmt: skip
+
+
+def limits_of(role: Role) -> Limits:
+    """Limits of a role."""
+    return _TABLE[role]

@@ -1,0 +1,115 @@
+"""Parameters of a request as DALI reads them: names in any case, values that repeat, files that come along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from desdm.errors import LimitExceeded, UsageError
+
+__all__ = ["Given", "given"]
+
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_FIELD = 10_000_000
+
+
+@dataclass(slots=True)
+class Given:
+    """What a request gave.
+
+    Attributes
+    ----------
+    pairs
+        (name in capitals, value) in the order given, of query and form.
+    files
+        Uploaded parts by their name, whose case counts (``param:<name>``).
+    """
+
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    files: dict[str, UploadFile] = field(default_factory=dict)
+
+    def values(self, name: str) -> list[str]:
+        """All values of a parameter."""
+        return [value for key, value in self.pairs if key == name]
+
+    def value(self, name: str, default: str = "") -> str:
+        """The one value of a parameter; `UsageError` if it is given with two different ones."""
+        found = list(dict.fromkeys(self.values(name)))
+        if len(found) > 1:
+            raise UsageError(f"{name} is given {len(found)} times; give it once")
+        return found[0] if found else default
+
+    def number(self, name: str) -> int | None:
+        """A count that is not negative; None if it is not given."""
+        text = self.value(name).strip()
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise UsageError(f"{name}={text[:40]}: a whole number that is not negative is wanted")
+        return int(text)
+
+    async def close(self) -> None:
+        """Let the uploaded files go."""
+        for part in self.files.values():
+            await part.close()
+
+    def only(self, names: Sequence[str]) -> None:
+        """Refuse other parameters than these."""
+        for name, _ in self.pairs:
+            if name not in names:
+                raise UsageError(f"unknown parameter {name[:40]}; known: {', '.join(names)}")
+
+
+async def given(request: Request, max_bytes: int) -> Given:
+    """Read the parameters of a request, query and form.
+
+    Raises
+    ------
+    LimitExceeded
+        The body is larger than ``max_bytes``; found before it is read where its length is said.
+    UsageError
+        The form is broken.
+    """
+    found = Given([(name.upper(), value) for name, value in request.query_params.multi_items()])
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if request.method != "POST" or kind not in _FORMS:
+        return found
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+    read = 0
+
+    async def bounded() -> Message:
+        nonlocal read
+        message = await request.receive()
+        read += len(message.get("body", b""))
+        if read > max_bytes:
+            raise _too_large(max_bytes)
+        return message
+
+    try:
+        form = await Request(request.scope, bounded).form(
+            max_files=100, max_fields=10_000, max_part_size=_FIELD
+        )
+    except HTTPException as err:
+        raise UsageError(f"the form cannot be read: {err.detail}") from err
+    except ClientDisconnect as err:
+        raise UsageError("the client went away before the form was whole") from err
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            found.files[name] = value
+        else:
+            found.pairs.append((name.upper(), value))
+    return found
+
+
+def _too_large(max_bytes: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"the request is larger than {max_bytes // 1_000_000} MB; send less, or log in for a larger limit",
+        "size",
+    )
