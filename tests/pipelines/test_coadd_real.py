@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from healsparse import HealSparseMap
 from scipy.spatial import cKDTree
 
 from desdm.codes.detection.sextractor import DATA, objects
 from tests.support.fits import unclean
+from tests.support.footprint import sampled
 from tests.support.tasks import Coadd
 
 
@@ -148,3 +150,16 @@ def test_an_unmasked_cosmic_ray_is_clipped(work: Coadd) -> None:
     with fits.open(work.coadd["z"]) as hdus:
         signal = hdus["SCI"].data * np.sqrt(hdus["WGT"].data)
     assert np.abs(signal[36:50, 218:240]).max() < 5
+
+
+def test_the_footprint_of_real_images_is_what_every_pixel_says(work: Coadd) -> None:
+    """The little field lies in a handful of cells; some of its pixels only one exposure saw, some none."""
+    for band, path in work.footprint.items():
+        true = sampled(work.coadd[band], work.nwgint[band], work.out / f"depth_{band}.json", step=1)
+        found = HealSparseMap.read(str(path))[true.cells]
+        clear = true.fraction > 0.01
+        assert clear.sum() >= 2
+        assert np.abs(found["fraction"][clear] - true.fraction[clear]).max() < 0.01
+        halfway = np.abs(true.nexp % 1 - 0.5) < 0.03
+        assert (found["nexp"] == np.rint(true.nexp))[clear & ~halfway].all()
+        assert np.abs(found["depth"] - true.depth)[clear & (true.looked > 1000)].max() < 0.02

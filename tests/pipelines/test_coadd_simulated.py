@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from healsparse import HealSparseMap
 from scipy.spatial import cKDTree
 
 from desdm.simulate.patch import Truth, make
 from tests.support.fits import unclean
+from tests.support.footprint import sampled
 from tests.support.tasks import Coadd
 
 COS = float(np.cos(np.radians(-5.0)))
@@ -119,7 +121,7 @@ def test_galaxies_stand_apart_from_stars(done: Done) -> None:
 
 def test_every_product_conforms_and_says_what_made_it(done: Done) -> None:
     products = sorted(done.work.out.glob("*.fits"))
-    assert len(products) == 9 * 5 + 3 * 3 + 1
+    assert len(products) == 9 * 5 + 3 * 4 + 1
     assert unclean(products) == []
     assert fits.getheader(done.work.coadd["r"])["SOFT02"].startswith("swarp 2.")
     for path in products:
@@ -182,3 +184,21 @@ def test_the_mask_says_where_nothing_was_seen(done: Done) -> None:
     assert (sci[wgt == 0] == 0).all()
     assert (wgt > 0).mean() > 0.85
     assert Path(done.work.out / "color.png").stat().st_size > 10000
+
+
+def test_the_footprint_is_what_every_pixel_says(done: Done) -> None:
+    """Cells, good area, exposures and depth against a count with astropy alone; and its table of images."""
+    for band in ("g", "z"):
+        whole = HealSparseMap.read(str(done.work.footprint[band]))
+        true = sampled(done.work.coadd[band], done.work.nwgint[band], done.work.out / f"depth_{band}.json")
+        found = whole[true.cells]
+        clear = true.fraction > 0.01
+        assert clear.sum() > 25
+        assert set(whole.valid_pixels) <= set(true.cells[true.fraction > 0])
+        assert np.abs(found["fraction"][clear] - true.fraction[clear]).max() < 0.01
+        halfway = np.abs(true.nexp % 1 - 0.5) < 0.02
+        assert (found["nexp"] == np.rint(true.nexp))[clear & ~halfway].all()
+        assert np.abs(found["depth"] - true.depth)[clear & (true.looked > 1000)].max() < 0.01
+        images = fits.getdata(done.work.footprint[band], "IMAGES")
+        assert len(images) == len(done.work.nwgint[band])
+        assert sorted(images["EXPNUM"]) == sorted(fits.getheader(p)["EXPNUM"] for p in done.work.nwgint[band])

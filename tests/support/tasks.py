@@ -75,6 +75,7 @@ class Coadd:
     coadd: dict[str, Path] = field(default_factory=dict)
     coaddpsf: dict[str, Path] = field(default_factory=dict)
     coaddcat: dict[str, Path] = field(default_factory=dict)
+    footprint: dict[str, Path] = field(default_factory=dict)
 
     def _run(self, wrapper: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[str, Path]) -> Task:
         work = self.out / f"w{len(self.tasks):03d}"
@@ -160,4 +161,14 @@ class Coadd:
                 "coadd.wrapper.depth",
                 {"image": [image], "catalog": [self.coaddcat[band]]},
                 {"depth": self.out / f"depth_{band}.json"},
+            )
+            self.footprint[band] = self.out / f"footprint_{band}.fits"
+            self._run(
+                "footprint.wrapper.footprint",
+                {
+                    "image": [image],
+                    "depth": [self.out / f"depth_{band}.json"],
+                    "nwgints": self.nwgint[band],
+                },
+                {"footprint": self.footprint[band]},
             )

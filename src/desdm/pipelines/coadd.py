@@ -1,4 +1,4 @@
-"""The pipeline ``coadd``: calibrated images of some bands in; a tile's coadds, catalogues, picture, depth and footprint out."""
+"""The pipeline ``coadd``: calibrated images in; coadds, catalogues, picture, depth and footprint of a tile out."""
 
 from __future__ import annotations
 

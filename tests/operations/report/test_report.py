@@ -102,7 +102,7 @@ def test_the_browser_shows_the_run_and_its_console_is_silent(page: Path, run: st
         run,
         "done",
         "17/17 jobs done",
-        "60/60 wrappers done",
+        "63/63 wrappers done",
         "9 exposures in g r z",
         "Lineage",
         "swarp × 3",
