@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from desdm.accounts.model import Action, Caller
+from desdm.errors import DesdmError, TransientError
 from desdm.release import store
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState, Role
 
 __all__ = ["Holdings", "Published"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +45,41 @@ class Holdings:
 
 
 class Published:
-    """Keeps the holdings; looks at most once a second whether another release was published."""
+    """Keeps the holdings; looks at most once a second whether another release was published.
 
-    def __init__(self, database: Database, every: float = 1.0) -> None:
-        self._database, self._every = database, every
+    Parameters
+    ----------
+    prepare
+        Called with a release and its tables before anybody sees it: it makes the engine ready for them. A release
+        that cannot be made ready is left out and logged; the others are served.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        every: float = 1.0,
+        prepare: Callable[[str, Sequence[ReleaseTable]], None] | None = None,
+    ) -> None:
+        self._database, self._every, self._prepare = database, every, prepare
         self._lock = threading.Lock()
         self._mark: tuple[int, datetime | None] | None = None
         self._looked = 0.0
+        self._ready: set[str] = set()
         self._holdings = Holdings((), {}, {}, 0)
 
     def current(self) -> Holdings:
         """What is published now."""
-        if time.monotonic() - self._looked < self._every:
+        if self._looked and time.monotonic() - self._looked < self._every:
             return self._holdings
-        with self._lock:
-            if time.monotonic() - self._looked >= self._every:
+        # While one thread makes a new release ready the others go on with what was there before.
+        if not self._lock.acquire(blocking=self._mark is None):
+            return self._holdings
+        try:
+            if not self._looked or time.monotonic() - self._looked >= self._every:
                 self._refresh()
                 self._looked = time.monotonic()
+        finally:
+            self._lock.release()
         return self._holdings
 
     def _refresh(self) -> None:
@@ -65,7 +88,26 @@ class Published:
             mark = (len(found), max((r.published_at for r in found if r.published_at), default=None))
             if mark == self._mark:
                 return
-            tables = {(t.release, t.name): t for r in found for t in store.tables(conn, r.name)}
+            tables = {r.name: store.tables(conn, r.name) for r in found}
             files = {r.name: tuple(store.files(conn, r.name)) for r in found}
-        self._holdings = Holdings(tuple(found), tables, files, self._holdings.generation + 1)
+        found = [r for r in found if self._make_ready(r.name, tables[r.name])]
+        self._holdings = Holdings(
+            tuple(found),
+            {(t.release, t.name): t for r in found for t in tables[r.name]},
+            {r.name: files[r.name] for r in found},
+            self._holdings.generation + 1,
+        )
         self._mark = mark
+
+    def _make_ready(self, release: str, tables: Sequence[ReleaseTable]) -> bool:
+        if self._prepare is None or release in self._ready:
+            return True
+        try:
+            self._prepare(release, tables)
+        except TransientError:
+            raise
+        except DesdmError as err:
+            _LOG.error("release %s cannot be served: %s", release, err)
+            return False
+        self._ready.add(release)
+        return True
