@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fitsio
 import numpy as np
 from astropy.io import fits
+
+from desdm.survey.cards import read_hdus
+from desdm.survey.fitsbytes import padded, sealed, word_sum, write
 
 __all__ = [
     "DATA",
@@ -112,19 +116,23 @@ def rewrite(path: Path, header: fits.Header) -> fits.Header:
     astropy.io.fits.Header
         The primary header as written.
     """
-    with fits.open(path, memmap=False) as hdus:
-        primary = fits.PrimaryHDU()
-        primary.header.update(header)
-        for card in image_header(hdus["LDAC_IMHEAD"]).cards:
+    data = path.read_bytes()
+    hdus = {hdu.name: hdu for hdu in read_hdus(data, len(data))}
+    primary = fits.PrimaryHDU().header
+    primary.update(header)
+    with fits.open(path, memmap=False, lazy_load_hdus=True) as old:
+        for card in image_header(old["LDAC_IMHEAD"]).cards:
             if card.keyword in _SEX_KEYS:
-                primary.header.append(card)
-        old = hdus["LDAC_OBJECTS"]
-        made = fits.BinTableHDU.from_columns(old.columns, nrows=len(old.data), name="LDAC_OBJECTS")
-        for i in range(1, len(old.columns) + 1):
-            if old.header.comments[f"TTYPE{i}"]:
-                made.header.comments[f"TTYPE{i}"] = old.header.comments[f"TTYPE{i}"]
-        fits.HDUList([primary, made]).writeto(path, overwrite=True, checksum=True)
-    return primary.header
+                primary.append(card)
+    table = hdus["LDAC_OBJECTS"]
+    # The table's own bytes stay: thousands of values need not become Python's and FITS again.
+    end = table.data_start + padded(table.data_bytes)
+    unit = np.frombuffer(data, np.uint8)[table.data_start : end]
+    head = fits.Header.fromstring(data[table.start : table.data_start].decode("ascii"))
+    temporary = path.with_suffix(".new")
+    write(temporary, (sealed(primary, 0), sealed(head, word_sum(unit)), unit))
+    temporary.replace(path)
+    return primary
 
 
 #: What PSFEx asks of the image's header beside the image itself: noise, level and gain as the program used them.
@@ -189,7 +197,6 @@ def header_table(head: fits.Header) -> fits.BinTableHDU:
 
 def objects(path: Path) -> np.ndarray[Any, Any]:
     """The rows of a catalogue (HDU LDAC_OBJECTS) as a native structured array."""
-    with fits.open(path, memmap=False) as hdus:
-        data = hdus["LDAC_OBJECTS"].data
-        kind = [(n, data.dtype[n].newbyteorder("=")) for n in data.dtype.names]
-        return np.array(data, dtype=kind)
+    rows = fitsio.read(str(path), ext="LDAC_OBJECTS")
+    kind = [(n, rows.dtype[n].base.newbyteorder("="), rows.dtype[n].shape) for n in rows.dtype.names]
+    return np.asarray(rows.astype(kind, copy=False))
