@@ -25,6 +25,7 @@ __all__ = [
     "plain_image",
     "pool",
     "sealed",
+    "stamped",
     "word_sum",
     "write",
 ]
@@ -150,7 +151,11 @@ def sealed(header: fits.Header, datasum: int) -> bytes:
         header["LONGSTRN"] = ("OGIP 1.0", "long strings go on in CONTINUE cards")
     header["DATASUM"] = (str(datasum), "data unit checksum")
     header["CHECKSUM"] = ("0" * 16, "HDU checksum")
-    text = bytearray(header.tostring(endcard=True, padding=True).encode("ascii"))
+    return stamped(bytearray(header.tostring(endcard=True, padding=True).encode("ascii")), datasum)
+
+
+def stamped(text: bytearray, datasum: int) -> bytes:
+    """The bytes of a whole header, padded, whose card CHECKSUM holds sixteen zeros, with the right sum in it."""
     total = _folded(word_sum(np.frombuffer(bytes(text), np.uint8)) + datasum)
     # The value's first letter stands in column 12 of its card, one byte before a word begins.
     at = text.rindex(b"CHECKSUM= '") + 11
