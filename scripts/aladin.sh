@@ -13,7 +13,8 @@ command -v npm >/dev/null 2>&1 || { echo "npm is needed for Aladin Lite (Debian 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 npm pack --silent --pack-destination "$work" "aladin-lite@$version" >/dev/null
-got=$(openssl dgst -sha512 -binary "$work/aladin-lite-$version.tgz" | base64 -w0)
+got=$(.venv/bin/python -c 'import base64, hashlib, sys
+print(base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode())' "$work/aladin-lite-$version.tgz")
 if [ "$got" != "$digest" ]; then
   echo "aladin-lite $version: sha-512 is $got, expected $digest; nothing was installed" >&2
   exit 4

@@ -40,7 +40,10 @@ fi
 
 # One stamp says for which lock the environment was made, so that a second call does nothing.
 stamp=$(cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)
-[ "$(cat .venv/.made-for 2>/dev/null || true)" = "$stamp" ] && exit 0
+sky_map() {  # of the web pages; the demo goes without it where npm is not there, and the page says so
+  if [ "$goal" = test ] || command -v npm >/dev/null 2>&1; then bash scripts/aladin.sh; fi
+}
+if [ "$(cat .venv/.made-for 2>/dev/null || true)" = "$stamp" ]; then sky_map; exit 0; fi
 "$PY" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed." >&2; exit 2; }
 echo "making .venv"
 [ -x .venv/bin/python ] || "$PY" -m venv .venv
@@ -50,3 +53,4 @@ uv=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 .venv/bin/python -m compileall -q src
 echo "$stamp" > .venv/.made-for
+sky_map
