@@ -21,7 +21,7 @@ from desdm.survey.headers import wcs_of
 
 __all__ = ["footprint"]
 
-#: One row an image: corners counter-clockwise on the detector, ICRS degrees.
+#: One row an image: corners in their order on the detector, ICRS degrees.
 _IMAGES = [
     ("EXPNUM", "i8"), ("CCDNUM", "i2"), ("MJD_OBS", "f8"), ("EXPTIME", "f4"), ("RAC", "f8", (4,)), ("DECC", "f8", (4,)),
     ("FILENAME", "U80"),
@@ -83,7 +83,8 @@ def _write(
     whole = HealSparseMap.make_empty(min(32, nside), nside, kind, primary="depth")
     whole.update_values_pix(found[0], found[1])
     card = fits.Header()
-    for key in ("TILENAME", "BAND", "NCOMBINE", "EXPTIME", "MJD-OBS"):
+    corners = [f"{c}{i}" for i in range(1, 5) for c in ("RAC", "DECC")]
+    for key in ("TILENAME", "BAND", "NCOMBINE", "EXPTIME", "MJD-OBS", *corners):
         if key in head:
             card[key] = head[key]
     out = task.output("footprint")
