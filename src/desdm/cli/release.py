@@ -20,6 +20,15 @@ def _root(door: Door, name: str) -> Path:
 
 @command.command()
 @click.argument("name")
+@click.option(
+    "--select",
+    "words",
+    metavar="KEY=VALUE",
+    multiple=True,
+    is_flag=False,
+    flag_value="",
+    help="Which data: tag=T, tilename=…, band=…; without it every good run of pipeline coadd.",
+)
 @click.option("--empty", is_flag=True, help="Without data; tables are added by hand.")
 @click.option("--title", default="", help="Title, one line.")
 @click.option("--text", default="", help="What it is.")
@@ -30,6 +39,7 @@ def _root(door: Door, name: str) -> Path:
 def create(
     door: Door,
     name: str,
+    words: tuple[str, ...],
     empty: bool,
     title: str,
     text: str,
@@ -37,21 +47,43 @@ def create(
     erratum_of: str | None,
     as_json: bool,
 ) -> None:
-    """Make release NAME, a draft."""
-    from desdm.release.create import create_empty
+    """Make release NAME, a draft, from blessed data."""
+    from desdm.errors import UsageError
+    from desdm.release import create as verb
+    from desdm.release.select import parse
 
-    facility = door.facility
-    made = create_empty(
-        facility.database, _root(door, name), name, title=title, text=text, proprietary=proprietary,
-        erratum_of=erratum_of, who=facility.config.operator,
-    )  # fmt: skip
+    if empty and words:
+        raise UsageError("--empty takes no data; leave out --select or --empty")
+    config, facility = door.facility.config, door.facility
+    root, picked, left = _root(door, name), 0, 0
+    if empty:
+        made = verb.create_empty(
+            facility.database, root, name, title=title, text=text, proprietary=proprietary, erratum_of=erratum_of,
+            who=config.operator,
+        )  # fmt: skip
+    else:
+        made, selection = verb.create(
+            facility.database, facility.archive, root, name, parse(words), title=title, text=text,
+            proprietary=proprietary, erratum_of=erratum_of, who=config.operator, workers=_workers(config.workers),
+            progress=lambda line: click.echo(f"  {line}", err=True),
+        )  # fmt: skip
+        picked, left = len(selection.picked), len(selection.left)
+    after = (
+        f"desdm release add-table {made.name} TABLE FILE.parquet"
+        if empty
+        else f"desdm release publish {made.name}"
+    )
     door.show(
-        {"release": made.name, "state": made.state},
-        lambda: click.echo(
-            f"{made.name} is a draft; next: desdm release add-table {made.name} TABLE FILE.parquet"
-        ),
+        {"release": made.name, "state": made.state, "files": picked, "left_out": left},
+        lambda: click.echo(f"{made.name} is a draft of {picked} files, {left} left out; next: {after}"),
         as_json,
     )
+
+
+def _workers(told: int) -> int:
+    from desdm.survey.imageio import threads_here
+
+    return told or threads_here()
 
 
 @command.command("add-table")
@@ -87,7 +119,7 @@ def add_table(
 ) -> None:
     """Add the rows of a Parquet FILE to a draft RELEASE as TABLE; in queries it is RELEASE.TABLE."""
     from desdm.release import addtable
-    from desdm.release.manifest import digest
+    from desdm.release.steps import digest
 
     facility = door.facility
     if ra is None and dec is None:

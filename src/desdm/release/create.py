@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from desdm.archive.archive import Archive
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import store
+from desdm.release.build import build
 from desdm.release.model import Release
+from desdm.release.select import Selection, select
+from desdm.release.steps import BuildContext
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 
-__all__ = ["create_empty"]
+__all__ = ["SELECTION", "create", "create_empty", "discard"]
+
+#: Where the selection is written down, below the release's directory.
+SELECTION = "docs/selection.json"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
 #: Schemas that mean something else in a query.
@@ -73,3 +83,70 @@ def create_empty(
         store.insert_release(conn, made)
     root.mkdir(parents=True, exist_ok=True)
     return made
+
+
+def create(
+    database: Database,
+    archive: Archive,
+    root: Path,
+    name: str,
+    asked: Mapping[str, str],
+    *,
+    title: str = "",
+    text: str = "",
+    proprietary: bool = False,
+    erratum_of: str | None = None,
+    who: str,
+    progress: Callable[[str], object] = lambda text: None,
+    workers: int = 1,
+) -> tuple[Release, Selection]:
+    """Make a draft from blessed data: select, and build its tables, images and maps.
+
+    Parameters
+    ----------
+    asked
+        Keys of the selection, see `desdm.release.select.select`; none: every good run of pipeline coadd.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing fits the selection.
+    ConflictError, UsageError
+        As `create_empty`.
+    """
+    with database.read() as conn:
+        selection = select(conn, asked)
+    made = create_empty(
+        database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
+        erratum_of=erratum_of, who=who,
+    )  # fmt: skip
+    try:
+        _write_selection(root, selection)
+        build(BuildContext(name, root, database, archive, selection.picked, who, progress, workers))
+    except BaseException:
+        # A draft that could not be built would stand in the way of the next try.
+        discard(database, root, name)
+        raise
+    return made, selection
+
+
+def discard(database: Database, root: Path, name: str) -> None:
+    """Take a draft away, rows first; a published release stays for ever."""
+    with database.write() as conn:
+        store.delete_release(conn, name)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _write_selection(root: Path, selection: Selection) -> None:
+    document = {
+        "selection": selection.text,
+        "files": [
+            {"file": p.record.name, "sha256": p.record.sha256, "filetype": p.record.filetype, "tilename": p.tilename,
+             "band": p.band, "run": p.run, "objects": p.metadata.get("objects")}
+            for p in selection.picked
+        ],
+        "left_out": [{"what": one.what, "why": one.why} for one in selection.left],
+    }  # fmt: skip
+    path = root / SELECTION
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")

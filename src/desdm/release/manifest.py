@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -11,9 +10,9 @@ from typing import Any, NamedTuple
 
 from desdm.errors import FatalError, UsageError
 from desdm.release.model import ReleaseFile
-from desdm.release.steps import Made
+from desdm.release.steps import Made, digest
 
-__all__ = ["MANIFESTS", "Fault", "digest", "listed", "measured", "on_disk", "verify", "write_manifest"]
+__all__ = ["MANIFESTS", "Fault", "listed", "measured", "on_disk", "verify", "write_manifest"]
 
 #: The manifest itself, and what ``sha256sum -c`` reads.
 MANIFESTS = ("manifest.json", "MANIFEST.sha256")
@@ -35,12 +34,6 @@ class Fault(NamedTuple):
 
     path: str
     text: str
-
-
-def digest(path: Path) -> str:
-    """sha-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def on_disk(root: Path) -> list[str]:

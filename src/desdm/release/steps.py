@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord
+from desdm.errors import CorruptFile
 from desdm.schema.database import Database
 
-__all__ = ["BuildContext", "Made", "Picked", "Step"]
+__all__ = ["BuildContext", "Made", "Picked", "Step", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,27 @@ class BuildContext:
     def path(self, picked: Picked) -> Path:
         """Where a selected file lies."""
         return self.archive.path(picked.record)
+
+    def verified(self, picked: Picked) -> Path:
+        """Where a selected file lies, its bytes held against the digest of its record.
+
+        Raises
+        ------
+        CorruptFile
+            They are not those that were registered, or gone.
+        """
+        path = self.archive.path(picked.record)
+        if not path.is_file() or digest(path) != picked.record.sha256:
+            raise CorruptFile(
+                f"{picked.record.name} is not as it was registered; run: desdm audit, then take another copy or run"
+            )
+        return path
+
+
+def digest(path: Path) -> str:
+    """sha-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,46 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from desdm.archive import store as archive_store
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile, ReleaseTable
-from desdm.schema import release, release_column, release_file, release_table
+from desdm.schema import (
+    METADATA_TABLES,
+    announcement,
+    firstcut_eval,
+    image,
+    opm_was_derived_from,
+    pfw_attempt,
+    pfw_request,
+    problem,
+    release,
+    release_column,
+    release_file,
+    release_table,
+)
 from desdm.schema.states import ReleaseState
 
 __all__ = [
+    "announcements",
     "change",
+    "close_problem",
+    "delete_release",
     "drop_table",
+    "exposure_times",
     "files",
+    "insert_announcement",
     "insert_files",
+    "insert_problem",
     "insert_release",
     "insert_table",
+    "open_problems",
+    "problems",
     "provenance",
     "releases",
     "replace_files",
+    "runs_of",
     "tables",
+    "upstream",
+    "verdicts_of",
 ]
 
 _RELEASE = tuple(Release.__slots__)
@@ -86,6 +111,18 @@ def change(conn: Connection, name: str, from_state: ReleaseState, **values: Any)
     return conn.execute(update(release).where(wanted).values(values)).rowcount == 1
 
 
+def delete_release(conn: Connection, name: str) -> None:
+    """Forget a draft with all that hangs on it; a published release is left alone."""
+    if (
+        conn.execute(select(release.c.state).where(release.c.name == name)).scalar()
+        == ReleaseState.PUBLISHED.value
+    ):
+        return
+    for table in (release_file, release_column, release_table):
+        conn.execute(delete(table).where(table.c.release_name == name))
+    conn.execute(delete(release).where(release.c.name == name))
+
+
 def insert_table(conn: Connection, made: ReleaseTable, source: str, who: str, when: datetime) -> None:
     """A new table of a release with its columns; ``source`` is its provenance as JSON."""
     conn.execute(
@@ -129,3 +166,99 @@ def replace_files(conn: Connection, name: str, rows: Sequence[dict[str, Any]]) -
     """The files of a draft are these, and no others."""
     conn.execute(delete(release_file).where(release_file.c.release_name == name))
     insert_files(conn, rows)
+
+
+def exposure_times(conn: Connection, coadds: Sequence[int]) -> dict[int, dict[int, tuple[float, float]]]:
+    """By coadd and exposure: its begin (MJD) and exposure time (s), from the images that went into the coadd."""
+    found: dict[int, dict[int, tuple[float, float]]] = defaultdict(dict)
+    edge = opm_was_derived_from
+    for number in coadds:
+        query = (
+            select(image.c.expnum, image.c.mjd_obs, image.c.exptime)
+            .join(edge, edge.c.parent_desfile_id == image.c.desfile_id)
+            .where(edge.c.child_desfile_id == number, image.c.expnum.is_not(None))
+        )
+        for expnum, begin, seconds in conn.execute(query):
+            if begin is not None:
+                found[number][expnum] = (begin, seconds or 0.0)
+    return dict(found)
+
+
+def runs_of(conn: Connection, pipeline: str) -> list[tuple[int, str, str, str]]:
+    """Every run of a pipeline: number, name, state, what its data are worth; oldest first."""
+    a, r = pfw_attempt, pfw_request
+    query = (
+        select(a.c.id, a.c.unitname, a.c.reqnum, a.c.attnum, a.c.state, a.c.data_state)
+        .join(r, r.c.reqnum == a.c.reqnum)
+        .where(r.c.pipeline == pipeline)
+        .order_by(a.c.id)
+    )
+    return [
+        (i, f"{unit}_r{req}p{att:02d}", state, data) for i, unit, req, att, state, data in conn.execute(query)
+    ]
+
+
+def open_problems(conn: Connection) -> list[dict[str, Any]]:
+    """Problems that are open, oldest first."""
+    return [p for p in problems(conn) if p["closed_at"] is None]
+
+
+def problems(conn: Connection) -> list[dict[str, Any]]:
+    """The whole problem list, oldest first."""
+    return [dict(row._mapping) for row in conn.execute(select(problem).order_by(problem.c.id))]
+
+
+def insert_problem(conn: Connection, values: dict[str, Any]) -> int:
+    """A new problem; its number."""
+    key = conn.execute(insert(problem).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def close_problem(conn: Connection, number: int, values: dict[str, Any]) -> bool:
+    """Close an open problem; False if there is none of that number."""
+    wanted = (problem.c.id == number) & problem.c.closed_at.is_(None)
+    return conn.execute(update(problem).where(wanted).values(values)).rowcount == 1
+
+
+def insert_announcement(conn: Connection, values: dict[str, Any]) -> int:
+    """A new announcement; its number."""
+    key = conn.execute(insert(announcement).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def announcements(conn: Connection) -> list[dict[str, Any]]:
+    """Announcements, newest first."""
+    query = select(announcement).order_by(announcement.c.announced_at.desc(), announcement.c.id.desc())
+    return [dict(row._mapping) for row in conn.execute(query)]
+
+
+def upstream(conn: Connection, ids: Sequence[int]) -> tuple[set[int], set[str], set[str]]:
+    """Of files: the exposure numbers, names of runs and names of files from which they come, their own among them."""
+    every = sorted({*ids, *archive_store.reached(conn, list(ids), up=True)}) if ids else []
+    expnums: set[int] = set()
+    numbers: set[int] = set()
+    names: set[str] = set()
+    for record in archive_store.files_by_id(conn, every):
+        names.add(record.name)
+        if record.pfw_attempt_id is not None:
+            numbers.add(record.pfw_attempt_id)
+    for start in range(0, len(every), 500):
+        part = every[start : start + 500]
+        for table in METADATA_TABLES.values():
+            query = select(table.c.expnum).where(table.c.desfile_id.in_(part), table.c.expnum.is_not(None))
+            expnums |= set(conn.execute(query.distinct()).scalars())
+    runs = {name for name, _ in archive_store.attempt_names(conn, sorted(numbers)).values()}
+    return expnums, runs, names
+
+
+def verdicts_of(conn: Connection, nites: Sequence[str]) -> list[tuple[int, str, str, str, str]]:
+    """The newest First Cut verdict on each exposure of some nights: expnum, nite, band, accepted, reason."""
+    e = firstcut_eval
+    query = select(e.c.expnum, e.c.nite, e.c.band, e.c.accepted, e.c.reason).where(e.c.nite.in_(list(nites)))
+    newest = {
+        row[0]: (row[0], row[1] or "", row[2] or "", row[3], row[4])
+        for row in conn.execute(query.order_by(e.c.id))
+    }
+    return [newest[key] for key in sorted(newest)]

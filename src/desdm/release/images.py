@@ -1,0 +1,156 @@
+"""The images of a release: coadds in squares of 256 pixels with their provenance, and colour pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from desdm.errors import FileTypeError
+from desdm.release import store
+from desdm.release.steps import BuildContext, Made, Picked
+from desdm.survey.fitsbytes import Bytes, is_structure, pool, sealed, word_sum, write
+from desdm.survey.headers import copy_wcs, wcs_of
+from desdm.survey.imageio import LEVEL, Planes, read_planes
+from desdm.survey.packed import Steps
+from desdm.survey.tiled import pack_tiles
+
+__all__ = ["facts", "make", "put_whole", "write_image"]
+
+_TEXTS = {"SCI": "calibrated image", "MSK": "mask bits of the survey", "WGT": "inverse variance, 0 masked"}
+_NOT_OURS = ("CHECKSUM", "DATASUM", "DESFNAME")
+
+
+def make(context: BuildContext) -> list[Made]:
+    """One file a tile and band under ``images/<tilename>``, and the tile's colour picture."""
+    with context.database.read() as conn:
+        times = store.exposure_times(conn, [p.record.id for p in context.of_type("coadd")])
+    made: list[Made] = []
+    of_tile: dict[str, Made] = {}
+    for picked in context.of_type("coadd"):
+        context.progress(f"image {picked.record.name}")
+        one = _image(context, picked, times.get(picked.record.id, {}))
+        of_tile.setdefault(str(picked.tilename), one)
+        made.append(one)
+    return made + [_picture(context, p, of_tile.get(str(p.tilename))) for p in context.of_type("coadd_color")]
+
+
+def put_whole(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let ``fill`` write a file, which gets its name when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    fill(temporary)
+    temporary.replace(path)
+
+
+def _image(context: BuildContext, picked: Picked, times: Mapping[int, tuple[float, float]]) -> Made:
+    tile, band = picked.tilename, picked.band
+    if not tile or not band:
+        raise FileTypeError(f"{picked.record.name}: a coadd without tile or band cannot be released")
+    planes = read_planes(context.verified(picked), context.workers)
+    relative = f"images/{tile}/{tile}_{band}.fits.fz"
+    put_whole(
+        context.root / relative,
+        lambda part: write_image(part, planes, context.release, picked, relative, context.workers),
+    )
+    begins = [begin for begin, _ in times.values()]
+    return Made(
+        relative, "coadd", "application/fits", tile, band, picked.record.id, picked.record.sha256,
+        **facts(planes),
+        t_min=min(begins, default=None),
+        t_max=max((begin + seconds / 86400.0 for begin, seconds in times.values()), default=None),
+        t_exptime=sum(seconds for _, seconds in times.values()) or None,
+    )  # fmt: skip
+
+
+def facts(planes: Planes) -> dict[str, Any]:
+    """Place, size and seeing of an image, in the columns of ``release_file``."""
+    ny, nx = planes.shape
+    x, y = (
+        np.array([0.5, nx + 0.5, nx + 0.5, 0.5, (nx + 1) / 2]),
+        np.array([0.5, 0.5, ny + 0.5, ny + 0.5, (ny + 1) / 2]),
+    )
+    ra, dec = wcs_of(planes.header).all_pix2world(x, y, 1)
+    far = _distance(ra[:4], dec[:4], ra[4], dec[4])
+    pixscale = planes.header.get("PIXSCALE")
+    fwhm = planes.header.get("FWHM")
+    corners = " ".join(f"{a:.8f} {d:.8f}" for a, d in zip(ra[:4] % 360.0, dec[:4], strict=True))
+    return {
+        "ra_cent": round(float(ra[4] % 360.0), 10), "dec_cent": round(float(dec[4]), 10),
+        "radius": round(float(far.max()), 10), "s_region": f"POLYGON ICRS {corners}", "naxis1": nx, "naxis2": ny,
+        "pixscale": None if pixscale is None else round(float(pixscale), 8),
+        "fwhm": None if fwhm is None or pixscale is None else round(float(fwhm) * float(pixscale), 6),
+    }  # fmt: skip
+
+
+def _distance(ra: Any, dec: Any, ra0: float, dec0: float) -> Any:
+    # Vincenty's formula keeps its digits at every distance.
+    a, d, a0, d0 = np.radians(ra), np.radians(dec), np.radians(ra0), np.radians(dec0)
+    one = np.hypot(
+        np.cos(d) * np.sin(a - a0), np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a - a0)
+    )
+    return np.degrees(np.arctan2(one, np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)))
+
+
+def write_image(
+    path: Path, planes: Planes, release: str, picked: Picked, name: str, threads: int = 1
+) -> None:
+    """Write a release image: an empty primary HDU with identity and provenance, then SCI, MSK and WGT in squares.
+
+    SCI is kept in steps of a quarter of the noise that the median weight tells, WGT in steps of 1 % of each square's
+    least weight, zeros exactly, MSK exactly. The dither's seed is the tile's and band's own, and always the same.
+    """
+    seed = 1 + int(picked.record.sha256[:8], 16) % 9973
+    good = planes.wgt[planes.wgt > 0]
+    noise = 1.0 / float(np.sqrt(np.median(good))) if good.size else 1.0
+    plan: tuple[tuple[str, Any, Steps | None], ...] = (
+        ("SCI", planes.sci, Steps(noise / LEVEL, 0.01, seed)),
+        ("MSK", planes.msk, None),
+        ("WGT", planes.wgt, Steps(0.0, 0.01, seed)),
+    )
+    parts: list[bytes | Bytes] = [sealed(_primary(release, picked, name), 0)]
+    with pool(threads) as run:
+        for plane, data, steps in plan:
+            header, unit = pack_tiles(np.ascontiguousarray(data), steps, run)
+            header["EXTNAME"] = (plane, _TEXTS[plane])
+            if plane == "SCI":
+                header.extend(_science(planes.header), strip=False, bottom=True)
+            else:
+                copy_wcs(planes.header, header)
+            parts += [sealed(header, word_sum(unit)), unit]
+        write(path, parts)
+
+
+def _primary(release: str, picked: Picked, name: str) -> fits.Header:
+    cards: list[tuple[str, Any, str]] = [
+        ("SIMPLE", True, "FITS 4.0"), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""),
+        ("RELEASE", release, "release"), ("FILENAME", name.rpartition("/")[2], "name of this file"),
+        ("TILENAME", picked.tilename, "tile"), ("BAND", picked.band, "band"),
+        ("ATTEMPT", picked.run, "run that made the coadd"),
+        ("SRCFILE", picked.record.name, "archive's file"), ("SRCSHA", picked.record.sha256, ""),
+    ]  # fmt: skip
+    return fits.Header(cards)
+
+
+def _science(source: fits.Header) -> fits.Header:
+    head = fits.Header()
+    for card in source.cards:
+        if card.keyword and card.keyword not in _NOT_OURS and not is_structure(card.keyword):
+            head.append(card, bottom=True)
+    return head
+
+
+def _picture(context: BuildContext, picked: Picked, image: Made | None) -> Made:
+    relative = f"images/{picked.tilename}/{picked.tilename}_color.png"
+    source = context.verified(picked)
+    put_whole(context.root / relative, lambda part: shutil.copyfile(source, part))
+    place = {} if image is None else {
+        key: getattr(image, key) for key in ("ra_cent", "dec_cent", "radius", "s_region", "naxis1", "naxis2", "pixscale")
+    }  # fmt: skip
+    return Made(
+        relative, "coadd_color", "image/png", picked.tilename, None, picked.record.id, picked.record.sha256, **place
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""Tiles overlap: which rows of a tile's catalogue belong to another tile, so that an object stands in a release once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Square", "owners"]
+
+Values = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A tile: its name, centre in degrees, and half its sides in degrees on the tangent plane (north up)."""
+
+    name: str
+    ra: float
+    dec: float
+    half_x: float
+    half_y: float
+
+
+def owners(own: Square, others: Sequence[Square], ra: Values, dec: Values) -> npt.NDArray[np.int64]:
+    """To which tile each position of tile ``own`` belongs: to the nearest centre of the tiles that cover it.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) -1 for ``own``, else the place in ``others``. Of two centres at the same distance the first name wins, so
+        that both tiles come to the same answer.
+    """
+    out = np.full(len(ra), -1, np.int64)
+    best = _plane(own, ra, dec)[2]
+    names = np.full(len(ra), own.name, object)
+    for i, other in enumerate(others):
+        x, y, cosine = _plane(other, ra, dec)
+        covers = (cosine > 0) & (np.abs(x) <= other.half_x) & (np.abs(y) <= other.half_y)
+        nearer = (cosine > best + 1e-15) | ((np.abs(cosine - best) <= 1e-15) & (names > other.name))
+        wins = covers & nearer
+        out[wins], best = i, np.where(wins, cosine, best)
+        names[wins] = other.name
+    return out
+
+
+def _plane(square: Square, ra: Values, dec: Values) -> tuple[Values, Values, Values]:
+    """Gnomonic coordinates (degrees) about the centre, and the cosine of the distance from it."""
+    a, d = np.radians(ra - square.ra), np.radians(dec)
+    d0 = np.radians(square.dec)
+    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)
+    safe = np.where(cosine > 0, cosine, 1.0)
+    x = np.degrees(np.cos(d) * np.sin(a) / safe)
+    y = np.degrees((np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a)) / safe)
+    return x, y, cosine

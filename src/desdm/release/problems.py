@@ -1,0 +1,91 @@
+"""The problem list: what is wrong with data, and which open problems block a release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm.errors import NotFoundError, UsageError
+from desdm.release import store
+from desdm.release.select import parse
+
+__all__ = ["KINDS", "blocking", "close_problem", "open_problem", "problems"]
+
+#: What a problem can be about.
+KINDS = ("release", "tag", "tile", "exposure", "attempt", "file")
+
+problems = store.problems
+
+
+def open_problem(
+    conn: Connection, kind: str, subject: str, text: str, *, blocks: bool = True, who: str
+) -> int:
+    """Enter a problem; its number.
+
+    Raises
+    ------
+    UsageError
+        The kind is none of `KINDS`, or nothing is said.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"a problem is about one of {', '.join(KINDS)}; not {kind!r}")
+    if not text.strip() or not subject.strip():
+        raise UsageError("say what it is about and what is wrong")
+    return store.insert_problem(
+        conn,
+        {"subject_kind": kind, "subject": subject.strip(), "text": text.strip(), "blocks": blocks, "opened_by": who,
+         "opened_at": _now()},
+    )  # fmt: skip
+
+
+def close_problem(conn: Connection, number: int, resolution: str, *, who: str) -> None:
+    """Close a problem with how it was resolved; `NotFoundError` if none of that number is open."""
+    if not resolution.strip():
+        raise UsageError("say how it was resolved")
+    values = {"closed_by": who, "closed_at": _now(), "resolution": resolution.strip()}
+    if not store.close_problem(conn, number, values):
+        raise NotFoundError(f"no open problem {number}; see: desdm problem list")
+
+
+def blocking(
+    conn: Connection, release: str, selection: str, tiles: Sequence[str], files: Sequence[int]
+) -> list[Mapping[str, Any]]:
+    """Open problems that block a release.
+
+    Parameters
+    ----------
+    selection
+        How it was selected; a tag in it counts.
+    tiles
+        Its tiles.
+    files
+        Numbers of the archive's files from which it was made; what they come from counts too.
+    """
+    found = [p for p in store.open_problems(conn) if p["blocks"]]
+    if not found:
+        return []
+    expnums, runs, names = store.upstream(conn, files)
+    tag = parse([selection.replace(" ", ",")]).get("tag", "") if "=" in selection else ""
+    subjects: dict[str, set[str]] = {
+        "release": {release.lower()}, "tag": {t.lower() for t in tag.split(",") if t},
+        "tile": {t.lower() for t in tiles}, "exposure": {str(n) for n in expnums},
+        "attempt": {r.lower() for r in runs}, "file": {n.lower() for n in names},
+    }  # fmt: skip
+    return [p for p in found if _subject(p) in subjects.get(p["subject_kind"], set())]
+
+
+def _subject(problem: Mapping[str, Any]) -> str:
+    subject = str(problem["subject"]).strip().lower()
+    # An exposure is known by its number and by its name, D00229686.
+    return (
+        str(int(subject.lstrip("d")))
+        if problem["subject_kind"] == "exposure" and subject.lstrip("d").isdigit()
+        else subject
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
