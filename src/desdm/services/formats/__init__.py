@@ -50,7 +50,7 @@ def stream(
         What ``batches`` raised, after the bytes that stood already. A VOTable says so at its end, and is not
         closed; the other formats just end.
     """
-    rows = Rows(columns, batches, maxrec)
+    rows = Rows(fits.widened(columns) if form.name == "fits" else columns, batches, maxrec)
     match form.name:
         case "votable":
             return votable.document(rows, infos, title, binary=True)

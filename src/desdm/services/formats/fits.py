@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import IO
 
 import numpy as np
@@ -14,13 +15,13 @@ from desdm.release.model import ReleaseColumn
 from desdm.services.formats.binary2 import Bytes, values, variable
 from desdm.services.formats.rows import TEXT, Rows, is_array, size_of
 
-__all__ = ["table"]
+__all__ = ["table", "widened"]
 
 _BLOCK = 2880
-_CODES = {"boolean": ("L", 1), "unsignedByte": ("B", 1), "short": ("I", 2), "int": ("J", 4), "long": ("K", 8),
+_CODES = {"boolean": ("L", 1), "short": ("I", 2), "int": ("J", 4), "long": ("K", 8),
           "float": ("E", 4), "double": ("D", 8)}  # fmt: skip
 #: The null of an integer column (TNULL); the least value of its type, which no column of ours holds.
-_NULLS = {"unsignedByte": 255, "short": -(2**15), "int": -(2**31), "long": -(2**63)}
+_NULLS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 #: Text up to this long is padded; longer text goes to the heap, so that one long cell does not widen all rows.
 _PADDED = 256
 
@@ -94,6 +95,11 @@ class _Column:
         return padded, at
 
 
+def widened(columns: Sequence[ReleaseColumn]) -> list[ReleaseColumn]:
+    """Bytes as short integers: all 256 values of a byte may be data, so that none is left for its null."""
+    return [replace(c, datatype="short") if c.datatype == "unsignedByte" else c for c in columns]
+
+
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
     """A FITS file with one binary table; null integers have TNULL, null text is empty, other signs than ASCII ``?``."""
     found = [_Column(column) for column in rows.columns]
@@ -162,8 +168,8 @@ def _header(
         head.add_history(_plain(title))
     for name, value, text in infos:
         head.add_history(_plain(f"{name}: {text or value}"))
-    text: str = primary.tostring() + head.tostring()
-    return text.encode("ascii")
+    cards: str = primary.tostring() + head.tostring()
+    return cards.encode("ascii")
 
 
 def _plain(text: str) -> str:

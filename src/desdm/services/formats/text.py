@@ -43,7 +43,7 @@ def tsv(rows: Rows) -> Iterator[bytes]:
 def tabledata(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> bytes:
     """Rows of a VOTable's TABLEDATA; a null is an empty cell (VOTable 1.3, 6.1), which keeps NaN apart."""
     if not batch.num_columns:
-        return b"<TR></TR>\n" * batch.num_rows
+        return b"<TR></TR>\n" * int(batch.num_rows)
     cells = [
         _cells(a, c, _xml_text, nan="NaN", infinity="+Inf", minus="-Inf")
         for a, c in zip(batch.columns, columns, strict=True)
@@ -78,7 +78,9 @@ def _cells(
         sizes = [array.type.list_size] * len(array) if fixed else pc.list_value_length(array).fill_null(0)
         ends = pc.cumulative_sum(pa.array(sizes, pa.int32()))
         offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-        return pc.binary_join(pa.ListArray.from_arrays(offsets, flat), " ")
+        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, flat), " ")
+        # Where a null has no sign of its own the cell is empty; TABLEDATA of a fixed size wants all its elements.
+        return joined if nan else pc.if_else(array.is_valid(), joined, pa.scalar(None, pa.string()))
     if pa.types.is_string(array.type):
         return text(array)
     written = array.cast(pa.string())

@@ -1,0 +1,1 @@
+"""Readers of tables that callers send: nothing in them is trusted."""
