@@ -1,0 +1,215 @@
+"""The footprint of a release: depth maps, MOCs, outlines of tiles and of their images, the table ``footprint``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io import fits
+
+from desdm.release.addtable import add_table
+from desdm.release.depthmaps import FIELDS, NSIDE, merge, stored, valid
+from desdm.release.model import ReleaseColumn
+from desdm.release.steps import BuildContext, Made, Picked
+
+__all__ = ["COLUMNS", "TABLE", "make"]
+
+#: Name of the table; the functions ``desdm_depth`` … of ADQL read it.
+TABLE = "footprint"
+_BANDS = ("u", "g", "r", "i", "z", "Y", "VR")
+COLUMNS = (
+    ReleaseColumn("hpix", "long", ucd="pos.healpix", principal=True,
+                  text="HEALPix cell, order 12 (nside 4096), nested, ICRS"),
+    ReleaseColumn("band", "char", "*", ucd="meta.id;instr.bandpass", principal=True, text="Band"),
+    ReleaseColumn("depth", "float", unit="mag", ucd="phot.mag", principal=True,
+                  text="AB magnitude of S/N 10 in an aperture of 2 arcsec, at the median noise of the cell's good pixels"),
+    ReleaseColumn("nexp", "short", ucd="meta.number;obs.exposure", principal=True,
+                  text="Exposures that count, mean over the good area, rounded"),
+    ReleaseColumn("fraction", "float", ucd="stat.filling", principal=True,
+                  text="Part of the cell's area under good pixels"),
+    ReleaseColumn("ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension of the cell's centre, ICRS"),
+    ReleaseColumn("dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination of the cell's centre, ICRS"),
+)  # fmt: skip
+_SCHEMA = pa.schema(
+    [
+        ("hpix", pa.int64()), ("band", pa.string()), ("depth", pa.float32()), ("nexp", pa.int16()),
+        ("fraction", pa.float32()), ("ra", pa.float64()), ("dec", pa.float64()),
+    ]
+)  # fmt: skip
+
+
+def make(context: BuildContext) -> list[Made]:
+    """Make the footprint from the selected files of type coadd_footprint; nothing if there are none."""
+    parts = context.of_type("coadd_footprint")
+    if not parts:
+        context.progress(
+            "footprint: the selection has no files of type coadd_footprint; the release has none"
+        )
+        return []
+    final = context.root / "footprint"
+    context.root.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".footprint-", dir=context.root))
+    try:
+        building.chmod(0o755)
+        made = _files(context, parts, building)
+        shutil.rmtree(final, ignore_errors=True)
+        building.rename(final)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return made
+
+
+def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Made]:
+    heads = [fits.getheader(context.verified(p), 0) for p in parts]
+    tiles = _tiles(heads)
+    numbers = {tile["tilename"]: tile["number"] for tile in tiles}
+    files: dict[str, list[tuple[int, Path]]] = {}
+    for picked, head in zip(parts, heads, strict=True):
+        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.path(picked)))
+    bands = sorted(files, key=lambda b: (_BANDS.index(b) if b in _BANDS else len(_BANDS), b))
+    made: list[Made] = []
+    owners = _Owners()
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        # A band's map is merged, written, and handed to the table before the next one takes its memory.
+        for band in bands:
+            context.progress(f"footprint: {band}, {len(files[band])} tiles")
+            whole = merge(sorted(files[band]))
+            stored(whole, [("BAND", band), ("RELEASE", context.release)], out / f"{band}.hsp")
+            made.extend(_moc(whole, band, out))
+            owners.add(whole)
+            yield from _batches(whole, band)
+
+    add_table(
+        context.database, context.root, context.release, TABLE, rows(), ra="ra", dec="dec", columns=COLUMNS,
+        text="Where the release has seen the sky: a row for each HEALPix cell and band with good pixels", who=context.who,
+        provenance={"made from": sorted(p.record.filename for p in parts)}, replace_it=True,
+    )  # fmt: skip
+    owners.write(out / "tiles.hsp")
+    _outlines(tiles, out)
+    _images(context, parts, heads, out / "images.parquet")
+    text = "text/plain"
+    for name, mime in (
+        ("tiles.hsp", "application/fits"), ("tiles.json", "application/json"), ("tiles.stcs", text),
+        ("tiles.reg", text), ("images.parquet", "application/vnd.apache.parquet"),
+    ):  # fmt: skip
+        made.append(Made(f"footprint/{name}", "footprint", mime))
+    return made
+
+
+def _tiles(heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
+    """Name, number, bands and corners of each tile, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for head in heads:
+        tile = found.setdefault(
+            str(head["TILENAME"]),
+            {
+                "tilename": str(head["TILENAME"]), "bands": [],
+                "corners": [[float(head[f"RAC{i}"]), float(head[f"DECC{i}"])] for i in range(1, 5)],
+            },
+        )  # fmt: skip
+        tile["bands"] = sorted({*tile["bands"], str(head["BAND"])}, key=lambda b: (b not in _BANDS, b))
+    return [{"number": i, **found[name]} for i, name in enumerate(sorted(found))]
+
+
+def _batches(whole: Any, band: str) -> Iterator[pa.RecordBatch]:
+    import hpgeom
+
+    for cells, values in valid(whole):
+        ra, dec = hpgeom.pixel_to_angle(NSIDE, cells)
+        columns = [
+            pa.array(cells), pa.array([band]).take(pa.array(np.zeros(cells.size, np.int32))),
+            *(pa.array(np.ascontiguousarray(values[name])) for name, _ in FIELDS), pa.array(ra), pa.array(dec),
+        ]  # fmt: skip
+        yield pa.record_batch(columns, schema=_SCHEMA)
+
+
+def _moc(whole: Any, band: str, out: Path) -> list[Made]:
+    """The cells with good area as MOC (IVOA MOC 2.0), FITS and JSON."""
+    from mocpy import MOC
+
+    cells = whole.valid_pixels.astype(np.uint64)
+    order = NSIDE.bit_length() - 1
+    moc = MOC.from_healpix_cells(cells, np.full(cells.size, order, np.uint8), order)
+    moc.save(str(out / f"{band}.moc.fits"), format="fits")
+    moc.save(str(out / f"{band}.moc.json"), format="json")
+    return [
+        Made(f"footprint/{band}.hsp", "footprint", "application/fits", band=band),
+        Made(f"footprint/{band}.moc.fits", "moc", "application/fits", band=band),
+        Made(f"footprint/{band}.moc.json", "moc", "application/json", band=band),
+    ]
+
+
+class _Owners:
+    """Number of the tile to which each cell belongs: that which gave its value in the first band that has it."""
+
+    def __init__(self) -> None:
+        self._cells = np.zeros(0, np.int64)
+        self._tiles = np.zeros(0, np.int32)
+
+    def add(self, whole: Any) -> None:
+        """Take the cells that are not known yet."""
+        cells = whole.valid_pixels
+        tiles = np.concatenate([rows["tile"] for _, rows in valid(whole)]) if cells.size else self._tiles[:0]
+        new = ~np.isin(cells, self._cells, assume_unique=True)
+        merged = np.concatenate([self._cells, cells[new]])
+        order = np.argsort(merged, kind="stable")
+        self._cells = merged[order]
+        self._tiles = np.concatenate([self._tiles, tiles[new].astype(np.int32)])[order]
+
+    def write(self, path: Path) -> None:
+        """Write them as a HealSparse map; -1 where there is none."""
+        from healsparse import HealSparseMap
+
+        covered = np.unique(self._cells >> (2 * (NSIDE // 32).bit_length() - 2))
+        whole = HealSparseMap.make_empty(32, NSIDE, np.int32, sentinel=-1, cov_pixels=covered)
+        whole.update_values_pix(self._cells, self._tiles)
+        whole.write(str(path), clobber=True)
+
+
+def _outlines(tiles: Sequence[dict[str, Any]], out: Path) -> None:
+    """The tiles' outlines: JSON with names, STC-S (IVOA note 1.33), and DS9 regions; a line a tile in the same order."""
+    listed = ",\n".join(" " + json.dumps(tile) for tile in tiles)
+    (out / "tiles.json").write_text(f'{{"tiles": [\n{listed}\n]}}\n', "utf-8")
+    stcs, regions = [], ["# Region file format: DS9 version 4.1", "icrs"]
+    for tile in tiles:
+        corners = [value for corner in tile["corners"] for value in corner]
+        stcs.append("POLYGON ICRS " + " ".join(f"{v:.7f}" for v in corners))
+        regions.append(f"polygon({','.join(f'{v:.7f}' for v in corners)}) # text={{{tile['tilename']}}}")
+    (out / "tiles.stcs").write_text("\n".join(stcs) + "\n", "utf-8")
+    (out / "tiles.reg").write_text("\n".join(regions) + "\n", "utf-8")
+
+
+def _images(context: BuildContext, parts: Sequence[Picked], heads: Sequence[fits.Header], path: Path) -> None:
+    """Which images of which exposures went into each tile and band, with their corners; sorted by tile."""
+    order = sorted(range(len(parts)), key=lambda i: (heads[i]["TILENAME"], heads[i]["BAND"]))
+    schema = pa.schema(
+        [
+            ("tilename", pa.string()), ("band", pa.string()), ("expnum", pa.int64()), ("ccdnum", pa.int16()),
+            ("mjd_obs", pa.float64()), ("exptime", pa.float32()), ("filename", pa.string()),
+            *((f"{axis}{i}", pa.float64()) for i in range(1, 5) for axis in ("ra", "dec")),
+        ]
+    )  # fmt: skip
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for i in order:
+            rows = np.asarray(fits.getdata(context.path(parts[i]), "IMAGES"))
+            count = len(rows)
+            native = {
+                n: rows[n].astype(rows[n].dtype.newbyteorder("="))
+                for n in rows.dtype.names
+                if n != "FILENAME"
+            }
+            corners = [native[axis][:, k] for k in range(4) for axis in ("RAC", "DECC")]
+            columns = [
+                [str(heads[i]["TILENAME"])] * count, [str(heads[i]["BAND"])] * count, native["EXPNUM"], native["CCDNUM"],
+                native["MJD_OBS"], native["EXPTIME"], [name.decode().strip() for name in rows["FILENAME"].tolist()], *corners,
+            ]  # fmt: skip
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
