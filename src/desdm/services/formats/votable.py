@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pyarrow as pa
 
-from desdm.errors import DesdmError
+from desdm.errors import DesdmError, TransientError, UsageError
 from desdm.release.model import ReleaseColumn
 from desdm.services.formats import binary2
 from desdm.services.formats.rows import TEXT, Rows, is_array
@@ -50,12 +50,25 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
             else:
                 yield tabledata(batch, rows.columns)
     except DesdmError as err:
-        yield (letters.end() if binary else b"") + ending + _info("QUERY_STATUS", "ERROR", str(err)).encode()
+        yield (
+            (letters.end() if binary else b"") + ending + _info("QUERY_STATUS", "ERROR", _told(err)).encode()
+        )
         raise
     tail = (letters.end() if binary else b"") + ending
     if rows.overflow:
         tail += _info("QUERY_STATUS", "OVERFLOW", f"cut at {rows.count} rows; there are more").encode()
     yield tail + b"</RESOURCE>\n</VOTABLE>\n"
+
+
+def _told(err: DesdmError) -> str:
+    # What the caller cannot mend is said without our insides.
+    if isinstance(err, UsageError):
+        return str(err)
+    if isinstance(err, TransientError):
+        return (
+            "the answer broke off, this is not the whole table: the database does not answer; ask again later"
+        )
+    return "the answer broke off, this is not the whole table: the service failed; report it with the time"
 
 
 def small_table(

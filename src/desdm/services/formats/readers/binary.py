@@ -20,7 +20,7 @@ __all__ = ["columns_of"]
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
 
-_WIDTHS = {"boolean": 1, "unsignedByte": 1, "short": 2, "int": 4, "long": 8, "float": 4, "double": 8, "char": 1,
+_WIDTHS = {"bit": 1, "boolean": 1, "unsignedByte": 1, "short": 2, "int": 4, "long": 8, "float": 4, "double": 8, "char": 1,
            "unicodeChar": 2}  # fmt: skip
 _KINDS = {"unsignedByte": "u1", "short": ">i2", "int": ">i4", "long": ">i8", "float": ">f4", "double": ">f8"}
 
@@ -128,7 +128,10 @@ def _column(
             for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
         ]
         return pa.array(text, pa.string(), mask=gone)
-    if column.datatype == "boolean":
+    if column.datatype == "bit":
+        # The standard's bit is the byte's highest; astropy writes another one.
+        flat = pa.array(data != 0)
+    elif column.datatype == "boolean":
         odd = ~np.isin(data, np.frombuffer(b"TtFf10", np.uint8))
         flat = pa.array(np.isin(data, np.frombuffer(b"Tt1", np.uint8)), mask=odd)
     else:

@@ -25,6 +25,8 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     try:
         rows = pcsv.read_csv(
             pa.BufferReader(data),
+            # One thread: only then a message names its row.
+            read_options=pcsv.ReadOptions(use_threads=False),
             parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
             convert_options=pcsv.ConvertOptions(
                 null_values=["", "null", "NULL", "NaN", "nan"],
@@ -34,9 +36,10 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
         )
     except pa.ArrowInvalid as err:
         raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_said(err)}") from err
-    except UnicodeDecodeError as err:
-        raise UsageError("its text is not UTF-8") from err
     limits.check_rows(rows.num_rows)
+    for name, array in zip(rows.column_names, rows.columns, strict=True):
+        if pa.types.is_binary(array.type):
+            raise UsageError(f"column {name}: its text is not UTF-8; save the file in that encoding")
     columns = tuple(
         described(name.strip(), array, {})
         for name, array in zip(rows.column_names, rows.columns, strict=True)

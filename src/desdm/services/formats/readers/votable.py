@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from dataclasses import replace
 from typing import Any
 from xml.parsers import expat
 
@@ -19,7 +20,7 @@ __all__ = ["read"]
 
 _DEEPEST = 40
 _MOST_FIELDS = 2000
-_KNOWN = ("boolean", "unsignedByte", "short", "int", "long", "float", "double", "char", "unicodeChar")
+_KNOWN = ("boolean", "bit", "unsignedByte", "short", "int", "long", "float", "double", "char", "unicodeChar")
 _TRUTH = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
@@ -71,7 +72,8 @@ class _Reader:
         if not self.seen:
             raise UsageError("the document has no TABLE")
         arrays = self._cells() if self.kind in ("", "TABLEDATA") else self._binary()
-        return table_of(tuple(self.columns), [pa.chunked_array([a]) for a in arrays])
+        columns = tuple(replace(c, datatype="boolean") if c.datatype == "bit" else c for c in self.columns)
+        return table_of(columns, [pa.chunked_array([a]) for a in arrays])
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition(":")[2]
@@ -130,8 +132,8 @@ class _Reader:
             )
         if len(self.columns) >= _MOST_FIELDS:
             raise UsageError(f"a table may have {_MOST_FIELDS} columns at most")
-        if arraysize and "x" in arraysize:
-            raise UsageError(f"column {name}: arrays of several dimensions cannot be uploaded")
+        if arraysize and ("x" in arraysize or datatype == "bit"):
+            raise UsageError(f"column {name}: arrays of several dimensions, or of bits, cannot be uploaded")
         bare = arraysize.rstrip("*") if arraysize else ""
         if bare and not (bare.isdigit() and int(bare) < 1 << 20):
             raise UsageError(f"column {name}: arraysize {arraysize!r} cannot be understood")
@@ -170,7 +172,7 @@ class _Reader:
                 values = (
                     texts if column.datatype in TEXT else [_value(t.strip(), column, null) for t in texts]
                 )
-                found.append(pa.array(values, arrow_type(column)))
+                found.append(pa.array(values, pa.bool_() if column.datatype == "bit" else arrow_type(column)))
             except (ValueError, OverflowError, pa.ArrowException) as err:
                 raise UsageError(f"column {column.name}: a cell is no {column.datatype}: {err}") from err
         return found
@@ -190,7 +192,7 @@ def _value(text: str, column: ReleaseColumn, null: str | None) -> Any:
         return found
     if not text or text == null:
         return None
-    if column.datatype == "boolean":
+    if column.datatype in ("boolean", "bit"):
         return _TRUTH.get(text.lower())
     if column.datatype in ("float", "double"):
         return float(text)

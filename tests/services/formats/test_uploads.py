@@ -1,0 +1,225 @@
+"""Tables that callers send: what astropy and others write is read, what could hurt is refused with a reason."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits, votable
+from astropy.table import Table
+
+from desdm.errors import LimitExceeded, UsageError
+from desdm.services.engines.model import Upload
+from desdm.services.formats.upload import read_upload
+
+MANY, MUCH = 100_000, 10_000_000
+
+
+def read(data: bytes, mime: str | None = None, rows: int = MANY, size: int = MUCH) -> Upload:
+    return read_upload("mine", data, mime, max_bytes=size, max_rows=rows)
+
+
+def sample() -> Table:
+    """What a user has in hand: positions, a masked integer, names, truth values, a vector."""
+    table = Table(
+        {
+            "ra": np.array([359.99999999999994, 0.0, 1 / 3]),
+            "mag": np.array([21.5, np.nan, -1], "f4"),
+            "n": np.ma.array([1, -5, 7], "i4", mask=[False, True, False]),
+            "name": np.array(["a & <b>", "", "long name"]),
+            "good": np.array([True, False, True]),
+            "vector": np.arange(6.0).reshape(3, 2),
+        }
+    )
+    table["ra"].unit, table["mag"].unit = "deg", "mag"
+    return table
+
+
+def check(upload: Upload, *, masked: bool = True, vector: bool = True) -> None:
+    rows = upload.rows.to_pydict()
+    assert rows["ra"] == [359.99999999999994, 0.0, 1 / 3]
+    assert rows["mag"][0] == 21.5 and rows["mag"][2] == -1
+    assert rows["mag"][1] is None or np.isnan(rows["mag"][1])
+    assert rows["n"] == [1, None if masked else -5, 7]
+    assert [name or "" for name in rows["name"]] == ["a & <b>", "", "long name"]
+    assert rows["good"] == [True, False, True]
+    if vector:
+        assert rows["vector"] == [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("serialisation", ["tabledata", "binary", "binary2"])
+def test_a_votable_of_astropy_is_read_in_each_serialisation(serialisation: str) -> None:
+    held = io.BytesIO()
+    document = votable.from_table(sample())
+    document.get_first_table().get_field_by_id("ra").ucd = "pos.eq.ra;meta.main"
+    if serialisation == "binary":  # has no other way to say null
+        document.get_first_table().get_field_by_id("n").values.null = -99
+    document.to_xml(held, tabledata_format=serialisation)
+    upload = read(held.getvalue())
+    check(upload)
+    assert [(c.name, c.datatype) for c in upload.columns[:3]] == [
+        ("ra", "double"),
+        ("mag", "float"),
+        ("n", "int"),
+    ]
+    assert (upload.columns[0].unit, upload.columns[0].ucd) == ("deg", "pos.eq.ra;meta.main")
+
+
+def test_fits_of_astropy_is_read() -> None:
+    held = io.BytesIO()
+    sample().write(held, format="fits")
+    upload = read(held.getvalue())
+    check(upload)
+    assert upload.columns[0].unit == "deg"
+
+
+def test_csv_and_tsv_are_read_and_types_found() -> None:
+    table = sample()
+    table.remove_column("vector")
+    for delimiter, mime in ((",", "text/csv"), ("\t", None)):
+        held = io.StringIO()
+        table.write(held, format="ascii.csv", delimiter=delimiter)
+        upload = read(b"\xef\xbb\xbf" + held.getvalue().encode(), mime)
+        check(upload, vector=False)
+        assert [c.datatype for c in upload.columns] == ["double", "double", "long", "char", "boolean"]
+
+
+def test_quoted_cells_may_hold_the_delimiter_and_line_ends() -> None:
+    upload = read(b'id,text\r\n1,"a, ""b""\r\nc"\r\n2,\r\n')
+    assert upload.rows.to_pydict() == {"id": [1, 2], "text": ['a, "b"\r\nc', None]}
+
+
+def test_parquet_keeps_types_and_units() -> None:
+    schema = pa.schema(
+        [pa.field("x", pa.float32(), metadata={"unit": "mag", "ucd": "phot.mag"}), ("u", pa.uint32())]
+    )
+    held = io.BytesIO()
+    pq.write_table(
+        pa.table([pa.array([1.5, None], pa.float32()), pa.array([2**32 - 1, 0], pa.uint32())], schema), held
+    )
+    upload = read(held.getvalue())
+    assert upload.rows.to_pydict() == {"x": [1.5, None], "u": [2**32 - 1, 0]}
+    assert [(c.datatype, c.unit, c.ucd) for c in upload.columns] == [
+        ("float", "mag", "phot.mag"),
+        ("long", "", ""),
+    ]
+
+
+def votable_of(body: str, fields: str = '<FIELD name="a" datatype="int"/>', head: str = "") -> bytes:
+    return (
+        (
+            f'<?xml version="1.0"?>{head}<v:VOTABLE version="1.3" xmlns:v="http://www.ivoa.net/xml/VOTable/v1.3">'
+            f"<v:RESOURCE><v:TABLE>{fields}<v:DATA>{body}</v:DATA></v:TABLE></v:RESOURCE></v:VOTABLE>"
+        )
+        .replace("<FIELD", "<v:FIELD")
+        .encode()
+    )
+
+
+def test_prefixes_null_values_hexadecimals_and_entities_of_xml_are_understood() -> None:
+    fields = '<v:FIELD name="a" datatype="int"><v:VALUES null="-99"/></v:FIELD>'
+    fields += '<FIELD name="t" datatype="char" arraysize="8"/>'
+    body = "<TABLEDATA><TR><TD>0x1F</TD><TD>&lt;&#65;</TD></TR><TR><TD>-99</TD><TD/></TR></TABLEDATA>"
+    assert read(votable_of(body, fields)).rows.to_pydict() == {"a": [31, None], "t": ["<A", ""]}
+
+
+_TEN = [f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
+LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha">' + "".join(_TEN) + "]>"
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "billion laughs": (votable_of("<TABLEDATA><TR><TD>&i;</TD></TR></TABLEDATA>", head=LAUGHS), "DTD"),
+    "an entity from a file": (
+        votable_of("<TABLEDATA><TR><TD>&x;</TD></TR></TABLEDATA>",
+                   head='<!DOCTYPE x [<!ENTITY x SYSTEM "file:///etc/passwd">]>'), "DTD"),
+    "depth": (votable_of("<GROUP>" * 500 + "</GROUP>" * 500), "nested deeper"),
+    "cut off": (votable_of("<TABLEDATA><TR><TD>1</TD></TR></TABLEDATA>")[:-40], r"line 1, column \d+"),
+    "too few cells": (votable_of("<TABLEDATA><TR><TD>1</TD></TR><TR></TR></TABLEDATA>"), "row 2 has 0 cells"),
+    "a word for a number": (votable_of("<TABLEDATA><TR><TD>one</TD></TR></TABLEDATA>"), "column a: .* no int"),
+    "a number too large": (votable_of("<TABLEDATA><TR><TD>3000000000</TD></TR></TABLEDATA>"), "column a: "),
+    "data elsewhere": (votable_of('<BINARY2><STREAM href="http://169.254.169.254/x"/></BINARY2>'), "href"),
+    "no base64": (
+        votable_of('<BINARY2><STREAM encoding="base64">A</STREAM></BINARY2>'), "base64"),
+    "half a row": (votable_of('<BINARY><STREAM encoding="base64">AAAB</STREAM></BINARY>'), "middle of a row"),
+    "a count beyond the end": (
+        votable_of('<BINARY><STREAM encoding="base64">/////w==</STREAM></BINARY>',
+                   '<FIELD name="a" datatype="char" arraysize="*"/>'), "middle of a row"),
+    "complex numbers": (votable_of("", '<FIELD name="z" datatype="floatComplex"/>'), "column z: datatype"),
+    "same names": (votable_of("", '<FIELD name="a" datatype="int"/><FIELD name="A" datatype="int"/>'), "called a"),
+    "no table": (b"<VOTABLE/>", "no TABLE"),
+    "a web page": (b"<html><body>login</body></html>", "root is html"),
+    "ragged CSV": (b"a,b\n1,2\n3\n", "CSV.*#3"),
+    "Latin-1": ("name\nM\u00fcnchen\n".encode("latin-1"), "UTF-8|UTF8"),
+    "nothing": (b"", "empty"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "neither"),
+    "something packed": (gzip.compress(b"a,b\n1,2\n" * 1000), "neither"),
+    "a broken Parquet": (b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_read_is_refused_with_the_reason(case: str) -> None:
+    data, reason = REFUSED[case]
+    with pytest.raises(UsageError, match=f"(?s)upload mine: .*({reason})"):
+        read(data)
+
+
+def test_a_fits_file_that_claims_more_than_it_holds_is_refused() -> None:
+    held = io.BytesIO()
+    sample().write(held, format="fits")
+    data = held.getvalue()
+    with pytest.raises(LimitExceeded, match="2 rows at most"):
+        read(data, rows=2)
+    grown = data.replace(b"NAXIS2  =                    3", b"NAXIS2  =                99999")
+    with pytest.raises(UsageError, match="shorter than its header says"):
+        read(grown)
+    with pytest.raises(UsageError, match="no binary table"):
+        image = io.BytesIO()
+        fits.PrimaryHDU(np.zeros((4, 4))).writeto(image)
+        read(image.getvalue())
+
+
+def _parquet(table: pa.Table) -> bytes:
+    held = io.BytesIO()
+    pq.write_table(table, held, compression="zstd")
+    return held.getvalue()
+
+
+OVERSIZED: dict[str, tuple[Any, str]] = {
+    "bytes": (lambda: b"a\n" + b"1\n" * 600_000, "larger than 1000000 bytes"),
+    "rows of CSV": (lambda: b"a\n" + b"1\n" * 1001, "1000 rows at most"),
+    "rows of a VOTable": (
+        lambda: votable_of(f"<TABLEDATA>{'<TR><TD>1</TD></TR>' * 1001}</TABLEDATA>"),
+        "1000 rows",
+    ),
+    "rows of BINARY": (
+        lambda: votable_of(f'<BINARY><STREAM encoding="base64">{"AAAAAAAAAAAAAAAA" * 334}</STREAM></BINARY>'),
+        "1000 rows",
+    ),
+    "rows of Parquet": (lambda: _parquet(pa.table({"a": range(1001)})), "1000 rows"),
+    "Parquet that grows": (lambda: _parquet(pa.table({"a": ["x" * 100_000] * 1000})), "when it is unpacked"),
+}
+
+
+@pytest.mark.parametrize("case", OVERSIZED)
+def test_what_is_too_large_is_refused_by_its_limit(case: str) -> None:
+    make, reason = OVERSIZED[case]
+    with pytest.raises(LimitExceeded, match=reason) as caught:
+        read(make(), rows=1000, size=1_000_000)
+    assert caught.value.kind == "size"
+
+
+def test_a_stream_is_read_no_further_than_its_limit() -> None:
+    endless = io.BytesIO(b"a\n" * 10_000)
+    with pytest.raises(LimitExceeded):
+        read_upload("mine", endless, None, max_bytes=100, max_rows=10)
+    assert endless.tell() == 101
+
+
+@pytest.mark.parametrize("name", ["", "a.b", 'a"; drop', "1a", "x" * 65, "ä"])
+def test_a_name_must_be_a_plain_word(name: str) -> None:
+    with pytest.raises(UsageError, match="a name has letters"):
+        read_upload(name, b"a\n1\n", None, max_bytes=100, max_rows=10)
