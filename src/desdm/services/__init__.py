@@ -17,4 +17,7 @@ class Service(NamedTuple):
 
 #: A new service is a folder ``services/<name>`` with ``handlers.py``, and its line here. Each module has
 #: ``routes(services: Services) -> list[BaseRoute]`` with whole paths.
-SERVICES: tuple[Service, ...] = ()
+SERVICES: tuple[Service, ...] = (
+    Service("/files", "desdm.services.filepick.handlers", "Files by release, tile, band, type and place; folders."),
+    Service("/files/…", "desdm.services.bulk.handlers", "Files themselves: ranges, digests, manifests."),
+)

@@ -1,0 +1,1 @@
+"""The files of releases over HTTP: ranges, validators, digests; verified before they go out."""

@@ -1,0 +1,145 @@
+"""HTTP of the files themselves: ``/files/<R>/<path>``, and the manifests."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import NamedTuple
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.accounts.model import Caller
+from desdm.errors import AccessDenied, DesdmError, NotFoundError
+from desdm.release.model import Release, ReleaseFile
+from desdm.services.bulk import store
+from desdm.services.bulk.answer import FileAnswer
+from desdm.services.bulk.conditions import ranges_count, verdict
+from desdm.services.bulk.ranges import Unsatisfiable, parse
+from desdm.services.bulk.verify import Verifier
+from desdm.services.context import Services, caller_of
+from desdm.services.filepick.handlers import plainly
+from desdm.services.filepick.index import Indexes, may_see, table_of
+from desdm.services.filepick.manifest import DIGESTS, MANIFEST, as_digests, as_json
+
+__all__ = ["Bulk", "routes"]
+
+_LOG = logging.getLogger(__name__)
+#: What a browser shows; it offers to save the rest.
+_SHOWN = ("text/", "image/png", "image/jpeg", "application/json", "application/pdf")
+
+
+class _Target(NamedTuple):
+    release: Release
+    file: ReleaseFile
+
+
+class Bulk:
+    """The handlers, with threads of their own: slow queries do not hold up downloads, nor these them.
+
+    Parameters
+    ----------
+    accel
+        Address prefix below which a front server (nginx, ``internal``) finds the directory of the releases;
+        the bytes then go out by its sendfile, after they were verified here. Empty: they go out from here.
+    """
+
+    def __init__(self, services: Services, accel: str = "", readers: int = 8) -> None:
+        self._services, self._accel = services, accel
+        self._indexes = Indexes(services.published)
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="desdm-files")
+        self._verifier = Verifier(self._report)
+
+    async def get(self, request: Request) -> Response:
+        """GET and HEAD of one file."""
+        name, path = request.path_params["release"], request.path_params["path"]
+        target = await asyncio.get_running_loop().run_in_executor(
+            self._readers, self._find, name, path, caller_of(request)
+        )
+        if isinstance(target, Response):
+            return target
+        return await self._answer(request, *target)
+
+    def _find(self, name: str, path: str, caller: Caller) -> _Target | Response:
+        index = self._indexes.of(name, caller)
+        release = index.release
+        holdings = self._indexes.holdings()
+        file = index.by_path.get(path)
+        if file is not None and may_see(holdings, caller, release, file):
+            return _Target(release, file)
+        if path in (MANIFEST, DIGESTS):
+            # Whoever may have a part of a release gets the manifest of that part.
+            seen = [
+                f for f in index.files if f.filetype != "manifest" and may_see(holdings, caller, release, f)
+            ]
+            if path == MANIFEST:
+                return Response(as_json(release.name, seen), media_type="application/json")
+            return Response(as_digests(seen), media_type="text/plain")
+        if file is not None:
+            raise AccessDenied(
+                f"you have no right to {release.name}.{table_of(path)}; ask for it, and send your token",
+                caller.known,
+            )
+        if path in index.folders:
+            return RedirectResponse(f"/files/{quote(release.name)}/{quote(path)}/", status_code=308)
+        raise NotFoundError(f"{release.name} has no file {path[:200]}; see /files/{release.name}/")
+
+    async def _answer(self, request: Request, release: Release, file: ReleaseFile) -> Response:
+        modified = (release.published_at or release.created_at).replace(microsecond=0, tzinfo=UTC)
+        headers = _headers(release, file, modified)
+        etag = headers["etag"]
+        status = verdict(request.headers, etag, modified)
+        if status == 304:
+            return Response(status_code=304, headers=headers)
+        if status == 412:
+            return Response(
+                "error: the file is not the one that If-Match or If-Unmodified-Since names\n", 412
+            )
+        counts = ranges_count(request.headers, etag, modified)
+        try:
+            spans = parse(request.headers.get("range") if counts else None, file.filesize)
+        except Unsatisfiable:
+            return Response(status_code=416, headers={"content-range": f"bytes */{file.filesize}"})
+        path = self._services.root(release.name) / file.path
+        opened = await self._verifier.open(path, file, self._readers)
+        return FileAnswer(opened, spans, file.mime, headers, self._readers)
+
+    def _report(self, file: ReleaseFile, fault: str) -> int | None:
+        subject = f"{file.release}/{file.path}"
+        _LOG.error("%s: %s", subject, fault)
+        try:
+            with self._services.database.write() as conn:
+                return store.report(conn, subject, f"{subject}: {fault}", "files service")
+        except DesdmError as err:
+            _LOG.error("%s could not be entered into the problem list: %s", subject, err)
+            return None
+
+
+def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[str, str]:
+    name = file.path.rpartition("/")[2]
+    plain = name.encode("ascii", "replace").decode().replace('"', "_").replace("\\", "_")
+    kind = "inline" if file.mime.startswith(_SHOWN) else "attachment"
+    digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
+    headers = {
+        "etag": f'"{file.sha256}"',
+        "repr-digest": f"sha-256=:{digest}:",
+        "last-modified": format_datetime(modified, usegmt=True),
+        "content-disposition": f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}",
+        "x-desdm-release": release.name,
+        "accept-ranges": "bytes",
+    }
+    # A published file never changes; a proprietary one must not stay in caches that others share.
+    headers["cache-control"] = "private, no-cache" if release.proprietary else "public, max-age=86400"
+    return headers
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the files."""
+    bulk = Bulk(services)
+    return [Route("/files/{release}/{path:path}", plainly(bulk.get), methods=["GET"])]

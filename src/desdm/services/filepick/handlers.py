@@ -1,0 +1,210 @@
+"""HTTP of the file pick: choices of files, folders, releases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import wraps
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from desdm.accounts.model import Caller
+from desdm.errors import CorruptFile, DesdmError, NotFoundError, UsageError
+from desdm.services import formats
+from desdm.services.answers import base_url, told, work
+from desdm.services.context import Services, caller_of
+from desdm.services.faults import status_of
+from desdm.services.filepick import render
+from desdm.services.filepick.index import Indexes, may_see
+from desdm.services.filepick.manifest import DIGESTS, MANIFEST
+from desdm.services.filepick.pick import Choice, choose, read
+from desdm.services.parameters import given
+
+__all__ = ["FilePick", "plainly", "routes"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+_FORM_BYTES = 1_000_000
+#: Rows of a page for people; programs get all, or what LIMIT says.
+_PAGE = 500
+
+
+def plainly(handler: Handler) -> Handler:
+    """A handler whose errors become one line of text, or JSON below ``/api``."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except DesdmError as err:
+            status = status_of(err)
+            text = str(err) if isinstance(err, CorruptFile) else told(err)
+            headers = {"cache-control": "no-store"}
+            if status == 401:
+                headers["www-authenticate"] = "Bearer"
+            elif status == 503:
+                headers["retry-after"] = "10"
+            if request.url.path.startswith("/api/"):
+                body = json.dumps({"error": {"status": status, "message": text}}, ensure_ascii=False)
+                return Response(body, status, headers, media_type="application/json")
+            return Response(f"error: {text}\n", status, headers, media_type="text/plain")
+
+    return answer
+
+
+class FilePick:
+    """The handlers, with the index of files that they share."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.indexes = Indexes(services.published)
+
+    async def files(self, request: Request) -> Response:
+        """GET ``/files`` and ``/api/releases/<R>/files``: files that fit, in the form asked for."""
+        asked = await given(request, _FORM_BYTES)
+        release = request.path_params.get("release")
+        choice = read(asked, release)
+        form = asked.value("FORMAT").lower() or ("json" if release else _preferred(request))
+        if form == "html" and choice.limit is None:
+            choice = replace(choice, limit=_PAGE)
+        task = _Answer(self.indexes, caller_of(request), choice, base_url(request), form, request)
+        return await work(self._services, task)
+
+    async def folder(self, request: Request) -> Response:
+        """GET ``/files/<R>/<folder>/``: the folder's names, as a page that people and ``wget -r`` can follow."""
+        caller, path = caller_of(request), request.path_params.get("folder", "")
+        return await work(self._services, lambda: self._folder(request.path_params["release"], path, caller))
+
+    def _folder(self, name: str, path: str, caller: Caller) -> Response:
+        index = self.indexes.of(name, caller)
+        found = index.folders.get(path)
+        if found is None:
+            raise NotFoundError(f"{index.release.name} has no folder {path[:200]}")
+        holdings = self.indexes.holdings()
+        files: list[tuple[str, int | None, str | None]] = [
+            (file.path.rpartition("/")[2], file.filesize, file.sha256)
+            for file in found.files
+            if may_see(holdings, caller, index.release, file)
+        ]
+        if not path:
+            named = {n for n, _, _ in files}
+            files += [(n, None, None) for n in (MANIFEST, DIGESTS) if n not in named]
+        text = render.page(
+            "folder.html",
+            release=index.release.name,
+            folder=f"{path}/" if path else "",
+            folders=sorted(found.folders),
+            files=sorted(files),
+        )
+        return Response(text, media_type="text/html")
+
+    async def releases(self, request: Request) -> Response:
+        """GET ``/api/releases``: the releases that the caller may see, newest first."""
+        caller, base = caller_of(request), base_url(request)
+
+        def task() -> list[dict[str, object]]:
+            return [self._release(r.name, caller, base) for r in self.indexes.visible(caller)]
+
+        return _json({"releases": await work(self._services, task)})
+
+    async def release(self, request: Request) -> Response:
+        """GET ``/api/releases/<R>``: one release."""
+        name, caller, base = request.path_params["release"], caller_of(request), base_url(request)
+        return _json(await work(self._services, lambda: self._release(name, caller, base)))
+
+    def _release(self, name: str, caller: Caller, base: str) -> dict[str, object]:
+        release = self.indexes.of(name, caller).release
+        holdings = self.indexes.holdings()
+        files = [f for f in holdings.files.get(release.name, ()) if may_see(holdings, caller, release, f)]
+        tables = [
+            t for of, t in holdings.tables if of == release.name and holdings.visible(caller, release, t)
+        ]
+        return render.release_entry(base, release, len(files), sum(f.filesize for f in files), sorted(tables))
+
+
+class _Answer:
+    """Makes the answer to one choice, in a thread."""
+
+    def __init__(
+        self, indexes: Indexes, caller: Caller, choice: Choice, base: str, form: str, request: Request
+    ) -> None:
+        self._indexes, self._caller, self._choice = indexes, caller, choice
+        self._base, self._form, self._request = base, form, request
+
+    def __call__(self) -> Response:
+        form, choice = self._form, self._choice
+        kind = None if form in ("html", "json", "txt") else _format(form)
+        found = choose(self._indexes, self._caller, choice)
+        following = self._following(found.total)
+        # The next part of a list stands in the answer itself where the form has room for it (JSON, page).
+        headers = {"x-total-count": str(found.total)}
+        if following:
+            headers["link"] = f'<{following}>; rel="next"'
+        if kind is not None:
+            pieces = formats.stream(kind, render.COLUMNS, render.batches(self._base, found), title="Files")
+            return StreamingResponse(pieces, headers=headers, media_type=kind.mime)
+        if form == "txt":
+            return Response(render.addresses(self._base, found), headers=headers, media_type="text/plain")
+        if form == "json":
+            body = render.listing(self._base, found, choice.offset, following)
+            return Response(body, headers=headers, media_type="application/json")
+        query = {name.lower(): value for name, value in self._request.query_params.items()}
+        text = render.page(
+            "files.html",
+            releases=[r.name for r in self._indexes.visible(self._caller)],
+            choice=choice,
+            asked={name: query.get(name, "") for name in ("tilename", "band", "filetype", "pos")},
+            files=[render.entry("", file) for _, file in found.files],
+            total=found.total,
+            offset=choice.offset,
+            following=following,
+        )
+        return Response(text, headers=headers, media_type="text/html")
+
+    def _following(self, total: int) -> str | None:
+        limit, offset = self._choice.limit, self._choice.offset
+        if not limit or offset + limit >= total:
+            return None
+        pairs = [
+            p for p in self._request.query_params.multi_items() if p[0].upper() not in ("LIMIT", "OFFSET")
+        ]
+        pairs += [("limit", str(limit)), ("offset", str(offset + limit))]
+        return f"{self._base}{self._request.url.path}?{urlencode(pairs)}"
+
+
+def _format(name: str) -> formats.Format:
+    try:
+        return formats.choose("votable/td" if name == "votable" else name)
+    except UsageError as err:
+        known = ", ".join(form.name for form in formats.FORMATS)
+        raise UsageError(f"FORMAT={name[:40]} is not known; there are: html, json, txt, {known}") from err
+
+
+def _preferred(request: Request) -> str:
+    return "html" if "text/html" in request.headers.get("accept", "") else "json"
+
+
+def _json(document: object) -> Response:
+    return Response(json.dumps(document, ensure_ascii=False), media_type="application/json")
+
+
+async def _slash(request: Request) -> Response:
+    return RedirectResponse(request.url.path + "/", status_code=308)
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the file pick."""
+    pick = FilePick(services)
+    return [
+        Route("/files", plainly(pick.files), methods=["GET"]),
+        Route("/files/", plainly(pick.files), methods=["GET"]),
+        Route("/files/{release}", _slash, methods=["GET"]),
+        Route("/files/{release}/", plainly(pick.folder), methods=["GET"]),
+        Route("/files/{release}/{folder:path}/", plainly(pick.folder), methods=["GET"]),
+        Route("/api/releases", plainly(pick.releases), methods=["GET"]),
+        Route("/api/releases/{release}", plainly(pick.release), methods=["GET"]),
+        Route("/api/releases/{release}/files", plainly(pick.files), methods=["GET"]),
+    ]

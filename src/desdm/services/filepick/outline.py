@@ -1,0 +1,130 @@
+"""Where the files of a release lie on the sky, and which of them a circle touches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.release.model import ReleaseFile
+
+__all__ = ["Outlines", "polygon_distance", "unit"]
+
+Vectors = npt.NDArray[np.float64]
+
+#: A partition of a table (HATS) or a tile of a picture (HiPS): both name a HEALPix cell, nested scheme.
+_CELL = re.compile(r"Norder=?(\d+)/(?:Dir=?\d+/)?Npix=?(\d+)\.\w+\Z")
+_POLYGON = re.compile(r"\s*POLYGON\s+(?:ICRS\s+)?((?:[-+.\deE]+\s*)+)\Z", re.IGNORECASE)
+#: Rounding of positions: 1 mas.
+_SLACK = np.radians(1e-3 / 3600)
+
+
+class Outlines:
+    """Outlines of files, polygons where they are known, else circles.
+
+    Parameters
+    ----------
+    files
+        A file's outline is its ``s_region``; else the circle about its centre; else the HEALPix cell in its
+        path. A file with none of these lies nowhere.
+    """
+
+    def __init__(self, files: Sequence[ReleaseFile]) -> None:
+        self._polygons = [_polygon(file) for file in files]
+        self._centres = np.full((len(files), 3), np.nan)
+        self._radii = np.zeros(len(files))
+        for i, (file, polygon) in enumerate(zip(files, self._polygons, strict=True)):
+            if polygon is not None:
+                middle = polygon.sum(axis=0)
+                self._centres[i] = middle / np.linalg.norm(middle)
+                self._radii[i] = _angles(self._centres[i], polygon).max()
+            elif file.ra_cent is not None and file.dec_cent is not None:
+                self._centres[i] = unit(file.ra_cent, file.dec_cent)
+                self._radii[i] = np.radians(file.radius or 0.0)
+
+    def touched(self, ra: float, dec: float, radius: float) -> npt.NDArray[np.bool_]:
+        """Whether each outline has a point within ``radius`` of the position; degrees, ICRS."""
+        point, reach = unit(ra, dec), np.radians(radius) + _SLACK
+        with np.errstate(invalid="ignore"):
+            near: npt.NDArray[np.bool_] = _angles(point, self._centres) <= self._radii + reach
+        for i in np.flatnonzero(near):
+            polygon = self._polygons[i]
+            if polygon is not None:
+                near[i] = polygon_distance(point, polygon) <= reach
+        return near
+
+
+def unit(ra: Any, dec: Any) -> Vectors:
+    """Unit vectors, last axis 3, of positions in degrees."""
+    a, d = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+
+
+def polygon_distance(point: Vectors, corners: Vectors) -> float:
+    """Angle from a point to a spherical polygon in radians; 0 inside.
+
+    Parameters
+    ----------
+    point
+        Unit vector, shape (3,).
+    corners
+        Unit vectors in either order round the polygon, shape (n, 3); sides are great circles, and it is
+        smaller than half the sphere.
+    """
+    following = np.roll(corners, -1, axis=0)
+    if _inside(point, corners, following):
+        return 0.0
+    normals = np.cross(corners, following)
+    lengths = np.linalg.norm(normals, axis=1)
+    sides = lengths > 0
+    normals = normals[sides] / lengths[sides, None]
+    ahead = (
+        np.einsum("ij,ij->i", np.cross(normals, corners[sides]), np.broadcast_to(point, normals.shape)) >= 0
+    )
+    before = (
+        np.einsum("ij,ij->i", np.cross(following[sides], normals), np.broadcast_to(point, normals.shape)) >= 0
+    )
+    to_sides = np.arcsin(np.clip(np.abs(normals @ point), 0, 1))[ahead & before]
+    return float(np.concatenate([_angles(point, corners), to_sides]).min())
+
+
+def _inside(point: Vectors, corners: Vectors, following: Vectors) -> bool:
+    # The bearings of the corners, seen from the point, go once round exactly when it is inside. From a
+    # polygon's antipode they do too.
+    if point @ corners.sum(axis=0) <= 0:
+        return False
+    first, second = (v - np.outer(v @ point, point) for v in (corners, following))
+    turned = np.arctan2(np.cross(first, second) @ point, np.einsum("ij,ij->i", first, second))
+    return bool(abs(turned.sum()) > np.pi)
+
+
+def _angles(point: Vectors, others: Vectors) -> npt.NDArray[np.float64]:
+    # By the chord: right also for the smallest angles, where the arc cosine is not.
+    chord = np.linalg.norm(others - point, axis=-1)
+    angle: npt.NDArray[np.float64] = 2 * np.arcsin(np.clip(chord / 2, 0, 1))
+    return angle
+
+
+def _polygon(file: ReleaseFile) -> Vectors | None:
+    found = _POLYGON.match(file.s_region or "")
+    if found:
+        numbers = np.array(found.group(1).split(), dtype=np.float64)
+        if len(numbers) >= 6 and len(numbers) % 2 == 0:
+            return unit(numbers[0::2], numbers[1::2])
+    cell = _CELL.search(file.path)
+    if file.ra_cent is None and cell and int(cell.group(1)) <= 29:
+        return _cell_polygon(int(cell.group(1)), int(cell.group(2)))
+    return None
+
+
+def _cell_polygon(order: int, number: int) -> Vectors | None:
+    from astropy_healpix import HEALPix
+
+    if number >= 12 * 4**order:
+        return None
+    # The sides of a cell are no great circles; eight pieces a side come within 1 % of its size.
+    ra, dec = HEALPix(nside=2**order, order="nested").boundaries_lonlat([number], step=8)
+    return unit(ra.deg[0], dec.deg[0])
