@@ -2,48 +2,105 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from desdm.errors import DesdmError, NotFoundError, TransientError
 from desdm.facility import Facility
 from desdm.services import SERVICES
 from desdm.services.context import Services
 from desdm.services.engines.model import Engine
 from desdm.services.published import Published
+from desdm.web.auth import Guard
+from desdm.web.headers import Headers, within
+from desdm.web.pages import page_routes
+from desdm.web.rates import Rates
+from desdm.web.refusals import refusal
 
-__all__ = ["create_app", "open_services"]
+__all__ = ["BURST", "RATE", "create_app", "open_services"]
+
+#: Requests a second of one caller over a time, and how many at once before that counts.
+RATE, BURST = 200.0, 2000.0
 
 
 def open_services(facility: Facility, engine: Engine) -> Services:
     """What the services share, for one server process."""
+    releases = facility.config.releases
     return Services(
         config=facility.config,
         database=facility.database,
         archive=facility.archive,
-        published=Published(facility.database),
+        published=Published(
+            facility.database, prepare=lambda name, tables: engine.attach(name, tables, releases / name)
+        ),
         engine=engine,
         pool=ThreadPoolExecutor(max_workers=16, thread_name_prefix="desdm"),
         server=f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}",
     )
 
 
-def create_app(services: Services) -> Starlette:
-    """The app that serves one installation."""
+def create_app(services: Services, *, rate: float = RATE, burst: float = BURST) -> Starlette:
+    """The app that serves one installation.
+
+    Parameters
+    ----------
+    rate, burst
+        Requests a second of one caller, and how many at once; rate 0: no limit.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(services.published.current)
+        watch = asyncio.create_task(_watch(services))
         yield
+        watch.cancel()
         services.pool.shutdown(wait=False, cancel_futures=True)
         services.engine.close()
 
     routes: list[BaseRoute] = []
     for service in SERVICES:
         routes += import_module(service.module).routes(services)
-    return Starlette(routes=routes, lifespan=lifespan)
+    routes += page_routes(services)
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Headers),
+            Middleware(Guard, database=services.database, rates=Rates(rate, burst)),
+        ],
+        exception_handlers={DesdmError: _refused, HTTPException: _refused_by_http},
+    )
+
+
+async def _watch(services: Services) -> None:
+    # A new release is made ready here, in a thread, so that no request has to wait for it.
+    while True:
+        await asyncio.sleep(1)
+        with suppress(TransientError):
+            await asyncio.to_thread(services.published.current)
+
+
+async def _refused(request: Request, err: Exception) -> Response:
+    assert isinstance(err, DesdmError)
+    return refusal(request.scope, err)
+
+
+async def _refused_by_http(request: Request, err: Exception) -> Response:
+    assert isinstance(err, HTTPException)
+    if err.status_code == 404:
+        return refusal(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
+    if within(request.url.path, ("/api",)) or err.status_code != 405:
+        return JSONResponse({"error": err.detail}, err.status_code, err.headers)
+    return Response(err.detail, err.status_code, err.headers, media_type="text/plain")

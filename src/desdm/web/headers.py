@@ -1,0 +1,91 @@
+"""Headers of every answer: what a page may load (CSP), who may read an answer from another site (CORS)."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["MAP_POLICY", "OPEN", "POLICY", "Headers"]
+
+#: Paths of the data services: programs and pages of other sites may read what is public there.
+OPEN = (
+    "/tap", "/scs", "/sia", "/datalink", "/soda", "/footprint", "/files", "/hips", "/api", "/feed.xml",
+)  # fmt: skip
+
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+#: Our pages: scripts, styles, pictures and requests of this server only; nothing inline.
+POLICY = f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'"
+
+#: The map page. Aladin Lite compiles its WebAssembly from bytes in its own script, writes its widgets' styles
+#: into the page, and keeps icons and HiPS tiles as data and blob URLs: no more than that is opened.
+MAP_POLICY = (
+    f"{_NOTHING}; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:"
+)
+
+#: What services send (folders, files of a release, results): looked at in a browser it runs nothing, loads no more
+#: than pictures and its own style, and has no part in this site's session.
+_DATA_POLICY = (
+    "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; form-action 'self'; "
+    "frame-ancestors 'none'; sandbox allow-forms allow-downloads allow-popups allow-top-navigation-by-user-activation"
+)
+
+_EXPOSED = (
+    "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Location, Repr-Digest, "
+    "Retry-After, WWW-Authenticate"
+)
+_PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE, PUT, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Range, If-Range, If-None-Match, Accept",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+class Headers:
+    """Adds the headers, and answers the questions that browsers ask before a request (CORS preflight)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        open_to_all = within(path, OPEN)
+        if open_to_all and scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
+            return
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "same-origin"
+                if open_to_all:
+                    headers["Access-Control-Allow-Origin"] = "*"
+                    headers["Access-Control-Expose-Headers"] = _EXPOSED
+                else:
+                    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+                headers["Content-Security-Policy"] = _policy(path, headers.get("desdm-page") == "1")
+                del headers["desdm-page"]
+            await send(message)
+
+        await self.app(scope, receive, add)
+
+
+def within(path: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether a path is one of the prefixes or stands below it."""
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in prefixes)
+
+
+def _policy(path: str, ours: bool) -> str:
+    if path == "/map":
+        return MAP_POLICY
+    # A service's own page (browsing of files) comes from our templates; a file of a release does not.
+    return POLICY if ours or not within(path, OPEN) else _DATA_POLICY

@@ -1,0 +1,57 @@
+"""The web feed of announcements (Atom, RFC 4287)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.services.answers import base_url, work
+from desdm.services.context import Services, caller_of
+from desdm.web import store
+from desdm.web.pages.seen import seen
+from desdm.web.store import News
+
+__all__ = ["routes"]
+
+#: A feed without entries has not changed since the clock began.
+_NEVER = datetime(1970, 1, 1)
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Route of the feed."""
+
+    async def feed(request: Request) -> Response:
+        def make() -> bytes:
+            names = [s.release.name for s in seen(services, caller_of(request))]
+            with services.database.read() as conn:
+                return _atom(base_url(request), store.news(conn, names))
+
+        return Response(await work(services, make), media_type="application/atom+xml")
+
+    return [Route("/feed.xml", feed)]
+
+
+def _atom(base: str, news: list[News]) -> bytes:
+    root = Element("feed", xmlns="http://www.w3.org/2005/Atom")
+    SubElement(root, "title").text = "Releases of the survey"
+    SubElement(root, "id").text = f"{base}/feed.xml"
+    SubElement(root, "link", rel="self", href=f"{base}/feed.xml")
+    SubElement(root, "link", rel="alternate", href=f"{base}/")
+    SubElement(root, "updated").text = _time(news[0].announced_at if news else _NEVER)
+    SubElement(SubElement(root, "author"), "name").text = "desdm"
+    for item in news:
+        entry = SubElement(root, "entry")
+        SubElement(entry, "title").text = item.subject
+        SubElement(entry, "id").text = f"{base}/releases/{item.release}#announcement-{item.id}"
+        SubElement(entry, "link", rel="alternate", href=f"{base}/releases/{item.release}")
+        SubElement(entry, "updated").text = _time(item.announced_at)
+        SubElement(entry, "content", type="text").text = item.body
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root)
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

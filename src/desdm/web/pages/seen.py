@@ -1,0 +1,72 @@
+"""What of the holdings a caller sees, in the form in which the pages show it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from desdm.accounts.model import Caller
+from desdm.errors import NotFoundError
+from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.services.context import Services
+
+__all__ = ["SeenRelease", "seen", "seen_release"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRelease:
+    """A release with the tables and files that the caller may see."""
+
+    release: Release
+    tables: tuple[ReleaseTable, ...]
+    files: tuple[ReleaseFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(t.row_count for t in self.tables)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(f.filesize for f in self.files)
+
+    @property
+    def bands(self) -> list[str]:
+        """Bands in the order of their wavelengths."""
+        found = {f.band for f in self.files if f.band and len(f.band) == 1}
+        return sorted(found, key=lambda b: ("ugrizY".find(b), b))
+
+    @property
+    def kinds(self) -> list[tuple[str, int, int]]:
+        """(file type, files, bytes) by type."""
+        count = Counter(f.filetype for f in self.files)
+        size: Counter[str] = Counter()
+        for file in self.files:
+            size[file.filetype] += file.filesize
+        return [(kind, count[kind], size[kind]) for kind in sorted(count)]
+
+
+def seen(services: Services, caller: Caller) -> list[SeenRelease]:
+    """Releases of which the caller sees something, newest first."""
+    holdings = services.published.current()
+    found = []
+    for release in holdings.releases:
+        tables = tuple(
+            t for (name, _), t in holdings.tables.items()
+            if name == release.name and holdings.visible(caller, release, t.name)
+        )  # fmt: skip
+        whole = holdings.visible(caller, release)
+        if whole or tables:
+            found.append(SeenRelease(release, tables, holdings.files.get(release.name, ()) if whole else ()))
+    return sorted(
+        found, key=lambda s: (s.release.published_at is not None, s.release.published_at), reverse=True
+    )
+
+
+def seen_release(services: Services, caller: Caller, name: str) -> SeenRelease:
+    """One of them; `NotFoundError` also where the caller may not know of it."""
+    for found in seen(services, caller):
+        if found.release.name.lower() == name.lower():
+            return found
+    raise NotFoundError(f"no release {name[:40]!r} here, or none for you; the first page lists what there is")
