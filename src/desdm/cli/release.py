@@ -147,22 +147,210 @@ def add_table(
     )
 
 
+@command.command("add-product")
+@click.argument("release")
+@click.argument("table")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--ra", metavar="COL", help="Column of right ascension, ICRS degrees.")
+@click.option("--dec", metavar="COL", help="Column of declination, ICRS degrees.")
+@click.option("--id", "id_column", metavar="COL", help="Column that names a row.")
+@click.option(
+    "--schema", type=click.Path(path_type=Path), required=True, help="Texts, units and UCDs, JSON or YAML."
+)
+@click.option(
+    "--doc", "documentation", type=click.Path(path_type=Path), required=True, help="How it was made."
+)
+@click.option("--from", "came_from", required=True, help="Release, data and programs that it was made from.")
+@click.option("--reviewed-by", required=True, help="Who held it against the criteria.")
+@click.option("--review", required=True, help="What that person found.")
+@json_option
+@pass_door
+def add_product(
+    door: Door,
+    release: str,
+    table: str,
+    file: Path,
+    ra: str | None,
+    dec: str | None,
+    id_column: str | None,
+    schema: Path,
+    documentation: Path,
+    came_from: str,
+    reviewed_by: str,
+    review: str,
+    as_json: bool,
+) -> None:
+    """Add a value-added product, a Parquet FILE, to a draft RELEASE as TABLE."""
+    from desdm.release.valueadded import add_value_added
+
+    facility = door.facility
+    made = add_value_added(
+        facility.database, _root(door, release), release, table, file, schema=schema, documentation=documentation,
+        came_from=came_from, reviewed_by=reviewed_by, review=review, ra=ra, dec=dec, id_column=id_column,
+        who=facility.config.operator,
+    )  # fmt: skip
+    door.show(
+        {"table": f"{release}.{table}", "rows": made.row_count, "reviewed_by": reviewed_by},
+        lambda: click.echo(f"{release}.{table}: {made.row_count} rows, reviewed by {reviewed_by}"),
+        as_json,
+    )
+
+
+@command.command()
+@click.argument("release")
+@json_option
+@pass_door
+def validate(door: Door, release: str, as_json: bool) -> int:
+    """Check RELEASE as publish would; exit status 1 if something holds it back."""
+    from desdm.release import publish as verb
+    from desdm.release import validate as check
+
+    facility = door.facility
+    found = verb.find(facility.database, release)
+    checks = check.validate(facility.database, _root(door, found.name), found)
+    door.show(
+        [c._asdict() for c in checks],
+        lambda: door.table(("CHECK", "OF", "OUTCOME", "FOUND"), checks),
+        as_json,
+    )
+    return 1 if check.errors(checks) else 0
+
+
 @command.command()
 @click.argument("release")
 @json_option
 @pass_door
 def publish(door: Door, release: str, as_json: bool) -> None:
-    """Publish RELEASE: validate, freeze, document, then one switch."""
+    """Publish RELEASE: validate, document, freeze, then one switch."""
+    from desdm.cli.served import engine_of
     from desdm.release import publish as verb
 
     facility = door.facility
     name = verb.find(facility.database, release).name
-    made = verb.publish(facility.database, _root(door, name), name, who=facility.config.operator)
+    root = _root(door, name)
+    with engine_of(facility, name) as served:
+        made = verb.publish(
+            facility.database,
+            root,
+            name,
+            who=facility.config.operator,
+            prepare=served.prepare,
+            ask=served.ask,
+        )
     door.show(
         {"release": made.name, "state": made.state, "manifest_sha256": made.manifest_sha256},
         lambda: click.echo(f"{made.name} is published; serve it: desdm serve --port 8080"),
         as_json,
     )
+
+
+@command.command()
+@click.argument("release")
+@json_option
+@pass_door
+def thaw(door: Door, release: str, as_json: bool) -> None:
+    """Open a frozen RELEASE again, which was not published."""
+    from desdm.release import publish as verb
+
+    made = verb.thaw(door.facility.database, release)
+    door.show(
+        {"release": made.name, "state": made.state},
+        lambda: click.echo(f"{made.name} is a draft again"),
+        as_json,
+    )
+
+
+@command.command()
+@click.argument("release")
+@json_option
+@pass_door
+def discard(door: Door, release: str, as_json: bool) -> None:
+    """Take away RELEASE, which is not published."""
+    from desdm.release import create as making
+    from desdm.release import publish as verb
+
+    facility = door.facility
+    name = verb.find(facility.database, release).name
+    making.discard(facility.database, _root(door, name), name)
+    door.show({"release": name, "discarded": True}, lambda: click.echo(f"{name} is gone"), as_json)
+
+
+@command.command()
+@click.argument("release")
+@click.option("--text", default="", help="Said before the facts.")
+@json_option
+@pass_door
+def announce(door: Door, release: str, text: str, as_json: bool) -> None:
+    """Announce a published RELEASE by mail and in the web feed."""
+    from desdm.release.announce import announce as verb
+
+    facility = door.facility
+    subject, to = verb(facility.database, facility.config, release, who=facility.config.operator, text=text)
+    where = (
+        f"mailed to {', '.join(to)}, and" if to else "no mail (services.mail_server and mail_to are not set);"
+    )
+    door.show(
+        {"subject": subject, "mailed_to": to}, lambda: click.echo(f"{subject}: {where} in the feed"), as_json
+    )
+
+
+@command.command()
+@click.argument("release")
+@json_option
+@pass_door
+def verify(door: Door, release: str, as_json: bool) -> int:
+    """Read every file of RELEASE again and hold it against the manifest; exit status 1 on any fault."""
+    from desdm.release import manifest, store
+    from desdm.release import publish as verb
+
+    facility = door.facility
+    name = verb.find(facility.database, release).name
+    with facility.database.read() as conn:
+        files = store.files(conn, name)
+    faults = manifest.verify(_root(door, name), files)
+
+    def human() -> None:
+        for fault in faults:
+            click.echo(f"{fault.path} {fault.text}")
+        click.echo(f"{name}: {len(files)} files, {len(faults)} faults")
+
+    door.show({"release": name, "files": len(files), "faults": [f._asdict() for f in faults]}, human, as_json)
+    return 1 if faults else 0
+
+
+@command.command()
+@click.argument("release")
+@json_option
+@pass_door
+def show(door: Door, release: str, as_json: bool) -> None:
+    """Show RELEASE: its tables and files."""
+    from collections import Counter
+
+    from desdm.release import publish as verb
+    from desdm.release import store
+
+    facility = door.facility
+    found = verb.find(facility.database, release)
+    with facility.database.read() as conn:
+        tables, files = store.tables(conn, found.name), store.files(conn, found.name)
+    kinds = Counter(f.filetype for f in files)
+    document = {
+        "release": found.name, "state": found.state.value, "title": found.title, "selection": found.selection,
+        "erratum_of": found.erratum_of, "proprietary": found.proprietary, "published_at": found.published_at,
+        "manifest_sha256": found.manifest_sha256, "files": dict(kinds),
+        "tables": [{"name": t.name, "rows": t.row_count, "columns": len(t.columns), "kind": t.kind} for t in tables],
+    }  # fmt: skip
+
+    def human() -> None:
+        click.echo(f"{found.name} ({found.state.value}): {found.title}")
+        click.echo(f"selection: {found.selection or 'by hand'}")
+        door.table(
+            ("TABLE", "KIND", "ROWS", "COLUMNS"),
+            [(t.name, t.kind, t.row_count, len(t.columns)) for t in tables],
+        )
+        door.table(("FILES", "NUMBER"), sorted(kinds.items()))
+
+    door.show(document, human, as_json)
 
 
 @command.command("list")
@@ -175,9 +363,7 @@ def list_(door: Door, as_json: bool) -> None:
     with door.facility.database.read() as conn:
         found = store.releases(conn)
     rows = [(r.name, r.state.value, r.title, r.erratum_of, str(r.published_at or "")[:19]) for r in found]
+    keys = ("release", "state", "title", "erratum_of", "published_at")
     columns = ("RELEASE", "STATE", "TITLE", "ERRATUM OF", "PUBLISHED")
-    document = [
-        dict(zip(("release", "state", "title", "erratum_of", "published_at"), row, strict=True))
-        for row in rows
-    ]
+    document = [dict(zip(keys, row, strict=True)) for row in rows]
     door.show(document, lambda: door.table(columns, rows), as_json)

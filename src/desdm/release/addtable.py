@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from desdm.errors import ConflictError, NotFoundError, UsageError
-from desdm.release import store
+from desdm.release import manifest, store
 from desdm.release.columns import HPIX_COLUMN, check_name, described, field_of, read_schema_file, stored_type
-from desdm.release.hats import HPIX, write_hats
+from desdm.release.hats import HPIX, parts, write_hats
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.statistics import Statistics
 from desdm.schema.database import Database
@@ -57,13 +57,16 @@ def add_table(
     root
         The release's directory; the table lies in ``tables/<table>`` below it.
     source
-        A Parquet file, or record batches of one schema. Rows may lie in any order; memory does not grow with them.
+        A Parquet file, a table of another release (its directory), or record batches of one schema. Rows may lie in
+        any order; memory does not grow with them.
     ra, dec
         Columns of the position, ICRS degrees; both None for a table without positions.
     schema
         Schema file with the columns' texts, units and UCDs.
     infer
         Guess what nobody says of a column; such columns are marked.
+    provenance
+        Where it came from; may be filled while the rows stream.
     columns
         What the columns are, instead of ``schema`` and the fields' metadata.
     id_column
@@ -137,9 +140,19 @@ def _settle(
     database: Database, built: Path, final: Path, made: ReleaseTable, provenance: Mapping[str, Any], who: str
 ) -> None:
     old = final.with_name(f".{final.name}-old")
+    files = [
+        {**row, "path": f"{made.path}/{row['path']}"}
+        for row in manifest.measured(
+            built, made.release, manifest.listed(manifest.on_disk(built), filetype="table")
+        )
+    ]
     with database.write() as conn:
-        # The lock of the transaction keeps a second builder from the same name.
+        # The row is locked from here on: no second builder, and no publication in between.
+        if not store.change(conn, made.release, ReleaseState.DRAFT, state=ReleaseState.DRAFT):
+            raise ConflictError(f"{made.release} was frozen meanwhile; the table was not added")
         store.drop_table(conn, made.release, made.name)
+        store.drop_files(conn, made.release, f"{made.path}/")
+        store.insert_files(conn, files)
         store.insert_table(conn, made, json.dumps(provenance, sort_keys=True), who, _now())
         if final.exists():
             final.rename(old)
@@ -152,6 +165,8 @@ def _now() -> datetime:
 
 
 def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    if isinstance(source, Path) and source.is_dir():
+        return _folder(source)
     if isinstance(source, Path):
         try:
             file = pq.ParquetFile(source)
@@ -164,6 +179,14 @@ def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.Record
     if first is None:
         raise UsageError("the table has no rows")
     return chain([first], source), first.schema
+
+
+def _folder(source: Path) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    files = parts(source) or sorted(source.glob("*.parquet"))
+    if not files:
+        raise NotFoundError(f"no Parquet file in {source}")
+    batches = (batch for path in files for batch in pq.ParquetFile(path).iter_batches(_BATCH))
+    return batches, pq.read_schema(files[0])
 
 
 def _check_position(schema: pa.Schema, ra: str | None, dec: str | None) -> None:

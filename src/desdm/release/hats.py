@@ -7,6 +7,7 @@ not depend on how the stream was cut.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from desdm.survey.healpix import ORDER
 
-__all__ = ["HPIX", "Cell", "Layout", "write_hats"]
+__all__ = ["HPIX", "Cell", "Layout", "parts", "write_hats"]
 
 #: Name of the column that orders the rows.
 HPIX = "hpix29"
@@ -30,6 +31,7 @@ _RUN_BYTES = 128 * 2**20
 #: Where splitting ends: cells of order 14 are 13 arcsec wide.
 _DEEPEST = 14
 _TEXT_BYTES = 24
+_PLACE = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)\.parquet\Z")
 
 
 class Cell(NamedTuple):
@@ -109,6 +111,17 @@ def write_hats(
     if ra is not None and dec is not None:
         _describe(out, name, ra, dec, rows, cells)
     return Layout(rows, cells)
+
+
+def parts(table: Path) -> list[Path]:
+    """The Parquet files of a table in HATS layout, in the order of the sky, which is that of its rows."""
+
+    def place(path: Path) -> tuple[int, str]:
+        found = _PLACE.search(path.as_posix())
+        return (int(found[2]) << 2 * (ORDER - int(found[1])), "") if found else (0, path.name)
+
+    found = [p for p in (table / "dataset").rglob("*.parquet") if not p.name.startswith("data_thumbnail")]
+    return sorted(found, key=place)
 
 
 def _width(schema: pa.Schema) -> int:

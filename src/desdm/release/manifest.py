@@ -34,6 +34,8 @@ class Fault(NamedTuple):
 
     path: str
     text: str
+    #: it is there, and nobody knows of it
+    unlisted: bool = False
 
 
 def on_disk(root: Path) -> list[str]:
@@ -46,8 +48,8 @@ def on_disk(root: Path) -> list[str]:
     return sorted(name for name in found if name not in MANIFESTS)
 
 
-def listed(paths: Iterable[str]) -> list[Made]:
-    """What can be said of files by where they lie.
+def listed(paths: Iterable[str], filetype: str = "") -> list[Made]:
+    """What can be said of files by where they lie; ``filetype`` if it is known already.
 
     Raises
     ------
@@ -56,10 +58,10 @@ def listed(paths: Iterable[str]) -> list[Made]:
     """
     made = []
     for path in paths:
-        filetype = _TYPES.get(path.partition("/")[0])
-        if filetype is None:
+        kind = filetype or _TYPES.get(path.partition("/")[0])
+        if kind is None:
             raise UsageError(f"{path} is no file of the release: no step made it; take it away")
-        made.append(Made(path, filetype, _MIMES.get(Path(path).suffix, _bare(path))))
+        made.append(Made(path, kind, _MIMES.get(Path(path).suffix, _bare(path))))
     return made
 
 
@@ -112,5 +114,7 @@ def verify(root: Path, files: Sequence[ReleaseFile]) -> list[Fault]:
         elif digest(path) != file.sha256:
             faults.append(Fault(file.path, "holds other bytes than were published"))
     known = {file.path for file in files}
-    faults += [Fault(path, "is in no list of the release") for path in on_disk(root) if path not in known]
+    faults += [
+        Fault(path, "is in no list of the release", True) for path in on_disk(root) if path not in known
+    ]
     return faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import manifest, store
+from desdm.release.documents import write_documents
 from desdm.release.model import Release, ReleaseFile
+from desdm.release.queries import Ask
+from desdm.release.validate import errors, validate
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 
-__all__ = ["find", "freeze", "publish", "switch"]
+__all__ = ["find", "freeze", "publish", "switch", "thaw"]
 
 
 def find(database: Database, name: str) -> Release:
@@ -26,9 +30,15 @@ def find(database: Database, name: str) -> Release:
 
 
 def publish(
-    database: Database, root: Path, name: str, *, who: str, prepare: Callable[[str], None] | None = None
+    database: Database,
+    root: Path,
+    name: str,
+    *,
+    who: str,
+    prepare: Callable[[str], None] | None = None,
+    ask: Ask | None = None,
 ) -> Release:
-    """Freeze a draft and switch it on; taken up again where an earlier try stopped.
+    """Validate, document and freeze a draft, and switch it on; taken up again where an earlier try stopped.
 
     Parameters
     ----------
@@ -36,16 +46,26 @@ def publish(
         The release's directory.
     prepare
         Makes the engines ready for the release before anybody can see it.
+    ask
+        Answers ADQL on the release's tables, for the model queries.
 
     Raises
     ------
     ConflictError
         It is published already.
+    UsageError
+        A check fails; the text names each.
     """
     found = find(database, name)
     if found.state is ReleaseState.PUBLISHED:
         raise ConflictError(f"{found.name} is published already and never changes")
+    checks = validate(database, root, found)
+    wrong = errors(checks)
+    if wrong:
+        told = "\n  ".join(f"{c.check}: {c.subject}: {c.text}" for c in wrong[:20])
+        raise UsageError(f"{found.name} cannot be published, {len(wrong)} checks fail:\n  {told}")
     if found.state is ReleaseState.DRAFT:
+        write_documents(database, root, found, checks, ask)
         freeze(database, root, found.name)
     return switch(database, found.name, who=who, prepare=prepare)
 
@@ -53,24 +73,53 @@ def publish(
 def freeze(database: Database, root: Path, name: str) -> None:
     """Fix the content of a draft: every file gets its size and digest, and the manifest is written."""
     with database.read() as conn:
-        known = {file.path: file for file in store.files(conn, name) if file.filetype != "manifest"}
-        if not store.tables(conn, name) and not known:
-            raise UsageError(f"{name} is empty; add data: desdm release add-table {name} …")
+        # Documents are written anew at each try; all else was measured when it was made, and checked since.
+        known = {f.path: f for f in store.files(conn, name) if f.filetype not in ("manifest", "document")}
     rest = manifest.listed(path for path in manifest.on_disk(root) if path not in known)
     rows = [_row(name, file) for file in known.values()]
     rows += manifest.measured(root, name, rest)
     own = manifest.write_manifest(root, name, rows)
     with database.write() as conn:
-        store.replace_files(conn, name, rows + own)
-        store.change(
+        done = store.change(
             conn, name, ReleaseState.DRAFT, state=ReleaseState.FROZEN, manifest_sha256=own[0]["sha256"],
             frozen_at=datetime.now(UTC).replace(tzinfo=None),
         )  # fmt: skip
+        now = {f.path: f.sha256 for f in store.files(conn, name) if f.path in known or f.filetype == "table"}
+        if not done or now != {path: file.sha256 for path, file in known.items()}:
+            raise ConflictError(f"{name} was changed while it was being published; publish it again")
+        store.replace_files(conn, name, rows + own)
+    _sweep(root)
+
+
+def _sweep(root: Path) -> None:
+    # What builders that were killed left behind; none can be at work on a frozen release.
+    for path in sorted(root.rglob(".*")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _row(name: str, file: ReleaseFile) -> dict[str, Any]:
     values = file.record()
     return {**{k: v for k, v in values.items() if k not in ("id", "release")}, "release_name": name}
+
+
+def thaw(database: Database, name: str) -> Release:
+    """Make a frozen release a draft again; `ConflictError` if it is not frozen."""
+    found = find(database, name)
+    with database.write() as conn:
+        done = store.change(
+            conn,
+            found.name,
+            ReleaseState.FROZEN,
+            state=ReleaseState.DRAFT,
+            frozen_at=None,
+            manifest_sha256=None,
+        )
+    if not done:
+        raise ConflictError(f"{found.name} is {found.state.value}, not frozen")
+    return find(database, name)
 
 
 def switch(

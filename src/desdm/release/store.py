@@ -32,6 +32,7 @@ __all__ = [
     "change",
     "close_problem",
     "delete_release",
+    "drop_files",
     "drop_table",
     "exposure_times",
     "files",
@@ -160,6 +161,12 @@ def insert_files(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """New files of a release; a row has the columns of ``release_file`` without ``id``."""
     if rows:
         conn.execute(insert(release_file), list(rows))
+
+
+def drop_files(conn: Connection, name: str, below: str) -> None:
+    """Forget the files of a draft whose paths begin with ``below``."""
+    wanted = (release_file.c.release_name == name) & release_file.c.path.startswith(below, autoescape=True)
+    conn.execute(delete(release_file).where(wanted))
 
 
 def replace_files(conn: Connection, name: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,105 @@
+"""Announce a published release: mail to the survey's list, and an entry of the web feed."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+from desdm.config import Config
+from desdm.errors import ConfigError, ConflictError, TransientError
+from desdm.release import store
+from desdm.release.model import Release, ReleaseTable
+from desdm.release.publish import find
+from desdm.schema.database import Database
+from desdm.schema.states import ReleaseState
+
+__all__ = ["announce", "message"]
+
+
+def announce(
+    database: Database, config: Config, name: str, *, who: str, text: str = ""
+) -> tuple[str, list[str]]:
+    """Announce a release; its subject, and the addresses to which it was mailed.
+
+    The feed's entry is written when the mail has gone out; without a mail server in the settings there is the feed
+    alone.
+
+    Parameters
+    ----------
+    text
+        Said before the facts.
+
+    Raises
+    ------
+    ConflictError
+        The release is not published.
+    TransientError
+        The mail server does not take the mail; nothing is announced then.
+    """
+    release = find(database, name)
+    if release.state is not ReleaseState.PUBLISHED:
+        raise ConflictError(
+            f"{release.name} is a {release.state.value}; publish it first: desdm release publish {release.name}"
+        )
+    with database.read() as conn:
+        tables = store.tables(conn, release.name)
+    subject, body = message(release, tables, text)
+    to = [a.strip() for a in config.mail_to.split(",") if a.strip()] if config.mail_server else []
+    if to:
+        _send(config, to, subject, body)
+    with database.write() as conn:
+        store.insert_announcement(
+            conn,
+            {"release_name": release.name, "subject": subject, "body": body, "announced_by": who,
+             "announced_at": datetime.now(UTC).replace(tzinfo=None), "mailed_to": "\n".join(to)},
+        )  # fmt: skip
+    return subject, to
+
+
+def message(release: Release, tables: Sequence[ReleaseTable], text: str = "") -> tuple[str, str]:
+    """Subject and body of an announcement."""
+    title = release.title if release.title != release.name else ""
+    corrects = f", which corrects {release.erratum_of}" if release.erratum_of else ""
+    subject = f"Release {release.name} is published" + (f": {title}" if title else "")
+    lines = [part for part in (text, release.text) if part]
+    lines.append(f"Release {release.name}{corrects} is published.")
+    if release.proprietary:
+        lines.append("It is proprietary: only those with a data right may see it.")
+    lines.append(
+        "Tables:\n"
+        + "\n".join(f"  {t.release}.{t.name}: {t.row_count} rows. {t.text}".rstrip() for t in tables)
+    )
+    lines.append(
+        f"Its notes say what was dropped and why; its manifest has sha-256 {release.manifest_sha256}."
+    )
+    return subject, "\n\n".join(lines) + "\n"
+
+
+def _send(config: Config, to: Sequence[str], subject: str, body: str) -> None:
+    if not config.mail_from:
+        raise ConfigError("services.mail_from is not set; say in desdm.toml who sends the announcements")
+    host, _, port = config.mail_server.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(f"services.mail_server = {config.mail_server!r}: say host:port")
+    mail = EmailMessage()
+    mail["From"] = Address(addr_spec=config.mail_from)
+    mail["To"] = ", ".join(to)
+    mail["Subject"] = subject
+    mail["Date"] = formatdate()
+    mail["Message-ID"] = make_msgid(domain=config.mail_from.rpartition("@")[2] or "localhost")
+    mail.set_content(body)
+    try:
+        with smtplib.SMTP(host, int(port), timeout=30) as server:
+            refused = server.send_message(mail, to_addrs=list(to))
+    except (OSError, smtplib.SMTPException) as err:
+        raise TransientError(
+            f"the mail server {config.mail_server} did not take the mail: {err}; try again"
+        ) from err
+    if refused:
+        raise TransientError(
+            f"the mail server refused {', '.join(refused)}; mend the addresses and announce again"
+        )

@@ -1,0 +1,179 @@
+"""Checks of one release table: rows, order on the sky, keys, ranges, units, UCDs and texts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from desdm.release.findings import Check, failed, note, passed
+from desdm.release.hats import HPIX, parts
+from desdm.release.model import ReleaseColumn, ReleaseTable
+from desdm.survey.healpix import hpix29
+
+__all__ = ["check_table"]
+
+#: UCD of a column → least and largest value that can be; 99 and 9999 are stand-ins for "no value", not magnitudes.
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("pos.eq.ra", -360.0, 360.0),
+    ("pos.eq.dec", -90.0, 90.0),
+    ("phot.mag", -50.0, 60.0),
+    ("stat.error", 0.0, np.inf),
+    ("time.epoch", 0.0, np.inf),
+    ("time.duration", 0.0, np.inf),
+)
+#: Keys compared at once: 400 MB.
+_KEYS = 50_000_000
+
+
+def check_table(root: Path, table: ReleaseTable) -> list[Check]:
+    """Every check of a table; ``root`` is the release's directory."""
+    name = table.name
+    files = parts(root / table.path)
+    if not files:
+        return [failed("rows", name, "its files are not there; add the table again")]
+    checks = [_rows(table, files), *_described(table), *_units(table), *_ranges(table), _key(table, files)]
+    if table.ra_column is not None:
+        checks.append(_order(table, files))
+    return checks
+
+
+def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(262144, columns=columns)
+
+
+def _rows(table: ReleaseTable, files: Sequence[Path]) -> Check:
+    count = sum(pq.read_metadata(path).num_rows for path in files)
+    if count != table.row_count:
+        return failed(
+            "rows", table.name, f"{count} rows lie on disk, {table.row_count} were added; add it again"
+        )
+    for path in files:
+        schema = pq.read_schema(path)
+        if schema.names != [c.name for c in table.columns]:
+            return failed(
+                "rows", table.name, f"{path.name} has other columns than were added; add the table again"
+            )
+    return passed("rows", table.name, f"{count} rows in {len(files)} files, as added")
+
+
+def _described(table: ReleaseTable) -> Iterator[Check]:
+    lacking = [c.name for c in table.columns if not (c.text and c.ucd)]
+    guessed = [c.name for c in table.columns if c.inferred]
+    if lacking:
+        yield failed(
+            "texts", table.name, f"without text or UCD: {', '.join(lacking)}; say them in a schema file"
+        )
+    if guessed:
+        yield note("texts", table.name, f"{len(guessed)} columns are guessed from their names, and marked so")
+    if not lacking and not guessed:
+        yield passed(
+            "texts", table.name, f"{len(table.columns)} columns have text, UCD, and a unit where it applies"
+        )
+    if not table.text:
+        yield note("texts", table.name, "nobody says what a row is (--text)")
+
+
+def _units(table: ReleaseTable) -> Iterator[Check]:
+    wrong = [problem for column in table.columns for problem in _wrong_words(column)]
+    for text, guessed in wrong:
+        yield (note if guessed else failed)("units", table.name, text)
+    if not wrong:
+        yield passed("units", table.name, "units are VOUnits, UCDs are of the list UCD1+")
+
+
+def _wrong_words(column: ReleaseColumn) -> Iterator[tuple[str, bool]]:
+    from astropy.io.votable import ucd
+    from astropy.units import Unit
+
+    if column.unit:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                Unit(column.unit, format="vounit")
+        except (ValueError, Warning) as err:
+            yield f"{column.name}: {column.unit!r} is no VOUnit: {str(err).splitlines()[0]}", column.inferred
+    if column.ucd and not ucd.check_ucd(column.ucd, check_controlled_vocabulary=True, has_colon=False):
+        yield f"{column.name}: {column.ucd!r} is no UCD1+", column.inferred
+
+
+def _ranges(table: ReleaseTable) -> Iterator[Check]:
+    wrong = 0
+    for column in table.columns:
+        if column.null_count == table.row_count:
+            yield note("ranges", table.name, f"{column.name} has no value in any row")
+        limits = next(((low, high) for stem, low, high in _RANGES if column.ucd.startswith(stem)), None)
+        if limits is None or column.minimum is None or column.maximum is None:
+            continue
+        if column.minimum < limits[0] or column.maximum > limits[1]:
+            wrong += 1
+            text = (
+                f"{column.name}: {column.minimum:g} to {column.maximum:g} is beyond {limits[0]:g} to {limits[1]:g}; "
+                "a value that is none must be NULL"
+            )
+            yield (note if column.inferred else failed)("ranges", table.name, text)
+    if not wrong:
+        yield passed("ranges", table.name, "positions, magnitudes, errors and times are within what can be")
+
+
+def _key(table: ReleaseTable, files: Sequence[Path]) -> Check:
+    key = table.id_column
+    if key is None:
+        return note("keys", table.name, "no column names a row (UCD meta.id;meta.main, or --id)")
+    column = next((c for c in table.columns if c.name == key), None)
+    if column is None:
+        return failed("keys", table.name, f"{key} is to name a row, and is no column")
+    if column.null_count:
+        return failed("keys", table.name, f"{column.null_count} rows have no {key}")
+    twice = (
+        _integers_twice(table, files, key)
+        if column.datatype in ("short", "int", "long")
+        else _others_twice(files, key)
+    )
+    if twice:
+        return failed(
+            "keys", table.name, f"{key} is to name a row, and {twice} rows have a name that another has"
+        )
+    return passed("keys", table.name, f"{key} is unique over {table.row_count} rows")
+
+
+def _integers_twice(table: ReleaseTable, files: Sequence[Path], key: str) -> int:
+    # Many rows are compared in several passes, each over the keys of one remainder, so that memory stays bounded.
+    passes = -(-table.row_count // _KEYS)
+    twice = 0
+    for i in range(passes):
+        found: list[npt.NDArray[Any]] = []
+        for batch in _batches(files, [key]):
+            values = batch.column(0).to_numpy()
+            found.append(values if passes == 1 else values[values % passes == i])
+        keys = np.sort(np.concatenate(found))
+        twice += int(np.count_nonzero(keys[1:] == keys[:-1]))
+    return twice
+
+
+def _others_twice(files: Sequence[Path], key: str) -> int:
+    values = pa.chunked_array([batch.column(0) for batch in _batches(files, [key])])
+    return len(values) - int(pc.count_distinct(values).as_py())
+
+
+def _order(table: ReleaseTable, files: Sequence[Path]) -> Check:
+    assert table.ra_column is not None and table.dec_column is not None
+    last = -1
+    for batch in _batches(files, [HPIX, table.ra_column, table.dec_column]):
+        columns = {name: batch.column(name).to_numpy() for name in batch.schema.names}
+        pixels = columns[HPIX]
+        if pixels[0] < last or np.any(pixels[1:] < pixels[:-1]):
+            return failed("order", table.name, f"rows are not sorted by {HPIX}; add the table again")
+        last = int(pixels[-1])
+        if not np.array_equal(pixels, hpix29(columns[table.ra_column] % 360.0, columns[table.dec_column])):
+            return failed("order", table.name, f"{HPIX} is not the cell of the position; add the table again")
+    return passed("order", table.name, f"rows are sorted by {HPIX}, the cell of their position")

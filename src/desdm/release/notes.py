@@ -1,0 +1,133 @@
+"""The release notes: what a release holds, how it was selected, what was dropped and why, how it was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from desdm.release.document import Document
+from desdm.release.findings import Check
+from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.release.queries import Ran
+from desdm.release.tables import OBJECTS
+
+__all__ = ["notes"]
+
+
+def notes(
+    release: Release,
+    tables: Sequence[ReleaseTable],
+    files: Sequence[ReleaseFile],
+    sources: Mapping[str, Any],
+    selection: Mapping[str, Any],
+    checks: Sequence[Check],
+    ran: Sequence[Ran],
+) -> Document:
+    """The notes of a release; the same content gives the same text."""
+    title = f"Release {release.name}" + (f": {release.title}" if release.title != release.name else "")
+    page = Document(title)
+    if release.text:
+        page.paragraph(release.text)
+    if release.erratum_of:
+        page.paragraph(
+            f"This is a point release that corrects {release.erratum_of}; {release.erratum_of} stays as it was published."
+        )
+    if release.proprietary:
+        page.paragraph("It is proprietary: only those with a data right may see it.")
+    _holds(page, tables, files)
+    _selected(page, release, selection)
+    _dropped(page, selection, sources)
+    _value_added(page, tables, sources)
+    _checked(page, checks)
+    _queries(page, ran)
+    page.heading("Check your copy").paragraph(
+        "Every file stands in manifest.json with its size and sha-256, and in MANIFEST.sha256 for:"
+    )
+    return page.code("sha256sum -c MANIFEST.sha256")
+
+
+def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> None:
+    page.heading("What it holds")
+    rows = [
+        (f"{t.release}.{t.name}", t.row_count, len(t.columns), t.kind, t.text or "nobody says what a row is")
+        for t in tables
+    ]
+    if rows:
+        page.table(("table", "rows", "columns", "kind", "what a row is"), rows)
+    images = [f for f in files if f.filetype == "coadd"]
+    if images:
+        tiles = sorted({f.tilename or "" for f in images})
+        bands = sorted({f.band or "" for f in images}, key="ugrizYVR".find)
+        page.paragraph(
+            f"Images: {len(images)} coadds of {len(tiles)} tiles in bands {' '.join(bands)}, each with pixels (SCI), mask "
+            "(MSK) and weight (WGT), compressed in squares of 256 pixels. SCI is kept in steps of a quarter of the noise, "
+            "WGT to 0.5 %, zeros and MSK exactly."
+        )
+        page.table(
+            ("tile", "band", "exposure time (s)", "seeing (arcsec)", "file"),
+            [(f.tilename, f.band, f.t_exptime, f.fwhm and f"{f.fwhm:.3f}", f.path) for f in images],
+        )
+
+
+def _selected(page: Document, release: Release, selection: Mapping[str, Any]) -> None:
+    page.heading("How it was selected")
+    if not selection:
+        page.paragraph(
+            "Its tables were added by hand; where each came from stands in the data documentation."
+        )
+        return
+    runs = sorted({file["run"] for file in selection["files"] if file["run"]})
+    page.paragraph(
+        f"Selection: {release.selection}. Taken were the products of {len(runs)} coadd runs that ended well and were not "
+        "superseded: " + ", ".join(runs) + ". docs/selection.json lists each file with its digest."
+    )
+
+
+def _dropped(page: Document, selection: Mapping[str, Any], sources: Mapping[str, Any]) -> None:
+    rows = [(one["what"], one["why"]) for one in selection.get("left_out", [])]
+    for tile, entry in sorted(sources.get(OBJECTS, {}).get("tiles", {}).items()):
+        rows += [
+            (
+                f"{count} rows of {entry['file']}",
+                f"they lie nearer to the centre of {other}, which overlaps {tile}",
+            )
+            for other, count in sorted(entry["dropped"].items())
+        ]
+    page.heading("What was dropped, and why")
+    if rows:
+        page.table(("dropped", "why"), rows)
+    else:
+        page.paragraph("Nothing.")
+
+
+def _value_added(page: Document, tables: Sequence[ReleaseTable], sources: Mapping[str, Any]) -> None:
+    added = [t for t in tables if t.kind == "value-added"]
+    if not added:
+        return
+    page.heading("Value-added products")
+    page.table(
+        ("table", "came from", "reviewed by", "review"),
+        [
+            (
+                t.name,
+                sources[t.name].get("came_from"),
+                sources[t.name].get("reviewed_by"),
+                sources[t.name].get("review"),
+            )
+            for t in added
+        ],
+    )
+
+
+def _checked(page: Document, checks: Sequence[Check]) -> None:
+    page.heading("How it was checked")
+    page.table(("check", "of", "outcome", "what was found"), checks)
+
+
+def _queries(page: Document, ran: Sequence[Ran]) -> None:
+    if not ran:
+        return
+    page.heading("Queries to begin with")
+    page.paragraph("Each was run on this release before it was published.")
+    for one in ran:
+        page.paragraph(f"{one.title} ({one.rows} rows):").code(one.adql)

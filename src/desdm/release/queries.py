@@ -1,0 +1,129 @@
+"""Model queries: ADQL to begin with on a release's tables, run before it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from string import Template
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from desdm.errors import FatalError
+from desdm.release.model import ReleaseColumn, ReleaseTable
+
+__all__ = ["Ask", "Ran", "model_queries", "run"]
+
+#: Answers an ADQL query on the release's own tables.
+Ask = Callable[[str], pa.Table]
+
+
+class Ran(NamedTuple):
+    """A model query and how many rows it gave."""
+
+    title: str
+    adql: str
+    rows: int
+
+
+_COUNT = Template("SELECT COUNT(*) AS n FROM $table")
+_LOOK = Template("SELECT TOP 10 $shown FROM $table")
+_CONE = Template(
+    "SELECT $shown FROM $table\nWHERE 1 = CONTAINS(POINT($ra, $dec), CIRCLE($ra0, $dec0, 0.05))\nORDER BY hpix29"
+)
+_BRIGHT = Template("SELECT TOP 20 $shown, $mag FROM $table\nWHERE $mag < $limit\nORDER BY $mag, hpix29")
+_BESIDE = Template("SELECT COUNT(*) AS n FROM $one AS a\nJOIN $two AS b ON a.$key = b.$key")
+
+#: Column names that ADQL takes for words of its own.
+_RESERVED = frozenset(
+    ("size", "section", "value", "values", "date", "time", "timestamp", "user", "level", "position", "zone", "year",
+     "month", "day", "first", "last", "key", "order", "group", "table", "column", "count", "distance", "area", "box",
+     "circle", "point", "polygon", "region", "power", "mod", "log", "exp", "abs", "floor", "round", "pi")
+)  # fmt: skip
+
+
+def model_queries(tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
+    """Title and ADQL of the queries for each table: how many, a look, a cone, the bright end, and joins."""
+    found = [query for table in tables for query in _of_table(table)]
+    return found + _joins(tables)
+
+
+def _name(table: ReleaseTable) -> str:
+    return f"{table.release}.{table.name}"
+
+
+def _of_table(table: ReleaseTable) -> list[tuple[str, str]]:
+    name = _name(table)
+    first = [c.name for c in table.columns if c.principal][:6] or [c.name for c in table.columns[:6]]
+    shown = ", ".join(map(_quoted, first))
+    found = [
+        (f"Rows of {name}", _COUNT.substitute(table=name)),
+        (f"A first look at {name}", _LOOK.substitute(table=name, shown=shown)),
+    ]
+    if table.ra_column is None or table.dec_column is None:
+        return found
+    ra0, dec0 = _centre(table)
+    cone = _CONE.substitute(
+        table=name,
+        shown=shown,
+        ra=_quoted(table.ra_column),
+        dec=_quoted(table.dec_column),
+        ra0=ra0,
+        dec0=dec0,
+    )
+    found.append((f"{name} within 3 arcmin of a position", cone))
+    mag = next((c for c in table.columns if _is_magnitude(c, table)), None)
+    if mag is not None and mag.minimum is not None:
+        limit, q = round(mag.minimum + 2.0, 1), _quoted(mag.name)
+        found.append(
+            (f"The brightest of {name}", _BRIGHT.substitute(table=name, shown=shown, mag=q, limit=limit))
+        )
+    return found
+
+
+def _is_magnitude(column: ReleaseColumn, table: ReleaseTable) -> bool:
+    return column.ucd.startswith("phot.mag") and not column.principal and column.null_count < table.row_count
+
+
+def _joins(tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
+    keyed = {t.id_column: t for t in tables if t.id_column and t.kind == "release"}
+    found = []
+    for table in tables:
+        base = keyed.get(table.id_column or "")
+        if table.kind == "value-added" and base is not None and table.id_column is not None:
+            adql = _BESIDE.substitute(one=_name(base), two=_name(table), key=_quoted(table.id_column))
+            found.append((f"{_name(table)} beside {_name(base)}", adql))
+    return found
+
+
+def _centre(table: ReleaseTable) -> tuple[float, float]:
+    """The middle of the table's span; no more than an example needs."""
+    limits = {c.name: c for c in table.columns}
+    ra, dec = limits[str(table.ra_column)], limits[str(table.dec_column)]
+    return (
+        round(((ra.minimum or 0.0) + (ra.maximum or 0.0)) / 2, 2),
+        round(((dec.minimum or 0.0) + (dec.maximum or 0.0)) / 2, 2),
+    )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if name.lower() in _RESERVED else name
+
+
+def run(tables: Sequence[ReleaseTable], ask: Ask) -> list[Ran]:
+    """Run the model queries.
+
+    Raises
+    ------
+    FatalError
+        A table's count is not the number of its rows: engine and release are not of one mind.
+    """
+    ran = []
+    counts = {_COUNT.substitute(table=_name(t)): t.row_count for t in tables}
+    for title, adql in model_queries(tables):
+        answer = ask(adql)
+        if adql in counts and answer.column(0)[0].as_py() != counts[adql]:
+            raise FatalError(
+                f"{adql} gave {answer.column(0)[0].as_py()}, and the table has {counts[adql]} rows; report it"
+            )
+        ran.append(Ran(title, adql, answer.num_rows))
+    return ran

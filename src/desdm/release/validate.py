@@ -1,0 +1,164 @@
+"""Validate a release before it is frozen: tables, counts against the census, images, files, open problems."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from desdm.errors import FileTypeError
+from desdm.release import manifest, problems, store
+from desdm.release.checktable import check_table
+from desdm.release.create import SELECTION
+from desdm.release.findings import Check, errors, failed, note, passed
+from desdm.release.hats import parts
+from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.release.tables import OBJECTS
+from desdm.schema.database import Database
+from desdm.survey.cards import read_hdus
+from desdm.survey.imageio import mapped
+from desdm.survey.tiled import SIDE
+
+__all__ = ["errors", "selection_of", "validate"]
+
+_PLANES = ("SCI", "MSK", "WGT")
+
+
+def validate(database: Database, root: Path, release: Release) -> list[Check]:
+    """Every check of a release; nothing is changed."""
+    name = release.name
+    with database.read() as conn:
+        tables, files = store.tables(conn, name), store.files(conn, name)
+        sources = {table: json.loads(text) for table, text in store.provenance(conn, name).items()}
+        used = [f.desfile_id for f in files if f.desfile_id is not None]
+        tiles = sorted({f.tilename for f in files if f.tilename})
+        blocking = problems.blocking(conn, name, release.selection, tiles, used)
+    checks = _content(tables, files)
+    for problem in blocking:
+        subject = f"{problem['subject_kind']} {problem['subject']}"
+        checks.append(failed("problems", subject, f"problem {problem['id']} is open: {problem['text']}"))
+    if not blocking:
+        checks.append(passed("problems", name, "no open problem concerns it"))
+    for table in tables:
+        checks += check_table(root, table)
+    checks += _census(root, sources, tables, files)
+    checks += _images(root, name, files)
+    return checks + _files(root, files, frozen=release.manifest_sha256 is not None)
+
+
+def selection_of(root: Path) -> dict[str, Any]:
+    """What was selected and left out, as `create` wrote it down; empty for a release made by hand."""
+    path = root / SELECTION
+    if not path.is_file():
+        return {}
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return document
+
+
+def _content(tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> list[Check]:
+    if tables or files:
+        return []
+    return [failed("content", "release", "it is empty; add data: desdm release add-table …")]
+
+
+def _census(
+    root: Path,
+    sources: Mapping[str, Any],
+    tables: Sequence[ReleaseTable],
+    files: Sequence[ReleaseFile],
+) -> Iterator[Check]:
+    """Rows of each tile: as many as its catalogues had, less those that belong to other tiles."""
+    tiles: dict[str, Any] = sources.get(OBJECTS, {}).get("tiles", {})
+    table = next((t for t in tables if t.name == OBJECTS), None)
+    if not tiles or table is None:
+        return
+    counted = _by_tile(root / table.path)
+    census: dict[str, dict[str, int]] = {}
+    for file in selection_of(root).get("files", []):
+        if file["filetype"] == "coadd_cat" and file["objects"] is not None:
+            census.setdefault(file["tilename"], {})[file["file"]] = int(file["objects"])
+    for name, entry in sorted(tiles.items()):
+        gone = sum(entry["dropped"].values())
+        if counted.get(name, 0) != entry["kept"] or entry["kept"] + gone != entry["rows"]:
+            yield failed(
+                "census", name,
+                f"{counted.get(name, 0)} rows in the table, {gone} given to other tiles, {entry['rows']} in "
+                f"{entry['file']}",
+            )  # fmt: skip
+        for file, objects in sorted(census.get(name, {}).items()):
+            if objects != entry["rows"]:
+                yield failed(
+                    "census", name, f"{entry['file']} has {entry['rows']} rows, {file} has {objects}"
+                )
+    strange = sorted(set(counted) - set(tiles))
+    for name in strange:
+        yield failed("census", name, f"{counted[name]} rows are of a tile that was not selected")
+    yield passed(
+        "census",
+        OBJECTS,
+        f"rows of {len(tiles)} tiles held against {sum(map(len, census.values()))} catalogues",
+    )
+    pictured = {f.tilename for f in files if f.filetype == "coadd"}
+    for name in sorted(set(tiles) - pictured):
+        yield note("census", name, "objects without an image in the release")
+
+
+def _by_tile(path: Path) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for part in parts(path):
+        found = pc.value_counts(pq.read_table(part, columns=["tilename"]).column(0))
+        for entry in found.to_pylist():
+            counted[entry["values"]] = counted.get(entry["values"], 0) + entry["counts"]
+    return counted
+
+
+def _images(root: Path, release: str, files: Sequence[ReleaseFile]) -> Iterator[Check]:
+    images = [f for f in files if f.filetype == "coadd"]
+    for file in images:
+        problem = _image_fault(root / file.path, release, file)
+        if problem:
+            yield failed("images", file.path, f"{problem}; build the release again")
+    if images:
+        yield passed(
+            "images", "coadds", f"{len(images)} images with {', '.join(_PLANES)} in squares of 256 pixels"
+        )
+
+
+def _image_fault(path: Path, release: str, file: ReleaseFile) -> str:
+    if not path.is_file():
+        return "it is gone"
+    try:
+        with mapped(path) as buffer:
+            hdus = {hdu.name: hdu for hdu in read_hdus(buffer, len(buffer))[1:]}
+            first = read_hdus(buffer, len(buffer))[0].header
+            if (
+                str(first.get("RELEASE")).strip() != release
+                or str(first.get("SRCSHA")).strip() != file.source_sha256
+            ):
+                return "its header tells of another release or source"
+            for plane in _PLANES:
+                if plane not in hdus:
+                    return f"it has no plane {plane}"
+                if hdus[plane].header.get("ZTILE1") != min(SIDE, file.naxis1 or 0):
+                    return f"its plane {plane} is not compressed in squares of {SIDE} pixels"
+                if hdus[plane].shape != (file.naxis2, file.naxis1):
+                    return f"its plane {plane} is of another size than its record says"
+    except FileTypeError as err:
+        return str(err)
+    return ""
+
+
+def _files(root: Path, files: Sequence[ReleaseFile], *, frozen: bool) -> list[Check]:
+    listed = [f for f in files if frozen or f.filetype != "manifest"]
+    faults = manifest.verify(root, listed)
+    found = [
+        failed("files", fault.path, f"it {fault.text}")
+        for fault in faults
+        # Tables and documents come to a draft without being entered one by one.
+        if frozen or not (fault.unlisted and fault.path.startswith(("tables/", "docs/")))
+    ]
+    return found or [passed("files", "release", f"{len(listed)} files are there, each of its digest")]

@@ -1,0 +1,84 @@
+"""Value-added products: tables made outside the production, taken by the same criteria and by a named person's review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from desdm.errors import NotFoundError, UsageError
+from desdm.release.addtable import add_table
+from desdm.release.model import ReleaseTable
+from desdm.release.steps import digest
+from desdm.schema.database import Database
+
+__all__ = ["add_value_added"]
+
+_LEAST = 200
+
+
+def add_value_added(
+    database: Database,
+    root: Path,
+    release: str,
+    table: str,
+    source: Path,
+    *,
+    schema: Path,
+    documentation: Path,
+    came_from: str,
+    reviewed_by: str,
+    review: str,
+    ra: str | None,
+    dec: str | None,
+    id_column: str | None = None,
+    who: str,
+) -> ReleaseTable:
+    """Add a value-added product to a draft release, beside the release's own tables.
+
+    Parameters
+    ----------
+    schema
+        Schema file; nothing is guessed here.
+    documentation
+        Text (Markdown) on how it was made and what it is good for; it goes to ``docs/<table>.md``.
+    came_from
+        Release, data and programs from which it was made.
+    reviewed_by, review
+        Who held it against the criteria, and what that person found.
+
+    Raises
+    ------
+    UsageError
+        A criterion is not met; the text names it.
+    """
+    for what, said in (("--from", came_from), ("--reviewed-by", reviewed_by), ("--review", review)):
+        if not said.strip():
+            raise UsageError(f"a value-added product needs {what}; see docs/releases.md")
+    if reviewed_by.strip().lower() == who.strip().lower():
+        raise UsageError("who adds a product cannot review it; let another person look at it")
+    text = _documentation(documentation)
+    if not source.is_file():
+        raise NotFoundError(f"no file {source}")
+    made = add_table(
+        database, root, release, table, source, ra=ra, dec=dec, schema=schema, kind="value-added", who=who,
+        id_column=id_column, replace_it=False,
+        provenance={
+            "came_from": came_from.strip(), "reviewed_by": reviewed_by.strip(), "review": review.strip(),
+            "file": source.name, "sha256": digest(source), "documentation": f"docs/{table}.md",
+        },
+    )  # fmt: skip
+    docs = root / "docs"
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / f"{table}.md").write_text(text, "utf-8")
+    return made
+
+
+def _documentation(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise UsageError(f"documentation {path.name} cannot be read: {err}") from err
+    if len(text.split()) * 5 < _LEAST:
+        raise UsageError(
+            f"documentation {path.name} is too short: say how the product was made, on which data, and what it is good for"
+        )
+    return text
