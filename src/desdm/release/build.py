@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from desdm.release import images, manifest, store, tables
+from desdm.release import footprint, images, manifest, store, tables
 from desdm.release.steps import BuildContext, Made, Step
 
 __all__ = ["STEPS", "build"]
@@ -11,6 +11,7 @@ __all__ = ["STEPS", "build"]
 STEPS: tuple[Step, ...] = (
     Step("tables", tables.make),
     Step("images", images.make),
+    Step("footprint", footprint.make),
 )
 
 
