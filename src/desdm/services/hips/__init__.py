@@ -1,0 +1,1 @@
+"""The HiPS of releases, as Aladin reads them."""

@@ -1,0 +1,183 @@
+"""Colour pictures: three bands through one asinh stretch that keeps colours (Lupton et al. 2004, PASP 116, 133)."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm import __version__
+from desdm.errors import UsageError
+from desdm.services.soda.cutout import Cut
+
+__all__ = ["Lupton", "grey_or_colour", "lupton", "noise_of", "png", "split_bands", "three_of"]
+
+Image = npt.NDArray[np.float32]
+#: From blue to red, and the factor that makes a star like the Sun about white in counts of one zero point.
+_BANDS = {"u": 3.0, "g": 1.6, "r": 1.0, "VR": 1.0, "i": 0.8, "z": 0.7, "Y": 0.7}
+_GRADIENT = 0.1  # the slope of the stretch is 1 at this share of it
+_NOISES = 12.0  # the stretch when none is said, in units of the sky's noise
+
+
+@dataclass(frozen=True, slots=True)
+class Lupton:
+    """Parameters of a picture.
+
+    Attributes
+    ----------
+    q
+        Softening: how strongly the bright end is compressed.
+    stretch
+        Width of the linear part, in the image's unit; 0: 12 times the noise of the sky.
+    minimum
+        Value that is black.
+    """
+
+    q: float = 8.0
+    stretch: float = 0.0
+    minimum: float = 0.0
+
+    @classmethod
+    def of(cls, values: Mapping[str, str]) -> Lupton:
+        """From the parameters Q, STRETCH and MINIMUM of a request; `UsageError` names the one that is wrong."""
+        found = {}
+        for name, low in (("Q", 0.0), ("STRETCH", 0.0), ("MINIMUM", -math.inf)):
+            text = values.get(name, "").strip()
+            if not text:
+                continue
+            try:
+                value = float(text)
+            except ValueError:
+                raise UsageError(f"{name}={text[:40]}: a number is wanted") from None
+            if not math.isfinite(value) or value < low or (name == "Q" and value > 1e6):
+                raise UsageError(f"{name}={text[:40]} is out of bounds; Q 0 to 1e6, STRETCH not negative")
+            found[name.lower()] = value
+        return cls(**found)
+
+
+def three_of(bands: Mapping[str, object], wanted: str) -> list[str]:
+    """The bands of a picture, from blue to red: the wanted ones, else g r i, else what there is.
+
+    Parameters
+    ----------
+    bands
+        What there is.
+    wanted
+        ``g,r,i`` or ``gri``, or one band for a grey picture; empty: the program chooses.
+
+    Raises
+    ------
+    UsageError
+        One of them is not there, or their number is neither one nor three.
+    """
+    names = split_bands(wanted)
+    for name in names:
+        if name not in bands:
+            raise UsageError(f"band {name!r} is not there; there are: {', '.join(sorted(bands))}")
+    if names:
+        if len(names) not in (1, 3):
+            raise UsageError(f"BANDS={wanted[:40]}: a picture takes one band or three")
+        return sorted(names, key=list(_BANDS).index)
+    if {"g", "r", "i"} <= set(bands):
+        return ["g", "r", "i"]
+    known = [b for b in _BANDS if b in bands]
+    if not known:
+        raise UsageError("there is no image in a known band")
+    return [known[0], known[len(known) // 2], known[-1]] if len(known) > 1 else known
+
+
+def split_bands(text: str) -> list[str]:
+    """Bands of a list (``g,r,i``) or of a word (``gri``); `UsageError` for one that is none."""
+    words = [w for w in text.replace(",", " ").replace(";", " ").split() if w]
+    if len(words) == 1 and words[0] not in _BANDS:
+        words = list(words[0])
+    for word in words:
+        if word not in _BANDS:
+            raise UsageError(f"{word[:10]!r} is no band; bands are {', '.join(_BANDS)}")
+    return list(dict.fromkeys(words))
+
+
+def noise_of(cut: Cut) -> float:
+    """Noise of the sky, from the median weight; 1 if the weights tell nothing."""
+    weight = cut.planes.get("WGT")
+    good = weight[weight > 0] if weight is not None else np.empty(0, np.float32)
+    return 1.0 / math.sqrt(float(np.median(good))) if good.size else 1.0
+
+
+def lupton(
+    red: Image, green: Image, blue: Image, q: float, stretch: float, minimum: float
+) -> npt.NDArray[np.uint8]:
+    """RGB picture of three planes on one scale; rows as in the planes.
+
+    The intensity I (mean of the planes above ``minimum``) becomes asinh(Q I / stretch), scaled so that the
+    slope is 1/stretch at a tenth of the stretch; each plane keeps its share. A pixel brighter than white keeps its
+    colour. A pixel without a value in any plane is black.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (ny, nx, 3).
+    """
+    q = q if q > 2.0**-23 else 0.1
+    rgb = np.stack([red, green, blue]).astype(np.float32)
+    rgb -= np.float32(minimum)
+    rgb[:, ~np.isfinite(rgb).all(axis=0)] = 0
+    mean = rgb.mean(axis=0)
+    value = np.arcsinh(mean * np.float32(q / stretch)) * np.float32(_GRADIENT / math.asinh(_GRADIENT * q))
+    share = np.zeros_like(mean)
+    np.divide(value, mean, out=share, where=mean > 0)
+    rgb *= share
+    np.maximum(rgb, 0.0, out=rgb)
+    peak = rgb.max(axis=0)
+    np.maximum(peak, 1.0, out=peak)
+    rgb /= peak
+    return np.ascontiguousarray(np.moveaxis((rgb * np.float32(255.0)).astype(np.uint8), 0, -1))
+
+
+def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
+    """A picture of cutouts of one box in one band or three, and the parameters that made it.
+
+    Parameters
+    ----------
+    cuts
+        By band, from blue to red; with SCI and, where the stretch is not said, WGT.
+    """
+    bands = list(cuts)
+    factors = {b: _BANDS[b] if len(bands) == 3 else 1.0 for b in bands}
+    planes = {b: cuts[b].planes["SCI"].astype(np.float32) * np.float32(factors[b]) for b in bands}
+    stretch = settings.stretch
+    if not stretch > 0:
+        noises = [factors[b] * noise_of(cuts[b]) for b in bands]
+        stretch = _NOISES * math.sqrt(sum(n * n for n in noises)) / len(noises)
+    blue, green, red = (planes[b] for b in (bands if len(bands) == 3 else bands * 3))
+    rgb = lupton(red, green, blue, settings.q, stretch, settings.minimum)
+    first = cuts[bands[0]]
+    texts = {
+        "Software": f"desdm {__version__}",
+        "Title": f"{first.file.release} {first.file.tilename or first.file.path}",
+        "Source": "; ".join(f"{cuts[b].file.path} sha256:{cuts[b].file.sha256}" for b in bands),
+        "Region": first.stencil.text,
+        "Bands": " ".join(f"{name}={b}*{factors[b]:g}" for name, b in zip("BGR", bands, strict=False)),
+        "Lupton": f"Q={settings.q:g} stretch={stretch:.6g} minimum={settings.minimum:g}",
+    }
+    return rgb, texts
+
+
+def png(rgb: npt.NDArray[np.uint8], texts: Mapping[str, str]) -> bytes:
+    """A picture as PNG, its first row below as in the image; ``texts`` stand in it.
+
+    Sky is noise that no level of compression makes small, so that the fastest is taken.
+    """
+    from PIL import Image as Pillow
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    out = io.BytesIO()
+    Pillow.fromarray(rgb[::-1]).save(out, "PNG", compress_level=1, pnginfo=info)
+    return out.getvalue()

@@ -1,0 +1,312 @@
+"""Release images kept open for cutouts: found by identifier or position, verified, with header and grid at hand."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import mmap
+import os
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, cast
+from urllib.parse import unquote
+
+import numpy as np
+
+from desdm.accounts.model import Caller
+from desdm.errors import CorruptFile, DatabaseUnavailable, FileTypeError, NotFoundError, UsageError
+from desdm.release.model import Release, ReleaseFile
+from desdm.services.bulk.store import report
+from desdm.services.context import Services
+from desdm.services.soda.section import Plane, open_plane
+from desdm.services.soda.sky import Grid
+from desdm.services.soda.stencil import vectors
+from desdm.survey.cards import HDU, read_hdus
+from desdm.survey.fitsbytes import hdu_header, is_structure
+from desdm.survey.headers import merged
+
+__all__ = ["Opened", "Shelf"]
+
+_LOG = logging.getLogger(__name__)
+_AUTHORITY = "ivo://desdm/"
+_OPEN = 256  # files; each holds a descriptor, its tables of tiles and its header
+_TICK_NS = 50_000_000  # a file written so shortly before it was hashed may be written again in the same tick
+_PIECE = 4 << 20
+#: Keywords of the whole image that a cutout gets anew or that do not hold for it.
+_WHOLE = (
+    "RA_CENT",
+    "DEC_CENT",
+    "RACMIN",
+    "RACMAX",
+    "DECCMIN",
+    "DECCMAX",
+    "CROSSRA0",
+    "CRPIX1",
+    "CRPIX2",
+    "WCSAXES",
+)
+
+
+class _Stamp(NamedTuple):
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, fd: int) -> _Stamp:
+        found = os.fstat(fd)
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+class Opened:
+    """A release image that is open and whose bytes are right; closed when nobody holds it any more.
+
+    Attributes
+    ----------
+    file
+        Its record.
+    planes
+        Its image planes of one shape by name: SCI, MSK, WGT; or, in a file of another make, its first image.
+    grid
+        Its pixels on the sky.
+    primary, cards
+        Cards that go into a cutout as they are: of the primary HDU, and of each plane.
+    """
+
+    def __init__(self, path: Path, file: ReleaseFile) -> None:
+        self.file, self._path = file, path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as err:
+            raise CorruptFile(f"{file.release}/{file.path} is missing on this server") from err
+        self._closing = weakref.finalize(self, os.close, self._fd)
+        self.stamp = _Stamp.of(self._fd)
+
+    def verify(self) -> bool:
+        """Hash the file; whether its stamp can stand for its bytes from now on.
+
+        Raises
+        ------
+        CorruptFile
+            The bytes are not those that were released.
+        """
+        settled = time.time_ns() - self.stamp.changed_ns > _TICK_NS
+        sha, at = hashlib.sha256(), 0
+        while piece := os.pread(self._fd, _PIECE, at):
+            sha.update(piece)
+            at += len(piece)
+        if sha.hexdigest() != self.file.sha256:
+            raise CorruptFile(
+                f"{self.file.release}/{self.file.path}: its bytes differ from the released digest"
+            )
+        return settled and self.fresh()
+
+    def fresh(self) -> bool:
+        """Whether nobody wrote into the file since, nor put another in its place."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return self.stamp == (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def look(self) -> Opened:
+        """Read headers and tables of tiles; itself."""
+        with mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ) as view:
+            try:
+                hdus = read_hdus(cast(bytes, view), len(view))
+            except FileTypeError as err:
+                raise CorruptFile(f"{self.file.release}/{self.file.path}: {err}") from err
+            heads = [bytes(view[h.start : h.data_start]) for h in hdus]
+        images = [
+            i for i, h in enumerate(hdus) if h.kind == "image" and len(h.shape) == 2 and min(h.shape) > 0
+        ]
+        if not images:
+            raise UsageError(f"{self.file.release}/{self.file.path} holds no image")
+        named = {hdus[i].name: i for i in reversed(images)}
+        first = named.get("SCI", images[0])
+        wanted = [
+            n for n in ("SCI", "MSK", "WGT") if n in named and hdus[named[n]].shape == hdus[first].shape
+        ]
+        numbers = [named[n] for n in wanted] or [first]
+        self.planes: dict[str, Plane] = {
+            hdus[i].name or "SCI": open_plane(self._path, self._fd, i, hdus[i]) for i in numbers
+        }
+        header = merged(_Headed(hdu_header(heads[i])) for i in dict.fromkeys((0, first)))
+        self.grid = Grid(header, (int(hdus[first].shape[0]), int(hdus[first].shape[1])))
+        self.cards = {hdus[i].name or "SCI": _copied(heads[i]) for i in numbers}
+        self.primary = _copied(heads[0]) if first else b""
+        self.hdus: tuple[HDU, ...] = hdus
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Headed:
+    header: object
+
+
+def _copied(head: bytes) -> bytes:
+    kept, keep = [], False
+    for at in range(0, len(head), 80):
+        line = head[at : at + 80]
+        key = line[:8].decode("ascii", "replace").strip()
+        if key == "END":
+            break
+        if key != "CONTINUE":
+            corner = key[:-1] in ("RAC", "DECC") and key[-1:].isdigit()
+            keep = bool(key) and key != "COMMENT" and not (is_structure(key) or corner or key in _WHOLE)
+        if keep:
+            kept.append(line if line.isascii() else bytes(c if 32 <= c < 127 else 63 for c in line))
+    return b"".join(kept)
+
+
+@dataclass(slots=True)
+class _Index:
+    # What is published, by path and by place.
+    generation: int = -1
+    by_path: dict[tuple[str, str], ReleaseFile] = field(default_factory=dict)
+    coadds: dict[str, list[ReleaseFile]] = field(default_factory=dict)
+    centres: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Shelf:
+    """Finds release images and keeps the last ones open; one for a server, safe between threads."""
+
+    def __init__(self, services: Services, most: int = _OPEN) -> None:
+        self._services, self._most = services, most
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[str, str], Opened] = OrderedDict()
+        self._trusted: dict[tuple[str, str], _Stamp] = {}
+        self._making: dict[tuple[str, str], threading.Lock] = {}
+        self._index = _Index()
+
+    def _published(self) -> _Index:
+        holdings = self._services.published.current()
+        if self._index.generation == holdings.generation:
+            return self._index
+        made = _Index(holdings.generation)
+        for release, files in holdings.files.items():
+            low = release.lower()
+            made.by_path.update({(low, f.path): f for f in files})
+            found = [f for f in files if f.filetype == "coadd" and f.ra_cent is not None]
+            made.coadds[low] = found
+            made.centres[low] = vectors(
+                np.array([f.ra_cent for f in found], float), np.array([f.dec_cent for f in found], float)
+            ).reshape(-1, 3)
+        self._index = made
+        return made
+
+    def release(self, caller: Caller, name: str) -> Release:
+        """A release that the caller may see; with an empty name the newest.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or the caller may not see it.
+        """
+        holdings = self._services.published.current()
+        if name:
+            found = holdings.release(name)
+            if found is not None and holdings.visible(caller, found):
+                return found
+            raise NotFoundError(f"no published release {name[:40]}")
+        seen = [r for r in holdings.releases if holdings.visible(caller, r)]
+        if not seen:
+            raise NotFoundError("no release is published yet")
+        return max(seen, key=lambda r: (r.published_at or r.created_at, r.name))
+
+    def find(self, caller: Caller, identifier: str) -> ReleaseFile:
+        """The image that a publisher DID ``ivo://desdm/<release>?<path>``, or ``<release>/<path>``, names.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or the caller may not see it.
+        UsageError
+            It is no image.
+        """
+        text = unquote(identifier.strip())
+        text = text[len(_AUTHORITY) :] if text.lower().startswith(_AUTHORITY) else text
+        at = min((text.index(c) for c in "?/" if c in text), default=-1)
+        if at <= 0:
+            raise NotFoundError(f"ID {identifier[:120]!r}: an identifier is {_AUTHORITY}<release>?<path>")
+        try:
+            name = self.release(caller, text[:at]).name
+        except NotFoundError:
+            raise NotFoundError(f"ID {identifier[:120]!r}: no such dataset") from None
+        file = self._published().by_path.get((name.lower(), text[at + 1 :]))
+        if file is None:
+            raise NotFoundError(f"ID {identifier[:120]!r}: no such dataset")
+        if not file.path.endswith((".fits", ".fits.fz")):
+            raise UsageError(f"ID {identifier[:120]!r}: only FITS images can be cut; this is {file.mime}")
+        return file
+
+    def bands(self, file: ReleaseFile) -> dict[str, ReleaseFile]:
+        """The images of the same tile, by band."""
+        found = self._published().coadds.get(file.release.lower(), [])
+        return {f.band: f for f in found if f.tilename == file.tilename and f.band}
+
+    def around(self, release: str, ra: float, dec: float) -> dict[str, dict[str, ReleaseFile]]:
+        """Images whose circle holds a position: by tile, then by band; the nearest tile first."""
+        index = self._published()
+        files, centres = index.coadds.get(release.lower(), []), index.centres.get(release.lower())
+        found: dict[str, dict[str, ReleaseFile]] = {}
+        if not files or centres is None:
+            return found
+        away = centres - vectors(np.array(ra), np.array(dec))
+        chord = np.sqrt((away * away).sum(axis=1))
+        reach = 2.0 * np.sin(np.radians([f.radius or 0.0 for f in files]) / 2.0) * (1 + 1e-9) + 1e-12
+        for i in sorted(np.flatnonzero(chord <= reach), key=lambda i: (chord[i], files[i].path)):
+            file = files[i]
+            found.setdefault(file.tilename or file.path, {})[file.band or ""] = file
+        return found
+
+    def open(self, file: ReleaseFile) -> Opened:
+        """An image, open and verified: hashed before its first cutout, and again when somebody touched it.
+
+        Raises
+        ------
+        CorruptFile
+            Its bytes are not those that were released; it is in the problem list then.
+        """
+        key = (file.release, file.path)
+        with self._lock:
+            found = self._open.get(key)
+            if found is not None:
+                self._open.move_to_end(key)
+            making = self._making.setdefault(key, threading.Lock())
+        if found is not None and found.fresh() and found.file.sha256 == file.sha256:
+            return found
+        with making:
+            with self._lock:
+                found = self._open.get(key)
+            if found is not None and found.fresh() and found.file.sha256 == file.sha256:
+                return found
+            made = Opened(self._services.root(file.release) / file.path, file)
+            try:
+                settled = self._trusted.get(key) == made.stamp or made.verify()
+                made.look()
+            except CorruptFile as err:
+                with self._lock:
+                    self._open.pop(key, None)
+                self._report(file, str(err))
+                raise
+            with self._lock:
+                if settled:
+                    self._trusted[key] = made.stamp
+                    self._open[key] = made
+                    while len(self._open) > self._most:
+                        self._open.popitem(last=False)
+                self._making.pop(key, None)
+            return made
+
+    def _report(self, file: ReleaseFile, text: str) -> None:
+        try:
+            with self._services.database.write() as conn:
+                report(conn, f"{file.release}/{file.path}", f"{text}; it is not served", "soda")
+        except DatabaseUnavailable as err:
+            _LOG.error("%s; the problem list could not be written: %s", text, err)

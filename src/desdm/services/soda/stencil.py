@@ -1,0 +1,258 @@
+"""Stencils of a cutout on the sky: CIRCLE, POLYGON and RANGE (SODA 1.0 section 3.3), and boxes of so many arcmin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.errors import UsageError
+
+__all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of", "vectors"]
+
+Floats = npt.NDArray[np.float64]
+_STEPS = 720  # points of a circle's outline: between them it bulges by 1e-5 of its radius
+
+
+class Stencil(Protocol):
+    """A region of the sky, ICRS, degrees."""
+
+    #: as SODA's POS writes it
+    text: str
+
+    def outline(self) -> tuple[Floats, Floats]:
+        """Points of its edge (RA, Dec), close to one another."""
+
+    def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        """Whether points, unit vectors (…, 3), lie in it."""
+
+    def centre(self) -> tuple[float, float]:
+        """A point of it (RA, Dec)."""
+
+
+def vectors(ra: Floats, dec: Floats) -> Floats:
+    """Unit vectors (…, 3) of positions in degrees."""
+    a, d = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+
+
+def angles(v: Floats) -> tuple[Floats, Floats]:
+    """RA within [0, 360) and Dec, degrees, of vectors (…, 3)."""
+    return np.degrees(np.arctan2(v[..., 1], v[..., 0])) % 360.0, np.degrees(
+        np.arctan2(v[..., 2], np.hypot(v[..., 0], v[..., 1]))
+    )
+
+
+def frame(ra: float, dec: float) -> tuple[Floats, Floats, Floats]:
+    """Unit vectors towards a point, and there to the east and to the north."""
+    a, d = math.radians(ra), math.radians(dec)
+    toward = np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])
+    east = np.array([-math.sin(a), math.cos(a), 0.0])
+    return toward, east, np.cross(toward, east)
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """All within ``radius`` of a point; the edge is in it."""
+
+    ra: float
+    dec: float
+    radius: float
+
+    @property
+    def text(self) -> str:
+        return f"CIRCLE {self.ra:.10g} {self.dec:.10g} {self.radius:.10g}"
+
+    def centre(self) -> tuple[float, float]:
+        return self.ra, self.dec
+
+    def outline(self) -> tuple[Floats, Floats]:
+        toward, east, north = frame(self.ra, self.dec)
+        turn = np.linspace(0.0, 2.0 * np.pi, _STEPS, endpoint=False)[:, None]
+        r = math.radians(self.radius)
+        return angles(math.cos(r) * toward + math.sin(r) * (np.cos(turn) * north + np.sin(turn) * east))
+
+    def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        # Chords and not cosines, which lose the small angles.
+        away = points - frame(self.ra, self.dec)[0]
+        chord = 2.0 * math.sin(math.radians(min(self.radius, 180.0)) / 2.0)
+        return np.asarray((away * away).sum(axis=-1) <= chord * chord)
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A polygon of great circles, smaller than a hemisphere; any order of its corners, hollows allowed."""
+
+    corners: tuple[tuple[float, float], ...]
+
+    @property
+    def text(self) -> str:
+        return "POLYGON " + " ".join(f"{v:.10g}" for corner in self.corners for v in corner)
+
+    def centre(self) -> tuple[float, float]:
+        mean = vectors(*np.array(self.corners, float).T).sum(axis=0)
+        ra, dec = angles(mean)
+        return float(ra), float(dec)
+
+    def outline(self) -> tuple[Floats, Floats]:
+        corners = vectors(*np.array(self.corners, float).T)
+        share = np.linspace(0.0, 1.0, 32, endpoint=False)[:, None]
+        edges = [
+            a * (1 - share) + b * share for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)
+        ]
+        return angles(np.concatenate(edges))
+
+    def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        # Great circles are straight lines in a gnomonic projection.
+        toward, east, north = frame(*self.centre())
+
+        def flat(points: Floats) -> tuple[Floats, Floats, Floats]:
+            depth = points @ toward
+            safe = np.where(depth > 1e-6, depth, 1.0)
+            return points @ east / safe, points @ north / safe, depth
+
+        cx, cy, _ = flat(vectors(*np.array(self.corners, float).T))
+        x, y, depth = flat(points)
+        inside = np.zeros(x.shape, bool)
+        for i in range(len(cx)):
+            x1, y1, x2, y2 = cx[i - 1], cy[i - 1], cx[i], cy[i]
+            if y1 != y2:
+                crosses = ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+                inside ^= crosses
+        return np.asarray(inside & (depth > 1e-6))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of RA and Dec, both ends included; ``ra1`` > ``ra2`` goes across RA 0."""
+
+    ra1: float
+    ra2: float
+    dec1: float
+    dec2: float
+
+    @property
+    def text(self) -> str:
+        return f"RANGE {self.ra1:.10g} {self.ra2:.10g} {self.dec1:.10g} {self.dec2:.10g}"
+
+    @property
+    def _span(self) -> float:
+        return min(self.ra2 - self.ra1, 360.0) if self.ra2 >= self.ra1 else (self.ra2 - self.ra1) % 360.0
+
+    def centre(self) -> tuple[float, float]:
+        return (self.ra1 + self._span / 2.0) % 360.0, (self.dec1 + self.dec2) / 2.0
+
+    def outline(self) -> tuple[Floats, Floats]:
+        ra = (self.ra1 + np.linspace(0.0, self._span, _STEPS)) % 360.0
+        dec = np.linspace(self.dec1, self.dec2, 256)
+        return (
+            np.concatenate([ra, ra, np.full(256, ra[0]), np.full(256, ra[-1])]),
+            np.concatenate([np.full(_STEPS, self.dec1), np.full(_STEPS, self.dec2), dec, dec]),
+        )
+
+    def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        ra, dec = angles(points)
+        return np.asarray(((ra - self.ra1) % 360.0 <= self._span) & (dec >= self.dec1) & (dec <= self.dec2))
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A box of pixels around a point, ``width`` by ``height`` arcmin along the image's own axes."""
+
+    ra: float
+    dec: float
+    width: float
+    height: float
+
+    @property
+    def text(self) -> str:
+        return f"BOX {self.ra:.10g} {self.dec:.10g} {self.width:.6g} {self.height:.6g} arcmin"
+
+
+def _numbers(name: str, words: Sequence[str], infinite: bool = False) -> list[float]:
+    values = []
+    for word in words:
+        try:
+            value = float(word)
+        except ValueError:
+            raise UsageError(f"{name}: {word[:40]!r} is no number") from None
+        if math.isnan(value) or (math.isinf(value) and not infinite):
+            raise UsageError(f"{name}: {word[:40]!r} is no finite number")
+        values.append(value)
+    return values
+
+
+def _dec(name: str, value: float) -> float:
+    if not -90.0 <= value <= 90.0:
+        raise UsageError(f"{name}: declination {value:g} is not within -90 and 90")
+    return value
+
+
+def _circle(name: str, words: Sequence[str]) -> Circle:
+    values = _numbers(name, words)
+    if len(values) != 3:
+        raise UsageError(
+            f"{name}: a circle is RA, Dec and radius (degrees), {len(values)} numbers were given"
+        )
+    if not 0.0 <= values[2] <= 180.0:
+        raise UsageError(f"{name}: radius {values[2]:g} is not within 0 and 180 degrees")
+    return Circle(values[0] % 360.0, _dec(name, values[1]), values[2])
+
+
+def _polygon(name: str, words: Sequence[str]) -> Polygon:
+    values = _numbers(name, words)
+    if len(values) < 6 or len(values) % 2:
+        raise UsageError(
+            f"{name}: a polygon is at least three pairs RA Dec, {len(values)} numbers were given"
+        )
+    corners = tuple((a % 360.0, _dec(name, d)) for a, d in zip(values[::2], values[1::2], strict=True))
+    found = Polygon(corners)
+    points = vectors(*np.array(corners, float).T)
+    middle = points.sum(axis=0)
+    length = float(np.linalg.norm(middle))
+    if length < 1e-9 or float((points @ middle).min()) / length < 0.02:
+        raise UsageError(f"{name}: the polygon is not smaller than a hemisphere; cut it in two")
+    return found
+
+
+def _range(name: str, words: Sequence[str]) -> Range:
+    values = _numbers(name, words, infinite=True)
+    if len(values) != 4:
+        raise UsageError(f"{name}: RANGE is RA1 RA2 Dec1 Dec2 (degrees), {len(values)} numbers were given")
+    ra1, ra2, dec1, dec2 = values
+    ra1, ra2 = (0.0 if math.isinf(ra1) else ra1), (360.0 if math.isinf(ra2) else ra2)
+    dec1, dec2 = max(dec1, -90.0), min(dec2, 90.0)
+    if dec1 > dec2:
+        raise UsageError(f"{name}: RANGE gives the lesser declination first")
+    return Range(ra1, ra2, dec1, dec2)
+
+
+_SHAPES = {"CIRCLE": _circle, "POLYGON": _polygon, "RANGE": _range}
+
+
+def stencils_of(parameters: Mapping[str, Iterable[str]]) -> list[Any]:
+    """The stencils that SODA parameters name: CIRCLE, POLYGON, POS, each any number of times.
+
+    Parameters
+    ----------
+    parameters
+        Values by name in capitals.
+
+    Raises
+    ------
+    UsageError
+        One of them cannot be understood; the text names parameter and value.
+    """
+    found: list[Any] = [_circle("CIRCLE", v.replace(",", " ").split()) for v in parameters.get("CIRCLE", ())]
+    found += [_polygon("POLYGON", v.replace(",", " ").split()) for v in parameters.get("POLYGON", ())]
+    for value in parameters.get("POS", ()):
+        words = value.replace(",", " ").split()
+        shape = _SHAPES.get(words[0].upper()) if words else None
+        if shape is None:
+            raise UsageError(f"POS {value[:60]!r}: begin with CIRCLE, POLYGON or RANGE")
+        found.append(shape("POS", words[1:]))
+    return found
