@@ -12,8 +12,9 @@ from desdm.facility import Facility, initialise
 from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
 from desdm.release.publish import publish
+from tests.support.tiles import demo_release
 
-__all__ = ["objects", "small_release", "write_parquet"]
+__all__ = ["demo_release", "objects", "small_release", "write_parquet"]
 
 #: Column → (type, text, unit, UCD).
 COLUMNS: dict[str, tuple[pa.DataType, str, str, str]] = {

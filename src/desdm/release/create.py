@@ -75,7 +75,11 @@ def create_empty(
     with database.write() as conn:
         known = {r.name.lower(): r for r in store.releases(conn)}
         if name.lower() in known:
-            raise ConflictError(f"a release {known[name.lower()].name} stands already; take another name")
+            found = known[name.lower()]
+            mend = "take another name"
+            if found.state is not ReleaseState.PUBLISHED:
+                mend += f", or take it away: desdm release discard {found.name}"
+            raise ConflictError(f"a release {found.name} ({found.state.value}) stands already; {mend}")
         if erratum_of is not None:
             corrected = known.get(erratum_of.lower())
             if corrected is None or corrected.state is not ReleaseState.PUBLISHED:

@@ -77,9 +77,13 @@ def _selected(page: Document, release: Release, selection: Mapping[str, Any]) ->
         )
         return
     runs = sorted({file["run"] for file in selection["files"] if file["run"]})
+    came = (
+        f"the products of {len(runs)} coadd runs that ended well and were not superseded: {', '.join(runs)}"
+        if runs
+        else "files that were delivered"
+    )
     page.paragraph(
-        f"Selection: {release.selection}. Taken were the products of {len(runs)} coadd runs that ended well and were not "
-        "superseded: " + ", ".join(runs) + ". docs/selection.json lists each file with its digest."
+        f"Selection: {release.selection}. Taken were {came}. docs/selection.json lists each file with its digest."
     )
 
 

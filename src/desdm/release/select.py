@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ __all__ = ["RELEASED", "Left", "Selection", "parse", "select"]
 
 #: File types from which a release is made; all others of a coadd run are intermediate.
 RELEASED = ("coadd", "coadd_objects", "coadd_color", "coadd_depth", "coadd_footprint", "coadd_cat")
+
+
+_OF_TILE = re.compile(r"(.+)_r\d+p\d+_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,10 @@ def _picked(row: Mapping[str, Any], run: str) -> Picked:
         band=row.get("band"),
     )  # fmt: skip
     metadata = {key: value for key, value in row.items() if key not in FileRecord._fields or key == "band"}
-    # The table of a tile's objects names its tile by its run.
-    if not metadata.get("tilename") and run:
-        metadata["tilename"] = run.rpartition("_r")[0]
+    # A table of objects and a picture carry their tile in their names only.
+    named = _OF_TILE.match(record.filename)
+    if not metadata.get("tilename") and named:
+        metadata["tilename"] = named[1]
     return Picked(record, metadata, run)
 
 

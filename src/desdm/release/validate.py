@@ -37,7 +37,7 @@ def validate(database: Database, root: Path, release: Release) -> list[Check]:
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
-    checks = _content(tables, files)
+    checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"
         checks.append(failed("problems", subject, f"problem {problem['id']} is open: {problem['text']}"))
@@ -63,6 +63,35 @@ def _content(tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> li
     if tables or files:
         return []
     return [failed("content", "release", "it is empty; add data: desdm release add-table …")]
+
+
+def _complete(
+    release: Release, selection: Mapping[str, Any], sources: Mapping[str, Any], files: Sequence[ReleaseFile]
+) -> Iterator[Check]:
+    """Everything that was selected is in the release: a build that was killed half-way is not taken for a whole one."""
+    if not release.selection:
+        return
+    if not selection:
+        yield failed(
+            "selection", release.name, "what was selected is not written down; discard it and create it again"
+        )
+        return
+    made = {(f.filetype, f.source_sha256) for f in files}
+    kinds = {f.filetype for f in files}
+    rows = {entry["sha256"] for entry in sources.get(OBJECTS, {}).get("tiles", {}).values()}
+    missing = [
+        one["file"]
+        for one in selection["files"]
+        if (one["filetype"] in ("coadd", "coadd_color") and (one["filetype"], one["sha256"]) not in made)
+        or (one["filetype"] == "coadd_objects" and one["sha256"] not in rows)
+        or (one["filetype"] == "coadd_footprint" and "footprint" not in kinds)
+    ]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        text = f"not in it: {', '.join(missing[:3])}{more}; discard it and create it again"
+        yield failed("selection", release.name, text)
+    else:
+        yield passed("selection", release.name, f"{len(selection['files'])} selected files are in it")
 
 
 def _census(
