@@ -1,0 +1,148 @@
+"""The depth map of one band, read where it is asked: its HealSparse file is mapped, not loaded."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from desdm.errors import CorruptFile
+from desdm.survey.cards import read_hdus
+from desdm.survey.compiled import compiled
+
+__all__ = ["NSIDE", "BandMap", "Values", "cells"]
+
+NSIDE = 4096
+Longs = npt.NDArray[np.int64]
+_RECORD = np.dtype([("depth", ">f4"), ("nexp", ">i2"), ("fraction", ">f4")])
+_UNSEEN = -1e30
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a map says at n positions; outside: ``depth`` NaN, ``nexp`` 0, ``fraction`` 0."""
+
+    depth: npt.NDArray[np.float32]
+    nexp: npt.NDArray[np.int16]
+    fraction: npt.NDArray[np.float32]
+
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Whether the cell has good area."""
+        return self.fraction > 0
+
+
+def cells(ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]) -> Longs:
+    """Cells (order 12, nested) of positions in degrees; -1 where it is no position."""
+    import hpgeom
+
+    # One pass for the common case: a minimum is NaN as soon as one value is.
+    low, high = (ra.min(), ra.max()) if ra.size else (0.0, 0.0)
+    south, north = (dec.min(), dec.max()) if dec.size else (0.0, 0.0)
+    if low >= 0 and high <= 360 and south >= -90 and north <= 90:
+        return np.asarray(hpgeom.angle_to_pixel(NSIDE, ra, dec), np.int64)
+    good = np.isfinite(ra) & (np.abs(dec) <= 90)
+    out = np.full(ra.size, -1, np.int64)
+    out[good] = hpgeom.angle_to_pixel(NSIDE, ra[good] % 360.0, dec[good])
+    return out
+
+
+class BandMap:
+    """The map of one band of a release.
+
+    Parameters
+    ----------
+    path
+        HealSparse file as ``release/depthmaps.py`` writes it: an index of coverage pixels, then a plain table of records.
+
+    Raises
+    ------
+    CorruptFile
+        It is not such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        hdus = {hdu.name: hdu for hdu in read_hdus(cast(bytes, buffer), len(buffer), [])}
+        if not {"COV", "SPARSE"} <= set(hdus):
+            raise CorruptFile(f"{path.name}: no HDUs COV and SPARSE; it is no HealSparse map")
+        cov, sparse = hdus["COV"], hdus["SPARSE"]
+        head = sparse.header
+        fields = [(head.get(f"TTYPE{i}"), head.get(f"TFORM{i}")) for i in range(1, 4)]
+        plain = fields == [("depth", "E"), ("nexp", "I"), ("fraction", "E")]
+        if not plain or head.get("NSIDE") != NSIDE or head.get("NAXIS1") != _RECORD.itemsize:
+            raise CorruptFile(f"{path.name}: not a map of depth, nexp and fraction of nside {NSIDE}")
+        index = np.frombuffer(buffer, ">i8", int(np.prod(cov.shape)), cov.data_start)
+        self._index = index.astype(np.int64)
+        self._shift = 2 * (NSIDE.bit_length() - 1) - (self._index.size // 12).bit_length() + 1
+        rows = int(head.get("NAXIS2") or 0)
+        self._bytes = np.frombuffer(buffer, np.uint8, rows * _RECORD.itemsize, sparse.data_start)
+        self._rows = self._bytes.view(_RECORD)
+
+    def values(self, pixels: Longs) -> Values:
+        """What it says of cells (-1: no position)."""
+        n = pixels.size
+        depth, fraction = np.empty(n, np.float32), np.empty(n, np.float32)
+        nexp = np.empty(n, np.int16)
+        _gather(
+            self._bytes, self._index, self._shift, pixels, depth.view(np.uint32), nexp.view(np.uint16),
+            fraction.view(np.uint32), depth, fraction,
+        )  # fmt: skip
+        return Values(depth, nexp, fraction)
+
+    @property
+    def covered(self) -> Longs:
+        """Coverage pixels (nested) that have rows."""
+        # The first block belongs to nobody: what is not covered points into it.
+        start = self._index + (np.arange(self._index.size, dtype=np.int64) << self._shift)
+        return np.flatnonzero(start > 0)
+
+    @property
+    def coverage_nside(self) -> int:
+        """Resolution of the coverage pixels."""
+        return int(np.sqrt(self._index.size // 12))
+
+    def blocks(self, coverage: Longs) -> Iterator[tuple[Longs, Any]]:
+        """Cells with good area, and their records in native order, of each of these coverage pixels."""
+        for one in coverage.tolist():
+            first = one << self._shift
+            start = first + int(self._index[one])
+            rows = self._rows[start : start + (1 << self._shift)]
+            seen = np.flatnonzero(rows["fraction"] > 0)
+            yield seen + first, rows[seen].astype(_RECORD.newbyteorder("="))
+
+
+@compiled()
+def _gather(
+    table: npt.NDArray[np.uint8], index: Longs, shift: int, pixels: Longs, depth: npt.NDArray[np.uint32],
+    nexp: npt.NDArray[np.uint16], fraction: npt.NDArray[np.uint32], depth_value: npt.NDArray[np.float32],
+    fraction_value: npt.NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Take big-endian records of 10 bytes; ``depth`` and ``depth_value`` are two views of one array."""
+    for i in range(pixels.size):
+        pixel = pixels[i]
+        if pixel >= 0:
+            o = (index[pixel >> shift] + pixel) * 10
+            depth[i] = (
+                (np.uint32(table[o]) << 24)
+                | (np.uint32(table[o + 1]) << 16)
+                | (np.uint32(table[o + 2]) << 8)
+                | np.uint32(table[o + 3])
+            )
+            nexp[i] = (np.uint16(table[o + 4]) << 8) | np.uint16(table[o + 5])
+            fraction[i] = (
+                (np.uint32(table[o + 6]) << 24)
+                | (np.uint32(table[o + 7]) << 16)
+                | (np.uint32(table[o + 8]) << 8)
+                | np.uint32(table[o + 9])
+            )
+        if pixel < 0 or not depth_value[i] > _UNSEEN:
+            depth_value[i] = np.nan
+            nexp[i] = 0
+            fraction_value[i] = 0.0
