@@ -1,0 +1,170 @@
+"""desdm footprint: is it inside, how deep, how many exposures; of a place, a table or a region."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from desdm.release.model import Release
+    from desdm.services.footprint.lookup import Answer, Footprint, Summary
+
+
+@click.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with -
+@click.argument("ra", type=float, required=False)
+@click.argument("dec", type=float, required=False)
+@click.option("--release", "name", metavar="R", help="Release; default: the newest with a footprint.")
+@click.option(
+    "--band", "bands", metavar="BAND", multiple=True, help="Of this band; may be repeated. Default: all."
+)
+@click.option(
+    "--region",
+    metavar="STENCIL",
+    help='"CIRCLE ra dec radius", "RANGE ra1 ra2 dec1 dec2", "POLYGON ra dec …".',
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Places: VOTable, CSV, TSV, FITS or Parquet.",
+)
+@click.option(
+    "--ra-column",
+    default="",
+    metavar="COL",
+    help="Column of right ascension, if its name or UCD does not tell.",
+)
+@click.option("--dec-column", default="", metavar="COL", help="Column of declination.")
+@click.option("--tiles", is_flag=True, help="With --table: the tiles that hold each place.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --table: file; its ending says the format.",
+)
+@json_option
+@pass_door
+def command(
+    door: Door, ra: float | None, dec: float | None, name: str | None, bands: tuple[str, ...], region: str | None,
+    table: Path | None, ra_column: str, dec_column: str, tiles: bool, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Ask the footprint of a release: of the place RA DEC (degrees, ICRS), of a region, or of a table of places.
+
+    \b
+    desdm footprint 30.0 -5.0
+    desdm footprint --region "CIRCLE 30 -5 0.1" --band r
+    desdm footprint --table places.csv --out answers.parquet
+    """
+    from desdm.errors import UsageError
+    from desdm.services.footprint.lookup import Footprint
+
+    given = [ra is not None, region is not None, table is not None]
+    if sum(given) != 1 or (ra is None) != (dec is None):
+        raise UsageError("say what: RA DEC, --region or --table (one of them)")
+    release = _release(door, name)
+    footprint = Footprint(door.facility.config.releases / release.name)
+    if table is not None:
+        _table(footprint, table, (ra_column, dec_column), bands, tiles, out)
+        return
+    if region is not None:
+        from desdm.services.soda.stencil import stencils_of
+
+        found = footprint.within(stencils_of({"POS": [region]})[0], bands)
+        document = {
+            "release": release.name,
+            "region": found.region,
+            "bands": found.bands,
+            "tiles": found.tiles,
+        }
+        door.show(document, lambda: _show_region(door, found), as_json)
+        return
+    answer = footprint.at(float(ra or 0.0), float(dec or 0.0), bands)
+    door.show({"release": release.name, **answer.record()}, lambda: _show(door, release, answer), as_json)
+
+
+def _release(door: Door, name: str | None) -> Release:
+    from desdm.errors import NotFoundError
+    from desdm.release import store
+    from desdm.schema.states import ReleaseState
+
+    facility = door.facility
+    with facility.database.read() as conn:
+        # A named release may be a draft: who works at the installation looks before it is published.
+        found = store.releases(conn, None if name else [ReleaseState.PUBLISHED])
+    root = facility.config.releases
+    if name:
+        for release in found:
+            if release.name.lower() == name.lower():
+                return release
+        raise NotFoundError(f"no release {name}; see: desdm release list")
+    seen = [r for r in found if (root / r.name / "footprint" / "tiles.json").is_file()]
+    if not seen:
+        raise NotFoundError("no release with a footprint is published; see: desdm release list")
+    return max(seen, key=lambda r: (r.published_at is not None, r.published_at))
+
+
+def _show(door: Door, release: Release, answer: Answer) -> None:
+    rows = [
+        [
+            band,
+            "yes" if told["inside"] else "no",
+            _mag(told["depth"]),
+            told["nexp"],
+            f"{told['fraction']:.3f}",
+        ]
+        for band, told in answer.bands.items()
+    ]
+    where = f"{release.name}: {answer.ra:g} {answer.dec:g}, tiles {', '.join(answer.tiles) or 'none'}"
+    door.table(["band", "inside", "depth (mag)", "exposures", "fraction"], rows, title=where)
+    if answer.exposures:
+        names = ("expnum", "ccdnum", "band", "mjd_obs", "filename")
+        door.table(
+            ["exposure", "CCD", "band", "MJD", "file"], ([e[n] for n in names] for e in answer.exposures)
+        )
+
+
+def _show_region(door: Door, found: Summary) -> None:
+    def spread(value: Any) -> str:
+        return "" if value is None else f"{value['median']:.6g} ({value['min']:.6g} to {value['max']:.6g})"
+
+    rows = [[b, t["cells"], t["area"], spread(t["depth"]), spread(t["nexp"])] for b, t in found.bands.items()]
+    where = f"{found.region}, tiles {', '.join(found.tiles) or 'none'}"
+    door.table(["band", "cells", "good area (deg²)", "depth (mag)", "exposures"], rows, title=where)
+
+
+def _table(
+    footprint: Footprint,
+    table: Path,
+    columns: tuple[str, str],
+    bands: tuple[str, ...],
+    tiles: bool,
+    out: Path | None,
+) -> None:
+    from desdm.errors import NotFoundError
+    from desdm.services.footprint.tables import answered, position_columns
+    from desdm.services.formats import choose, stream
+    from desdm.services.formats.upload import read_upload
+
+    try:
+        data = table.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"no file {table}") from None
+    # It is one's own machine: the file's size is the limit.
+    upload = read_upload("positions", data, None, max_bytes=len(data) + 1, max_rows=1 << 40)
+    place = position_columns(upload, *columns)
+    described, rows = answered(footprint, upload, place, footprint.chosen(bands), tiles=tiles)
+    if out is None:
+        sys.stdout.buffer.writelines(stream(choose("csv"), described, rows))
+        return
+    ending = out.suffix.lstrip(".").lower()
+    form = choose({"vot": "votable", "xml": "votable", "tab": "tsv", "fit": "fits"}.get(ending, ending))
+    part = out.with_name(f".{out.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.writelines(stream(form, described, rows))
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
