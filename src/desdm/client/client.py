@@ -263,6 +263,11 @@ class Client:
         found: list[dict[str, Any]] = self.connection.document("GET", "/api/releases")["releases"]
         return found
 
+    def whoami(self) -> dict[str, Any]:
+        """Login, role, actions and limits of who asks."""
+        found: dict[str, Any] = self.connection.document("GET", "/api/whoami")
+        return found
+
     @property
     def mydb(self) -> Any:
         """Tables of one's own: `desdm.client.mydb.MyDB`."""

@@ -1,0 +1,56 @@
+"""The prompt: history, completion, lines that go on until their ``;``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import ThreadedCompleter
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import PygmentsLexer
+from pygments.lexers.sql import SqlLexer
+
+from desdm.client.shell.commands import COMMANDS
+from desdm.client.shell.naming import ShellCompleter
+from desdm.client.shell.session import Session
+from desdm.client.shell.settings import folder
+
+__all__ = ["session_of"]
+
+
+def session_of(shell: Session, complete: Callable[[str], bool]) -> PromptSession[str]:
+    """A prompt for a shell; ``complete`` says whether Enter ends what stands there."""
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if complete(buffer.text):
+            buffer.validate_and_handle()
+        else:
+            buffer.insert_text("\n")
+
+    return PromptSession(
+        "desdm> ",
+        history=_history(),
+        completer=ThreadedCompleter(ShellCompleter(shell.names, COMMANDS)),
+        complete_while_typing=Condition(lambda: shell.settings.completion),
+        auto_suggest=AutoSuggestFromHistory(),
+        lexer=PygmentsLexer(SqlLexer),
+        key_bindings=keys,
+        multiline=True,
+        prompt_continuation="   ... ",
+    )
+
+
+def _history() -> History:
+    # A home that cannot be written must not keep anybody from asking.
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        (folder() / "sql_history").touch(mode=0o600)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(folder() / "sql_history"))

@@ -1,0 +1,133 @@
+"""What was typed: a statement in ADQL, where its answer goes, or a command with its words."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from desdm.errors import UsageError
+
+__all__ = ["Line", "complete", "read", "statements"]
+
+_SELECT = re.compile(r"(?is)\A\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|\()")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing to do.
+
+    Attributes
+    ----------
+    command
+        ``query``, or the word that was typed first.
+    words
+        The words after it; of a query: none.
+    adql
+        Of a query: its text.
+    target
+        File into which the answer goes, or None: it is shown.
+    """
+
+    command: str
+    words: tuple[str, ...] = ()
+    adql: str = ""
+    target: Path | None = None
+
+
+def complete(text: str) -> bool:
+    """Whether ``text`` can be done as it stands: a command at its line's end, a statement at its ``;``."""
+    if not text.strip():
+        return True
+    if not _SELECT.match(text):
+        return True
+    # A semicolon in quotes ends nothing; after it only a target may stand.
+    return ";" in _unquoted(text)
+
+
+def read(text: str) -> Line:
+    """Understand what was typed.
+
+    Raises
+    ------
+    UsageError
+        If quotes are not closed, or nothing is said.
+    """
+    if not text.strip():
+        raise UsageError("nothing is typed; help shows what can be")
+    if text.lstrip().startswith("@"):
+        return Line("@", _with_target(text.strip()[1:]), target=_target_of(text))
+    if _SELECT.match(text):
+        return _query(text)
+    try:
+        words = shlex.split(text.strip().rstrip(";"))
+    except ValueError as err:
+        raise UsageError(f"the quotes are not closed: {err}") from err
+    if not words:
+        raise UsageError("nothing is typed; help shows what can be")
+    return Line(words[0].lower(), tuple(words[1:]))
+
+
+def statements(text: str) -> list[str]:
+    """Parts of a file of statements, each with its ``;`` and its target; comments may stand between."""
+    parts, start = [], 0
+    plain = _unquoted(text)
+    while start < len(text):
+        end = plain.find(";", start)
+        if end < 0:
+            rest = text[start:].strip()
+            if _bare(rest):
+                parts.append(rest + ("" if rest.endswith(";") else ";"))
+            break
+        line = plain.find("\n", end)
+        line = len(text) if line < 0 else line
+        target = re.match(r"\s*>\s*\S+", plain[end + 1 : line])
+        stop = end + 1 + (target.end() if target else 0)
+        if _bare(text[start:stop]).strip("; \t\n"):
+            parts.append(text[start:stop].strip())
+        start = stop
+    return parts
+
+
+def _query(text: str) -> Line:
+    plain = _unquoted(text)
+    end = plain.find(";")
+    if end < 0:
+        return Line("query", adql=text.strip())
+    rest = text[end + 1 :].strip().rstrip(";").strip()
+    if not rest:
+        return Line("query", adql=text[:end].strip())
+    if not rest.startswith(">"):
+        raise UsageError(f"after the ; only '> file' can stand, not {rest[:40]!r}")
+    return Line("query", adql=text[:end].strip(), target=_file(rest[1:].strip()))
+
+
+def _with_target(text: str) -> tuple[str, ...]:
+    return (text.split(">", 1)[0].strip().rstrip(";").strip(),)
+
+
+def _target_of(text: str) -> Path | None:
+    parts = text.split(">", 1)
+    return _file(parts[1].strip().rstrip(";").strip()) if len(parts) == 2 else None
+
+
+def _file(text: str) -> Path:
+    try:
+        words = shlex.split(text)
+    except ValueError as err:
+        raise UsageError(f"the quotes are not closed: {err}") from err
+    if len(words) != 1:
+        raise UsageError(f"after > one file must stand, not {text[:60]!r}")
+    return Path(words[0]).expanduser()
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"(?s)--[^\n]*|/\*.*?\*/", "", text).strip()
+
+
+def _unquoted(text: str) -> str:
+    # The same text with what stands in quotes and comments blanked, so that signs can be looked for.
+    return re.sub(
+        r"(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", lambda found: " " * len(found[0]), text
+    )

@@ -1,0 +1,30 @@
+"""GET ``/api/whoami``: login, role, what may be done, and the limits of the role."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+
+from desdm.services.context import Services, caller_of
+from desdm.services.limits import limits_of
+
+__all__ = ["routes"]
+
+
+async def _whoami(request: Request) -> JSONResponse:
+    caller = caller_of(request)
+    document = {
+        "login": caller.login or None,
+        "role": caller.role.value,
+        "actions": sorted(action.value for action in caller.actions),
+        "limits": asdict(limits_of(caller.role)),
+    }
+    return JSONResponse(document, headers={"cache-control": "no-store"})
+
+
+def routes(_: Services) -> list[BaseRoute]:
+    """The one route."""
+    return [Route("/api/whoami", _whoami, methods=["GET"])]
