@@ -120,10 +120,15 @@ def _show(door: Door, release: Release, answer: Answer) -> None:
     where = f"{release.name}: {answer.ra:g} {answer.dec:g}, tiles {', '.join(answer.tiles) or 'none'}"
     door.table(["band", "inside", "depth (mag)", "exposures", "fraction"], rows, title=where)
     if answer.exposures:
-        names = ("expnum", "ccdnum", "band", "mjd_obs", "filename")
-        door.table(
-            ["exposure", "CCD", "band", "MJD", "file"], ([e[n] for n in names] for e in answer.exposures)
-        )
+        seen = [
+            [e["expnum"], e["ccdnum"], e["band"], f"{e['mjd_obs']:.5f}", e["filename"]]
+            for e in answer.exposures
+        ]
+        door.table(["exposure", "CCD", "band", "MJD", "file"], seen)
+
+
+def _mag(depth: float | None) -> str:
+    return "" if depth is None else f"{depth:.3f}"
 
 
 def _show_region(door: Door, found: Summary) -> None:
