@@ -46,6 +46,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("simulate", "Tools", "Nights of known truth: raw files, calibrations and the truth beside them."),
     Entry("demo", "Tools", "The main job on a simulated night, or on a folder of calibrated exposures."),
     Entry("serve", "Services", "Serve the published releases: queries, cutouts, files, pages."),
+    Entry("sql", "Services", "A shell for queries: completion, answers into files, tables of your own."),
     Entry("footprint", "Services", "Is it inside, how deep, how many exposures: a place, a table, a region."),
     Entry("get", "Services", "Download a release or a part of it from a server, verified and resumed."),
     Entry("account", "Services", "People, roles, tokens, data rights, and what was denied."),

@@ -20,4 +20,5 @@ class Service(NamedTuple):
 SERVICES: tuple[Service, ...] = (
     Service("/files", "desdm.services.filepick.handlers", "Files by release, tile, band, type and place; folders."),
     Service("/files/…", "desdm.services.bulk.handlers", "Files themselves: ranges, digests, manifests."),
+    Service("/api/whoami", "desdm.services.whoami.handlers", "Who the caller is, and the limits of the role."),
 )
