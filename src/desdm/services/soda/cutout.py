@@ -140,10 +140,10 @@ def origin(made: Cut) -> list[Card]:
     file, box = made.file, made.box
     cards: list[Card] = [
         ("RELEASE", file.release, "release"),
-        ("SRCFILE", file.path, "file of the release that it was cut from"),
-        ("SRCSHA", file.sha256, "sha-256 of that file"),
-        ("SRCX1", box.x0 + 1, "[pixel] its first column in that image"),
-        ("SRCY1", box.y0 + 1, "[pixel] its first row in that image"),
+        ("CUTFILE", file.path, "file of the release that it was cut from"),
+        ("CUTSHA", file.sha256, "sha-256 of that file"),
+        ("CUTX1", box.x0 + 1, "[pixel] its first column in that image"),
+        ("CUTY1", box.y0 + 1, "[pixel] its first row in that image"),
         ("STENCIL", made.stencil.text, "what was asked for (ICRS, deg)"),
         ("CUTSOFT", f"desdm {__version__}", "program that cut it"),
     ]

@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 from urllib.parse import unquote
 
 import numpy as np
+import numpy.typing as npt
 
 from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, DatabaseUnavailable, FileTypeError, NotFoundError, UsageError
@@ -24,30 +25,35 @@ from desdm.services.bulk.store import report
 from desdm.services.context import Services
 from desdm.services.soda.section import Plane, open_plane
 from desdm.services.soda.sky import Grid
-from desdm.services.soda.stencil import vectors
+from desdm.services.soda.stencil import Polygon, vectors
 from desdm.survey.cards import HDU, read_hdus
 from desdm.survey.fitsbytes import hdu_header, is_structure
 from desdm.survey.headers import merged
 
 __all__ = ["Opened", "Shelf"]
 
+Floats = npt.NDArray[np.float64]
 _LOG = logging.getLogger(__name__)
 _AUTHORITY = "ivo://desdm/"
 _OPEN = 256  # files; each holds a descriptor, its tables of tiles and its header
 _TICK_NS = 50_000_000  # a file written so shortly before it was hashed may be written again in the same tick
 _PIECE = 4 << 20
 #: Keywords of the whole image that a cutout gets anew or that do not hold for it.
-_WHOLE = (
-    "RA_CENT",
-    "DEC_CENT",
-    "RACMIN",
-    "RACMAX",
-    "DECCMIN",
-    "DECCMAX",
-    "CROSSRA0",
-    "CRPIX1",
-    "CRPIX2",
-    "WCSAXES",
+_WHOLE = frozenset(
+    [
+        "RA_CENT",
+        "DEC_CENT",
+        "RACMIN",
+        "RACMAX",
+        "DECCMIN",
+        "DECCMAX",
+        "CROSSRA0",
+        "CRPIX1",
+        "CRPIX2",
+        "WCSAXES",
+        "RELEASE",
+        "FILENAME",
+    ]
 )
 
 
@@ -170,7 +176,9 @@ class _Index:
     generation: int = -1
     by_path: dict[tuple[str, str], ReleaseFile] = field(default_factory=dict)
     coadds: dict[str, list[ReleaseFile]] = field(default_factory=dict)
-    centres: dict[str, np.ndarray] = field(default_factory=dict)
+    centres: dict[str, Floats] = field(default_factory=dict)
+    reaches: dict[str, Floats] = field(default_factory=dict)
+    outlines: dict[int, Polygon] = field(default_factory=dict)
 
 
 class Shelf:
@@ -197,6 +205,9 @@ class Shelf:
             made.centres[low] = vectors(
                 np.array([f.ra_cent for f in found], float), np.array([f.dec_cent for f in found], float)
             ).reshape(-1, 3)
+            # Chords, a hair longer than what the record says.
+            radius = np.radians(np.array([f.radius or 0.0 for f in found], float))
+            made.reaches[low] = 2.0 * np.sin(radius / 2.0) * (1 + 1e-9) + 1e-12
         self._index = made
         return made
 
@@ -229,7 +240,8 @@ class Shelf:
         UsageError
             It is no image.
         """
-        text = unquote(identifier.strip())
+        # A plus in a query that was not encoded comes as a blank; no path has one.
+        text = unquote(identifier.strip()).replace(" ", "+")
         text = text[len(_AUTHORITY) :] if text.lower().startswith(_AUTHORITY) else text
         at = min((text.index(c) for c in "?/" if c in text), default=-1)
         if at <= 0:
@@ -250,20 +262,27 @@ class Shelf:
         found = self._published().coadds.get(file.release.lower(), [])
         return {f.band: f for f in found if f.tilename == file.tilename and f.band}
 
-    def around(self, release: str, ra: float, dec: float) -> dict[str, dict[str, ReleaseFile]]:
-        """Images whose circle holds a position: by tile, then by band; the nearest tile first."""
+    def holding(self, release: str, ra: float, dec: float) -> dict[str, ReleaseFile]:
+        """Images of the tile in which a position lies, by band; where tiles overlap, of the one with the nearest centre."""
         index = self._published()
         files, centres = index.coadds.get(release.lower(), []), index.centres.get(release.lower())
-        found: dict[str, dict[str, ReleaseFile]] = {}
         if not files or centres is None:
-            return found
-        away = centres - vectors(np.array(ra), np.array(dec))
+            return {}
+        point = vectors(np.array(ra), np.array(dec))
+        away = centres - point
         chord = np.sqrt((away * away).sum(axis=1))
-        reach = 2.0 * np.sin(np.radians([f.radius or 0.0 for f in files]) / 2.0) * (1 + 1e-9) + 1e-12
-        for i in sorted(np.flatnonzero(chord <= reach), key=lambda i: (chord[i], files[i].path)):
-            file = files[i]
-            found.setdefault(file.tilename or file.path, {})[file.band or ""] = file
-        return found
+        near = np.flatnonzero(chord <= index.reaches[release.lower()])
+        for i in near[np.argsort(chord[near], kind="stable")]:
+            outline = self._outline(index, files[i])
+            if outline is None or outline.contains(point).all():
+                return self.bands(files[i])
+        return {}
+
+    def _outline(self, index: _Index, file: ReleaseFile) -> Polygon | None:
+        if file.id not in index.outlines and file.s_region:
+            values = [float(w) for w in file.s_region.split() if w[:1] in "+-.0123456789"]
+            index.outlines[file.id] = Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
+        return index.outlines.get(file.id)
 
     def open(self, file: ReleaseFile) -> Opened:
         """An image, open and verified: hashed before its first cutout, and again when somebody touched it.

@@ -1,0 +1,89 @@
+"""Many cutouts as one stream: tar or zip, with a table of what became of each row at the end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from typing import IO, Literal, cast
+
+from desdm import __version__
+from desdm.services.soda.batch import Done, Member
+
+__all__ = ["MIME", "Form", "bundle"]
+
+Form = Literal["tar", "zip"]
+MIME: dict[Form, str] = {"tar": "application/x-tar", "zip": "application/zip"}
+_COLUMNS = ("row", "name", "region", "release", "tilename", "bands", "status", "reason", "files")
+_BLOCK = 512
+
+
+def bundle(form: Form, done: Iterable[Done]) -> Iterator[bytes]:
+    """The stream: each file as soon as it is made, then ``results.csv`` and ``summary.json``.
+
+    Parameters
+    ----------
+    done
+        Outcomes in any order; ``results.csv`` has them in the order of the rows.
+    """
+    return (_tar if form == "tar" else _zip)(_members(done))
+
+
+def _members(done: Iterable[Done]) -> Iterator[Member]:
+    rows: dict[int, tuple[str, ...]] = {}
+    counts: dict[str, int] = {"ok": 0, "trimmed": 0, "outside": 0, "failed": 0}
+    for one in done:
+        item = one.item
+        file = next(iter(item.files.values()), None)
+        counts[one.status] += 1
+        rows[item.number] = (
+            str(item.number), item.name, item.stencil.text, file.release if file else "",
+            (file.tilename or "") if file else "", " ".join(item.files), one.status, one.reason,
+            " ".join(m.name for m in one.members),
+        )  # fmt: skip
+        yield from one.members
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(rows[number] for number in sorted(rows))
+    yield Member("results.csv", "text/csv", (text.getvalue().encode(),))
+    summary = {"rows": len(rows), **counts, "program": f"desdm {__version__}"}
+    yield Member("summary.json", "application/json", (json.dumps(summary, indent=1).encode() + b"\n",))
+
+
+def _tar(members: Iterator[Member]) -> Iterator[bytes]:
+    for member in members:
+        info = tarfile.TarInfo(member.name)
+        info.size, info.mode = member.size, 0o644
+        body = member.bytes()
+        yield info.tobuf(tarfile.USTAR_FORMAT) + body + b"\0" * (-len(body) % _BLOCK)
+    yield b"\0" * (20 * _BLOCK)
+
+
+class _Pipe:
+    # What zipfile writes to: it cannot go back, so that sizes follow each file.
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._held.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        found, self._held = b"".join(self._held), []
+        return found
+
+
+def _zip(members: Iterator[Member]) -> Iterator[bytes]:
+    pipe = _Pipe()
+    with zipfile.ZipFile(cast("IO[bytes]", pipe), "w", zipfile.ZIP_STORED) as archive:
+        for member in members:
+            archive.writestr(zipfile.ZipInfo(member.name), member.bytes())
+            yield pipe.take()
+    yield pipe.take()
