@@ -74,6 +74,9 @@ class Engine(Protocol):
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
         """Put a small table of the service's own in place: ``tap_schema.…``, ``ivoa.obscore``."""
 
+    def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
+        """The service's own tables that were put in place, with their columns."""
+
     def execute(
         self,
         query: Query,

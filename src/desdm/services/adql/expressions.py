@@ -1,0 +1,548 @@
+"""Writes conditions and values of ADQL in an engine's SQL; what it does not know is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from desdm.errors import QueryError
+from desdm.release.model import ReleaseColumn
+from desdm.services.adql import functions, nodes, userfunctions
+from desdm.services.adql.fragments import (
+    GEOMETRIES,
+    INTEGERS,
+    NUMBERS,
+    SQL_TYPES,
+    Dialect,
+    Fragment,
+    Parameters,
+    double,
+)
+from desdm.services.adql.geometry import Geometry, constant
+from desdm.services.adql.scope import Scope
+from desdm.services.adql.units import factor
+
+if TYPE_CHECKING:
+    from desdm.services.adql.queries import Written
+
+__all__ = ["Expressions"]
+
+_SHAPES = ("POINT", "CIRCLE", "BOX", "POLYGON")
+_MEASURES = (
+    "DISTANCE",
+    "AREA",
+    "CENTROID",
+    "COORD1",
+    "COORD2",
+    "COORDSYS",
+    "CONTAINS",
+    "INTERSECTS",
+    "REGION",
+)
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
+
+
+class Expressions:
+    """Writes expressions of one query; queries within them are written by ``query``."""
+
+    def __init__(
+        self, dialect: Dialect, parameters: Parameters, query: Callable[[nodes.Statement, Scope], Written],
+        footprint: Callable[[str, tuple[int, int]], str],
+    ) -> None:  # fmt: skip
+        self.dialect, self._parameters, self._query = dialect, parameters, query
+        self._types = SQL_TYPES[dialect]
+        self._footprint = footprint
+        #: SQL of ``hpix29`` by the number of its table
+        self.cells: dict[int, str] = {}
+        self.geometry = Geometry(self.cell)
+
+    def cell(self, lon: Fragment, lat: Fragment) -> str | None:
+        """SQL of ``hpix29`` of a position, if it is that of a table which has one."""
+        a, d = lon.column, lat.column
+        if a is None or d is None or a.table != d.table or (a.role, d.role) != ("ra", "dec"):
+            return None
+        return self.cells.get(a.table)
+
+    # Conditions
+
+    def condition(self, node: nodes.Expression, scope: Scope) -> str:
+        """SQL of a condition."""
+        match node:
+            case nodes.Junction():
+                return "(" + f" {node.word} ".join(self.condition(p, scope) for p in node.parts) + ")"
+            case nodes.Not():
+                return f"(NOT {self.condition(node.operand, scope)})"
+            case nodes.Compare():
+                return self._compare(node, scope)
+            case nodes.Between():
+                return self._between(node, scope)
+            case nodes.In():
+                return self._in(node, scope)
+            case nodes.Like():
+                return self._like(node, scope)
+            case nodes.IsNull():
+                value = self.value(node.operand, scope)
+                inner = value.parts[0].sql if value.kind in GEOMETRIES and value.parts else value.sql
+                return f"({inner} IS {'NOT ' if node.negated else ''}NULL)"
+            case nodes.Exists():
+                return f"EXISTS ({self._query(node.query, scope).sql})"
+            case _:
+                value = self.value(node, scope)
+                if value.kind == "boolean":
+                    return value.sql
+                hint = " compare it with 1 or 0" if isinstance(node, nodes.Call) else ""
+                raise QueryError(
+                    f"a condition is expected here, not a value;{hint or ' compare it'}", *node.at
+                )
+
+    def _compare(self, node: nodes.Compare, scope: Scope) -> str:
+        for call, other, operator in (
+            (node.left, node.right, node.operator), (node.right, node.left, _FLIPPED[node.operator])
+        ):  # fmt: skip
+            if isinstance(call, nodes.Call) and call.name in ("CONTAINS", "INTERSECTS"):
+                return self._predicate(call, other, operator, scope)
+            if isinstance(call, nodes.Call) and call.name == "DISTANCE" and operator not in ("=", "<>"):
+                return self._near(call, other, operator, scope)
+        left, right = self.value(node.left, scope), self.value(node.right, scope)
+        left, right = self.alike(left, right, node.at)
+        return f"({left.sql} {node.operator} {right.sql})"
+
+    def _predicate(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
+        value = self.value(other, scope)
+        if value.number not in (0.0, 1.0) or operator not in ("=", "<>"):
+            raise QueryError(f"{call.name} gives 1 or 0; compare it so: 1 = {call.name}(…)", *call.at)
+        true = (value.number == 1.0) == (operator == "=")
+        sql = self._meets(call, scope)
+        return sql if true else f"(NOT {sql})"
+
+    def _meets(self, call: nodes.Call, scope: Scope) -> str:
+        given = [self.value(a, scope) for a in call.arguments]
+        if len(given) != 2 or any(g.kind not in GEOMETRIES for g in given):
+            raise QueryError(f"{call.name} takes two geometries: POINT, CIRCLE, BOX, POLYGON", *call.at)
+        given = [self._region(g) for g in given]
+        if call.name == "CONTAINS":
+            return self.geometry.contains(given[0], given[1], call.at)
+        return self.geometry.intersects(given[0], given[1], call.at)
+
+    def _region(self, value: Fragment) -> Fragment:
+        if value.parts or value.kind not in ("region", "point", "circle", "polygon"):
+            return value
+        return userfunctions.column_region(value, self.dialect)
+
+    def _near(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
+        points = self.geometry.two_points(
+            [self._region(self.value(a, scope)) for a in call.arguments], call.at
+        )
+        radius = self.value(other, scope)
+        if radius.kind not in (*NUMBERS, "null"):
+            raise QueryError("a distance is compared with a number of degrees", *other.at)
+        wide = operator in ("<=", ">")
+        sql = self.geometry.near(*points, radius, call.at, strict=not wide)
+        return sql if operator in ("<", "<=") else f"(NOT {sql})"
+
+    def _between(self, node: nodes.Between, scope: Scope) -> str:
+        if isinstance(node.operand, nodes.Call) and node.operand.name == "DISTANCE":
+            low = nodes.Compare(">=", node.operand, node.low, node.at)
+            both = nodes.Junction(
+                "AND", (low, nodes.Compare("<=", node.operand, node.high, node.at)), node.at
+            )
+            return self.condition(nodes.Not(both, node.at) if node.negated else both, scope)
+        value = self.value(node.operand, scope)
+        low, high = self.value(node.low, scope), self.value(node.high, scope)
+        first, least = self.alike(value, low, node.at)
+        second, most = self.alike(value, high, node.at)
+        if first.sql != second.sql:
+            sql = f"({first.sql} >= {least.sql} AND {second.sql} <= {most.sql})"
+            return f"(NOT {sql})" if node.negated else sql
+        return f"({first.sql} {'NOT ' if node.negated else ''}BETWEEN {least.sql} AND {most.sql})"
+
+    def _in(self, node: nodes.In, scope: Scope) -> str:
+        value = self.value(node.operand, scope)
+        word = "NOT IN" if node.negated else "IN"
+        if node.query is None:
+            pairs = [self.alike(value, self.value(v, scope), v.at) for v in node.values]
+            first = max(
+                (p[0] for p in pairs), key=lambda f: NUMBERS.index(f.kind) if f.kind in NUMBERS else 0
+            )
+            return f"({first.sql} {word} ({', '.join(p[1].sql for p in pairs)}))"
+        written = self._query(node.query, scope)
+        if len(written.columns) != 1:
+            raise QueryError(
+                f"the query in IN has {len(written.columns)} columns, it must have one", *node.query.at
+            )
+        inner = Fragment("", written.columns[0].kind, node.query.at)
+        value, _ = self.alike(value, inner, node.at)
+        return f"({value.sql} {word} ({written.sql}))"
+
+    def _like(self, node: nodes.Like, scope: Scope) -> str:
+        value, pattern = self.value(node.operand, scope), self.value(node.pattern, scope)
+        for side in (value, pattern):
+            if side.kind not in ("char", "null"):
+                raise QueryError("LIKE compares text", *side.at)
+        word = ("NOT " if node.negated else "") + ("ILIKE" if node.fold else "LIKE")
+        escape = ""
+        if node.escape is not None:
+            quoted = (
+                "''"
+                if node.escape == "'"
+                else "%%"
+                if node.escape == "%" and self.dialect == "postgresql"
+                else node.escape
+            )
+            escape = f" ESCAPE '{quoted}'"
+        elif self.dialect == "postgresql":
+            escape = " ESCAPE ''"
+        return f"({value.sql} {word} {pattern.sql}{escape})"
+
+    def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
+        """Two values brought to kinds that can be compared."""
+        for side in (left, right):
+            if side.kind in (*GEOMETRIES, "array", "condition"):
+                raise QueryError(
+                    "this value cannot be compared; for geometry use CONTAINS, INTERSECTS or DISTANCE",
+                    *side.at,
+                )
+        kinds = {left.kind, right.kind} - {"null"}
+        if len(kinds) <= 1:
+            return left, right
+        if kinds <= set(NUMBERS):
+            if "float" in kinds or "double" in kinds:
+                return functions.as_double(left), functions.as_double(right)
+            return left, right
+        if kinds == {"timestamp", "char"}:
+            return self._as_time(left), self._as_time(right)
+        if "boolean" in kinds:
+            return self._as_flag(left), self._as_flag(right)
+        raise QueryError(
+            f"text cannot be compared with a number here ({left.kind} and {right.kind}); use CAST", *at
+        )
+
+    def _as_time(self, value: Fragment) -> Fragment:
+        if value.kind == "timestamp":
+            return value
+        return Fragment(f"CAST({value.sql} AS {self._types['timestamp']})", "timestamp", value.at)
+
+    def _as_flag(self, value: Fragment) -> Fragment:
+        if value.kind == "boolean":
+            return Fragment(f"CAST({value.sql} AS {self._types['int']})", "int", value.at)
+        if isinstance(value.constant, str) and value.constant.lower() in (
+            "true",
+            "false",
+            "t",
+            "f",
+            "1",
+            "0",
+        ):
+            return Fragment("1" if value.constant.lower() in ("true", "t", "1") else "0", "int", value.at)
+        if value.kind in INTEGERS:
+            return value
+        raise QueryError("a truth value is compared with 1, 0, TRUE or FALSE", *value.at)
+
+    # Values
+
+    def value(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        """SQL of a value; under GROUP BY a column must be grouped by or stand in an aggregate."""
+        if scope.groups is None or scope.within:
+            return self._value(node, scope)
+        before = len(scope.loose)
+        found = self._value(node, scope)
+        if found.sql in scope.groups and found.sql:
+            del scope.loose[before:]
+        return found
+
+    def _value(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        match node:
+            case nodes.Literal():
+                return self._literal(node)
+            case nodes.Name():
+                return self._name(node, scope)
+            case nodes.Chain():
+                return self._chain(node, scope)
+            case nodes.Sign():
+                return self._sign(node, scope)
+            case nodes.Aggregate():
+                return self._aggregate(node, scope)
+            case nodes.Cast():
+                return functions.cast(
+                    self.value(node.operand, scope), node.target, node.length, self.dialect, self._types
+                )
+            case nodes.Case():
+                return self._case(node, scope)
+            case nodes.Subquery():
+                return self._scalar(node, scope)
+            case nodes.Call():
+                return self._call(node, scope)
+            case _:
+                raise QueryError("a value is expected here, not a condition", *node.at)
+
+    def _literal(self, node: nodes.Literal) -> Fragment:
+        if node.kind == "text":
+            return Fragment(self._parameters.text(node.text), "char", node.at, constant=node.text)
+        if node.kind == "null":
+            return Fragment("NULL", "null", node.at)
+        if node.kind == "boolean":
+            return Fragment(node.text, "boolean", node.at)
+        if node.text.isdigit() and int(node.text) < 2**63:
+            number = int(node.text)
+            return Fragment(str(number), "int" if number < 2**31 else "long", node.at, constant=float(number))
+        return constant(float(node.text), node.at)
+
+    def _name(self, node: nodes.Name, scope: Scope) -> Fragment:
+        if len(node.parts) == 1 and not any(_same(node.parts[0], c.name) for c in scope.columns):
+            alias = scope.aliases.get(
+                node.parts[0].text if node.parts[0].quoted else node.parts[0].text.lower()
+            )
+            if alias is not None:
+                return alias
+        column, owner = scope.find(node.parts)
+        if (
+            owner.groups is not None
+            and not owner.within
+            and owner is scope
+            and column.sql not in owner.groups
+        ):
+            owner.loose.append((column.name, node.at))
+        return Fragment(column.sql, column.kind, node.at, column.meta, column=column)
+
+    def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:
+        left = self.value(node.first, scope)
+        for operator, at, right in node.rest:
+            left = self._operate(operator, left, self.value(right, scope), at)
+        return left
+
+    def _operate(self, operator: str, left: Fragment, right: Fragment, at: tuple[int, int]) -> Fragment:
+        if operator == "||":
+            for side in (left, right):
+                if side.kind in (*GEOMETRIES, "array"):
+                    raise QueryError("|| joins texts", *side.at)
+            texts = [
+                s.sql if s.kind == "char" else f"CAST({s.sql} AS {self._types['char']})"
+                for s in (left, right)
+            ]
+            return Fragment(f"({texts[0]} || {texts[1]})", "char", left.at)
+        for side in (left, right):
+            if side.kind not in (*NUMBERS, "null"):
+                raise QueryError(f"{operator} takes numbers, not {side.kind}", *side.at)
+        if operator in "&|^":
+            return self._bits(operator, left, right, at)
+        kinds = [s.kind if s.kind != "null" else "int" for s in (left, right)]
+        kind = max(kinds, key=NUMBERS.index)
+        if "float" in kinds and kinds[0] != kinds[1]:
+            kind = "double"
+        if kind == "double":
+            left, right = functions.as_double(left), functions.as_double(right)
+        meta = _carried(operator, left, right)
+        known = _folded(operator, left, right, kind)
+        if known is not None:
+            return constant(known, left.at) if kind == "double" else _whole(known, left.at)
+        sign = "//" if operator == "/" and kind in INTEGERS and self.dialect == "duckdb" else operator
+        return Fragment(f"({left.sql} {sign} {right.sql})", kind, left.at, meta)
+
+    def _bits(self, operator: str, left: Fragment, right: Fragment, at: tuple[int, int]) -> Fragment:
+        if any(s.kind not in (*INTEGERS, "null") for s in (left, right)):
+            raise QueryError(f"{operator} takes whole numbers", *at)
+        kind = max((s.kind for s in (left, right) if s.kind != "null"), key=NUMBERS.index, default="int")
+        if operator == "^":
+            sql = (
+                f"xor({left.sql}, {right.sql})" if self.dialect == "duckdb" else f"({left.sql} # {right.sql})"
+            )
+        else:
+            sql = f"({left.sql} {operator} {right.sql})"
+        return Fragment(sql, kind, left.at)
+
+    def _sign(self, node: nodes.Sign, scope: Scope) -> Fragment:
+        value = self.value(node.operand, scope)
+        if value.kind not in (*NUMBERS, "null") or (node.sign == "~" and value.kind not in INTEGERS):
+            raise QueryError(f"{node.sign} takes a number", *node.at)
+        if node.sign == "+":
+            return value
+        if node.sign == "-" and value.number is not None and value.kind == "double":
+            return constant(-value.number, node.at)
+        known = -value.number if node.sign == "-" and value.number is not None else None
+        return Fragment(f"({node.sign}{value.sql})", value.kind, node.at, value.meta, known)
+
+    def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
+        if scope.within:
+            raise QueryError(f"{node.name} cannot stand within another aggregate", *node.at)
+        if scope.groups is None:
+            raise QueryError(
+                f"{node.name} cannot stand here; it belongs into SELECT, HAVING or ORDER BY", *node.at
+            )
+        if node.argument is None:
+            return Fragment(
+                "count(*)", "long", node.at, ReleaseColumn("", "long", ucd="meta.number", text="Rows")
+            )
+        scope.within = True
+        value = self.value(node.argument, scope)
+        scope.within = False
+        if value.kind in (*GEOMETRIES, "array"):
+            raise QueryError(f"{node.name} takes no geometry", *node.at)
+        word = "DISTINCT " if node.distinct else ""
+        if node.name == "COUNT":
+            return Fragment(
+                f"count({word}{value.sql})", "long", node.at, ReleaseColumn("", "long", ucd="meta.number")
+            )
+        if node.name in ("MIN", "MAX"):
+            if value.kind == "boolean":
+                raise QueryError(f"{node.name} takes numbers or text", *node.at)
+            return Fragment(f"{node.name.lower()}({value.sql})", value.kind, node.at, value.meta)
+        if value.kind not in (*NUMBERS, "null"):
+            raise QueryError(f"{node.name} takes numbers", *node.at)
+        if node.name == "SUM" and value.kind in INTEGERS:
+            return Fragment(
+                f"CAST(sum({word}{value.sql}) AS {self._types['long']})", "long", node.at, value.meta
+            )
+        return Fragment(
+            f"{node.name.lower()}({word}{functions.as_double(value).sql})", "double", node.at, value.meta
+        )
+
+    def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
+        operand = None if node.operand is None else node.operand
+        whens = []
+        for when, then in node.branches:
+            condition = when if operand is None else nodes.Compare("=", operand, when, when.at)
+            whens.append((self.condition(condition, scope), self.value(then, scope)))
+        values = [v for _, v in whens]
+        if node.otherwise is not None:
+            values.append(self.value(node.otherwise, scope))
+        values = self.common(values, node.at)
+        branches = " ".join(f"WHEN {c} THEN {v.sql}" for (c, _), v in zip(whens, values, strict=False))
+        otherwise = f" ELSE {values[-1].sql}" if node.otherwise is not None else ""
+        return Fragment(f"(CASE {branches}{otherwise} END)", values[0].kind, node.at, values[0].meta)
+
+    def common(self, values: Sequence[Fragment], at: tuple[int, int]) -> list[Fragment]:
+        """Values brought to one kind."""
+        kinds = {v.kind for v in values} - {"null"}
+        if kinds & {*GEOMETRIES, "array"}:
+            raise QueryError("geometry cannot stand here", *at)
+        if len(kinds) <= 1:
+            kind = next(iter(kinds), "char")
+        elif kinds <= set(NUMBERS):
+            kind = "double" if "float" in kinds else max(kinds, key=NUMBERS.index)
+        else:
+            raise QueryError(
+                f"values of different kinds stand here: {', '.join(sorted(kinds))}; use CAST", *at
+            )
+        return [v if v.kind == kind else self.to_kind(v, kind) for v in values]
+
+    def to_kind(self, value: Fragment, kind: str) -> Fragment:
+        """The same value as another kind of number, or NULL of a kind."""
+        return Fragment(f"CAST({value.sql} AS {self._types[kind]})", kind, value.at, value.meta)
+
+    def _scalar(self, node: nodes.Subquery, scope: Scope) -> Fragment:
+        written = self._query(node.query, scope)
+        if len(written.columns) != 1:
+            raise QueryError(f"a query as a value has one column, not {len(written.columns)}", *node.at)
+        column = written.columns[0]
+        if column.kind in (*GEOMETRIES, "array"):
+            raise QueryError("a query as a value gives no geometry", *node.at)
+        return Fragment(f"({written.sql})", column.kind, node.at, column.meta)
+
+    def _call(self, node: nodes.Call, scope: Scope) -> Fragment:
+        name, at = node.name, node.at
+        if name in _SHAPES:
+            return self.geometry.build(name, [self.value(a, scope) for a in node.arguments], at)
+        if name in _MEASURES:
+            return self._measure(node, scope)
+        if name == "COALESCE":
+            if not node.arguments:
+                raise QueryError("COALESCE takes one value or more", *at)
+            values = self.common([self.value(a, scope) for a in node.arguments], at)
+            return Fragment(
+                f"coalesce({', '.join(v.sql for v in values)})", values[0].kind, at, values[0].meta
+            )
+        if name == "NULLIF":
+            if len(node.arguments) != 2:
+                raise QueryError("NULLIF takes two values", *at)
+            left, right = self.alike(*(self.value(a, scope) for a in node.arguments), at)
+            return Fragment(f"nullif({left.sql}, {right.sql})", left.kind, at, left.meta)
+        if name == "IN_UNIT":
+            return self._in_unit(node, scope)
+        if name in functions.FUNCTIONS or name in ("MOD", "ROUND", "TRUNCATE"):
+            return functions.call(name, [self.value(a, scope) for a in node.arguments], at, self.dialect)
+        if name in userfunctions.NAMES:
+            return userfunctions.call(
+                name,
+                [self.value(a, scope) for a in node.arguments],
+                at,
+                self.dialect,
+                self.cell,
+                self._footprint,
+            )
+        raise QueryError(f"there is no function {node.name[:60]}", *at)
+
+    def _measure(self, node: nodes.Call, scope: Scope) -> Fragment:
+        name, at = node.name, node.at
+        if name in ("CONTAINS", "INTERSECTS"):
+            return Fragment(f"CAST({self._meets(node, scope)} AS {self._types['int']})", "int", at)
+        given = [self._region(self.value(a, scope)) for a in node.arguments]
+        if name == "REGION":
+            return userfunctions.text_region(given, at)
+        if name == "DISTANCE":
+            found = self.geometry.distance(given, at)
+            meta = ReleaseColumn("", "double", unit="deg", ucd="pos.angDistance", text="Angular distance")
+            return Fragment(found.sql, "double", at, meta, found.constant)
+        if len(given) != 1 or given[0].kind not in GEOMETRIES:
+            raise QueryError(f"{name} takes one geometry", *at)
+        if name == "AREA":
+            found = self.geometry.area(given[0], at)
+            return Fragment(
+                found.sql,
+                "double",
+                at,
+                ReleaseColumn("", "double", unit="deg2", ucd="phys.angArea"),
+                found.constant,
+            )
+        if name == "CENTROID":
+            return self.geometry.centroid(given[0], at)
+        if name == "COORDSYS":
+            return Fragment(self._parameters.text("ICRS"), "char", at)
+        if given[0].kind != "point":
+            raise QueryError(f"{name} takes a POINT", *at)
+        part = functions.as_double(given[0].parts[name == "COORD2"])
+        return Fragment(part.sql, "double", at, part.meta, part.constant)
+
+    def _in_unit(self, node: nodes.Call, scope: Scope) -> Fragment:
+        given = [self.value(a, scope) for a in node.arguments]
+        if (
+            len(given) != 2
+            or not isinstance(given[1].constant, str)
+            or given[0].kind not in (*NUMBERS, "null")
+        ):
+            raise QueryError(
+                "IN_UNIT takes a number with a unit, and the wanted unit in single quotes", *node.at
+            )
+        unit = given[0].meta.unit if given[0].meta else ""
+        scale = factor(unit, given[1].constant, node.at)
+        meta = ReleaseColumn("", "double", unit=given[1].constant, ucd=given[0].meta.ucd if given[0].meta else "",
+                             text=given[0].meta.text if given[0].meta else "")  # fmt: skip
+        return Fragment(f"({functions.as_double(given[0]).sql} * {double(scale)})", "double", node.at, meta)
+
+
+def _same(ident: nodes.Ident, name: str) -> bool:
+    return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
+
+
+def _carried(operator: str, left: Fragment, right: Fragment) -> ReleaseColumn | None:
+    """Unit, UCD and text that arithmetic carries on: a sum of alike, a value times a number."""
+    a, b = left.meta, right.meta
+    if operator in "+-" and a and b and a.unit == b.unit:
+        return ReleaseColumn("", "double", unit=a.unit)
+    if operator in "+-" and a and right.number is not None:
+        return ReleaseColumn("", "double", unit=a.unit)
+    return None
+
+
+def _folded(operator: str, left: Fragment, right: Fragment, kind: str) -> float | None:
+    """Arithmetic on known numbers: a radius is often written 30./3600."""
+    x, y = left.number, right.number
+    if x is None or y is None or (operator == "/" and y == 0) or max(abs(x), abs(y)) > 2**52:
+        return None
+    if operator == "/":
+        return x / y if kind == "double" else float(int(x / y))
+    found = x + y if operator == "+" else x - y if operator == "-" else x * y
+    return found if kind == "double" or abs(found) < 2**31 else None
+
+
+def _whole(number: float, at: tuple[int, int]) -> Fragment:
+    return Fragment(f"({int(number)})", "int", at, constant=number)

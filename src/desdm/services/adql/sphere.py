@@ -1,0 +1,223 @@
+"""Regions on the sphere for conditions: cells of HEALPix that cover them, great circles that bound them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "area",
+    "box_corners",
+    "centre",
+    "circle_ranges",
+    "inside",
+    "pieces",
+    "polygon_ranges",
+    "vector",
+    "vertices",
+]
+
+Vector = npt.NDArray[np.float64]
+#: At most this many ranges of cells stand in a condition; more cost more than they save.
+_MOST = 24
+
+
+def vector(ra: float, dec: float) -> Vector:
+    """Unit vector of a position in degrees."""
+    a, d = math.radians(ra), math.radians(dec)
+    return np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])
+
+
+def vertices(numbers: Sequence[float]) -> list[Vector]:
+    """Unit vectors of corners given as ra, dec, ra, dec, … in degrees; the same corner twice counts once."""
+    found: list[Vector] = []
+    for ra, dec in zip(numbers[::2], numbers[1::2], strict=True):
+        corner = vector(ra, dec)
+        if not found or np.linalg.norm(corner - found[-1]) > 1e-13:
+            found.append(corner)
+    if len(found) > 1 and np.linalg.norm(found[0] - found[-1]) < 1e-13:
+        found.pop()
+    return found
+
+
+def box_corners(ra: float, dec: float, width: float, height: float) -> list[float]:
+    """Corners of a box (STC 1.33, 4.5.1.5): great circles at right angles to the arms through its centre.
+
+    Parameters
+    ----------
+    ra, dec, width, height
+        Centre and full sizes in degrees; sizes below 180.
+    """
+    x, y = math.tan(math.radians(width / 2)), math.tan(math.radians(height / 2))
+    c = vector(ra, dec)
+    east = np.array([-math.sin(math.radians(ra)), math.cos(math.radians(ra)), 0.0])
+    north = np.cross(c, east)
+    found: list[float] = []
+    for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        found += position(c + sx * x * east + sy * y * north)
+    return found
+
+
+def position(v: Vector) -> tuple[float, float]:
+    """Degrees of a direction."""
+    return math.degrees(math.atan2(v[1], v[0])) % 360.0, math.degrees(
+        math.atan2(v[2], math.hypot(v[0], v[1]))
+    )
+
+
+def centre(corners: Sequence[Vector]) -> Vector:
+    """A direction within the cap that holds the corners: their mean."""
+    mean = np.mean(corners, axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))
+
+
+def _plane(corners: Sequence[Vector]) -> list[tuple[float, float]]:
+    """Corners in the gnomonic plane about their centre, where great circles are straight; ValueError beyond it."""
+    c = np.mean(corners, axis=0)
+    if np.linalg.norm(c) < 1e-9:
+        raise ValueError("its corners do not lie within one half of the sky")
+    c = c / np.linalg.norm(c)
+    if min(float(v @ c) for v in corners) < 1e-6:
+        raise ValueError("its corners do not lie within one half of the sky")
+    e1 = np.cross([0.0, 0.0, 1.0] if abs(c[2]) < 0.9 else [1.0, 0.0, 0.0], c)
+    e1 /= np.linalg.norm(e1)
+    e2 = np.cross(c, e1)
+    return [(float(v @ e1 / (v @ c)), float(v @ e2 / (v @ c))) for v in corners]
+
+
+def _cross(o: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0])
+
+
+def pieces(corners: Sequence[Vector]) -> list[list[Vector]]:
+    """A polygon cut into convex pieces: itself if it is convex, else triangles (ears cut one by one).
+
+    Returns
+    -------
+    list
+        Of each piece the inward normals of its sides: a direction lies within where all products are >= 0.
+
+    Raises
+    ------
+    ValueError
+        It has no area, crosses itself, or does not fit into one half of the sky.
+    """
+    if len(corners) < 3:
+        raise ValueError("a polygon needs three corners that differ")
+    flat = _plane(corners)
+    around = [*flat, flat[0]]
+    signed = sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(around)) / 2
+    if abs(signed) < 1e-24:
+        raise ValueError("it has no area")
+    if _crosses(flat):
+        raise ValueError("its sides cross each other")
+    order = list(range(len(corners))) if signed > 0 else list(reversed(range(len(corners))))
+    turns = [
+        _cross(flat[order[i - 1]], flat[order[i]], flat[order[(i + 1) % len(order)]])
+        for i in range(len(order))
+    ]
+    if min(turns) >= -1e-18:
+        return [_sides([corners[i] for i in order])]
+    return [_sides([corners[i] for i in triangle]) for triangle in _ears(order, flat)]
+
+
+def _crosses(flat: list[tuple[float, float]]) -> bool:
+    n = len(flat)
+    for i in range(n):
+        for j in range(i + 2, n - (i == 0)):
+            a, b, c, d = flat[i], flat[(i + 1) % n], flat[j], flat[(j + 1) % n]
+            if _cross(a, b, c) * _cross(a, b, d) < 0 and _cross(c, d, a) * _cross(c, d, b) < 0:
+                return True
+    return False
+
+
+def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, int, int]]:
+    left, found = list(order), []
+    while len(left) > 3:
+        for i in range(len(left)):
+            a, b, c = left[i - 1], left[i], left[(i + 1) % len(left)]
+            if _cross(flat[a], flat[b], flat[c]) <= 0:
+                continue
+            others = (flat[k] for k in left if k not in (a, b, c))
+            if not any(_within(p, flat[a], flat[b], flat[c]) for p in others):
+                found.append((a, b, c))
+                left.pop(i)
+                break
+        else:
+            break
+    found.append((left[0], left[1], left[2]))
+    return found
+
+
+def _within(p: tuple[float, float], *corners: tuple[float, float]) -> bool:
+    a, b, c = corners
+    return _cross(a, b, p) >= 0 and _cross(b, c, p) >= 0 and _cross(c, a, p) >= 0
+
+
+def _sides(corners: list[Vector]) -> list[Vector]:
+    normals = [np.cross(a, b) for a, b in pairwise([*corners, corners[0]])]
+    return [n / np.linalg.norm(n) for n in normals]
+
+
+def inside(normals: Sequence[Vector], v: Vector) -> bool:
+    """Whether a direction lies within a convex piece."""
+    return all(float(n @ v) >= -1e-14 for n in normals)
+
+
+def area(corners: Sequence[Vector]) -> float:
+    """Area of a simple polygon that fits into one half of the sky, square degrees (sum of signed triangles)."""
+    _plane(corners)
+    c, total = centre(corners), 0.0
+    for a, b in pairwise([*corners, corners[0]]):
+        # Van Oosterom & Strackee 1983: the solid angle of a triangle from its three directions.
+        top = float(np.dot(c, np.cross(a, b)))
+        total += 2 * math.atan2(top, 1 + float(c @ a) + float(a @ b) + float(b @ c))
+    return abs(total) * math.degrees(1.0) ** 2
+
+
+def _order(size: float) -> int:
+    """Order whose cells are an eighth of ``size`` (degrees), within what can be asked for."""
+    return max(3, min(24, math.ceil(math.log2(58.6 / max(size, 1e-6))) + 2))
+
+
+def _merged(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges (first, last) with the smallest gaps closed until they are few."""
+    while len(found) > _MOST:
+        gaps = sorted(b[0] - a[1] for a, b in pairwise(found))
+        limit = gaps[len(found) - _MOST - 1]
+        merged = [found[0]]
+        for low, high in found[1:]:
+            if low - merged[-1][1] <= limit:
+                merged[-1] = (merged[-1][0], high)
+            else:
+                merged.append((low, high))
+        found = merged
+    return found
+
+
+def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]:
+    """Ranges of ``hpix29`` (first and last cell) that cover a circle; all in degrees; empty: the whole sky."""
+    import hpgeom
+
+    if radius >= 60:
+        return []
+    # A little more than asked for: a circle of no size must still have its own centre.
+    size = radius + 1e-6
+    order = _order(2 * size)
+    found = hpgeom.query_circle(
+        2**order, ra % 360.0, dec, size, inclusive=True, nest=True, return_pixel_ranges=True
+    )
+    shift = 2 * (29 - order)
+    return _merged([(int(a) << shift, (int(b) << shift) - 1) for a, b in found])
+
+
+def polygon_ranges(corners: Sequence[Vector]) -> list[tuple[int, int]]:
+    """Ranges of ``hpix29`` that cover the cap around a polygon's corners."""
+    c = centre(corners)
+    reach = max(math.acos(max(-1.0, min(1.0, float(c @ v)))) for v in corners)
+    ra, dec = position(c)
+    return circle_ranges(ra, dec, math.degrees(reach))

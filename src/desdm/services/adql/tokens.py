@@ -1,0 +1,109 @@
+"""The words of an ADQL query with their places (REC-ADQL-2.1, 2.1)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from desdm.errors import QueryError
+
+__all__ = ["LONGEST", "Kind", "Place", "Token", "tokens"]
+
+#: The most characters of a query: room for some ten thousand numbers in an IN list.
+LONGEST = 256 * 1024
+Place = tuple[int, int]
+
+
+class Kind(Enum):
+    """What a token is."""
+
+    WORD = "word"
+    QUOTED = "delimited identifier"
+    NUMBER = "number"
+    TEXT = "text"
+    SIGN = "sign"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token; ``text`` of identifiers and strings is without quotes, ``upper`` is a word's capitals."""
+
+    kind: Kind
+    text: str
+    at: Place
+    upper: str = ""
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>[ \t\r\n]+ | --[^\n]* | /\*.*?\*/)
+    | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    | '(?P<text>(?:[^']|'')*)'
+    | "(?P<quoted>(?:[^"]|"")+)"
+    | (?P<sign><>|!=|<=|>=|\|\||::|:=|=>|->|[-+*/(),.;=<>&|^~%?:\[\]{}@#$!`\\])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0085\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ud800-\udfff]"
+)
+_HINTS = {
+    "'": "this text is not closed: a single quote is missing, or one within it must be doubled",
+    '"': "this delimited identifier is empty or not closed: a double quote is missing",
+}
+
+
+def tokens(query: str) -> list[Token]:
+    """Cut a query into its tokens; the last one is of `Kind.END`.
+
+    Raises
+    ------
+    QueryError
+        At a character that ADQL does not know, at text that is not closed, or if the query is too long.
+    """
+    if len(query) > LONGEST:
+        raise QueryError(
+            f"the query has {len(query)} characters, more than {LONGEST}; put long lists into an uploaded table"
+        )
+    found: list[Token] = []
+    line, start, place = 1, 0, 0
+    if bad := _CONTROL.search(query):
+        before = query[: bad.start()]
+        where = before.count("\n") + 1, bad.start() - (before.rfind("\n") + 1) + 1
+        raise QueryError(f"the character U+{ord(bad[0]):04X} does not belong into a query", *where)
+    while place < len(query):
+        match = _TOKEN.match(query, place)
+        at = (line, place - start + 1)
+        if match is None:
+            sign = query[place]
+            raise QueryError(_HINTS.get(sign, f"ADQL does not know the character {sign!r}"), *at)
+        _add(found, match, at)
+        text = match[0]
+        if "\n" in text:
+            line += text.count("\n")
+            start = place + text.rfind("\n") + 1
+        place = match.end()
+    found.append(Token(Kind.END, "", (line, place - start + 1)))
+    return found
+
+
+def _add(found: list[Token], match: re.Match[str], at: Place) -> None:
+    kind = match.lastgroup
+    if kind == "space":
+        return
+    if kind == "number":
+        after = match.string[match.end() : match.end() + 1]
+        if after.isalnum() or after in ("_", "."):
+            raise QueryError(f"{match[0]}{after} is not a number; ADQL's are 12, 1.5, .5 and 1.5e-3", *at)
+        found.append(Token(Kind.NUMBER, match[0], at))
+    elif kind == "word":
+        found.append(Token(Kind.WORD, match[0], at, match[0].upper()))
+    elif kind == "text":
+        found.append(Token(Kind.TEXT, match["text"].replace("''", "'"), at))
+    elif kind == "quoted":
+        found.append(Token(Kind.QUOTED, match["quoted"].replace('""', '"'), at))
+    else:
+        found.append(Token(Kind.SIGN, match[0], at))

@@ -1,0 +1,36 @@
+"""What a database says when a query fails, told again without its SQL, its paths and its code."""
+
+from __future__ import annotations
+
+import re
+
+from desdm.errors import DesdmError, LimitExceeded, QueryError
+
+__all__ = ["ended", "told"]
+
+#: What a message of DuckDB or PostgreSQL holds, and what we say.
+_SAYINGS: tuple[tuple[str, str], ...] = (
+    (r"division by zero", "a division by zero; NULLIF(x, 0) turns a zero into no value"),
+    (r"square root of a negative", "SQRT of a negative number; cut with WHERE first"),
+    (r"logarithm of (a negative|zero)", "LOG or LOG10 of a number that is not positive; cut with WHERE first"),
+    (r"undefined outside|input is out of range", "a function gets a number that it is not defined for (ACOS, ASIN, …)"),
+    (r"negative (number|value) raised|zero raised|power", "POWER is not defined for these numbers"),
+    (r"overflow|out of range|Out of Range", "a number grows beyond what its type holds; CAST to BIGINT or DOUBLE first"),
+    (r"more than one row", "a query that stands as a value gives more than one row"),
+    (r"could not convert|invalid input syntax|conversion|date/time field", "a value cannot be converted by CAST or TIMESTAMP"),
+)  # fmt: skip
+
+
+def told(message: str) -> QueryError:
+    """The error of a query that the database could not run to its end."""
+    for pattern, text in _SAYINGS:
+        if re.search(pattern, message, re.IGNORECASE):
+            return QueryError(f"while the query ran: {text}")
+    return QueryError("the database cannot run this query: kinds of values do not fit one another; try CAST")
+
+
+def ended(seconds: float | None, late: bool) -> DesdmError:
+    """The error of a query that was ended: by its deadline, or by who asked."""
+    if late:
+        return LimitExceeded(f"the query took longer than {seconds:g} s and was ended; ask for less", "time")
+    return LimitExceeded("the query was ended, as was asked for", "time")
