@@ -15,10 +15,10 @@ from desdm.accounts.model import MATRIX, Action, Caller, Person, Token
 from desdm.errors import AccessDenied, NotFoundError, UsageError
 from desdm.schema.states import Role
 
-__all__ = ["actions_of", "authenticate", "digest", "make", "public", "revoke", "roles_of"]
+__all__ = ["WITHHELD", "actions_of", "authenticate", "digest", "make", "public", "revoke", "roles_of"]
 
 #: What a token allows when nobody says otherwise: not to make further tokens, nor to govern people.
-_WITHHELD = frozenset((Action.TOKEN, Action.PEOPLE))
+WITHHELD = frozenset((Action.TOKEN, Action.PEOPLE))
 
 _LONGEST = timedelta(days=366)
 
@@ -63,7 +63,7 @@ def make(
         A scope is more than the role may, or the time is not between nothing and a year.
     """
     may = actions_of(person.role)
-    wanted = frozenset(scopes) if scopes is not None else may - _WITHHELD
+    wanted = frozenset(scopes) if scopes is not None else may - WITHHELD
     if wanted - may:
         raise UsageError(f"{person.role.value} may not: {', '.join(sorted(wanted - may))}")
     if not wanted:

@@ -24,7 +24,7 @@ from desdm.services.context import Services
 from desdm.services.engines.model import Engine
 from desdm.services.published import Published
 from desdm.web.auth import Guard
-from desdm.web.headers import Headers, within
+from desdm.web.headers import Headers
 from desdm.web.pages import page_routes
 from desdm.web.rates import Rates
 from desdm.web.refusals import refusal
@@ -101,6 +101,5 @@ async def _refused_by_http(request: Request, err: Exception) -> Response:
     assert isinstance(err, HTTPException)
     if err.status_code == 404:
         return refusal(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
-    if within(request.url.path, ("/api",)) or err.status_code != 405:
-        return JSONResponse({"error": err.detail}, err.status_code, err.headers)
-    return Response(err.detail, err.status_code, err.headers, media_type="text/plain")
+    said = {"error": {"status": err.status_code, "message": err.detail}}
+    return JSONResponse(said, err.status_code, err.headers)

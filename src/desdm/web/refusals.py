@@ -34,7 +34,7 @@ def refusal(scope: Scope, err: DesdmError, *, session: bool = False) -> Response
     if within(path, _VO):
         answer = error_response(err)
     elif within(path, _PROGRAMS) or "text/html" not in Headers(scope=scope).get("accept", ""):
-        answer = JSONResponse({"error": told(err)}, status)
+        answer = JSONResponse({"error": {"status": status, "message": told(err)}}, status)
     else:
         template = "login.html" if status == 401 else "error.html"
         answer = page(Request(scope), template, status, message=told(err), next=path)

@@ -11,7 +11,9 @@ from desdm.services.context import Services
 __all__ = ["PAGES", "page_routes"]
 
 #: A new page is a file ``pages/<name>.py``, and its name here.
-PAGES = ("home", "login", "feed", "files")
+PAGES = (
+    "home", "releases", "tables", "query", "cutout", "map", "pick", "login", "account", "api", "feed", "files",
+)  # fmt: skip
 
 
 def page_routes(services: Services) -> list[BaseRoute]:

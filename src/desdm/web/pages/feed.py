@@ -11,9 +11,8 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
-from desdm.web import store
+from desdm.web.pages.news import News, news
 from desdm.web.pages.seen import seen
-from desdm.web.store import News
 
 __all__ = ["routes"]
 
@@ -26,24 +25,23 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def feed(request: Request) -> Response:
         def make() -> bytes:
-            names = [s.release.name for s in seen(services, caller_of(request))]
-            with services.database.read() as conn:
-                return _atom(base_url(request), store.news(conn, names))
+            names = {s.release.name for s in seen(services, caller_of(request))}
+            return _atom(base_url(request), news(services, names))
 
         return Response(await work(services, make), media_type="application/atom+xml")
 
     return [Route("/feed.xml", feed)]
 
 
-def _atom(base: str, news: list[News]) -> bytes:
+def _atom(base: str, told: list[News]) -> bytes:
     root = Element("feed", xmlns="http://www.w3.org/2005/Atom")
     SubElement(root, "title").text = "Releases of the survey"
     SubElement(root, "id").text = f"{base}/feed.xml"
     SubElement(root, "link", rel="self", href=f"{base}/feed.xml")
     SubElement(root, "link", rel="alternate", href=f"{base}/")
-    SubElement(root, "updated").text = _time(news[0].announced_at if news else _NEVER)
+    SubElement(root, "updated").text = _time(told[0].announced_at if told else _NEVER)
     SubElement(SubElement(root, "author"), "name").text = "desdm"
-    for item in news:
+    for item in told:
         entry = SubElement(root, "entry")
         SubElement(entry, "title").text = item.subject
         SubElement(entry, "id").text = f"{base}/releases/{item.release}#announcement-{item.id}"

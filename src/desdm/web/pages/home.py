@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
-from desdm.web import store
+from desdm.web.pages.news import news
 from desdm.web.pages.seen import seen
 from desdm.web.render import page
 
@@ -21,9 +21,8 @@ def routes(services: Services) -> list[BaseRoute]:
     async def home(request: Request) -> Response:
         def make() -> Response:
             releases = seen(services, caller_of(request))
-            with services.database.read() as conn:
-                news = store.news(conn, [s.release.name for s in releases], 8)
-            return page(request, "home.html", releases=releases, news=news)
+            told = news(services, {s.release.name for s in releases}, 8)
+            return page(request, "home.html", releases=releases, news=told)
 
         return await work(services, make)
 

@@ -1,0 +1,103 @@
+"""The account page: tokens made and revoked, tables of one's own, rights; for staff, what was denied."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.accounts import people, store, tokens
+from desdm.accounts.clock import now
+from desdm.accounts.model import Action
+from desdm.errors import AccessDenied, UsageError
+from desdm.services.answers import work
+from desdm.services.context import Services, caller_of
+from desdm.services.limits import limits_of
+from desdm.web.pages.login import checked_form
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the page and of its forms."""
+
+    def show(request: Request, secret: str = "", trouble: str = "") -> Response:
+        caller = caller_of(request)
+        with services.database.read() as conn:
+            person = people.find(conn, caller.login)
+            standing = [
+                t
+                for t in store.tokens(conn, caller.login, "api")
+                if t.revoked_at is None and t.expires_at > now()
+            ]
+            denied = store.denials(conn, 50) if caller.may(Action.DENIALS) else None
+        return page(
+            request,
+            "account.html",
+            400 if trouble else 200,
+            person=person,
+            tokens=standing,
+            may=sorted(tokens.actions_of(person.role)),
+            withheld=tokens.WITHHELD,
+            rights=sorted(caller.rights),
+            staff=caller.may(Action.SEE_DRAFTS),
+            quota=limits_of(person.role).mydb_bytes,
+            denials=denied,
+            secret=secret,
+            trouble=trouble,
+        )
+
+    async def account(request: Request) -> Response:
+        if not isinstance(request.scope.get("desdm.session"), str):
+            return RedirectResponse("/login?next=/account", 303)
+        return await work(services, lambda: show(request))
+
+    async def token(request: Request) -> Response:
+        await checked_form(request)
+        form = await request.form()
+        login = caller_of(request).login
+
+        def make() -> Response:
+            try:
+                if not caller_of(request).may(Action.TOKEN):
+                    raise AccessDenied("your role makes no tokens")
+                scopes = [Action(str(s)) for s in form.getlist("scope") if str(s) in tuple(Action)]
+                lasts = timedelta(days=_days(str(form.get("days", "90"))))
+                with services.database.write() as conn:
+                    secret = tokens.make(
+                        conn, people.find(conn, login), name=str(form.get("name", ""))[:80], scopes=scopes, lasts=lasts
+                    )  # fmt: skip
+            except UsageError as err:
+                return show(request, trouble=str(err))
+            return show(request, secret=secret)
+
+        return await work(services, make)
+
+    async def revoke(request: Request) -> Response:
+        await checked_form(request)
+        number = str((await request.form()).get("number", ""))
+        login = caller_of(request).login
+
+        def make() -> Response:
+            if number.isascii() and number.isdigit() and len(number) < 10:
+                with services.database.write() as conn:
+                    tokens.revoke(conn, login, int(number))
+            return RedirectResponse("/account", 303)
+
+        return await work(services, make)
+
+    return [
+        Route("/account", account, methods=["GET"]),
+        Route("/account/token", token, methods=["POST"]),
+        Route("/account/revoke", revoke, methods=["POST"]),
+    ]
+
+
+def _days(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"days {text[:20]!r}: a number is wanted") from None

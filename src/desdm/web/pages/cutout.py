@@ -1,0 +1,140 @@
+"""The cutout page: a place, a size, previews in colour and by band, FITS to download."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.accounts.model import Caller
+from desdm.errors import UsageError
+from desdm.release.model import ReleaseFile
+from desdm.services.answers import base_url, work
+from desdm.services.context import Services, caller_of
+from desdm.services.filepick.index import Indexes
+from desdm.web.pages.position import read_position
+from desdm.web.pages.seen import seen
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+_BANDS = "ugrizY"
+
+
+class Image(NamedTuple):
+    """One band of a cutout: addresses of its picture and of its FITS file."""
+
+    band: str
+    fwhm: float | None
+    png: str
+    fits: str
+
+
+class Tile(NamedTuple):
+    """Cutouts of one tile; ``colour`` is None where there are not three bands."""
+
+    name: str
+    stem: str
+    colour: str | None
+    bands_text: str
+    images: list[Image]
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Route of the page."""
+    indexes = Indexes(services.published)
+
+    async def cutout(request: Request) -> Response:
+        given = request.query_params
+        asked = {
+            "pos": given.get("pos", "").strip()[:80],
+            "size": given.get("size", "1")[:12] or "1",
+            "release": given.get("release", "")[:40],
+            "q": given.get("q", "8")[:12] or "8",
+        }
+
+        def make() -> Response:
+            caller = caller_of(request)
+            names = [s.release.name for s in seen(services, caller) if s.files]
+            asked["release"] = next(
+                (n for n in names if n.lower() == asked["release"].lower()), names[0] if names else ""
+            )
+            tiles: list[Tile] = []
+            trouble, bad, where = "", False, ""
+            if asked["pos"]:
+                try:
+                    tiles, where = _tiles(indexes, caller, asked)
+                    trouble = (
+                        ""
+                        if tiles
+                        else "This place is outside the footprint: no image of the release holds it."
+                    )
+                except UsageError as err:
+                    trouble, bad = str(err), True
+            return page(
+                request,
+                "cutout.html",
+                400 if bad else 200,
+                asked=asked,
+                releases=names,
+                tiles=tiles,
+                trouble=trouble,
+                bad=bad,
+                base=base_url(request),
+                where=where,
+            )
+
+        return await work(services, make)
+
+    return [Route("/cutout", cutout)]
+
+
+def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[list[Tile], str]:
+    ra, dec = read_position(asked["pos"])
+    size, softening = _number("size", asked["size"], 30), _number("Q", asked["q"], 1e6)
+    if not asked["release"]:
+        return [], ""
+    circle = f"{ra:.7f} {dec:.7f} {size / 120:.7f}"
+    tiles: dict[str, list[ReleaseFile]] = {}
+    for file in indexes.of(asked["release"], caller).near(ra, dec, 0.0):
+        if file.filetype == "coadd" and file.band:
+            tiles.setdefault(file.tilename or file.path, []).append(file)
+    return [
+        _tile(name, files, circle, softening) for name, files in sorted(tiles.items())
+    ], f"{ra:.6f},{dec:.6f}"
+
+
+def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) -> Tile:
+    files = sorted(files, key=lambda f: (_BANDS.find(f.band or ""), f.band))
+    bands = [f.band or "" for f in files]
+    three = ["g", "r", "i"] if {"g", "r", "i"} <= set(bands) else bands[:3]
+    colour = None
+    if len(three) == 3:
+        colour = _address(files[0], circle, FORMAT="png", BANDS=",".join(three), Q=f"{softening:g}")
+    images = [
+        Image(
+            f.band or "", f.fwhm, _address(f, circle, FORMAT="png", BANDS=f.band or "", Q=f"{softening:g}"),
+            _address(f, circle),
+        )
+        for f in files
+    ]  # fmt: skip
+    stem = f"{name}_{circle.replace(' ', '_')}"
+    return Tile(name, stem, colour, " ".join(three), images)
+
+
+def _address(file: ReleaseFile, circle: str, **more: str) -> str:
+    given = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
+    return f"/soda/sync?{urlencode(given, quote_via=quote)}"
+
+
+def _number(name: str, text: str, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= most or (name == "size" and value == 0):
+        raise UsageError(f"{name} {text[:20]!r}: a number up to {most:g} is wanted")
+    return value

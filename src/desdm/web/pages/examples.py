@@ -1,0 +1,85 @@
+"""Queries to begin with, written for the tables that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from desdm.release.model import ReleaseColumn, ReleaseTable
+
+__all__ = ["example", "examples"]
+
+_NUMBERS = ("float", "double")
+
+
+def example(table: ReleaseTable) -> str:
+    """A first look at a table: its principal columns."""
+    return f"SELECT TOP 100 {_columns(table)}\nFROM {table.release}.{table.name}"
+
+
+def examples(tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
+    """(title, query) for the largest of these tables that has positions; the releases stand newest first."""
+    if not tables:
+        return []
+    newest = [t for t in tables if t.release == tables[0].release and t.name != "footprint"]
+    table = max(newest or list(tables), key=lambda t: (t.ra_column is not None, t.row_count))
+    name = f"{table.release}.{table.name}"
+    found = [("A first look", example(table))]
+    place = _place(table)
+    if place is not None:
+        ra, dec = place
+        at = f"POINT({table.ra_column}, {table.dec_column}), CIRCLE({ra:.4f}, {dec:.4f}, 0.05)"
+        found.append(
+            ("Around a position", f"SELECT {_columns(table)}\nFROM {name}\nWHERE 1 = CONTAINS({at})")
+        )
+    magnitude = _magnitude(table)
+    if magnitude is not None:
+        found.append(
+            (
+                "Counts by magnitude",
+                f"SELECT FLOOR(2*{magnitude})/2 AS mag, COUNT(*) AS n\nFROM {name}\n"
+                f"WHERE {magnitude} BETWEEN 14 AND 28\nGROUP BY FLOOR(2*{magnitude})/2\nORDER BY 1",
+            )
+        )
+    if place is not None:
+        found.append(
+            (
+                "Density on the sky",
+                f"SELECT ivo_healpix_index(8, {table.ra_column}, {table.dec_column}) AS hpx, COUNT(*) AS n\n"
+                f"FROM {name}\nGROUP BY 1",
+            )
+        )
+    found.append(("Which tables there are", "SELECT table_name, description\nFROM tap_schema.tables"))
+    found.append(
+        (
+            "Which columns hold magnitudes",
+            "SELECT table_name, column_name, unit, description\nFROM tap_schema.columns\n"
+            "WHERE ucd LIKE 'phot.mag%'",
+        )
+    )
+    return found
+
+
+def _columns(table: ReleaseTable) -> str:
+    return ", ".join(c.name for c in table.columns if c.principal and c.name != "hpix29") or "*"
+
+
+def _place(table: ReleaseTable) -> tuple[float, float] | None:
+    known = {c.name: c for c in table.columns}
+    ra, dec = known.get(table.ra_column or ""), known.get(table.dec_column or "")
+    if ra is None or dec is None or None in (ra.minimum, ra.maximum, dec.minimum, dec.maximum):
+        return None
+    return _middle(ra), _middle(dec)
+
+
+def _middle(column: ReleaseColumn) -> float:
+    assert column.minimum is not None
+    assert column.maximum is not None
+    return (column.minimum + column.maximum) / 2
+
+
+def _magnitude(table: ReleaseTable) -> str | None:
+    found = [
+        c.name for c in table.columns
+        if c.ucd.lower().startswith("phot.mag") and c.datatype in _NUMBERS and c.arraysize is None
+    ]  # fmt: skip
+    return next((n for n in found if n.lower().endswith(("_r", "_i"))), found[0] if found else None)

@@ -1,0 +1,112 @@
+"""The map page: footprint and HiPS in Aladin Lite, or as a plain picture where that is not installed."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.errors import UsageError
+from desdm.release.model import ReleaseFile
+from desdm.services.answers import base_url, work
+from desdm.services.context import Services, caller_of
+from desdm.web.pages.files import ALADIN
+from desdm.web.pages.position import read_position
+from desdm.web.pages.seen import SeenRelease, seen
+from desdm.web.pages.skymap import sky_svg
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Route of the page."""
+
+    async def sky(request: Request) -> Response:
+        wanted = request.query_params.get("release", "")
+        pos = request.query_params.get("pos", "").strip()[:80]
+
+        def make() -> Response:
+            releases = [s for s in seen(services, caller_of(request)) if s.files]
+            it = next((s for s in releases if s.release.name.lower() == wanted.lower()), None)
+            it = it or (releases[0] if releases else None)
+            ra, dec, fov = _middle(it.files if it else ())
+            trouble, here = "", ""
+            if pos:
+                try:
+                    ra, dec = read_position(pos)
+                    fov, here = 0.3, f"{ra:.5f} {dec:.5f}"
+                except UsageError as err:
+                    trouble = str(err)
+            return page(
+                request,
+                "map.html",
+                400 if trouble else 200,
+                release=it.release.name if it else "",
+                releases=[s.release.name for s in releases],
+                layers=_layers(it) if it else [],
+                mocs=_mocs(it) if it else [],
+                sky=sky_svg(it.files, it.release.name) if it else None,
+                ra=f"{ra:.6f}",
+                dec=f"{dec:.6f}",
+                fov=f"{fov:.4f}",
+                pos=pos,
+                here=here,
+                trouble=trouble,
+                aladin=(ALADIN / "aladin.js").is_file(),
+                base=base_url(request),
+            )
+
+        return await work(services, make)
+
+    return [Route("/map", sky)]
+
+
+def _layers(it: SeenRelease) -> list[tuple[str, str]]:
+    """(name, address) of the release's HiPS; the coadds' colours first."""
+    paths = [f.path for f in it.files if f.path.startswith("hips/") and f.path.endswith("/properties")]
+    names = sorted((p.split("/")[1] for p in paths), key=lambda name: ("color" not in name, name))
+    return [(name.replace("_", " "), f"/hips/{it.release.name}/{name}") for name in names]
+
+
+def _mocs(it: SeenRelease) -> list[str]:
+    ending = ".moc.fits"
+    names = [
+        f.path[len("footprint/") : -len(ending)]
+        for f in it.files
+        if f.path.endswith(ending) and f.path.startswith("footprint/")
+    ]
+    return sorted(names, key=lambda b: ("ugrizY".find(b), b))
+
+
+def _middle(files: tuple[ReleaseFile, ...]) -> tuple[float, float, float]:
+    """A view on all images: right ascension, declination and width, degrees."""
+    centres = [
+        (f.ra_cent, f.dec_cent, f.radius or 0.0)
+        for f in files
+        if f.ra_cent is not None and f.dec_cent is not None
+    ]
+    if not centres:
+        return 0.0, 0.0, 180.0
+    units = [_unit(ra, dec) for ra, dec, _ in centres]
+    x, y, z = (sum(unit[i] for unit in units) for i in range(3))
+    length = math.sqrt(x * x + y * y + z * z)
+    if length < 1e-9 * len(units):
+        return 0.0, 0.0, 180.0
+    ra, dec = math.degrees(math.atan2(y, x)) % 360, math.degrees(math.asin(max(-1.0, min(1.0, z / length))))
+    reach = max(
+        math.degrees(math.acos(max(-1.0, min(1.0, (u[0] * x + u[1] * y + u[2] * z) / length)))) + radius
+        for u, (_, _, radius) in zip(units, centres, strict=True)
+    )
+    return ra, dec, min(180.0, max(0.05, 2.4 * reach))
+
+
+def _unit(ra: float, dec: float) -> tuple[float, float, float]:
+    across = math.cos(math.radians(dec))
+    return (
+        across * math.cos(math.radians(ra)),
+        across * math.sin(math.radians(ra)),
+        math.sin(math.radians(dec)),
+    )

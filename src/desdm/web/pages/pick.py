@@ -1,0 +1,67 @@
+"""The page of the file pick: a form, the files that fit, and the same for programs."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.errors import UsageError
+from desdm.release.model import Release, ReleaseFile
+from desdm.services.answers import base_url, work
+from desdm.services.context import Services, caller_of
+from desdm.services.filepick.index import Indexes
+from desdm.services.filepick.pick import choose, read
+from desdm.services.parameters import Given
+from desdm.web.pages.seen import SeenRelease, seen
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+_NAMES = ("release", "tilename", "band", "filetype", "pos")
+_SHOWN = 500
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Route of the page."""
+    indexes = Indexes(services.published)
+
+    async def pick(request: Request) -> Response:
+        asked = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}
+
+        def make() -> Response:
+            caller = caller_of(request)
+            releases = seen(services, caller)
+            files: list[tuple[Release, ReleaseFile]] = []
+            trouble = ""
+            try:
+                files = choose(
+                    indexes, caller, read(Given([(k.upper(), v) for k, v in asked.items() if v]))
+                ).files
+            except UsageError as err:
+                trouble = str(err)
+            return page(
+                request,
+                "pick.html",
+                200 if not trouble else 400,
+                asked=asked,
+                releases=[s.release.name for s in releases],
+                bands=_bands(releases),
+                filetypes=sorted({f.filetype for s in releases for f in s.files}),
+                found=files[:_SHOWN],
+                total=len(files),
+                size=sum(file.filesize for _, file in files),
+                query=urlencode({k: v for k, v in asked.items() if v}),
+                trouble=trouble,
+                base=base_url(request),
+            )
+
+        return await work(services, make)
+
+    return [Route("/pick", pick)]
+
+
+def _bands(releases: list[SeenRelease]) -> list[str]:
+    return list(dict.fromkeys(band for s in releases for band in s.bands))

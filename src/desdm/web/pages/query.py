@@ -1,0 +1,40 @@
+"""The query page: ADQL with examples and tables beside it; rows at once, files, or jobs."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.services.answers import work
+from desdm.services.catalogue import catalogue_for
+from desdm.services.context import Services, caller_of
+from desdm.web.pages.examples import examples
+from desdm.web.pages.seen import seen
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+#: Rows that the page shows; a browser with more of them is no help.
+_SHOWN = 500
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Route of the page."""
+
+    async def query(request: Request) -> Response:
+        def make() -> Response:
+            caller = caller_of(request)
+            releases = seen(services, caller)
+            listed = examples([t for s in releases for t in s.tables])
+            entries = catalogue_for(services, caller).entries()
+            # What one asks for most stands first: releases, own tables, and last the service's own.
+            entries.sort(
+                key=lambda e: (e.schema.lower() in ("tap_schema", "ivoa"), e.schema.lower() != "mydb")
+            )
+            text = request.query_params.get("query") or (listed[0][1] if listed else "")
+            return page(request, "query.html", query=text, examples=listed, tables=entries, shown=_SHOWN)
+
+        return await work(services, make)
+
+    return [Route("/query", query)]

@@ -1,0 +1,47 @@
+"""The page of a release: tables, files, documents, footprint, how to fetch it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.services.answers import base_url, work
+from desdm.services.context import Services, caller_of
+from desdm.web.pages.news import news
+from desdm.web.pages.seen import seen, seen_release
+from desdm.web.pages.skymap import sky_svg
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+_DOCUMENTS = ("document", "manifest")
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the page; ``/releases`` is the first page."""
+
+    async def release(request: Request) -> Response:
+        def make() -> Response:
+            caller = caller_of(request)
+            it = seen_release(services, caller, request.path_params["release"])
+            later = [
+                s.release.name for s in seen(services, caller) if s.release.erratum_of == it.release.name
+            ]
+            return page(
+                request,
+                "release.html",
+                it=it,
+                corrected_by=later[0] if later else None,
+                notes=[f for f in it.files if f.filetype in _DOCUMENTS],
+                sky=sky_svg(it.files, it.release.name),
+                news=news(services, {it.release.name}),
+                base=base_url(request),
+            )
+
+        return await work(services, make)
+
+    async def every(_: Request) -> Response:
+        return RedirectResponse("/", 301)
+
+    return [Route("/releases", every), Route("/releases/{release}", release)]

@@ -1,0 +1,91 @@
+"""A plain picture of where images lie on the sky: outlines of the tiles in a flat map, as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from markupsafe import Markup, escape
+
+from desdm.release.model import ReleaseFile
+
+__all__ = ["sky_svg"]
+
+_WIDE = 640.0
+
+
+def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
+    """The tiles' outlines with a grid; each tile is a link to its files. None without images.
+
+    East is left as on the sky; right ascension is squeezed by the cosine of the middle declination.
+    """
+    tiles: dict[str, list[tuple[float, float]]] = {}
+    for file in files:
+        if file.tilename and file.s_region and file.tilename not in tiles:
+            outline = _outline(file.s_region)
+            if len(outline) > 2:
+                tiles[file.tilename] = outline
+    if not tiles:
+        return None
+    middle = next(iter(tiles.values()))[0][0]
+    # Around the first tile's meridian, so that a survey across RA 0 stays in one piece.
+    tiles = {
+        name: [((ra - middle + 180) % 360 - 180, dec) for ra, dec in outline]
+        for name, outline in tiles.items()
+    }
+    ras = [x for outline in tiles.values() for x, _ in outline]
+    decs = [y for outline in tiles.values() for _, y in outline]
+    squeeze = max(0.05, math.cos(math.radians((min(decs) + max(decs)) / 2)))
+    margin = 0.12 * max((max(ras) - min(ras)) * squeeze, max(decs) - min(decs), 0.05)
+    left, right = max(ras) + margin / squeeze, min(ras) - margin / squeeze
+    top, low = max(decs) + margin, min(decs) - margin
+    scale = _WIDE / ((left - right) * squeeze)
+    high = (top - low) * scale
+
+    def place(ra: float, dec: float) -> tuple[float, float]:
+        return (left - ra) * squeeze * scale, (top - dec) * scale
+
+    parts = [
+        f'<svg class="sky" viewBox="0 0 {_WIDE:.0f} {high + 28:.0f}" role="img" '
+        f'aria-label="{len(tiles)} tiles of {escape(release)} on the sky">'
+    ]
+    parts += _grid(left, right, low, top, middle, place)
+    for name, outline in sorted(tiles.items()):
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in outline))
+        address = f"/pick?release={escape(release)}&amp;tilename={escape(name)}"
+        parts.append(
+            f'<a href="{address}"><polygon class="tile" points="{points}"><title>{escape(name)}</title></polygon></a>'
+        )
+    return Markup("".join(parts) + "</svg>")  # noqa: S704 - every name above is escaped, the rest are numbers
+
+
+def _grid(left: float, right: float, low: float, top: float, middle: float, place: object) -> list[str]:
+    assert callable(place)
+    step = _step(max(left - right, top - low))
+    parts = []
+    for k in range(math.ceil((right + middle) / step), math.floor((left + middle) / step) + 1):
+        (x, y0), (_, y1) = place(k * step - middle, top), place(k * step - middle, low)
+        parts.append(f'<path class="grid" d="M{x:.1f} {y0:.1f}V{y1:.1f}"/>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{y1 + 20:.1f}" font-size="15" text-anchor="middle">{k * step % 360:g}°</text>'
+        )
+    for k in range(math.ceil(low / step), math.floor(top / step) + 1):
+        (x0, y), (x1, _) = place(left, k * step), place(right, k * step)
+        parts.append(f'<path class="grid" d="M{x0:.1f} {y:.1f}H{x1:.1f}"/>')
+        parts.append(f'<text x="6" y="{y - 5:.1f}" font-size="15">{k * step:+g}°</text>')
+    return parts
+
+
+def _step(span: float) -> float:
+    return next((s for s in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0) if span / s <= 5), 45.0)
+
+
+def _outline(region: str) -> list[tuple[float, float]]:
+    """Corners of ``POLYGON [frame] ra dec …`` (STC-S), degrees."""
+    numbers = []
+    for word in region.split():
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            continue
+    return list(zip(numbers[::2], numbers[1::2], strict=False))
