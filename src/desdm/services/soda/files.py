@@ -39,22 +39,10 @@ _OPEN = 256  # files; each holds a descriptor, its tables of tiles and its heade
 _TICK_NS = 50_000_000  # a file written so shortly before it was hashed may be written again in the same tick
 _PIECE = 4 << 20
 #: Keywords of the whole image that a cutout gets anew or that do not hold for it.
-_WHOLE = frozenset(
-    [
-        "RA_CENT",
-        "DEC_CENT",
-        "RACMIN",
-        "RACMAX",
-        "DECCMIN",
-        "DECCMAX",
-        "CROSSRA0",
-        "CRPIX1",
-        "CRPIX2",
-        "WCSAXES",
-        "RELEASE",
-        "FILENAME",
-    ]
-)
+_WHOLE = (
+    "RA_CENT", "DEC_CENT", "RACMIN", "RACMAX", "DECCMIN", "DECCMAX", "CROSSRA0", "CRPIX1", "CRPIX2", "WCSAXES",
+    "RELEASE", "FILENAME",
+)  # fmt: skip
 
 
 class _Stamp(NamedTuple):
