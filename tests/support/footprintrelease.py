@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from astropy.io import fits
+from astropy.wcs import WCS
 
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord
 from desdm.facility import Facility, initialise
-from desdm.release import footprint
+from desdm.release import footprint, images
 from desdm.release.create import create_empty
 from desdm.release.publish import publish
 from desdm.release.steps import BuildContext, Made, Picked
@@ -75,8 +74,11 @@ def coadds(folder: Path) -> Coadds:
             y, x = np.mgrid[0:SIDE, 0:SIDE]
             wgt = (np.where(y < SIDE / 2, 1, 2) / NOISE[band] ** 2).astype(np.float32)
             msk = np.zeros((SIDE, SIDE), np.int32)
-            msk[np.hypot(x - 400, y - 420) < 150] = 32
-            wgt[:, 700:730] = 0
+            # A star, a gap: both tiles see the same sky.
+            ra, dec = WCS(tile.header()).all_pix2world(x, y, 0)
+            east = (ra - 359.98 + 180) % 360 - 180
+            msk[np.hypot(east * np.cos(np.radians(44)), dec + 44.002) < 40 / 3600] = 32
+            wgt[np.abs(east + 0.03) < 0.0015] = 0
             head = tile.header()
             head["TILENAME"], head["BAND"], head["MAGZERO"], head["NCOMBINE"] = tile.name, band, 30.0, 3
             made.coadd[key], made.images[key] = folder / f"{stem}_coadd.fits", paths
@@ -95,12 +97,13 @@ def coadds(folder: Path) -> Coadds:
 def context_of(facility: Facility, made: Coadds, release: str) -> BuildContext:
     """What the step gets: the files as if the archive had them."""
     picked = []
-    for (tile, band), path in sorted(made.footprint.items()):
-        record = FileRecord(
-            len(picked) + 1, path.name, "", "coadd_footprint", path.stat().st_size,
-            sha256(path.read_bytes()).hexdigest(), "", None, "files", "", band,
-        )  # fmt: skip
-        picked.append(Picked(record, {"tilename": tile, "band": band}, f"{tile}_r1p01"))
+    for kind, files in (("coadd", made.coadd), ("coadd_footprint", made.footprint)):
+        for (tile, band), path in sorted(files.items()):
+            record = FileRecord(
+                len(picked) + 1, path.name, "", kind, path.stat().st_size,
+                sha256(path.read_bytes()).hexdigest(), "", None, "files", "", band,
+            )  # fmt: skip
+            picked.append(Picked(record, {"tilename": tile, "band": band}, f"{tile}_r1p01"))
     return BuildContext(
         release, facility.config.releases / release, facility.database, Archive("files", made.folder),
         tuple(picked), "tester",
@@ -108,17 +111,14 @@ def context_of(facility: Facility, made: Coadds, release: str) -> BuildContext:
 
 
 def footprint_release(home: Path, made: Coadds, name: str = "F1", *, proprietary: bool = False) -> list[Made]:
-    """An installation at ``home`` (made when it is not there) with a published release that has the footprint.
-
-    Its coadds are files of the release too, as they are, under ``images/<tile>/<tile>_<band>.fits``.
-    """
+    """An installation at ``home`` (made when it is not there) with a published release of images and footprint."""
     if not (home / "desdm.toml").exists():
         initialise(home)
     facility = Facility.open(home)
     try:
         context = context_of(facility, made, name)
         create_empty(facility.database, context.root, name, proprietary=proprietary, who="tester")
-        found = footprint.make(context) + _coadds(context.root, made)
+        found = images.make(context) + footprint.make(context)
         _record(facility, context.root, name, found)
         publish(facility.database, context.root, name, who="tester")
     finally:
@@ -126,26 +126,10 @@ def footprint_release(home: Path, made: Coadds, name: str = "F1", *, proprietary
     return found
 
 
-def _coadds(root: Path, made: Coadds) -> list[Made]:
-    files = []
-    for (tile, band), path in made.coadd.items():
-        relative = f"images/{tile}/{tile}_{band}.fits"
-        (root / relative).parent.mkdir(parents=True, exist_ok=True)
-        (root / relative).write_bytes(path.read_bytes())
-        head: Any = fits.getheader(path)
-        corners = " ".join(f"{head[f'RAC{i}']:.8f} {head[f'DECC{i}']:.8f}" for i in range(1, 5))
-        files.append(
-            Made(
-                relative, "coadd", "application/fits", tile, band, ra_cent=head["RA_CENT"], dec_cent=head["DEC_CENT"],
-                radius=0.05, s_region=f"POLYGON ICRS {corners}", naxis1=SIDE, naxis2=SIDE,
-            )
-        )  # fmt: skip
-    return files
-
-
 def _record(facility: Facility, root: Path, name: str, made: list[Made]) -> None:
     from desdm.release import manifest, store
 
-    rows = manifest.measured(root, name, made)
+    # The archive's numbers of the files are none of this installation's.
+    rows = manifest.measured(root, name, [replace(one, desfile_id=None) for one in made])
     with facility.database.write() as conn:
         store.replace_files(conn, name, rows)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FatalError
+from desdm.survey.polygons import Outlines, unit
 
 __all__ = ["FIELDS", "NSIDE", "merge", "stored", "valid"]
 
@@ -20,17 +21,19 @@ FIELDS = [("depth", "f4"), ("nexp", "i2"), ("fraction", "f4")]
 _WORKING = np.dtype([*FIELDS, ("grid", "f4"), ("tile", "i4")])
 
 
-def merge(tiles: Iterable[tuple[int, Path]]) -> Any:
+def merge(tiles: Iterable[tuple[int, Path]], outlines: Outlines) -> Any:
     """The map of a band.
 
-    A cell that lies whole on one tile has that tile's value. Where tiles share a cell, the good areas are added, less what
-    both hold: two tiles that together cover more than the cell overlap by the excess, and there the better of the two
-    counts. Depth and number of exposures are those of the tile with more good area.
+    Where tiles share a cell their good areas are added, less what both hold: in the part of the cell that lies on both, the
+    worse of the two is taken to be good where the better is. Depth and number of exposures are those of the tile with
+    more good area.
 
     Parameters
     ----------
     tiles
         Number of each tile, and its file (file type coadd_footprint), in the order of their names.
+    outlines
+        Of the tiles, by number.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def merge(tiles: Iterable[tuple[int, Path]]) -> Any:
         for name in ("depth", "nexp", "fraction", "grid"):
             new[name] = given[name]
         new["tile"] = number
-        whole.update_values_pix(cells, _joined(whole[cells], new))
+        whole.update_values_pix(cells, _joined(cells, whole[cells], new, outlines))
     return whole
 
 
@@ -69,19 +72,36 @@ def _covered(paths: Iterable[Path]) -> npt.NDArray[np.int64]:
     return np.array(sorted(found), np.int64)
 
 
-def _joined(old: Any, new: Any) -> Any:
+def _joined(cells: npt.NDArray[np.int64], old: Any, new: Any, outlines: Outlines) -> Any:
     both = old["fraction"] > 0
     a, b = old[both], new[both]
+    # Exact where one tile holds the whole cell, and never less than what does not fit beside each other.
     overlap = np.maximum(a["grid"] + b["grid"] - 1.0, 0.0)
+    parts = np.flatnonzero((a["grid"] < 1) & (b["grid"] < 1))
+    overlap[parts] = np.maximum(
+        overlap[parts], _overlap(cells[both][parts], a["tile"][parts], b["tile"][parts], outlines)
+    )
+    overlap = np.minimum(overlap, np.minimum(a["grid"], b["grid"]))
     shared = overlap * np.minimum(a["fraction"] / a["grid"], b["fraction"] / b["grid"])
     grid = np.minimum(a["grid"] + b["grid"] - overlap, 1.0)
     most = np.maximum(a["fraction"], b["fraction"])
-    fraction = np.clip(a["fraction"] + b["fraction"] - shared, most, grid)
+    fraction = np.clip(a["fraction"] + b["fraction"] - shared, most, np.maximum(grid, most))
     kept = np.where(b["fraction"] > a["fraction"], b, a)
     kept["fraction"], kept["grid"] = fraction, grid
     out = new.copy()
     out[both] = kept
     return out
+
+
+def _overlap(cells: npt.NDArray[np.int64], one: Any, two: Any, outlines: Outlines) -> npt.NDArray[np.float64]:
+    """Part of each cell that lies on both of two tiles, by the 256 cells within it."""
+    import hpgeom
+
+    found = np.zeros(cells.size)
+    for i, (cell, first, second) in enumerate(zip(cells.tolist(), one.tolist(), two.tolist(), strict=True)):
+        points = unit(*hpgeom.pixel_to_angle(16 * NSIDE, (cell << 8) + np.arange(256)))
+        found[i] = (outlines.inside(first, points) & outlines.inside(second, points)).mean()
+    return found
 
 
 def valid(whole: Any, size: int = 65536) -> Iterable[tuple[npt.NDArray[np.int64], Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.io import fits
@@ -18,6 +19,7 @@ from desdm.release.addtable import add_table
 from desdm.release.depthmaps import FIELDS, NSIDE, merge, stored, valid
 from desdm.release.model import ReleaseColumn
 from desdm.release.steps import BuildContext, Made, Picked
+from desdm.survey.polygons import Outlines
 
 __all__ = ["COLUMNS", "TABLE", "make"]
 
@@ -69,6 +71,7 @@ def make(context: BuildContext) -> list[Made]:
 def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Made]:
     heads = [fits.getheader(context.verified(p), 0) for p in parts]
     tiles = _tiles(heads)
+    outlines = Outlines(np.array([tile["corners"] for tile in tiles]))
     numbers = {tile["tilename"]: tile["number"] for tile in tiles}
     files: dict[str, list[tuple[int, Path]]] = {}
     for picked, head in zip(parts, heads, strict=True):
@@ -81,7 +84,7 @@ def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Ma
         # A band's map is merged, written, and handed to the table before the next one takes its memory.
         for band in bands:
             context.progress(f"footprint: {band}, {len(files[band])} tiles")
-            whole = merge(sorted(files[band]))
+            whole = merge(sorted(files[band]), outlines)
             stored(whole, [("BAND", band), ("RELEASE", context.release)], out / f"{band}.hsp")
             made.extend(_moc(whole, band, out))
             owners.add(whole)
@@ -138,7 +141,8 @@ def _moc(whole: Any, band: str, out: Path) -> list[Made]:
     cells = whole.valid_pixels.astype(np.uint64)
     order = NSIDE.bit_length() - 1
     moc = MOC.from_healpix_cells(cells, np.full(cells.size, order, np.uint8), order)
-    moc.save(str(out / f"{band}.moc.fits"), format="fits")
+    # In the numbering that readers of MOC 1.1 know too, with the keyword that it asks for.
+    moc.save(str(out / f"{band}.moc.fits"), v1_compatible=True, fits_keywords={"PIXTYPE": "HEALPIX"})
     moc.save(str(out / f"{band}.moc.json"), format="json")
     return [
         Made(f"footprint/{band}.hsp", "footprint", "application/fits", band=band),
@@ -199,17 +203,16 @@ def _images(context: BuildContext, parts: Sequence[Picked], heads: Sequence[fits
     )  # fmt: skip
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for i in order:
-            rows = np.asarray(fits.getdata(context.path(parts[i]), "IMAGES"))
-            count = len(rows)
-            native = {
-                n: rows[n].astype(rows[n].dtype.newbyteorder("="))
-                for n in rows.dtype.names
-                if n != "FILENAME"
-            }
-            corners = [native[axis][:, k] for k in range(4) for axis in ("RAC", "DECC")]
-            columns = [
-                [str(heads[i]["TILENAME"])] * count, [str(heads[i]["BAND"])] * count, native["EXPNUM"], native["CCDNUM"],
-                native["MJD_OBS"], native["EXPTIME"], [name.decode().strip() for name in rows["FILENAME"].tolist()], *corners,
-            ]  # fmt: skip
+            columns = _rows(heads[i], np.asarray(fits.getdata(context.path(parts[i]), "IMAGES")))
             arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _rows(head: fits.Header, rows: npt.NDArray[Any]) -> list[Any]:
+    """The columns of ``images.parquet`` from the table IMAGES of one tile and band."""
+    names = ("EXPNUM", "CCDNUM", "MJD_OBS", "EXPTIME", "RAC", "DECC")
+    native = {name: rows[name].astype(rows[name].dtype.newbyteorder("=")) for name in names}
+    files = [name.decode().strip() for name in rows["FILENAME"].tolist()]
+    tile, band = [str(head["TILENAME"])] * len(rows), [str(head["BAND"])] * len(rows)
+    corners = [native[axis][:, k] for k in range(4) for axis in ("RAC", "DECC")]
+    return [tile, band, *(native[name] for name in names[:4]), files, *corners]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.services.footprint.maps import NSIDE, BandMap, Values, cells
-from desdm.services.footprint.outlines import Outlines, unit
+from desdm.survey.polygons import Outlines, unit
 
 __all__ = ["Answer", "Footprint", "Summary", "shortest"]
 

@@ -1,4 +1,4 @@
-"""Outlines of tiles and images, convex polygons of great circles: which of them hold a position."""
+"""Outlines of tiles and images as convex polygons of great circles: which of them hold a position, or touch a region."""
 
 from __future__ import annotations
 
@@ -59,10 +59,13 @@ class Outlines:
         near = cKDTree(points[places]).query_ball_point(self.centres, self.radii + _SLACK)
         for number, found in enumerate(near):
             rows = places[np.asarray(sorted(found), int)]
-            inside = (points[rows] @ self._normals[number].T >= -_SLACK).all(axis=1)
-            for row in rows[inside].tolist():
+            for row in rows[self.inside(number, points[rows])].tolist():
                 out[row].append(number)
         return out
+
+    def inside(self, number: int, points: Floats) -> npt.NDArray[np.bool_]:
+        """Which positions, unit vectors (..., 3), lie in one of them."""
+        return np.asarray((points @ self._normals[number].T >= -_SLACK).all(axis=-1))
 
     def touched(self, region: Any) -> list[int]:
         """Numbers of those that a stencil (``services/soda/stencil.py``) touches, ascending."""
@@ -75,9 +78,8 @@ class Outlines:
         return [int(i) for i in near if self._meets(int(i), region, edge, centre)]
 
     def _meets(self, number: int, region: Any, edge: Floats, centre: Floats) -> bool:
-        own, normals = self.corners[number], self._normals[number]
-        inside = (np.concatenate([edge, centre[None]]) @ normals.T >= -_SLACK).all(axis=1)
-        if inside.any():
+        own = self.corners[number]
+        if self.inside(number, np.concatenate([edge, centre[None]])).any():
             return True
         share = np.linspace(0.0, 1.0, 64, endpoint=False)[:, None, None]
         sides = (own * (1 - share) + np.roll(own, -1, axis=0) * share).reshape(-1, 3)
