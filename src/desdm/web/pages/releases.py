@@ -16,6 +16,8 @@ from desdm.web.render import page
 __all__ = ["routes"]
 
 _DOCUMENTS = ("document", "manifest")
+#: Documents that people read, in this order; the others are for programs.
+_READ = {"docs/notes.html": "Release notes", "docs/data.html": "The data: tables, columns, images"}
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -33,7 +35,10 @@ def routes(services: Services) -> list[BaseRoute]:
                 "release.html",
                 it=it,
                 corrected_by=later[0] if later else None,
-                notes=[f for f in it.files if f.filetype in _DOCUMENTS],
+                read=[
+                    (title, path) for path, title in _READ.items() if any(f.path == path for f in it.files)
+                ],
+                documents=[f for f in it.files if f.filetype in _DOCUMENTS and f.path not in _READ],
                 sky=sky_svg(it.files, it.release.name),
                 news=news(services, {it.release.name}),
                 base=base_url(request),

@@ -11,7 +11,8 @@ from desdm.release.model import ReleaseFile
 
 __all__ = ["sky_svg"]
 
-_WIDE = 640.0
+#: Width of the picture, and the most that it is higher; in units of its own.
+_WIDE, _HIGHER = 400.0, 1.1
 
 
 def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
@@ -39,6 +40,9 @@ def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
     margin = 0.12 * max((max(ras) - min(ras)) * squeeze, max(decs) - min(decs), 0.05)
     left, right = max(ras) + margin / squeeze, min(ras) - margin / squeeze
     top, low = max(decs) + margin, min(decs) - margin
+    # A tall strip gets room at its sides instead of a page of its own.
+    lack = max(0.0, (top - low) / _HIGHER - (left - right) * squeeze) / squeeze / 2
+    left, right = left + lack, right - lack
     scale = _WIDE / ((left - right) * squeeze)
     high = (top - low) * scale
 
@@ -46,7 +50,7 @@ def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
         return (left - ra) * squeeze * scale, (top - dec) * scale
 
     parts = [
-        f'<svg class="sky" viewBox="0 0 {_WIDE:.0f} {high + 28:.0f}" role="img" '
+        f'<svg class="sky" viewBox="0 0 {_WIDE:.0f} {high + 26:.0f}" role="img" '
         f'aria-label="{len(tiles)} tiles of {escape(release)} on the sky">'
     ]
     parts += _grid(left, right, low, top, middle, place)
@@ -67,12 +71,12 @@ def _grid(left: float, right: float, low: float, top: float, middle: float, plac
         (x, y0), (_, y1) = place(k * step - middle, top), place(k * step - middle, low)
         parts.append(f'<path class="grid" d="M{x:.1f} {y0:.1f}V{y1:.1f}"/>')
         parts.append(
-            f'<text x="{x:.1f}" y="{y1 + 20:.1f}" font-size="15" text-anchor="middle">{k * step % 360:g}°</text>'
+            f'<text x="{x:.1f}" y="{y1 + 18:.1f}" font-size="13" text-anchor="middle">{k * step % 360:g}°</text>'
         )
     for k in range(math.ceil(low / step), math.floor(top / step) + 1):
         (x0, y), (x1, _) = place(left, k * step), place(right, k * step)
         parts.append(f'<path class="grid" d="M{x0:.1f} {y:.1f}H{x1:.1f}"/>')
-        parts.append(f'<text x="6" y="{y - 5:.1f}" font-size="15">{k * step:+g}°</text>')
+        parts.append(f'<text x="6" y="{y - 5:.1f}" font-size="13">{k * step:+g}°</text>')
     return parts
 
 

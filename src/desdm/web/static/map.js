@@ -12,26 +12,30 @@ try {
   await A.init;
   begin();
 } catch (err) {
+  console.error(err);
   place.replaceChildren(element("p", { class: "note warn" }, "This browser does not draw the map (it needs WebGL 2); the plain picture is below."));
   document.querySelector("details")?.setAttribute("open", "");
+}
+
+/** The HiPS that is chosen, at this server. */
+function picture() {
+  return A.HiPS(new URL(layer.value, location.href).href, { name: layer.selectedOptions[0].textContent });
 }
 
 function begin() {
   const map = A.aladin(place, {
     // Its own list of surveys, its log and its name resolver are at other sites: none of them is asked.
-    hipsList: [], log: false, survey: null,
+    hipsList: [], log: false, survey: layer.value ? [picture()] : [],
     target: `${place.dataset.ra} ${place.dataset.dec}`, fov: Number(place.dataset.fov), cooFrame: "ICRSd",
     projection: "TAN", backgroundColor: "#10141b", reticleColor: "#f2f2f2", reticleSize: 18,
     showLayersControl: false, showSimbadPointerControl: false, showProjectionControl: false, showShareControl: false,
     showContextMenu: false, showSettingsControl: false, showCooGrid: true, showStatusBar: false, showFullscreenControl: true, showFrame: false,
     gridOptions: { color: "#8a93a3", opacity: 0.35, showLabels: true },
   });
-  const show = () => {
-    if (layer.value) map.setImageSurvey(A.HiPS(new URL(layer.value, location.href).href, { name: layer.selectedOptions[0].textContent }));
-    else map.setImageSurvey(null);
-  };
-  layer.addEventListener("change", show);
-  show();
+  layer.addEventListener("change", () => {
+    if (layer.value) map.setBaseImageLayer(picture());
+    else map.getBaseImageLayer()?.setOpacity(0);
+  });
 
   const drawn = new Map();
   const boxes = [...document.querySelectorAll("#outlines input[value]:not(#tiles)")];
