@@ -17,6 +17,8 @@ from desdm.errors import AccessDenied, DesdmError, FatalError, NotFoundError, Us
 
 __all__ = ["Part", "Report", "Source", "get", "source", "wanted"]
 
+#: What stands in a path as it is (RFC 3986, 3.3).
+_PLAIN = "/=+,:@"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -174,7 +176,7 @@ def _entry(origin: Source, row: Any) -> Wanted:
     safe = all(p and not p.startswith(".") and "\\" not in p and p.isprintable() for p in pieces)
     if not safe or size < 0 or not _SHA256.fullmatch(sha256):
         raise FatalError(f"the manifest of {origin.release} has an entry that is not allowed: {path[:100]!r}")
-    return Wanted(path, f"{origin.base}/files/{origin.release}/{quote(path)}", size, sha256)
+    return Wanted(path, f"{origin.base}/files/{origin.release}/{quote(path, safe=_PLAIN)}", size, sha256)
 
 
 def get(

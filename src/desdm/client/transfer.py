@@ -256,8 +256,8 @@ def reason(answer: requests.Response) -> str:
     """What an answer that is no file says, in one line."""
     text = answer.text
     try:
-        found: Any = json.loads(text)
-        text = str(found["error"]["message"])
+        found: Any = json.loads(text)["error"]
+        text = str(found["message"] if isinstance(found, dict) else found)
     except (ValueError, KeyError, TypeError):
         pass  # a line of text already
     line = text.strip().partition("\n")[0].removeprefix("error: ")

@@ -6,8 +6,8 @@ import asyncio
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+from anyio import CapacityLimiter, to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
@@ -35,7 +35,7 @@ class FileAnswer(Response):
     headers
         Of the answer, without length and range.
     readers
-        Threads that read the disk.
+        How many threads read the disk at once.
     patience
         Seconds without progress after which a client is let go.
     """
@@ -46,7 +46,7 @@ class FileAnswer(Response):
         spans: Sequence[Span] | None,
         mime: str,
         headers: dict[str, str],
-        readers: ThreadPoolExecutor,
+        readers: CapacityLimiter,
         patience: float = _PATIENCE,
     ) -> None:
         self._opened, self._readers, self._patience = opened, readers, patience
@@ -94,8 +94,8 @@ class FileAnswer(Response):
         while at < part.stop:
             if gone.done():
                 return False
-            piece = await asyncio.get_running_loop().run_in_executor(
-                self._readers, self._read, at, min(_PIECE, part.stop - at)
+            piece = await to_thread.run_sync(
+                self._read, at, min(_PIECE, part.stop - at), limiter=self._readers
             )
             if not piece or not await self._pass_on(piece, send):
                 return False

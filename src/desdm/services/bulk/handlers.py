@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -27,6 +26,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.filepick.handlers import plainly
 from desdm.services.filepick.index import Indexes, may_see, table_of
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST, as_digests, as_json
+from desdm.services.filepick.render import spelt
 
 __all__ = ["Bulk", "routes"]
 
@@ -53,15 +53,13 @@ class Bulk:
     def __init__(self, services: Services, accel: str = "", readers: int = 8) -> None:
         self._services, self._accel = services, accel
         self._indexes = Indexes(services.published)
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="desdm-files")
+        self._readers = CapacityLimiter(readers)
         self._verifier = Verifier(self._report)
 
     async def get(self, request: Request) -> Response:
         """GET and HEAD of one file."""
         name, path = request.path_params["release"], request.path_params["path"]
-        target = await asyncio.get_running_loop().run_in_executor(
-            self._readers, self._find, name, path, caller_of(request)
-        )
+        target = await to_thread.run_sync(self._find, name, path, caller_of(request), limiter=self._readers)
         if isinstance(target, Response):
             return target
         return await self._answer(request, *target)
@@ -87,7 +85,7 @@ class Bulk:
                 caller.known,
             )
         if path in index.folders:
-            return RedirectResponse(f"/files/{quote(release.name)}/{quote(path)}/", status_code=308)
+            return RedirectResponse(f"/files/{spelt(release.name)}/{spelt(path)}/", status_code=308)
         raise NotFoundError(f"{release.name} has no file {path[:200]}; see /files/{release.name}/")
 
     async def _answer(self, request: Request, release: Release, file: ReleaseFile) -> Response:

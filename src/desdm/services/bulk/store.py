@@ -1,12 +1,11 @@
-"""SQL of what the file service reports: a file of a release whose bytes are not as recorded."""
+"""Enters a file of a release into the problem list, when its bytes are not as recorded."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from sqlalchemy import Connection
 
-from sqlalchemy import Connection, insert, select
-
-from desdm.schema import problem
+from desdm.release import store
+from desdm.release.problems import open_problem
 
 __all__ = ["report"]
 
@@ -19,18 +18,8 @@ def report(conn: Connection, subject: str, text: str, who: str) -> int:
     subject
         ``<release>/<path>`` of the file.
     """
-    open_one = select(problem.c.id).where(
-        problem.c.subject_kind == "file", problem.c.subject == subject[:200], problem.c.closed_at.is_(None)
-    )
-    known = conn.execute(open_one.order_by(problem.c.id)).scalar()
-    if known is not None:
-        return int(known)
-    row = {
-        "subject_kind": "file",
-        "subject": subject[:200],
-        "text": text,
-        "blocks": True,
-        "opened_by": who,
-        "opened_at": datetime.now(UTC).replace(tzinfo=None),
-    }
-    return int(conn.execute(insert(problem).values(row).returning(problem.c.id)).scalar_one())
+    subject = subject[:200]
+    for known in store.open_problems(conn):
+        if (known["subject_kind"], known["subject"]) == ("file", subject):
+            return int(known["id"])
+    return open_problem(conn, "file", subject, text, who=who)

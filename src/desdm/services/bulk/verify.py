@@ -12,9 +12,10 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from anyio import CapacityLimiter, to_thread
 
 from desdm.errors import CorruptFile, TransientError
 from desdm.release.model import ReleaseFile
@@ -73,11 +74,11 @@ class Verifier:
 
     def __init__(self, report: Callable[[ReleaseFile, str], int | None], threads: int = 2) -> None:
         self._report = report
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="desdm-verify")
+        self._threads = CapacityLimiter(threads)
         self._known: dict[tuple[str, str], _Verdict] = {}
         self._under_way: dict[tuple[str, str], asyncio.Task[_Verdict]] = {}
 
-    async def open(self, path: Path, file: ReleaseFile, readers: ThreadPoolExecutor) -> Opened:
+    async def open(self, path: Path, file: ReleaseFile, readers: CapacityLimiter) -> Opened:
         """Open a file for reading, its bytes verified.
 
         Raises
@@ -87,9 +88,8 @@ class Verifier:
         TransientError
             If it changes while it is read, or cannot be opened now.
         """
-        loop = asyncio.get_running_loop()
         for _ in range(3):
-            opened = await loop.run_in_executor(readers, _open, path, file)
+            opened = await to_thread.run_sync(_open, path, file, limiter=readers)
             stamp = None if opened is None else opened.stamp
             verdict = self._known.get((file.release, file.path))
             if verdict is not None and verdict.stamp == stamp and verdict.settled:
@@ -97,7 +97,7 @@ class Verifier:
             if opened is not None:
                 os.close(opened.fd)
             await self._once(path, file)
-            opened = await loop.run_in_executor(readers, _open, path, file)
+            opened = await to_thread.run_sync(_open, path, file, limiter=readers)
             verdict = self._known[(file.release, file.path)]
             if verdict.stamp == (None if opened is None else opened.stamp):
                 return _passed(verdict, opened, file)
@@ -117,9 +117,7 @@ class Verifier:
 
     async def _verify(self, path: Path, file: ReleaseFile) -> _Verdict:
         before = self._known.get((file.release, file.path))
-        verdict = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._judge, path, file, before
-        )
+        verdict = await to_thread.run_sync(self._judge, path, file, before, limiter=self._threads)
         self._known[(file.release, file.path)] = verdict
         return verdict
 

@@ -48,8 +48,7 @@ def plainly(handler: Handler) -> Handler:
             elif status == 503:
                 headers["retry-after"] = "10"
             if request.url.path.startswith("/api/"):
-                body = json.dumps({"error": {"status": status, "message": text}}, ensure_ascii=False)
-                return Response(body, status, headers, media_type="application/json")
+                return Response(json.dumps({"error": text}), status, headers, media_type="application/json")
             return Response(f"error: {text}\n", status, headers, media_type="text/plain")
 
     return answer

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
 from desdm.services.filepick.pick import Found
 
-__all__ = ["COLUMNS", "address", "addresses", "batches", "entry", "listing", "page", "release_entry"]
+__all__ = ["COLUMNS", "address", "addresses", "batches", "entry", "listing", "page", "release_entry", "spelt"]
 
 #: What a row of the table of files says.
 COLUMNS = (
@@ -33,9 +33,14 @@ COLUMNS = (
 _BATCH = 20_000
 
 
+def spelt(path: str) -> str:
+    """A path as an address spells it: what may stand (RFC 3986, 3.3) stays, so that wget names files as they are."""
+    return quote(path, safe="/=+,:@")
+
+
 def address(base: str, release: str, path: str) -> str:
     """Address of a file or folder of a release."""
-    return f"{base}/files/{quote(release)}/{quote(path)}"
+    return f"{base}/files/{spelt(release)}/{spelt(path)}"
 
 
 def entry(base: str, file: ReleaseFile) -> dict[str, Any]:
@@ -106,6 +111,7 @@ def _templates() -> Environment:
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
     environment.filters["size"] = _size
+    environment.filters["spelt"] = spelt
     return environment
 
 
