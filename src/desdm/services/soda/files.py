@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.accounts.model import Caller
-from desdm.errors import CorruptFile, DatabaseUnavailable, FileTypeError, NotFoundError, UsageError
+from desdm.errors import CorruptFile, DesdmError, FileTypeError, NotFoundError, UsageError
+from desdm.release import store
 from desdm.release.model import Release, ReleaseFile
-from desdm.services.bulk.store import report
+from desdm.release.problems import open_problem
 from desdm.services.context import Services
 from desdm.services.soda.section import Plane, open_plane
 from desdm.services.soda.sky import Grid
@@ -312,8 +313,11 @@ class Shelf:
             return made
 
     def _report(self, file: ReleaseFile, text: str) -> None:
+        subject = f"{file.release}/{file.path}"[:200]
         try:
             with self._services.database.write() as conn:
-                report(conn, f"{file.release}/{file.path}", f"{text}; it is not served", "soda")
-        except DatabaseUnavailable as err:
+                known = (p for p in store.open_problems(conn) if p["subject_kind"] == "file")
+                if not any(p["subject"] == subject for p in known):
+                    open_problem(conn, "file", subject, f"{text}; it is not served", who="cutouts")
+        except DesdmError as err:
             _LOG.error("%s; the problem list could not be written: %s", text, err)

@@ -166,15 +166,15 @@ class PlainPlane(_Image):
 
 
 class RicePlane(_Image):
-    """A tile-compressed image in Rice code."""
+    """A tile-compressed image in Rice code; ``across`` tiles make up its width."""
 
     def __init__(self, path: Path, fd: int, number: int, hdu: HDU) -> None:
         super().__init__(path, fd, number, hdu)
         header, found = hdu.header, columns(hdu)
         rows, width = header.integer("NAXIS2") or 0, header.integer("NAXIS1") or 0
         self._tile = (header.integer("ZTILE2") or 1, header.integer("ZTILE1") or self.shape[1])
-        self._across = -(-self.shape[1] // self._tile[1])
-        if rows != self._across * -(-self.shape[0] // self._tile[0]):
+        self.across = -(-self.shape[1] // self._tile[1])
+        if rows != self.across * -(-self.shape[0] // self._tile[0]):
             raise CorruptFile(f"{self.where}: {rows} tiles do not make up the image")
         self._heap = hdu.data_start + (header.integer("THEAP") or rows * width)
         self._end = hdu.data_start + hdu.data_bytes
@@ -217,7 +217,7 @@ class RicePlane(_Image):
                 shape = min(th, self.shape[0] - top), min(tw, self.shape[1] - left)
                 inside = Box(box.x0 - left, box.x1 - left, box.y0 - top, box.y1 - top).within(shape)
                 at = (top + inside.y0 - box.y0, left + inside.x0 - box.x0)
-                yield _Part(ty * self._across + tx, shape, inside, at)
+                yield _Part(ty * self.across + tx, shape, inside, at)
 
     def decode(self, part: _Part, rows: int) -> npt.NDArray[np.int32] | None:
         """The integers of a tile, down to ``rows``; None if they are stored otherwise."""
