@@ -8,7 +8,7 @@ version=3.8.2
 digest=/VGtxSWZ4StdKgwjmzqNkUY/3iTaBZJ5F6bN+nAfcK1NEATcAb2CYJX4U8FElpwYMgKrypYQV5KniRzhVbH+nA==  # sha-512
 target=.venv/share/desdm/aladin
 
-[ "$(cat "$target/.version" 2>/dev/null || true)" = "$version $digest" ] && exit 0
+[ -f "$target/aladin.js.gz" ] && [ "$(cat "$target/.version" 2>/dev/null || true)" = "$version $digest" ] && exit 0
 command -v npm >/dev/null 2>&1 || { echo "npm is needed for Aladin Lite (Debian package npm)" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -22,6 +22,7 @@ fi
 mkdir -p "$work/made"
 tar -xzf "$work/aladin-lite-$version.tgz" -C "$work" package/dist/aladin.js package/COPYING package/COPYING.LESSER
 mv "$work/package/dist/aladin.js" "$work/package/COPYING" "$work/package/COPYING.LESSER" "$work/made/"
+gzip -9 -n -k "$work/made/aladin.js"  # the server sends it packed
 echo "$version $digest" > "$work/made/.version"
 mkdir -p "$(dirname "$target")"
 rm -rf "$target"

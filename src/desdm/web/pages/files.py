@@ -25,7 +25,7 @@ def routes(services: Services) -> list[BaseRoute]:
     """Routes below ``/static``."""
     del services
     known = {f"/static/{path.name}": path for path in STATIC.iterdir() if path.suffix in _TYPES}
-    known["/static/aladin/aladin.js"] = ALADIN / "aladin.js"
+    known |= {f"/static/aladin/{name}": ALADIN / name for name in ("aladin.js", "COPYING")}
 
     async def send(request: Request) -> Response:
         path = known.get(request.url.path)
@@ -39,7 +39,7 @@ def routes(services: Services) -> list[BaseRoute]:
         packed = path.with_suffix(path.suffix + ".gz")
         if "gzip" in request.headers.get("accept-encoding", "") and packed.is_file():
             headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-            return FileResponse(packed, headers=headers, media_type=_TYPES[path.suffix])
-        return FileResponse(path, headers=headers, media_type=_TYPES[path.suffix])
+            return FileResponse(packed, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
+        return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
 
     return [Route("/static/{name:path}", send)]

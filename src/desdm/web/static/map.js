@@ -1,5 +1,5 @@
 // The map: Aladin Lite with this server's pictures and coverage only; a click asks the footprint.
-import A from "/static/aladin/aladin.js";
+import A from "/static/aladin/aladin.js?3.8.2";
 import { ask, element, trouble } from "./vo.js";
 
 const place = document.getElementById("sky");
