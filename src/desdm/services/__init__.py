@@ -18,7 +18,15 @@ class Service(NamedTuple):
 #: A new service is a folder ``services/<name>`` with ``handlers.py``, and its line here. Each module has
 #: ``routes(services: Services) -> list[BaseRoute]`` with whole paths.
 SERVICES: tuple[Service, ...] = (
-    Service("/files", "desdm.services.filepick.handlers", "Files by release, tile, band, type and place; folders."),
+    Service("/tap", "desdm.services.tap.handlers", "Queries in ADQL: TAP 1.1, at once and as jobs."),
+    Service("/scs", "desdm.services.scs.handlers", "Cone search on every table with positions."),
+    Service("/sia", "desdm.services.sia.handlers", "Search for images: SIA 2.0."),
+    Service("/datalink", "desdm.services.datalink.handlers", "Links from an image to its files and cutouts."),
+    Service(
+        "/files", "desdm.services.filepick.handlers", "Files by release, tile, band, type and place; folders."
+    ),
     Service("/files/…", "desdm.services.bulk.handlers", "Files themselves: ranges, digests, manifests."),
-    Service("/api/whoami", "desdm.services.whoami.handlers", "Who the caller is, and the limits of the role."),
+    Service(
+        "/api/whoami", "desdm.services.whoami.handlers", "Who the caller is, and the limits of the role."
+    ),
 )

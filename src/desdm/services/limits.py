@@ -28,6 +28,8 @@ class Limits:
         Asynchronous jobs of one owner that run at once, and that wait.
     mydb_bytes
         Room for tables of one's own.
+    result_bytes
+        Size of the result of an asynchronous job.
     keep_seconds
         How long a job and its results are kept at most.
     """
@@ -41,25 +43,26 @@ class Limits:
     jobs: int
     queued: int
     mydb_bytes: int
+    result_bytes: int
     keep_seconds: float
 
 
 _TABLE: dict[Role, Limits] = {
     Role.PUBLIC: Limits(
         rows_default=2_000_000, rows=20_000_000, seconds=60, job_seconds=3_600, request_bytes=100 * _MB,
-        upload_rows=1_000_000, jobs=2, queued=50, mydb_bytes=0, keep_seconds=7 * _DAY,
+        upload_rows=1_000_000, jobs=2, queued=50, mydb_bytes=0, result_bytes=5 * _GB, keep_seconds=7 * _DAY,
     ),
     Role.COLLABORATOR: Limits(
         rows_default=10_000_000, rows=100_000_000, seconds=300, job_seconds=6 * 3_600, request_bytes=_GB,
-        upload_rows=10_000_000, jobs=4, queued=200, mydb_bytes=10 * _GB, keep_seconds=30 * _DAY,
+        upload_rows=10_000_000, jobs=4, queued=200, mydb_bytes=10 * _GB, result_bytes=50 * _GB, keep_seconds=30 * _DAY,
     ),
     Role.OPERATOR: Limits(
         rows_default=10_000_000, rows=1_000_000_000, seconds=600, job_seconds=_DAY, request_bytes=4 * _GB,
-        upload_rows=50_000_000, jobs=8, queued=1_000, mydb_bytes=50 * _GB, keep_seconds=90 * _DAY,
+        upload_rows=50_000_000, jobs=8, queued=1_000, mydb_bytes=50 * _GB, result_bytes=200 * _GB, keep_seconds=90 * _DAY,
     ),
     Role.ADMIN: Limits(
         rows_default=10_000_000, rows=1_000_000_000, seconds=600, job_seconds=_DAY, request_bytes=4 * _GB,
-        upload_rows=50_000_000, jobs=8, queued=1_000, mydb_bytes=50 * _GB, keep_seconds=90 * _DAY,
+        upload_rows=50_000_000, jobs=8, queued=1_000, mydb_bytes=50 * _GB, result_bytes=200 * _GB, keep_seconds=90 * _DAY,
     ),
 }  # fmt: skip
 

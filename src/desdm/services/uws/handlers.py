@@ -28,6 +28,7 @@ from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
 from desdm.services.uws import store
 from desdm.services.uws.model import ACTIVE, ENDED, Job, JobKind
+from desdm.services.uws.owner import owner_of
 from desdm.services.uws.run import Runner
 
 __all__ = ["uws_routes"]
@@ -40,7 +41,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute]:
     """Routes of the jobs of one kind below ``prefix``, for instance ``/tap/async``; their runner is started."""
-    runner = Runner(kind, services, lambda login: Caller(login=login))
+    runner = Runner(kind, services, partial(owner_of, services.database))
     jobs = _Jobs(prefix.rstrip("/"), kind, services, runner)
     runner.start()
     one = jobs.prefix + "/{job}"

@@ -1,0 +1,72 @@
+"""The paths of DataLink: the links of identifiers, and what the service says of itself."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from desdm.accounts.model import Caller
+from desdm.errors import LimitExceeded, UsageError
+from desdm.services.answers import base_url, guarded, work, xml_document
+from desdm.services.context import Services, caller_of
+from desdm.services.datalink.links import COLUMNS, SERVICES, links_of
+from desdm.services.formats.votable import small_table
+from desdm.services.limits import limits_of
+from desdm.services.obscore.rows import DATALINK, file_of
+from desdm.services.parameters import Given, given
+from desdm.services.vosi.handlers import capability, vosi_routes
+
+__all__ = ["routes"]
+
+_PREFIX = "/datalink"
+_STANDARD = "ivo://ivoa.net/std/DataLink#links-1.0"
+_MOST = 1000
+_SODA = {
+    "soda-sync": ("ivo://ivoa.net/std/SODA#sync-1.0", "/soda/sync"),
+    "soda-async": ("ivo://ivoa.net/std/SODA#async-1.0", "/soda/async"),
+}
+_FORMATS = ("", "votable", "votable/td", "text/xml", "application/x-votable+xml", DATALINK)
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of DataLink."""
+
+    async def links(request: Request) -> Response:
+        caller = caller_of(request)
+        asked = await given(request, limits_of(caller.role).request_bytes)
+        base = base_url(request)
+        document = await work(services, lambda: _document(services, caller, asked, base))
+        return Response(document, media_type=DATALINK)
+
+    def own(request: Request) -> str:
+        return capability(_STANDARD, f"{base_url(request)}{_PREFIX}/links", use="base", version="1.0")
+
+    handler = guarded(links)
+    return [
+        Route(_PREFIX, handler, methods=["GET", "POST"]),
+        Route(f"{_PREFIX}/links", handler, methods=["GET", "POST"]),
+        *vosi_routes(_PREFIX, services, own),
+    ]
+
+
+def _document(services: Services, caller: Caller, asked: Given, base: str) -> bytes:
+    form = asked.value("RESPONSEFORMAT").replace(" ", "").lower()
+    if form not in _FORMATS:
+        raise UsageError(f"RESPONSEFORMAT={form[:60]}: links are a VOTable ({DATALINK})")
+    dids = list(dict.fromkeys(did.strip() for did in asked.values("ID") if did.strip()))
+    if len(dids) > _MOST:
+        raise LimitExceeded(f"{len(dids)} identifiers; {_MOST} at most in one request", "size")
+    holdings = services.published.current()
+    rows = [row for did in dids for row in links_of(holdings, caller, did, base)]
+    used = {row[2] for row in rows if row[2]}
+    only = file_of(holdings, dids[0]) if len(dids) == 1 and used else None
+    region = (only.s_region or "").split() if only else []
+    polygon = " ".join(region[1:]).removeprefix("ICRS ") if region and region[0].upper() == "POLYGON" else ""
+    circle = "" if only is None or only.radius is None else f"{only.ra_cent} {only.dec_cent} {only.radius}"
+    described = [(key, _SODA[key][0], base + _SODA[key][1], SERVICES[key]) for key in SERVICES if key in used]
+    extra = xml_document(
+        "desdm.services.datalink", "services.xml", services=described, circle=circle, polygon=polygon
+    ).decode()
+    infos = (("standardID", _STANDARD, ""),)
+    return small_table(COLUMNS, rows, infos, extra=extra)

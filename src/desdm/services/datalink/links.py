@@ -1,0 +1,74 @@
+"""The links of one image (DataLink 1.0, section 3): rows, or a row that says why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from desdm.accounts.model import Caller
+from desdm.release.model import ReleaseColumn, ReleaseFile
+from desdm.services.obscore.rows import file_of
+from desdm.services.published import Holdings
+
+__all__ = ["COLUMNS", "SERVICES", "links_of"]
+
+
+def _text(name: str, ucd: str, text: str) -> ReleaseColumn:
+    return ReleaseColumn(name, "char", "*", ucd=ucd, text=text)
+
+
+COLUMNS: tuple[ReleaseColumn, ...] = (
+    _text("ID", "meta.id;meta.main", "Identifier that was asked for"),
+    _text("access_url", "meta.ref.url", "Where to get it"),
+    _text("service_def", "meta.ref", "Service below that makes it"),
+    _text("error_message", "meta.code.error", "Why there are no links"),
+    _text("description", "meta.note", "What it is"),
+    _text("semantics", "meta.code", "What it is to the image"),
+    _text("content_type", "meta.code.mime", "Media type"),
+    ReleaseColumn("content_length", "long", unit="byte", ucd="phys.size;meta.file", text="Size"),
+)
+
+#: Service descriptor → what it makes of an image.
+SERVICES = {"soda-sync": "Cutout, at once (SODA)", "soda-async": "Cutouts as an asynchronous job (SODA)"}
+_HOLDS = "Coadd: image, mask and weight in one compressed FITS file"
+_DOCUMENTS = {"text/html", "text/markdown"}
+
+
+def links_of(holdings: Holdings, caller: Caller, did: str, base: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of the links of an identifier, in the order of `COLUMNS`."""
+    file = file_of(holdings, did)
+    release = None if file is None else holdings.release(file.release)
+    if file is None or release is None:
+        yield _fault(did, "NotFoundFault: no published file has this identifier")
+        return
+    if not holdings.visible(caller, release):
+        kind = "AuthorizationFault" if caller.known else "AuthenticationFault"
+        yield _fault(did, f"{kind}: release {release.name} is proprietary; ask for a data right")
+        return
+    files = holdings.files.get(release.name, ())
+    yield _link(did, file, base, "#this", _HOLDS if file.filetype == "coadd" else f"File {file.path}")
+    for other in files:
+        if other.filetype == "coadd_color" and other.tilename == file.tilename and other.path != file.path:
+            yield _link(did, other, base, "#preview", f"Colour picture of tile {other.tilename}")
+    if file.filetype == "coadd":
+        yield from (
+            (did, None, service, None, text, "#cutout", None, None) for service, text in SERVICES.items()
+        )
+    for other in files:
+        if other.filetype == "document" and other.mime.split(";")[0] in _DOCUMENTS:
+            yield _link(
+                did, other, base, "#documentation", f"Document {other.path} of release {release.name}"
+            )
+    manifest = f"{base}/files/{quote(release.name)}/manifest.json"
+    said = "Manifest: digests of all files of the release"
+    yield did, manifest, None, None, said, "#auxiliary", "application/json", None
+
+
+def _link(did: str, file: ReleaseFile, base: str, semantics: str, text: str) -> tuple[Any, ...]:
+    url = f"{base}/files/{quote(file.release)}/{quote(file.path)}"
+    return did, url, None, None, text, semantics, file.mime, file.filesize
+
+
+def _fault(did: str, message: str) -> tuple[Any, ...]:
+    return did, None, None, message, None, "#this", None, None

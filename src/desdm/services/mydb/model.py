@@ -1,0 +1,23 @@
+"""What a user's own table is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["UserTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserTable:
+    """A table of a user's own, ``mydb.<name>`` in queries; ``size`` is the room that it takes, in bytes."""
+
+    owner: str
+    name: str
+    row_count: int
+    size: int
+    columns: tuple[ReleaseColumn, ...]
+    text: str
+    created_at: datetime

@@ -1,0 +1,128 @@
+"""A table on its way to a client: made in the pool, a piece at a time, while the piece before is sent.
+
+The client sets the pace. Nothing is made before what came before it is on its way, so that memory is bounded; a
+client that reads nothing for a while, or that goes away, ends the query in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+from typing_extensions import override
+
+from desdm.errors import DesdmError
+from desdm.services.context import Services
+from desdm.services.engines.model import Cancel
+
+__all__ = ["Stream", "begun"]
+
+_LOG = logging.getLogger(__name__)
+#: A client that takes nothing for so many seconds has gone, though its connection stands.
+_STALL = 60.0
+_END = b""
+
+
+class Stream(Response):
+    """An answer whose bytes come from an iterator that blocks.
+
+    Parameters
+    ----------
+    pieces
+        The bytes.
+    held
+        What is to be let go at the end: the query with its connection.
+    cancel
+        Ends the query in the database.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        pieces: Iterator[bytes],
+        held: ExitStack,
+        cancel: Cancel,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        stall: float = _STALL,
+    ) -> None:
+        self.status_code, self.media_type, self.background = 200, media_type, None
+        self.init_headers(headers)
+        # The length is not known before the end.
+        self.raw_headers = [(k, v) for k, v in self.raw_headers if k != b"content-length"]
+        self._services, self._pieces, self._held, self._cancel = services, pieces, held, cancel
+        self._stall = stall
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(self._gone(receive))
+        try:
+            await self._send(
+                send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            )
+            made = self._next()
+            while (piece := await made) != _END:
+                made = self._next()
+                try:
+                    await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
+                except BaseException:
+                    self._cancel()
+                    # The thread must be done with the query before its connection is let go.
+                    with suppress(Exception):
+                        await asyncio.shield(made)
+                    raise
+                if gone.done():
+                    self._cancel()
+            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except DesdmError as err:
+            if gone.done():
+                return
+            # Without the chunk that ends an answer the client knows that this one is not whole.
+            _LOG.warning("an answer broke off: %s", err)
+            raise _BrokenOffError(str(err)) from None
+        finally:
+            gone.cancel()
+            await asyncio.get_running_loop().run_in_executor(None, self._held.close)
+
+    def _next(self) -> asyncio.Future[bytes]:
+        return asyncio.get_running_loop().run_in_executor(self._services.pool, _following, self._pieces)
+
+    async def _send(self, send: Send, message: Message) -> None:
+        await asyncio.wait_for(send(message), self._stall)
+
+    async def _gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._cancel()
+
+
+class _BrokenOffError(ConnectionError):
+    """An answer could not be ended; the server closes the connection."""
+
+
+def _following(pieces: Iterator[bytes]) -> bytes:
+    # An empty piece would be taken for the end.
+    for piece in pieces:
+        if piece:
+            return piece
+    return _END
+
+
+def begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, the first two made now: head of the document and first rows.
+
+    An error of the query that shows at its first rows is then told with a status of its own, not in the middle of
+    an answer that began as if all were well.
+    """
+    first = [piece for piece in (_following(pieces), _following(pieces)) if piece != _END]
+    return _chained(first, pieces)
+
+
+def _chained(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    while first:
+        yield first.pop(0)
+    yield from rest

@@ -1,0 +1,37 @@
+"""The capabilities of TAP (TAPRegExt 1.0): languages with their functions, formats, uploads, limits."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from desdm.services.adql.userfunctions import FORMS
+from desdm.services.answers import base_url, xml_document
+from desdm.services.context import Services, caller_of
+from desdm.services.formats import FORMATS
+from desdm.services.limits import limits_of
+from desdm.services.tap_schema.describe import OBSCORE_MODEL, PLAN_MODEL
+
+__all__ = ["tap_capabilities"]
+
+_GEOMETRY = ("AREA", "BOX", "CENTROID", "CIRCLE", "CONTAINS", "COORD1", "COORD2", "COORDSYS", "DISTANCE",
+             "INTERSECTS", "POINT", "POLYGON")  # fmt: skip
+
+#: ADQL 2.1's optional features: kind → what is there.
+_OPTIONAL = {
+    "features-adql-string": ("LOWER", "UPPER", "ILIKE"),
+    "features-adql-common-table": ("WITH",),
+    "features-adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
+    "features-adql-type": ("CAST",),
+    "features-adql-unit": ("IN_UNIT",),
+    "features-adql-offset": ("OFFSET",),
+}
+
+
+def tap_capabilities(services: Services, prefix: str, request: Request) -> str:
+    """Capabilities of TAP as this caller has them."""
+    del services
+    here = base_url(request) + prefix
+    return xml_document(
+        "desdm.services.tap", "capabilities.xml", here=here, formats=FORMATS, geometry=_GEOMETRY, optional=_OPTIONAL,
+        functions=FORMS.values(), limits=limits_of(caller_of(request).role), obscore=OBSCORE_MODEL, obsplan=PLAN_MODEL,
+    ).decode()  # fmt: skip

@@ -1,0 +1,64 @@
+"""Example queries on what is published now, for the examples page (DALI 1.1, section 2.3) and the query page."""
+
+# ruff: noqa: S608 - texts for a form; what is run goes through the translator as any query
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from desdm.services.catalogue import Catalogue, Entry
+
+__all__ = ["Example", "examples_of"]
+
+
+class Example(NamedTuple):
+    """A query that works here: what it shows, what it is, its text, the tables it reads."""
+
+    id: str
+    title: str
+    query: str
+    tables: tuple[str, ...]
+
+
+def examples_of(catalogue: Catalogue) -> list[Example]:
+    """Examples for the tables that a caller sees."""
+    found = [
+        Example(
+            "tables",
+            "Which tables there are",
+            "SELECT table_name, description FROM tap_schema.tables ORDER BY table_index",
+            ("tap_schema.tables",),
+        ),
+        Example(
+            "images",
+            "Which images there are, with their links",
+            "SELECT TOP 20 obs_collection, obs_id, s_ra, s_dec, access_url FROM ivoa.obscore ORDER BY obs_id",
+            ("ivoa.obscore",),
+        ),
+    ]
+    for entry in catalogue.entries():
+        if entry.schema.lower() in ("tap_schema", "ivoa", "mydb"):
+            continue
+        found += _on(entry)
+    return found
+
+
+def _on(entry: Entry) -> list[Example]:
+    name = f"{entry.schema}.{entry.name}"
+    slug = name.replace(".", "-").lower()
+    found = [Example(f"first-{slug}", f"First rows of {name}", f"SELECT TOP 10 * FROM {name}", (name,))]
+    if entry.ra and entry.dec:
+        query = (
+            f"SELECT TOP 100 * FROM {name}\n"
+            f"WHERE 1 = CONTAINS(POINT('ICRS', {entry.ra}, {entry.dec}), CIRCLE('ICRS', 30.0, -5.0, 0.1))"
+        )
+        found.append(Example(f"cone-{slug}", f"Rows of {name} within 0.1° of a position", query, (name,)))
+        upload = (
+            "SELECT u.*, t.*,\n"
+            f"  DISTANCE(POINT('ICRS', t.{entry.ra}, t.{entry.dec}), POINT('ICRS', u.ra, u.dec)) AS separation\n"
+            f"FROM TAP_UPLOAD.mine AS u JOIN {name} AS t\n"
+            f"ON 1 = CONTAINS(POINT('ICRS', t.{entry.ra}, t.{entry.dec}), CIRCLE('ICRS', u.ra, u.dec, 1.0 / 3600))"
+        )
+        found.append(
+            Example(f"match-{slug}", f"Partners in {name} of an uploaded table, within 1″", upload, (name,))
+        )
+    return found

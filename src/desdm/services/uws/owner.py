@@ -1,0 +1,24 @@
+"""The owner of a job that outlived its server: role and rights of now, as if the owner had just come in."""
+
+from __future__ import annotations
+
+from desdm.accounts import store
+from desdm.accounts.model import Caller
+from desdm.accounts.tokens import actions_of, public, roles_of
+from desdm.schema.database import Database
+
+__all__ = ["owner_of"]
+
+
+def owner_of(database: Database, login: str) -> Caller:
+    """The caller that a login is now; anybody, if it is empty or its account is closed."""
+    with database.read() as conn:
+        person = next(iter(store.people(conn, login)), None) if login else None
+        if person is None or person.disabled_at is not None:
+            return public(conn)
+        return Caller(
+            login=person.login,
+            role=person.role,
+            actions=actions_of(person.role),
+            rights=store.rights_of(conn, person.login, roles_of(person.role)),
+        )
