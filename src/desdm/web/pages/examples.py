@@ -60,7 +60,9 @@ def examples(tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
 
 
 def _columns(table: ReleaseTable) -> str:
-    return ", ".join(c.name for c in table.columns if c.principal and c.name != "hpix29") or "*"
+    principal = [c.name for c in table.columns if c.principal and c.name != "hpix29"]
+    more = [name for name in _magnitudes(table) if name not in principal]
+    return ", ".join(principal + more[:3]) or "*"
 
 
 def _place(table: ReleaseTable) -> tuple[float, float] | None:
@@ -77,9 +79,13 @@ def _middle(column: ReleaseColumn) -> float:
     return (column.minimum + column.maximum) / 2
 
 
-def _magnitude(table: ReleaseTable) -> str | None:
-    found = [
+def _magnitudes(table: ReleaseTable) -> list[str]:
+    return [
         c.name for c in table.columns
         if c.ucd.lower().startswith("phot.mag") and c.datatype in _NUMBERS and c.arraysize is None
     ]  # fmt: skip
+
+
+def _magnitude(table: ReleaseTable) -> str | None:
+    found = _magnitudes(table)
     return next((n for n in found if n.lower().endswith(("_r", "_i"))), found[0] if found else None)

@@ -53,7 +53,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 found=files[:_SHOWN],
                 total=len(files),
                 size=sum(file.filesize for _, file in files),
-                query=urlencode({k: v for k, v in asked.items() if v}),
+                query="".join(f"{urlencode({k: v})}&" for k, v in asked.items() if v),
                 trouble=trouble,
                 base=base_url(request),
             )
