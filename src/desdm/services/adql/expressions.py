@@ -142,9 +142,9 @@ class Expressions:
 
     def _between(self, node: nodes.Between, scope: Scope) -> str:
         if isinstance(node.operand, nodes.Call) and node.operand.name == "DISTANCE":
-            low = nodes.Compare(">=", node.operand, node.low, node.at)
+            above = nodes.Compare(">=", node.operand, node.low, node.at)
             both = nodes.Junction(
-                "AND", (low, nodes.Compare("<=", node.operand, node.high, node.at)), node.at
+                "AND", (above, nodes.Compare("<=", node.operand, node.high, node.at)), node.at
             )
             return self.condition(nodes.Not(both, node.at) if node.negated else both, scope)
         value = self.value(node.operand, scope)
@@ -454,7 +454,8 @@ class Expressions:
         if name == "NULLIF":
             if len(node.arguments) != 2:
                 raise QueryError("NULLIF takes two values", *at)
-            left, right = self.alike(*(self.value(a, scope) for a in node.arguments), at)
+            left, right = (self.value(a, scope) for a in node.arguments)
+            left, right = self.alike(left, right, at)
             return Fragment(f"nullif({left.sql}, {right.sql})", left.kind, at, left.meta)
         if name == "IN_UNIT":
             return self._in_unit(node, scope)

@@ -36,6 +36,8 @@ class Geometry:
     def __init__(self, cells: object) -> None:
         assert callable(cells)
         self._cells = cells
+        #: pairs of positions in columns that were held against a known distance, for joins
+        self.pairs: list[tuple[tuple[Fragment, Fragment], tuple[Fragment, Fragment], float]] = []
 
     # Constructors
 
@@ -205,6 +207,8 @@ class Geometry:
         if limit is None:
             apart = self.distance((*a, *b), at)
             return f"({apart.sql} {'<' if strict else '<='} {radius.sql}{'' if strict else ' + 1e-13'})"
+        if fixed is None:
+            self.pairs.append((a, b, limit))
         ranges = self._ranges(a, sphere.circle_ranges(fixed[0], fixed[1], limit)) if fixed is not None else ""
         band = ""
         if fixed is not None and limit < 60:

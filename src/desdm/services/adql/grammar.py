@@ -32,14 +32,14 @@ class _Grammar:
 
     def whole(self) -> nodes.Statement:
         reader = self._reader
-        if reader.now.kind is Kind.END:
+        if reader.ended():
             raise reader.fail("the query is empty")
         if not reader.is_word("SELECT", "WITH") and not reader.is_sign("("):
             raise reader.fail(f"only SELECT queries are answered here, not {reader.now.text[:40]!r}")
         statement = self.statement()
         while reader.is_sign(";") and reader.ahead().kind in (Kind.END, Kind.SIGN):
             reader.advance()
-        if reader.now.kind is not Kind.END:
+        if not reader.ended():
             raise reader.unexpected("the end of the query")
         return statement
 

@@ -8,7 +8,7 @@ from itertools import count
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql import functions, nodes
+from desdm.services.adql import functions, matching, nodes
 from desdm.services.adql.expressions import Expressions
 from desdm.services.adql.fragments import (
     GEOMETRIES,
@@ -21,6 +21,7 @@ from desdm.services.adql.fragments import (
     kind_of,
     quote,
 )
+from desdm.services.adql.matching import Tables
 from desdm.services.adql.scope import Scope, Source, matches
 from desdm.services.adql.tokens import Place
 from desdm.services.catalogue import Catalogue, Entry
@@ -47,15 +48,6 @@ class Written:
 
     sql: str
     columns: tuple[OutColumn, ...]
-
-
-@dataclass(slots=True)
-class _Tables:
-    """What FROM gives: SQL, tables by name, columns without qualifier."""
-
-    sql: str
-    sources: list[Source]
-    columns: list[Column]
 
 
 class Queries:
@@ -180,7 +172,11 @@ class Queries:
         scope = Scope(parent)
         tables = self._from(node, scope)
         scope.sources, scope.columns = tables.sources, tables.columns
-        where = "" if node.where is None else f" WHERE {self.expressions.condition(node.where, scope)}"
+        where = (
+            ""
+            if node.where is None
+            else f" WHERE {self.expressions.condition(node.where, scope)}{tables.extra}"
+        )
         self._group(node, scope, order)
         items = self._items(node, scope)
         having = ""
@@ -323,19 +319,39 @@ class Queries:
 
     # FROM
 
-    def _from(self, node: nodes.Select, scope: Scope) -> _Tables:
+    def _from(self, node: nodes.Select, scope: Scope) -> Tables:
         if not node.tables:
-            return _Tables("", [], [])
+            return Tables("", [], [])
         found = [self._table(t, scope) for t in node.tables]
         sources = [s for t in found for s in t.sources]
         self._unlike(sources, node.tables[0].at)
-        if len(found) > 1 and node.where is not None:
-            found = self._matched(found, node.where, scope)
-        return _Tables(", ".join(t.sql for t in found), sources, [c for t in found for c in t.columns])
+        extra = ""
+        if len(found) == 2 and node.where is not None:
+            inner = Scope(scope.parent, sources, [c for t in found for c in t.columns])
+            found[0], found[1], extra = self._matched(found[0], found[1], node.where, inner, "INNER")
+        sql = ", ".join(t.sql for t in found)
+        return Tables(sql, sources, [c for t in found for c in t.columns], extra=extra)
 
-    def _matched(self, found: list[_Tables], where: nodes.Expression, scope: Scope) -> list[_Tables]:
-        """Tables with commas between them; the place where matches by position are made fast."""
-        return found
+    def _matched(
+        self, left: Tables, right: Tables, condition: nodes.Expression, scope: Scope, kind: str
+    ) -> tuple[Tables, Tables, str]:
+        """Two tables that are joined by position, and the condition by which that is fast."""
+        both = isinstance(condition, nodes.Junction) and condition.word == "AND"
+        parts = condition.parts if both and isinstance(condition, nodes.Junction) else (condition,)
+        pairs = self.expressions.geometry.pairs
+        for part in parts:
+            if not (isinstance(part, nodes.Compare) and _measures(part)):
+                continue
+            pairs.clear()
+            test = self.expressions.condition(part, scope)
+            if test.startswith("(NOT") or len(pairs) != 1:
+                continue
+            a, b, limit = pairs[0]
+            if _of(a, right) and _of(b, left):
+                a, b = b, a
+            if _of(a, left) and _of(b, right):
+                return matching.join(self.expressions, left, right, a, b, limit, kind)
+        return left, right, ""
 
     def _unlike(self, sources: Sequence[Source], at: Place) -> None:
         seen: set[tuple[str | None, str]] = set()
@@ -345,7 +361,7 @@ class Queries:
                 raise QueryError(f"two tables are called {source.name} here; give one an alias", *at)
             seen.add(key)
 
-    def _table(self, node: nodes.TableReference, scope: Scope) -> _Tables:
+    def _table(self, node: nodes.TableReference, scope: Scope) -> Tables:
         match node:
             case nodes.Named():
                 return self._named(node)
@@ -358,7 +374,7 @@ class Queries:
             case nodes.Join():
                 return self._join(node, scope)
 
-    def _named(self, node: nodes.Named) -> _Tables:
+    def _named(self, node: nodes.Named) -> Tables:
         alias = f"t{next(self._numbers)}"
         if len(node.parts) == 1:
             for named in reversed(self._ctes):
@@ -379,7 +395,8 @@ class Queries:
             marks = ", ".join(self.parameters.text(v) for v in sorted(values)) or "NULL"
             physical = f"(SELECT * FROM {physical} WHERE {self._quote(column)} IN ({marks}))"
         name, schema = (node.alias.text, None) if node.alias else (entry.name, entry.schema)
-        return _Tables(f"{physical} AS {alias}", [Source(name, schema, tuple(columns))], columns)
+        sources = [Source(name, schema, tuple(columns))]
+        return Tables(f"{physical} AS {alias}", sources, columns, physical, alias, entry.row_count)
 
     def _entry(self, node: nodes.Named) -> Entry:
         schema = node.parts[-2].text if len(node.parts) > 1 else None
@@ -422,7 +439,8 @@ class Queries:
 
     def _outer_columns(self, alias: str, written: Written) -> list[Column]:
         """Columns of a query that stands as a table; a position stays one where its columns are handed on."""
-        found, numbers = [], {}
+        found: list[Column] = []
+        numbers: dict[int, int] = {}
         for out in written.columns:
             inner = out.fragment.column if out.fragment is not None else None
             table, role = -1, ""
@@ -437,26 +455,29 @@ class Queries:
             )
         return found
 
-    def _outer(self, sql: str, alias: str, shown: str, written: Written) -> _Tables:
+    def _outer(self, sql: str, alias: str, shown: str, written: Written) -> Tables:
         columns = self._outer_columns(alias, written)
-        return _Tables(sql, [Source(shown, None, tuple(columns))], columns)
+        return Tables(
+            sql, [Source(shown, None, tuple(columns))], columns, sql.removesuffix(f" AS {alias}"), alias
+        )
 
     # Joins
 
-    def _join(self, node: nodes.Join, scope: Scope) -> _Tables:
+    def _join(self, node: nodes.Join, scope: Scope) -> Tables:
         left, right = self._table(node.left, scope), self._table(node.right, scope)
         sources = [*left.sources, *right.sources]
         self._unlike(sources, node.at)
         if node.on is not None:
             inner = Scope(scope.parent, sources, [*left.columns, *right.columns])
+            left, right, extra = self._matched(left, right, node.on, inner, node.kind)
             condition = self.expressions.condition(node.on, inner)
-            sql = f"({left.sql} {node.kind} JOIN {right.sql} ON {condition})"
-            return _Tables(sql, sources, inner.columns)
+            sql = f"({left.sql} {node.kind} JOIN {right.sql} ON {condition}{extra})"
+            return Tables(sql, sources, inner.columns)
         if node.kind == "CROSS":
-            return _Tables(f"({left.sql} CROSS JOIN {right.sql})", sources, [*left.columns, *right.columns])
+            return Tables(f"({left.sql} CROSS JOIN {right.sql})", sources, [*left.columns, *right.columns])
         return self._using(node, left, right, sources)
 
-    def _using(self, node: nodes.Join, left: _Tables, right: _Tables, sources: list[Source]) -> _Tables:
+    def _using(self, node: nodes.Join, left: Tables, right: Tables, sources: list[Source]) -> Tables:
         if node.natural:
             shared = {c.name.lower() for c in right.columns}
             wanted = [nodes.Ident(c.name, False, node.at) for c in left.columns if c.name.lower() in shared]
@@ -476,9 +497,9 @@ class Queries:
         rest = [c for c in (*left.columns, *right.columns) if c.sql not in gone]
         kind = node.kind if tests else "CROSS"
         on = f" ON {' AND '.join(tests)}" if tests else ""
-        return _Tables(f"({left.sql} {kind} JOIN {right.sql}{on})", sources, [*merged, *rest])
+        return Tables(f"({left.sql} {kind} JOIN {right.sql}{on})", sources, [*merged, *rest])
 
-    def _only(self, side: _Tables, ident: nodes.Ident) -> Column:
+    def _only(self, side: Tables, ident: nodes.Ident) -> Column:
         found = [c for c in side.columns if matches(ident, c.name)]
         if len(found) != 1:
             raise QueryError(f"{ident.text} must be one column of each of the joined tables", *ident.at)
@@ -490,6 +511,20 @@ class Queries:
             raise QueryError(f"there is no release {release[:40]} with a footprint that you may ask", *at)
         self.tables.add((entry.schema, entry.name))
         return ".".join(self._quote(p) for p in entry.physical)
+
+
+def _measures(node: nodes.Compare) -> bool:
+    """Whether a comparison is one of geometry."""
+    return any(
+        isinstance(side, nodes.Call) and side.name in ("CONTAINS", "DISTANCE", "INTERSECTS")
+        for side in (node.left, node.right)
+    )
+
+
+def _of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
+    """Whether both coordinates are columns of a single table."""
+    known = {c.sql for c in tables.columns}
+    return bool(tables.alias) and all(f.column is not None and f.column.sql in known for f in point)
 
 
 def _alike(used: nodes.Ident, defined: nodes.Ident) -> bool:

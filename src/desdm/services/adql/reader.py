@@ -17,9 +17,7 @@ DEEPEST = 40
 #: Words that hold a query together and are never names; other reserved words are taken as names where a column
 #: or an alias of that name stands, since catalogues do have a column ``distance``.
 STRUCTURAL = frozenset(
-    """ALL AND ANY AS ASC BETWEEN BY CASE CAST CROSS DESC DISTINCT ELSE END ESCAPE EXCEPT EXISTS FETCH FOR FROM FULL
-    GROUP HAVING ILIKE IN INNER INTERSECT INTO IS JOIN LEFT LIKE LIMIT NATURAL NOT NULL OFFSET ON OR ORDER OUTER
-    QUALIFY RETURNING RIGHT SELECT SOME TABLE THEN TOP UNION USING VALUES WHEN WHERE WINDOW WITH""".split()
+    ["ALL", "AND", "ANY", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "CROSS", "DESC", "DISTINCT", "ELSE", "END", "ESCAPE", "EXCEPT", "EXISTS", "FETCH", "FOR", "FROM", "FULL", "GROUP", "HAVING", "ILIKE", "IN", "INNER", "INTERSECT", "INTO", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "NATURAL", "NOT", "NULL", "OFFSET", "ON", "OR", "ORDER", "OUTER", "QUALIFY", "RETURNING", "RIGHT", "SELECT", "SOME", "TABLE", "THEN", "TOP", "UNION", "USING", "VALUES", "WHEN", "WHERE", "WINDOW", "WITH"]
 )
 
 
@@ -35,6 +33,10 @@ class Reader:
     def now(self) -> Token:
         """The token that comes next."""
         return self._tokens[self._place]
+
+    def ended(self) -> bool:
+        """Whether nothing comes any more."""
+        return self.now.kind is Kind.END
 
     def ahead(self, by: int = 1) -> Token:
         """A later token."""

@@ -111,13 +111,18 @@ class DuckEngine:
         late = threading.Event()
         cursor = self._conn.cursor()
         timer = None
+
+        def expire() -> None:
+            late.set()
+            cursor.interrupt()
+
         try:
             if cancel is not None:
                 cancel.callbacks.append(cursor.interrupt)
                 if cancel.event.is_set():
                     raise ended(seconds, False)
             if seconds:
-                timer = threading.Timer(seconds, lambda: (late.set(), cursor.interrupt()))
+                timer = threading.Timer(seconds, expire)
                 timer.daemon = True
                 timer.start()
             for upload in (uploads or {}).values():
@@ -236,7 +241,7 @@ class DuckEngine:
         """Whether it answers."""
         try:
             with self._conn.cursor() as cursor:
-                return cursor.execute("SELECT 1").fetchone() == (1,)
+                return bool(cursor.execute("SELECT 1").fetchone() == (1,))
         except duckdb.Error:
             return False
 
