@@ -113,11 +113,11 @@ def _show(door: Door, release: Release, answer: Answer) -> None:
             "yes" if told["inside"] else "no",
             _mag(told["depth"]),
             told["nexp"],
-            f"{told['fraction']:.3f}",
+            "" if told["fraction"] is None else f"{told['fraction']:.3f}",
         ]
         for band, told in answer.bands.items()
     ]
-    where = f"{release.name}: {answer.ra:g} {answer.dec:g}, tiles {', '.join(answer.tiles) or 'none'}"
+    where = f"{release.name}: {answer.ra:.6f} {answer.dec:+.6f}, tiles {', '.join(answer.tiles) or 'none'}"
     door.table(["band", "inside", "depth (mag)", "exposures", "fraction"], rows, title=where)
     if answer.exposures:
         seen = [

@@ -34,7 +34,7 @@ class Answer:
     Attributes
     ----------
     bands
-        By band: inside, depth (AB mag of S/N 10 in 2″; None outside), nexp, fraction.
+        By band: inside, depth (AB mag of S/N 10 in 2″), nexp, fraction; outside the last three are None.
     tiles
         Names of the tiles that hold it.
     exposures
@@ -162,8 +162,9 @@ class Footprint:
         for band, one in values.items():
             inside = bool(one.inside[0])
             told[band] = {
-                "inside": inside, "depth": shortest(one.depth[0]) if inside else None, "nexp": int(one.nexp[0]),
-                "fraction": shortest(one.fraction[0]),
+                "inside": inside, "depth": shortest(one.depth[0]) if inside else None,
+                "nexp": int(one.nexp[0]) if inside else None,
+                "fraction": shortest(one.fraction[0]) if inside else None,
             }  # fmt: skip
         tiles = [self.tiles[i] for i in self._outlines.holding(ra, dec)]
         images = [

@@ -98,10 +98,11 @@ def _rows(
         ra, dec = (_numbers(part.column(name)) for name in place)
         arrays: list[Any] = [column.combine_chunks() for column in part.columns]
         for values in footprint.points(ra, dec, bands).values():
+            inside = values.inside
             arrays += [
-                pa.array(values.inside.astype(np.int16)),
-                pa.array(values.depth, from_pandas=True), pa.array(values.nexp), pa.array(values.fraction),
-            ]  # fmt: skip
+                pa.array(inside.astype(np.int16)),
+                *(pa.array(v, mask=~inside) for v in (values.depth, values.nexp, values.fraction)),
+            ]
         fields = list(rows.schema) + [pa.field(name, kind) for band in bands for name, kind in _kinds(band)]
         if tiles:
             arrays.append(pa.array([" ".join(names) for names in footprint.tiles_at(ra, dec)], pa.string()))
@@ -128,7 +129,9 @@ def _columns(band: str) -> list[ReleaseColumn]:
     return [
         ReleaseColumn(f"inside_{band}", "short", ucd="meta.code", text=f"1 if the cell has good area in {band}, else 0"),
         ReleaseColumn(f"depth_{band}", "float", unit="mag", ucd="phot.mag",
-                      text=f"AB magnitude of S/N 10 in an aperture of 2 arcsec, band {band}; none outside"),
-        ReleaseColumn(f"nexp_{band}", "short", ucd="meta.number;obs.exposure", text=f"Exposures that count, band {band}"),
-        ReleaseColumn(f"fraction_{band}", "float", ucd="stat.filling", text=f"Good part of the cell's area, band {band}"),
+                      text=f"AB magnitude of S/N 10 in an aperture of 2 arcsec, band {band}; null outside"),
+        ReleaseColumn(f"nexp_{band}", "short", ucd="meta.number;obs.exposure",
+                      text=f"Exposures that count, band {band}; null outside"),
+        ReleaseColumn(f"fraction_{band}", "float", ucd="stat.filling",
+                      text=f"Good part of the cell's area, band {band}; null outside"),
     ]  # fmt: skip
