@@ -178,8 +178,7 @@ def main() -> None:
             floor=bare,
         )
         _batch(opened, port)
-        _growth(server.pid, connection)
-        connection.close()
+        _growth(server.pid, port)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
@@ -224,7 +223,8 @@ def _batch(opened: Opened, port: int) -> None:
     connection.close()
 
 
-def _growth(pid: int, connection: http.client.HTTPConnection) -> None:
+def _growth(pid: int, port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
     rng = np.random.default_rng(5)
     half = (SIDE / 2 - SIZE) * SCALE / 3600
     for _ in range(500):

@@ -13,12 +13,28 @@ from astropy.io import fits
 from desdm.errors import UsageError
 from desdm.services.soda.section import Box
 from desdm.services.soda.stencil import Around, Circle, Stencil, frame, vectors
+from desdm.survey.compiled import compiled
 from desdm.survey.headers import wcs_of
 
 __all__ = ["Grid"]
 
 Floats = npt.NDArray[np.float64]
 _COARSE = 33  # nodes along a side of the image, where a stencil's edge is not all before the tangent plane
+
+
+@compiled()
+def _disc(
+    crpix: Floats, cd: Floats, centre: Floats, chord2: float, x0: int, y0: int, out: npt.NDArray[np.bool_]
+) -> None:
+    # `Circle.contains` in the axes of the image's own frame, without an array of vectors between.
+    for y in range(out.shape[0]):
+        dy = y + y0 - crpix[1]
+        for x in range(out.shape[1]):
+            dx = x + x0 - crpix[0]
+            xi, eta = cd[0, 0] * dx + cd[0, 1] * dy, cd[1, 0] * dx + cd[1, 1] * dy
+            length = 1.0 / math.sqrt(1.0 + xi * xi + eta * eta)
+            a, b, c = length - centre[0], xi * length - centre[1], eta * length - centre[2]
+            out[y, x] = a * a + b * b + c * c <= chord2
 
 
 class Grid:
@@ -123,6 +139,17 @@ class Grid:
 
         return Box(*bounds(columns, x), *bounds(rows, y)).within(self.shape)
 
+    def _contained(self, stencil: Stencil, box: Box) -> npt.NDArray[np.bool_]:
+        if self._plain and isinstance(stencil, Circle):
+            toward = vectors(np.array(stencil.ra), np.array(stencil.dec))
+            chord = 2.0 * math.sin(math.radians(stencil.radius) / 2.0)
+            own = np.array([toward @ axis for axis in self._frame])
+            out = np.empty(box.shape, np.bool_)
+            _disc(self._crpix, np.radians(self._cd), own, chord * chord, box.x0, box.y0, out)
+            return out
+        x, y = np.arange(box.x0, box.x1, dtype=float), np.arange(box.y0, box.y1, dtype=float)
+        return stencil.contains(self.points(*np.meshgrid(x, y)))
+
     def inside(self, stencil: Stencil, box: Box) -> tuple[Box, npt.NDArray[np.bool_]]:
         """The pixels of a box whose centres lie in the stencil, and the box cut to them.
 
@@ -135,11 +162,7 @@ class Grid:
         """
         if not box.pixels:
             return box, np.zeros(box.shape, bool)
-        found = stencil.contains(
-            self.points(
-                *np.meshgrid(np.arange(box.x0, box.x1, dtype=float), np.arange(box.y0, box.y1, dtype=float))
-            )
-        )
+        found = self._contained(stencil, box)
         if not found.any():
             ra, dec = stencil.centre()
             x, y = self.pixels(np.array([ra]), np.array([dec]))
