@@ -57,9 +57,7 @@ def links_of(holdings: Holdings, caller: Caller, did: str, base: str) -> Iterato
         )
     for other in files:
         if other.filetype == "document" and other.mime.split(";")[0] in _DOCUMENTS:
-            yield _link(
-                did, other, base, "#documentation", f"Document {other.path} of release {release.name}"
-            )
+            yield _link(did, other, base, "#auxiliary", f"Document {other.path} of release {release.name}")
     manifest = f"{base}/files/{quote(release.name)}/manifest.json"
     said = "Manifest: digests of all files of the release"
     yield did, manifest, None, None, said, "#auxiliary", "application/json", None

@@ -61,7 +61,14 @@ _PLANNED: tuple[tuple[str, str, str, str, str, str], ...] = (
     ("priority", "int", "", "", "", "0, 1 or 2"),
     ("execution_status", "char", "", "", "", "Planned, Scheduled, Performed, Aborted"),
     ("tracking_type", "char", "", "", "", "Sidereal, Solar-system-object or Fixed-az-el"),
-    ("t_plan_exptime", "double", "s", "", "", "Planned exposure time"),
+    (
+        "t_plan_exptime",
+        "double",
+        "s",
+        "time.duration;obs.exposure",
+        "Char.TimeAxis.Coverage.Support.Extent",
+        "Planned exposure time",
+    ),
 )
 #: Those of ObsCore that planned observations have too.
 _SHARED = frozenset((

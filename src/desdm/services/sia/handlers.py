@@ -75,7 +75,7 @@ def _answer(services: Services, caller: Caller, asked: Given, base: str) -> Resp
             if more:
                 break
             kept.append(number)
-    found = table.take(kept)
+    found = table.take(pa.array(kept, pa.int64()))
     names = found.column_names
     where = names.index("access_url")
     urls = pa.array([placed(url, base) for url in found["access_url"].to_pylist()], pa.string())
