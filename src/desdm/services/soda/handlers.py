@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
 from desdm.errors import AccessDenied, DesdmError, LimitExceeded, TransientError, UsageError
-from desdm.services.answers import told, work
+from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of
 from desdm.services.faults import status_of
 from desdm.services.limits import limits_of
@@ -24,6 +24,7 @@ from desdm.services.soda.bundle import MIME, bundle
 from desdm.services.soda.files import Shelf
 from desdm.services.uws.handlers import uws_routes
 from desdm.services.uws.model import JobContext, JobKind, Parameters
+from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
 
@@ -42,7 +43,16 @@ def routes(services: Services) -> list[BaseRoute]:
         *uws_routes("/api/cutouts/async", many, services),
         Route("/soda/sync", _plain_errors(partial(_sync, services, shelf)), methods=["GET", "POST"]),
         *uws_routes("/soda/async", kind, services),
+        *vosi_routes("/soda", services, _capabilities),
     ]
+
+
+def _capabilities(request: Request) -> str:
+    here = base_url(request) + "/soda"
+    return "".join(
+        capability(f"ivo://ivoa.net/std/SODA#{way}-1.0", f"{here}/{way}", use="base", version="1.0")
+        for way in ("sync", "async")
+    )
 
 
 def _plain_errors(
