@@ -82,12 +82,14 @@ def test_a_new_password_logs_browsers_out_and_leaves_programs_in(alice: Database
         assert tokens.authenticate(conn, program, "api")[0].login == "alice"
 
 
-@pytest.mark.parametrize(
-    "login", ["A", "a", "Alice", "1st", "a b", "a/b", "../x", "a" * 33, "", "älice", 'a"b', "mydb;"]
-)
-def test_a_login_that_could_not_name_a_table_is_refused(database: Database, login: str) -> None:
-    with database.write() as conn, pytest.raises(UsageError, match="a letter first"):
-        people.add(conn, login, Role.COLLABORATOR, who="boss")
+BAD = ("A", "a", "Alice", "1st", "a b", "a/b", "../x", "a" * 33, "", "älice", 'a"b', "mydb;")
+
+
+def test_a_login_that_could_not_name_a_table_is_refused(sqlite: Database) -> None:
+    with sqlite.write() as conn:
+        for login in BAD:
+            with pytest.raises(UsageError, match="a letter first"):
+                people.add(conn, login, Role.COLLABORATOR, who="boss")
 
 
 def test_what_cannot_be_is_refused_with_a_way_out(alice: Database) -> None:
