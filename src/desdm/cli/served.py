@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,11 +19,39 @@ __all__ = ["Served", "engine_of"]
 class Served:
     """Two ways into the engine: ``prepare`` makes its copy of a release, ``ask`` answers ADQL on it."""
 
-    prepare: Callable[[str], None] | None
-    ask: Callable[[str], pa.Table] | None
+    prepare: Callable[[str], None]
+    ask: Callable[[str], pa.Table]
 
 
 @contextmanager
 def engine_of(facility: Facility, release: str) -> Iterator[Served]:
-    """The engine of the installation's services for one release."""
-    yield Served(None, None)
+    """The engine of the installation's services, for one release that nobody sees yet."""
+    import pyarrow as pa
+
+    from desdm.release import store
+    from desdm.services.adql.translate import translate
+    from desdm.services.catalogue import Catalogue, release_entry
+    from desdm.services.engines.open import open_engine
+
+    with facility.database.read() as conn:
+        tables = store.tables(conn, release)
+    catalogue = Catalogue(release_entry(table) for table in tables)
+    engine = open_engine(facility.config)
+    asked: list[str] = []
+
+    def prepare(name: str) -> None:
+        engine.attach(name, tables, facility.config.releases / name)
+
+    def ask(adql: str) -> pa.Table:
+        if not asked:
+            prepare(release)
+        asked.append(adql)
+        dialect: Literal["duckdb", "postgresql"] = "duckdb" if engine.dialect == "duckdb" else "postgresql"
+        with engine.execute(translate(adql, catalogue, dialect)) as batches:
+            found = list(batches)
+        return pa.Table.from_batches(found) if found else pa.table({})
+
+    try:
+        yield Served(prepare, ask)
+    finally:
+        engine.close()

@@ -12,7 +12,6 @@ from pathlib import Path
 from desdm.archive.archive import Archive
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import store
-from desdm.release.build import build
 from desdm.release.model import Release
 from desdm.release.select import Selection, select
 from desdm.release.steps import BuildContext
@@ -118,6 +117,9 @@ def create(
     ConflictError, UsageError
         As `create_empty`.
     """
+    # The steps bring the code of pixels with them, which nobody waits for who only makes an empty draft.
+    from desdm.release.build import build
+
     with database.read() as conn:
         selection = select(conn, asked)
     made = create_empty(
@@ -135,9 +137,16 @@ def create(
 
 
 def discard(database: Database, root: Path, name: str) -> None:
-    """Take a draft away, rows first; a published release stays for ever."""
+    """Take a draft away, rows first.
+
+    Raises
+    ------
+    ConflictError
+        It is published, and stays for ever.
+    """
     with database.write() as conn:
-        store.delete_release(conn, name)
+        if not store.delete_release(conn, name):
+            raise ConflictError(f"{name} is published and never changes; it cannot be taken away")
     shutil.rmtree(root, ignore_errors=True)
 
 

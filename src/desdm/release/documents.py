@@ -36,7 +36,7 @@ def write_documents(
         tables, files = store.tables(conn, release.name), store.files(conn, release.name)
         sources = {name: json.loads(text) for name, text in store.provenance(conn, release.name).items()}
     selection = selection_of(root)
-    ran = run(tables, ask) if ask is not None else []
+    ran = run(root, tables, ask) if ask is not None else []
     docs = root / "docs"
     shutil.rmtree(docs / "schema", ignore_errors=True)
     (docs / "schema").mkdir(parents=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from desdm.errors import FatalError
+from desdm.release.hats import parts
 from desdm.release.model import ReleaseColumn, ReleaseTable
 
 __all__ = ["Ask", "Ran", "model_queries", "run"]
@@ -41,9 +44,9 @@ _RESERVED = frozenset(
 )  # fmt: skip
 
 
-def model_queries(tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
+def model_queries(root: Path, tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
     """Title and ADQL of the queries for each table: how many, a look, a cone, the bright end, and joins."""
-    found = [query for table in tables for query in _of_table(table)]
+    found = [query for table in tables for query in _of_table(root, table)]
     return found + _joins(tables)
 
 
@@ -51,7 +54,7 @@ def _name(table: ReleaseTable) -> str:
     return f"{table.release}.{table.name}"
 
 
-def _of_table(table: ReleaseTable) -> list[tuple[str, str]]:
+def _of_table(root: Path, table: ReleaseTable) -> list[tuple[str, str]]:
     name = _name(table)
     first = [c.name for c in table.columns if c.principal][:6] or [c.name for c in table.columns[:6]]
     shown = ", ".join(map(_quoted, first))
@@ -61,7 +64,7 @@ def _of_table(table: ReleaseTable) -> list[tuple[str, str]]:
     ]
     if table.ra_column is None or table.dec_column is None:
         return found
-    ra0, dec0 = _centre(table)
+    ra0, dec0 = _centre(root, table)
     cone = _CONE.substitute(
         table=name,
         shown=shown,
@@ -95,21 +98,22 @@ def _joins(tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:
     return found
 
 
-def _centre(table: ReleaseTable) -> tuple[float, float]:
-    """The middle of the table's span; no more than an example needs."""
-    limits = {c.name: c for c in table.columns}
-    ra, dec = limits[str(table.ra_column)], limits[str(table.dec_column)]
-    return (
-        round(((ra.minimum or 0.0) + (ra.maximum or 0.0)) / 2, 2),
-        round(((dec.minimum or 0.0) + (dec.maximum or 0.0)) / 2, 2),
-    )
+def _centre(root: Path, table: ReleaseTable) -> tuple[float, float]:
+    """The place of the row in the middle of the table, so that an example finds something."""
+    files = parts(root / table.path)
+    path = files[len(files) // 2]
+    columns = [str(table.ra_column), str(table.dec_column)]
+    with pq.ParquetFile(path) as file:
+        rows = file.read_row_group(file.num_row_groups // 2, columns=columns)
+    ra, dec = (rows.column(name)[rows.num_rows // 2].as_py() for name in columns)
+    return round(ra % 360.0, 3), round(dec, 3)
 
 
 def _quoted(name: str) -> str:
     return f'"{name}"' if name.lower() in _RESERVED else name
 
 
-def run(tables: Sequence[ReleaseTable], ask: Ask) -> list[Ran]:
+def run(root: Path, tables: Sequence[ReleaseTable], ask: Ask) -> list[Ran]:
     """Run the model queries.
 
     Raises
@@ -119,7 +123,7 @@ def run(tables: Sequence[ReleaseTable], ask: Ask) -> list[Ran]:
     """
     ran = []
     counts = {_COUNT.substitute(table=_name(t)): t.row_count for t in tables}
-    for title, adql in model_queries(tables):
+    for title, adql in model_queries(root, tables):
         answer = ask(adql)
         if adql in counts and answer.column(0)[0].as_py() != counts[adql]:
             raise FatalError(

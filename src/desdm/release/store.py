@@ -112,16 +112,17 @@ def change(conn: Connection, name: str, from_state: ReleaseState, **values: Any)
     return conn.execute(update(release).where(wanted).values(values)).rowcount == 1
 
 
-def delete_release(conn: Connection, name: str) -> None:
-    """Forget a draft with all that hangs on it; a published release is left alone."""
+def delete_release(conn: Connection, name: str) -> bool:
+    """Forget a draft with all that hangs on it; False if it is published, which is left alone."""
     if (
         conn.execute(select(release.c.state).where(release.c.name == name)).scalar()
         == ReleaseState.PUBLISHED.value
     ):
-        return
+        return False
     for table in (release_file, release_column, release_table):
         conn.execute(delete(table).where(table.c.release_name == name))
     conn.execute(delete(release).where(release.c.name == name))
+    return True
 
 
 def insert_table(conn: Connection, made: ReleaseTable, source: str, who: str, when: datetime) -> None:
