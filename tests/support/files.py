@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +126,15 @@ class Wire:
                             time.sleep(len(piece) / self.speed)
                 except OSError:
                     return
+                finally:
+                    _hang_up(near)
+                    _hang_up(far)
+
+
+def _hang_up(end: socket.socket) -> None:
+    # Closing alone says nothing to the other side while a thread still reads here.
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -19,7 +19,8 @@ from desdm.errors import ConflictError, CorruptFile, FatalError, StorageFull, Tr
 
 __all__ = ["Link", "Wanted", "digest", "reason", "standing", "transfer"]
 
-_PIECE = 1 << 20
+#: Bytes taken at once: so much is lost when a connection breaks, and no more.
+_PIECE = 64 << 10
 #: Seconds to connect, and between two pieces.
 _TIMES = (10.0, 60.0)
 _LATER = (429, 502, 503, 504)
