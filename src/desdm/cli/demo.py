@@ -84,6 +84,8 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     )  # fmt: skip
     summary.write(config.home / "summary.json")
     door.show(summary.document(), lambda: _tell(door, summary), as_json)
+    if data is None and exit_status(state) < 2:
+        _serve_it(door, submission.run, next(iter(summary.detections)), say, as_json)
     ctx.exit(exit_status(state))
 
 
@@ -96,6 +98,22 @@ def _simulated(door: Door, incoming: Path, seed: int, say: Callable[[str], objec
         return mainjob.simulate(
             incoming, seed, lambda done, total: bars.update(bar, completed=done, total=total)
         )
+
+
+def _serve_it(door: Door, run: str, band: str, say: Callable[[str], object], as_json: bool) -> None:
+    from desdm.cli.trial import PORT, release_of, trial
+
+    say("\nmaking a release of it, and asking a server …")
+    name = release_of(door, run)
+    home = os.path.relpath(door.facility.config.home)
+    asked = trial(door.facility.config.home, name, band)
+    if not as_json:
+        door.table(
+            asked.header, asked.rows, f"release {name} is published; its server answers\n{asked.query}"
+        )
+    address = f"http://127.0.0.1:{PORT}/"
+    say(f"\nserve it:  .venv/bin/desdm --home {home} serve --port {PORT}\nthen:      {address}")
+    say(f"           curl '{address}{asked.path()}'")
 
 
 def _tell_night(door: Door, night: Night, say: Callable[[str], object]) -> None:
