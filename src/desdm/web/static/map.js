@@ -42,7 +42,7 @@ function begin() {
   boxes.forEach((box, number) => {
     const draw = () => {
       if (!drawn.has(box.value)) {
-        const moc = A.MOCFromURL(`/footprint/${release}/${box.value}.moc.fits`, { name: `coverage ${box.value}`, color: COLOURS[number % COLOURS.length], opacity: 0.25, lineWidth: 2 });
+        const moc = A.MOCFromURL(`/footprint/${release}/${box.value}.moc.fits`, { name: `coverage ${box.value}`, color: COLOURS[number % COLOURS.length], fillColor: COLOURS[number % COLOURS.length], fill: true, perimeter: true, edge: false, opacity: 0.22, lineWidth: 2 });
         drawn.set(box.value, moc);
         map.addMOC(moc);
       } else if (box.checked) drawn.get(box.value).show();
@@ -81,6 +81,10 @@ if (document.getElementById("pos").value) tell(Number(place.dataset.ra), Number(
 async function tell(ra, dec) {
   const at = `${ra.toFixed(5)} ${dec.toFixed(5)}`;
   here.replaceChildren(element("p", { class: "soft" }, `${at} …`));
+  if (!place.dataset.footprint) {
+    here.replaceChildren(element("p", {}, `${at}. This release has no footprint map.`));
+    return;
+  }
   const answer = await ask(`/footprint?${new URLSearchParams({ ra, dec, release })}`);
   if (!answer.ok) {
     here.replaceChildren(element("div", { class: "note bad" }, element("p", {}, await trouble(answer))));
