@@ -32,8 +32,8 @@ from desdm.release.publish import publish
 from desdm.release.steps import Made
 from desdm.services.soda.batch import Item, produce
 from desdm.services.soda.files import Opened
-from desdm.services.soda.section import Box, RicePlane
 from desdm.services.soda.stencil import Around
+from desdm.survey.boxes import Box, RicePlane
 from desdm.survey.fitsbytes import pool, sealed, word_sum, write
 from desdm.survey.headers import wcs_of
 from desdm.survey.imageio import Planes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from desdm.release import footprint, images, manifest, store, tables
+from desdm.release import footprint, hips, images, manifest, store, tables
 from desdm.release.steps import BuildContext, Made, Step
 
 __all__ = ["STEPS", "build"]
@@ -12,6 +12,7 @@ STEPS: tuple[Step, ...] = (
     Step("tables", tables.make),
     Step("images", images.make),
     Step("footprint", footprint.make),
+    Step("hips", hips.make),
 )
 
 

@@ -13,13 +13,10 @@ import numpy.typing as npt
 from desdm import __version__
 from desdm.errors import UsageError
 from desdm.services.soda.cutout import Cut
+from desdm.survey.lupton import WHITE, lupton
 
-__all__ = ["Lupton", "grey_or_colour", "lupton", "noise_of", "png", "split_bands", "three_of"]
+__all__ = ["Lupton", "grey_or_colour", "noise_of", "png", "split_bands", "three_of"]
 
-Image = npt.NDArray[np.float32]
-#: From blue to red, and the factor that makes a star like the Sun about white in counts of one zero point.
-_BANDS = {"u": 3.0, "g": 1.6, "r": 1.0, "VR": 1.0, "i": 0.8, "z": 0.7, "Y": 0.7}
-_GRADIENT = 0.1  # the slope of the stretch is 1 at this share of it
 _NOISES = 12.0  # the stretch when none is said, in units of the sky's noise
 
 
@@ -81,10 +78,10 @@ def three_of(bands: Mapping[str, object], wanted: str) -> list[str]:
     if names:
         if len(names) not in (1, 3):
             raise UsageError(f"BANDS={wanted[:40]}: a picture takes one band or three")
-        return sorted(names, key=list(_BANDS).index)
+        return sorted(names, key=list(WHITE).index)
     if {"g", "r", "i"} <= set(bands):
         return ["g", "r", "i"]
-    known = [b for b in _BANDS if b in bands]
+    known = [b for b in WHITE if b in bands]
     if not known:
         raise UsageError("there is no image in a known band")
     return [known[0], known[len(known) // 2], known[-1]] if len(known) > 1 else known
@@ -93,11 +90,11 @@ def three_of(bands: Mapping[str, object], wanted: str) -> list[str]:
 def split_bands(text: str) -> list[str]:
     """Bands of a list (``g,r,i``) or of a word (``gri``); `UsageError` for one that is none."""
     words = [w for w in text.replace(",", " ").replace(";", " ").split() if w]
-    if len(words) == 1 and words[0] not in _BANDS:
+    if len(words) == 1 and words[0] not in WHITE:
         words = list(words[0])
     for word in words:
-        if word not in _BANDS:
-            raise UsageError(f"{word[:10]!r} is no band; bands are {', '.join(_BANDS)}")
+        if word not in WHITE:
+            raise UsageError(f"{word[:10]!r} is no band; bands are {', '.join(WHITE)}")
     return list(dict.fromkeys(words))
 
 
@@ -106,36 +103,6 @@ def noise_of(cut: Cut) -> float:
     weight = cut.planes.get("WGT")
     good = weight[weight > 0] if weight is not None else np.empty(0, np.float32)
     return 1.0 / math.sqrt(float(np.median(good))) if good.size else 1.0
-
-
-def lupton(
-    red: Image, green: Image, blue: Image, q: float, stretch: float, minimum: float
-) -> npt.NDArray[np.uint8]:
-    """RGB picture of three planes on one scale; rows as in the planes.
-
-    The intensity I (mean of the planes above ``minimum``) becomes asinh(Q I / stretch), scaled so that the
-    slope is 1/stretch at a tenth of the stretch; each plane keeps its share. A pixel brighter than white keeps its
-    colour. A pixel without a value in any plane is black.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (ny, nx, 3).
-    """
-    q = q if q > 2.0**-23 else 0.1
-    rgb = np.stack([red, green, blue]).astype(np.float32)
-    rgb -= np.float32(minimum)
-    rgb[:, ~np.isfinite(rgb).all(axis=0)] = 0
-    mean = rgb.mean(axis=0)
-    value = np.arcsinh(mean * np.float32(q / stretch)) * np.float32(_GRADIENT / math.asinh(_GRADIENT * q))
-    share = np.zeros_like(mean)
-    np.divide(value, mean, out=share, where=mean > 0)
-    rgb *= share
-    np.maximum(rgb, 0.0, out=rgb)
-    peak = rgb.max(axis=0)
-    np.maximum(peak, 1.0, out=peak)
-    rgb /= peak
-    return np.ascontiguousarray(np.moveaxis((rgb * np.float32(255.0)).astype(np.uint8), 0, -1))
 
 
 def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
@@ -147,7 +114,7 @@ def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArr
         By band, from blue to red; with SCI and, where the stretch is not said, WGT.
     """
     bands = list(cuts)
-    factors = {b: _BANDS[b] if len(bands) == 3 else 1.0 for b in bands}
+    factors = {b: WHITE[b] if len(bands) == 3 else 1.0 for b in bands}
     planes = {b: cuts[b].planes["SCI"].astype(np.float32) * np.float32(factors[b]) for b in bands}
     stretch = settings.stretch
     if not stretch > 0:

@@ -14,8 +14,8 @@ from desdm.errors import LimitExceeded
 from desdm.release.model import ReleaseFile
 from desdm.services.soda.files import Opened
 from desdm.services.soda.fitsfile import Card, card, image_hdu, primary_hdu
-from desdm.services.soda.section import Blocks, Box
 from desdm.services.soda.stencil import Around, Stencil
+from desdm.survey.boxes import Blocks, Box
 
 __all__ = ["MOST_PIXELS", "OUTSIDE", "Cut", "Outside", "cut", "fits_parts", "place", "read"]
 

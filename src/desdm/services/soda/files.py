@@ -24,9 +24,9 @@ from desdm.release import store
 from desdm.release.model import Release, ReleaseFile
 from desdm.release.problems import open_problem
 from desdm.services.context import Services
-from desdm.services.soda.section import Plane, open_plane
 from desdm.services.soda.sky import Grid
 from desdm.services.soda.stencil import Polygon, vectors
+from desdm.survey.boxes import Plane, open_plane
 from desdm.survey.cards import HDU, read_hdus
 from desdm.survey.fitsbytes import hdu_header, is_structure
 from desdm.survey.headers import merged

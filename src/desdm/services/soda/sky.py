@@ -11,8 +11,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import UsageError
-from desdm.services.soda.section import Box
 from desdm.services.soda.stencil import Around, Circle, Stencil, frame, vectors
+from desdm.survey.boxes import Box
 from desdm.survey.compiled import compiled
 from desdm.survey.headers import wcs_of
 

@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 
 from desdm.errors import CorruptFile
-from desdm.services.soda.section import Blocks, Box, OtherPlane, PlainPlane, Plane, RicePlane, open_plane
+from desdm.survey.boxes import Blocks, Box, OtherPlane, PlainPlane, Plane, RicePlane, open_plane
 from desdm.survey.cards import read_hdus
 
 NY, NX = 700, 611
