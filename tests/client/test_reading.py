@@ -39,6 +39,7 @@ def test_a_statement_goes_on_until_its_semicolon_and_a_command_ends_with_its_lin
         ("@f.sql", Line("@", ("f.sql",))),
         ("@f.sql > o.csv", Line("@", ("f.sql",), target=Path("o.csv"))),
         ("Describe_Table T1.objects with %mag%", Line("describe_table", ("T1.objects", "with", "%mag%"))),
+        ("explain SELECT 'a  b';", Line("explain", ("SELECT 'a  b'",))),
         ("load_table 'my file.csv' mine;", Line("load_table", ("my file.csv", "mine"))),
     ],
 )
@@ -59,4 +60,12 @@ def test_a_file_holds_statements_with_comments_and_targets_between() -> None:
     parts = statements(text)
     assert [read(p).target for p in parts] == [Path("a.csv"), None, None]
     assert [read(p).adql.splitlines()[-1] for p in parts] == ["SELECT 1", "FROM t", "SELECT 3"]
-    assert statements("  \n-- nothing\n") == []
+    assert statements("  \n-- nothing\n;") == []
+    mixed = "whoami\nSELECT 1\nFROM t; > 'a b.csv'\nfind_tables %x%;\n\nSELECT 2; SELECT 3;"
+    assert [read(p).command for p in statements(mixed)] == [
+        "whoami",
+        "query",
+        "find_tables",
+        "query",
+        "query",
+    ]

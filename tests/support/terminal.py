@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +28,7 @@ class Terminal:
         self._raw, self.seen, self._read_to = b"", "", 0
 
     def expect(self, text: str, seconds: float = 30.0) -> str:
-        """Wait until ``text`` (a regular expression) is on the screen after what was expected before; what came up to it."""
+        """Wait until ``text`` (a regular expression) comes after what was expected before; all that came up to it."""
         end = time.monotonic() + seconds
         while True:
             found = re.compile(text, re.DOTALL).search(self.seen, self._read_to)
@@ -55,15 +58,10 @@ class Terminal:
 def terminal(command: Sequence[str], env: dict[str, str] | None = None) -> Iterator[Terminal]:
     """Run a program in a pseudo-terminal of 40 by 160; it is gone at the end."""
     master, slave = pty.openpty()
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        ["setsid", "--ctty", *command], stdin=slave, stdout=slave, stderr=slave,
         env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **(env or {})},
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(slave)
     try:

@@ -69,7 +69,8 @@ def command(
     with ExitStack() as stack:
         address = url or stack.enter_context(_own(door))
         interactive = not todo and sys.stdin.isatty()
-        shell = Shell(Client(address, token), interactive=interactive, quiet=quiet)
+        client = stack.enter_context(Client(address, token))
+        shell = Shell(client, interactive=interactive, quiet=quiet)
         if interactive:
             shell.loop()
             return

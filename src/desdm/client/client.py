@@ -36,6 +36,16 @@ class Client:
     def __init__(self, url: str, token: str | None = None) -> None:
         self.connection = Connection(url, token)
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.connection.session.close()
+
     def query(
         self,
         adql: str,

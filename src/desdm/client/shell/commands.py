@@ -85,7 +85,7 @@ def _drop_table(shell: Session, words: tuple[str, ...]) -> None:
 
 
 def _explain(shell: Session, words: tuple[str, ...]) -> None:
-    adql = " ".join(words) if words else shell.last
+    adql = words[0] if words else shell.last
     if not adql:
         raise UsageError("explain QUERY; without one the last query is explained")
     rows, _ = shell.client.rows(adql, maxrec=0)

@@ -11,7 +11,7 @@ from desdm.errors import UsageError
 
 __all__ = ["Line", "complete", "read", "statements"]
 
-_SELECT = re.compile(r"(?is)\A\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|\()")
+_SELECT = re.compile(r"(?is)\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select\b|with\b|\()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ def read(text: str) -> Line:
         return Line("@", _with_target(text.strip()[1:]), target=_target_of(text))
     if _SELECT.match(text):
         return _query(text)
+    first, _, rest = text.strip().rstrip(";").partition(" ")
+    if first.lower() in ("explain", "explain_query"):
+        return Line(first.lower(), (rest.strip(),) if rest.strip() else ())
     try:
         words = shlex.split(text.strip().rstrip(";"))
     except ValueError as err:
@@ -70,24 +73,29 @@ def read(text: str) -> Line:
 
 
 def statements(text: str) -> list[str]:
-    """Parts of a file of statements, each with its ``;`` and its target; comments may stand between."""
+    """Parts of a file: statements, each with its ``;`` and its target, and commands, each a line."""
     parts, start = [], 0
     plain = _unquoted(text)
     while start < len(text):
-        end = plain.find(";", start)
-        if end < 0:
-            rest = text[start:].strip()
-            if _bare(rest):
-                parts.append(rest + ("" if rest.endswith(";") else ";"))
-            break
-        line = plain.find("\n", end)
-        line = len(text) if line < 0 else line
-        target = re.match(r"\s*>\s*\S+", plain[end + 1 : line])
+        if not plain[start].strip():  # blanks, and comments that were blanked
+            start += 1
+            continue
+        line = _at(plain, "\n", start)
+        if not _SELECT.match(plain, start):
+            parts.append(text[start:line].strip())
+            start = line
+            continue
+        end = _at(plain, ";", start)
+        target = re.match(r"\s*>\s*(?:'[^'\n]*'|\"[^\"\n]*\"|\S+)", text[end + 1 : _at(plain, "\n", end)])
         stop = end + 1 + (target.end() if target else 0)
-        if _bare(text[start:stop]).strip("; \t\n"):
-            parts.append(text[start:stop].strip())
+        parts.append(text[start:stop].strip())
         start = stop
-    return parts
+    return [part for part in parts if part.strip("; ")]
+
+
+def _at(text: str, sign: str, start: int) -> int:
+    found = text.find(sign, start)
+    return len(text) if found < 0 else found
 
 
 def _query(text: str) -> Line:
@@ -120,10 +128,6 @@ def _file(text: str) -> Path:
     if len(words) != 1:
         raise UsageError(f"after > one file must stand, not {text[:60]!r}")
     return Path(words[0]).expanduser()
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"(?s)--[^\n]*|/\*.*?\*/", "", text).strip()
 
 
 def _unquoted(text: str) -> str:

@@ -43,7 +43,9 @@ class Shell:
         self.past: list[str] = []
         self.last = ""
         self._depth = 0
-        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._out = Console(
+            width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=not sys.stdout.isatty()
+        )
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:

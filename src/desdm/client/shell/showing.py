@@ -23,15 +23,18 @@ def show(console: Console, rows: pa.Table, most: int, null: str) -> None:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         head = Text(field.name + (f"\n[{unit}]" if unit else ""))
         table.add_column(head, justify="right" if number else "left", overflow="fold")
+    single = [pa.types.is_float32(field.type) for field in rows.schema]
     for row in rows.slice(0, most).to_pylist():
-        table.add_row(*(_cell(value, null) for value in row.values()))
+        table.add_row(
+            *(_cell(value, null, 7 if s else 10) for value, s in zip(row.values(), single, strict=True))
+        )
     console.print(table)
 
 
-def _cell(value: Any, null: str) -> Text:
+def _cell(value: Any, null: str, digits: int) -> Text:
     if value is None:
         return Text(null, style="dim")
     if isinstance(value, float):
-        return Text(str(value) if not math.isfinite(value) else f"{value:.10g}")
+        return Text(str(value) if not math.isfinite(value) else f"{value:.{digits}g}")
     text = str(value)
     return Text("".join(c if c.isprintable() else "\ufffd" for c in text))
