@@ -22,7 +22,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Cancel, Upload
 from desdm.services.faults import status_of
 from desdm.services.footprint.atlas import Atlas
-from desdm.services.footprint.tables import answered, position_columns
+from desdm.services.footprint.tables import answered, packed, position_columns
 from desdm.services.formats import Format, choose, stream
 from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
@@ -154,7 +154,8 @@ class _Door:
             lambda: self._table(asked, caller, sent, mime, (limits.request_bytes, limits.upload_rows)),
         )
         name = f'attachment; filename="footprint.{form.extension}"'
-        pieces = stream(form, columns, rows, title="footprint at the positions given")
+        title = "footprint at the positions given"
+        pieces = packed(columns, rows) if form.name == "parquet" else stream(form, columns, rows, title=title)
         return Stream(self._services, pieces, ExitStack(), Cancel(), form.mime, {"content-disposition": name})
 
     def _table(

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseColumn
 from desdm.services.engines.model import Upload
 from desdm.services.footprint.lookup import Footprint
+from desdm.services.formats.parquet import metadata_of
 
-__all__ = ["answered", "position_columns"]
+__all__ = ["answered", "packed", "position_columns"]
 
 _RA = ("ra", "raj2000", "ra_j2000", "ra_icrs", "alpha_j2000", "alphawin_j2000", "alpha", "right_ascension")
 _DEC = ("dec", "dej2000", "decj2000", "dec_j2000", "de_icrs", "dec_icrs", "delta_j2000", "deltawin_j2000", "delta",
@@ -88,6 +90,29 @@ def answered(
         twice = ", ".join(c.name for c in added if c.name.lower() in names)
         raise UsageError(f"the table has a column {twice} already, as the answer would; take it out")
     return [*upload.columns, *added], _rows(footprint, upload.rows, place, bands, tiles)
+
+
+def packed(columns: Sequence[ReleaseColumn], batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    """The answer as one Parquet file.
+
+    The rows are in memory as it is, so nothing is won by writing them piecemeal. Floating-point numbers go as they are:
+    to look for repetitions in them takes longer than the look-up, and there are none.
+    """
+    rows = list(batches)
+    fields = [
+        pa.field(f.name, f.type, metadata=metadata_of(c))
+        for f, c in zip(rows[0].schema, columns, strict=True)
+    ]
+    schema = pa.schema(fields)
+    words = [f.name for f in fields if not pa.types.is_floating(f.type)]
+    packing = {f.name: "zstd" if f.name in words else "none" for f in fields}
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink, schema, compression=packing, use_dictionary=words or False, write_statistics=words or False
+    ) as writer:
+        table = pa.Table.from_arrays(pa.Table.from_batches(rows).columns, schema=schema)
+        writer.write_table(table)
+    yield sink.getvalue().to_pybytes()
 
 
 def _rows(
