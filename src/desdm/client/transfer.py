@@ -94,7 +94,7 @@ class Link:
             if self.stop.is_set() or time.monotonic() - began + pause > self.patience:
                 raise TransientError(f"{url} does not answer ({reason}); try again later")
             self.stop.wait(pause)
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 2, 2.0)
 
 
 def digest(path: Path) -> str:
@@ -185,7 +185,7 @@ class _Fill:
             if time.monotonic() - moved_at + wait > self._link.patience:
                 raise TransientError(f"{self._wanted.path}: {reason}; run it again to go on")
             self._link.stop.wait(wait)
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 2, 2.0)
         return self._sha.hexdigest()
 
     def _take_up(self) -> None:
