@@ -186,4 +186,4 @@ def _save(path: Path, picture: Picture) -> None:
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, "PNG", compress_level=6)
+    Image.fromarray(picture).save(path, "PNG", compress_level=2)

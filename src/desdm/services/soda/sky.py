@@ -11,7 +11,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import UsageError
-from desdm.services.soda.stencil import Around, Circle, Stencil, frame, vectors
+from desdm.services.soda.stencil import Around, Circle, Range, Stencil, frame, vectors
 from desdm.survey.boxes import Box
 from desdm.survey.compiled import compiled
 from desdm.survey.headers import wcs_of
@@ -35,6 +35,12 @@ def _disc(
             length = 1.0 / math.sqrt(1.0 + xi * xi + eta * eta)
             a, b, c = length - centre[0], xi * length - centre[1], eta * length - centre[2]
             out[y, x] = a * a + b * b + c * c <= chord2
+
+
+def _both(a: Box, b: Box) -> Box:
+    if not (a.pixels and b.pixels):
+        return a if a.pixels else b
+    return Box(min(a.x0, b.x0), max(a.x1, b.x1), min(a.y0, b.y0), max(a.y1, b.y1))
 
 
 class Grid:
@@ -110,7 +116,14 @@ class Grid:
         edge = 1.0 if isinstance(stencil, Circle) else 0.0
         low, high = np.floor([x.min() - edge, y.min() - edge]), np.ceil([x.max() + edge, y.max() + edge])
         (x0, y0), (x1, y1) = np.clip(low, -1e9, 1e9).astype(int), np.clip(high, -1e9, 1e9).astype(int)
-        return Box(int(x0), int(x1) + 1, int(y0), int(y1) + 1).within(self.shape)
+        found = Box(int(x0), int(x1) + 1, int(y0), int(y1) + 1).within(self.shape)
+        # More than half the sky lies outside its outline.
+        wide = (
+            stencil.radius > 90.0
+            if isinstance(stencil, Circle)
+            else isinstance(stencil, Range) and stencil.span > 180.0
+        )
+        return _both(found, self._coarse(stencil)) if wide else found
 
     def size_of(self, stencil: Around) -> tuple[int, int]:
         """Columns and rows of a box of so many arcmin."""

@@ -140,14 +140,15 @@ class Range:
         return f"RANGE {self.ra1:.10g} {self.ra2:.10g} {self.dec1:.10g} {self.dec2:.10g}"
 
     @property
-    def _span(self) -> float:
+    def span(self) -> float:
+        """Degrees of right ascension."""
         return min(self.ra2 - self.ra1, 360.0) if self.ra2 >= self.ra1 else (self.ra2 - self.ra1) % 360.0
 
     def centre(self) -> tuple[float, float]:
-        return (self.ra1 + self._span / 2.0) % 360.0, (self.dec1 + self.dec2) / 2.0
+        return (self.ra1 + self.span / 2.0) % 360.0, (self.dec1 + self.dec2) / 2.0
 
     def outline(self) -> tuple[Floats, Floats]:
-        ra = (self.ra1 + np.linspace(0.0, self._span, _STEPS)) % 360.0
+        ra = (self.ra1 + np.linspace(0.0, self.span, _STEPS)) % 360.0
         dec = np.linspace(self.dec1, self.dec2, 256)
         return (
             np.concatenate([ra, ra, np.full(256, ra[0]), np.full(256, ra[-1])]),
@@ -156,7 +157,7 @@ class Range:
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         ra, dec = angles(points)
-        return np.asarray(((ra - self.ra1) % 360.0 <= self._span) & (dec >= self.dec1) & (dec <= self.dec2))
+        return np.asarray(((ra - self.ra1) % 360.0 <= self.span) & (dec >= self.dec1) & (dec <= self.dec2))
 
 
 @dataclass(frozen=True, slots=True)
