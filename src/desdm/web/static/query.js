@@ -101,22 +101,10 @@ for (const button of document.querySelectorAll("[data-insert]")) {
   });
 }
 
-// Jobs: those that the service lists for us, and those that this browser made.
-const KEPT = "desdm.jobs";
+// Jobs: those that the service lists for us. What has ended changes no more and is asked for once.
 const ENDED = new Set(["COMPLETED", "ERROR", "ABORTED", "ARCHIVED"]);
 const list = document.getElementById("jobs");
-
-function kept() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT)) ?? [];
-  } catch {
-    return [];
-  }
-}
-
-function keep(ids) {
-  localStorage.setItem(KEPT, JSON.stringify([...new Set(ids)].slice(0, 50)));
-}
+const ended = new Map();
 
 async function startJob() {
   const format = document.getElementById("format").value;
@@ -126,26 +114,27 @@ async function startJob() {
     return;
   }
   const id = new URL(answer.url).pathname.split("/").pop();
-  keep([id, ...kept()]);
   say("", element("p", {}, `Job ${id} is on its way; it is in the list below.`));
   await lookAtJobs();
 }
 
 async function known() {
   const answer = await ask("/tap/async?LAST=30");
-  if (!answer.ok) return kept();
+  if (!answer.ok) return [];
   const doc = new DOMParser().parseFromString(await answer.text(), "application/xml");
-  const listed = [...doc.getElementsByTagNameNS("*", "jobref")].map((ref) => ref.getAttribute("id"));
-  return [...new Set([...kept(), ...listed])];
+  return [...doc.getElementsByTagNameNS("*", "jobref")].map((ref) => ref.getAttribute("id"));
 }
 
 async function describe(id) {
+  if (ended.has(id)) return ended.get(id);
   const answer = await ask(`/tap/async/${id}`);
   if (!answer.ok) return null;
   const doc = new DOMParser().parseFromString(await answer.text(), "application/xml");
   const text = (name) => doc.getElementsByTagNameNS("*", name)[0]?.textContent.trim() ?? "";
   const asked = [...doc.getElementsByTagNameNS("*", "parameter")].find((p) => p.getAttribute("id").toUpperCase() === "QUERY");
-  return { id, phase: text("phase"), made: text("creationTime"), query: asked?.textContent ?? "", error: text("message") };
+  const job = { id, phase: text("phase"), made: text("creationTime"), query: asked?.textContent ?? "", error: text("message") };
+  if (ENDED.has(job.phase)) ended.set(id, job);
+  return job;
 }
 
 let next = 0;
@@ -153,7 +142,6 @@ async function lookAtJobs() {
   clearTimeout(next);
   const ids = await known();
   const found = (await Promise.all(ids.map(describe))).filter(Boolean);
-  keep(kept().filter((id) => found.some((job) => job.id === id)));
   found.sort((a, b) => b.made.localeCompare(a.made));
   list.replaceChildren(...found.map(line));
   document.getElementById("joblist").hidden = found.length === 0;
