@@ -176,6 +176,7 @@ def test_every_door_gives_one_answer(url: Served, home: Path, footprint: Footpri
                     assert kind(one[name]) == true[band][name][i] == getattr(values[band], name)[i]
                 else:
                     assert one[name] is None
+    _check_adql(client, chosen.take(good), {b: {n: v[good] for n, v in true[b].items()} for b in BANDS})
     i = int(np.flatnonzero(true["g"]["inside"])[0])
     said = json.loads(_command(home, repr(float(ra[i])), repr(float(dec[i])), "--release", "F1", "--json"))
     told = requests.get(
@@ -194,6 +195,21 @@ def _check_client(client: Client, chosen: pa.Table, true: Any) -> None:
     one = client.footprint(0.0, -44.0, release="F1", band="g")
     assert isinstance(one, dict)
     assert list(one["bands"]) == ["g"]
+
+
+def _check_adql(client: Client, chosen: pa.Table, true: Any) -> None:
+    functions = {"inside": "in_footprint", "depth": "depth", "nexp": "nexp", "fraction": "fraction"}
+    asked = ", ".join(
+        f"desdm_{function}('F1', '{band}', ra, dec) AS {name}_{band}"
+        for band in BANDS
+        for name, function in functions.items()
+    )
+    query = f"SELECT name, {asked} FROM TAP_UPLOAD.places"
+    found = client.query(query, format="arrow", uploads={"places": chosen})
+    order = {name: i for i, name in enumerate(found["name"].to_pylist())}
+    found = found.take([order[name] for name in chosen["name"].to_pylist()])
+    for band in BANDS:
+        _same(found, true[band], band)
 
 
 def _command(home: Path, *words: str) -> str:
