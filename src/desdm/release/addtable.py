@@ -165,11 +165,12 @@ def _now() -> datetime:
 
 
 def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    # Without pre_buffer: with it, every row group that was read stays in memory to the end.
     if isinstance(source, Path) and source.is_dir():
         return _folder(source)
     if isinstance(source, Path):
         try:
-            file = pq.ParquetFile(source)
+            file = pq.ParquetFile(source, pre_buffer=False)
         except FileNotFoundError as err:
             raise NotFoundError(f"no file {source}") from err
         except (OSError, pa.ArrowException) as err:
@@ -185,7 +186,9 @@ def _folder(source: Path) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
     files = parts(source) or sorted(source.glob("*.parquet"))
     if not files:
         raise NotFoundError(f"no Parquet file in {source}")
-    batches = (batch for path in files for batch in pq.ParquetFile(path).iter_batches(_BATCH))
+    batches = (
+        batch for path in files for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(_BATCH)
+    )
     return batches, pq.read_schema(files[0])
 
 

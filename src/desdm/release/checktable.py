@@ -47,7 +47,7 @@ def check_table(root: Path, table: ReleaseTable) -> list[Check]:
 
 def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             yield from file.iter_batches(262144, columns=columns)
 
 

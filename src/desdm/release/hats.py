@@ -7,6 +7,7 @@ not depend on how the stream was cut.
 
 from __future__ import annotations
 
+import mmap
 import re
 import tempfile
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ __all__ = ["HPIX", "Cell", "Layout", "parts", "write_hats"]
 #: Name of the column that orders the rows.
 HPIX = "hpix29"
 
-#: Bytes of a run, and of a partition when it is merged in memory.
-_RUN_BYTES = 128 * 2**20
+#: Bytes of a run while it is sorted; a partition may have twice as many when it is merged.
+_RUN_BYTES = 64 * 2**20
 #: Where splitting ends: cells of order 14 are 13 arcsec wide.
 _DEEPEST = 14
 _TEXT_BYTES = 24
@@ -59,6 +60,12 @@ class Layout:
 class _Run:
     table: pa.Table
     pixels: npt.NDArray[np.int64]
+    mapped: mmap.mmap | None = None
+
+    def forget(self) -> None:
+        """Let go of the pages that were read; they are read again when they are needed."""
+        if self.mapped is not None:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def write_hats(
@@ -85,7 +92,7 @@ def write_hats(
         Columns of the position; None for a table without: it is one file, in the order of its rows, and no HATS
         catalogue.
     partition_rows
-        Cells are split until none holds more rows than this (or than fit into ``run_bytes``).
+        Cells are split until none holds more rows than this (or than fit into twice ``run_bytes``).
     group_rows
         Rows of a Parquet row group.
 
@@ -99,13 +106,15 @@ def write_hats(
     with tempfile.TemporaryDirectory(prefix=".runs-", dir=out.parent) as spill:
         runs = list(_runs(batches, schema, max(1, run_bytes // width), Path(spill), sort=ra is not None))
         rows = sum(run.table.num_rows for run in runs)
-        most = max(1, min(partition_rows, run_bytes // width))
+        most = max(1, min(partition_rows, 2 * run_bytes // width))
         cells = tuple(_cells(runs, most)) if ra is not None else (Cell(0, 0, rows),)
         collected: list[Any] = []
         for cell in cells:
             _write_cell(
                 dataset / cell.path, _merged(runs, cell, schema, ra), group_rows, collected, cell.path
             )
+            for run in runs:
+                run.forget()
     pq.write_metadata(schema, dataset / "_common_metadata")
     pq.write_metadata(schema, dataset / "_metadata", metadata_collector=collected)
     if ra is not None and dec is not None:
@@ -169,10 +178,13 @@ def _spilled(run: _Run, path: Path) -> _Run:
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, run.table.schema) as writer:
         writer.write_table(run.table)
     # Mapped, not read: only the slice of one partition is in memory at a time.
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    return _Run(
-        table, table.column(HPIX).combine_chunks().to_numpy() if HPIX in table.schema.names else run.pixels
-    )
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    table = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
+    # A run was written as one piece, so that its column is one piece of the map, and no copy.
+    sorted_by = table.column(HPIX).chunk(0).to_numpy() if HPIX in table.schema.names else run.pixels
+    mapped.madvise(mmap.MADV_DONTNEED)
+    return _Run(table, sorted_by, mapped)
 
 
 def _span(run: _Run, order: int, pixel: int) -> tuple[int, int]:
