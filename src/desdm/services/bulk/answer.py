@@ -18,7 +18,7 @@ from desdm.services.bulk.verify import Opened
 __all__ = ["FileAnswer"]
 
 #: One piece is in flight for each client: this times the clients is the memory that downloads take.
-_PIECE = 256 << 10
+_PIECE = 512 << 10
 #: A client that takes nothing for so many seconds is let go.
 _PATIENCE = 120.0
 
