@@ -22,9 +22,17 @@ SERVICES: tuple[Service, ...] = (
     Service("/scs", "desdm.services.scs.handlers", "Cone search on every table with positions."),
     Service("/sia", "desdm.services.sia.handlers", "Search for images: SIA 2.0."),
     Service("/datalink", "desdm.services.datalink.handlers", "Links from an image to its files and cutouts."),
-    Service("/soda", "desdm.services.soda.handlers", "Cutouts, by SODA 1.0 and by tables of coordinates or objects."),
+    Service(
+        "/soda",
+        "desdm.services.soda.handlers",
+        "Cutouts, by SODA 1.0 and by tables of coordinates or objects.",
+    ),
     Service("/hips", "desdm.services.hips.handlers", "Pictures of the sky (HiPS): colours and depth."),
-    Service("/footprint", "desdm.services.footprint.handlers", "Inside, depth, exposures, tiles, files of a place."),
+    Service(
+        "/footprint",
+        "desdm.services.footprint.handlers",
+        "Inside, depth, exposures, tiles, files of a place.",
+    ),
     Service(
         "/files", "desdm.services.filepick.handlers", "Files by release, tile, band, type and place; folders."
     ),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from typing import TypeVar
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -19,12 +20,13 @@ from desdm.errors import DesdmError
 from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
 
-__all__ = ["Stream", "begun"]
+__all__ = ["Stream", "begun", "watched"]
 
 _LOG = logging.getLogger(__name__)
 #: A client that takes nothing for so many seconds has gone, though its connection stands.
 _STALL = 60.0
 _END = b""
+T = TypeVar("T")
 
 
 class Stream(Response):
@@ -59,7 +61,7 @@ class Stream(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(self._gone(receive))
+        gone = asyncio.create_task(_gone(receive, self._cancel))
         try:
             await self._send(
                 send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -94,14 +96,24 @@ class Stream(Response):
     async def _send(self, send: Send, message: Message) -> None:
         await asyncio.wait_for(send(message), self._stall)
 
-    async def _gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._cancel()
-
 
 class _BrokenOffError(ConnectionError):
     """An answer could not be ended; the server closes the connection."""
+
+
+async def _gone(receive: Receive, cancel: Cancel) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    cancel()
+
+
+async def watched(receive: Receive, cancel: Cancel, task: Awaitable[T]) -> T:
+    """Wait for the first rows of a query, and end it in the database if the client goes away meanwhile."""
+    gone = asyncio.create_task(_gone(receive, cancel))
+    try:
+        return await task
+    finally:
+        gone.cancel()
 
 
 def _following(pieces: Iterator[bytes]) -> bytes:

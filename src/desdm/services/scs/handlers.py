@@ -21,7 +21,7 @@ from desdm.services.engines.model import Cancel
 from desdm.services.formats import Format, choose, stream
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
-from desdm.services.streaming import Stream, begun
+from desdm.services.streaming import Stream, begun, watched
 from desdm.services.tap.answer import dialect_of
 from desdm.services.vosi.handlers import capability, vosi_routes
 
@@ -43,7 +43,7 @@ def routes(services: Services) -> list[BaseRoute]:
         held, cancel = ExitStack(), Cancel()
         make = partial(_rows, services, caller, request.path_params["table"], asked, form, held, cancel)
         try:
-            pieces = await work(services, make)
+            pieces = await watched(request.receive, cancel, work(services, make))
         except BaseException:
             cancel()
             held.close()

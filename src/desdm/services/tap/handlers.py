@@ -20,7 +20,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Cancel
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
-from desdm.services.streaming import Stream, begun
+from desdm.services.streaming import Stream, begun, watched
 from desdm.services.tap.answer import Answering
 from desdm.services.tap.asked import Asked, asked, uploads
 from desdm.services.tap.capabilities import tap_capabilities
@@ -67,7 +67,8 @@ class _Tap:
         held, cancel = ExitStack(), Cancel()
         try:
             wanted = asked(form.values, limits)
-            pieces = await work(self.services, lambda: self._begun(request, wanted, form, held, cancel))
+            begin = work(self.services, lambda: self._begun(request, wanted, form, held, cancel))
+            pieces = await watched(request.receive, cancel, begin)
         except BaseException:
             cancel()
             held.close()
