@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from desdm.release import store
 from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
 from desdm.release.images import facts
-from desdm.release.manifest import measured
+from desdm.release.manifest import listed, measured, on_disk
 from desdm.release.publish import publish
 from desdm.release.steps import Made
 from desdm.survey.imageio import Planes
@@ -95,8 +96,17 @@ def write_packed(path: Path, planes: Planes, release: str, source: str) -> None:
     plain.unlink()
 
 
-def image_release(home: Path, name: str = "C1", *, proprietary: bool = False) -> ImageRelease:
-    """Make the installation if there is none, and publish a release of images and their objects in it."""
+def image_release(
+    home: Path,
+    name: str = "C1",
+    *,
+    proprietary: bool = False,
+    more: Callable[[Path], object] = lambda root: None,
+) -> ImageRelease:
+    """Make the installation if there is none, and publish a release of images and their objects in it.
+
+    ``more`` may put other files below the release's directory before it is published.
+    """
     made = ImageRelease(home, name)
     if not (home / "desdm.toml").exists():
         initialise(home)
@@ -117,6 +127,8 @@ def image_release(home: Path, name: str = "C1", *, proprietary: bool = False) ->
                         **facts(planes),
                     )
                 )  # fmt: skip
+        more(root)
+        files += listed(path for path in on_disk(root) if path.startswith("hips/"))
         rows = measured(root, name, files)
         with facility.database.write() as conn:
             store.insert_files(conn, rows)

@@ -27,8 +27,8 @@ from astropy.wcs import WCS
 from desdm.facility import Facility
 from desdm.release import store
 from desdm.survey.lupton import lupton
-from tests.support.cutouts import ImageRelease, image_release
-from tests.support.server import Served, served
+from tests.support.cutouts import ImageRelease
+from tests.support.server import Served
 
 TILE = "DES0000+0000"
 OUTSIDE = 32768
@@ -289,28 +289,26 @@ def test_fifty_at_once_are_all_right(server: Served, images: ImageRelease) -> No
                 assert np.array_equal(hdus[name].data, data[y : y + head["NAXIS2"], x : x + head["NAXIS1"]])
 
 
-def test_a_flipped_byte_is_refused_and_stands_in_the_problem_list(tmp_path: Path) -> None:
-    images = image_release(tmp_path / "home", "F1")
-    path = images.path(TILE, "g")
-    query = {"ID": images.did(TILE, "g"), "CIRCLE": "0.02 0 0.002"}
-    with served(images.home) as server:
-        assert get(f"{server}/soda/sync", query)[0] == 200
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.chmod(0o644)
-        path.write_bytes(bytes(data))
-        status, _, body = get(f"{server}/soda/sync", query)
-        assert (status, body[:6]) == (500, b"Error:") and b"SIMPLE" not in body
-        rows = results(
-            members(get(f"{server}/api/cutouts", {"ra": 0.02, "dec": 0, "size": 0.1, "bands": "g"})[2])
-        )
-        assert [(r["status"], r["reason"]) for r in rows] == [
-            ("failed", "the image is damaged on this server and not served")
-        ]
-        assert get(f"{server}/soda/sync", {**query, "ID": images.did(TILE, "r")})[0] == 200
+def test_a_flipped_byte_is_refused_and_stands_in_the_problem_list(
+    server: Served, images: ImageRelease
+) -> None:
+    hurt = ImageRelease(images.home, "F1")
+    path = hurt.path(TILE, "g")
+    query = {"ID": hurt.did(TILE, "g"), "CIRCLE": "0.02 0 0.002"}
+    assert get(f"{server}/soda/sync", query)[0] == 200
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    status, _, body = get(f"{server}/soda/sync", query)
+    assert (status, body[:6]) == (500, b"Error:") and b"SIMPLE" not in body
+    place = {"ra": 0.02, "dec": 0, "size": 0.1, "bands": "g", "release": "F1"}
+    rows = results(members(get(f"{server}/api/cutouts", place)[2]))
+    told = "the image is damaged on this server and not served"
+    assert [(r["status"], r["reason"]) for r in rows] == [("failed", told)]
+    assert get(f"{server}/soda/sync", {**query, "ID": hurt.did(TILE, "r")})[0] == 200
     facility = Facility.open(images.home)
     with facility.database.read() as conn:
-        found = [p for p in store.open_problems(conn) if p["subject"] == f"F1/{images.relative(TILE, 'g')}"]
+        found = [p for p in store.open_problems(conn) if p["subject"] == f"F1/{hurt.relative(TILE, 'g')}"]
     facility.close()
     assert len(found) == 1
 
