@@ -24,6 +24,7 @@ from astropy.table import Table
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy_healpix import HEALPix
 from healsparse import HealSparseMap
+from mocpy import MOC
 
 from desdm.client.client import Client
 from desdm.errors import UsageError
@@ -351,12 +352,36 @@ def test_files_beside_it_are_served_as_they_were_released(url: Served, home: Pat
         assert requests.get(f"{url}/footprint/F1/{name}", timeout=60).status_code == 404
 
 
+@pytest.mark.parametrize("form", ["fits", "json", "ascii"])
+def test_a_moc_of_what_is_good_enough(url: Served, home: Path, form: str, tmp_path: Path) -> None:
+    """Cells that pass the cuts in both bands, by the maps; the MOC is read by the CDS' own library."""
+    cuts = {"depth": 24.2, "nexp": 2, "fraction": 0.9}
+    asked = {"band": "g,r", "format": form, **cuts}
+    passing = []
+    for band in BANDS:
+        whole = HealSparseMap.read(str(home / "releases" / "F1" / "footprint" / f"{band}.hsp"))
+        rows = whole[whole.valid_pixels]
+        passing.append(
+            set(whole.valid_pixels[np.all([rows[n] >= least for n, least in cuts.items()], axis=0)].tolist())
+        )
+    true = passing[0] & passing[1]
+    assert 3 < len(true) < len(passing[0])
+    answer = requests.get(f"{url}/footprint/F1/moc", asked, timeout=60)
+    assert answer.status_code == 200, answer.text
+    path = tmp_path / "moc"
+    path.write_bytes(answer.content)
+    assert set(MOC.load(str(path), format=form).to_order(12).flatten().tolist()) == true
+    wrong = requests.get(f"{url}/footprint/F1/moc", {"format": "gif"}, timeout=60)
+    assert wrong.status_code == 400
+    assert "there are fits, json, ascii" in wrong.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ({}, "give a position"),
         ({"ra": "1"}, "give a position"),
-        ({"ra": "x", "dec": "1"}, "ra=x: degrees are wanted"),
+        ({"ra": "x", "dec": "1"}, "ra=x: a number is wanted"),
         ({"ra": "1", "dec": "91"}, "dec within -90 and 90"),
         ({"ra": "inf", "dec": "1"}, "is no position"),
         ({"ra": "1", "dec": "1", "band": "z"}, "band 'z' is not in the footprint; it has g, r"),

@@ -22,6 +22,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Cancel, Upload
 from desdm.services.faults import status_of
 from desdm.services.footprint.atlas import Atlas
+from desdm.services.footprint.selection import Cuts, moc_of, written
 from desdm.services.footprint.tables import answered, packed, position_columns
 from desdm.services.formats import Format, choose, stream
 from desdm.services.formats.upload import read_upload
@@ -58,12 +59,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(services: Services) -> list[BaseRoute]:
-    """``/footprint``, ``/footprint/region`` and the files below ``/footprint/<R>``."""
+    """``/footprint``, ``/footprint/region``, and below ``/footprint/<R>`` its files and the MOC of what passes cuts."""
     door = _Door(services, Atlas(services))
     return [
         Route("/footprint", _plainly(door.point), methods=["GET"]),
         Route("/footprint", _plainly(door.table), methods=["POST"]),
         Route("/footprint/region", _plainly(door.region), methods=["GET", "POST"]),
+        Route("/footprint/{release}/moc", _plainly(door.moc), methods=["GET"]),
         Route("/footprint/{release}/{name}", _plainly(door.file), methods=["GET"]),
     ]
 
@@ -113,7 +115,7 @@ class _Door:
                 return self._region(asked, caller, base, region)
             ra, dec = region.ra, region.dec
         else:
-            ra, dec = _degrees(asked, "RA"), _degrees(asked, "DEC")
+            ra, dec = _number(asked, "RA"), _number(asked, "DEC")
         release = self._atlas.release(caller, asked.value("RELEASE"))
         footprint = self._atlas.footprint(release)
         bands = footprint.chosen(_bands(asked))
@@ -191,6 +193,21 @@ class _Door:
             }
         )  # fmt: skip
 
+    async def moc(self, request: Request) -> Response:
+        """MOC of the cells whose depth, exposures and good fraction pass the cuts in all bands that are named."""
+        caller = caller_of(request)
+        asked = await given(request, 1_000_000)
+        asked.only(("BAND", "DEPTH", "NEXP", "FRACTION", "RESPONSEFORMAT", "FORMAT"))
+        cuts = Cuts(*(_number(asked, n) if asked.value(n) else None for n in ("DEPTH", "NEXP", "FRACTION")))
+
+        def make() -> tuple[bytes, str]:
+            release = self._atlas.release(caller, request.path_params["release"])
+            found = moc_of(self._atlas.footprint(release), _bands(asked), cuts)
+            return written(found, _format(asked).lower() or "json")
+
+        data, mime = await work(self._services, make)
+        return Response(data, media_type=mime)
+
     async def file(self, request: Request) -> Response:
         """MOC of a band (``<band>.moc.fits``, ``.moc.json``) or outlines (``tiles.stcs``, ``.reg``, ``.json``)."""
         name = request.path_params["name"]
@@ -227,7 +244,7 @@ def _bands(asked: Given) -> list[str]:
     return [band.strip() for value in asked.values("BAND") for band in value.split(",") if band.strip()]
 
 
-def _degrees(asked: Given, name: str) -> float:
+def _number(asked: Given, name: str) -> float:
     text = asked.value(name).strip()
     if not text:
         raise UsageError(
@@ -236,7 +253,7 @@ def _degrees(asked: Given, name: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"{name.lower()}={text[:40]}: degrees are wanted, as a number") from None
+        raise UsageError(f"{name.lower()}={text[:40]}: a number is wanted") from None
 
 
 def _region(asked: Given) -> Any:
