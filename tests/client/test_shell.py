@@ -164,6 +164,50 @@ def test_scripts_get_rows_files_and_exit_statuses(url: Served, env: dict[str, st
         assert once(url, env, *words).returncode == 2
 
 
+@pytest.fixture(scope="module")
+def token(home: Path) -> str:
+    """A token of a collaborator."""
+    account = [DESDM, "--home", str(home), "account"]
+    subprocess.run([*account, "add", "vera"], check=True, capture_output=True)
+    made = subprocess.run([*account, "token", "vera"], check=True, capture_output=True, text=True)
+    return made.stdout.split()[-1]
+
+
+def test_tables_of_ones_own_are_made_joined_extended_and_dropped(
+    url: Served, token: str, env: dict[str, str], tmp_path: Path
+) -> None:
+    first, more = tmp_path / "mine.csv", tmp_path / "more.fits"
+    first.write_text("number,ra,dec\n1,30.0,-5.0\n2,31.0,-5.5\n")
+    Table({"number": [3], "ra": [200.0], "dec": [10.0]}).write(more)
+    with terminal([DESDM, "sql", "--url", url], {**env, "DESDM_TOKEN": token}) as shell:
+        shell.expect("desdm>")
+        for typed, seen in (
+            ("whoami", "vera, role collaborator"),
+            ("mytables", "no tables of your own yet"),
+            (f"load_table {first}", "mydb.mine is made: 2 rows"),
+            (f"load_table {first}", "error: .*mine"),
+            (f"append_table {more} mine", "rows were added to mydb.mine: 3 rows"),
+            ("mytables", r"mine +3"),
+            ("describe_table mydb.mine", "number"),
+            ("SELECT SUM(number) AS total FROM mydb.mine;", r"\s6\s"),
+            ("myquota", "bytes are used"),
+        ):
+            shell.type(typed + "\n")
+            shell.expect(seen)
+            shell.expect("desdm>")
+        shell.type("drop_table mine\n")
+        shell.expect("drop mydb.mine and all its rows")
+        shell.type("y\n")
+        shell.expect("mydb.mine is dropped")
+    nobody = once(url, env, "-lt", str(first), "-tn", "mine")
+    assert nobody.returncode == 2 and "error" in nobody.stderr
+    assert once(url, {**env, "DESDM_TOKEN": token}, "-q", "-lt", str(first), "-tn", "again").returncode == 0
+    with Client(url, token) as client:
+        assert [t["name"] for t in client.mydb.tables()] == ["again"]
+        client.mydb.drop("again")
+        assert client.mydb.tables() == []
+
+
 def test_without_an_address_the_installation_is_served_while_the_shell_runs(
     home: Path, env: dict[str, str]
 ) -> None:

@@ -176,7 +176,9 @@ class Client:
         return self.rows(adql)[0]
 
     def columns(self, table: str) -> pa.Table:
-        """Columns of a table: column_name, datatype, unit, ucd, description."""
+        """Columns of a table: column_name, datatype, unit, ucd, description; none if there is no such table."""
+        if table.lower().startswith("mydb."):
+            return self._own_columns(table.partition(".")[2])
         name = table.replace("'", "''").lower()
         what = "column_name, datatype, arraysize, unit, ucd, description"
         # ADQL for the service, which reads it with an allow-list; the name is quoted.
@@ -184,6 +186,15 @@ class Client:
             f"SELECT {what} FROM tap_schema.columns WHERE LOWER(table_name) = '{name}' ORDER BY column_index"  # noqa: S608
         )
         return self.rows(adql)[0]
+
+    def _own_columns(self, name: str) -> pa.Table:
+        # TAP_SCHEMA is the same for all callers: it does not tell of tables of one's own.
+        found: list[dict[str, Any]] = next(
+            (t["columns"] for t in self.mydb.tables() if t["name"].lower() == name.lower()), []
+        )
+        names = {"column_name": "name", "datatype": "datatype", "arraysize": "arraysize", "unit": "unit", "ucd": "ucd",
+                 "description": "text"}  # fmt: skip
+        return pa.table({to: pa.array([c.get(of) for c in found], pa.string()) for to, of in names.items()})
 
     def cone(self, table: str, ra: float, dec: float, radius: float) -> Any:
         """Rows of a table within ``radius`` degrees of a place (ICRS degrees), by its cone search; an astropy Table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
@@ -44,6 +45,9 @@ class Names:
         found: dict[str, list[str]] = {name: [] for name in tables["table_name"].to_pylist()}
         for table, column in zip(*(c.to_pylist() for c in columns.columns), strict=True):
             found.setdefault(table, []).append(column)
+        with suppress(DesdmError):  # who has no account has no tables
+            for own in self._client.mydb.tables():
+                found[f"mydb.{own['name']}"] = [column["name"] for column in own["columns"]]
         with self._lock:
             self._tables = found
 
