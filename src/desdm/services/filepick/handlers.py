@@ -146,10 +146,11 @@ class _Answer:
             pieces = formats.stream(kind, render.COLUMNS, render.batches(self._base, found), title="Files")
             return StreamingResponse(pieces, headers=headers, media_type=kind.mime)
         if form == "txt":
-            return Response(render.addresses(self._base, found), headers=headers, media_type="text/plain")
+            lines = render.addresses(self._base, found)
+            return StreamingResponse(lines, headers=headers, media_type="text/plain")
         if form == "json":
-            body = render.listing(self._base, found, choice.offset, following)
-            return Response(body, headers=headers, media_type="application/json")
+            pieces = render.listing(self._base, found, choice.offset, following)
+            return StreamingResponse(pieces, headers=headers, media_type="application/json")
         query = {name.lower(): value for name, value in self._request.query_params.items()}
         text = render.page(
             "files.html",

@@ -30,7 +30,8 @@ COLUMNS = (
     ReleaseColumn("dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination of the centre, ICRS"),
     ReleaseColumn("url", "char", "*", ucd="meta.ref.url", text="Address"),
 )  # fmt: skip
-_BATCH = 20_000
+#: Files of one piece of an answer.
+_PIECE = 5_000
 
 
 def spelt(path: str) -> str:
@@ -80,28 +81,30 @@ def release_entry(
     }
 
 
-def listing(base: str, found: Found, offset: int, following: str | None) -> bytes:
-    """The files of an answer as JSON: how many there are in all, these, and where the next ones are."""
-    document = {
-        "total": found.total,
-        "offset": offset,
-        "next": following,
-        "files": [entry(base, file) for _, file in found.files],
-    }
-    return json.dumps(document, ensure_ascii=False).encode()
+def listing(base: str, found: Found, offset: int, following: str | None) -> Iterator[bytes]:
+    """The files of an answer as JSON, in pieces: how many there are in all, where the next ones are, and these."""
+    head = json.dumps({"total": found.total, "offset": offset, "next": following})
+    yield f'{head[:-1]}, "files": ['.encode()
+    for at in range(0, len(found.files), _PIECE):
+        rows = (entry(base, file) for _, file in found.files[at : at + _PIECE])
+        text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        yield f"{',' if at else ''}\n{text}".encode()
+    yield b"\n]}\n"
 
 
-def addresses(base: str, found: Found) -> bytes:
-    """The addresses of the files, one a line, as ``wget -i`` and ``xargs curl`` read them."""
-    return "".join(f"{address(base, file.release, file.path)}\n" for _, file in found.files).encode()
+def addresses(base: str, found: Found) -> Iterator[bytes]:
+    """The addresses of the files, one a line, as ``wget -i`` and ``xargs curl`` read them; in pieces."""
+    for at in range(0, len(found.files), _PIECE):
+        part = found.files[at : at + _PIECE]
+        yield "".join(f"{address(base, file.release, file.path)}\n" for _, file in part).encode()
 
 
 def batches(base: str, found: Found) -> Iterator[pa.RecordBatch]:
     """The files as rows of `COLUMNS`."""
     types = {"char": pa.string(), "long": pa.int64(), "double": pa.float64()}
     schema = pa.schema([(column.name, types[column.datatype]) for column in COLUMNS])
-    for at in range(0, len(found.files), _BATCH):
-        rows = [entry(base, file) for _, file in found.files[at : at + _BATCH]]
+    for at in range(0, len(found.files), _PIECE):
+        rows = [entry(base, file) for _, file in found.files[at : at + _PIECE]]
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
