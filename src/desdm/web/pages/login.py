@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -18,13 +19,17 @@ from desdm.web.render import page
 
 __all__ = ["checked_form", "routes"]
 
-#: Attempts to log in, a second and at once, of one address and for one login.
-_TRIES = (0.1, 10.0)
+#: Failed attempts to log in, a second and at once, for one login; an address, behind which many sit, has more.
+_TRIES, _ADDRESS = (0.1, 10.0), 4.0
 
 
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of login and logout."""
     rates = Rates(*_TRIES)
+
+    def attempt(address: str, login: str, cost: float) -> None:
+        rates.take(f"address {address}", cost, _ADDRESS)
+        rates.take(f"login {login}", cost)
 
     async def show(request: Request) -> Response:
         return page(request, "login.html", message="", next=_inside(request.query_params.get("next", "/")))
@@ -44,10 +49,11 @@ def routes(services: Services) -> list[BaseRoute]:
                 denials.record(conn, caller, "login", name, reason)
 
         try:
-            rates.take(f"address {caller.address}")
-            rates.take(f"login {name}")
+            attempt(caller.address, name, 0.0)
             secret = await work(services, begin)
         except AccessDenied as err:
+            with suppress(LimitExceeded):
+                attempt(caller.address, name, 1.0)
             # The page's own answer: the guard keeps what it denies, so this one is told apart by its status.
             await work(services, lambda: denied("login and password do not belong together"))
             return page(request, "login.html", 400, message=f"{err}.", next=target)
