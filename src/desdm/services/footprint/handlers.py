@@ -10,17 +10,18 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, CorruptFile, DesdmError, LimitExceeded, NotFoundError, UsageError
+from desdm.errors import AccessDenied, CorruptFile, DesdmError, NotFoundError, UsageError
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
 from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Cancel, Upload
 from desdm.services.faults import status_of
+from desdm.services.footprint.asked import bands_of, format_of, number_of, region_of, same_format, table_sent
 from desdm.services.footprint.atlas import Atlas
 from desdm.services.footprint.selection import Cuts, moc_of, written
 from desdm.services.footprint.tables import answered, packed, position_columns
@@ -28,7 +29,7 @@ from desdm.services.formats import Format, choose, stream
 from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
-from desdm.services.soda.stencil import Circle, stencils_of
+from desdm.services.soda.stencil import Circle
 from desdm.services.streaming import Stream
 
 __all__ = ["routes"]
@@ -45,7 +46,6 @@ _NAMES = (
     "DEC_COLUMN",
     "TILES",
 )
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _FILES = (
     ReleaseColumn("path", "char", "*", ucd="meta.id;meta.file", text="Path in the release"),
     ReleaseColumn("filetype", "char", "*", ucd="meta.code.class", text="Type of the file"),
@@ -110,17 +110,17 @@ class _Door:
         if asked.value("POS") and (asked.value("RA") or asked.value("DEC")):
             raise UsageError("give a position by POS or by ra and dec, not by both")
         if asked.value("POS"):
-            region = _region(asked)
+            region = region_of(asked)
             if not isinstance(region, Circle) or region.radius > 0:
                 return self._region(asked, caller, base, region)
             ra, dec = region.ra, region.dec
         else:
-            ra, dec = _number(asked, "RA"), _number(asked, "DEC")
+            ra, dec = number_of(asked, "RA"), number_of(asked, "DEC")
         release = self._atlas.release(caller, asked.value("RELEASE"))
         footprint = self._atlas.footprint(release)
-        bands = footprint.chosen(_bands(asked))
+        bands = footprint.chosen(bands_of(asked))
         answer = footprint.at(ra, dec, bands)
-        if _format(asked).lower() not in ("", "json", "application/json"):
+        if format_of(asked).lower() not in ("", "json", "application/json"):
             one = pa.table({"ra": [answer.ra], "dec": [answer.dec]})
             columns = (
                 ReleaseColumn("ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension, ICRS"),
@@ -129,7 +129,7 @@ class _Door:
             described, rows = answered(
                 footprint, Upload("point", columns, one), ("ra", "dec"), bands, tiles=True
             )
-            form = choose(_format(asked))
+            form = choose(format_of(asked))
             return Response(b"".join(stream(form, described, rows)), media_type=form.mime)
         files = self._atlas.files(release, answer.tiles, bands)
         return _json({"release": release.name, **answer.record(), "files": [_file(f, base) for f in files]})
@@ -145,7 +145,7 @@ class _Door:
         asked = await given(request, limits.request_bytes)
         asked.only(_NAMES)
         try:
-            data, mime = await _body(request, asked, limits.request_bytes)
+            data, mime = await table_sent(request, asked, limits.request_bytes)
         finally:
             await asked.close()
         if data is None:
@@ -163,9 +163,9 @@ class _Door:
     def _table(
         self, asked: Given, caller: Caller, data: bytes, mime: str, most: tuple[int, int]
     ) -> tuple[Format, list[ReleaseColumn], Iterator[pa.RecordBatch]]:
-        form = choose(_format(asked)) if _format(asked) else choose(_same(data, mime))
+        form = choose(format_of(asked)) if format_of(asked) else choose(same_format(data, mime))
         footprint = self._atlas.footprint(self._atlas.release(caller, asked.value("RELEASE")))
-        bands = footprint.chosen(_bands(asked))
+        bands = footprint.chosen(bands_of(asked))
         upload = read_upload("positions", data, mime, max_bytes=most[0], max_rows=most[1])
         place = position_columns(upload, asked.value("RA_COLUMN"), asked.value("DEC_COLUMN"))
         tiles = asked.value("TILES").lower() in ("1", "true", "yes")
@@ -175,17 +175,17 @@ class _Door:
         """A region: what each band says of it, its tiles, and their files; or the files as a table."""
         asked, caller = await self._asked(request)
         return await work(
-            self._services, lambda: self._region(asked, caller, base_url(request), _region(asked))
+            self._services, lambda: self._region(asked, caller, base_url(request), region_of(asked))
         )
 
     def _region(self, asked: Given, caller: Caller, base: str, region: Any) -> Response:
         release = self._atlas.release(caller, asked.value("RELEASE"))
         footprint = self._atlas.footprint(release)
-        bands = footprint.chosen(_bands(asked))
+        bands = footprint.chosen(bands_of(asked))
         found = footprint.within(region, bands)
         files = [_file(f, base) for f in self._atlas.files(release, found.tiles, bands)]
-        if _format(asked).lower() not in ("", "json", "application/json"):
-            return _files_table(files, choose(_format(asked)))
+        if format_of(asked).lower() not in ("", "json", "application/json"):
+            return _files_table(files, choose(format_of(asked)))
         return _json(
             {
                 "release": release.name, "region": found.region, "bands": found.bands, "tiles": found.tiles,
@@ -198,12 +198,12 @@ class _Door:
         caller = caller_of(request)
         asked = await given(request, 1_000_000)
         asked.only(("BAND", "DEPTH", "NEXP", "FRACTION", "RESPONSEFORMAT", "FORMAT"))
-        cuts = Cuts(*(_number(asked, n) if asked.value(n) else None for n in ("DEPTH", "NEXP", "FRACTION")))
+        cuts = Cuts(*(number_of(asked, n) if asked.value(n) else None for n in ("DEPTH", "NEXP", "FRACTION")))
 
         def make() -> tuple[bytes, str]:
             release = self._atlas.release(caller, request.path_params["release"])
-            found = moc_of(self._atlas.footprint(release), _bands(asked), cuts)
-            return written(found, _format(asked).lower() or "json")
+            found = moc_of(self._atlas.footprint(release), bands_of(asked), cuts)
+            return written(found, format_of(asked).lower() or "json")
 
         data, mime = await work(self._services, make)
         return Response(data, media_type=mime)
@@ -234,72 +234,6 @@ class _Door:
         await asked.close()
         asked.only(_NAMES)
         return asked, caller
-
-
-def _format(asked: Given) -> str:
-    return asked.value("RESPONSEFORMAT") or asked.value("FORMAT")
-
-
-def _bands(asked: Given) -> list[str]:
-    return [band.strip() for value in asked.values("BAND") for band in value.split(",") if band.strip()]
-
-
-def _number(asked: Given, name: str) -> float:
-    text = asked.value(name).strip()
-    if not text:
-        raise UsageError(
-            "give a position: ra and dec in degrees (ICRS), or POS=CIRCLE ra dec 0; or send a table by POST"
-        )
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{name.lower()}={text[:40]}: a number is wanted") from None
-
-
-def _region(asked: Given) -> Any:
-    found = stencils_of({"POS": asked.values("POS")})
-    if len(found) != 1:
-        raise UsageError(
-            "give one region: POS=CIRCLE ra dec radius, RANGE ra1 ra2 dec1 dec2, or POLYGON ra dec …"
-        )
-    return found[0]
-
-
-async def _body(request: Request, asked: Given, most: int) -> tuple[bytes | None, str]:
-    """The table that was sent, as a part of a form or as the whole body, and its media type; None: there is none."""
-    if asked.files:
-        if len(asked.files) > 1:
-            raise UsageError(f"one table at a time; {', '.join(sorted(asked.files))} were sent")
-        (part,) = asked.files.values()
-        return await part.read(), part.content_type or ""
-    mime = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if mime in _FORMS:
-        return None, ""
-    parts, size = [], 0
-    try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > most:
-                raise LimitExceeded(
-                    f"the table is larger than {most // 1_000_000} MB; send less, or log in for a larger limit"
-                )
-            parts.append(piece)
-    except ClientDisconnect as err:
-        raise UsageError("the client went away before the table was whole") from err
-    return (b"".join(parts) if size else None), mime
-
-
-def _same(data: bytes, mime: str) -> str:
-    """The format in which a table came, so that the answer has it too."""
-    if data.startswith(b"PAR1"):
-        return "parquet"
-    if data.startswith(b"SIMPLE"):
-        return "fits"
-    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"<") or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "votable"
-    first = data.split(b"\n", 1)[0]
-    return "tsv" if "tab-separated" in mime or (b"\t" in first and b"," not in first) else "csv"
 
 
 def _file(file: ReleaseFile, base: str) -> dict[str, Any]:
