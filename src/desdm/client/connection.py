@@ -97,10 +97,12 @@ class Connection:
     def into(self, path: Path, method: str, address: str, **more: Any) -> Mapping[str, str]:
         """Write an answer to a file; the headers of the answer.
 
-        It is written beside ``path`` and takes its name when the last byte has come, so that no part is ever taken
+        An answer without content (204) is `NotFoundError`. It is written beside ``path`` and takes its name when the last byte has come, so that no part is ever taken
         for the whole.
         """
         with self.open(method, address, **more) as response:
+            if response.status_code == 204:
+                raise NotFoundError("there is nothing at that place: it lies outside what the service holds")
             beside = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
                 with beside.open("wb") as file:
