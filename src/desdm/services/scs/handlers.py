@@ -53,7 +53,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
     def own(request: Request) -> str:
         here = f"{base_url(request)}/scs/{request.path_params['table']}"
-        return capability(_STANDARD, f"{here}?", use="base", version="1.03", test="RA=0&DEC=0&SR=0.01")
+        return capability(_STANDARD, f"{here}?", use="base", version="1.03")
 
     return [
         Route(_PREFIX, guarded(search), methods=["GET", "POST"]),

@@ -42,7 +42,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
     def own(request: Request) -> str:
         here = base_url(request) + _PREFIX
-        return capability(_STANDARD, f"{here}/query", use="base", version="2.0", test="MAXREC=1")
+        return capability(_STANDARD, f"{here}/query", use="base", version="2.0")
 
     handler = guarded(query)
     return [

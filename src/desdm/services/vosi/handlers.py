@@ -28,14 +28,13 @@ def capability(
     *,
     use: str = "full",
     version: str = "",
-    test: str = "",
     package: str = _PACKAGE,
     template: str = "capability.xml",
     **values: Any,
 ) -> str:
     """One ``<capability>`` of a service that takes parameters at a URL (VODataService ``vs:ParamHTTP``)."""
     return xml_document(
-        package, template, standard=standard, url=url, use=use, version=version, test=test, **values
+        package, template, standard=standard, url=url, use=use, version=version, **values
     ).decode()
 
 
