@@ -48,6 +48,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("serve", "Services", "Serve the published releases: queries, cutouts, files, pages."),
     Entry("sql", "Services", "A shell for queries: completion, answers into files, tables of your own."),
     Entry("footprint", "Services", "Is it inside, how deep, how many exposures: a place, a table, a region."),
+    Entry("cutout", "Services", "Cut places, objects or a table of them out of a release's images."),
     Entry("get", "Services", "Download a release or a part of it from a server, verified and resumed."),
     Entry("account", "Services", "People, roles, tokens, data rights, and what was denied."),
 )

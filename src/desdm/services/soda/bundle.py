@@ -13,7 +13,7 @@ from typing import IO, Literal, cast
 from desdm import __version__
 from desdm.services.soda.batch import Done, Member
 
-__all__ = ["MIME", "Form", "bundle"]
+__all__ = ["MIME", "Form", "bundle", "members"]
 
 Form = Literal["tar", "zip"]
 MIME: dict[Form, str] = {"tar": "application/x-tar", "zip": "application/zip"}
@@ -29,10 +29,11 @@ def bundle(form: Form, done: Iterable[Done]) -> Iterator[bytes]:
     done
         Outcomes in any order; ``results.csv`` has them in the order of the rows.
     """
-    return (_tar if form == "tar" else _zip)(_members(done))
+    return (_tar if form == "tar" else _zip)(members(done))
 
 
-def _members(done: Iterable[Done]) -> Iterator[Member]:
+def members(done: Iterable[Done]) -> Iterator[Member]:
+    """The files of all outcomes as they come, then ``results.csv`` and ``summary.json``."""
     rows: dict[int, tuple[str, ...]] = {}
     counts: dict[str, int] = {"ok": 0, "trimmed": 0, "outside": 0, "failed": 0}
     for one in done:
@@ -54,8 +55,8 @@ def _members(done: Iterable[Done]) -> Iterator[Member]:
     yield Member("summary.json", "application/json", (json.dumps(summary, indent=1).encode() + b"\n",))
 
 
-def _tar(members: Iterator[Member]) -> Iterator[bytes]:
-    for member in members:
+def _tar(files: Iterator[Member]) -> Iterator[bytes]:
+    for member in files:
         info = tarfile.TarInfo(member.name)
         info.size, info.mode = member.size, 0o644
         body = member.bytes()
@@ -80,10 +81,10 @@ class _Pipe:
         return found
 
 
-def _zip(members: Iterator[Member]) -> Iterator[bytes]:
+def _zip(files: Iterator[Member]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(cast("IO[bytes]", pipe), "w", zipfile.ZIP_STORED) as archive:
-        for member in members:
+        for member in files:
             archive.writestr(zipfile.ZipInfo(member.name), member.bytes())
             yield pipe.take()
     yield pipe.take()

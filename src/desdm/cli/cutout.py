@@ -1,0 +1,132 @@
+"""desdm cutout: cut regions out of a release's images, by place, object or table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from desdm.cli.door import Door, pass_door
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from desdm.services.soda.batch import Done, Item
+    from desdm.services.soda.files import Shelf
+    from desdm.services.soda.rows import Defaults
+
+
+@click.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with -
+@click.argument("ra", type=float, required=False)
+@click.argument("dec", type=float, required=False)
+@click.option("--id", "identifier", metavar="ID", help="An object instead of a place.")
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Rows of ra, dec or id; xsize, ysize (arcmin), bands, name: VOTable, CSV, TSV, FITS, Parquet.",
+)
+@click.option("--release", default="", metavar="R", help="Release; default: the newest.")
+@click.option("--objects", default="", metavar="T", help="Table in which an id is looked up.")
+@click.option(
+    "--size", type=float, default=1.0, show_default=True, help="Side in arcmin, where a row does not say it."
+)
+@click.option("--bands", default="", metavar="BANDS", help="g,r,i or gri; default: all.")
+@click.option("--png", is_flag=True, help="A colour picture (Lupton) too.")
+@click.option("--no-fits", is_flag=True, help="Pictures only.")
+@click.option(
+    "--stretch", type=float, default=0.0, help="Of the picture: width of its linear part; 0: from the noise."
+)
+@click.option(
+    "--softening", "q", type=float, default=8.0, show_default=True, help="Of the picture: Lupton's Q."
+)
+@click.option("--minimum", type=float, default=0.0, show_default=True, help="Of the picture: what is black.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder, or a file *.tar or *.zip; default: here.",
+)
+@pass_door
+def command(
+    door: Door, ra: float | None, dec: float | None, identifier: str | None, table: Path | None, release: str,
+    objects: str, size: float, bands: str, png: bool, no_fits: bool, stretch: float, q: float, minimum: float, out: Path,
+) -> None:  # fmt: skip
+    """Cut the place RA DEC (degrees, ICRS), an object, or each row of a table out of a release.
+
+    Each cutout is a FITS file with image, mask and weight; results.csv says what became of each row.
+
+    \b
+    desdm cutout 30.0 -5.0 --size 0.5 --png
+    desdm cutout --table objects.csv --bands gri --out cutouts.zip
+    """
+    from desdm.errors import UsageError
+    from desdm.services.soda.batch import produce
+    from desdm.services.soda.colour import Lupton
+    from desdm.services.soda.rows import Defaults
+
+    if (ra is not None and dec is None) or [ra is not None, identifier is not None, table is not None].count(
+        True
+    ) != 1:
+        raise UsageError("give RA and DEC, or --id, or --table")
+    row = {"ra": ra, "dec": dec} if ra is not None else {"id": identifier}
+    wanted = Defaults(
+        release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
+        look=Lupton(q, stretch, minimum),
+    )  # fmt: skip
+    told: list[Done] = []
+
+    def noted(outcomes: Iterable[Done]) -> Iterator[Done]:
+        for one in outcomes:
+            told.append(one)
+            yield one
+
+    shelf, items = _items(door, table, {k: str(v) for k, v in row.items()}, wanted)
+    _write(noted(produce(shelf, items)), out)
+    for one in sorted(told, key=lambda done: done.item.number)[:20]:
+        click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
+    if len(told) > 20:
+        click.echo(f"... {len(told)} rows; results.csv has all")
+
+
+def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults) -> tuple[Shelf, list[Item]]:
+    from desdm.accounts.model import Action, Caller
+    from desdm.schema.states import Role
+    from desdm.services.engines.open import open_engine
+    from desdm.services.formats.upload import read_upload
+    from desdm.services.soda.files import Shelf
+    from desdm.services.soda.rows import items_of, one_row
+    from desdm.web.app import open_services
+
+    most = 10_000_000
+    rows = (
+        one_row(row)
+        if table is None
+        else read_upload("rows", table.read_bytes(), None, max_bytes=4_000_000_000, max_rows=most)
+    )
+    engine = open_engine(door.facility.config)
+    try:
+        services = open_services(door.facility, engine)
+        # Whoever may read the installation's files may see all of them.
+        caller = Caller(role=Role.ADMIN, actions=frozenset(Action))
+        shelf = Shelf(services)
+        return shelf, items_of(services, shelf, caller, rows, wanted, most)
+    finally:
+        engine.close()
+
+
+def _write(outcomes: Iterable[Done], out: Path) -> None:
+    from desdm.services.soda.bundle import bundle, members
+
+    if out.suffix in (".tar", ".zip"):
+        temporary = out.with_name(f".{out.name}.part")
+        with temporary.open("wb") as file:
+            for piece in bundle("zip" if out.suffix == ".zip" else "tar", outcomes):
+                file.write(piece)
+        temporary.replace(out)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for member in members(outcomes):
+        temporary = out / f".{member.name}.part"
+        temporary.write_bytes(member.bytes())
+        temporary.replace(out / member.name)

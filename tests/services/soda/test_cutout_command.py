@@ -1,0 +1,53 @@
+"""``desdm cutout`` cuts the same pixels as the server, without one."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import fitsio
+import numpy as np
+from astropy.io import fits
+
+from tests.support.cutouts import ImageRelease
+
+
+def run(images: ImageRelease, *words: str) -> tuple[int, str]:
+    desdm = str(Path(sys.executable).parent / "desdm")
+    command = [desdm, "--home", str(images.home), "cutout", "--release", "C1", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def test_a_place_gives_its_files_and_what_became_of_it(images: ImageRelease, tmp_path: Path) -> None:
+    code, text = run(
+        images, "359.97", "-0.001", "--size", "0.3", "--png", "--bands", "g", "--out", str(tmp_path)
+    )
+    assert (code, text) == (0, "row000001: ok\n")
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "row000001.png", "row000001_g.fits", "results.csv", "summary.json",
+    }  # fmt: skip
+    with fits.open(tmp_path / "row000001_g.fits") as hdus:
+        head = hdus["SCI"].header
+        x, y = head["CUTX1"] - 1, head["CUTY1"] - 1
+        with fitsio.FITS(str(images.path("DES2359+0000", "g"))) as whole:
+            truth = whole["SCI"][y : y + head["NAXIS2"], x : x + head["NAXIS1"]]
+        assert np.array_equal(hdus["SCI"].data, truth)
+
+
+def test_a_table_of_objects_becomes_a_zip(images: ImageRelease, tmp_path: Path) -> None:
+    table, out = tmp_path / "ids.csv", tmp_path / "cutouts.zip"
+    table.write_text("id,size\n5000000002,0.2\n17,0.2\n")
+    code, text = run(images, "--table", str(table), "--bands", "i", "--out", str(out))
+    assert code == 0 and "17: failed (no object with this id)" in text
+    with zipfile.ZipFile(out) as archive:
+        rows = list(csv.DictReader(archive.read("results.csv").decode().splitlines()))
+        assert rows[0]["files"] == "5000000002_i.fits" and rows[1]["status"] == "failed"
+
+
+def test_what_is_missing_or_outside_is_told(images: ImageRelease, tmp_path: Path) -> None:
+    assert run(images, "1.0")[0] == 2
+    assert run(images, "200", "10", "--out", str(tmp_path)) == (0, "row000001: outside (outside footprint)\n")
