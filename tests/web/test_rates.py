@@ -62,8 +62,9 @@ def test_what_is_dear_empties_the_bucket_for_longer() -> None:
         rates.take("one")
     assert caught.value.retry_after == 17
     with pytest.raises(LimitExceeded):
-        rates.take("one", 0.0)
+        rates.check("one")
     clock.at += 17
+    rates.check("one")  # looking takes nothing
     rates.take("one")
 
 

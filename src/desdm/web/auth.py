@@ -85,7 +85,7 @@ class Guard:
         given = headers.get("authorization")
         if given is None and cookie is None:
             return await self._anybody(address)
-        self._rates.take(address, 0.0)
+        self._rates.check(address)
         try:
             if given is not None:
                 login, secret = _credential(given)

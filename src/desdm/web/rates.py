@@ -40,18 +40,25 @@ class Rates:
         LimitExceeded
             It is empty; ``retry_after`` says when it will not be.
         """
+        self._take(key, cost, min(cost, 1.0), share)
+
+    def check(self, key: str, share: float = 1.0) -> None:
+        """Raise `LimitExceeded` where `take` would, and take nothing."""
+        self._take(key, 0.0, 1.0, share)
+
+    def _take(self, key: str, cost: float, needed: float, share: float) -> None:
         if not self._rate:
             return
         at, rate, burst = self._clock(), self._rate * share, self._burst * share
         level, before = self._buckets.pop(key, (burst, at))
         level = min(burst, level + (at - before) * rate)
         # What is dear may overdraw a bucket that holds at least one: else it would never be let in.
-        let_in = level >= min(cost, 1.0)
+        let_in = level >= needed
         self._buckets[key] = (level - cost if let_in else level, at)
         if len(self._buckets) > _KEPT:
             self._buckets.popitem(last=False)
         if not let_in:
-            wait = max(1, math.ceil((min(cost, 1.0) - level) / rate))
+            wait = max(1, math.ceil((needed - level) / rate))
             raise LimitExceeded(
                 f"more than {rate:g} requests a second over a time; try again in {wait} s", "rate", wait
             )

@@ -27,10 +27,6 @@ def routes(services: Services) -> list[BaseRoute]:
     """Routes of login and logout."""
     rates = Rates(*_TRIES)
 
-    def attempt(address: str, login: str, cost: float) -> None:
-        rates.take(f"address {address}", cost, _ADDRESS)
-        rates.take(f"login {login}", cost)
-
     async def show(request: Request) -> Response:
         return page(request, "login.html", message="", next=_inside(request.query_params.get("next", "/")))
 
@@ -49,11 +45,13 @@ def routes(services: Services) -> list[BaseRoute]:
                 denials.record(conn, caller, "login", name, reason)
 
         try:
-            attempt(caller.address, name, 0.0)
+            rates.check(f"address {caller.address}", _ADDRESS)
+            rates.check(f"login {name}")
             secret = await work(services, begin)
         except AccessDenied as err:
             with suppress(LimitExceeded):
-                attempt(caller.address, name, 1.0)
+                rates.take(f"address {caller.address}", share=_ADDRESS)
+                rates.take(f"login {name}")
             # The page's own answer: the guard keeps what it denies, so this one is told apart by its status.
             await work(services, lambda: denied("login and password do not belong together"))
             return page(request, "login.html", 400, message=f"{err}.", next=target)
