@@ -231,7 +231,7 @@ import astropy.wcs, astropy.io.votable.ucd
 def work(home, name="D1"):
     facility = Facility.open(home)
     root = facility.config.releases / name
-    create(facility.database, facility.archive, root, name, {"tag": "BLESSED"}, who="me")
+    create(facility.database, facility.archive, root, name, {"tag": "BLESSED", "filetype": "coadd,coadd_objects"}, who="me")
     publish(facility.database, root, name, who="me")
 
 work(sys.argv[1], "WARM")
@@ -309,5 +309,6 @@ def _go_on(facility: Facility, root: Path, state: str) -> None:
         assert state in ("none", "draft"), err
         if state == "draft":
             discard(facility.database, root, "D1")
-        create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me")
+        asked = {"tag": "BLESSED", "filetype": "coadd,coadd_objects"}
+        create(facility.database, facility.archive, root, "D1", asked, who="me")
         publish(facility.database, root, "D1", who="me")

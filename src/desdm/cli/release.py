@@ -47,30 +47,34 @@ def create(
     erratum_of: str | None,
     as_json: bool,
 ) -> None:
-    """Make release NAME, a draft, from blessed data."""
+    """Make release NAME, a draft, from blessed data; an erratum takes what its release took unless told otherwise."""
     from desdm.errors import UsageError
     from desdm.release import create as verb
-    from desdm.release.select import parse
+    from desdm.release.publish import find
+    from desdm.release.select import again, parse
 
     if empty and words:
         raise UsageError("--empty takes no data; leave out --select or --empty")
     config, facility = door.facility.config, door.facility
     root, picked, left = _root(door, name), 0, 0
-    if empty:
+    asked: dict[str, str] | None = None if empty else parse(words)
+    if erratum_of is not None and not words and not empty:
+        asked = again(find(facility.database, erratum_of).selection)
+    if asked is None:
         made = verb.create_empty(
             facility.database, root, name, title=title, text=text, proprietary=proprietary, erratum_of=erratum_of,
             who=config.operator,
         )  # fmt: skip
     else:
         made, selection = verb.create(
-            facility.database, facility.archive, root, name, parse(words), title=title, text=text,
+            facility.database, facility.archive, root, name, asked, title=title, text=text,
             proprietary=proprietary, erratum_of=erratum_of, who=config.operator, workers=_workers(config.workers),
             progress=lambda line: click.echo(f"  {line}", err=True),
         )  # fmt: skip
         picked, left = len(selection.picked), len(selection.left)
     after = (
         f"desdm release add-table {made.name} TABLE FILE.parquet"
-        if empty
+        if asked is None
         else f"desdm release publish {made.name}"
     )
     door.show(

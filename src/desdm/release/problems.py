@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.release import store
-from desdm.release.select import parse
+from desdm.release.select import again
 
 __all__ = ["KINDS", "blocking", "close_problem", "open_problem", "problems"]
 
@@ -68,7 +68,7 @@ def blocking(
     if not found:
         return []
     expnums, runs, names = store.upstream(conn, files)
-    tag = parse([selection.replace(" ", ",")]).get("tag", "") if "=" in selection else ""
+    tag = (again(selection) or {}).get("tag", "")
     subjects: dict[str, set[str]] = {
         "release": {release.lower()}, "tag": {t.lower() for t in tag.split(",") if t},
         "tile": {t.lower() for t in tiles}, "exposure": {str(n) for n in expnums},

@@ -15,7 +15,7 @@ from desdm.errors import NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.steps import Picked
 
-__all__ = ["RELEASED", "Left", "Selection", "parse", "select"]
+__all__ = ["RELEASED", "Left", "Selection", "again", "parse", "select"]
 
 #: File types from which a release is made; all others of a coadd run are intermediate.
 RELEASED = ("coadd", "coadd_objects", "coadd_color", "coadd_depth", "coadd_footprint", "coadd_cat")
@@ -76,6 +76,13 @@ def parse(words: Sequence[str]) -> dict[str, str]:
     if empty:
         raise UsageError(f"--select {empty[0]}= has no value")
     return asked
+
+
+def again(text: str) -> dict[str, str] | None:
+    """The keys of a selection from its text, for an erratum of the same data; None for a release made by hand."""
+    if not text:
+        return None
+    return parse([text.replace(" ", ",")]) if "=" in text else {}
 
 
 def select(conn: Connection, asked: Mapping[str, str]) -> Selection:
