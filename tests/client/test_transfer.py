@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 
 from desdm.client.get import Part, Source, get, source, wanted
 from desdm.client.transfer import Link, Wanted, transfer
-from desdm.errors import ConflictError, CorruptFile, FatalError, UsageError
+from desdm.errors import ConflictError, CorruptFile, FatalError, StorageFull, UsageError
 
 DATA = bytes(range(256)) * 4000
 RIGHT = hashlib.sha256(DATA).hexdigest()
@@ -83,6 +84,28 @@ def test_a_link_in_the_folder_leads_nowhere(tmp_path: Path) -> None:
         report = get(Link(), [file_at(base)], tmp_path / "out")
     assert len(report.failed) == 1
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UsageError, match="--out"):
+        get(Link(), [file_at("http://127.0.0.1:1")], tmp_path / "file/below")
+
+
+def test_a_full_disk_ends_the_download_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with server(lambda _: (200, {}, DATA)) as base:
+        one = Wanted("b.fits", f"{base}/files/R/b.fits", len(DATA), RIGHT)
+        # A limit on the size of files stands for a full disk: writing fails in the middle.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+        try:
+            with pytest.raises(StorageFull):
+                get(Link(), [one], tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert not (tmp_path / "b.fits").exists()
+        assert get(Link(), [one], tmp_path).fetched == ["b.fits"]
+    assert (tmp_path / "b.fits").read_bytes() == DATA
 
 
 def test_wrong_bytes_are_thrown_away_after_a_second_try(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def command(
         click.echo(
             f"{folder}: {len(report.fetched)} files fetched ({report.bytes} bytes), "
             f"{len(report.standing)} stood already, all verified"
+            + (f"; {len(report.failed)} not had" if report.failed else "")
         )
         for path, reason in report.failed:
             click.echo(click.style("not had: ", fg="red") + f"{path}: {reason}")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from desdm.client.transfer import Link, Wanted, reason, standing, transfer
-from desdm.errors import AccessDenied, DesdmError, FatalError, NotFoundError, UsageError
+from desdm.errors import AccessDenied, DesdmError, FatalError, NotFoundError, StorageFull, UsageError
 
 __all__ = ["Part", "Report", "Source", "get", "source", "wanted"]
 
@@ -198,13 +198,26 @@ def get(
         Files at once.
     done
         Called as each file is settled, from one thread.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be made.
+    StorageFull
+        If there is no room; what came stays, and the next run goes on.
     """
     report = Report()
     root = folder.resolve()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise UsageError(f"{folder}: {err.strerror}; choose another folder with --out") from err
     with ThreadPoolExecutor(parallel, thread_name_prefix="desdm-get") as pool:
         try:
             for one, result in _settled(pool, files, parallel, lambda one: _bring(link, one, root)):
                 how: Literal["fetched", "standing", "failed"]
+                if isinstance(result, StorageFull):
+                    raise result  # the others would find no room either
                 if isinstance(result, DesdmError):
                     how = "failed"
                     report.failed.append((one.path, str(result)))

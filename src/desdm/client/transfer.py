@@ -190,7 +190,7 @@ class _Fill:
 
     def _take_up(self) -> None:
         self._file.seek(0)
-        while piece := self._file.read(_PIECE):
+        while self._have <= self._wanted.size and (piece := self._file.read(1 << 20)):
             self._sha.update(piece)
             self._have += len(piece)
         if self._have > self._wanted.size:
