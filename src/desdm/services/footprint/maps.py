@@ -13,14 +13,16 @@ import numpy.typing as npt
 
 from desdm.errors import CorruptFile
 from desdm.survey.cards import read_hdus
-from desdm.survey.compiled import compiled
 
 __all__ = ["NSIDE", "BandMap", "Values", "cells"]
 
 NSIDE = 4096
 Longs = npt.NDArray[np.int64]
 _RECORD = np.dtype([("depth", ">f4"), ("nexp", ">i2"), ("fraction", ">f4")])
+#: What HealSparse writes where nothing is known is far below.
 _UNSEEN = -1e30
+#: So many positions are looked up without the compiled loop.
+_FEW = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,28 @@ class BandMap:
 
     def values(self, pixels: Longs) -> Values:
         """What it says of cells (-1: no position)."""
+        if pixels.size <= _FEW:
+            return self._few(pixels)
+        from desdm.services.footprint.gather import gather
+
         n = pixels.size
         depth, fraction = np.empty(n, np.float32), np.empty(n, np.float32)
         nexp = np.empty(n, np.int16)
-        _gather(
+        gather(
             self._bytes, self._index, self._shift, pixels, depth.view(np.uint32), nexp.view(np.uint16),
             fraction.view(np.uint32), depth, fraction,
         )  # fmt: skip
         return Values(depth, nexp, fraction)
+
+    def _few(self, pixels: Longs) -> Values:
+        known = np.maximum(pixels, 0)
+        rows = self._rows[self._index[known >> self._shift] + known]
+        seen = (pixels >= 0) & (rows["depth"] > _UNSEEN)
+        return Values(
+            np.where(seen, rows["depth"], np.nan).astype(np.float32),
+            np.where(seen, rows["nexp"], 0).astype(np.int16),
+            np.where(seen, rows["fraction"], 0).astype(np.float32),
+        )
 
     @property
     def covered(self) -> Longs:
@@ -116,33 +132,3 @@ class BandMap:
             rows = self._rows[start : start + (1 << self._shift)]
             seen = np.flatnonzero(rows["fraction"] > 0)
             yield seen + first, rows[seen].astype(_RECORD.newbyteorder("="))
-
-
-@compiled()
-def _gather(
-    table: npt.NDArray[np.uint8], index: Longs, shift: int, pixels: Longs, depth: npt.NDArray[np.uint32],
-    nexp: npt.NDArray[np.uint16], fraction: npt.NDArray[np.uint32], depth_value: npt.NDArray[np.float32],
-    fraction_value: npt.NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Take big-endian records of 10 bytes; ``depth`` and ``depth_value`` are two views of one array."""
-    for i in range(pixels.size):
-        pixel = pixels[i]
-        if pixel >= 0:
-            o = (index[pixel >> shift] + pixel) * 10
-            depth[i] = (
-                (np.uint32(table[o]) << 24)
-                | (np.uint32(table[o + 1]) << 16)
-                | (np.uint32(table[o + 2]) << 8)
-                | np.uint32(table[o + 3])
-            )
-            nexp[i] = (np.uint16(table[o + 4]) << 8) | np.uint16(table[o + 5])
-            fraction[i] = (
-                (np.uint32(table[o + 6]) << 24)
-                | (np.uint32(table[o + 7]) << 16)
-                | (np.uint32(table[o + 8]) << 8)
-                | np.uint32(table[o + 9])
-            )
-        if pixel < 0 or not depth_value[i] > _UNSEEN:
-            depth_value[i] = np.nan
-            nexp[i] = 0
-            fraction_value[i] = 0.0
