@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 
 from common import emit, workplace
-from synthetic import NAME, release
-from tap import queries
-
 from desdm.release import store
 from desdm.services.catalogue import Catalogue, release_entry
 from desdm.services.engines.postgres import PostgresEngine
+from synthetic import NAME, release
+from tap import queries
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

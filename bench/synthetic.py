@@ -33,7 +33,15 @@ def _pieces(rows: int) -> Iterator[pa.RecordBatch]:
         pa.field(n, t, metadata={"ucd": u, "description": d} | ({"unit": x} if x else {}))
         for (n, (u, x, d)), t in zip(
             _COLUMNS.items(),
-            [pa.int64(), pa.float64(), pa.float64(), *[pa.float32()] * 4, pa.int32(), pa.float32(), pa.float32()],
+            [
+                pa.int64(),
+                pa.float64(),
+                pa.float64(),
+                *[pa.float32()] * 4,
+                pa.int32(),
+                pa.float32(),
+                pa.float32(),
+            ],
             strict=True,
         )
     ]
@@ -60,6 +68,17 @@ def release(home: Path, rows: int) -> Facility:
             writer.write_batch(piece)
     root = facility.config.releases / NAME
     create_empty(facility.database, root, NAME, who="bench")
-    add_table(facility.database, root, NAME, "objects", source, ra="ra", dec="dec", who="bench", text="synthetic objects", id_column="id")
+    add_table(
+        facility.database,
+        root,
+        NAME,
+        "objects",
+        source,
+        ra="ra",
+        dec="dec",
+        who="bench",
+        text="synthetic objects",
+        id_column="id",
+    )
     publish(facility.database, root, NAME, who="bench")
     return facility

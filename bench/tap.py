@@ -13,15 +13,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-from common import emit, workplace
-from synthetic import NAME, release
 
+from common import emit, workplace
 from desdm.release import store
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql.translate import translate
 from desdm.services.catalogue import Catalogue, release_entry
 from desdm.services.engines.duckdb import DuckEngine
 from desdm.services.engines.model import Engine, Query, Upload
+from synthetic import NAME, release
 
 #: DaCHS 2.7 on a machine of this kind, over HTTP, 1M rows (reference, services.md, 2).
 _PEERS = {"top": 63.0, "cone": 77.0, "count": 415.0, "match": 328.0}
@@ -52,7 +52,9 @@ def _upload(rows: int) -> Upload:
 def queries(engine: Engine, catalogue: Catalogue, suffix: str) -> None:
     """The figures of one engine."""
     rng = np.random.default_rng(11)
-    places = [(float(a), float(d)) for a, d in zip(rng.uniform(1, 59, 100), rng.uniform(-45, 1, 100), strict=True)]
+    places = [
+        (float(a), float(d)) for a, d in zip(rng.uniform(1, 59, 100), rng.uniform(-45, 1, 100), strict=True)
+    ]
     uploads = {"u": _upload(1000)}
 
     def ask(text: str, with_upload: bool = False) -> int:
@@ -62,7 +64,7 @@ def queries(engine: Engine, catalogue: Catalogue, suffix: str) -> None:
 
     def cone(n: int) -> int:
         ra, dec = places[n % len(places)]
-        return ask(f"SELECT * FROM {NAME}.objects WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, 0.1))")  # noqa: S608
+        return ask(f"SELECT * FROM {NAME}.objects WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, 0.1))")
 
     def match(n: int) -> int:
         return ask(
@@ -71,7 +73,13 @@ def queries(engine: Engine, catalogue: Catalogue, suffix: str) -> None:
             True,
         )
 
-    emit(f"tap.top{suffix}", _median(lambda n: ask(f"SELECT TOP 100 * FROM {NAME}.objects")), "ms", 100, peer=_PEERS["top"])
+    emit(
+        f"tap.top{suffix}",
+        _median(lambda n: ask(f"SELECT TOP 100 * FROM {NAME}.objects")),
+        "ms",
+        100,
+        peer=_PEERS["top"],
+    )
     emit(f"tap.cone{suffix}", _median(cone), "ms", 25, peer=_PEERS["cone"])
     count = f"SELECT COUNT(*) FROM {NAME}.objects WHERE mag_g < 21 AND mag_r > 20"
     emit(f"tap.count{suffix}", _median(lambda n: ask(count)), "ms", 25, peer=_PEERS["count"])

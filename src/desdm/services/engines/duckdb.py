@@ -112,13 +112,16 @@ class DuckEngine:
         cursor = self._conn.cursor()
         timer = None
 
+        def end() -> None:
+            cursor.interrupt()
+
         def expire() -> None:
             late.set()
-            cursor.interrupt()
+            end()
 
         try:
             if cancel is not None:
-                cancel.callbacks.append(cursor.interrupt)
+                cancel.callbacks.append(end)
                 if cancel.event.is_set():
                     raise ended(seconds, False)
             if seconds:
@@ -131,8 +134,8 @@ class DuckEngine:
         finally:
             if timer is not None:
                 timer.cancel()
-            if cancel is not None and cursor.interrupt in cancel.callbacks:
-                cancel.callbacks.remove(cursor.interrupt)
+            if cancel is not None and end in cancel.callbacks:
+                cancel.callbacks.remove(end)
             cursor.close()
 
     def _cleaned(self, cursor: duckdb.DuckDBPyConnection, upload: Upload) -> pa.Table:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.csv as csv
-from typing_extensions import override
 
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql.fragments import GEOMETRIES, kind_of
@@ -23,65 +21,47 @@ _TYPES = {
 }  # fmt: skip
 
 
-class _Stream(io.RawIOBase):
-    """The bytes of a COPY as a file."""
-
-    def __init__(self, copy: psycopg.Copy) -> None:
-        self._copy, self._rest = copy, b""
-        #: what went wrong while reading; Arrow may tell it in other words
-        self.error: psycopg.Error | None = None
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def read(self, size: int = -1) -> bytes:
-        parts, have = [self._rest], len(self._rest)
-        try:
-            while size < 0 or have < size:
-                piece = bytes(self._copy.read())
-                if not piece:
-                    break
-                parts.append(piece)
-                have += len(piece)
-                # What has come goes on at once when it is worth parsing: the first rows do not wait for the rest.
-                if have >= 65536:
-                    break
-        except psycopg.Error as err:
-            self.error = err
-            raise
-        whole = b"".join(parts)
-        cut = len(whole) if size < 0 else size
-        self._rest = whole[cut:]
-        return whole[:cut]
+#: Bytes of CSV that make a batch; the first one is small, so that the first rows do not wait.
+_FIRST, _BLOCK = 1 << 16, 1 << 20
 
 
-def batches(
-    cursor: psycopg.Cursor[Any], copy: psycopg.Copy, columns: Sequence[ReleaseColumn]
-) -> Iterator[pa.RecordBatch]:
-    """Rows of a COPY (query) TO STDOUT (FORMAT csv, HEADER) as they come."""
-    stream = _Stream(copy)
+def batches(copy: psycopg.Copy, columns: Sequence[ReleaseColumn]) -> Iterator[pa.RecordBatch]:
+    """Rows of a COPY (query) TO STDOUT (FORMAT csv) as they come; no rows are one empty batch.
+
+    The client library hands on whole rows, so that a block is cut between two of them.
+    """
     kinds = [kind_of(c) for c in columns]
     names = [c.name for c in columns]
     types = {n: _TYPES.get(k, pa.string()) for n, k in zip(names, kinds, strict=True)}
+    read = csv.ReadOptions(column_names=names, use_threads=False, block_size=_BLOCK * 64)
+    # A single column without a value is an empty line; it counts.
+    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     convert = csv.ConvertOptions(
         column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
         true_values=["t"], false_values=["f"],
     )  # fmt: skip
-    try:
-        reader = csv.open_csv(
-            stream,
-            csv.ReadOptions(block_size=1 << 20, use_threads=False),
-            csv.ParseOptions(newlines_in_values=True),
-            convert,
-        )
-        for batch in reader:
-            yield _shaped(batch, kinds, columns)
-    except (pa.ArrowException, OSError):
-        if stream.error is not None:
-            raise stream.error from None
-        raise
+    rows: list[bytes] = []
+    size, limit, any_came = 0, _FIRST, False
+    for row in copy:
+        rows.append(bytes(row))
+        size += len(row)
+        if size >= limit:
+            yield from _parsed(rows, read, parse, convert, kinds, columns)
+            rows, size, limit, any_came = [], 0, _BLOCK, True
+    if rows:
+        yield from _parsed(rows, read, parse, convert, kinds, columns)
+    elif not any_came:
+        empty = pa.table({n: pa.array([], t) for n, t in types.items()}).combine_chunks()
+        yield from (_shaped(b, kinds, columns) for b in empty.to_batches())
+
+
+def _parsed(
+    rows: list[bytes], read: csv.ReadOptions, parse: csv.ParseOptions, convert: csv.ConvertOptions,
+    kinds: Sequence[str], columns: Sequence[ReleaseColumn],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    table = csv.read_csv(io.BytesIO(b"".join(rows)), read, parse, convert)
+    for batch in table.combine_chunks().to_batches():
+        yield _shaped(batch, kinds, columns)
 
 
 def _shaped(batch: pa.RecordBatch, kinds: Sequence[str], columns: Sequence[ReleaseColumn]) -> pa.RecordBatch:

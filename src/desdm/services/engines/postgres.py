@@ -207,6 +207,7 @@ class PostgresEngine:
                 late.set()
                 end()
 
+            rows: Iterator[pa.RecordBatch] | None = None
             try:
                 if cancel is not None:
                     cancel.callbacks.append(end)
@@ -216,7 +217,8 @@ class PostgresEngine:
                     timer = threading.Timer(seconds, expire)
                     timer.daemon = True
                     timer.start()
-                yield self._rows(conn, query, uploads or {}, seconds, late, cancel)
+                rows = self._rows(conn, query, uploads or {}, seconds, late, cancel)
+                yield rows
             finally:
                 if timer is not None:
                     timer.cancel()
@@ -224,7 +226,6 @@ class PostgresEngine:
                     cancel.callbacks.remove(end)
                 if conn.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
                     # The reader left in the middle: the rest is not fetched, the connection goes.
-                    end()
                     conn.close()
 
     def _rows(
@@ -241,12 +242,12 @@ class PostgresEngine:
                     self._make(conn, (table,), upload.columns, upload.rows.to_batches(), "TEMPORARY")
                     conn.execute(f"ANALYZE {name(table)}")
             conn.execute("SET TRANSACTION READ ONLY")
-            text = f"COPY ({sql}) TO STDOUT (FORMAT csv, HEADER)"
+            text = f"COPY ({sql}) TO STDOUT (FORMAT csv)"
             with (
                 conn.cursor() as cursor,
                 cursor.copy(text if values else text.replace("%%", "%"), values or None) as copy,
             ):
-                yield from pgread.batches(cursor, copy, query.columns)
+                yield from pgread.batches(copy, query.columns)
         except (psycopg.Error, pa.ArrowException) as err:
             raise self._fault(err, conn, seconds, late, cancel) from None
 
