@@ -50,7 +50,7 @@ class Limits:
 _TABLE: dict[Role, Limits] = {
     Role.PUBLIC: Limits(
         rows_default=2_000_000, rows=20_000_000, seconds=60, job_seconds=3_600, request_bytes=100 * _MB,
-        upload_rows=1_000_000, jobs=2, queued=50, mydb_bytes=0, result_bytes=5 * _GB, keep_seconds=7 * _DAY,
+        upload_rows=1_000_000, jobs=2, queued=200, mydb_bytes=0, result_bytes=5 * _GB, keep_seconds=7 * _DAY,
     ),
     Role.COLLABORATOR: Limits(
         rows_default=10_000_000, rows=100_000_000, seconds=300, job_seconds=6 * 3_600, request_bytes=_GB,

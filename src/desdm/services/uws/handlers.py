@@ -36,6 +36,8 @@ __all__ = ["uws_routes"]
 _PACKAGE = "desdm.services.uws"
 _CONTROL = ("PHASE", "ACTION", "WAIT", "RUNID", "DESTRUCTION", "EXECUTIONDURATION")
 _WAIT_MOST = 60.0
+#: Among so many of the newest unowned jobs the list looks for those of an address.
+_LOOKED = 1000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -95,7 +97,7 @@ class _Jobs:
         with self.services.database.read() as conn:
             if owner != "":
                 return store.jobs(conn, self.kind.name, owner, phases=phases, after=after, last=last)
-            found = store.jobs(conn, self.kind.name, "", phases=phases, after=after)
+            found = store.jobs(conn, self.kind.name, "", phases=phases, after=after, last=_LOOKED)
         # Whoever knows the number of an unowned job may end it: the list shows only those from the same address.
         own = [job for job in found if ("_ADDRESS", _address(caller)) in job.parameters]
         return own if last is None else own[:last]

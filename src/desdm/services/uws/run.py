@@ -215,6 +215,7 @@ class Runner:
         job_id, server = context.id, self.services.server
         with self._lock:
             running = self._running.pop(job_id)
+        self._callers.pop(job_id, None)
         late = running.ends is not None and time.monotonic() > running.ends
         if phase is not Phase.COMPLETED and late and running.cancel.event.is_set():
             phase, message = Phase.ABORTED, _LATE.format(context.seconds)
