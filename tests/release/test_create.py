@@ -28,7 +28,7 @@ from desdm.release.select import parse, select
 from desdm.schema.database import Database
 from desdm.survey.imageio import read_planes
 from tests.archive.test_find import attempt, put
-from tests.support.tiles import BANDS, NAXIS, TILES, Stars, deposit_tiles
+from tests.support.tiles import BANDS, NAXIS, QUICK, TILES, Stars, deposit_tiles
 
 
 class Made:
@@ -41,7 +41,9 @@ class Made:
         self.truth: Stars = deposit_tiles(self.database, self.archive, home / "incoming")
         self.root = self.facility.config.releases / "D1"
         self.incoming = home / "incoming"
-        _, self.selection = create(self.database, self.archive, self.root, "D1", {"tag": "BLESSED"}, who="me")
+        _, self.selection = create(
+            self.database, self.archive, self.root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK
+        )
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +150,7 @@ def test_a_rotten_source_stops_the_build_and_leaves_nothing(made: Made, tmp_path
     coadd.write_bytes(data)
     root = facility.config.releases / "D1"
     with pytest.raises(CorruptFile, match=r"g_coadd\.fits is not as it was registered"):
-        create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me")
+        create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK)
     with facility.database.read() as conn:
         assert store.releases(conn) == [] and store.tables(conn, "D1") == []
     assert not root.exists()
@@ -288,7 +290,13 @@ def test_a_band_that_a_tile_lacks_gives_its_rows_no_value(made: Made, tmp_path: 
     _register(facility, incoming)
     root = facility.config.releases / "D1"
     create(
-        facility.database, facility.archive, root, "D1", {"tag": "T", "filetype": "coadd_objects"}, who="me"
+        facility.database,
+        facility.archive,
+        root,
+        "D1",
+        {"tag": "T", "filetype": "coadd_objects"},
+        who="me",
+        steps=QUICK,
     )
     found = pa.concat_tables(
         [pq.read_table(p, partitioning=None) for p in parts(root / "tables" / "objects")]

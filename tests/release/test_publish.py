@@ -26,7 +26,7 @@ from desdm.release.publish import find, freeze, publish, thaw
 from desdm.schema.database import Database
 from desdm.services.published import Published
 from tests.support.release import objects, small_release
-from tests.support.tiles import demo_release, deposit_tiles
+from tests.support.tiles import QUICK, demo_release, deposit_tiles
 
 
 def filled(database: Database, root: Path, name: str = "Y1", rows: int = 200) -> Path:
@@ -226,12 +226,13 @@ from pathlib import Path
 from desdm.facility import Facility
 from desdm.release.create import create
 from desdm.release.publish import publish
+from tests.support.tiles import QUICK
 import astropy.wcs, astropy.io.votable.ucd
 
 def work(home, name="D1"):
     facility = Facility.open(home)
     root = facility.config.releases / name
-    create(facility.database, facility.archive, root, name, {"tag": "BLESSED", "filetype": "coadd,coadd_objects"}, who="me")
+    create(facility.database, facility.archive, root, name, {"tag": "BLESSED"}, who="me", steps=QUICK)
     publish(facility.database, root, name, who="me")
 
 work(sys.argv[1], "WARM")
@@ -259,7 +260,7 @@ def test_killed_at_any_moment_a_release_is_published_whole_or_not_at_all(tmp_pat
     dice, seen = random.Random(4), set()
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", _NURSERY, str(template)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
+        text=True, cwd=Path(__file__).parents[2],
     ) as nursery:  # fmt: skip
         assert nursery.stdin and nursery.stdout
         longest = 0.0
@@ -309,6 +310,5 @@ def _go_on(facility: Facility, root: Path, state: str) -> None:
         assert state in ("none", "draft"), err
         if state == "draft":
             discard(facility.database, root, "D1")
-        asked = {"tag": "BLESSED", "filetype": "coadd,coadd_objects"}
-        create(facility.database, facility.archive, root, "D1", asked, who="me")
+        create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK)
         publish(facility.database, root, "D1", who="me")

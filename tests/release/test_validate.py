@@ -25,7 +25,7 @@ from desdm.release.validate import errors, validate
 from desdm.schema import release_file, release_table
 from desdm.schema.database import Database
 from tests.support.release import objects
-from tests.support.tiles import TILES, deposit_tiles
+from tests.support.tiles import QUICK, TILES, deposit_tiles
 
 
 class Draft:
@@ -49,7 +49,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     initialise(home)
     draft = Draft(home)
     deposit_tiles(draft.database, draft.facility.archive, home / "incoming")
-    create(draft.database, draft.facility.archive, draft.root, "D1", {"tag": "BLESSED"}, who="me")
+    create(
+        draft.database, draft.facility.archive, draft.root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK
+    )
     draft.facility.close()
     return home
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from desdm.release import footprint, hips, images, manifest, store, tables
 from desdm.release.steps import BuildContext, Made, Step
 
@@ -16,7 +18,7 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def build(context: BuildContext, steps: tuple[Step, ...] = STEPS) -> list[Made]:
+def build(context: BuildContext, steps: Sequence[Step] = STEPS) -> list[Made]:
     """Run the steps and enter their files, each with size and digest; the draft then holds these and no others."""
     made: list[Made] = []
     for step in steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.model import Release
 from desdm.release.select import Selection, select
-from desdm.release.steps import BuildContext
+from desdm.release.steps import BuildContext, Step
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 
@@ -102,6 +102,7 @@ def create(
     who: str,
     progress: Callable[[str], object] = lambda text: None,
     workers: int = 1,
+    steps: Sequence[Step] | None = None,
 ) -> tuple[Release, Selection]:
     """Make a draft from blessed data: select, and build its tables, images and maps.
 
@@ -109,6 +110,10 @@ def create(
     ----------
     asked
         Keys of the selection, see `desdm.release.select.select`; none: every good run of pipeline coadd.
+    workers
+        Threads that may be used.
+    steps
+        What is made; None: all of `desdm.release.build.STEPS`.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def create(
         As `create_empty`.
     """
     # The steps bring the code of pixels with them, which nobody waits for who only makes an empty draft.
-    from desdm.release.build import build
+    from desdm.release.build import STEPS, build
 
     with database.read() as conn:
         selection = select(conn, asked)
@@ -128,7 +133,8 @@ def create(
     )  # fmt: skip
     try:
         _write_selection(root, selection)
-        build(BuildContext(name, root, database, archive, selection.picked, who, progress, workers))
+        context = BuildContext(name, root, database, archive, selection.picked, who, progress, workers)
+        build(context, STEPS if steps is None else steps)
     except BaseException:
         # A draft that could not be built would stand in the way of the next try.
         discard(database, root, name)
