@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,10 @@ def test_a_files_ending_says_its_format() -> None:
     ]  # fmt: skip
     with pytest.raises(UsageError, match="no format ends so"):
         format_of(Path("a.docx"))
+
+
+def test_hdf5_without_its_package_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    if find_spec("h5py") is not None:
+        pytest.skip("h5py is installed here")
+    with pytest.raises(UsageError, match="needs the package h5py"):
+        Client("http://127.0.0.1:9").save("SELECT 1", tmp_path / "out.h5")

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
 
 from desdm.errors import UsageError
 
-__all__ = ["write"]
+__all__ = ["require", "write"]
 
 
-def write(rows: pa.Table, path: Path) -> None:
-    """Write ``/table/<column>`` with unit and description as attributes; null numbers are NaN, null text is empty.
+def require() -> None:
+    """Say at once that it cannot be done, not after a long query.
 
     Raises
     ------
     UsageError
         If h5py is not installed.
     """
-    try:
-        import h5py
-    except ImportError as err:
-        raise UsageError(
-            "HDF5 needs the package h5py, which is not installed; write .parquet or .fits"
-        ) from err
+    if find_spec("h5py") is None:
+        raise UsageError("HDF5 needs the package h5py, which is not installed; write .parquet or .fits")
+
+
+def write(rows: pa.Table, path: Path) -> None:
+    """Write ``/table/<column>`` with unit and description as attributes; null numbers are NaN, null text is empty."""
+    import h5py
+
     beside = path.with_name(f".{path.name}.part")
     with h5py.File(beside, "w") as file:
         group = file.create_group("table")
