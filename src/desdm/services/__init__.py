@@ -37,7 +37,7 @@ SERVICES: tuple[Service, ...] = (
         "/files", "desdm.services.filepick.handlers", "Files by release, tile, band, type and place; folders."
     ),
     Service("/files/…", "desdm.services.bulk.handlers", "Files themselves: ranges, digests, manifests."),
-    Service("/api/mydb", "desdm.services.mydb.handlers", "Tables of one's own, within a quota."),
+    Service("/api/mydb", "desdm.services.mytables.handlers", "Tables of one's own, within a quota."),
     Service(
         "/api/whoami", "desdm.services.whoami.handlers", "Who the caller is, and the limits of the role."
     ),

@@ -1,1 +1,1 @@
-"""Tables that users keep (``mydb``): made from a query or an upload, extended, listed, dropped, within a quota."""
+"""The record of tables that users keep (``mydb``); the catalogue of queries reads it, ``mytables`` writes it."""

@@ -17,12 +17,12 @@ from desdm.services.adql.translate import translate
 from desdm.services.answers import base_url, guarded, work
 from desdm.services.catalogue import Catalogue, Entry, catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.dialect import dialect_of
 from desdm.services.engines.model import Cancel
 from desdm.services.formats import Format, choose, stream
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
 from desdm.services.streaming import Stream, begun, watched
-from desdm.services.tap.answer import dialect_of
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]

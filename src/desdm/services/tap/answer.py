@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +14,8 @@ from desdm.errors import AccessDenied
 from desdm.services.adql.translate import translate
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services
-from desdm.services.engines.model import Cancel, Engine, Upload
+from desdm.services.dialect import dialect_of
+from desdm.services.engines.model import Cancel, Upload
 from desdm.services.formats import stream
 from desdm.services.formats.rows import Rows
 from desdm.services.obscore.columns import PLAN_UTYPES, UTYPES, with_utypes
@@ -23,14 +23,9 @@ from desdm.services.obscore.rows import PLACE
 from desdm.services.tap.asked import Asked
 from desdm.services.tap_schema.describe import Described
 
-__all__ = ["Answering", "dialect_of"]
+__all__ = ["Answering"]
 
 _UTYPES = {("ivoa", "obscore"): UTYPES, ("ivoa", "obsplan"): PLAN_UTYPES}
-
-
-def dialect_of(engine: Engine) -> Literal["duckdb", "postgresql"]:
-    """The dialect that an engine speaks."""
-    return "postgresql" if engine.dialect == "postgresql" else "duckdb"
 
 
 @dataclass(frozen=True, slots=True)
