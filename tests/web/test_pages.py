@@ -141,6 +141,25 @@ def test_the_map_draws_the_footprint_and_a_place_tells_its_depth(site: Site, chr
         assert "wasm-unsafe-eval" in tab.policies["/map"]
 
 
+def test_the_hips_of_the_coadds_is_drawn_where_the_tiles_are(site: Site, chromium: Browser) -> None:
+    with chromium.tab() as tab:
+        page = tab.go("/map?release=D1")
+        page.wait_for_selector("body[data-map=ready]")
+        assert page.locator("#layer option").all_inner_texts()[0] == "color"
+        spread = 0.0
+        for _ in range(60):  # tiles come one by one
+            page.wait_for_timeout(100)
+            with Image.open(BytesIO(page.locator("#sky").screenshot())) as image:
+                pixels = np.asarray(image.convert("L")).astype(float)
+            high, wide = pixels.shape
+            spread = float((pixels[high // 3 : 2 * high // 3, 2 * wide // 5 : 3 * wide // 5] > 120).mean())
+            if spread > 0.002:
+                break
+        assert spread > 0.002, "no stars are drawn"
+        page.select_option("#layer", label="none")
+        tab.check()
+
+
 def picked(png: bytes, x: float, y: float) -> tuple[int, int, int]:
     """Median colour of a small box around a place, as parts of the picture's width and height."""
     with Image.open(BytesIO(png)) as image:

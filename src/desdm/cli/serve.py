@@ -20,12 +20,26 @@ from desdm.cli.door import Door, pass_door
 @click.option(
     "--proxy", metavar="ADDRESS", help="Front server whose X-Forwarded-For and -Proto are believed."
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1e6),
+    default=200.0,
+    show_default=True,
+    help="Requests a second that a public address may make over a time; ten times as many at once. 0: no limit.",
+)
 @pass_door
-def command(door: Door, port: int, host: str, database: str | None, proxy: str | None) -> None:
+def command(door: Door, port: int, host: str, database: str | None, proxy: str | None, rate: float) -> None:
     """Serve the published releases until SIGTERM (or Ctrl-C); the address is printed when it answers."""
     from desdm.web.serve import listen, serve
 
     # The port is taken first: whoever must wait for the tables learns at once that it is not free.
     with listen(host, port) as bound:
         home = door.facility.config.home
-        serve(door.facility, bound, database, proxy, lambda url: click.echo(f"serving {home} at {url}"))
+        serve(
+            door.facility,
+            bound,
+            lambda url: click.echo(f"serving {home} at {url}"),
+            database=database,
+            proxy=proxy,
+            rate=rate,
+        )

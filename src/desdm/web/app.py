@@ -29,10 +29,10 @@ from desdm.web.pages import page_routes
 from desdm.web.rates import Rates
 from desdm.web.refusals import refusal
 
-__all__ = ["BURST", "RATE", "create_app", "open_services"]
+__all__ = ["RATE", "create_app", "open_services"]
 
-#: Requests a second of one caller over a time, and how many at once before that counts.
-RATE, BURST = 200.0, 2000.0
+#: Requests a second of one public address over a time; at once it may be so many times more before that counts.
+RATE, _BURST = 200.0, 10.0
 
 
 def open_services(facility: Facility, engine: Engine) -> Services:
@@ -51,13 +51,13 @@ def open_services(facility: Facility, engine: Engine) -> Services:
     )
 
 
-def create_app(services: Services, *, rate: float = RATE, burst: float = BURST) -> Starlette:
+def create_app(services: Services, *, rate: float = RATE) -> Starlette:
     """The app that serves one installation.
 
     Parameters
     ----------
-    rate, burst
-        Requests a second of one caller, and how many at once; rate 0: no limit.
+    rate
+        Requests a second of one public address; 0: no limit.
     """
 
     @asynccontextmanager
@@ -78,9 +78,9 @@ def create_app(services: Services, *, rate: float = RATE, burst: float = BURST) 
         lifespan=lifespan,
         middleware=[
             Middleware(Headers),
-            Middleware(Guard, database=services.database, rates=Rates(rate, burst)),
+            Middleware(Guard, database=services.database, rates=Rates(rate, _BURST * rate)),
         ],
-        exception_handlers={DesdmError: _refused, HTTPException: _refused_by_http},
+        exception_handlers={DesdmError: _refused, HTTPException: _refused_by_http, Exception: _failed},
     )
 
 
@@ -103,3 +103,14 @@ async def _refused_by_http(request: Request, err: Exception) -> Response:
         return refusal(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
     said = {"error": {"status": err.status_code, "message": err.detail}}
     return JSONResponse(said, err.status_code, err.headers)
+
+
+async def _failed(request: Request, err: Exception) -> Response:
+    # A fault of ours: what went wrong is in the log with its place, the answer tells nothing of our insides.
+    del request, err
+    return Response(
+        "the service failed; report it with the time and the request\n",
+        500,
+        {"X-Content-Type-Options": "nosniff"},
+        media_type="text/plain",
+    )

@@ -16,7 +16,7 @@ from typing_extensions import override
 from desdm.errors import UsageError
 from desdm.facility import Facility
 from desdm.services.engines.open import open_engine
-from desdm.web.app import create_app, open_services
+from desdm.web.app import RATE, create_app, open_services
 
 __all__ = ["listen", "serve"]
 
@@ -53,9 +53,11 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     facility: Facility,
     bound: socket.socket,
-    database: str | None,
-    proxy: str | None,
     ready: Callable[[str], None],
+    *,
+    database: str | None = None,
+    proxy: str | None = None,
+    rate: float = RATE,
 ) -> None:
     """Serve an installation until SIGTERM or SIGINT.
 
@@ -63,18 +65,20 @@ def serve(
     ----------
     bound
         Socket of `listen`.
+    ready
+        Called with the address once requests are answered.
     database
         PostgreSQL of the release tables; None: what the settings say.
     proxy
         Address of a front server whose ``X-Forwarded-…`` headers are believed.
-    ready
-        Called with the address once requests are answered.
+    rate
+        Requests a second of a public address; 0: no limit.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     engine = open_engine(facility.config, database)
     try:
-        app = create_app(open_services(facility, engine))
+        app = create_app(open_services(facility, engine), rate=rate)
         config = uvicorn.Config(
             app,
             loop="uvloop",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
+from functools import cache
 
+from PIL import Image
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.errors import UsageError
+from desdm.errors import NotFoundError, UsageError
 from desdm.release.model import ReleaseFile
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
+from desdm.services.filepick.index import Indexes
 from desdm.web.pages.files import ALADIN
 from desdm.web.pages.position import read_position
 from desdm.web.pages.seen import SeenRelease, seen
@@ -20,9 +25,29 @@ from desdm.web.render import page
 
 __all__ = ["routes"]
 
+_TILE = re.compile(r"Norder\d{1,2}/Dir\d+/Npix\d+\.png")
+_KEEP = {"Cache-Control": "private, max-age=86400"}
+
 
 def routes(services: Services) -> list[BaseRoute]:
-    """Route of the page."""
+    """Routes of the page, and of its HiPS tiles."""
+    indexes = Indexes(services.published)
+
+    async def tile(request: Request) -> Response:
+        # The tiles of /hips, but where a picture has none a clear one: Aladin Lite asks before it knows the MOC,
+        # and a browser takes each 404 for a fault of the page.
+        def make() -> Response:
+            asked = request.path_params
+            index = indexes.of(asked["release"], caller_of(request))
+            file = index.by_path.get(f"hips/{asked['path']}")
+            if file is not None:
+                path = services.root(index.release.name) / file.path
+                return FileResponse(path, media_type=file.mime, headers=_KEEP)
+            if _TILE.fullmatch(asked["path"].partition("/")[2]):
+                return Response(_clear(), media_type="image/png", headers=_KEEP)
+            raise NotFoundError(f"there is nothing at {request.url.path}")
+
+        return await work(services, make)
 
     async def sky(request: Request) -> Response:
         wanted = request.query_params.get("release", "")
@@ -61,7 +86,15 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await work(services, make)
 
-    return [Route("/map", sky)]
+    return [Route("/map", sky), Route("/map/hips/{release}/{path:path}", tile)]
+
+
+@cache
+def _clear() -> bytes:
+    """A tile with nothing on it."""
+    made = io.BytesIO()
+    Image.new("LA", (512, 512)).save(made, "PNG")
+    return made.getvalue()
 
 
 def _layers(it: SeenRelease) -> list[tuple[str, str]]:

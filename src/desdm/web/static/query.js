@@ -63,7 +63,7 @@ function show(table, time) {
   const head = table.fields.map((f, i) =>
     element("th", { title: f.text, class: numeric[i] ? "n" : undefined }, f.name, f.unit ? element("span", {}, f.unit) : null));
   const body = table.rows.map((row) => element("tr", {}, ...row.map((cell, i) =>
-    element("td", { class: numeric[i] ? "n" : undefined }, cell === "" ? element("span", { class: "null" }, "–") : short(cell, table.fields[i].type)))));
+    element("td", { class: numeric[i] ? "n" : undefined }, cell === "" || cell === "NaN" ? element("span", { class: "null" }, cell || "–") : short(cell, table.fields[i].type)))));
   rows.replaceChildren(element("table", { class: "rows" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)));
   rows.hidden = false;
   rows.scrollTo(0, 0);
