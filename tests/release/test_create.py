@@ -222,6 +222,18 @@ def test_a_tag_blesses_but_does_not_overrule(runs: Database) -> None:
             select(conn, {"tag": "NONE"})
 
 
+def test_a_tile_is_selected_with_its_table_and_picture_and_a_band_with_those_of_no_band(made: Made) -> None:
+    with made.database.read() as conn:
+        tile = select(conn, {"tag": "BLESSED", "tilename": TILES[0].name})
+        band = select(conn, {"tag": "BLESSED", "band": "g"})
+    assert [(p.record.filetype, p.band) for p in tile.picked] == [
+        ("coadd", "g"), ("coadd", "r"), ("coadd_color", None), ("coadd_objects", None),
+    ]  # fmt: skip
+    assert {p.tilename for p in tile.picked} == {TILES[0].name}
+    kinds = [(p.record.filetype, p.band) for p in band.picked]
+    assert kinds == [("coadd", "g")] * 2 + [("coadd_color", None)] * 2 + [("coadd_objects", None)] * 2
+
+
 def test_a_selection_is_read_as_it_is_written() -> None:
     assert parse(["tag=Y6A1,band=g,r", "tilename=DES0001+0001"]) == {
         "tag": "Y6A1", "band": "g,r", "tilename": "DES0001+0001",

@@ -103,12 +103,15 @@ def select(conn: Connection, asked: Mapping[str, str]) -> Selection:
         number for number, (_, state, data) in runs.items()
         if state == "done" or (state == "flagged" and data == "ACTIVE")
     }  # fmt: skip
-    rows = catalog.find(conn, {"filetype": ",".join(RELEASED), **asked})
+    rows = catalog.find(conn, {"filetype": ",".join(RELEASED), **_with_whole_tiles(asked)})
     picked = [
         _picked(row, runs[number][0] if number in runs else "")
         for row in rows
         if (number := row["pfw_attempt_id"]) in good or (number is None and "tag" in asked)
     ]
+    if "tilename" in asked:
+        tiles = {p.tilename for p in picked if p.record.filetype == "coadd"}
+        picked = [p for p in picked if p.tilename in tiles]
     text = " ".join(f"{key}={value}" for key, value in asked.items()) or "every good run of pipeline coadd"
     if not picked:
         raise NotFoundError(
@@ -118,6 +121,14 @@ def select(conn: Connection, asked: Mapping[str, str]) -> Selection:
     left = [Left(f"run {runs[n][0]}", _why(*runs[n][1:], asked)) for n in sorted(set(runs) - chosen)]
     picked.sort(key=lambda p: (p.record.filetype, p.tilename or "", p.band or "", p.record.name))
     return Selection(tuple(picked), (*left, *_exposures(conn, picked)), text)
+
+
+def _with_whole_tiles(asked: Mapping[str, str]) -> dict[str, str]:
+    # A tile's table of objects and its picture are of no band, and carry their tile in their names only.
+    return {
+        key: f"{value},null" if key in ("band", "tilename") and "!" not in value else value
+        for key, value in asked.items()
+    }
 
 
 def _picked(row: Mapping[str, Any], run: str) -> Picked:
