@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql import functions, nodes, userfunctions
-from desdm.services.adql.fragments import (
-    GEOMETRIES,
-    INTEGERS,
-    NUMBERS,
-    SQL_TYPES,
-    Dialect,
-    Fragment,
-    Parameters,
-    double,
-)
+from desdm.services.adql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, Parameters, Written, double
 from desdm.services.adql.geometry import Geometry, constant
 from desdm.services.adql.scope import Scope
 from desdm.services.adql.units import factor
-
-if TYPE_CHECKING:
-    from desdm.services.adql.queries import Written
+from desdm.services.engines.writing import SQL_TYPES, Dialect
 
 __all__ = ["Expressions"]
 

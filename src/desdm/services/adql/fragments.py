@@ -5,44 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql.tokens import Place
+from desdm.services.engines.writing import GEOMETRIES, SQL_TYPES, Dialect
 
 __all__ = [
     "GEOMETRIES",
     "INTEGERS",
     "NUMBERS",
-    "SQL_TYPES",
     "Column",
-    "Dialect",
     "Fragment",
+    "OutColumn",
     "Parameters",
+    "Written",
     "double",
-    "kind_of",
     "numbers",
-    "quote",
 ]
 
-Dialect = Literal["duckdb", "postgresql"]
 INTEGERS = ("short", "int", "long")
 NUMBERS = ("short", "int", "long", "float", "double")
-GEOMETRIES = ("point", "circle", "polygon", "box", "region")
 #: The longest SQL that is written for one value; nested functions that double must end somewhere.
 _LONGEST = 400_000
-
-SQL_TYPES: dict[str, dict[str, str]] = {
-    "duckdb": {
-        "short": "SMALLINT", "int": "INTEGER", "long": "BIGINT", "float": "FLOAT", "double": "DOUBLE",
-        "char": "VARCHAR", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP", "null": "VARCHAR",
-    },
-    "postgresql": {
-        "short": "smallint", "int": "integer", "long": "bigint", "float": "real", "double": "double precision",
-        "char": "text", "boolean": "boolean", "timestamp": "timestamp", "null": "text",
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +121,25 @@ def double(value: float) -> str:
     return f"({text}::float8)"
 
 
-def quote(name: str, dialect: Dialect) -> str:
-    """An identifier in SQL: the one place where a name comes into a statement."""
-    written = '"' + name.replace('"', '""') + '"'
-    return written if dialect == "duckdb" else written.replace("%", "%%")
-
-
-def kind_of(column: ReleaseColumn) -> str:
-    """The kind of a column's values."""
-    if column.xtype in ("timestamp", "adql:TIMESTAMP"):
-        return "timestamp"
-    if column.xtype in ("point", "circle", "polygon", "adql:REGION", "adql:region"):
-        return "region" if column.xtype.lower() == "adql:region" else column.xtype
-    if column.arraysize not in (None, "1") and column.datatype not in ("char", "unicodeChar"):
-        return "array"
-    return {"unicodeChar": "char", "unsignedByte": "short"}.get(column.datatype, column.datatype)
-
-
 def numbers(fragments: Iterator[Fragment] | tuple[Fragment, ...]) -> list[float] | None:
     """Known values of all, or None if one is not known."""
     found = [f.number for f in fragments]
     return None if any(n is None for n in found) else [n for n in found if n is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class OutColumn:
+    """A column of a query's answer."""
+
+    name: str
+    kind: str
+    meta: ReleaseColumn | None
+    fragment: Fragment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A query in SQL with its columns."""
+
+    sql: str
+    columns: tuple[OutColumn, ...]

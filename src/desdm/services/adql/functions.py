@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql.fragments import INTEGERS, NUMBERS, Dialect, Fragment, double
+from desdm.services.adql.fragments import INTEGERS, NUMBERS, Fragment, double
 from desdm.services.adql.tokens import Place
+from desdm.services.engines.writing import Dialect
 
 __all__ = ["FUNCTIONS", "Function", "call", "cast"]
 

@@ -13,41 +13,22 @@ from desdm.services.adql.expressions import Expressions
 from desdm.services.adql.fragments import (
     GEOMETRIES,
     NUMBERS,
-    SQL_TYPES,
     Column,
-    Dialect,
     Fragment,
+    OutColumn,
     Parameters,
-    kind_of,
-    quote,
+    Written,
 )
 from desdm.services.adql.matching import Tables
 from desdm.services.adql.scope import Scope, Source, matches
 from desdm.services.adql.tokens import Place
 from desdm.services.catalogue import Catalogue, Entry
 from desdm.services.engines.model import Upload
+from desdm.services.engines.writing import SQL_TYPES, Dialect, kind_of, quote
 
-__all__ = ["OutColumn", "Queries", "Written"]
+__all__ = ["Queries"]
 
 UPLOADS = "tap_upload"
-
-
-@dataclass(frozen=True, slots=True)
-class OutColumn:
-    """A column of a query's answer."""
-
-    name: str
-    kind: str
-    meta: ReleaseColumn | None
-    fragment: Fragment | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A query in SQL with its columns."""
-
-    sql: str
-    columns: tuple[OutColumn, ...]
 
 
 class Queries:

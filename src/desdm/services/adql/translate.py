@@ -8,11 +8,12 @@ from dataclasses import replace
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql import nodes
-from desdm.services.adql.fragments import GEOMETRIES, Dialect
+from desdm.services.adql.fragments import GEOMETRIES, OutColumn
 from desdm.services.adql.grammar import parse
-from desdm.services.adql.queries import OutColumn, Queries
+from desdm.services.adql.queries import Queries
 from desdm.services.catalogue import Catalogue
 from desdm.services.engines.model import Query, Upload
+from desdm.services.engines.writing import Dialect
 
 __all__ = ["translate"]
 

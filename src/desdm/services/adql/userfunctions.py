@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql.fragments import INTEGERS, NUMBERS, Dialect, Fragment
+from desdm.services.adql.fragments import INTEGERS, NUMBERS, Fragment
 from desdm.services.adql.functions import as_double, count
 from desdm.services.adql.tokens import Place
+from desdm.services.engines.writing import Dialect
 
 __all__ = ["FORMS", "NAMES", "call", "column_region", "text_region"]
 

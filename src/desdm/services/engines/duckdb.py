@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.adql.fragments import quote
 from desdm.services.engines import cells, native
 from desdm.services.engines.faults import ended, told
 from desdm.services.engines.model import Cancel, Query, Upload
+from desdm.services.engines.writing import quote
 
 __all__ = ["DuckEngine"]
 
@@ -254,7 +254,7 @@ class DuckEngine:
 
 
 def _declared(columns: Sequence[ReleaseColumn]) -> str:
-    from desdm.services.adql.fragments import SQL_TYPES, kind_of
+    from desdm.services.engines.writing import SQL_TYPES, kind_of
 
     types = SQL_TYPES["duckdb"]
     return ", ".join(f"{quote(c.name, 'duckdb')} {types.get(kind_of(c), 'DOUBLE[]')}" for c in columns)

@@ -12,7 +12,7 @@ import duckdb
 
 from desdm.errors import CorruptFile, StorageFull
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.adql.fragments import SQL_TYPES, kind_of, quote
+from desdm.services.engines.writing import SQL_TYPES, kind_of, quote
 
 __all__ = ["make", "partitions", "projection"]
 

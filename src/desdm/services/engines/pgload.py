@@ -14,8 +14,8 @@ import pyarrow.csv as csv
 
 from desdm.errors import CorruptFile
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.adql.fragments import SQL_TYPES, kind_of, quote
 from desdm.services.engines import native
+from desdm.services.engines.writing import SQL_TYPES, kind_of, quote
 
 __all__ = ["copy_in", "declared", "load", "name"]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql.fragments import GEOMETRIES, kind_of
+from desdm.services.engines.writing import GEOMETRIES, kind_of
 
 __all__ = ["batches"]
 

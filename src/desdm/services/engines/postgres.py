@@ -17,11 +17,11 @@ from desdm import config as settings
 from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.adql.fragments import kind_of
 from desdm.services.engines import pgcells, pgload, pgread
 from desdm.services.engines.faults import ended, told
 from desdm.services.engines.model import Cancel, Query, Upload
 from desdm.services.engines.pgload import name
+from desdm.services.engines.writing import kind_of
 
 __all__ = ["PostgresEngine"]
 
@@ -345,7 +345,7 @@ def _cleaned(batches: Iterator[pa.RecordBatch], columns: Sequence[ReleaseColumn]
 
 def _with_uploads(sql: str, uploads: Mapping[str, Upload], values: dict[str, Any]) -> str:
     """The query with its uploads as arrays in front of it: on a mirror no table can be made."""
-    from desdm.services.adql.fragments import SQL_TYPES, quote
+    from desdm.services.engines.writing import SQL_TYPES, quote
 
     parts = []
     for number, upload in enumerate(uploads.values()):
