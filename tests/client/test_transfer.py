@@ -6,6 +6,7 @@ import hashlib
 import json
 import resource
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +40,7 @@ def server(answer: Answer) -> Iterator[str]:
             """Say nothing."""
 
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{made.server_address[1]}"
     finally:
@@ -175,7 +176,7 @@ def test_two_downloads_of_one_file_into_one_folder_do_not_mix(tmp_path: Path) ->
         first = threading.Thread(target=transfer, args=(Link(), file_at(base), tmp_path / "b.fits"))
         first.start()
         while not list(tmp_path.iterdir()):
-            pass
+            time.sleep(0.01)
         with pytest.raises(ConflictError):
             while True:
                 transfer(Link(patience=0.1), file_at(base), tmp_path / "b.fits")
