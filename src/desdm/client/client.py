@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from desdm.client.connection import Connection, TruncatedWarning
 from desdm.client.tables import as_format, as_upload, format_of, read_parquet
-from desdm.errors import DesdmError, TransientError, UsageError
+from desdm.client.vo import of_pyvo, quietly, translated
 
 __all__ = ["Client"]
 
@@ -108,7 +108,7 @@ class Client:
                 job = self.submit(adql, uploads=uploads, maxrec=maxrec)
                 self._finish(job, timeout)
                 self.connection.into(path, "GET", job.result_uri)
-                _quietly(job.delete)
+                quietly(job.delete)
             else:
                 self.connection.into(path, "POST", "/tap/sync", **_asked(adql, "parquet", uploads, maxrec))
             return read_parquet(path)
@@ -147,7 +147,7 @@ class Client:
         from pyvo.dal.tap import AsyncTAPJob
 
         held = {name: io.BytesIO(as_upload(source)[0]) for name, source in (uploads or {}).items()}
-        with _translated(self.connection.url):
+        with translated(self.connection.url):
             try:
                 job = AsyncTAPJob.create(
                     f"{self.connection.url}/tap", adql, maxrec=maxrec, uploads=held or None,
@@ -155,20 +155,20 @@ class Client:
                 )  # fmt: skip
                 return job.run()
             except DALServiceError as err:
-                raise _of_pyvo(err) from err
+                raise of_pyvo(err) from err
 
     def _finish(self, job: Any, timeout: float) -> None:
         from pyvo.dal import DALQueryError, DALServiceError
 
         try:
-            with _translated(self.connection.url):
+            with translated(self.connection.url):
                 job.wait(timeout=timeout)
                 job.raise_if_error()
         except (DALServiceError, DALQueryError) as err:
-            raise _of_pyvo(err) from err
+            raise of_pyvo(err) from err
         except BaseException:
             # Whoever interrupts the waiting does not want the job either.
-            _quietly(job.abort)
+            quietly(job.abort)
             raise
 
     def tables(self) -> pa.Table:
@@ -201,23 +201,23 @@ class Client:
         """Rows of a table within ``radius`` degrees of a place (ICRS degrees), by its cone search; an astropy Table."""
         from pyvo.dal import DALQueryError, DALServiceError, SCSService
 
-        with _translated(self.connection.url):
+        with translated(self.connection.url):
             try:
                 service = SCSService(f"{self.connection.url}/scs/{table}", session=self.connection.session)
                 return service.search((ra, dec), radius).to_table()
             except (DALServiceError, DALQueryError) as err:
-                raise _of_pyvo(err) from err
+                raise of_pyvo(err) from err
 
     def images(self, ra: float, dec: float, radius: float = 0.0, **more: Any) -> Any:
         """Images that hold a place, by SIA 2; an astropy Table with ``obs_publisher_did`` and ``access_url``."""
         from pyvo.dal import DALQueryError, DALServiceError, SIA2Service
 
-        with _translated(self.connection.url):
+        with translated(self.connection.url):
             try:
                 service = SIA2Service(f"{self.connection.url}/sia", session=self.connection.session)
                 return service.search(pos=(ra, dec, radius or 1e-9), **more).to_table()
             except (DALServiceError, DALQueryError) as err:
-                raise _of_pyvo(err) from err
+                raise of_pyvo(err) from err
 
     def cutout(self, ident: str | Sequence[str], path: str | Path, **stencil: str) -> Path:
         """Write a cutout to a file.
@@ -306,44 +306,3 @@ def _asked(adql: str, form: str, uploads: Mapping[str, Any] | None, maxrec: int 
         return {"data": data}
     data["UPLOAD"] = ";".join(f"{name},param:{name}" for name in uploads)
     return {"data": data, "files": {name: (name, *as_upload(source)) for name, source in uploads.items()}}
-
-
-class _translated:  # noqa: N801 - reads as a verb
-    """Turns a connection that fails below pyvo into our error."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, _: object) -> None:
-        import requests
-
-        if isinstance(err, requests.RequestException):
-            raise TransientError(f"{self._url} does not answer") from err
-
-
-def _of_pyvo(err: Exception) -> DesdmError:
-    # pyvo wraps what the server or the network said.
-    cause = getattr(err, "cause", None)
-    import requests
-
-    if isinstance(cause, requests.ConnectionError | requests.Timeout):
-        return TransientError(f"the server does not answer: {cause}")
-    if isinstance(cause, requests.HTTPError) and cause.response is not None:
-        from desdm.client.connection import error_of
-
-        return error_of(cause.response)
-    return UsageError(str(err))
-
-
-def _quietly(deed: Any) -> None:
-    # Tidying up must not hide what went before.
-    import requests
-    from pyvo.dal import DALServiceError
-
-    try:
-        deed()
-    except (DALServiceError, requests.RequestException):
-        return

@@ -97,8 +97,8 @@ class Connection:
     def into(self, path: Path, method: str, address: str, **more: Any) -> Mapping[str, str]:
         """Write an answer to a file; the headers of the answer.
 
-        An answer without content (204) is `NotFoundError`. It is written beside ``path`` and takes its name when the last byte has come, so that no part is ever taken
-        for the whole.
+        It is written beside ``path`` and takes its name when the last byte has come, so that no part is ever taken
+        for the whole. An answer without content (204) is `NotFoundError`.
         """
         with self.open(method, address, **more) as response:
             if response.status_code == 204:
