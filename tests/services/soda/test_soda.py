@@ -317,3 +317,11 @@ def test_the_service_describes_itself(server: Served) -> None:
     text = get(f"{server}/soda/capabilities")[2].decode()
     assert "SODA#sync-1.0" in text and "SODA#async-1.0" in text
     assert "<vosi:available>true" in get(f"{server}/soda/availability")[2].decode()
+
+
+def test_a_whole_image_may_be_cut_and_says_that_it_ends(server: Served, images: ImageRelease) -> None:
+    status, _, body = get(f"{server}/soda/sync", {"ID": images.did(TILE, "g"), "CIRCLE": "0.02 0 1"})
+    assert status == 200
+    with fits.open(io.BytesIO(body)) as hdus:
+        assert hdus["SCI"].data.shape == (700, 700) and hdus["SCI"].header["TRIMMED"]
+    assert get(f"{server}/api/cutouts", {"ra": 0.02, "dec": 0, "size": 61, "format": "png"})[0] == 400

@@ -78,12 +78,15 @@ class Done:
         ``ok``, ``trimmed`` (the image ends within the region), ``outside`` or ``failed``.
     reason
         Why it is not ``ok``.
+    too_large
+        It failed because it has more pixels than a cutout may have.
     """
 
     item: Item
     status: str
     reason: str = ""
     members: tuple[Member, ...] = ()
+    too_large: bool = False
 
 
 def safe(text: str) -> str:
@@ -132,7 +135,7 @@ def _tile(shelf: Shelf, items: list[Item]) -> Iterator[Done]:
         try:
             found = place(first, item.stencil)
         except LimitExceeded as err:
-            yield Done(item, "failed", str(err))
+            yield Done(item, "failed", str(err), too_large=True)
             continue
         if found is None:
             yield Done(item, "outside", "outside footprint")

@@ -101,7 +101,7 @@ def _one(shelf: Shelf, item: Item) -> Response:
     if done.status == "outside":
         return Response(status_code=204)
     if done.status == "failed":
-        label, status = ("UsageError", 413) if "pixels are more" in done.reason else ("Error", 500)
+        label, status = ("UsageError", 413) if done.too_large else ("Error", 500)
         return PlainTextResponse(f"{label}: {done.reason}", status)
     return attached(done.members[0])
 
@@ -136,6 +136,6 @@ def _kept(job: JobContext, done: Done) -> tuple[str, str]:
         (job.directory / member.name).write_bytes(member.bytes())
         return member.name, member.mime
     name = f"{done.item.name}.txt"
-    label = "UsageError" if done.status == "outside" or "pixels are more" in done.reason else "Error"
+    label = "UsageError" if done.status == "outside" or done.too_large else "Error"
     (job.directory / name).write_text(f"{label}: {done.reason}: {done.item.stencil.text}\n", "utf-8")
     return name, "text/plain"
