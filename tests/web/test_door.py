@@ -332,3 +332,10 @@ def test_what_is_not_there_is_said_in_the_right_form(site: Site) -> None:
         "/static/app.py",
     ):
         assert requests.get(site.url + path, timeout=30).status_code == 404, path
+
+
+def test_a_form_that_is_no_form_of_ours_is_not_read(site: Site) -> None:
+    for data in (b"login=a&password=" + b"x" * 30_000, iter([b"login=a&", b"password=b"])):
+        answer = requests.post(f"{site.url}/login", data=data, timeout=30,
+                               headers={"Content-Type": "application/x-www-form-urlencoded"})  # fmt: skip
+        assert answer.status_code == 413

@@ -36,7 +36,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 #: What a wrong credential takes out of the address's bucket: guessing ends soon.
 _GUESS = 20.0
 #: HiPS tiles and pieces of files come in hundreds; each is small.
-_SMALL, _SMALL_COST = ("/hips", "/map/hips", "/files"), 0.2
+_SMALL, _SMALL_COST = ("/hips", "/map/hips", "/files"), 0.25
 #: Known callers have this many times the public's rate.
 _SHARE = 4.0
 

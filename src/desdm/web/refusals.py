@@ -43,6 +43,8 @@ def refusal(scope: Scope, err: DesdmError, *, session: bool = False) -> Response
         answer.headers["WWW-Authenticate"] = challenge if session else f'{challenge}, Basic realm="desdm"'
     if isinstance(err, LimitExceeded) and err.retry_after is not None:
         answer.headers["Retry-After"] = str(err.retry_after)
+    elif status == 503:
+        answer.headers["Retry-After"] = "30"
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

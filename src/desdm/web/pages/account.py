@@ -15,7 +15,7 @@ from desdm.errors import AccessDenied, UsageError
 from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
-from desdm.web.pages.login import checked_form
+from desdm.web.pages.login import checked_form, small_form
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -57,7 +57,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def token(request: Request) -> Response:
         await checked_form(request)
-        form = await request.form()
+        form = await small_form(request)
         login = caller_of(request).login
 
         def make() -> Response:
@@ -78,7 +78,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def revoke(request: Request) -> Response:
         await checked_form(request)
-        number = str((await request.form()).get("number", ""))
+        number = str((await small_form(request)).get("number", ""))
         login = caller_of(request).login
 
         def make() -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -17,7 +18,9 @@ from desdm.web.auth import COOKIE
 from desdm.web.rates import Rates
 from desdm.web.render import page
 
-__all__ = ["checked_form", "routes"]
+__all__ = ["checked_form", "routes", "small_form"]
+
+_FORM_BYTES = 20_000
 
 #: Failed attempts to log in, a second and at once, for one login; an address, behind which many sit, has more.
 _TRIES, _ADDRESS = (0.1, 10.0), 4.0
@@ -32,7 +35,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def login(request: Request) -> Response:
         _same_site(request)
-        form = await request.form()
+        form = await small_form(request)
         name, password = str(form.get("login", "")).strip()[:64], str(form.get("password", ""))[:1024]
         caller = caller_of(request)
         target = _inside(str(form.get("next", "/")))
@@ -104,8 +107,22 @@ async def checked_form(request: Request) -> str:
     secret = request.scope.get("desdm.session")
     if not isinstance(secret, str):
         raise AccessDenied("log in first", known=False)
-    sessions.check_form(secret, str((await request.form()).get("csrf", "")))
+    sessions.check_form(secret, str((await small_form(request)).get("csrf", "")))
     return secret
+
+
+async def small_form(request: Request) -> FormData:
+    """The fields of a form of ours, which are few and short; what is larger is not read.
+
+    Raises
+    ------
+    LimitExceeded
+        It is larger than any form here, or does not say how large it is.
+    """
+    said = request.headers.get("content-length", "")
+    if not said.isascii() or not said.isdigit() or len(said) > 9 or int(said) > _FORM_BYTES:
+        raise LimitExceeded(f"a form of these pages has at most {_FORM_BYTES} bytes, and says how many")
+    return await request.form(max_files=0, max_fields=50)
 
 
 def _same_site(request: Request) -> None:
