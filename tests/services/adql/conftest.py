@@ -44,11 +44,12 @@ class Bench:
 
 
 NOTES = tuple(ReleaseColumn(n, t, a, x) for n, t, a, x in (
-    ("name", "char", "*", None), ("when", "char", "*", "timestamp"), ("level", "int", None, None), ("Rank", "int", None, None),
+    ("name", "char", "*", None), ("when", "char", "*", "timestamp"), ("level", "int", None, None), ("Rank", "int", None, None), ("area", "char", "*", "adql:REGION"),  # noqa: E501
 ))  # fmt: skip
 NOTE_ROWS = pa.table({
     "name": ["a", "b", "c", None], "when": ["2026-01-02T03:04:05.5", "2026-11-22T00:00:00", None, "1999-12-31T23:59:59"],
     "level": [1, 2, 3, None], "Rank": [10, 20, 30, 40],
+    "area": ["POLYGON ICRS 29 -6 31 -6 31 -4 29 -4", "CIRCLE ICRS 10 20 0.5", None, "POLYGON 359 -1 1 -1 1 1 359 1"],
 })  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def separation(ra1: Any, dec1: Any, ra2: Any, dec2: Any) -> Any:
     """Degrees between positions, by their directions in space."""
     a, b = (np.stack([np.cos(np.radians(d)) * np.cos(np.radians(r)), np.cos(np.radians(d)) * np.sin(np.radians(r)),
                       np.sin(np.radians(d)) * np.ones_like(np.radians(r))], axis=-1)
-            for r, d in ((np.asarray(ra1, "f8"), np.asarray(dec1, "f8")), (np.asarray(ra2, "f8"), np.asarray(dec2, "f8"))))  # fmt: skip
+            for r, d in ((np.asarray(ra1, "f8"), np.asarray(dec1, "f8")), (np.asarray(ra2, "f8"), np.asarray(dec2, "f8"))))  # fmt: skip  # noqa: E501
     a, b = np.broadcast_arrays(a, b)
     return np.degrees(2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1)))
 

@@ -15,7 +15,7 @@ T = "T1.objects"
 
 def test_columns_carry_unit_ucd_and_text_through_names_and_sums(duck: Bench) -> None:
     query = duck.query(
-        f"SELECT ra AS alpha, mag_g - mag_r AS colour, MAX(dec) AS highest, COUNT(*) AS n, IN_UNIT(ra, 'rad') AS r, name FROM {T} "
+        f"SELECT ra AS alpha, mag_g - mag_r AS colour, MAX(dec) AS highest, COUNT(*) AS n, IN_UNIT(ra, 'rad') AS r, name FROM {T} "  # noqa: E501
         "GROUP BY ra, mag_g, mag_r, name"
     )
     told = [(c.name, c.datatype, c.unit, c.ucd) for c in query.columns]
@@ -41,7 +41,7 @@ def test_the_schema_of_the_rows_is_the_one_that_was_told(bench: Bench) -> None:
     wanted = {"short": "int16", "int": "int32", "long": "int64", "float": "float", "double": "double", "boolean": "bool",
               "unicodeChar": "string", "char": "string"}  # fmt: skip
     query = bench.query(
-        f"SELECT o.*, SUM(flag) AS a, AVG(mag_g) AS b, COUNT(*) AS c, 1 AS d, nexp + 1 AS e, flag / 2 AS f, mag_g * 2 AS g FROM {T} AS o "
+        f"SELECT o.*, SUM(flag) AS a, AVG(mag_g) AS b, COUNT(*) AS c, 1 AS d, nexp + 1 AS e, flag / 2 AS f, mag_g * 2 AS g FROM {T} AS o "  # noqa: E501
         "GROUP BY id, ra, dec, mag_g, mag_r, nexp, flag, good, name, hpix29"
     )
     with bench.engine.execute(query) as batches:
@@ -52,7 +52,7 @@ def test_the_schema_of_the_rows_is_the_one_that_was_told(bench: Bench) -> None:
 
 def test_names_that_come_twice_are_told_apart(duck: Bench) -> None:
     query = duck.query(
-        f"SELECT a.id, b.id, a.ra AS ID, COUNT(*), COUNT(*), 1+1 FROM {T} a JOIN {T} b USING (flag) GROUP BY a.id, b.id, a.ra"
+        f"SELECT a.id, b.id, a.ra AS ID, COUNT(*), COUNT(*), 1+1 FROM {T} a JOIN {T} b USING (flag) GROUP BY a.id, b.id, a.ra"  # noqa: E501
     )
     assert [c.name for c in query.columns] == ["id", "id_2", "ID_3", "count", "count_2", "col6"]
 
@@ -142,7 +142,7 @@ def test_healpix_cells_are_those_of_another_library(bench: Bench, rows: list[Row
     grid = HEALPix(2**order, order="nested")
     wanted = grid.lonlat_to_healpix([r["ra"] for r in rows] * units.deg, [r["dec"] for r in rows] * units.deg)
     found = bench.ask(
-        f"SELECT id, ivo_healpix_index({order}, ra, dec), ivo_healpix_index({order}, POINT(ra + 0, dec)) FROM {T} ORDER BY id"
+        f"SELECT id, ivo_healpix_index({order}, ra, dec), ivo_healpix_index({order}, POINT(ra + 0, dec)) FROM {T} ORDER BY id"  # noqa: E501
     )
     assert [f[1] for f in found] == list(wanted)
     # The first rows lie on borders of cells, where rounding may fall to either side.

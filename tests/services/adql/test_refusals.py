@@ -198,7 +198,7 @@ def test_doubling_expressions_end_in_an_error(duck: Bench) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    f"SELECT 1/0 FROM {T}", f"SELECT 1.5/(flag-flag) FROM {T}", f"SELECT MOD(flag, 0) FROM {T}", f"SELECT SQRT(-1-flag) FROM {T}",
+    f"SELECT 1/0 FROM {T}", f"SELECT 1.5/(flag-flag) FROM {T}", f"SELECT MOD(flag, 0) FROM {T}", f"SELECT SQRT(-1-flag) FROM {T}",  # noqa: E501
     f"SELECT LOG(0*flag) FROM {T}", f"SELECT LOG10(-1.*flag-1) FROM {T}", f"SELECT ACOS(2+flag) FROM {T}",
     f"SELECT CAST(name AS INTEGER) FROM {T}", f"SELECT TIMESTAMP(name) FROM {T}", f"SELECT CAST(id AS SMALLINT) FROM {T}",
     f"SELECT flag + 2147483647 FROM {T}", f"SELECT id * id FROM {T}", f"SELECT POWER(flag - flag, -1) FROM {T}",

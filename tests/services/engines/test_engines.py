@@ -105,7 +105,7 @@ def test_a_table_that_breaks_off_is_not_there(engine: Engine) -> None:
 
 def test_a_deadline_ends_a_query_and_says_so(engine: Engine, home: Path) -> None:
     start = time.monotonic()
-    with pytest.raises(LimitExceeded, match="longer than 0.3 s") as caught:
+    with pytest.raises(LimitExceeded, match=r"longer than 0\.3 s") as caught:
         _ask(engine, _heavy(engine, home), seconds=0.3)
     assert caught.value.kind == "time"
     assert time.monotonic() - start < 10

@@ -115,7 +115,7 @@ class Expressions:
     def _region(self, value: Fragment) -> Fragment:
         if value.parts or value.kind not in ("region", "point", "circle", "polygon"):
             return value
-        return userfunctions.column_region(value, self.dialect)
+        return userfunctions.column_region(value)
 
     def _near(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
         points = self.geometry.two_points(

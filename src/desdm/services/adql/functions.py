@@ -186,7 +186,8 @@ def cast(
         sql = iso(sql, dialect)
     elif kind in INTEGERS and value.kind in ("float", "double"):
         # Half to even, as PostgreSQL does it with doubles: one answer on both engines.
-        sql = f"CAST({'round_even' if dialect == 'duckdb' else 'round'}({sql}{', 0' if dialect == 'duckdb' else ''}) AS {types[kind]})"
+        whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
+        sql = f"CAST({whole} AS {types[kind]})"
     else:
         sql = f"CAST({sql} AS {types[kind]})"
     if length is not None:

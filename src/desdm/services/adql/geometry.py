@@ -162,6 +162,8 @@ class Geometry:
 
     def contains(self, inner: Fragment, outer: Fragment, at: Place) -> str:
         """Condition that ``inner`` lies wholly in ``outer``."""
+        if outer.kind == "region" and inner.kind == "point":
+            return self._meets_region(inner, None, outer)
         if inner.kind == "point":
             return self._point_in(inner, outer, at)
         if inner.kind == "circle" and outer.kind == "circle":
@@ -175,6 +177,10 @@ class Geometry:
 
     def intersects(self, one: Fragment, other: Fragment, at: Place) -> str:
         """Condition that two regions touch."""
+        if one.kind == "region":
+            one, other = other, one
+        if other.kind == "region" and one.kind in ("point", "circle"):
+            return self._meets_region(one, one.parts[2] if one.kind == "circle" else None, other)
         if one.kind == "point":
             return self._point_in(one, other, at)
         if other.kind == "point":
@@ -189,6 +195,12 @@ class Geometry:
         if one.kind == "circle" and other.kind in ("polygon", "box"):
             return self._circle_meets(one, other, at)
         return self._polygons_meet(one, other, at)
+
+    def _meets_region(self, place: Fragment, radius: Fragment | None, region: Fragment) -> str:
+        """Whether a place, or a circle about it, touches a region that stands in a column as text."""
+        lon, lat = (f"CAST({c.sql} AS float8)" for c in place.parts[:2])
+        size = double(0.0) if radius is None else f"CAST({radius.sql} AS float8)"
+        return f"desdm_meets({region.sql}, {lon}, {lat}, {size})"
 
     def near(
         self,
@@ -320,10 +332,8 @@ def _within(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment], limit: f
 
 def _haversine(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment]) -> str:
     first = f"power(sin(radians({a[1].sql} - {b[1].sql}) / 2), 2)"
-    if b[1].number is not None:
-        cosine = double(math.cos(math.radians(b[1].number)))
-    else:
-        cosine = f"cos(radians({b[1].sql}))"
+    fixed = b[1].number
+    cosine = f"cos(radians({b[1].sql}))" if fixed is None else double(math.cos(math.radians(fixed)))
     return f"({first} + cos(radians({a[1].sql})) * {cosine} * power(sin(radians({a[0].sql} - {b[0].sql}) / 2), 2))"
 
 
@@ -363,9 +373,8 @@ def _in_corners(point: Fragment, polygon: Fragment) -> str:
     px, py, pz = _direction(*point.parts)
     sides = []
     for (ax, ay, az), (bx, by, bz) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        sides.append(
-            f"({px} * ({ay} * {bz} - {az} * {by}) + {py} * ({az} * {bx} - {ax} * {bz}) + {pz} * ({ax} * {by} - {ay} * {bx}))"
-        )
+        x, y, z = f"{ay} * {bz} - {az} * {by}", f"{az} * {bx} - {ax} * {bz}", f"{ax} * {by} - {ay} * {bx}"
+        sides.append(f"({px} * ({x}) + {py} * ({y}) + {pz} * ({z}))")
     front = " + ".join(f"{px} * {x} + {py} * {y} + {pz} * {z}" for x, y, z in corners)
     left = " AND ".join(f"{s} >= -1e-14" for s in sides)
     right = " AND ".join(f"{s} <= 1e-14" for s in sides)

@@ -81,12 +81,13 @@ def call(
     if not isinstance(release, str) or band.kind not in ("char", "null"):
         raise QueryError(f"{name}: the release is text in single quotes, the band is text: {form}", *at)
     lon, lat = _position(arguments[2:], form, at)
-    here = f"SELECT {{0}} FROM {footprint(release, arguments[0].at)} AS f WHERE f.hpix = {_index(_FOOTPRINT_ORDER, lon, lat, cell)} AND f.band = {band.sql}"
+    own = _index(_FOOTPRINT_ORDER, lon, lat, cell)
+    rest = f" FROM {footprint(release, arguments[0].at)} AS f WHERE f.hpix = {own} AND f.band = {band.sql}"
     if name == "DESDM_IN_FOOTPRINT":
-        return Fragment(f"CAST(coalesce(({here.format('max(1)')}), 0) AS integer)", "int", at)
+        return Fragment(f"CAST(coalesce((SELECT max(1){rest}), 0) AS integer)", "int", at)
     column, kind, unit = _MAPS[name]
     return Fragment(
-        f"({here.format(f'max(f.{column})')})",
+        f"(SELECT max(f.{column}){rest})",
         kind,
         at,
         ReleaseColumn("", kind, unit=unit, text=FORMS[name][1]),
@@ -113,9 +114,13 @@ def _index(order: int, lon: Fragment, lat: Fragment, cell: Callable[[Fragment, F
     return f"({own} >> {2 * (29 - order)})"
 
 
-def column_region(value: Fragment, dialect: Dialect) -> Fragment:
-    """A geometry that stands in a column."""
-    raise QueryError("geometry in columns cannot be used here yet; write POINT, CIRCLE or POLYGON", *value.at)
+def column_region(value: Fragment) -> Fragment:
+    """A geometry that stands in a column: numbers of a POINT or CIRCLE, or a region as text (STC-S)."""
+    if value.kind in ("point", "circle"):
+        size = 2 if value.kind == "point" else 3
+        parts = tuple(Fragment(f"{value.sql}[{i}]", "double", value.at) for i in range(1, size + 1))
+        return Fragment(value.sql, value.kind, value.at, value.meta, parts=parts)
+    return value
 
 
 def text_region(given: Sequence[Fragment], at: Place) -> Fragment:

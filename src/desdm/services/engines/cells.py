@@ -6,6 +6,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from desdm.services.engines import regions
+
 __all__ = ["define"]
 
 
@@ -43,8 +45,25 @@ def _centre(cells: pa.ChunkedArray, orders: pa.ChunkedArray, which: int) -> pa.A
     return pa.array(np.asarray(found, "f8"), mask=~good)
 
 
+def _meets(
+    texts: pa.ChunkedArray, lon: pa.ChunkedArray, lat: pa.ChunkedArray, radius: pa.ChunkedArray
+) -> pa.Array:
+    shapes: dict[str, regions.Region | None] = {}
+    found: list[bool | None] = []
+    columns = (c.to_pylist() for c in (texts, lon, lat, radius))
+    for text, a, d, r in zip(*columns, strict=True):
+        if text not in shapes:
+            shapes[text] = regions.read(text)
+        shape = shapes[text]
+        found.append(None if shape is None else shape.meets(a, d, r))
+    return pa.array(found, pa.bool_())
+
+
 def define(conn: duckdb.DuckDBPyConnection) -> None:
     """Make the functions known to the database."""
+    conn.create_function(
+        "desdm_meets", _meets, ["VARCHAR", "DOUBLE", "DOUBLE", "DOUBLE"], "BOOLEAN", type="arrow"
+    )
     conn.create_function("desdm_hpix29", _cells, ["DOUBLE", "DOUBLE"], "BIGINT", type="arrow")
     conn.create_function("desdm_around", _around, ["BIGINT", "INTEGER"], "BIGINT[]", type="arrow")
     conn.create_function(

@@ -84,7 +84,7 @@ class DuckEngine:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema, 'duckdb')}")
             cursor.register("desdm_rows", rows)
             cursor.execute(
-                f"CREATE OR REPLACE TABLE {where} AS SELECT {native.projection(columns)} FROM desdm_rows"
+                f"CREATE OR REPLACE TABLE {where} AS SELECT {native.projection(columns)} FROM desdm_rows"  # noqa: S608
             )
             cursor.unregister("desdm_rows")
             self._own = {**self._own, (schema, table): tuple(columns)}
@@ -142,7 +142,7 @@ class DuckEngine:
         """An upload's rows in the engine's types."""
         cursor.register("desdm_rows", upload.rows)
         try:
-            return cursor.sql(f"SELECT {native.projection(upload.columns)} FROM desdm_rows").to_arrow_table()
+            return cursor.sql(f"SELECT {native.projection(upload.columns)} FROM desdm_rows").to_arrow_table()  # noqa: S608
         except duckdb.Error as err:
             raise told(str(err)) from None if isinstance(err, duckdb.Error) else err
         finally:
@@ -210,7 +210,7 @@ class DuckEngine:
                     cursor.execute(f"CREATE OR REPLACE TABLE {where} ({_declared(columns)})")
                 elif first is not None:
                     verb = f"INSERT INTO {where} BY NAME" if append else f"CREATE OR REPLACE TABLE {where} AS"
-                    cursor.execute(f"{verb} SELECT {native.projection(columns)} FROM desdm_rows")
+                    cursor.execute(f"{verb} SELECT {native.projection(columns)} FROM desdm_rows")  # noqa: S608
                 cursor.execute("COMMIT")
             except duckdb.CatalogException:
                 cursor.execute("ROLLBACK")
@@ -221,7 +221,7 @@ class DuckEngine:
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
-            total = cursor.execute(f"SELECT count(*) FROM {where}").fetchone()
+            total = cursor.execute(f"SELECT count(*) FROM {where}").fetchone()  # noqa: S608
         return int(total[0]) if total else 0, counted[0]
 
     def _create(self, owner: str) -> None:

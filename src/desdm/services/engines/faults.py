@@ -17,7 +17,7 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
     (r"negative (number|value) raised|zero raised|power", "POWER is not defined for these numbers"),
     (r"overflow|out of range|Out of Range", "a number grows beyond what its type holds; CAST to BIGINT or DOUBLE first"),
     (r"more than one row", "a query that stands as a value gives more than one row"),
-    (r"could not convert|invalid input syntax|conversion|date/time field", "a value cannot be converted by CAST or TIMESTAMP"),
+    (r"could not convert|invalid input|conversion|date/time", "a value cannot be converted by CAST or TIMESTAMP"),
 )  # fmt: skip
 
 

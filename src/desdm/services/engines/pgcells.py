@@ -95,6 +95,46 @@ BEGIN
 END $$
 """
 
+_MEETS = """
+CREATE OR REPLACE FUNCTION desdm_service.desdm_meets(region text, ra float8, lat float8, radius float8) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+  n float8[]; i integer; j integer; count integer; px float8; py float8; pz float8; reach float8; height float8;
+  ax float8; ay float8; az float8; bx float8; by_ float8; bz float8; nx float8; ny float8; nz float8; len float8;
+  left_ boolean := true; right_ boolean := true; front float8 := 0; chord float8; circle boolean;
+BEGIN
+  circle := upper(region) LIKE 'CIRCLE %';
+  IF NOT circle AND upper(region) NOT LIKE 'POLYGON %' THEN RETURN NULL; END IF;
+  n := regexp_split_to_array(btrim(regexp_replace(region, '^[A-Za-z]+( +[A-Za-z]+[A-Za-z0-9]*)* +', '')), ' +')::float8[];
+  count := array_length(n, 1) / 2;
+  IF circle AND array_length(n, 1) <> 3 OR NOT circle AND (count < 3 OR array_length(n, 1) % 2 <> 0) THEN RETURN NULL; END IF;
+  reach := radians(radius) + 1e-14;
+  IF circle THEN reach := reach + radians(n[3]); END IF;
+  px := cos(radians(lat)) * cos(radians(ra)); py := cos(radians(lat)) * sin(radians(ra)); pz := sin(radians(lat));
+  FOR i IN 1..count LOOP
+    j := i % count + 1;
+    ax := cos(radians(n[2*i])) * cos(radians(n[2*i-1])); ay := cos(radians(n[2*i])) * sin(radians(n[2*i-1]));
+    az := sin(radians(n[2*i]));
+    chord := sqrt((ax-px)^2 + (ay-py)^2 + (az-pz)^2);
+    IF 2 * asin(least(1, chord / 2)) <= reach THEN RETURN true; END IF;
+    IF circle THEN RETURN false; END IF;
+    bx := cos(radians(n[2*j])) * cos(radians(n[2*j-1])); by_ := cos(radians(n[2*j])) * sin(radians(n[2*j-1]));
+    bz := sin(radians(n[2*j]));
+    nx := ay*bz - az*by_; ny := az*bx - ax*bz; nz := ax*by_ - ay*bx;
+    len := sqrt(nx^2 + ny^2 + nz^2);
+    IF len = 0 THEN CONTINUE; END IF;
+    nx := nx / len; ny := ny / len; nz := nz / len;
+    height := nx*px + ny*py + nz*pz;
+    left_ := left_ AND height >= -1e-14; right_ := right_ AND height <= 1e-14;
+    front := front + ax*px + ay*py + az*pz;
+    IF abs(asin(greatest(-1, least(1, height)))) <= reach
+      AND (ny*az - nz*ay)*px + (nz*ax - nx*az)*py + (nx*ay - ny*ax)*pz >= 0
+      AND (by_*nz - bz*ny)*px + (bz*nx - bx*nz)*py + (bx*ny - by_*nx)*pz >= 0 THEN RETURN true; END IF;
+  END LOOP;
+  RETURN front > 0 AND (left_ OR right_);
+END $$
+"""  # noqa: E501
+
 _PARTS = [
     f"""CREATE OR REPLACE FUNCTION desdm_service.desdm_healpix_{name}(o integer, cell bigint) RETURNS float8
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS
@@ -112,4 +152,4 @@ def joining(q3c: bool) -> str:
 
 def statements() -> list[str]:
     """What makes the functions, one statement each; again is no harm."""
-    return [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", _SPREAD, _GATHER, _INDEX, _CENTRE, *_PARTS]
+    return [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", _SPREAD, _GATHER, _INDEX, _CENTRE, _MEETS, *_PARTS]

@@ -107,11 +107,10 @@ class PostgresEngine:
                 # It died while it lay idle; the next, or a new one, may live.
                 conn.close()
         extra: dict[str, Any] = {} if self._password is None else {"password": self._password}
-        conn = psycopg.connect(
+        return psycopg.connect(
             self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor, **extra,
             options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
         )  # fmt: skip
-        return conn
 
     def _give(self, conn: psycopg.Connection[Any]) -> None:
         try:
@@ -288,7 +287,7 @@ class PostgresEngine:
                     conn.execute(f"DROP TABLE IF EXISTS {where}")
                     self._make(conn, (schema, name_), columns, rows)
                 total = conn.execute(
-                    f"SELECT count(*), pg_total_relation_size('{where.replace(chr(39), chr(39) * 2)}') FROM {where}"
+                    f"SELECT count(*), pg_total_relation_size('{where.replace(chr(39), chr(39) * 2)}') FROM {where}"  # noqa: S608
                 ).fetchone()
                 conn.commit()
         except psycopg.errors.UndefinedTable:
@@ -362,7 +361,7 @@ def _with_uploads(sql: str, uploads: Mapping[str, Upload], values: dict[str, Any
             names.append(quote(column.name, "postgresql"))
         table = quote(f"tap_upload_{upload.name}", "postgresql")
         parts.append(
-            f"{table} AS MATERIALIZED (SELECT * FROM unnest({', '.join(arrays)}) AS u({', '.join(names)}))"
+            f"{table} AS MATERIALIZED (SELECT * FROM unnest({', '.join(arrays)}) AS u({', '.join(names)}))"  # noqa: S608
         )
     if not parts:
         return sql
