@@ -90,7 +90,8 @@ def main() -> None:
         )  # fmt: skip
         assert server.stdout is not None
         try:
-            _figures(server.stdout.readline().rpartition(" at ")[2].strip(), rows)
+            ready = next(line for line in server.stdout if " at http" in line)
+            _figures(ready.rpartition(" at ")[2].strip(), rows)
         finally:
             server.terminate()
             server.wait(30)
