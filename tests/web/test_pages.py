@@ -60,18 +60,20 @@ def test_a_job_runs_is_listed_and_deleted_and_its_file_comes(
         page.fill("#query", "SELECT ra, dec FROM D1.objects")
         page.select_option("#format", "csv")
         page.click("#job")
-        page.wait_for_selector("#jobs tr:has-text('completed')")
+        page.wait_for_selector("#told:has-text('is on its way')")
+        row = f"#jobs tr[data-job='{page.inner_text('#told').split()[1]}']"
+        page.wait_for_selector(f"{row}:has-text('completed')")
         with page.expect_download() as download:
-            page.click("#jobs a:has-text('result')")
+            page.click(f"{row} a:has-text('result')")
         target = tmp_path / "rows.csv"
         download.value.save_as(target)
         lines = target.read_text().splitlines()
         assert lines[0] == "ra,dec"
         assert len(lines) == 1 + rows_of(site)
         page.reload()
-        page.wait_for_selector("#jobs tr:has-text('completed')")
-        page.click("#jobs button:has-text('delete')")
-        page.wait_for_selector("#nojobs", state="visible")
+        page.wait_for_selector(f"{row}:has-text('completed')")
+        page.click(f"{row} button:has-text('delete')")
+        page.wait_for_selector(row, state="detached")
         tab.check()
 
 

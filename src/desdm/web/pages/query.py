@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from desdm.services.answers import work
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.tap_schema.describe import Described
 from desdm.web.pages.examples import examples
 from desdm.web.pages.seen import seen
 from desdm.web.render import page
@@ -21,12 +22,14 @@ _SHOWN = 500
 
 def routes(services: Services) -> list[BaseRoute]:
     """Route of the page."""
+    described = Described(services)
 
     async def query(request: Request) -> Response:
         def make() -> Response:
             caller = caller_of(request)
             releases = seen(services, caller)
             listed = examples([t for s in releases for t in s.tables])
+            described.refresh()
             entries = catalogue_for(services, caller).entries()
             # What one asks for most stands first: releases, own tables, and last the service's own.
             entries.sort(

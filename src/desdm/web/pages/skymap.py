@@ -51,7 +51,7 @@ def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
 
     parts = [
         f'<svg class="sky" viewBox="0 0 {_WIDE:.0f} {high + 26:.0f}" role="img" '
-        f'aria-label="{len(tiles)} tiles of {escape(release)} on the sky">'
+        f'aria-label="{len(tiles)} tile{"s" * (len(tiles) != 1)} of {escape(release)} on the sky">'
     ]
     parts += _grid(left, right, low, top, middle, place)
     for name, outline in sorted(tiles.items()):

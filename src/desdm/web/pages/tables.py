@@ -70,12 +70,15 @@ def _first(services: Services, caller: Caller, table: ReleaseTable) -> tuple[Row
     except DesdmError as err:
         # The columns are worth the page also while the engine is away.
         return None, told(err)
-    return (Rows(query.columns, [[_cell(v) for v in row] for row in rows]) if rows else None), ""
+    kinds = [column.datatype for column in query.columns]
+    cells = [[_cell(v, kind) for v, kind in zip(row, kinds, strict=True)] for row in rows]
+    return (Rows(query.columns, cells) if rows else None), ""
 
 
-def _cell(value: Any) -> str | None:
+def _cell(value: Any, datatype: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, float):
-        return f"{value:.8g}"
+        # As many digits as the type holds, and no more.
+        return "NaN" if value != value else f"{value:.6g}" if datatype == "float" else f"{value:.10g}"
     return str(value)[:_WIDEST]
