@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import text
@@ -11,6 +12,12 @@ from desdm.accounts.model import Caller
 from desdm.schema.database import Database
 from desdm.web.auth import Guard
 from desdm.web.rates import Rates
+
+THREADS = ThreadPoolExecutor(1)
+
+
+def guarded(app: Any, database: Database, rates: Rates) -> Guard:
+    return Guard(app, database, rates, THREADS)
 
 
 class Inside:
@@ -43,7 +50,7 @@ def ask(guard: Guard, path: str, address: str = "192.0.2.1", **headers: str) -> 
 
 def test_who_asks_too_often_is_told_when_to_come_again_and_others_are_served(sqlite: Database) -> None:
     inside = Inside()
-    guard = Guard(inside, sqlite, Rates(0.1, 3.0, lambda: 0.0))
+    guard = guarded(inside, sqlite, Rates(0.1, 3.0, lambda: 0.0))
     assert [ask(guard, "/tap/sync")[0] for _ in range(4)] == [200, 200, 200, 429]
     status, headers = ask(guard, "/api/releases")
     assert (status, headers["retry-after"]) == (429, "10")
@@ -53,12 +60,12 @@ def test_who_asks_too_often_is_told_when_to_come_again_and_others_are_served(sql
 
 
 def test_tiles_of_the_sky_are_small_change(sqlite: Database) -> None:
-    guard = Guard(Inside(), sqlite, Rates(0.1, 3.0, lambda: 0.0))
+    guard = guarded(Inside(), sqlite, Rates(0.1, 3.0, lambda: 0.0))
     assert sum(ask(guard, "/hips/R/color/Norder3/Dir0/Npix1.png")[0] == 200 for _ in range(20)) == 12
 
 
 def test_guessing_tokens_ends_soon(sqlite: Database) -> None:
-    guard = Guard(Inside(), sqlite, Rates(1.0, 100.0, lambda: 0.0))
+    guard = guarded(Inside(), sqlite, Rates(1.0, 100.0, lambda: 0.0))
     statuses = [ask(guard, "/tap/sync", authorization=f"Bearer guess{n}")[0] for n in range(8)]
     assert statuses[:5] == [401] * 5
     assert statuses[5:] == [429] * 3
@@ -66,7 +73,7 @@ def test_guessing_tokens_ends_soon(sqlite: Database) -> None:
 
 def test_nobody_is_let_in_while_the_database_cannot_say_who_it_is(sqlite: Database) -> None:
     inside = Inside()
-    guard = Guard(inside, sqlite, Rates(0.0, 0.0))
+    guard = guarded(inside, sqlite, Rates(0.0, 0.0))
     with sqlite.write() as conn:
         conn.execute(text("ALTER TABLE access_token RENAME TO away"))
     status, headers = ask(guard, "/api/releases", authorization="Bearer x")

@@ -60,12 +60,15 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         Requests a second of one public address; 0: no limit.
     """
 
+    door = ThreadPoolExecutor(2, thread_name_prefix="desdm-door")
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(services.published.current)
         watch = asyncio.create_task(_watch(services))
         yield
         watch.cancel()
+        door.shutdown(wait=False, cancel_futures=True)
         services.pool.shutdown(wait=False, cancel_futures=True)
         services.engine.close()
 
@@ -78,7 +81,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         lifespan=lifespan,
         middleware=[
             Middleware(Headers),
-            Middleware(Guard, database=services.database, rates=Rates(rate, _BURST * rate)),
+            Middleware(Guard, database=services.database, rates=Rates(rate, _BURST * rate), threads=door),
         ],
         exception_handlers={DesdmError: _refused, HTTPException: _refused_by_http, Exception: _failed},
     )

@@ -48,12 +48,15 @@ class Guard:
 
     A credential that is wrong, expired or revoked is refused, never taken for no credential: who believes to be
     known must not get the public's answer without noticing.
+
+    Parameters
+    ----------
+    threads
+        Of its own: when all of the services' are at long queries, the door still opens.
     """
 
-    def __init__(self, app: ASGIApp, database: Database, rates: Rates) -> None:
-        self.app, self._database, self._rates = app, database, rates
-        # Threads of its own: when all of the services' are at long queries, the door still opens.
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="desdm-door")
+    def __init__(self, app: ASGIApp, database: Database, rates: Rates, threads: ThreadPoolExecutor) -> None:
+        self.app, self._database, self._rates, self._threads = app, database, rates, threads
         self._public: tuple[float, Caller | None] = (0.0, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import uvicorn
@@ -22,6 +23,8 @@ __all__ = ["listen", "serve"]
 
 #: Answers under way when the server is told to end have this long to finish, seconds.
 _GRACE = 5
+#: And threads that work for nobody any more so long, seconds.
+_PATIENCE = 2.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -123,8 +126,9 @@ def _leave() -> None:
     if sys.exc_info()[0] not in (None, SystemExit):
         return
     stay = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    until = time.monotonic() + _PATIENCE
     for thread in stay:
-        thread.join(timeout=1)
+        thread.join(timeout=max(0.0, until - time.monotonic()))
     if any(thread.is_alive() for thread in stay):
         sys.stdout.flush()
         sys.stderr.flush()
