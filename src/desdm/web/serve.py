@@ -100,7 +100,7 @@ def serve(
         _Server(config, ready).run([bound])
     finally:
         engine.close()
-        _leave()
+        _leave(facility)
 
 
 class _Server(uvicorn.Server):
@@ -121,15 +121,16 @@ def _end(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def _leave() -> None:
-    # A thread that a client keeps waiting (it never reads) must not keep the process: Python joins them all.
+def _leave(facility: Facility) -> None:
     if sys.exc_info()[0] not in (None, SystemExit):
         return
-    stay = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    facility.close()
     until = time.monotonic() + _PATIENCE
-    for thread in stay:
-        thread.join(timeout=max(0.0, until - time.monotonic()))
-    if any(thread.is_alive() for thread in stay):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is closed. Python's own end would wait for a thread that a silent client holds, and DuckDB's binding
+    # writes pages on what it did not free.
+    os._exit(0)
