@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from desdm.errors import LimitExceeded, UsageError
 
-__all__ = ["Given", "given"]
+__all__ = ["Given", "given", "is_form"]
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _FIELD = 10_000_000
@@ -65,6 +65,11 @@ class Given:
                 raise UsageError(f"unknown parameter {name[:40]}; known: {', '.join(names)}")
 
 
+def is_form(content_type: str) -> bool:
+    """Whether a body of this type is a form, which `given` reads."""
+    return content_type.split(";")[0].strip().lower() in _FORMS
+
+
 async def given(request: Request, max_bytes: int) -> Given:
     """Read the parameters of a request, query and form.
 
@@ -76,8 +81,7 @@ async def given(request: Request, max_bytes: int) -> Given:
         The form is broken.
     """
     found = Given([(name.upper(), value) for name, value in request.query_params.multi_items()])
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if request.method != "POST" or kind not in _FORMS:
+    if request.method != "POST" or not is_form(request.headers.get("content-type", "")):
         return found
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > max_bytes:

@@ -23,6 +23,7 @@ from desdm.services import SERVICES
 from desdm.services.context import Services
 from desdm.services.engines.model import Engine
 from desdm.services.published import Published
+from desdm.services.warm import warm
 from desdm.web.auth import Guard
 from desdm.web.headers import Headers
 from desdm.web.pages import page_routes
@@ -66,6 +67,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(services.published.current)
         watch = asyncio.create_task(_watch(services))
+        services.pool.submit(warm, services)
         yield
         watch.cancel()
         door.shutdown(wait=False, cancel_futures=True)

@@ -21,6 +21,8 @@ from desdm.web.app import RATE, create_app, open_services
 
 __all__ = ["listen", "serve"]
 
+#: How long a client may leave bytes unread, milliseconds.
+_UNREAD = 150_000
 #: Answers under way when the server is told to end have this long to finish, seconds.
 _GRACE = 5
 #: And threads that work for nobody any more so long, seconds.
@@ -41,6 +43,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"--host {host}: {err.strerror}") from err
     bound = socket.socket(family, kind, proto)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Bytes that nobody acknowledges hold a socket no longer than this: a client that never reads is let go.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
     try:
         bound.bind(address)
     except OSError as err:

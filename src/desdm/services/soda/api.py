@@ -15,7 +15,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Upload
 from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
-from desdm.services.parameters import given
+from desdm.services.parameters import given, is_form
 from desdm.services.soda import colour
 from desdm.services.soda.answers import attached, stream
 from desdm.services.soda.asked import form_of, outside_of
@@ -79,6 +79,8 @@ class Batches:
             asked.only(_KNOWN)
             part = asked.files.get("table") or next(iter(asked.files.values()), None)
             kind = request.headers.get("content-type", "") if part is None else part.content_type
+            if part is None and is_form(kind or ""):
+                raise UsageError("no table of regions: send it as part table of the form, or as the body")
             data = await _body(request, limits.request_bytes) if part is None else await part.read()
         finally:
             await asked.close()

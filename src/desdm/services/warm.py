@@ -1,0 +1,62 @@
+"""Loads what the first request would have to wait for: compiled loops, writers, readers of images and maps."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from itertools import chain
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from desdm.errors import DesdmError
+from desdm.release.model import ReleaseColumn
+from desdm.services.context import Services
+from desdm.services.footprint.maps import BandMap, cells
+from desdm.services.formats import choose, stream
+from desdm.survey.boxes import Box, open_plane
+from desdm.survey.cards import read_hdus
+
+__all__ = ["warm"]
+
+#: More places than `BandMap` looks up without compiled code.
+_PLACES = 5000
+
+
+def warm(services: Services) -> None:
+    """Do a little of everything once; what is not there or is damaged is left to the request that meets it."""
+    _formats()
+    files = list(chain.from_iterable(services.published.current().files.values()))
+    image = next((f for f in files if f.filetype == "coadd"), None)
+    depth = next((f for f in files if f.path.endswith(".hsp") and f.band), None)
+    # A damaged file is told to whoever asks for it, with its name; here it only stays cold.
+    with contextlib.suppress(DesdmError, OSError):
+        if image is not None:
+            _image(services, image.release, image.path)
+        if depth is not None:
+            ra, dec = np.linspace(0.0, 360.0, _PLACES, endpoint=False), np.zeros(_PLACES)
+            BandMap(services.root(depth.release) / depth.path).values(cells(ra, dec))
+
+
+def _formats() -> None:
+    rows = pa.record_batch({
+        "whole": pa.array([1, None], pa.int64()),
+        "small": pa.array([1, None], pa.int32()),
+        "real": pa.array([1.0, None], pa.float64()),
+        "single": pa.array([1.0, None], pa.float32()),
+        "text": pa.array(["a", None], pa.string()),
+    })  # fmt: skip
+    kinds = (("whole", "long"), ("small", "int"), ("real", "double"), ("single", "float"))
+    columns = [*(ReleaseColumn(name, kind) for name, kind in kinds), ReleaseColumn("text", "char", "*")]
+    for name in ("votable", "votable/td", "csv", "tsv", "fits", "parquet"):
+        for _ in stream(choose(name), columns, iter([rows]), maxrec=10):
+            pass
+
+
+def _image(services: Services, release: str, path: str) -> None:
+    whole = services.root(release) / path
+    with whole.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for number, hdu in enumerate(read_hdus(cast(bytes, data), len(data))):
+            if hdu.name in ("SCI", "MSK", "WGT"):
+                open_plane(whole, file.fileno(), number, hdu).read(Box(0, 32, 0, 32))
