@@ -27,6 +27,11 @@ _MEASURES = (
     "INTERSECTS",
     "REGION",
 )
+#: What a comparison of a predicate's 1 or 0 with a number asks for.
+_TRUTHS: dict[tuple[str, float | None], bool] = {
+    ("=", 1.0): True, ("<>", 0.0): True, (">", 0.0): True, (">=", 1.0): True,
+    ("=", 0.0): False, ("<>", 1.0): False, ("<", 1.0): False, ("<=", 0.0): False,
+}  # fmt: skip
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
 
 
@@ -97,9 +102,9 @@ class Expressions:
 
     def _predicate(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
         value = self.value(other, scope)
-        if value.number not in (0.0, 1.0) or operator not in ("=", "<>"):
+        true = _TRUTHS.get((operator, value.number))
+        if true is None:
             raise QueryError(f"{call.name} gives 1 or 0; compare it so: 1 = {call.name}(…)", *call.at)
-        true = (value.number == 1.0) == (operator == "=")
         sql = self._meets(call, scope)
         return sql if true else f"(NOT {sql})"
 
@@ -165,7 +170,7 @@ class Expressions:
     def _like(self, node: nodes.Like, scope: Scope) -> str:
         value, pattern = self.value(node.operand, scope), self.value(node.pattern, scope)
         for side in (value, pattern):
-            if side.kind not in ("char", "null"):
+            if side.kind not in ("char", "null", "region"):
                 raise QueryError("LIKE compares text", *side.at)
         word = ("NOT " if node.negated else "") + ("ILIKE" if node.fold else "LIKE")
         escape = ""
@@ -180,7 +185,8 @@ class Expressions:
             escape = f" ESCAPE '{quoted}'"
         elif self.dialect == "postgresql":
             escape = " ESCAPE ''"
-        return f"({value.sql} {word} {pattern.sql}{escape})"
+        folded = node.fold and self.dialect == "postgresql"
+        return f"({functions.folding(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
 
     def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
         """Two values brought to kinds that can be compared."""
@@ -303,10 +309,7 @@ class Expressions:
             for side in (left, right):
                 if side.kind in (*GEOMETRIES, "array"):
                     raise QueryError("|| joins texts", *side.at)
-            texts = [
-                s.sql if s.kind == "char" else f"CAST({s.sql} AS {self._types['char']})"
-                for s in (left, right)
-            ]
+            texts = [functions.as_text(side, self.dialect) for side in (left, right)]
             return Fragment(f"({texts[0]} || {texts[1]})", "char", left.at)
         for side in (left, right):
             if side.kind not in (*NUMBERS, "null"):
@@ -363,7 +366,9 @@ class Expressions:
         scope.within = True
         value = self.value(node.argument, scope)
         scope.within = False
-        if value.kind in (*GEOMETRIES, "array"):
+        if value.kind in (*GEOMETRIES, "array") and not (
+            value.kind == "region" and node.name == "COUNT" and not node.distinct
+        ):
             raise QueryError(f"{node.name} takes no geometry", *node.at)
         word = "DISTINCT " if node.distinct else ""
         if node.name == "COUNT":

@@ -10,7 +10,7 @@ from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql.fragments import INTEGERS, NUMBERS, Fragment, double
 from desdm.services.adql.tokens import Place
-from desdm.services.engines.writing import Dialect
+from desdm.services.engines.writing import SQL_TYPES, Dialect
 
 __all__ = ["FUNCTIONS", "Function", "call", "cast"]
 
@@ -46,14 +46,21 @@ def _math(name: str, sql: str, unit: str = "", postgresql: str | None = None, te
     )
 
 
+def _finite(sql: str, saying: str) -> str:
+    """What is not defined or too large is an error in DuckDB too, as it is in PostgreSQL."""
+    return f"(CASE WHEN isfinite({sql}) IS FALSE AND isfinite({{0}}) THEN error('{saying}') ELSE {sql} END)"
+
+
 _TEXT = ("char",)
+#: Capitals of every script: in PostgreSQL the columns themselves are in the order of their bytes, which folds only ASCII.
+_FOLDING = '{0} COLLATE "und-x-icu"'
 FUNCTIONS: dict[str, Function] = {
     "ABS": Function("ABS(x) -> x", 1, 1, ("number",), "=", "abs({0})", "abs({0})", "="),
     "CEILING": _math("CEILING", "ceil({0})", "="),
     "FLOOR": _math("FLOOR", "floor({0})", "="),
     "DEGREES": _math("DEGREES", "degrees({0})", "deg"),
     "RADIANS": _math("RADIANS", "radians({0})", "rad"),
-    "EXP": _math("EXP", "exp({0})"),
+    "EXP": _math("EXP", _finite("exp({0})", "overflow"), postgresql="exp({0})"),
     "LOG": _math("LOG", "ln({0})"),
     "LOG10": _math("LOG10", "log10({0})", postgresql="log({0})"),
     "SQRT": _math("SQRT", "sqrt({0})"),
@@ -67,11 +74,11 @@ FUNCTIONS: dict[str, Function] = {
     "ATAN2": Function("ATAN2(y DOUBLE, x DOUBLE) -> DOUBLE", 2, 2, ("double", "double"), "double",
                       "atan2({0}, {1})", "atan2({0}, {1})", "rad"),
     "POWER": Function("POWER(x DOUBLE, y DOUBLE) -> DOUBLE", 2, 2, ("double", "double"), "double",
-                      "power({0}, {1})", "power({0}, {1})"),
+                      _finite("power({0}, {1})", "power"), "power({0}, {1})"),
     "PI": Function("PI() -> DOUBLE", 0, 0, (), "double", "pi()", "pi()"),
     "RAND": Function("RAND([seed]) -> DOUBLE", 0, 1, ("number",), "double", "random()", "random()"),
-    "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})", "upper({0})"),
-    "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})", "lower({0})"),
+    "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})", f"(upper({_FOLDING}) COLLATE \"C\")"),
+    "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})", f"(lower({_FOLDING}) COLLATE \"C\")"),
     "TIMESTAMP": Function("TIMESTAMP(s VARCHAR) -> TIMESTAMP", 1, 1, ("time",), "timestamp",
                           "CAST({0} AS TIMESTAMP)", "CAST({0} AS timestamp)"),
 }  # fmt: skip
@@ -182,8 +189,11 @@ def cast(
     if kind == "timestamp" and value.kind not in ("char", "timestamp", "null"):
         raise QueryError("only text can be cast to TIMESTAMP", *value.at)
     sql = value.sql
-    if value.kind == "timestamp" and kind == "char":
-        sql = iso(sql, dialect)
+    if kind == "char":
+        sql = as_text(value, dialect)
+    elif kind in INTEGERS and value.kind == "char" and dialect == "postgresql":
+        # '1.5' is rounded, as DuckDB does it.
+        sql = f"CAST(round(CAST({sql} AS numeric)) AS {types[kind]})"
     elif kind in INTEGERS and value.kind in ("float", "double"):
         # Half to even, as PostgreSQL does it with doubles: one answer on both engines.
         whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
@@ -194,6 +204,23 @@ def cast(
         sql = f"left({sql}, {length})"
     known = value.number if kind in NUMBERS and value.number is not None and kind == "double" else None
     return Fragment(sql, kind, value.at, value.meta if kind == value.kind or kind in NUMBERS else None, known)
+
+
+def as_text(value: Fragment, dialect: Dialect) -> str:
+    """SQL of a value as text: numbers that are not whole by kind have a point or an exponent."""
+    if value.kind == "char":
+        return value.sql
+    if value.kind == "timestamp":
+        return iso(value.sql, dialect)
+    sql = f"CAST({value.sql} AS {SQL_TYPES[dialect]['char']})"
+    if dialect == "postgresql" and value.kind in ("float", "double"):
+        return f"regexp_replace({sql}, '^(-?[0-9]+)$', '\\1.0')"
+    return sql
+
+
+def folding(sql: str) -> str:
+    """Text of PostgreSQL that is compared whatever its capitals."""
+    return f"({_FOLDING.format(sql)})"
 
 
 def iso(sql: str, dialect: Dialect) -> str:

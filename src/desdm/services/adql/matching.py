@@ -33,6 +33,8 @@ class Tables:
     rows: int = 0
     #: conditions that make a match by position fast
     extra: str = ""
+    #: whether each row stands there once for each cell around it
+    spread: bool = False
 
 
 def order_for(distance: float) -> int:
@@ -57,6 +59,11 @@ def join(
         return left, right, _by_q3c(expressions, left, right, a, b, distance)
     order = order_for(distance)
     near = kind == "RIGHT" or (kind == "INNER" and _smaller(left, right))
+    if not _free(left if near else right):
+        # The other side can be spread as well, where no row of it is kept for itself.
+        if kind != "INNER" or not _free(right if near else left):
+            return left, right, ""
+        near = not near
     spread, point = (left, a) if near else (right, b)
     other = b if near else a
     sql = (
@@ -64,8 +71,13 @@ def join(
         f"FROM {spread.body} AS {spread.alias}) AS {spread.alias}"
     )
     extra = f" AND ({_cell(expressions, other)} >> {2 * (29 - order)}) = {spread.alias}.desdm_cell"
-    spread = replace(spread, sql=sql)
+    spread = replace(spread, sql=sql, spread=True)
     return (spread, right, extra) if near else (left, spread, extra)
+
+
+def _free(tables: Tables) -> bool:
+    """Whether it can be spread over cells: a single table that was not yet."""
+    return bool(tables.alias) and not tables.spread
 
 
 def _smaller(left: Tables, right: Tables) -> bool:

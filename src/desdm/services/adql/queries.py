@@ -307,9 +307,12 @@ class Queries:
         sources = [s for t in found for s in t.sources]
         self._unlike(sources, node.tables[0].at)
         extra = ""
-        if len(found) == 2 and node.where is not None:
+        if len(found) > 1 and node.where is not None:
             inner = Scope(scope.parent, sources, [c for t in found for c in t.columns])
-            found[0], found[1], extra = self._matched(found[0], found[1], node.where, inner, "INNER")
+            for k in range(1, len(found)):
+                for i in range(k):
+                    found[i], found[k], more = self._matched(found[i], found[k], node.where, inner, "INNER")
+                    extra += more
         sql = ", ".join(t.sql for t in found)
         return Tables(sql, sources, [c for t in found for c in t.columns], extra=extra)
 
@@ -503,9 +506,9 @@ def _measures(node: nodes.Compare) -> bool:
 
 
 def _of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
-    """Whether both coordinates are columns of a single table."""
+    """Whether both coordinates are columns of it."""
     known = {c.sql for c in tables.columns}
-    return bool(tables.alias) and all(f.column is not None and f.column.sql in known for f in point)
+    return all(f.column is not None and f.column.sql in known for f in point)
 
 
 def _alike(used: nodes.Ident, defined: nodes.Ident) -> bool:

@@ -39,7 +39,7 @@ class Token:
 _TOKEN = re.compile(
     r"""
       (?P<space>[ \t\r\n]+ | --[^\n]* | /\*.*?\*/)
-    | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
     | '(?P<text>(?:[^']|'')*)'
     | "(?P<quoted>(?:[^"]|"")+)"
@@ -97,8 +97,9 @@ def _add(found: list[Token], match: re.Match[str], at: Place) -> None:
     if kind == "number":
         after = match.string[match.end() : match.end() + 1]
         if after.isalnum() or after in ("_", "."):
-            raise QueryError(f"{match[0]}{after} is not a number; ADQL's are 12, 1.5, .5 and 1.5e-3", *at)
-        found.append(Token(Kind.NUMBER, match[0], at))
+            raise QueryError(f"{match[0]}{after} is not a number; ADQL's are 12, 1.5, .5, 1.5e-3 and 0x1F", *at)
+        written = match[0]
+        found.append(Token(Kind.NUMBER, str(int(written, 16)) if written[1:2] in ("x", "X") else written, at))
     elif kind == "word":
         found.append(Token(Kind.WORD, match[0], at, match[0].upper()))
     elif kind == "text":
