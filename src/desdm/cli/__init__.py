@@ -38,7 +38,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("verdict", "Quality", "Verdicts on exposures, and an analyst's own word."),
     Entry("epoch", "Quality", "Epochs of the camera, and which calibrations serve in them."),
     Entry("exclude", "Quality", "Exposures and CCDs that must not be used."),
-    Entry("problem", "Releases", "The problem list; an open problem blocks a release that holds its subject."),
+    Entry(
+        "problem", "Releases", "The problem list; an open problem blocks a release that holds its subject."
+    ),
     Entry("release", "Releases", "Make, fill, check, publish and announce releases."),
     Entry("report", "Looking", "A self-contained page on a run, made for looking."),
     Entry("quicklook", "Looking", "A picture of any image file, with its mask."),
