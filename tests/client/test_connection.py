@@ -8,15 +8,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.table import Table
 
 from desdm.client import Client
+from desdm.client.hdf5 import write
 from desdm.client.tables import as_format, as_upload, format_of
 from desdm.errors import AccessDenied, DesdmError, LimitExceeded, NotFoundError, TransientError, UsageError
 from desdm.services.formats.upload import read_upload
@@ -162,8 +163,19 @@ def test_a_files_ending_says_its_format() -> None:
         format_of(Path("a.docx"))
 
 
-def test_hdf5_without_its_package_is_said_before_anything_is_asked(tmp_path: Path) -> None:
-    if find_spec("h5py") is not None:
-        pytest.skip("h5py is installed here")
-    with pytest.raises(UsageError, match="needs the package h5py"):
-        Client("http://127.0.0.1:9").save("SELECT 1", tmp_path / "out.h5")
+def test_hdf5_keeps_every_digit_and_says_what_is_null(tmp_path: Path) -> None:
+    big = 2**62 + 1
+    rows = pa.table({
+        "id": pa.array([big, None], pa.int64()), "ok": pa.array([True, None]), "mag": pa.array([1.5, None]),
+        "name": pa.array(["Ä", None]), "spot": pa.array([[1.0, 2.0], None], pa.list_(pa.float64())),
+    })  # fmt: skip
+    rows = rows.set_column(2, pa.field("mag", pa.float64(), metadata={"unit": "mag"}), rows.column("mag"))
+    write(rows, tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        table = file["table"]
+        assert table["id"][0] == big and table["id"][1] == table["id"].attrs["null_value"]
+        assert table["ok"][:].tolist() == [1, -1]
+        assert table["mag"][0] == 1.5 and np.isnan(table["mag"][1]) and table["mag"].attrs["unit"] == "mag"
+        assert table["name"].asstr()[:].tolist() == ["Ä", ""]
+        assert [cell.tolist() for cell in table["spot"][:]] == [[1.0, 2.0], []]
+    assert [p.name for p in tmp_path.iterdir()] == ["out.h5"]

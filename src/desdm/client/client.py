@@ -128,9 +128,8 @@ class Client:
         target = Path(path).expanduser()
         form = format_of(target)
         if form == "h5":
-            from desdm.client.hdf5 import require, write
+            from desdm.client.hdf5 import write
 
-            require()
             rows, _ = self.rows(adql, uploads=uploads, maxrec=maxrec)
             write(rows, target)
         else:

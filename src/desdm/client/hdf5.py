@@ -1,44 +1,52 @@
-"""Writes rows as HDF5, one data set a column, where h5py is installed."""
+"""Writes rows as HDF5, one data set a column."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from desdm.errors import UsageError
-
-__all__ = ["require", "write"]
-
-
-def require() -> None:
-    """Say at once that it cannot be done, not after a long query.
-
-    Raises
-    ------
-    UsageError
-        If h5py is not installed.
-    """
-    if find_spec("h5py") is None:
-        raise UsageError("HDF5 needs the package h5py, which is not installed; write .parquet or .fits")
+__all__ = ["write"]
 
 
 def write(rows: pa.Table, path: Path) -> None:
-    """Write ``/table/<column>`` with unit and description as attributes; null numbers are NaN, null text is empty."""
+    """Write ``/table/<column>`` with unit, UCD and description as attributes, whole or not at all.
+
+    A null is NaN in a column of reals, an empty text, an empty array; in a column of integers (or truth values, which are
+    written as -1, 0, 1) it is the value that the attribute ``null_value`` tells, for no integer may be rounded.
+    """
     import h5py
 
     beside = path.with_name(f".{path.name}.part")
     with h5py.File(beside, "w") as file:
         group = file.create_group("table")
         for field, column in zip(rows.schema, rows.columns, strict=True):
-            if pa.types.is_string(field.type):
-                cells = column.fill_null("").to_pylist()
-                made = group.create_dataset(field.name, data=cells, dtype=h5py.string_dtype())
-            else:
-                made = group.create_dataset(
-                    field.name, data=column.to_numpy(), compression="gzip", compression_opts=1
-                )
+            made = _column(h5py, group, field, column)
             for key, value in (field.metadata or {}).items():
                 made.attrs[key.decode()] = value.decode()
     beside.replace(path)
+
+
+def _column(h5py: Any, group: Any, field: pa.Field, column: pa.ChunkedArray) -> Any:
+    kind = field.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_temporal(kind):
+        texts = column.cast(pa.string()).fill_null("").to_pylist()
+        return group.create_dataset(field.name, data=texts, dtype=h5py.string_dtype())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = np.dtype(kind.value_type.to_pandas_dtype())
+        made = group.create_dataset(field.name, (len(column),), dtype=h5py.vlen_dtype(inner))
+        for i, cell in enumerate(column.to_pylist()):
+            made[i] = np.array(cell or (), inner)
+        return made
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    null = None
+    if pa.types.is_integer(column.type) and column.null_count:
+        null = -1 if pa.types.is_boolean(kind) else int(np.iinfo(column.type.to_pandas_dtype()).min)
+        column = column.fill_null(pa.scalar(null, column.type))
+    made = group.create_dataset(field.name, data=column.to_numpy(), compression="gzip", compression_opts=1)
+    if null is not None:
+        made.attrs["null_value"] = null
+    return made
