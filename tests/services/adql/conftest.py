@@ -53,6 +53,25 @@ NOTE_ROWS = pa.table({
 })  # fmt: skip
 
 
+#: A footprint whose cells (order 12) hold some of the rows: every fourth of the first hundred.
+DEPTHS = tuple(ReleaseColumn(n, t, a) for n, t, a in (("hpix", "long", None), ("band", "char", "*"), ("depth", "float", None), ("nexp", "short", None), ("fraction", "float", None)))  # noqa: E501
+
+
+def footprint() -> pa.Table:
+    """Rows of the footprint, its cells numbered by another library than ours."""
+    from astropy import units
+    from astropy_healpix import HEALPix
+
+    table = objects().slice(14, 86)
+    grid = HEALPix(4096, order="nested")
+    cells = grid.lonlat_to_healpix(table["ra"].to_numpy() * units.deg, table["dec"].to_numpy() * units.deg)[::4]
+    return pa.table({
+        "hpix": pa.array(cells, pa.int64()), "band": ["g"] * len(cells),
+        "depth": pa.array([23.5 + i / 8 for i in range(len(cells))], pa.float32()),
+        "nexp": pa.array(range(len(cells)), pa.int16()), "fraction": pa.array([0.5] * len(cells), pa.float32()),
+    })  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def corpus_home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An installation with the release T1."""
@@ -89,6 +108,7 @@ def _bench(engine: Engine, home: Any, upload: Upload) -> Bench:
         tables = store.tables(conn, "T1")
     engine.attach("T1", tables, facility.config.releases / "T1")
     engine.replace("ivoa", "notes", NOTES, NOTE_ROWS)
+    engine.replace("F1", "footprint", DEPTHS, footprint())
     facility.close()
     entries = [release_entry(t) for t in tables]
     entries += [own_entry(s, n, c, None) for (s, n), c in engine.replaced().items()]

@@ -1,5 +1,7 @@
 """Queries with their answers, computed from the rows in Python: no engine and no translator has a part in them."""
 
+# ruff: noqa: E501  (a query stands on one line)
+
 from __future__ import annotations
 
 import math
@@ -158,17 +160,17 @@ PLAIN: list[tuple[str, Expected]] = [
     (f"SELECT id FROM {T} WHERE good = 1", _where(lambda r: r["good"] is True, "id")),
     (f"SELECT id FROM {T} WHERE good = 0 AND flag = 2", _where(lambda r: r["good"] is False and r["flag"] == 2, "id")),
     (f"SELECT id FROM {T} WHERE good = 'true' AND flag = 2", _where(lambda r: r["good"] is True and r["flag"] == 2, "id")),
-    (f"SELECT name FROM {T} WHERE name LIKE 'DES J00000%'", _where(lambda r: (r["name"] or "").startswith("DES J00000"), "name")),  # noqa: E501
+    (f"SELECT name FROM {T} WHERE name LIKE 'DES J00000%'", _where(lambda r: (r["name"] or "").startswith("DES J00000"), "name")),
     (f"SELECT name FROM {T} WHERE name LIKE 'DES J00001_'",
      _where(lambda r: len(r["name"] or "") == 11 and r["name"].startswith("DES J00001"), "name")),
     (f"SELECT COUNT(*) FROM {T} WHERE name LIKE 'des%'", _count(lambda r: False)),
-    (f"SELECT COUNT(*) FROM {T} WHERE name ILIKE 'des j0000%'", _count(lambda r: (r["name"] or "").startswith("DES J0000"))),  # noqa: E501
+    (f"SELECT COUNT(*) FROM {T} WHERE name ILIKE 'des j0000%'", _count(lambda r: (r["name"] or "").startswith("DES J0000"))),
     (f"SELECT COUNT(*) FROM {T} WHERE name NOT LIKE '%O''Neill'",
      _count(lambda r: r["name"] is not None and not r["name"].endswith("O'Neill"))),
     (f"SELECT COUNT(*) FROM {T} WHERE name LIKE '%\"b\"'", _count(lambda r: (r["name"] or "").endswith('"b"'))),
     (f"SELECT COUNT(*) FROM {T} WHERE name LIKE '%Ä'", _count(lambda r: (r["name"] or "").endswith("Ä"))),
     (f"SELECT COUNT(*) FROM {T} WHERE name LIKE '%\\%'", _count(lambda r: False)),
-    (f"SELECT id FROM {T} WHERE -dec > 89.99 OR +dec > 89.9999", _where(lambda r: -r["dec"] > 89.99 or r["dec"] > 89.9999, "id")),  # noqa: E501
+    (f"SELECT id FROM {T} WHERE -dec > 89.99 OR +dec > 89.9999", _where(lambda r: -r["dec"] > 89.99 or r["dec"] > 89.9999, "id")),
     (f"SELECT COUNT(*) FROM {T} -- a comment; DROP TABLE x\nWHERE flag = 1", _count(lambda r: r["flag"] == 1)),
     (f"SELECT /* not ADQL, but harmless */ COUNT(*) FROM {T};", lambda rows: [(len(rows),)]),
     (f"SELECT COUNT(*) FROM {T} WHERE flag * 2 + 1 = 7", _count(lambda r: r["flag"] == 3)),
@@ -176,7 +178,7 @@ PLAIN: list[tuple[str, Expected]] = [
     (f"SELECT COUNT(*) FROM {T} WHERE flag / 2. = 1", _count(lambda r: r["flag"] == 2)),
     (f"SELECT id, mag_g - mag_r AS g_r FROM {T} WHERE mag_g - mag_r > 4",
      lambda rows: [(r["id"], float(np.float32(r["mag_g"]) - np.float32(r["mag_r"]))) for r in rows
-                   if r["mag_g"] is not None and r["mag_r"] is not None and np.float32(r["mag_g"]) - np.float32(r["mag_r"]) > 4]),  # noqa: E501
+                   if r["mag_g"] is not None and r["mag_r"] is not None and np.float32(r["mag_g"]) - np.float32(r["mag_r"]) > 4]),
     (f"SELECT COUNT(*) FROM {T} WHERE 1=1 AND 'a' = 'a'", lambda rows: [(len(rows),)]),
     (f"SELECT COUNT(*) FROM {T} WHERE id IS NULL", lambda rows: [(0,)]),
 ]  # fmt: skip
@@ -215,20 +217,20 @@ SHAPES: list[tuple[str, Expected]] = [
      lambda rows: [(max(rows, key=lambda r: r["ra"])["id"],)]),
     (f"SELECT id FROM {T} WHERE mag_g < (SELECT AVG(mag_g) - 3 FROM {T})",
      lambda rows: [(r["id"],) for r in rows if r["mag_g"] is not None and r["mag_g"] < _mean(_values(rows, "mag_g")) - 3]),
-    (f"SELECT TOP 1 (SELECT COUNT(*) FROM {T} WHERE flag = 1) AS n FROM {T}", lambda rows: [(sum(r["flag"] == 1 for r in rows),)]),  # noqa: E501
+    (f"SELECT TOP 1 (SELECT COUNT(*) FROM {T} WHERE flag = 1) AS n FROM {T}", lambda rows: [(sum(r["flag"] == 1 for r in rows),)]),
     (f"SELECT id FROM {T} WHERE id IN (SELECT id FROM {T} WHERE flag = 7 AND nexp = 3)",
      _where(lambda r: r["flag"] == 7 and r["nexp"] == 3, "id")),
     (f"SELECT id FROM {T} WHERE id NOT IN (SELECT id FROM {T} WHERE flag < 7) AND nexp = 1",
      _where(lambda r: r["flag"] == 7 and r["nexp"] == 1, "id")),
     (f"SELECT a.id FROM {T} a WHERE EXISTS (SELECT 1 FROM {T} b WHERE b.ra = a.ra AND b.dec = a.dec AND b.id <> a.id)",
      lambda rows: [(rows[11]["id"],), (rows[12]["id"],)]),
-    (f"SELECT COUNT(*) FROM {T} a WHERE NOT EXISTS (SELECT b.n FROM TAP_UPLOAD.u AS b WHERE b.n = a.flag)", _count(lambda r: r["flag"] > 7)),  # noqa: E501
+    (f"SELECT COUNT(*) FROM {T} a WHERE NOT EXISTS (SELECT b.n FROM TAP_UPLOAD.u AS b WHERE b.n = a.flag)", _count(lambda r: r["flag"] > 7)),
     (f"SELECT q.f, q.n FROM (SELECT flag AS f, COUNT(*) AS n FROM {T} GROUP BY flag) AS q WHERE q.f > 5",
      lambda rows: [(k, n) for k, n in Counter(r["flag"] for r in rows).items() if k > 5]),
-    (f"SELECT * FROM (SELECT TOP 3 id, flag FROM {T} ORDER BY id) AS q", lambda rows: [(r["id"], r["flag"]) for r in rows[:3]]),  # noqa: E501
+    (f"SELECT * FROM (SELECT TOP 3 id, flag FROM {T} ORDER BY id) AS q", lambda rows: [(r["id"], r["flag"]) for r in rows[:3]]),
     (f"WITH bright AS (SELECT id, mag_r FROM {T} WHERE mag_r < 19.5) SELECT COUNT(*), MIN(mag_r) FROM bright",
      lambda rows: [(len(k := [v for v in _values(rows, "mag_r") if v < 19.5]), min(k))]),
-    (f"WITH a AS (SELECT id, flag FROM {T}), b AS (SELECT id FROM a WHERE flag = 4) SELECT COUNT(*) FROM b", _count(lambda r: r["flag"] == 4)),  # noqa: E501
+    (f"WITH a AS (SELECT id, flag FROM {T}), b AS (SELECT id FROM a WHERE flag = 4) SELECT COUNT(*) FROM b", _count(lambda r: r["flag"] == 4)),
     (f"SELECT id FROM {T} WHERE flag = 1 UNION SELECT id FROM {T} WHERE nexp = 2",
      _where(lambda r: r["flag"] == 1 or r["nexp"] == 2, "id")),
     (f"SELECT flag FROM {T} WHERE nexp = 2 UNION ALL SELECT flag FROM {T} WHERE nexp = 3",
@@ -237,11 +239,11 @@ SHAPES: list[tuple[str, Expected]] = [
      _where(lambda r: r["flag"] == 1 and r["nexp"] == 2, "id")),
     (f"SELECT id FROM {T} WHERE flag = 1 EXCEPT SELECT id FROM {T} WHERE nexp = 2",
      _where(lambda r: r["flag"] == 1 and r["nexp"] != 2, "id")),
-    (f"SELECT id FROM {T} WHERE flag = 0 UNION SELECT id FROM {T} WHERE flag = 1 INTERSECT SELECT id FROM {T} WHERE nexp = 2",  # noqa: E501
+    (f"SELECT id FROM {T} WHERE flag = 0 UNION SELECT id FROM {T} WHERE flag = 1 INTERSECT SELECT id FROM {T} WHERE nexp = 2",
      _where(lambda r: r["flag"] == 0 or (r["flag"] == 1 and r["nexp"] == 2), "id")),
-    (f"(SELECT id FROM {T} WHERE flag = 0 UNION SELECT id FROM {T} WHERE flag = 1) INTERSECT SELECT id FROM {T} WHERE nexp = 2",  # noqa: E501
+    (f"(SELECT id FROM {T} WHERE flag = 0 UNION SELECT id FROM {T} WHERE flag = 1) INTERSECT SELECT id FROM {T} WHERE nexp = 2",
      _where(lambda r: r["flag"] in (0, 1) and r["nexp"] == 2, "id")),
-    (f"SELECT TOP 2 id FROM {T} WHERE id < 10000000006 UNION SELECT id FROM {T} WHERE id < 10000000012 ORDER BY id DESC OFFSET 1",  # noqa: E501
+    (f"SELECT TOP 2 id FROM {T} WHERE id < 10000000006 UNION SELECT id FROM {T} WHERE id < 10000000012 ORDER BY id DESC OFFSET 1",
      lambda rows: [(r["id"],) for r in rows[2::-1]]),
     ("SELECT n FROM TAP_UPLOAD.u WHERE Word = 'it''s'", lambda rows: [(4,)]),
     ('SELECT n FROM TAP_UPLOAD.u WHERE "Word" = \'"q"\'', lambda rows: [(5,)]),
@@ -258,7 +260,7 @@ SHAPES: list[tuple[str, Expected]] = [
      lambda rows: sorted(Counter(r["flag"] for r in rows).items())),
     (f"SELECT COUNT(*) FROM {T} AS a, TAP_UPLOAD.u AS b WHERE a.flag = b.n", lambda rows: [(len(rows),)]),
     ("SELECT COUNT(*) FROM (TAP_UPLOAD.u AS a INNER JOIN TAP_UPLOAD.u AS b ON a.n < b.n)", lambda rows: [(28,)]),
-    (f"SELECT a.flag, b.k FROM ((SELECT DISTINCT flag FROM {T}) AS a JOIN (SELECT n AS k FROM TAP_UPLOAD.u) AS b ON a.flag = b.k)",  # noqa: E501
+    (f"SELECT a.flag, b.k FROM ((SELECT DISTINCT flag FROM {T}) AS a JOIN (SELECT n AS k FROM TAP_UPLOAD.u) AS b ON a.flag = b.k)",
      lambda rows: [(n, n) for n in range(8)]),
     ("SELECT name FROM ivoa.notes WHERE \"when\" > '2026-06-01'", lambda rows: [("b",)]),
     ("SELECT \"when\" FROM ivoa.notes WHERE \"when\" BETWEEN TIMESTAMP('1999-01-01') AND TIMESTAMP('2026-02-01T00:00:00')",
@@ -280,7 +282,7 @@ FUNCTIONS: list[tuple[str, Expected]] = [
     (_top("UPPER('aBc'), LOWER('aBc'), 'x' || 'y' || 'z'"), lambda rows: [("ABC", "abc", "xyz")]),
     (f"SELECT COUNT(*) FROM {T} WHERE RAND() BETWEEN 0 AND 1", lambda rows: [(len(rows),)]),
     (f"SELECT id, COALESCE(mag_r, mag_g, -99) FROM {T} WHERE id < 10000000060",
-     lambda rows: [(r["id"], r["mag_r"] if r["mag_r"] is not None else r["mag_g"] if r["mag_g"] is not None else -99.0) for r in rows[:20]]),  # noqa: E501
+     lambda rows: [(r["id"], r["mag_r"] if r["mag_r"] is not None else r["mag_g"] if r["mag_g"] is not None else -99.0) for r in rows[:20]]),
     (_top("CAST('12' AS INTEGER), CAST(3.6 AS BIGINT), CAST(2.5 AS INTEGER), CAST(7 AS DOUBLE PRECISION)"),
      lambda rows: [(12, 4, 2, 7.0)]),
     (_top("CAST('abcdef' AS VARCHAR(3)), CAST(12 AS CHAR(5)), CAST('1.5' AS REAL)"), lambda rows: [("abc", "12", 1.5)]),
@@ -299,8 +301,8 @@ FUNCTIONS: list[tuple[str, Expected]] = [
 
 SKY: list[tuple[str, Expected]] = [
     *[(_cone(ra, dec, r), _near(ra, dec, r)) for ra, dec, r in (
-        (0, 0, 0.001), (360, 0, 0.001), (0, 10, 0.1), (359.99, 10, 0.2), (0, 90, 0.01), (77, 90, 5), (0, -90, 0.0011), (12, -90, 40),  # noqa: E501
-        (180, 0, 0), (0, 90, 0), (90, 41.8103, 0.00001), (30, -5, 0.5), (30, -5, 0.01), (30, -5, 95), (200, 30, 179.5), (200, 30, 180),  # noqa: E501
+        (0, 0, 0.001), (360, 0, 0.001), (0, 10, 0.1), (359.99, 10, 0.2), (0, 90, 0.01), (77, 90, 5), (0, -90, 0.0011), (12, -90, 40),
+        (180, 0, 0), (0, 90, 0), (90, 41.8103, 0.00001), (30, -5, 0.5), (30, -5, 0.01), (30, -5, 95), (200, 30, 179.5), (200, 30, 180),
         (10, 10, 60), (30.5, -4.5, 1),
     )],
     (f"SELECT id FROM {T} WHERE CONTAINS(POINT(ra, dec), CIRCLE(POINT(30, -5), 0.25)) = 1", _near(30, -5, 0.25)),
@@ -317,32 +319,32 @@ SKY: list[tuple[str, Expected]] = [
     (f"SELECT id, DISTANCE(POINT('ICRS', ra, dec), POINT('ICRS', 200, 20)) FROM {T} WHERE flag = 1",
      lambda rows: [(r["id"], float(separation(r["ra"], r["dec"], 200, 20))) for r in rows if r["flag"] == 1]),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(30, -5, 0.6)) AND flag = 2 OR id = 10000000000",
-     lambda rows: [(r["id"],) for r in rows if (separation(r["ra"], r["dec"], 30, -5) <= 0.6 and r["flag"] == 2) or r["id"] == 10000000000]),  # noqa: E501
+     lambda rows: [(r["id"],) for r in rows if (separation(r["ra"], r["dec"], 30, -5) <= 0.6 and r["flag"] == 2) or r["id"] == 10000000000]),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON({_text(FIELD)}))", _polygon(FIELD)),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON('ICRS', {_text(FIELD[::-1])}))", _polygon(FIELD)),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON({_text(DENT)}))", _polygon(DENT)),
-    (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON({', '.join(f'POINT({a}, {d})' for a, d in FIELD)}))", _polygon(FIELD)),  # noqa: E501
+    (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON({', '.join(f'POINT({a}, {d})' for a, d in FIELD)}))", _polygon(FIELD)),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(350, -8, 12, -8, 12, 14, 350, 14))",
      _polygon([(350, -8), (12, -8), (12, 14), (350, 14)])),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(0, 70, 90, 70, 180, 70, 270, 70))",
      _polygon([(0, 70), (90, 70), (180, 70), (270, 70)])),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(ra, dec), BOX(0, 0, 30, 20))",
      lambda rows: [(r["id"],) for r in rows if (x := math.cos(math.radians(r["dec"])) * math.cos(math.radians(r["ra"]))) > 0
-                   and abs(math.cos(math.radians(r["dec"])) * math.sin(math.radians(r["ra"]))) <= x * math.tan(math.radians(15))  # noqa: E501
+                   and abs(math.cos(math.radians(r["dec"])) * math.sin(math.radians(r["ra"]))) <= x * math.tan(math.radians(15))
                    and abs(math.sin(math.radians(r["dec"]))) <= x * math.tan(math.radians(10))]),
     (f"SELECT id FROM {T} WHERE 1 = INTERSECTS(POINT(ra, dec), CIRCLE(30, -5, 0.1))", _near(30, -5, 0.1)),
     (f"SELECT id FROM {T} WHERE 1 = INTERSECTS(CIRCLE(ra, dec, 0.1), CIRCLE(30, -5, 0.2))", _near(30, -5, 0.3)),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(CIRCLE(ra, dec, 0.1), CIRCLE(30, -5, 0.3))", _near(30, -5, 0.2)),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(30, -5), CIRCLE(ra, dec, 0.15))", _near(30, -5, 0.15)),
     (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(30, -5), CIRCLE(ra, dec, nexp / 10.))",
-     lambda rows: [(r["id"],) for r in rows if r["nexp"] is not None and separation(r["ra"], r["dec"], 30, -5) <= r["nexp"] / 10]),  # noqa: E501
-    (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(30, -5), BOX(ra, dec, 0.4, 0.4)) AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(30, -5, 0.19))",  # noqa: E501
+     lambda rows: [(r["id"],) for r in rows if r["nexp"] is not None and separation(r["ra"], r["dec"], 30, -5) <= r["nexp"] / 10]),
+    (f"SELECT id FROM {T} WHERE 1 = CONTAINS(POINT(30, -5), BOX(ra, dec, 0.4, 0.4)) AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(30, -5, 0.19))",
      _near(30, -5, 0.19)),
-    (f"SELECT q.id FROM (SELECT id, ra, dec, hpix29 FROM {T}) AS q WHERE 1 = CONTAINS(POINT(q.ra, q.dec), CIRCLE(30, -5, 0.2))", _near(30, -5, 0.2)),  # noqa: E501
-    (f"SELECT u.n, o.id FROM TAP_UPLOAD.u AS u JOIN {T} AS o ON DISTANCE(u.ra, u.dec, o.ra, o.dec) < 0.01", lambda rows: _matches(rows, 0.01)),  # noqa: E501
-    (f"SELECT u.n, o.id FROM TAP_UPLOAD.u AS u, {T} AS o WHERE 1 = CONTAINS(POINT(o.ra, o.dec), CIRCLE(u.ra, u.dec, 30./3600.))",  # noqa: E501
+    (f"SELECT q.id FROM (SELECT id, ra, dec, hpix29 FROM {T}) AS q WHERE 1 = CONTAINS(POINT(q.ra, q.dec), CIRCLE(30, -5, 0.2))", _near(30, -5, 0.2)),
+    (f"SELECT u.n, o.id FROM TAP_UPLOAD.u AS u JOIN {T} AS o ON DISTANCE(u.ra, u.dec, o.ra, o.dec) < 0.01", lambda rows: _matches(rows, 0.01)),
+    (f"SELECT u.n, o.id FROM TAP_UPLOAD.u AS u, {T} AS o WHERE 1 = CONTAINS(POINT(o.ra, o.dec), CIRCLE(u.ra, u.dec, 30./3600.))",
      lambda rows: _matches(rows, 30 / 3600)),
-    (f"SELECT u.n, o.id FROM {T} AS o JOIN TAP_UPLOAD.u AS u ON 1 = CONTAINS(POINT(u.ra, u.dec), CIRCLE(POINT(o.ra, o.dec), 2))",  # noqa: E501
+    (f"SELECT u.n, o.id FROM {T} AS o JOIN TAP_UPLOAD.u AS u ON 1 = CONTAINS(POINT(u.ra, u.dec), CIRCLE(POINT(o.ra, o.dec), 2))",
      lambda rows: _matches(rows, 2)),
     (f"SELECT u.n, o.id FROM TAP_UPLOAD.u AS u JOIN {T} AS o ON DISTANCE(POINT(u.ra, u.dec), POINT(o.ra, o.dec)) < 20",
      lambda rows: _matches(rows, 20)),
@@ -352,22 +354,22 @@ SKY: list[tuple[str, Expected]] = [
      lambda rows: [*_matches(rows, 0.01), (7, None)]),
     (f"SELECT a.id, b.id FROM {T} AS a JOIN {T} AS b ON DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.02 WHERE a.id < b.id",
      lambda rows: _pairs(rows, 0.02)),
-    (f"SELECT COUNT(*) FROM {T} AS a JOIN {T} AS b ON DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.02 AND a.id < b.id AND a.flag = b.flag",  # noqa: E501
+    (f"SELECT COUNT(*) FROM {T} AS a JOIN {T} AS b ON DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.02 AND a.id < b.id AND a.flag = b.flag",
      lambda rows: [(sum(1 for i, j in _pairs(rows, 0.02)
                         if rows[(i - 10**10) // 3]["flag"] == rows[(j - 10**10) // 3]["flag"]),)]),
     (_top("AREA(CIRCLE(10, 20, 1)), AREA(POINT(1, 2))"),
      lambda rows: [(2 * math.pi * (1 - math.cos(math.radians(1))) * math.degrees(1) ** 2, 0.0)]),
     (_top("AREA(POLYGON(0, 0, 90, 0, 0, 90))"), lambda rows: [(4 * math.pi / 8 * math.degrees(1) ** 2,)]),
-    (_top("COORD1(POINT(25, -19.5)), COORD2(POINT(25, -19.5)), COORDSYS(POINT(25, -19.5))"), lambda rows: [(25.0, -19.5, "ICRS")]),  # noqa: E501
+    (_top("COORD1(POINT(25, -19.5)), COORD2(POINT(25, -19.5)), COORDSYS(POINT(25, -19.5))"), lambda rows: [(25.0, -19.5, "ICRS")]),
     (_top("POINT(25, -19.5), CIRCLE('ICRS', 1, 2, 3), POLYGON(0, 0, 1, 0, 1, 1)"),
      lambda rows: [([25.0, -19.5], [1.0, 2.0, 3.0], [0.0, 0.0, 1.0, 0.0, 1.0, 1.0])]),
     (_top("CENTROID(CIRCLE(25, -19.5, 2)), DISTANCE(25, -19.5, 25.4, -20)"),
      lambda rows: [([25.0, -19.5], float(separation(25, -19.5, 25.4, -20)))]),
-    (_top("CONTAINS(POINT(0, 0), CIRCLE(0, 0, 1)), INTERSECTS(CIRCLE(25.4, -20, 1), POLYGON(20, -15, 20, -5, 10, -5, 10, -15))"),  # noqa: E501
+    (_top("CONTAINS(POINT(0, 0), CIRCLE(0, 0, 1)), INTERSECTS(CIRCLE(25.4, -20, 1), POLYGON(20, -15, 20, -5, 10, -5, 10, -15))"),
      lambda rows: [(1, 0)]),
-    (_top("INTERSECTS(POLYGON(0, 0, 2, 0, 2, 2, 0, 2), POLYGON(1, 1, 3, 1, 3, 3, 1, 3)), INTERSECTS(CIRCLE(1, 2.05, 0.1), POLYGON(0, 0, 2, 0, 2, 2, 0, 2))"),  # noqa: E501
+    (_top("INTERSECTS(POLYGON(0, 0, 2, 0, 2, 2, 0, 2), POLYGON(1, 1, 3, 1, 3, 3, 1, 3)), INTERSECTS(CIRCLE(1, 2.05, 0.1), POLYGON(0, 0, 2, 0, 2, 2, 0, 2))"),
      lambda rows: [(1, 1)]),
-    (f"SELECT TOP 5 id, POINT(ra, dec) FROM {T} ORDER BY id", lambda rows: [(r["id"], [r["ra"], r["dec"]]) for r in rows[:5]]),  # noqa: E501
+    (f"SELECT TOP 5 id, POINT(ra, dec) FROM {T} ORDER BY id", lambda rows: [(r["id"], [r["ra"], r["dec"]]) for r in rows[:5]]),
 ]  # fmt: skip
 
 REGIONS: list[tuple[str, Expected]] = [

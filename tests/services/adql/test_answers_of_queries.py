@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.services.adql.conftest import Bench, Expected, Row, alike
-from tests.services.adql.corpus import QUERIES
+from tests.services.adql.cookbook import COOKBOOK
+from tests.services.adql.corpus import QUERIES as PLAIN
+
+QUERIES = [*PLAIN, *COOKBOOK]
 
 
 @pytest.mark.parametrize(("text", "expected"), QUERIES, ids=[f"{i:03d}" for i in range(len(QUERIES))])

@@ -9,10 +9,12 @@ import pytest
 
 from desdm.errors import QueryError
 from tests.services.adql.conftest import Bench
+from tests.services.adql.hostile import HOSTILE
 
 T = "T1.objects"
 #: Statement → line and column at which it is refused.
 FORBIDDEN: list[tuple[str, tuple[int, int]]] = [
+    *HOSTILE,
     ("", (1, 1)),
     ("   \n -- nothing", (2, 12)),
     ("DROP TABLE T1.objects", (1, 1)),
@@ -203,6 +205,7 @@ def test_doubling_expressions_end_in_an_error(duck: Bench) -> None:
     f"SELECT CAST(name AS INTEGER) FROM {T}", f"SELECT TIMESTAMP(name) FROM {T}", f"SELECT CAST(id AS SMALLINT) FROM {T}",
     f"SELECT flag + 2147483647 FROM {T}", f"SELECT id * id FROM {T}", f"SELECT POWER(flag - flag, -1) FROM {T}",
     f"SELECT id FROM {T} WHERE id = (SELECT id FROM {T})",
+    f"SELECT POWER(-2-flag, 0.5) FROM {T}", f"SELECT EXP(1000+flag) FROM {T}",
 ])  # fmt: skip
 def test_what_fails_while_it_runs_is_told_without_the_databases_words(bench: Bench, text: str) -> None:
     with pytest.raises(QueryError) as caught:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql import functions, nodes, userfunctions
+from desdm.services.adql import functions, nodes, regions, userfunctions
 from desdm.services.adql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, Parameters, Written, double
 from desdm.services.adql.geometry import Geometry, constant
 from desdm.services.adql.scope import Scope
@@ -47,7 +47,7 @@ class Expressions:
         self._footprint = footprint
         #: SQL of ``hpix29`` by the number of its table
         self.cells: dict[int, str] = {}
-        self.geometry = Geometry(self.cell)
+        self.geometry = Geometry(self.cell, dialect)
 
     def cell(self, lon: Fragment, lat: Fragment) -> str | None:
         """SQL of ``hpix29`` of a position, if it is that of a table which has one."""
@@ -120,7 +120,7 @@ class Expressions:
     def _region(self, value: Fragment) -> Fragment:
         if value.parts or value.kind not in ("region", "point", "circle", "polygon"):
             return value
-        return userfunctions.column_region(value)
+        return regions.of_column(value, self._types["char"])
 
     def _near(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
         points = self.geometry.two_points(
@@ -471,7 +471,7 @@ class Expressions:
             return Fragment(f"CAST({self._meets(node, scope)} AS {self._types['int']})", "int", at)
         given = [self._region(self.value(a, scope)) for a in node.arguments]
         if name == "REGION":
-            return userfunctions.text_region(given, at)
+            return self.geometry.build(*regions.from_text(given, at), at)
         if name == "DISTANCE":
             found = self.geometry.distance(given, at)
             meta = ReleaseColumn("", "double", unit="deg", ucd="pos.angDistance", text="Angular distance")

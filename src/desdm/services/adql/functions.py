@@ -77,8 +77,10 @@ FUNCTIONS: dict[str, Function] = {
                       _finite("power({0}, {1})", "power"), "power({0}, {1})"),
     "PI": Function("PI() -> DOUBLE", 0, 0, (), "double", "pi()", "pi()"),
     "RAND": Function("RAND([seed]) -> DOUBLE", 0, 1, ("number",), "double", "random()", "random()"),
-    "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})", f"(upper({_FOLDING}) COLLATE \"C\")"),
-    "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})", f"(lower({_FOLDING}) COLLATE \"C\")"),
+    "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})",
+                      f"(upper({_FOLDING}) COLLATE \"C\")"),
+    "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})",
+                      f"(lower({_FOLDING}) COLLATE \"C\")"),
     "TIMESTAMP": Function("TIMESTAMP(s VARCHAR) -> TIMESTAMP", 1, 1, ("time",), "timestamp",
                           "CAST({0} AS TIMESTAMP)", "CAST({0} AS timestamp)"),
 }  # fmt: skip

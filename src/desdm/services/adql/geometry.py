@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
-from desdm.services.adql import sphere
+from desdm.services.adql import regions, sphere
 from desdm.services.adql.fragments import Fragment, double, numbers
 from desdm.services.adql.tokens import Place
+from desdm.services.engines.writing import Dialect
 
 __all__ = ["Geometry", "constant"]
 
@@ -33,9 +34,8 @@ class Geometry:
         Gives for the coordinates of a point the SQL of its ``hpix29``, or None.
     """
 
-    def __init__(self, cells: object) -> None:
-        assert callable(cells)
-        self._cells = cells
+    def __init__(self, cells: Callable[[Fragment, Fragment], str | None], dialect: Dialect) -> None:
+        self._cells, self._dialect = cells, dialect
         #: pairs of positions in columns that were held against a known distance, for joins
         self.pairs: list[tuple[tuple[Fragment, Fragment], tuple[Fragment, Fragment], float]] = []
 
@@ -162,8 +162,8 @@ class Geometry:
 
     def contains(self, inner: Fragment, outer: Fragment, at: Place) -> str:
         """Condition that ``inner`` lies wholly in ``outer``."""
-        if outer.kind == "region" and inner.kind == "point":
-            return self._meets_region(inner, None, outer)
+        if "region" in (inner.kind, outer.kind):
+            return self._contains_region(inner, outer, at)
         if inner.kind == "point":
             return self._point_in(inner, outer, at)
         if inner.kind == "circle" and outer.kind == "circle":
@@ -171,6 +171,10 @@ class Geometry:
             a2, d2, r2 = outer.parts
             apart = self.distance((a1, d1, a2, d2), at)
             return f"({apart.sql} + {r1.sql} <= {r2.sql} + 1e-13)"
+        if inner.kind == "circle" and outer.kind in ("polygon", "box") and numbers(outer.parts) is not None:
+            point = Fragment("", "point", at, parts=inner.parts[:2])
+            near = self._near_sides(inner, outer, -1e-12)
+            return f"({self._point_in(point, outer, at)} AND NOT ({' OR '.join(near)}))"
         if inner.kind in ("polygon", "box") and outer.kind in ("circle", "polygon", "box"):
             return self._corners_in(inner, outer, at)
         raise QueryError(f"CONTAINS cannot tell whether a {inner.kind} lies in a {outer.kind}", *at)
@@ -179,8 +183,8 @@ class Geometry:
         """Condition that two regions touch."""
         if one.kind == "region":
             one, other = other, one
-        if other.kind == "region" and one.kind in ("point", "circle"):
-            return self._meets_region(one, one.parts[2] if one.kind == "circle" else None, other)
+        if other.kind == "region":
+            return self._meets_region(one, other, at)
         if one.kind == "point":
             return self._point_in(one, other, at)
         if other.kind == "point":
@@ -196,11 +200,30 @@ class Geometry:
             return self._circle_meets(one, other, at)
         return self._polygons_meet(one, other, at)
 
-    def _meets_region(self, place: Fragment, radius: Fragment | None, region: Fragment) -> str:
-        """Whether a place, or a circle about it, touches a region that stands in a column as text."""
-        lon, lat = (f"CAST({c.sql} AS float8)" for c in place.parts[:2])
-        size = double(0.0) if radius is None else f"CAST({radius.sql} AS float8)"
-        return f"desdm_meets({region.sql}, {lon}, {lat}, {size})"
+    def _meets_region(self, one: Fragment, region: Fragment, at: Place) -> str:
+        if one.kind in ("point", "circle"):
+            return regions.meets_place(region, one.parts[:2], one.parts[2] if one.kind == "circle" else None)
+        corners = self._corners(one, "INTERSECTS with a region of a column", at)
+        return regions.meets_polygon(region, corners, _pieces(corners, one.at), self._dialect)
+
+    def _contains_region(self, inner: Fragment, outer: Fragment, at: Place) -> str:
+        if outer.kind == "region":
+            if inner.kind == "point":
+                return regions.meets_place(outer, inner.parts)
+            if inner.kind == "circle":
+                return regions.circle_within(outer, inner.parts[:2], inner.parts[2], self._dialect)
+            corners = self._corners(inner, "CONTAINS in a region of a column", at)
+            return "(" + " AND ".join(regions.meets_corner(outer, c) for c in corners) + ")"
+        if outer.kind == "circle":
+            return regions.covered_by_circle(inner, outer.parts[:2], outer.parts[2], self._dialect)
+        corners = self._corners(outer, "CONTAINS of a region of a column", at)
+        return regions.covered_by_polygon(inner, corners, _pieces(corners, outer.at), self._dialect)
+
+    def _corners(self, shape: Fragment, what: str, at: Place) -> list[sphere.Vector]:
+        known = numbers(shape.parts)
+        if shape.kind not in ("polygon", "box") or known is None:
+            raise QueryError(f"{what} takes a POINT, a CIRCLE, or a POLYGON or BOX of numbers", *at)
+        return sphere.vertices(sphere.box_corners(*known) if shape.kind == "box" else known)
 
     def near(
         self,
@@ -278,15 +301,16 @@ class Geometry:
         known = numbers(region.parts)
         if known is None:
             raise QueryError("INTERSECTS of a CIRCLE needs a POLYGON or BOX of numbers", *at)
-        corners = sphere.box_corners(*known) if region.kind == "box" else known
-        shape = sphere.vertices(corners)
         point = Fragment("", "point", at, parts=circle.parts[:2])
-        tests = [self._point_in(point, region, at)]
-        tests += [
-            _near_side(point, a, b, circle.parts[2])
+        return "(" + " OR ".join([self._point_in(point, region, at), *self._near_sides(circle, region)]) + ")"
+
+    def _near_sides(self, circle: Fragment, region: Fragment, rest: float = 1e-14) -> list[str]:
+        shape = self._corners(region, "a CIRCLE", region.at)
+        point = Fragment("", "point", circle.at, parts=circle.parts[:2])
+        return [
+            _near_side(point, a, b, circle.parts[2], rest)
             for a, b in zip(shape, [*shape[1:], shape[0]], strict=True)
         ]
-        return "(" + " OR ".join(tests) + ")"
 
     def _polygons_meet(self, one: Fragment, other: Fragment, at: Place) -> str:
         first, second = numbers(one.parts), numbers(other.parts)
@@ -381,7 +405,7 @@ def _in_corners(point: Fragment, polygon: Fragment) -> str:
     return f"({front} > 0 AND (({left}) OR ({right})))"
 
 
-def _near_side(point: Fragment, a: sphere.Vector, b: sphere.Vector, radius: Fragment) -> str:
+def _near_side(point: Fragment, a: sphere.Vector, b: sphere.Vector, radius: Fragment, rest: float) -> str:
     """Whether a point lies within ``radius`` of the arc from a to b: beside it, or near one of its ends."""
     import numpy as np
 
@@ -390,14 +414,14 @@ def _near_side(point: Fragment, a: sphere.Vector, b: sphere.Vector, radius: Frag
     begin, end = np.cross(normal, a), np.cross(b, normal)
     reach = f"sin(radians({radius.sql}))"
     beside = (
-        f"(abs({_product(point, normal)}) <= {reach} + 1e-14 AND {_product(point, begin)} >= 0 "
+        f"(abs({_product(point, normal)}) <= {reach} + {rest!r} AND {_product(point, begin)} >= 0 "
         f"AND {_product(point, end)} >= 0)"
     )
     corner = sphere.position(a)
     ends = (Fragment(double(corner[0]), "double", point.at, constant=corner[0]),
             Fragment(double(corner[1]), "double", point.at, constant=corner[1]))  # fmt: skip
     lon, lat = point.parts
-    return f"({beside} OR {_haversine((lon, lat), ends)} <= power(sin(radians({radius.sql}) / 2), 2) + {_ROUNDING!r})"
+    return f"({beside} OR {_haversine((lon, lat), ends)} <= power(sin(radians({radius.sql}) / 2), 2) + {rest * 1e-16!r})"
 
 
 def _pieces(corners: list[sphere.Vector], at: Place) -> list[list[sphere.Vector]]:

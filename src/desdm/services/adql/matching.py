@@ -67,7 +67,7 @@ def join(
     spread, point = (left, a) if near else (right, b)
     other = b if near else a
     sql = (
-        f"(SELECT {spread.alias}.*, unnest(desdm_around({_cell(expressions, point)}, {order})) AS desdm_cell "  # noqa: S608
+        f"(SELECT {spread.alias}.*, unnest(desdm_around({_cell(expressions, point)}, {order})) AS desdm_cell "
         f"FROM {spread.body} AS {spread.alias}) AS {spread.alias}"
     )
     extra = f" AND ({_cell(expressions, other)} >> {2 * (29 - order)}) = {spread.alias}.desdm_cell"

@@ -97,7 +97,9 @@ def _add(found: list[Token], match: re.Match[str], at: Place) -> None:
     if kind == "number":
         after = match.string[match.end() : match.end() + 1]
         if after.isalnum() or after in ("_", "."):
-            raise QueryError(f"{match[0]}{after} is not a number; ADQL's are 12, 1.5, .5, 1.5e-3 and 0x1F", *at)
+            raise QueryError(
+                f"{match[0]}{after} is not a number; ADQL's are 12, 1.5, .5, 1.5e-3 and 0x1F", *at
+            )
         written = match[0]
         found.append(Token(Kind.NUMBER, str(int(written, 16)) if written[1:2] in ("x", "X") else written, at))
     elif kind == "word":

@@ -11,7 +11,7 @@ from desdm.services.adql.functions import as_double, count
 from desdm.services.adql.tokens import Place
 from desdm.services.engines.writing import Dialect
 
-__all__ = ["FORMS", "NAMES", "call", "column_region", "text_region"]
+__all__ = ["FORMS", "NAMES", "call"]
 
 #: Signature and text of each, as the capabilities tell them.
 FORMS: dict[str, tuple[str, str]] = {
@@ -112,17 +112,3 @@ def _position(arguments: Sequence[Fragment], form: str, at: Place) -> tuple[Frag
 def _index(order: int, lon: Fragment, lat: Fragment, cell: Callable[[Fragment, Fragment], str | None]) -> str:
     own = cell(lon, lat) or f"desdm_hpix29({as_double(lon).sql}, {as_double(lat).sql})"
     return f"({own} >> {2 * (29 - order)})"
-
-
-def column_region(value: Fragment) -> Fragment:
-    """A geometry that stands in a column: numbers of a POINT or CIRCLE, or a region as text (STC-S)."""
-    if value.kind in ("point", "circle"):
-        size = 2 if value.kind == "point" else 3
-        parts = tuple(Fragment(f"{value.sql}[{i}]", "double", value.at) for i in range(1, size + 1))
-        return Fragment(value.sql, value.kind, value.at, value.meta, parts=parts)
-    return value
-
-
-def text_region(given: Sequence[Fragment], at: Place) -> Fragment:
-    """REGION: a geometry written as STC-S."""
-    raise QueryError("REGION is not known here; write POINT, CIRCLE or POLYGON", *at)
