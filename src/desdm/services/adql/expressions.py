@@ -6,9 +6,18 @@ from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql import functions, nodes, regions, userfunctions
-from desdm.services.adql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, Parameters, Written, double
-from desdm.services.adql.geometry import Geometry, constant
+from desdm.services.adql import functions, measures, nodes, regions, userfunctions
+from desdm.services.adql.fragments import (
+    GEOMETRIES,
+    INTEGERS,
+    NUMBERS,
+    Fragment,
+    Parameters,
+    Written,
+    constant,
+    double,
+)
+from desdm.services.adql.geometry import Geometry
 from desdm.services.adql.scope import Scope
 from desdm.services.adql.units import factor
 from desdm.services.engines.writing import SQL_TYPES, Dialect
@@ -479,7 +488,7 @@ class Expressions:
         if len(given) != 1 or given[0].kind not in GEOMETRIES:
             raise QueryError(f"{name} takes one geometry", *at)
         if name == "AREA":
-            found = self.geometry.area(given[0], at)
+            found = measures.area(given[0], at)
             return Fragment(
                 found.sql,
                 "double",
@@ -488,7 +497,7 @@ class Expressions:
                 found.constant,
             )
         if name == "CENTROID":
-            return self.geometry.centroid(given[0], at)
+            return measures.centroid(given[0], at)
         if name == "COORDSYS":
             return Fragment(self._parameters.text("ICRS"), "char", at)
         if given[0].kind != "point":

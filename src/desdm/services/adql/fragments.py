@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ __all__ = [
     "OutColumn",
     "Parameters",
     "Written",
+    "constant",
     "double",
     "numbers",
 ]
@@ -119,6 +121,13 @@ def double(value: float) -> str:
     text = repr(float(value))
     text = text if "e" in text else text + "e0"
     return f"({text}::float8)"
+
+
+def constant(value: float, at: Place) -> Fragment:
+    """A known double."""
+    if not math.isfinite(value):
+        raise QueryError("this number is not finite", *at)
+    return Fragment(double(value), "double", at, constant=float(value))
 
 
 def numbers(fragments: Iterator[Fragment] | tuple[Fragment, ...]) -> list[float] | None:

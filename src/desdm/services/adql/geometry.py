@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
-from desdm.services.adql import regions, sphere
-from desdm.services.adql.fragments import Fragment, double, numbers
+from desdm.services.adql import directions, regions, sphere
+from desdm.services.adql.fragments import Fragment, constant, double, numbers
 from desdm.services.adql.tokens import Place
 from desdm.services.engines.writing import Dialect
 
-__all__ = ["Geometry", "constant"]
+__all__ = ["Geometry"]
 
 _FRAMES = ("", "ICRS", "J2000", "FK5", "UNKNOWN", "UNKNOWNFRAME")
-#: What may be lost by rounding: 2e-15 rad squared, far below any catalogue's own.
-_ROUNDING = 1e-30
-
-
-def constant(value: float, at: Place) -> Fragment:
-    """A known double."""
-    if not math.isfinite(value):
-        raise QueryError("this number is not finite", *at)
-    return Fragment(double(value), "double", at, constant=float(value))
 
 
 class Geometry:
@@ -92,7 +82,7 @@ class Geometry:
         (a1, d1), (a2, d2) = self.two_points(arguments, at)
         known = numbers((a1, d1, a2, d2))
         if known is not None:
-            return constant(_separation(*known), at)
+            return constant(sphere.separation(*known), at)
         x1, y1, x2, y2 = (f"radians({c.sql})" for c in (a1, d1, a2, d2))
         delta = f"({x2} - {x1})"
         sql = (
@@ -117,46 +107,6 @@ class Geometry:
                     raise QueryError("a declination lies between -90 and 90 degrees", *value.at)
             return (arguments[0], arguments[1]), (arguments[2], arguments[3])
         raise QueryError("DISTANCE takes two points, or ra1, dec1, ra2, dec2", *at)
-
-    def area(self, region: Fragment, at: Place) -> Fragment:
-        """AREA in square degrees."""
-        known = numbers(region.parts)
-        if region.kind == "point":
-            return constant(0.0, at)
-        if region.kind == "circle":
-            radius = region.parts[2]
-            sql = f"(2 * pi() * (1 - cos(radians({radius.sql}))) * power(180 / pi(), 2))"
-            if radius.number is not None:
-                return constant(
-                    2
-                    * math.pi
-                    * (1 - math.cos(math.radians(min(radius.number, 180))))
-                    * math.degrees(1) ** 2,
-                    at,
-                )
-            return Fragment(sql, "double", at)
-        if region.kind in ("polygon", "box") and known is not None:
-            corners = sphere.vertices(sphere.box_corners(*known) if region.kind == "box" else known)
-            try:
-                sphere.pieces(corners)
-                return constant(sphere.area(corners), at)
-            except ValueError as err:
-                raise QueryError(f"AREA: {err}", *at) from err
-        raise QueryError("AREA takes a POINT, a CIRCLE, or a POLYGON or BOX of numbers", *at)
-
-    def centroid(self, region: Fragment, at: Place) -> Fragment:
-        """CENTROID: a point."""
-        if region.kind in ("point", "circle", "box"):
-            return Fragment("", "point", at, parts=region.parts[:2])
-        known = numbers(region.parts)
-        if region.kind == "polygon" and known is not None:
-            corners = sphere.vertices(known)
-            try:
-                found = sphere.position(_centroid(corners))
-            except ValueError as err:
-                raise QueryError(f"CENTROID: {err}", *at) from err
-            return Fragment("", "point", at, parts=(constant(found[0], at), constant(found[1], at)))
-        raise QueryError("CENTROID takes a POINT, a CIRCLE, a BOX, or a POLYGON of numbers", *at)
 
     # Predicates
 
@@ -248,7 +198,7 @@ class Geometry:
         band = ""
         if fixed is not None and limit < 60:
             band = f"{a[1].sql} BETWEEN {double(fixed[1] - limit - 1e-9)} AND {double(fixed[1] + limit + 1e-9)} AND "
-        return f"({ranges}{band}{_within(a, b, limit, strict)})"
+        return f"({ranges}{band}{directions.within(a, b, limit, strict)})"
 
     def _ranges(self, point: tuple[Fragment, Fragment], ranges: list[tuple[int, int]]) -> str:
         """``hpix29`` within one of the ranges, AND; empty where there is no such column."""
@@ -267,9 +217,9 @@ class Geometry:
             return self.near((lon, lat), (region.parts[0], region.parts[1]), region.parts[2], at)
         known = numbers(region.parts)
         if region.kind == "box" and known is None:
-            return _in_box(point, region)
+            return directions.in_box(point, region)
         if region.kind == "polygon" and known is None:
-            return _in_corners(point, region)
+            return directions.in_corners(point, region)
         if region.kind in ("polygon", "box") and known is not None:
             corners = sphere.vertices(sphere.box_corners(*known) if region.kind == "box" else known)
             try:
@@ -277,7 +227,7 @@ class Geometry:
             except ValueError as err:
                 raise QueryError(f"{region.kind.upper()}: {err}", *region.at) from err
             ranges = self._ranges((lon, lat), sphere.polygon_ranges(corners))
-            tests = " OR ".join(f"({_in_piece(point, piece)})" for piece in found)
+            tests = " OR ".join(f"({directions.in_piece(point, piece)})" for piece in found)
             return f"({ranges}({tests}))"
         raise QueryError(f"a region is expected here, not {region.kind}", *at)
 
@@ -308,7 +258,7 @@ class Geometry:
         shape = self._corners(region, "a CIRCLE", region.at)
         point = Fragment("", "point", circle.at, parts=circle.parts[:2])
         return [
-            _near_side(point, a, b, circle.parts[2], rest)
+            directions.near_side(point, a, b, circle.parts[2], rest)
             for a, b in zip(shape, [*shape[1:], shape[0]], strict=True)
         ]
 
@@ -318,7 +268,7 @@ class Geometry:
             raise QueryError("INTERSECTS of two POLYGONs needs their corners as numbers", *at)
         a = sphere.vertices(sphere.box_corners(*first) if one.kind == "box" else first)
         b = sphere.vertices(sphere.box_corners(*second) if other.kind == "box" else second)
-        meets = _touch(_pieces(a, at), a, _pieces(b, at), b)
+        meets = sphere.touch(_pieces(a, at), a, _pieces(b, at), b)
         return "(1 = 1)" if meets else "(1 = 0)"
 
 
@@ -330,138 +280,8 @@ _USAGE = {
 }
 
 
-def _separation(a1: float, d1: float, a2: float, d2: float) -> float:
-    u, v = sphere.vector(a1, d1), sphere.vector(a2, d2)
-    import numpy as np
-
-    return math.degrees(math.atan2(float(np.linalg.norm(np.cross(u, v))), float(u @ v)))
-
-
-def _within(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment], limit: float, strict: bool) -> str:
-    """Haversine against a known limit; beyond 90 degrees by the far point, where rounding is small again."""
-    if limit >= 180:
-        return f"({a[0].sql} + {a[1].sql} + {b[0].sql} + {b[1].sql} IS NOT NULL)"
-    if limit > 90:
-        far = (
-            Fragment(f"({b[0].sql} + 180)", "double", b[0].at),
-            Fragment(f"(-({b[1].sql}))", "double", b[1].at),
-        )
-        bound = math.sin(math.radians(180 - limit) / 2) ** 2
-        return f"(NOT {_haversine(a, far)} {'<=' if strict else '<'} {double(bound)})"
-    bound = math.sin(math.radians(limit) / 2) ** 2
-    if strict:
-        return f"({_haversine(a, b)} < {double(bound)})"
-    return f"({_haversine(a, b)} <= {double(bound * (1 + 1e-15) + _ROUNDING)})"
-
-
-def _haversine(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment]) -> str:
-    first = f"power(sin(radians({a[1].sql} - {b[1].sql}) / 2), 2)"
-    fixed = b[1].number
-    cosine = f"cos(radians({b[1].sql}))" if fixed is None else double(math.cos(math.radians(fixed)))
-    return f"({first} + cos(radians({a[1].sql})) * {cosine} * power(sin(radians({a[0].sql} - {b[0].sql}) / 2), 2))"
-
-
-def _product(point: Fragment, normal: sphere.Vector) -> str:
-    """Product of a point's direction with a known one."""
-    lon, lat = (f"radians({c.sql})" for c in point.parts)
-    x, y, z = (double(float(n)) for n in normal)
-    return f"(cos({lat}) * ({x} * cos({lon}) + {y} * sin({lon})) + {z} * sin({lat}))"
-
-
-def _in_piece(point: Fragment, normals: Sequence[sphere.Vector]) -> str:
-    return " AND ".join(f"{_product(point, n)} >= -1e-14" for n in normals)
-
-
-def _direction(lon: Fragment, lat: Fragment) -> tuple[str, str, str]:
-    a, d = f"radians({lon.sql})", f"radians({lat.sql})"
-    return f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})"
-
-
-def _in_box(point: Fragment, box: Fragment) -> str:
-    """Within a box about a position that rows give: in the plane that touches the sphere there."""
-    (a, d), (a0, d0, w, h) = point.parts, box.parts
-    lat, lat0 = f"radians({d.sql})", f"radians({d0.sql})"
-    delta = f"radians({a.sql} - {a0.sql})"
-    x = f"(sin({lat}) * sin({lat0}) + cos({lat}) * cos({lat0}) * cos({delta}))"
-    y = f"(cos({lat}) * sin({delta}))"
-    z = f"(sin({lat}) * cos({lat0}) - cos({lat}) * sin({lat0}) * cos({delta}))"
-    return (
-        f"({x} > 0 AND abs({y}) <= {x} * tan(radians({w.sql}) / 2) + 1e-14 "
-        f"AND abs({z}) <= {x} * tan(radians({h.sql}) / 2) + 1e-14)"
-    )
-
-
-def _in_corners(point: Fragment, polygon: Fragment) -> str:
-    """Within a polygon without dents whose corners rows give, in either sense of turning."""
-    corners = [_direction(a, d) for a, d in zip(polygon.parts[::2], polygon.parts[1::2], strict=True)]
-    px, py, pz = _direction(*point.parts)
-    sides = []
-    for (ax, ay, az), (bx, by, bz) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        x, y, z = f"{ay} * {bz} - {az} * {by}", f"{az} * {bx} - {ax} * {bz}", f"{ax} * {by} - {ay} * {bx}"
-        sides.append(f"({px} * ({x}) + {py} * ({y}) + {pz} * ({z}))")
-    front = " + ".join(f"{px} * {x} + {py} * {y} + {pz} * {z}" for x, y, z in corners)
-    left = " AND ".join(f"{s} >= -1e-14" for s in sides)
-    right = " AND ".join(f"{s} <= 1e-14" for s in sides)
-    return f"({front} > 0 AND (({left}) OR ({right})))"
-
-
-def _near_side(point: Fragment, a: sphere.Vector, b: sphere.Vector, radius: Fragment, rest: float) -> str:
-    """Whether a point lies within ``radius`` of the arc from a to b: beside it, or near one of its ends."""
-    import numpy as np
-
-    normal = np.cross(a, b)
-    normal /= np.linalg.norm(normal)
-    begin, end = np.cross(normal, a), np.cross(b, normal)
-    reach = f"sin(radians({radius.sql}))"
-    beside = (
-        f"(abs({_product(point, normal)}) <= {reach} + {rest!r} AND {_product(point, begin)} >= 0 "
-        f"AND {_product(point, end)} >= 0)"
-    )
-    corner = sphere.position(a)
-    ends = (Fragment(double(corner[0]), "double", point.at, constant=corner[0]),
-            Fragment(double(corner[1]), "double", point.at, constant=corner[1]))  # fmt: skip
-    lon, lat = point.parts
-    return f"({beside} OR {_haversine((lon, lat), ends)} <= power(sin(radians({radius.sql}) / 2), 2) + {rest * 1e-16!r})"
-
-
 def _pieces(corners: list[sphere.Vector], at: Place) -> list[list[sphere.Vector]]:
     try:
         return sphere.pieces(corners)
     except ValueError as err:
         raise QueryError(f"POLYGON: {err}", *at) from err
-
-
-def _touch(
-    first: list[list[sphere.Vector]],
-    a: list[sphere.Vector],
-    second: list[list[sphere.Vector]],
-    b: list[sphere.Vector],
-) -> bool:
-    """Whether two polygons share a direction: a corner of one in the other, or sides that cross."""
-    import numpy as np
-
-    if any(sphere.inside(p, v) for p in second for v in a) or any(
-        sphere.inside(p, v) for p in first for v in b
-    ):
-        return True
-    for a1, a2 in zip(a, [*a[1:], a[0]], strict=True):
-        for b1, b2 in zip(b, [*b[1:], b[0]], strict=True):
-            n, m = np.cross(a1, a2), np.cross(b1, b2)
-            if (n @ b1) * (n @ b2) < 0 and (m @ a1) * (m @ a2) < 0 and (a1 + a2) @ (b1 + b2) > 0:
-                return True
-    return False
-
-
-def _centroid(corners: list[sphere.Vector]) -> sphere.Vector:
-    """Direction of the centre of mass of a polygon on the sphere (Brock 1975: half the sum of angle times normal)."""
-    import numpy as np
-
-    sphere.pieces(corners)
-    total = np.zeros(3)
-    for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
-        n = np.cross(a, b)
-        length = float(np.linalg.norm(n))
-        total += n / length * math.atan2(length, float(a @ b))
-    if total @ sphere.centre(corners) < 0:
-        total = -total
-    return np.asarray(total / np.linalg.norm(total))

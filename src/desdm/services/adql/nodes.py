@@ -7,38 +7,11 @@ from dataclasses import dataclass
 from desdm.services.adql.tokens import Place
 
 __all__ = [
-    "Aggregate",
-    "Between",
-    "Body",
-    "Call",
-    "Case",
-    "Cast",
-    "Chain",
-    "Compare",
-    "Derived",
-    "Exists",
-    "Expression",
-    "Ident",
-    "In",
-    "IsNull",
-    "Item",
-    "Join",
-    "Junction",
-    "Like",
-    "Literal",
-    "Name",
-    "Named",
-    "Not",
-    "Order",
-    "Select",
-    "SetOperation",
-    "Sign",
-    "Star",
-    "Statement",
-    "Subquery",
-    "TableReference",
+    "Aggregate", "Between", "Body", "Call", "Case", "Cast", "Chain", "Compare", "Derived", "Exists",
+    "Expression", "Ident", "In", "IsNull", "Item", "Join", "Junction", "Like", "Literal", "Name", "Named",
+    "Not", "Order", "Select", "SetOperation", "Sign", "Star", "Statement", "Subquery", "TableReference",
     "With",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

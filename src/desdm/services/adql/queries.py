@@ -272,8 +272,7 @@ class Queries:
         if fragment.kind in GEOMETRIES and fragment.parts:
             parts = fragment.parts
             if fragment.kind == "box":
-                from desdm.services.adql.fragments import numbers
-                from desdm.services.adql.geometry import constant
+                from desdm.services.adql.fragments import constant, numbers
                 from desdm.services.adql.sphere import box_corners
 
                 known = numbers(parts)

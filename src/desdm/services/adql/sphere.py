@@ -13,10 +13,14 @@ __all__ = [
     "area",
     "box_corners",
     "centre",
+    "centroid",
     "circle_ranges",
     "inside",
     "pieces",
     "polygon_ranges",
+    "position",
+    "separation",
+    "touch",
     "vector",
     "vertices",
 ]
@@ -221,3 +225,39 @@ def polygon_ranges(corners: Sequence[Vector]) -> list[tuple[int, int]]:
     reach = max(math.acos(max(-1.0, min(1.0, float(c @ v)))) for v in corners)
     ra, dec = position(c)
     return circle_ranges(ra, dec, math.degrees(reach))
+
+
+def touch(
+    first: list[list[Vector]],
+    a: list[Vector],
+    second: list[list[Vector]],
+    b: list[Vector],
+) -> bool:
+    """Whether two polygons share a direction: a corner of one in the other, or sides that cross."""
+    if any(inside(p, v) for p in second for v in a) or any(inside(p, v) for p in first for v in b):
+        return True
+    for a1, a2 in zip(a, [*a[1:], a[0]], strict=True):
+        for b1, b2 in zip(b, [*b[1:], b[0]], strict=True):
+            n, m = np.cross(a1, a2), np.cross(b1, b2)
+            if (n @ b1) * (n @ b2) < 0 and (m @ a1) * (m @ a2) < 0 and (a1 + a2) @ (b1 + b2) > 0:
+                return True
+    return False
+
+
+def centroid(corners: list[Vector]) -> Vector:
+    """Direction of the centre of mass of a polygon on the sphere (Brock 1975: half the sum of angle times normal)."""
+    pieces(corners)
+    total = np.zeros(3)
+    for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
+        n = np.cross(a, b)
+        length = float(np.linalg.norm(n))
+        total += n / length * math.atan2(length, float(a @ b))
+    if total @ centre(corners) < 0:
+        total = -total
+    return np.asarray(total / np.linalg.norm(total))
+
+
+def separation(a1: float, d1: float, a2: float, d2: float) -> float:
+    """Degrees between two positions."""
+    u, v = vector(a1, d1), vector(a2, d2)
+    return math.degrees(math.atan2(float(np.linalg.norm(np.cross(u, v))), float(u @ v)))
