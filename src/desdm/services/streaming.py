@@ -20,7 +20,7 @@ from desdm.errors import DesdmError
 from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
 
-__all__ = ["Stream", "begun", "watched"]
+__all__ = ["Stream", "begun", "let_go", "watched"]
 
 _LOG = logging.getLogger(__name__)
 #: A client that takes nothing for so many seconds has gone, though its connection stands.
@@ -88,7 +88,7 @@ class Stream(Response):
             raise _BrokenOffError(str(err)) from None
         finally:
             gone.cancel()
-            await asyncio.get_running_loop().run_in_executor(None, self._held.close)
+            await let_go(self._held)
 
     def _next(self) -> asyncio.Future[bytes]:
         return asyncio.get_running_loop().run_in_executor(self._services.pool, _following, self._pieces)
@@ -105,6 +105,11 @@ async def _gone(receive: Receive, cancel: Cancel) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     cancel()
+
+
+async def let_go(held: ExitStack) -> None:
+    """Let a query go in a thread of its own: it waits for who still reads from it, the others need not."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, held.close))
 
 
 async def watched(receive: Receive, cancel: Cancel, task: Awaitable[T]) -> T:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,20 @@ import pyarrow as pa
 import pytest
 
 from desdm.config import load
-from desdm.errors import ConfigError, DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
+from desdm.errors import (
+    ConfigError,
+    ConflictError,
+    DatabaseUnavailable,
+    DesdmError,
+    LimitExceeded,
+    NotFoundError,
+)
 from desdm.facility import Facility
 from desdm.release import store
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql.translate import translate
 from desdm.services.catalogue import Catalogue, release_entry, user_entry
-from desdm.services.engines.model import Cancel, Engine, Query
+from desdm.services.engines.model import Cancel, Engine, Query, Upload
 from desdm.services.engines.open import open_engine
 from tests.support.postgres import Cluster, cluster
 from tests.support.release import small_release
@@ -131,6 +140,79 @@ def test_who_leaves_in_the_middle_leaves_the_engine_whole(engine: Engine, home: 
         with engine.execute(query) as batches:
             assert next(iter(batches)).num_rows > 0
     assert _ask(engine, translate("SELECT COUNT(*) FROM T1.objects", catalogue, engine.dialect)) == [(5000,)]  # type: ignore[arg-type]
+
+
+def test_who_leaves_after_the_last_row_was_sent_waits_for_nobody(engine: Engine, home: Path) -> None:
+    catalogue = _attach(engine, home)
+    query = translate("SELECT TOP 3 id FROM T1.objects", catalogue, engine.dialect)  # type: ignore[arg-type]
+    held = ExitStack()
+    for _ in range(3):
+        assert next(iter(held.enter_context(engine.execute(query)))).num_rows == 3
+        leaving = threading.Thread(target=held.close, daemon=True)
+        leaving.start()
+        leaving.join(5)
+        assert not leaving.is_alive()
+
+
+def test_the_engine_ends_while_queries_run(engine: Engine, home: Path) -> None:
+    query = _heavy(engine, home)
+    said: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(DesdmError) as caught:
+            _ask(engine, query)
+        said.append(str(caught.value))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    start = time.monotonic()
+    engine.close()
+    for thread in threads:
+        thread.join(5)
+    assert time.monotonic() - start < 4
+    assert len(said) == 3 and all("ended" in text for text in said)
+
+
+def test_own_tables_are_renewed_while_they_are_read(engine: Engine) -> None:
+    rows = pa.Table.from_batches(_rows(0, 5))
+    engine.replace("tap_schema", "some", COLUMNS, rows)
+    query = _query(engine, "SELECT n FROM mydb.mine", user_entry("x", "mine", COLUMNS))
+    query = replace(query, sql='SELECT n FROM "tap_schema"."some"')
+    with engine.execute(query) as batches:
+        assert next(iter(batches)).num_rows == 5
+        done = threading.Thread(
+            target=engine.replace, args=("tap_schema", "some", COLUMNS, rows), daemon=True
+        )
+        done.start()
+        done.join(5)
+        assert not done.is_alive()
+    engine.replace("tap_schema", "some", COLUMNS[:1], rows.select(["n"]))
+    assert _ask(engine, query) == [(n,) for n in range(5)]
+
+
+def test_a_database_that_is_set_to_read_only_takes_uploads(home: Path, postgres: Cluster) -> None:
+    name = postgres.database()
+    url = postgres.url(name).render_as_string(hide_password=False)
+    writing = open_engine(load(home), url)
+    catalogue = _attach(writing, home)
+    writing.close()
+    with postgres.connect() as conn:
+        conn.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    engine = open_engine(load(home), url)
+    _attach(engine, home)
+    ids = pa.table({"id": pa.array([10_000_000_000, 10_000_000_003, 5]), "word": ["a", None, 'c,"%']})
+    upload = Upload("u", (ReleaseColumn("id", "long"), ReleaseColumn("word", "char", "*")), ids)
+    text = "SELECT t.id, u.word FROM TAP_UPLOAD.u AS u JOIN T1.objects AS t ON t.id = u.id ORDER BY t.id"
+    query = translate(text, catalogue, "postgresql", uploads={"u": upload})
+    assert _ask(engine, query, uploads={"u": upload}) == [(10_000_000_000, "a"), (10_000_000_003, None)]
+    with pytest.raises(ConflictError, match="only reads"):
+        engine.save("eve", "mine", COLUMNS, _rows(0, 3))
+    with pytest.raises(ConflictError, match="only reads"):
+        engine.drop("eve", "mine")
+    engine.close()
+    postgres.drop(name)
 
 
 def test_many_ask_at_once(engine: Engine, home: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote as quote_path
 
@@ -15,14 +15,17 @@ import pyarrow as pa
 from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
 from desdm.release.model import ReleaseColumn, ReleaseTable
 from desdm.services.engines import cells, native
-from desdm.services.engines.faults import ended, told
+from desdm.services.engines.faults import told
 from desdm.services.engines.model import Cancel, Query, Upload
+from desdm.services.engines.running import Running
 from desdm.services.engines.writing import quote
 
 __all__ = ["DuckEngine"]
 
 #: Rows of one batch that is handed on.
 _BATCH = 32_768
+#: How long the end of the engine waits for a query to end, seconds.
+_PATIENCE = 1.0
 
 
 class DuckEngine:
@@ -44,6 +47,7 @@ class DuckEngine:
         self._serving, self._mydb, self._memory = home / "serving", home / "mydb", memory
         self._lock = threading.RLock()
         self._attached: dict[str, Path] = {}
+        self._running: set[Running] = set()
         self._owners: set[str] = set()
         self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
         self._serving.mkdir(parents=True, exist_ok=True)
@@ -108,35 +112,19 @@ class DuckEngine:
         """Run a query; its rows come as they are computed, and it ends when the context does."""
         if owner:
             self._open(owner)
-        late = threading.Event()
         cursor = self._conn.cursor()
-        timer = None
-
-        def end() -> None:
-            cursor.interrupt()
-
-        def expire() -> None:
-            late.set()
-            end()
-
         try:
-            if cancel is not None:
-                cancel.callbacks.append(end)
-                if cancel.event.is_set():
-                    raise ended(seconds, False)
-            if seconds:
-                timer = threading.Timer(seconds, expire)
-                timer.daemon = True
-                timer.start()
-            for upload in (uploads or {}).values():
-                cursor.register(f"tap_upload_{upload.name}", self._cleaned(cursor, upload))
-            yield self._batches(cursor, query, seconds, late, cancel)
+            with Running(cursor.interrupt, seconds, cancel) as running:
+                self._running.add(running)
+                try:
+                    for upload in (uploads or {}).values():
+                        cursor.register(f"tap_upload_{upload.name}", self._cleaned(cursor, upload))
+                    yield running.rows(self._batches(cursor, query, running))
+                finally:
+                    self._running.discard(running)
         finally:
-            if timer is not None:
-                timer.cancel()
-            if cancel is not None and end in cancel.callbacks:
-                cancel.callbacks.remove(end)
-            cursor.close()
+            with suppress(duckdb.Error):
+                cursor.close()
 
     def _cleaned(self, cursor: duckdb.DuckDBPyConnection, upload: Upload) -> pa.Table:
         """An upload's rows in the engine's types."""
@@ -149,20 +137,17 @@ class DuckEngine:
             cursor.unregister("desdm_rows")
 
     def _batches(
-        self, cursor: duckdb.DuckDBPyConnection, query: Query, seconds: float | None, late: threading.Event,
-        cancel: Cancel | None,
-    ) -> Iterator[pa.RecordBatch]:  # fmt: skip
+        self, cursor: duckdb.DuckDBPyConnection, query: Query, running: Running
+    ) -> Generator[pa.RecordBatch]:
         try:
             reader = cursor.sql(query.sql, params=list(query.params) or None).to_arrow_reader(_BATCH)
             yield from reader
         except (duckdb.Error, pa.ArrowException, RuntimeError, OSError) as err:
-            raise self._fault(err, seconds, late, cancel) from None
+            raise self._fault(err, running) from None
 
-    def _fault(
-        self, err: Exception, seconds: float | None, late: threading.Event, cancel: Cancel | None
-    ) -> DesdmError:
-        if late.is_set() or (cancel is not None and cancel.event.is_set()):
-            return ended(seconds, late.is_set())
+    def _fault(self, err: Exception, running: Running) -> DesdmError:
+        if running.was_ended:
+            return running.fault()
         message = str(err)
         if isinstance(err, duckdb.OutOfMemoryException) or "Out of Memory" in message:
             return LimitExceeded("the query needs more memory than there is; ask for less at once", "size")
@@ -249,8 +234,12 @@ class DuckEngine:
             return False
 
     def close(self) -> None:
-        """Close the database."""
-        self._conn.close()
+        """End what is under way and close the database."""
+        for running in list(self._running):
+            running.end()
+        free = [running.stop(_PATIENCE) for running in list(self._running)]
+        if all(free):
+            self._conn.close()
 
 
 def _declared(columns: Sequence[ReleaseColumn]) -> str:

@@ -20,7 +20,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Cancel
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
-from desdm.services.streaming import Stream, begun, watched
+from desdm.services.streaming import Stream, begun, let_go, watched
 from desdm.services.tap.answer import Answering
 from desdm.services.tap.asked import Asked, asked, uploads
 from desdm.services.tap.capabilities import tap_capabilities
@@ -71,7 +71,7 @@ class _Tap:
             pieces = await watched(request.receive, cancel, begin)
         except BaseException:
             cancel()
-            held.close()
+            await let_go(held)
             raise
         finally:
             await form.close()

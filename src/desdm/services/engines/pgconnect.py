@@ -1,0 +1,133 @@
+"""Connections to PostgreSQL: kept while they are idle, closed when they were interrupted, all ended at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from desdm import config as settings
+from desdm.config import Config
+from desdm.errors import DatabaseUnavailable
+
+__all__ = ["Connections", "abandon", "interrupt"]
+
+_IDLE = 8
+#: How long the server may take to hear that a query is to end, seconds.
+_HEARD = 2.0
+#: Servers from this version on look themselves whether the client is still there.
+_CHECKS = 140_000
+
+
+class Connections:
+    """Connections to one database.
+
+    Parameters
+    ----------
+    url
+        ``postgresql://user@host/name``; the password stands there or where the settings keep it.
+    """
+
+    def __init__(self, url: str, config: Config | None = None) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._password = (
+            settings.password(config) if config is not None and ":" not in url.split("@")[0][13:] else None
+        )
+        self._lock = threading.Lock()
+        self._idle: list[psycopg.Connection[Any]] = []
+        self._used: set[psycopg.Connection[Any]] = set()
+
+    @contextmanager
+    def taken(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection, from those that are idle where one still lives; rolled back at the end.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            None can be made, or it broke.
+        """
+        conn = None
+        try:
+            conn = self._take()
+            yield conn
+        except psycopg.OperationalError as err:
+            if conn is None or conn.closed or conn.broken:
+                raise DatabaseUnavailable(
+                    "the database of the release tables does not answer; try again later"
+                ) from err
+            raise
+        finally:
+            if conn is not None:
+                self._give(conn)
+
+    def close(self) -> None:
+        """Close what is idle, and interrupt what works: a load, too, ends at its next step."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+            used = list(self._used)
+        for conn in idle:
+            conn.close()
+        for conn in used:
+            interrupt(conn)
+
+    def _take(self) -> psycopg.Connection[Any]:
+        while True:
+            with self._lock:
+                conn = self._idle.pop() if self._idle else None
+            if conn is None:
+                conn = self._connect()
+                break
+            try:
+                conn.execute("BEGIN")
+                break
+            except psycopg.OperationalError:
+                # It died while it lay idle; the next, or a new one, may live.
+                conn.close()
+        with self._lock:
+            self._used.add(conn)
+        return conn
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        extra: dict[str, Any] = {} if self._password is None else {"password": self._password}
+        conn = psycopg.connect(
+            self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor, **extra,
+            options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
+        )  # fmt: skip
+        if conn.info.server_version >= _CHECKS:
+            # A query whose server was killed would go on to its end otherwise.
+            conn.execute("SET client_connection_check_interval = '2s'")
+            conn.commit()
+        return conn
+
+    def _give(self, conn: psycopg.Connection[Any]) -> None:
+        try:
+            if not conn.closed:
+                conn.rollback()
+        except psycopg.Error:
+            conn.close()
+        with self._lock:
+            self._used.discard(conn)
+            if not conn.closed and len(self._idle) < _IDLE:
+                self._idle.append(conn)
+                return
+        conn.close()
+
+
+def interrupt(conn: psycopg.Connection[Any]) -> None:
+    """End what a connection does; the server is told by a thread, so that who asks need not wait for it."""
+
+    def tell() -> None:
+        with suppress(psycopg.Error):
+            conn.cancel_safe(timeout=_HEARD)
+
+    threading.Thread(target=tell, name="desdm-interrupt", daemon=True).start()
+
+
+def abandon(conn: psycopg.Connection[Any]) -> None:
+    """Close a connection in the middle of an answer, and end the query in the database."""
+    with suppress(psycopg.Error):
+        conn.cancel_safe(timeout=_HEARD)
+    conn.close()
