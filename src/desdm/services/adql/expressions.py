@@ -1,4 +1,4 @@
-"""Writes conditions and values of ADQL in an engine's SQL; what it does not know is refused."""
+"""Writes values of ADQL in an engine's SQL: names, literals, CASE, aggregates, functions; the rest is refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql import functions, measures, nodes, regions, userfunctions
+from desdm.services.adql.arithmetic import operate
+from desdm.services.adql.conditions import Conditions
 from desdm.services.adql.fragments import (
     GEOMETRIES,
     INTEGERS,
@@ -26,22 +28,8 @@ __all__ = ["Expressions"]
 
 _SHAPES = ("POINT", "CIRCLE", "BOX", "POLYGON")
 _MEASURES = (
-    "DISTANCE",
-    "AREA",
-    "CENTROID",
-    "COORD1",
-    "COORD2",
-    "COORDSYS",
-    "CONTAINS",
-    "INTERSECTS",
-    "REGION",
-)
-#: What a comparison of a predicate's 1 or 0 with a number asks for.
-_TRUTHS: dict[tuple[str, float | None], bool] = {
-    ("=", 1.0): True, ("<>", 0.0): True, (">", 0.0): True, (">=", 1.0): True,
-    ("=", 0.0): False, ("<>", 1.0): False, ("<", 1.0): False, ("<=", 0.0): False,
-}  # fmt: skip
-_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
+    "DISTANCE", "AREA", "CENTROID", "COORD1", "COORD2", "COORDSYS", "CONTAINS", "INTERSECTS", "REGION",
+)  # fmt: skip
 
 
 class Expressions:
@@ -57,6 +45,8 @@ class Expressions:
         #: SQL of ``hpix29`` by the number of its table
         self.cells: dict[int, str] = {}
         self.geometry = Geometry(self.cell, dialect)
+        self._conditions = Conditions(self, query)
+        self.condition, self.alike = self._conditions.condition, self._conditions.alike
 
     def cell(self, lon: Fragment, lat: Fragment) -> str | None:
         """SQL of ``hpix29`` of a position, if it is that of a table which has one."""
@@ -64,182 +54,6 @@ class Expressions:
         if a is None or d is None or a.table != d.table or (a.role, d.role) != ("ra", "dec"):
             return None
         return self.cells.get(a.table)
-
-    # Conditions
-
-    def condition(self, node: nodes.Expression, scope: Scope) -> str:
-        """SQL of a condition."""
-        match node:
-            case nodes.Junction():
-                return "(" + f" {node.word} ".join(self.condition(p, scope) for p in node.parts) + ")"
-            case nodes.Not():
-                return f"(NOT {self.condition(node.operand, scope)})"
-            case nodes.Compare():
-                return self._compare(node, scope)
-            case nodes.Between():
-                return self._between(node, scope)
-            case nodes.In():
-                return self._in(node, scope)
-            case nodes.Like():
-                return self._like(node, scope)
-            case nodes.IsNull():
-                value = self.value(node.operand, scope)
-                inner = value.parts[0].sql if value.kind in GEOMETRIES and value.parts else value.sql
-                return f"({inner} IS {'NOT ' if node.negated else ''}NULL)"
-            case nodes.Exists():
-                return f"EXISTS ({self._query(node.query, scope).sql})"
-            case _:
-                value = self.value(node, scope)
-                if value.kind == "boolean":
-                    return value.sql
-                hint = " compare it with 1 or 0" if isinstance(node, nodes.Call) else ""
-                raise QueryError(
-                    f"a condition is expected here, not a value;{hint or ' compare it'}", *node.at
-                )
-
-    def _compare(self, node: nodes.Compare, scope: Scope) -> str:
-        for call, other, operator in (
-            (node.left, node.right, node.operator), (node.right, node.left, _FLIPPED[node.operator])
-        ):  # fmt: skip
-            if isinstance(call, nodes.Call) and call.name in ("CONTAINS", "INTERSECTS"):
-                return self._predicate(call, other, operator, scope)
-            if isinstance(call, nodes.Call) and call.name == "DISTANCE" and operator not in ("=", "<>"):
-                return self._near(call, other, operator, scope)
-        left, right = self.value(node.left, scope), self.value(node.right, scope)
-        left, right = self.alike(left, right, node.at)
-        return f"({left.sql} {node.operator} {right.sql})"
-
-    def _predicate(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
-        value = self.value(other, scope)
-        true = _TRUTHS.get((operator, value.number))
-        if true is None:
-            raise QueryError(f"{call.name} gives 1 or 0; compare it so: 1 = {call.name}(…)", *call.at)
-        sql = self._meets(call, scope)
-        return sql if true else f"(NOT {sql})"
-
-    def _meets(self, call: nodes.Call, scope: Scope) -> str:
-        given = [self.value(a, scope) for a in call.arguments]
-        if len(given) != 2 or any(g.kind not in GEOMETRIES for g in given):
-            raise QueryError(f"{call.name} takes two geometries: POINT, CIRCLE, BOX, POLYGON", *call.at)
-        given = [self._region(g) for g in given]
-        if call.name == "CONTAINS":
-            return self.geometry.contains(given[0], given[1], call.at)
-        return self.geometry.intersects(given[0], given[1], call.at)
-
-    def _region(self, value: Fragment) -> Fragment:
-        if value.parts or value.kind not in ("region", "point", "circle", "polygon"):
-            return value
-        return regions.of_column(value, self._types["char"])
-
-    def _near(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
-        points = self.geometry.two_points(
-            [self._region(self.value(a, scope)) for a in call.arguments], call.at
-        )
-        radius = self.value(other, scope)
-        if radius.kind not in (*NUMBERS, "null"):
-            raise QueryError("a distance is compared with a number of degrees", *other.at)
-        wide = operator in ("<=", ">")
-        sql = self.geometry.near(*points, radius, call.at, strict=not wide)
-        return sql if operator in ("<", "<=") else f"(NOT {sql})"
-
-    def _between(self, node: nodes.Between, scope: Scope) -> str:
-        if isinstance(node.operand, nodes.Call) and node.operand.name == "DISTANCE":
-            above = nodes.Compare(">=", node.operand, node.low, node.at)
-            both = nodes.Junction(
-                "AND", (above, nodes.Compare("<=", node.operand, node.high, node.at)), node.at
-            )
-            return self.condition(nodes.Not(both, node.at) if node.negated else both, scope)
-        value = self.value(node.operand, scope)
-        low, high = self.value(node.low, scope), self.value(node.high, scope)
-        first, least = self.alike(value, low, node.at)
-        second, most = self.alike(value, high, node.at)
-        if first.sql != second.sql:
-            sql = f"({first.sql} >= {least.sql} AND {second.sql} <= {most.sql})"
-            return f"(NOT {sql})" if node.negated else sql
-        return f"({first.sql} {'NOT ' if node.negated else ''}BETWEEN {least.sql} AND {most.sql})"
-
-    def _in(self, node: nodes.In, scope: Scope) -> str:
-        value = self.value(node.operand, scope)
-        word = "NOT IN" if node.negated else "IN"
-        if node.query is None:
-            pairs = [self.alike(value, self.value(v, scope), v.at) for v in node.values]
-            first = max(
-                (p[0] for p in pairs), key=lambda f: NUMBERS.index(f.kind) if f.kind in NUMBERS else 0
-            )
-            return f"({first.sql} {word} ({', '.join(p[1].sql for p in pairs)}))"
-        written = self._query(node.query, scope)
-        if len(written.columns) != 1:
-            raise QueryError(
-                f"the query in IN has {len(written.columns)} columns, it must have one", *node.query.at
-            )
-        inner = Fragment("", written.columns[0].kind, node.query.at)
-        value, _ = self.alike(value, inner, node.at)
-        return f"({value.sql} {word} ({written.sql}))"
-
-    def _like(self, node: nodes.Like, scope: Scope) -> str:
-        value, pattern = self.value(node.operand, scope), self.value(node.pattern, scope)
-        for side in (value, pattern):
-            if side.kind not in ("char", "null", "region"):
-                raise QueryError("LIKE compares text", *side.at)
-        word = ("NOT " if node.negated else "") + ("ILIKE" if node.fold else "LIKE")
-        escape = ""
-        if node.escape is not None:
-            quoted = (
-                "''"
-                if node.escape == "'"
-                else "%%"
-                if node.escape == "%" and self.dialect == "postgresql"
-                else node.escape
-            )
-            escape = f" ESCAPE '{quoted}'"
-        elif self.dialect == "postgresql":
-            escape = " ESCAPE ''"
-        folded = node.fold and self.dialect == "postgresql"
-        return f"({functions.folding(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
-
-    def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
-        """Two values brought to kinds that can be compared."""
-        for side in (left, right):
-            if side.kind in (*GEOMETRIES, "array", "condition"):
-                raise QueryError(
-                    "this value cannot be compared; for geometry use CONTAINS, INTERSECTS or DISTANCE",
-                    *side.at,
-                )
-        kinds = {left.kind, right.kind} - {"null"}
-        if len(kinds) <= 1:
-            return left, right
-        if kinds <= set(NUMBERS):
-            if "float" in kinds or "double" in kinds:
-                return functions.as_double(left), functions.as_double(right)
-            return left, right
-        if kinds == {"timestamp", "char"}:
-            return self._as_time(left), self._as_time(right)
-        if "boolean" in kinds:
-            return self._as_flag(left), self._as_flag(right)
-        raise QueryError(
-            f"text cannot be compared with a number here ({left.kind} and {right.kind}); use CAST", *at
-        )
-
-    def _as_time(self, value: Fragment) -> Fragment:
-        if value.kind == "timestamp":
-            return value
-        return Fragment(f"CAST({value.sql} AS {self._types['timestamp']})", "timestamp", value.at)
-
-    def _as_flag(self, value: Fragment) -> Fragment:
-        if value.kind == "boolean":
-            return Fragment(f"CAST({value.sql} AS {self._types['int']})", "int", value.at)
-        if isinstance(value.constant, str) and value.constant.lower() in (
-            "true",
-            "false",
-            "t",
-            "f",
-            "1",
-            "0",
-        ):
-            return Fragment("1" if value.constant.lower() in ("true", "t", "1") else "0", "int", value.at)
-        if value.kind in INTEGERS:
-            return value
-        raise QueryError("a truth value is compared with 1, 0, TRUE or FALSE", *value.at)
 
     # Values
 
@@ -310,45 +124,8 @@ class Expressions:
     def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:
         left = self.value(node.first, scope)
         for operator, at, right in node.rest:
-            left = self._operate(operator, left, self.value(right, scope), at)
+            left = operate(operator, left, self.value(right, scope), at, self.dialect)
         return left
-
-    def _operate(self, operator: str, left: Fragment, right: Fragment, at: tuple[int, int]) -> Fragment:
-        if operator == "||":
-            for side in (left, right):
-                if side.kind in (*GEOMETRIES, "array"):
-                    raise QueryError("|| joins texts", *side.at)
-            texts = [functions.as_text(side, self.dialect) for side in (left, right)]
-            return Fragment(f"({texts[0]} || {texts[1]})", "char", left.at)
-        for side in (left, right):
-            if side.kind not in (*NUMBERS, "null"):
-                raise QueryError(f"{operator} takes numbers, not {side.kind}", *side.at)
-        if operator in "&|^":
-            return self._bits(operator, left, right, at)
-        kinds = [s.kind if s.kind != "null" else "int" for s in (left, right)]
-        kind = max(kinds, key=NUMBERS.index)
-        if "float" in kinds and kinds[0] != kinds[1]:
-            kind = "double"
-        if kind == "double":
-            left, right = functions.as_double(left), functions.as_double(right)
-        meta = _carried(operator, left, right)
-        known = _folded(operator, left, right, kind)
-        if known is not None:
-            return constant(known, left.at) if kind == "double" else _whole(known, left.at)
-        sign = "//" if operator == "/" and kind in INTEGERS and self.dialect == "duckdb" else operator
-        return Fragment(f"({left.sql} {sign} {right.sql})", kind, left.at, meta)
-
-    def _bits(self, operator: str, left: Fragment, right: Fragment, at: tuple[int, int]) -> Fragment:
-        if any(s.kind not in (*INTEGERS, "null") for s in (left, right)):
-            raise QueryError(f"{operator} takes whole numbers", *at)
-        kind = max((s.kind for s in (left, right) if s.kind != "null"), key=NUMBERS.index, default="int")
-        if operator == "^":
-            sql = (
-                f"xor({left.sql}, {right.sql})" if self.dialect == "duckdb" else f"({left.sql} # {right.sql})"
-            )
-        else:
-            sql = f"({left.sql} {operator} {right.sql})"
-        return Fragment(sql, kind, left.at)
 
     def _sign(self, node: nodes.Sign, scope: Scope) -> Fragment:
         value = self.value(node.operand, scope)
@@ -477,8 +254,8 @@ class Expressions:
     def _measure(self, node: nodes.Call, scope: Scope) -> Fragment:
         name, at = node.name, node.at
         if name in ("CONTAINS", "INTERSECTS"):
-            return Fragment(f"CAST({self._meets(node, scope)} AS {self._types['int']})", "int", at)
-        given = [self._region(self.value(a, scope)) for a in node.arguments]
+            return Fragment(f"CAST({self._conditions.meets(node, scope)} AS {self._types['int']})", "int", at)
+        given = [self._conditions.region(self.value(a, scope)) for a in node.arguments]
         if name == "REGION":
             return self.geometry.build(*regions.from_text(given, at), at)
         if name == "DISTANCE":
@@ -524,28 +301,3 @@ class Expressions:
 
 def _same(ident: nodes.Ident, name: str) -> bool:
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
-
-
-def _carried(operator: str, left: Fragment, right: Fragment) -> ReleaseColumn | None:
-    """Unit, UCD and text that arithmetic carries on: a sum of alike, a value times a number."""
-    a, b = left.meta, right.meta
-    if operator in "+-" and a and b and a.unit == b.unit:
-        return ReleaseColumn("", "double", unit=a.unit)
-    if operator in "+-" and a and right.number is not None:
-        return ReleaseColumn("", "double", unit=a.unit)
-    return None
-
-
-def _folded(operator: str, left: Fragment, right: Fragment, kind: str) -> float | None:
-    """Arithmetic on known numbers: a radius is often written 30./3600."""
-    x, y = left.number, right.number
-    if x is None or y is None or (operator == "/" and y == 0) or max(abs(x), abs(y)) > 2**52:
-        return None
-    if operator == "/":
-        return x / y if kind == "double" else float(int(x / y))
-    found = x + y if operator == "+" else x - y if operator == "-" else x * y
-    return found if kind == "double" or abs(found) < 2**31 else None
-
-
-def _whole(number: float, at: tuple[int, int]) -> Fragment:
-    return Fragment(f"({int(number)})", "int", at, constant=number)
