@@ -65,12 +65,18 @@ def join(
             return left, right, ""
         near = not near
     spread, point = (left, a) if near else (right, b)
-    other = b if near else a
+    kept, other = (right, b) if near else (left, a)
+    cell, shift = _cell(expressions, point), 2 * (29 - order)
+    few = ""
+    if kind != "INNER" and kept.alias and not kept.body.startswith("("):
+        # All rows of the other side are kept, often a few uploaded: what lies around none of them is not spread.
+        around = f"unnest(desdm_around({_cell(expressions, other)}, {order}))"
+        few = f" WHERE ({cell} >> {shift}) IN (SELECT {around} FROM {kept.body} AS {kept.alias})"
     sql = (
-        f"(SELECT {spread.alias}.*, unnest(desdm_around({_cell(expressions, point)}, {order})) AS desdm_cell "
-        f"FROM {spread.body} AS {spread.alias}) AS {spread.alias}"
+        f"(SELECT {spread.alias}.*, unnest(desdm_around({cell}, {order})) AS desdm_cell "
+        f"FROM {spread.body} AS {spread.alias}{few}) AS {spread.alias}"
     )
-    extra = f" AND ({_cell(expressions, other)} >> {2 * (29 - order)}) = {spread.alias}.desdm_cell"
+    extra = f" AND ({_cell(expressions, other)} >> {shift}) = {spread.alias}.desdm_cell"
     spread = replace(spread, sql=sql, spread=True)
     return (spread, right, extra) if near else (left, spread, extra)
 
