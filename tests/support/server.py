@@ -56,7 +56,7 @@ def served(home: Path, database: str | None = None, port: int | None = None) -> 
             if server.poll() is None:
                 server.send_signal(signal.SIGTERM)
             try:
-                server.wait(60)
+                server.wait(20)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()

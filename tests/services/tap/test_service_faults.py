@@ -51,11 +51,12 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def running(postgres: Cluster) -> int:
+def running(postgres: Cluster, database: str = "%") -> int:
     with postgres.connect() as conn:
         found = conn.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ILIKE '%objects%' "
-            "AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ILIKE '%%objects%%' "
+            "AND pid <> pg_backend_pid() AND datname LIKE %s",
+            (database,),
         ).fetchone()
     assert found is not None
     return int(cast(int, found[0]))
@@ -161,6 +162,25 @@ def test_an_answer_that_breaks_is_not_ended() -> None:
         asyncio.run(stream({"type": "http"}, receive, send))
     assert [m.get("more_body") for m in sent] == [None, True]
     pool.shutdown()
+
+
+@pytest.mark.parametrize("on_site", [False, True])
+def test_a_server_told_to_end_ends_its_queries(tmp_path: Path, postgres: Cluster, on_site: bool) -> None:
+    home = small_release(tmp_path / "home", rows=2000)
+    name = postgres.database()
+    database = postgres.url(name).render_as_string(hide_password=False) if on_site else None
+    with served(home, database) as url:
+        requests.post(f"{url}/tap/async", {"LANG": "ADQL", "QUERY": SLOW, "PHASE": "RUN"}, timeout=10)
+        client = socket.create_connection(("127.0.0.1", url.port))
+        asked = urlencode({"LANG": "ADQL", "QUERY": SLOW})
+        client.sendall(f"GET /tap/sync?{asked} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        time.sleep(0.7)
+        url.process.terminate()
+        assert url.process.wait(15) == 0
+        client.close()
+    if on_site:
+        eventually(lambda: running(postgres, name) == 0)
+    postgres.drop(name)
 
 
 def test_jobs_of_a_killed_server_are_right_after_its_restart(tmp_path: Path) -> None:
