@@ -37,6 +37,11 @@ def test_geometry_and_times_go_out_as_dali_writes_them(duck: Bench) -> None:
     ]  # fmt: skip
 
 
+def test_text_beyond_ascii_is_told_as_such(duck: Bench) -> None:
+    query = duck.query(f"SELECT UPPER(name) AS a, name || 'x' AS b, 'é' AS c, 'e' AS d, LOWER('E') AS e FROM {T}")
+    assert [c.datatype for c in query.columns] == ["unicodeChar", "unicodeChar", "unicodeChar", "char", "char"]
+
+
 def test_the_schema_of_the_rows_is_the_one_that_was_told(bench: Bench) -> None:
     wanted = {"short": "int16", "int": "int32", "long": "int64", "float": "float", "double": "double", "boolean": "bool",
               "unicodeChar": "string", "char": "string"}  # fmt: skip

@@ -19,7 +19,9 @@ def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: 
             if side.kind in (*GEOMETRIES, "array"):
                 raise QueryError("|| joins texts", *side.at)
         texts = [functions.as_text(side, dialect) for side in (left, right)]
-        return Fragment(f"({texts[0]} || {texts[1]})", "char", left.at)
+        wide = any(side.meta is not None and side.meta.datatype == "unicodeChar" for side in (left, right))
+        meta = ReleaseColumn("", "unicodeChar") if wide else None
+        return Fragment(f"({texts[0]} || {texts[1]})", "char", left.at, meta)
     for side in (left, right):
         if side.kind not in (*NUMBERS, "null"):
             raise QueryError(f"{operator} takes numbers, not {side.kind}", *side.at)

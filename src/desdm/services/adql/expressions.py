@@ -94,7 +94,8 @@ class Expressions:
 
     def _literal(self, node: nodes.Literal) -> Fragment:
         if node.kind == "text":
-            return Fragment(self._parameters.text(node.text), "char", node.at, constant=node.text)
+            meta = None if node.text.isascii() else ReleaseColumn("", "unicodeChar")
+            return Fragment(self._parameters.text(node.text), "char", node.at, meta, node.text)
         if node.kind == "null":
             return Fragment("NULL", "null", node.at)
         if node.kind == "boolean":

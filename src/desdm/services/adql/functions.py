@@ -101,7 +101,13 @@ def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
     template = function.duckdb if dialect == "duckdb" else function.postgresql
     sql = template.format(*(g.sql for g in given))
     unit = given[0].meta.unit if function.unit == "=" and given and given[0].meta else function.unit
-    meta = ReleaseColumn("", kind, unit="" if unit == "=" else unit)
+    wide = (
+        kind == "char"
+        and bool(given)
+        and given[0].meta is not None
+        and given[0].meta.datatype == "unicodeChar"
+    )
+    meta = ReleaseColumn("", "unicodeChar" if wide else kind, unit="" if unit == "=" else unit)
     if name == "PI":
         return Fragment(sql, kind, at, meta, constant=math.pi)
     return Fragment(sql, kind, at, meta)
