@@ -1,129 +1,100 @@
-"""Queries on release tables: translation and engine, on 1,000,000 and 10,000,000 rows; milliseconds, medians.
+"""Queries over HTTP, from the request to the last byte read, on 1,000,000 rows; milliseconds, medians.
 
-``python bench/run.py tap``; with ``DESDM_BENCH_ROWS=10000000`` on a table of that size.
+``python bench/run.py service``; with ``DESDM_BENCH_ROWS=10000000`` on a table of that size.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import statistics
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
+import requests
 
 from common import emit, workplace
-from desdm.release import store
-from desdm.release.model import ReleaseColumn
-from desdm.services.adql.translate import translate
-from desdm.services.catalogue import Catalogue, release_entry
-from desdm.services.engines.duckdb import DuckEngine
-from desdm.services.engines.model import Engine, Query, Upload
 from synthetic import NAME, release
 
-#: DaCHS 2.7 on a machine of this kind, over HTTP, 1M rows (reference, services.md, 2).
-_PEERS = {"top": 63.0, "cone": 77.0, "count": 415.0, "match": 328.0}
+#: DaCHS 2.7 on a machine of this kind, 1M rows (reference, services.md, 2).
+_PEERS = {"top_100": 63.0, "cone": 77.0, "scs": 24.0, "count": 415.0, "match_1000": 328.0}
+_TABLE = f"{NAME}.objects"
 
 
-def _ask(engine: Engine, query: Query, uploads: dict[str, Upload] | None = None) -> int:
-    with engine.execute(query, uploads=uploads) as batches:
-        return sum(b.num_rows for b in batches)
-
-
-def _median(work: Callable[[int], object], times: int = 25) -> float:
-    work(0)
+def _median(ask: Callable[[int], requests.Response], times: int = 25) -> float:
     spent = []
-    for n in range(1, times + 1):
+    for n in range(times + 1):
         start = time.perf_counter()
-        work(n)
+        answer = ask(n)
         spent.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(spent)
+        assert answer.status_code == 200, answer.text
+    return statistics.median(spent[1:])
 
 
-def _upload(rows: int) -> Upload:
+def _upload(rows: int) -> bytes:
     rng = np.random.default_rng(5)
-    ra, dec = rng.uniform(0, 60, rows), np.degrees(np.arcsin(rng.uniform(-0.75, 0.05, rows)))
-    columns = tuple(ReleaseColumn(n, "double", unit="deg") for n in ("ra", "dec"))
-    return Upload("u", columns, pa.table({"ra": ra, "dec": dec}))
+    text = io.StringIO("")
+    text.write("ra,dec\n")
+    dec = np.degrees(np.arcsin(rng.uniform(-0.75, 0.05, rows)))
+    np.savetxt(text, np.column_stack([rng.uniform(0, 60, rows), dec]), "%.8f", ",")
+    return text.getvalue().encode()
 
 
-def queries(engine: Engine, catalogue: Catalogue, suffix: str) -> None:
-    """The figures of one engine."""
-    rng = np.random.default_rng(11)
-    places = [
-        (float(a), float(d)) for a, d in zip(rng.uniform(1, 59, 100), rng.uniform(-45, 1, 100), strict=True)
-    ]
-    uploads = {"u": _upload(1000)}
+def _figures(url: str, rows: int) -> None:
+    rng, suffix = np.random.default_rng(11), f"_{rows // 1_000_000}M"
+    places = list(zip(rng.uniform(1, 59, 100).tolist(), rng.uniform(-45, 1, 100).tolist(), strict=True))
+    session, mine = requests.Session(), _upload(1000)
 
-    def ask(text: str, with_upload: bool = False) -> int:
-        given = uploads if with_upload else {}
-        query = translate(text, catalogue, engine.dialect, uploads=given, maxrec=1_000_000_000)  # type: ignore[arg-type]
-        return _ask(engine, query, given)
+    def tap(query: str, **more: object) -> requests.Response:
+        given = {"LANG": "ADQL", "QUERY": query}
+        return session.post(f"{url}tap/sync", {**given, **more.pop("data", {})}, **more)  # type: ignore[arg-type, dict-item]
 
-    def cone(n: int) -> int:
-        ra, dec = places[n % len(places)]
-        return ask(f"SELECT * FROM {NAME}.objects WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, 0.1))")
+    def cone(n: int) -> requests.Response:
+        ra, dec = places[n]
+        return tap(f"SELECT * FROM {_TABLE} WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, 0.1))")
 
-    def match(n: int) -> int:
-        return ask(
-            f"SELECT u.ra, u.dec, o.id FROM TAP_UPLOAD.u AS u JOIN {NAME}.objects AS o "
-            "ON DISTANCE(u.ra, u.dec, o.ra, o.dec) < 30/3600.",
-            True,
+    def scs(n: int) -> requests.Response:
+        ra, dec = places[n]
+        return session.get(f"{url}scs/{_TABLE}?RA={ra}&DEC={dec}&SR=0.1&VERB=3")
+
+    def count(n: int) -> requests.Response:
+        return tap(f"SELECT COUNT(*) AS n FROM {_TABLE} WHERE mag_g < {20 + n / 100} AND mag_r > 21")
+
+    def match(_: int) -> requests.Response:
+        query = (
+            f"SELECT t.id FROM TAP_UPLOAD.u AS u JOIN {_TABLE} AS t "
+            "ON 1 = CONTAINS(POINT(t.ra, t.dec), CIRCLE(u.ra, u.dec, 30.0 / 3600))"
         )
+        return tap(query, data={"UPLOAD": "u,param:u"}, files={"u": mine})
 
-    emit(
-        f"tap.top{suffix}",
-        _median(lambda n: ask(f"SELECT TOP 100 * FROM {NAME}.objects")),
-        "ms",
-        100,
-        peer=_PEERS["top"],
-    )
-    emit(f"tap.cone{suffix}", _median(cone), "ms", 25, peer=_PEERS["cone"])
-    count = f"SELECT COUNT(*) FROM {NAME}.objects WHERE mag_g < 21 AND mag_r > 20"
-    emit(f"tap.count{suffix}", _median(lambda n: ask(count)), "ms", 25, peer=_PEERS["count"])
-    emit(f"tap.match{suffix}", _median(match, 9), "ms", 1000, peer=_PEERS["match"])
-
-    alone = _tail(cone)
-    stop = threading.Event()
-
-    def stream() -> None:
-        while not stop.is_set():
-            ask(f"SELECT TOP 1000000 * FROM {NAME}.objects")
-
-    reader = threading.Thread(target=stream)
-    reader.start()
-    beside = _tail(cone)
-    stop.set()
-    reader.join()
-    emit(f"tap.cone_p95_beside_stream{suffix}", beside, "ms", 200, floor=alone)
-
-
-def _tail(work: Callable[[int], object]) -> float:
-    spent = []
-    for n in range(200):
-        start = time.perf_counter()
-        work(n)
-        spent.append((time.perf_counter() - start) * 1e3)
-    return statistics.quantiles(spent, n=20)[18]
+    asked: dict[str, Callable[[int], requests.Response]] = {
+        "top_100": lambda _: tap(f"SELECT TOP 100 * FROM {_TABLE}"),
+        "cone": cone, "scs": scs, "count": count, "match_1000": match,
+    }  # fmt: skip
+    for name, ask in asked.items():
+        emit(f"tap.{name}{suffix}", _median(ask), "ms", rows, peer=_PEERS[name])
 
 
 def main() -> None:
-    """The figures on the embedded engine."""
+    """Serve a synthetic release by a process of its own, and ask."""
     rows = int(os.environ.get("DESDM_BENCH_ROWS", "1000000"))
-    facility = release(workplace() / "home", rows)
-    with facility.database.read() as conn:
-        tables = store.tables(conn, NAME)
-    engine = DuckEngine(facility.config.home)
-    start = time.perf_counter()
-    engine.attach(NAME, tables, facility.config.releases / NAME)
-    spent = time.perf_counter() - start
-    emit("tap.attach", rows / spent, "rows/s", rows, wall=spent)
-    suffix = "" if rows == 1_000_000 else f"_{rows // 1_000_000}m"
-    queries(engine, Catalogue([release_entry(t) for t in tables]), suffix)
-    engine.close()
-    facility.close()
+    with workplace() as folder:
+        release(folder / "home", rows).close()
+        program = [sys.executable, "-c", "from desdm.cli.main import main; main()"]
+        server = subprocess.Popen(
+            [*program, "--home", str(folder / "home"), "serve", "--port", "0"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert server.stdout is not None
+        try:
+            ready = next(line for line in server.stdout if " at http" in line)
+            _figures(ready.rpartition(" at ")[2].strip(), rows)
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ __all__ = ["listen", "serve"]
 #: How long a client may leave bytes unread, milliseconds.
 _UNREAD = 150_000
 #: Answers under way when the server is told to end have this long to finish, seconds.
-_GRACE = 5
+_GRACE = 1
 #: And threads that work for nobody any more so long, seconds.
 _PATIENCE = 2.0
 
