@@ -1,6 +1,6 @@
 """Queries on release tables: translation and engine, on 1,000,000 and 10,000,000 rows; milliseconds, medians.
 
-``python bench/run.py tap``; with ``DESDM_BENCH_ROWS=10000000`` on a table of that size.
+``python bench/run.py engine``; with ``DESDM_BENCH_ROWS=10000000`` on a table of that size.
 """
 
 from __future__ import annotations

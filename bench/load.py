@@ -11,7 +11,7 @@ from desdm.release import store
 from desdm.services.catalogue import Catalogue, release_entry
 from desdm.services.engines.postgres import PostgresEngine
 from synthetic import NAME, release
-from tap import queries
+from engine import queries
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

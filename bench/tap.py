@@ -1,6 +1,6 @@
 """Queries over HTTP, from the request to the last byte read, on 1,000,000 rows; milliseconds, medians.
 
-``python bench/run.py service``; with ``DESDM_BENCH_ROWS=10000000`` on a table of that size.
+``python bench/run.py tap``; with ``DESDM_BENCH_ROWS=10000000`` on a table of that size.
 """
 
 from __future__ import annotations
