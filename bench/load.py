@@ -10,8 +10,8 @@ from common import emit, workplace
 from desdm.release import store
 from desdm.services.catalogue import Catalogue, release_entry
 from desdm.services.engines.postgres import PostgresEngine
-from synthetic import NAME, release
 from engine import queries
+from synthetic import NAME, release
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

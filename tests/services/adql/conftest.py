@@ -54,7 +54,16 @@ NOTE_ROWS = pa.table({
 
 
 #: A footprint whose cells (order 12) hold some of the rows: every fourth of the first hundred.
-DEPTHS = tuple(ReleaseColumn(n, t, a) for n, t, a in (("hpix", "long", None), ("band", "char", "*"), ("depth", "float", None), ("nexp", "short", None), ("fraction", "float", None)))  # noqa: E501
+DEPTHS = tuple(
+    ReleaseColumn(n, t, a)
+    for n, t, a in (
+        ("hpix", "long", None),
+        ("band", "char", "*"),
+        ("depth", "float", None),
+        ("nexp", "short", None),
+        ("fraction", "float", None),
+    )
+)  # noqa: E501
 
 
 def footprint() -> pa.Table:
@@ -64,7 +73,9 @@ def footprint() -> pa.Table:
 
     table = objects().slice(14, 86)
     grid = HEALPix(4096, order="nested")
-    cells = grid.lonlat_to_healpix(table["ra"].to_numpy() * units.deg, table["dec"].to_numpy() * units.deg)[::4]
+    cells = grid.lonlat_to_healpix(table["ra"].to_numpy() * units.deg, table["dec"].to_numpy() * units.deg)[
+        ::4
+    ]
     return pa.table({
         "hpix": pa.array(cells, pa.int64()), "band": ["g"] * len(cells),
         "depth": pa.array([23.5 + i / 8 for i in range(len(cells))], pa.float32()),

@@ -38,8 +38,16 @@ def test_geometry_and_times_go_out_as_dali_writes_them(duck: Bench) -> None:
 
 
 def test_text_beyond_ascii_is_told_as_such(duck: Bench) -> None:
-    query = duck.query(f"SELECT UPPER(name) AS a, name || 'x' AS b, 'é' AS c, 'e' AS d, LOWER('E') AS e FROM {T}")
-    assert [c.datatype for c in query.columns] == ["unicodeChar", "unicodeChar", "unicodeChar", "char", "char"]
+    query = duck.query(
+        f"SELECT UPPER(name) AS a, name || 'x' AS b, 'é' AS c, 'e' AS d, LOWER('E') AS e FROM {T}"
+    )
+    assert [c.datatype for c in query.columns] == [
+        "unicodeChar",
+        "unicodeChar",
+        "unicodeChar",
+        "char",
+        "char",
+    ]
 
 
 def test_the_schema_of_the_rows_is_the_one_that_was_told(bench: Bench) -> None:
