@@ -63,7 +63,7 @@ DEPTHS = tuple(
         ("nexp", "short", None),
         ("fraction", "float", None),
     )
-)  # noqa: E501
+)
 
 
 def footprint() -> pa.Table:
