@@ -25,7 +25,7 @@ _KNOWN = {
     "archive": {"name", "root", "grace_days", "delete_bound"},
     "engine": {"workers", "max_tries"},
     "site": {"project", "campaign", "operator"},
-    "services": {"database", "mail_server", "mail_from", "mail_to"},
+    "services": {"accel", "database", "mail_server", "mail_from", "mail_to"},
 }
 
 
@@ -51,6 +51,9 @@ class Config:
         How often a job that was lost (not failed) is given out.
     services_database
         PostgreSQL that serves the release tables; empty: the embedded DuckDB.
+    services_accel
+        Prefix below which a front server (nginx, ``internal``) finds the directory of the releases: files then go out by
+        its sendfile (X-Accel-Redirect). Empty: they go out from this process.
     mail_server, mail_from, mail_to
         SMTP server as host:port, sender, and the addresses (comma list) to which releases are announced.
     """
@@ -68,6 +71,7 @@ class Config:
     operator: str
     password_file: Path | None
     services_database: str
+    services_accel: str
     mail_server: str
     mail_from: str
     mail_to: str
@@ -132,6 +136,7 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
         operator=get.text("site", "operator", os.environ.get("USER", "operator")),
         password_file=folder / secret if secret else None,
         services_database=get.text("services", "database", ""),
+        services_accel=get.text("services", "accel", ""),
         mail_server=get.text("services", "mail_server", ""),
         mail_from=get.text("services", "mail_from", ""),
         mail_to=get.text("services", "mail_to", ""),

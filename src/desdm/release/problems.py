@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from desdm.errors import NotFoundError, UsageError
+from desdm.errors import DesdmError, NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.select import again
+from desdm.schema.database import Database
 
-__all__ = ["KINDS", "blocking", "close_problem", "open_problem", "problems"]
+__all__ = ["KINDS", "blocking", "close_problem", "open_problem", "problems", "report_file"]
+
+_LOG = logging.getLogger(__name__)
 
 #: What a problem can be about.
 KINDS = ("release", "tag", "tile", "exposure", "attempt", "file")
@@ -39,6 +43,23 @@ def open_problem(
         {"subject_kind": kind, "subject": subject.strip(), "text": text.strip(), "blocks": blocks, "opened_by": who,
          "opened_at": _now()},
     )  # fmt: skip
+
+
+def report_file(database: Database, release: str, path: str, text: str, who: str) -> int | None:
+    """Enter a file of a release that is not as it was released, once while the problem stands open; its number.
+
+    None, and a line in the log, if the list cannot be written: whoever met the fault must be told of it all the same.
+    """
+    subject = f"{release}/{path}"[:200]
+    try:
+        with database.write() as conn:
+            for known in store.open_problems(conn):
+                if (known["subject_kind"], known["subject"]) == ("file", subject):
+                    return int(known["id"])
+            return open_problem(conn, "file", subject, text, who=who)
+    except DesdmError as err:
+        _LOG.error("%s: %s; the problem list could not be written: %s", subject, text, err)
+        return None
 
 
 def close_problem(conn: Connection, number: int, resolution: str, *, who: str) -> None:

@@ -28,6 +28,8 @@ from mocpy import MOC
 
 from desdm.client.client import Client
 from desdm.errors import UsageError
+from desdm.release.problems import problems
+from desdm.schema.database import Database
 from desdm.services.footprint.lookup import Footprint
 from desdm.services.soda.stencil import stencils_of
 from tests.support.footprintrelease import BANDS, SIDE, TILES, Coadds, coadds, footprint_release
@@ -439,10 +441,16 @@ def _flip(path: Path) -> None:
         file.write(bytes([byte[0] ^ 16]))
 
 
-def test_a_flipped_byte_in_a_map_is_refused(url: Served) -> None:
+def test_a_flipped_byte_in_a_map_is_refused_and_reported(url: Served, home: Path) -> None:
     answer = requests.get(f"{url}/footprint?ra=0&dec=-44&release=X1", timeout=60)
     assert answer.status_code == 500
     assert "footprint/g.hsp of X1 is not as it was released" in answer.json()["error"]["message"]
+    requests.get(f"{url}/footprint?ra=0&dec=-44&release=X1", timeout=60)
+    database = Database(f"sqlite:///{home}/desdm.sqlite")
+    with database.read() as conn:
+        listed = [(p["subject_kind"], p["subject"]) for p in problems(conn)]
+    database.close()
+    assert listed == [("file", "X1/footprint/g.hsp")]
 
 
 def test_no_position_is_no_answer(footprint: Footprint) -> None:

@@ -16,9 +16,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
-from desdm.errors import AccessDenied, DesdmError, NotFoundError
+from desdm.errors import AccessDenied, NotFoundError
 from desdm.release.model import Release, ReleaseFile
-from desdm.services.bulk import store
+from desdm.release.problems import report_file
 from desdm.services.bulk.answer import FileAnswer
 from desdm.services.bulk.conditions import ranges_count, verdict
 from desdm.services.bulk.ranges import Unsatisfiable, parse
@@ -115,14 +115,9 @@ class Bulk:
         return FileAnswer(opened, spans, file.mime, headers, self._readers)
 
     def _report(self, file: ReleaseFile, fault: str) -> int | None:
-        subject = f"{file.release}/{file.path}"
-        _LOG.error("%s: %s", subject, fault)
-        try:
-            with self._services.database.write() as conn:
-                return store.report(conn, subject, f"{subject}: {fault}", "files service")
-        except DesdmError as err:
-            _LOG.error("%s could not be entered into the problem list: %s", subject, err)
-            return None
+        _LOG.error("%s/%s: %s", file.release, file.path, fault)
+        said = f"{file.release}/{file.path}: {fault}"
+        return report_file(self._services.database, file.release, file.path, said, "files service")
 
 
 def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[str, str]:
@@ -143,7 +138,7 @@ def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[st
     return headers
 
 
-def routes(services: Services, accel: str = "") -> list[BaseRoute]:
-    """Routes of the files; ``accel`` as for `Bulk`."""
-    bulk = Bulk(services, accel)
+def routes(services: Services, accel: str | None = None) -> list[BaseRoute]:
+    """Routes of the files; ``accel`` as for `Bulk`, None: as the settings say."""
+    bulk = Bulk(services, services.config.services_accel if accel is None else accel)
     return [Route("/files/{release}/{path:path}", plainly(bulk.get), methods=["GET"])]

@@ -10,6 +10,7 @@ from pathlib import Path
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, CorruptFile, NotFoundError
 from desdm.release.model import Release, ReleaseFile
+from desdm.release.problems import report_file
 from desdm.release.steps import digest
 from desdm.services.context import Services
 from desdm.services.footprint.lookup import Footprint
@@ -92,7 +93,7 @@ class Atlas:
         if found is None:
             raise NotFoundError(f"release {release.name} has no footprint/{path[:60]}")
         place = self._services.root(release.name) / found.path
-        _verified(place, found)
+        self._verified(place, found)
         return found, place.read_bytes()
 
     def _of(self, release: Release) -> _Kept:
@@ -114,16 +115,16 @@ class Atlas:
             if file.path.startswith("footprint/"):
                 by_path[file.path] = file
                 # Read once in a server's life; what is mapped afterwards is what was released.
-                _verified(root / file.path, file)
+                self._verified(root / file.path, file)
         return _Kept(Footprint(root), by_tile, by_path)
+
+    def _verified(self, path: Path, file: ReleaseFile) -> None:
+        if path.is_file() and digest(path) == file.sha256:
+            return
+        said = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
+        report_file(self._services.database, file.release, file.path, said, "footprint")
+        raise CorruptFile(said)
 
 
 def _has(holdings: Holdings, release: Release) -> bool:
     return any(file.path == _LISTING for file in holdings.files.get(release.name, ()))
-
-
-def _verified(path: Path, file: ReleaseFile) -> None:
-    if not path.is_file() or digest(path) != file.sha256:
-        raise CorruptFile(
-            f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
-        )

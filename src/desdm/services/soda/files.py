@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import mmap
 import os
 import threading
@@ -19,10 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.accounts.model import Caller
-from desdm.errors import CorruptFile, DesdmError, FileTypeError, NotFoundError, UsageError
-from desdm.release import store
+from desdm.errors import CorruptFile, FileTypeError, NotFoundError, UsageError
 from desdm.release.model import Release, ReleaseFile
-from desdm.release.problems import open_problem
+from desdm.release.problems import report_file
 from desdm.services.context import Services
 from desdm.services.soda.sky import Grid
 from desdm.services.soda.stencil import Polygon, vectors
@@ -34,7 +32,6 @@ from desdm.survey.headers import merged
 __all__ = ["Opened", "Shelf"]
 
 Floats = npt.NDArray[np.float64]
-_LOG = logging.getLogger(__name__)
 _AUTHORITY = "ivo://desdm/"
 _OPEN = 256  # files; each holds a descriptor, its tables of tiles and its header
 _TICK_NS = 50_000_000  # a file written so shortly before it was hashed may be written again in the same tick
@@ -301,7 +298,9 @@ class Shelf:
             except CorruptFile as err:
                 with self._lock:
                     self._open.pop(key, None)
-                self._report(file, str(err))
+                report_file(
+                    self._services.database, file.release, file.path, f"{err}; it is not served", "cutouts"
+                )
                 raise
             with self._lock:
                 if settled:
@@ -311,13 +310,3 @@ class Shelf:
                         self._open.popitem(last=False)
                 self._making.pop(key, None)
             return made
-
-    def _report(self, file: ReleaseFile, text: str) -> None:
-        subject = f"{file.release}/{file.path}"[:200]
-        try:
-            with self._services.database.write() as conn:
-                known = (p for p in store.open_problems(conn) if p["subject_kind"] == "file")
-                if not any(p["subject"] == subject for p in known):
-                    open_problem(conn, "file", subject, f"{text}; it is not served", who="cutouts")
-        except DesdmError as err:
-            _LOG.error("%s; the problem list could not be written: %s", text, err)
