@@ -38,7 +38,7 @@ def on_postgresql(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -
     postgres.drop(name)
 
 
-@pytest.fixture(params=["on_duckdb", "on_postgresql"])
+@pytest.fixture(scope="session", params=["on_duckdb", "on_postgresql"])
 def service(request: pytest.FixtureRequest) -> Served:
     """Release T1, served by each engine."""
     made: Served = request.getfixturevalue(request.param)

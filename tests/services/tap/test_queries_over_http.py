@@ -115,7 +115,7 @@ def test_astroquery_and_stilts_answer_alike(on_duckdb: Served, tmp_path: Path) -
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert [int(row["id"]) for row in csv.DictReader(out.open())] == wanted
+        assert [int(row["id"]) for row in csv.DictReader(out.read_text().splitlines())] == wanted
 
 
 def test_overflow_is_told_only_when_there_is_more(service: Served) -> None:

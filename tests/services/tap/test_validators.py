@@ -49,22 +49,26 @@ def test_taplint_finds_nothing(service: Served) -> None:
 
 
 @pytest.fixture(scope="module")
-def documents(on_duckdb: Served, images: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def documents(service: Served, images: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What each engine's service says, as files."""
     folder = tmp_path_factory.mktemp("documents")
     given = {"LANG": "ADQL", "QUERY": "SELECT TOP 5 * FROM T1.objects", "PHASE": "RUN"}
-    job = requests.post(f"{on_duckdb}/tap/async", given, timeout=10).url
+    job = requests.post(f"{service}/tap/async", given, timeout=10).url
     requests.get(job, {"WAIT": "10"}, timeout=20)
-    said = f"{on_duckdb}/tap/sync?LANG=ADQL&QUERY=SELECT+"
+    said = f"{service}/tap/sync?LANG=ADQL&QUERY=SELECT+"
     addresses = {
-        "capabilities": f"{on_duckdb}/tap/capabilities",
-        "capabilities-sia": f"{on_duckdb}/sia/capabilities",
-        "table": f"{on_duckdb}/tap/tables/T1.objects",
+        "capabilities": f"{service}/tap/capabilities",
+        "capabilities-sia": f"{service}/sia/capabilities",
+        "availability": f"{service}/tap/availability",
+        "tables": f"{service}/tap/tables",
+        "table": f"{service}/tap/tables/T1.objects",
         "job": job,
-        "jobs": f"{on_duckdb}/tap/async",
+        "jobs": f"{service}/tap/async",
         "results": f"{job}/results",
         "vot-tabledata": f"{said}*+FROM+T1.objects&RESPONSEFORMAT=votable/td",
+        "vot-binary2": f"{said}*+FROM+T1.objects&MAXREC=7",
         "vot-error": f"{said}nothing",
-        "vot-scs": f"{on_duckdb}/scs/T1.objects?RA=30&DEC=-5&SR=1&VERB=3",
+        "vot-scs": f"{service}/scs/T1.objects?RA=30&DEC=-5&SR=1&VERB=3",
         "vot-sia": f"{images}/sia/query?POS=CIRCLE+30+-5+1",
         "vot-datalink": f"{images}/datalink/links?ID=ivo://desdm/nothing",
     }
@@ -82,11 +86,11 @@ def test_documents_follow_the_schemas_of_the_ivoa(documents: dict[str, Path]) ->
         for space, name in _SCHEMAS.items()
     ]
     plain = [path for name, path in documents.items() if not name.startswith("vot-")]
-    assert len(plain) == 6
+    assert len(plain) == 8
     judged(plain, lambda path: stilts("xsdvalidate", f"doc={path}", *places))
 
 
 def test_tables_and_errors_are_right_votables(documents: dict[str, Path]) -> None:
     tables = [path for name, path in documents.items() if name.startswith("vot-")]
-    assert len(tables) == 5
+    assert len(tables) == 6
     judged(tables, lambda path: stilts("votlint", f"votable={path}", "maxrepeat=5"))
