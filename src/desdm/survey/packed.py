@@ -15,7 +15,7 @@ from desdm.survey.fitsbytes import Bytes, Pool, padded
 from desdm.survey.quantize import NULL, dequantize_rows, dither_table, quantize_rows
 from desdm.survey.rice import BLOCK, decode_rows, encode_rows, room
 
-__all__ = ["Steps", "pack", "readable", "unpack"]
+__all__ = ["Steps", "layout", "pack", "readable", "unpack"]
 
 _BAND = 256  # rows a piece of work: its buffers stay in the cache
 
@@ -88,17 +88,37 @@ def pack(data: npt.NDArray[Any], steps: Steps | None, run: Pool) -> tuple[fits.H
     for piece in pieces:
         unit[at : at + piece.heap.size] = piece.heap
         at += piece.heap.size
-    header = _layout((ny, nx), steps, table.dtype.itemsize, heap, int(lengths.max()))
+    header = layout((ny, nx), steps, table.dtype.itemsize, heap, int(lengths.max()))
     if any(p.missing for p in pieces):
         header["ZBLANK"] = (NULL, "integer of a pixel without a value")
     return header, unit
 
 
-def _layout(shape: tuple[int, int], steps: Steps | None, width: int, heap: int, longest: int) -> fits.Header:
+def layout(
+    shape: tuple[int, int],
+    steps: Steps | None,
+    width: int,
+    heap: int,
+    longest: int,
+    tile: tuple[int, int] | None = None,
+) -> fits.Header:
+    """Cards that lay out the bytes of a tile-compressed image (FITS 4.0, section 10.1).
+
+    Parameters
+    ----------
+    shape
+        (rows, columns) of the image.
+    width, heap, longest
+        Bytes of a row of the table, of its heap, and of the longest tile.
+    tile
+        (rows, columns) of a tile; None: a tile is a row.
+    """
     ny, nx = shape
+    high, wide = tile or (1, nx)
     cards: list[tuple[str, Any, str]] = [
         ("XTENSION", "BINTABLE", "tile-compressed image"),
-        ("BITPIX", 8, ""), ("NAXIS", 2, ""), ("NAXIS1", width, "bytes a row"), ("NAXIS2", ny, "tiles"),
+        ("BITPIX", 8, ""), ("NAXIS", 2, ""), ("NAXIS1", width, "bytes a row"),
+        ("NAXIS2", -(-ny // high) * -(-nx // wide), "tiles"),
         ("PCOUNT", heap, "bytes of the heap"), ("GCOUNT", 1, ""), ("TFIELDS", 1 if steps is None else 3, ""),
         ("TTYPE1", "COMPRESSED_DATA", ""), ("TFORM1", f"1PB({longest})", ""),
     ]  # fmt: skip
@@ -112,7 +132,8 @@ def _layout(shape: tuple[int, int], steps: Steps | None, width: int, heap: int, 
     cards += [
         ("ZIMAGE", True, "a compressed image"), ("ZTENSION", "IMAGE", ""),
         ("ZBITPIX", 32 if steps is None else -32, ""), ("ZNAXIS", 2, ""), ("ZNAXIS1", nx, ""), ("ZNAXIS2", ny, ""),
-        ("ZPCOUNT", 0, ""), ("ZGCOUNT", 1, ""), ("ZTILE1", nx, "a tile is a row"), ("ZTILE2", 1, ""),
+        ("ZPCOUNT", 0, ""), ("ZGCOUNT", 1, ""), ("ZTILE1", wide, "columns of a tile"),
+        ("ZTILE2", high, "rows of a tile"),
         ("ZCMPTYPE", "RICE_1", "compression"), ("ZNAME1", "BLOCKSIZE", ""), ("ZVAL1", BLOCK, ""),
         ("ZNAME2", "BYTEPIX", ""), ("ZVAL2", 4, ""),
     ]  # fmt: skip

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.survey.fitsbytes import Bytes, Pool, padded
-from desdm.survey.packed import Steps
+from desdm.survey.packed import Steps, layout
 from desdm.survey.quantize import NULL, dither_table, quantize_rows
-from desdm.survey.rice import BLOCK, encode_rows, room
+from desdm.survey.rice import encode_rows, room
 
 __all__ = ["SIDE", "pack_tiles"]
 
@@ -95,40 +95,8 @@ def pack_tiles(
     for row in packed:
         unit[at : at + row.heap.size] = row.heap
         at += row.heap.size
-    header = _layout((ny, nx), steps, table, heap, int(lengths.max()), side)
+    tile = (min(side, ny), min(side, nx))
+    header = layout((ny, nx), steps, table.dtype.itemsize, heap, int(lengths.max()), tile)
     if any(row.missing for row in packed):
         header["ZBLANK"] = (NULL, "integer of a pixel without a value")
     return header, unit
-
-
-def _layout(
-    shape: tuple[int, int], steps: Steps | None, table: npt.NDArray[Any], heap: int, longest: int, side: int
-) -> fits.Header:
-    ny, nx = shape
-    cards: list[tuple[str, Any, str]] = [
-        ("XTENSION", "BINTABLE", "tile-compressed image"),
-        ("BITPIX", 8, ""), ("NAXIS", 2, ""), ("NAXIS1", table.dtype.itemsize, "bytes a row"),
-        ("NAXIS2", table.size, "tiles"), ("PCOUNT", heap, "bytes of the heap"), ("GCOUNT", 1, ""),
-        ("TFIELDS", 1 if steps is None else 3, ""),
-        ("TTYPE1", "COMPRESSED_DATA", ""), ("TFORM1", f"1PB({longest})", ""),
-    ]  # fmt: skip
-    if steps is not None:
-        cards += [
-            ("TTYPE2", "ZSCALE", ""),
-            ("TFORM2", "1D", ""),
-            ("TTYPE3", "ZZERO", ""),
-            ("TFORM3", "1D", ""),
-        ]
-    cards += [
-        ("ZIMAGE", True, "a compressed image"), ("ZTENSION", "IMAGE", ""),
-        ("ZBITPIX", 32 if steps is None else -32, ""), ("ZNAXIS", 2, ""), ("ZNAXIS1", nx, ""), ("ZNAXIS2", ny, ""),
-        ("ZPCOUNT", 0, ""), ("ZGCOUNT", 1, ""), ("ZTILE1", min(side, nx), "columns of a tile"),
-        ("ZTILE2", min(side, ny), "rows of a tile"),
-        ("ZCMPTYPE", "RICE_1", "compression"), ("ZNAME1", "BLOCKSIZE", ""), ("ZVAL1", BLOCK, ""),
-        ("ZNAME2", "BYTEPIX", ""), ("ZVAL2", 4, ""),
-    ]  # fmt: skip
-    if steps is not None:
-        cards += [
-            ("ZQUANTIZ", "SUBTRACTIVE_DITHER_2", "dither; zeros stay exact"), ("ZDITHER0", steps.seed, "seed")
-        ]  # fmt: skip
-    return fits.Header(cards)
