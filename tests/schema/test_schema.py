@@ -72,6 +72,8 @@ def _some(column: Any) -> object:
         return "planned" if column.table.name.startswith("pfw") else "ok"
     if column.name == "data_state":
         return "NEW"
+    if column.name == "run_class":
+        return "survey"
     if kind in kinds:
         return kinds[kind]
     from desdm.archive.store import now

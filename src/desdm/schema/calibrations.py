@@ -57,6 +57,9 @@ exclude_list = Table(
     col("reason", Text, text="Why it must not be used"),
     col("analyst", String(32), text="Who says so"),
     col("since", DateTime, text="When, UTC", ucd="time"),
+    col("lifted_by", String(32), nullable=True, text="Who lifted the exclusion; NULL: it is in force"),
+    col("lifted_at", DateTime, nullable=True, text="When it was lifted, UTC", ucd="time"),
+    col("lift_reason", Text, nullable=True, text="Why it was lifted"),
     Index("ix_exclude_list_expnum", "expnum"),
     comment="Exposures and CCDs that calibrations and coadds must not use",
 )

@@ -15,6 +15,7 @@ event = Table(
     col("event_time", DateTime, text="When, UTC", ucd="time"),
     col("kind", String(24), text="What happened: attempt, job, ingest, delete, tag, audit …"),
     col("who", String(32), text="Person or program"),
+    col("subject", String(200), nullable=True, text="What it concerns: exposure, run, file, tag, release, account …"),
     col(
         "pfw_attempt_id",
         Integer,
@@ -23,7 +24,9 @@ event = Table(
         text="Attempt that it concerns",
     ),
     col("text", Text, text="What was done, in words"),
+    col("reason", Text, nullable=True, text="Why, in the words of who did it"),
     Index("ix_event_attempt", "pfw_attempt_id"),
+    Index("ix_event_subject", "subject"),
     comment="What happened, in order; only ever added to",
 )
 

@@ -144,6 +144,9 @@ proctag = Table(
     metadata,
     col("tag", String(32), ForeignKey("ops_proctag_def.tag"), primary_key=True, text="Tag"),
     col("pfw_attempt_id", Integer, ForeignKey("pfw_attempt.id"), primary_key=True, text="Attempt"),
+    col("who", String(32), nullable=True, text="Who set the tag"),
+    col("since", DateTime, nullable=True, text="When, UTC", ucd="time"),
+    col("reason", Text, nullable=True, text="Why"),
     comment="Tagged attempts",
 )
 
@@ -152,6 +155,9 @@ file_tag = Table(
     metadata,
     col("tag", String(32), ForeignKey("ops_proctag_def.tag"), primary_key=True, text="Tag"),
     col("desfile_id", Integer, ForeignKey("desfile.id"), primary_key=True, text="File"),
+    col("who", String(32), nullable=True, text="Who set the tag"),
+    col("since", DateTime, nullable=True, text="When, UTC", ucd="time"),
+    col("reason", Text, nullable=True, text="Why"),
     Index("ix_file_tag_desfile_id", "desfile_id"),
     comment="Tagged files",
 )

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from desdm.schema.columns import STATE, closed, col, metadata
-from desdm.schema.states import AttemptState, DataState, JobState, WrapperState
+from desdm.schema.states import AttemptState, DataState, JobState, RunClass, WrapperState
 
 __all__ = [
     "ops_data_state_def",
@@ -30,6 +30,7 @@ __all__ = [
     "pfw_data_query",
     "pfw_exec",
     "pfw_job",
+    "pfw_omitted_input",
     "pfw_request",
     "pfw_unit",
     "pfw_wrapper",
@@ -108,6 +109,11 @@ pfw_attempt = Table(
     col("task_id", Integer, ForeignKey("task.id"), text="Task of the whole run"),
     col("state", STATE, text="Processing state"),
     col("data_state", STATE, ForeignKey("ops_data_state_def.state"), text="What its data are worth"),
+    col("pruned_from", STATE, nullable=True, text="Data state before its files were deleted, which recovery restores"),
+    col(
+        "run_class", STATE, server_default="survey",
+        text="Purpose: survey (production), study, qualify or dev; only survey attempts are production",
+    ),
     col("operator", String(32), text="Who submitted it"),
     col("pipeprod", String(32), text="Pipeline product"),
     col("pipever", String(16), text="Pipeline version"),
@@ -129,6 +135,7 @@ pfw_attempt = Table(
     UniqueConstraint("reqnum", "unitname", "attnum"),
     closed("state", AttemptState),
     closed("data_state", DataState),
+    closed("run_class", RunClass),
     Index("ix_pfw_attempt_state", "state"),
     comment="One attempt at a unit: <unit>_r<req>p<att>",
 )  # fmt: skip
@@ -237,3 +244,17 @@ pfw_data_query = Table(
     col("nfound", Integer, text="Files found"),
     comment="Queries for inputs that planning asked",
 )
+
+pfw_omitted_input = Table(
+    "pfw_omitted_input",
+    metadata,
+    col("pfw_attempt_id", Integer, ForeignKey("pfw_attempt.id"), primary_key=True, text="Attempt"),
+    col("desfile_id", Integer, ForeignKey("desfile.id"), primary_key=True, text="File that it did not take"),
+    col(
+        "ccdnum", Integer, primary_key=True, autoincrement=False,
+        text="CCD that was left out of a file of several; 0: the whole file", ucd="meta.id;instr.det",
+    ),
+    col("expnum", Integer, nullable=True, text="Exposure number", ucd="meta.id;obs.exposure"),
+    col("reason", Text, text="Why: excluded, rejected, not assessed, or another image of the exposure is better"),
+    comment="Images that match an attempt's queries and that planning left out, each with the reason",
+)  # fmt: skip

@@ -12,10 +12,12 @@ __all__ = [
     "AttemptState",
     "CopyState",
     "DataState",
+    "EventKind",
     "JobState",
     "Phase",
     "ReleaseState",
     "Role",
+    "RunClass",
     "WrapperState",
     "changes",
 ]
@@ -105,6 +107,34 @@ class DataState(_State):
     ACTIVE = "ACTIVE", "good for use"
     JUNK = "JUNK", "not to be used; may be deleted"
     PRUNED = "PRUNED", "its files are deleted, its record stands"
+
+
+class RunClass(_State):
+    """Purpose of an attempt; only ``survey`` attempts are production (classes of DESDM runs, operations section)."""
+
+    DEV = "dev", "development: tries a code or a pipeline; nobody relies on it"
+    QUALIFY = "qualify", "qualification: tests a software release before production uses it"
+    STUDY = "study", "study: answers a question about data, codes or settings"
+    SURVEY = "survey", "production of the survey"
+
+
+class EventKind(_State):
+    """What kind of act an event records."""
+
+    ATTEMPT = "attempt", "an attempt was planned, started, ended or cancelled"
+    JOB = "job", "a job ended"
+    INGEST = "ingest", "files were registered"
+    REFUSAL = "refusal", "a delivered file was refused"
+    DELETE = "delete", "files were deleted, recovered or removed for good"
+    TAG = "tag", "a tag was set or removed"
+    AUDIT = "audit", "an audit found a file that is not as registered"
+    VERDICT = "verdict", "a person judged an exposure, or withdrew that judgement"
+    EXCLUDE = "exclude", "an exposure or CCD was excluded, or the exclusion was lifted"
+    MARK = "mark", "the data state of an attempt was changed"
+    PROBLEM = "problem", "a problem was opened or closed"
+    EPOCH = "epoch", "an epoch was defined, or calibrations were registered for it"
+    RELEASE = "release", "a release was created, changed, published, announced or discarded"
+    ACCOUNT = "account", "an account, a token or a data right was changed"
 
 
 class CopyState(_State):

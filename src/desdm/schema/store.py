@@ -1,0 +1,136 @@
+"""The SQL of events: record an act, read the acts by subject, kind, person and time."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, insert, or_, select
+
+from desdm.schema.events import event
+from desdm.schema.runs import pfw_attempt
+from desdm.schema.states import EventKind
+
+__all__ = ["Event", "exposure_name", "find_events", "record_event"]
+
+_EXPOSURE = re.compile(r"[Dd]?0*([1-9]\d{0,8})")
+_RUN = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
+
+
+class Event(NamedTuple):
+    """One act: who did what to which subject, when and why."""
+
+    id: int
+    time: datetime
+    kind: str
+    who: str
+    subject: str
+    text: str
+    reason: str
+    run: str
+
+
+def exposure_name(expnum: int) -> str:
+    """Return the name of an exposure, for instance D00229686: the subject of its events."""
+    return f"D{expnum:08d}"
+
+
+def record_event(
+    conn: Connection,
+    kind: EventKind,
+    who: str,
+    text: str,
+    attempt_id: int | None = None,
+    *,
+    subject: str = "",
+    reason: str = "",
+) -> None:
+    """Record an act; events are only ever added.
+
+    Parameters
+    ----------
+    kind
+        Kind of act.
+    who
+        Person or program that did it.
+    text
+        What was done.
+    attempt_id
+        Number of the attempt that it concerns, if any.
+    subject
+        Name of what it concerns: exposure (`exposure_name`), run, file, tag, release, account.
+    reason
+        Why, in the words of ``who``.
+    """
+    conn.execute(
+        insert(event),
+        {
+            "event_time": datetime.now(UTC).replace(tzinfo=None),
+            "kind": kind.value,
+            "who": who[:32],
+            "subject": subject[:200] or None,
+            "pfw_attempt_id": attempt_id,
+            "text": text,
+            "reason": reason or None,
+        },
+    )
+
+
+def find_events(
+    conn: Connection,
+    *,
+    subject: str = "",
+    kind: EventKind | None = None,
+    who: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> list[Event]:
+    """Return the events that fit, oldest first; with ``limit`` the newest so many.
+
+    Parameters
+    ----------
+    subject
+        Exact subject; an exposure by number or name; a run also finds the events of its attempt.
+    kind, who
+        Kind of act; person or program.
+    since, until
+        UTC, both inclusive.
+    limit
+        At most so many events.
+    """
+    e, a = event.c, pfw_attempt.c
+    query = (
+        select(
+            e.id, e.event_time, e.kind, e.who, func.coalesce(e.subject, ""), e.text, func.coalesce(e.reason, ""),
+            a.unitname, a.reqnum, a.attnum,
+        )
+        .select_from(event.outerjoin(pfw_attempt, a.id == e.pfw_attempt_id))
+        .order_by(e.id.desc())
+    )  # fmt: skip
+    if subject:
+        names = [subject]
+        number = _EXPOSURE.fullmatch(subject)
+        if number:
+            names.append(exposure_name(int(number[1])))
+        wanted = e.subject.in_(names)
+        run = _RUN.fullmatch(subject)
+        if run:
+            wanted = or_(
+                wanted, (a.unitname == run[1]) & (a.reqnum == int(run[2])) & (a.attnum == int(run[3]))
+            )
+        query = query.where(wanted)
+    if kind is not None:
+        query = query.where(e.kind == kind.value)
+    if who:
+        query = query.where(e.who == who)
+    if since is not None:
+        query = query.where(e.event_time >= since)
+    if until is not None:
+        query = query.where(e.event_time <= until)
+    rows = conn.execute(query if limit is None else query.limit(limit)).all()
+    found = [
+        Event(*row[:7], "" if row[7] is None else f"{row[7]}_r{row[8]}p{row[9]:02d}") for row in reversed(rows)
+    ]
+    return found
