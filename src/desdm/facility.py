@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from desdm import config as settings
 from desdm.archive.archive import Archive
+from desdm.archive.model import Scope
 from desdm.config import FILENAME, Config
 from desdm.errors import ConfigError, ConflictError
 from desdm.schema.database import Database
@@ -40,6 +41,11 @@ class Facility:
         database = _database(config)
         database.require_current()
         return cls(config, database, Archive(config.archive_name, config.archive_root))
+
+    @property
+    def production(self) -> Scope:
+        """The attempts that are production here: ``survey`` runs of the installation's project and campaign."""
+        return Scope(self.config.project, self.config.campaign)
 
     def close(self) -> None:
         """Close the database."""

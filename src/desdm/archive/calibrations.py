@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
+from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
 
 __all__ = ["SERVING", "Choice", "Occasion", "choose", "define_epoch", "register", "register_all", "why_none"]
@@ -51,6 +52,9 @@ class Occasion:
     unit
         Unit that is processed: what its own earlier attempts made does not serve it, or a second attempt at the same
         work would not be the same work.
+    scopes
+        Attempts whose calibrations may serve, the preferred scope first; empty: all attempts. What the operator or the
+        epoch table names serves whatever the scope.
     """
 
     expnum: int | None = None
@@ -61,6 +65,7 @@ class Occasion:
     tag: str = ""
     pins: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
+    scopes: tuple[Scope, ...] = ()
 
 
 def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
@@ -82,16 +87,32 @@ def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
         rows = _of_band(_of_entry(conn, entry), occasion.band)
         if rows:
             return [Choice(row, "epoch", _epoch_text(entry, occasion)) for row in rows]
+    scopes: tuple[Scope | None, ...] = occasion.scopes or (None,)
+    for scope in scopes:
+        chosen = _in_scope(conn, filetype, occasion, scope)
+        if chosen and scope is not scopes[0] and scope is not None:
+            note = f"; taken from {scope.describe()}, since the run's own scope has none"
+            return [choice._replace(reason=choice.reason + note) for choice in chosen]
+        if chosen:
+            return chosen
+    return []
+
+
+def _in_scope(conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None) -> list[Choice]:
+    """The calibrations of the nearest good night, else of the tag, among the attempts of a scope."""
     if occasion.nite:
-        chosen = _nearest(conn, filetype, occasion)
+        chosen = _nearest(conn, filetype, occasion, scope)
         if chosen:
             return chosen
     if occasion.tag:
-        rows = _of_band(catalog.find(conn, {"filetype": filetype, "tag": occasion.tag}), occasion.band)
-        runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
-        rows = [r for r in rows if not _own(r, runs, occasion)]
+        rows = catalog.find(conn, {"filetype": filetype, "tag": occasion.tag}, scope=scope)
+        rows_of_band = _of_band(rows, occasion.band)
+        runs = store.attempt_names(
+            conn, sorted({r["pfw_attempt_id"] for r in rows_of_band if r["pfw_attempt_id"]})
+        )
+        others = [r for r in rows_of_band if not _own(r, runs, occasion)]
         why = f"no row of the epoch table and no good night within {occasion.nights} d; tag {occasion.tag}"
-        return [Choice(row, "tag", why) for row in _newest(rows)]
+        return [Choice(row, "tag", why) for row in _newest(others)]
     return []
 
 
@@ -100,9 +121,10 @@ def why_none(filetype: str, occasion: Occasion) -> str:
     what = f"{filetype} for exposure {occasion.expnum} of night {occasion.nite or '?'}"
     band = f", band {occasion.band}" if occasion.band else ""
     tag = f"nothing tagged {occasion.tag}" if occasion.tag else "no calibration_tag is set"
+    where = f" in {' or '.join(s.describe() for s in occasion.scopes)}" if occasion.scopes else ""
     return (
-        f"no {what}{band}: no row of the epoch table, no night within {occasion.nights} d whose calibration run ended "
-        f"well, {tag}; run precal of a near night, or register one (desdm epoch use)"
+        f"no {what}{band}{where}: no row of the epoch table, no night within {occasion.nights} d whose calibration run "
+        f"ended well, {tag}; run precal of a near night, or register one (desdm epoch use)"
     )
 
 
@@ -135,11 +157,12 @@ def _epoch_text(entry: store.EpochInput, occasion: Occasion) -> str:
     )
 
 
-def _nearest(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
+def _nearest(conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None = None) -> list[Choice]:
+    """The calibrations of the nearest night whose run ended well."""
     wanted = _day(occasion.nite)
     span = timedelta(days=occasion.nights)
     nites = f"{wanted - span:%Y%m%d}:{wanted + span:%Y%m%d}"
-    rows = _of_band(catalog.find(conn, {"filetype": filetype, "nite": nites}), occasion.band)
+    rows = _of_band(catalog.find(conn, {"filetype": filetype, "nite": nites}, scope=scope), occasion.band)
     runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
     good, bad = [], set()
     for row in rows:

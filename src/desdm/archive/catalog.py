@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from desdm.archive import store
 from desdm.archive.archive import Archive
 from desdm.archive.filetypes import BY_NAME, FILETYPES
-from desdm.archive.model import FileRecord
+from desdm.archive.model import FileRecord, Scope
 from desdm.archive.names import split_name
 from desdm.archive.query import condition, overlap, region
 from desdm.errors import NotFoundError, UsageError
@@ -81,7 +81,12 @@ def files(
 
 
 def find(
-    conn: Connection, query: Mapping[str, str], *, limit: int | None = None, archive: str | None = None
+    conn: Connection,
+    query: Mapping[str, str],
+    *,
+    scope: Scope | None = None,
+    limit: int | None = None,
+    archive: str | None = None,
 ) -> list[dict[str, Any]]:
     """Files by what they are, for planning: only what may be used.
 
@@ -92,6 +97,18 @@ def find(
     Copies that are not as registered (missing, corrupt, trash) are left out. Unless ``attempt`` is given, so are
     files of attempts whose data are JUNK or PRUNED, and superseded ones: of several attempts at one unit with
     one pipeline that made a file type, the newest that ended well stands (see `store.superseded`).
+
+    Parameters
+    ----------
+    query
+        Key → value.
+    scope
+        Attempts whose files may be returned; None: of every project, campaign and run class. An ``attempt`` in the
+        query names its files whatever the scope.
+    limit
+        At most so many rows.
+    archive
+        Only copies in this archive.
 
     Returns
     -------
@@ -120,7 +137,7 @@ def find(
     if len(tables) > 1:
         rows.sort(key=lambda row: (row["filename"], row["id"]))
     if "attempt" not in asked:
-        rows = _standing(conn, rows)
+        rows = _standing(conn, rows, scope)
     return rows if limit is None else rows[:limit]
 
 
@@ -168,9 +185,10 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _standing(conn: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _standing(conn: Connection, rows: list[dict[str, Any]], scope: Scope | None) -> list[dict[str, Any]]:
+    """The rows whose attempt is in scope, for use and not superseded."""
     attempts = sorted({row["pfw_attempt_id"] for row in rows if row["pfw_attempt_id"] is not None})
-    gone = store.superseded(conn, attempts)
+    gone = store.superseded(conn, attempts, scope)
     if not gone:
         return rows
     nothing: set[str] = set()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from desdm.errors import DesdmError
+from desdm.schema.states import RunClass
 
 if TYPE_CHECKING:
     from desdm.archive.flight import Flight
 
-__all__ = ["Deposit", "DepositReport", "FileRecord", "Place", "Refusal", "Registered", "Staged"]
+__all__ = ["Deposit", "DepositReport", "FileRecord", "Place", "Refusal", "Registered", "Scope", "Staged"]
 
 
 class FileRecord(NamedTuple):
@@ -54,6 +55,28 @@ class FileRecord(NamedTuple):
     def relpath(self) -> str:
         """Path relative to the archive's root."""
         return f"{self.path}/{self.name}" if self.path else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The attempts whose files a query may return; files that no attempt made are always in scope.
+
+    Attributes
+    ----------
+    project, campaign
+        Of the attempts' request; empty: any.
+    run_classes
+        Run classes in the order of preference: where attempts of two classes made the same, the first class counts.
+    """
+
+    project: str
+    campaign: str
+    run_classes: tuple[RunClass, ...] = (RunClass.SURVEY,)
+
+    def describe(self) -> str:
+        """Return words for messages: ``project OPS, campaign Y6A1, run class survey``."""
+        classes = " or ".join(c.value for c in self.run_classes)
+        return f"project {self.project or 'any'}, campaign {self.campaign or 'any'}, run class {classes}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,20 @@ def tag(
     *,
     who: str,
     description: str = "",
+    reason: str = "",
 ) -> int:
     """Tag files (by full name) and attempts; all or none.
+
+    Parameters
+    ----------
+    name
+        The tag.
+    files, attempts
+        What gets it.
+    who, reason
+        Who sets it, and why.
+    description
+        What the tag stands for; empty: as it is.
 
     Returns
     -------
@@ -47,15 +59,17 @@ def tag(
         raise UsageError(f"{name!r} is no tag: at most 32 letters, digits and _.+-")
     file_ids, attempt_ids = _ids(conn, files, attempts)
     store.define_tag(conn, name, description)
-    added = store.add_tags(conn, name, file_ids, attempt_ids)
+    added = store.add_tags(conn, name, file_ids, attempt_ids, who, reason)
     store.add_event(
         conn, "tag", who, f"{name}: {len(file_ids)} files, {len(attempt_ids)} attempts, {added} new"
     )
     return added
 
 
-def untag(conn: Connection, name: str, files: Sequence[str], attempts: Sequence[str], *, who: str) -> int:
-    """Take a tag off files and attempts; how many had it."""
+def untag(
+    conn: Connection, name: str, files: Sequence[str], attempts: Sequence[str], *, who: str, reason: str = ""
+) -> int:
+    """Remove a tag from files and attempts; return how many had it."""
     file_ids, attempt_ids = _ids(conn, files, attempts)
     removed = store.remove_tags(conn, name, file_ids, attempt_ids)
     store.add_event(conn, "tag", who, f"{name}: taken off {removed} files and attempts")

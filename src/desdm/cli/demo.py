@@ -63,7 +63,7 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
         _tell_night(door, night, say)
         if not night.accepted:
             raise click.ClickException("no exposure of the night was accepted, so there is nothing to coadd")
-        tile = mainjob.tile_of_tag(database, accepted_tag(facts["nite"]))
+        tile = mainjob.tile_of_tag(config, database, accepted_tag(facts["nite"]))
     else:
         tile = mainjob.tile_of(database, arrived)
     submission = submit(

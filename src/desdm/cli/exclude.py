@@ -9,24 +9,49 @@ from desdm.cli.door import Door, json_option, pass_door
 
 @click.command()
 @click.argument("expnum", type=int, required=False)
-@click.option("--ccd", "ccdnum", type=int, default=0, help="Only this CCD of it.")
-@click.option("--reason", help="Why it must not be used.")
+@click.option("--ccd", "ccdnum", type=click.IntRange(min=1), help="Only this CCD of it.")
+@click.option(
+    "--lift", "lifting", is_flag=True, help="Lift the exclusion; without --ccd all that are in force."
+)
+@click.option("--reason", default="", help="Why.")
+@click.option("--all", "everything", is_flag=True, help="List lifted exclusions too.")
 @json_option
 @pass_door
-def command(door: Door, expnum: int | None, ccdnum: int, reason: str | None, as_json: bool) -> None:
-    """Put an exposure on the exclude list; without EXPNUM the list is shown."""
+def command(
+    door: Door,
+    expnum: int | None,
+    ccdnum: int | None,
+    lifting: bool,
+    reason: str,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Exclude EXPNUM (or one CCD of it) from calibrations and coadds; without EXPNUM the list is shown."""
     from desdm.archive import store
-    from desdm.errors import UsageError
+    from desdm.cli.tag import print_retagged
+    from desdm.operations.acceptance import Retagged, exclude, lift
 
     facility = door.facility
+    scope, who = facility.production, facility.config.operator
+    changed = Retagged()
     if expnum is not None:
-        if not reason:
-            raise UsageError("say why: --reason TEXT")
         with facility.database.write() as conn:
-            store.exclude(conn, expnum, ccdnum, reason, facility.config.operator)
+            if lifting:
+                changed = lift(conn, expnum, ccdnum, reason=reason, who=who, scope=scope)
+            else:
+                changed = exclude(conn, expnum, ccdnum or 0, reason=reason, who=who, scope=scope)
     with facility.database.read() as conn:
-        rows = store.excluded(conn)
+        rows = store.excluded(conn, lifted=everything or lifting)
     shown = [
-        (r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], str(r["since"])[:19]) for r in rows
-    ]
-    door.show(rows, lambda: door.table(("EXPNUM", "CCD", "WHY", "BY", "SINCE"), shown), as_json)
+        (
+            r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], str(r["since"])[:19],
+            f"{r['lifted_by']}: {r['lift_reason']}" if r["lifted_at"] else "",
+        )
+        for r in rows
+    ]  # fmt: skip
+
+    def human() -> None:
+        door.table(("EXPNUM", "CCD", "WHY", "BY", "SINCE", "LIFTED BY"), shown)
+        print_retagged(changed)
+
+    door.show(rows, human, as_json)

@@ -17,16 +17,24 @@ def command() -> None:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting for every run of the night."
 )
+@click.option(
+    "--run-class",
+    type=click.Choice(["dev", "qualify", "study", "survey"]),
+    help="What the runs are for; only survey runs are production.  [default: survey]",
+)
 @click.option("--again", is_flag=True, help="New attempts even where the same work is done.")
 @json_option
 @pass_door
-def night(door: Door, nite: str, settings: tuple[str, ...], again: bool, as_json: bool) -> None:
+def night(
+    door: Door, nite: str, settings: tuple[str, ...], run_class: str | None, again: bool, as_json: bool
+) -> None:
     """Calibrations of NITE (YYYYMMDD), First Cut of its exposures, and a verdict on each; what is done is taken over."""
     from desdm.cli.runs import night_here
     from desdm.cli.submit import settings_of
 
     said = (lambda text: None) if as_json else click.echo
-    done = night_here(door, nite, settings_of(settings), again=again, say=said)
+    given = settings_of(settings) | ({"run_class": run_class} if run_class else {})
+    done = night_here(door, nite, given, again=again, say=said)
     columns = (
         "expnum",
         "band",

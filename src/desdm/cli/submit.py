@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
@@ -25,6 +28,11 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.command()
 @click.argument("pipeline")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="A setting.")
+@click.option(
+    "--run-class",
+    type=click.Choice(["dev", "qualify", "study", "survey"]),
+    help="What the run is for; only survey runs are production.  [default: survey]",
+)
 @click.option("--label", "labels", multiple=True, help="A label for the run.")
 @click.option("--wait", is_flag=True, help="Stay until the run ends.")
 @click.option("--again", is_flag=True, help="Make a new attempt even if the same work is done.")
@@ -41,6 +49,7 @@ def command(
     door: Door,
     pipeline: str,
     settings: dict[str, str],
+    run_class: str | None,
     labels: tuple[str, ...],
     wait: bool,
     again: bool,
@@ -66,6 +75,8 @@ def command(
         settings = {**top, **settings}
     else:
         value = get(pipeline)
+    if run_class is not None:
+        settings = {**settings, "run_class": run_class}
     submission = submit(
         facility.config,
         facility.database,
@@ -84,18 +95,27 @@ def command(
             state = drive_here(door, submission.run)
         else:
             drive_in_background(door, submission.run)
-    document = {
+    document: dict[str, Any] = {
         "attempt": submission.run,
         "state": state.value,
         "jobs": submission.jobs,
         "wrappers": submission.wrappers,
         "reused": submission.reused,
+        "omitted": [
+            {"filename": o.filename, "expnum": o.expnum, "ccdnum": o.ccdnum or None, "reason": o.reason}
+            for o in submission.omitted
+        ],
     }
+    if dry_run:
+        document["inputs"] = [i._asdict() for i in submission.inputs]
 
     def human() -> None:
+        for reason, count in Counter(o.reason for o in submission.omitted).items():
+            click.echo(f"left out: {count} files: {reason}")
         if dry_run:
             click.echo(
-                f"{submission.run} would be {submission.jobs} jobs with {submission.wrappers} wrappers"
+                f"{submission.run} would be {submission.jobs} jobs with {submission.wrappers} wrappers "
+                f"on {len(submission.inputs)} inputs"
             )
         elif submission.reused:
             click.echo(

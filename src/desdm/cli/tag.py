@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from desdm.operations.acceptance import Retagged
+
+__all__ = ["command", "print_retagged"]
+
+
+def print_retagged(changed: Retagged) -> None:
+    """Print which runs gained or lost the tag of accepted runs."""
+    for name, run in changed.added:
+        click.echo(f"{run} has the tag {name} now")
+    for name, run in changed.removed:
+        click.echo(f"{run} has lost the tag {name}")
 
 
 @click.command()
@@ -12,6 +27,7 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.argument("names", metavar="NAME…", nargs=-1)
 @click.option("--attempt", "attempts", metavar="RUN", multiple=True, help="Tag a whole attempt.")
 @click.option("--text", default="", help="What the tag stands for.")
+@click.option("--reason", default="", help="Why it is set or removed.")
 @click.option("--remove", is_flag=True, help="Take the tag off.")
 @click.option("--list", "listing", is_flag=True, help="List all tags.")
 @json_option
@@ -22,6 +38,7 @@ def command(
     names: tuple[str, ...],
     attempts: tuple[str, ...],
     text: str,
+    reason: str,
     remove: bool,
     listing: bool,
     as_json: bool,
@@ -43,8 +60,8 @@ def command(
     who = facility.config.operator
     with facility.database.write() as conn:
         if remove:
-            count = tags.untag(conn, tag, names, attempts, who=who)
+            count = tags.untag(conn, tag, names, attempts, who=who, reason=reason)
         else:
-            count = tags.tag(conn, tag, names, attempts, who=who, description=text)
+            count = tags.tag(conn, tag, names, attempts, who=who, description=text, reason=reason)
     what = "untagged" if remove else "tagged"
     door.show({"tag": tag, what: count}, lambda: click.echo(f"{tag}: {count} {what}"), as_json)

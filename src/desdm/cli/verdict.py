@@ -1,4 +1,4 @@
-"""desdm verdict: the verdicts on exposures, and an analyst's own word on one."""
+"""desdm verdict: the verdicts on exposures, and a person's own on one."""
 
 from __future__ import annotations
 
@@ -10,30 +10,53 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.command()
 @click.argument("expnum", type=int, required=False)
 @click.option(
-    "--set", "accepted", type=click.Choice(["True", "False", "Unknown"]), help="The analyst's verdict."
+    "--set",
+    "accepted",
+    type=click.Choice(["True", "False", "Unknown"]),
+    help="A person's verdict; it stands above programs'.",
 )
-@click.option("--comment", help="Why; needed with --set.")
+@click.option("--lift", is_flag=True, help="Withdraw the person's verdict: the program's counts again.")
+@click.option("--reason", "--comment", "reason", default="", help="Why; needed with --set and --lift.")
 @click.option("--cut", type=click.Choice(["firstcut", "finalcut"]), default="firstcut", show_default=True)
 @json_option
 @pass_door
 def command(
-    door: Door, expnum: int | None, accepted: str | None, comment: str | None, cut: str, as_json: bool
+    door: Door, expnum: int | None, accepted: str | None, lift: bool, reason: str, cut: str, as_json: bool
 ) -> None:
-    """Show the newest verdict of each exposure (or of EXPNUM); an analyst may overrule it, nothing is overwritten."""
-    from desdm.quality.qa.verdict import overrule, verdicts
+    """Show the verdict that counts of each exposure (or of EXPNUM), give a person's, or withdraw it.
+
+    Nothing is overwritten. The tags of accepted runs, the plans of coadds and the checks of releases follow at once.
+    """
+    from desdm.cli.tag import print_retagged
+    from desdm.errors import UsageError
+    from desdm.operations.acceptance import Retagged, set_verdict, withdraw_verdict
+    from desdm.quality.qa.verdict import verdicts
+    from desdm.schema.states import Verdict
 
     facility = door.facility
-    if accepted is not None:
+    scope, who = facility.production, facility.config.operator
+    changed = Retagged()
+    if accepted is not None or lift:
+        if expnum is None:
+            raise UsageError("say which exposure: desdm verdict EXPNUM --set … --reason TEXT")
+        if accepted is not None and lift:
+            raise UsageError("--set gives a verdict and --lift withdraws one; use one of them")
         with facility.database.write() as conn:
-            overrule(conn, cut, expnum, accepted, comment, facility.config.operator)
+            if accepted is not None:
+                changed = set_verdict(
+                    conn, cut, expnum, Verdict(accepted), reason=reason, who=who, scope=scope
+                )
+            else:
+                changed = withdraw_verdict(conn, cut, expnum, reason=reason, who=who, scope=scope)
     with facility.database.read() as conn:
-        rows = verdicts(conn, cut, None if expnum is None else [expnum])
+        rows = verdicts(conn, cut, None if expnum is None else [expnum], scope)
     columns = (
         "expnum", "band", "processed", "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec",
         "analyst",
     )  # fmt: skip
-    door.show(
-        rows,
-        lambda: door.table([c.upper() for c in columns], [[r[c] for c in columns] for r in rows]),
-        as_json,
-    )
+
+    def human() -> None:
+        door.table([c.upper() for c in columns], [[r[c] for c in columns] for r in rows])
+        print_retagged(changed)
+
+    door.show(rows, human, as_json)

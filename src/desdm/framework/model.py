@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from desdm.schema.states import AttemptState, JobState
+from desdm.schema.states import AttemptState, JobState, RunClass
 
 __all__ = ["Attempt", "Job", "WrapperRow"]
 
@@ -23,6 +23,7 @@ class Attempt:
     pipeline: str
     state: AttemptState
     data_state: str
+    run_class: RunClass
     operator: str
     submittime: datetime
     endtime: datetime | None

@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from desdm.errors import PlanError, WCLError
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
 from desdm.wcl import Template, split_range
 
-__all__ = ["Identity", "Plan", "PlannedFile", "PlannedJob", "PlannedWrapper", "Row", "make_plan"]
+__all__ = [
+    "Identity",
+    "Plan",
+    "PlannedFile",
+    "PlannedInput",
+    "PlannedJob",
+    "PlannedWrapper",
+    "Row",
+    "make_plan",
+]
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -78,6 +87,26 @@ class PlannedJob:
     wrappers: tuple[PlannedWrapper, ...]
 
 
+class PlannedInput(NamedTuple):
+    """A file of the archive that a plan takes, with its exposure and CCD where it has them."""
+
+    filename: str
+    expnum: int | None
+    ccdnum: int | None
+
+
+def _planned_input(file: PlannedFile, keys: Mapping[str, str]) -> PlannedInput:
+    """The input as a plan lists it; a file of several CCDs is of the wrapper's CCD."""
+    expnum, ccdnum = _value(file.row.get("expnum")), _value(file.row.get("ccdnum"))
+    if not ccdnum and expnum:
+        ccdnum = keys.get("ccdnum", "")
+    return PlannedInput(
+        file.filename,
+        int(expnum) if expnum.isdecimal() else None,
+        int(ccdnum) if ccdnum.isdecimal() else None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The jobs of each block, in running order."""
@@ -89,6 +118,17 @@ class Plan:
         """Every job."""
         for block in self.blocks:
             yield from block
+
+    def inputs(self) -> list[PlannedInput]:
+        """Return what the wrappers take from the archive: each file, or each CCD of a file of several, once."""
+        taken: dict[PlannedInput, None] = {}
+        for job in self.jobs:
+            for wrapper in job.wrappers:
+                for files in wrapper.inputs.values():
+                    for file in files:
+                        if not file.wrapnum:
+                            taken[_planned_input(file, wrapper.keys)] = None
+        return sorted(taken, key=lambda i: (i.filename, i.ccdnum or 0))
 
 
 def make_plan(
@@ -230,11 +270,14 @@ class _Planner:
                 groups.setdefault(values, []).append(file.row)
             lists = [[_value(v) for v in split_range(self.setting(module, k))] for k in more]
             for values, rows in groups.items():
+                banned = _excluded_ccds(rows)
                 for extra in product(*lists):
                     keys = {
                         **dict(zip(module.loop, values, strict=True)),
                         **dict(zip(more, extra, strict=True)),
                     }
+                    if keys.get("ccdnum") in banned:
+                        continue
                     yield keys, {k: v for k, v in _agreed(rows).items() if k not in keys}
             return
         lists = []
@@ -322,6 +365,7 @@ class _Picker:
     def __init__(self, module: Module, fileset: FileSet, files: Sequence[PlannedFile]) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
         self.files = tuple(files)
+        self.has_exclusions = any(f.row.get("excluded_ccds") for f in files)
         self.match: tuple[str, ...] = ()
         if not fileset.whole and files:
             self.match = fileset.match or tuple(
@@ -337,6 +381,10 @@ class _Picker:
         picked = self.files
         if self.match:
             picked = tuple(self.index.get(tuple(keys.get(k, "") for k in self.match), ()))
+        ccdnum = keys.get("ccdnum")
+        if self.has_exclusions and ccdnum:
+            # A file of several CCDs serves all of them but those that are excluded.
+            picked = tuple(f for f in picked if ccdnum not in _excluded_ccds((f.row,)))
         if not picked and not self.fileset.optional:
             where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
             raise PlanError(
@@ -345,6 +393,12 @@ class _Picker:
                 "register it, or mark the input optional"
             )
         return picked
+
+
+def _excluded_ccds(rows: Iterable[Row]) -> frozenset[str]:
+    """CCDs that every one of these rows says must not be used."""
+    sets = [frozenset(str(row.get("excluded_ccds") or "").split(",")) - {""} for row in rows]
+    return frozenset.intersection(*sets) if sets else frozenset()
 
 
 def _stored(row: Row, fileset: FileSet) -> PlannedFile:

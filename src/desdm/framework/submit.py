@@ -20,15 +20,16 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection
 
 from desdm import __version__, wcl
-from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
+from desdm.framework.inputs import InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
-from desdm.framework.plan import Identity, Plan, Row, make_plan
+from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
+from desdm.quality.qa.selection import Omitted
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
 
@@ -47,6 +48,9 @@ class Submission:
     wrappers: int = 0
     #: True: the same work stands already, nothing new was planned
     reused: bool = False
+    #: what the plan takes from the archive, and what it leaves out (of a dry run, or of a new plan)
+    inputs: tuple[PlannedInput, ...] = ()
+    omitted: tuple[Omitted, ...] = ()
 
 
 def submit(
@@ -69,7 +73,7 @@ def submit(
     settings
         Operator's values by key; a dotted key (``psfex.psfvar_degrees``) goes into that section.
         ``unitname`` (or the pipeline's unit: ``tilename``, ``nite``, ``expnum``), ``reqnum``, ``project``,
-        ``campaign`` and ``jira_id`` say what the attempt is called.
+        ``campaign`` and ``jira_id`` say what the attempt is called; ``run_class`` says what it is for.
     again
         Make a new attempt even if the same work is done.
     resume
@@ -83,14 +87,20 @@ def submit(
         If a query is empty, an input is missing, or the pipeline is not sound.
     """
     run = _run_settings(pipeline, settings)
+    project, campaign = str(run.get("project") or config.project), str(run.get("campaign") or config.campaign)
+    run_class = run_class_of(run)
+    # What the attempt is of stands in its record also where the installation's settings say it.
+    run |= {"project": project, "campaign": campaign, "run_class": run_class.value}
+    scopes = scopes_of(config, run)
     with database.read() as conn:
-        run |= _inclfunc(pipeline, conn, run)
-        found, queries, choices = _find(conn, pipeline, run)
+        finder = InputFinder(conn, scopes.inputs)
+        run |= _inclfunc(pipeline, finder, run)
+        found, queries, choices = _find(finder, pipeline, run, scopes)
+    omitted = tuple(finder.omitted.values())
     _check_there(archive, found)
     configs, codes = _configs(pipeline, run)
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
-    project = str(run.get("project", config.project))
     with database.write() as conn:
         same = store.newest_with_fingerprint(conn, fingerprint)
         if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
@@ -100,7 +110,7 @@ def submit(
         identity = store.number_attempt(
             conn,
             project=project,
-            campaign=str(run.get("campaign", config.campaign)),
+            campaign=campaign,
             pipeline=pipeline.name,
             unitname=unitname,
             jira_id=str(run["jira_id"]) if "jira_id" in run else None,
@@ -115,7 +125,14 @@ def submit(
         nwrap = sum(len(job.wrappers) for job in jobs)
         if dry_run:
             conn.rollback()
-            return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
+            return Submission(
+                identity.run,
+                AttemptState.PLANNED,
+                len(jobs),
+                nwrap,
+                inputs=tuple(plan.inputs()),
+                omitted=omitted,
+            )
         folder = config.runs / identity.run
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
         _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
@@ -131,9 +148,11 @@ def submit(
             archive_path=run_dir,
             fingerprint=fingerprint,
             calibrations=choices,
+            run_class=run_class,
+            omitted=omitted,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
-    return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
+    return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted)
 
 
 def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> dict[str, Any]:
@@ -150,7 +169,8 @@ def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> dict[str, 
     return run
 
 
-def _inclfunc(pipeline: Pipeline, conn: Connection, run: Mapping[str, Any]) -> dict[str, str]:
+def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that the pipeline's own function adds."""
     if not pipeline.inclfunc:
         return {}
     module, _, name = pipeline.inclfunc.rpartition(".")
@@ -158,27 +178,22 @@ def _inclfunc(pipeline: Pipeline, conn: Connection, run: Mapping[str, Any]) -> d
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as err:
         raise PlanError(f"inclfunc {pipeline.inclfunc} of {pipeline.name} cannot be found: {err}") from err
-
-    def find(query: Mapping[str, str]) -> Sequence[Row]:
-        rows: Sequence[Row] = catalog.find(conn, query)
-        return rows
-
-    found: dict[str, str] = function(find, run)
+    found: dict[str, str] = function(finder.find, run)
     return found
 
 
 def _find(
-    conn: Connection, pipeline: Pipeline, run: Mapping[str, Any]
+    finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scopes: Scopes
 ) -> tuple[Found, list[tuple[str, str, str, int]], list[Choice]]:
+    """The files of every external file set, the queries with their counts, and the chosen calibrations."""
     found: Found = {}
-    occasion = _occasion(run)
+    occasion = _occasion(run, scopes)
     choices: dict[int, Choice] = {}
     asked: list[tuple[str, str, str, int]] = []
-    answers: dict[str, list[Row]] = {}
     for _, module in pipeline.modules():
         for fileset in module.inputs:
             if fileset.calibration:
-                chosen = choose(conn, fileset.filetype, occasion)
+                chosen = choose(finder.conn, fileset.filetype, occasion)
                 if not chosen and not fileset.optional:
                     raise PlanError(
                         f"module {module.name}, input {fileset.name}: {why_none(fileset.filetype, occasion)}"
@@ -191,20 +206,24 @@ def _find(
                 continue
             query = _query(module, fileset, run)
             text = ", ".join(f"{k} = {v}" for k, v in query.items())
-            if text not in answers:
-                answers[text] = list(catalog.find(conn, query))
-            rows = answers[text]
+            rows = finder.find(query, _images_of(query, module.name, found))
             if not rows and not fileset.optional:
                 raise PlanError(
-                    f"module {module.name}, input {fileset.name}: no file in the archive for the query {text}; "
-                    "ingest files, or change the settings that it uses"
+                    f"module {module.name}, input {fileset.name}: no file in the archive for the query {text}"
+                    f"{finder.elsewhere(query)}; ingest files, or change the settings that it uses"
                 )
             found[module.name, fileset.name] = rows
             asked.append((module.name, fileset.name, text, len(rows)))
     return found, asked, list(choices.values())
 
 
-def _occasion(run: Mapping[str, Any]) -> Occasion:
+def _images_of(query: Mapping[str, str], module: str, found: Found) -> Sequence[Row]:
+    """The images whose companions a query asks for: an input of the same module, or ``module.input``."""
+    owner, dot, name = query.get("companion_of", "").rpartition(".")
+    return found.get((owner if dot else module, name), [])
+
+
+def _occasion(run: Mapping[str, Any], scopes: Scopes) -> Occasion:
     """What calibrations are wanted for: the run's exposure, night, band and campaign."""
     expnum = str(run.get("expnum", ""))
     band = str(run.get("band", ""))
@@ -218,6 +237,7 @@ def _occasion(run: Mapping[str, Any]) -> Occasion:
         str(run.get("calibration_tag", "")),
         {k: str(v) for k, v in pins.items()} if isinstance(pins, Mapping) else {},
         str(run.get("unitname", "")),
+        scopes.calibrations,
     )
 
 

@@ -15,6 +15,7 @@ from desdm.archive.model import Deposit, DepositReport
 from desdm.config import Config
 from desdm.errors import NotFoundError
 from desdm.framework import store as runs
+from desdm.framework.inputs import InputFinder, scopes_of
 from desdm.framework.watch import store as watch
 from desdm.operations.nightly import Night
 from desdm.pipelines.tile import IMAGES, cover
@@ -140,10 +141,11 @@ def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
     return cover(lambda query: rows, {})
 
 
-def tile_of_tag(database: Database, tag: str) -> dict[str, str]:
-    """The tile that covers the images with a tag, which restricts the coadd to them."""
+def tile_of_tag(config: Config, database: Database, tag: str) -> dict[str, str]:
+    """Return the settings of the tile that covers the images with a tag, and restricts the coadd to them."""
     with database.read() as conn:
-        return {**cover(lambda query: catalog.find(conn, query), {"image_tag": tag}), "image_tag": tag}
+        finder = InputFinder(conn, scopes_of(config, {}).inputs)
+        return {**cover(finder.find, {"image_tag": tag}), "image_tag": tag}
 
 
 def summarise(

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from desdm.archive.archive import Archive
-from desdm.archive.tags import tag
+from desdm.archive.model import Scope
 from desdm.config import Config
 from desdm.errors import DesdmError, NotFoundError, PlanError
 from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
 from desdm.framework.fleet import drive_many
+from desdm.framework.inputs import run_class_of
 from desdm.framework.submit import Submission, submit
+from desdm.operations.acceptance import accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.pipelines import get
 from desdm.quality.qa.verdict import record, verdicts
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
 
-__all__ = ["ACCEPTED", "Night", "Work", "accepted_tag", "run_night"]
+__all__ = ["Night", "Work", "accepted_tag", "run_night"]
 
-#: Tag of attempts whose exposure was accepted; the coadd takes its images from them.
-ACCEPTED = "FIRSTCUT_ACCEPTED"
 _GOOD = (AttemptState.DONE, AttemptState.FLAGGED)
 
 
@@ -57,11 +57,6 @@ class Night:
         return [v for v in self.verdicts if v["accepted"] == "True"]
 
 
-def accepted_tag(nite: str) -> str:
-    """Tag of the night's accepted attempts."""
-    return f"{ACCEPTED}_{nite}"
-
-
 def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = None) -> Night:
     """Process what has arrived of a night; what is done already is taken over.
 
@@ -82,12 +77,28 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
     if not found:
         raise NotFoundError(f"no raw exposure of night {nite} is in the archive; see: desdm ingest")
     given = dict(settings or {})
+    scope = _scope(work.config, given)
     runs = _precal(work, nite, found, given)
-    runs |= _firstcut(work, [a for a in found if not a.calibration], given)
+    exposures = [a for a in found if not a.calibration]
+    runs |= _firstcut(work, exposures, given, scope)
+    numbers = [a.expnum for a in exposures]
     with work.database.read() as conn:
-        judged = verdicts(conn, "firstcut", [a.expnum for a in found if not a.calibration])
-    _bless(work, nite, judged)
+        judged = verdicts(conn, "firstcut", numbers, scope)
+    if _production(work.config, scope):
+        with work.database.write() as conn:
+            refresh_tags(conn, scope, numbers, who=work.config.operator, reason=f"night {nite} processed")
     return Night(nite, runs, judged)
+
+
+def _scope(config: Config, given: Mapping[str, str]) -> Scope:
+    """The attempts of this night's work: its own project, campaign and run class."""
+    project, campaign = given.get("project") or config.project, given.get("campaign") or config.campaign
+    return Scope(project, campaign, (run_class_of(given),))
+
+
+def _production(config: Config, scope: Scope) -> bool:
+    """Whether the night is worked on for production: only then exposures without a run get a verdict, and tags are set."""
+    return scope == Scope(config.project, config.campaign)
 
 
 def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submission:
@@ -135,18 +146,21 @@ def _precal(work: Work, nite: str, found: Sequence[Arrival], given: Mapping[str,
     return _drive(work, [planned.run], 1)
 
 
-def _firstcut(work: Work, exposures: Sequence[Arrival], given: Mapping[str, str]) -> dict[str, str]:
+def _firstcut(
+    work: Work, exposures: Sequence[Arrival], given: Mapping[str, str], scope: Scope
+) -> dict[str, str]:
+    """Run First Cut on the exposures; return the state of each run."""
     runs: dict[str, str] = {}
     todo: dict[str, Arrival] = {}
     for one in exposures:
         if one.refused:
-            _judge(work, one, "False", one.refused, processed=False)
+            _judge(work, scope, one, "False", one.refused, processed=False)
             continue
         try:
             planned = _submit(work, "firstcut", {**given, "expnum": str(one.expnum)})
         except PlanError as err:
             work.say(f"exposure {one.expnum}: {err}")
-            _judge(work, one, "Unknown", f"unkn: not processed: {err}", processed=False)
+            _judge(work, scope, one, "Unknown", f"unkn: not processed: {err}", processed=False)
             continue
         if planned.reused:
             runs[planned.run] = planned.state.value
@@ -156,13 +170,15 @@ def _firstcut(work: Work, exposures: Sequence[Arrival], given: Mapping[str, str]
         work.say(f"running firstcut of {len(todo)} exposures")
     ended = _drive(work, list(todo), _at_once(work))
     with work.database.read() as conn:
-        judged = {v["exposurename"]: v for v in verdicts(conn, "firstcut", [a.expnum for a in todo.values()])}
+        judged = {
+            v["exposurename"]: v for v in verdicts(conn, "firstcut", [a.expnum for a in todo.values()], scope)
+        }
     for run, state in ended.items():
         word = judged.get(f"D{todo[run].expnum:08d}")
         if state not in (s.value for s in _GOOD):
-            _judge(work, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True)
+            _judge(work, scope, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True)
         elif word is None or word["program"] == "nightly":
-            _judge(work, todo[run], "Unknown", f"unkn: its run {run} made no verdict", processed=True)
+            _judge(work, scope, todo[run], "Unknown", f"unkn: its run {run} made no verdict", processed=True)
     return runs | ended
 
 
@@ -173,7 +189,10 @@ def _at_once(work: Work) -> int:
     return (work.config.workers or len(os.sched_getaffinity(0))) + 1
 
 
-def _judge(work: Work, one: Arrival, accepted: str, reason: str, *, processed: bool) -> None:
+def _judge(work: Work, scope: Scope, one: Arrival, accepted: str, reason: str, *, processed: bool) -> None:
+    """Record a verdict on an exposure that was not processed, or whose run failed; a trial records none."""
+    if not _production(work.config, scope):
+        return
     told = {
         "exposurename": f"D{one.expnum:08d}",
         "expnum": one.expnum,
@@ -186,26 +205,7 @@ def _judge(work: Work, one: Arrival, accepted: str, reason: str, *, processed: b
         "analyst": work.config.operator,
     }
     with work.database.write() as conn:
-        known = verdicts(conn, "firstcut", [one.expnum])
+        known = verdicts(conn, "firstcut", [one.expnum], scope)
         # The same word again adds nothing to the record.
         if not known or (known[0]["accepted"], known[0]["reason"]) != (accepted, reason):
             record(conn, "firstcut", told)
-
-
-def _bless(work: Work, nite: str, judged: Sequence[Mapping[str, Any]]) -> None:
-    """Tag the accepted attempts, so that later pipelines find them by what they are."""
-    from desdm.archive import store
-
-    numbers = [int(v["pfw_attempt_id"]) for v in judged if v["accepted"] == "True" and v["pfw_attempt_id"]]
-    if not numbers:
-        return
-    with work.database.write() as conn:
-        names = [run for run, _ in store.attempt_names(conn, numbers).values()]
-        tag(
-            conn,
-            accepted_tag(nite),
-            [],
-            names,
-            who=work.config.operator,
-            description=f"accepted exposures of {nite}",
-        )

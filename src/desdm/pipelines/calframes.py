@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 from desdm.errors import PlanError
 from desdm.wcl import split_range
 
-__all__ = ["NONE", "night", "nights"]
+__all__ = ["NONE", "NOT_REJECTED", "night", "nights"]
 
 Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
+#: Part of a query: frames need no verdict, but neither rejected nor excluded exposures (or CCDs) are combined.
+NOT_REJECTED = {"assessment": "unassessed"}
 #: An exposure number that no exposure has: the query of a kind of frame that was not taken.
 NONE = "-1"
 #: Frames of a type and band that are combined at most (desdm.md section 5).
@@ -99,7 +101,7 @@ def _rows(find: Find, nite: str, settings: Mapping[str, Any]) -> list[Row]:
     said = str(settings.get("exclude", "")).strip()
     banned = {int(n) for n in split_range(said)} if said else set()
     found: dict[int, list[Row]] = {}
-    for row in find({"filetype": "raw", "nite": nite}):
+    for row in find({"filetype": "raw", "nite": nite, **NOT_REJECTED}):
         if row.get("expnum") is not None:
             found.setdefault(int(row["expnum"]), []).append(row)
     return [rows[0] for n, rows in sorted(found.items()) if len(rows) == 1 and n not in banned]

@@ -7,8 +7,12 @@ from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 __all__ = ["COADD"]
 
 _REGION = {"region": "${tile_ra},${tile_dec},${tile_size}"}
-#: image_tag restricts the coadd to images (or runs) with that tag, for instance the accepted exposures of a night
-_IMAGES = {"filetype": "red_immask,cp_image", "tag": "$opt{image_tag}", **_REGION}
+#: image_tag restricts the coadd to images (or runs) with that tag, for instance the accepted exposures of a night;
+#: assessment (accepted, unassessed, any) says which exposures it may use
+_IMAGES = {
+    "filetype": "red_immask,cp_image", "tag": "$opt{image_tag}", "assessment": "${assessment}", **_REGION,
+}  # fmt: skip
+_COMPANION = {**_REGION, "companion_of": "image"}
 _CCD = ("expnum", "ccdnum")
 
 
@@ -24,8 +28,8 @@ NWGINT = Module(
     loopobj="image",
     inputs=(
         FileSet("image", query=_IMAGES),
-        FileSet("mask", "cp_mask", query=_REGION, match=_CCD, optional=True),
-        FileSet("weight", "cp_weight", query=_REGION, match=_CCD, optional=True),
+        FileSet("mask", "cp_mask", query=_COMPANION, match=_CCD, optional=True),
+        FileSet("weight", "cp_weight", query=_COMPANION, match=_CCD, optional=True),
         FileSet(
             "zeropoints", "cp_zeropoints", query={"filetype": "cp_zeropoints"}, whole=True, optional=True
         ),
@@ -50,7 +54,13 @@ PSFEX = Module(
     inputs=(
         FileSet("image", depends="nwgint.nwgint"),
         FileSet("catalog", depends="psfcat.catalog"),
-        FileSet("delivered_psf", "cp_psfex", query={"filetype": "cp_psfex"}, match=_CCD, optional=True),
+        FileSet(
+            "delivered_psf",
+            "cp_psfex",
+            query={"filetype": "cp_psfex", "companion_of": "nwgint.image"},
+            match=_CCD,
+            optional=True,
+        ),
     ),
     outputs=(_made("psf", "psfex_model", "ccd", "psfex-model"),),
 )
@@ -186,5 +196,6 @@ COADD = Pipeline(
         "band": "${unitname}_r${reqnum}p${attnum:2}_${band}_${flabel}.${fsuffix}",
         "tile": "${unitname}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}",
     },
+    settings={"assessment": "accepted"},
     inclfunc="desdm.pipelines.tile.cover",
 )

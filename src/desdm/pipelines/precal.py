@@ -7,6 +7,7 @@ the frames that are combined, which add up to that of the combination, so that n
 from __future__ import annotations
 
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+from desdm.pipelines.calframes import NOT_REJECTED
 
 __all__ = [
     "BIAS",
@@ -28,8 +29,12 @@ _CCD = ("ccdnum",)
 _BAND = ("band",)
 _CCDBAND = ("ccdnum", "band")
 
-ZERO = FileSet("raw", "raw", query={"filetype": "raw", "expnum": "${zero_expnums}"}, optional=True)
-DFLAT = FileSet("raw", "raw", query={"filetype": "raw", "expnum": "${dflat_expnums}"}, optional=True)
+ZERO = FileSet(
+    "raw", "raw", query={"filetype": "raw", "expnum": "${zero_expnums}", **NOT_REJECTED}, optional=True
+)
+DFLAT = FileSet(
+    "raw", "raw", query={"filetype": "raw", "expnum": "${dflat_expnums}", **NOT_REJECTED}, optional=True
+)
 
 
 def made(

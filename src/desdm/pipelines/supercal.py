@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+from desdm.pipelines.calframes import NOT_REJECTED
 from desdm.pipelines.precal import (
     BIAS,
     DFLAT_BAND,
@@ -31,7 +32,12 @@ _BAND = ("band",)
 
 
 def _raw(kind: str) -> FileSet:
-    return FileSet("raw", "raw", query={"filetype": "raw", "expnum": f"${{{kind}_expnums}}"}, optional=True)
+    return FileSet(
+        "raw",
+        "raw",
+        query={"filetype": "raw", "expnum": f"${{{kind}_expnums}}", **NOT_REJECTED},
+        optional=True,
+    )
 
 
 RAMP = Module(

@@ -42,7 +42,9 @@ def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     PlanError
         No image; the images spread over more than one degree; or the setting is incomplete.
     """
-    wanted = {**IMAGES, "tag": str(settings["image_tag"])} if settings.get("image_tag") else IMAGES
+    wanted = {**IMAGES, "assessment": str(settings.get("assessment") or "accepted")}
+    if settings.get("image_tag"):
+        wanted["tag"] = str(settings["image_tag"])
     given = [key for key in ("tile_ra", "tile_dec", "tile_size", "tile_naxis") if settings.get(key)]
     if given:
         tile = _given(settings)

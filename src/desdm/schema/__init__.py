@@ -63,6 +63,7 @@ from desdm.schema.states import (
     ReleaseState,
     Role,
     RunClass,
+    Verdict,
     WrapperState,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "ReleaseState",
     "Role",
     "RunClass",
+    "Verdict",
     "WrapperState",
     "access_denial",
     "access_token",

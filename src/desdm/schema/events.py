@@ -15,7 +15,12 @@ event = Table(
     col("event_time", DateTime, text="When, UTC", ucd="time"),
     col("kind", String(24), text="What happened: attempt, job, ingest, delete, tag, audit …"),
     col("who", String(32), text="Person or program"),
-    col("subject", String(200), nullable=True, text="What it concerns: exposure, run, file, tag, release, account …"),
+    col(
+        "subject",
+        String(200),
+        nullable=True,
+        text="What it concerns: exposure, run, file, tag, release, account …",
+    ),
     col(
         "pfw_attempt_id",
         Integer,

@@ -18,6 +18,7 @@ __all__ = [
     "ReleaseState",
     "Role",
     "RunClass",
+    "Verdict",
     "WrapperState",
     "changes",
 ]
@@ -116,6 +117,14 @@ class RunClass(_State):
     QUALIFY = "qualify", "qualification: tests a software release before production uses it"
     STUDY = "study", "study: answers a question about data, codes or settings"
     SURVEY = "survey", "production of the survey"
+
+
+class Verdict(_State):
+    """Judgement on an exposure, as DESDM's evaluation tables write it."""
+
+    ACCEPTED = "True", "good enough for the survey"
+    REJECTED = "False", "not good enough; observed again"
+    UNKNOWN = "Unknown", "not assessed: a person decides"
 
 
 class EventKind(_State):

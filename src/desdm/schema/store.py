@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select
 
 from desdm.schema.events import event
 from desdm.schema.runs import pfw_attempt
@@ -114,7 +114,7 @@ def find_events(
         number = _EXPOSURE.fullmatch(subject)
         if number:
             names.append(exposure_name(int(number[1])))
-        wanted = e.subject.in_(names)
+        wanted: ColumnElement[bool] = e.subject.in_(names)
         run = _RUN.fullmatch(subject)
         if run:
             wanted = or_(
@@ -130,7 +130,7 @@ def find_events(
     if until is not None:
         query = query.where(e.event_time <= until)
     rows = conn.execute(query if limit is None else query.limit(limit)).all()
-    found = [
-        Event(*row[:7], "" if row[7] is None else f"{row[7]}_r{row[8]}p{row[9]:02d}") for row in reversed(rows)
+    return [
+        Event._make((*row[:7], "" if row[7] is None else f"{row[7]}_r{row[8]}p{row[9]:02d}"))
+        for row in reversed(rows)
     ]
-    return found

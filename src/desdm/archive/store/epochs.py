@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, select, update
 
+from desdm.archive.store.common import among, packed
 from desdm.schema import (
     desfile,
     exclude_list,
@@ -29,6 +30,7 @@ __all__ = [
     "insert_epoch",
     "insert_epoch_input",
     "keep_choices",
+    "lift_exclusion",
 ]
 
 
@@ -138,12 +140,27 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, reason: str, analyst: st
     conn.execute(exclude_list.insert(), row)
 
 
-def excluded(conn: Connection, expnums: Sequence[int] = ()) -> list[dict[str, Any]]:
-    """Rows of the exclude list, of those exposures or of all."""
+def excluded(
+    conn: Connection, expnums: Sequence[int] | None = None, *, lifted: bool = False
+) -> list[dict[str, Any]]:
+    """Return rows of the exclude list in force, of those exposures or of all; with ``lifted`` also lifted ones."""
     query = select(exclude_list).order_by(exclude_list.c.id)
-    if expnums:
-        query = query.where(or_(exclude_list.c.expnum.in_(expnums)))
-    return [dict(row._mapping) for row in conn.execute(query)]
+    parameters: dict[str, Any] = {}
+    if expnums is not None:
+        query = query.where(among(conn, exclude_list.c.expnum))
+        parameters["among"] = packed(conn, expnums)
+    if not lifted:
+        query = query.where(exclude_list.c.lifted_at.is_(None))
+    return [dict(row._mapping) for row in conn.execute(query, parameters)]
+
+
+def lift_exclusion(conn: Connection, expnum: int, ccdnum: int | None, reason: str, who: str) -> int:
+    """Lift the exclusions in force of an exposure (``ccdnum`` 0), of a CCD, or both (None); return how many."""
+    wanted = (exclude_list.c.expnum == expnum) & exclude_list.c.lifted_at.is_(None)
+    if ccdnum is not None:
+        wanted &= exclude_list.c.ccdnum == ccdnum
+    values = {"lifted_by": who[:32], "lifted_at": _now(), "lift_reason": reason}
+    return conn.execute(update(exclude_list).where(wanted).values(values)).rowcount
 
 
 def _now() -> datetime:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from desdm.archive.model import FileRecord
+from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
 from desdm.schema import CopyState, desfile, file_archive_info, file_tag, pfw_attempt, pfw_request, proctag
+from desdm.schema.states import AttemptState, DataState, RunClass
 
-__all__ = ["attempts_named", "find_rows", "list_files", "superseded", "tagged"]
+__all__ = [
+    "AttemptFacts",
+    "attempt_facts",
+    "attempts_named",
+    "find_rows",
+    "in_scope",
+    "list_files",
+    "superseded",
+    "tagged",
+]
 
 
 def attempts_named(conn: Connection, names: Sequence[tuple[str, int, int]]) -> list[int]:
@@ -73,12 +83,23 @@ def find_rows(
     return list(result.keys()), result.all()
 
 
-def superseded(conn: Connection, attempts: Sequence[int]) -> dict[int, set[str] | None]:
+def superseded(
+    conn: Connection, attempts: Sequence[int], scope: Scope | None = None
+) -> dict[int, set[str] | None]:
     """For each attempt, the file types of it that another attempt supersedes; None: all, its data are not for use.
 
-    An attempt whose data are JUNK or PRUNED is not for use. A *good* attempt has ended well (done or flagged) and
-    is for use. Another attempt at the same unit with the same pipeline supersedes the file types that it made too
-    if it is good, and either newer or the first one is not good.
+    An attempt whose data are JUNK or PRUNED, or that lies outside ``scope``, is not for use. A *good* attempt has
+    ended well (done or flagged) and is for use. Another attempt at the same unit with the same pipeline, project and
+    campaign supersedes the file types that it made too if it is good, and either newer or the first one is not good.
+    Without a scope attempts of one run class compete among themselves only; with one, an attempt of a class that the
+    scope prefers supersedes an attempt of a later class.
+
+    Parameters
+    ----------
+    attempts
+        Numbers of the attempts to look at.
+    scope
+        Attempts that may be used; None: all.
     """
     if not attempts:
         return {}
@@ -88,10 +109,29 @@ def superseded(conn: Connection, attempts: Sequence[int]) -> dict[int, set[str] 
     usable = ("NEW", "ACTIVE")
     found: dict[int, set[str] | None] = {}
     packed_ids = {"among": packed(conn, attempts)}
-    bad = select(mine.c.id).where(among(conn, mine.c.id), mine.c.data_state.not_in(usable))
+    unfit: ColumnElement[bool] = mine.c.data_state.not_in(usable)
+    if scope is not None:
+        unfit = or_(unfit, not_(in_scope(scope, mine, my_request)))
+    bad = (
+        select(mine.c.id)
+        .select_from(mine.join(my_request, my_request.c.reqnum == mine.c.reqnum))
+        .where(among(conn, mine.c.id), unfit)
+    )
     for number in conn.execute(bad, packed_ids).scalars():
         found[number] = None
-    newer = (
+    newer = or_(other.c.id > mine.c.id, mine.c.state.not_in(good_states))
+    if scope is None or len(scope.run_classes) == 1:
+        wins = and_(other.c.run_class == mine.c.run_class, newer)
+    else:
+        rank = {c.value: at for at, c in enumerate(scope.run_classes)}
+        my_rank = case(rank, value=mine.c.run_class, else_=len(rank))
+        other_rank = case(rank, value=other.c.run_class, else_=len(rank))
+        # A class outside the scope competes with nothing.
+        wins = and_(
+            other_rank < len(rank),
+            or_(other_rank < my_rank, and_(other_rank == my_rank, newer)),
+        )
+    newer_attempts = (
         select(mine.c.id, other.c.id.label("other"))
         .select_from(
             mine.join(my_request, my_request.c.reqnum == mine.c.reqnum)
@@ -101,6 +141,8 @@ def superseded(conn: Connection, attempts: Sequence[int]) -> dict[int, set[str] 
                 and_(
                     other_request.c.reqnum == other.c.reqnum,
                     other_request.c.pipeline == my_request.c.pipeline,
+                    other_request.c.project == my_request.c.project,
+                    other_request.c.campaign == my_request.c.campaign,
                 ),
             )
         )
@@ -108,10 +150,10 @@ def superseded(conn: Connection, attempts: Sequence[int]) -> dict[int, set[str] 
             among(conn, mine.c.id),
             other.c.state.in_(good_states),
             other.c.data_state.in_(usable),
-            or_(other.c.id > mine.c.id, mine.c.state.not_in(good_states)),
+            wins,
         )
     )
-    pairs = [(row[0], row[1]) for row in conn.execute(newer, packed_ids)]
+    pairs = [(row[0], row[1]) for row in conn.execute(newer_attempts, packed_ids)]
     types: dict[int, set[str]] = {}
     made = (
         select(desfile.c.pfw_attempt_id, desfile.c.filetype)
@@ -125,6 +167,57 @@ def superseded(conn: Connection, attempts: Sequence[int]) -> dict[int, set[str] 
         if known is not None:
             known |= types.get(by, set())
     return found
+
+
+def in_scope(scope: Scope, attempt: Any = pfw_attempt, request: Any = pfw_request) -> ColumnElement[bool]:
+    """Condition that an attempt, joined with its request, lies in a scope; the tables may be aliases."""
+    conditions: list[ColumnElement[bool]] = [attempt.c.run_class.in_([c.value for c in scope.run_classes])]
+    if scope.project:
+        conditions.append(request.c.project == scope.project)
+    if scope.campaign:
+        conditions.append(request.c.campaign == scope.campaign)
+    return and_(*conditions)
+
+
+def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, AttemptFacts]:
+    """What queries need to know of attempts, by number."""
+    query = (
+        select(
+            pfw_attempt.c.id, pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum, pfw_request.c.pipeline,
+            pfw_request.c.project, pfw_request.c.campaign, pfw_attempt.c.run_class, pfw_attempt.c.state,
+            pfw_attempt.c.data_state,
+        )
+        .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
+        .where(among(conn, pfw_attempt.c.id))
+    )  # fmt: skip
+    return {
+        row[0]: AttemptFacts(
+            row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4], row[5], row[6], RunClass(row[7]),
+            AttemptState(row[8]), DataState(row[9]),
+        )
+        for row in conn.execute(query, {"among": packed(conn, numbers)})
+    }  # fmt: skip
+
+
+class AttemptFacts(NamedTuple):
+    """An attempt as queries see it."""
+
+    id: int
+    run: str
+    pipeline: str
+    project: str
+    campaign: str
+    run_class: RunClass
+    state: AttemptState
+    data_state: DataState
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended well and its data may be used."""
+        return self.state in (AttemptState.DONE, AttemptState.FLAGGED) and self.data_state in (
+            DataState.NEW,
+            DataState.ACTIVE,
+        )
 
 
 @cache

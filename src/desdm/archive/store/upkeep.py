@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from desdm.archive.model import FileRecord
-from desdm.archive.store.common import among, packed, records
+from desdm.archive.store.common import among, now, packed, records
 from desdm.schema import (
     CopyState,
     desfile,
@@ -25,6 +25,7 @@ from desdm.schema import (
 
 __all__ = [
     "add_tags",
+    "attempts_tagged",
     "copies_after",
     "define_tag",
     "drop_copies",
@@ -32,6 +33,7 @@ __all__ = [
     "put_in_trash",
     "remove_tags",
     "restore_from_trash",
+    "tags_like",
     "tags_of",
     "tags_with_counts",
     "trashed",
@@ -68,8 +70,21 @@ def define_tag(conn: Connection, tag: str, description: str) -> None:
         )
 
 
-def add_tags(conn: Connection, tag: str, files: Sequence[int], attempts: Sequence[int]) -> int:
-    """Tag files and attempts; how many were not tagged so before."""
+def add_tags(
+    conn: Connection, tag: str, files: Sequence[int], attempts: Sequence[int], who: str = "", reason: str = ""
+) -> int:
+    """Tag files and attempts; return how many were not tagged so before.
+
+    Parameters
+    ----------
+    tag
+        A known tag.
+    files, attempts
+        Numbers.
+    who, reason
+        Kept with each new tag.
+    """
+    author = {"who": who[:32] or None, "since": now(), "reason": reason or None}
     added = 0
     for table, column, ids in (
         (file_tag, file_tag.c.desfile_id, files),
@@ -82,11 +97,22 @@ def add_tags(conn: Connection, tag: str, files: Sequence[int], attempts: Sequenc
                 select(column).where(table.c.tag == tag, among(conn, column)), {"among": packed(conn, ids)}
             ).scalars()
         )
-        rows = [{"tag": tag, column.name: i} for i in dict.fromkeys(ids) if i not in old]
+        rows = [{"tag": tag, column.name: i, **author} for i in dict.fromkeys(ids) if i not in old]
         if rows:
             conn.execute(insert(table), rows)
         added += len(rows)
     return added
+
+
+def attempts_tagged(conn: Connection, tag: str) -> set[int]:
+    """Return the numbers of the attempts with a tag."""
+    return set(conn.execute(select(proctag.c.pfw_attempt_id).where(proctag.c.tag == tag)).scalars())
+
+
+def tags_like(conn: Connection, prefix: str) -> list[str]:
+    """Return the tags whose name begins with ``prefix``."""
+    query = select(ops_proctag_def.c.tag).where(ops_proctag_def.c.tag.startswith(prefix, autoescape=True))
+    return list(conn.execute(query.order_by(ops_proctag_def.c.tag)).scalars())
 
 
 def remove_tags(conn: Connection, tag: str, files: Sequence[int], attempts: Sequence[int]) -> int:

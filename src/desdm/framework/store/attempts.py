@@ -12,7 +12,7 @@ from desdm.framework.model import Attempt
 from desdm.framework.plan import Identity
 from desdm.framework.store.common import now, record_event
 from desdm.schema import pfw_attempt, pfw_request, pfw_unit, task
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, RunClass
 
 __all__ = [
     "attempt_by_name",
@@ -76,6 +76,7 @@ _ATTEMPT = (
     pfw_attempt.c.pipeprod,
     pfw_attempt.c.state,
     pfw_attempt.c.data_state,
+    pfw_attempt.c.run_class,
     pfw_attempt.c.operator,
     pfw_attempt.c.submittime,
     pfw_attempt.c.endtime,
@@ -91,7 +92,7 @@ _ATTEMPT = (
 
 def _attempt(row: Any) -> Attempt:
     values = list(row)
-    values[6] = AttemptState(values[6])
+    values[6], values[8] = AttemptState(values[6]), RunClass(values[8])
     return Attempt(*values)
 
 

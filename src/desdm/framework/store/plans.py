@@ -13,6 +13,7 @@ from desdm.archive.store import keep_choices
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedJob
 from desdm.framework.store.common import insert_many, now, record_event
+from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
     pfw_attempt,
     pfw_attempt_label,
@@ -20,11 +21,12 @@ from desdm.schema import (
     pfw_block,
     pfw_data_query,
     pfw_job,
+    pfw_omitted_input,
     pfw_wrapper,
     task,
 )
 from desdm.schema.database import new_ids
-from desdm.schema.states import AttemptState, JobState, WrapperState
+from desdm.schema.states import AttemptState, JobState, RunClass, WrapperState
 
 __all__ = ["insert_plan"]
 
@@ -114,6 +116,8 @@ def insert_plan(
     fingerprint: str,
     jobroots: Mapping[int, str],
     calibrations: Iterable[Choice] = (),
+    run_class: RunClass = RunClass.SURVEY,
+    omitted: Iterable[Omitted] = (),
 ) -> int:
     """Write every row of a planned attempt; returns the attempt's number."""
     jobs = list(plan.jobs)
@@ -133,6 +137,7 @@ def insert_plan(
         "task_id": rows.root,
         "state": AttemptState.PLANNED.value,
         "data_state": "NEW",
+        "run_class": run_class.value,
         "operator": operator,
         "pipeprod": pipeline.name,
         "pipever": pipeline.version,
@@ -166,6 +171,11 @@ def insert_plan(
         for c in calibrations
     ]
     keep_choices(conn, chosen)
+    left_out = [
+        {**mine, "desfile_id": o.desfile_id, "ccdnum": o.ccdnum, "expnum": o.expnum, "reason": o.reason}
+        for o in omitted
+    ]
+    insert_many(conn, pfw_omitted_input, left_out)
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(conn, "attempt", operator, text, rows.attempt_id)
     return rows.attempt_id

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, and_, case, func, not_, select
 
-from desdm.schema import zeropoint
+from desdm.archive.model import Scope
+from desdm.archive.store import among, in_scope, packed
+from desdm.schema import DataState, pfw_attempt, pfw_request, zeropoint
 from desdm.schema.database import new_ids
 
-__all__ = ["add_evaluation", "add_zeropoints", "newest", "zeropoints_of"]
+__all__ = [
+    "LIFTED",
+    "PERSON",
+    "add_evaluation",
+    "add_zeropoints",
+    "attempts_judged",
+    "counting",
+    "newest_of_programs",
+    "zeropoints_of",
+]
+
+#: Value of column ``program`` in a person's verdict, and in the row that withdraws it.
+PERSON, LIFTED = "analyst", "lifted"
 
 
 def add_evaluation(conn: Connection, table: Table, row: Mapping[str, Any]) -> None:
@@ -18,13 +32,72 @@ def add_evaluation(conn: Connection, table: Table, row: Mapping[str, Any]) -> No
     conn.execute(table.insert(), {"id": new_ids(conn, table, 1)[0], **row})
 
 
-def newest(conn: Connection, table: Table, expnums: Sequence[int] | None = None) -> list[dict[str, Any]]:
-    """The newest verdict of each exposure (of ``expnums``, or all), by exposure number."""
-    last = select(func.max(table.c.id).label("id")).group_by(table.c.expnum).subquery()
-    query = select(table).join(last, last.c.id == table.c.id).order_by(table.c.expnum)
+def counting(
+    conn: Connection, table: Table, scope: Scope | None = None, expnums: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """Return the verdict of each exposure that counts, by exposure number.
+
+    A person's verdict counts until that person or another withdraws it (program ``lifted``) or gives a newer one. Without
+    one the newest verdict of a program on a good attempt (done or flagged, not JUNK) in ``scope`` counts; without such
+    an attempt the newest verdict on an exposure that was not processed.
+
+    Parameters
+    ----------
+    table
+        firstcut_eval or finalcut_eval.
+    scope
+        Attempts whose verdicts count; None: ``survey`` attempts of every project and campaign.
+    expnums
+        Exposures; None: all.
+    """
+    where = scope or Scope("", "")
+    person = table.c.program == PERSON
+    good = and_(
+        in_scope(where),
+        pfw_attempt.c.state.in_(("done", "flagged")),
+        pfw_attempt.c.data_state != DataState.JUNK.value,
+    )
+    facts = (
+        select(
+            table.c.expnum.label("expnum"),
+            func.max(case((person, table.c.id), else_=0)).label("person"),
+            func.max(case((table.c.program == LIFTED, table.c.id), else_=0)).label("lifted"),
+            func.max(case((and_(not_(person), good), table.c.id), else_=0)).label("program"),
+            func.max(case((and_(not_(person), table.c.pfw_attempt_id.is_(None)), table.c.id), else_=0)).label(
+                "none"
+            ),
+        )
+        .select_from(
+            table.outerjoin(pfw_attempt, pfw_attempt.c.id == table.c.pfw_attempt_id).outerjoin(
+                pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum
+            )
+        )
+        .group_by(table.c.expnum)
+    )
+    parameters: dict[str, Any] = {}
     if expnums is not None:
-        query = query.where(table.c.expnum.in_(list(expnums)))
-    return [dict(row._mapping) for row in conn.execute(query)]
+        facts = facts.where(among(conn, table.c.expnum))
+        parameters["among"] = packed(conn, expnums)
+    f = facts.subquery().c
+    chosen = case((f.person > f.lifted, f.person), (f.program > 0, f.program), else_=f.none)
+    query = select(table).where(table.c.id.in_(select(chosen)))
+    rows = conn.execute(query.order_by(table.c.expnum), parameters)
+    return [dict(row._mapping) for row in rows]
+
+
+def newest_of_programs(conn: Connection, table: Table, expnum: int) -> dict[str, Any] | None:
+    """Return the newest verdict on an exposure that no person gave, or None."""
+    query = select(table).where(table.c.expnum == expnum, table.c.program.not_in((PERSON, LIFTED)))
+    row = conn.execute(query.order_by(table.c.id.desc())).first()
+    return None if row is None else dict(row._mapping)
+
+
+def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> set[int]:
+    """Return the numbers of every attempt of which a verdict on these exposures tells."""
+    query = select(table.c.pfw_attempt_id).where(
+        among(conn, table.c.expnum), table.c.pfw_attempt_id.is_not(None)
+    )
+    return set(conn.execute(query.distinct(), {"among": packed(conn, expnums)}).scalars())
 
 
 def add_zeropoints(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

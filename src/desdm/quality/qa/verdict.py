@@ -1,53 +1,180 @@
-"""Verdicts on exposures: what was judged, and an analyst's word that stands above it; nothing is overwritten."""
+"""Verdicts on exposures: those of programs, and a person's, which stands above them; nothing is overwritten."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
+from desdm.archive.model import Scope
 from desdm.errors import NotFoundError, UsageError
 from desdm.quality.qa import store
 from desdm.quality.qa.contents import evaluation
 from desdm.schema import EVALUATIONS
+from desdm.schema.states import EventKind, Verdict
+from desdm.schema.store import exposure_name, record_event
 
-__all__ = ["overrule", "record", "verdicts"]
-
-
-def verdicts(conn: Connection, cut: str, expnums: Sequence[int] | None = None) -> list[dict[str, Any]]:
-    """The newest verdict of each exposure; columns of firstcut_eval."""
-    return store.newest(conn, EVALUATIONS[cut], expnums)
+__all__ = ["Standing", "overrule", "record", "standings", "verdicts", "withdraw"]
 
 
-def record(conn: Connection, cut: str, told: Mapping[str, Any], attempt_id: int | None = None) -> None:
-    """Add a verdict that no run's file tells: of an exposure that was not processed, or whose run failed."""
-    store.add_evaluation(conn, EVALUATIONS[cut], {**evaluation(told), "pfw_attempt_id": attempt_id})
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The verdicts on an exposure that count.
+
+    Attributes
+    ----------
+    person
+        A person's verdict, whichever cut it was given after; None: no person judged the exposure.
+    programs
+        Cut (firstcut, finalcut) → verdict of its program.
+    words
+        Cut, or ``person`` → the reason in words.
+    """
+
+    person: Verdict | None
+    programs: Mapping[str, Verdict]
+    words: Mapping[str, str]
+
+    def of(self, cut: str) -> tuple[Verdict, str]:
+        """Return the verdict that counts for products of a cut, with its reason in words."""
+        if self.person is not None:
+            return self.person, self.words["person"]
+        return self.programs.get(cut, Verdict.UNKNOWN), self.words.get(cut, "it has not been assessed")
+
+    @property
+    def overall(self) -> tuple[Verdict, str]:
+        """The verdict on the exposure itself: a person's, else the latest cut's that is known, with its reason."""
+        if self.person is not None:
+            return self.person, self.words["person"]
+        for cut in reversed(tuple(EVALUATIONS)):
+            if self.programs.get(cut, Verdict.UNKNOWN) is not Verdict.UNKNOWN:
+                return self.programs[cut], self.words[cut]
+        return Verdict.UNKNOWN, next(iter(self.words.values()), "it has not been assessed")
+
+
+def verdicts(
+    conn: Connection, cut: str, expnums: Sequence[int] | None = None, scope: Scope | None = None
+) -> list[dict[str, Any]]:
+    """Return the verdict of each exposure that counts; columns of firstcut_eval.
+
+    Parameters
+    ----------
+    cut
+        firstcut or finalcut.
+    expnums
+        Exposures; None: all.
+    scope
+        Attempts whose verdicts count; None: ``survey`` attempts of every project and campaign.
+    """
+    return store.counting(conn, EVALUATIONS[cut], scope, expnums)
+
+
+def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = None) -> dict[int, Standing]:
+    """Return what counts of each exposure that was judged at all; parameters as of `verdicts`."""
+    persons: dict[int, dict[str, Any]] = {}
+    programs: dict[int, dict[str, Verdict]] = {}
+    words: dict[int, dict[str, str]] = {}
+    for cut in EVALUATIONS:
+        for row in verdicts(conn, cut, expnums, scope):
+            number = int(row["expnum"])
+            of = words.setdefault(number, {})
+            if row["program"] == store.PERSON:
+                known = persons.get(number)
+                # A person's newest word counts, whichever cut it was given after.
+                if known is None or row["lastchanged_time"] >= known["lastchanged_time"]:
+                    persons[number] = row
+                    of["person"] = f"{row['reason']} ({row['analyst']})"
+            else:
+                programs.setdefault(number, {})[cut] = Verdict(row["accepted"])
+                of[cut] = f"{row['reason']} ({row['analyst']})"
+    return {
+        number: Standing(
+            Verdict(persons[number]["accepted"]) if number in persons else None, programs.get(number, {}), of
+        )
+        for number, of in words.items()
+    }
+
+
+def record(conn: Connection, cut: str, row: Mapping[str, Any], attempt_id: int | None = None) -> None:
+    """Add a verdict that no run's file holds: of an exposure that was not processed, or whose run failed."""
+    store.add_evaluation(conn, EVALUATIONS[cut], {**evaluation(row), "pfw_attempt_id": attempt_id})
 
 
 def overrule(
-    conn: Connection, cut: str, expnum: int | None, accepted: str, comment: str | None, analyst: str
+    conn: Connection,
+    cut: str,
+    expnum: int,
+    accepted: Verdict,
+    reason: str,
+    analyst: str,
+    scope: Scope | None = None,
 ) -> None:
-    """An analyst's verdict on an exposure: the numbers stay, verdict and reason are the analyst's.
+    """Add a person's verdict on an exposure: the numbers stay, verdict and reason are the person's.
+
+    Parameters
+    ----------
+    cut
+        firstcut or finalcut.
+    expnum
+        Exposure.
+    accepted, reason, analyst
+        The verdict, why, and who gives it.
+    scope
+        Attempts whose verdicts count.
 
     Raises
     ------
     UsageError
-        No exposure, or no comment.
+        No reason.
     NotFoundError
         The exposure has not been judged.
     """
-    if expnum is None or not comment:
-        raise UsageError("say which exposure, and why: desdm verdict EXPNUM --set … --comment TEXT")
-    known = store.newest(conn, EVALUATIONS[cut], [expnum])
+    _require(reason)
+    known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known:
-        raise NotFoundError(f"exposure {expnum} has no verdict in {cut}_eval; see: desdm verdict --cut {cut}")
-    told = {
+        raise NotFoundError(
+            f"exposure {expnum} has no verdict in {cut}_eval, see: desdm verdict --cut {cut}; "
+            f"an exposure that was not processed is kept out by: desdm exclude {expnum} --reason TEXT"
+        )
+    row = {
         **known[0],
-        "accepted": accepted,
-        "reason": f"overruled: {comment}",
-        "program": "analyst",
+        "accepted": accepted.value,
+        "reason": f"overruled: {reason}",
+        "program": store.PERSON,
         "analyst": analyst,
-        "analyst_comment": comment,
+        "analyst_comment": reason,
     }
-    record(conn, cut, told, known[0]["pfw_attempt_id"])
+    record(conn, cut, row, known[0]["pfw_attempt_id"])
+    text = f"{exposure_name(expnum)}: {cut} verdict {known[0]['accepted']} overruled: {accepted.value}"
+    record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
+
+
+def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str) -> None:
+    """Withdraw the persons' verdicts on an exposure: the program's counts again; nothing is deleted.
+
+    Raises
+    ------
+    UsageError
+        No reason.
+    NotFoundError
+        No person's verdict on the exposure counts.
+    """
+    _require(reason)
+    known = store.counting(conn, EVALUATIONS[cut], None, [expnum])
+    if not known or known[0]["program"] != store.PERSON:
+        raise NotFoundError(
+            f"no person's verdict on exposure {expnum} counts in {cut}_eval; nothing to withdraw"
+        )
+    before = store.newest_of_programs(conn, EVALUATIONS[cut], expnum) or known[0]
+    row = {**before, "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
+    record(conn, cut, row, before["pfw_attempt_id"])
+    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {before['accepted']} counts again"
+    record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
+
+
+def _require(reason: str) -> None:
+    """Refuse an act without a reason."""
+    if not reason.strip():
+        raise UsageError("say why: --reason TEXT")

@@ -34,7 +34,9 @@ def upgrade() -> None:
     op.add_column("exclude_list", sa.Column("lifted_by", sa.String(length=32), nullable=True, comment=text))
     text = "When it was lifted, UTC"
     op.add_column("exclude_list", sa.Column("lifted_at", sa.DateTime(), nullable=True, comment=text))
-    op.add_column("exclude_list", sa.Column("lift_reason", sa.Text(), nullable=True, comment="Why it was lifted"))
+    op.add_column(
+        "exclude_list", sa.Column("lift_reason", sa.Text(), nullable=True, comment="Why it was lifted")
+    )
 
     for table in ("proctag", "file_tag"):
         op.add_column(table, sa.Column("who", sa.String(length=32), nullable=True, comment="Who set the tag"))

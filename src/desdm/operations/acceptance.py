@@ -1,0 +1,203 @@
+"""Acceptance of exposures: verdicts, exclusions, and the tags of accepted attempts that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm.archive import store
+from desdm.archive.model import Scope
+from desdm.archive.tags import tag, untag
+from desdm.errors import NotFoundError, UsageError
+from desdm.quality.qa.store import attempts_judged
+from desdm.quality.qa.verdict import overrule, verdicts, withdraw
+from desdm.schema import EVALUATIONS
+from desdm.schema.states import EventKind, Verdict
+from desdm.schema.store import exposure_name, record_event
+
+__all__ = [
+    "ACCEPTED",
+    "Retagged",
+    "accepted_tag",
+    "exclude",
+    "lift",
+    "refresh_tags",
+    "set_verdict",
+    "withdraw_verdict",
+]
+
+#: Tag of attempts whose exposure was accepted, by night: ``FIRSTCUT_ACCEPTED_20160101``.
+ACCEPTED = "FIRSTCUT_ACCEPTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Retagged:
+    """What an act changed in the tags of accepted attempts: (tag, run) pairs."""
+
+    added: tuple[tuple[str, str], ...] = ()
+    removed: tuple[tuple[str, str], ...] = ()
+
+
+def accepted_tag(nite: str) -> str:
+    """Return the tag of a night's accepted attempts."""
+    return f"{ACCEPTED}_{nite}"
+
+
+def set_verdict(
+    conn: Connection, cut: str, expnum: int, verdict: Verdict, *, reason: str, who: str, scope: Scope
+) -> Retagged:
+    """Give a person's verdict on an exposure; the accepted tags follow.
+
+    Parameters
+    ----------
+    cut
+        firstcut or finalcut.
+    expnum
+        Exposure.
+    verdict, reason, who
+        The verdict, why, and who gives it.
+    scope
+        Production: attempts whose verdicts count and which carry the tags.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        As `desdm.quality.qa.verdict.overrule`.
+    """
+    overrule(conn, cut, expnum, verdict, reason, who, scope)
+    return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
+
+
+def withdraw_verdict(
+    conn: Connection, cut: str, expnum: int, *, reason: str, who: str, scope: Scope
+) -> Retagged:
+    """Withdraw the persons' verdicts on an exposure; the accepted tags follow. Parameters as of `set_verdict`."""
+    withdraw(conn, cut, expnum, reason, who)
+    return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
+
+
+def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str, scope: Scope) -> Retagged:
+    """Exclude an exposure (``ccdnum`` 0) or one CCD of it from calibrations and coadds.
+
+    Parameters
+    ----------
+    expnum, ccdnum
+        Exposure; CCD, or 0 for all of it.
+    reason, who
+        Why, and who says so.
+    scope
+        Production, whose accepted tags follow.
+
+    Raises
+    ------
+    UsageError
+        No reason, or a number that no exposure or CCD has.
+    """
+    _check(expnum, ccdnum, reason)
+    store.exclude(conn, expnum, ccdnum, reason, who)
+    what = _named(expnum, ccdnum)
+    record_event(
+        conn, EventKind.EXCLUDE, who, f"{what} excluded", subject=exposure_name(expnum), reason=reason
+    )
+    if ccdnum:
+        return Retagged()
+    return refresh_tags(conn, scope, [expnum], who=who, reason=f"excluded: {reason}")
+
+
+def lift(
+    conn: Connection, expnum: int, ccdnum: int | None, *, reason: str, who: str, scope: Scope
+) -> Retagged:
+    """Lift the exclusions of an exposure: of one CCD, of the whole (0), or all that are in force (None).
+
+    Parameters as of `exclude`.
+
+    Raises
+    ------
+    UsageError
+        No reason.
+    NotFoundError
+        Nothing of it is excluded.
+    """
+    _check(expnum, ccdnum or 0, reason)
+    count = store.lift_exclusion(conn, expnum, ccdnum, reason, who)
+    what = _named(expnum, ccdnum or 0)
+    if not count:
+        raise NotFoundError(f"{what} is not excluded; the list: desdm exclude")
+    text = f"{what}: exclusion lifted" if ccdnum is not None else f"{what}: {count} exclusions lifted"
+    record_event(conn, EventKind.EXCLUDE, who, text, subject=exposure_name(expnum), reason=reason)
+    return refresh_tags(conn, scope, [expnum], who=who, reason=f"exclusion lifted: {reason}")
+
+
+def refresh_tags(
+    conn: Connection, scope: Scope, expnums: Sequence[int], *, who: str, reason: str
+) -> Retagged:
+    """Make the accepted tags say what verdicts, exclusions and data states say.
+
+    An attempt of First Cut carries the tag of its night when it is the one whose verdict counts, in ``scope``, good and
+    usable, its exposure accepted and not excluded.
+
+    Parameters
+    ----------
+    scope
+        Production: trials never carry the tag.
+    expnums
+        Exposures to look at.
+    who, reason
+        Kept with each tag that is set or removed.
+    """
+    rows = {int(v["expnum"]): v for v in verdicts(conn, "firstcut", expnums, scope)}
+    banned = {e["expnum"] for e in store.excluded(conn, expnums) if not e["ccdnum"]}
+    numbers = sorted({int(v["pfw_attempt_id"]) for v in rows.values() if v["pfw_attempt_id"]})
+    facts = store.attempt_facts(conn, numbers)
+    wanted = {
+        int(v["pfw_attempt_id"]): accepted_tag(str(v["nite"]))
+        for number, v in rows.items()
+        if number not in banned and _acceptable(v, facts, scope)
+    }
+    judged = attempts_judged(conn, EVALUATIONS["firstcut"], expnums)
+    nites = {str(v["nite"]) for v in rows.values() if v["nite"]}
+    tags = {accepted_tag(n) for n in nites} | set(store.tags_like(conn, ACCEPTED + "_"))
+    added: list[tuple[str, str]] = []
+    removed: list[tuple[str, str]] = []
+    for name in sorted(tags):
+        present = store.attempts_tagged(conn, name)
+        names = store.attempt_names(conn, sorted(present | set(wanted)))
+        new = [names[n][0] for n, t in wanted.items() if t == name and n not in present]
+        gone = [names[n][0] for n in sorted(present & judged) if wanted.get(n) != name]
+        if new:
+            text = f"accepted exposures of {name.removeprefix(ACCEPTED + '_')}"
+            tag(conn, name, [], new, who=who, description=text, reason=reason)
+            added += [(name, run) for run in new]
+        if gone:
+            untag(conn, name, [], gone, who=who, reason=reason)
+            removed += [(name, run) for run in gone]
+    return Retagged(tuple(added), tuple(removed))
+
+
+def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
+    """Whether an attempt may carry the accepted tag by its verdict, state and scope."""
+    if verdict["accepted"] != Verdict.ACCEPTED.value or not verdict["pfw_attempt_id"] or not verdict["nite"]:
+        return False
+    attempt = facts[int(verdict["pfw_attempt_id"])]
+    return (
+        attempt.good
+        and attempt.run_class in scope.run_classes
+        and scope.project in ("", attempt.project)
+        and scope.campaign in ("", attempt.campaign)
+    )
+
+
+def _check(expnum: int, ccdnum: int, reason: str) -> None:
+    """Refuse an act without a reason or with impossible numbers."""
+    if not reason.strip():
+        raise UsageError("say why: --reason TEXT")
+    if expnum < 1 or ccdnum < 0:
+        raise UsageError(f"exposure {expnum}, CCD {ccdnum}: exposures and CCDs are numbered from 1")
+
+
+def _named(expnum: int, ccdnum: int) -> str:
+    """Exposure and CCD in words."""
+    return f"{exposure_name(expnum)}, CCD {ccdnum}" if ccdnum else exposure_name(expnum)

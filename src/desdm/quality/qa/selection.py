@@ -1,0 +1,250 @@
+"""Select the images that a product may use: accepted, not excluded, and the best of each exposure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection
+
+from desdm.archive import store
+from desdm.archive.model import Scope
+from desdm.quality.qa.verdict import Standing, standings
+from desdm.schema.states import Verdict
+
+__all__ = ["AssessmentPolicy", "Omitted", "Row", "Selection", "companions", "select_images"]
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+class AssessmentPolicy(StrEnum):
+    """Which exposures a product may use; excluded ones it never uses."""
+
+    #: exposures whose verdict is True
+    ACCEPTED = "accepted"
+    #: also exposures that nobody has judged
+    UNASSESSED = "unassessed"
+    #: also rejected exposures
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """A file, or one CCD of a file of several (``ccdnum``; 0: the whole file), that is not used, and why."""
+
+    desfile_id: int
+    filename: str
+    expnum: int | None
+    ccdnum: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that are used, in their order, and what is not used."""
+
+    rows: list[Row]
+    omitted: list[Omitted]
+
+
+#: The later cut is the better one: it has the season's calibrations.
+_RANK = {"finalcut": 0, "firstcut": 1}
+_OTHER, _DELIVERED = 2, 3
+_ORDER = {Verdict.ACCEPTED: 0, Verdict.UNKNOWN: 1, Verdict.REJECTED: 2}
+
+
+def select_images(
+    conn: Connection, rows: Sequence[Row], policy: AssessmentPolicy, scope: Scope | None = None
+) -> Selection:
+    """Select from images, or raw exposures, those that a product may use.
+
+    In this order: what is on the exclude list is left out, an exposure or one CCD of it; rejected exposures, and under
+    `AssessmentPolicy.ACCEPTED` those without a verdict, are left out; of the processings of one exposure the best is
+    taken as a whole: accepted before not assessed, Final Cut before First Cut before other pipelines before a delivered
+    image, then the newest. Delivered images need no verdict of ours, but obey one.
+
+    Parameters
+    ----------
+    rows
+        Rows of `desdm.archive.catalog.find`.
+    policy
+        Which exposures may be used.
+    scope
+        Attempts whose verdicts count.
+
+    Returns
+    -------
+    Selection
+        A raw file of several CCDs of which one is excluded is kept, with the CCDs that must not be used in the further
+        key ``excluded_ccds`` (numbers, comma separated).
+    """
+    by_exposure: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.get("expnum") is not None:
+            by_exposure.setdefault(int(row["expnum"]), []).append(row)
+    numbers = sorted(by_exposure)
+    judged = standings(conn, numbers, scope)
+    banned = _exclusions(conn, numbers)
+    attempts = sorted({int(r["pfw_attempt_id"]) for r in rows if r.get("pfw_attempt_id") is not None})
+    facts = store.attempt_facts(conn, attempts)
+    kept: dict[int, Row] = {}
+    omitted: list[Omitted] = []
+    for number, of_exposure in by_exposure.items():
+        chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy)
+        for row, reason in chooser.decide(of_exposure):
+            if reason:
+                omitted.append(_omitted(row, 0, reason))
+            else:
+                kept[id(row)] = chooser.without_ccds(row, omitted)
+    used = [kept.get(id(row), row) for row in rows if id(row) in kept or row.get("expnum") is None]
+    return Selection(used, omitted)
+
+
+def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int, str]]:
+    """The exclusions in force: exposure → CCD (0: all) → words."""
+    found: dict[int, dict[int, str]] = {}
+    for row in store.excluded(conn, expnums):
+        words = f"excluded: {row['reason']} ({row['analyst']})"
+        found.setdefault(row["expnum"], {})[row["ccdnum"]] = words
+    return found
+
+
+def _omitted(row: Row, ccdnum: int, reason: str) -> Omitted:
+    return Omitted(int(row["id"]), str(row["filename"]), int(row["expnum"]), ccdnum, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exposure:
+    """The decision on the files of one exposure."""
+
+    expnum: int
+    standing: Standing | None
+    banned: Mapping[int, str]
+    facts: Mapping[int, store.AttemptFacts]
+    policy: AssessmentPolicy
+
+    def decide(self, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+        """Each row with the reason why it is not used; empty: it is used."""
+        fit: list[tuple[Row, tuple[int, int]]] = []
+        for row in rows:
+            reason, order = self._fitness(row)
+            if reason:
+                yield row, reason
+            else:
+                fit.append((row, order))
+        images = [(row, order) for row, order in fit if row.get("filetype") != "raw"]
+        yield from ((row, "") for row, _ in fit if row.get("filetype") == "raw")
+        if not images:
+            return
+        # The best processing is taken as a whole: CCDs of two calibrations do not mix in one exposure.
+        best_row = min(images, key=lambda item: (*item[1], -int(item[0]["id"])))[0]
+        best = best_row.get("pfw_attempt_id")
+        newest: dict[object, int] = {}
+        for row, _ in images:
+            if row.get("pfw_attempt_id") == best:
+                key = row.get("ccdnum")
+                newest[key] = max(newest.get(key, 0), int(row["id"]))
+        for row, _ in images:
+            if row.get("pfw_attempt_id") != best:
+                yield row, f"{self._name(best_row)} of the same exposure is used"
+            elif int(row["id"]) != newest[row.get("ccdnum")]:
+                yield row, "a newer delivery of the same image is used"
+            else:
+                yield row, ""
+
+    def _fitness(self, row: Row) -> tuple[str, tuple[int, int]]:
+        """Why a file must not be used (empty: it may be), and its order among those that may."""
+        ccdnum = int(row["ccdnum"]) if row.get("ccdnum") is not None else None
+        for number in (0, ccdnum):
+            if number is not None and number in self.banned:
+                return self.banned[number], (0, 0)
+        number = row.get("pfw_attempt_id")
+        if number is None:
+            verdict, words = (Verdict.UNKNOWN, "") if self.standing is None else self.standing.overall
+            if verdict is Verdict.REJECTED and self.policy is not AssessmentPolicy.ANY:
+                return f"rejected: {words}", (0, 0)
+            return "", (_ORDER[verdict], _DELIVERED)
+        attempt = self.facts[int(number)]
+        if not attempt.good:
+            return f"its run {attempt.run} is {attempt.state.value}, data {attempt.data_state.value}", (0, 0)
+        verdict, words = self._verdict(attempt.pipeline)
+        if verdict is Verdict.REJECTED and self.policy is not AssessmentPolicy.ANY:
+            return f"rejected: {words}", (0, 0)
+        if verdict is Verdict.UNKNOWN and self.policy is AssessmentPolicy.ACCEPTED:
+            return f"not assessed: {words}", (0, 0)
+        return "", (_ORDER[verdict], _RANK.get(attempt.pipeline, _OTHER))
+
+    def _verdict(self, pipeline: str) -> tuple[Verdict, str]:
+        """The verdict that counts for products of a pipeline, with its reason."""
+        if self.standing is None:
+            return Verdict.UNKNOWN, "it has no verdict"
+        verdict, words = self.standing.of(pipeline if pipeline in _RANK else "firstcut")
+        final = self.standing.programs.get("finalcut")
+        # Final Cut judges the exposure with the better calibrations; only a person stands above it.
+        if pipeline != "finalcut" and final is Verdict.REJECTED and self.standing.person is None:
+            return final, f"in Final Cut: {self.standing.words['finalcut']}"
+        return verdict, words
+
+    def _name(self, row: Row) -> str:
+        """What a row comes from, for messages."""
+        number = row.get("pfw_attempt_id")
+        if number is None:
+            return f"the delivered {row['filename']}"
+        attempt = self.facts[int(number)]
+        return f"{attempt.pipeline} run {attempt.run}"
+
+    def without_ccds(self, row: Row, omitted: list[Omitted]) -> Row:
+        """The row, with the excluded CCDs noted where it is a file of several."""
+        if row.get("ccdnum") is not None or not self.banned:
+            return row
+        for ccdnum, reason in sorted(self.banned.items()):
+            omitted.append(_omitted(row, ccdnum, reason))
+        return {**row, "excluded_ccds": ",".join(str(n) for n in sorted(self.banned))}
+
+
+#: Image, mask and weight of one delivery have one name but for these letters (Community Pipeline).
+_KIND = re.compile(r"_oo[idw]_|\.psf$|_psfcat")
+
+
+def companions(rows: Sequence[Row], images: Sequence[Row]) -> list[Row]:
+    """Return the files that belong to delivered images: masks, weights, PSFs of the same exposure and CCD.
+
+    A mask of a delivery does not belong to an image of our own. Of several files of one type for one image that of the
+    same name counts (but for the letters that tell image, mask and weight), else the newest.
+
+    Parameters
+    ----------
+    rows
+        Rows of the companions.
+    images
+        Rows of the images that are used.
+    """
+    of_image = {
+        (r.get("expnum"), r.get("ccdnum")): _stem(str(r["filename"]))
+        for r in images
+        if r.get("pfw_attempt_id") is None
+    }
+    chosen: dict[tuple[object, object, object], Row] = {}
+    for row in rows:
+        place = (row.get("expnum"), row.get("ccdnum"))
+        if place not in of_image:
+            continue
+        key = (*place, row.get("filetype"))
+        known = chosen.get(key)
+        if known is None or _order(row, of_image[place]) > _order(known, of_image[place]):
+            chosen[key] = row
+    taken = {id(row) for row in chosen.values()}
+    return [row for row in rows if id(row) in taken]
+
+
+def _stem(filename: str) -> str:
+    """The name without what tells image, mask and weight apart, and without suffixes."""
+    return _KIND.sub("_", filename).split(".fits")[0]
+
+
+def _order(row: Row, stem: str) -> tuple[bool, int]:
+    """Order of a companion: the image's own name first, then the newest."""
+    return _stem(str(row["filename"])) == stem, int(row["id"])
