@@ -74,7 +74,7 @@ def create(
         made, selection = verb.create(
             facility.database, facility.archive, root, name, asked, title=title, text=text,
             proprietary=proprietary, erratum_of=erratum_of, who=config.operator, workers=_workers(config.workers),
-            progress=lambda line: click.echo(f"  {line}", err=True),
+            progress=lambda line: click.echo(f"  {line}", err=True), scope=facility.production,
         )  # fmt: skip
         picked, left = len(selection.picked), len(selection.left)
     after = (

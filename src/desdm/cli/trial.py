@@ -53,7 +53,7 @@ def release_of(door: Door, run: str) -> str:
     if not holds:
         create.create(
             facility.database, facility.archive, root, name, {}, title="The demo's night", who=who,
-            workers=facility.config.workers or threads_here(),
+            workers=facility.config.workers or threads_here(), scope=facility.production,
         )  # fmt: skip
     with engine_of(facility, name) as served:
         publish.publish(facility.database, root, name, who=who, prepare=served.prepare, ask=served.ask)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from desdm.archive.archive import Archive
+from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.model import Release
@@ -103,6 +104,7 @@ def create(
     progress: Callable[[str], object] = lambda text: None,
     workers: int = 1,
     steps: Sequence[Step] | None = None,
+    scope: Scope | None = None,
 ) -> tuple[Release, Selection]:
     """Make a draft from blessed data: select, and build its tables, images and maps.
 
@@ -114,6 +116,8 @@ def create(
         Threads that may be used.
     steps
         What is made; None: all of `desdm.release.build.STEPS`.
+    scope
+        The runs that are production; None: ``survey`` runs of every project and campaign.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def create(
     from desdm.release.build import STEPS, build
 
     with database.read() as conn:
-        selection = select(conn, asked)
+        selection = select(conn, asked, scope)
     made = create_empty(
         database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
         erratum_of=erratum_of, who=who,

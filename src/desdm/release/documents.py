@@ -10,11 +10,12 @@ from typing import Any
 
 from desdm.release import store
 from desdm.release.document import Document
+from desdm.release.exposures import contents_of, exposure_uses
 from desdm.release.findings import Check
 from desdm.release.model import Release, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
-from desdm.release.validate import selection_of
+from desdm.release.validate import selection_of, sources_of
 from desdm.schema.database import Database
 
 __all__ = ["write_documents"]
@@ -35,6 +36,8 @@ def write_documents(
     with database.read() as conn:
         tables, files = store.tables(conn, release.name), store.files(conn, release.name)
         sources = {name: json.loads(text) for name, text in store.provenance(conn, release.name).items()}
+        # At this time, not when the draft was made: verdicts may have changed since.
+        uses = exposure_uses(conn, contents_of(conn, sources_of(conn, root, files)))
     selection = selection_of(root)
     ran = run(root, tables, ask) if ask is not None else []
     docs = root / "docs"
@@ -42,7 +45,7 @@ def write_documents(
     (docs / "schema").mkdir(parents=True)
     # Notes tell of content, not of themselves: a file's own digest cannot stand in it.
     checks = [c for c in checks if c.check != "files"]
-    page = notes(release, tables, files, sources, selection, checks, ran)
+    page = notes(release, tables, files, sources, selection, checks, ran, uses)
     _put(docs / "notes", page)
     _put(docs / "data", data(release, tables, sources))
     _json(docs / "queries.json", {"release": release.name, "queries": [one._asdict() for one in ran]})

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from desdm.release.document import Document
+from desdm.release.exposures import ExposureUse
 from desdm.release.findings import Check
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.queries import Ran
 from desdm.release.tables import OBJECTS
+from desdm.schema.states import Verdict
+from desdm.schema.store import exposure_name
 
 __all__ = ["notes"]
 
@@ -22,8 +25,25 @@ def notes(
     selection: Mapping[str, Any],
     checks: Sequence[Check],
     ran: Sequence[Ran],
+    uses: Sequence[ExposureUse] = (),
 ) -> Document:
-    """The notes of a release; the same content gives the same text."""
+    """Return the notes of a release; the same content gives the same text.
+
+    Parameters
+    ----------
+    release, tables, files
+        The release and what it holds.
+    sources
+        Where each table came from.
+    selection
+        What was selected and left out, as the draft wrote it down.
+    checks
+        What the validation found.
+    ran
+        Model queries with their results.
+    uses
+        The exposures of its nights: in it or dropped.
+    """
     title = f"Release {release.name}" + (f": {release.title}" if release.title != release.name else "")
     page = Document(title)
     if release.text:
@@ -36,7 +56,8 @@ def notes(
         page.paragraph("It is proprietary: only those with a data right may see it.")
     _holds(page, tables, files)
     _selected(page, release, selection)
-    _dropped(page, selection, sources)
+    _exposures(page, uses)
+    _dropped(page, selection, sources, uses)
     _value_added(page, tables, sources)
     _checked(page, checks)
     _queries(page, ran)
@@ -87,8 +108,44 @@ def _selected(page: Document, release: Release, selection: Mapping[str, Any]) ->
     )
 
 
-def _dropped(page: Document, selection: Mapping[str, Any], sources: Mapping[str, Any]) -> None:
+def _exposures(page: Document, uses: Sequence[ExposureUse]) -> None:
+    """The exposures whose pixels are in the images."""
+    inside = [use for use in uses if use.used]
+    if not inside:
+        return
+    page.heading("Which exposures are in it")
+    page.table(
+        ("exposure", "band", "night", "CCDs", "verdict"),
+        [
+            (exposure_name(u.expnum), u.band, u.nite, ranges(u.ccds), f"{u.verdict.value}: {u.words}")
+            for u in inside
+        ],
+    )
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return numbers in order as ranges: 1-3, 5."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def _dropped(
+    page: Document, selection: Mapping[str, Any], sources: Mapping[str, Any], uses: Sequence[ExposureUse]
+) -> None:
+    """What is not in the release, and why: runs, exposures of its nights, rows of overlaps."""
     rows = [(one["what"], one["why"]) for one in selection.get("left_out", [])]
+    for use in uses:
+        if not use.used:
+            accepted = use.verdict is Verdict.ACCEPTED and not use.excluded
+            why = "accepted, but in no coadd of the release" if accepted else use.words
+            if not use.excluded and not accepted:
+                why = f"verdict {use.verdict.value}: {use.words}"
+            rows.append((f"exposure {use.expnum} ({use.band}, night {use.nite})", why))
     for tile, entry in sorted(sources.get(OBJECTS, {}).get("tiles", {}).items()):
         rows += [
             (

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from desdm.archive import catalog
-from desdm.archive.model import FileRecord
+from desdm.archive.model import FileRecord, Scope
 from desdm.errors import NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.steps import Picked
+from desdm.schema.states import AttemptState, DataState, RunClass
 
 __all__ = ["RELEASED", "Left", "Selection", "again", "parse", "select"]
 
@@ -41,7 +42,7 @@ class Selection:
     picked
         Files, in the order of type, tile, band and name.
     left
-        Runs and exposures that were left out.
+        Runs that were left out.
     text
         How it was selected, as the user said it.
     """
@@ -85,11 +86,22 @@ def again(text: str) -> dict[str, str] | None:
     return parse([text.replace(" ", ",")]) if "=" in text else {}
 
 
-def select(conn: Connection, asked: Mapping[str, str]) -> Selection:
-    """The newest good products of each tile.
+#: Keys of a selection that say which runs may be taken; all others are keys of the archive.
+_SCOPE_KEYS = ("project", "campaign", "run_class")
+
+
+def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = None) -> Selection:
+    """Select the newest good products of each tile.
 
     A run is good if it is done, or flagged and marked ACTIVE by an operator; its data are neither JUNK nor PRUNED; no
     newer good run of the same tile stands. Files without a run (delivered ones) are taken only by a tag.
+
+    Parameters
+    ----------
+    asked
+        Keys of the archive; further ``project``, ``campaign`` and ``run_class``, which overrule ``scope``.
+    scope
+        The runs that are production; None: ``survey`` runs of every project and campaign.
 
     Raises
     ------
@@ -98,29 +110,61 @@ def select(conn: Connection, asked: Mapping[str, str]) -> Selection:
     UsageError
         A key or value is wrong.
     """
-    runs = {number: (name, state, data) for number, name, state, data in store.runs_of(conn, "coadd")}
-    good = {
-        number for number, (_, state, data) in runs.items()
-        if state == "done" or (state == "flagged" and data == "ACTIVE")
-    }  # fmt: skip
-    rows = catalog.find(conn, {"filetype": ",".join(RELEASED), **_with_whole_tiles(asked)})
+    where = _scope(asked, scope or Scope("", ""))
+    keys = {key: value for key, value in asked.items() if key not in _SCOPE_KEYS}
+    runs = {run.id: run for run in store.runs_of(conn, "coadd")}
+    good = {run.id for run in runs.values() if _good(run) and _in_scope(run, where)}
+    rows = catalog.find(conn, {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}, scope=where)
     picked = [
-        _picked(row, runs[number][0] if number in runs else "")
+        _picked(row, runs[number].name if number in runs else "")
         for row in rows
-        if (number := row["pfw_attempt_id"]) in good or (number is None and "tag" in asked)
+        if (number := row["pfw_attempt_id"]) in good or (number is None and "tag" in keys)
     ]
-    if "tilename" in asked:
+    if "tilename" in keys:
         tiles = {p.tilename for p in picked if p.record.filetype == "coadd"}
         picked = [p for p in picked if p.tilename in tiles]
     text = " ".join(f"{key}={value}" for key, value in asked.items()) or "every good run of pipeline coadd"
     if not picked:
         raise NotFoundError(
-            f"nothing to release: no good product of a coadd run fits ({text}); see: desdm history"
+            f"nothing to release: no good product of a coadd run of {where.describe()} fits ({text}); see: desdm history"
         )
     chosen = {p.record.pfw_attempt_id for p in picked}
-    left = [Left(f"run {runs[n][0]}", _why(*runs[n][1:], asked)) for n in sorted(set(runs) - chosen)]
+    left = [Left(f"run {runs[n].name}", _why(runs[n], keys, where)) for n in sorted(set(runs) - chosen)]
     picked.sort(key=lambda p: (p.record.filetype, p.tilename or "", p.band or "", p.record.name))
-    return Selection(tuple(picked), (*left, *_exposures(conn, picked)), text)
+    return Selection(tuple(picked), tuple(left), text)
+
+
+def _scope(asked: Mapping[str, str], production: Scope) -> Scope:
+    """The runs that may be taken: production, unless the selection says otherwise."""
+    classes = production.run_classes
+    if "run_class" in asked:
+        known = {c.value: c for c in RunClass}
+        named = [part.strip().lower() for part in asked["run_class"].split(",")]
+        wrong = [name for name in named if name not in known]
+        if wrong:
+            raise UsageError(f"--select run_class={wrong[0]}: there are {', '.join(known)}")
+        classes = tuple(known[name] for name in named)
+    return Scope(
+        asked.get("project", production.project), asked.get("campaign", production.campaign), classes
+    )
+
+
+def _good(run: store.RunFacts) -> bool:
+    """Whether a run ended well: done, or flagged and marked by a person."""
+    if run.data_state in (DataState.JUNK, DataState.PRUNED):
+        return False
+    return run.state is AttemptState.DONE or (
+        run.state is AttemptState.FLAGGED and run.data_state is DataState.ACTIVE
+    )
+
+
+def _in_scope(run: store.RunFacts, scope: Scope) -> bool:
+    """Whether a run may be taken by its project, campaign and class."""
+    return (
+        run.run_class in scope.run_classes
+        and scope.project in ("", run.project)
+        and scope.campaign in ("", run.campaign)
+    )
 
 
 def _with_whole_tiles(asked: Mapping[str, str]) -> dict[str, str]:
@@ -146,31 +190,19 @@ def _picked(row: Mapping[str, Any], run: str) -> Picked:
     return Picked(record, metadata, run)
 
 
-def _why(state: str, data: str, asked: Mapping[str, str]) -> str:
-    if data in ("JUNK", "PRUNED"):
-        return f"its data are {data}"
-    if state == "flagged":
+def _why(run: store.RunFacts, asked: Mapping[str, str], scope: Scope) -> str:
+    """Why a run is not in the release."""
+    if run.data_state in (DataState.JUNK, DataState.PRUNED):
+        return f"its data are {run.data_state.value}"
+    if run.state is AttemptState.FLAGGED and run.data_state is not DataState.ACTIVE:
         return "flagged: an operator has not marked its data ACTIVE"
-    if state != "done":
-        return f"it is {state}"
-    said = " ".join(f"{key}={value}" for key, value in asked.items())
+    if run.state not in (AttemptState.DONE, AttemptState.FLAGGED):
+        return f"it is {run.state.value}"
+    if not _in_scope(run, scope):
+        return f"it is a {run.run_class.value} run of project {run.project}, campaign {run.campaign}"
+    conditions = " ".join(f"{key}={value}" for key, value in asked.items())
     return (
-        f"not selected ({said}), or a newer run of its tile stands"
+        f"not selected ({conditions}), or a newer run of its tile stands"
         if asked
         else "a newer run of its tile stands"
     )
-
-
-def _exposures(conn: Connection, picked: Sequence[Picked]) -> list[Left]:
-    used, _, _ = store.upstream(conn, [p.record.id for p in picked])
-    nites = sorted({str(p.metadata["nite"]) for p in picked if p.metadata.get("nite")})
-    return [
-        Left(
-            f"exposure {expnum} ({band}, night {nite})",
-            f"verdict {accepted}: {reason}"
-            if accepted != "True"
-            else "accepted, but in no coadd of the release",
-        )
-        for expnum, nite, band, accepted, reason in store.verdicts_of(conn, nites)
-        if expnum not in used or accepted == "False"
-    ]

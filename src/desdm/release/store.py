@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, null, select, update
 
 from desdm.archive import store as archive_store
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile, ReleaseTable
 from desdm.schema import (
+    EVALUATIONS,
     METADATA_TABLES,
     announcement,
-    firstcut_eval,
+    desfile,
     image,
     opm_was_derived_from,
     pfw_attempt,
@@ -25,9 +26,10 @@ from desdm.schema import (
     release_file,
     release_table,
 )
-from desdm.schema.states import ReleaseState
+from desdm.schema.states import AttemptState, DataState, ReleaseState, RunClass
 
 __all__ = [
+    "FileFacts",
     "announcements",
     "change",
     "close_problem",
@@ -35,12 +37,14 @@ __all__ = [
     "drop_files",
     "drop_table",
     "exposure_times",
+    "file_facts",
     "files",
     "insert_announcement",
     "insert_files",
     "insert_problem",
     "insert_release",
     "insert_table",
+    "judged_exposures",
     "open_problems",
     "problems",
     "provenance",
@@ -49,7 +53,6 @@ __all__ = [
     "runs_of",
     "tables",
     "upstream",
-    "verdicts_of",
 ]
 
 _RELEASE = tuple(Release.__slots__)
@@ -192,18 +195,36 @@ def exposure_times(conn: Connection, coadds: Sequence[int]) -> dict[int, dict[in
     return dict(found)
 
 
-def runs_of(conn: Connection, pipeline: str) -> list[tuple[int, str, str, str]]:
-    """Every run of a pipeline: number, name, state, what its data are worth; oldest first."""
-    a, r = pfw_attempt, pfw_request
+class RunFacts(NamedTuple):
+    """A run as a release sees it."""
+
+    id: int
+    name: str
+    state: AttemptState
+    data_state: DataState
+    run_class: RunClass
+    project: str
+    campaign: str
+
+
+def runs_of(conn: Connection, pipeline: str) -> list[RunFacts]:
+    """Return every run of a pipeline, oldest first."""
+    a, r = pfw_attempt.c, pfw_request.c
     query = (
-        select(a.c.id, a.c.unitname, a.c.reqnum, a.c.attnum, a.c.state, a.c.data_state)
-        .join(r, r.c.reqnum == a.c.reqnum)
-        .where(r.c.pipeline == pipeline)
-        .order_by(a.c.id)
+        select(
+            a.id, a.unitname, a.reqnum, a.attnum, a.state, a.data_state, a.run_class, r.project, r.campaign
+        )
+        .join(pfw_request, r.reqnum == a.reqnum)
+        .where(r.pipeline == pipeline)
+        .order_by(a.id)
     )
     return [
-        (i, f"{unit}_r{req}p{att:02d}", state, data) for i, unit, req, att, state, data in conn.execute(query)
-    ]
+        RunFacts(
+            row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", AttemptState(row[4]), DataState(row[5]), RunClass(row[6]), row[7],
+            row[8],
+        )
+        for row in conn.execute(query)
+    ]  # fmt: skip
 
 
 def open_problems(conn: Connection) -> list[dict[str, Any]]:
@@ -261,12 +282,49 @@ def upstream(conn: Connection, ids: Sequence[int]) -> tuple[set[int], set[str], 
     return expnums, runs, names
 
 
-def verdicts_of(conn: Connection, nites: Sequence[str]) -> list[tuple[int, str, str, str, str]]:
-    """The newest First Cut verdict on each exposure of some nights: expnum, nite, band, accepted, reason."""
-    e = firstcut_eval
-    query = select(e.c.expnum, e.c.nite, e.c.band, e.c.accepted, e.c.reason).where(e.c.nite.in_(list(nites)))
-    newest = {
-        row[0]: (row[0], row[1] or "", row[2] or "", row[3], row[4])
-        for row in conn.execute(query.order_by(e.c.id))
-    }
-    return [newest[key] for key in sorted(newest)]
+class FileFacts(NamedTuple):
+    """A file of the archive as provenance of a release needs it."""
+
+    id: int
+    name: str
+    filetype: str
+    attempt_id: int | None
+    expnum: int | None
+    ccdnum: int | None
+    band: str | None
+    nite: str | None
+
+
+def file_facts(conn: Connection, ids: Sequence[int]) -> dict[int, FileFacts]:
+    """Return the facts of files, by number."""
+    found: dict[int, FileFacts] = {}
+    given = {"among": archive_store.packed(conn, ids)}
+    d = desfile.c
+    for table in METADATA_TABLES.values():
+        extra = [
+            table.c[name] if name in table.c else null().label(name)
+            for name in ("expnum", "ccdnum", "band", "nite")
+        ]
+        query = (
+            select(d.id, (d.filename + d.compression).label("name"), d.filetype, d.pfw_attempt_id, *extra)
+            .join(table, table.c.desfile_id == d.id)
+            .where(archive_store.among(conn, d.id))
+        )
+        for row in conn.execute(query, given):
+            found[row[0]] = FileFacts._make(row)
+    rest = select(d.id, (d.filename + d.compression).label("name"), d.filetype, d.pfw_attempt_id)
+    for row in conn.execute(rest.where(archive_store.among(conn, d.id)), given):
+        found.setdefault(row[0], FileFacts(row[0], row[1], row[2], row[3], None, None, None, None))
+    return found
+
+
+def judged_exposures(conn: Connection, nites: Sequence[str]) -> list[tuple[int, str, str]]:
+    """Return the exposures of some nights on which there is a verdict of any cut: expnum, nite, band."""
+    found: dict[int, tuple[int, str, str]] = {}
+    for table in EVALUATIONS.values():
+        query = select(table.c.expnum, table.c.nite, table.c.band).where(
+            archive_store.among(conn, table.c.nite)
+        )
+        for row in conn.execute(query.order_by(table.c.id), {"among": archive_store.packed(conn, nites)}):
+            found[row[0]] = (row[0], row[1] or "", row[2] or "")
+    return [found[key] for key in sorted(found)]

@@ -9,11 +9,14 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from sqlalchemy import Connection
 
+from desdm.archive import catalog
 from desdm.errors import FileTypeError
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
 from desdm.release.create import SELECTION
+from desdm.release.exposures import check_exposures, contents_of
 from desdm.release.findings import Check, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
@@ -21,7 +24,7 @@ from desdm.release.tables import OBJECTS
 from desdm.schema.database import Database
 from desdm.survey.cards import read_hdus
 
-__all__ = ["errors", "selection_of", "validate"]
+__all__ = ["errors", "selection_of", "sources_of", "validate"]
 
 _PLANES = ("SCI", "MSK", "WGT")
 #: Pixels a side of the squares in which images are compressed.
@@ -37,12 +40,14 @@ def validate(database: Database, root: Path, release: Release) -> list[Check]:
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
+        exposures = check_exposures(conn, name, contents_of(conn, sources_of(conn, root, files)))
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"
         checks.append(failed("problems", subject, f"problem {problem['id']} is open: {problem['text']}"))
     if not blocking:
         checks.append(passed("problems", name, "no open problem concerns it"))
+    checks += exposures
     for table in tables:
         checks += check_table(root, table)
     checks += _census(root, sources, tables, files)
@@ -57,6 +62,19 @@ def selection_of(root: Path) -> dict[str, Any]:
         return {}
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return document
+
+
+def sources_of(conn: Connection, root: Path, files: Sequence[ReleaseFile]) -> dict[int, str]:
+    """Return the archive's files from which a release was made: number → path in the release, or the file's own name.
+
+    The rows of its tables have their source in the selection alone.
+    """
+    found = {f.desfile_id: f.path for f in files if f.desfile_id is not None}
+    for one in selection_of(root).get("files", []):
+        record = catalog.by_name(conn, one["file"])
+        if record is not None:
+            found.setdefault(record.id, f"table rows from {record.name}")
+    return found
 
 
 def _content(tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> list[Check]:

@@ -1,0 +1,181 @@
+"""The exposures in a release: which it contains, by which path, and whether they may be in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from desdm.archive import store as archive_store
+from desdm.quality.qa.verdict import Standing, standings
+from desdm.release import store
+from desdm.release.findings import Check, failed, note, passed
+from desdm.schema.states import Verdict
+from desdm.schema.store import exposure_name
+
+__all__ = ["Contents", "ExposureUse", "check_exposures", "contents_of", "exposure_uses"]
+
+#: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
+SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureUse:
+    """An exposure of the release's nights: whether it is in the release, with which CCDs, and how it was judged.
+
+    ``verdict`` is the one that counts; ``words`` its reason, or that of the exclusion.
+    """
+
+    expnum: int
+    band: str
+    nite: str
+    used: bool
+    ccds: tuple[int, ...]
+    verdict: Verdict
+    words: str
+    excluded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What files come from: their ancestors with facts, and the edges from child to parents.
+
+    ``files`` are the archive's files from which the release was made, by number, with the path in the release.
+    """
+
+    files: Mapping[int, str]
+    ancestors: Mapping[int, store.FileFacts]
+    parents: Mapping[int, Sequence[int]]
+
+    def path(self, start: int, goal: int) -> list[str]:
+        """Return the names of the files on a shortest path from a file to one that it was made from; empty: none."""
+        before: dict[int, int] = {start: 0}
+        queue = deque([start])
+        while queue:
+            here = queue.popleft()
+            if here == goal:
+                names = []
+                while here:
+                    names.append(self.ancestors[here].name)
+                    here = before[here]
+                return names[::-1]
+            for parent in self.parents.get(here, ()):
+                if parent not in before:
+                    before[parent] = here
+                    queue.append(parent)
+        return []
+
+
+def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
+    """Return what files were made from.
+
+    Parameters
+    ----------
+    files
+        Numbers of the archive's files → path in the release.
+    """
+    start = sorted(files)
+    every = sorted({*start, *archive_store.reached(conn, start, up=True)}) if start else []
+    parents: dict[int, list[int]] = {}
+    for child, parent in archive_store.derived_among(conn, every):
+        parents.setdefault(child, []).append(parent)
+    return Contents(files, store.file_facts(conn, every), parents)
+
+
+def check_exposures(conn: Connection, release: str, contents: Contents) -> list[Check]:
+    """Check that a release contains no exposure or CCD that is excluded or rejected.
+
+    An excluded exposure must not be in it even as a calibration; a rejected one not as an image. Each finding names the
+    file of the release and the path from it to the first file of the exposure. Exposures without a verdict are noted.
+    """
+    numbers = sorted({f.expnum for f in contents.ancestors.values() if f.expnum is not None})
+    banned = archive_store.excluded(conn, numbers)
+    judged = standings(conn, numbers)
+    checks: list[Check] = []
+    unassessed: list[int] = []
+    for row in banned:
+        ccdnum = row["ccdnum"]
+        faulty = [
+            f for f in contents.ancestors.values() if f.expnum == row["expnum"] and ccdnum in (0, f.ccdnum)
+        ]
+        what = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
+        checks += _faults(contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}")
+    for number in numbers:
+        images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in SCIENCE]
+        if not images:
+            continue
+        own = [f for f in images if f.attempt_id is not None]
+        verdict, words = _verdict(judged, number)
+        if verdict is Verdict.REJECTED:
+            checks += _faults(contents, images, exposure_name(number), f"rejected: {words}")
+        elif verdict is Verdict.UNKNOWN and own:
+            unassessed.append(number)
+    if not checks:
+        checks.append(passed("exposures", release, "it contains no rejected or excluded exposure or CCD"))
+    if unassessed:
+        names = ", ".join(exposure_name(n) for n in unassessed[:5])
+        more = f" and {len(unassessed) - 5} more" if len(unassessed) > 5 else ""
+        checks.append(note("exposures", release, f"exposures without a verdict are in it: {names}{more}"))
+    return checks
+
+
+def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]:
+    """The verdict on an exposure that counts, with its reason."""
+    standing = judged.get(number)
+    return (Verdict.UNKNOWN, "it has no verdict") if standing is None else standing.overall
+
+
+def _faults(contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str) -> Iterator[Check]:
+    """One finding for each file of the release that was made from one of the faulty files."""
+    goals = {f.id for f in faulty}
+    for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
+        found = _nearest(contents, number, goals)
+        if found:
+            way = " <- ".join(contents.path(number, found))
+            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; make the coadd again")
+
+
+def _nearest(contents: Contents, start: int, goals: set[int]) -> int:
+    """The nearest of the goals among what a file was made from; 0: none."""
+    seen, queue = {start}, deque([start])
+    while queue:
+        here = queue.popleft()
+        if here in goals:
+            return here
+        for parent in contents.parents.get(here, ()):
+            if parent not in seen:
+                seen.add(parent)
+                queue.append(parent)
+    return 0
+
+
+def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
+    """Return every exposure of the nights that a release contains: with its CCDs that are in it, or with none.
+
+    The nights are those of the images in it; an exposure of them that was judged but is not in it was dropped.
+    """
+    images = [f for f in contents.ancestors.values() if f.filetype in SCIENCE and f.expnum is not None]
+    ccds: dict[int, set[int]] = {}
+    facts: dict[int, tuple[str, str]] = {}
+    for f in images:
+        assert f.expnum is not None
+        ccds.setdefault(f.expnum, set())
+        if f.ccdnum is not None:
+            ccds[f.expnum].add(f.ccdnum)
+        band, nite = facts.get(f.expnum, ("", ""))
+        facts[f.expnum] = (f.band or band, f.nite or nite)
+    nites = sorted({nite for _, nite in facts.values() if nite})
+    for number, nite, band in store.judged_exposures(conn, nites):
+        facts.setdefault(number, (band, nite))
+    judged = standings(conn, sorted(facts))
+    banned = {r["expnum"]: r for r in archive_store.excluded(conn, sorted(facts)) if not r["ccdnum"]}
+    uses = []
+    for number, (band, nite) in sorted(facts.items()):
+        verdict, words = _verdict(judged, number)
+        if number in banned:
+            words = f"excluded by {banned[number]['analyst']}: {banned[number]['reason']}"
+        inside = tuple(sorted(ccds.get(number, ())))
+        uses.append(ExposureUse(number, band, nite, number in ccds, inside, verdict, words, number in banned))
+    return uses
