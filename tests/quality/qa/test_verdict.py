@@ -12,6 +12,7 @@ from desdm.errors import NotFoundError, UsageError
 from desdm.facility import Facility, initialise
 from desdm.quality.qa.verdict import overrule, record, verdicts
 from desdm.schema import firstcut_eval
+from desdm.schema.states import Verdict
 from tests.support.postgres import Cluster
 
 TOLD = {
@@ -41,7 +42,7 @@ def facility(
 def test_an_analyst_overrules_and_the_first_word_stays(facility: Facility) -> None:
     with facility.database.write() as conn:
         record(conn, "firstcut", TOLD)
-        overrule(conn, "firstcut", 229686, "True", "the clouds are a bad catalogue", "mary")
+        overrule(conn, "firstcut", 229686, Verdict.ACCEPTED, "the clouds are a bad catalogue", "mary")
     with facility.database.read() as conn:
         (row,) = verdicts(conn, "firstcut")
         rows = conn.execute(firstcut_eval.select().order_by(firstcut_eval.c.id)).all()
@@ -61,6 +62,6 @@ def test_a_verdict_can_be_neither_changed_nor_deleted(facility: Facility) -> Non
 def test_nobody_overrules_without_saying_why_or_what_was_never_judged(facility: Facility) -> None:
     with facility.database.write() as conn:
         with pytest.raises(UsageError, match="why"):
-            overrule(conn, "firstcut", 229686, "True", None, "mary")
+            overrule(conn, "firstcut", 229686, Verdict.ACCEPTED, " ", "mary")
         with pytest.raises(NotFoundError, match="exposure 5 has no verdict"):
-            overrule(conn, "firstcut", 5, "True", "I like it", "mary")
+            overrule(conn, "firstcut", 5, Verdict.ACCEPTED, "I like it", "mary")

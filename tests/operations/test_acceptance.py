@@ -1,0 +1,300 @@
+"""A person's verdict, an exclusion and a trial act on tags, queries and selections; all is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from desdm.archive import catalog, store
+from desdm.archive.model import Scope
+from desdm.errors import NotFoundError, UsageError
+from desdm.operations.acceptance import (
+    accepted_tag,
+    exclude,
+    lift,
+    refresh_tags,
+    set_verdict,
+    withdraw_verdict,
+)
+from desdm.quality.qa.selection import AssessmentPolicy, companions, select_images
+from desdm.quality.qa.verdict import record, standings, verdicts
+from desdm.schema.database import Database
+from desdm.schema.states import EventKind, RunClass, Verdict
+from desdm.schema.store import find_events
+from tests.archive.test_find import attempt, put
+
+NITE, TAG = "20121120", accepted_tag("20121120")
+PRODUCTION = Scope("OPS", "C1")
+
+
+def judge(conn: Any, expnum: int, accepted: str, attempt_id: int | None, cut: str = "firstcut") -> None:
+    row = {
+        "exposurename": f"D{expnum:08d}", "expnum": expnum, "nite": NITE, "band": "r", "accepted": accepted,
+        "reason": "badT" if accepted == "False" else "",
+    }  # fmt: skip
+    record(conn, cut, row, attempt_id)
+
+
+def image(conn: Any, number: int, expnum: int, ccdnum: int, attempt_id: int | None, **more: Any) -> None:
+    put(
+        conn,
+        number,
+        f"im{number}.fits",
+        attempt_id,
+        expnum=expnum,
+        ccdnum=ccdnum,
+        band="r",
+        nite=NITE,
+        **more,
+    )
+
+
+@pytest.fixture
+def night(database: Database) -> Database:
+    """Three exposures of two CCDs, each with a First Cut run: 1 accepted, 2 accepted, 3 rejected."""
+    with database.write() as conn:
+        for expnum, accepted in ((1, "True"), (2, "True"), (3, "False")):
+            attempt(conn, expnum, unit=f"D{expnum:08d}", req=1, pipeline="firstcut")
+            for ccdnum in (1, 2):
+                image(conn, expnum * 10 + ccdnum, expnum, ccdnum, expnum)
+            judge(conn, expnum, accepted, expnum)
+        refresh_tags(conn, PRODUCTION, [1, 2, 3], who="nightly", reason="night processed")
+    return database
+
+
+def usable(
+    database: Database, policy: AssessmentPolicy = AssessmentPolicy.ACCEPTED, **query: str
+) -> set[tuple[int, int]]:
+    with database.read() as conn:
+        rows = catalog.find(conn, {"filetype": "red_immask", **query}, scope=PRODUCTION)
+        return {(r["expnum"], r["ccdnum"]) for r in select_images(conn, rows, policy, PRODUCTION).rows}
+
+
+def tagged(database: Database) -> set[int]:
+    with database.read() as conn:
+        return store.attempts_tagged(conn, TAG)
+
+
+def test_accepted_attempts_alone_carry_the_tag_with_author_and_reason(night: Database) -> None:
+    assert tagged(night) == {1, 2}
+    with night.read() as conn:
+        (row,) = conn.exec_driver_sql("SELECT who, reason FROM proctag WHERE pfw_attempt_id = 1").all()
+    assert tuple(row) == ("nightly", "night processed")
+
+
+def test_a_rejection_withdraws_the_exposure_and_can_be_withdrawn_itself(night: Database) -> None:
+    assert usable(night) == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    with night.write() as conn:
+        changed = set_verdict(
+            conn, "firstcut", 1, Verdict.REJECTED, reason="satellite", who="mary", scope=PRODUCTION
+        )
+    assert changed.removed == ((TAG, "D00000001_r1p01"),)
+    assert tagged(night) == {2}
+    assert usable(night) == {(2, 1), (2, 2)}
+    assert usable(night, tag=TAG) == {(2, 1), (2, 2)}
+    with night.write() as conn:
+        withdraw_verdict(conn, "firstcut", 1, reason="it was a reflection", who="john", scope=PRODUCTION)
+    assert tagged(night) == {1, 2}
+    assert usable(night) == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    with night.read() as conn:
+        told = [(e.who, e.reason) for e in find_events(conn, subject="1", kind=EventKind.VERDICT)]
+    assert told == [("mary", "satellite"), ("john", "it was a reflection")]
+
+
+def test_a_person_s_verdict_stands_above_a_later_run(night: Database) -> None:
+    with night.write() as conn:
+        set_verdict(conn, "firstcut", 1, Verdict.REJECTED, reason="ghost", who="mary", scope=PRODUCTION)
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut")
+        image(conn, 111, 1, 1, 11)
+        judge(conn, 1, "True", 11)
+        refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
+    assert (1, 1) not in usable(night)
+    assert tagged(night) == {2}
+
+
+def test_a_person_accepts_what_the_program_rejected(night: Database) -> None:
+    with night.write() as conn:
+        set_verdict(
+            conn, "firstcut", 3, Verdict.ACCEPTED, reason="catalogue at fault", who="mary", scope=PRODUCTION
+        )
+    assert {(3, 1), (3, 2)} <= usable(night)
+    assert tagged(night) == {1, 2, 3}
+
+
+def test_an_exclusion_takes_exactly_the_exposure_or_the_ccd(night: Database) -> None:
+    with night.write() as conn:
+        exclude(conn, 1, 2, reason="scattered light", who="mary", scope=PRODUCTION)
+        exclude(conn, 2, 0, reason="wrong filter", who="mary", scope=PRODUCTION)
+    assert usable(night) == {(1, 1)}
+    assert tagged(night) == {1}
+    # What is excluded is not taken under any policy; what is rejected is, when it is asked for.
+    assert usable(night, AssessmentPolicy.ANY) == {(1, 1), (3, 1), (3, 2)}
+    with night.write() as conn:
+        lift(conn, 2, 0, reason="the header was wrong", who="john", scope=PRODUCTION)
+    assert usable(night) == {(1, 1), (2, 1), (2, 2)}
+    assert tagged(night) == {1, 2}
+    with night.read() as conn:
+        (row,) = store.excluded(conn, [2], lifted=True)
+        told = [
+            (e.text, e.who, e.reason) for e in find_events(conn, subject="D00000002", kind=EventKind.EXCLUDE)
+        ]
+    assert (row["analyst"], row["lifted_by"], row["lift_reason"]) == ("mary", "john", "the header was wrong")
+    assert told == [
+        ("D00000002 excluded", "mary", "wrong filter"),
+        ("D00000002: exclusion lifted", "john", "the header was wrong"),
+    ]
+
+
+def test_a_raw_file_of_many_ccds_keeps_all_but_the_excluded_one(night: Database) -> None:
+    with night.write() as conn:
+        put(conn, 900, "raw1.fits", filetype="raw", expnum=1, nite=NITE, ccds="1:62")
+        exclude(conn, 1, 31, reason="amplifier", who="mary", scope=PRODUCTION)
+    with night.read() as conn:
+        rows = catalog.find(conn, {"filetype": "raw"})
+        chosen = select_images(conn, rows, AssessmentPolicy.UNASSESSED)
+    assert [r["excluded_ccds"] for r in chosen.rows] == ["31"]
+    assert [(o.filename, o.ccdnum) for o in chosen.omitted] == [("raw1.fits", 31)]
+
+
+def test_acts_need_a_reason_and_something_to_act_on(night: Database) -> None:
+    with night.write() as conn:
+        for act in (exclude, lift):
+            with pytest.raises(UsageError, match="why"):
+                act(conn, 1, 0, reason=" ", who="mary", scope=PRODUCTION)
+        with pytest.raises(NotFoundError, match="D00000001 is not excluded"):
+            lift(conn, 1, 0, reason="x", who="mary", scope=PRODUCTION)
+        with pytest.raises(NotFoundError, match="no person's verdict"):
+            withdraw_verdict(conn, "firstcut", 1, reason="x", who="mary", scope=PRODUCTION)
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"run_class": "study"},
+        {"run_class": "dev"},
+        {"run_class": "qualify"},
+        {"req": 2},  # another campaign, C2
+    ],
+)
+def test_a_trial_replaces_nothing_of_production(night: Database, trial: dict[str, Any]) -> None:
+    with night.write() as conn:
+        more = {"req": 1, "att": 7, "pipeline": "firstcut", "unit": "D00000001", **trial}
+        attempt(conn, 11, **more)
+        image(conn, 111, 1, 1, 11)
+        judge(conn, 1, "False", 11)
+        refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
+    with night.read() as conn:
+        names = {r["filename"] for r in catalog.find(conn, {"expnum": "1"}, scope=PRODUCTION)}
+        (row,) = verdicts(conn, "firstcut", [1], PRODUCTION)
+    assert names == {"im11.fits", "im12.fits"}
+    assert row["accepted"] == "True"
+    assert tagged(night) == {1, 2}
+
+
+def test_an_accepted_trial_is_never_tagged(night: Database) -> None:
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000003", req=1, att=2, pipeline="firstcut", run_class="study")
+        judge(conn, 3, "True", 11)
+        refresh_tags(conn, PRODUCTION, [3], who="nightly", reason="trial")
+    assert tagged(night) == {1, 2}
+
+
+def test_a_trial_sees_its_own_class_before_production(night: Database) -> None:
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut", run_class="study")
+        attempt(conn, 12, unit="D00000002", req=1, att=2, pipeline="firstcut", run_class="dev")
+        image(conn, 111, 1, 1, 11)
+        image(conn, 112, 2, 1, 12)
+        # A newer production run does not win over the trial's own.
+        attempt(conn, 13, unit="D00000001", req=1, att=3, pipeline="firstcut")
+        image(conn, 113, 1, 1, 13)
+    with night.read() as conn:
+        scope = Scope("OPS", "C1", (RunClass.STUDY, RunClass.SURVEY))
+        names = {r["filename"] for r in catalog.find(conn, {"expnum": "1:2", "ccdnum": "1"}, scope=scope)}
+    assert names == {"im111.fits", "im21.fits"}
+
+
+def test_the_verdict_of_a_failed_or_junk_run_does_not_count(night: Database) -> None:
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut", state="failed")
+        judge(conn, 1, "False", 11)
+        attempt(conn, 12, unit="D00000002", req=1, att=2, pipeline="firstcut", data_state="JUNK")
+        judge(conn, 2, "False", 12)
+    with night.read() as conn:
+        assert [v["accepted"] for v in verdicts(conn, "firstcut", [1, 2])] == ["True", "True"]
+
+
+def final_cut(conn: Any, expnum: int, number: int, accepted: str | None) -> None:
+    attempt(conn, number, unit=f"D{expnum:08d}", req=5, pipeline="finalcut")
+    for ccdnum in (1, 2):
+        image(conn, number * 10 + ccdnum, expnum, ccdnum, number)
+    if accepted is not None:
+        judge(conn, expnum, accepted, number, "finalcut")
+
+
+@pytest.mark.parametrize(
+    ("first", "final", "expected"),
+    [
+        ("True", "True", {"im501.fits", "im502.fits"}),
+        ("False", "True", {"im501.fits", "im502.fits"}),
+        ("True", "Unknown", {"im11.fits", "im12.fits"}),
+        ("True", None, {"im11.fits", "im12.fits"}),
+        ("True", "False", set()),
+        ("False", "Unknown", set()),
+    ],
+)
+def test_the_better_cut_of_an_exposure_is_used(
+    database: Database, first: str, final: str | None, expected: set[str]
+) -> None:
+    with database.write() as conn:
+        attempt(conn, 1, unit="D00000001", req=1, pipeline="firstcut")
+        for ccdnum in (1, 2):
+            image(conn, 10 + ccdnum, 1, ccdnum, 1)
+        judge(conn, 1, first, 1)
+        final_cut(conn, 1, 50, final)
+    with database.read() as conn:
+        rows = catalog.find(conn, {"filetype": "red_immask"})
+        chosen = select_images(conn, rows, AssessmentPolicy.ACCEPTED)
+    assert {r["filename"] for r in chosen.rows} == expected
+    assert len(chosen.rows) + len(chosen.omitted) == 4
+    assert all(o.reason for o in chosen.omitted)
+
+
+def test_exposures_without_a_verdict_are_used_only_when_asked_for(night: Database) -> None:
+    with night.write() as conn:
+        attempt(conn, 4, unit="D00000004", req=1, pipeline="firstcut")
+        image(conn, 41, 4, 1, 4)
+    assert (4, 1) not in usable(night)
+    assert (4, 1) in usable(night, AssessmentPolicy.UNASSESSED)
+    assert (3, 1) not in usable(night, AssessmentPolicy.UNASSESSED)
+
+
+def test_of_two_deliveries_of_an_image_the_newer_is_used_with_its_own_mask(database: Database) -> None:
+    with database.write() as conn:
+        for number, name, filetype in (
+            (1, "c4d_150411_035242_ooi_z_ls9.N3.fits", "cp_image"),
+            (2, "c4d_150411_035242_ooi_z_ls10.N3.fits", "cp_image"),
+            (3, "c4d_150411_035242_ood_z_ls10.N3.fits", "cp_mask"),
+            (4, "c4d_150411_035242_ood_z_ls9.N3.fits", "cp_mask"),
+        ):
+            put(conn, number, name, filetype=filetype, expnum=7, ccdnum=31, band="z")
+    with database.read() as conn:
+        images = select_images(
+            conn, catalog.find(conn, {"filetype": "cp_image"}), AssessmentPolicy.ACCEPTED
+        ).rows
+        masks = companions(catalog.find(conn, {"filetype": "cp_mask"}), images)
+    assert [r["filename"] for r in images] == ["c4d_150411_035242_ooi_z_ls10.N3.fits"]
+    assert [r["filename"] for r in masks] == ["c4d_150411_035242_ood_z_ls10.N3.fits"]
+
+
+def test_a_person_s_verdict_counts_for_both_cuts(database: Database) -> None:
+    with database.write() as conn:
+        attempt(conn, 1, unit="D00000001", req=1, pipeline="firstcut")
+        judge(conn, 1, "True", 1)
+        final_cut(conn, 1, 50, "True")
+        set_verdict(conn, "firstcut", 1, Verdict.REJECTED, reason="ghost", who="mary", scope=Scope("", ""))
+    with database.read() as conn:
+        assert standings(conn, [1])[1].of("finalcut")[0] is Verdict.REJECTED
+        rows = catalog.find(conn, {"filetype": "red_immask"})
+        assert select_images(conn, rows, AssessmentPolicy.ACCEPTED).rows == []
