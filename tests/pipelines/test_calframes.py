@@ -37,7 +37,7 @@ RAMP = [row(300 + i, "dome flat", f"linearity ramp g {i}s", "g") for i in range(
 def test_a_night_is_told_apart_into_biases_and_flats():
     find = archive([*FLATS, *ZEROS, *RAMP, row(400, "object", "DES survey hex", "g")])
     told = night(find, {"nite": "20160101"})
-    assert find.asked == [{"filetype": "raw", "nite": "20160101"}]
+    assert find.asked == [{"filetype": "raw", "nite": "20160101", "assessment": "unassessed"}]
     assert told["zero_expnums"] == "100,101,102,103,104,105"
     assert told["dflat_expnums"] == ",".join(str(200 + i) for i in range(9))  # no ramp among them
     assert (told["band"], told["ccdnum"], told["unitname"]) == ("g,r", "1,2,3,4", "20160101")

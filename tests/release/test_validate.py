@@ -68,7 +68,8 @@ def test_a_good_draft_passes_every_check(draft: Draft) -> None:
     found = validate(draft.database, draft.root, find(draft.database, "D1"))
     assert {c.outcome for c in found} == {"ok"}
     assert {c.check for c in found} == {
-        "selection", "problems", "rows", "texts", "units", "ranges", "keys", "order", "census", "images", "files",
+        "selection", "problems", "exposures", "rows", "texts", "units", "ranges", "keys", "order", "census", "images",
+        "files",
     }  # fmt: skip
 
 

@@ -25,7 +25,8 @@ SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
 class ExposureUse:
     """An exposure of the release's nights: whether it is in the release, with which CCDs, and how it was judged.
 
-    ``verdict`` is the one that counts; ``words`` its reason, or that of the exclusion.
+    ``verdict`` is the one that counts; ``words`` its reason, or that of the exclusion. ``excluded_ccds`` are single CCDs
+    that are excluded, each with the reason.
     """
 
     expnum: int
@@ -36,6 +37,7 @@ class ExposureUse:
     verdict: Verdict
     words: str
     excluded: bool
+    excluded_ccds: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +172,30 @@ def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
     for number, nite, band in store.judged_exposures(conn, nites):
         facts.setdefault(number, (band, nite))
     judged = standings(conn, sorted(facts))
-    banned = {r["expnum"]: r for r in archive_store.excluded(conn, sorted(facts)) if not r["ccdnum"]}
+    rows = archive_store.excluded(conn, sorted(facts))
+    banned = {r["expnum"]: r for r in rows if not r["ccdnum"]}
+    of_ccds: dict[int, list[tuple[int, str]]] = {}
+    for r in rows:
+        if r["ccdnum"]:
+            words = f"excluded by {r['analyst']}: {r['reason']}"
+            of_ccds.setdefault(r["expnum"], []).append((r["ccdnum"], words))
     uses = []
     for number, (band, nite) in sorted(facts.items()):
         verdict, words = _verdict(judged, number)
         if number in banned:
             words = f"excluded by {banned[number]['analyst']}: {banned[number]['reason']}"
         inside = tuple(sorted(ccds.get(number, ())))
-        uses.append(ExposureUse(number, band, nite, number in ccds, inside, verdict, words, number in banned))
+        uses.append(
+            ExposureUse(
+                number,
+                band,
+                nite,
+                number in ccds,
+                inside,
+                verdict,
+                words,
+                number in banned,
+                tuple(sorted(of_ccds.get(number, ()))),
+            )
+        )
     return uses

@@ -146,6 +146,12 @@ def _dropped(
             if not use.excluded and not accepted:
                 why = f"verdict {use.verdict.value}: {use.words}"
             rows.append((f"exposure {use.expnum} ({use.band}, night {use.nite})", why))
+        else:
+            rows += [
+                (f"CCD {ccdnum} of exposure {use.expnum} ({use.band}, night {use.nite})", why)
+                for ccdnum, why in use.excluded_ccds
+                if ccdnum not in use.ccds
+            ]
     for tile, entry in sorted(sources.get(OBJECTS, {}).get("tiles", {}).items()):
         rows += [
             (

@@ -126,7 +126,7 @@ def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = Non
     text = " ".join(f"{key}={value}" for key, value in asked.items()) or "every good run of pipeline coadd"
     if not picked:
         raise NotFoundError(
-            f"nothing to release: no good product of a coadd run of {where.describe()} fits ({text}); see: desdm history"
+            f"nothing to release: no good product of a coadd run fits ({text}) in {where.describe()}; see: desdm history"
         )
     chosen = {p.record.pfw_attempt_id for p in picked}
     left = [Left(f"run {runs[n].name}", _why(runs[n], keys, where)) for n in sorted(set(runs) - chosen)]
