@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.schema.states import DataState
 
 __all__ = ["SERVING", "Choice", "Occasion", "choose", "define_epoch", "register", "register_all", "why_none"]
 
@@ -81,7 +82,9 @@ def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
     """
     if filetype in occasion.pins:
         run = occasion.pins[filetype]
-        rows = _of_band(catalog.find(conn, {"filetype": filetype, "attempt": run}), occasion.band)
+        rows = _of_band(
+            _usable(conn, catalog.find(conn, {"filetype": filetype, "attempt": run})), occasion.band
+        )
         return [Choice(row, "operator", f"the operator set calibration.{filetype} = {run}") for row in rows]
     for entry in store.epoch_inputs(conn, filetype, occasion.expnum, occasion.band, occasion.campaign):
         rows = _of_band(_of_entry(conn, entry), occasion.band)
@@ -138,13 +141,24 @@ def _band_of(row: Mapping[str, Any]) -> str:
     return str(row.get("band") or "") if row.get("filetype") in BANDED else ""
 
 
-def _of_entry(conn: Connection, entry: store.EpochInput) -> list[dict[str, Any]]:
+def _of_entry(conn: Connection, entry: store.EpochInput) -> list[Mapping[str, Any]]:
+    """The files that an entry of the epoch table names and that may be used."""
     query = {"filetype": entry.filetype}
     if entry.attempt is not None:
         query["attempt"] = entry.attempt
     else:
         query["filename"] = str(entry.filepat)
-    return catalog.find(conn, query)
+    return _usable(conn, catalog.find(conn, query))
+
+
+def _usable(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows whose attempt is not JUNK or PRUNED: who names an attempt does not thereby bless it."""
+    numbers = sorted({int(r["pfw_attempt_id"]) for r in rows if r["pfw_attempt_id"]})
+    facts = store.attempt_facts(conn, numbers) if numbers else {}
+    unfit = (DataState.JUNK, DataState.PRUNED)
+    return [
+        r for r in rows if not r["pfw_attempt_id"] or facts[int(r["pfw_attempt_id"])].data_state not in unfit
+    ]
 
 
 def _epoch_text(entry: store.EpochInput, occasion: Occasion) -> str:

@@ -36,6 +36,7 @@ def command(
         "pipeline": attempt.pipeline,
         "state": attempt.state.value,
         "data_state": attempt.data_state,
+        "run_class": attempt.run_class.value,
         "operator": attempt.operator,
         "submittime": attempt.submittime,
         "endtime": attempt.endtime,
@@ -50,7 +51,10 @@ def command(
     }
 
     def human() -> None:
-        click.echo(f"{run}  {attempt.pipeline}  {attempt.state.value} ({attempt.state.text})")
+        click.echo(
+            f"{run}  {attempt.pipeline}  {attempt.state.value} ({attempt.state.text})  "
+            f"data {attempt.data_state}, {attempt.run_class.value} run"
+        )
         door.table(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],

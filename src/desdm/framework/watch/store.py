@@ -51,6 +51,7 @@ class RunRow(NamedTuple):
     campaign: str
     state: str
     data_state: str
+    run_class: str
     operator: str
     submittime: datetime
     endtime: datetime | None
@@ -99,7 +100,7 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
     query: Select[Any] = (
         select(
             a.id, a.unitname, a.reqnum, a.attnum, a.pipeprod, r.project, r.campaign, a.state, a.data_state,
-            a.operator, a.submittime, a.endtime, a.heartbeat, a.numexpjobs, a.numexpwrap, a.submitter_host,
+            a.run_class, a.operator, a.submittime, a.endtime, a.heartbeat, a.numexpjobs, a.numexpwrap, a.submitter_host,
             a.submitter_pid, a.submitter_start, a.comment,
         )
         .join(pfw_request, r.reqnum == a.reqnum)
@@ -107,7 +108,7 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
     )  # fmt: skip
     columns = {
         "unitname": a.unitname, "reqnum": a.reqnum, "pipeline": a.pipeprod, "state": a.state, "operator": a.operator,
-        "project": r.project, "campaign": r.campaign, "data_state": a.data_state,
+        "project": r.project, "campaign": r.campaign, "data_state": a.data_state, "run_class": a.run_class,
     }  # fmt: skip
     for key, value in where.items():
         if key not in columns:
@@ -120,7 +121,7 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
     return [
         RunRow(
             row.id, f"{row.unitname}_r{row.reqnum}p{row.attnum:02d}", row.pipeprod, row.project, row.campaign,
-            row.state, row.data_state, row.operator, row.submittime, row.endtime, row.heartbeat, row.numexpjobs,
+            row.state, row.data_state, row.run_class, row.operator, row.submittime, row.endtime, row.heartbeat, row.numexpjobs,
             row.numexpwrap, *done.get(row.id, (0, 0)), wrapped.get(row.id, 0), row.submitter_host,
             row.submitter_pid, row.submitter_start, row.comment,
         )
@@ -270,6 +271,7 @@ HISTORY_COLUMNS: dict[str, str] = {
     "campaign": "campaign",
     "state": "processing state",
     "data_state": "what its data are worth",
+    "run_class": "purpose: survey is production",
     "operator": "who submitted it",
     "submittime": "submission, UTC",
     "endtime": "end, UTC",
