@@ -1,15 +1,19 @@
 # Two commands for users: make demo, make test. The rest are shortcuts for developers.
 SHELL := /bin/bash
 DEMO ?= demo
+REHEARSAL ?= rehearsal
 SEED ?= 1
 PYTEST_ARGS ?=
 
-.PHONY: demo test setup-demo setup-test lint typing imports format tests bench lock migration clean
+.PHONY: demo test rehearsal setup-demo setup-test lint typing imports format tests bench lock migration clean
 
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
 test: setup-test lint typing imports pages tests  ## Everything that must hold.
+
+rehearsal: setup-demo  ## A night, a trial, rejections, a flagged coadd, a release: fails on any false statement.
+	@.venv/bin/python scripts/rehearsal.py "$(REHEARSAL)"
 
 setup-demo:
 	@scripts/setup.sh demo
@@ -45,4 +49,4 @@ lock:  ## Pin dependencies anew, by digest.
 	  pyproject.toml requirements.in -o requirements.lock
 
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv demo rehearsal .mypy_cache .ruff_cache .pytest_cache
