@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 from desdm.accounts import people, store
 from desdm.accounts.clock import now
 from desdm.errors import ConflictError, NotFoundError
-from desdm.schema.states import Role
+from desdm.schema.states import EventKind, Role
+from desdm.schema.store import record_event
 
 __all__ = ["grant", "withdraw"]
 
@@ -42,10 +43,14 @@ def grant(conn: Connection, grantee: str, release: str, table: str = "*", *, who
             "granted_by": who, "granted_at": now(),
         },
     )  # fmt: skip
+    told = f"{grantee}: may see {release}.{table}"
+    record_event(conn, EventKind.ACCOUNT, who, told, subject=grantee)
 
 
-def withdraw(conn: Connection, grantee: str, release: str, table: str = "*") -> None:
+def withdraw(conn: Connection, grantee: str, release: str, table: str = "*", *, who: str) -> None:
     """Take a right back; `NotFoundError` if it was never granted."""
     kind = _kind(conn, grantee)
     if not store.drop_right(conn, kind, grantee, release, table):
         raise NotFoundError(f"{grantee} has no right of its own on {release}.{table}; desdm account rights")
+    told = f"{grantee}: right to see {release}.{table} withdrawn"
+    record_event(conn, EventKind.ACCOUNT, who, told, subject=grantee)

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.schema.states import EventKind
+from desdm.schema.store import record_event
 
 __all__ = ["SERVING", "Choice", "Occasion", "choose", "define_epoch", "register", "register_all", "why_none"]
 
@@ -208,7 +210,7 @@ def _day(nite: str) -> date:
         raise UsageError(f"{nite!r} is no night: YYYYMMDD") from err
 
 
-def define_epoch(conn: Connection, name: str, low: int, high: int, text: str) -> None:
+def define_epoch(conn: Connection, name: str, low: int, high: int, text: str, *, who: str) -> None:
     """Define an epoch of the camera; epochs do not overlap.
 
     Raises
@@ -226,6 +228,8 @@ def define_epoch(conn: Connection, name: str, low: int, high: int, text: str) ->
         if low <= last and first <= high:
             raise ConflictError(f"epoch {name} would overlap {other}: exposures {first} to {last}")
     store.insert_epoch(conn, name, low, high, text)
+    defined = f"epoch {name} defined: exposures {low} to {high}"
+    record_event(conn, EventKind.EPOCH, who, defined, subject=name, reason=text)
 
 
 def register(
@@ -266,6 +270,10 @@ def register(
             "pfw_attempt_id": number, "filepat": filepat, "who": who,
         },
     )  # fmt: skip
+    where = "".join(f", {key} {value}" for key, value in (("band", band), ("campaign", campaign)) if value)
+    source = f"of {attempt}" if attempt else f"named {filepat}"
+    text = f"epoch {epoch}{where}: {len(rows)} {filetype} {source} serve"
+    record_event(conn, EventKind.EPOCH, who, text, number, subject=epoch)
     return len(rows)
 
 

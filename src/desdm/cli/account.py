@@ -37,7 +37,7 @@ def add(door: Door, login: str, role: str, name: str, email: str, password_stdin
     with door.facility.database.write() as conn:
         people.add(conn, login, Role(role), who=door.facility.config.operator, name=name, email=email)
         if password is not None:
-            people.set_password(conn, login, password)
+            people.set_password(conn, login, password, who=door.facility.config.operator)
     click.echo(f"{login}: {role}")
 
 
@@ -75,7 +75,7 @@ def role_(door: Door, login: str, role: str) -> None:
     from desdm.schema.states import Role
 
     with door.facility.database.write() as conn:
-        people.set_role(conn, login, Role(role))
+        people.set_role(conn, login, Role(role), who=door.facility.config.operator)
     click.echo(f"{login}: {role}")
 
 
@@ -93,7 +93,7 @@ def password_(door: Door, login: str, password_stdin: bool) -> None:
         else str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     )
     with door.facility.database.write() as conn:
-        people.set_password(conn, login, secret)
+        people.set_password(conn, login, secret, who=door.facility.config.operator)
     click.echo(f"{login}: password set")
 
 
@@ -117,7 +117,12 @@ def token_(door: Door, login: str, name: str, scopes: tuple[str, ...], days: flo
     with door.facility.database.write() as conn:
         wanted = [Action(s) for s in scopes] or None
         secret = tokens.make(
-            conn, people.find(conn, login), name=name, scopes=wanted, lasts=timedelta(days=days)
+            conn,
+            people.find(conn, login),
+            name=name,
+            scopes=wanted,
+            lasts=timedelta(days=days),
+            who=door.facility.config.operator,
         )
     click.echo(secret)
 
@@ -166,7 +171,7 @@ def revoke(door: Door, login: str, number: int | None) -> None:
     from desdm.accounts import tokens
 
     with door.facility.database.write() as conn:
-        count = tokens.revoke(conn, login, number)
+        count = tokens.revoke(conn, login, number, who=door.facility.config.operator)
     click.echo(f"{login}: {count} revoked")
 
 
@@ -178,7 +183,7 @@ def disable(door: Door, login: str) -> None:
     from desdm.accounts import people
 
     with door.facility.database.write() as conn:
-        people.disable(conn, login)
+        people.disable(conn, login, who=door.facility.config.operator)
     click.echo(f"{login}: closed")
 
 
@@ -190,7 +195,7 @@ def enable(door: Door, login: str) -> None:
     from desdm.accounts import people
 
     with door.facility.database.write() as conn:
-        people.enable(conn, login)
+        people.enable(conn, login, who=door.facility.config.operator)
     click.echo(f"{login}: open")
 
 
@@ -218,7 +223,7 @@ def withdraw(door: Door, grantee: str, what: str) -> None:
 
     release, table = _subject(door, what)
     with door.facility.database.write() as conn:
-        rights.withdraw(conn, grantee, release, table)
+        rights.withdraw(conn, grantee, release, table, who=door.facility.config.operator)
     click.echo(f"{grantee} may not see {release}.{table} any more by a right of its own")
 
 

@@ -46,8 +46,9 @@ def add(door: Door, name: str, low: int, high: int, text: str) -> None:
     """Define an epoch: exposures between two changes of the camera."""
     from desdm.archive.calibrations import define_epoch
 
-    with door.facility.database.write() as conn:
-        define_epoch(conn, name, low, high, text)
+    facility = door.facility
+    with facility.database.write() as conn:
+        define_epoch(conn, name, low, high, text, who=facility.config.operator)
     click.echo(f"epoch {name}: exposures {low} to {high}")
 
 

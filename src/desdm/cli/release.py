@@ -241,7 +241,7 @@ def thaw(door: Door, release: str, as_json: bool) -> None:
     """Open a frozen RELEASE again, which was not published."""
     from desdm.release import publish as verb
 
-    made = verb.thaw(door.facility.database, release)
+    made = verb.thaw(door.facility.database, release, who=door.facility.config.operator)
     door.show(
         {"release": made.name, "state": made.state},
         lambda: click.echo(f"{made.name} is a draft again"),
@@ -260,7 +260,7 @@ def discard(door: Door, release: str, as_json: bool) -> None:
 
     facility = door.facility
     name = verb.find(facility.database, release).name
-    making.discard(facility.database, _root(door, name), name)
+    making.discard(facility.database, _root(door, name), name, who=facility.config.operator)
     door.show({"release": name, "discarded": True}, lambda: click.echo(f"{name} is gone"), as_json)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from desdm.schema.states import AttemptState, JobState
+from desdm.schema.states import AttemptState, DataState, JobState
 
 __all__ = ["Attempt", "Job", "WrapperRow"]
 
@@ -22,7 +22,7 @@ class Attempt:
     task_id: int
     pipeline: str
     state: AttemptState
-    data_state: str
+    data_state: DataState
     operator: str
     submittime: datetime
     endtime: datetime | None

@@ -12,7 +12,7 @@ from desdm.archive.calibrations import Choice
 from desdm.archive.store import keep_choices
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedJob
-from desdm.framework.store.common import insert_many, now, record_event
+from desdm.framework.store.common import insert_many, now
 from desdm.schema import (
     pfw_attempt,
     pfw_attempt_label,
@@ -24,7 +24,8 @@ from desdm.schema import (
     task,
 )
 from desdm.schema.database import new_ids
-from desdm.schema.states import AttemptState, JobState, WrapperState
+from desdm.schema.states import AttemptState, EventKind, JobState, WrapperState
+from desdm.schema.store import record_event
 
 __all__ = ["insert_plan"]
 
@@ -167,5 +168,5 @@ def insert_plan(
     ]
     keep_choices(conn, chosen)
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
-    record_event(conn, "attempt", operator, text, rows.attempt_id)
+    record_event(conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.run)
     return rows.attempt_id
