@@ -14,35 +14,31 @@ if TYPE_CHECKING:
     from desdm.schema.store import Event
 
 
-class _Time(click.ParamType):
-    """A date, or a date with time, ISO 8601; UTC unless it has an offset."""
-
-    name = "time"
-
-    def __init__(self, *, end_of_day: bool = False) -> None:
-        self.end_of_day = end_of_day
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        text = str(value).strip()
-        try:
-            time = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is not a date or time: give 2026-11-28 or 2026-11-28T14:30, UTC", param, ctx)
-        if time.tzinfo is not None:
-            time = time.astimezone(UTC).replace(tzinfo=None)
-        if self.end_of_day and len(text) <= len("2026-11-28"):
-            time += timedelta(days=1) - timedelta(microseconds=1)
-        return time
+def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """A date or a date with time, ISO 8601, UTC unless it has an offset; --until a date means the end of that day."""
+    if value is None:
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+    except ValueError as err:
+        raise click.BadParameter(
+            f"{value!r} is not a date or time: give 2026-11-28 or 2026-11-28T14:30, UTC"
+        ) from err
+    if time.tzinfo is not None:
+        time = time.astimezone(UTC).replace(tzinfo=None)
+    if param.name == "until" and len(value.strip()) <= len("2026-11-28"):
+        time += timedelta(days=1) - timedelta(microseconds=1)
+    return time
 
 
 @click.command()
 @click.option("--subject", default="", help="Of this exposure, run, file, tag, release, account …")
 @click.option("--kind", type=click.Choice([k.value for k in EventKind]), help="Only acts of this kind.")
 @click.option("--who", default="", help="Of this person or program.")
-@click.option("--since", type=_Time(), help="From this date or time on, UTC.")
-@click.option("--until", type=_Time(end_of_day=True), help="Up to this time, or the end of this date, UTC.")
+@click.option("--since", metavar="TIME", callback=_time, help="From this date or time on, UTC.")
+@click.option(
+    "--until", metavar="TIME", callback=_time, help="Up to this time, or the end of this date, UTC."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
 @json_option
 @pass_door
