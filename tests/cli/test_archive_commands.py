@@ -172,20 +172,20 @@ def test_events_tell_who_did_what_and_why(run: Run, tmp_path: Path) -> None:
     run("problem", "close", "1", "taken off the list")
     run("epoch", "add", "Y1E1", "--min", "1", "--max", "9", "--text", "first light")
     run("release", "create", "Y1", "--empty", "--text", "a trial")
-    run("release", "discard", "Y1")
+    run("release", "discard", "Y1", "--reason", "tried")
     run("account", "add", "alice")
     run("account", "role", "alice", "operator")
     run("account", "token", "alice", "--name", "cron")
     run("account", "revoke", "alice")
-    run("account", "disable", "alice")
+    run("account", "disable", "alice", "--reason", "left")
     run("account", "enable", "alice")
     run("delete", "a.dat", "--yes", "--reason", "a trial file")
     found = document(run("events", "--json"))
     assert all(set(e) == {"id", "time", "kind", "who", "subject", "text", "reason", "run"} for e in found)
     assert [(e["kind"], e["subject"], e["reason"]) for e in found if e["kind"] not in ("ingest", "refusal")] == [
         ("problem", "D00150012", "dome lights on"), ("problem", "D00150012", "taken off the list"),
-        ("epoch", "Y1E1", "first light"), ("release", "Y1", "a trial"), ("release", "Y1", ""),
-        *(("account", "alice", "cron" if i == 2 else "") for i in range(6)), ("delete", "a.dat", "a trial file"),
+        ("epoch", "Y1E1", "first light"), ("release", "Y1", "a trial"), ("release", "Y1", "tried"),
+        *(("account", "alice", {2: "cron", 4: "left"}.get(i, "")) for i in range(6)), ("delete", "a.dat", "a trial file"),
     ]  # fmt: skip
     [refused] = document(run("events", "--kind", "refusal", "--json"))
     assert refused["subject"] == "absent.dat"

@@ -91,14 +91,14 @@ def make(
     return secret
 
 
-def revoke(conn: Connection, login: str, number: int | None = None, *, who: str) -> int:
+def revoke(conn: Connection, login: str, number: int | None = None, *, who: str, reason: str = "") -> int:
     """Revoke a person's token, or all of them; how many."""
     people.find(conn, login)
     count = store.revoke_tokens(conn, login, now(), number)
     if number is not None and not count:
         raise NotFoundError(f"{login} has no token {number} that stands; desdm account tokens {login}")
     what = f"token {number}" if number is not None else f"all tokens and sessions, {count},"
-    record_event(conn, EventKind.ACCOUNT, who, f"{login}: {what} revoked", subject=login)
+    record_event(conn, EventKind.ACCOUNT, who, f"{login}: {what} revoked", subject=login, reason=reason)
     return count
 
 

@@ -242,6 +242,7 @@ def register(
     attempt: str | None = None,
     filepat: str | None = None,
     who: str,
+    reason: str = "",
 ) -> int:
     """Say which calibrations of a type serve in an epoch; returns how many files they are.
 
@@ -273,12 +274,12 @@ def register(
     where = "".join(f", {key} {value}" for key, value in (("band", band), ("campaign", campaign)) if value)
     source = f"of {attempt}" if attempt else f"named {filepat}"
     text = f"epoch {epoch}{where}: {len(rows)} {filetype} {source} serve"
-    record_event(conn, EventKind.EPOCH, who, text, number, subject=epoch)
+    record_event(conn, EventKind.EPOCH, who, text, number, subject=epoch, reason=reason)
     return len(rows)
 
 
 def register_all(
-    conn: Connection, epoch: str, attempt: str, *, campaign: str = "", who: str
+    conn: Connection, epoch: str, attempt: str, *, campaign: str = "", who: str, reason: str = ""
 ) -> dict[str, int]:
     """Say that every calibration that an attempt made serves in an epoch, each in its own band; files by file type.
 
@@ -292,7 +293,7 @@ def register_all(
         rows = catalog.find(conn, {"filetype": filetype, "attempt": attempt})
         for band in sorted({_band_of(r) for r in rows}):
             found[filetype] = found.get(filetype, 0) + register(
-                conn, epoch, filetype, band=band, campaign=campaign, attempt=attempt, who=who
+                conn, epoch, filetype, band=band, campaign=campaign, attempt=attempt, who=who, reason=reason
             )
     if not found:
         raise NotFoundError(f"{attempt} made none of {', '.join(SERVING)}")

@@ -137,7 +137,9 @@ def trash(conn: Connection, archive: Archive) -> list[tuple[FileRecord, str]]:
     return [(record, end.isoformat(timespec="seconds")) for record, end in store.trashed(conn, archive.name)]
 
 
-def undelete(database: Database, archive: Archive, names: Sequence[str], *, who: str) -> list[FileRecord]:
+def undelete(
+    database: Database, archive: Archive, names: Sequence[str], *, who: str, reason: str = ""
+) -> list[FileRecord]:
     """Bring files back from the trash; all or none.
 
     Raises
@@ -156,13 +158,13 @@ def undelete(database: Database, archive: Archive, names: Sequence[str], *, who:
         for record in records:
             _back(archive, record)
         store.restore_from_trash(conn, archive.name, [r.id for r in records], CopyState.OK)
-        _record(conn, who, records, "recovered from the trash")
+        _record(conn, who, records, "recovered from the trash", reason)
         record_restored(conn, store.restore_pruned(conn, _attempts(records)), who=who)
     _sync(archive, records)
     return records
 
 
-def purge(database: Database, archive: Archive, *, who: str) -> list[FileRecord]:
+def purge(database: Database, archive: Archive, *, who: str, reason: str = "") -> list[FileRecord]:
     """Remove for good what is in the trash and whose grace time is over; identity and provenance stay.
 
     Bytes go first: if it is killed in between, the next purge forgets the rows.
@@ -174,7 +176,7 @@ def purge(database: Database, archive: Archive, *, who: str) -> list[FileRecord]
             _remove(archive, record)
         if over:
             store.drop_copies(conn, archive.name, [r.id for r in over])
-            _record(conn, who, over, "removed for good")
+            _record(conn, who, over, "removed for good", reason)
     return over
 
 

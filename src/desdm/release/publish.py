@@ -108,7 +108,7 @@ def _row(name: str, file: ReleaseFile) -> dict[str, Any]:
     return {**{k: v for k, v in values.items() if k not in ("id", "release")}, "release_name": name}
 
 
-def thaw(database: Database, name: str, *, who: str) -> Release:
+def thaw(database: Database, name: str, *, who: str, reason: str = "") -> Release:
     """Make a frozen release a draft again; `ConflictError` if it is not frozen."""
     found = find(database, name)
     with database.write() as conn:
@@ -121,7 +121,8 @@ def thaw(database: Database, name: str, *, who: str) -> Release:
             manifest_sha256=None,
         )
         if done:
-            record_event(conn, EventKind.RELEASE, who, f"{found.name} is a draft again", subject=found.name)
+            told = f"{found.name} is a draft again"
+            record_event(conn, EventKind.RELEASE, who, told, subject=found.name, reason=reason)
     if not done:
         raise ConflictError(f"{found.name} is {found.state.value}, not frozen")
     return find(database, name)
