@@ -20,7 +20,7 @@ def alice(database: Database) -> Database:
         people.add(
             conn, "alice", Role.COLLABORATOR, who="boss", name="Alice A.", email="alice@survey.example"
         )
-        people.set_password(conn, "alice", PASSWORD)
+        people.set_password(conn, "alice", PASSWORD, who="boss")
     return database
 
 
@@ -63,11 +63,11 @@ def test_only_the_right_password_is_right(alice: Database) -> None:
 
 def test_a_closed_account_does_not_log_in_until_it_is_opened(alice: Database) -> None:
     with alice.write() as conn:
-        people.disable(conn, "alice")
+        people.disable(conn, "alice", who="boss")
     with alice.read() as conn, pytest.raises(AccessDenied):
         people.check_password(conn, "alice", PASSWORD)
     with alice.write() as conn:
-        people.enable(conn, "alice")
+        people.enable(conn, "alice", who="boss")
         assert people.check_password(conn, "alice", PASSWORD).login == "alice"
 
 
@@ -75,7 +75,7 @@ def test_a_new_password_logs_browsers_out_and_leaves_programs_in(alice: Database
     browser = sessions.begin(alice, "alice", PASSWORD)
     with alice.write() as conn:
         program = tokens.make(conn, people.find(conn, "alice"))
-        people.set_password(conn, "alice", "another one, longer")
+        people.set_password(conn, "alice", "another one, longer", who="boss")
     with alice.read() as conn:
         with pytest.raises(AccessDenied, match="revoked"):
             tokens.authenticate(conn, browser, "session")
@@ -99,9 +99,9 @@ def test_what_cannot_be_is_refused_with_a_way_out(alice: Database) -> None:
         with pytest.raises(UsageError, match="give collaborator"):
             people.add(conn, "anybody", Role.PUBLIC, who="boss")
         with pytest.raises(UsageError, match="desdm account disable"):
-            people.set_role(conn, "alice", Role.PUBLIC)
+            people.set_role(conn, "alice", Role.PUBLIC, who="boss")
         with pytest.raises(NotFoundError, match="desdm account list"):
-            people.set_role(conn, "bob", Role.ADMIN)
+            people.set_role(conn, "bob", Role.ADMIN, who="boss")
         with pytest.raises(UsageError, match="10 characters"):
-            people.set_password(conn, "alice", "short")
+            people.set_password(conn, "alice", "short", who="boss")
         assert [p.login for p in store.people(conn)] == ["alice"]

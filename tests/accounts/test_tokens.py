@@ -82,7 +82,7 @@ def test_who_loses_a_role_loses_it_with_all_tokens_at_once(sqlite: Database) -> 
     made(sqlite, "alice", Role.ADMIN)
     secret = given(sqlite, "alice", scopes=list(Action))
     with sqlite.write() as conn:
-        people.set_role(conn, "alice", Role.COLLABORATOR)
+        people.set_role(conn, "alice", Role.COLLABORATOR, who="boss")
     assert who(sqlite, secret).actions == tokens.actions_of(Role.COLLABORATOR)
 
 
@@ -125,10 +125,10 @@ def test_an_expired_and_a_revoked_token_are_refused_and_say_so(database: Databas
         )
     assert "expired" in refused(database, first)
     with database.write() as conn:
-        assert tokens.revoke(conn, "alice", 2) == 1
+        assert tokens.revoke(conn, "alice", 2, who="boss") == 1
     assert "revoked" in refused(database, second)
     with database.write() as conn, pytest.raises(NotFoundError, match="no token 2 that stands"):
-        tokens.revoke(conn, "alice", 2)
+        tokens.revoke(conn, "alice", 2, who="boss")
 
 
 def test_nobody_revokes_the_token_of_another(sqlite: Database) -> None:
@@ -136,7 +136,7 @@ def test_nobody_revokes_the_token_of_another(sqlite: Database) -> None:
     made(sqlite, "bob", Role.COLLABORATOR)
     secret = given(sqlite, "alice")
     with sqlite.write() as conn, pytest.raises(NotFoundError):
-        tokens.revoke(conn, "bob", 1)
+        tokens.revoke(conn, "bob", 1, who="boss")
     assert who(sqlite, secret).login == "alice"
 
 
@@ -144,10 +144,10 @@ def test_a_closed_account_takes_its_tokens_along_for_good(database: Database) ->
     made(database, "alice", Role.COLLABORATOR)
     secret = given(database, "alice")
     with database.write() as conn:
-        people.disable(conn, "alice")
+        people.disable(conn, "alice", who="boss")
     assert "revoked" in refused(database, secret)
     with database.write() as conn:
-        people.enable(conn, "alice")
+        people.enable(conn, "alice", who="boss")
     assert "revoked" in refused(database, secret)
 
 
@@ -162,7 +162,7 @@ def test_the_login_said_beside_a_token_must_be_its_own(sqlite: Database) -> None
 def test_a_session_is_no_token_and_a_token_no_session(sqlite: Database) -> None:
     made(sqlite, "alice", Role.COLLABORATOR)
     with sqlite.write() as conn:
-        people.set_password(conn, "alice", PASSWORD)
+        people.set_password(conn, "alice", PASSWORD, who="boss")
     session, program = sessions.begin(sqlite, "alice", PASSWORD, "a browser"), given(sqlite, "alice")
     assert who(sqlite, session, "session").login == "alice"
     assert "not known" in refused(sqlite, session, "api")
@@ -172,7 +172,7 @@ def test_a_session_is_no_token_and_a_token_no_session(sqlite: Database) -> None:
 def test_a_session_replayed_after_logout_is_refused(sqlite: Database) -> None:
     made(sqlite, "alice", Role.COLLABORATOR)
     with sqlite.write() as conn:
-        people.set_password(conn, "alice", PASSWORD)
+        people.set_password(conn, "alice", PASSWORD, who="boss")
     first, second = (sessions.begin(sqlite, "alice", PASSWORD) for _ in range(2))
     assert first != second
     with sqlite.write() as conn:
@@ -206,9 +206,9 @@ def test_rights_come_from_the_person_and_from_the_roles_up_to_the_own(database: 
     assert who(database, alice).rights == {("Y6", "objects"), ("Y5", "*"), ("Y1", "*")}
     assert who(database, olga).rights == {("Y5", "*"), ("Y7", "*"), ("Y1", "*")}
     with database.write() as conn:
-        rights.withdraw(conn, "alice", "Y6", "objects")
+        rights.withdraw(conn, "alice", "Y6", "objects", who="boss")
         with pytest.raises(NotFoundError, match="no right of its own"):
-            rights.withdraw(conn, "alice", "Y6", "objects")
+            rights.withdraw(conn, "alice", "Y6", "objects", who="boss")
     assert who(database, alice).rights == {("Y5", "*"), ("Y1", "*")}
 
 

@@ -162,3 +162,43 @@ def test_wrong_requests_end_with_2_and_say_what_to_mend(
     done = empty(*words, "--json", status=2)
     assert told in done.stderr
     assert told in json.loads(done.stdout)["error"]["message"]
+
+
+def test_events_tell_who_did_what_and_why(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.dat").write_bytes(b"a" * 9)
+    run("ingest", tmp_path / "a.dat", "--filetype", "misc")
+    run("ingest", tmp_path / "absent.dat", "--filetype", "misc", status=1)
+    run("problem", "open", "exposure", "150012", "dome lights on")
+    run("problem", "close", "1", "taken off the list")
+    run("epoch", "add", "Y1E1", "--min", "1", "--max", "9", "--text", "first light")
+    run("release", "create", "Y1", "--empty", "--text", "a trial")
+    run("release", "discard", "Y1", "--reason", "tried")
+    run("account", "add", "alice")
+    run("account", "role", "alice", "operator")
+    run("account", "token", "alice", "--name", "cron")
+    run("account", "revoke", "alice")
+    run("account", "disable", "alice", "--reason", "left")
+    run("account", "enable", "alice")
+    run("delete", "a.dat", "--yes", "--reason", "a trial file")
+    found = document(run("events", "--json"))
+    assert all(set(e) == {"id", "time", "kind", "who", "subject", "text", "reason", "run"} for e in found)
+    assert [(e["kind"], e["subject"], e["reason"]) for e in found if e["kind"] not in ("ingest", "refusal")] == [
+        ("problem", "D00150012", "dome lights on"), ("problem", "D00150012", "taken off the list"),
+        ("epoch", "Y1E1", "first light"), ("release", "Y1", "a trial"), ("release", "Y1", "tried"),
+        *(("account", "alice", {2: "cron", 4: "left"}.get(i, "")) for i in range(6)), ("delete", "a.dat", "a trial file"),
+    ]  # fmt: skip
+    [refused] = document(run("events", "--kind", "refusal", "--json"))
+    assert refused["subject"] == "absent.dat"
+    assert refused["reason"]
+    assert document(run("events", "--subject", "150012", "--json")) == [
+        e for e in found if e["kind"] == "problem"
+    ]
+    today = found[0]["time"][:10]
+    assert document(run("events", "--since", today, "--until", found[-1]["time"][:10], "--json")) == found
+    assert document(run("events", "--until", "2000-01-01", "--json")) == []
+    assert document(run("events", "--who", found[0]["who"], "--limit", "1", "--json")) == found[-1:]
+    assert "dome lights on" in run("events", "--kind", "problem").stdout
+    assert "2026-11-28" in run("events", "--since", "yesterday", status=2).stderr
+    assert "desdm events" in " ".join(run("history", "--help").stdout.split())
+    assert "--reason" in run("mark", "D00000001_r1p01", "JUNK", status=2).stderr
+    assert "no run" in run("mark", "D00000001_r1p01", "JUNK", "--reason", "x", status=2).stderr

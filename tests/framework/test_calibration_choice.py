@@ -96,9 +96,9 @@ def test_the_epoch_table_goes_before_any_night(facility: Facility) -> None:
     old = calibrate(facility, "20120101")
     newer = calibrate(facility, "20120301")
     with facility.database.write() as conn:
-        calibrations.define_epoch(conn, "E1", 1, 999, "first light")
+        calibrations.define_epoch(conn, "E1", 1, 999, "first light", who="me")
         with pytest.raises(ConflictError, match="overlap E1"):
-            calibrations.define_epoch(conn, "E2", 999, 2000, "a warm-up")
+            calibrations.define_epoch(conn, "E2", 999, 2000, "a warm-up", who="me")
         with pytest.raises(NotFoundError, match="no epoch E9"):
             calibrations.register(conn, "E9", "flatnorm", attempt=old, who="me")
         with pytest.raises(NotFoundError, match="no cal_bpm"):

@@ -63,7 +63,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     # Of the instrument team's constants only the brighter-fatter kernel is used: it is made off-line.
     ingest_folder(opened.database, opened.archive, folder / "instrument", "test")
     with opened.database.write() as conn:
-        calibrations.define_epoch(conn, "Y1E1", 1, 999_999, "first light")
+        calibrations.define_epoch(conn, "Y1E1", 1, 999_999, "first light", who="me")
         calibrations.register(conn, "Y1E1", "cal_bf", filepat="mini_bf.fits", who="test")
     supercal = run(opened, "supercal", {"nitemin": "20121101", "nitemax": "20121231"})
     with opened.database.write() as conn:

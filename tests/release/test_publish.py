@@ -89,9 +89,9 @@ def test_what_is_published_cannot_be_published_thawed_or_taken_away(
     with pytest.raises(ConflictError, match="published already and never changes"):
         publish(database, root, "Y1", who="me")
     with pytest.raises(ConflictError, match="Y1 is published, not frozen"):
-        thaw(database, "Y1")
+        thaw(database, "Y1", who="me")
     with pytest.raises(ConflictError, match="published and never changes"):
-        discard(database, root, "Y1")
+        discard(database, root, "Y1", who="me")
     assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
     assert find(database, "Y1").state == "published"
 
@@ -119,8 +119,8 @@ def test_an_engine_that_cannot_be_made_ready_keeps_the_release_from_being_seen(
 
 def test_a_thawed_release_can_be_filled_again(database: Database, tmp_path: Path) -> None:
     root = filled(database, tmp_path)
-    freeze(database, root, "Y1")
-    assert thaw(database, "Y1").manifest_sha256 is None
+    freeze(database, root, "Y1", who="me")
+    assert thaw(database, "Y1", who="me").manifest_sha256 is None
     more = objects(10)
     add_table(database, root, "Y1", "more", iter(more.to_batches()), ra="ra", dec="dec", who="me")
     publish(database, root, "Y1", who="me")
@@ -137,7 +137,7 @@ def test_a_table_that_comes_while_it_is_frozen_is_never_lost_unseen(
     def slow() -> Any:
         table = objects(50)
         yield table.to_batches()[0]
-        freeze(database, root, "Y1")
+        freeze(database, root, "Y1", who="me")
 
     with pytest.raises(ConflictError, match="frozen meanwhile"):
         add_table(database, root, "Y1", "late", slow(), ra="ra", dec="dec", who="me")
@@ -309,6 +309,6 @@ def _go_on(facility: Facility, root: Path, state: str) -> None:
     except DesdmError as err:
         assert state in ("none", "draft"), err
         if state == "draft":
-            discard(facility.database, root, "D1")
+            discard(facility.database, root, "D1", who="me")
         create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK)
         publish(facility.database, root, "D1", who="me")

@@ -69,7 +69,7 @@ def file_release(home: Path, name: str = "T1", *, size: int = 300_000, proprieta
             rows = [{k: v for k, v in row.items() if k not in ("id", "release")} for row in known]
             store.replace_files(conn, name, rows + measured(root, name, made))
         # Its images are no images, so that a test can choose their bytes: validation is left out.
-        freeze(database, root, name)
+        freeze(database, root, name, who="me")
         switch(database, name, who="tester")
         return root
     finally:

@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with facility.database.write() as conn:
         for role in (Role.COLLABORATOR, Role.OPERATOR, Role.ADMIN):
             person = people.add(conn, role.value[:5], role, who="boss", name=f"An {role.value}")
-            people.set_password(conn, person.login, PASSWORD)
+            people.set_password(conn, person.login, PASSWORD, who="boss")
             given[role.value] = tokens.make(conn, person, scopes=tokens.actions_of(role))
         granted = people.add(conn, "granted", Role.COLLABORATOR, who="boss")
         given["granted"] = tokens.make(conn, granted)

@@ -15,7 +15,8 @@ from desdm.accounts import people, sessions, store, tokens
 from desdm.accounts.clock import now
 from desdm.accounts.model import MATRIX, Action, Denial
 from desdm.schema import access_token
-from desdm.schema.states import Role
+from desdm.schema.states import EventKind, Role
+from desdm.schema.store import find_events
 from tests.web.conftest import PASSWORD, Site
 
 QUERY = {
@@ -183,6 +184,20 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site) -> No
     assert {"HttpOnly", "SameSite=lax", "Path=/"} <= {
         part.strip() for part in answer.headers["Set-Cookie"].split(";")
     }
+
+
+def test_a_token_made_and_revoked_on_the_account_page_is_an_event_of_its_owner(site: Site) -> None:
+    session = logged_in(site, "opera")
+    form = {"csrf": form_token(session, site), "scope": "read", "days": "9", "name": "plots"}
+    assert session.post(f"{site.url}/account/token", data=form, timeout=30).status_code == 200
+    with site.database.read() as conn:
+        number = store.tokens(conn, "opera", "api")[-1].id
+    form = {"csrf": form_token(session, site), "number": str(number)}
+    assert session.post(f"{site.url}/account/revoke", data=form, timeout=30).status_code == 200
+    with site.database.read() as conn:
+        made, revoked = find_events(conn, kind=EventKind.ACCOUNT, subject="opera")[-2:]
+    assert [(e.who, e.reason) for e in (made, revoked)] == [("opera", "plots"), ("opera", "")]
+    assert f"token {number}" in revoked.text
 
 
 def test_another_site_cannot_make_a_browser_act(site: Site) -> None:

@@ -13,7 +13,8 @@ from desdm.accounts import store
 from desdm.accounts.clock import now
 from desdm.accounts.model import Person
 from desdm.errors import AccessDenied, ConflictError, NotFoundError, UsageError
-from desdm.schema.states import Role
+from desdm.schema.states import EventKind, Role
+from desdm.schema.store import record_event
 
 __all__ = ["add", "check_password", "disable", "enable", "find", "set_password", "set_role"]
 
@@ -32,7 +33,9 @@ def find(conn: Connection, login: str) -> Person:
     return found[0]
 
 
-def add(conn: Connection, login: str, role: Role, *, who: str, name: str = "", email: str = "") -> Person:
+def add(
+    conn: Connection, login: str, role: Role, *, who: str, name: str = "", email: str = "", reason: str = ""
+) -> Person:
     """Make an account, without a password yet.
 
     Raises
@@ -54,18 +57,23 @@ def add(conn: Connection, login: str, role: Role, *, who: str, name: str = "", e
         conn,
         {"login": login, "name": name, "email": email, "role": role.value, "created_by": who, "created_at": now()},
     )  # fmt: skip
+    record_event(
+        conn, EventKind.ACCOUNT, who, f"{login}: account made, {role.value}", subject=login, reason=reason
+    )
     return find(conn, login)
 
 
-def set_role(conn: Connection, login: str, role: Role) -> None:
+def set_role(conn: Connection, login: str, role: Role, *, who: str, reason: str = "") -> None:
     """Change a role; tokens keep their scopes and are narrowed by the new role at their next use."""
     if role is Role.PUBLIC:
         raise UsageError("public is who has no account; to close this one: desdm account disable")
-    find(conn, login)
+    before = find(conn, login).role
     store.change_person(conn, login, role=role.value)
+    told = f"{login}: role {role.value}, was {before.value}"
+    record_event(conn, EventKind.ACCOUNT, who, told, subject=login, reason=reason)
 
 
-def set_password(conn: Connection, login: str, password: str) -> None:
+def set_password(conn: Connection, login: str, password: str, *, who: str, reason: str = "") -> None:
     """Set a password, as its argon2id hash; the browsers that were logged in by the old one are logged out."""
     find(conn, login)
     if len(password) < _SHORTEST:
@@ -74,19 +82,23 @@ def set_password(conn: Connection, login: str, password: str) -> None:
         raise UsageError("the password is the login; take another")
     store.change_person(conn, login, password_hash=_HASHER.hash(password))
     store.revoke_tokens(conn, login, now(), kind="session")
+    record_event(conn, EventKind.ACCOUNT, who, f"{login}: password set", subject=login, reason=reason)
 
 
-def disable(conn: Connection, login: str) -> None:
+def disable(conn: Connection, login: str, *, who: str, reason: str = "") -> None:
     """Close an account: its tokens are revoked and nobody logs in with it; what it made stays."""
     find(conn, login)
     store.change_person(conn, login, disabled_at=now())
-    store.revoke_tokens(conn, login, now())
+    count = store.revoke_tokens(conn, login, now())
+    told = f"{login}: account closed, {count} tokens and sessions revoked"
+    record_event(conn, EventKind.ACCOUNT, who, told, subject=login, reason=reason)
 
 
-def enable(conn: Connection, login: str) -> None:
+def enable(conn: Connection, login: str, *, who: str, reason: str = "") -> None:
     """Open a closed account again; its old tokens stay revoked."""
     find(conn, login)
     store.change_person(conn, login, disabled_at=None)
+    record_event(conn, EventKind.ACCOUNT, who, f"{login}: account opened again", subject=login, reason=reason)
 
 
 @cache

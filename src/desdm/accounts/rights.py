@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 from desdm.accounts import people, store
 from desdm.accounts.clock import now
 from desdm.errors import ConflictError, NotFoundError
-from desdm.schema.states import Role
+from desdm.schema.states import EventKind, Role
+from desdm.schema.store import record_event
 
 __all__ = ["grant", "withdraw"]
 
@@ -19,7 +20,9 @@ def _kind(conn: Connection, grantee: str) -> str:
     return "person"
 
 
-def grant(conn: Connection, grantee: str, release: str, table: str = "*", *, who: str) -> None:
+def grant(
+    conn: Connection, grantee: str, release: str, table: str = "*", *, who: str, reason: str = ""
+) -> None:
     """Let a role or a person see a table of a release; ``*``: all its tables, and its files.
 
     Raises
@@ -42,10 +45,16 @@ def grant(conn: Connection, grantee: str, release: str, table: str = "*", *, who
             "granted_by": who, "granted_at": now(),
         },
     )  # fmt: skip
+    told = f"{grantee}: may see {release}.{table}"
+    record_event(conn, EventKind.ACCOUNT, who, told, subject=grantee, reason=reason)
 
 
-def withdraw(conn: Connection, grantee: str, release: str, table: str = "*") -> None:
+def withdraw(
+    conn: Connection, grantee: str, release: str, table: str = "*", *, who: str, reason: str = ""
+) -> None:
     """Take a right back; `NotFoundError` if it was never granted."""
     kind = _kind(conn, grantee)
     if not store.drop_right(conn, kind, grantee, release, table):
         raise NotFoundError(f"{grantee} has no right of its own on {release}.{table}; desdm account rights")
+    told = f"{grantee}: right to see {release}.{table} withdrawn"
+    record_event(conn, EventKind.ACCOUNT, who, told, subject=grantee, reason=reason)

@@ -13,7 +13,8 @@ from desdm.accounts import people, store
 from desdm.accounts.clock import now
 from desdm.accounts.model import MATRIX, Action, Caller, Person, Token
 from desdm.errors import AccessDenied, NotFoundError, UsageError
-from desdm.schema.states import Role
+from desdm.schema.states import EventKind, Role
+from desdm.schema.store import record_event
 
 __all__ = ["WITHHELD", "actions_of", "authenticate", "digest", "make", "public", "revoke", "roles_of"]
 
@@ -47,6 +48,7 @@ def make(
     scopes: Collection[Action] | None = None,
     lasts: timedelta = timedelta(days=90),
     kind: str = "api",
+    who: str = "",
 ) -> str:
     """Make a token and return it: the only time that it is seen.
 
@@ -56,6 +58,10 @@ def make(
         What it allows; None: all that the role may, but tokens and people.
     lasts
         How long, at most a year.
+    kind
+        ``api`` for a program, ``session`` for a browser that logs in, of which no event is recorded.
+    who
+        Who makes it; empty: the person.
 
     Raises
     ------
@@ -79,15 +85,20 @@ def make(
             "scopes": " ".join(sorted(wanted)), "created_at": at, "expires_at": at + lasts,
         },
     )  # fmt: skip
+    if kind != "session":
+        told = f"{person.login}: token made, until {at + lasts:%Y-%m-%d}, for {' '.join(sorted(wanted))}"
+        record_event(conn, EventKind.ACCOUNT, who or person.login, told, subject=person.login, reason=name)
     return secret
 
 
-def revoke(conn: Connection, login: str, number: int | None = None) -> int:
+def revoke(conn: Connection, login: str, number: int | None = None, *, who: str, reason: str = "") -> int:
     """Revoke a person's token, or all of them; how many."""
     people.find(conn, login)
     count = store.revoke_tokens(conn, login, now(), number)
     if number is not None and not count:
         raise NotFoundError(f"{login} has no token {number} that stands; desdm account tokens {login}")
+    what = f"token {number}" if number is not None else f"all tokens and sessions, {count},"
+    record_event(conn, EventKind.ACCOUNT, who, f"{login}: {what} revoked", subject=login, reason=reason)
     return count
 
 

@@ -18,6 +18,8 @@ from desdm.archive.names import split_name
 from desdm.archive.publish import digest
 from desdm.schema import CopyState
 from desdm.schema.database import Database
+from desdm.schema.states import EventKind
+from desdm.schema.store import record_event
 
 __all__ = ["AuditReport", "audit"]
 
@@ -96,7 +98,8 @@ def audit(
     if report.orphan:
         with database.write() as conn:
             for path in report.orphan:
-                store.add_event(conn, "audit", who, f"{path}: orphan, a file without registration")
+                text = f"{path}: orphan, a file without registration"
+                record_event(conn, EventKind.AUDIT, who, text, subject=path.rpartition("/")[2])
     return report
 
 
@@ -145,7 +148,8 @@ def _check(
             if mark != there.state:
                 store.set_copy_state(conn, archive.name, [record.id], mark)
             if verdict != "ok" or state != CopyState.OK:
-                store.add_event(conn, "audit", who, f"{record.name}: {verdict}")
+                text = f"{record.name}: {verdict}"
+                record_event(conn, EventKind.AUDIT, who, text, record.pfw_attempt_id, subject=record.name)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, float]]:

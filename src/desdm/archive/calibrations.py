@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
-from desdm.schema.states import DataState
+from desdm.schema.states import DataState, EventKind
+from desdm.schema.store import record_event
 
 __all__ = ["SERVING", "Choice", "Occasion", "choose", "define_epoch", "register", "register_all", "why_none"]
 
@@ -245,7 +246,7 @@ def _day(nite: str) -> date:
         raise UsageError(f"{nite!r} is no night: YYYYMMDD") from err
 
 
-def define_epoch(conn: Connection, name: str, low: int, high: int, text: str) -> None:
+def define_epoch(conn: Connection, name: str, low: int, high: int, text: str, *, who: str) -> None:
     """Define an epoch of the camera; epochs do not overlap.
 
     Raises
@@ -263,6 +264,8 @@ def define_epoch(conn: Connection, name: str, low: int, high: int, text: str) ->
         if low <= last and first <= high:
             raise ConflictError(f"epoch {name} would overlap {other}: exposures {first} to {last}")
     store.insert_epoch(conn, name, low, high, text)
+    defined = f"epoch {name} defined: exposures {low} to {high}"
+    record_event(conn, EventKind.EPOCH, who, defined, subject=name, reason=text)
 
 
 def register(
@@ -275,6 +278,7 @@ def register(
     attempt: str | None = None,
     filepat: str | None = None,
     who: str,
+    reason: str = "",
 ) -> int:
     """Say which calibrations of a type serve in an epoch; returns how many files they are.
 
@@ -303,11 +307,15 @@ def register(
             "pfw_attempt_id": number, "filepat": filepat, "who": who,
         },
     )  # fmt: skip
+    where = "".join(f", {key} {value}" for key, value in (("band", band), ("campaign", campaign)) if value)
+    source = f"of {attempt}" if attempt else f"named {filepat}"
+    text = f"epoch {epoch}{where}: {len(rows)} {filetype} {source} serve"
+    record_event(conn, EventKind.EPOCH, who, text, number, subject=epoch, reason=reason)
     return len(rows)
 
 
 def register_all(
-    conn: Connection, epoch: str, attempt: str, *, campaign: str = "", who: str
+    conn: Connection, epoch: str, attempt: str, *, campaign: str = "", who: str, reason: str = ""
 ) -> dict[str, int]:
     """Say that every calibration that an attempt made serves in an epoch, each in its own band; files by file type.
 
@@ -321,7 +329,7 @@ def register_all(
         rows = catalog.find(conn, {"filetype": filetype, "attempt": attempt})
         for band in sorted({_band_of(r) for r in rows}):
             found[filetype] = found.get(filetype, 0) + register(
-                conn, epoch, filetype, band=band, campaign=campaign, attempt=attempt, who=who
+                conn, epoch, filetype, band=band, campaign=campaign, attempt=attempt, who=who, reason=reason
             )
     if not found:
         raise NotFoundError(f"{attempt} made none of {', '.join(SERVING)}")

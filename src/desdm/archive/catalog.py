@@ -56,8 +56,11 @@ def files(
     band: str | None = None,
     tag: str | None = None,
     limit: int | None = None,
+    junk: bool = False,
 ) -> list[FileRecord]:
     """Files that are not in the trash, in the order of their names.
+
+    Files of attempts whose data are JUNK or PRUNED are left out, unless the attempt is named or ``junk`` is set.
 
     Parameters
     ----------
@@ -67,6 +70,8 @@ def files(
         Exact values; a tag is the file's own or its attempt's.
     limit
         At most so many.
+    junk
+        Also files of attempts whose data are JUNK or PRUNED.
 
     Raises
     ------
@@ -77,7 +82,7 @@ def files(
         raise UsageError(f"no file type {filetype!r}; known: {', '.join(sorted(BY_NAME))}")
     number = attempt_number(conn, attempt) if isinstance(attempt, str) else attempt
     asked = {"attempt": number, "filetype": filetype, "band": band, "tag": tag}
-    return store.list_files(conn, {k: v for k, v in asked.items() if v is not None}, limit)
+    return store.list_files(conn, {k: v for k, v in asked.items() if v is not None}, limit, junk=junk)
 
 
 def find(

@@ -22,8 +22,10 @@ from desdm.archive.publish import digest, move_aside, publish, sync_directories
 from desdm.errors import ConflictError, CorruptFile, NotFoundError
 from desdm.schema import CopyState
 from desdm.schema.database import Database
+from desdm.schema.states import EventKind
+from desdm.schema.store import Act, record_events
 
-__all__ = ["Blocked", "Plan", "delete", "plan", "purge", "trash", "undelete"]
+__all__ = ["Blocked", "Plan", "delete", "plan", "purge", "record_restored", "trash", "undelete"]
 
 _TOLD = 5
 
@@ -122,9 +124,8 @@ def delete(
         ]
         if rows:
             store.put_in_trash(conn, archive.name, rows)
-            store.add_event(
-                conn, "delete", who, f"{len(rows)} files, {made.bytes} bytes into the trash: {reason}"
-            )
+            _record(conn, who, made.files, "into the trash", reason)
+            _prune(conn, who, made.files, reason)
     for file in made.files:
         _into_trash(archive, file)
     _sync(archive, made.files)
@@ -136,7 +137,9 @@ def trash(conn: Connection, archive: Archive) -> list[tuple[FileRecord, str]]:
     return [(record, end.isoformat(timespec="seconds")) for record, end in store.trashed(conn, archive.name)]
 
 
-def undelete(database: Database, archive: Archive, names: Sequence[str], *, who: str) -> list[FileRecord]:
+def undelete(
+    database: Database, archive: Archive, names: Sequence[str], *, who: str, reason: str = ""
+) -> list[FileRecord]:
     """Bring files back from the trash; all or none.
 
     Raises
@@ -155,12 +158,13 @@ def undelete(database: Database, archive: Archive, names: Sequence[str], *, who:
         for record in records:
             _back(archive, record)
         store.restore_from_trash(conn, archive.name, [r.id for r in records], CopyState.OK)
-        store.add_event(conn, "delete", who, f"undeleted: {', '.join(r.name for r in records)}")
+        _record(conn, who, records, "recovered from the trash", reason)
+        record_restored(conn, store.restore_pruned(conn, _attempts(records)), who=who)
     _sync(archive, records)
     return records
 
 
-def purge(database: Database, archive: Archive, *, who: str) -> list[FileRecord]:
+def purge(database: Database, archive: Archive, *, who: str, reason: str = "") -> list[FileRecord]:
     """Remove for good what is in the trash and whose grace time is over; identity and provenance stay.
 
     Bytes go first: if it is killed in between, the next purge forgets the rows.
@@ -172,8 +176,34 @@ def purge(database: Database, archive: Archive, *, who: str) -> list[FileRecord]
             _remove(archive, record)
         if over:
             store.drop_copies(conn, archive.name, [r.id for r in over])
-            store.add_event(conn, "delete", who, f"{len(over)} files removed for good")
+            _record(conn, who, over, "removed for good", reason)
     return over
+
+
+def record_restored(conn: Connection, restored: Sequence[tuple[int, str, str]], *, who: str) -> None:
+    """Record for each attempt (number, run, data state) that it is no longer PRUNED."""
+    text = "files of it are in the archive again"
+    acts = [Act(run, f"{run} marked {state}, was PRUNED", text, number) for number, run, state in restored]
+    record_events(conn, EventKind.MARK, who, acts)
+
+
+def _prune(conn: Connection, who: str, files: Sequence[FileRecord], reason: str) -> None:
+    """Mark the attempts PRUNED that have lost their last file."""
+    acts = [
+        Act(run, f"{run} marked PRUNED, was {before}: its last file was deleted", reason, number)
+        for number, run, before in store.prune_attempts(conn, _attempts(files))
+    ]
+    record_events(conn, EventKind.MARK, who, acts)
+
+
+def _record(conn: Connection, who: str, files: Sequence[FileRecord], what: str, reason: str = "") -> None:
+    """Record one event for each file: its row in the trash goes when it is recovered or removed for good."""
+    acts = [Act(f.name, f"{f.name}, {f.filesize} bytes: {what}", reason, f.pfw_attempt_id) for f in files]
+    record_events(conn, EventKind.DELETE, who, acts)
+
+
+def _attempts(files: Sequence[FileRecord]) -> list[int]:
+    return sorted({f.pfw_attempt_id for f in files if f.pfw_attempt_id is not None})
 
 
 def _trash_path(archive: Archive, record: FileRecord) -> Path:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from desdm.archive import store
 from desdm.archive.archive import Archive
 from desdm.archive.flight import sweep
-from desdm.archive.model import Deposit, DepositReport
-from desdm.archive.register import OnConflict, register
+from desdm.archive.model import Deposit, DepositReport, Registered, Staged
+from desdm.archive.register import OnConflict, record_refusals, register
 from desdm.archive.stage import stage
 from desdm.schema.database import Database
+from desdm.schema.states import EventKind
+from desdm.schema.store import record_event
 
-__all__ = ["deposit", "register", "stage"]
+__all__ = ["deposit", "record_refusals", "register", "stage"]
 
 
 def deposit(
@@ -57,20 +58,16 @@ def deposit(
         part = items[start : start + chunk]
         staged, refused = stage(archive, part)
         report.refused += refused
-        if staged:
-            try:
+        try:
+            if refused:
+                # In a transaction of its own: what was refused stays on record if the others' registration fails.
                 with database.write() as conn:
-                    done = register(conn, archive, staged, who=who, on_conflict=on_conflict)
-                    if len(items) > 1:
-                        store.add_event(
-                            conn,
-                            "ingest",
-                            who,
-                            _told(len(done.records), len(done.present), len(done.refused)),
-                        )
-            finally:
-                if staged[0].flight is not None:
-                    staged[0].flight.close()
+                    record_refusals(conn, refused, who=who)
+            done = _register(database, archive, staged, who, on_conflict) if staged else None
+        finally:
+            if staged and staged[0].flight is not None:
+                staged[0].flight.close()
+        if done is not None:
             report.registered += done.records
             report.present += done.present
             report.refused += done.refused
@@ -80,5 +77,14 @@ def deposit(
     return report
 
 
-def _told(registered: int, present: int, refused: int) -> str:
-    return f"deposit: {registered} registered, {present} present, {refused} refused"
+def _register(
+    database: Database, archive: Archive, staged: Sequence[Staged], who: str, on_conflict: OnConflict
+) -> Registered:
+    """Register one chunk in one transaction, with the event that tells how many files it took."""
+    with database.write() as conn:
+        done = register(conn, archive, staged, who=who, on_conflict=on_conflict)
+        counts = f"{len(done.records)} registered, {len(done.present)} present, {len(done.refused)} refused"
+        # A deposit of one file is found by its name; one of many by the files' own records.
+        subject = staged[0].name if len(staged) == 1 else ""
+        record_event(conn, EventKind.INGEST, who, f"deposit: {counts}", subject=subject)
+    return done

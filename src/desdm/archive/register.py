@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.archive.archive import Archive
+from desdm.archive.delete import record_restored
 from desdm.archive.filetypes import BY_NAME
 from desdm.archive.model import FileRecord, Place, Refusal, Registered, Staged
 from desdm.archive.names import LONGEST, split_name
@@ -18,8 +20,10 @@ from desdm.archive.store import Standing
 from desdm.errors import ConflictError, DesdmError, NotFoundError, TransientError
 from desdm.schema import CopyState, desfile
 from desdm.schema.database import new_ids
+from desdm.schema.states import EventKind
+from desdm.schema.store import Act, record_event, record_events
 
-__all__ = ["OnConflict", "register"]
+__all__ = ["OnConflict", "record_refusals", "register"]
 
 OnConflict = Literal["refuse", "rename"]
 
@@ -49,6 +53,28 @@ def register(
         Person or program, for the events.
     """
     return _Registration(conn, archive, who, on_conflict).run(staged)
+
+
+def record_refusals(
+    conn: Connection, refused: Sequence[Refusal], *, who: str, attempt_id: int | None = None
+) -> None:
+    """Record each refused delivery as an event: its subject is the file's name, its reason the error's text.
+
+    Parameters
+    ----------
+    refused
+        Files that were not taken; none is no error.
+    who
+        Person or program that delivered them.
+    attempt_id
+        Attempt that made them, if one did.
+    """
+    acts = [
+        Act(name, f"{name}: delivery refused", one.reason, attempt_id)
+        for one in refused
+        if (name := PurePath(one.path).name)
+    ]
+    record_events(conn, EventKind.REFUSAL, who, acts)
 
 
 class _Registration:
@@ -117,7 +143,10 @@ class _Registration:
             if not self._in_place(each):
                 return
             store.add_copies(self.conn, [_copy(record.id, self.archive, each.directory)])
-            self._event(f"{each.name}: a copy is here again, in {each.directory}")
+            if record.pfw_attempt_id is not None:
+                restored = store.restore_pruned(self.conn, [record.pfw_attempt_id])
+                record_restored(self.conn, restored, who=self.who)
+            self._event(each.name, f"{each.name}: a copy is here again, in {each.directory}")
             self.records.append(record._replace(archive_name=self.archive.name, path=each.directory))
             return
         if there.state != CopyState.OK or (each.place is Place.CLASH and each.relpath == record.relpath):
@@ -139,7 +168,9 @@ class _Registration:
                 raise TransientError(f"{target}: another process put a file there; try again")
             sync_directories({str(target.parent)})
         store.set_copy_state(self.conn, self.archive.name, [record.id], CopyState.OK)
-        self._event(f"{record.name}: its copy was damaged or missing and is restored from a new delivery")
+        self._event(
+            record.name, f"{record.name}: its copy was damaged or missing and is restored from a new delivery"
+        )
 
     def _rename(self, each: Staged, directories: set[str]) -> None:
         source = each.temporary if each.place is Place.CLASH else self.archive.path(each)
@@ -154,7 +185,8 @@ class _Registration:
             if path.exists():
                 aside = move_aside(path, self.archive.orphans)
                 self._event(
-                    f"{each.relpath}: bytes without registration stood there, moved to .orphans/{aside.name}"
+                    each.name,
+                    f"{each.relpath}: bytes without registration stood there, moved to .orphans/{aside.name}",
                 )
             if publish(str(each.temporary), str(path)):
                 each.place = Place.PUBLISHED
@@ -170,9 +202,10 @@ class _Registration:
         discard(self.archive, each)
         self.refused_names.add(each.name)
         self.refused.append(Refusal(str(each.item.source), str(error), error))
+        record_refusals(self.conn, self.refused[-1:], who=self.who, attempt_id=each.item.pfw_attempt_id)
 
-    def _event(self, text: str) -> None:
-        store.add_event(self.conn, "ingest", self.who, text)
+    def _event(self, name: str, text: str) -> None:
+        record_event(self.conn, EventKind.INGEST, self.who, text, subject=name)
 
     # -- the rows
 

@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.errors import NotFoundError, UsageError
+from desdm.schema.states import EventKind
+from desdm.schema.store import Act, record_events
 
 __all__ = ["Tag", "list_tags", "tag", "untag"]
 
@@ -60,9 +62,7 @@ def tag(
     file_ids, attempt_ids = _ids(conn, files, attempts)
     store.define_tag(conn, name, description)
     added = store.add_tags(conn, name, file_ids, attempt_ids, who, reason)
-    store.add_event(
-        conn, "tag", who, f"{name}: {len(file_ids)} files, {len(attempt_ids)} attempts, {added} new"
-    )
+    _record(conn, name, who, len(file_ids), list(zip(attempts, attempt_ids, strict=True)), "tagged", reason)
     return added
 
 
@@ -72,8 +72,26 @@ def untag(
     """Remove a tag from files and attempts; return how many had it."""
     file_ids, attempt_ids = _ids(conn, files, attempts)
     removed = store.remove_tags(conn, name, file_ids, attempt_ids)
-    store.add_event(conn, "tag", who, f"{name}: taken off {removed} files and attempts")
+    _record(
+        conn, name, who, len(file_ids), list(zip(attempts, attempt_ids, strict=True)), "tag removed", reason
+    )
     return removed
+
+
+def _record(
+    conn: Connection,
+    name: str,
+    who: str,
+    files: int,
+    attempts: Sequence[tuple[str, int]],
+    what: str,
+    reason: str,
+) -> None:
+    """Record one event for each attempt, and one for all the files."""
+    acts = [Act(name, f"{name}: {run} {what}", reason, number) for run, number in attempts]
+    if files:
+        acts.append(Act(name, f"{name}: {files} files {what}", reason))
+    record_events(conn, EventKind.TAG, who, acts)
 
 
 def list_tags(conn: Connection) -> list[Tag]:

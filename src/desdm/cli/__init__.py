@@ -31,6 +31,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("show", "Runs", "One run in full: blocks, jobs, wrappers, messages."),
     Entry("log", "Runs", "Logs of a run, or the messages found in them."),
     Entry("history", "Runs", "What was run, when, by whom, and how it ended."),
+    Entry("events", "Runs", "Every act with author, time, subject and reason."),
+    Entry("mark", "Runs", "Mark a run's data active, good for use, or junk."),
     Entry("resume", "Runs", "Go on with a run at the first module that is not done."),
     Entry("cancel", "Runs", "End a run."),
     Entry("run", "Runs", "What has arrived of a night: calibrations, exposures, verdicts."),

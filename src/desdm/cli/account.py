@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _ROLES = click.Choice(["collaborator", "operator", "admin"])
 _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
+_reason = click.option("--reason", default="", help="Why; kept with the event.")
+
 
 @click.group()
 def command() -> None:
@@ -27,17 +29,20 @@ def command() -> None:
 @click.option("--name", default="", help="Full name.")
 @click.option("--email", default="", help="Mail address.")
 @_from_stdin
+@_reason
 @pass_door
-def add(door: Door, login: str, role: str, name: str, email: str, password_stdin: bool) -> None:
+def add(door: Door, login: str, role: str, name: str, email: str, password_stdin: bool, reason: str) -> None:
     """Make an account. Without a password it acts by tokens alone (desdm account token LOGIN)."""
     from desdm.accounts import people
     from desdm.schema.states import Role
 
     password = _password() if password_stdin else None
     with door.facility.database.write() as conn:
-        people.add(conn, login, Role(role), who=door.facility.config.operator, name=name, email=email)
+        people.add(
+            conn, login, Role(role), who=door.facility.config.operator, reason=reason, name=name, email=email
+        )
         if password is not None:
-            people.set_password(conn, login, password)
+            people.set_password(conn, login, password, who=door.facility.config.operator, reason=reason)
     click.echo(f"{login}: {role}")
 
 
@@ -68,22 +73,24 @@ def listing(door: Door, as_json: bool) -> None:
 @command.command("role")
 @click.argument("login")
 @click.argument("role", type=_ROLES)
+@_reason
 @pass_door
-def role_(door: Door, login: str, role: str) -> None:
+def role_(door: Door, login: str, role: str, reason: str) -> None:
     """Change a role; it holds from the next request on."""
     from desdm.accounts import people
     from desdm.schema.states import Role
 
     with door.facility.database.write() as conn:
-        people.set_role(conn, login, Role(role))
+        people.set_role(conn, login, Role(role), who=door.facility.config.operator, reason=reason)
     click.echo(f"{login}: {role}")
 
 
 @command.command("password")
 @click.argument("login")
 @_from_stdin
+@_reason
 @pass_door
-def password_(door: Door, login: str, password_stdin: bool) -> None:
+def password_(door: Door, login: str, password_stdin: bool, reason: str) -> None:
     """Set a password (asked for, not shown); browsers that are logged in are logged out."""
     from desdm.accounts import people
 
@@ -93,7 +100,7 @@ def password_(door: Door, login: str, password_stdin: bool) -> None:
         else str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     )
     with door.facility.database.write() as conn:
-        people.set_password(conn, login, secret)
+        people.set_password(conn, login, secret, who=door.facility.config.operator, reason=reason)
     click.echo(f"{login}: password set")
 
 
@@ -117,7 +124,12 @@ def token_(door: Door, login: str, name: str, scopes: tuple[str, ...], days: flo
     with door.facility.database.write() as conn:
         wanted = [Action(s) for s in scopes] or None
         secret = tokens.make(
-            conn, people.find(conn, login), name=name, scopes=wanted, lasts=timedelta(days=days)
+            conn,
+            people.find(conn, login),
+            name=name,
+            scopes=wanted,
+            lasts=timedelta(days=days),
+            who=door.facility.config.operator,
         )
     click.echo(secret)
 
@@ -160,65 +172,70 @@ def _token(token: Token) -> dict[str, object]:
 @command.command("revoke")
 @click.argument("login")
 @click.argument("number", type=int, required=False)
+@_reason
 @pass_door
-def revoke(door: Door, login: str, number: int | None) -> None:
+def revoke(door: Door, login: str, number: int | None, reason: str) -> None:
     """Revoke one token of LOGIN, or all, sessions of browsers too."""
     from desdm.accounts import tokens
 
     with door.facility.database.write() as conn:
-        count = tokens.revoke(conn, login, number)
+        count = tokens.revoke(conn, login, number, who=door.facility.config.operator, reason=reason)
     click.echo(f"{login}: {count} revoked")
 
 
 @command.command("disable")
 @click.argument("login")
+@_reason
 @pass_door
-def disable(door: Door, login: str) -> None:
+def disable(door: Door, login: str, reason: str) -> None:
     """Close an account and revoke its tokens; its tables and jobs stay."""
     from desdm.accounts import people
 
     with door.facility.database.write() as conn:
-        people.disable(conn, login)
+        people.disable(conn, login, who=door.facility.config.operator, reason=reason)
     click.echo(f"{login}: closed")
 
 
 @command.command("enable")
 @click.argument("login")
+@_reason
 @pass_door
-def enable(door: Door, login: str) -> None:
+def enable(door: Door, login: str, reason: str) -> None:
     """Open a closed account again."""
     from desdm.accounts import people
 
     with door.facility.database.write() as conn:
-        people.enable(conn, login)
+        people.enable(conn, login, who=door.facility.config.operator, reason=reason)
     click.echo(f"{login}: open")
 
 
 @command.command("grant")
 @click.argument("grantee", metavar="LOGIN|ROLE")
 @click.argument("what", metavar="RELEASE[.TABLE]")
+@_reason
 @pass_door
-def grant(door: Door, grantee: str, what: str) -> None:
+def grant(door: Door, grantee: str, what: str, reason: str) -> None:
     """Let a person or a role see a proprietary release, or one table of it."""
     from desdm.accounts import rights
 
     release, table = _subject(door, what)
     with door.facility.database.write() as conn:
-        rights.grant(conn, grantee, release, table, who=door.facility.config.operator)
+        rights.grant(conn, grantee, release, table, who=door.facility.config.operator, reason=reason)
     click.echo(f"{grantee} may see {release}.{table}")
 
 
 @command.command("withdraw")
 @click.argument("grantee", metavar="LOGIN|ROLE")
 @click.argument("what", metavar="RELEASE[.TABLE]")
+@_reason
 @pass_door
-def withdraw(door: Door, grantee: str, what: str) -> None:
+def withdraw(door: Door, grantee: str, what: str, reason: str) -> None:
     """Take such a right back."""
     from desdm.accounts import rights
 
     release, table = _subject(door, what)
     with door.facility.database.write() as conn:
-        rights.withdraw(conn, grantee, release, table)
+        rights.withdraw(conn, grantee, release, table, who=door.facility.config.operator, reason=reason)
     click.echo(f"{grantee} may not see {release}.{table} any more by a right of its own")
 
 

@@ -21,7 +21,7 @@ _TOLD = 20
 @click.argument("names", metavar="NAME…", nargs=-1)
 @click.option("--attempt", metavar="RUN", help="All files of an attempt.")
 @click.option("--filetype", metavar="TYPE", help="Of an attempt, only this type.")
-@click.option("--reason", default="", help="Why; kept with the deleted files.")
+@click.option("--reason", default="", help="Why; kept with the files in the trash and with the event.")
 @click.option("--yes", "-d", is_flag=True, help="Do it; without this only the plan is shown.")
 @click.option("--undelete", is_flag=True, help="Bring files back from the trash.")
 @click.option("--trash", is_flag=True, help="List what can be brought back.")
@@ -61,9 +61,9 @@ def command(
             raise UsageError("name the files to bring back; desdm delete --trash lists them")
         what = "undeleted" if undelete else "purged"
         done = (
-            deletion.undelete(database, archive, names, who=who)
+            deletion.undelete(database, archive, names, who=who, reason=reason)
             if undelete
-            else deletion.purge(database, archive, who=who)
+            else deletion.purge(database, archive, who=who, reason=reason)
         )
         door.show({what: [f.name for f in done]}, lambda: click.echo(f"{len(done)} files {what}"), as_json)
         return 0

@@ -46,8 +46,9 @@ def add(door: Door, name: str, low: int, high: int, text: str) -> None:
     """Define an epoch: exposures between two changes of the camera."""
     from desdm.archive.calibrations import define_epoch
 
-    with door.facility.database.write() as conn:
-        define_epoch(conn, name, low, high, text)
+    facility = door.facility
+    with facility.database.write() as conn:
+        define_epoch(conn, name, low, high, text, who=facility.config.operator)
     click.echo(f"epoch {name}: exposures {low} to {high}")
 
 
@@ -60,9 +61,17 @@ def add(door: Door, name: str, low: int, high: int, text: str) -> None:
 )
 @click.option("--band", default="", help="Only for this band.")
 @click.option("--campaign", default="", help="Only for this campaign.")
+@click.option("--reason", default="", help="Why; kept with the event.")
 @pass_door
 def use(
-    door: Door, name: str, filetype: str, attempt: str | None, filepat: str | None, band: str, campaign: str
+    door: Door,
+    name: str,
+    filetype: str,
+    attempt: str | None,
+    filepat: str | None,
+    band: str,
+    campaign: str,
+    reason: str,
 ) -> None:
     """Say which calibrations of FILETYPE serve in epoch NAME; the newest row counts, earlier ones stay on record.
 
@@ -76,12 +85,14 @@ def use(
         if attempt is None:
             raise UsageError("all is of one run: --attempt RUN")
         with facility.database.write() as conn:
-            found = register_all(conn, name, attempt, campaign=campaign, who=facility.config.operator)
+            found = register_all(
+                conn, name, attempt, campaign=campaign, who=facility.config.operator, reason=reason
+            )
         click.echo(f"epoch {name}: " + ", ".join(f"{n} {k}" for k, n in found.items()) + f" of {attempt}")
         return
     with facility.database.write() as conn:
         count = register(
             conn, name, filetype, band=band, campaign=campaign, attempt=attempt, filepat=filepat,
-            who=facility.config.operator,
+            who=facility.config.operator, reason=reason,
         )  # fmt: skip
     click.echo(f"epoch {name}: {count} {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)}")

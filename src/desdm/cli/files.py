@@ -18,6 +18,7 @@ from desdm.cli.door import Door, json_option, pass_door
     multiple=True,
     help="As pipelines ask: expnum=229686, region=150.1,2.2,0.5.",
 )
+@click.option("--all", "junk", is_flag=True, help="Also files of attempts whose data are JUNK.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 @json_option
 @pass_door
@@ -28,11 +29,13 @@ def command(
     band: str | None,
     tag: str | None,
     query: tuple[str, ...],
+    junk: bool,
     limit: int | None,
     as_json: bool,
 ) -> None:
     """List files by attempt, type, band or tag.
 
+    Files of attempts marked JUNK are left out, unless --attempt names the attempt or --all is given.
     With --query only files that may be used are listed: of superseded attempts, the last good one.
     """
     from desdm.archive import catalog
@@ -41,6 +44,8 @@ def command(
     facility = door.facility
     root = facility.archive.root
     with facility.database.read() as conn:
+        if query and junk:
+            raise UsageError("--query lists only files that may be used; leave out --all or --query")
         if query:
             asked = {"attempt": attempt, "filetype": filetype, "band": band, "tag": tag}
             asked = {k: v for k, v in asked.items() if v is not None}
@@ -56,7 +61,9 @@ def command(
                 for row in rows
             ]
         else:
-            found = catalog.files(conn, attempt=attempt, filetype=filetype, band=band, tag=tag, limit=limit)
+            found = catalog.files(
+                conn, attempt=attempt, filetype=filetype, band=band, tag=tag, limit=limit, junk=junk
+            )
             document = [
                 {
                     "filename": f.name,

@@ -33,7 +33,7 @@ def command(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """What was run, when, by whom, and how it ended."""
+    """What was run, when, by whom, and how it ended. Other acts (marks, tags, verdicts, releases …): desdm events."""
     from desdm.errors import UsageError
     from desdm.framework.watch.store import HISTORY_COLUMNS, history
 

@@ -235,13 +235,14 @@ def publish(door: Door, release: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("release")
+@click.option("--reason", default="", help="Why; kept with the event.")
 @json_option
 @pass_door
-def thaw(door: Door, release: str, as_json: bool) -> None:
+def thaw(door: Door, release: str, reason: str, as_json: bool) -> None:
     """Open a frozen RELEASE again, which was not published."""
     from desdm.release import publish as verb
 
-    made = verb.thaw(door.facility.database, release)
+    made = verb.thaw(door.facility.database, release, who=door.facility.config.operator, reason=reason)
     door.show(
         {"release": made.name, "state": made.state},
         lambda: click.echo(f"{made.name} is a draft again"),
@@ -251,16 +252,17 @@ def thaw(door: Door, release: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("release")
+@click.option("--reason", default="", help="Why; kept with the event.")
 @json_option
 @pass_door
-def discard(door: Door, release: str, as_json: bool) -> None:
+def discard(door: Door, release: str, reason: str, as_json: bool) -> None:
     """Take away RELEASE, which is not published."""
     from desdm.release import create as making
     from desdm.release import publish as verb
 
     facility = door.facility
     name = verb.find(facility.database, release).name
-    making.discard(facility.database, _root(door, name), name)
+    making.discard(facility.database, _root(door, name), name, who=facility.config.operator, reason=reason)
     door.show({"release": name, "discarded": True}, lambda: click.echo(f"{name} is gone"), as_json)
 
 

@@ -11,7 +11,8 @@ from desdm.framework import store
 from desdm.framework.drive import submitter_alive
 from desdm.framework.register import register_job
 from desdm.schema.database import Database
-from desdm.schema.states import AttemptState, JobState
+from desdm.schema.states import AttemptState, EventKind, JobState
+from desdm.schema.store import record_event
 
 __all__ = ["cancel"]
 
@@ -35,7 +36,8 @@ def cancel(
         if attempt.state in _ENDED:
             raise UsageError(f"{run} is {attempt.state.value} already")
         store.request_cancel(conn, attempt.id)
-        store.record_event(conn, "attempt", who, f"{run} cancel requested", attempt.id)
+        text = f"{run} cancel requested"
+        record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=run)
     deadline = time.monotonic() + timeout
     while submitter_alive(attempt):
         if time.monotonic() > deadline:

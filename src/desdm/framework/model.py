@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from desdm.schema.states import AttemptState, JobState, RunClass
+from desdm.schema.states import AttemptState, DataState, JobState, RunClass
 
 __all__ = ["Attempt", "Job", "WrapperRow"]
 
@@ -22,7 +22,7 @@ class Attempt:
     task_id: int
     pipeline: str
     state: AttemptState
-    data_state: str
+    data_state: DataState
     run_class: RunClass
     operator: str
     submittime: datetime

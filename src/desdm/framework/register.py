@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from desdm.archive.archive import Archive
-from desdm.archive.deposit import register, stage
+from desdm.archive.deposit import record_refusals, register, stage
 from desdm.archive.model import Deposit
 from desdm.errors import StaleToken
 from desdm.framework import store
@@ -24,7 +24,8 @@ from desdm.framework.outcome import WrapperOutcome, read_outcome
 from desdm.framework.plan import CARRIED
 from desdm.quality.qa.contents import CONTENTS
 from desdm.schema.database import Database
-from desdm.schema.states import JobState, WrapperState
+from desdm.schema.states import EventKind, JobState, WrapperState
+from desdm.schema.store import record_event
 
 __all__ = ["register_job"]
 
@@ -83,6 +84,7 @@ def register_job(
         comment = next((w.comment for w in fresh if w.comment), None)
     junktar = next((d.filename for d in deposits if d.filetype == "junktar"), None)
     with database.write() as conn:
+        record_refusals(conn, refused, who=attempt.run, attempt_id=attempt.id)
         report = register(conn, archive, staged, who=attempt.run)
         if report.refused:
             state = JobState.FAILED
@@ -92,7 +94,10 @@ def register_job(
         bad = {Path(r.path).name for r in (*refused, *report.refused)}
         _contents(conn, archive, attempt, fresh, bad)
         _keep(conn, attempt, rows, fresh, bad)
-        store.record_event(conn, "job", attempt.run, f"job {job.jobnum} {state.value}", attempt.id)
+        text = f"job {job.jobnum} {state.value}"
+        record_event(
+            conn, EventKind.JOB, attempt.run, text, attempt.id, subject=attempt.run, reason=comment or ""
+        )
     if state is JobState.DONE:
         shutil.rmtree(workdir, ignore_errors=True)
     return state

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from desdm.archive import store
+from desdm.archive.catalog import attempt_number
 from desdm.archive.model import Scope
 from desdm.archive.tags import tag, untag
 from desdm.errors import NotFoundError, UsageError
-from desdm.quality.qa.store import attempts_judged
+from desdm.quality.qa.store import attempts_judged, exposures_of
 from desdm.quality.qa.verdict import overrule, verdicts, withdraw
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
@@ -25,6 +26,7 @@ __all__ = [
     "exclude",
     "lift",
     "refresh_tags",
+    "refresh_tags_of",
     "set_verdict",
     "withdraw_verdict",
 ]
@@ -175,6 +177,12 @@ def refresh_tags(
             untag(conn, name, [], gone, who=who, reason=reason)
             removed += [(name, run) for run in gone]
     return Retagged(tuple(added), tuple(removed))
+
+
+def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> Retagged:
+    """Make the accepted tags follow a change of an attempt's data state. Parameters as of `refresh_tags`."""
+    expnums = exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
+    return refresh_tags(conn, scope, expnums, who=who, reason=reason) if expnums else Retagged()
 
 
 def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:

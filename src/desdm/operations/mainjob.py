@@ -113,7 +113,7 @@ def hand_over(database: Database, camera: str, who: str) -> None:
         if SIMULATED in {name for name, *_ in store.epochs(conn)}:
             return
         calibrations.define_epoch(
-            conn, SIMULATED, 1, 999_999_999, "the simulated camera, constants of its makers"
+            conn, SIMULATED, 1, 999_999_999, "the simulated camera, constants of its makers", who=who
         )
         for filetype, pattern in _INSTRUMENT.items():
             calibrations.register(conn, SIMULATED, filetype, filepat=pattern.format(camera=camera), who=who)

@@ -23,7 +23,8 @@ from desdm.release.hats import HPIX, parts, write_hats
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.statistics import Statistics
 from desdm.schema.database import Database
-from desdm.schema.states import ReleaseState
+from desdm.schema.states import EventKind, ReleaseState
+from desdm.schema.store import record_event
 from desdm.survey.healpix import cell_distance, hpix29
 
 __all__ = ["add_table", "draft"]
@@ -154,6 +155,11 @@ def _settle(
         store.drop_files(conn, made.release, f"{made.path}/")
         store.insert_files(conn, files)
         store.insert_table(conn, made, json.dumps(provenance, sort_keys=True), who, _now())
+        told = f"{made.release}.{made.name}: {made.kind} table added, {made.row_count} rows"
+        if "reviewed_by" in provenance:
+            told += f", reviewed by {provenance['reviewed_by']}"
+        review = str(provenance.get("review", ""))
+        record_event(conn, EventKind.RELEASE, who, told, subject=made.release, reason=review)
         if final.exists():
             final.rename(old)
         built.rename(final)

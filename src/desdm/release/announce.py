@@ -15,7 +15,8 @@ from desdm.release import store
 from desdm.release.model import Release, ReleaseTable
 from desdm.release.publish import find
 from desdm.schema.database import Database
-from desdm.schema.states import ReleaseState
+from desdm.schema.states import EventKind, ReleaseState
+from desdm.schema.store import record_event
 
 __all__ = ["announce", "message"]
 
@@ -57,6 +58,8 @@ def announce(
             {"release_name": release.name, "subject": subject, "body": body, "announced_by": who,
              "announced_at": datetime.now(UTC).replace(tzinfo=None), "mailed_to": "\n".join(to)},
         )  # fmt: skip
+        told = f"{release.name} announced in the feed" + (f", mailed to {', '.join(to)}" if to else "")
+        record_event(conn, EventKind.RELEASE, who, told, subject=release.name, reason=text)
     return subject, to
 
 

@@ -17,7 +17,8 @@ from desdm.release.model import Release
 from desdm.release.select import Selection, select
 from desdm.release.steps import BuildContext, Step
 from desdm.schema.database import Database
-from desdm.schema.states import ReleaseState
+from desdm.schema.states import EventKind, ReleaseState
+from desdm.schema.store import record_event
 
 __all__ = ["SELECTION", "create", "create_empty", "discard"]
 
@@ -85,6 +86,9 @@ def create_empty(
             if corrected is None or corrected.state is not ReleaseState.PUBLISHED:
                 raise NotFoundError(f"no published release {erratum_of}: an erratum corrects a published one")
         store.insert_release(conn, made)
+        told = f"{name} created, a draft" + (f" of {selection}" if selection else "")
+        told += f", an erratum of {erratum_of}" if erratum_of else ""
+        record_event(conn, EventKind.RELEASE, who, told, subject=name, reason=text)
     root.mkdir(parents=True, exist_ok=True)
     return made
 
@@ -141,13 +145,20 @@ def create(
         build(context, STEPS if steps is None else steps)
     except BaseException:
         # A draft that could not be built would stand in the way of the next try.
-        discard(database, root, name)
+        discard(database, root, name, who=who, reason="its build failed or was interrupted")
         raise
     return made, selection
 
 
-def discard(database: Database, root: Path, name: str) -> None:
+def discard(database: Database, root: Path, name: str, *, who: str, reason: str = "") -> None:
     """Take a draft away, rows first.
+
+    Parameters
+    ----------
+    root
+        The release's directory; removed.
+    who, reason
+        Who takes it away, and why; they stay on record.
 
     Raises
     ------
@@ -157,6 +168,7 @@ def discard(database: Database, root: Path, name: str) -> None:
     with database.write() as conn:
         if not store.delete_release(conn, name):
             raise ConflictError(f"{name} is published and never changes; it cannot be taken away")
+        record_event(conn, EventKind.RELEASE, who, f"{name} discarded", subject=name, reason=reason)
     shutil.rmtree(root, ignore_errors=True)
 
 

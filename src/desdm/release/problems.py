@@ -13,6 +13,8 @@ from desdm.errors import DesdmError, NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.select import again
 from desdm.schema.database import Database
+from desdm.schema.states import EventKind
+from desdm.schema.store import exposure_name, record_event
 
 __all__ = ["KINDS", "blocking", "close_problem", "open_problem", "problems", "report_file"]
 
@@ -38,11 +40,16 @@ def open_problem(
         raise UsageError(f"a problem is about one of {', '.join(KINDS)}; not {kind!r}")
     if not text.strip() or not subject.strip():
         raise UsageError("say what it is about and what is wrong")
-    return store.insert_problem(
+    number = store.insert_problem(
         conn,
         {"subject_kind": kind, "subject": subject.strip(), "text": text.strip(), "blocks": blocks, "opened_by": who,
          "opened_at": _now()},
     )  # fmt: skip
+    told = f"problem {number} opened: {kind} {subject.strip()}" + ("" if blocks else ", blocks nothing")
+    record_event(
+        conn, EventKind.PROBLEM, who, told, subject=_event_subject(kind, subject), reason=text.strip()
+    )
+    return number
 
 
 def report_file(database: Database, release: str, path: str, text: str, who: str) -> int | None:
@@ -67,8 +74,13 @@ def close_problem(conn: Connection, number: int, resolution: str, *, who: str) -
     if not resolution.strip():
         raise UsageError("say how it was resolved")
     values = {"closed_by": who, "closed_at": _now(), "resolution": resolution.strip()}
-    if not store.close_problem(conn, number, values):
+    found = next((p for p in store.open_problems(conn) if p["id"] == number), None)
+    if found is None or not store.close_problem(conn, number, values):
         raise NotFoundError(f"no open problem {number}; see: desdm problem list")
+    kind, subject = str(found["subject_kind"]), str(found["subject"])
+    told = f"problem {number} closed: {kind} {subject}"
+    subject = _event_subject(kind, subject)
+    record_event(conn, EventKind.PROBLEM, who, told, subject=subject, reason=resolution.strip())
 
 
 def blocking(
@@ -106,6 +118,12 @@ def _subject(problem: Mapping[str, Any]) -> str:
         if problem["subject_kind"] == "exposure" and subject.lstrip("d").isdigit()
         else subject
     )
+
+
+def _event_subject(kind: str, subject: str) -> str:
+    """Subject of the event: an exposure by its name, whichever way it was written; others as they are."""
+    digits = subject.strip().lower().removeprefix("d")
+    return exposure_name(int(digits)) if kind == "exposure" and digits.isdecimal() else subject.strip()
 
 
 def _now() -> datetime:

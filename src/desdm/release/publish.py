@@ -15,7 +15,8 @@ from desdm.release.model import Release, ReleaseFile
 from desdm.release.queries import Ask
 from desdm.release.validate import errors, validate
 from desdm.schema.database import Database
-from desdm.schema.states import ReleaseState
+from desdm.schema.states import EventKind, ReleaseState
+from desdm.schema.store import record_event
 
 __all__ = ["find", "freeze", "publish", "switch", "thaw"]
 
@@ -66,11 +67,11 @@ def publish(
         raise UsageError(f"{found.name} cannot be published, {len(wrong)} checks fail:\n  {told}")
     if found.state is ReleaseState.DRAFT:
         write_documents(database, root, found, checks, ask)
-        freeze(database, root, found.name)
+        freeze(database, root, found.name, who=who)
     return switch(database, found.name, who=who, prepare=prepare)
 
 
-def freeze(database: Database, root: Path, name: str) -> None:
+def freeze(database: Database, root: Path, name: str, *, who: str) -> None:
     """Fix the content of a draft: every file gets its size and digest, and the manifest is written."""
     with database.read() as conn:
         # Documents are written anew at each try; all else was measured when it was made, and checked since.
@@ -88,6 +89,8 @@ def freeze(database: Database, root: Path, name: str) -> None:
         if not done or now != {path: file.sha256 for path, file in known.items()}:
             raise ConflictError(f"{name} was changed while it was being published; publish it again")
         store.replace_files(conn, name, rows + own)
+        told = f"{name} frozen: {len(rows)} files, manifest {own[0]['sha256']}"
+        record_event(conn, EventKind.RELEASE, who, told, subject=name)
     _sweep(root)
 
 
@@ -105,7 +108,7 @@ def _row(name: str, file: ReleaseFile) -> dict[str, Any]:
     return {**{k: v for k, v in values.items() if k not in ("id", "release")}, "release_name": name}
 
 
-def thaw(database: Database, name: str) -> Release:
+def thaw(database: Database, name: str, *, who: str, reason: str = "") -> Release:
     """Make a frozen release a draft again; `ConflictError` if it is not frozen."""
     found = find(database, name)
     with database.write() as conn:
@@ -117,6 +120,9 @@ def thaw(database: Database, name: str) -> Release:
             frozen_at=None,
             manifest_sha256=None,
         )
+        if done:
+            told = f"{found.name} is a draft again"
+            record_event(conn, EventKind.RELEASE, who, told, subject=found.name, reason=reason)
     if not done:
         raise ConflictError(f"{found.name} is {found.state.value}, not frozen")
     return find(database, name)
@@ -137,6 +143,8 @@ def switch(
         done = store.change(
             conn, name, ReleaseState.FROZEN, state=ReleaseState.PUBLISHED, published_by=who, published_at=now
         )
+        if done:
+            record_event(conn, EventKind.RELEASE, who, f"{name} published", subject=name)
     if not done:
         raise ConflictError(f"{name} is not frozen (any more); see: desdm release show {name}")
     return find(database, name)

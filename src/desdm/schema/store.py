@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -12,10 +13,12 @@ from desdm.schema.events import event
 from desdm.schema.runs import pfw_attempt
 from desdm.schema.states import EventKind
 
-__all__ = ["Event", "exposure_name", "find_events", "record_event"]
+__all__ = ["Act", "Event", "exposure_name", "find_events", "record_event", "record_events"]
 
 _EXPOSURE = re.compile(r"[Dd]?0*([1-9]\d{0,8})")
 _RUN = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
+#: Lengths of the columns; what is longer is cut, when it is written and when it is looked for.
+_WHO, _SUBJECT = 32, 200
 
 
 class Event(NamedTuple):
@@ -29,6 +32,15 @@ class Event(NamedTuple):
     text: str
     reason: str
     run: str
+
+
+class Act(NamedTuple):
+    """One of several acts of a kind by one person: subject, what was done, why, and the attempt it concerns."""
+
+    subject: str
+    text: str
+    reason: str = ""
+    attempt_id: int | None = None
 
 
 def exposure_name(expnum: int) -> str:
@@ -63,17 +75,28 @@ def record_event(
     reason
         Why, in the words of ``who``.
     """
+    record_events(conn, kind, who, [Act(subject, text, reason, attempt_id)])
+
+
+def record_events(conn: Connection, kind: EventKind, who: str, acts: Sequence[Act]) -> None:
+    """Record several acts at one time, in one statement: ``who`` did each of them; none is no error."""
+    if not acts:
+        return
+    now = datetime.now(UTC).replace(tzinfo=None)
     conn.execute(
         insert(event),
-        {
-            "event_time": datetime.now(UTC).replace(tzinfo=None),
-            "kind": kind.value,
-            "who": who[:32],
-            "subject": subject[:200] or None,
-            "pfw_attempt_id": attempt_id,
-            "text": text,
-            "reason": reason or None,
-        },
+        [
+            {
+                "event_time": now,
+                "kind": kind.value,
+                "who": who[:_WHO],
+                "subject": act.subject[:_SUBJECT] or None,
+                "pfw_attempt_id": act.attempt_id,
+                "text": act.text,
+                "reason": act.reason or None,
+            }
+            for act in acts
+        ],
     )
 
 
@@ -110,7 +133,7 @@ def find_events(
         .order_by(e.id.desc())
     )  # fmt: skip
     if subject:
-        names = [subject]
+        names = [subject[:_SUBJECT]]
         number = _EXPOSURE.fullmatch(subject)
         if number:
             names.append(exposure_name(int(number[1])))
@@ -124,7 +147,7 @@ def find_events(
     if kind is not None:
         query = query.where(e.kind == kind.value)
     if who:
-        query = query.where(e.who == who)
+        query = query.where(e.who == who[:_WHO])
     if since is not None:
         query = query.where(e.event_time >= since)
     if until is not None:

@@ -1,4 +1,4 @@
-"""What every statement of the archive shares: the columns of a record, sets of values as one parameter, events."""
+"""What every statement of the archive shares: the columns of a record, sets of values as one parameter."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, String, and_, bindparam, cast, func, insert, select
+from sqlalchemy import Connection, Integer, Select, String, and_, bindparam, cast, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import ColumnElement
 
-from desdm.schema import METADATA_TABLES, desfile, event, file_archive_info
+from desdm.schema import METADATA_TABLES, desfile, file_archive_info
 
-__all__ = ["add_event", "among", "band_of_any", "now", "packed", "records"]
+__all__ = ["among", "band_of_any", "now", "packed", "records"]
 
 
 def now() -> datetime:
@@ -62,11 +62,3 @@ def records(archive: ColumnElement[bool] | None = None) -> Select[Any]:
         band_of_any,
         file_archive_info.c.state,
     ).select_from(joined)
-
-
-def add_event(conn: Connection, kind: str, who: str, what: str, attempt: int | None = None) -> None:
-    """Note what happened."""
-    conn.execute(
-        insert(event),
-        {"event_time": now(), "kind": kind, "who": who[:32], "text": what, "pfw_attempt_id": attempt},
-    )

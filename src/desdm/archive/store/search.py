@@ -6,13 +6,22 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, not_, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
-from desdm.schema import CopyState, desfile, file_archive_info, file_tag, pfw_attempt, pfw_request, proctag
-from desdm.schema.states import AttemptState, DataState, RunClass
+from desdm.schema import (
+    CopyState,
+    DataState,
+    desfile,
+    file_archive_info,
+    file_tag,
+    pfw_attempt,
+    pfw_request,
+    proctag,
+)
+from desdm.schema.states import AttemptState, RunClass
 
 __all__ = [
     "AttemptFacts",
@@ -221,8 +230,14 @@ class AttemptFacts(NamedTuple):
 
 
 @cache
-def _files(keys: tuple[str, ...], limited: bool) -> Any:
+def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Any:
     statement = records().where(file_archive_info.c.state != CopyState.TRASH.value)
+    if not junk:
+        unusable = select(pfw_attempt.c.id).where(
+            pfw_attempt.c.data_state.in_((DataState.JUNK.value, DataState.PRUNED.value))
+        )
+        # Files of no attempt stay: 0 is no attempt's number.
+        statement = statement.where(func.coalesce(desfile.c.pfw_attempt_id, 0).not_in(unusable))
     if "attempt" in keys:
         statement = statement.where(desfile.c.pfw_attempt_id == bindparam("attempt"))
     if "filetype" in keys:
@@ -238,8 +253,23 @@ def _files(keys: tuple[str, ...], limited: bool) -> Any:
     return statement.limit(bindparam("limit")) if limited else statement
 
 
-def list_files(conn: Connection, asked: Mapping[str, Any], limit: int | None) -> list[FileRecord]:
-    """Files by attempt, filetype, band and tag (what is not in ``asked`` is free), in the order of names."""
+def list_files(
+    conn: Connection, asked: Mapping[str, Any], limit: int | None, *, junk: bool = False
+) -> list[FileRecord]:
+    """Files by attempt, filetype, band and tag, in the order of names.
+
+    Parameters
+    ----------
+    asked
+        Values by key; a key that is missing is free.
+    limit
+        At most so many; None: all.
+    junk
+        Also files of attempts whose data are JUNK or PRUNED, which are left out otherwise unless the attempt is asked
+        for.
+    """
     parameters = {**asked, **({} if limit is None else {"limit": limit})}
-    rows = conn.execute(_files(tuple(sorted(asked)), limit is not None), parameters)
+    rows = conn.execute(
+        _files(tuple(sorted(asked)), limit is not None, junk or "attempt" in asked), parameters
+    )
     return list(map(FileRecord._make, rows))

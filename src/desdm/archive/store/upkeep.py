@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, select, update
 
 from desdm.archive.model import FileRecord
 from desdm.archive.store.common import among, now, packed, records
 from desdm.schema import (
     CopyState,
+    DataState,
     desfile,
     file_archive_info,
     file_tag,
@@ -30,9 +31,11 @@ __all__ = [
     "define_tag",
     "drop_copies",
     "in_use",
+    "prune_attempts",
     "put_in_trash",
     "remove_tags",
     "restore_from_trash",
+    "restore_pruned",
     "tags_like",
     "tags_of",
     "tags_with_counts",
@@ -216,6 +219,58 @@ def restore_from_trash(conn: Connection, archive: str, ids: Sequence[int], state
         delete(file_trash).where(file_trash.c.archive_name == archive, among(conn, file_trash.c.desfile_id)),
         given,
     )
+
+
+def prune_attempts(conn: Connection, attempts: Sequence[int]) -> list[tuple[int, str, str]]:
+    """Mark PRUNED those of the attempts of whose files no copy is left outside the trash.
+
+    Returns
+    -------
+    list of (number, run, data state before)
+    """
+    if not attempts:
+        return []
+    mine, among_these = pfw_attempt.c, {"among": packed(conn, attempts)}
+    # Locked before copies are counted: of two deletions at once, the second sees what the first has deleted.
+    conn.execute(select(mine.id).where(among(conn, mine.id)).with_for_update(), among_these)
+    copy = exists(
+        select(desfile.c.id)
+        .join(file_archive_info, file_archive_info.c.desfile_id == desfile.c.id)
+        .where(desfile.c.pfw_attempt_id == mine.id, file_archive_info.c.state != CopyState.TRASH.value)
+    )
+    query = select(mine.id, mine.unitname, mine.reqnum, mine.attnum, mine.data_state).where(
+        among(conn, mine.id), mine.data_state != DataState.PRUNED.value, ~copy
+    )
+    found = [(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4]) for row in conn.execute(query, among_these)]
+    if found:
+        conn.execute(
+            update(pfw_attempt)
+            .where(among(conn, mine.id))
+            .values(pruned_from=mine.data_state, data_state=DataState.PRUNED.value),
+            {"among": packed(conn, [number for number, _, _ in found])},
+        )
+    return found
+
+
+def restore_pruned(conn: Connection, attempts: Sequence[int]) -> list[tuple[int, str, str]]:
+    """Give those of the attempts that are PRUNED the data state that they had before.
+
+    Returns
+    -------
+    list of (number, run, data state after)
+    """
+    if not attempts:
+        return []
+    mine, among_these = pfw_attempt.c, {"among": packed(conn, attempts)}
+    before = func.coalesce(mine.pruned_from, DataState.NEW.value)
+    wanted = (among(conn, mine.id), mine.data_state == DataState.PRUNED.value)
+    query = select(mine.id, mine.unitname, mine.reqnum, mine.attnum, before).where(*wanted).with_for_update()
+    found = [(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4]) for row in conn.execute(query, among_these)]
+    if found:
+        conn.execute(
+            update(pfw_attempt).where(*wanted).values(data_state=before, pruned_from=None), among_these
+        )
+    return found
 
 
 def trashed(conn: Connection, archive: str) -> list[tuple[FileRecord, datetime]]:

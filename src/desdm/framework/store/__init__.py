@@ -10,8 +10,8 @@ from desdm.framework.store.attempts import (
     newest_with_fingerprint,
     number_attempt,
     request_cancel,
+    set_data_state,
 )
-from desdm.framework.store.common import record_event
 from desdm.framework.store.jobs import close_job, jobs_of, queue_job, start_job, wrappers_of
 from desdm.framework.store.outcomes import count_findings, file_ids, generated_names, keep_outcome
 from desdm.framework.store.plans import insert_plan
@@ -31,8 +31,8 @@ __all__ = [
     "newest_with_fingerprint",
     "number_attempt",
     "queue_job",
-    "record_event",
     "request_cancel",
+    "set_data_state",
     "start_job",
     "wrappers_of",
 ]

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 from desdm.errors import NotFoundError, UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.plan import Identity
-from desdm.framework.store.common import now, record_event
+from desdm.framework.store.common import now
 from desdm.schema import pfw_attempt, pfw_request, pfw_unit, task
-from desdm.schema.states import AttemptState, RunClass
+from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
+from desdm.schema.store import record_event
 
 __all__ = [
     "attempt_by_name",
@@ -23,6 +24,7 @@ __all__ = [
     "number_attempt",
     "request_cancel",
     "run_filter",
+    "set_data_state",
 ]
 
 
@@ -92,7 +94,7 @@ _ATTEMPT = (
 
 def _attempt(row: Any) -> Attempt:
     values = list(row)
-    values[6], values[8] = AttemptState(values[6]), RunClass(values[8])
+    values[6], values[7], values[8] = AttemptState(values[6]), DataState(values[7]), RunClass(values[8])
     return Attempt(*values)
 
 
@@ -145,6 +147,9 @@ def claim_attempt(
             endtime=None,
             cancel_requested=False,
             comment=None,
+            # An attempt that goes on makes files anew: it is not without files any more.
+            data_state=func.coalesce(pfw_attempt.c.pruned_from, pfw_attempt.c.data_state),
+            pruned_from=None,
         )
     )
     conn.execute(
@@ -152,7 +157,10 @@ def claim_attempt(
         .where(task.c.id == attempt.task_id)
         .values(start_time=func.coalesce(task.c.start_time, now()), end_time=None, status=None)
     )
-    record_event(conn, "attempt", who, text, attempt.id)
+    record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=attempt.run)
+    if attempt.data_state is DataState.PRUNED:
+        text = f"{attempt.run} is PRUNED no longer"
+        record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason="it goes on")
 
 
 def heartbeat(conn: Connection, attempt_id: int, token: str) -> bool:
@@ -180,7 +188,17 @@ def change_attempt(
     status = 0 if state in (AttemptState.DONE, AttemptState.FLAGGED) else 1
     conn.execute(update(task).where(task.c.id == attempt.task_id).values(end_time=now(), status=status))
     text = f"{attempt.run} {state.value}" + (f": {comment}" if comment else "")
-    record_event(conn, "attempt", who, text, attempt.id)
+    record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=attempt.run, reason=comment or "")
+
+
+def set_data_state(conn: Connection, attempt_id: int, before: DataState, after: DataState) -> bool:
+    """Change what an attempt's data are worth; False if it is not ``before`` (any more)."""
+    done = conn.execute(
+        update(pfw_attempt)
+        .where(pfw_attempt.c.id == attempt_id, pfw_attempt.c.data_state == before.value)
+        .values(data_state=after.value)
+    )
+    return done.rowcount == 1
 
 
 def request_cancel(conn: Connection, attempt_id: int) -> None:

@@ -12,7 +12,7 @@ from desdm.archive.calibrations import Choice
 from desdm.archive.store import keep_choices
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedJob
-from desdm.framework.store.common import insert_many, now, record_event
+from desdm.framework.store.common import insert_many, now
 from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
     pfw_attempt,
@@ -26,7 +26,8 @@ from desdm.schema import (
     task,
 )
 from desdm.schema.database import new_ids
-from desdm.schema.states import AttemptState, JobState, RunClass, WrapperState
+from desdm.schema.states import AttemptState, EventKind, JobState, RunClass, WrapperState
+from desdm.schema.store import record_event
 
 __all__ = ["insert_plan"]
 
@@ -177,5 +178,5 @@ def insert_plan(
     ]
     insert_many(conn, pfw_omitted_input, left_out)
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
-    record_event(conn, "attempt", operator, text, rows.attempt_id)
+    record_event(conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.run)
     return rows.attempt_id

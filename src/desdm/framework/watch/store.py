@@ -121,8 +121,8 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
     return [
         RunRow(
             row.id, f"{row.unitname}_r{row.reqnum}p{row.attnum:02d}", row.pipeprod, row.project, row.campaign,
-            row.state, row.data_state, row.run_class, row.operator, row.submittime, row.endtime, row.heartbeat, row.numexpjobs,
-            row.numexpwrap, *done.get(row.id, (0, 0)), wrapped.get(row.id, 0), row.submitter_host,
+            row.state, row.data_state, row.run_class, row.operator, row.submittime, row.endtime, row.heartbeat,
+            row.numexpjobs, row.numexpwrap, *done.get(row.id, (0, 0)), wrapped.get(row.id, 0), row.submitter_host,
             row.submitter_pid, row.submitter_start, row.comment,
         )
         for row in rows

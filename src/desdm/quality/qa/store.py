@@ -19,6 +19,7 @@ __all__ = [
     "add_zeropoints",
     "attempts_judged",
     "counting",
+    "exposures_of",
     "newest_of_programs",
     "zeropoints_of",
 ]
@@ -98,6 +99,12 @@ def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> s
         among(conn, table.c.expnum), table.c.pfw_attempt_id.is_not(None)
     )
     return set(conn.execute(query.distinct(), {"among": packed(conn, expnums)}).scalars())
+
+
+def exposures_of(conn: Connection, table: Table, attempt_id: int) -> list[int]:
+    """Return the exposures on which there are verdicts of an attempt."""
+    query = select(table.c.expnum).where(table.c.pfw_attempt_id == attempt_id).distinct()
+    return sorted(conn.execute(query).scalars())
 
 
 def add_zeropoints(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

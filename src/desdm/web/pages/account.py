@@ -68,7 +68,8 @@ def routes(services: Services) -> list[BaseRoute]:
                 lasts = timedelta(days=_days(str(form.get("days", "90"))))
                 with services.database.write() as conn:
                     secret = tokens.make(
-                        conn, people.find(conn, login), name=str(form.get("name", ""))[:80], scopes=scopes, lasts=lasts
+                        conn, people.find(conn, login), name=str(form.get("name", ""))[:80], scopes=scopes, lasts=lasts,
+                        who=login,
                     )  # fmt: skip
             except UsageError as err:
                 return show(request, trouble=str(err))
@@ -84,7 +85,7 @@ def routes(services: Services) -> list[BaseRoute]:
         def make() -> Response:
             if number.isascii() and number.isdigit() and len(number) < 10:
                 with services.database.write() as conn:
-                    tokens.revoke(conn, login, int(number))
+                    tokens.revoke(conn, login, int(number), who=login)
             return RedirectResponse("/account", 303)
 
         return await work(services, make)

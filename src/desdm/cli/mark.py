@@ -1,0 +1,51 @@
+"""desdm mark: mark a run's data active, good for use, or junk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+if TYPE_CHECKING:
+    from desdm.framework.mark import Mark
+
+
+@click.command()
+@click.argument("run")
+@click.argument("state", type=click.Choice(["active", "junk"], case_sensitive=False))
+@click.option("--reason", default="", help="Why; required, and kept with the mark.")
+@json_option
+@pass_door
+def command(door: Door, run: str, state: str, reason: str, as_json: bool) -> None:
+    """Mark the data of RUN active (good for use; a flagged run can then be released) or junk (not to be used)."""
+    from desdm.cli.tag import print_retagged
+    from desdm.framework.mark import mark
+    from desdm.operations.acceptance import Retagged, refresh_tags_of
+    from desdm.schema.states import DataState
+
+    facility = door.facility
+    who = facility.config.operator
+    with facility.database.write() as conn:
+        made = mark(conn, run, DataState(state.upper()), who=who, reason=reason)
+        changed = Retagged()
+        if made.changed:
+            changed = refresh_tags_of(
+                conn, facility.production, made.run, who=who, reason=f"{made.after.value}: {reason}"
+            )
+    document = {
+        "run": made.run, "data_state": made.after.value, "before": made.before.value, "changed": made.changed,
+    }  # fmt: skip
+
+    def human() -> None:
+        click.echo(_text(made))
+        print_retagged(changed)
+
+    door.show(document, human, as_json)
+
+
+def _text(made: Mark) -> str:
+    if not made.changed:
+        return f"{made.run} is {made.after.value} already; nothing was changed"
+    return f"{made.run} is {made.after.value}, was {made.before.value}: {made.after.text}"

@@ -1,0 +1,77 @@
+"""Marks what an attempt's data are worth: ACTIVE, good for use, or JUNK, not to be used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from desdm.errors import ConflictError, UsageError
+from desdm.framework import store
+from desdm.schema.states import AttemptState, DataState, EventKind
+from desdm.schema.store import record_event
+
+__all__ = ["Mark", "mark"]
+
+_UNDER_WAY = (AttemptState.PLANNED, AttemptState.RUNNING)
+
+
+class Mark(NamedTuple):
+    """A run's data state before and after a mark; the same if it was so already."""
+
+    run: str
+    before: DataState
+    after: DataState
+
+    @property
+    def changed(self) -> bool:
+        """Whether the mark changed anything."""
+        return self.before is not self.after
+
+
+def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str) -> Mark:
+    """Set the data state of a run, with an event; a run that has it already is left alone.
+
+    Parameters
+    ----------
+    run
+        Name of the run, ``<unit>_r<req>p<att>``.
+    state
+        ACTIVE or JUNK.
+    who, reason
+        Who marks it, and why.
+
+    Raises
+    ------
+    UsageError
+        No reason is given, or the state is not one that a person sets.
+    NotFoundError
+        There is no such run.
+    ConflictError
+        The run has not ended, its files are deleted, or somebody else marked it at the same time.
+    """
+    if state not in (DataState.ACTIVE, DataState.JUNK):
+        raise UsageError(f"{state.value} is not a mark; give active or junk")
+    if not reason.strip():
+        raise UsageError(f"marking {run} {state.value} needs a reason: --reason TEXT")
+    attempt = store.attempt_by_name(conn, run)
+    before = attempt.data_state
+    if before is DataState.PRUNED:
+        raise ConflictError(
+            f"{attempt.run} is PRUNED: its files are deleted; desdm delete --undelete FILE… first, "
+            "desdm delete --trash lists them"
+        )
+    if attempt.state in _UNDER_WAY:
+        raise ConflictError(
+            f"{attempt.run} is {attempt.state.value}; mark it when it has ended, or end it: "
+            f"desdm cancel {attempt.run}"
+        )
+    if before is state:
+        return Mark(attempt.run, before, state)
+    if not store.set_data_state(conn, attempt.id, before, state):
+        raise ConflictError(
+            f"{attempt.run} was marked by somebody else meanwhile; see: desdm events --kind mark"
+        )
+    text = f"{attempt.run} marked {state.value}, was {before.value}"
+    record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason=reason.strip())
+    return Mark(attempt.run, before, state)
