@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from desdm.codes.nullweight.rowinterp import interpolate_rows
-from desdm.codes.nullweight.standard import Recipe, bits_of, gain_of, standard
+from desdm.codes.nullweight.standard import Recipe, bits_of, standard
 from desdm.codes.nullweight.zeropoint import ZeroPoint, find_zeropoint
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.bands import gain_of
 from desdm.survey.headers import identity
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
@@ -81,14 +82,11 @@ def nwgint(task: Task) -> None:
 
 def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:
     who = identity(planes.header)
-    zero = find_zeropoint(
-        planes.header, who, task.inputs.get("zeropoints", ()), task.section("nominal_zero"),
-        task.section("extinction"),
-    )  # fmt: skip
+    zero = find_zeropoint(planes.header, who, task.inputs.get("zeropoints", ()))
     if zero is None:
         raise ProgramFailed(
-            f"{name}: no MAGZERO, no row in a zero-point table and no nominal_zero for band {who.get('BAND')!r}; "
-            "add one to the module's settings"
+            f"{name}: no MAGZERO, no row in a zero-point table, and band {who.get('BAND')!r} has no nominal one; "
+            "write MAGZERO into the header, or deliver a table with its row"
         )
     if zero.source == "nominal":
         task.finding(
