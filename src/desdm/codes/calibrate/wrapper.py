@@ -200,6 +200,10 @@ def mkflatcor(task: Task) -> None:
     made = stack.result()
     head = _about(task, used[0].header, "flatcor")
     head["BAND"] = (band, "band")
+    if "bf" in kit.steps:
+        head["DESBFC"] = (kit.cal.names["bf"][:60], "brighter-fatter corrected")
+    else:
+        task.say(f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced")
     head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
     task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
     task.give("flatcor", planes_of(made, head, used), write_planes)
@@ -446,6 +450,7 @@ def _kit(task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool
         bias=bias,
         lintable=task.optional("lintable"),
         crosstalk=task.optional("crosstalk"),
+        bf=task.optional("bf"),
         electrons=electrons,
     )
 
