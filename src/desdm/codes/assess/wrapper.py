@@ -20,6 +20,7 @@ from desdm.framework.wrapper import Task
 from desdm.survey.assessment import Assessment, Controls, Measurements
 from desdm.survey.assessment import assess as judge
 from desdm.survey.bands import CountUnit, nominal_zero
+from desdm.survey.detectors import outages_of
 from desdm.survey.headers import identity
 from desdm.survey.images import read_planes
 
@@ -53,6 +54,9 @@ def assess(task: Task) -> None:
     )
     found = judge(measured, Controls.of(task.settings, band))
     told = {**who, **_verdict(found, measured, sky, ccds), **_depth(task, rows, ccds), "ccds": ccds}
+    told["outages"] = [one.text for one in outages_of(heads[0])] if heads else []
+    for text in told["outages"]:
+        task.finding(3, f"{who['exposurename']}: {text}; it is not used")
     task.output("assess").write_text(json.dumps(_finite(told), indent=1, allow_nan=False) + "\n", "utf-8")
     _record(task, told, found)
 
