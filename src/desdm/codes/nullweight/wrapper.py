@@ -33,8 +33,11 @@ def rowinterp_nullweight(task: Task) -> None:
     planes.msk[filled] |= int(MaskBit.INTERP)
     planes.wgt[null] = 0.0
     good = float((planes.wgt > 0).mean())
-    if good < task.number("least_good", 0.5):
-        task.finding(2, f"{name}: only {100 * good:.0f} % of the pixels have weight")
+    # A bad amplifier is known and said when the CCD is detrended; here the rest is judged.
+    working = (planes.msk & int(MaskBit.BADAMP)) == 0
+    share = float((planes.wgt[working] > 0).mean()) if working.any() else 0.0
+    if share < task.number("least_good", 0.5):
+        task.finding(2, f"{name}: only {100 * share:.0f} % of the working pixels have weight")
     planes.header["DESRWINT"] = (True, "rows interpolated, weights nulled")
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
     task.give("image", planes, write_planes)
