@@ -105,6 +105,15 @@ def test_exposure_241238_as_desdm_delivered_it(real: Path, tmp_path: Path) -> No
     assert (told["band"], told["expnum"], told["cloud"]) == ("r", 241238, pytest.approx(0.0, abs=1e-3))
 
 
+def test_exposure_154912_whose_header_has_no_gain(real: Path, tmp_path: Path) -> None:
+    """Y, 50 s: 887.9 counts of sky, FWHM 4.5218 pixels: F = (0.855/1.2292)² = 0.4838, B = 14.56/17.758 = 0.8199."""
+    head = fits.getheader(real / "des-psf-catalogs" / "DECam_00154912_12_header.fits")
+    cat = catalogue(tmp_path / "c.fits", head, SKYBRITE=head["SKYBRITE"], SKYSIGMA=head["SKYSIGMA"])
+    told = judged(tmp_path, cat, head["FWHM"], 24.0 + 2.5 * np.log10(50.0) - 0.05 * head["AIRMASS"], 12)
+    assert told["t_eff"] == pytest.approx(0.3967, rel=2e-3)
+    assert (told["accepted"], told["c_eff"]) == ("True", 1.0)
+
+
 @pytest.mark.parametrize(
     ("shift", "accepted"), [(0.1, "True"), (0.5, "True"), (0.6, "False"), (1.5, "False")]
 )

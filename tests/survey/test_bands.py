@@ -28,6 +28,10 @@ from desdm.survey.headers import identity, merged
         ({"BUNIT": "adu", "GAINA": 3.911, "GAINB": 4.127}, CountUnit.COUNT),
         ({"BUNIT": "ADU"}, CountUnit.COUNT),
         ({"BUNIT": "count", "GAIN": 1.0}, CountUnit.ELECTRON),
+        # Exposure 154912 as DESDM delivered it in 2012: neither gain nor BUNIT, but a sky of 4.3 electrons per count.
+        ({"SKYBRITE": 887.90747, "SKYSIGMA": 14.310489}, CountUnit.COUNT),
+        ({"SKYBRITE": 1046.0, "SKYSIGMA": 33.2}, CountUnit.ELECTRON),
+        ({"SKYBRITE": 887.90747}, None),
         ({}, None),
         ({"GAIN": "unknown"}, None),
     ],

@@ -21,6 +21,8 @@ __all__ = ["BANDS", "ELECTRONS_PER_COUNT", "Band", "CountUnit", "band", "gain_of
 ELECTRONS_PER_COUNT = 4.0
 #: A gain this near to 1 says that the image was multiplied by its gain already.
 _ABOUT_ONE = 0.2
+#: Sky over its variance, electrons per unit: above this the unit is no electron. Read noise and stars only lower it.
+_PHOTONS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,22 @@ class CountUnit(Enum):
         """Return the unit of an image, from its header or its catalogue's; None if the header does not tell.
 
         BUNIT decides where it says electrons. Otherwise the gain does, as in assess_SE_products: the mean of GAINA and
-        GAINB (or GAIN) is about 1 for electrons and several electrons per count for counts. BUNIT ``adu`` or ``count``
-        decides where there is no gain.
+        GAINB (or GAIN) is about 1 for electrons and several electrons per count for counts. Where there is no gain, BUNIT
+        ``adu`` or ``count`` decides, and else the sky's own photons: in electrons its variance is at least its level.
         """
-        word = str(header.get("BUNIT", "")).strip().lower()
-        if word.startswith("electron") or word in ("e", "e-"):
-            return cls.ELECTRON
         gain = gain_of(header)
         if gain is not None:
             return cls.ELECTRON if abs(gain - 1.0) < _ABOUT_ONE else cls.COUNT
-        return cls.COUNT if word.startswith(("adu", "count")) else None
+        if str(header.get("BUNIT", "")).strip().lower().startswith(("adu", "count")):
+            return cls.COUNT
+        sky, sigma = header.get("SKYBRITE"), header.get("SKYSIGMA")
+        if (
+            not isinstance(sky, int | float)
+            or not isinstance(sigma, int | float)
+            or not (sky > 0 and sigma > 0)
+        ):
+            return None
+        return cls.COUNT if sky / sigma**2 > _PHOTONS else cls.ELECTRON
 
     @property
     def per_count(self) -> float:
@@ -100,7 +108,14 @@ class CountUnit(Enum):
 
 
 def gain_of(header: Mapping[str, Any]) -> float | None:
-    """Return the electrons per unit of an image: the mean of its amplifiers' GAINA and GAINB, or GAIN; None if unknown."""
+    """Return the electrons per unit of an image; None if the header does not tell.
+
+    1 where BUNIT says electrons, for the gains may be those of the raw frame still; else the mean of the amplifiers'
+    GAINA and GAINB, or GAIN.
+    """
+    word = str(header.get("BUNIT", "")).strip().lower()
+    if word.startswith("electron") or word in ("e", "e-"):
+        return 1.0
     for keys in (("GAINA", "GAINB"), ("GAIN",)):
         values = [header.get(key) for key in keys]
         gains = [float(v) for v in values if isinstance(v, int | float) and v > 0]
