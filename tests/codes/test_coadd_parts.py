@@ -13,6 +13,7 @@ from desdm.codes.coadd.colour import choose_bands, picture
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack, mapping
 from desdm.codes.coadd.relative import tie
+from desdm.codes.coadd.swarp import add_exposures, by_exposure, coadd_header
 from desdm.codes.objects.merge import merge
 from desdm.errors import FileTypeError
 from desdm.survey.headers import merged, wcs_of
@@ -35,6 +36,44 @@ def test_the_mapping_is_that_of_the_exact_inverse(real: Path) -> None:
     x, y = image.all_world2pix(ra, dec, 0)
     assert np.abs(u[row, column] - x).max() < 0.01
     assert np.abs(v[row, column] - y).max() < 0.01
+
+
+def test_a_coadd_counts_exposures_not_ccds() -> None:
+    """Two exposures of 90 s, one with three CCDs on the tile and one with one: 180 s, the mean of two starts."""
+
+    def image(expnum: int, ccdnum: int, mjd: float, fwhm: float) -> fits.Header:
+        cards = [
+            ("INSTRUME", "DECam"),
+            ("EXPNUM", expnum),
+            ("CCDNUM", ccdnum),
+            ("EXPTIME", 90.0),
+            ("MJD-OBS", mjd),
+        ]
+        return fits.Header([*cards, ("FWHM", fwhm), ("PIXSCALE", 0.263)])
+
+    inputs = [
+        image(7, 1, 56000.0, 4.0),
+        image(8, 1, 56002.0, 6.0),
+        image(7, 2, 56000.0, 4.0),
+        image(7, 3, 56000.0, 4.0),
+    ]
+    head = coadd_header(Tile("T", 10.0, 0.0, 20, 0.263), "r", inputs, {})
+    assert (head["NCOMBINE"], head["EXPTIME"]) == (2, 180.0)
+    assert head["MJD-OBS"] == pytest.approx(56001.0, abs=1e-9)
+    assert head["FWHM"] == pytest.approx(5.0)
+    assert [head[f"EXP{i:05d}"] for i in (1, 2, 3, 4)] == ["7 1", "8 1", "7 2", "7 3"]
+    # The detection image counts those of all its bands.
+    other = coadd_header(Tile("T", 10.0, 0.0, 20, 0.263), "i", [image(9, 1, 56004.0, 5.0)], {})
+    both = head.copy()
+    add_exposures(both, [head, other])
+    assert (both["NCOMBINE"], both["EXPTIME"]) == (3, 270.0)
+    assert both["MJD-OBS"] == pytest.approx(56002.0, abs=1e-9)
+    assert both["EXP00005"] == "9 1"
+    # A number of another instrument is another exposure, and what has no number is counted by itself.
+    inputs[1]["EXPNUM"], inputs[1]["INSTRUME"] = 7, "mosaic3"
+    for one in inputs[2:]:
+        del one["EXPNUM"]
+    assert [len(group) for group in by_exposure(inputs)] == [1, 1, 1, 1]
 
 
 def test_a_coadd_s_mask_tells_lost_mixed_and_unseen_apart() -> None:

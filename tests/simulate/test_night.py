@@ -190,8 +190,9 @@ def test_night_json_says_what_a_perfect_assessment_finds(night: Night) -> None:
     entry = next(e for e in document["exposures"] if e["kind"] == "object" and e["band"] == "r")
     # DESDM's rule written out once more, with r's constants.
     f = (0.9 * 1.041 / (entry["fwhm_asec"] + 0.04)) ** 2
-    assert entry["t_eff"] == pytest.approx(f * 2.66 / entry["sky_e_s"], rel=1e-12)
+    # The rule's constants are per count of four electrons.
+    assert entry["t_eff"] == pytest.approx(f * 2.66 * 4.0 / entry["sky_e_s"], rel=1e-12)
     assert entry["zeropoint"] == pytest.approx(
-        25.532 + 2.5 * np.log10(90.0) - 0.095 * entry["airmass"] - entry["cloud_mag"]
+        25.532 + 2.5 * np.log10(4.0 * 90.0) - 0.095 * entry["airmass"] - entry["cloud_mag"]
     )
     assert (entry["verdict"], entry["reason"], entry["processed"]) == ("True", "", True)

@@ -14,7 +14,8 @@ import pytest
 from astropy.io import fits
 
 from desdm.errors import UsageError
-from desdm.simulate.conditions import BANDS, assess
+from desdm.simulate.conditions import BANDS, assess, magzero
+from desdm.simulate.extras import seen
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import make_night, renderer_of
 from desdm.simulate.plan import Shot, plan_night
@@ -49,7 +50,10 @@ def test_pointings_overlap_but_are_not_the_same() -> None:
 @pytest.mark.parametrize("band", list(BANDS))
 def test_a_verdict_follows_from_seeing_sky_and_clouds(band: str) -> None:
     good = BANDS[band]
-    assert assess(band, 0.9 * good.seeing - 0.04, good.sky, 0.1).t_eff == pytest.approx(1.0)
+    # DESDM's good sky in counts a second; a count is four electrons.
+    dark = {"u": 0.2, "g": 1.05, "r": 2.66, "i": 7.87, "z": 16.51, "Y": 14.56, "VR": 3.71}[band]
+    assert assess(band, 0.9 * good.seeing - 0.04, 4.0 * dark, 0.1).t_eff == pytest.approx(1.0)
+    assert good.sky == pytest.approx(4.0 * dark, rel=0.03)
     assert assess(band, 0.9 * good.seeing, good.sky, 0.05).verdict == "True"
     cloudy = assess(band, 0.9 * good.seeing, good.sky, 1.5)
     assert (cloudy.verdict, cloudy.reason) == ("False", "badT")
@@ -57,6 +61,14 @@ def test_a_verdict_follows_from_seeing_sky_and_clouds(band: str) -> None:
     blurred = assess(band, 1.85, good.sky * 0.1, 0.0)
     assert (blurred.verdict, blurred.reason) == (("True", "") if band == "u" else ("False", "badF"))
     assert assess(band, 1.0, good.sky, 0.0, reference=False).verdict == "Unknown"
+
+
+def test_the_light_is_decams() -> None:
+    """Against numbers that are not ours: LSST's fiducial zero points for DECam, and the header of exposure 241238."""
+    for band, counts in {"g": 25.11, "r": 25.35, "i": 25.2, "z": 25.0}.items():
+        assert magzero(band, 1.0, 1.2, 0.0) == pytest.approx(counts + 2.5 * np.log10(4.0), abs=0.2)
+    skies = [s.sky * s.exptime for s in plan_night(4, bands=("r",), exposures=40).shots if s.kind == "object"]
+    assert np.mean(skies) == pytest.approx(267.5 * (4.039 + 3.781) / 2, rel=0.03)
 
 
 def test_a_campaign_covers_five_nites_and_all_kinds() -> None:
@@ -189,6 +201,32 @@ def test_movers_move_and_transients_are_in_the_truth(tmp_path: Path) -> None:
     speeds = [abs(d[-1] - d[0]) * 3600 for d in places.values() if len(d) == 4]
     # Some arcsec an hour, over the six minutes between the first shot and the last.
     assert 0.03 < np.median(speeds) < 0.6
+
+
+def test_transients_explode_once_and_movers_do_not_come_back() -> None:
+    """Separate plans of one seed, as a night after night is simulated: the sky between them is one."""
+
+    def at(nite: str) -> tuple[dict[int, float], set[int], float]:
+        plan = replace(plan_night(9, bands=("r",), biases=0, flats=0, exposures=1, nite=nite), transients=30)
+        renderer, _ = renderer_of(plan, mini())
+        assert renderer.sky is not None
+        sky, shot = renderer.sky, next(s for s in plan.shots if s.kind == "object")
+        mag = seen(sky, renderer.kinds, shot, *sky.at(shot.year))
+        ids = [int(i) for i in sky.ident]
+        found = {i: m for i, m, k in zip(ids, mag, renderer.kinds, strict=True) if k == "transient"}
+        return found, {i for i, k in zip(ids, renderer.kinds, strict=True) if k == "mover"}, shot.mjd
+
+    first, movers, start = at("20121120")
+    second, others, end = at("20121123")
+    assert end - start == pytest.approx(3.0, abs=0.01)
+    common = [i for i in first if i in second and first[i] < 90]
+    assert len(common) > 60
+    for i in common:
+        # A time scale of 30 days: 1.0857 mag of them.
+        assert second[i] - first[i] == pytest.approx((end - start) * 1.0857 / 30.0, abs=1e-6)
+    new = [i for i in second if second[i] < 90 and first.get(i, 99.0) > 90]
+    assert 0 < len(new) < 12, "30 explode in 20 days"
+    assert not movers & others
 
 
 def test_the_command_makes_a_night_and_says_what(tmp_path: Path) -> None:

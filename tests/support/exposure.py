@@ -150,9 +150,9 @@ def scene(
     objects = _make_sky(rng, ra, dec, stars, galaxies)
     psf = Moffat(fwhm, 3.5, 0.03, -0.02)
     exptime, airmass = 90.0, 1.2
-    # DESDM's nominal zero point: aterm + 2.5 log10 t - k X (desdm.md section 5).
+    # DESDM's nominal zero point, aterm + 2.5 log10 t - k X, for electrons, of which a count is four.
     aterm, k = {"g": (25.428, 0.181), "r": (25.532, 0.095), "i": (25.413, 0.089), "z": (25.086, 0.053)}[band]
-    zero = aterm + 2.5 * np.log10(exptime) - k * airmass - clouds
+    zero = aterm + 2.5 * np.log10(4.0 * exptime) - k * airmass - clouds
     chips = []
     for ccd, wcs in _solutions(ra, dec, distortion).items():
         chips.append(

@@ -107,7 +107,7 @@ class Precal:
         lintable, crosstalk = self.path("lintable"), self.out / "xtalk.txt"
         self.do("mklintable", {"ramps": tables}, {"lintable": lintable})
         self.do("mkcrosstalk", {"raw": fields, "biascors": biases}, {"crosstalk": crosstalk})
-        self.constants = {"lintable": [lintable], "crosstalk": [crosstalk]}
+        self.constants = {**self.constants, "lintable": [lintable], "crosstalk": [crosstalk]}
         self.domes(band, masked=False)
         for ccd, bias, table in zip(self.ccds, biases, tables, strict=True):
             flats = [self.path("flatcor", band, ccd)]
@@ -132,7 +132,12 @@ class Precal:
             keys = {"ccdnum": str(ccd), "band": band}
             combined = self.path("flatcor", band, ccd)
             inputs = {"raw": raw, "frames": [frames], "biascor": [self.path("biascor", ccd)]}
-            self.do("mkflatcor", inputs | self._given("lintable", "crosstalk"), {"flatcor": combined}, **keys)
+            self.do(
+                "mkflatcor",
+                inputs | self._given("lintable", "crosstalk", "bf"),
+                {"flatcor": combined},
+                **keys,
+            )
         if masked:
             self.scale(band)
 

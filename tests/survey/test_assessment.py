@@ -88,5 +88,5 @@ def test_the_width_of_source_extractor_stands_in_for_psfex() -> None:
 
 
 def test_a_constant_that_is_missing_is_named() -> None:
-    with pytest.raises(UsageError, match=r"sky_good\.r"):
-        Controls.of({**SETTINGS, "sky_good": {}}, "r")
+    with pytest.raises(UsageError, match=r"seeing\.r"):
+        Controls.of({**SETTINGS, "seeing": {}}, "r")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from desdm.errors import PlanError
+from desdm.pipelines.exposure import without_dead
 from desdm.wcl import split_range
 
 __all__ = ["NONE", "NOT_REJECTED", "night", "nights"]
@@ -118,7 +119,11 @@ def _frames(rows: Sequence[Row], settings: Mapping[str, Any], when: str) -> dict
     left = {"zero": len(zeros) - most} | {b: len(_of(flats, b)) - most for b in bands}
     taken = [r for b in bands for r in _spread(_of(flats, b), most)]
     ccds = str(settings.get("ccdnum", "")).strip() or _ccds([*zeros, *flats])
+    ccds, lost = without_dead(ccds, [*zeros, *flats])
+    if not ccds:
+        raise PlanError(f"{when}: {lost}; no other CCD is asked for")
     return {
+        **({"dead_ccds": lost} if lost else {}),
         "ccdnum": ccds,
         # A night without a flat is told band by band, as one with too few is.
         "band": ",".join(bands) or "g,r,i,z,Y",

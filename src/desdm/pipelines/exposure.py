@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from desdm.errors import PlanError
+from desdm.survey.detectors import dead
+from desdm.wcl import split_range
 
-__all__ = ["exposure"]
+__all__ = ["exposure", "without_dead"]
 
 Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
@@ -27,12 +29,12 @@ def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     -------
     dict
         expnum, unitname, band, nite, ccdnum, and region (ra,dec,size in degrees), within which reference
-        stars are wanted.
+        stars are wanted; dead_ccds says which CCDs are left out because they do not work, and why.
 
     Raises
     ------
     PlanError
-        No such exposure, two files of it, or a file that does not say its band or night.
+        No such exposure, two files of it, a file that does not say its band or night, or no CCD that works.
     """
     text = str(settings.get("expnum", "")).strip().removeprefix("D")
     if not text.isdecimal():
@@ -48,15 +50,44 @@ def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     ccds = str(settings.get("ccdnum") or row.get("ccds") or row.get("ccdnum") or "")
     if not ccds:
         raise PlanError(f"{row['filename']} does not say of which CCDs it is; set ccdnum=…")
+    ccds, lost = without_dead(ccds, [row])
+    if not ccds:
+        raise PlanError(f"{row['filename']}: {lost}; no other CCD is asked for")
     told = {
         "expnum": str(int(text)),
         "unitname": str(settings.get("unitname") or f"D{int(text):08d}"),
         "band": str(row["band"]),
         "nite": str(row["nite"]),
         "ccdnum": ccds,
+        # Recorded with the attempt, for who misses a CCD.
+        **({"dead_ccds": lost} if lost else {}),
     }
     if row.get("ra_cent") is not None:
         # Pointing errs by arcseconds and proper motions move stars: a tenth of a degree of margin takes both.
         size = float(row["deccmax"]) - float(row["deccmin"]) + 0.2
         told["region"] = f"{row['ra_cent']:.6f},{row['dec_cent']:.6f},{size:.4f}"
     return told
+
+
+def without_dead(ccds: str, rows: Sequence[Row]) -> tuple[str, str]:
+    """Leave out the CCDs that were dead whenever they are wanted.
+
+    Parameters
+    ----------
+    ccds
+        Numbers or ranges.
+    rows
+        Raw files (instrument, nite) that the CCDs are wanted of.
+
+    Returns
+    -------
+    tuple of str
+        The CCDs that worked in at least one of them, as they were written if that is all; and what is left out, with
+        the reason.
+    """
+    wanted = [int(n) for n in split_range(ccds)]
+    out = [dead(str(r.get("instrument") or ""), str(r.get("nite") or "")) for r in rows]
+    lost = [n for n in wanted if out and all(n in one for one in out)]
+    if not lost:
+        return ccds, ""
+    return ",".join(str(n) for n in wanted if n not in lost), "; ".join(out[-1][n].text for n in lost)

@@ -138,7 +138,7 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
         Module(
             "mkflatcor",
             _CODE + "mkflatcor",
-            text="crosstalk, overscan, bias, linearity, gain; combined flat of one CCD and band",
+            text="crosstalk, overscan, bias, linearity, gain, brighter-fatter; combined flat of one CCD and band",
             loop=_CCDBAND,
             inputs=(
                 DFLAT,
@@ -147,6 +147,7 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
                 calibration("old_biascor", "cal_biascor"),
                 lintable,
                 crosstalk,
+                calibration("bf", "cal_bf", ccd=False),
             ),
             outputs=(made("flatcor", "cal_dflatcor", "ccdband", "flatcor", save=False),),
         ),

@@ -21,7 +21,7 @@ MORE_COLOURS = {**COLOURS, "VR": (0.35, 0.35, 0.12)}
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """Objects an arcmin²: stars from r 12.5 to 23 (two thirds of them between 15.5 and 20.5), galaxies r 19 to 24."""
+    """Objects an arcmin²: stars from r 14 to 24.5 (two thirds of them between 17 and 22), galaxies r 20.5 to 25.5."""
 
     stars: float = 27.0
     galaxies: float = 14.0
@@ -104,9 +104,9 @@ def _cell(rng: np.random.Generator, cell: int, lon: Array, lat: Array, stars: in
     # Two in a hundred are bright enough to saturate, two thirds serve PSF and astrometry, the rest is faint.
     which, part = rng.random(n), rng.random(n)
     r = np.where(
-        which < 0.02, 12.5 + 3.0 * part, np.where(which < 0.68, 15.5 + 5.0 * part, 20.5 + 2.5 * part)
+        which < 0.02, 14.0 + 3.0 * part, np.where(which < 0.68, 17.0 + 5.0 * part, 22.0 + 2.5 * part)
     )
-    r = np.where(star, r, 19.0 + 5.0 * part**0.35)
+    r = np.where(star, r, 20.5 + 5.0 * part**0.35)
     hue = rng.normal(size=n)
     size = np.where(star, 0.0, 0.35 + 0.6 * rng.random(n))
     e1, e2 = rng.normal(scale=0.2, size=(2, n)).clip(-0.45, 0.45) * ~star

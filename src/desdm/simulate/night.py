@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from desdm.simulate.conditions import FWHM_OFFSET, assess, magzero
+from desdm.simulate.conditions import FWHM_OFFSET, assess, magzero, offset
 from desdm.simulate.extras import add_extras
 from desdm.simulate.field import Density, Field, draw_field
 from desdm.simulate.handover import write_instrument, write_refcat
@@ -202,10 +202,11 @@ def _entry(renderer: Renderer, shot: Shot) -> dict[str, Any]:
     if shot.kind not in ("object", "star flat"):
         return entry
     fwhm, sky = _mean_fwhm(renderer, shot), _mean_sky(renderer, shot)
-    verdict = assess(shot.band, fwhm, sky, shot.cloud, shot.reference)
+    cloud = offset(shot.band, shot.airmass, shot.cloud)
+    verdict = assess(shot.band, fwhm, sky, cloud, shot.reference)
     entry |= {
         "fwhm_asec": fwhm, "sky_e_s": sky, "zeropoint": magzero(shot.band, shot.exptime, shot.airmass, shot.cloud),
-        "cloud_mag": shot.cloud, "f_eff": verdict.f_eff, "b_eff": verdict.b_eff, "c_eff": verdict.c_eff,
+        "cloud_mag": cloud, "f_eff": verdict.f_eff, "b_eff": verdict.b_eff, "c_eff": verdict.c_eff,
         "t_eff": verdict.t_eff,
     }  # fmt: skip
     if shot.processed:
@@ -215,12 +216,12 @@ def _entry(renderer: Renderer, shot: Shot) -> dict[str, Any]:
 
 def _mean_fwhm(renderer: Renderer, shot: Shot) -> float:
     psf, camera = renderer.psf(shot), renderer.camera
-    values = []
+    means = []
     for ccd in camera.ccds[:: max(1, len(camera.ccds) // 4)]:
         x, y = np.array([0.25, 0.75]) * camera.nx, np.array([0.25, 0.75]) * camera.ny
         u, v = renderer.response.place(ccd, x, y)
-        values += [measured_fwhm(psf, float(a), float(b)) for a in u for b in v]
-    return float(np.mean(values)) * 0.263
+        means.append(np.mean([measured_fwhm(psf, float(a), float(b)) for a in u for b in v]))
+    return float(np.median(means)) * 0.263
 
 
 def _mean_sky(renderer: Renderer, shot: Shot) -> float:

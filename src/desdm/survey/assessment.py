@@ -1,6 +1,7 @@
 """The verdict on an exposure: t_eff = F·B·C from seeing, sky and clouds, and whether it is accepted (DESDM's own rule).
 
-After ``assess_SE_products`` (desdm.md, section 5). The constants are data: they stand in ``codes/assess/config.wcl``.
+After DESDM's ``assess_SE_products``. Its thresholds are data in ``codes/assess/config.wcl``; what a band's good sky is
+stands with the band (`desdm.survey.bands`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from desdm.errors import UsageError
+from desdm.survey.bands import band as band_constants
 
 __all__ = ["Accepted", "Assessment", "Controls", "Measurements", "assess"]
 
@@ -28,8 +30,8 @@ class Measurements:
     """What was measured of an exposure; None: it could not be.
 
     ``fwhm_mean`` is PSFEx's FWHM_MEAN, ``fwhm_world`` Source Extractor's FWHM_WORLD of stars (arcsec); ``sky`` in
-    electrons/s/pixel; ``cloud`` the extinction against a reference after aterm and k·airmass (mag); ``astrometry``: a
-    solution was found.
+    counts/s/pixel, as the rule has it (an electron is a quarter of a count, see `desdm.survey.bands`); ``cloud`` the
+    extinction against a reference after aterm and k·airmass (mag); ``astrometry``: a solution was found.
     """
 
     band: str
@@ -44,7 +46,7 @@ class Measurements:
 class Controls:
     """The constants of the rule, by band where they differ.
 
-    ``k``: FWHM scale K (arcsec); ``sky_good``: electrons/s/pixel; ``least``: t_eff that must be exceeded;
+    ``k``: FWHM scale K (arcsec); ``sky_good``: counts/s/pixel; ``least``: t_eff that must be exceeded;
     ``fwhm_limit``: largest FWHM (arcsec); ``fwhm_offset`` is added to FWHM_MEAN, FWHM_WORLD is divided by
     ``fwhm_ratio``; below ``fwhm_least`` a FWHM is none; clouds below ``cloud_free`` mag cost nothing.
     """
@@ -65,7 +67,7 @@ class Controls:
         Raises
         ------
         UsageError
-            A constant is missing or no number.
+            A constant is missing or no number, or the survey has no such band.
         """
 
         def number(*path: str) -> float:
@@ -80,7 +82,7 @@ class Controls:
         name = band.lower()
         whose = str(dict(settings.get("fwhm_limit_of", {})).get(name, name)).lower()
         return cls(
-            k=number("seeing", name), sky_good=number("sky_good", name), least=number("t_eff_least", name),
+            k=number("seeing", name), sky_good=band_constants(band).sky_good, least=number("t_eff_least", name),
             fwhm_limit=number("fwhm_factor") * number("seeing", whose), fwhm_offset=number("fwhm_offset"),
             fwhm_ratio=number("fwhm_ratio"), fwhm_least=number("fwhm_least"), cloud_free=number("cloud_free"),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Header, read_hdus
+from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
 from desdm.survey.headers import DECAM_CCDNUM
 from desdm.survey.imageio import mapped, pixels
@@ -183,12 +184,13 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
         ccds.append(CCDEntry(DECAM_CCDNUM.get(name, i) if number is None else number, name, i))
     head = hdus[0]
     expected = head.header.integer("NEXTEND")
-    if expected is not None and expected != len(ccds):
+    header = hdu_header(bytes(buffer[head.start : head.data_start]))
+    told = str(header.get("INSTRUME", "")), night_of(header)
+    if expected is not None and absent([c.ccdnum for c in ccds], expected, *told):
         findings.append(f"{path.name}: NEXTEND says {expected} CCDs, the file has {len(ccds)}")
     numbers = [c.ccdnum for c in ccds]
     for twice in sorted({n for n in numbers if numbers.count(n) > 1}):
         findings.append(f"{path.name}: CCD {twice} stands in the file more than once; the first is taken")
-    header = hdu_header(bytes(buffer[head.start : head.data_start]))
     return RawExposure(path, header, tuple(ccds), tuple(findings)), hdus
 
 

@@ -23,6 +23,8 @@ from desdm.framework.wrapper import Task
 from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
+from desdm.survey import detectors
+from desdm.survey.detectors import Outage
 from desdm.survey.images import Planes, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
 from tests.support.tasks import run
@@ -175,3 +177,35 @@ def test_a_step_whose_calibration_is_missing_is_left_out_and_said_or_stops_the_c
         run("desdm.codes.detrend.wrapper.detrend", night.out / "w", few, {"image": path}, keys)
     with pytest.raises(FileTypeError, match=r"CCD 9 is not in the file"):
         run("desdm.codes.detrend.wrapper.detrend", night.out / "w", inputs, {"image": path}, {"ccdnum": "9"})
+
+
+def test_a_bad_amplifier_is_masked_and_a_dead_ccd_refused(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CCD 2 with amplifier A bad, CCD 1 dead: the camera's table by date decides, without a bad-pixel mask too."""
+    table = (
+        Outage("minicam", 2, "N2", "20120101", "", "A", "gain changes"),
+        Outage("minicam", 1, "N1", "20120101", "20121231", "", "no signal"),
+    )
+    monkeypatch.setattr(detectors, "OUTAGES", table)
+    with fits.open(night.raw) as hdus:
+        section = next(h.header["AMPSECA"] for h in hdus[1:] if h.header.get("CCDNUM") == 2)
+    left, right = sorted(int(n) for n in section.strip("[]").split(",")[0].split(":"))
+    task, image = night.detrend(
+        2, steps="crosstalk,overscan,bias,linearity,saturate,gain,bf,flat,weight,nullweight"
+    )
+    planes = read_planes(image)
+    bad = np.zeros(planes.shape, bool)
+    bad[:, left - 1 : right] = True
+    both = int(MaskBit.BPM | MaskBit.BADAMP)
+    assert ((planes.msk & both) == both)[bad].all()
+    assert not (planes.msk & int(MaskBit.BADAMP))[~bad].any()
+    assert (planes.wgt[bad] == 0).all()
+    assert (planes.wgt[~bad] > 0).mean() > 0.98
+    sky = float(np.median(night.plane(2, "SKY")))
+    assert planes.header["SKYBRITE"] == pytest.approx(sky, rel=0.02), "of the good half alone"
+    assert any("CCD 2 (N2): amplifier A is bad from night 20120101" in f.text for f in task.log.findings)
+    with pytest.raises(
+        ProgramFailed, match=r"CCD 1 \(N1\): dead from night 20120101 to 20121231: no signal; leave it out"
+    ):
+        night.detrend(1)

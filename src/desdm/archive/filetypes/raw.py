@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from desdm.archive.content import Content
-from desdm.archive.filetypes.keywords import image, region
+from desdm.archive.filetypes.keywords import image, nite, region
 from desdm.archive.filetypes.kind import FileType, Metadata
+from desdm.survey.detectors import absent, dead
 from desdm.survey.outline import outline, union
 
 
@@ -30,7 +31,8 @@ def _mosaic(content: Content) -> None:
     numbers = [hdu.header.number("CCDNUM") for hdu in content.images()]
     known = [n for n in numbers if n is not None]
     twins = sorted({int(n) for n in known if known.count(n) > 1})
-    if len(numbers) != expected:
+    told = str(content.keyword("INSTRUME") or ""), nite(content) or ""
+    if absent([-1 if n is None else int(n) for n in numbers], expected, *told):
         content.findings.append(f"it has {len(numbers)} images, NEXTEND says {expected} CCDs")
     if twins:
         content.findings.append(f"CCD {', '.join(map(str, twins))} stands in it more than once")
@@ -46,12 +48,21 @@ def _describe(content: Content) -> Metadata:
     return told
 
 
+def _dead(content: Content) -> list[int]:
+    """The camera's dead CCDs on the exposure's night."""
+    return sorted(dead(str(content.keyword("INSTRUME") or ""), nite(content) or ""))
+
+
 def _expected(content: Content) -> str | None:
-    """The CCDs that the exposure should have: those in it, and where NEXTEND promises more, all numbers up to it."""
+    """The CCDs that the exposure should have: those in it, and where NEXTEND promises more, all numbers up to it.
+
+    A CCD that was dead on that night is not expected, whether it was delivered or not.
+    """
     there = {int(n) for hdu in content.images() if (n := hdu.header.number("CCDNUM")) is not None}
     promised = content.keyword("NEXTEND")
     if isinstance(promised, int) and len(there) < promised <= 200:
         there |= set(range(1, promised + 1))
+    there -= set(_dead(content))
     parts: list[str] = []
     for number in sorted(there):
         if number - 1 in there:

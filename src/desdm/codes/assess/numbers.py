@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Counts", "count", "star_width"]
+__all__ = ["Counts", "count", "image_flags", "star_width"]
 
 Array = npt.NDArray[np.float64]
 
@@ -59,6 +59,20 @@ def count(mag: Array, error: Array, *, sigma: float = 0.1, width: float = 0.25, 
     return Counts(edges, numbers.astype(np.int64), medians, depth)
 
 
+def image_flags(rows: Any) -> npt.NDArray[np.int64]:
+    """IMAFLAGS_ISO; 0 for a catalogue made without the image's mask."""
+    if "IMAFLAGS_ISO" in rows.dtype.names:
+        return np.asarray(rows["IMAFLAGS_ISO"], np.int64)
+    return np.zeros(len(rows), np.int64)
+
+
+def _snr(rows: Any) -> Array:
+    """Signal over noise of each object."""
+    if "SNR_WIN" in rows.dtype.names:
+        return np.asarray(rows["SNR_WIN"], float)
+    return np.asarray(rows["FLUX_AUTO"] / np.maximum(rows["FLUXERR_AUTO"], 1e-9), float)
+
+
 def star_width(catalogues: Sequence[Any]) -> float | None:
     """FWHM_WORLD of the exposure's stars in arcsec; None with fewer than ten bright round objects.
 
@@ -66,7 +80,7 @@ def star_width(catalogues: Sequence[Any]) -> float | None:
     """
     widths = []
     for rows in catalogues:
-        good = (rows["FLAGS"] == 0) & (rows["IMAFLAGS_ISO"] == 0) & (rows["SNR_WIN"] > 50)
+        good = (rows["FLAGS"] == 0) & (image_flags(rows) == 0) & (_snr(rows) > 50)
         rows = rows[good & (rows["FLUX_RADIUS"] > 0.5)]
         if len(rows):
             radius = rows["FLUX_RADIUS"]

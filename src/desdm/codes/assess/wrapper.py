@@ -11,13 +11,16 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.codes.assess.mosaic import Tile, mosaic, save
-from desdm.codes.assess.numbers import count, star_width
+from desdm.codes.assess.numbers import count, image_flags, star_width
+from desdm.codes.assess.sky import SkyLevel, mean_sky
 from desdm.codes.astrometry.exposure import read_heads
-from desdm.codes.detection.sextractor import objects
+from desdm.codes.detection.sextractor import catalogue_header, objects
 from desdm.errors import FileTypeError, ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.assessment import Assessment, Controls, Measurements
 from desdm.survey.assessment import assess as judge
+from desdm.survey.bands import CountUnit, nominal_zero
+from desdm.survey.detectors import outages_of
 from desdm.survey.headers import identity
 from desdm.survey.images import read_planes
 
@@ -34,21 +37,26 @@ def assess(task: Task) -> None:
     then named in the verdict.
     """
     catalogues = task.all_on_disk("catalogs")
-    heads = [fits.getheader(p, 0) for p in catalogues]
+    heads = [catalogue_header(p) for p in catalogues]
     who = _identity(task, heads)
+    unit = _unit(task, heads)
     band = str(who["band"])
     rows = [objects(p) for p in catalogues]
     ccds = _ccds(task, heads)
+    sky = _sky(task, heads, unit, float(who.get("exptime") or 0.0))
     measured = Measurements(
         band,
-        _mean([c["fwhm_mean"] for c in ccds if c.get("psf") in ("psfex", "piff")]),
-        _sky(task, heads, float(who.get("exptime") or 0.0)),
-        _cloud(task, ccds),
+        _median([c["fwhm_mean"] for c in ccds if c.get("psf") in ("psfex", "piff")]),
+        sky.counts if sky else None,
+        _cloud(task, who, unit),
         star_width(rows),
         any(c.get("scampflg") == 0 for c in ccds),
     )
     found = judge(measured, Controls.of(task.settings, band))
-    told = {**who, **_verdict(found, measured, ccds), **_depth(task, rows, ccds), "ccds": ccds}
+    told = {**who, **_verdict(found, measured, sky, ccds), **_depth(task, rows, ccds), "ccds": ccds}
+    told["outages"] = [one.text for one in outages_of(heads[0])] if heads else []
+    for text in told["outages"]:
+        task.finding(3, f"{who['exposurename']}: {text}; it is not used")
     task.output("assess").write_text(json.dumps(_finite(told), indent=1, allow_nan=False) + "\n", "utf-8")
     _record(task, told, found)
 
@@ -101,40 +109,64 @@ def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
     return [found[n] for n in sorted(found)]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _median(values: Sequence[float | None]) -> float | None:
+    """Median of the values that are positive numbers; None without any."""
     good = [v for v in values if v is not None and np.isfinite(v) and v > 0]
-    return float(np.mean(good)) if good else None
+    return float(np.median(good)) if good else None
 
 
-def _sky(task: Task, heads: Sequence[fits.Header], exptime: float) -> float | None:
-    """Electrons a second and pixel: of the fitted sky, else of the images' headers."""
-    level = None
+def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit:
+    """What the exposure's images count; electrons, which every reduced image has, where no header tells."""
+    for head in heads:
+        found = CountUnit.of(head)
+        if found is not None:
+            return found
+    if heads:
+        task.finding(
+            3, "no catalogue has GAINA and GAINB, GAIN or BUNIT; sky and zero point are taken as per electron"
+        )
+    return CountUnit.ELECTRON
+
+
+def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit, exptime: float) -> SkyLevel | None:
+    """The sky of a second and pixel: of the fitted sky, else of the images' headers."""
+    if exptime <= 0:
+        return None
     if task.inputs.get("skyfit"):
         with fits.open(task.on_disk("skyfit"), memmap=False) as hdus:
-            level = next((h.header["SKYBRITE"] for h in hdus if "SKYBRITE" in h.header), None)
-    if level is None:
-        level = _mean([h.get("SKYBRITE") for h in heads])
-    return float(level) / exptime if level is not None and exptime > 0 else None
+            fitted = [h.header for h in hdus if "SKYBRITE" in h.header]
+        if fitted:
+            return mean_sky(fitted[:1], unit, exptime)
+    return mean_sky(heads, unit, exptime)
 
 
-def _cloud(task: Task, ccds: Sequence[Mapping[str, Any]]) -> float | None:
-    """Median offset of the stars from the reference after aterm and k·airmass, mag; None: it was not measured."""
+def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit) -> float | None:
+    """Median offset of the stars from the reference after aterm and k·airmass, mag; None: it was not measured.
+
+    The nominal zero point is that of the constants in force now, not the one that the zero points were measured with.
+    """
     if not task.inputs.get("zeropoints"):
         return None
     head = fits.getheader(task.on_disk("zeropoints"), 0)
-    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or "ZPNOM" not in head:
+    exptime, airmass = (head.get(key.upper(), who.get(key)) for key in ("exptime", "airmass"))
+    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime or airmass is None:
         return None
-    return float(head["ZPNOM"]) - float(head["MAGZERO"])
+    if "ZPUNIT" in head:
+        unit = CountUnit(str(head["ZPUNIT"]))
+    return nominal_zero(str(who["band"]), unit, float(exptime), float(airmass)) - float(head["MAGZERO"])
 
 
-def _verdict(found: Assessment, measured: Measurements, ccds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _verdict(
+    found: Assessment, measured: Measurements, sky: SkyLevel | None, ccds: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The verdict and what it rests on, as columns of firstcut_eval."""
     shapes = [np.hypot(c["e1"], c["e2"]) for c in ccds if c.get("e1") is not None and c.get("e2") is not None]
     solved = [c["scamp_rms"] for c in ccds if c.get("scampflg") == 0 and c.get("scamp_rms") is not None]
     return {
         "accepted": found.accepted.value, "reason": found.reason, "words": found.words, "t_eff": found.t_eff,
         "f_eff": found.f_eff, "b_eff": found.b_eff, "c_eff": found.c_eff, "fwhm_asec": found.fwhm,
         "fwhm_mean_asec": measured.fwhm_mean, "ellipticity": float(np.mean(shapes)) if shapes else None,
-        "skybrightness": measured.sky, "cloud": measured.cloud,
+        "skybrightness": sky.electrons if sky else None, "cloud": measured.cloud,
         "astrom_rms": float(np.sqrt(np.mean(np.square(solved)))) if solved else None,
         "n_astrom": sum(int(c.get("scamp_stars", 0)) for c in ccds),
     }  # fmt: skip
@@ -158,7 +190,7 @@ def _depth(task: Task, rows: Sequence[Any], ccds: Sequence[Mapping[str, Any]]) -
     zeros = {c["ccdnum"]: c.get("mag_zero") for c in ccds}
     mags, errors = [], []
     for one, ccd in zip(rows, [c["ccdnum"] for c in ccds if "objects" in c], strict=True):
-        good = (one["FLUX_PSF"] > 0) & (one["FLAGS"] < 4) & ((one["IMAFLAGS_ISO"] & 2) == 0)
+        good = (one["FLUX_PSF"] > 0) & (one["FLAGS"] < 4) & ((image_flags(one) & 2) == 0)
         zero = zeros.get(ccd)
         if zero is not None:
             flux = one["FLUX_PSF"][good].astype(float)

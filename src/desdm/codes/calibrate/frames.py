@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.codes.detrend.bf import read_kernels
 from desdm.codes.detrend.calibration import Calibrations
 from desdm.codes.detrend.chain import Recipe, detrend
 from desdm.codes.detrend.crosstalk import read_matrix
@@ -102,9 +103,14 @@ class Kit:
         bias: Planes | None = None,
         lintable: Path | None = None,
         crosstalk: Path | None = None,
+        bf: Path | None = None,
         electrons: bool = False,
     ) -> Kit:
-        """Take up the constants of one CCD; a step whose constant is not given is left out."""
+        """Take up the constants of one CCD; a step whose constant is not given is left out.
+
+        With ``electrons`` the frame is divided into electrons, and ``bf`` (brighter-fatter kernels) then puts back the
+        charge that bright pixels pushed away: in a flat of 80,000 electrons it takes a tenth of each pixel's contrast.
+        """
         given = {k: str(v) if k == "form" else int(str(v)) for k, v in overscan.items()}
         steps = ["overscan"]
         if crosstalk is not None:
@@ -115,11 +121,14 @@ class Kit:
             steps.append("linearity")
         if electrons:
             steps += ["saturate", "gain"]
+            if bf is not None:
+                steps.append("bf")
         cal = Calibrations(
             crosstalk=read_matrix(crosstalk) if crosstalk else None,
             lintable=read_table(lintable, ccdnum) if lintable else None,
             biascor=bias,
-            names={k: p.name for k, p in (("crosstalk", crosstalk), ("lintable", lintable)) if p},
+            bf=read_kernels(bf) if bf and electrons else None,
+            names={k: p.name for k, p in (("crosstalk", crosstalk), ("lintable", lintable), ("bf", bf)) if p},
         )
         return cls(ccdnum, tuple(steps), Overscan(**given), cal)  # type: ignore[arg-type]
 

@@ -39,9 +39,10 @@ from desdm.codes.calibrate.stack import Stack
 from desdm.codes.provenance import stamp
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
+from desdm.survey.detectors import outages_of
 from desdm.survey.imageio import Planes, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
-from desdm.survey.raw import open_raw
+from desdm.survey.raw import CCDEntry, RawExposure, open_raw
 
 __all__ = [
     "find_norm",
@@ -81,7 +82,7 @@ def _mini(task: Task, *, bias: bool) -> None:
     for finding in exposure.findings:
         task.finding(2, finding)
     ccds, blocks, corners, side = [], [], [], 0
-    for entry in exposure.ccds:
+    for entry in _working(exposure):
         frame = _frame(task, path, _kit(task, entry.ccdnum, electrons=not bias))
         if frame is None:
             continue
@@ -95,6 +96,12 @@ def _mini(task: Task, *, bias: bool) -> None:
     head["RAWFILE"] = (path.name, "raw file")
     stamp(head, task.keys, task.execs, task.output("mini").name)
     task.give("mini", Mini(tuple(ccds), np.array(blocks), np.array(corners, float), side, head), write_mini)
+
+
+def _working(exposure: RawExposure) -> list[CCDEntry]:
+    """The CCDs of an exposure that were not dead on its night."""
+    lost = {one.ccdnum for one in outages_of(exposure.header) if not one.amplifier}
+    return [entry for entry in exposure.ccds if entry.ccdnum not in lost]
 
 
 # -- comparison
@@ -200,6 +207,10 @@ def mkflatcor(task: Task) -> None:
     made = stack.result()
     head = _about(task, used[0].header, "flatcor")
     head["BAND"] = (band, "band")
+    if "bf" in kit.steps:
+        head["DESBFC"] = (kit.cal.names["bf"][:60], "brighter-fatter corrected")
+    else:
+        task.say(f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced")
     head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
     task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
     task.give("flatcor", planes_of(made, head, used), write_planes)
@@ -359,7 +370,7 @@ def mkcrosstalk(task: Task) -> None:
         while more:
             amps: dict[str, npt.NDArray[np.float32]] = {}
             full: dict[str, float] = {}
-            for entry in exposure.ccds:
+            for entry in _working(exposure):
                 bias = read_planes(biases[entry.ccdnum]) if entry.ccdnum in biases else None
                 frame = _frame(task, path, _kit(task, entry.ccdnum, bias=bias))
                 if frame is not None:
@@ -446,6 +457,7 @@ def _kit(task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool
         bias=bias,
         lintable=task.optional("lintable"),
         crosstalk=task.optional("crosstalk"),
+        bf=task.optional("bf"),
         electrons=electrons,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from astropy.io import fits
 from desdm.survey.images import Planes
 from desdm.survey.tiles import Tile
 
-__all__ = ["arguments", "coadd_header", "read_output", "weighted_mean"]
+__all__ = ["add_exposures", "arguments", "by_exposure", "coadd_header", "read_output", "weighted_mean"]
 
+_INPUT = re.compile(r"EXP\d{5}")
 DATA = Path(__file__).parent / "data"
 
 
@@ -77,25 +80,31 @@ def coadd_header(
     tile, band
         What it is of.
     inputs
-        Headers of the exposures' images.
+        Headers of the CCDs' images, several of an exposure where it covers the tile with more than one CCD.
     made
         SWarp's output header: GAIN and SATURATE that follow from the combination.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        NCOMBINE, EXPTIME, MJD-OBS and FWHM count each exposure once; cards EXPnnnnn name every image.
     """
     head = tile.header()
-    mjd = [float(h["MJD-OBS"]) for h in inputs if "MJD-OBS" in h]
-    seeing = [float(h["FWHM"]) * float(h.get("PIXSCALE", tile.pixscale)) for h in inputs if h.get("FWHM", 0)]
+    exposures = [_exposure(images, tile) for images in by_exposure(inputs)]
+    mjd = [e.mjd for e in exposures if e.mjd is not None]
+    seeing = [e.fwhm for e in exposures if e.fwhm is not None]
     cards: list[tuple[str, Any, str]] = [
         ("TILENAME", tile.name, "tile"),
         ("BAND", band, "band"),
         ("MAGZERO", 30.0, "[mag] AB magnitude of one count"),
-        ("NCOMBINE", len(inputs), "images combined"),
-        ("EXPTIME", sum(float(h.get("EXPTIME", 0.0)) for h in inputs), "[s] sum of the exposures"),
+        ("NCOMBINE", len(exposures), "exposures combined"),
+        ("EXPTIME", sum(e.exptime for e in exposures), "[s] sum of the exposures"),
         ("GAIN", float(made.get("GAIN", 0.0)), "[electron/count] effective gain"),
         ("SATURATE", float(made.get("SATURATE", 1e9)), "[count] saturation"),
         (
             "FWHM",
             float(np.mean(seeing)) / tile.pixscale if seeing else 0.0,
-            "[pixel] mean seeing of the inputs",
+            "[pixel] mean seeing of the exposures",
         ),
         ("BUNIT", "count", "unit of SCI: AB magnitude 30 is one count"),
     ]
@@ -106,6 +115,50 @@ def coadd_header(
     for i, one in enumerate(inputs, 1):
         head[f"EXP{i:05d}"] = (f"{one.get('EXPNUM', 0)} {one.get('CCDNUM', 0)}", "input: exposure, CCD")
     return head
+
+
+def add_exposures(head: fits.Header, bands: Sequence[fits.Header]) -> None:
+    """Let an image of several bands' coadds count the exposures of all: NCOMBINE, EXPTIME, MJD-OBS and the EXP cards."""
+    counts = [int(h.get("NCOMBINE", 0)) for h in bands]
+    head["NCOMBINE"] = (sum(counts), "exposures combined")
+    head["EXPTIME"] = (sum(float(h.get("EXPTIME", 0.0)) for h in bands), "[s] sum of the exposures")
+    known = [(float(h["MJD-OBS"]), n) for h, n in zip(bands, counts, strict=True) if "MJD-OBS" in h and n]
+    if known:
+        mean = sum(mjd * n for mjd, n in known) / sum(n for _, n in known)
+        head["MJD-OBS"] = (mean, "[d] mean start of the exposures")
+    inputs = [h[key] for h in bands for key in h if _INPUT.fullmatch(key)]
+    for i, text in enumerate(inputs, 1):
+        head[f"EXP{i:05d}"] = (text, "input: exposure, CCD")
+
+
+def by_exposure(inputs: Sequence[fits.Header]) -> list[list[fits.Header]]:
+    """Group the headers of CCDs by exposure, in the order of the first of each; one without EXPNUM is its own exposure."""
+    groups: dict[tuple[object, ...], list[fits.Header]] = {}
+    for i, head in enumerate(inputs):
+        # Two instruments may use one number.
+        key = (head.get("INSTRUME"), head["EXPNUM"]) if head.get("EXPNUM") else (i,)
+        groups.setdefault(key, []).append(head)
+    return list(groups.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Exposure:
+    """Length (s), start (MJD) and seeing (arcsec) of an exposure; None: not known."""
+
+    exptime: float
+    mjd: float | None
+    fwhm: float | None
+
+
+def _exposure(images: Sequence[fits.Header], tile: Tile) -> _Exposure:
+    """What the images of one exposure say of it: length and start are the same for all, the seeing is their mean."""
+    first = images[0]
+    seeing = [float(h["FWHM"]) * float(h.get("PIXSCALE", tile.pixscale)) for h in images if h.get("FWHM", 0)]
+    return _Exposure(
+        float(first.get("EXPTIME", 0.0)),
+        float(first["MJD-OBS"]) if "MJD-OBS" in first else None,
+        float(np.mean(seeing)) if seeing else None,
+    )
 
 
 def weighted_mean(planes: Sequence[Planes], combine: str) -> Planes:

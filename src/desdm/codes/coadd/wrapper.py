@@ -13,7 +13,14 @@ from desdm.codes.coadd.background import residual_sky
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack
 from desdm.codes.coadd.relative import tie
-from desdm.codes.coadd.swarp import arguments, coadd_header, read_output, weighted_mean
+from desdm.codes.coadd.swarp import (
+    add_exposures,
+    arguments,
+    by_exposure,
+    coadd_header,
+    read_output,
+    weighted_mean,
+)
 from desdm.codes.detection.sextractor import objects
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
@@ -41,7 +48,8 @@ def swarp(task: Task) -> None:
     weights.write_text("".join(f"{p}[2]\n" for p in paths))
     raw = task.workdir / f"{task.name}_{band}_raw.fits", task.workdir / f"{task.name}_{band}_rawwgt.fits"
     settings = task.section("swarp_keys")
-    if len(paths) < task.number("clip_least", 4) and settings.get("combine_type") == "CLIPPED":
+    # Clipping needs exposures that overlap, not the CCDs of one.
+    if len(by_exposure(heads)) < task.number("clip_least", 4) and settings.get("combine_type") == "CLIPPED":
         settings["combine_type"] = "WEIGHTED"
     scales = _scales(task, heads)
     tied = scales != [float(h["FLXSCALE"]) for h in heads]
@@ -63,7 +71,8 @@ def swarp(task: Task) -> None:
     write_planes(task.output("coadd"), Planes(sci, stack.result(wgt), wgt, head))
     for scrap in (images, weights, *raw):
         scrap.unlink(missing_ok=True)
-    task.metric("ncombine", len(paths), text="images combined")
+    task.metric("ncombine", float(head["NCOMBINE"]), text="exposures combined")
+    task.metric("images", len(paths), text="images of CCDs combined")
     task.metric("sky_residual", float(np.mean(sky)), "count", text="sky that SWarp had left")
     task.metric("sky_free", free, text="fraction of pixels that the residual sky stands on")
     task.metric("coverage", float((wgt > 0).mean()), text="fraction of the tile with weight")
@@ -117,6 +126,7 @@ def detection(task: Task) -> None:
         sum(float(have[b].header["GAIN"]) for b in bands),
         "[electron/count] effective gain",
     )
+    add_exposures(out.header, [have[b].header for b in bands])
     stamp(out.header, task.keys, task.execs, task.output("detection").name)
     write_planes(task.output("detection"), out)
 

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from desdm.survey.cards import read_hdus
 from desdm.survey.fitsbytes import padded, sealed, word_sum, write
+from desdm.survey.headers import lenient, merged
 
 __all__ = [
     "DATA",
@@ -155,6 +156,19 @@ def image_header(hdu: Any) -> fits.Header:
         else "".join(str(card).ljust(80) for card in cards)
     )
     return fits.Header.fromstring(text)
+
+
+def catalogue_header(path: Path) -> fits.Header:
+    """What a catalogue says of its image: the primary header, on top of the image's own where LDAC_IMHEAD has it.
+
+    Catalogues of our own have all in the primary header (`rewrite`), delivered ones in LDAC_IMHEAD.
+    """
+    with lenient(), fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
+        primary = hdus[0].header
+        if "EXPNUM" in primary or "LDAC_IMHEAD" not in hdus:
+            return primary.copy()
+        image = image_header(hdus["LDAC_IMHEAD"])
+    return merged([fits.PrimaryHDU(header=image), fits.PrimaryHDU(header=primary)])
 
 
 def as_ldac(catalogue: Path, image: fits.Header, out: Path) -> None:

@@ -118,7 +118,7 @@ def _extract(
     card = fits.Header()
     for key, value in identity(head).items():
         card[key] = value
-    for key in ("MAGZERO", "TILENAME", "GAIN", "SATURATE", "FWHM", "PIXSCALE", *_OF_IMAGE, *_FOOTPRINT):
+    for key in ("MAGZERO", "TILENAME", *_GAIN, "SATURATE", "FWHM", "PIXSCALE", *_OF_IMAGE, *_FOOTPRINT):
         if key in head:
             card[key] = (head[key], head.comments[key])
     rows = objects(out)
@@ -130,6 +130,8 @@ def _extract(
     task.metric("nclean", float(np.sum(clean)), text="objects without a flag")
 
 
+#: They say whether SKYBRITE and the fluxes are in counts or in electrons (`desdm.survey.bands.CountUnit`).
+_GAIN = ("GAIN", "GAINA", "GAINB")
 _OF_IMAGE = ("SKYBRITE", "SKYSIGMA", "SCAMPFLG", "SCAMPNUM", "SCAMPRMS")
 _FOOTPRINT = (
     "RA_CENT", "DEC_CENT", "RACMIN", "RACMAX", "DECCMIN", "DECCMAX", "CROSSRA0", "RAC1", "RAC2", "RAC3", "RAC4",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from desdm.codes.detrend import crosstalk, overscan, passes
 from desdm.codes.detrend.amplifiers import State
 from desdm.codes.detrend.calibration import Calibrations
-from desdm.codes.detrend.recipe import Recipe, Result
+from desdm.codes.detrend.recipe import BAD, Recipe, Result
 from desdm.errors import FileTypeError
 from desdm.survey.images import Planes
 from desdm.survey.maskbits import MaskBit
@@ -54,6 +54,17 @@ def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.
     if count:
         result.findings.append((2, f"{where}: {count} pixels have no value; they are marked BPM"))
     return data, prior
+
+
+def _with_bad_amps(prior: Bits, states: list[State], recipe: Recipe, shape: tuple[int, ...]) -> Bits:
+    """The bits to begin with, and those of the amplifiers that do not work."""
+    lost = [state for state in states if state.name in recipe.bad_amps]
+    if not lost:
+        return prior
+    out = np.zeros(shape, np.int32) if prior.size == 1 else prior.copy()
+    for state in lost:
+        out[state.place.slices] |= BAD
+    return out
 
 
 def _levels(
@@ -123,6 +134,7 @@ def prepare(
     """
     raw = source if isinstance(source, RawCCD) else None
     data, prior = source_of(source, where, result)
+    prior = _with_bad_amps(prior, states, recipe, sci.shape)
     levels = _levels(data, raw, states, sci.shape[0], recipe, result)
     pairs: dict[str, tuple[str, float]] = {}
     others = bias = passes.NONE

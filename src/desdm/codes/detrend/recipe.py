@@ -36,6 +36,8 @@ class Recipe:
         CCD number → places that may glow.
     cti_limit
         Correlation of neighbouring pixels from which charge is left behind.
+    bad_amps
+        Amplifiers that do not work; all their pixels get the bits BPM and BADAMP.
     """
 
     steps: tuple[str, ...]
@@ -45,6 +47,7 @@ class Recipe:
     flat_min: float = 0.05
     bulbs: Mapping[int, tuple[Bulb, ...]] = field(default_factory=dict)
     cti_limit: float = 0.1
+    bad_amps: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

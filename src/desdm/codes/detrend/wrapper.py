@@ -19,6 +19,7 @@ from desdm.codes.provenance import stamp
 from desdm.codes.sky.model import read_skyfit, sky_of
 from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.framework.wrapper import Task
+from desdm.survey.detectors import outages_of
 from desdm.survey.fitsbytes import pool
 from desdm.survey.images import Planes, read_planes, write_planes
 from desdm.survey.raw import RawCCD, open_raw, read_ccd
@@ -40,7 +41,7 @@ def detrend(task: Task) -> None:
     chosen = _steps(task, f"{path.name} CCD {ccdnum}")
     raw = read_ccd(path, ccdnum)
     subject = Subject(path.name, ccdnum, str(raw.header.get("BAND", "")).strip(), raw.shape)
-    recipe = _recipe(task, chosen)
+    recipe = _recipe(task, chosen, _bad_amplifiers(task, raw, ccdnum, path))
     cal = _calibrations(task, chosen, raw, subject)
     with pool(int(task.number("threads", 1))) as run:
         result = chain.detrend(raw, path.name, cal, recipe, run, partial(read_ccd, path))
@@ -116,14 +117,24 @@ def _steps(task: Task, where: str) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _recipe(task: Task, chosen: tuple[str, ...]) -> Recipe:
+def _bad_amplifiers(task: Task, raw: RawCCD, ccdnum: int, path: Path) -> tuple[str, ...]:
+    """The CCD's bad amplifiers on the exposure's night, each said; a dead CCD is not detrended."""
+    lost = [one for one in outages_of(raw.header) if one.ccdnum == ccdnum]
+    for one in lost:
+        if not one.amplifier:
+            raise ProgramFailed(f"{path.name}: {one.text}; leave it out")
+        task.finding(3, f"{path.name}: {one.text}; its pixels are masked BPM and BADAMP")
+    return tuple(one.amplifier for one in lost)
+
+
+def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> Recipe:
     form = overscan.Recipe(
         task.text("overscan", "smooth"), int(task.number("overscan_window", 31)), int(task.number("overscan_order", 3)),
         int(task.number("overscan_trim", 5)),
     )  # fmt: skip
     return Recipe(
         chosen, form, task.number("crosstalk_min", 1e-5), bits_of(task.text("null_mask")), task.number("flat_min", 0.05),
-        _bulbs(task), task.number("cti_limit", 0.1),
+        _bulbs(task), task.number("cti_limit", 0.1), bad_amps,
     )  # fmt: skip
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -16,7 +14,7 @@ from desdm.survey.headers import copy_wcs, identity
 from desdm.survey.images import Planes
 from desdm.survey.maskbits import MaskBit
 
-__all__ = ["COMMON_ZERO", "Recipe", "bits_of", "gain_of", "standard"]
+__all__ = ["COMMON_ZERO", "Recipe", "bits_of", "standard"]
 
 #: Magnitude of one count on the common scale of coadds (DESDM's MAG_ZERO).
 COMMON_ZERO = 30.0
@@ -44,14 +42,6 @@ def bits_of(text: str) -> int:
             raise FileTypeError(f"{name!r} is no mask bit; known: {', '.join(MaskBit.__members__)}")
         bits |= int(MaskBit[name])
     return bits
-
-
-def gain_of(header: Mapping[str, Any]) -> float | None:
-    """Electrons per count: GAIN, or the mean of the two amplifiers' GAINA and GAINB; None if unknown."""
-    if isinstance(header.get("GAIN"), (int, float)):
-        return float(header["GAIN"])
-    values = [float(header[k]) for k in ("GAINA", "GAINB") if isinstance(header.get(k), (int, float))]
-    return sum(values) / len(values) if values else None
 
 
 def standard(

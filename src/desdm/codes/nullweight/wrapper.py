@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from desdm.codes.nullweight.rowinterp import interpolate_rows
-from desdm.codes.nullweight.standard import Recipe, bits_of, gain_of, standard
+from desdm.codes.nullweight.standard import Recipe, bits_of, standard
 from desdm.codes.nullweight.zeropoint import ZeroPoint, find_zeropoint
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.bands import gain_of
 from desdm.survey.headers import identity
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
@@ -32,8 +33,11 @@ def rowinterp_nullweight(task: Task) -> None:
     planes.msk[filled] |= int(MaskBit.INTERP)
     planes.wgt[null] = 0.0
     good = float((planes.wgt > 0).mean())
-    if good < task.number("least_good", 0.5):
-        task.finding(2, f"{name}: only {100 * good:.0f} % of the pixels have weight")
+    # A bad amplifier is known and said when the CCD is detrended; here the rest is judged.
+    working = (planes.msk & int(MaskBit.BADAMP)) == 0
+    share = float((planes.wgt[working] > 0).mean()) if working.any() else 0.0
+    if share < task.number("least_good", 0.5):
+        task.finding(2, f"{name}: only {100 * share:.0f} % of the working pixels have weight")
     planes.header["DESRWINT"] = (True, "rows interpolated, weights nulled")
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
     task.give("image", planes, write_planes)
@@ -81,14 +85,11 @@ def nwgint(task: Task) -> None:
 
 def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:
     who = identity(planes.header)
-    zero = find_zeropoint(
-        planes.header, who, task.inputs.get("zeropoints", ()), task.section("nominal_zero"),
-        task.section("extinction"),
-    )  # fmt: skip
+    zero = find_zeropoint(planes.header, who, task.inputs.get("zeropoints", ()))
     if zero is None:
         raise ProgramFailed(
-            f"{name}: no MAGZERO, no row in a zero-point table and no nominal_zero for band {who.get('BAND')!r}; "
-            "add one to the module's settings"
+            f"{name}: no MAGZERO, no row in a zero-point table, and band {who.get('BAND')!r} has no nominal one; "
+            "write MAGZERO into the header, or deliver a table with its row"
         )
     if zero.source == "nominal":
         task.finding(

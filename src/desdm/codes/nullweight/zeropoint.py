@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from desdm.survey.bands import BANDS, CountUnit, nominal_zero
+
 __all__ = ["ZeroPoint", "find_zeropoint"]
 
 
@@ -25,27 +27,23 @@ def find_zeropoint(
     header: Mapping[str, Any],
     identity: Mapping[str, Any],
     tables: Sequence[Path],
-    nominal: Mapping[str, str],
-    extinction: Mapping[str, str],
 ) -> ZeroPoint | None:
     """The best zero point that is known.
 
     Parameters
     ----------
     header
-        The image's merged header; MAGZERO is taken if it is there.
+        The image's merged header; MAGZERO is taken if it is there. Its gain or BUNIT says what one count is.
     identity
         EXPNUM, CCDNAME, BAND, EXPTIME (s), AIRMASS of the image.
     tables
         Tables of zero points in the Legacy Surveys' form: a row has expnum, ccdname and ``ccdzpt``, the AB magnitude of
         one count per second.
-    nominal, extinction
-        By band: the magnitude of one count per second at airmass 1, and magnitudes per airmass.
 
     Returns
     -------
     ZeroPoint or None
-        None: nothing known for the band.
+        The nominal one of the band (`desdm.survey.bands`) where neither knows the image. None: no such band.
     """
     value = header.get("MAGZERO")
     if isinstance(value, (int, float)) and np.isfinite(value) and value > 0:
@@ -56,12 +54,11 @@ def find_zeropoint(
         found = _from_table(path, identity)
         if found is not None:
             return ZeroPoint(found + per_second, "table")
-    # WCL writes keys in lower case: Y is y there, VR is vr.
-    band = str(identity.get("BAND", "")).lower()
-    if band in nominal:
-        fall = float(extinction.get(band, "0")) * (float(identity.get("AIRMASS", 1.0)) - 1.0)
-        return ZeroPoint(float(nominal[band]) - fall + per_second, "nominal")
-    return None
+    band = str(identity.get("BAND", ""))
+    if band not in BANDS:
+        return None
+    unit = CountUnit.of(header) or CountUnit.COUNT
+    return ZeroPoint(nominal_zero(band, unit, exptime, float(identity.get("AIRMASS", 1.0))), "nominal")
 
 
 def _from_table(path: Path, identity: Mapping[str, Any]) -> float | None:

@@ -15,8 +15,9 @@ from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference
 from desdm.codes.detection.sextractor import objects
 from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, match, solve
 from desdm.codes.provenance import stamp
-from desdm.errors import ProgramFailed, UsageError
+from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.bands import CountUnit, nominal_zero
 from desdm.survey.headers import identity
 
 __all__ = ["zeropoint"]
@@ -34,7 +35,8 @@ def zeropoint(task: Task) -> None:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
     heads = [fits.getheader(p, 0) for p in paths]
     band = str(heads[0].get("BAND", task.keys.get("band", "")))
-    nominal, limits = _nominal(task, heads[0], band), _limits(task)
+    unit = _unit(task, heads, paths)
+    nominal, limits = _nominal(task, heads[0], band, unit), _limits(task)
     reference, used = _reference(task, heads)
     slope, bands = task.number("colour_slope", 0.0), tuple(task.text("colour_bands", "g,r").split(","))
     colour = (bands[0].strip(), bands[1].strip()) if slope and len(bands) == 2 else None
@@ -50,7 +52,7 @@ def zeropoint(task: Task) -> None:
             ]
     whole, each = solve(found, limits, nominal, slope)
     _say(task, whole, each, reference, paths, band)
-    _write(task, whole, each, heads, nominal, used)
+    _write(task, whole, each, heads, nominal, used, unit)
     if "check" in task.outputs:
         _check(task, paths, heads, each, reference, band)
     task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
@@ -66,18 +68,22 @@ def _limits(task: Task) -> Limits:
     )  # fmt: skip
 
 
-def _nominal(task: Task, head: Mapping[str, Any], band: str) -> float:
-    """aterm + 2.5 log10 t - k X of a photometric night."""
-    # WCL knows its keys in lower case.
-    aterm, kterm = task.section("aterm"), task.section("kterm")
-    if band.lower() not in aterm or band.lower() not in kterm:
-        raise UsageError(
-            f"{task.name}: no aterm and kterm for band {band!r}; add them to the module's settings"
-        )
+def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> CountUnit:
+    """What the catalogues' fluxes count; electrons where no catalogue tells."""
+    for head in heads:
+        found = CountUnit.of(head)
+        if found is not None:
+            return found
+    task.finding(3, f"{paths[0].name}: neither gain nor BUNIT in the header; fluxes are taken as electrons")
+    return CountUnit.ELECTRON
+
+
+def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) -> float:
+    """The zero point of a photometric night, for one ``unit`` of the image."""
     exptime, airmass = float(head.get("EXPTIME", 0.0)), float(head.get("AIRMASS", 1.0))
     if exptime <= 0:
         raise ProgramFailed(f"{task.name}: a catalogue of the exposure has EXPTIME {exptime:g}")
-    return float(aterm[band.lower()]) + 2.5 * float(np.log10(exptime)) - float(kterm[band.lower()]) * airmass
+    return nominal_zero(band, unit, exptime, airmass)
 
 
 def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | None, list[Path]]:
@@ -133,12 +139,14 @@ def _write(
     heads: Sequence[fits.Header],
     nominal: float,
     used: Sequence[Path],
+    unit: CountUnit,
 ) -> None:
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):
             card[key] = value
-    card["MAGZERO"] = (whole.value, "[mag] AB magnitude of one electron")
+    card["MAGZERO"] = (whole.value, f"[mag] AB magnitude of one {unit.value}")
+    card["ZPUNIT"] = (unit.value, "what MAGZERO and MAG_ZERO are the magnitude of")
     if np.isfinite(whole.sigma):
         card["ZPSIGMA"] = (whole.sigma, "[mag] its error")
         card["ZPRMS"] = (whole.scatter, "[mag] scatter of the stars")

@@ -15,6 +15,7 @@ from desdm.codes.starflat.fit import Net, fit_starflat
 from desdm.codes.starflat.stars import Stars, good_stars, join, read_stars, write_stars
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
+from desdm.survey.bands import BANDS
 
 __all__ = ["mkstarflat", "starcat", "starfit"]
 
@@ -33,7 +34,7 @@ def starcat(task: Task) -> None:
     band = str(head.get("BAND", "")).strip()
     stars = good_stars(
         objects(scratch), head, apertures, widths=task.number("widths"), snr=task.number("snr"),
-        extinction=float(task.section("extinction").get(band, task.section("extinction").get(band.lower(), 0.0))),
+        extinction=BANDS[band].k if band in BANDS else 0.0,
     )  # fmt: skip
     scratch.unlink()
     out = fits.Header()

@@ -1,0 +1,152 @@
+"""The survey's bands: what a photometric, dark night gives in each, and the unit in which an image counts.
+
+The constants are those of DESDM's ``assess_SE_products``. They are per *count* (ADU) of DECam. A reduced image counts
+electrons, about four for each count; `CountUnit.of` reads from a header which of the two it is, and everything that
+compares an image with these constants goes through its two methods.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from desdm.errors import UsageError
+
+__all__ = ["BANDS", "ELECTRONS_PER_COUNT", "Band", "CountUnit", "band", "gain_of", "nominal_zero"]
+
+#: DECam's typical gain, electrons per count; ``gfactor`` of assess_SE_products.
+ELECTRONS_PER_COUNT = 4.0
+#: A gain this near to 1 says that the image was multiplied by its gain already.
+_ABOUT_ONE = 0.2
+#: Sky over its variance, electrons per unit: above this the unit is no electron. Read noise and stars only lower it.
+_PHOTONS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A band's constants, per count.
+
+    ``aterm``: AB magnitude of one count per second above the atmosphere; ``k``: extinction in magnitudes per airmass;
+    ``sky_good``: sky of a dark night in counts per second and pixel of 0.263 arcsec.
+    """
+
+    name: str
+    aterm: float
+    k: float
+    sky_good: float
+
+
+#: By name, from blue to red; VR, which spans others, last.
+BANDS: dict[str, Band] = {
+    one.name: one
+    for one in (
+        Band("u", 25.0, 0.489, 0.2),
+        Band("g", 25.428, 0.181, 1.05),
+        Band("r", 25.532, 0.095, 2.66),
+        Band("i", 25.413, 0.089, 7.87),
+        Band("z", 25.086, 0.053, 16.51),
+        Band("Y", 24.0, 0.050, 14.56),
+        Band("VR", 25.47, 0.13, 3.71),
+    )
+}
+
+
+def band(name: str) -> Band:
+    """Return the band of that name, however its letters are cased (WCL has its keys in lower case).
+
+    Raises
+    ------
+    UsageError
+        The survey has no such band.
+    """
+    for one in BANDS.values():
+        if one.name.lower() == name.lower():
+            return one
+    raise UsageError(f"band {name!r} has no constants; known: {', '.join(BANDS)}")
+
+
+class CountUnit(Enum):
+    """What a pixel value of 1 is: a count (ADU) or an electron."""
+
+    COUNT = "count"
+    ELECTRON = "electron"
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> CountUnit | None:
+        """Return the unit of an image, from its header or its catalogue's; None if the header does not tell.
+
+        BUNIT decides where it says electrons. Otherwise the gain does, as in assess_SE_products: the mean of GAINA and
+        GAINB (or GAIN) is about 1 for electrons and several electrons per count for counts. Where there is no gain, BUNIT
+        ``adu`` or ``count`` decides, and else the sky's own photons: in electrons its variance is at least its level.
+        """
+        gain = gain_of(header)
+        if gain is not None:
+            return cls.ELECTRON if abs(gain - 1.0) < _ABOUT_ONE else cls.COUNT
+        if str(header.get("BUNIT", "")).strip().lower().startswith(("adu", "count")):
+            return cls.COUNT
+        sky, sigma = header.get("SKYBRITE"), header.get("SKYSIGMA")
+        if (
+            not isinstance(sky, int | float)
+            or not isinstance(sigma, int | float)
+            or not (sky > 0 and sigma > 0)
+        ):
+            return None
+        return cls.COUNT if sky / sigma**2 > _PHOTONS else cls.ELECTRON
+
+    @property
+    def per_count(self) -> float:
+        """How many of this unit one count is."""
+        return ELECTRONS_PER_COUNT if self is CountUnit.ELECTRON else 1.0
+
+    @property
+    def zero_shift(self) -> float:
+        """What is added to a zero point per count to have it per this unit, mag: 1.505 for electrons."""
+        return 2.5 * math.log10(self.per_count)
+
+
+def gain_of(header: Mapping[str, Any]) -> float | None:
+    """Return the electrons per unit of an image; None if the header does not tell.
+
+    1 where BUNIT says electrons, for the gains may be those of the raw frame still; else the mean of the amplifiers'
+    GAINA and GAINB, or GAIN.
+    """
+    word = str(header.get("BUNIT", "")).strip().lower()
+    if word.startswith("electron") or word in ("e", "e-"):
+        return 1.0
+    for keys in (("GAINA", "GAINB"), ("GAIN",)):
+        values = [header.get(key) for key in keys]
+        gains = [float(v) for v in values if isinstance(v, int | float) and v > 0]
+        if gains:
+            return sum(gains) / len(gains)
+    return None
+
+
+def nominal_zero(name: str, unit: CountUnit, exptime: float, airmass: float) -> float:
+    """Return the zero point of an image taken on a photometric night: aterm + 2.5 log10 t - k X, in the image's unit.
+
+    Parameters
+    ----------
+    name
+        Band.
+    unit
+        Unit of the image.
+    exptime
+        Seconds, above 0.
+    airmass
+        Airmass X.
+
+    Returns
+    -------
+    float
+        AB magnitude of one ``unit`` of the image.
+
+    Raises
+    ------
+    UsageError
+        The survey has no such band.
+    """
+    of = band(name)
+    return of.aterm + unit.zero_shift + 2.5 * math.log10(exptime) - of.k * airmass

@@ -1,0 +1,111 @@
+"""Detectors that do not work: which CCD, or which of its amplifiers, of which camera, and in which nights.
+
+What is dead is neither expected, planned nor calibrated; what is half dead is processed with the bad amplifier masked.
+DECam, by nights:
+
+- N30 (CCD 61): light damage found in the afternoon of 2012-11-07; the flats of that morning were good (DES science
+  verification, "N30 Analysis").
+- S30 (CCD 2): no signal from 2013-11-30 until it came back on 2016-12-29 (NOIRLab, status of DECam's CCDs: "not functional
+  2014-2016").
+- S7 (CCD 31), amplifier A, columns 1025 to 2048: its gain changes with level and time. DES and the Legacy Surveys use the
+  other half alone, in all nights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+__all__ = ["OUTAGES", "Outage", "absent", "dead", "living", "night_of", "outages", "outages_of"]
+
+_MJD_EPOCH = date(1858, 11, 17)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A detector that does not work.
+
+    ``instrument``: INSTRUME, in lower case; ``first`` and ``last``: nights YYYYMMDD, both included, an empty one is open;
+    ``amplifier``: letter of the bad one, empty for the whole CCD; ``reason``: for people.
+    """
+
+    instrument: str
+    ccdnum: int
+    detpos: str
+    first: str
+    last: str
+    amplifier: str
+    reason: str
+
+    def holds(self, instrument: str, nite: str) -> bool:
+        """Whether the detector is out on a night; not for a night that is not known."""
+        if instrument.strip().lower() != self.instrument or not nite:
+            return False
+        return self.first <= nite and (not self.last or nite <= self.last)
+
+    @property
+    def text(self) -> str:
+        """CCD, since when, and why."""
+        what = f"amplifier {self.amplifier} is bad" if self.amplifier else "dead"
+        since = f" from night {self.first}" if self.first else ""
+        until = f" to {self.last}" if self.last else ""
+        return f"CCD {self.ccdnum} ({self.detpos}): {what}{since}{until}: {self.reason}"
+
+
+OUTAGES: tuple[Outage, ...] = (
+    Outage("decam", 61, "N30", "20121107", "", "", "damaged by light"),
+    Outage("decam", 2, "S30", "20131130", "20161228", "", "no signal"),
+    Outage("decam", 31, "S7", "", "", "A", "its gain changes with level and time"),
+)
+
+
+def outages(instrument: str, nite: str) -> tuple[Outage, ...]:
+    """Return what does not work of a camera (its INSTRUME) on a night (YYYYMMDD)."""
+    return tuple(one for one in OUTAGES if one.holds(instrument, nite))
+
+
+def dead(instrument: str, nite: str) -> dict[int, Outage]:
+    """Return the camera's dead CCDs of a night, by number."""
+    return {one.ccdnum: one for one in outages(instrument, nite) if not one.amplifier}
+
+
+def living(ccdnums: Iterable[int], instrument: str, nite: str) -> list[int]:
+    """Return those of the CCDs that work on a night, wholly or in part."""
+    lost = dead(instrument, nite)
+    return [n for n in ccdnums if n not in lost]
+
+
+def absent(known: Iterable[int], promised: int, instrument: str, nite: str) -> int:
+    """Return how many CCDs a file lacks of those that it promises, or has beyond them (negative).
+
+    Parameters
+    ----------
+    known
+        Numbers of the CCDs in the file, one for each image.
+    promised
+        NEXTEND.
+    instrument, nite
+        INSTRUME, and night YYYYMMDD. A CCD that was dead may be in the file or not: without it nothing is lacking.
+    """
+    have = list(known)
+    missing = promised - len(have)
+    excused = sum(1 for n in dead(instrument, nite) if n <= promised and n not in have)
+    return 0 if 0 <= missing <= excused else missing
+
+
+def night_of(header: Mapping[str, Any]) -> str:
+    """Return the night of an exposure: NITE, else from MJD-OBS, a night lasting from 15 h to 15 h UT; empty: unknown."""
+    digits = str(header.get("NITE", "")).replace("-", "").strip()
+    if len(digits) == 8 and digits.isdigit():
+        return digits
+    mjd = header.get("MJD-OBS")
+    if not isinstance(mjd, int | float) or not 0 < mjd < 1e6:
+        return ""
+    return (_MJD_EPOCH + timedelta(days=int(mjd - 15.0 / 24.0))).strftime("%Y%m%d")
+
+
+def outages_of(header: Mapping[str, Any]) -> tuple[Outage, ...]:
+    """Return what does not work of an exposure's camera on its night, from INSTRUME and NITE or MJD-OBS."""
+    return outages(str(header.get("INSTRUME", "")), night_of(header))
