@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desdm.archive.names import split_name
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+
+if TYPE_CHECKING:
+    from desdm.survey.bintable import BinTable
 
 __all__ = ["Content"]
 
@@ -110,26 +113,15 @@ class Content:
                     return value
         return None
 
+    def table(self, number: int) -> BinTable:
+        """The columns of the binary table in HDU ``number``; it needs numpy."""
+        from desdm.survey.bintable import BinTable
+
+        return BinTable(self.data, self.hdus[number])
+
     def cells(self, number: int, name: str) -> Any:
         """A column of a binary table as a numpy array of one row an element, big-endian as stored."""
-        import numpy as np
-
-        hdu, column = self.hdus[number], self.columns(number)[name]
-        kinds = {
-            "B": "u1",
-            "I": ">i2",
-            "J": ">i4",
-            "K": ">i8",
-            "E": ">f4",
-            "D": ">f8",
-            "A": f"S{column.repeat}",
-        }
-        kind = np.dtype(kinds[column.code])
-        rows, width = hdu.shape
-        if column.offset + kind.itemsize > width:
-            raise FileTypeError(f"column {name} reaches over the end of its row of {width} bytes")
-        row = np.dtype({"names": ["v"], "formats": [kind], "offsets": [column.offset], "itemsize": width})
-        return np.frombuffer(self.data, row, count=rows, offset=hdu.data_start)["v"]
+        return self.table(number).cells(name)
 
 
 def _unpacked(data: bytes) -> bytes:
