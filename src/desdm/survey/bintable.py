@@ -69,7 +69,9 @@ class BinTable:
         elif column.code in _KINDS:
             kind = np.dtype(_KINDS[column.code])
         else:
-            raise FileTypeError(f"column {name} is of format {column.repeat}{column.code}, not of numbers or text")
+            raise FileTypeError(
+                f"column {name} is of format {column.repeat}{column.code}, not of numbers or text"
+            )
         width = self.hdu.shape[1]
         if column.offset + kind.itemsize > width:
             raise FileTypeError(f"column {name} reaches over the end of its row of {width} bytes")
@@ -93,7 +95,9 @@ class BinTable:
         """
         if name in self and not self.numeric(name):
             column = self._columns[name]
-            raise FileTypeError(f"column {name} is of format {column.repeat}{column.code}, not one number a row")
+            raise FileTypeError(
+                f"column {name} is of format {column.repeat}{column.code}, not one number a row"
+            )
         stored = self.cells(name)[keep]
         values = np.asarray(stored, dtype=np.float64)
         null = self._number("TNULL", name)

@@ -24,6 +24,7 @@ from desdm.codes.astrometry.exposure import (
 )
 from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference, write_ldac
 from desdm.codes.astrometry.scamp import apply_head, arguments, read_head
+from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import arguments as sextractor_arguments
 from desdm.codes.detection.sextractor import as_ldac, objects
 from desdm.codes.provenance import stamp
@@ -49,7 +50,7 @@ def check(task: Task) -> None:
         found = compare(
             rows,
             reference,
-            band,
+            reference.standard(band, terms_of(task.settings, task.name)),
             radius=task.number("match_radius", 1.5),
             maxerr=task.number("match_maxerr", 0.1),
         )
@@ -133,7 +134,7 @@ def scamp(task: Task) -> None:
 def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header:
     catalogue = task.input("catalog")
     stars = task.workdir / f"{catalogue.stem}_ref.ldac"
-    write_ldac(stars, reference, str(header.get("BAND", "")))
+    write_ldac(stars, reference, str(header.get("BAND", "")), terms_of(task.settings, task.name))
     local = task.workdir / f"{catalogue.stem}_scamp.cat"
     as_ldac(catalogue, header, local)
     task.run("scamp", arguments(local, stars, DATA, task.section("scamp_keys")))
@@ -279,7 +280,7 @@ def _run_scamp(
     """scamp's headers, and the contrast of its match; no headers if it failed."""
     stars, local = task.workdir / f"{task.name}_ref.ldac", task.workdir / f"{task.name}_all.cat"
     band = str(found[0].header.get("BAND", ""))
-    write_ldac(stars, reference, band)
+    write_ldac(stars, reference, band, terms_of(task.settings, task.name))
     write_combined(local, found)
     head, xml = local.with_suffix(".head"), task.output("xml")
     head.unlink(missing_ok=True)

@@ -13,10 +13,10 @@ from desdm.survey.bintable import BinTable
 from desdm.survey.refstars.record import Array, Catalog, Passband, RefStars, System
 from desdm.survey.refstars.units import ab_errors, ab_magnitudes, degrees, julian_years, milliarcseconds
 
-__all__ = ["LAYOUTS", "Layout"]
+__all__ = ["BANDS", "LAYOUTS", "Layout"]
 
 #: The survey's bands by their names in lower case, as FITS columns are compared.
-_BANDS = {"u": "u", "g": "g", "r": "r", "i": "i", "z": "z", "y": "Y", "vr": "VR"}
+BANDS = {"u": "u", "g": "g", "r": "r", "i": "i", "z": "z", "y": "Y", "vr": "VR"}
 #: Gaia's zero points, AB less Vega: DR2 (Evans et al. 2018, A&A 616, A4) and EDR3 (Riello et al. 2021, A&A 649, A3).
 _GAIA_AB = {
     "DR2": {"G": 25.7934 - 25.6884, "BP": 25.3806 - 25.3514, "RP": 25.1161 - 24.7619},
@@ -42,9 +42,7 @@ class Layout:
 
     def positions(self, table: BinTable) -> tuple[Array, Array]:
         """Right ascension (0 to 360) and declination of all rows, degrees."""
-        ra, dec = (
-            degrees(table.numbers(n), table.unit(n), self.unit, n) for n in (self.ra, self.dec)
-        )
+        ra, dec = (degrees(table.numbers(n), table.unit(n), self.unit, n) for n in (self.ra, self.dec))
         return np.mod(ra, 360.0), dec
 
 
@@ -90,7 +88,7 @@ def _lsst_bands(table: BinTable) -> dict[Passband, str]:
             continue
         word = match["system"]
         system = bare if word is None else _NAMED_SYSTEMS.get(word, System.OTHER)
-        band = _BANDS[match["band"]] if system is System.DES else match["band"]
+        band = BANDS[match["band"]] if system is System.DES else match["band"]
         found.setdefault(Passband(system, band), name)
     for band, stem in _GAIA_COLUMNS.items():
         if f"{stem}_flux" in table:
@@ -111,9 +109,7 @@ def _lsst(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     n, bands = ra.size, _lsst_bands(table)
     fluxes = {p: table.numbers(name, keep) for p, name in bands.items()}
     mags = {p: ab_magnitudes(flux, table.unit(bands[p]), bands[p]) for p, flux in fluxes.items()}
-    errors = {
-        p: ab_errors(flux, _column(table, bands[p] + "err", keep, n)) for p, flux in fluxes.items()
-    }
+    errors = {p: ab_errors(flux, _column(table, bands[p] + "err", keep, n)) for p, flux in fluxes.items()}
     # Shards of the first kind (PS1 PV3 of 2017) write coord_ra_err and no units. Their proper motions are in arcsec a
     # year: against Gaia's in the same field the slope is 1.004.
     old = "coord_ra_err" in table
@@ -137,9 +133,15 @@ def _tycho2(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     """
     n = ra.size
     motion = _motion(
-        *(_angle(table, name, keep, n, "arcsec") for name in ("pm_ra", "pm_dec", "sigma_pm_ra", "sigma_pm_dec"))
+        *(
+            _angle(table, name, keep, n, "arcsec")
+            for name in ("pm_ra", "pm_dec", "sigma_pm_ra", "sigma_pm_dec")
+        )
     )
-    epochs = [julian_years(_column(table, name, keep, n), name) for name in ("epoch_ra", "epoch_dec")]
+    epoch, epoch_dec = (
+        np.where(np.isfinite(e := julian_years(_column(table, name, keep, n), name)), e, 1991.5)
+        for name in ("epoch_ra", "epoch_dec")
+    )
     bands = {"BT": "mag_bt", "VT": "mag_vt"}
     mags = {
         Passband(System.TYCHO2, band): np.where((v := _column(table, name, keep, n)) > 0, v, np.nan)
@@ -147,8 +149,7 @@ def _tycho2(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     }  # fmt: skip
     return RefStars(
         Catalog.TYCHO2, ra, dec, _positive(_angle(table, "sigma_ra", keep, n, "deg")),
-        _positive(_angle(table, "sigma_dec", keep, n, "deg")), *(np.where(np.isfinite(e), e, 1991.5) for e in epochs),
-        *motion, mags, {},
+        _positive(_angle(table, "sigma_dec", keep, n, "deg")), epoch, epoch_dec, *motion, mags, {},
     )  # fmt: skip
 
 
@@ -157,7 +158,9 @@ def _gaia(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     n = ra.size
     epoch = julian_years(_column(table, "ref_epoch", keep, n), "ref_epoch")
     epoch = np.where(np.isfinite(epoch), epoch, 2015.5)
-    motion = _motion(*(_angle(table, name, keep, n, "mas") for name in ("pmra", "pmdec", "pmra_error", "pmdec_error")))
+    motion = _motion(
+        *(_angle(table, name, keep, n, "mas") for name in ("pmra", "pmdec", "pmra_error", "pmdec_error"))
+    )
     zero = _GAIA_AB["DR2" if n and float(epoch[0]) < 2015.9 else "DR3"]
     mags, errors = {}, {}
     for band, stem in _GAIA_COLUMNS.items():
@@ -195,7 +198,7 @@ def _own(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     for name in table.names:
         match = _OWN_MAG.fullmatch(name)
         if match is not None:
-            passband = Passband(System.DES, _BANDS[match[1]])
+            passband = Passband(System.DES, BANDS[match[1]])
             mags[passband] = table.numbers(name, keep)
             errors[passband] = _positive(_column(table, f"magerr_{match[1]}", keep, n))
     epoch = julian_years(_column(table, "ref_epoch", keep, n), "ref_epoch")

@@ -45,7 +45,8 @@ def table_of(data: Any, hdus: tuple[HDU, ...]) -> tuple[BinTable, Layout]:
     if not seen:
         raise FileTypeError("it has no binary table, so no stars")
     raise FileTypeError(
-        "no table with numbers in ra and dec, coord_ra and coord_dec, or raMean and decMean; it has " + "; ".join(seen)
+        "no table with numbers in ra and dec, coord_ra and coord_dec, or raMean and decMean; it has "
+        + "; ".join(seen)
     )
 
 

@@ -14,7 +14,9 @@ _MAS = {
     "arcs": 1e3, "as": 1e3, "mas": 1.0, "uas": 1e-3,
 }  # fmt: skip
 _JANSKY = {"jy": 1.0, "mjy": 1e-3, "ujy": 1e-6, "njy": 1e-9, "nanomaggy": 3.631e-6, "nanomaggies": 3.631e-6}
-_AB_ZERO = 3631.0  # Jy; Oke & Gunn 1983
+_AB_ZERO = (
+    10.0 ** (-0.4 * 48.60) * 1e23
+)  # Jy, 3630.78; Oke & Gunn 1983, ApJ 266, 713: m = -2.5 log f_nu - 48.60
 
 
 def _mas_per(unit: str, default: str, column: str) -> float:
@@ -24,7 +26,9 @@ def _mas_per(unit: str, default: str, column: str) -> float:
         word = word.removesuffix(tail)
     word = word.removesuffix("s") if word in ("degs", "degrees", "arcsecs", "radians") else word
     if word not in _MAS:
-        raise FileTypeError(f"column {column} is in {unit!r}; known units of angle: {', '.join(sorted(_MAS))}")
+        raise FileTypeError(
+            f"column {column} is in {unit!r}; known units of angle: {', '.join(sorted(_MAS))}"
+        )
     return _MAS[word]
 
 
@@ -106,7 +110,9 @@ def ab_magnitudes(flux: Array, unit: str, column: str) -> Array:
     if not word:
         word = "jy" if positive.any() and float(np.median(flux[positive])) < 10.0 else "njy"
     if word not in _JANSKY:
-        raise FileTypeError(f"column {column} is in {unit!r}; known units of flux: {', '.join(sorted(_JANSKY))}")
+        raise FileTypeError(
+            f"column {column} is in {unit!r}; known units of flux: {', '.join(sorted(_JANSKY))}"
+        )
     out = np.full(flux.shape, np.nan)
     out[positive] = -2.5 * np.log10(flux[positive] * (_JANSKY[word] / _AB_ZERO))
     return out
