@@ -99,10 +99,24 @@ class Content:
         return ((i, hdu) for i, hdu in enumerate(self.hdus) if hdu.kind == "table")
 
     def headers(self) -> tuple[Header, ...]:
-        """Headers in the order in which a keyword is looked for: the first image's, then the primary one."""
+        """Headers in the order in which a keyword is looked for.
+
+        The first image's, then the primary one; of a FITS_LDAC catalogue the primary one, then that of the catalogued
+        image, which stands as text in the table LDAC_IMHEAD.
+        """
         images = self.images()
         first = self.hdus[0].header
-        return (images[0].header, first) if images and images[0].header is not first else (first,)
+        if images:
+            return (images[0].header, first) if images[0].header is not first else (first,)
+        cards = self._catalogued()
+        return (first,) if cards is None else (first, cards)
+
+    def _catalogued(self) -> Header | None:
+        """The header of the (first) image of a FITS_LDAC catalogue."""
+        for _, hdu in self.tables():
+            if hdu.name == "LDAC_IMHEAD" and hdu.data_bytes and hdu.data_bytes % 80 == 0:
+                return Header(bytes(self.data[hdu.data_start : hdu.data_start + hdu.data_bytes]))
+        return None
 
     def keyword(self, *keys: str) -> Value:
         """Value of the first of ``keys`` that some header has."""

@@ -117,8 +117,8 @@ def read_reference(
     """Stars of all files within ``radius`` degrees of (ra, dec) at ``epoch``.
 
     Rows of different catalogues that are one star are merged: the position is Gaia's where it has the star, else of the
-    survey's own rows, PS1, Tycho-2, others, in this order; magnitudes are those of all. A row without proper motion, or with one known less well than
-    5 mas a year, keeps its place, and its error grows by 5 mas a year.
+    survey's own rows, PS1, Tycho-2, others, in this order; magnitudes are those of all. A row without proper motion, or
+    with one known less well than 5 mas a year, keeps its place, and its error grows by 5 mas a year.
 
     Parameters
     ----------

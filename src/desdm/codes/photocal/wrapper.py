@@ -210,14 +210,14 @@ def _photometry_cards(standard: Standard | None) -> Iterator[tuple[str, str | in
     """Whose magnitudes the zero point rests on, and by which colour terms."""
     if standard is None:
         return
-    yield "REFNDES", standard.direct, "reference stars with magnitudes in the survey's bands"
+    yield "REFNDES", standard.direct, "reference stars with magnitudes of the band"
     for number, term in enumerate(standard.terms, 1):
         series = " ".join(f"{c:g}" for c in term.coefficients)
         colour = f"{term.first}-{term.second}"
         yield (
             f"CTERM{number}",
             f"{term.system.value} {term.base} {colour}: {series}"[:68],
-            "reference by colour term",
+            "",
         )
         yield f"CTRNG{number}", f"{term.bluest:g} {term.reddest:g}", f"[mag] its range of {colour}"
         yield f"CTSRC{number}", term.source[:68], ""
