@@ -160,6 +160,7 @@ def test_the_zero_point_is_the_surveys(night: Night, band: str) -> None:
     own = fits.getdata(night.chains[band].zeropoints, "ZEROPOINTS")
     assert table["MAG_ZERO"] == pytest.approx(own["MAG_ZERO"], abs=0.0015)
     assert head["CTERM1"].startswith(f"ps1 {band} g-i: ")
+    assert head["REFCAT"] == "ps1_1", "whose magnitudes they are, not Gaia's"
     assert head["CTSRC1"] == "black bodies of the test"
     slope = next(m.value for m in task.metrics if m.name == "zeropoint_colour")
     assert abs(slope) < 0.005
@@ -186,7 +187,7 @@ def test_gaia_alone_gives_no_zero_point(night: Night) -> None:
     """Gaia's G is no magnitude of the survey: the nominal zero point stands, and a finding says so."""
     head, _, _, task = night.zeropoint("g", [night.gaia], "gaia", settings_terms())
     assert head["ZPFLAG"] & 4
-    assert "reference magnitudes in g" in task.log.findings[0].text
+    assert "no reference magnitudes in g: the catalogues have gaia G" in task.log.findings[0].text
 
 
 def settings_terms() -> Any:

@@ -54,6 +54,8 @@ def compare(
 ) -> Residuals:
     """Match a catalogue with reference stars, nearest within ``radius`` arcsec, each star once.
 
+    Where at least ten matches are known to be point sources, the others are left out.
+
     Parameters
     ----------
     rows
@@ -83,6 +85,10 @@ def compare(
     hit = np.flatnonzero(np.isfinite(far))
     hit = hit[home[index[hit]] == hit]
     star = index[hit]
+    # Positions and magnitudes of galaxies, which PS1 lists as well, depend on the seeing.
+    if reference.star[star].sum() >= 10:
+        hit = hit[reference.star[star]]
+        star = index[hit]
     scale = 3.6e6
     rows = rows[hit]
     return Residuals(

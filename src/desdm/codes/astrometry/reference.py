@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,8 @@ class Reference:
         Whether some catalogue lists it as a point source; False: it may be a galaxy.
     catalogs
         How many stars have their position from which catalogue.
+    files
+        By passband, name of the first file that gives magnitudes in it.
     """
 
     ra: Array
@@ -78,6 +80,7 @@ class Reference:
     epoch: float
     star: npt.NDArray[np.bool_]
     catalogs: dict[Catalog, int]
+    files: dict[Passband, str] = field(default_factory=dict)
 
     def standard(self, band: str, terms: tuple[ColourTerm, ...] = ()) -> Standard:
         """Magnitudes in one of the survey's bands, by colour terms where they are not given in it."""
@@ -146,10 +149,14 @@ def read_reference(
         return inside
 
     parts: dict[Catalog, list[_Part]] = {}
+    files: dict[Passband, str] = {}
     for number, path in enumerate(paths):
         stars = read_stars(path, near)
         if len(stars):
             parts.setdefault(stars.catalog, []).append(_moved(stars, epoch, number))
+        for passband, mags in stars.mags.items():
+            if np.isfinite(mags).any():
+                files.setdefault(passband, path.name)
     if not parts:
         return None
     whole: _Part | None = None
@@ -159,7 +166,7 @@ def read_reference(
     assert whole is not None
     counts = {c: int((whole.origin == i).sum()) for i, c in enumerate(_ORDER) if (whole.origin == i).any()}
     return Reference(
-        whole.ra, whole.dec, whole.error, whole.mags, whole.mag_errors, epoch, whole.star, counts
+        whole.ra, whole.dec, whole.error, whole.mags, whole.mag_errors, epoch, whole.star, counts, files
     )
 
 

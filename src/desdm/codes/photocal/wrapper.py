@@ -19,6 +19,7 @@ from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed, UsageError
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity
+from desdm.survey.refstars import Passband, System
 from desdm.survey.refstars.colour import Standard
 
 __all__ = ["zeropoint"]
@@ -41,9 +42,9 @@ def zeropoint(task: Task) -> None:
     standard = reference.standard(band, terms_of(task.settings, task.name)) if reference is not None else None
     found = _matched(task, paths, heads, reference, standard, limits)
     whole, each = solve(found, limits, nominal)
-    _say(task, whole, each, reference, paths, band)
+    _say(task, whole, each, reference, standard, paths, band)
     _say_colour(task, whole, found, standard)
-    _write(task, whole, each, heads, nominal, used, standard)
+    _write(task, whole, each, heads, nominal, used, reference, standard)
     if "check" in task.outputs:
         _check(task, paths, heads, each, reference, standard)
     task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
@@ -118,15 +119,21 @@ def _say(
     whole: Zero,
     each: Sequence[Zero],
     reference: Reference | None,
+    standard: Standard | None,
     paths: Sequence[Path],
     band: str,
 ) -> None:
     if whole.flag & Flag.NOMINAL:
-        why = (
-            "no reference stars over the field"
-            if reference is None
-            else f"only {whole.count} stars matched with reference magnitudes in {band}"
-        )
+        if reference is None or standard is None:
+            why = "no reference stars over the field"
+        elif not standard.known:
+            bands = sorted({f"{p.system} {p.band}" for p in reference.mags})
+            why = (
+                f"no reference magnitudes in {band}: the catalogues have {', '.join(bands) or 'none'}, and no colour term "
+                f"leads from them to {band} (add one to colour_terms)"
+            )
+        else:
+            why = f"only {whole.count} stars matched with reference magnitudes in {band}"
         task.finding(
             2, f"{paths[0].name} and the exposure's other CCDs: {why}; the nominal zero point stands"
         )
@@ -162,6 +169,7 @@ def _write(
     heads: Sequence[fits.Header],
     nominal: float,
     used: Sequence[Path],
+    reference: Reference | None,
     standard: Standard | None,
 ) -> None:
     card = fits.Header()
@@ -175,7 +183,7 @@ def _write(
     card["ZPNSTARS"] = (whole.count, "stars")
     card["ZPNOM"] = (nominal, "[mag] nominal, on a photometric night")
     if used and not whole.flag & Flag.NOMINAL:
-        card["REFCAT"] = used[0].name.removesuffix(".fits")[:60]
+        card["REFCAT"] = _photometric(reference, standard, used).removesuffix(".fits")[:60]
         for key, value, comment in _photometry_cards(standard):
             card[key] = (value, comment)
     card["ZPFLAG"] = (whole.flag, "0: good")
@@ -204,6 +212,17 @@ def _write(
     fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(
         task.output("zeropoints"), overwrite=True, checksum=True
     )
+
+
+def _photometric(reference: Reference | None, standard: Standard | None, used: Sequence[Path]) -> str:
+    """Name of the (first) file whose magnitudes the zero point rests on; beside PS1, Gaia's is of none."""
+    if reference is None or standard is None:
+        return used[0].name
+    if standard.direct:
+        passband = Passband(System.DES, standard.band)
+    else:
+        passband = Passband(standard.terms[0].system, standard.terms[0].base)
+    return reference.files.get(passband, used[0].name)
 
 
 def _photometry_cards(standard: Standard | None) -> Iterator[tuple[str, str | int, str]]:
