@@ -12,11 +12,12 @@ from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from desdm.codes.detection.sextractor import objects
-from desdm.codes.psf.model import read_model
+from desdm.codes.psf.model import PSFModel, read_model
 from desdm.codes.psf.piff import read_piff, read_piff_sky
+from desdm.codes.psf.shapelets import read_shapelets
 from desdm.codes.psf.starlists import read_star_list
 from desdm.codes.psf.stars import select
-from desdm.errors import FileTypeError, ProgramFailed
+from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.survey.images import read_community, write_planes
 from tests.support.fits import unclean
 from tests.support.tasks import run, settings_of
@@ -142,6 +143,24 @@ def test_a_piff_model_of_des_is_what_piff_evaluated(real: Path) -> None:
         assert (stamp * offset[:, None]).sum() == pytest.approx(0.0, abs=1e-9)
     assert np.unravel_index(stamp.argmax(), stamp.shape) == (8, 8)
     assert 0.6 < model.fwhm < 1.6, "arcsec"
+
+
+def test_the_shapelets_of_a_ccd_agree_with_its_psfex_model(real: Path) -> None:
+    """Two programs fitted the same stars; DECam's x goes south and its y east (CD2_1 < 0, CD1_2 > 0)."""
+    folder = real / "des-psf-catalogs"
+    shapelets = read_shapelets(folder / "DECam_00154912_12_fitpsf.fits")
+    psfex = read_model(folder / "DECam_00154912_12_psfcat.psf")
+    assert (shapelets.order, shapelets.degree, shapelets.rotation.shape) == (4, 3, (12, 15))
+    for x, y in ((1024, 2048), (300, 500), (1700, 3900)):
+        image = shapelets.image(x, y, 0.1, 81)
+        drawn = PSFModel(image[None], 0, (0.0, 0.0), (1.0, 1.0), 0.1, 1.0)
+        (ours, e1, e2), (theirs, f1, f2) = drawn.moments(0, 0), psfex.moments(x, y)
+        assert ours == pytest.approx(theirs * 0.263, rel=0.02), "arcsec"
+        assert (e1, e2) == pytest.approx((-f1, -f2), abs=0.05)
+    with pytest.raises(UsageError, match="outside of the shapelet model"):
+        shapelets.coefficients(1, 1)
+    with pytest.raises(FileTypeError, match="no shapelet model"):
+        read_shapelets(folder / "DECam_00241238_01_cat.fits")
 
 
 def test_star_lists_of_des_are_read(real: Path) -> None:

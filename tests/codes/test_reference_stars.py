@@ -178,6 +178,44 @@ def test_fluxes_are_read_in_their_unit(tmp_path: Path, unit: str | None, scale: 
     assert stars.ra == pytest.approx([10.0, 10.1, 10.2], abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("columns", "catalog", "passbands"),
+    [
+        ("g_flux r_flux i_flux z_flux y_flux", Catalog.PS1, "ps1 g ps1 r ps1 i ps1 z ps1 y"),
+        ("u_flux g_flux r_flux i_flux z_flux", Catalog.OTHER, "sdss u sdss g sdss r sdss i sdss z"),
+        (
+            "u_flux v_flux g_flux r_flux i_flux z_flux",
+            Catalog.OTHER,
+            "other u other g other r other i other z",
+        ),
+        ("y_flux j_flux", Catalog.OTHER, "other y"),
+        ("phot_g_mean_flux monster_DES_g_flux monster_DES_y_flux", Catalog.GAIA, "des g des Y gaia G"),
+    ],
+)
+def test_the_system_of_a_shards_fluxes(
+    tmp_path: Path, columns: str, catalog: Catalog, passbands: str
+) -> None:
+    """PS1 has no u, SDSS no y, SkyMapper u and v; The Monster names the system in its columns."""
+    fluxes = {name: [1e6] for name in columns.split()}
+    stars = read_stars(write(tmp_path / "x.fits", coord_ra=[1.0], coord_dec=[0.0], **fluxes))
+    words = passbands.split()
+    assert stars.catalog is catalog
+    assert set(stars.mags) == {Passband(System(s), b) for s, b in zip(words[::2], words[1::2], strict=True)}
+
+
+def test_rows_of_mast_are_read(tmp_path: Path) -> None:
+    """Column names and units of the PS1 mean object table (outputs.ps1.org: arcsec, MJD, -999 for none)."""
+    path = write(
+        tmp_path / "ps1.fits", raMean=[10.0, 11.0], decMean=[1.0, 1.0], raMeanErr=[0.005, 0.01], decMeanErr=[0.005, 0.01],
+        epochMean=[56000.0, 56000.0], gMeanPSFMag=[17.0, -999.0], iMeanPSFMag=[16.0, 16.0], gMeanPSFMagErr=[0.01, -999.0],
+    )  # fmt: skip
+    stars = read_stars(path)
+    assert stars.catalog is Catalog.PS1
+    assert stars.ra_error.tolist() == [5.0, 10.0]
+    assert np.isnan(stars.mags[Passband(System.PS1, "g")]).tolist() == [False, True]
+    assert stars.epoch[0] == pytest.approx(Time(56000.0, format="mjd").jyear, abs=1e-9)
+
+
 def test_shards_that_cannot_be_read_tell_why(tmp_path: Path) -> None:
     odd = write(tmp_path / "a.fits", {"coord_ra": "furlong"}, coord_ra=[1.0], coord_dec=[0.0])
     with pytest.raises(FileTypeError, match=r"a\.fits: column coord_ra is in 'furlong'; known units"):

@@ -156,10 +156,9 @@ def _say_colour(task: Task, whole: Zero, found: Sequence[Stars], standard: Stand
     """Metric of what is left of the colour term, where there is one."""
     if standard is None or whole.flag & Flag.NOMINAL or not standard.terms:
         return
-    slope, count = colour_slope(found, whole.value)
+    slope, _ = colour_slope(found, whole.value)
     if np.isfinite(slope):
-        text = f"change of the residuals with colour after the colour term, of {count} stars"
-        task.metric("zeropoint_colour", slope, text=text)
+        task.metric("zeropoint_colour", slope, text="slope of the residuals with colour, mag a mag")
 
 
 def _write(

@@ -77,10 +77,15 @@ _NAMED_SYSTEMS = {"des": System.DES, "ps1": System.PS1, "sdss": System.SDSS}
 def _lsst_bands(table: BinTable) -> dict[Passband, str]:
     """Passbands and their columns of flux.
 
-    Columns with a system in their name (``monster_DES_g_flux``) are of that; ``g_flux`` and the like alone are of PS1,
-    unless there is u, which PS1 has not and SDSS has.
+    Columns with a system in their name (``monster_DES_g_flux``) are of that. ``g_flux`` and the like alone are of PS1;
+    with u, which PS1 has not, of SDSS. SkyMapper has v beside u, infrared surveys have y without g: their magnitudes are
+    of no system that there are colour terms for.
     """
-    bare = System.SDSS if "u_flux" in table else System.PS1
+    bare = System.PS1
+    if "u_flux" in table:
+        bare = System.SDSS
+    if "v_flux" in table or not {"g_flux", "r_flux"} <= set(table.names):
+        bare = System.OTHER
     found: dict[Passband, str] = {}
     for name in table.names:
         match = _FLUX.fullmatch(name)
@@ -217,7 +222,6 @@ def _own(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
 #: In the order in which a table is tried.
 LAYOUTS = (
     Layout("LSST", "coord_ra", "coord_dec", "rad", lambda t: True, _lsst),
-    Layout("PS1 of MAST", "rameanstack", "decmeanstack", "deg", lambda t: "gmeanpsfmag" in t, _mast),
     Layout("PS1 of MAST", "ramean", "decmean", "deg", lambda t: "gmeanpsfmag" in t, _mast),
     Layout("Tycho-2", "ra", "dec", "deg", lambda t: "mag_vt" in t or "tyc1" in t, _tycho2),
     Layout("Gaia", "ra", "dec", "deg", lambda t: "phot_g_mean_mag" in t, _gaia),
