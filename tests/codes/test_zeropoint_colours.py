@@ -183,6 +183,16 @@ def test_ps1_alone_with_its_galaxies_serves_as_well(night: Night, band: str) -> 
     assert head["MAGZERO"] == pytest.approx(true, abs=0.003)
 
 
+def test_magnitudes_of_the_survey_are_not_mixed_with_others(night: Night) -> None:
+    own = night.chains["i"].exposure.refcat
+    head, table, _, _ = night.zeropoint("i", [night.ps1, own], "mixed", fitted_terms())
+    assert "CTERM1" not in head
+    assert head["REFNDES"] > 100
+    assert head["REFCAT"] == own.name.removesuffix(".fits")
+    alone = fits.getdata(night.chains["i"].zeropoints, "ZEROPOINTS")
+    assert table["MAG_ZERO"] == pytest.approx(alone["MAG_ZERO"], abs=1e-6)
+
+
 def test_gaia_alone_gives_no_zero_point(night: Night) -> None:
     """Gaia's G is no magnitude of the survey: the nominal zero point stands, and a finding says so."""
     head, _, _, task = night.zeropoint("g", [night.gaia], "gaia", settings_terms())

@@ -39,7 +39,7 @@ def zeropoint(task: Task) -> None:
     band = str(heads[0].get("BAND", task.keys.get("band", "")))
     nominal, limits = _nominal(task, heads[0], band), _limits(task)
     reference, used = _reference(task, heads)
-    standard = reference.standard(band, terms_of(task.settings, task.name)) if reference is not None else None
+    standard = _standard(task, reference, band)
     found = _matched(task, paths, heads, reference, standard, limits)
     whole, each = solve(found, limits, nominal)
     _say(task, whole, each, reference, standard, paths, band)
@@ -48,6 +48,16 @@ def zeropoint(task: Task) -> None:
     if "check" in task.outputs:
         _check(task, paths, heads, each, reference, standard)
     task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
+
+
+def _standard(task: Task, reference: Reference | None, band: str) -> Standard | None:
+    """Magnitudes of the reference stars in the band, of one system where that has enough of them."""
+    if reference is None:
+        return None
+    standard = reference.standard(band, terms_of(task.settings, task.name))
+    # Two systems agree to some 10 mmag by their colour terms: mixed, they would tilt the zero points across the field.
+    enough = standard.direct >= task.number("star_enough", 50.0) and standard.direct < standard.known
+    return reference.standard(band) if enough else standard
 
 
 def _matched(

@@ -78,13 +78,13 @@ def _lsst_bands(table: BinTable) -> dict[Passband, str]:
     """Passbands and their columns of flux.
 
     Columns with a system in their name (``monster_DES_g_flux``) are of that. ``g_flux`` and the like alone are of PS1;
-    with u, which PS1 has not, of SDSS. SkyMapper has v beside u, infrared surveys have y without g: their magnitudes are
-    of no system that there are colour terms for.
+    with u, which PS1 has not, of SDSS. SkyMapper has v beside u, infrared surveys have z or y alone: their magnitudes
+    are of no system that there are colour terms for.
     """
     bare = System.PS1
     if "u_flux" in table:
         bare = System.SDSS
-    if "v_flux" in table or not {"g_flux", "r_flux"} <= set(table.names):
+    if "v_flux" in table or len({"g_flux", "r_flux", "i_flux", "z_flux"} & set(table.names)) < 2:
         bare = System.OTHER
     found: dict[Passband, str] = {}
     for name in table.names:
