@@ -234,6 +234,20 @@ def test_shards_that_cannot_be_read_tell_why(tmp_path: Path) -> None:
         read_stars(tmp_path / "e.fits")
 
 
+def test_an_unreadable_catalogue_is_told_and_the_others_serve(
+    shards: dict[str, Path], tmp_path: Path
+) -> None:
+    cut = tmp_path / "ps1_cut.fits"
+    cut.write_bytes(shards["ps1"].read_bytes()[:100_000])
+    told: list[str] = []
+    found = read_reference([cut, shards["gaia"]], 2016.0, *MIDDLE, 1.0, told.append)
+    assert found is not None
+    assert found.ra.size == 1030
+    assert told[0].startswith("reference catalogue left out: ps1_cut.fits: ")
+    with pytest.raises(FileTypeError, match=r"ps1_cut\.fits"):
+        read_reference([cut, shards["gaia"]], 2016.0, *MIDDLE, 1.0)
+
+
 def locus(shard: Path) -> dict[Passband, Any]:
     """Magnitudes of PS1's well-measured stars of the field (those that Gaia has)."""
     stars = read_stars(shard)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from desdm.codes.detection.sextractor import header_table
+from desdm.errors import FileTypeError
 from desdm.survey.refstars import Catalog, Passband, RefStars, System, read_stars
 from desdm.survey.refstars.colour import ColourTerm, Standard, standard
 from desdm.survey.refstars.units import year_of_mjd
@@ -115,7 +116,12 @@ def epoch_of(mjd: float) -> float:
 
 
 def read_reference(
-    paths: Sequence[Path], epoch: float, ra: float, dec: float, radius: float
+    paths: Sequence[Path],
+    epoch: float,
+    ra: float,
+    dec: float,
+    radius: float,
+    complain: Callable[[str], None] | None = None,
 ) -> Reference | None:
     """Stars of all files within ``radius`` degrees of (ra, dec) at ``epoch``.
 
@@ -131,6 +137,8 @@ def read_reference(
         Julian year.
     ra, dec, radius
         The field, degrees.
+    complain
+        Is told of a file that cannot be read, and the others serve; None: it is an error.
 
     Returns
     -------
@@ -140,7 +148,7 @@ def read_reference(
     Raises
     ------
     FileTypeError
-        A file cannot be read as a reference catalogue.
+        A file cannot be read as a reference catalogue, and there is no ``complain``.
     """
     cosd = float(np.cos(np.radians(dec)))
 
@@ -151,7 +159,13 @@ def read_reference(
     parts: dict[Catalog, list[_Part]] = {}
     files: dict[Passband, str] = {}
     for number, path in enumerate(paths):
-        stars = read_stars(path, near)
+        try:
+            stars = read_stars(path, near)
+        except FileTypeError as err:
+            if complain is None:
+                raise
+            complain(f"reference catalogue left out: {err}")
+            continue
         if len(stars):
             parts.setdefault(stars.catalog, []).append(_moved(stars, epoch, number))
         for passband, mags in stars.mags.items():

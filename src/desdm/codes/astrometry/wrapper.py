@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,12 @@ def _reference(task: Task, head: fits.Header) -> Reference | None:
         float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
     )
     return read_reference(
-        task.inputs.get("refcat", ()), epoch_of(mjd), float(head["RA_CENT"]), float(head["DEC_CENT"]), reach
+        task.inputs.get("refcat", ()),
+        epoch_of(mjd),
+        float(head["RA_CENT"]),
+        float(head["DEC_CENT"]),
+        reach,
+        partial(task.finding, 2),
     )
 
 
@@ -214,7 +220,7 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     margin = float(task.section("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
         task.inputs.get("refcat", ()), epoch_of(float(found[0].header.get("MJD-OBS", 57388.0))),
-        float((ra0 + middle) % 360.0), float(height), reach + margin,
+        float((ra0 + middle) % 360.0), float(height), reach + margin, partial(task.finding, 2),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | No
     size = max(float(h.get("DECCMAX", dec0)) - float(h.get("DECCMIN", dec0)) for h in heads)
     reach = float(max(away)) + size + 0.05
     epoch = epoch_of(float(heads[0].get("MJD-OBS", 57388.0)))
-    return read_reference(files, epoch, ra0, dec0, reach), files
+    return read_reference(files, epoch, ra0, dec0, reach, partial(task.finding, 2)), files
 
 
 def _say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, 
     middle = (first + float(np.median((ra - first + 180.0) % 360.0 - 180.0))) % 360.0, float(np.median(dec))
     epoch = epoch_of(float(some[0].header.get("MJD-OBS", 57388.0)))
     reach = float(np.ptp(dec)) + 0.1
-    found = read_reference(task.inputs["refcat"], epoch, *middle, reach)
+    found = read_reference(task.inputs["refcat"], epoch, *middle, reach, partial(task.finding, 2))
     standard = found.standard(band, terms_of(task.settings, task.name)) if found is not None else None
     if found is None or standard is None or not standard.known:
         task.finding(3, f"band {band}: no reference magnitudes over the star flats' field")
