@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from desdm.codes.astrometry.reference import Reference
-from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, match, robust, solve
+from desdm.codes.photocal.zeropoints import (
+    Flag,
+    Limits,
+    Stars,
+    colour_slope,
+    match,
+    robust,
+    solve,
+    star_sized,
+)
+from desdm.survey.refstars import Passband, System
 
 RNG = np.random.default_rng(11)
 
@@ -52,13 +62,25 @@ def test_stars_that_disagree_are_flagged() -> None:
     assert each[0].flag == Flag.SCATTER
 
 
-def test_a_colour_term_is_taken_off() -> None:
+def test_what_is_left_of_a_colour_term_is_told() -> None:
     one = stars(1, 300, noise=0.002)
     colour = RNG.uniform(0.2, 1.4, 300)
-    tilted = Stars(1, one.mag - 0.05 * colour, one.error, one.reference - 0.1 * colour, colour)
-    whole, _ = solve([tilted], Limits(), 29.0, slope=0.05)
-    assert whole.value == pytest.approx(30.0, abs=0.001)
-    assert whole.scatter < 0.004
+    tilted = Stars(1, one.mag - 0.05 * colour, one.error, one.reference, colour)
+    tilted.mag[:20] += 3.0  # variable stars
+    slope, count = colour_slope([tilted], 30.0)
+    assert count == 300
+    assert slope == pytest.approx(0.05, abs=0.002)
+    assert np.isnan(
+        colour_slope([Stars(1, one.mag, one.error, one.reference, np.full(300, np.nan))], 30.0)[0]
+    )
+
+
+def test_stars_are_told_from_galaxies_by_size_though_they_are_few() -> None:
+    radius = np.concatenate([RNG.normal(2.3, 0.05, 80), RNG.uniform(2.2, 7.0, 160), [0.0, -1.0]])
+    found = star_sized(radius, np.ones(242, bool), 0.15)
+    assert found[:80].all()
+    assert found[80:].sum() < 30
+    assert not found[-2:].any()
 
 
 def test_only_clean_stars_with_a_magnitude_are_matched() -> None:
@@ -76,8 +98,14 @@ def test_only_clean_stars_with_a_magnitude_are_matched() -> None:
     mags = np.full(7, 18.0)
     mags[5] = np.nan
     where = rows["ALPHAWIN_J2000"] % 360.0 + 0.1 / 3600
-    reference = Reference(where, np.zeros(7), np.ones(7), {"r": mags}, 2018.0)
-    found = match(rows, 1, reference, "r", Limits())
+    star = np.ones(7, bool)
+    reference = Reference(
+        where, np.zeros(7), np.ones(7), {Passband(System.DES, "r"): mags}, {}, 2018.0, star, {}
+    )
+    found = match(rows, 1, reference, reference.standard("r"), Limits())
     assert found.mag.size == 2, "the first, on the other side of RA 0, and the last"
     assert found.mag[0] == pytest.approx(-10.0)
-    assert match(rows, 1, reference, "z", Limits()).mag.size == 0
+    assert match(rows, 1, reference, reference.standard("z"), Limits()).mag.size == 0
+    star[0] = False
+    assert match(rows, 1, reference, reference.standard("r"), Limits()).mag.size == 1
+    assert match(rows, 1, reference, reference.standard("r"), Limits(), stars_only=False).mag.size == 2

@@ -12,10 +12,12 @@ from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from desdm.codes.detection.sextractor import objects
-from desdm.codes.psf.model import read_model
-from desdm.codes.psf.piff import read_piff
+from desdm.codes.psf.model import PSFModel, read_model
+from desdm.codes.psf.piff import read_piff, read_piff_sky
+from desdm.codes.psf.shapelets import read_shapelets
+from desdm.codes.psf.starlists import read_star_list
 from desdm.codes.psf.stars import select
-from desdm.errors import FileTypeError, ProgramFailed
+from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.survey.images import read_community, write_planes
 from tests.support.fits import unclean
 from tests.support.tasks import run, settings_of
@@ -116,11 +118,65 @@ def test_des_own_psf_files_are_read(real: Path) -> None:
     stars = fits.getdata(folder / "D00362921_r_c57_r2331p02_use_stars.fits", 1)
     assert len(stars) == 23
     assert stars["use"].all()
-    # DESDM's PIFF of that time kept 286 of 289 samples; such a model is refused by name.
-    with pytest.raises(FileTypeError, match=r"r2362p01_piff.fits: \(286, 10\) numbers do not fit"):
-        read_piff(folder / "D00240560_r_c01_r2362p01_piff.fits")
+    piff = folder / "D00240560_r_c01_r2362p01_piff.fits"
+    with pytest.raises(FileTypeError, match=r"r2362p01_piff.fits: its polynomial is in u and v on the sky"):
+        read_piff(piff)
     with pytest.raises(FileTypeError, match="it is no PIFF model"):
         read_piff(folder / "DECam_00154912_12_psfcat.psf")
+
+
+def test_a_piff_model_of_des_is_what_piff_evaluated(real: Path) -> None:
+    """DESDM's PIFF of that time kept 286 of 17x17 samples, and wrote its own values at each star beside them."""
+    path = real / "des-psf-catalogs" / "D00240560_r_c01_r2362p01_piff.fits"
+    model, stars = read_piff_sky(path), fits.getdata(path, "psf_stars")
+    assert (model.mask.shape, model.samp, model.accepted) == ((10, 17, 17), 0.3, 50)
+    assert model.chi2 == pytest.approx(4499.7478 / 17509, rel=1e-6)
+    left = np.ones((17, 17), bool)
+    left[8, 8] = left[9, 8] = left[8, 9] = False
+    offset = np.arange(17) - 8
+    for star in stars:
+        stamp = model.at(star["u"], star["v"])
+        assert stamp[left] == pytest.approx(star["params"], abs=1e-11)
+        # PIFF's conditions (pixelgrid.py before 1.0): unit flux in surface brightness, centroid at the origin.
+        assert stamp.sum() * 0.3**2 == pytest.approx(1.0, abs=1e-9)
+        assert (stamp * offset).sum() == pytest.approx(0.0, abs=1e-9)
+        assert (stamp * offset[:, None]).sum() == pytest.approx(0.0, abs=1e-9)
+    assert np.unravel_index(stamp.argmax(), stamp.shape) == (8, 8)
+    assert 0.6 < model.fwhm < 1.6, "arcsec"
+
+
+def test_the_shapelets_of_a_ccd_agree_with_its_psfex_model(real: Path) -> None:
+    """Two programs fitted the same stars; DECam's x goes south and its y east (CD2_1 < 0, CD1_2 > 0)."""
+    folder = real / "des-psf-catalogs"
+    shapelets = read_shapelets(folder / "DECam_00154912_12_fitpsf.fits")
+    psfex = read_model(folder / "DECam_00154912_12_psfcat.psf")
+    assert (shapelets.order, shapelets.degree, shapelets.rotation.shape) == (4, 3, (12, 15))
+    for x, y in ((1024, 2048), (300, 500), (1700, 3900)):
+        image = shapelets.image(x, y, 0.1, 81)
+        drawn = PSFModel(image[None], 0, (0.0, 0.0), (1.0, 1.0), 0.1, 1.0)
+        (ours, e1, e2), (theirs, f1, f2) = drawn.moments(0, 0), psfex.moments(x, y)
+        assert ours == pytest.approx(theirs * 0.263, rel=0.02), "arcsec"
+        assert (e1, e2) == pytest.approx((-f1, -f2), abs=0.05)
+    with pytest.raises(UsageError, match="outside of the shapelet model"):
+        shapelets.coefficients(1, 1)
+    with pytest.raises(FileTypeError, match="no shapelet model"):
+        read_shapelets(folder / "DECam_00241238_01_cat.fits")
+
+
+def test_star_lists_of_des_are_read(real: Path) -> None:
+    folder = real / "des-psf-catalogs"
+    found, used = (
+        read_star_list(folder / f"DECam_00241238_01_{n}.fits") for n in ("findstars", "psfcat.used")
+    )
+    assert (len(found), int(found.star.sum()), len(used), bool(used.used.all())) == (1908, 175, 105, True)
+    # PSFEx' stars are among those of findstars, at its positions (another centroid).
+    far, index = cKDTree(np.c_[found.x, found.y]).query(np.c_[used.x, used.y])
+    assert (far < 1.0).all()
+    assert found.star[index].mean() > 0.5
+    piff = read_star_list(folder / "D00362921_r_c57_r2331p02_use_stars.fits")
+    assert (len(piff), bool(piff.used.all())) == (23, True)
+    with pytest.raises(FileTypeError, match="no star list"):
+        read_star_list(folder / "DECam_00241238_01_cat.fits")
 
 
 def test_piff_is_asked_for_but_not_there(ntt: Path, tmp_path: Path) -> None:

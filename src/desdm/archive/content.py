@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desdm.archive.names import split_name
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+
+if TYPE_CHECKING:
+    from desdm.survey.bintable import BinTable
 
 __all__ = ["Content"]
 
@@ -96,10 +99,24 @@ class Content:
         return ((i, hdu) for i, hdu in enumerate(self.hdus) if hdu.kind == "table")
 
     def headers(self) -> tuple[Header, ...]:
-        """Headers in the order in which a keyword is looked for: the first image's, then the primary one."""
+        """Headers in the order in which a keyword is looked for.
+
+        The first image's, then the primary one; of a FITS_LDAC catalogue the primary one, then that of the catalogued
+        image, which stands as text in the table LDAC_IMHEAD.
+        """
         images = self.images()
         first = self.hdus[0].header
-        return (images[0].header, first) if images and images[0].header is not first else (first,)
+        if images:
+            return (images[0].header, first) if images[0].header is not first else (first,)
+        cards = self._catalogued()
+        return (first,) if cards is None else (first, cards)
+
+    def _catalogued(self) -> Header | None:
+        """The header of the (first) image of a FITS_LDAC catalogue."""
+        for _, hdu in self.tables():
+            if hdu.name == "LDAC_IMHEAD" and hdu.data_bytes and hdu.data_bytes % 80 == 0:
+                return Header(bytes(self.data[hdu.data_start : hdu.data_start + hdu.data_bytes]))
+        return None
 
     def keyword(self, *keys: str) -> Value:
         """Value of the first of ``keys`` that some header has."""
@@ -110,26 +127,15 @@ class Content:
                     return value
         return None
 
+    def table(self, number: int) -> BinTable:
+        """The columns of the binary table in HDU ``number``; it needs numpy."""
+        from desdm.survey.bintable import BinTable
+
+        return BinTable(self.data, self.hdus[number])
+
     def cells(self, number: int, name: str) -> Any:
         """A column of a binary table as a numpy array of one row an element, big-endian as stored."""
-        import numpy as np
-
-        hdu, column = self.hdus[number], self.columns(number)[name]
-        kinds = {
-            "B": "u1",
-            "I": ">i2",
-            "J": ">i4",
-            "K": ">i8",
-            "E": ">f4",
-            "D": ">f8",
-            "A": f"S{column.repeat}",
-        }
-        kind = np.dtype(kinds[column.code])
-        rows, width = hdu.shape
-        if column.offset + kind.itemsize > width:
-            raise FileTypeError(f"column {name} reaches over the end of its row of {width} bytes")
-        row = np.dtype({"names": ["v"], "formats": [kind], "offsets": [column.offset], "itemsize": width})
-        return np.frombuffer(self.data, row, count=rows, offset=hdu.data_start)["v"]
+        return self.table(number).cells(name)
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -41,15 +41,22 @@ def has_table(*columns: str, name: str = "") -> Rule:
     """Rule: a FITS file with a binary table (called ``name``) that has the columns."""
 
     def rule(content: Content) -> Iterator[str]:
-        lacking = ["no binary table"]
+        lacking: list[str] = []
+        others = []
         for number, hdu in content.tables():
             if name and hdu.name != name:
+                others.append(hdu.name or "one without a name")
                 continue
             known = content.columns(number)
-            lacking = [f"no column {c} in its table" for c in columns if c not in known]
+            lacking = [f"no column {c} in its table {hdu.name}".rstrip() for c in columns if c not in known]
             if not lacking:
                 return
-        yield from lacking
+        if lacking:
+            yield from lacking
+        elif others:
+            yield f"no table {name}; it has {', '.join(others[:5])}"
+        else:
+            yield "no binary table"
 
     return rule
 

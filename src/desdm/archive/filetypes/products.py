@@ -41,11 +41,13 @@ def _whole(content: Content) -> Metadata:
 def _type(
     name: str, text: str, table: str, rule: Rule, describe: Callable[[Content], Metadata], tail: str
 ) -> FileType:
+    # A product of a tile claims no file of an exposure: D…_cat.fits is a CCD's catalogue, not a coadd's.
+    apart = r"(?!D\d{8}_)" if name.startswith("coadd") and name != "coadd_nwgint" else ""
     return FileType(
         name=name,
         text=text,
         table=table,
-        pattern=rf"(?:{_EXPOSURE}|.+?_r\d+p\d+)(?:_(?P<band2>u|g|r|i|z|Y|VR|det))?_{tail}".replace(
+        pattern=rf"{apart}(?:{_EXPOSURE}|.+?_r\d+p\d+)(?:_(?P<band2>u|g|r|i|z|Y|VR|det))?_{tail}".replace(
             "(?P<band2>", "(?:"
         ),
         directory=name,
@@ -125,7 +127,7 @@ TYPES = (
         "catalog",
         _TABLE,
         _objects,
-        r"(?:cat[-_]psfex|psfcat)\.fits",
+        r"(?:cat[-_]psfex|psf(?:ex)?cat)\.fits",
     ),
     _type(
         "cat_finalcut",
@@ -133,7 +135,7 @@ TYPES = (
         "catalog",
         _TABLE,
         _objects,
-        r"(?:cat[-_]finalcut|fullcat)\.fits",
+        r"(?:cat[-_]finalcut|(?:red[-_])?fullcat)\.fits",
     ),
     _type(
         "coadd_cat", "coadd catalogue of one band", "catalog", _TABLE, _objects, r"(?:coadd[-_])?cat\.fits"
@@ -144,7 +146,7 @@ TYPES = (
         "calibration",
         _PSF,
         identity,
-        r"psfex(?:[-_]model)?\.(?:psf|fits)",
+        r"(?:psfex(?:[-_]?model)?\.(?:psf|fits)|psf(?:ex)?cat\.psf)",
     ),
     _type(
         "coadd_psfex_model",

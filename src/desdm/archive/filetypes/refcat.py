@@ -1,4 +1,4 @@
-"""Reference catalogues: binary tables with positions, in degrees or (coord_ra, coord_dec) in radians."""
+"""Reference catalogues: what `desdm.survey.refstars`, the reader of the astrometry and photometry codes, can read."""
 
 from __future__ import annotations
 
@@ -10,21 +10,13 @@ from desdm.archive.filetypes.keywords import region
 from desdm.archive.filetypes.kind import FileType, Metadata, has_table
 from desdm.survey.outline import Outline
 
-_POSITIONS = (("ra", "dec"), ("coord_ra", "coord_dec"))
 
+def _readable(content: Content) -> Iterator[str]:
+    """Rule: the codes' own reader understands the file; `FileTypeError` says why not."""
+    from desdm.survey.refstars import stars_of
 
-def _table(content: Content) -> tuple[int, str, str] | None:
-    for number, _ in content.tables():
-        known = content.columns(number)
-        for ra, dec in _POSITIONS:
-            if ra in known and dec in known and known[ra].code in "DE" and known[dec].code in "DE":
-                return number, ra, dec
-    return None
-
-
-def _positions(content: Content) -> Iterator[str]:
-    if _table(content) is None:
-        yield "no binary table with ra and dec (or coord_ra and coord_dec)"
+    stars_of(content.data, content.hdus)
+    yield from ()
 
 
 def _covered(ra: Any, dec: Any) -> Outline | None:
@@ -45,14 +37,11 @@ def _covered(ra: Any, dec: Any) -> Outline | None:
 
 
 def _catalogue(content: Content) -> Metadata:
-    found = _table(content)
-    assert found is not None
-    number, ra_name, dec_name = found
-    ra = content.cells(number, ra_name).astype("f8")
-    dec = content.cells(number, dec_name).astype("f8")
-    if ra_name == "coord_ra":
-        ra, dec = ra * (180.0 / 3.141592653589793), dec * (180.0 / 3.141592653589793)
-    return {**region(_covered(ra, dec)), "version": content.stem.removesuffix(".fits")[:32]}
+    from desdm.survey.refstars import table_of
+
+    table, layout = table_of(content.data, content.hdus)
+    version = content.stem.removesuffix(".fits")[:32]
+    return {**region(_covered(*layout.positions(table))), "version": version}
 
 
 def _truth(content: Content) -> Metadata:
@@ -83,9 +72,9 @@ REFCAT = FileType(
     name="refcat",
     text="reference catalogue: Gaia, Tycho-2, PS1 or simulated",
     table="calibration",
-    pattern=r"(?:chunk-|sim_refcat|tycho2|gaia|ps1|refcat|2mass|the_monster)[\w.-]*\.fits|survey-ccds-\d+\.kd\.fits|\d+\.fits",
+    pattern=r"(?:chunk-|sim_refcat|tycho2|gaia|ps1|refcat|2mass|the_monster)[\w.-]*\.fits|\d+\.fits",
     directory="refcat",
-    rule=_positions,
+    rule=_readable,
     describe=_catalogue,
     repeats=True,
 )

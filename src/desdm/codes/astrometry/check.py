@@ -12,6 +12,7 @@ from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from desdm.codes.astrometry.reference import Reference
+from desdm.survey.refstars.colour import Standard
 
 __all__ = ["Residuals", "compare", "joined", "table"]
 
@@ -21,7 +22,7 @@ Array = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Residuals:
     """Matched stars: places (deg), ``dra`` (with cos δ) and ``ddec`` in mas as catalogue minus reference, their
-    error in mas, the catalogue's magnitude, error, and magnitude minus reference (nan if the reference has no such band).
+    error in mas, the catalogue's magnitude, error, and magnitude minus reference (NaN where the star has none in the band).
     """
 
     ra: Array
@@ -49,9 +50,11 @@ class Residuals:
 
 
 def compare(
-    rows: Any, reference: Reference, band: str, *, radius: float = 1.5, maxerr: float = 0.1
+    rows: Any, reference: Reference, standard: Standard, *, radius: float = 1.5, maxerr: float = 0.1
 ) -> Residuals:
     """Match a catalogue with reference stars, nearest within ``radius`` arcsec, each star once.
+
+    Where at least ten matches are known to be point sources, the others are left out.
 
     Parameters
     ----------
@@ -60,8 +63,8 @@ def compare(
         those under mask bits that spoil a star, are left out.
     reference
         Stars at the exposure's epoch.
-    band
-        Whose reference magnitude is compared.
+    standard
+        Their magnitudes in the exposure's band.
     radius
         Arcsec.
     maxerr
@@ -82,7 +85,10 @@ def compare(
     hit = np.flatnonzero(np.isfinite(far))
     hit = hit[home[index[hit]] == hit]
     star = index[hit]
-    mags = reference.mags.get(band)
+    # Positions and magnitudes of galaxies, which PS1 lists as well, depend on the seeing.
+    if reference.star[star].sum() >= 10:
+        hit = hit[reference.star[star]]
+        star = index[hit]
     scale = 3.6e6
     rows = rows[hit]
     return Residuals(
@@ -90,7 +96,7 @@ def compare(
         (plane[hit, 0] - stars[star, 0]) * scale, (plane[hit, 1] - stars[star, 1]) * scale,
         np.hypot(rows["ERRAWIN_WORLD"].astype(float) * scale, reference.error[star]),
         rows["MAG_PSF"].astype(float), rows["MAGERR_PSF"].astype(float),
-        rows["MAG_PSF"] - mags[star] if mags is not None else np.full(hit.size, np.nan),
+        rows["MAG_PSF"] - standard.mag[star],
     )  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def residuals(
     -------
     tuple
         Matches, and the scatter in mas: 1.4826 times the median absolute deviation, mean of both coordinates, of
-        those with S/N above 50 (of all if there are fewer than ten such).
+        those with S/N above 50 (of all if there are fewer than ten such), and of point sources, if ten are known.
     """
     rows = catalogue.rows[useful(catalogue)]
     if not len(rows) or not reference.ra.size:
@@ -225,6 +225,9 @@ def residuals(
     far, index = cKDTree(stars).query(here, distance_upper_bound=radius / 3600.0)
     hit = np.isfinite(far)
     count = int(hit.sum())
+    # Of PS1's rows that no catalogue of stars has, many are galaxies, and their errors are larger than Gaia's.
+    stellar = hit & reference.star[np.where(hit, index, 0)]
+    hit = stellar if stellar.sum() >= 10 else hit
     bright = hit & (rows["SNR_WIN"] > 50)
     hit = bright if bright.sum() >= 10 else hit
     if not hit.any():

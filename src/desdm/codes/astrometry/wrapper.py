@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from desdm.codes.astrometry.exposure import (
 )
 from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference, write_ldac
 from desdm.codes.astrometry.scamp import apply_head, arguments, read_head
+from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import arguments as sextractor_arguments
 from desdm.codes.detection.sextractor import as_ldac, objects
 from desdm.codes.provenance import stamp
@@ -49,7 +51,7 @@ def check(task: Task) -> None:
         found = compare(
             rows,
             reference,
-            band,
+            reference.standard(band, terms_of(task.settings, task.name)),
             radius=task.number("match_radius", 1.5),
             maxerr=task.number("match_maxerr", 0.1),
         )
@@ -71,7 +73,12 @@ def _reference(task: Task, head: fits.Header) -> Reference | None:
         float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
     )
     return read_reference(
-        task.inputs.get("refcat", ()), epoch_of(mjd), float(head["RA_CENT"]), float(head["DEC_CENT"]), reach
+        task.inputs.get("refcat", ()),
+        epoch_of(mjd),
+        float(head["RA_CENT"]),
+        float(head["DEC_CENT"]),
+        reach,
+        partial(task.finding, 2),
     )
 
 
@@ -133,7 +140,7 @@ def scamp(task: Task) -> None:
 def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header:
     catalogue = task.input("catalog")
     stars = task.workdir / f"{catalogue.stem}_ref.ldac"
-    write_ldac(stars, reference, str(header.get("BAND", "")))
+    write_ldac(stars, reference, str(header.get("BAND", "")), terms_of(task.settings, task.name))
     local = task.workdir / f"{catalogue.stem}_scamp.cat"
     as_ldac(catalogue, header, local)
     task.run("scamp", arguments(local, stars, DATA, task.section("scamp_keys")))
@@ -213,7 +220,7 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     margin = float(task.section("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
         task.inputs.get("refcat", ()), epoch_of(float(found[0].header.get("MJD-OBS", 57388.0))),
-        float((ra0 + middle) % 360.0), float(height), reach + margin,
+        float((ra0 + middle) % 360.0), float(height), reach + margin, partial(task.finding, 2),
     )  # fmt: skip
 
 
@@ -279,7 +286,7 @@ def _run_scamp(
     """scamp's headers, and the contrast of its match; no headers if it failed."""
     stars, local = task.workdir / f"{task.name}_ref.ldac", task.workdir / f"{task.name}_all.cat"
     band = str(found[0].header.get("BAND", ""))
-    write_ldac(stars, reference, band)
+    write_ldac(stars, reference, band, terms_of(task.settings, task.name))
     write_combined(local, found)
     head, xml = local.with_suffix(".head"), task.output("xml")
     head.unlink(missing_ok=True)

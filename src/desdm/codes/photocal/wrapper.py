@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from astropy.io import fits
 
 from desdm.codes.astrometry.check import compare, joined, table
 from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference
+from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import objects
-from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, match, solve
+from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, colour_slope, match, solve
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.bands import CountUnit, nominal_zero
 from desdm.survey.headers import identity
+from desdm.survey.refstars import Passband, System
+from desdm.survey.refstars.colour import Standard
 
 __all__ = ["zeropoint"]
 
@@ -38,24 +42,51 @@ def zeropoint(task: Task) -> None:
     unit = _unit(task, heads, paths)
     nominal, limits = _nominal(task, heads[0], band, unit), _limits(task)
     reference, used = _reference(task, heads)
-    slope, bands = task.number("colour_slope", 0.0), tuple(task.text("colour_bands", "g,r").split(","))
-    colour = (bands[0].strip(), bands[1].strip()) if slope and len(bands) == 2 else None
-    rows = [objects(path) for path in paths] if reference is not None else []
-    found: list[Stars] = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
-    # Faint stars are left out where bright ones suffice: a fit weighted by the data themselves makes them some
-    # mmag too faint. Where there are few, they are better than none.
-    for snr in (limits.snr, task.number("star_snr_least", 20.0)):
-        if reference is not None and sum(s.mag.size for s in found) < task.number("star_enough", 50.0):
-            bounds = replace(limits, snr=snr)
-            found = [
-                match(r, s.ccdnum, reference, band, bounds, colour) for r, s in zip(rows, found, strict=True)
-            ]
-    whole, each = solve(found, limits, nominal, slope)
-    _say(task, whole, each, reference, paths, band)
-    _write(task, whole, each, heads, nominal, used, unit)
+    standard = _standard(task, reference, band)
+    found = _matched(task, paths, heads, reference, standard, limits)
+    whole, each = solve(found, limits, nominal)
+    _say(task, whole, each, reference, standard, paths, band)
+    _say_colour(task, whole, found, standard)
+    _write(task, whole, each, heads, nominal, used, reference, standard, unit)
     if "check" in task.outputs:
-        _check(task, paths, heads, each, reference, band)
+        _check(task, paths, heads, each, reference, standard)
     task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
+
+
+def _standard(task: Task, reference: Reference | None, band: str) -> Standard | None:
+    """Magnitudes of the reference stars in the band, of one system where that has enough of them."""
+    if reference is None:
+        return None
+    standard = reference.standard(band, terms_of(task.settings, task.name))
+    # Two systems agree to some 10 mmag by their colour terms: mixed, they would tilt the zero points across the field.
+    enough = standard.direct >= task.number("star_enough", 50.0) and standard.direct < standard.known
+    return reference.standard(band) if enough else standard
+
+
+def _matched(
+    task: Task,
+    paths: Sequence[Path],
+    heads: Sequence[fits.Header],
+    reference: Reference | None,
+    standard: Standard | None,
+    limits: Limits,
+) -> list[Stars]:
+    """The stars of each CCD: point sources with high S/N, with lower S/N where they are few, else all of star size."""
+    found = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
+    if reference is None or standard is None or not standard.known:
+        return found
+    rows = [objects(path) for path in paths]
+    for stars_only, enough in ((True, task.number("star_enough", 50.0)), (False, limits.exposure_least)):
+        # Faint stars are left out where bright ones suffice: a fit weighted by the data themselves makes them some
+        # mmag too faint. Where there are few, they are better than none.
+        for snr in (limits.snr, task.number("star_snr_least", 20.0)):
+            if sum(s.mag.size for s in found) < enough:
+                bounds = replace(limits, snr=snr)
+                found = [
+                    match(r, s.ccdnum, reference, standard, bounds, stars_only=stars_only)
+                    for r, s in zip(rows, found, strict=True)
+                ]
+    return found
 
 
 def _limits(task: Task) -> Limits:
@@ -64,7 +95,7 @@ def _limits(task: Task) -> Limits:
         faint=task.number("reference_faint", 30.0), radius=task.number("match_radius", 1.0),
         ccd_least=int(task.number("ccd_least", 5)), exposure_least=int(task.number("exposure_least", 10)),
         scatter=task.number("scatter_limit", 0.1), floor=task.number("reference_error", 0.005),
-        spread=task.number("star_spread", 0.005),
+        spread=task.number("star_spread", 0.005), size=task.number("star_size", 0.15),
     )  # fmt: skip
 
 
@@ -97,7 +128,7 @@ def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | No
     size = max(float(h.get("DECCMAX", dec0)) - float(h.get("DECCMIN", dec0)) for h in heads)
     reach = float(max(away)) + size + 0.05
     epoch = epoch_of(float(heads[0].get("MJD-OBS", 57388.0)))
-    return read_reference(files, epoch, ra0, dec0, reach), files
+    return read_reference(files, epoch, ra0, dec0, reach, partial(task.finding, 2)), files
 
 
 def _say(
@@ -105,15 +136,21 @@ def _say(
     whole: Zero,
     each: Sequence[Zero],
     reference: Reference | None,
+    standard: Standard | None,
     paths: Sequence[Path],
     band: str,
 ) -> None:
     if whole.flag & Flag.NOMINAL:
-        why = (
-            "no reference stars over the field"
-            if reference is None
-            else f"only {whole.count} stars matched with reference magnitudes in {band}"
-        )
+        if reference is None or standard is None:
+            why = "no reference stars over the field"
+        elif not standard.known:
+            bands = sorted({f"{p.system} {p.band}" for p in reference.mags})
+            why = (
+                f"no reference magnitudes in {band}: the catalogues have {', '.join(bands) or 'none'}, and no colour term "
+                f"leads from them to {band} (add one to colour_terms)"
+            )
+        else:
+            why = f"only {whole.count} stars matched with reference magnitudes in {band}"
         task.finding(
             2, f"{paths[0].name} and the exposure's other CCDs: {why}; the nominal zero point stands"
         )
@@ -132,6 +169,15 @@ def _say(
     task.metric("zeropoint_nstars", whole.count, text="stars of the zero point")
 
 
+def _say_colour(task: Task, whole: Zero, found: Sequence[Stars], standard: Standard | None) -> None:
+    """Metric of what is left of the colour term, where there is one."""
+    if standard is None or whole.flag & Flag.NOMINAL or not standard.terms:
+        return
+    slope, _ = colour_slope(found, whole.value)
+    if np.isfinite(slope):
+        task.metric("zeropoint_colour", slope, text="slope of the residuals with colour, mag a mag")
+
+
 def _write(
     task: Task,
     whole: Zero,
@@ -139,6 +185,8 @@ def _write(
     heads: Sequence[fits.Header],
     nominal: float,
     used: Sequence[Path],
+    reference: Reference | None,
+    standard: Standard | None,
     unit: CountUnit,
 ) -> None:
     card = fits.Header()
@@ -153,7 +201,9 @@ def _write(
     card["ZPNSTARS"] = (whole.count, "stars")
     card["ZPNOM"] = (nominal, "[mag] nominal, on a photometric night")
     if used and not whole.flag & Flag.NOMINAL:
-        card["REFCAT"] = used[0].name.removesuffix(".fits")[:60]
+        card["REFCAT"] = _photometric(reference, standard, used).removesuffix(".fits")[:60]
+        for key, value, comment in _photometry_cards(standard):
+            card[key] = (value, comment)
     card["ZPFLAG"] = (whole.flag, "0: good")
     stamp(card, task.keys, task.execs, task.output("zeropoints").name)
     flags = [
@@ -182,9 +232,37 @@ def _write(
     )
 
 
+def _photometric(reference: Reference | None, standard: Standard | None, used: Sequence[Path]) -> str:
+    """Name of the (first) file whose magnitudes the zero point rests on; beside PS1, Gaia's is of none."""
+    if reference is None or standard is None:
+        return used[0].name
+    if standard.direct:
+        passband = Passband(System.DES, standard.band)
+    else:
+        passband = Passband(standard.terms[0].system, standard.terms[0].base)
+    return reference.files.get(passband, used[0].name)
+
+
+def _photometry_cards(standard: Standard | None) -> Iterator[tuple[str, str | int, str]]:
+    """Whose magnitudes the zero point rests on, and by which colour terms."""
+    if standard is None:
+        return
+    yield "REFNDES", standard.direct, "reference stars with magnitudes of the band"
+    for number, term in enumerate(standard.terms, 1):
+        series = " ".join(f"{c:g}" for c in term.coefficients)
+        colour = f"{term.first}-{term.second}"
+        yield (
+            f"CTERM{number}",
+            f"{term.system.value} {term.base} {colour}: {series}"[:68],
+            "",
+        )
+        yield f"CTRNG{number}", f"{term.bluest:g} {term.reddest:g}", f"[mag] its range of {colour}"
+        yield f"CTSRC{number}", term.source[:68], ""
+
+
 def _check(
     task: Task, paths: Sequence[Path], heads: Sequence[fits.Header], each: Sequence[Zero], reference: Reference | None,
-    band: str,
+    standard: Standard | None,
 ) -> None:  # fmt: skip
     """The residuals of the exposure's stars against the reference, positions by the final WCS."""
     parts = []
@@ -192,8 +270,8 @@ def _check(
         rows = objects(path)
         rows = rows[rows["FLUX_PSF"] > 0]
         rows["MAG_PSF"] = zero.value - 2.5 * np.log10(rows["FLUX_PSF"])
-        if reference is not None:
-            parts.append(compare(rows, reference, band, radius=task.number("match_radius", 1.0)))
+        if reference is not None and standard is not None:
+            parts.append(compare(rows, reference, standard, radius=task.number("match_radius", 1.0)))
     found = joined(parts)
     card = fits.Header()
     for key, value in identity(heads[0]).items():

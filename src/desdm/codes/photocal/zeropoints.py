@@ -12,8 +12,9 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from desdm.codes.astrometry.reference import Reference
+from desdm.survey.refstars.colour import Standard
 
-__all__ = ["Flag", "Limits", "Stars", "Zero", "match", "robust", "solve"]
+__all__ = ["Flag", "Limits", "Stars", "Zero", "colour_slope", "match", "robust", "solve", "star_sized"]
 
 Array = npt.NDArray[np.float64]
 
@@ -38,16 +39,22 @@ class Limits:
     ccd_least: int = 5
     exposure_least: int = 10
     scatter: float = 0.1
-    #: mag; error of a reference star that its catalogue does not tell
+    #: mag; least error of a reference star, and that of one whose catalogue tells none
     floor: float = 0.005
     #: mask bits that spoil a star
     spoilt: int = 0x6DB
     spread: float = 0.005
+    #: |ln| of FLUX_RADIUS over that of the stars, where the reference may hold galaxies
+    size: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Stars:
-    """Matched stars of one CCD: instrumental magnitude of the flux in electrons, its error, reference magnitude."""
+    """Matched stars of one CCD.
+
+    ``mag`` is the instrumental magnitude of the flux in electrons, ``error`` that of the difference of both magnitudes,
+    ``reference`` the reference magnitude in the band, ``colour`` that of its colour term (NaN without one).
+    """
 
     ccdnum: int
     mag: Array
@@ -77,30 +84,44 @@ def match(
     rows: Any,
     ccdnum: int,
     reference: Reference,
-    band: str,
+    standard: Standard,
     limits: Limits,
-    colour: tuple[str, str] | None = None,
+    *,
+    stars_only: bool = True,
 ) -> Stars:
-    """The stars of a catalogue that reference stars of the band are known for, each once.
+    """The stars of a catalogue that have a reference magnitude, each once.
 
     Parameters
     ----------
     rows
         LDAC_OBJECTS with ALPHAWIN_J2000, DELTAWIN_J2000 (deg), FLUX_PSF, FLUXERR_PSF (electrons), FLAGS, IMAFLAGS_ISO;
         SPREAD_MODEL is looked at if it is there.
-    colour
-        Two bands whose difference goes along, for a colour term.
+    ccdnum
+        The catalogue's CCD.
+    reference
+        Stars at the exposure's epoch.
+    standard
+        Their magnitudes in the band.
+    limits
+        What a star must be.
+    stars_only
+        Only stars that some catalogue lists as point sources. Otherwise all, of the size of stars by FLUX_RADIUS: the
+        PSF magnitudes of galaxies change with the seeing.
     """
     flux, error = rows["FLUX_PSF"].astype(float), rows["FLUXERR_PSF"].astype(float)
     good = (flux > 0) & (error > 0) & (rows["FLAGS"] < 2) & ((rows["IMAFLAGS_ISO"] & limits.spoilt) == 0)
     good &= flux > limits.snr * error
     if "SPREAD_MODEL" in rows.dtype.names:
         good &= np.abs(rows["SPREAD_MODEL"]) < limits.spread
-    mags = reference.mags.get(band)
+    if not stars_only and "FLUX_RADIUS" in rows.dtype.names:
+        good &= star_sized(rows["FLUX_RADIUS"].astype(float), good, limits.size)
+    mags = standard.mag
     rows, flux, error = rows[good], flux[good], error[good]
-    if mags is None or not len(rows):
-        return Stars(ccdnum, *[np.zeros(0)] * 4)
     known = np.isfinite(mags) & (mags > limits.bright) & (mags < limits.faint)
+    if stars_only:
+        known &= reference.star
+    if not known.any() or not len(rows):
+        return Stars(ccdnum, *[np.zeros(0)] * 4)
     ra, dec = rows["ALPHAWIN_J2000"].astype(float), rows["DELTAWIN_J2000"].astype(float)
     cosd = float(np.cos(np.radians(np.median(dec))))
     here = np.column_stack([_wrap(ra - ra[0]) * cosd, dec])
@@ -112,16 +133,37 @@ def match(
     hit = hit[home[index[hit]] == hit]
     hit = hit[known[index[hit]]]
     star = index[hit]
-    hue = np.zeros(hit.size)
-    if colour is not None and all(b in reference.mags for b in colour):
-        hue = reference.mags[colour[0]][star] - reference.mags[colour[1]][star]
+    # What the catalogue tells beyond the floor, which `solve` adds to all.
+    told = np.sqrt(np.maximum(np.nan_to_num(standard.error[star], nan=0.0) ** 2 - limits.floor**2, 0.0))
     return Stars(
         ccdnum,
         -2.5 * np.log10(flux[hit]),
-        1.0857 * error[hit] / flux[hit],
+        np.hypot(1.0857 * error[hit] / flux[hit], told),
         np.asarray(mags[star], float),
-        hue,
+        np.asarray(standard.colour[star], float),
     )
+
+
+def star_sized(radius: Array, good: npt.NDArray[np.bool_], width: float) -> npt.NDArray[np.bool_]:
+    """Which objects have the size of stars: within ``width`` (natural logarithm) of the densest half, over and over.
+
+    Stars are all of one size and galaxies of many: halving a sorted sample by its densest half ends among the stars
+    even where they are in the minority (half-sample mode, Bickel & Frühwirth 2006).
+    """
+    good = good & (radius > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.log(radius)
+    values = np.sort(sizes[good])
+    if not values.size:
+        return good
+    while values.size > 3:
+        half = values.size // 2 + 1
+        first = int(np.argmin(values[half - 1 :] - values[: values.size - half + 1]))
+        if half == values.size:
+            break
+        values = values[first : first + half]
+    near: npt.NDArray[np.bool_] = np.abs(sizes - np.median(values)) < width
+    return good & near
 
 
 def _wrap(degrees: Array) -> Array:
@@ -153,19 +195,39 @@ def robust(values: Array, errors: Array, floor: float) -> tuple[float, float, fl
     return middle, promised * max(chi, 1.0), scatter, int(keep.sum())
 
 
-def solve(
-    found: Sequence[Stars], limits: Limits, nominal: float, slope: float = 0.0
-) -> tuple[Zero, list[Zero]]:
+def colour_slope(found: Sequence[Stars], zero: float) -> tuple[float, int]:
+    """How the residuals about a zero point change with colour, mag a mag, and of how many stars; NaN of fewer than 20.
+
+    The slope is Theil's and Sen's median of pairs (Sen 1968) over stars in the order of colour, a half apart: outliers do
+    not bend it. It tells whether a colour term is right.
+    """
+    colour = np.concatenate([np.zeros(0), *(s.colour for s in found)])
+    values = np.concatenate([np.zeros(0), *(s.offset - zero for s in found)])
+    good = np.isfinite(colour) & np.isfinite(values)
+    colour, values = colour[good], values[good]
+    if colour.size < 20:
+        return float("nan"), int(colour.size)
+    order = np.argsort(colour)
+    half = colour.size // 2
+    low, high = order[:half], order[-half:]
+    run = colour[high] - colour[low]
+    if not (run > 0.05).any():
+        return float("nan"), int(colour.size)
+    slopes = (values[high] - values[low])[run > 0.05] / run[run > 0.05]
+    return float(np.median(slopes)), int(colour.size)
+
+
+def solve(found: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero, list[Zero]]:
     """The exposure's zero point and each CCD's.
 
     Parameters
     ----------
     found
         Stars of each CCD.
+    limits
+        Least numbers, scatter and error.
     nominal
         What stands where nothing can be measured: aterm + 2.5 log10 t - k X.
-    slope
-        Colour term: magnitudes that a star of colour 1 seems too bright for the reference.
 
     Returns
     -------
@@ -173,7 +235,7 @@ def solve(
         The exposure's (``ccdnum`` 0) and those of the CCDs in their order. A CCD with fewer than ``ccd_least`` stars has
         the exposure's.
     """
-    offsets = [s.offset + slope * s.colour for s in found]
+    offsets = [s.offset for s in found]
     total = np.concatenate(offsets) if offsets else np.zeros(0)
     if total.size < limits.exposure_least:
         flag = int(Flag.NOMINAL)

@@ -13,7 +13,7 @@ from astropy.io import fits
 from desdm.codes.psf.model import PSFModel
 from desdm.errors import FileTypeError
 
-__all__ = ["configuration", "read_piff", "write_stars"]
+__all__ = ["configuration", "read_piff", "read_piff_sky", "write_stars"]
 
 
 def write_stars(path: Path, rows: Any, chosen: npt.NDArray[np.bool_]) -> None:
@@ -55,15 +55,42 @@ verbose: 1
 
 
 def read_piff(path: Path) -> PSFModel:
-    """A PIFF file (1.x) of one chip with PixelGrid and BasisPolynomial in x and y, as a polynomial of stamps.
+    """A PIFF file of one chip with PixelGrid and BasisPolynomial in x and y, as a polynomial of stamps.
 
     PIFF keeps a column for each power (x^i y^j, i slowest) and a row for each sample (y slowest).
 
     Raises
     ------
     FileTypeError
-        It is no PIFF file, or of another model or interpolation.
+        It is no PIFF file, of another model or interpolation, or in sky coordinates (see `read_piff_sky`).
     """
+    found, sky = _read(path)
+    if sky:
+        raise FileTypeError(
+            f"{path.name}: its polynomial is in u and v on the sky, not in pixels; read_piff_sky reads such models"
+        )
+    return found
+
+
+def read_piff_sky(path: Path) -> PSFModel:
+    """A PIFF file as DESDM makes them: samples in arcsec on the sky, a polynomial in u and v.
+
+    The model is that of `read_piff` with other units: `PSFModel.at` takes u and v (arcsec from the pointing, as the
+    columns ``u`` and ``v`` of the file's PSF_STARS), ``samp`` and ``fwhm`` are arcsec; rows of a stamp are v, columns u.
+
+    Raises
+    ------
+    FileTypeError
+        It is no PIFF file, of another model or interpolation, or in pixels (see `read_piff`).
+    """
+    found, sky = _read(path)
+    if not sky:
+        raise FileTypeError(f"{path.name}: its polynomial is in pixels; read_piff reads such models")
+    return found
+
+
+def _read(path: Path) -> tuple[PSFModel, bool]:
+    """The model, and whether its polynomial is in sky coordinates."""
     with fits.open(path, memmap=False) as hdus:
         names = {h.name.lower(): h for h in hdus}
         lacking = [n for n in ("psf_model", "psf_interp", "psf_interp_solution") if n not in names]
@@ -81,26 +108,61 @@ def read_piff(path: Path) -> PSFModel:
         fit = names["psf_chisq"].data[0] if "psf_chisq" in names else None
     powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
     wanted = [(i, j) for j in range(order + 1) for i in range(order + 1 - j)]
-    # PIFF before 1.0 kept the grid without the samples that the others determine.
-    if solution.shape != (size * size, len(powers)):
+    # PIFF before 1.0 kept the grid without the one or three samples that flux and centroid determine.
+    whole = size * size
+    if solution.size not in {n * len(powers) for n in (whole, whole - 1, whole - 3)}:
         raise FileTypeError(
-            f"{path.name}: {solution.shape} numbers do not fit {size}x{size} samples of order {order}; "
-            "models of PIFF 1.x are read"
+            f"{path.name}: {solution.shape} numbers do not fit {size}x{size} samples of order {order}"
         )
-    mask = np.stack([solution[:, powers.index(p)].reshape(size, size) for p in wanted])
+    solution = solution.reshape(-1, len(powers))
+    sky = _on_the_sky(solution, powers, stars)
+    scale = float(model["scale"])
+    mask = np.stack([
+        _whole(solution[:, powers.index(p)], size, 1.0 / scale**2 if p == (0, 0) else 0.0) for p in wanted
+    ])  # fmt: skip
     chi2 = float(fit["chisq"]) / max(int(fit["dof"]), 1) if fit is not None else 0.0
     kept = len(stars) - (int(fit["nremoved"]) if fit is not None else 0)
     found = PSFModel(
-        mask,
-        order,
-        (0.0, 0.0),
-        (1.0, 1.0),
-        float(model["scale"]),
-        0.0,
-        chi2=chi2,
-        loaded=len(stars),
-        accepted=kept,
+        mask, order, (0.0, 0.0), (1.0, 1.0), scale, 0.0, chi2=chi2, loaded=len(stars), accepted=kept
     )
     # Moments begin at the model's FWHM; in the midst of the stars the polynomial is best known.
-    middle = (float(np.mean(stars["x"])), float(np.mean(stars["y"]))) if len(stars) else (0.0, 0.0)
-    return replace(found, fwhm=found.half_width(*middle))
+    names_of = ("u", "v") if sky else ("x", "y")
+    middle = tuple(float(np.mean(stars[n])) for n in names_of) if len(stars) else (0.0, 0.0)
+    return replace(found, fwhm=found.half_width(*middle)), sky
+
+
+def _on_the_sky(solution: npt.NDArray[Any], powers: list[tuple[int, int]], stars: Any) -> bool:
+    """Whether the polynomial is in u and v: PIFF does not write it, but the stars' own parameters, which are its values."""
+    columns = stars.dtype.names or ()
+    if not len(stars) or not {"params", "u", "v"} <= set(columns):
+        return False
+    told = np.asarray(stars["params"], float).reshape(len(stars), -1)
+    if told.shape[1] != len(solution):
+        return False
+    misfit = {}
+    for keys in (("x", "y"), ("u", "v")):
+        a, b = (np.asarray(stars[k], float) for k in keys)
+        misfit[keys] = float(np.abs(solution @ np.stack([a**i * b**j for i, j in powers]) - told.T).max())
+    return misfit["u", "v"] < misfit["x", "y"]
+
+
+def _whole(kept: npt.NDArray[Any], size: int, total: float) -> npt.NDArray[Any]:
+    """A grid of samples from those that PIFF keeps, by one power of the polynomial.
+
+    PIFF before 1.0 left out the middle sample, which brings the sum to ``total``, and, if it centred the model, the next
+    ones in v and in u, which bring the first moments to 0. Both conditions are linear: they hold for each power.
+    """
+    if kept.size == size * size:
+        return kept.reshape(size, size)
+    middle = size // 2
+    grid, free = np.zeros((size, size)), np.ones((size, size), bool)
+    free[middle, middle] = False
+    if kept.size == size * size - 3:
+        free[middle + 1, middle] = free[middle, middle + 1] = False
+    grid[free] = kept
+    if kept.size == size * size - 3:
+        offset = np.arange(size) - middle
+        grid[middle + 1, middle] = -float((offset[:, None] * grid).sum())
+        grid[middle, middle + 1] = -float((offset[None, :] * grid).sum())
+    grid[middle, middle] = total - float(grid.sum())
+    return grid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.astrometry.reference import epoch_of, read_reference
+from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import arguments, objects
 from desdm.codes.provenance import stamp
 from desdm.codes.starflat.fit import Net, fit_starflat
@@ -132,10 +134,14 @@ def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, 
     middle = (first + float(np.median((ra - first + 180.0) % 360.0 - 180.0))) % 360.0, float(np.median(dec))
     epoch = epoch_of(float(some[0].header.get("MJD-OBS", 57388.0)))
     reach = float(np.ptp(dec)) + 0.1
-    found = read_reference(task.inputs["refcat"], epoch, *middle, reach)
-    if found is None or band not in found.mags:
+    found = read_reference(task.inputs["refcat"], epoch, *middle, reach, partial(task.finding, 2))
+    standard = found.standard(band, terms_of(task.settings, task.name)) if found is not None else None
+    if found is None or standard is None or not standard.known:
         task.finding(3, f"band {band}: no reference magnitudes over the star flats' field")
         return None
-    mag, error = found.mags[band], np.full(len(found.ra), task.number("reference_error"))
+    floor = task.number("reference_error")
+    mag, error = standard.mag, np.hypot(np.nan_to_num(standard.error, nan=0.0), floor)
     known = np.isfinite(mag)
+    if (known & found.star).any():
+        known &= found.star  # the magnitudes of galaxies depend on the aperture
     return found.ra[known], found.dec[known], mag[known], error[known]
