@@ -301,7 +301,7 @@ class _Runner:
                 if path is not None:
                     there.append(path)
             inputs[name] = tuple(there)
-        outputs = {name: self.workdir / file.filename for name, file in wrapper.outputs.items()}
+        outputs = {name: self._workpath(file) for name, file in wrapper.outputs.items()}
         settings: dict[str, Any] = wcl.merge({}, self.order.run)
         settings = wcl.merge(settings, module.get("settings", {}))
         top = self.order.top
@@ -323,6 +323,17 @@ class _Runner:
             wanted=frozenset(p.name for files in inputs.values() for p in files if p.name in wanted),
             saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),
         )
+
+    def _workpath(self, file: JobFile) -> Path:
+        """Where a program is to write an output; its folder is there."""
+        path = self.workdir / (file.workpath or file.filename)
+        if file.workpath:
+            if ".." in path.parts or not path.is_relative_to(self.workdir):
+                raise UsageError(
+                    f"output {file.workpath} lies outside the work folder; give a relative fullname"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def _own(self, relpath: str) -> bool:
         """Whether this attempt makes the file: here, or in an earlier block."""
@@ -349,6 +360,11 @@ class _Runner:
         return made
 
     def _cell(self, text: str) -> str:
+        if text.startswith("form:"):
+            size, _, rest = text[5:].partition(":")
+            return rest[: int(size)].replace("%s", self._cell(rest[int(size) :]), 1)
+        if text.startswith("make:"):
+            return str(self.workdir / text[5:])
         if not text.startswith("file:"):
             return text
         path = self._find(text[5:])
@@ -363,6 +379,8 @@ class _Runner:
         made = []
         for name, file in wrapper.outputs.items():
             path = task.outputs[name]
+            if file.workpath and path.is_file():
+                path = path.replace(self.workdir / file.filename)
             held = not file.save and self.handover.has(path.name)
             if not held and not path.is_file():
                 if f"out.{name}" in wrapper.optional:

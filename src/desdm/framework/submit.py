@@ -26,6 +26,8 @@ from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
+from desdm.framework.filenames import plain_value
+from desdm.framework.inputs import find_by_name, find_by_program, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, Row, make_plan
@@ -85,6 +87,7 @@ def submit(
     run = _run_settings(pipeline, settings)
     with database.read() as conn:
         run |= _inclfunc(pipeline, conn, run)
+        run |= resolved_identity(run)
         found, queries, choices = _find(conn, pipeline, run)
     _check_there(archive, found)
     configs, codes = _configs(pipeline, run)
@@ -106,8 +109,7 @@ def submit(
             jira_id=str(run["jira_id"]) if "jira_id" in run else None,
             reqnum=_number(run, "reqnum"),
         )
-        unit = f"{identity.unitname}-r{identity.reqnum}"
-        run_dir = f"{project}/{pipeline.name}/{unit}/p{identity.attnum:02d}"
+        run_dir = _run_dir(pipeline, identity, project, run)
         plan = make_plan(pipeline, identity, run, found, run_dir)
         jobs = list(plan.jobs)
         if not jobs:
@@ -187,7 +189,16 @@ def _find(
                 choices |= {int(one.row["id"]): one for one in chosen}
                 asked.append((module.name, fileset.name, f"calibration {fileset.filetype}", len(chosen)))
                 continue
-            if fileset.depends or not (fileset.query or fileset.filename):
+            if fileset.by_name or fileset.newname or fileset.program:
+                text, rows = (
+                    find_by_program(conn, module, fileset, run)
+                    if fileset.program
+                    else find_by_name(conn, pipeline, module, fileset, run)
+                )
+                found[module.name, fileset.name] = rows
+                asked.append((module.name, fileset.name, text, len(rows)))
+                continue
+            if fileset.depends or not fileset.query:
                 continue
             query = _query(module, fileset, run)
             text = ", ".join(f"{k} = {v}" for k, v in query.items())
@@ -321,6 +332,25 @@ def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
     if not (allowed.isalnum() and allowed.isascii() and len(unit) <= 48 and unit[0].isalnum()):
         raise UsageError(f"unit name {unit!r}: letters, digits and + - _ . only, at most 48")
     return unit
+
+
+def _run_dir(pipeline: Pipeline, identity: Identity, project: str, run: Mapping[str, Any]) -> str:
+    """The attempt's directory in the archive: ``ops_run_dir``, or the usual one."""
+    usual = f"{project}/{pipeline.name}/{identity.unitname}-r{identity.reqnum}/p{identity.attnum:02d}"
+    text = run.get("ops_run_dir")
+    if not isinstance(text, str):
+        return usual
+    own = {"reqnum": str(identity.reqnum), "attnum": str(identity.attnum), "unitname": identity.unitname}
+    try:
+        path = plain_value(text, {**run, "project": project, "pipeline": pipeline.name, **own})
+    except WCLError as err:
+        raise PlanError(f"ops_run_dir = {text}: {err.message}") from err
+    steps = path.split("/")
+    if not all(steps) or ".." in steps or "." in steps or len(path) > 160:
+        raise UsageError(f"ops_run_dir = {path}: a relative path of at most 160 characters, without . and ..")
+    if f"{identity.attnum:02d}" not in path:
+        raise UsageError(f"ops_run_dir = {path}: two attempts would share it; put p${{attnum:2}} into it")
+    return path
 
 
 def _number(run: Mapping[str, Any], key: str) -> int | None:

@@ -1,0 +1,169 @@
+"""What a submission asks the archive for: inputs by name, and files that a query program finds."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm import wcl
+from desdm.archive import catalog
+from desdm.errors import PlanError, WCLError
+from desdm.framework.filenames import name_pattern, plain_value, query_name
+from desdm.framework.pipeline import FileSet, Module, Pipeline
+from desdm.framework.plan import Row
+
+__all__ = ["IDENTITY", "find_by_name", "find_by_program", "resolved_identity"]
+
+#: Settings that say which run it is; they may be composed of others (``unitname = ${camsym}${expnum:8}``).
+IDENTITY = (
+    "unitname",
+    "tilename",
+    "expnum",
+    "nite",
+    "band",
+    "project",
+    "campaign",
+    "jira_id",
+    "reqnum",
+    "label",
+)
+_SECONDS = 600
+
+
+def resolved_identity(run: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that say which run it is, with the values of others put in.
+
+    Raises
+    ------
+    PlanError
+        One names a setting that has no value.
+    """
+    found = {}
+    for key in IDENTITY:
+        text = run.get(key)
+        if isinstance(text, str) and "$" in text:
+            try:
+                found[key] = plain_value(text, run)
+            except WCLError as err:
+                raise PlanError(f"{key} = {text}: {err.message}; set it: --set KEY=VALUE") from err
+    return found
+
+
+def find_by_name(
+    conn: Connection, pipeline: Pipeline, module: Module, fileset: FileSet, run: Mapping[str, Any]
+) -> tuple[str, list[Row]]:
+    """Files of the archive that an input by name may mean; none is no error, since the attempt itself may make it.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    pipeline, module, fileset
+        Whose input it is.
+    run
+        Settings of the run; what they do not say, a wrapper's loop values do.
+
+    Returns
+    -------
+    tuple
+        The query as text, and the rows.
+
+    Raises
+    ------
+    PlanError
+        Hardly anything of the name is known.
+    """
+    # Loop values and the attempt's number are not known yet.
+    unknown = {*module.loop, "attnum", "reqnum", "flabel", "fsuffix"}
+    scope = {k: v for k, v in {**run, **module.settings}.items() if k not in unknown}
+    scope |= {"flabel": fileset.flabel, "fsuffix": fileset.fsuffix}
+    try:
+        name = query_name(name_pattern(pipeline, fileset), scope)
+    except WCLError as err:
+        raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
+    rows: list[Row] = []
+    for one in name.split(","):
+        rows += catalog.find(conn, {"filename": one})
+    return f"filename = {name}", rows
+
+
+def find_by_program(
+    conn: Connection, module: Module, fileset: FileSet, run: Mapping[str, Any]
+) -> tuple[str, list[Row]]:
+    """Run the query program of a file set and read what it found.
+
+    The program writes a WCL file to ``${qoutfile}``: each section with a ``filename`` is a file, and its other keys
+    (and those of the section around it) are known of it. Every file must be in the archive.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    module, fileset
+        Whose input it is.
+    run
+        Settings of the run, for its arguments.
+
+    Raises
+    ------
+    PlanError
+        It is not installed, fails, or names a file that the archive does not have.
+    """
+    where = f"module {module.name}, input {fileset.name}"
+    path = shutil.which(fileset.program)
+    if path is None:
+        raise PlanError(f"{where}: its query program {fileset.program} is not on the PATH; install it")
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "query.wcl"
+        scope = {**run, **module.settings, "qoutfile": str(answer)}
+        try:
+            arguments = shlex.split(plain_value(fileset.args, scope))
+        except (WCLError, ValueError) as err:
+            raise PlanError(f"{where}: args = {fileset.args}: {err}") from err
+        try:
+            done = subprocess.run(
+                [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
+                stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as err:
+            raise PlanError(f"{where}: query program {fileset.program}: {err}") from err
+        if done.returncode != 0 or not answer.is_file():
+            said = (done.stderr or done.stdout).strip()[-500:]
+            raise PlanError(f"{where}: {fileset.program} ended with status {done.returncode}: {said}")
+        try:
+            tree = wcl.read(answer, compat=True).tree
+        except WCLError as err:
+            raise PlanError(f"{where}: the answer of {fileset.program} is not WCL: {err.message}") from err
+    return f"{fileset.program} {fileset.args}", _archived(conn, list(_files(tree, fileset.name, {})), where)
+
+
+def _files(tree: Mapping[str, Any], nick: str, around: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Every section of an answer that names a file: that of the nick where a line has several."""
+    own = {**around, **{k: v for k, v in tree.items() if isinstance(v, str)}}
+    if "filename" in tree or "fullname" in tree:
+        yield own
+        return
+    sections = {k: v for k, v in tree.items() if isinstance(v, dict)}
+    for inner in [sections[nick]] if nick in sections else sections.values():
+        yield from _files(inner, nick, own)
+
+
+def _archived(conn: Connection, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
+    """The archive's rows of the files, with what the program says of them on top."""
+    rows: list[Row] = []
+    for one in files:
+        name = one.get("filename", one.get("fullname", "")).rpartition("/")[2] + one.get("compression", "")
+        found = catalog.find(conn, {"filename": name})
+        if not found:
+            raise PlanError(f"{where}: {name} is not in the archive; ingest it")
+        rows.append(
+            {**found[0], **{k: v for k, v in one.items() if k not in ("filename", "fullname", "path")}}
+        )
+    return rows
