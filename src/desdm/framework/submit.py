@@ -380,11 +380,12 @@ def _write_jobs(
     patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
     common |= {"pipeline": pipeline.name, "pipever": pipeline.version}
     if wcl.truth(str(run.get("use_qcf", "true"))):
-        from desdm.quality.qc import write_patterns
+        from desdm.quality.qc import from_wcl, write_patterns
 
-        write_patterns(conn, patterns, qcf)
+        own = run.get("qcf")
+        write_patterns(conn, patterns, qcf, from_wcl({"qcf": own}) if isinstance(own, dict) else None)
         common["qcf"] = str(qcf)
-    renderer = JobRenderer(identity, common, run, configs)
+    renderer = JobRenderer(identity, common, {k: v for k, v in run.items() if k != "qcf"}, configs)
     for job in plan.jobs:
         jobroot = folder / f"J{job.jobnum:04d}"
         jobroot.mkdir()

@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 FILE_KEYS = frozenset({
-    "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "ops_enddir", "query_table",
-    "query_fields", "output_fields", "depends", "depends-newname", "exec", "args", "match", "whole", "optional",
+    "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "ops_enddir",
+    "query_fields", "depends", "depends-newname", "exec", "args", "match", "whole", "optional",
     "listonly", "savefiles", "calibration", "text", "name",
 })  # fmt: skip
 LIST_KEYS = frozenset({
     "columns", "format", "filename", "divide_by", "div_list_by_col", "sortkey", "allow_missing", "match", "depends",
-    "depends-newname", "exec", "args", "filetype", "query_table", "query_fields", "output_fields", "text",
+    "depends-newname", "exec", "args", "filetype", "query_fields", "text",
 })  # fmt: skip
 #: What makes a list bring its own files.
 _ORIGINS = ("depends", "depends-newname", "query_fields", "exec")

@@ -25,7 +25,7 @@ _MODULE = frozenset({
 })  # fmt: skip
 #: Keys of a module that only the original's job manager reads.
 _MODULE_IGNORED = frozenset({
-    "modnamepat", "max_fwthreads", "req_vals", "list_order", "wrapper", "modname", "fwthread_reuse",
+    "modnamepat", "max_fwthreads", "req_vals", "list_order", "wrapper", "modname", "fwthread_reuse", "qcf",
 })  # fmt: skip
 _EXEC = frozenset({
     "execname", "cmd_hyphen", "used", "was_generated_by", "ancestry", "version_flag", "version_pattern", "cmdline",

@@ -18,6 +18,7 @@ from desdm.framework.submitfiles import Links, fileset, list_source, list_specs,
 from desdm.framework.submitkeys import ignored_keys, unheeded
 from desdm.framework.writewcl import to_wcl
 from desdm.wcl import Tree
+from desdm.wcl.include import IncludeFunctions
 
 __all__ = ["from_wcl", "ignored_keys", "read_submit", "to_wcl", "unheeded"]
 
@@ -36,9 +37,11 @@ _MODULE_KEYS = {
 _FILE_REFERENCE = re.compile(r"\$\{\s*file\.([^.}]+)\.", re.IGNORECASE)
 
 
-def read_submit(path: Path, *, compat: bool = False) -> tuple[Pipeline, dict[str, str]]:
+def read_submit(
+    path: Path, *, compat: bool = False, functions: IncludeFunctions | None = None
+) -> tuple[Pipeline, dict[str, str]]:
     """Read a submit WCL: its pipeline, and the values at its top (``unitname``, ``reqnum`` …)."""
-    tree = wcl.read(path, compat=compat).tree
+    tree = wcl.read(path, compat=compat, functions=functions).tree
     return from_wcl(tree, str(path))
 
 
