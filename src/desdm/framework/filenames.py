@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _REFERENCE = re.compile(r"\$(opt)?\{([^${}:.]+)(?::(\d{1,2}))?\}", re.IGNORECASE)
+_RANGE = re.compile(r"\d+:\d+")
 _RUN = "r${reqnum}p${attnum:2}"
 #: ``ops_filename_pattern`` of the original, as the names of its public products show them. A pipeline's own come first.
 FILENAME_PATTERNS = {
@@ -76,10 +77,11 @@ def directory_pattern(pipeline: Pipeline, fileset: FileSet) -> NamePattern:
     Raises
     ------
     WCLError
-        It names a pattern that nobody knows, and no directory below the run's.
+        It names a pattern that is none of the pipeline's, and no directory below the run's.
     """
     text = pipeline.directory_patterns.get(fileset.dirpat)
-    if text is None and fileset.dirpat and not fileset.enddir:
+    # A production file relies on the patterns of the original's database; its ops_enddir says the same.
+    if text is None and fileset.dirpat and not fileset.enddir and pipeline.directory_patterns:
         known = ", ".join(pipeline.directory_patterns) or "none"
         raise WCLError(f"no directory pattern {fileset.dirpat!r} and no ops_enddir; known: {known}")
     if text is None:
@@ -136,7 +138,8 @@ class NamePattern:
         """
         if self._template is not None and _single(scope.get(n, "") for n in self._template.names):
             return [(self._template.fill(scope), {})]
-        resolver = Resolver(dict(scope))
+        # A bare range says more than one value, as one in parentheses does.
+        resolver = Resolver({k: f"({v})" if _RANGE.fullmatch(v) else v for k, v in scope.items()})
         found: list[tuple[str, dict[str, str]]] = []
         for part in self.parts:
             text = resolver.replace(part)
@@ -151,7 +154,7 @@ class NamePattern:
 
 def _single(values: Any) -> bool:
     """Whether no value is a list, a range or holds a reference."""
-    return not any("$" in v or "," in v or v[:1] == "(" for v in values)
+    return not any("$" in v or "," in v or v[:1] == "(" or _RANGE.fullmatch(v) for v in values)
 
 
 def _parts(text: str) -> list[str]:
@@ -182,7 +185,7 @@ def _wildcards(part: str, scope: Mapping[str, Any]) -> str:
 
     def value(found: re.Match[str]) -> str:
         text = str(scope.get(found[2].strip().lower(), "" if found[1] else "%"))
-        if "," in text or text[:1] == "(":
+        if "," in text or text[:1] == "(" or _RANGE.fullmatch(text):
             return "%"
         return f"{int(text):0{int(found[3])}d}" if found[3] and text.isdecimal() else text
 

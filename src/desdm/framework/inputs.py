@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,11 +16,11 @@ from sqlalchemy import Connection
 from desdm import wcl
 from desdm.archive import catalog
 from desdm.errors import PlanError, WCLError
-from desdm.framework.filenames import name_pattern, plain_value, query_name
+from desdm.framework.filenames import NamePattern, name_pattern, plain_value, query_name
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Row
 
-__all__ = ["IDENTITY", "find_by_name", "find_by_program", "resolved_identity"]
+__all__ = ["IDENTITY", "find_by_name", "find_by_program", "query_value", "resolved_identity"]
 
 #: Settings that say which run it is; they may be composed of others (``unitname = ${camsym}${expnum:8}``).
 IDENTITY = (
@@ -54,6 +55,22 @@ def resolved_identity(run: Mapping[str, Any]) -> dict[str, str]:
             except WCLError as err:
                 raise PlanError(f"{key} = {text}: {err.message}; set it: --set KEY=VALUE") from err
     return found
+
+
+def query_value(key: str, text: str, scope: Mapping[str, Any]) -> str:
+    """The value that a query asks for: names with ``%`` for what has several values, ranges as lists.
+
+    Raises
+    ------
+    WCLError
+        It names a setting that has no value.
+    """
+    if key == "filename" and "$" in text:
+        return query_name(NamePattern.of(text), scope)
+    value = plain_value(text, scope)
+    if value[:1] == "(" or re.fullmatch(r"[\d\s,]*\d:\d[\d\s,:]*", value):
+        return ",".join(wcl.split_range(value))
+    return value
 
 
 def find_by_name(

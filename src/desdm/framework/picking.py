@@ -95,9 +95,9 @@ class KeyPicker:
         self.files = tuple(files)
         self.match: tuple[str, ...] = ()
         if not fileset.whole and files:
-            self.match = fileset.match or tuple(
-                k for k in module.loop if any(f.row.get(k) is not None for f in files)
-            )
+            # What no file says of itself cannot part them.
+            keys = fileset.match or module.loop
+            self.match = tuple(k for k in keys if any(f.row.get(k) is not None for f in files))
         self.index: dict[tuple[str, ...], list[PlannedFile]] = {}
         if self.match:
             for file in files:
@@ -109,7 +109,10 @@ class KeyPicker:
         picked = self.files
         if self.match:
             values = tuple(text_of(keys.get(k, scope.get(k, ""))) for k in self.match)
-            picked = tuple(self.index.get(values, ()))
+            if all(v and "," not in v and ":" not in v and "$" not in v for v in values):
+                picked = tuple(self.index.get(values, ()))
+            else:
+                picked = self.partly(values)
         if not picked and not self.fileset.optional:
             where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
             raise PlanError(
@@ -118,6 +121,13 @@ class KeyPicker:
                 "register it, or mark the input optional"
             )
         return picked
+
+    def partly(self, values: Sequence[str]) -> tuple[PlannedFile, ...]:
+        """The files that agree in those values that a wrapper has; a wrapper of several exposures gets all of theirs."""
+        known = [
+            (k, v) for k, v in zip(self.match, values, strict=True) if v and v.replace("_", "").isalnum()
+        ]
+        return tuple(f for f in self.files if all(text_of(f.row.get(k)) == v for k, v in known))
 
 
 class NamePicker:

@@ -58,6 +58,11 @@ class FileSet:
     enddir: str = ""
 
     @property
+    def own_attempt(self) -> bool:
+        """Whether its query asks for what the attempt itself made: ``pfw_attempt_id`` without a value of its own."""
+        return self.query.get("pfw_attempt_id") == "${pfw_attempt_id}"
+
+    @property
     def by_name(self) -> bool:
         """Whether an input is found by its name alone, which each wrapper fills with its own values."""
         elsewhere = self.depends or self.query or self.calibration or self.newname or self.program

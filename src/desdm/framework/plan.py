@@ -173,7 +173,13 @@ class _Planner:
             return
         pickers = [self.picker(module, f, sources) for f in module.inputs]
         outputs = [
-            (f, *self.patterns(module, f), self.newname_source(module, f, sources)) for f in module.outputs
+            (
+                f,
+                self.name_of(module, f),
+                self.directory_of(module, f),
+                self.newname_source(module, f, sources),
+            )
+            for f in module.outputs
         ]
         for f in module.outputs:
             self.made[module.name, f.name] = []
@@ -203,10 +209,13 @@ class _Planner:
         """The files that an input's picker picks from: of an earlier module, of the archive, or named."""
         if fileset.depends:
             return self.depended(module, fileset, fileset.depends, {})
+        if fileset.own_attempt:
+            wanted = fileset.query.get("filetype", fileset.filetype).split(",")
+            return [f for f in self.files.values() if f.filetype in wanted]
         if not fileset.by_name and not fileset.newname:
             return [stored(row, fileset) for row in self.found.get((module.name, fileset.name), ())]
         known = self.known(module, fileset)
-        pattern, _ = self.patterns(module, fileset)
+        pattern = self.name_of(module, fileset)
         if fileset.newname:
             rows = [f.row for f in self.depended(module, fileset, fileset.newname, sources)]
             scopes = [{**base, **{k: str(v) for k, v in row.items() if v is not None}} for row in rows]
@@ -248,11 +257,11 @@ class _Planner:
     ) -> Picker:
         """What picks an input's files for each wrapper."""
         if fileset.by_name:
-            pattern, _ = self.patterns(module, fileset)
+            pattern = self.name_of(module, fileset)
             return NamePicker(module, fileset, pattern, self.known(module, fileset))
         source = self.newname_source(module, fileset, sources)
         if source is not None:
-            pattern, _ = self.patterns(module, fileset)
+            pattern = self.name_of(module, fileset)
             return NewNamePicker(module, fileset, pattern, self.known(module, fileset), source)
         return KeyPicker(module, fileset, sources[fileset.name])
 
@@ -323,10 +332,17 @@ class _Planner:
         except WCLError as err:
             raise PlanError(f"module {module.name} loops over {key} = {text}: {err.message}") from err
 
-    def patterns(self, module: Module, fileset: FileSet) -> tuple[NamePattern, NamePattern]:
-        """The patterns of a file set's names and of its directory in the archive."""
+    def name_of(self, module: Module, fileset: FileSet) -> NamePattern:
+        """The pattern of a file set's names."""
         try:
-            return name_pattern(self.pipeline, fileset), directory_pattern(self.pipeline, fileset)
+            return name_pattern(self.pipeline, fileset)
+        except WCLError as err:
+            raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
+
+    def directory_of(self, module: Module, fileset: FileSet) -> NamePattern:
+        """The pattern of the directory in the archive that an output goes to."""
+        try:
+            return directory_pattern(self.pipeline, fileset)
         except WCLError as err:
             raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
@@ -349,10 +365,9 @@ class _Planner:
         for values, row in scopes:
             for path, own in named(pattern, values, module, fileset):
                 key = fileset.name if not made else f"{fileset.name}.{len(made) + 1}"
-                mine = {
-                    **row,
-                    **{k: v for k, v in {**carried, **own}.items() if k in CARRIED or k in module.loop},
-                }
+                shared = {k: v for k, v in {**carried, **own}.items() if k in CARRIED or k in module.loop}
+                # A row that gives the name knows its file better than the wrapper, which may be of many.
+                mine = {**shared, **row}
                 made[key] = self.planned(module, fileset, path, directory, {**values, **own}, mine)
         return made
 

@@ -27,7 +27,7 @@ from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
 from desdm.framework.filenames import plain_value
-from desdm.framework.inputs import find_by_name, find_by_program, resolved_identity
+from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, Row, make_plan
@@ -115,6 +115,7 @@ def submit(
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
         nwrap = sum(len(job.wrappers) for job in jobs)
+        _check_programs(pipeline)
         if dry_run:
             conn.rollback()
             return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
@@ -198,7 +199,7 @@ def _find(
                 found[module.name, fileset.name] = rows
                 asked.append((module.name, fileset.name, text, len(rows)))
                 continue
-            if fileset.depends or not fileset.query:
+            if fileset.depends or fileset.own_attempt or not fileset.query:
                 continue
             query = _query(module, fileset, run)
             text = ", ".join(f"{k} = {v}" for k, v in query.items())
@@ -233,13 +234,13 @@ def _occasion(run: Mapping[str, Any]) -> Occasion:
 
 
 def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str, str]:
-    resolver = wcl.Resolver({**run, **module.settings})
+    scope = {**run, **module.settings}
     query = dict(fileset.query) or {"filename": fileset.filename}
     if fileset.filetype and "filetype" not in query:
         query["filetype"] = fileset.filetype
     try:
         # A key whose value is empty ($opt{} of what nobody set) asks for nothing.
-        return {key: said for key, value in query.items() if (said := resolver.replace(value))}
+        return {key: said for key, value in query.items() if (said := query_value(key, value, scope))}
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
 
@@ -261,7 +262,7 @@ def _check_there(archive: Archive, found: Found) -> None:
 
 def _code_folder(wrapper: str) -> Path | None:
     module = wrapper.rpartition(".")[0]
-    if not module:
+    if not module or _is_program(wrapper):
         return None
     try:
         spec = find_spec(module)
@@ -270,6 +271,21 @@ def _code_folder(wrapper: str) -> Path | None:
     if spec is None or spec.origin is None:
         raise PlanError(f"wrapper {wrapper} cannot be found; its module {module} does not exist")
     return Path(spec.origin).parent
+
+
+def _is_program(wrapper: str) -> bool:
+    """Whether a wrapper is a program of the original's kind (``runX.py``) instead of a function of a package."""
+    return wrapper.endswith(".py") and wrapper.count(".") == 1
+
+
+def _check_programs(pipeline: Pipeline) -> None:
+    """Refuse wrappers that are programs, once it is known that nothing else is missing."""
+    for _, module in pipeline.modules():
+        if _is_program(module.wrapper):
+            raise PlanError(
+                f"module {module.name}: wrapper {module.wrapper} is a program, and only genwrap.py and functions of "
+                "packages run here; set wrappername = genwrap.py if its exec_1 can run by itself"
+            )
 
 
 def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:

@@ -209,7 +209,7 @@ def list_source(
     origin = {k: v for k, v in one.spec.items() if k in kept or k not in LIST_KEYS | FILE_KEYS}
     named = {
         k: file[k]
-        for k in ("filepat", "flabel", "fsuffix", "filename", "filetype", "dirpat", "ops_enddir")
+        for k in ("filepat", "flabel", "fsuffix", "filename", "filetype", "dirpat", "ops_enddir", "savefiles")
         if k in file
     }
     spec = {**named, **origin} if "query_fields" in origin else {**origin, **named}

@@ -127,9 +127,9 @@ def _module(module_name: str, body: Mapping[str, Any], links: Links, where: str)
             continue
         made = fileset(file_name, spec, body, links, where)
         origin = bool(made.depends or made.calibration or made.query or made.newname or made.program)
-        is_output = (
-            file_name in generated if generated else not origin and not (made.filename and not made.filetype)
-        )
+        is_output = file_name in generated
+        if not generated and file_name not in wanted:
+            is_output = not origin and not (made.filename and not made.filetype)
         if is_output:
             outputs.append(made)
         elif origin or (made.by_name and (not execs or not wanted - {loop_name} or file_name in wanted)):

@@ -102,7 +102,9 @@ def included_text(written: str, file: str, line: int, known: Tree, *, compat: bo
         A variable has no value, or the file cannot be read.
     """
     try:
-        path = Resolver(known, kinds=(), compat=compat).replace(written)
+        # Production files write environment variables with braces too; a value of the document comes first.
+        outside: Tree = {k.lower(): v for k, v in os.environ.items()} if compat else {}
+        path = Resolver({**outside, **known}, kinds=(), compat=compat).replace(written)
     except WCLError as err:
         raise WCLError(
             f"<<include {written}>>: {err.message}; an environment variable is written without braces",
