@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from desdm.framework.allocator import memory_kept
 from desdm.framework.handover import Handover
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
+from desdm.framework.software import Software, framework, of_folder
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
 
 __all__ = ["Ticket", "WarmCache", "run_job"]
@@ -198,7 +200,15 @@ class _Runner:
 
     def close(self) -> None:
         self.handover.close()
-        wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", self.provenance)
+        own = framework()
+        ran = {
+            "attempt": self.order.attempt,
+            "jobnum": str(self.order.jobnum),
+            "software": {own.name: {"version": own.version, "digest": own.digest}},
+            "run": self.order.run,
+            "module": self.order.modules,
+        }
+        wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", {**ran, **self.provenance})
         self.log.close()
 
     def run(self, wrapper: WrapperOrder) -> WrapperOutcome:
@@ -423,6 +433,7 @@ class _Runner:
             tree[f"exec_{one.execnum}"] = {
                 "execname": one.name,
                 "version": one.version,
+                "digest": one.digest or None,
                 "task_info": {"status": str(one.status), "start": f"{one.start_time:.3f}", "end": f"{one.end_time:.3f}"},
                 "procinfo": {"ru_utime": f"{one.utime:.3f}", "ru_stime": f"{one.stime:.3f}", "ru_maxrss": str(one.maxrss)},
             }  # fmt: skip
@@ -451,11 +462,21 @@ def _used(task: Task, made: Sequence[Made]) -> Sequence[str]:
 
 
 def _own_exec(name: str, start: float, cpu: float) -> ExecRecord:
-    # A code that starts no program is its own exec; its version is the package's.
-    package = import_module(name.partition(".")[0]) if "." in name else None
-    version = str(getattr(package, "__version__", "unknown"))
+    # A code that starts no program is its own exec; its version is the package's, with the digest of its files.
+    own = _own_software(name)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return ExecRecord(1, name[:64], version, "", 0, start, time.time(), utime=cpu, maxrss=memory)
+    return ExecRecord(
+        1, name[:64], own.version[:48], "", 0, start, time.time(), utime=cpu, maxrss=memory, digest=own.digest
+    )
+
+
+@lru_cache(maxsize=256)
+def _own_software(wrapper: str) -> Software:
+    """The identity of a wrapper's code as this process has it loaded."""
+    module = wrapper.rpartition(".")[0] or "desdm.framework.genwrap"
+    version = str(getattr(import_module(module.partition(".")[0]), "__version__", "unknown"))
+    origin = import_module(module).__file__
+    return of_folder(module, Path(origin).parent, version) if origin else Software(module, version, "")
 
 
 def workdirs(jobroot: str) -> Sequence[Path]:

@@ -106,7 +106,8 @@ class Exec:
     was_generated_by: str = ""
     #: ``parent:child`` pairs, comma separated (empty: every output from every input)
     ancestry: str = ""
-    version_flag: str = "--version"
+    #: argument that makes the program tell its version; empty: it is never started for that
+    version_flag: str = ""
     version_pattern: str = r"(\d+(?:\.\d+)+)"
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
-from desdm import __version__, wcl
+from desdm import wcl
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.calibrations import Choice, Occasion, choose, why_none
@@ -31,6 +31,8 @@ from desdm.framework.inputs import find_by_name, find_by_program, query_value, r
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, Row, make_plan
+from desdm.framework.record import Record, keep_record
+from desdm.framework.software import folder_digest, framework
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
 
@@ -121,8 +123,8 @@ def submit(
             return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
         folder = config.runs / identity.run
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
-        _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
-        store.insert_plan(
+        texts = _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
+        number = store.insert_plan(
             conn,
             pipeline,
             identity,
@@ -136,6 +138,7 @@ def submit(
             calibrations=choices,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
+        keep_record(conn, archive, identity, number, run_dir, folder, Record(run, configs, codes, texts))
     return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap)
 
 
@@ -303,7 +306,7 @@ def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict
             configs[module.name] = wcl.merge({}, dict(module.settings))
             continue
         if folder not in codes:
-            codes[folder] = _digest(folder)
+            codes[folder] = folder_digest(folder)
             path = folder / "config.wcl"
             trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
         tree = trees[folder]
@@ -316,15 +319,6 @@ def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict
     return configs, codes
 
 
-def _digest(folder: Path) -> str:
-    sha = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        # What compilers leave there (byte code, machine code) is not the code.
-        if path.is_file() and "__pycache__" not in path.parts:
-            sha.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return sha.hexdigest()
-
-
 def _fingerprint(
     pipeline: Pipeline,
     run: Mapping[str, Any],
@@ -333,8 +327,10 @@ def _fingerprint(
     found: Found,
 ) -> str:
     inputs = sorted({(str(r["filename"]), str(r["sha256"])) for rows in found.values() for r in rows})
-    content = [__version__, asdict(pipeline), run, configs, sorted(codes.values()), inputs]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    content = [framework().digest, run, configs, sorted(codes.values()), inputs]
+    # The order of blocks, modules and options of a command line means something, that of settings does not.
+    text = json.dumps(content, sort_keys=True, default=str) + json.dumps(asdict(pipeline), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
@@ -388,7 +384,8 @@ def _write_jobs(
     run: Mapping[str, Any],
     configs: Mapping[str, Any],
     codes: Mapping[Path, str],
-) -> None:
+) -> dict[int, str]:
+    """Write each job's WCL into its work folder; returns the texts by job number."""
     # A folder of this name without rows is what a submission left that did not come to its commit.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -402,8 +399,11 @@ def _write_jobs(
         write_patterns(conn, patterns, qcf, from_wcl({"qcf": own}) if isinstance(own, dict) else None)
         common["qcf"] = str(qcf)
     renderer = JobRenderer(identity, common, {k: v for k, v in run.items() if k != "qcf"}, configs)
+    texts = {}
     for job in plan.jobs:
         jobroot = folder / f"J{job.jobnum:04d}"
         jobroot.mkdir()
         text = renderer.render(job, pipeline.blocks[job.blknum - 1].name)
         (jobroot / "job.wcl").write_text(text, "utf-8")
+        texts[job.jobnum] = text
+    return texts

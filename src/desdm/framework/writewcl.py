@@ -106,7 +106,8 @@ def _write_exec(one: Exec) -> Tree:
     for key in ("used", "was_generated_by", "ancestry"):
         if getattr(one, key):
             tree[key] = getattr(one, key)
-    tree["version_flag"] = one.version_flag
+    if one.version_flag:
+        tree["version_flag"] = one.version_flag
     tree["version_pattern"] = one.version_pattern
     if one.cmdline:
         tree["cmdline"] = dict(one.cmdline)

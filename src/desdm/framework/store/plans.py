@@ -15,6 +15,7 @@ from desdm.framework.plan import Identity, Plan, PlannedJob
 from desdm.framework.store.common import insert_many, now, record_event
 from desdm.schema import (
     pfw_attempt,
+    pfw_attempt_config,
     pfw_attempt_label,
     pfw_attempt_val,
     pfw_block,
@@ -26,7 +27,7 @@ from desdm.schema import (
 from desdm.schema.database import new_ids
 from desdm.schema.states import AttemptState, JobState, WrapperState
 
-__all__ = ["insert_plan"]
+__all__ = ["insert_plan", "keep_config"]
 
 
 @dataclass(slots=True)
@@ -169,3 +170,11 @@ def insert_plan(
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(conn, "attempt", operator, text, rows.attempt_id)
     return rows.attempt_id
+
+
+def keep_config(conn: Connection, attempt_id: int, settings: str, modules: str, software: str) -> None:
+    """Keep the configuration of an attempt, each part as JSON."""
+    conn.execute(
+        pfw_attempt_config.insert(),
+        {"pfw_attempt_id": attempt_id, "settings": settings, "modules": modules, "software": software},
+    )
