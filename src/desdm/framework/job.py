@@ -25,6 +25,7 @@ from desdm.framework.allocator import memory_kept
 from desdm.framework.handover import Handover
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
+from desdm.framework.shortpaths import ShortPaths
 from desdm.framework.software import Software, framework, of_folder
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
 
@@ -164,7 +165,8 @@ def run_job(
 
 class _Runner:
     def __init__(self, order: JobOrder, ticket: Ticket, cache: WarmCache, workdir: Path) -> None:
-        self.order, self.cache, self.workdir = order, cache, workdir
+        self.paths = ShortPaths(workdir)
+        self.order, self.cache, self.workdir = order, cache, self.paths.workdir
         self.root = Path(order.top["archive_root"])
         self.earlier = [Path(p) for p in ticket.earlier]
         name = f"{order.attempt}_J{order.jobnum:04d}_{ticket.token[:8]}"
@@ -210,6 +212,7 @@ class _Runner:
         }
         wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", {**ran, **self.provenance})
         self.log.close()
+        self.paths.close()
 
     def run(self, wrapper: WrapperOrder) -> WrapperOutcome:
         start = time.time()
@@ -332,6 +335,7 @@ class _Runner:
             handover=self.handover,
             wanted=frozenset(p.name for files in inputs.values() for p in files if p.name in wanted),
             saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),
+            paths=self.paths,
         )
 
     def _workpath(self, file: JobFile) -> Path:
@@ -356,7 +360,8 @@ class _Runner:
             if self.handover.has(name):
                 return self.workdir / name
             places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
-        return next((p for p in places if p.is_file()), None)
+        found = next((p for p in places if p.is_file()), None)
+        return None if found is None else self.paths.file(found)
 
     def _lists(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
         made: dict[str, tuple[Path, ...]] = {}

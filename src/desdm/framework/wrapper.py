@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, UsageError
 from desdm.framework.handover import Handover
+from desdm.framework.shortpaths import ShortPaths, plain
 from desdm.framework.software import file_digest
 
 __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "Task", "Wrapper"]
@@ -210,6 +211,8 @@ class Task:
     wanted: frozenset[str] = frozenset()
     #: outputs that go into the archive
     saved: frozenset[str] = frozenset()
+    #: gives programs paths that they can take
+    paths: ShortPaths | None = None
 
     # -- files
 
@@ -353,7 +356,7 @@ class Task:
                 f"{self.name}: program {program} is not installed (Debian package of that name)"
             )
         version = self._version(path, spec)
-        argv = [path, *map(str, args)]
+        argv = [path, *(self._argument(str(one)) for one in args)]
         self.say("$ " + " ".join([program, *argv[1:]]))
         with self.log.reader(execname):
             record = self._measure(argv, execname, version)
@@ -365,6 +368,12 @@ class Task:
             how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
             raise ProgramFailed(f"{self.name}: {program} ended with {how}; its log is {self.log.path.name}")
         return record.status
+
+    def _argument(self, text: str) -> str:
+        """An argument; a file whose path the program could not take is given by a link (a code's own data files)."""
+        if self.paths is None or not text.startswith("/") or plain(Path(text)) or not Path(text).is_file():
+            return text
+        return str(self.paths.file(Path(text)))
 
     def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         start = time.time()
