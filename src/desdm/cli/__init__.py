@@ -26,6 +26,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("tag", "Archive", "Tag files or attempts; list tags."),
     Entry("delete", "Archive", "Delete files: shows its plan first, recoverable for a time."),
     Entry("pipeline", "Runs", "List pipelines, show one, write one as submit WCL."),
+    Entry("tile", "Runs", "Tiles of the sky by name, for submit WCLs."),
     Entry("submit", "Runs", "Plan and run a pipeline or a submit WCL."),
     Entry("status", "Runs", "Where runs stand."),
     Entry("show", "Runs", "One run in full: blocks, jobs, wrappers, messages."),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
@@ -12,12 +15,20 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.option("--jobs", "with_jobs", is_flag=True, help="Every job, with its state and times.")
 @click.option("--wrappers", "with_wrappers", is_flag=True, help="Every wrapper, with its state and times.")
 @click.option("--metrics", "with_metrics", is_flag=True, help="Every QA number.")
+@click.option("--configuration", "with_configuration", is_flag=True, help="Settings of each module, too.")
 @json_option
 @pass_door
 def command(
-    door: Door, run: str, with_jobs: bool, with_wrappers: bool, with_metrics: bool, as_json: bool
+    door: Door,
+    run: str,
+    with_jobs: bool,
+    with_wrappers: bool,
+    with_metrics: bool,
+    with_configuration: bool,
+    as_json: bool,
 ) -> None:
-    """One run in full: blocks, failed jobs, messages, programs, files."""
+    """One run in full: blocks, failed jobs, messages, programs, settings, calibrations, files."""
+    from desdm.archive.store import calibrations_of
     from desdm.framework import store as runs
     from desdm.framework.watch import store
 
@@ -30,7 +41,10 @@ def command(
         metrics = store.metrics(conn, attempt.id)
         software = store.software(conn, attempt.id)
         files = store.files_by_type(conn, attempt.id)
-        values = store.values(conn, attempt.id)
+        told = store.configuration(conn, attempt.id)
+        calibrations = calibrations_of(conn, attempt.id)
+    ran = {s["name"] for s in software}
+    own = [{**s, "runs": 0, "cpu_s": 0.0, "maxrss_kb": 0} for s in told.software if s["name"] not in ran]
     document = {
         "attempt": run,
         "pipeline": attempt.pipeline,
@@ -40,13 +54,16 @@ def command(
         "operator": attempt.operator,
         "submittime": attempt.submittime,
         "endtime": attempt.endtime,
-        "settings": values,
+        "fingerprint": attempt.fingerprint,
+        "settings": told.settings,
+        "configuration": told.modules,
+        "calibrations": calibrations,
         "blocks": [b._asdict() for b in blocks],
         "jobs": jobs,
         "wrappers": wrappers,
         "messages": [m._asdict() for m in messages],
         "metrics": metrics,
-        "software": software,
+        "software": own + software,
         "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
     }
 
@@ -55,6 +72,7 @@ def command(
             f"{run}  {attempt.pipeline}  {attempt.state.value} ({attempt.state.text})  "
             f"data {attempt.data_state}, {attempt.run_class.value} run"
         )
+        click.echo(f"fingerprint {attempt.fingerprint}")
         door.table(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
@@ -88,13 +106,30 @@ def command(
                 "QA numbers",
             )
         door.table(
-            ("PROGRAM", "VERSION", "RUNS", "CPU s"),
-            [(s["name"], s["version"], s["runs"], s["cpu_s"]) for s in software],
+            ("PROGRAM", "VERSION", "DIGEST", "RUNS", "CPU s"),
+            [
+                (s["name"], s["version"], (s["digest"] or "")[:12], s["runs"], s["cpu_s"])
+                for s in own + software
+            ],
             "Software",
         )
+        shown = [*_flat(told.settings), *(_flat(told.modules) if with_configuration else ())]
+        door.table(("SETTING", "VALUE"), shown, "Settings")
+        if calibrations:
+            rows = [(c["filetype"], c["ccdnum"], c["filename"], c["how"]) for c in calibrations]
+            door.table(("FILE TYPE", "CCD", "FILE", "RULE"), rows, "Calibrations")
         door.table(("FILE TYPE", "FILES", "BYTES"), files, "Files")
 
     door.show(document, human, as_json)
+
+
+def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every value of nested settings, by its dotted key."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", str(value)
 
 
 def _seconds(block: object) -> float | None:

@@ -63,12 +63,13 @@ def command(
     from desdm.cli.runs import drive_here, drive_in_background, exit_status
     from desdm.framework.submit import submit
     from desdm.framework.submitwcl import from_wcl, unheeded
+    from desdm.framework.tileinfo import include_functions
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
 
     facility = door.facility
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
-        tree = wcl.read(pipeline, compat=compat).tree
+        tree = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database)).tree
         value, top = from_wcl(tree, pipeline)
         for path in unheeded(tree):
             click.echo(f"note: {path} is not acted upon", err=True)

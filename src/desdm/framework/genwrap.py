@@ -62,8 +62,12 @@ def _scope(task: Task) -> dict[str, Any]:
     for name, paths in task.inputs.items():
         place = lists if name.startswith("list.") else files
         place[name.removeprefix("list.")] = _named(paths)
+    made: dict[str, tuple[Path, ...]] = {}
     for name, path in task.outputs.items():
-        files[name] = _named((path,))
+        # An output whose name stands for several comes as F, F.2, F.3 …
+        stem = name.partition(".")[0]
+        made[stem] = (*made.get(stem, ()), path)
+    files |= {name: _named(paths) for name, paths in made.items()}
     return {**task.settings, **task.keys, "file": files, "list": lists}
 
 

@@ -1,141 +1,194 @@
-"""Find the inputs of a run: the query of a file set, within the run's scope, with the rules of assessment."""
+"""What a submission asks the archive for: inputs by name, and files that a query program finds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
+from desdm import wcl
 from desdm.archive import catalog
 from desdm.archive.model import Scope
-from desdm.config import Config
-from desdm.errors import UsageError
+from desdm.errors import PlanError, WCLError
+from desdm.framework.filenames import NamePattern, name_pattern, plain_value, query_name
+from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Row
-from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, select_images
-from desdm.schema.states import RunClass
 
-__all__ = ["InputFinder", "Scopes", "run_class_of", "scopes_of"]
+__all__ = ["IDENTITY", "find_by_name", "find_by_program", "query_value", "resolved_identity"]
 
-#: Keys of a query that this module answers: which exposures may be used, and whose companions the files are.
-ASSESSMENT, COMPANION = "assessment", "companion_of"
+#: Settings that say which run it is; they may be composed of others (``unitname = ${camsym}${expnum:8}``).
+IDENTITY = (
+    "unitname",
+    "tilename",
+    "expnum",
+    "nite",
+    "band",
+    "project",
+    "campaign",
+    "jira_id",
+    "reqnum",
+    "label",
+)
+_SECONDS = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Scopes:
-    """Where a run looks for its inputs.
+def resolved_identity(run: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that say which run it is, with the values of others put in.
 
-    Attributes
+    Raises
+    ------
+    PlanError
+        One names a setting that has no value.
+    """
+    found = {}
+    for key in IDENTITY:
+        text = run.get(key)
+        if isinstance(text, str) and "$" in text:
+            try:
+                found[key] = plain_value(text, run)
+            except WCLError as err:
+                raise PlanError(f"{key} = {text}: {err.message}; set it: --set KEY=VALUE") from err
+    return found
+
+
+def query_value(key: str, text: str, scope: Mapping[str, Any]) -> str:
+    """The value that a query asks for: names with ``%`` for what has several values, ranges as lists.
+
+    Raises
+    ------
+    WCLError
+        It names a setting that has no value.
+    """
+    if key == "filename" and "$" in text:
+        return query_name(NamePattern.of(text), scope)
+    value = plain_value(text, scope)
+    if value[:1] == "(" or re.fullmatch(r"[\d\s,]*\d:\d[\d\s,:]*", value):
+        return ",".join(wcl.split_range(value))
+    return value
+
+
+def find_by_name(
+    conn: Connection,
+    pipeline: Pipeline,
+    module: Module,
+    fileset: FileSet,
+    run: Mapping[str, Any],
+    where: Scope | None = None,
+) -> tuple[str, list[Row]]:
+    """Files of the archive that an input by name may mean; none is no error, since the attempt itself may make it.
+
+    Parameters
     ----------
-    inputs
-        For images and catalogues: the run's own project and campaign. Production sees ``survey`` attempts only; a trial
-        sees those of its own class first, then production.
-    calibrations
-        For calibrations, in this order: the run's own scope, then the installation's production.
+    conn
+        The database.
+    pipeline, module, fileset
+        Whose input it is.
+    run
+        Settings of the run; what they do not say, a wrapper's loop values do.
+    where
+        Attempts whose files may be used; None: all.
+
+    Returns
+    -------
+    tuple
+        The query as text, and the rows.
+
+    Raises
+    ------
+    PlanError
+        Hardly anything of the name is known.
     """
-
-    inputs: Scope
-    calibrations: tuple[Scope, ...]
-
-
-def run_class_of(run: Mapping[str, Any]) -> RunClass:
-    """Return the run class of a run's settings; `UsageError` if there is no such class."""
-    value = str(run.get("run_class") or RunClass.SURVEY.value).strip().lower()
+    # Loop values and the attempt's number are not known yet.
+    unknown = {*module.loop, "attnum", "reqnum", "flabel", "fsuffix"}
+    scope = {k: v for k, v in {**run, **module.settings}.items() if k not in unknown}
+    scope |= {"flabel": fileset.flabel, "fsuffix": fileset.fsuffix}
     try:
-        return RunClass(value)
-    except ValueError as err:
-        known = ", ".join(c.value for c in RunClass)
-        raise UsageError(f"run_class = {value}: not a run class; there are {known}") from err
+        name = query_name(name_pattern(pipeline, fileset), scope)
+    except WCLError as err:
+        raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
+    rows: list[Row] = []
+    for one in name.split(","):
+        rows += catalog.find(conn, {"filename": one}, scope=where)
+    return f"filename = {name}", rows
 
 
-def scopes_of(config: Config, run: Mapping[str, Any]) -> Scopes:
-    """Return the scopes of a run.
+def find_by_program(
+    conn: Connection, module: Module, fileset: FileSet, run: Mapping[str, Any]
+) -> tuple[str, list[Row]]:
+    """Run the query program of a file set and read what it found.
 
-    Section ``inputs`` of the settings (``--set inputs.campaign=Y5A1``) says otherwise: ``project``, ``campaign`` and
-    ``run_class`` (a comma list); the value ``any`` takes every one.
+    The program writes a WCL file to ``${qoutfile}``: each section with a ``filename`` is a file, and its other keys
+    (and those of the section around it) are known of it. Every file must be in the archive.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    module, fileset
+        Whose input it is.
+    run
+        Settings of the run, for its arguments.
+
+    Raises
+    ------
+    PlanError
+        It is not installed, fails, or names a file that the archive does not have.
     """
-    project = str(run.get("project") or config.project)
-    campaign = str(run.get("campaign") or config.campaign)
-    own = run_class_of(run)
-    classes: tuple[RunClass, ...] = (own,) if own is RunClass.SURVEY else (own, RunClass.SURVEY)
-    section = run.get("inputs", {})
-    other: Mapping[str, Any] = section if isinstance(section, Mapping) else {}
-    unknown = sorted(set(other) - {"project", "campaign", "run_class"})
-    if unknown:
-        raise UsageError(
-            f"inputs.{unknown[0]} is not a setting; known: inputs.project, inputs.campaign, inputs.run_class"
+    where = f"module {module.name}, input {fileset.name}"
+    path = shutil.which(fileset.program)
+    if path is None:
+        raise PlanError(f"{where}: its query program {fileset.program} is not on the PATH; install it")
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "query.wcl"
+        scope = {**run, **module.settings, "qoutfile": str(answer)}
+        try:
+            arguments = shlex.split(plain_value(fileset.args, scope))
+        except (WCLError, ValueError) as err:
+            raise PlanError(f"{where}: args = {fileset.args}: {err}") from err
+        try:
+            done = subprocess.run(
+                [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
+                stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as err:
+            raise PlanError(f"{where}: query program {fileset.program}: {err}") from err
+        if done.returncode != 0 or not answer.is_file():
+            said = (done.stderr or done.stdout).strip()[-500:]
+            raise PlanError(f"{where}: {fileset.program} ended with status {done.returncode}: {said}")
+        try:
+            tree = wcl.read(answer, compat=True).tree
+        except WCLError as err:
+            raise PlanError(f"{where}: the answer of {fileset.program} is not WCL: {err.message}") from err
+    return f"{fileset.program} {fileset.args}", _archived(conn, list(_files(tree, fileset.name, {})), where)
+
+
+def _files(tree: Mapping[str, Any], nick: str, around: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Every section of an answer that names a file: that of the nick where a line has several."""
+    own = {**around, **{k: v for k, v in tree.items() if isinstance(v, str)}}
+    if "filename" in tree or "fullname" in tree:
+        yield own
+        return
+    sections = {k: v for k, v in tree.items() if isinstance(v, dict)}
+    for inner in [sections[nick]] if nick in sections else sections.values():
+        yield from _files(inner, nick, own)
+
+
+def _archived(conn: Connection, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
+    """The archive's rows of the files, with what the program says of them on top."""
+    rows: list[Row] = []
+    for one in files:
+        name = one.get("filename", one.get("fullname", "")).rpartition("/")[2] + one.get("compression", "")
+        found = catalog.find(conn, {"filename": name})
+        if not found:
+            raise PlanError(f"{where}: {name} is not in the archive; ingest it")
+        rows.append(
+            {**found[0], **{k: v for k, v in one.items() if k not in ("filename", "fullname", "path")}}
         )
-    named = str(other.get("run_class", "")).strip().lower()
-    if named == "any":
-        classes = (own, *(c for c in reversed(RunClass) if c is not own))
-    elif named:
-        classes = tuple(dict.fromkeys(run_class_of({"run_class": part}) for part in named.split(",")))
-    scope = Scope(_or_any(other.get("project"), project), _or_any(other.get("campaign"), campaign), classes)
-    production = Scope(config.project, config.campaign)
-    return Scopes(scope, (scope,) if scope == production else (scope, production))
-
-
-def _or_any(value: object, default: str) -> str:
-    """The value of a setting; ``any`` is the empty text."""
-    text = str(value or default).strip()
-    return "" if text.lower() == "any" else text
-
-
-@dataclass(slots=True)
-class InputFinder:
-    """Answers the queries of one submission; what it leaves out is kept in ``omitted``."""
-
-    conn: Connection
-    scope: Scope
-    omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
-    _answers: dict[str, list[Row]] = field(default_factory=dict)
-
-    def find(self, query: Mapping[str, str], images: Sequence[Row] = ()) -> list[Row]:
-        """Return the rows of a query.
-
-        Parameters
-        ----------
-        query
-            As of `desdm.archive.catalog.find`; further ``assessment`` (see `AssessmentPolicy`), which also takes the best
-            image of each exposure, and ``companion_of``.
-        images
-            The images whose companions are wanted.
-        """
-        policy = query.get(ASSESSMENT, "")
-        plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
-        text = repr(sorted(query.items()))
-        if text not in self._answers:
-            rows: list[Row] = list(catalog.find(self.conn, plain, scope=self.scope))
-            if policy:
-                selection = select_images(self.conn, rows, policy_of(policy), self.scope)
-                self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
-                rows = selection.rows
-            self._answers[text] = rows
-        found = self._answers[text]
-        return companions(found, images) if COMPANION in query else found
-
-    def elsewhere(self, query: Mapping[str, str]) -> str:
-        """Say how many files a query without result has beyond the scope and the rules; empty: none."""
-        plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
-        left = list(self.omitted.values())
-        if query.get(ASSESSMENT) and left:
-            reasons = sorted({o.reason for o in left})
-            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-            return f"; {len(left)} images were left out ({'; '.join(reasons[:3])}{more})"
-        count = len(catalog.find(self.conn, plain))
-        if not count:
-            return ""
-        return (
-            f"; {count} files fit outside {self.scope.describe()}: to use them set inputs.project, inputs.campaign or "
-            "inputs.run_class"
-        )
-
-
-def policy_of(text: str) -> AssessmentPolicy:
-    """Return the policy of a setting's text; `UsageError` if there is none such."""
-    try:
-        return AssessmentPolicy(text.strip().lower())
-    except ValueError as err:
-        known = ", ".join(p.value for p in AssessmentPolicy)
-        raise UsageError(f"assessment = {text}: known are {known}") from err
+    return rows

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,8 @@ from desdm.framework.allocator import memory_kept
 from desdm.framework.handover import Handover
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
+from desdm.framework.shortpaths import ShortPaths
+from desdm.framework.software import Software, framework, of_folder
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
 
 __all__ = ["Ticket", "WarmCache", "run_job"]
@@ -162,7 +165,8 @@ def run_job(
 
 class _Runner:
     def __init__(self, order: JobOrder, ticket: Ticket, cache: WarmCache, workdir: Path) -> None:
-        self.order, self.cache, self.workdir = order, cache, workdir
+        self.paths = ShortPaths(workdir)
+        self.order, self.cache, self.workdir = order, cache, self.paths.workdir
         self.root = Path(order.top["archive_root"])
         self.earlier = [Path(p) for p in ticket.earlier]
         name = f"{order.attempt}_J{order.jobnum:04d}_{ticket.token[:8]}"
@@ -198,8 +202,17 @@ class _Runner:
 
     def close(self) -> None:
         self.handover.close()
-        wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", self.provenance)
+        own = framework()
+        ran = {
+            "attempt": self.order.attempt,
+            "jobnum": str(self.order.jobnum),
+            "software": {own.name: {"version": own.version, "digest": own.digest}},
+            "run": self.order.run,
+            "module": self.order.modules,
+        }
+        wcl.write(self.workdir / f"{self.log.path.stem}_out.wcl", {**ran, **self.provenance})
         self.log.close()
+        self.paths.close()
 
     def run(self, wrapper: WrapperOrder) -> WrapperOutcome:
         start = time.time()
@@ -301,7 +314,7 @@ class _Runner:
                 if path is not None:
                     there.append(path)
             inputs[name] = tuple(there)
-        outputs = {name: self.workdir / file.filename for name, file in wrapper.outputs.items()}
+        outputs = {name: self._workpath(file) for name, file in wrapper.outputs.items()}
         settings: dict[str, Any] = wcl.merge({}, self.order.run)
         settings = wcl.merge(settings, module.get("settings", {}))
         top = self.order.top
@@ -322,7 +335,19 @@ class _Runner:
             handover=self.handover,
             wanted=frozenset(p.name for files in inputs.values() for p in files if p.name in wanted),
             saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),
+            paths=self.paths,
         )
+
+    def _workpath(self, file: JobFile) -> Path:
+        """Where a program is to write an output; its folder is there."""
+        path = self.workdir / (file.workpath or file.filename)
+        if file.workpath:
+            if ".." in path.parts or not path.is_relative_to(self.workdir):
+                raise UsageError(
+                    f"output {file.workpath} lies outside the work folder; give a relative fullname"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def _own(self, relpath: str) -> bool:
         """Whether this attempt makes the file: here, or in an earlier block."""
@@ -335,7 +360,8 @@ class _Runner:
             if self.handover.has(name):
                 return self.workdir / name
             places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
-        return next((p for p in places if p.is_file()), None)
+        found = next((p for p in places if p.is_file()), None)
+        return None if found is None else self.paths.file(found)
 
     def _lists(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
         made: dict[str, tuple[Path, ...]] = {}
@@ -349,6 +375,11 @@ class _Runner:
         return made
 
     def _cell(self, text: str) -> str:
+        if text.startswith("form:"):
+            size, _, rest = text[5:].partition(":")
+            return rest[: int(size)].replace("%s", self._cell(rest[int(size) :]), 1)
+        if text.startswith("make:"):
+            return str(self.workdir / text[5:])
         if not text.startswith("file:"):
             return text
         path = self._find(text[5:])
@@ -363,6 +394,8 @@ class _Runner:
         made = []
         for name, file in wrapper.outputs.items():
             path = task.outputs[name]
+            if file.workpath and path.is_file():
+                path = path.replace(self.workdir / file.filename)
             held = not file.save and self.handover.has(path.name)
             if not held and not path.is_file():
                 if f"out.{name}" in wrapper.optional:
@@ -405,6 +438,7 @@ class _Runner:
             tree[f"exec_{one.execnum}"] = {
                 "execname": one.name,
                 "version": one.version,
+                "digest": one.digest or None,
                 "task_info": {"status": str(one.status), "start": f"{one.start_time:.3f}", "end": f"{one.end_time:.3f}"},
                 "procinfo": {"ru_utime": f"{one.utime:.3f}", "ru_stime": f"{one.stime:.3f}", "ru_maxrss": str(one.maxrss)},
             }  # fmt: skip
@@ -433,11 +467,21 @@ def _used(task: Task, made: Sequence[Made]) -> Sequence[str]:
 
 
 def _own_exec(name: str, start: float, cpu: float) -> ExecRecord:
-    # A code that starts no program is its own exec; its version is the package's.
-    package = import_module(name.partition(".")[0]) if "." in name else None
-    version = str(getattr(package, "__version__", "unknown"))
+    # A code that starts no program is its own exec; its version is the package's, with the digest of its files.
+    own = _own_software(name)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return ExecRecord(1, name[:64], version, "", 0, start, time.time(), utime=cpu, maxrss=memory)
+    return ExecRecord(
+        1, name[:64], own.version[:48], "", 0, start, time.time(), utime=cpu, maxrss=memory, digest=own.digest
+    )
+
+
+@lru_cache(maxsize=256)
+def _own_software(wrapper: str) -> Software:
+    """The identity of a wrapper's code as this process has it loaded."""
+    module = wrapper.rpartition(".")[0] or "desdm.framework.genwrap"
+    version = str(getattr(import_module(module.partition(".")[0]), "__version__", "unknown"))
+    origin = import_module(module).__file__
+    return of_folder(module, Path(origin).parent, version) if origin else Software(module, version, "")
 
 
 def workdirs(jobroot: str) -> Sequence[Path]:

@@ -121,7 +121,7 @@ def _wrapper(wrapper: PlannedWrapper) -> str:
         lines += [f"        {name} = {_paths(files)}\n" for name, files in filled]
         lines.append("    </input>\n")
     maybe = [f"in.{f.name}" for f in wrapper.module.inputs if f.optional]
-    maybe += [f"out.{f.name}" for f in wrapper.module.outputs if f.optional]
+    maybe += [f"out.{name}" for name, file in wrapper.outputs.items() if file.optional]
     if maybe:
         lines.append(f"    optional = {','.join(maybe)}\n")
     if wrapper.outputs:
@@ -133,6 +133,8 @@ def _wrapper(wrapper: PlannedWrapper) -> str:
             )
             if not file.save:
                 lines.append("            savefiles = false\n")
+            if file.workpath:
+                lines.append(f"            fullname = {_plain(file.workpath, 'file name')}\n")
             lines.append(f"        </{name}>\n")
         lines.append("    </output>\n")
     for name, one in wrapper.lists.items():
@@ -148,7 +150,7 @@ def _paths(files: Iterable[PlannedFile]) -> str:
 
 
 def _list_rows(wrapper: PlannedWrapper, one: ListSet) -> Iterable[tuple[str, str]]:
-    files = [(nick, f) for nick in one.files for f in wrapper.inputs.get(nick, ())]
+    files = [(nick, f) for nick in one.files for f in (*wrapper.inputs.get(nick, ()), *_made(wrapper, nick))]
     if one.sortkey:
         column, numeric, reverse = one.sortkey
 
@@ -163,6 +165,11 @@ def _list_rows(wrapper: PlannedWrapper, one: ListSet) -> Iterable[tuple[str, str
         yield f"r{number}", "|".join(_column(text, nick, file, wrapper, one) for text in one.columns)
 
 
+def _made(wrapper: PlannedWrapper, nick: str) -> list[PlannedFile]:
+    """The wrapper's own outputs of a name: a list may say what is to be made."""
+    return [f for name, f in wrapper.outputs.items() if name.partition(".")[0] == nick]
+
+
 def _column(text: str, nick: str, file: PlannedFile, wrapper: PlannedWrapper, one: ListSet) -> str:
     form = ""
     if text.startswith("$FMT{") and text.endswith("}"):
@@ -171,7 +178,10 @@ def _column(text: str, nick: str, file: PlannedFile, wrapper: PlannedWrapper, on
     if owner and owner != nick:
         return ""
     if name == "fullname":
-        return f"file:{file.directory}/{file.filename}"
+        own = file.wrapnum == wrapper.wrapnum
+        cell = f"make:{file.workpath or file.filename}" if own else f"file:{file.directory}/{file.filename}"
+        # A program's own syntax may follow the path, as an extension's number does: $FMT{%s[0],red.fullname}.
+        return f"form:{len(form)}:{form}{cell}" if form else cell
     if name == "filename":
         return file.filename
     value = file.row.get(name)
@@ -197,6 +207,8 @@ class JobFile:
     filetype: str
     directory: str
     save: bool
+    #: path below the work folder where the program writes it; empty: its name
+    workpath: str = ""
 
     @property
     def relpath(self) -> str:
@@ -241,7 +253,13 @@ def read_job(path: Path) -> JobOrder:
 
 def _read_wrapper(number: int, body: Mapping[str, Any]) -> WrapperOrder:
     outputs = {
-        name: JobFile(o["filename"], o["filetype"], o["directory"], o.get("savefiles", "true") != "false")
+        name: JobFile(
+            o["filename"],
+            o["filetype"],
+            o["directory"],
+            o.get("savefiles", "true") != "false",
+            o.get("fullname", ""),
+        )
         for name, o in body.get("output", {}).items()
     }
     return WrapperOrder(

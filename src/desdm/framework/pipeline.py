@@ -19,8 +19,8 @@ class FileSet:
     """One ``<file F>`` of a module: a set of files that its wrappers read or write.
 
     An input says where it comes from: from the archive (``query``), from an earlier module
-    (``depends``), or by its given ``filename``. An output says its ``filetype`` and its name
-    (``filepat`` with ``flabel`` and ``fsuffix``, or ``filename``).
+    (``depends``), from a query program (``program``), or by its name (``filename``, or ``filepat`` with ``flabel``
+    and ``fsuffix``), made earlier in the attempt or archived. An output says its ``filetype`` and its name.
     """
 
     name: str
@@ -29,7 +29,7 @@ class FileSet:
     filepat: str = ""
     flabel: str = ""
     fsuffix: str = "fits"
-    #: a name (may hold ``${}``) instead of a pattern
+    #: a name (may hold ``${}``, a comma list, and directories of the work folder) instead of a pattern
     filename: str = ""
     #: name of one of the pipeline's directory patterns; empty: the file type's own directory
     dirpat: str = ""
@@ -49,6 +49,24 @@ class FileSet:
     savefiles: bool = True
     #: True: the archive chooses the calibration of this file type: epoch table, nearest good night, tag
     calibration: bool = False
+    #: ``module.file`` whose rows give the names of these files, one name each (``depends-newname``)
+    newname: str = ""
+    #: program that finds the files when the run is submitted, and its arguments (``exec``, ``args`` of a file or list)
+    program: str = ""
+    args: str = ""
+    #: directory below the run's, instead of the file type's (``ops_enddir``)
+    enddir: str = ""
+
+    @property
+    def own_attempt(self) -> bool:
+        """Whether its query asks for what the attempt itself made: ``pfw_attempt_id`` without a value of its own."""
+        return self.query.get("pfw_attempt_id") == "${pfw_attempt_id}"
+
+    @property
+    def by_name(self) -> bool:
+        """Whether an input is found by its name alone, which each wrapper fills with its own values."""
+        elsewhere = self.depends or self.query or self.calibration or self.newname or self.program
+        return bool(self.filename or self.filepat) and not elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +106,8 @@ class Exec:
     was_generated_by: str = ""
     #: ``parent:child`` pairs, comma separated (empty: every output from every input)
     ancestry: str = ""
-    version_flag: str = "--version"
+    #: argument that makes the program tell its version; empty: it is never started for that
+    version_flag: str = ""
     version_pattern: str = r"(\d+(?:\.\d+)+)"
 
 

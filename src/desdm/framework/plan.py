@@ -7,13 +7,27 @@ plan; the planner of DESDM (``begblock``) did the same inside each block, with t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from desdm.errors import PlanError, WCLError
+from desdm.framework.filenames import NamePattern, base_name, directory_pattern, name_pattern, plain_value
+from desdm.framework.picking import (
+    KeyPicker,
+    Known,
+    NamePicker,
+    NewNamePicker,
+    Picker,
+    PlannedFile,
+    Row,
+    excluded_ccds,
+    named,
+    stored,
+    text_of,
+)
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
-from desdm.wcl import Template, split_range
+from desdm.wcl import split_range
 
 __all__ = [
     "Identity",
@@ -25,8 +39,6 @@ __all__ = [
     "Row",
     "make_plan",
 ]
-
-Row: TypeAlias = Mapping[str, Any]
 
 #: Columns that a product inherits from the rows it is made of, where these agree.
 CARRIED = ("expnum", "ccdnum", "band", "nite", "tilename")
@@ -44,20 +56,6 @@ class Identity:
     def run(self) -> str:
         """Name of the run, as DESDM writes it."""
         return f"{self.unitname}_r{self.reqnum}p{self.attnum:02d}"
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedFile:
-    """A file that a wrapper will make (or, from the archive, reads), with what is known of it."""
-
-    filename: str
-    filetype: str
-    directory: str
-    row: Row
-    #: number of the wrapper that makes it; 0: it lies in the archive already
-    wrapnum: int = 0
-    optional: bool = False
-    save: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class PlannedInput(NamedTuple):
 
 def _planned_input(file: PlannedFile, keys: Mapping[str, str]) -> PlannedInput:
     """The input as a plan lists it; a file of several CCDs is of the wrapper's CCD."""
-    expnum, ccdnum = _value(file.row.get("expnum")), _value(file.row.get("ccdnum"))
+    expnum, ccdnum = text_of(file.row.get("expnum")), text_of(file.row.get("ccdnum"))
     if not ccdnum and expnum:
         ccdnum = keys.get("ccdnum", "")
     return PlannedInput(
@@ -184,6 +182,8 @@ class _Planner:
         }
         self.made: dict[tuple[str, str], list[PlannedFile]] = {}
         self.names: dict[str, str] = {}
+        #: every file that the attempt makes, by its name
+        self.files: dict[str, PlannedFile] = {}
         self.wrapnum = 0
         self.jobnum = 0
 
@@ -204,46 +204,115 @@ class _Planner:
         return tuple(planned)
 
     def module(self, module: Module) -> Iterator[PlannedWrapper]:
-        sources = {f.name: self.source(module, f) for f in module.inputs}
+        base = {**self.base, **{k: v for k, v in module.settings.items() if isinstance(v, str)}}
+        sources: dict[str, Sequence[PlannedFile]] = {}
+        for f in module.inputs:
+            sources[f.name] = self.source(module, f, base, sources)
         if module.noop:
             for f in module.inputs:
                 self.made[module.name, f.name] = list(sources[f.name])
             return
-        pickers = [_Picker(module, f, sources[f.name]) for f in module.inputs]
-        outputs = [(f, self.name_of(module, f), self.directory_of(f)) for f in module.outputs]
+        pickers = [self.picker(module, f, sources) for f in module.inputs]
+        outputs = [
+            (
+                f,
+                self.name_of(module, f),
+                self.directory_of(module, f),
+                self.newname_source(module, f, sources),
+            )
+            for f in module.outputs
+        ]
         for f in module.outputs:
             self.made[module.name, f.name] = []
         lists = {one.name: one for one in module.lists}
         for keys, carried in self.loop(module, sources):
             self.wrapnum += 1
-            inputs = {p.name: p.pick(keys) for p in pickers}
+            scope = {**base, **carried, **keys}
+            inputs = {p.name: p.pick(keys, scope) for p in pickers}
             if not module.loop:
                 carried = _agreed(row.row for files in inputs.values() for row in files)
+                scope = {**base, **carried}
             made: dict[str, PlannedFile] = {}
-            scope = {**self.base, **carried, **keys}
-            for fileset, name, directory in outputs:
-                made[fileset.name] = self.output(module, fileset, name, directory, scope, {**carried, **keys})
+            for fileset, name, directory, source in outputs:
+                made |= self.output(module, fileset, name, directory, source, scope, {**carried, **keys})
             yield PlannedWrapper(self.wrapnum, module, {**carried, **keys}, inputs, made, lists)
+        for f in module.inputs:
+            # A later module may depend on what a list of this one reads.
+            self.made.setdefault((module.name, f.name), list(sources[f.name]))
 
-    def source(self, module: Module, fileset: FileSet) -> list[PlannedFile]:
+    def source(
+        self,
+        module: Module,
+        fileset: FileSet,
+        base: Mapping[str, str],
+        sources: Mapping[str, Sequence[PlannedFile]],
+    ) -> Sequence[PlannedFile]:
         """The files that an input's picker picks from: of an earlier module, of the archive, or named."""
         if fileset.depends:
-            maker, _, name = fileset.depends.partition(".")
-            name = name.removeprefix("file.").removeprefix("list.")
-            if (maker, name) not in self.made:
-                raise PlanError(
-                    f"module {module.name}, file {fileset.name}: it depends on {fileset.depends}, "
-                    "which no earlier module makes"
-                )
-            return self.made[maker, name]
-        if fileset.filename and not fileset.query:
-            name = self.fill(Template(fileset.filename), self.base, module, fileset)
-            rows = self.found.get((module.name, fileset.name), ())
-            files = [_stored(row, fileset) for row in rows]
-            if not files and not fileset.optional:
-                raise PlanError(f"module {module.name}, file {fileset.name}: {name} is not in the archive")
-            return files
-        return [_stored(row, fileset) for row in self.found.get((module.name, fileset.name), ())]
+            return self.depended(module, fileset, fileset.depends, {})
+        if fileset.own_attempt:
+            wanted = fileset.query.get("filetype", fileset.filetype).split(",")
+            return [f for f in self.files.values() if f.filetype in wanted]
+        if not fileset.by_name and not fileset.newname:
+            return [stored(row, fileset) for row in self.found.get((module.name, fileset.name), ())]
+        known = self.known(module, fileset)
+        pattern = self.name_of(module, fileset)
+        if fileset.newname:
+            rows = [f.row for f in self.depended(module, fileset, fileset.newname, sources)]
+            scopes = [{**base, **{k: str(v) for k, v in row.items() if v is not None}} for row in rows]
+        else:
+            scopes = [dict(base)]
+        found = []
+        for scope in scopes:
+            labels = {"flabel": fileset.flabel, "fsuffix": fileset.fsuffix}
+            try:
+                several = pattern.several({**scope, **labels})
+            except WCLError:  # only a wrapper knows its name
+                continue
+            files = ((known.get(base_name(path)), values) for path, values in several)
+            # What a name was made of is known of the file, too.
+            found += [replace(f, row={**values, **f.row}) if values else f for f, values in files if f]
+        return found
+
+    def depended(
+        self, module: Module, fileset: FileSet, text: str, own: Mapping[str, Sequence[PlannedFile]]
+    ) -> Sequence[PlannedFile]:
+        """The files of ``module.file``, of an earlier module or among the inputs of this one."""
+        maker, _, name = text.partition(".")
+        name = name.removeprefix("file.").removeprefix("list.")
+        if maker == module.name and name in own:
+            return own[name]
+        if (maker, name) not in self.made:
+            raise PlanError(
+                f"module {module.name}, file {fileset.name}: it depends on {text}, which no earlier module makes"
+            )
+        return self.made[maker, name]
+
+    def known(self, module: Module, fileset: FileSet) -> Known:
+        """The files that a name of an input may mean."""
+        rows = self.found.get((module.name, fileset.name), ())
+        return Known(self.files, {str(row["filename"]): stored(row, fileset) for row in rows})
+
+    def picker(
+        self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
+    ) -> Picker:
+        """What picks an input's files for each wrapper."""
+        if fileset.by_name:
+            pattern = self.name_of(module, fileset)
+            return NamePicker(module, fileset, pattern, self.known(module, fileset))
+        source = self.newname_source(module, fileset, sources)
+        if source is not None:
+            pattern = self.name_of(module, fileset)
+            return NewNamePicker(module, fileset, pattern, self.known(module, fileset), source)
+        return KeyPicker(module, fileset, sources[fileset.name])
+
+    def newname_source(
+        self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
+    ) -> KeyPicker | None:
+        """Picks the files whose values name those of a ``depends-newname``; None for any other file set."""
+        if not fileset.newname:
+            return None
+        return KeyPicker(module, fileset, self.depended(module, fileset, fileset.newname, sources))
 
     def loop(
         self, module: Module, sources: Mapping[str, Sequence[PlannedFile]]
@@ -263,14 +332,14 @@ class _Planner:
             ]
             groups: dict[tuple[str, ...], list[Row]] = {}
             for file in files:
-                values = tuple("" if k in more else _value(file.row.get(k)) for k in module.loop)
+                values = tuple("" if k in more else text_of(file.row.get(k)) for k in module.loop)
                 if any(v == "" and k not in more for k, v in zip(module.loop, values, strict=True)):
-                    lacking = next(k for k in module.loop if k not in more and not _value(file.row.get(k)))
+                    lacking = next(k for k in module.loop if k not in more and not text_of(file.row.get(k)))
                     raise PlanError(f"module {module.name}: {file.filename} has no {lacking} to loop over")
                 groups.setdefault(values, []).append(file.row)
-            lists = [[_value(v) for v in split_range(self.setting(module, k))] for k in more]
+            lists = [[text_of(v) for v in split_range(self.setting(module, k))] for k in more]
             for values, rows in groups.items():
-                banned = _excluded_ccds(rows)
+                banned = excluded_ccds(rows)
                 for extra in product(*lists):
                     keys = {
                         **dict(zip(module.loop, values, strict=True)),
@@ -282,10 +351,10 @@ class _Planner:
             return
         lists = []
         for key in module.loop:
-            text = module.settings.get(key, self.base.get(key))
-            if not isinstance(text, str) or not text:
+            text = self.setting(module, key)
+            if not text:
                 raise PlanError(f"module {module.name} loops over {key}, which has no value; set {key}=…")
-            lists.append([_value(v) for v in split_range(text)])
+            lists.append([text_of(v) for v in split_range(text)])
         # What the whole run is of (its night, its band), every wrapper is of; a key that modules loop over is a list
         # of values, even where it has but one.
         looped = {k for _, m in self.pipeline.modules() if not m.loopobj for k in m.loop}
@@ -300,118 +369,86 @@ class _Planner:
     def setting(self, module: Module, key: str) -> str:
         """The text of a loop key's setting; empty if there is none."""
         text = module.settings.get(key, self.base.get(key))
-        return text if isinstance(text, str) else ""
+        if not isinstance(text, str):
+            return ""
+        try:
+            return plain_value(text, self.base)
+        except WCLError as err:
+            raise PlanError(f"module {module.name} loops over {key} = {text}: {err.message}") from err
 
-    def name_of(self, module: Module, fileset: FileSet) -> Template:
-        if fileset.filename:
-            return Template(fileset.filename)
-        if fileset.filepat not in self.pipeline.filename_patterns:
-            known = ", ".join(self.pipeline.filename_patterns) or "none"
-            raise PlanError(
-                f"module {module.name}, file {fileset.name}: no filename pattern {fileset.filepat!r}; "
-                f"known: {known}"
-            )
-        return Template(self.pipeline.filename_patterns[fileset.filepat])
+    def name_of(self, module: Module, fileset: FileSet) -> NamePattern:
+        """The pattern of a file set's names."""
+        try:
+            return name_pattern(self.pipeline, fileset)
+        except WCLError as err:
+            raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
-    def directory_of(self, fileset: FileSet) -> Template:
-        if fileset.dirpat:
-            pattern = self.pipeline.directory_patterns.get(fileset.dirpat)
-            if pattern is None:
-                raise PlanError(f"file {fileset.name}: no directory pattern {fileset.dirpat!r}")
-            return Template(pattern)
-        return Template(f"${{ops_run_dir}}/{fileset.filetype}")
+    def directory_of(self, module: Module, fileset: FileSet) -> NamePattern:
+        """The pattern of the directory in the archive that an output goes to."""
+        try:
+            return directory_pattern(self.pipeline, fileset)
+        except WCLError as err:
+            raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
     def output(
         self,
         module: Module,
         fileset: FileSet,
-        name: Template,
-        directory: Template,
-        scope: dict[str, str],
-        carried: dict[str, str],
+        pattern: NamePattern,
+        directory: NamePattern,
+        source: KeyPicker | None,
+        scope: Mapping[str, str],
+        carried: Mapping[str, str],
+    ) -> dict[str, PlannedFile]:
+        """The files of an output of one wrapper: ``F``, and ``F.2`` … where the name stands for several."""
+        scopes: list[tuple[Mapping[str, str], Row]] = [(scope, {})]
+        if source is not None:
+            rows = [file.row for file in source.pick(carried, scope)]
+            scopes = [({**scope, **{k: str(v) for k, v in r.items() if v is not None}}, r) for r in rows]
+        made: dict[str, PlannedFile] = {}
+        for values, row in scopes:
+            for path, own in named(pattern, values, module, fileset):
+                key = fileset.name if not made else f"{fileset.name}.{len(made) + 1}"
+                shared = {k: v for k, v in {**carried, **own}.items() if k in CARRIED or k in module.loop}
+                # A row that gives the name knows its file better than the wrapper, which may be of many.
+                mine = {**shared, **row}
+                made[key] = self.planned(module, fileset, path, directory, {**values, **own}, mine)
+        return made
+
+    def planned(
+        self,
+        module: Module,
+        fileset: FileSet,
+        path: str,
+        directory: NamePattern,
+        scope: Mapping[str, str],
+        row: Row,
     ) -> PlannedFile:
-        scope = {**scope, "flabel": fileset.flabel, "fsuffix": fileset.fsuffix}
-        filename = self.fill(name, scope, module, fileset)
+        """One file that the current wrapper makes."""
+        filename = base_name(path)
         if filename in self.names:
             raise PlanError(
                 f"{filename} would be made twice, by {self.names[filename]} and by {module.name}; "
                 "give the name pattern the keys that tell them apart"
             )
         self.names[filename] = module.name
-        row = {k: v for k, v in carried.items() if k in CARRIED or k in module.loop}
+        try:
+            folder = directory.fill(scope)
+        except WCLError as err:
+            raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
         file = PlannedFile(
             filename,
             fileset.filetype,
-            self.fill(directory, scope, module, fileset),
+            folder,
             row,
             self.wrapnum,
             fileset.optional,
             fileset.savefiles,
+            path if path != filename else "",
         )
         self.made[module.name, fileset.name].append(file)
+        self.files[filename] = file
         return file
-
-    @staticmethod
-    def fill(template: Template, scope: Mapping[str, str], module: Module, fileset: FileSet) -> str:
-        try:
-            return template.fill(scope)
-        except WCLError as err:
-            raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
-
-
-class _Picker:
-    """Picks the files of one input for each wrapper, by an index over the keys that they share."""
-
-    def __init__(self, module: Module, fileset: FileSet, files: Sequence[PlannedFile]) -> None:
-        self.module, self.fileset, self.name = module, fileset, fileset.name
-        self.files = tuple(files)
-        self.has_exclusions = any(f.row.get("excluded_ccds") for f in files)
-        self.match: tuple[str, ...] = ()
-        if not fileset.whole and files:
-            self.match = fileset.match or tuple(
-                k for k in module.loop if any(f.row.get(k) is not None for f in files)
-            )
-        self.index: dict[tuple[str, ...], list[PlannedFile]] = {}
-        if self.match:
-            for file in files:
-                values = tuple(_value(file.row.get(k)) for k in self.match)
-                self.index.setdefault(values, []).append(file)
-
-    def pick(self, keys: Mapping[str, str]) -> tuple[PlannedFile, ...]:
-        picked = self.files
-        if self.match:
-            picked = tuple(self.index.get(tuple(keys.get(k, "") for k in self.match), ()))
-        ccdnum = keys.get("ccdnum")
-        if self.has_exclusions and ccdnum:
-            # A file of several CCDs serves all of them but those that are excluded.
-            picked = tuple(f for f in picked if ccdnum not in _excluded_ccds((f.row,)))
-        if not picked and not self.fileset.optional:
-            where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
-            raise PlanError(
-                f"module {self.module.name}: no file for input {self.name} of {where} "
-                f"({self.fileset.filetype or self.fileset.depends or self.fileset.filename}); "
-                "register it, or mark the input optional"
-            )
-        return picked
-
-
-def _excluded_ccds(rows: Iterable[Row]) -> frozenset[str]:
-    """CCDs that every one of these rows says must not be used."""
-    sets = [frozenset(str(row.get("excluded_ccds") or "").split(",")) - {""} for row in rows]
-    return frozenset.intersection(*sets) if sets else frozenset()
-
-
-def _stored(row: Row, fileset: FileSet) -> PlannedFile:
-    filetype = str(row.get("filetype", fileset.filetype))
-    return PlannedFile(str(row["filename"]), filetype, str(row["path"]), row)
-
-
-def _value(value: Any) -> str:
-    # 34, "34" and "034" are one CCD: loop values are compared as the numbers that they are.
-    if value is None:
-        return ""
-    text = str(value)
-    return str(int(text)) if text.isdecimal() else text
 
 
 def _agreed(rows: Iterable[Row]) -> dict[str, str]:
@@ -422,7 +459,7 @@ def _agreed(rows: Iterable[Row]) -> dict[str, str]:
             value = row.get(key)
             if value is None or key in clash:
                 continue
-            text = _value(value)
+            text = text_of(value)
             if seen.setdefault(key, text) != text:
                 clash.add(key)
     return {k: v for k, v in seen.items() if k not in clash}

@@ -19,16 +19,20 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
-from desdm import __version__, wcl
+from desdm import wcl
 from desdm.archive.archive import Archive
 from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
-from desdm.framework.inputs import InputFinder, Scopes, run_class_of, scopes_of
+from desdm.framework.filenames import plain_value
+from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
+from desdm.framework.record import Record, keep_record
+from desdm.framework.scope import InputFinder, Scopes, run_class_of, scopes_of
+from desdm.framework.software import folder_digest, framework
 from desdm.quality.qa.selection import Omitted
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
@@ -87,7 +91,7 @@ def submit(
         If a query is empty, an input is missing, or the pipeline is not sound.
     """
     run = _run_settings(pipeline, settings)
-    project, campaign = str(run.get("project") or config.project), str(run.get("campaign") or config.campaign)
+    project, campaign = _named(run, "project", config.project), _named(run, "campaign", config.campaign)
     run_class = run_class_of(run)
     # What the attempt is of stands in its record also where the installation's settings say it.
     run |= {"project": project, "campaign": campaign, "run_class": run_class.value}
@@ -95,6 +99,7 @@ def submit(
     with database.read() as conn:
         finder = InputFinder(conn, scopes.inputs)
         run |= _inclfunc(pipeline, finder, run)
+        run |= resolved_identity(run)
         found, queries, choices = _find(finder, pipeline, run, scopes)
     omitted = tuple(finder.omitted.values())
     _check_there(archive, found)
@@ -116,13 +121,13 @@ def submit(
             jira_id=str(run["jira_id"]) if "jira_id" in run else None,
             reqnum=_number(run, "reqnum"),
         )
-        unit = f"{identity.unitname}-r{identity.reqnum}"
-        run_dir = f"{project}/{pipeline.name}/{unit}/p{identity.attnum:02d}"
+        run_dir = _run_dir(pipeline, identity, project, run)
         plan = make_plan(pipeline, identity, run, found, run_dir)
         jobs = list(plan.jobs)
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
         nwrap = sum(len(job.wrappers) for job in jobs)
+        _check_programs(pipeline)
         if dry_run:
             conn.rollback()
             return Submission(
@@ -135,8 +140,8 @@ def submit(
             )
         folder = config.runs / identity.run
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
-        _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
-        store.insert_plan(
+        texts = _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
+        number = store.insert_plan(
             conn,
             pipeline,
             identity,
@@ -152,7 +157,19 @@ def submit(
             omitted=omitted,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
+        keep_record(conn, archive, identity, number, run_dir, folder, Record(run, configs, codes, texts))
     return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted)
+
+
+def _named(run: Mapping[str, Any], key: str, default: str) -> str:
+    """The project or campaign of a run, which may be composed of other settings."""
+    text = str(run.get(key) or default)
+    if "$" not in text:
+        return text
+    try:
+        return plain_value(text, run)
+    except WCLError as err:
+        raise PlanError(f"{key} = {text}: {err.message}; set it: --set {key}=VALUE") from err
 
 
 def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> dict[str, Any]:
@@ -202,7 +219,16 @@ def _find(
                 choices |= {int(one.row["id"]): one for one in chosen}
                 asked.append((module.name, fileset.name, f"calibration {fileset.filetype}", len(chosen)))
                 continue
-            if fileset.depends or not (fileset.query or fileset.filename):
+            if fileset.by_name or fileset.newname or fileset.program:
+                text, rows = (
+                    find_by_program(finder.conn, module, fileset, run)
+                    if fileset.program
+                    else find_by_name(finder.conn, pipeline, module, fileset, run, scopes.inputs)
+                )
+                found[module.name, fileset.name] = rows
+                asked.append((module.name, fileset.name, text, len(rows)))
+                continue
+            if fileset.depends or fileset.own_attempt or not fileset.query:
                 continue
             query = _query(module, fileset, run)
             text = ", ".join(f"{k} = {v}" for k, v in query.items())
@@ -242,13 +268,13 @@ def _occasion(run: Mapping[str, Any], scopes: Scopes) -> Occasion:
 
 
 def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str, str]:
-    resolver = wcl.Resolver({**run, **module.settings})
+    scope = {**run, **module.settings}
     query = dict(fileset.query) or {"filename": fileset.filename}
     if fileset.filetype and "filetype" not in query:
         query["filetype"] = fileset.filetype
     try:
         # A key whose value is empty ($opt{} of what nobody set) asks for nothing.
-        return {key: said for key, value in query.items() if (said := resolver.replace(value))}
+        return {key: said for key, value in query.items() if (said := query_value(key, value, scope))}
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
 
@@ -270,7 +296,7 @@ def _check_there(archive: Archive, found: Found) -> None:
 
 def _code_folder(wrapper: str) -> Path | None:
     module = wrapper.rpartition(".")[0]
-    if not module:
+    if not module or _is_program(wrapper):
         return None
     try:
         spec = find_spec(module)
@@ -279,6 +305,21 @@ def _code_folder(wrapper: str) -> Path | None:
     if spec is None or spec.origin is None:
         raise PlanError(f"wrapper {wrapper} cannot be found; its module {module} does not exist")
     return Path(spec.origin).parent
+
+
+def _is_program(wrapper: str) -> bool:
+    """Whether a wrapper is a program of the original's kind (``runX.py``) instead of a function of a package."""
+    return wrapper.endswith(".py") and wrapper.count(".") == 1
+
+
+def _check_programs(pipeline: Pipeline) -> None:
+    """Refuse wrappers that are programs, once it is known that nothing else is missing."""
+    for _, module in pipeline.modules():
+        if _is_program(module.wrapper):
+            raise PlanError(
+                f"module {module.name}: wrapper {module.wrapper} is a program, and only genwrap.py and functions of "
+                "packages run here; set wrappername = genwrap.py if its exec_1 can run by itself"
+            )
 
 
 def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
@@ -296,7 +337,7 @@ def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict
             configs[module.name] = wcl.merge({}, dict(module.settings))
             continue
         if folder not in codes:
-            codes[folder] = _digest(folder)
+            codes[folder] = folder_digest(folder)
             path = folder / "config.wcl"
             trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
         tree = trees[folder]
@@ -309,15 +350,6 @@ def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict
     return configs, codes
 
 
-def _digest(folder: Path) -> str:
-    sha = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        # What compilers leave there (byte code, machine code) is not the code.
-        if path.is_file() and "__pycache__" not in path.parts:
-            sha.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return sha.hexdigest()
-
-
 def _fingerprint(
     pipeline: Pipeline,
     run: Mapping[str, Any],
@@ -326,8 +358,10 @@ def _fingerprint(
     found: Found,
 ) -> str:
     inputs = sorted({(str(r["filename"]), str(r["sha256"])) for rows in found.values() for r in rows})
-    content = [__version__, asdict(pipeline), run, configs, sorted(codes.values()), inputs]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    content = [framework().digest, run, configs, sorted(codes.values()), inputs]
+    # The order of blocks, modules and options of a command line means something, that of settings does not.
+    text = json.dumps(content, sort_keys=True, default=str) + json.dumps(asdict(pipeline), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
@@ -341,6 +375,25 @@ def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
     if not (allowed.isalnum() and allowed.isascii() and len(unit) <= 48 and unit[0].isalnum()):
         raise UsageError(f"unit name {unit!r}: letters, digits and + - _ . only, at most 48")
     return unit
+
+
+def _run_dir(pipeline: Pipeline, identity: Identity, project: str, run: Mapping[str, Any]) -> str:
+    """The attempt's directory in the archive: ``ops_run_dir``, or the usual one."""
+    usual = f"{project}/{pipeline.name}/{identity.unitname}-r{identity.reqnum}/p{identity.attnum:02d}"
+    text = run.get("ops_run_dir")
+    if not isinstance(text, str):
+        return usual
+    own = {"reqnum": str(identity.reqnum), "attnum": str(identity.attnum), "unitname": identity.unitname}
+    try:
+        path = plain_value(text, {**run, "project": project, "pipeline": pipeline.name, **own})
+    except WCLError as err:
+        raise PlanError(f"ops_run_dir = {text}: {err.message}") from err
+    steps = path.split("/")
+    if not all(steps) or ".." in steps or "." in steps or len(path) > 160:
+        raise UsageError(f"ops_run_dir = {path}: a relative path of at most 160 characters, without . and ..")
+    if f"{identity.attnum:02d}" not in path:
+        raise UsageError(f"ops_run_dir = {path}: two attempts would share it; put p${{attnum:2}} into it")
+    return path
 
 
 def _number(run: Mapping[str, Any], key: str) -> int | None:
@@ -362,7 +415,8 @@ def _write_jobs(
     run: Mapping[str, Any],
     configs: Mapping[str, Any],
     codes: Mapping[Path, str],
-) -> None:
+) -> dict[int, str]:
+    """Write each job's WCL into its work folder; returns the texts by job number."""
     # A folder of this name without rows is what a submission left that did not come to its commit.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -370,13 +424,17 @@ def _write_jobs(
     patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
     common |= {"pipeline": pipeline.name, "pipever": pipeline.version}
     if wcl.truth(str(run.get("use_qcf", "true"))):
-        from desdm.quality.qc import write_patterns
+        from desdm.quality.qc import from_wcl, write_patterns
 
-        write_patterns(conn, patterns, qcf)
+        own = run.get("qcf")
+        write_patterns(conn, patterns, qcf, from_wcl({"qcf": own}) if isinstance(own, dict) else None)
         common["qcf"] = str(qcf)
-    renderer = JobRenderer(identity, common, run, configs)
+    renderer = JobRenderer(identity, common, {k: v for k, v in run.items() if k != "qcf"}, configs)
+    texts = {}
     for job in plan.jobs:
         jobroot = folder / f"J{job.jobnum:04d}"
         jobroot.mkdir()
         text = renderer.render(job, pipeline.blocks[job.blknum - 1].name)
         (jobroot / "job.wcl").write_text(text, "utf-8")
+        texts[job.jobnum] = text
+    return texts

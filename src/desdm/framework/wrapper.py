@@ -21,8 +21,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, UsageError
 from desdm.framework.handover import Handover
+from desdm.framework.shortpaths import ShortPaths, plain
+from desdm.framework.software import file_digest
 
 __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "Task", "Wrapper"]
+
+#: Version of a program for which no call that tells it is declared.
+NO_VERSION = "not declared"
 
 Settings: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
@@ -48,6 +53,8 @@ class ExecRecord:
     oublock: int = 0
     nvcsw: int = 0
     nivcsw: int = 0
+    #: sha-256 of the code's files, or of the program's
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,8 @@ class Task:
     wanted: frozenset[str] = frozenset()
     #: outputs that go into the archive
     saved: frozenset[str] = frozenset()
+    #: gives programs paths that they can take
+    paths: ShortPaths | None = None
 
     # -- files
 
@@ -327,7 +336,8 @@ class Task:
         Parameters
         ----------
         execname
-            Its name in ``settings["exec"]``: keys ``program``, ``version_flag``, ``version_pattern``.
+            Its name in ``settings["exec"]``: keys ``program``, ``version_flag``, ``version_pattern``. Without
+            ``version_flag`` it is never started to ask for its version; the digest of its file identifies it.
         args
             Its arguments; no shell sees them.
         check
@@ -346,7 +356,7 @@ class Task:
                 f"{self.name}: program {program} is not installed (Debian package of that name)"
             )
         version = self._version(path, spec)
-        argv = [path, *map(str, args)]
+        argv = [path, *(self._argument(str(one)) for one in args)]
         self.say("$ " + " ".join([program, *argv[1:]]))
         with self.log.reader(execname):
             record = self._measure(argv, execname, version)
@@ -358,6 +368,12 @@ class Task:
             how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
             raise ProgramFailed(f"{self.name}: {program} ended with {how}; its log is {self.log.path.name}")
         return record.status
+
+    def _argument(self, text: str) -> str:
+        """An argument; a file whose path the program could not take is given by a link (a code's own data files)."""
+        if self.paths is None or not text.startswith("/") or plain(Path(text)) or not Path(text).is_file():
+            return text
+        return str(self.paths.file(Path(text)))
 
     def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         start = time.time()
@@ -392,14 +408,18 @@ class Task:
             oublock=used.ru_oublock,
             nvcsw=used.ru_nvcsw,
             nivcsw=used.ru_nivcsw,
+            digest=file_digest(Path(argv[0])),
         )
 
     def _version(self, path: str, spec: Mapping[str, Any]) -> str:
+        """What a program says of its version; one without a declared call is not started to ask for it."""
+        flag = str(spec.get("version_flag", ""))
+        if not flag:
+            return NO_VERSION
         # The file's time and size are part of the key, so that an upgrade under a warm worker is seen.
         stat = Path(path).stat()
-        key = f"{path} {stat.st_mtime_ns} {stat.st_size}"
+        key = f"{path} {stat.st_mtime_ns} {stat.st_size} {flag}"
         if key not in self.versions:
-            flag = str(spec.get("version_flag", "--version"))
             asked = subprocess.run(
                 [path, *flag.split()],
                 capture_output=True,

@@ -15,7 +15,7 @@ from desdm.archive.model import Deposit, DepositReport
 from desdm.config import Config
 from desdm.errors import NotFoundError
 from desdm.framework import store as runs
-from desdm.framework.inputs import InputFinder, scopes_of
+from desdm.framework.scope import InputFinder, scopes_of
 from desdm.framework.watch import store as watch
 from desdm.operations.nightly import Night
 from desdm.pipelines.tile import IMAGES, cover

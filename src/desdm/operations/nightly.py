@@ -13,7 +13,7 @@ from desdm.errors import DesdmError, NotFoundError, PlanError
 from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
 from desdm.framework.fleet import drive_many
-from desdm.framework.inputs import run_class_of
+from desdm.framework.scope import run_class_of
 from desdm.framework.submit import Submission, submit
 from desdm.operations.acceptance import accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals

@@ -24,6 +24,7 @@ __all__ = [
     "ops_data_state_def",
     "ops_state_change",
     "pfw_attempt",
+    "pfw_attempt_config",
     "pfw_attempt_label",
     "pfw_attempt_val",
     "pfw_block",
@@ -157,6 +158,16 @@ pfw_attempt_val = Table(
     comment="Settings of an attempt (save_run_vals)",
 )
 
+pfw_attempt_config = Table(
+    "pfw_attempt_config",
+    metadata,
+    col("pfw_attempt_id", Integer, ForeignKey("pfw_attempt.id"), primary_key=True, text="Attempt"),
+    col("settings", Text, text="Its settings with their sections, as JSON"),
+    col("modules", Text, text="Settings of each module as they held, as JSON"),
+    col("software", Text, text="The system's own software at submission: name, version, digest, as JSON"),
+    comment="The configuration that an attempt ran with, whole",
+)
+
 pfw_block = Table(
     "pfw_block",
     metadata,
@@ -221,6 +232,7 @@ pfw_exec = Table(
     col("name", String(64), text="Program or function"),
     col("version", String(48), text="What it said of its version"),
     col("cmdargs", Text, text="Its arguments"),
+    col("digest", String(64), nullable=True, text="sha-256 of the code's files, or of the program's"),
     col("utime", Float, text="CPU seconds in user mode", unit="s", ucd="time.duration"),
     col("stime", Float, text="CPU seconds in the system", unit="s", ucd="time.duration"),
     col("maxrss", BigInteger, text="Largest resident memory", unit="kbyte"),

@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from desdm.errors import WCLError
 from desdm.wcl.functions import named_function
 from desdm.wcl.resolve import Resolver
 from desdm.wcl.tree import MAX_DEPTH, Tree
 
-__all__ = ["MAX_INCLUDES", "MAX_NESTED", "Answer", "Included", "call_inclfunc", "included_text", "read_text"]
+__all__ = [
+    "MAX_INCLUDES",
+    "MAX_NESTED",
+    "Answer",
+    "IncludeFunctions",
+    "Included",
+    "call_inclfunc",
+    "included_text",
+    "read_text",
+]
+
+IncludeFunctions: TypeAlias = Mapping[str, Callable[[Mapping[str, object]], object]]
+"""Functions for ``<<inclfunc>>`` by their bare name; each takes the dictionary of its keys' values."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """Largest file that is read; a WCL file of a job holds some thousand lines."""
@@ -90,7 +102,9 @@ def included_text(written: str, file: str, line: int, known: Tree, *, compat: bo
         A variable has no value, or the file cannot be read.
     """
     try:
-        path = Resolver(known, kinds=(), compat=compat).replace(written)
+        # Production files write environment variables with braces too; a value of the document comes first.
+        outside: Tree = {k.lower(): v for k, v in os.environ.items()} if compat else {}
+        path = Resolver({**outside, **known}, kinds=(), compat=compat).replace(written)
     except WCLError as err:
         raise WCLError(
             f"<<include {written}>>: {err.message}; an environment variable is written without braces",
@@ -110,8 +124,21 @@ def included_text(written: str, file: str, line: int, known: Tree, *, compat: bo
     return Included(read_text(path, file, line, regular=True), path, beside)
 
 
-def call_inclfunc(written: str, file: str, line: int, known: Tree) -> Answer:
+def call_inclfunc(
+    written: str, file: str, line: int, known: Tree, functions: IncludeFunctions | None = None
+) -> Answer:
     """Call ``pkg.mod.func(key1,key2)`` with the expanded values of the keys and take its dictionary.
+
+    Parameters
+    ----------
+    written
+        The call as the document says it.
+    file, line
+        Where it stands, for errors.
+    known
+        The top-level values read so far.
+    functions
+        Functions by their bare name, which take the place of those that the document names by package.
 
     Raises
     ------
@@ -124,7 +151,8 @@ def call_inclfunc(written: str, file: str, line: int, known: Tree) -> Answer:
     resolver = Resolver(known, kinds=(), compat=True)
     arguments: dict[str, str | list[str] | None] = {}
     try:
-        function = named_function(found[1].strip())
+        name = found[1].strip()
+        function = (functions or {}).get(name.rpartition(".")[2]) or named_function(name)
         for key in (word.strip() for word in found[2].split(",")):
             hit = resolver.lookup(key)
             if hit is None or isinstance(hit.value, dict):

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 
 from desdm.errors import WCLError
 from desdm.wcl.document import SECTION, Document, Finding, Marks, Origin, Surprise
-from desdm.wcl.include import MAX_INCLUDES, MAX_NESTED, call_inclfunc, included_text, read_text
+from desdm.wcl.include import (
+    MAX_INCLUDES,
+    MAX_NESTED,
+    IncludeFunctions,
+    call_inclfunc,
+    included_text,
+    read_text,
+)
 from desdm.wcl.lines import Close, Open, cut_comment, pair, section, statements
 from desdm.wcl.tree import CASE_KEPT, MAX_DEPTH, Tree
 
@@ -25,7 +32,11 @@ _ODD_NAME = re.compile(r"[<>=/]")
 
 
 def read(
-    path: str | os.PathLike[str], *, compat: bool = False, top: Mapping[str, str | Tree] | None = None
+    path: str | os.PathLike[str],
+    *,
+    compat: bool = False,
+    top: Mapping[str, str | Tree] | None = None,
+    functions: IncludeFunctions | None = None,
 ) -> Document:
     """Read a WCL file with everything it includes.
 
@@ -37,6 +48,8 @@ def read(
         Read as DESDM's reader did, surprises becoming ``Document.warnings``; otherwise they are errors.
     top
         Top-level values known beforehand, for the ``${}`` of include paths; they do not join the tree.
+    functions
+        Functions for ``<<inclfunc>>`` by their bare name, whatever package the document names; others are imported.
 
     Raises
     ------
@@ -44,7 +57,7 @@ def read(
         The file cannot be read or is not WCL; it names file and line.
     """
     name = os.fspath(path)
-    return _document(read_text(name), name, compat, top or {})
+    return _document(read_text(name), name, compat, top or {}, functions or {})
 
 
 def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
@@ -55,7 +68,7 @@ def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
     WCLError
         The text is not WCL.
     """
-    return _document(text, name, compat, {})
+    return _document(text, name, compat, {}, {})
 
 
 def check(path: str | os.PathLike[str], *, compat: bool = False) -> tuple[list[Finding], WCLError | None]:
@@ -69,7 +82,7 @@ def check(path: str | os.PathLike[str], *, compat: bool = False) -> tuple[list[F
         What stopped the reading before the end of the file, if anything did.
     """
     name = os.fspath(path)
-    reading = _Reading(compat, gather=True)
+    reading = _Reading(compat, gather=True, functions={})
     try:
         source = _Source(reading, name, (os.path.realpath(name),), {}, case_kept=False)
         source.parse(read_text(name))
@@ -78,8 +91,10 @@ def check(path: str | os.PathLike[str], *, compat: bool = False) -> tuple[list[F
     return reading.warnings, None
 
 
-def _document(text: str, name: str, compat: bool, top: Mapping[str, str | Tree]) -> Document:
-    reading = _Reading(compat, gather=False)
+def _document(
+    text: str, name: str, compat: bool, top: Mapping[str, str | Tree], functions: IncludeFunctions
+) -> Document:
+    reading = _Reading(compat, gather=False, functions=functions)
     source = _Source(reading, name, (os.path.realpath(name),), top, case_kept=False)
     source.parse(text)
     return Document(name, source.tree, source.marks, reading.warnings, tuple(reading.files))
@@ -88,8 +103,8 @@ def _document(text: str, name: str, compat: bool, top: Mapping[str, str | Tree])
 class _Reading:
     """What one reading shares among the files it comes through."""
 
-    def __init__(self, compat: bool, gather: bool) -> None:
-        self.compat, self.gather = compat, gather
+    def __init__(self, compat: bool, gather: bool, functions: IncludeFunctions) -> None:
+        self.compat, self.gather, self.functions = compat, gather, functions
         self.warnings: list[Finding] = []
         self.files: list[str] = []
 
@@ -301,7 +316,7 @@ class _Source:
 
     def inclfunc(self, written: str, *, alone: bool, text: str) -> None:
         self.weigh_include(alone, text)
-        answer = call_inclfunc(written, self.name, self.line, self.tree)
+        answer = call_inclfunc(written, self.name, self.line, self.tree, self.reading.functions)
         for key in answer.missing:
             self.surprise(Surprise.NO_ARGUMENT, key)
         marks: Marks = {}

@@ -150,21 +150,71 @@ def test_a_line_without_end_costs_bounded_time_and_memory() -> None:
     scanner = Scanner(Matcher(CONTROLS))
     begun = time.process_time()
     piece = b"x" * 1_000_000
-    assert scanner.feed(b"error " + piece) == []
+    (one,) = scanner.feed(b"error " + piece)
+    assert (one.pattern, one.line, len(one.text)) == ("error", 1, MAX_TEXT)
     for _ in range(100):
         assert scanner.feed(piece) == []
     (one,) = scanner.feed(b" fatal\nerror\n")[:1]
-    assert (one.pattern, one.line, len(one.text)) == ("error", 1, MAX_TEXT)
+    assert (one.pattern, one.line) == ("fatal", 1)
+    assert "fatal" in one.text
+    assert len(one.text) <= MAX_TEXT
     assert time.process_time() - begun < 20
     assert brief(scan(b"error " + piece * 20 + b"\nfatal\n"))[1] == ("fatal", 2, "fatal")
 
 
 @pytest.mark.parametrize("length", [MAX_LINE - 6, MAX_LINE - 5, MAX_LINE - 4, MAX_LINE + 40_000])
-def test_what_stands_behind_the_length_that_is_looked_at_does_not_count(length: int) -> None:
+def test_what_stands_far_behind_in_a_long_line_is_found_once(length: int) -> None:
     line = b"x" * (length - 1) + b" error\r\nok\n"
     seen = {tuple(brief(cut(line, [at]))) for at in (0, 1, length, length + 3, length + 6, len(line))}
     assert len(seen) == 1
-    assert len(seen.pop()) == (length <= MAX_LINE - 5)
+    ((one,),) = seen
+    assert one[:2] == ("error", 1)
+    assert one[2].endswith("error")
+
+
+def terminal(text: str) -> str:
+    """A progress bar of 45 kB, each state after a carriage return, and then the text."""
+    bar = "".join(f"\rmatching {i:4d}/1000 [{'#' * (i // 20):<50}] eta {1000 - i:4d} s" for i in range(600))
+    return f"begin\n{bar}{text}"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "\r",
+        "\n",
+        "\b\b\b",
+        "\x1b[2K\r",
+        "\x1b[1G",
+        "\r\n",
+        "\x1b[1;31m",
+        "\x1b]0;title\x07\x1b[0m",
+        "\r\x1b[K",
+    ],
+)
+def test_what_a_terminal_shows_at_the_beginning_of_a_line_begins_a_line(before: str) -> None:
+    """ECMA-48 8.3: CR and the cursor sequences move to a new place, SGR only colours."""
+    matcher = Matcher(Controls((Pattern("tb", r"^Traceback", number_of_lines=2),)))
+    start = "10 %" if before[0] in "\r\n\b" or before in ("\x1b[1G", "\x1b[2K\r") else ""
+    log = f"one\n{start}{before}Traceback (most recent call last):\x1b[0m\n  deep\nend\n".encode()
+    whole = list(Scanner(matcher).feed(log))
+    assert [(m.pattern, m.line) for m in whole] == [("tb", 2 + (before[-1:] == "\n"))]
+    assert whole[0].text.startswith("Traceback (most recent call last):\n  deep")
+    byte_wise = Scanner(matcher)
+    assert [m for n in range(len(log)) for m in byte_wise.feed(log[n : n + 1])] == whole
+
+
+def test_an_error_behind_a_long_bar_is_found_with_its_physical_line() -> None:
+    log = terminal("\rfatal: half was not matched\nfatal again\n").encode()
+    assert brief(scan(log)) == [("fatal", 2, "fatal: half was not matched"), ("fatal", 3, "fatal again")]
+
+
+@pytest.mark.parametrize(
+    "at", [MAX_LINE - 8, MAX_LINE - 3, MAX_LINE - 1, MAX_LINE, 2 * MAX_LINE - 2050, 100_000]
+)
+def test_a_match_across_the_cut_of_a_long_line_is_found_once(at: int) -> None:
+    log = b"." * at + b" fatal " + b"." * 50_000 + b"\n"
+    assert [m[:2] for m in brief(scan(log))] == [("fatal", 1)]
 
 
 MATCHER = Matcher(CONTROLS)

@@ -14,7 +14,7 @@ from desdm.framework.store.attempts import (
 )
 from desdm.framework.store.jobs import close_job, jobs_of, queue_job, start_job, wrappers_of
 from desdm.framework.store.outcomes import count_findings, file_ids, generated_names, keep_outcome
-from desdm.framework.store.plans import insert_plan
+from desdm.framework.store.plans import insert_plan, keep_config
 
 __all__ = [
     "attempt_by_name",
@@ -27,6 +27,7 @@ __all__ = [
     "heartbeat",
     "insert_plan",
     "jobs_of",
+    "keep_config",
     "keep_outcome",
     "newest_with_fingerprint",
     "number_attempt",

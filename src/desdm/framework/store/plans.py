@@ -16,6 +16,7 @@ from desdm.framework.store.common import insert_many, now
 from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
     pfw_attempt,
+    pfw_attempt_config,
     pfw_attempt_label,
     pfw_attempt_val,
     pfw_block,
@@ -29,7 +30,7 @@ from desdm.schema.database import new_ids
 from desdm.schema.states import AttemptState, EventKind, JobState, RunClass, WrapperState
 from desdm.schema.store import record_event
 
-__all__ = ["insert_plan"]
+__all__ = ["insert_plan", "keep_config"]
 
 
 @dataclass(slots=True)
@@ -180,3 +181,11 @@ def insert_plan(
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.run)
     return rows.attempt_id
+
+
+def keep_config(conn: Connection, attempt_id: int, settings: str, modules: str, software: str) -> None:
+    """Keep the configuration of an attempt, each part as JSON."""
+    conn.execute(
+        pfw_attempt_config.insert(),
+        {"pfw_attempt_id": attempt_id, "settings": settings, "modules": modules, "software": software},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from desdm.errors import UsageError
 from desdm.schema import (
     desfile,
     pfw_attempt,
+    pfw_attempt_config,
     pfw_attempt_val,
     pfw_block,
     pfw_exec,
@@ -26,9 +28,11 @@ from desdm.schema import (
 __all__ = [
     "HISTORY_COLUMNS",
     "BlockRow",
+    "ConfigRow",
     "MessageRow",
     "RunRow",
     "blocks",
+    "configuration",
     "files_by_type",
     "history",
     "jobs",
@@ -234,12 +238,13 @@ def software(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
         select(
             e.name,
             e.version,
+            e.digest,
             func.count().label("runs"),
             func.sum(e.utime + e.stime).label("cpu_s"),
             func.max(e.maxrss).label("maxrss_kb"),
         )
         .where(e.pfw_attempt_id == attempt_id)
-        .group_by(e.name, e.version)
+        .group_by(e.name, e.version, e.digest)
         .order_by(e.name)
     )
     return [dict(row._mapping) for row in conn.execute(query)]
@@ -261,6 +266,25 @@ def values(conn: Connection, attempt_id: int) -> dict[str, str]:
     v = pfw_attempt_val.c
     query = select(v.key, v.val).where(v.pfw_attempt_id == attempt_id).order_by(v.key)
     return {row[0]: row[1] for row in conn.execute(query)}
+
+
+class ConfigRow(NamedTuple):
+    """The configuration of a run: settings with their sections, those of each module, the system's own software."""
+
+    settings: dict[str, Any]
+    modules: dict[str, Any]
+    software: list[dict[str, Any]]
+
+
+def configuration(conn: Connection, attempt_id: int) -> ConfigRow:
+    """What a run was told, whole; runs of before this was kept have their values only."""
+    c = pfw_attempt_config.c
+    row = conn.execute(
+        select(c.settings, c.modules, c.software).where(c.pfw_attempt_id == attempt_id)
+    ).first()
+    if row is None:
+        return ConfigRow(dict(values(conn, attempt_id)), {}, [])
+    return ConfigRow(json.loads(row.settings), json.loads(row.modules), json.loads(row.software))
 
 
 #: Columns of ``desdm history``, with what they are.

@@ -22,7 +22,7 @@ from desdm.quality.qc.patterns import GLOBAL, Controls, Filter, Ignore, Pattern
 __all__ = ["MAX_LINE", "Matcher", "Selection"]
 
 MAX_LINE = 16_384
-"""Bytes of a line that are looked at; what stands behind them is passed over."""
+"""Bytes of a line that are looked at in one piece; a longer one is looked at in pieces that overlap."""
 
 _FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
 _MAGIC = b"desdm-qc-1\n"

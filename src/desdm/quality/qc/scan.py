@@ -19,6 +19,16 @@ MAX_TEXT = 4000
 """Characters of a message that are kept: the width of ``task_message.message``."""
 
 _BLOCK = 32_768
+#: What ends a line besides a line feed: a carriage return or backspace, after which a terminal writes anew.
+_LINE_ENDS = bytes.maketrans(b"\r\b", b"\n\n")
+#: Colours and other escape sequences of terminals (ECMA-48): control sequences, strings, and those of two bytes.
+_ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*([@-~])|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+#: Final bytes of the sequences that move the cursor or clear the screen.
+_MOVES = frozenset({b"A", b"B", b"E", b"F", b"G", b"H", b"J", b"f"})
+#: Begins a further piece of a long line, so that no pattern takes it for the beginning of a line.
+_GOES_ON = "…".encode()
+#: Bytes that pieces share, so that what stands across a cut is found.
+_OVERLAP = 2048
 _TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s]+(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 _TRACEBACK = "Traceback (most recent call last)"
 
@@ -102,30 +112,29 @@ class Scanner:
         self._selection = matcher.select(execname)
         self._tail = bytearray()
         self._line = 0
+        #: pattern and line of the last match
+        self._last = (-1, 0)
         self._capture: _Capture | None = None
 
     def feed(self, data: bytes) -> list[Message]:
         """Take the next bytes of the log, cut anywhere, and give the messages that are now complete."""
         found: list[Message] = []
-        end = data.rfind(b"\n") + 1
-        if end:
-            start = 0
-            if self._tail:
-                start = data.find(b"\n") + 1
-                self._tail += data[: min(start, MAX_LINE + 1)]
-                if not self._tail.endswith(b"\n"):
-                    self._tail += b"\n"
-                found += self._block(bytes(self._tail))
-                self._tail.clear()
-            while start < end:
-                stop = data.rfind(b"\n", start, min(end, start + _BLOCK)) + 1
-                if not stop:
-                    stop = data.find(b"\n", start) + 1
-                found += self._block(data[start:stop])
-                start = stop
-        room = MAX_LINE + 1 - len(self._tail)
-        if room > 0:
-            self._tail += data[end : end + room]
+        if self._tail:
+            data = bytes(self._tail) + data
+        # A carriage return at the very end may be half of a line end.
+        last = len(data) - data.endswith(b"\r")
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, last), data.rfind(b"\b")) + 1
+        start = 0
+        while start < end:
+            stop = end if end - start <= _BLOCK else _cut(data, start, end)
+            found += self._block(data[start:stop])
+            start = stop
+        rest = data[end:]
+        if len(rest) - rest.endswith(b"\r") > MAX_LINE:
+            pieces, rest = _pieces(rest)
+            for piece in pieces:
+                found += self._block(piece)
+        self._tail = bytearray(rest)
         return found
 
     def close(self) -> list[Message]:
@@ -140,37 +149,50 @@ class Scanner:
         return found
 
     def _block(self, block: bytes) -> list[Message]:
-        """Scan whole lines."""
-        block = _with_short_lines(block)
+        """Scan whole lines; what stands after a carriage return or a backspace is a line of its own."""
         if b"\r\n" in block:
             block = block.replace(b"\r\n", b"\n")
+        block = _with_short_lines(block)
+        if b"\x1b" in block:
+            block = _ESCAPE.sub(lambda escape: b"\r" if escape[1] in _MOVES else b"", block)
         for text, put in self._selection.filters:
             block = block.replace(text, put)
+        # Of the same length, so that lines are counted where the log has them.
+        lines = block.translate(_LINE_ENDS) if b"\r" in block or b"\b" in block else block
         found: list[Message] = []
-        at, line = 0, self._line + 1
-        for start, end, number in self._selection.hits(block):
-            at, line = self._complete(block, at, start, line, found)
+        at, counted, line = 0, 0, self._line + 1
+        for start, end, number in self._selection.hits(lines):
+            at = self._complete(lines, at, start, found)
+            line += block.count(b"\n", counted, start)
+            counted = start
+            if self._seen(number, line, lines[start:end]):
+                continue
             if self._capture is not None and not self._breaks(number):
-                self._take(block[start:end], found)
+                self._take(lines[start:end], found)
             else:
                 if self._capture is not None:
                     found.append(self._capture.message())
-                line += block.count(b"\n", at, start)
-                self._open(number, line, block[start:end], found)
-            at, line = end + 1, line + 1
-        self._complete(block, at, len(block), line, found)
+                self._open(number, line, lines[start:end], found)
+            at = end + 1
+        self._complete(lines, at, len(lines), found)
         self._line += block.count(b"\n")
         return found
 
-    def _complete(
-        self, block: bytes, at: int, until: int, line: int, found: list[Message]
-    ) -> tuple[int, int]:
+    def _seen(self, number: int, line: int, text: bytes) -> bool:
+        """Whether a match in the piece of a long line was found in the piece before, which it overlaps."""
+        before, self._last = self._last, (number, line)
+        if before != (number, line) or not text.startswith(_GOES_ON):
+            return False
+        span = self._matcher.span(number, text)
+        return span is not None and span[1] <= len(_GOES_ON) + _OVERLAP
+
+    def _complete(self, block: bytes, at: int, until: int, found: list[Message]) -> int:
         """Hand lines to the open message until it is complete; give where it stands then."""
         while self._capture is not None and at < until:
             end = block.find(b"\n", at, until)
             self._take(block[at:end], found)
-            at, line = end + 1, line + 1
-        return at, line
+            at = end + 1
+        return at
 
     def _breaks(self, number: int) -> bool:
         # What is worse than the open message must not drown in it.
@@ -193,6 +215,11 @@ class Scanner:
             part = raw if span is None else raw[span[0] : span[1]]
             found.append(_message(pattern, line, _shortened(_text(part)), _text(raw)))
             return
+        if len(raw) > MAX_TEXT:
+            # Of a long line that part is kept in which the match stands.
+            span = self._matcher.span(number, raw)
+            begin = 0 if span is None else max(0, min(span[0] - MAX_TEXT // 2, len(raw) - MAX_TEXT + 4))
+            raw = _GOES_ON + raw[begin:].removeprefix(_GOES_ON) if begin else raw
         capture = _Capture(pattern, line, _text(raw))
         if capture.is_open:
             self._capture = capture
@@ -220,14 +247,43 @@ def replay(
     yield from scanner.close()
 
 
+def _cut(data: bytes, start: int, end: int) -> int:
+    """Where a block of whole lines ends: at a line end of any kind, never within one."""
+    limit = start + _BLOCK
+    stop = max(data.rfind(b"\n", start, limit), data.rfind(b"\r", start, limit)) + 1
+    if not stop:
+        ends = (data.find(b"\n", limit, end), data.find(b"\r", limit, end))
+        stop = min((one for one in ends if one >= 0), default=end - 1) + 1
+    return stop + (data[stop - 1 : stop + 1] == b"\r\n")
+
+
+def _pieces(line: bytes) -> tuple[list[bytes], bytes]:
+    """The pieces of a long line, each ending as a line, and what is left of it."""
+    pieces, at, prefix = [], 0, b""
+    size = len(line) - line.endswith(b"\r")
+    while size - at + len(prefix) > MAX_LINE:
+        take = MAX_LINE - len(prefix)
+        pieces.append(prefix + line[at : at + take] + b"\r")
+        at, prefix = at + take - _OVERLAP, _GOES_ON
+    return pieces, prefix + line[at:]
+
+
 def _with_short_lines(block: bytes) -> bytes:
-    """Cut every line to ``MAX_LINE`` bytes."""
+    """Cut lines longer than ``MAX_LINE`` bytes into pieces that overlap, each a line of its own."""
     at, pieces, kept = 0, [], 0
+    lines = block
     while len(block) - at > MAX_LINE:
-        end = block.rfind(b"\n", at, at + MAX_LINE + 1)
+        end = lines.rfind(b"\n", at, at + MAX_LINE + 1)
+        if end < 0 and lines is block and (b"\r" in block or b"\b" in block):
+            lines = block.translate(_LINE_ENDS)
+            continue
         if end < 0:
-            pieces.append(block[kept : at + MAX_LINE])
-            end = kept = block.find(b"\n", at)
+            end = lines.find(b"\n", at)
+            end = len(block) if end < 0 else end
+            pieces.append(block[kept:at])
+            long, rest = _pieces(block[at:end])
+            pieces += [*long, rest]
+            kept = end
         at = end + 1
     if not pieces:
         return block

@@ -106,19 +106,36 @@ def save_controls(conn: Connection, controls: Controls) -> None:
 
 
 def write_patterns(
-    conn: Connection, files: Iterable[str | os.PathLike[str]], target: str | os.PathLike[str]
+    conn: Connection,
+    files: Iterable[str | os.PathLike[str]],
+    target: str | os.PathLike[str],
+    own: Controls | None = None,
 ) -> Controls:
     """Gather what a run is watched by, and write it as one WCL file for its jobs.
 
     The base patterns come first, then those of the files, then those of the database unless a file says
     ``override = true``. A large set is compiled here once, beside the file, so that no worker has to.
 
+    Parameters
+    ----------
+    conn
+        The database.
+    files
+        WCL files with controls of codes.
+    target
+        The file to write.
+    own
+        The run's own controls (section ``qcf`` of its submit WCL); with ``override`` they stand alone.
+
     Raises
     ------
     WCLError
         A pattern is wrong, or two different ones have one name.
     """
-    sets = [read_controls(BASE), *(read_controls(file) for file in files)]
+    if own is not None and own.override:
+        sets = [own]
+    else:
+        sets = [read_controls(BASE), *(read_controls(file) for file in files), *([own] if own else [])]
     joined = Controls.joined(sets)
     if not joined.override:
         joined = Controls.joined([joined, load_controls(conn)])

@@ -1,0 +1,191 @@
+"""Which files of an input go to which wrapper: by the values that they share, by name, or by the names of other files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from desdm.errors import PlanError, WCLError
+from desdm.framework.filenames import NamePattern, base_name
+from desdm.framework.pipeline import FileSet, Module
+
+__all__ = [
+    "KeyPicker",
+    "NamePicker",
+    "NewNamePicker",
+    "Picker",
+    "PlannedFile",
+    "Row",
+    "excluded_ccds",
+    "named",
+    "stored",
+    "text_of",
+]
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file that a wrapper will make (or, from the archive, reads), with what is known of it."""
+
+    filename: str
+    filetype: str
+    directory: str
+    row: Row
+    #: number of the wrapper that makes it; 0: it lies in the archive already
+    wrapnum: int = 0
+    optional: bool = False
+    save: bool = True
+    #: where the program writes it in the work folder, if not by its name at the top
+    workpath: str = ""
+
+
+class Picker(Protocol):
+    """Picks the files of one input for each wrapper."""
+
+    name: str
+
+    def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
+        """The files for a wrapper's loop values; ``scope`` holds every value by which names are filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Files that a name may mean: made earlier in the attempt, or found in the archive."""
+
+    made: Mapping[str, PlannedFile]
+    archived: Mapping[str, PlannedFile] = field(default_factory=dict)
+
+    def get(self, name: str) -> PlannedFile | None:
+        """The file of that name."""
+        return self.made.get(name) or self.archived.get(name)
+
+
+def stored(row: Row, fileset: FileSet) -> PlannedFile:
+    """A file that lies in the archive."""
+    return PlannedFile(
+        str(row["filename"]), str(row.get("filetype", fileset.filetype)), str(row["path"]), row
+    )
+
+
+def excluded_ccds(rows: Iterable[Row]) -> frozenset[str]:
+    """Return the CCDs that every one of these rows says must not be used."""
+    sets = [frozenset(str(row.get("excluded_ccds") or "").split(",")) - {""} for row in rows]
+    return frozenset.intersection(*sets) if sets else frozenset()
+
+
+def text_of(value: Any) -> str:
+    """A loop value as text: 34, "34" and "034" are one CCD, so numbers are compared as the numbers that they are."""
+    if value is None:
+        return ""
+    text = str(value)
+    return str(int(text)) if text.isdecimal() else text
+
+
+def named(
+    pattern: NamePattern, scope: Mapping[str, str], module: Module, fileset: FileSet
+) -> list[tuple[str, dict[str, str]]]:
+    """The names of a file set for a wrapper; `PlanError` if a value is missing."""
+    try:
+        return pattern.several({**scope, "flabel": fileset.flabel, "fsuffix": fileset.fsuffix})
+    except WCLError as err:
+        raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
+
+
+class KeyPicker:
+    """Picks by an index over the keys that files and wrappers share."""
+
+    def __init__(self, module: Module, fileset: FileSet, files: Sequence[PlannedFile]) -> None:
+        self.module, self.fileset, self.name = module, fileset, fileset.name
+        self.files = tuple(files)
+        self.has_exclusions = any(f.row.get("excluded_ccds") for f in files)
+        self.match: tuple[str, ...] = ()
+        if not fileset.whole and files:
+            # What no file says of itself cannot part them.
+            keys = fileset.match or module.loop
+            self.match = tuple(k for k in keys if any(f.row.get(k) is not None for f in files))
+        self.index: dict[tuple[str, ...], list[PlannedFile]] = {}
+        if self.match:
+            for file in files:
+                values = tuple(text_of(file.row.get(k)) for k in self.match)
+                self.index.setdefault(values, []).append(file)
+
+    def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
+        """The files whose values are the wrapper's."""
+        picked = self.files
+        if self.match:
+            values = tuple(text_of(keys.get(k, scope.get(k, ""))) for k in self.match)
+            if all(v and "," not in v and ":" not in v and "$" not in v for v in values):
+                picked = tuple(self.index.get(values, ()))
+            else:
+                picked = self.partly(values)
+        ccdnum = keys.get("ccdnum")
+        if self.has_exclusions and ccdnum:
+            # A file of several CCDs serves all of them but those that are excluded.
+            picked = tuple(f for f in picked if ccdnum not in excluded_ccds((f.row,)))
+        if not picked and not self.fileset.optional:
+            where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
+            raise PlanError(
+                f"module {self.module.name}: no file for input {self.name} of {where} "
+                f"({self.fileset.filetype or self.fileset.depends or self.fileset.filename}); "
+                "register it, or mark the input optional"
+            )
+        return picked
+
+    def partly(self, values: Sequence[str]) -> tuple[PlannedFile, ...]:
+        """The files that agree in those values that a wrapper has; a wrapper of several exposures gets all of theirs."""
+        known = [
+            (k, v) for k, v in zip(self.match, values, strict=True) if v and v.replace("_", "").isalnum()
+        ]
+        return tuple(f for f in self.files if all(text_of(f.row.get(k)) == v for k, v in known))
+
+
+class NamePicker:
+    """Picks by name, filled with the wrapper's values: a file made earlier in the attempt, or one in the archive."""
+
+    def __init__(self, module: Module, fileset: FileSet, pattern: NamePattern, known: Known) -> None:
+        self.module, self.fileset, self.name = module, fileset, fileset.name
+        self.pattern, self.known = pattern, known
+
+    def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
+        """The files of these names."""
+        found = []
+        for path, _ in named(self.pattern, scope, self.module, self.fileset):
+            file = self.known.get(base_name(path))
+            if file is not None:
+                found.append(file)
+            elif not self.fileset.optional:
+                raise PlanError(_unknown(self.module, self.fileset, base_name(path)))
+        return tuple(found)
+
+
+class NewNamePicker:
+    """Picks the files whose names are made of the values of other files (``depends-newname``)."""
+
+    def __init__(
+        self, module: Module, fileset: FileSet, pattern: NamePattern, known: Known, source: KeyPicker
+    ) -> None:
+        self.module, self.fileset, self.name = module, fileset, fileset.name
+        self.pattern, self.known, self.source = pattern, known, source
+
+    def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
+        """One file for each file of the source."""
+        found = []
+        for row in (file.row for file in self.source.pick(keys, scope)):
+            values = {k: str(v) for k, v in row.items() if v is not None}
+            for path, _ in named(self.pattern, {**scope, **values}, self.module, self.fileset):
+                file = self.known.get(base_name(path))
+                if file is not None:
+                    found.append(file)
+                elif not self.fileset.optional:
+                    raise PlanError(_unknown(self.module, self.fileset, base_name(path)))
+        return tuple(found)
+
+
+def _unknown(module: Module, fileset: FileSet, name: str) -> str:
+    return (
+        f"module {module.name}, file {fileset.name}: {name} is not in the archive, and no earlier module makes it; "
+        "ingest it, or mark the input optional"
+    )

@@ -1,0 +1,141 @@
+"""Find the inputs of a run: the query of a file set, within the run's scope, with the rules of assessment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm.archive import catalog
+from desdm.archive.model import Scope
+from desdm.config import Config
+from desdm.errors import UsageError
+from desdm.framework.plan import Row
+from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, select_images
+from desdm.schema.states import RunClass
+
+__all__ = ["InputFinder", "Scopes", "run_class_of", "scopes_of"]
+
+#: Keys of a query that this module answers: which exposures may be used, and whose companions the files are.
+ASSESSMENT, COMPANION = "assessment", "companion_of"
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """Where a run looks for its inputs.
+
+    Attributes
+    ----------
+    inputs
+        For images and catalogues: the run's own project and campaign. Production sees ``survey`` attempts only; a trial
+        sees those of its own class first, then production.
+    calibrations
+        For calibrations, in this order: the run's own scope, then the installation's production.
+    """
+
+    inputs: Scope
+    calibrations: tuple[Scope, ...]
+
+
+def run_class_of(run: Mapping[str, Any]) -> RunClass:
+    """Return the run class of a run's settings; `UsageError` if there is no such class."""
+    value = str(run.get("run_class") or RunClass.SURVEY.value).strip().lower()
+    try:
+        return RunClass(value)
+    except ValueError as err:
+        known = ", ".join(c.value for c in RunClass)
+        raise UsageError(f"run_class = {value}: not a run class; there are {known}") from err
+
+
+def scopes_of(config: Config, run: Mapping[str, Any]) -> Scopes:
+    """Return the scopes of a run.
+
+    Section ``inputs`` of the settings (``--set inputs.campaign=Y5A1``) says otherwise: ``project``, ``campaign`` and
+    ``run_class`` (a comma list); the value ``any`` takes every one.
+    """
+    project = str(run.get("project") or config.project)
+    campaign = str(run.get("campaign") or config.campaign)
+    own = run_class_of(run)
+    classes: tuple[RunClass, ...] = (own,) if own is RunClass.SURVEY else (own, RunClass.SURVEY)
+    section = run.get("inputs", {})
+    other: Mapping[str, Any] = section if isinstance(section, Mapping) else {}
+    unknown = sorted(set(other) - {"project", "campaign", "run_class"})
+    if unknown:
+        raise UsageError(
+            f"inputs.{unknown[0]} is not a setting; known: inputs.project, inputs.campaign, inputs.run_class"
+        )
+    named = str(other.get("run_class", "")).strip().lower()
+    if named == "any":
+        classes = (own, *(c for c in reversed(RunClass) if c is not own))
+    elif named:
+        classes = tuple(dict.fromkeys(run_class_of({"run_class": part}) for part in named.split(",")))
+    scope = Scope(_or_any(other.get("project"), project), _or_any(other.get("campaign"), campaign), classes)
+    production = Scope(config.project, config.campaign)
+    return Scopes(scope, (scope,) if scope == production else (scope, production))
+
+
+def _or_any(value: object, default: str) -> str:
+    """The value of a setting; ``any`` is the empty text."""
+    text = str(value or default).strip()
+    return "" if text.lower() == "any" else text
+
+
+@dataclass(slots=True)
+class InputFinder:
+    """Answers the queries of one submission; what it leaves out is kept in ``omitted``."""
+
+    conn: Connection
+    scope: Scope
+    omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
+    _answers: dict[str, list[Row]] = field(default_factory=dict)
+
+    def find(self, query: Mapping[str, str], images: Sequence[Row] = ()) -> list[Row]:
+        """Return the rows of a query.
+
+        Parameters
+        ----------
+        query
+            As of `desdm.archive.catalog.find`; further ``assessment`` (see `AssessmentPolicy`), which also takes the best
+            image of each exposure, and ``companion_of``.
+        images
+            The images whose companions are wanted.
+        """
+        policy = query.get(ASSESSMENT, "")
+        plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+        text = repr(sorted(query.items()))
+        if text not in self._answers:
+            rows: list[Row] = list(catalog.find(self.conn, plain, scope=self.scope))
+            if policy:
+                selection = select_images(self.conn, rows, policy_of(policy), self.scope)
+                self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
+                rows = selection.rows
+            self._answers[text] = rows
+        found = self._answers[text]
+        return companions(found, images) if COMPANION in query else found
+
+    def elsewhere(self, query: Mapping[str, str]) -> str:
+        """Say how many files a query without result has beyond the scope and the rules; empty: none."""
+        plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+        left = list(self.omitted.values())
+        if query.get(ASSESSMENT) and left:
+            reasons = sorted({o.reason for o in left})
+            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+            return f"; {len(left)} images were left out ({'; '.join(reasons[:3])}{more})"
+        count = len(catalog.find(self.conn, plain))
+        if not count:
+            return ""
+        return (
+            f"; {count} files fit outside {self.scope.describe()}: to use them set inputs.project, inputs.campaign or "
+            "inputs.run_class"
+        )
+
+
+def policy_of(text: str) -> AssessmentPolicy:
+    """Return the policy of a setting's text; `UsageError` if there is none such."""
+    try:
+        return AssessmentPolicy(text.strip().lower())
+    except ValueError as err:
+        known = ", ".join(p.value for p in AssessmentPolicy)
+        raise UsageError(f"assessment = {text}: known are {known}") from err

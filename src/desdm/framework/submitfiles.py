@@ -1,0 +1,292 @@
+"""Files and lists of a module as a submit WCL describes them (desdm.md 2.4, ``<file F>`` and ``<list L>``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from desdm import wcl
+from desdm.errors import WCLError
+from desdm.framework.pipeline import FileSet, ListSet
+
+__all__ = [
+    "FILE_KEYS",
+    "LIST_KEYS",
+    "Links",
+    "ListSpec",
+    "fileset",
+    "list_source",
+    "list_specs",
+    "listset",
+    "names",
+]
+
+FILE_KEYS = frozenset({
+    "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "ops_enddir",
+    "query_fields", "depends", "depends-newname", "exec", "args", "match", "whole", "optional",
+    "listonly", "savefiles", "calibration", "text", "name",
+})  # fmt: skip
+LIST_KEYS = frozenset({
+    "columns", "format", "filename", "divide_by", "div_list_by_col", "sortkey", "allow_missing", "match", "depends",
+    "depends-newname", "exec", "args", "filetype", "query_fields", "text",
+})  # fmt: skip
+#: What makes a list bring its own files.
+_ORIGINS = ("depends", "depends-newname", "query_fields", "exec")
+
+
+def names(text: str) -> list[str]:
+    """The words of a comma list, lower-cased."""
+    return [n.strip().lower() for n in text.split(",") if n.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class ListSpec:
+    """One list to be written: a ``<list L>``, or one of the lists of its ``<div_list_by_col>``."""
+
+    name: str
+    #: the ``<list>`` section that it stands in
+    parent: str
+    spec: Mapping[str, Any]
+
+    @property
+    def nick(self) -> str:
+        """Name of the files in it."""
+        return _nick(self.name, self.spec)
+
+    @property
+    def feeds(self) -> bool:
+        """Whether it brings its files by itself."""
+        return any(key in self.spec for key in _ORIGINS)
+
+
+def list_specs(lists: Mapping[str, Any]) -> list[ListSpec]:
+    """The lists of a module, those of ``div_list_by_col`` one by one."""
+    made = []
+    for name, spec in lists.items():
+        if not isinstance(spec, dict):
+            continue
+        parts = spec.get("div_list_by_col")
+        if not isinstance(parts, dict):
+            made.append(ListSpec(name, name, spec))
+            continue
+        shared = {k: v for k, v in spec.items() if k != "div_list_by_col"}
+        made += [ListSpec(k, name, {**shared, **v}) for k, v in parts.items() if isinstance(v, dict)]
+    return made
+
+
+class Links:
+    """What the ``depends`` of a submit WCL mean: a list of a module stands for the files in it."""
+
+    def __init__(self, modules: Mapping[str, Any]) -> None:
+        self._nicks: dict[tuple[str, str], str] = {}
+        self._more: dict[tuple[str, str], dict[str, None]] = {}
+        for module, body in modules.items():
+            if not isinstance(body, dict):
+                continue
+            for one in list_specs(body.get("list", {})):
+                self._nicks.setdefault((module, one.parent), one.nick)
+                self._nicks.setdefault((module, one.name), one.nick)
+            for spec in _sections(body):
+                for key in ("depends", "depends-newname"):
+                    maker, kind, name, nick = _split(str(spec.get(key, "")))
+                    if kind == "list" and nick:
+                        self._more.setdefault((maker, name), {})[nick] = None
+
+    def target(self, text: str) -> str:
+        """``module.file`` for a ``depends``; empty for an empty one."""
+        maker, kind, name, nick = _split(text)
+        if kind == "list":
+            name = nick or self._nicks.get((maker, name), name)
+        return f"{maker}.{name}" if maker else ""
+
+    def nick(self, module: str, name: str) -> str:
+        """Name of the files in a list of a module."""
+        return self._nicks.get((module, name), name)
+
+    def nicks(self, module: str, one: ListSpec) -> list[str]:
+        """Names of the files that a list brings: that of its columns, and those that other modules depend on."""
+        return list(dict.fromkeys([one.nick, *self._more.get((module, one.parent), {})]))
+
+
+def _sections(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every file and list section of a module."""
+    for kind in ("file", "list"):
+        for spec in body.get(kind, {}).values():
+            if isinstance(spec, dict):
+                yield spec
+
+
+def _split(text: str) -> tuple[str, str, str, str]:
+    """Module, kind (file, list or neither), name and nick of a ``depends``."""
+    module, _, rest = text.strip().lower().partition(".")
+    kind = next((k for k in ("file", "list") if rest.startswith(f"{k}.")), "")
+    name, _, nick = rest.removeprefix(f"{kind}.").partition(".")
+    return module, kind, name, nick
+
+
+def fileset(
+    name: str, spec: Mapping[str, Any], module: Mapping[str, Any], links: Links, where: str
+) -> FileSet:
+    """A ``<file F>`` section.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    spec
+        The section.
+    module
+        The module's keys, which a query may use.
+    links
+        What its ``depends`` means.
+    where
+        File and module, for errors.
+
+    Raises
+    ------
+    WCLError
+        A flag is neither true nor false.
+    """
+    text = {k: v for k, v in spec.items() if isinstance(v, str)}
+    query: dict[str, str] = {}
+    for field in names(text.get("query_fields", "")):
+        key = field.rpartition(".")[2]
+        query[key] = text.get(key, str(module.get(key, f"${{{key}}}")))
+    if "depends" in text or "exec" in text:
+        query = {}
+    # A key that is asked for is no name of ours; a single type that is asked for is also what the files are.
+    filetype = text.get("filetype", "")
+    if "filetype" in query and not query["filetype"].replace("_", "").isalnum():
+        filetype = ""
+    try:
+        flags = {
+            key: wcl.truth(text.get(key, default))
+            for key, default in (
+                ("whole", "false"), ("optional", "false"), ("listonly", "false"), ("savefiles", "true"),
+                ("calibration", "false"),
+            )
+        }  # fmt: skip
+    except WCLError as err:
+        raise WCLError(f"file {name}: {err.message}", where) from err
+    return FileSet(
+        name=text.get("name", name),
+        filetype=filetype,
+        filepat=text.get("filepat", ""),
+        flabel=text.get("flabel", ""),
+        fsuffix=text.get("fsuffix", "fits"),
+        filename="" if "filename" in query else text.get("filename", text.get("fullname", "")),
+        dirpat=text.get("dirpat", ""),
+        query=query,
+        depends=links.target(text.get("depends", "")),
+        match=tuple(names(text.get("match", ""))),
+        newname=links.target(text.get("depends-newname", "")),
+        program=text.get("exec", ""),
+        args=text.get("args", ""),
+        enddir=text.get("ops_enddir", ""),
+        **flags,
+    )
+
+
+def list_source(
+    nick: str, one: ListSpec, file: Mapping[str, Any], module: Mapping[str, Any], links: Links, where: str
+) -> FileSet:
+    """The files that a list brings by itself; the ``<file>`` section of their name says what they are called.
+
+    Parameters
+    ----------
+    nick
+        Name of the files.
+    one
+        The list.
+    file
+        The ``<file>`` section of that name; may be empty.
+    module, links, where
+        As for `fileset`.
+    """
+    asked = {field.rpartition(".")[2] for field in names(str(one.spec.get("query_fields", "")))}
+    kept = {*_ORIGINS, *asked, "args", "filetype"}
+    origin = {k: v for k, v in one.spec.items() if k in kept or k not in LIST_KEYS | FILE_KEYS}
+    named = {
+        k: file[k]
+        for k in ("filepat", "flabel", "fsuffix", "filename", "filetype", "dirpat", "ops_enddir", "savefiles")
+        if k in file
+    }
+    spec = {**named, **origin} if "query_fields" in origin else {**origin, **named}
+    if "depends" in origin or "exec" in origin:
+        # The names are those of the rows; only new names are made by a pattern.
+        spec = {k: v for k, v in spec.items() if k not in ("filepat", "filename")}
+    match = str(one.spec.get("match", one.spec.get("divide_by", "")))
+    allowed = str(one.spec.get("allow_missing", file.get("optional", "false")))
+    flags = {"listonly": "true", "optional": allowed, "whole": "false" if match else "true", "match": match}
+    return fileset(nick, {**spec, **flags}, module, links, where)
+
+
+def columns(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of a list, cut at the commas that stand in no braces."""
+    parts: list[str] = []
+    depth, here = 0, ""
+    for char in str(spec.get("columns", "")):
+        depth += (char == "{") - (char == "}")
+        if char == "," and depth == 0:
+            parts.append(here.strip())
+            here = ""
+        else:
+            here += char
+    return tuple(p for p in (*parts, here.strip()) if p)
+
+
+def _owner(column: str) -> str:
+    """The files that a column is of: ``red`` of ``red.fullname`` and of ``$FMT{%7.3f, red.fwhm}``."""
+    inner = column[5:-1].partition(",")[2] if column.startswith("$FMT{") else column
+    return inner.strip().rpartition(".")[0].rpartition(".")[2].strip().lower()
+
+
+def _nick(list_name: str, spec: Mapping[str, Any]) -> str:
+    return next((owner for column in columns(spec) if (owner := _owner(column))), list_name)
+
+
+def listset(one: ListSpec, known: Mapping[str, Any], where: str) -> ListSet:
+    """A list to be written for each wrapper.
+
+    Parameters
+    ----------
+    one
+        The list.
+    known
+        Names of the module's files.
+    where
+        File and module, for errors.
+
+    Raises
+    ------
+    WCLError
+        It names files that the module does not have, or its sort key is not one.
+    """
+    spec = one.spec
+    cells = columns(spec) or (f"{one.nick}.fullname",)
+    nicks = dict.fromkeys(_owner(c) or one.name for c in cells)
+    if not one.feeds:
+        missing = [n for n in nicks if n not in known]
+        if missing:
+            raise WCLError(f"list {one.name} names {missing[0]}, which is no file of the module", where)
+    return ListSet(
+        name=one.name,
+        files=tuple(nicks),
+        columns=cells,
+        filename=str(spec.get("filename", "")),
+        divide_by=tuple(names(str(spec.get("divide_by", "")))),
+        sortkey=_sortkey(str(spec.get("sortkey", "")), where),
+        format=str(spec.get("format", "textsp")),
+        allow_missing=wcl.truth(str(spec.get("allow_missing", "false"))),
+    )
+
+
+def _sortkey(text: str, where: str) -> tuple[str, bool, bool] | None:
+    if not text:
+        return None
+    parts = [p.strip() for p in text.strip("() ").split(",")]
+    if len(parts) > 3:
+        raise WCLError(f"sortkey = {text}: (column, numeric, reverse)", where)
+    flags = [wcl.truth(p) for p in parts[1:]] + [False, False]
+    return parts[0].rpartition(".")[2].lower(), flags[0], flags[1]

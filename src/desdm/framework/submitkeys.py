@@ -1,0 +1,132 @@
+"""Which keys of a submit WCL have no effect here, so that an operator is told of every one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from desdm.framework.submitfiles import FILE_KEYS, LIST_KEYS, names
+
+__all__ = ["ignored_keys", "unheeded"]
+
+#: Keys at the top that the framework itself reads; any other is a variable, and has an effect where it is named.
+_TOP = frozenset({
+    "pipeline", "pipeprod", "pipever", "blocklist", "text", "unit", "inclfunc", "unitname", "project", "campaign",
+    "reqnum", "jira_id", "label", "use_qcf", "ops_run_dir", "save_run_vals", "expnum", "tilename", "nite", "band",
+    "calibration_nights", "calibration_tag", "hold_memory", "image_tag",
+})  # fmt: skip
+#: Sections at the top that speak to a batch system, to other archives or to a database that does not exist here.
+_TOP_IGNORED = frozenset({
+    "site", "archive", "job_environment", "job_file_mvmt", "exec_def", "transfer", "directory", "archive_transfer",
+})  # fmt: skip
+_MODULE = frozenset({
+    "wrappername", "wrapperloop", "loopobj", "noop", "tolerant", "text", "file", "list",
+})  # fmt: skip
+#: Keys of a module that only the original's job manager reads.
+_MODULE_IGNORED = frozenset({
+    "modnamepat", "max_fwthreads", "req_vals", "list_order", "wrapper", "modname", "fwthread_reuse", "qcf",
+})  # fmt: skip
+_EXEC = frozenset({
+    "execname", "cmd_hyphen", "used", "was_generated_by", "ancestry", "version_flag", "version_pattern", "cmdline",
+})  # fmt: skip
+#: Keys of the original's job manager and batch system that a block or the top may set.
+_BATCH = frozenset({
+    "request_memory", "request_cpus", "request_disk", "jobwalltime", "glidein_name", "glidein_use_wall",
+    "master_use_fwthreads", "max_fwthreads", "purge_job_dir", "create_junk_tarball", "target_site",
+})  # fmt: skip
+_REFERENCE = re.compile(
+    r"\$(?:opt)?\{\s*([^${}:]+?)\s*(?::\d+)?\}|\$(?:opt)?\{\s*([^${}:]*)\$", re.IGNORECASE
+)
+
+
+def unheeded(tree: Mapping[str, Any]) -> list[str]:
+    """What a submit WCL says that has no effect: one line for each key of each kind of section, with its places."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for path in ignored_keys(tree):
+        kinds.setdefault((_kind(path), path[-1]), []).append(".".join(path))
+    return [
+        places[0] if len(places) == 1 else f"{key} of {kind} ({len(places)} times: {', '.join(places)})"
+        for (kind, key), places in kinds.items()
+    ]
+
+
+def _kind(path: tuple[str, ...]) -> str:
+    """What sort of section a path stands in."""
+    if path[0] != "module" or len(path) < 4:
+        return {"module": "modules", "block": "blocks"}.get(path[0], "the top")
+    return {"file": "files", "list": "lists"}.get(path[2], "execs")
+
+
+def ignored_keys(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Give the path of every key and section of a submit WCL that has no effect here."""
+    known = _Names(tree)
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            if key in _TOP_IGNORED and not known.names(key):
+                yield (key,)
+        elif key not in _TOP and not known.names(key):
+            yield (key,)
+    blocks, modules = tree.get("block", {}), tree.get("module", {})
+    used = {m for b in blocks.values() if isinstance(b, dict) for m in names(str(b.get("modulelist", "")))}
+    for name, body in blocks.items():
+        if not isinstance(body, dict) or name not in names(str(tree.get("blocklist", ""))):
+            yield ("block", name)
+        else:
+            yield from (("block", name, key) for key in body if key in _BATCH and not known.names(key))
+    for name, body in modules.items():
+        if not isinstance(body, dict) or name not in used:
+            yield ("module", name)
+            continue
+        yield from (("module", name, *path) for path in _of_module(body, known))
+
+
+def _of_module(body: Mapping[str, Any], known: _Names) -> Iterator[tuple[str, ...]]:
+    generic = str(body.get("wrappername", "genwrap")) in ("genwrap", "genwrap.py")
+    for key, value in body.items():
+        if key.startswith("exec_") and key[5:].isdecimal() and isinstance(value, dict):
+            yield from ((key, k) for k in value if k not in _EXEC)
+        elif (
+            key not in _MODULE
+            and not known.names(key)
+            and (key in _MODULE_IGNORED or (generic and not isinstance(value, dict)))
+        ):
+            yield (key,)
+    for kind, keys in (("file", FILE_KEYS), ("list", LIST_KEYS)):
+        for name, spec in body.get(kind, {}).items():
+            if not isinstance(spec, dict):
+                yield (kind, name)
+                continue
+            asked = {f.rpartition(".")[2] for f in names(str(spec.get("query_fields", "")))}
+            # The original joins tables as its query says; here one query sees every column.
+            yield from (
+                (kind, name, key)
+                for key in spec
+                if key not in keys and key not in asked and not known.names(key)
+            )
+
+
+class _Names:
+    """The variables that some value of the document names, and the keys by which it loops, matches and sorts."""
+
+    def __init__(self, tree: Mapping[str, Any]) -> None:
+        self._names: set[str] = set()
+        self._starts: set[str] = set()
+        self._gather(tree)
+
+    def names(self, key: str) -> bool:
+        """Whether a variable of that name is used."""
+        return key in self._names or any(key.startswith(start) for start in self._starts)
+
+    def _gather(self, tree: Mapping[str, Any]) -> None:
+        for key, value in tree.items():
+            if isinstance(value, Mapping):
+                self._gather(value)
+                continue
+            if key in ("wrapperloop", "divide_by", "match", "divide_jobs_by", "query_fields"):
+                self._names.update(f.rpartition(".")[2] for f in names(value))
+            for whole, start in _REFERENCE.findall(value):
+                if whole:
+                    self._names.update(part for part in (whole.lower(), whole.lower().partition(".")[0]))
+                elif start:
+                    self._starts.add(start.lower())

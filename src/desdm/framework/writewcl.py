@@ -1,0 +1,114 @@
+"""Writes a pipeline as a submit WCL; `from_wcl` of it gives the same pipeline."""
+
+from __future__ import annotations
+
+from desdm.framework.pipeline import Block, Exec, FileSet, ListSet, Module, Pipeline
+from desdm.wcl import Tree
+
+__all__ = ["to_wcl"]
+
+
+def to_wcl(pipeline: Pipeline) -> Tree:
+    """The submit WCL of a pipeline; `from_wcl` of it gives the same pipeline."""
+    tree: Tree = {"pipeline": pipeline.name, "pipever": pipeline.version, "unit": pipeline.unit}
+    if pipeline.text:
+        tree["text"] = pipeline.text
+    if pipeline.inclfunc:
+        tree["inclfunc"] = pipeline.inclfunc
+    tree["blocklist"] = ",".join(b.name for b in pipeline.blocks)
+    tree |= dict(pipeline.settings)
+    if pipeline.filename_patterns:
+        tree["filename_pattern"] = dict(pipeline.filename_patterns)
+    if pipeline.directory_patterns:
+        tree["directory_pattern"] = {k: {"ops": v} for k, v in pipeline.directory_patterns.items()}
+    tree["block"] = {b.name: _write_block(b) for b in pipeline.blocks}
+    tree["module"] = {m.name: _write_module(m) for _, m in pipeline.modules()}
+    return tree
+
+
+def _write_block(block: Block) -> Tree:
+    tree: Tree = {"modulelist": ",".join(m.name for m in block.modules)}
+    if block.text:
+        tree["text"] = block.text
+    if block.divide_jobs_by:
+        tree["divide_jobs_by"] = ",".join(block.divide_jobs_by)
+    return tree
+
+
+def _write_module(module: Module) -> Tree:
+    tree: Tree = {"wrappername": module.wrapper}
+    if module.text:
+        tree["text"] = module.text
+    if module.loop:
+        tree["wrapperloop"] = ",".join(module.loop)
+    if module.loopobj:
+        tree["loopobj"] = module.loopobj
+    if module.noop:
+        tree["noop"] = "true"
+    if module.tolerant:
+        tree["tolerant"] = "true"
+    tree |= dict(module.settings)
+    files: Tree = {f.name: _write_file(f) for f in module.inputs}
+    for f in module.outputs:
+        # An image that is changed on its way has one name as input and output; a section of WCL has one name.
+        files |= (
+            {f"{f.name}_out": {"name": f.name, **_write_file(f)}}
+            if f.name in files
+            else {f.name: _write_file(f)}
+        )
+    if files:
+        tree["file"] = files
+    if module.lists:
+        tree["list"] = {one.name: _write_list(one) for one in module.lists}
+    for number, one in enumerate(module.execs, 1):
+        tree[f"exec_{number}"] = _write_exec(one)
+    return tree
+
+
+def _write_file(f: FileSet) -> Tree:
+    tree: Tree = {}
+    for key in ("filetype", "filepat", "flabel", "filename", "dirpat", "depends", "args"):
+        if getattr(f, key):
+            tree[key] = getattr(f, key)
+    for key, value in (("depends-newname", f.newname), ("exec", f.program), ("ops_enddir", f.enddir)):
+        if value:
+            tree[key] = value
+    if f.filepat and f.fsuffix:
+        tree["fsuffix"] = f.fsuffix
+    if f.query:
+        tree["query_fields"] = ",".join(f.query)
+        tree |= dict(f.query)
+    if f.match:
+        tree["match"] = ",".join(f.match)
+    for key in ("whole", "optional", "listonly", "calibration"):
+        if getattr(f, key):
+            tree[key] = "true"
+    if not f.savefiles:
+        tree["savefiles"] = "false"
+    return tree
+
+
+def _write_list(one: ListSet) -> Tree:
+    tree: Tree = {"columns": ",".join(one.columns), "format": one.format}
+    if one.filename:
+        tree["filename"] = one.filename
+    if one.divide_by:
+        tree["divide_by"] = ",".join(one.divide_by)
+    if one.sortkey:
+        tree["sortkey"] = f"({one.sortkey[0]}, {one.sortkey[1]}, {one.sortkey[2]})"
+    if one.allow_missing:
+        tree["allow_missing"] = "true"
+    return tree
+
+
+def _write_exec(one: Exec) -> Tree:
+    tree: Tree = {"execname": one.execname, "cmd_hyphen": one.cmd_hyphen}
+    for key in ("used", "was_generated_by", "ancestry"):
+        if getattr(one, key):
+            tree[key] = getattr(one, key)
+    if one.version_flag:
+        tree["version_flag"] = one.version_flag
+    tree["version_pattern"] = one.version_pattern
+    if one.cmdline:
+        tree["cmdline"] = dict(one.cmdline)
+    return tree
