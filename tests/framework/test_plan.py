@@ -69,7 +69,7 @@ def test_jobs_are_divided_by_keys_and_later_modules_stay_with_their_files() -> N
     block = Block("se", (detrend(), catalog), divide_jobs_by=("expnum",))
     jobs = list(make_plan(pipe(block), WHO, {}, found, "OPS").jobs)
     assert [(j.jobkeys, [w.module.name for w in j.wrappers]) for j in jobs] == [
-        ("expnum=1", ["detrend", "detrend", "catalog", "catalog"]),
+        ("expnum=1", ["detrend", "catalog", "detrend", "catalog"]),
         ("expnum=2", ["detrend", "catalog"]),
     ]
     assert jobs[1].wrappers[1].inputs["red"][0].wrapnum == jobs[1].wrappers[0].wrapnum
