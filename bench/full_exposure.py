@@ -60,12 +60,16 @@ def run(home: Path, pipeline: str, settings: Mapping[str, str], workers: int) ->
     facility = Facility.open(home)
     with clock(children=True) as spent:
         planned = submit(
-            facility.config, facility.database, facility.archive, get(pipeline), settings, who="bench", again=True
+            facility.config,
+            facility.database,
+            facility.archive,
+            get(pipeline),
+            settings,
+            who="bench",
+            again=True,
         )
         engine = LocalEngine(workers, facility.config.runs)
-        state = drive(
-            facility.config, facility.database, facility.archive, planned.run, engine, who="bench"
-        )
+        state = drive(facility.config, facility.database, facility.archive, planned.run, engine, who="bench")
     assert state.value in ("done", "flagged"), f"{planned.run} is {state.value}"
     with facility.database.read() as conn:
         rows = watch.software(conn, store.attempt_by_name(conn, planned.run).id)
@@ -74,7 +78,12 @@ def run(home: Path, pipeline: str, settings: Mapping[str, str], workers: int) ->
     for row in rows:
         name = "worker" if row["name"].startswith("desdm.") else row["name"]
         peaks[name] = max(peaks.get(name, 0.0), round(row["maxrss_kb"] / 1048576, 3))
-    return {"state": state.value, "wall_s": round(spent.wall, 1), "cpu_s": round(spent.cpu, 1), "peak_gb": peaks}
+    return {
+        "state": state.value,
+        "wall_s": round(spent.wall, 1),
+        "cpu_s": round(spent.cpu, 1),
+        "peak_gb": peaks,
+    }
 
 
 def alone(*args: str) -> str:
@@ -91,10 +100,16 @@ def measure(place: Path, ccds: int) -> None:
     alone("install", str(home), str(night))
     facts = json.loads((night / "truth" / "night.json").read_text())
     precal = json.loads(alone("run", str(home), "precal", f"nite={facts['nite']}", "2"))
-    firstcut = json.loads(alone("run", str(home), "firstcut", f"expnum={facts['exposures'][-1]['expnum']}", "1"))
+    firstcut = json.loads(
+        alone("run", str(home), "firstcut", f"expnum={facts['exposures'][-1]['expnum']}", "1")
+    )
     peak = max(*precal["peak_gb"].values(), *firstcut["peak_gb"].values())
     line = {"bench": "full_exposure", "value": peak, "unit": "GB peak a process", "n": ccds, "peer": None}
-    line |= {"floor": None, "wall_s": precal["wall_s"] + firstcut["wall_s"], "cpu_s": precal["cpu_s"] + firstcut["cpu_s"]}
+    line |= {
+        "floor": None,
+        "wall_s": precal["wall_s"] + firstcut["wall_s"],
+        "cpu_s": precal["cpu_s"] + firstcut["cpu_s"],
+    }
     sys.stdout.write(json.dumps({**line, "precal": precal, "firstcut": firstcut}) + "\n")
 
 
@@ -111,7 +126,9 @@ def command() -> None:
         install(Path(sys.argv[2]), Path(sys.argv[3]))
     elif sys.argv[1:2] == ["run"]:
         key, _, value = sys.argv[4].partition("=")
-        sys.stdout.write(json.dumps(run(Path(sys.argv[2]), sys.argv[3], {key: value}, int(sys.argv[5]))) + "\n")
+        sys.stdout.write(
+            json.dumps(run(Path(sys.argv[2]), sys.argv[3], {key: value}, int(sys.argv[5]))) + "\n"
+        )
     else:
         parser = argparse.ArgumentParser(description="Memory and time of a full exposure of DECam.")
         parser.add_argument("--ccds", type=int, default=62, help="how many CCDs (1 to 62; default 62)")

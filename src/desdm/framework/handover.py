@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+from desdm.errors import UsageError
 from desdm.framework.spill import Spill, Spilled
 
-__all__ = ["Handover", "weight"]
+__all__ = ["HOLD_MEMORY", "Handover", "budget", "weight"]
+
+#: MB of images that a job holds in memory, where the installation does not say: those of ten CCDs of DECam.
+HOLD_MEMORY = 1024
 
 T = TypeVar("T")
 Write = Callable[[Path, T], object]
@@ -49,6 +53,18 @@ def weight(value: object) -> int:
     return 0
 
 
+def budget(settings: Mapping[str, Any], installation: int) -> int:
+    """MB that a job may hold: its run's ``hold_memory`` (`UsageError` if that is no number), else the installation's."""
+    text = settings.get("hold_memory")
+    if text is None:
+        return installation
+    if not isinstance(text, str) or not text.strip().isdecimal():
+        raise UsageError(
+            f"hold_memory = {text!r} is not a whole number of MB; leave it out or set hold_memory=1024"
+        )
+    return int(text)
+
+
 class Handover:
     """Objects by the name of the file that they stand for.
 
@@ -65,7 +81,7 @@ class Handover:
         How many wrappers from now the object of a name is read next; 0: by the one that runs, so that it must stay.
     """
 
-    def __init__(self, most: int = 1 << 30, due: Callable[[str], int] = lambda name: 0) -> None:
+    def __init__(self, most: int = HOLD_MEMORY << 20, due: Callable[[str], int] = lambda name: 0) -> None:
         self.most, self.due = most, due
         self._held: dict[str, _Held[Any]] = {}
         self._spill: Spill | None = None
@@ -138,7 +154,7 @@ class Handover:
         return sum(h.weight for h in self._held.values())
 
     def _make_room(self, size: int) -> None:
-        """Have ``size`` bytes free, as far as what no wrapper reads just now can give them up; what is needed last goes first."""
+        """Have ``size`` bytes free, if what nobody reads just now gives that room; what is needed last goes first."""
         over = self._weight() + size - self.most
         if over <= 0:
             return

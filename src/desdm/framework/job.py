@@ -20,16 +20,14 @@ from typing import Any
 from desdm import wcl
 from desdm.errors import FileTypeError, ProgramFailed, StorageFull, UsageError
 from desdm.framework.allocator import memory_kept
-from desdm.framework.handover import Handover
-from desdm.framework.memory import forget_peak, own_peak
+from desdm.framework.handover import HOLD_MEMORY, Handover, budget
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
+from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
 
 __all__ = ["Ticket", "WarmCache", "run_job"]
 
-#: MB of images that a job holds in memory, where the installation does not say: those of ten CCDs of DECam.
-HOLD_MEMORY = 1024
 #: Formats of list files and what parts their columns.
 _SEPARATORS = {"textsp": " ", "texttab": "\t", "textcsv": ","}
 
@@ -179,7 +177,7 @@ class _Runner:
         self.provenance: dict[str, Any] = {}
         self.tolerated = False
         self.run_dir = order.top.get("ops_run_dir", "?") + "/"
-        self.handover = Handover(_hold_memory(order, ticket) << 20, self._due)
+        self.handover = Handover(budget(order.run, ticket.hold_memory) << 20, self._due)
         #: where in the running order each file is read, ascending; and where the job is
         self.readers: dict[str, list[int]] = {}
         self.place = -1
@@ -439,15 +437,6 @@ class _Runner:
         if provenance:
             tree["provenance"] = provenance
         self.provenance[f"wrapper_{outcome.wrapnum}"] = tree
-
-
-def _hold_memory(order: JobOrder, ticket: Ticket) -> int:
-    """MB of images that the job may hold in memory: the run's setting, else the installation's."""
-    text = order.run.get("hold_memory")
-    try:
-        return ticket.hold_memory if text is None else int(float(text))
-    except ValueError as err:
-        raise UsageError(f"the setting hold_memory = {text!r} of {order.attempt} is not a number of MB") from err
 
 
 def _read_by(wrapper: WrapperOrder) -> set[str]:

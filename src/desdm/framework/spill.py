@@ -21,7 +21,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, slots=True)
 class Spilled:
-    """Where an object lies: its small parts here, its arrays one after the other from ``offset`` on, ``sizes`` bytes each."""
+    """Where an object lies: its small parts here, its arrays of ``sizes`` bytes one after the other from ``offset`` on."""
 
     rest: bytes
     offset: int
@@ -61,7 +61,7 @@ class Spill:
             No room; the object was not taken, and what was written of it is free again.
         """
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)
+            self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115 - open until `close`
         buffers: list[pickle.PickleBuffer] = []
         rest = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
         parts = [b.raw() for b in buffers]
@@ -101,15 +101,17 @@ class Spill:
         at, buffers = spilled.offset, []
         for size in spilled.sizes:
             buffer = np.empty(size, np.uint8)
-            view, done = memoryview(buffer), 0
+            done = 0
             while done < size:
-                count = os.preadv(self._file.fileno(), [view[done:]], at + done)
+                count = os.preadv(self._file.fileno(), [buffer[done:].data], at + done)
                 if not count:
-                    raise OSError(f"{self.folder}: the file of images that do not fit into memory ends too early")
+                    raise OSError(
+                        f"{self.folder}: the file of images that do not fit into memory ends too early"
+                    )
                 done += count
             at += size
             buffers.append(buffer)
-        return pickle.loads(spilled.rest, buffers=buffers)
+        return pickle.loads(spilled.rest, buffers=buffers)  # noqa: S301 - this process pickled it, and it lies in memory
 
     def free(self, spilled: Spilled) -> None:
         """Give an object's place to the next one of its size."""

@@ -26,6 +26,7 @@ from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
+from desdm.framework.handover import budget
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, Row, make_plan
@@ -83,6 +84,7 @@ def submit(
         If a query is empty, an input is missing, or the pipeline is not sound.
     """
     run = _run_settings(pipeline, settings)
+    budget(run, config.hold_memory)  # a setting that no worker could read is refused here
     with database.read() as conn:
         run |= _inclfunc(pipeline, conn, run)
         found, queries, choices = _find(conn, pipeline, run)
