@@ -268,6 +268,9 @@ def test_a_program_s_peak_is_its_own_and_not_its_starter_s(tmp_path: Path) -> No
     ballast = np.ones(400 * MB, np.uint8)
     small = task_of(tmp_path, "import time; time.sleep(0.3)").execs[0]
     assert 1 < small.maxrss / 1024 < 100
+    # One that is gone before it could be looked at is told by its page faults.
+    short = task_of(tmp_path, "pass").execs[0]
+    assert 1 < short.maxrss / 1024 < 100
     large = task_of(tmp_path, f"import time; a = bytearray(b'1') * {150 * MB}; time.sleep(0.3)").execs[0]
     assert 150 < large.maxrss / 1024 < 250
     del ballast

@@ -31,12 +31,13 @@ class PeakMemory:
 
     ``ru_maxrss`` of a child begins at the peak of the process that started it: until its ``exec`` it had that memory
     (getrusage(2) does not say so). Where the child's figure is not above that, it says nothing of the program, and the
-    largest ``VmHWM`` (proc(5)) that was seen while it ran is taken.
+    largest ``VmHWM`` (proc(5)) that was seen while it ran is taken; of a program that ends within milliseconds, before its
+    memory could be seen, the pages that it asked for.
     """
 
     def __init__(self) -> None:
         self._inherited = own_peak()
-        self._seen = 0
+        self._seen, self._looks = 0, 0
         self._next, self._pause = 0.0, _FIRST
 
     def ready(self, pid: int, descriptor: int) -> Iterator[None]:
@@ -52,9 +53,17 @@ class PeakMemory:
         with suppress(OSError, ValueError, IndexError):
             text = Path(f"/proc/{pid}/status").read_text("ascii", errors="replace")
             self._seen = max(self._seen, int(text.partition("VmHWM:")[2].split(maxsplit=1)[0]))
+            self._looks += 1
         self._next = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _MOST)
 
-    def of(self, maxrss: int) -> int:
-        """The program's peak in kbyte, given the ``ru_maxrss`` that `os.wait4` told of it."""
-        return maxrss if maxrss > self._inherited else self._seen
+    def of(self, usage: resource.struct_rusage) -> int:
+        """The program's peak in kbyte, given what `os.wait4` told of it."""
+        if usage.ru_maxrss > self._inherited:
+            return usage.ru_maxrss
+        # The first look, just after its exec, finds an empty process.
+        return (
+            self._seen
+            if self._looks > 1
+            else max(self._seen, usage.ru_minflt * resource.getpagesize() // 1024)
+        )

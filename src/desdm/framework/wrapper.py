@@ -389,7 +389,7 @@ class Task:
             end_time=time.time(),
             utime=used.ru_utime,
             stime=used.ru_stime,
-            maxrss=peak.of(used.ru_maxrss),
+            maxrss=peak.of(used),
             minflt=used.ru_minflt,
             majflt=used.ru_majflt,
             inblock=used.ru_inblock,
