@@ -23,7 +23,7 @@ FILENAME = "desdm.toml"
 _KNOWN = {
     "database": {"url", "password_file"},
     "archive": {"name", "root", "grace_days", "delete_bound"},
-    "engine": {"workers", "max_tries"},
+    "engine": {"workers", "max_tries", "hold_memory"},
     "site": {"project", "campaign", "operator"},
     "services": {"accel", "database", "mail_server", "mail_from", "mail_to"},
 }
@@ -49,6 +49,8 @@ class Config:
         Processes of the embedded engine; 0: one a processor.
     max_tries
         How often a job that was lost (not failed) is given out.
+    hold_memory
+        MB of images that a job holds in memory between its modules; more of them lie in a file of its work folder.
     services_database
         PostgreSQL that serves the release tables; empty: the embedded DuckDB.
     services_accel
@@ -66,6 +68,7 @@ class Config:
     delete_bound: int
     workers: int
     max_tries: int
+    hold_memory: int
     project: str
     campaign: str
     operator: str
@@ -131,6 +134,7 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
         delete_bound=int(get.number("archive", "delete_bound", 10_000)),
         workers=int(get.number("engine", "workers", 0)),
         max_tries=int(get.number("engine", "max_tries", 3)),
+        hold_memory=int(get.number("engine", "hold_memory", 1024)),
         project=get.text("site", "project", "OPS"),
         campaign=get.text("site", "campaign", "MAIN"),
         operator=get.text("site", "operator", os.environ.get("USER", "operator")),

@@ -69,10 +69,47 @@ def test_jobs_are_divided_by_keys_and_later_modules_stay_with_their_files() -> N
     block = Block("se", (detrend(), catalog), divide_jobs_by=("expnum",))
     jobs = list(make_plan(pipe(block), WHO, {}, found, "OPS").jobs)
     assert [(j.jobkeys, [w.module.name for w in j.wrappers]) for j in jobs] == [
-        ("expnum=1", ["detrend", "detrend", "catalog", "catalog"]),
+        ("expnum=1", ["detrend", "catalog", "detrend", "catalog"]),
         ("expnum=2", ["detrend", "catalog"]),
     ]
     assert jobs[1].wrappers[1].inputs["red"][0].wrapnum == jobs[1].wrappers[0].wrapnum
+
+
+def test_a_ccd_goes_through_its_modules_before_the_next_one_starts() -> None:
+    ccd = ("expnum", "ccdnum")
+
+    def module(name: str, *inputs: FileSet, loop: tuple[str, ...] = ccd) -> Module:
+        pattern = FileSet("out", "red", filepat="ccd" if loop == ccd else "exp", flabel=name)
+        return Module(name, "genwrap", loop=loop, loopobj=inputs[0].name, inputs=inputs, outputs=(pattern,))
+
+    def of(name: str, *, whole: bool = False) -> FileSet:
+        return FileSet(name, depends=f"{name}.{'red' if name == 'detrend' else 'out'}", whole=whole)
+
+    modules = (
+        detrend(),
+        module("find", of("detrend")),
+        module("solve", of("find", whole=True), loop=("expnum",)),
+        module("sky", of("detrend"), of("solve", whole=True)),
+        module("mask", of("sky")),
+        # It looks at what its neighbours made, so that it waits for all of them.
+        module("compare", of("mask"), of("sky", whole=True)),
+        module("catalog", of("compare")),
+    )
+    found = {("detrend", "raw"): rows((1, 1), (1, 2))}
+    patterns = {**PATTERN, "exp": "D${expnum:8}_${flabel}.${fsuffix}"}
+    value = Pipeline("se", "test", (Block("se", modules, ("expnum",)),), filename_patterns=patterns)
+    (job,) = make_plan(value, WHO, {}, found, "OPS").jobs
+    order = [f"{w.module.name}{w.keys.get('ccdnum', '')}" for w in job.wrappers]
+    assert order == [
+        "detrend1", "find1", "detrend2", "find2", "solve", "sky1", "mask1", "sky2", "mask2",
+        "compare1", "catalog1", "compare2", "catalog2",
+    ]  # fmt: skip
+    # Numbers stay those of the modules' order, and nobody reads what is not yet made.
+    assert [w.wrapnum for w in job.wrappers][:4] == [1, 3, 2, 4]
+    done = {0}
+    for wrapper in job.wrappers:
+        assert {f.wrapnum for files in wrapper.inputs.values() for f in files} <= done
+        done.add(wrapper.wrapnum)
 
 
 def test_a_module_cannot_read_what_another_job_of_its_block_makes() -> None:

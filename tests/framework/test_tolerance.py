@@ -107,30 +107,6 @@ def test_a_bug_is_not_tolerated(facility: Facility, tmp_path: Path) -> None:
     assert run(facility, plan(facility, broken).run) is AttemptState.FAILED
 
 
-def test_memory_that_runs_short_becomes_files(tmp_path: Path) -> None:
-    import numpy as np
-
-    held = Handover(most=1000)
-    for n in range(5):
-        held.put(tmp_path / f"a{n}.npy", np.full(100, n, "f4"), np.save)
-    assert [held.has(f"a{n}.npy") for n in range(5)] == [False, False, False, True, True]
-    assert [int(np.load(tmp_path / f"a{n}.npy")[0]) for n in range(3)] == [0, 1, 2]
-    assert not (tmp_path / "a4.npy").exists()
-    mine = held.get("a4.npy", last=False)
-    mine[:] = 9
-    assert held.get("a4.npy", last=True)[0] == 4
-    # Once its last reader has read it, a file that was only on its way goes; one for the archive stays.
-    held.put(tmp_path / "saved.npy", np.zeros(3), np.save, now=True)
-    for name in ("a0.npy", "a4.npy", "saved.npy"):
-        held.drop(name)
-    assert [(tmp_path / n).exists() for n in ("a0.npy", "a1.npy", "a4.npy", "saved.npy")] == [
-        False,
-        True,
-        False,
-        True,
-    ]
-
-
 def test_a_file_for_a_program_lies_in_memory_and_is_gone_with_its_reader(tmp_path: Path) -> None:
     import subprocess
 

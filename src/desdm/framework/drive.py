@@ -177,6 +177,7 @@ class _Driver:
             token=token,
             skip=tuple(w.wrapnum for w in done),
             earlier=tuple(str(p) for p in sorted(root.glob("try*")) if p.is_dir()),
+            hold_memory=self.config.hold_memory,
         )
         with self.database.write() as conn:
             store.queue_job(conn, job, token, self.engine.name, str(root))

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Handover", "weight"]
+from desdm.errors import UsageError
+from desdm.framework.spill import Spill, Spilled
+
+__all__ = ["HOLD_MEMORY", "Handover", "budget", "weight"]
+
+#: MB of images that a job holds in memory, where the installation does not say: those of ten CCDs of DECam.
+HOLD_MEMORY = 1024
 
 T = TypeVar("T")
 Write = Callable[[Path, T], object]
@@ -18,12 +24,19 @@ Write = Callable[[Path, T], object]
 @dataclass(slots=True)
 class _Held(Generic[T]):
     path: Path
-    value: T
+    #: None: it lies in the spill
+    value: T | None
     write: Write[T]
     size: int
+    spilled: Spilled | None = None
     written: bool = False
     #: descriptor of the file in memory that stands behind the path; negative: it lies on disk
     memory: int = -1
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory: of the object, and of its file where that lies in memory too."""
+        return (self.size if self.spilled is None else 0) + (self.size if self.memory >= 0 else 0)
 
 
 def weight(value: object) -> int:
@@ -40,6 +53,18 @@ def weight(value: object) -> int:
     return 0
 
 
+def budget(settings: Mapping[str, Any], installation: int) -> int:
+    """MB that a job may hold: its run's ``hold_memory`` (`UsageError` if that is no number), else the installation's."""
+    text = settings.get("hold_memory")
+    if text is None:
+        return installation
+    if not isinstance(text, str) or not text.strip().isdecimal():
+        raise UsageError(
+            f"hold_memory = {text!r} is not a whole number of MB; leave it out or set hold_memory=1024"
+        )
+    return int(text)
+
+
 class Handover:
     """Objects by the name of the file that they stand for.
 
@@ -50,33 +75,31 @@ class Handover:
     Parameters
     ----------
     most
-        Bytes of arrays, and of files in memory, to hold; beyond it the object that was given first is written to disk
-        and let go, and files go to disk.
+        Bytes of arrays, and of files in memory, to hold. Beyond it the object that is needed last goes into a `Spill`
+        beside its file, and files go to disk.
+    due
+        How many wrappers from now the object of a name is read next; 0: by the one that runs, so that it must stay.
     """
 
-    def __init__(self, most: int = 4 << 30) -> None:
-        self.most = most
+    def __init__(self, most: int = HOLD_MEMORY << 20, due: Callable[[str], int] = lambda name: 0) -> None:
+        self.most, self.due = most, due
         self._held: dict[str, _Held[Any]] = {}
+        self._spill: Spill | None = None
         #: files that are only on their way: nobody wants them once their last reader has read
         self._passing: dict[str, Path] = {}
 
     def put(self, path: Path, value: T, write: Write[T], *, now: bool = False) -> None:
         """Hold ``value`` as the file ``path``; ``now``: write it too, for it goes into the archive."""
+        earlier = self._held.pop(path.name, None)
+        if earlier is not None:
+            self._forget(earlier)
         held = _Held(path, value, write, weight(value))
-        self._held.pop(path.name, None)
         self._held[path.name] = held
         if now:
-            self._write(held, on_disk=True)
+            self._write(held, value)
         else:
             self._passing[path.name] = path
-        while len(self._held) > 1 and self._weight() > self.most:
-            oldest = self._held.pop(next(iter(self._held)))
-            if oldest.memory >= 0:
-                self._release(oldest)
-            self._write(oldest, on_disk=True)
-
-    def _weight(self) -> int:
-        return sum(h.size * (2 if h.memory >= 0 else 1) for h in self._held.values())
+        self._make_room(0)
 
     def has(self, name: str) -> bool:
         """Whether an object stands for that file."""
@@ -88,19 +111,26 @@ class Handover:
 
     def get(self, name: str, *, last: bool) -> Any:
         """The object; a copy unless its taker is the ``last``, so that no module changes another's input."""
-        value = self._held[name].value
-        return value if last else copy.deepcopy(value)
+        held = self._held[name]
+        if held.spilled is not None:
+            return self._object(held)
+        return held.value if last else copy.deepcopy(held.value)
 
     def on_disk(self, name: str) -> None:
         """See that the file is written."""
-        if name in self._held:
-            self._write(self._held[name])
+        held = self._held.get(name)
+        if held is None or held.written:
+            return
+        self._make_room(held.size)
+        if self._weight() + held.size <= self.most:
+            held.memory = _in_memory(held.path)
+        self._write(held, self._object(held))
 
     def drop(self, name: str) -> None:
         """Let go of the object, and of its file if that was only written on the way (a CCD's is 100 MB)."""
         held = self._held.pop(name, None)
-        if held is not None and held.memory >= 0:
-            self._release(held)
+        if held is not None:
+            self._forget(held)
         passing = self._passing.pop(name, None)
         if passing is not None:
             passing.unlink(missing_ok=True)
@@ -109,14 +139,54 @@ class Handover:
         """Let go of everything."""
         for name in [*self._held, *self._passing]:
             self.drop(name)
+        if self._spill is not None:
+            self._spill.close()
+            self._spill = None
 
-    def _write(self, held: _Held[Any], *, on_disk: bool = False) -> None:
-        if held.written:
+    def _object(self, held: _Held[T]) -> T:
+        """The object, read anew where it is spilled."""
+        if held.spilled is None:
+            return cast(T, held.value)
+        assert self._spill is not None
+        return cast(T, self._spill.read(held.spilled))
+
+    def _weight(self) -> int:
+        return sum(h.weight for h in self._held.values())
+
+    def _make_room(self, size: int) -> None:
+        """Have ``size`` bytes free, if what nobody reads just now gives that room; what is needed last goes first."""
+        over = self._weight() + size - self.most
+        if over <= 0:
             return
-        if not on_disk and self._weight() + held.size <= self.most:
-            held.memory = _in_memory(held.path)
-        held.write(held.path, held.value)
+        # What weighs next to nothing gives no room either.
+        idle = [h for h in self._held.values() if h.weight > self.most // 1000 and self.due(h.path.name) > 0]
+        for held in sorted(idle, key=lambda h: self.due(h.path.name), reverse=True):
+            before = held.weight
+            if held.memory >= 0:
+                self._release(held)
+            if over > before - held.weight and held.spilled is None:
+                if self._spill is None:
+                    self._spill = Spill(held.path.parent)
+                held.spilled, held.value = self._spill.write(held.value), None
+            over -= before - held.weight
+            if over <= 0:
+                return
+
+    @staticmethod
+    def _write(held: _Held[T], value: T) -> None:
+        try:
+            held.write(held.path, value)
+        except OSError:
+            held.path.unlink(missing_ok=True)
+            raise
         held.written = True
+
+    def _forget(self, held: _Held[Any]) -> None:
+        """Give back what an object holds."""
+        if held.memory >= 0:
+            self._release(held)
+        if held.spilled is not None and self._spill is not None:
+            self._spill.free(held.spilled)
 
     @staticmethod
     def _release(held: _Held[Any]) -> None:

@@ -7,7 +7,6 @@ out, and the job goes on.
 
 from __future__ import annotations
 
-import resource
 import socket
 import time
 import traceback
@@ -20,10 +19,11 @@ from types import TracebackType
 from typing import Any
 
 from desdm import wcl
-from desdm.errors import FileTypeError, ProgramFailed, UsageError
+from desdm.errors import FileTypeError, ProgramFailed, StorageFull, UsageError
 from desdm.framework.allocator import memory_kept
-from desdm.framework.handover import Handover
+from desdm.framework.handover import HOLD_MEMORY, Handover, budget
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
+from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
 from desdm.framework.shortpaths import ShortPaths
 from desdm.framework.software import Software, framework, of_folder
@@ -51,6 +51,8 @@ class Ticket:
         Numbers of wrappers that are done already.
     earlier
         Work folders of earlier tries, where outputs of skipped wrappers may lie.
+    hold_memory
+        MB of images that may lie in memory between modules, unless the run's settings say another number.
     """
 
     wcl: str
@@ -58,6 +60,7 @@ class Ticket:
     token: str
     skip: tuple[int, ...] = ()
     earlier: tuple[str, ...] = ()
+    hold_memory: int = HOLD_MEMORY
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ class _Watched:
             return False
         if not isinstance(error, Exception):
             return False
-        if isinstance(error, ProgramFailed | UsageError):
+        if isinstance(error, ProgramFailed | UsageError | StorageFull):
             text = f"ERROR: {error}"
         else:
             text = "".join(traceback.format_exception(kind, error, tb)).rstrip()
@@ -144,13 +147,14 @@ def run_job(
     order = read_job(Path(ticket.wcl))
     workdir = Path(ticket.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
+    forget_peak()
     runner = _Runner(order, ticket, cache, workdir)
     skip = set(ticket.skip) - runner.lost(set(ticket.skip))
+    todo = [w for w in order.wrappers if w.wrapnum not in skip]
+    runner.expect(todo)
     receipt = OutcomeWriter(workdir / "outcome.jsonl", order.attempt, order.jobnum, ticket.token)
     state = "done"
-    for wrapper in order.wrappers:
-        if wrapper.wrapnum in skip:
-            continue
+    for wrapper in todo:
         report("started", wrapper)
         outcome = runner.run(wrapper)
         receipt.wrapper(outcome)
@@ -177,14 +181,21 @@ class _Runner:
         self.provenance: dict[str, Any] = {}
         self.tolerated = False
         self.run_dir = order.top.get("ops_run_dir", "?") + "/"
-        self.handover = Handover(int(float(order.run.get("hold_memory", "4096"))) << 20)
-        #: the last wrapper that reads a file made here
-        self.last_reader = {
-            path.rpartition("/")[2]: w.wrapnum
-            for w in order.wrappers
-            for paths in w.inputs.values()
-            for path in paths
-        }
+        self.handover = Handover(budget(order.run, ticket.hold_memory) << 20, self._due)
+        #: where in the running order each file is read, ascending; and where the job is
+        self.readers: dict[str, list[int]] = {}
+        self.place = -1
+
+    def expect(self, todo: Sequence[WrapperOrder]) -> None:
+        """Learn which wrappers will run, in their order, and so when each file is read."""
+        for place, wrapper in enumerate(todo):
+            for name in _read_by(wrapper):
+                self.readers.setdefault(name, []).append(place)
+
+    def _due(self, name: str) -> int:
+        """How many wrappers from now a file is read next; more than there are: never again."""
+        later = (place - self.place for place in self.readers.get(name, ()) if place >= self.place)
+        return next(later, len(self.order.wrappers))
 
     def lost(self, skip: set[int]) -> set[int]:
         """Wrappers that are done but whose outputs, held in memory only, went with their try: they run again."""
@@ -216,6 +227,7 @@ class _Runner:
 
     def run(self, wrapper: WrapperOrder) -> WrapperOutcome:
         start = time.time()
+        self.place += 1
         module = self.order.modules[wrapper.modname]
         keys = ",".join(f"{k}={v}" for k, v in wrapper.keys.items())
         head = f"=== {wrapper.modname} (wrapper {wrapper.wrapnum}) {keys}\n"
@@ -226,6 +238,7 @@ class _Runner:
         left = self._lacking(wrapper, module)
         if left:
             self.log.write(f"left out: {left}\n".encode())
+            self._let_go(wrapper)
             return self._left_out(wrapper, start, left)
         with _Watched(self.log) as watched, self.log.reader(wrapper.modname):
             task = self._task(wrapper, module)
@@ -242,12 +255,7 @@ class _Runner:
             made = self._outputs(wrapper, task)
         self.log.stop = None
         self.tolerated = watched.tolerable and module.get("tolerant") == "true"
-        for name in {p.rpartition("/")[2] for paths in wrapper.inputs.values() for p in paths}:
-            if self.last_reader.get(name) == wrapper.wrapnum:
-                self.handover.drop(name)
-        for file in wrapper.outputs.values():
-            if file.filename not in self.last_reader:
-                self.handover.drop(file.filename)
+        self._let_go(wrapper)
         used = _used(task, made) if task else ()
         outcome = WrapperOutcome(
             wrapnum=wrapper.wrapnum,
@@ -266,6 +274,13 @@ class _Runner:
         )
         self._record(outcome)
         return outcome
+
+    def _let_go(self, wrapper: WrapperOrder) -> None:
+        """Drop what this wrapper was the last to read, and what it made for nobody."""
+        for name in [*_read_by(wrapper), *(file.filename for file in wrapper.outputs.values())]:
+            readers = self.readers.get(name)
+            if not readers or readers[-1] <= self.place:
+                self.handover.drop(name)
 
     def _lacking(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> str:
         """Why a wrapper of a tolerant module is left out: the input of which nothing was made; empty: nothing lacks."""
@@ -322,7 +337,6 @@ class _Runner:
             {k: top[k] for k in ("unitname", "reqnum", "attnum")} | {"run": self.order.attempt} | wrapper.keys
         )
         inputs |= self._lists(wrapper, module)
-        wanted = {name for name, last in self.last_reader.items() if last > wrapper.wrapnum}
         return Task(
             wrapper.modname,
             keys,
@@ -333,7 +347,7 @@ class _Runner:
             self.log,
             self.cache.versions,
             handover=self.handover,
-            wanted=frozenset(p.name for files in inputs.values() for p in files if p.name in wanted),
+            wanted=frozenset(name for name in _read_by(wrapper) if self.readers[name][-1] > self.place),
             saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),
             paths=self.paths,
         )
@@ -459,6 +473,11 @@ class _Runner:
         self.provenance[f"wrapper_{outcome.wrapnum}"] = tree
 
 
+def _read_by(wrapper: WrapperOrder) -> set[str]:
+    """Names of the files that a wrapper reads."""
+    return {path.rpartition("/")[2] for paths in wrapper.inputs.values() for path in paths}
+
+
 def _used(task: Task, made: Sequence[Made]) -> Sequence[str]:
     # A code that says of each output what it came from has looked at its other inputs and left them.
     if made and all(m.filename in task.parents for m in made):
@@ -469,9 +488,17 @@ def _used(task: Task, made: Sequence[Made]) -> Sequence[str]:
 def _own_exec(name: str, start: float, cpu: float) -> ExecRecord:
     # A code that starts no program is its own exec; its version is the package's, with the digest of its files.
     own = _own_software(name)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return ExecRecord(
-        1, name[:64], own.version[:48], "", 0, start, time.time(), utime=cpu, maxrss=memory, digest=own.digest
+        1,
+        name[:64],
+        own.version[:48],
+        "",
+        0,
+        start,
+        time.time(),
+        utime=cpu,
+        maxrss=own_peak(),
+        digest=own.digest,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, groupby, product
 from typing import Any, NamedTuple
 
 from desdm.errors import PlanError, WCLError
@@ -77,7 +77,7 @@ class PlannedWrapper:
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """Wrappers that share one work folder; jobs of a block are independent."""
+    """Wrappers that share one work folder, in running order; jobs of a block are independent."""
 
     jobnum: int
     blknum: int
@@ -200,7 +200,7 @@ class _Planner:
         for key, wrappers in jobs.items():
             self.jobnum += 1
             keys = ",".join(f"{k}={v}" for k, v in zip(block.divide_jobs_by, key, strict=True))
-            planned.append(PlannedJob(self.jobnum, number, keys, tuple(wrappers)))
+            planned.append(PlannedJob(self.jobnum, number, keys, _running_order(wrappers)))
         return tuple(planned)
 
     def module(self, module: Module) -> Iterator[PlannedWrapper]:
@@ -449,6 +449,34 @@ class _Planner:
         self.made[module.name, fileset.name].append(file)
         self.files[filename] = file
         return file
+
+
+def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, ...]:
+    """Wrappers of one job, given module by module: modules in a row that loop over the same keys run value by value.
+
+    A CCD goes through all of them before the next one starts, so that few images are under way at a time. A module that
+    reads what another value's wrapper makes waits until all of them are done.
+    """
+    order: list[PlannedWrapper] = []
+    chains: dict[tuple[str, ...], list[PlannedWrapper]] = {}
+    maker: dict[int, tuple[str, ...]] = {}
+    loop: tuple[str, ...] = ()
+    for _, group in groupby(wrappers, key=lambda w: w.module.name):
+        mine = [(tuple(w.keys.get(k, "") for k in w.module.loop), w) for w in group]
+        keys = mine[0][1].module.loop
+        apart = any(
+            maker.get(file.wrapnum, values) != values
+            for values, wrapper in mine
+            for files in wrapper.inputs.values()
+            for file in files
+        )
+        if apart or keys != loop:
+            order += chain.from_iterable(chains.values())
+            chains, maker, loop = {}, {}, keys
+        for values, wrapper in mine:
+            maker[wrapper.wrapnum] = values
+            chains.setdefault(values, []).append(wrapper)
+    return (*order, *chain.from_iterable(chains.values()))
 
 
 def _agreed(rows: Iterable[Row]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from desdm.config import Config
 from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
 from desdm.framework.filenames import plain_value
+from desdm.framework.handover import budget
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
@@ -96,6 +97,7 @@ def submit(
     # What the attempt is of stands in its record also where the installation's settings say it.
     run |= {"project": project, "campaign": campaign, "run_class": run_class.value}
     scopes = scopes_of(config, run)
+    budget(run, config.hold_memory)  # a setting that no worker could read is refused here
     with database.read() as conn:
         finder = InputFinder(conn, scopes.inputs)
         run |= _inclfunc(pipeline, finder, run)

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, UsageError
 from desdm.framework.handover import Handover
+from desdm.framework.memory import PeakMemory
 from desdm.framework.shortpaths import ShortPaths, plain
 from desdm.framework.software import file_digest
 
@@ -376,13 +377,16 @@ class Task:
         return str(self.paths.file(Path(text)))
 
     def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
-        start = time.time()
+        start, peak = time.time(), PeakMemory()
         process = subprocess.Popen(
             argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert process.stdout is not None
         fd = process.stdout.fileno()
-        while chunk := os.read(fd, 1 << 16):
+        for _ in peak.ready(process.pid, fd):
+            chunk = os.read(fd, 1 << 16)
+            if not chunk:
+                break
             self.log.write(chunk)
             if self.log.stop is not None:
                 process.kill()
@@ -401,7 +405,7 @@ class Task:
             end_time=time.time(),
             utime=used.ru_utime,
             stime=used.ru_stime,
-            maxrss=used.ru_maxrss,
+            maxrss=peak.of(used),
             minflt=used.ru_minflt,
             majflt=used.ru_majflt,
             inblock=used.ru_inblock,

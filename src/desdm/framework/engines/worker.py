@@ -33,9 +33,7 @@ def main() -> None:
 
     for line in sys.stdin:
         fields = json.loads(line)
-        ticket = Ticket(
-            fields["wcl"], fields["workdir"], fields["token"], tuple(fields["skip"]), tuple(fields["earlier"])
-        )
+        ticket = Ticket(**{**fields, "skip": tuple(fields["skip"]), "earlier": tuple(fields["earlier"])})
 
         def report(state: str, order: WrapperOrder, token: str = ticket.token) -> None:
             say({"event": "wrapper", "token": token, "wrapnum": order.wrapnum, "state": state})

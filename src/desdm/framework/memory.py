@@ -1,0 +1,69 @@
+"""Peak memory of processes, as the kernel tells it."""
+
+from __future__ import annotations
+
+import resource
+import select
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["PeakMemory", "forget_peak", "own_peak"]
+
+#: Seconds between two looks at a program: at its start, and at most.
+_FIRST, _MOST = 0.002, 0.05
+
+
+def own_peak() -> int:
+    """Largest resident memory of this process since its start or `forget_peak`, kbyte."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_peak() -> None:
+    """Have the peak of this process begin anew (``clear_refs`` of proc(5)): a warm worker's job is told by itself."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
+class PeakMemory:
+    """Largest resident memory of one program that this process starts.
+
+    ``ru_maxrss`` of a child begins at the peak of the process that started it: until its ``exec`` it had that memory
+    (getrusage(2) does not say so). Where the child's figure is not above that, it says nothing of the program, and the
+    largest ``VmHWM`` (proc(5)) that was seen while it ran is taken; of a program that ends within milliseconds, before its
+    memory could be seen, the pages that it asked for.
+    """
+
+    def __init__(self) -> None:
+        self._inherited = own_peak()
+        self._seen, self._looks = 0, 0
+        self._next, self._pause = 0.0, _FIRST
+
+    def ready(self, pid: int, descriptor: int) -> Iterator[None]:
+        """Yield whenever there is something to read on ``descriptor``; meanwhile look at the process now and then."""
+        while True:
+            if time.monotonic() >= self._next:
+                self._look(pid)
+            if select.select([descriptor], [], [], self._pause)[0]:
+                yield
+
+    def _look(self, pid: int) -> None:
+        """Read the process's own high-water mark; one that has ended has none."""
+        with suppress(OSError, ValueError, IndexError):
+            text = Path(f"/proc/{pid}/status").read_text("ascii", errors="replace")
+            self._seen = max(self._seen, int(text.partition("VmHWM:")[2].split(maxsplit=1)[0]))
+            self._looks += 1
+        self._next = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _MOST)
+
+    def of(self, usage: resource.struct_rusage) -> int:
+        """The program's peak in kbyte, given what `os.wait4` told of it."""
+        if usage.ru_maxrss > self._inherited:
+            return usage.ru_maxrss
+        # The first look, just after its exec, finds an empty process.
+        return (
+            self._seen
+            if self._looks > 1
+            else max(self._seen, usage.ru_minflt * resource.getpagesize() // 1024)
+        )

@@ -1,0 +1,299 @@
+"""A job's memory does not grow with its CCDs: images beyond a budget are spilled, and peaks are told truly."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from astropy.io import fits
+
+from desdm.errors import StorageFull, UsageError
+from desdm.facility import Facility
+from desdm.framework import store
+from desdm.framework.drive import drive
+from desdm.framework.engines.local import LocalEngine
+from desdm.framework.handover import Handover
+from desdm.framework.memory import forget_peak, own_peak
+from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
+from desdm.framework.spill import Spill
+from desdm.framework.watch import store as watch
+from desdm.framework.wrapper import LogTee, Task
+from desdm.schema.states import AttemptState
+from desdm.survey.images import Planes, read_planes, write_planes
+from tests.framework.test_drive import product, wrapper_states
+from tests.support.toy import plan
+
+MB = 1 << 20
+
+
+def numbers(value: int, size: int = 100) -> npt.NDArray[np.float32]:
+    return np.full(size, value, "f4")
+
+
+def test_what_is_needed_last_is_spilled_and_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    order = [f"a{n}.npy" for n in range(5)]
+    held = Handover(most=1000, due=lambda name: 1 + order.index(name))
+    for n, name in enumerate(order):
+        held.put(tmp_path / name, numbers(n), np.save)
+        assert held._weight() <= 1000
+    assert [held._held[name].spilled is None for name in order] == [True, True, False, False, False]
+    # Neither an image on its way nor what is spilled has a name in the folder: nothing stays if the process dies.
+    assert list(tmp_path.iterdir()) == []
+    for n, name in enumerate(order):
+        assert np.array_equal(held.get(name, last=False), numbers(n))
+        mine = held.get(name, last=False)
+        mine[:] = 9
+        assert np.array_equal(held.get(name, last=True), numbers(n))
+    held.close()
+
+
+def test_what_a_program_reads_is_written_wherever_its_object_lies(tmp_path: Path) -> None:
+    due = {"a.npy": 5, "b.npy": 1, "kept.npy": 3}
+    held = Handover(most=500, due=lambda name: due[name])
+    held.put(tmp_path / "a.npy", numbers(1), np.save)
+    held.put(tmp_path / "b.npy", numbers(2), np.save)
+    assert held._held["a.npy"].spilled is not None
+    due["a.npy"] = 0
+    held.on_disk("a.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), numbers(1))
+    # A file for the archive stays, one that was only on its way goes with its last reader.
+    held.put(tmp_path / "kept.npy", numbers(3), np.save, now=True)
+    for name in ("a.npy", "b.npy", "kept.npy"):
+        held.drop(name)
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.npy"]
+    held.close()
+
+
+def test_what_runs_just_now_keeps_its_inputs_even_beyond_the_budget(tmp_path: Path) -> None:
+    held = Handover(most=1000, due=lambda name: 0)
+    values = [numbers(n) for n in range(4)]
+    for n, value in enumerate(values):
+        held.put(tmp_path / f"a{n}.npy", value, np.save)
+    assert all(held.get(f"a{n}.npy", last=True) is value for n, value in enumerate(values))
+
+
+def test_planes_with_their_header_come_back(tmp_path: Path) -> None:
+    header = fits.Header([("CCDNUM", 3, "the CCD"), ("SCAMPRMS", 12.5), ("OBJECT", "it's")])
+    header["HIERARCH LONG KEY OF OURS"] = 7
+    header.add_history("made")
+    rng = np.random.default_rng(1)
+    planes = Planes(
+        rng.normal(size=(64, 32)).astype("f4"), rng.integers(0, 999, (64, 32), "i4"), np.ones((64, 32), "f4"), header
+    )  # fmt: skip
+    planes.sci[3, 4] = np.nan
+    spill = Spill(tmp_path)
+    back = spill.read(spill.write(planes))
+    for name in ("sci", "msk", "wgt"):
+        assert getattr(back, name).tobytes() == getattr(planes, name).tobytes()
+        assert getattr(back, name).dtype == getattr(planes, name).dtype
+        getattr(back, name)[:] = 1  # its taker may change it
+    assert back.header.tostring() == header.tostring()
+    assert [c.comment for c in back.header.cards] == [c.comment for c in header.cards]
+    spill.close()
+
+
+def test_a_free_place_is_used_again(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    first, second = spill.write(numbers(1)), spill.write(numbers(2))
+    spill.free(first)
+    third = spill.write(numbers(3))
+    assert third.offset == first.offset
+    assert np.array_equal(spill.read(second), numbers(2))
+    assert np.array_equal(spill.read(third), numbers(3))
+    spill.close()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    spill = Spill(tmp_path)
+    first = spill.write(numbers(1, MB // 4))
+    # A limit on the size of files stands for a full disk: writing fails in the middle.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MB + 1000, hard))
+    try:
+        with pytest.raises(StorageFull, match=r"no room for 1 MB .*engine\.hold_memory in desdm\.toml"):
+            spill.write(numbers(2, MB // 4))
+        assert spill._file is not None
+        assert os.fstat(spill._file.fileno()).st_size == MB
+        held, path = Handover(), tmp_path / "image.npy"
+        held.put(path, numbers(3, MB), np.save)
+        with pytest.raises(OSError, match=r"requested|too large"):
+            held.put(tmp_path / "archived.npy", numbers(4, MB), np.save, now=True)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    second = spill.write(numbers(2, MB // 4))
+    assert np.array_equal(spill.read(first), numbers(1, MB // 4))
+    assert np.array_equal(spill.read(second), numbers(2, MB // 4))
+    spill.close()
+
+
+# -- jobs
+
+
+def expose(task: Task) -> None:
+    """An image of a CCD."""
+    value = int(task.keys["part"])
+    task.give("image", Planes(*np.full((3, 500, 500), value, "f4"), fits.Header()), write_planes)
+
+
+def extract(task: Task) -> None:
+    """What a program finds in it."""
+    planes = read_planes(task.on_disk("image"))
+    task.output("catalog").write_text(f"{planes.sci.mean():g}")
+
+
+def combine(task: Task) -> None:
+    """A module of the whole exposure."""
+    task.output("all").write_text(" ".join(p.read_text() for p in task.inputs["catalog"]))
+
+
+def subtract(task: Task) -> None:
+    """Change the image by what is known of all; as often as ``stop_file`` says, the process is killed."""
+    planes = task.take("image", read_planes)
+    planes.sci -= len(task.input("all").read_text().split())
+    stop = Path(task.text("stop_file", "/nonexistent"))
+    if task.keys["part"] == "4" and stop.exists():
+        stop.unlink()
+        os.kill(os.getpid(), 9)
+    task.give("image", planes, write_planes)
+
+
+def measure(task: Task) -> None:
+    """Its end."""
+    planes = task.take("image", read_planes)
+    task.output("number").write_text(f"{planes.sci.mean():g}/{planes.wgt.mean():g}")
+
+
+def gather(task: Task) -> None:
+    """The whole exposure."""
+    task.output("whole").write_text(" ".join(p.read_text() for p in task.inputs["number"]))
+
+
+def exposure(**settings: str) -> Pipeline:
+    """Two chains of modules for each of eight CCDs, each closed by a module of the whole exposure."""
+    here = "tests.framework.test_memory"
+
+    def of(name: str, source: str, *, whole: bool = False) -> FileSet:
+        return FileSet(name, depends=source, whole=whole)
+
+    def made(name: str, label: str, suffix: str, *, save: bool = False) -> FileSet:
+        return FileSet(name, "misc", filepat="part", flabel=label, fsuffix=suffix, savefiles=save)
+
+    raw = FileSet("raw", "misc", query={"filename": "raw.txt"}, whole=True)
+    part = ("part",)
+    modules = (
+        Module("expose", f"{here}.expose", loop=part, inputs=(raw,), outputs=(made("image", "exp", "fits"),)),
+        Module(
+            "extract", f"{here}.extract", loop=part, inputs=(of("image", "expose.image"),),
+            outputs=(made("catalog", "cat", "txt"),),
+        ),
+        Module(
+            "combine", f"{here}.combine", inputs=(of("catalog", "extract.catalog", whole=True),),
+            outputs=(FileSet("all", "misc", filename="${run}_all.txt"),),
+        ),
+        Module(
+            "subtract", f"{here}.subtract", loop=part,
+            inputs=(of("image", "expose.image"), of("all", "combine.all", whole=True)),
+            outputs=(made("image", "sub", "fits"),),
+        ),
+        Module(
+            "measure", f"{here}.measure", loop=part, inputs=(of("image", "subtract.image"),),
+            outputs=(made("number", "num", "txt", save=True),),
+        ),
+        Module(
+            "gather", f"{here}.gather", inputs=(of("number", "measure.number", whole=True),),
+            outputs=(FileSet("whole", "misc", filename="${run}_whole.txt"),),
+        ),
+    )  # fmt: skip
+    return Pipeline(
+        "exposure", "images of one exposure in one job", (Block("exposure", modules),), unit="unitname",
+        filename_patterns={"part": "${run}_${part:3}_${flabel}.${fsuffix}"},
+        settings={"part": "1:8", "unitname": "D1", **settings},
+    )  # fmt: skip
+
+
+WHOLE = " ".join(f"{n - 8}/{n}" for n in range(1, 9))
+
+
+def run(facility: Facility, name: str) -> AttemptState:
+    return drive(
+        facility.config, facility.database, facility.archive, name, LocalEngine(1, facility.config.runs), who="test"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", ["0", "5", "1024"])
+def test_products_do_not_depend_on_the_budget(facility: Facility, budget: str) -> None:
+    submission = plan(facility, exposure(hold_memory=budget))
+    assert run(facility, submission.run) is AttemptState.DONE
+    assert product(facility, "D1_r1p01_whole.txt") == WHOLE
+    assert product(facility, "D1_r1p01_all.txt") == " ".join(map(str, range(1, 9)))
+
+
+def test_a_worker_killed_among_spilled_images_costs_one_more_try(facility: Facility, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    stop.write_text("")
+    submission = plan(facility, exposure(hold_memory="0", stop_file=str(stop)))
+    assert run(facility, submission.run) is AttemptState.DONE
+    assert product(facility, "D1_r1p01_whole.txt") == WHOLE
+    assert set(wrapper_states(facility, submission.run).values()) == {"done"}
+    assert not list((facility.config.runs / "D1_r1p01").glob("*/try2/*.fits"))
+
+
+@pytest.mark.parametrize("budget", ["much", "-5", "1e3 MB"])
+def test_a_budget_that_is_no_number_is_refused_at_submission(facility: Facility, budget: str) -> None:
+    with pytest.raises(UsageError, match=f"hold_memory = '{budget}' is not a whole number of MB"):
+        plan(facility, exposure(hold_memory=budget))
+
+
+# -- what is told of memory
+
+
+def task_of(folder: Path, script: str) -> Task:
+    settings = {"exec": {"python": {"program": sys.executable}}}
+    log = LogTee(folder / "log")
+    task = Task("m", {}, settings, {}, {}, folder, log)
+    task.run("python", ["-c", script])
+    log.close()
+    return task
+
+
+def test_a_program_s_peak_is_its_own_and_not_its_starter_s(tmp_path: Path) -> None:
+    forget_peak()
+    ballast = np.ones(400 * MB, np.uint8)
+    small = task_of(tmp_path, "import time; time.sleep(0.3)").execs[0]
+    assert 1 < small.maxrss / 1024 < 100
+    # One that is gone before it could be looked at is told by its page faults.
+    short = task_of(tmp_path, "pass").execs[0]
+    assert 1 < short.maxrss / 1024 < 100
+    large = task_of(tmp_path, f"import time; a = bytearray(b'1') * {150 * MB}; time.sleep(0.3)").execs[0]
+    assert 150 < large.maxrss / 1024 < 250
+    del ballast
+    # What is larger than its starter the kernel itself tells, however short it runs.
+    forget_peak()
+    exact = task_of(tmp_path, f"a = bytearray(b'1') * {600 * MB}").execs[0]
+    assert 600 < exact.maxrss / 1024 < 700
+
+
+def test_a_job_s_peak_does_not_tell_of_the_job_before(facility: Facility) -> None:
+    ballast = np.ones(400 * MB, np.uint8)
+    high = own_peak()
+    del ballast
+    forget_peak()
+    assert own_peak() < high - 300 * 1024
+    first = plan(facility, exposure())
+    assert run(facility, first.run) is AttemptState.DONE
+    with facility.database.read() as conn:
+        rows = watch.software(conn, store.attempt_by_name(conn, first.run).id)
+    assert all(0 < row["maxrss_kb"] < high for row in rows)
+
+
+def test_waiting_for_a_program_costs_next_to_nothing(tmp_path: Path) -> None:
+    began = time.process_time()
+    task_of(tmp_path, "import time; time.sleep(1)")
+    assert time.process_time() - began < 0.1
