@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import UsageError
+from desdm.survey import spherical
 
 __all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of", "vectors"]
 
@@ -32,6 +33,12 @@ class Stencil(Protocol):
 
     def centre(self) -> tuple[float, float]:
         """A point of it (RA, Dec)."""
+
+    def meets(self, corners: Floats) -> bool:
+        """Whether it has a point in common with a polygon of great circles: unit vectors (n, 3) of its corners."""
+
+    def distance(self, point: Floats) -> float:
+        """Angle (radians) from a direction, a unit vector, to it; 0 inside."""
 
 
 def vectors(ra: Floats, dec: Floats) -> Floats:
@@ -82,6 +89,14 @@ class Circle:
         chord = 2.0 * math.sin(math.radians(min(self.radius, 180.0)) / 2.0)
         return np.asarray((away * away).sum(axis=-1) <= chord * chord)
 
+    def meets(self, corners: Floats) -> bool:
+        toward = spherical.unit(self.ra, self.dec)
+        return spherical.polygon_distance(toward, corners) <= math.radians(self.radius) + spherical.SLACK
+
+    def distance(self, point: Floats) -> float:
+        away = float(spherical.angles_to(point, spherical.unit(self.ra, self.dec)))
+        return max(0.0, away - math.radians(self.radius))
+
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
@@ -125,6 +140,12 @@ class Polygon:
                 inside ^= crosses
         return np.asarray(inside & (depth > 1e-6))
 
+    def meets(self, corners: Floats) -> bool:
+        return spherical.polygons_meet(vectors(*np.array(self.corners, float).T), corners)
+
+    def distance(self, point: Floats) -> float:
+        return spherical.polygon_distance(point, vectors(*np.array(self.corners, float).T))
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -157,7 +178,18 @@ class Range:
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         ra, dec = angles(points)
-        return np.asarray(((ra - self.ra1) % 360.0 <= self.span) & (dec >= self.dec1) & (dec <= self.dec2))
+        east = ((ra - self.ra1) % 360.0 <= self.span) | (self.span >= 360.0)
+        return np.asarray(east & (dec >= self.dec1) & (dec <= self.dec2))
+
+    @property
+    def _bounds(self) -> spherical.Bounds:
+        return spherical.Bounds(self.ra1, self.span, self.dec1, self.dec2)
+
+    def meets(self, corners: Floats) -> bool:
+        return self._bounds.meets(corners)
+
+    def distance(self, point: Floats) -> float:
+        return self._bounds.distance(point)
 
 
 @dataclass(frozen=True, slots=True)
