@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -48,28 +48,37 @@ def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute
     runner.start()
     one = jobs.prefix + "/{job}"
 
-    def route(path: str, handler: Callable[[Request], object], *methods: str) -> Route:
-        return Route(path, guarded(handler), methods=list(methods))  # type: ignore[arg-type]
+    def route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+        """One route for all methods of a path: a method that is not offered is told those that are (Allow)."""
 
+        async def dispatch(request: Request) -> Response:
+            return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+        return Route(path, guarded(dispatch), methods=list(handlers))
+
+    value = partial(partial, jobs.value)
     return [
-        route(jobs.prefix, jobs.listed, "GET"),
-        route(jobs.prefix, jobs.create, "POST"),
-        route(one, jobs.shown, "GET"),
-        route(one, jobs.acted, "POST"),
-        route(one, jobs.deleted, "DELETE"),
-        route(one + "/phase", jobs.phase, "GET"),
-        route(one + "/phase", jobs.set_phase, "POST", "PUT"),
-        route(one + "/executionduration", partial(jobs.value, "executionduration"), "GET"),
-        route(one + "/executionduration", jobs.set_duration, "POST", "PUT"),
-        route(one + "/destruction", partial(jobs.value, "destruction"), "GET"),
-        route(one + "/destruction", jobs.set_destruction, "POST", "PUT"),
-        route(one + "/quote", partial(jobs.value, "quote"), "GET"),
-        route(one + "/owner", partial(jobs.value, "owner"), "GET"),
-        route(one + "/error", jobs.error, "GET"),
-        route(one + "/parameters", jobs.parameters, "GET"),
-        route(one + "/parameters", jobs.set_parameters, "POST"),
-        route(one + "/results", jobs.results, "GET"),
-        route(one + "/results/{result}", jobs.result, "GET"),
+        route(jobs.prefix, GET=jobs.listed, POST=jobs.create),
+        route(one, GET=jobs.shown, POST=jobs.acted, DELETE=jobs.deleted),
+        route(one + "/phase", GET=jobs.phase, POST=jobs.set_phase, PUT=jobs.set_phase),
+        route(
+            one + "/executionduration",
+            GET=value("executionduration"),
+            POST=jobs.set_duration,
+            PUT=jobs.set_duration,
+        ),
+        route(
+            one + "/destruction",
+            GET=value("destruction"),
+            POST=jobs.set_destruction,
+            PUT=jobs.set_destruction,
+        ),
+        route(one + "/quote", GET=value("quote")),
+        route(one + "/owner", GET=value("owner")),
+        route(one + "/error", GET=jobs.error),
+        route(one + "/parameters", GET=jobs.parameters, POST=jobs.set_parameters),
+        route(one + "/results", GET=jobs.results),
+        route(one + "/results/{result}", GET=jobs.result),
     ]
 
 
