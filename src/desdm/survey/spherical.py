@@ -85,6 +85,14 @@ def polygon_distance(point: Vectors, corners: Vectors) -> float:
     return arcs_distance(point, corners, np.roll(corners, -1, axis=0))
 
 
+def _cap(corners: Vectors) -> tuple[Vectors, float]:
+    """Centre and angular radius of a cap that holds a polygon smaller than half the sphere."""
+    centre = corners.sum(axis=0)
+    centre /= math.sqrt(float(centre @ centre))
+    chord = math.sqrt(float(((corners - centre) ** 2).sum(axis=1).max()))
+    return centre, 2 * math.asin(min(1.0, chord / 2))
+
+
 def polygons_meet(one: Vectors, other: Vectors) -> bool:
     """Whether two polygons of great circles, each smaller than half the sphere, have a point in common.
 
@@ -93,6 +101,9 @@ def polygons_meet(one: Vectors, other: Vectors) -> bool:
     one, other
         Corners in either order round each polygon, shapes (n, 3) and (m, 3); dents are allowed.
     """
+    (p, r), (q, t) = _cap(one), _cap(other)
+    if float(angles_to(p, q)) > r + t + SLACK:
+        return False
     if polygon_distance(one[0], other) <= SLACK or polygon_distance(other[0], one) <= SLACK:
         return True
     return arcs_cross(one, np.roll(one, -1, axis=0), other, np.roll(other, -1, axis=0))
@@ -156,6 +167,9 @@ class Bounds:
 
     def meets(self, corners: Vectors) -> bool:
         """Whether it has a point in common with a polygon smaller than half the sphere; corners (n, 3)."""
+        centre, radius = _cap(corners)
+        if self._least_distance(centre) > radius + 2 * SLACK:
+            return False
         if self.contains(corners).any():
             return True
         own = unit([self.ra_deg, self.ra_deg + self.span_deg] * 2, [self.dec1_deg] * 2 + [self.dec2_deg] * 2)
@@ -177,6 +191,19 @@ class Bounds:
             # The nearest point of a parallel lies on the same meridian.
             found += [abs(dec - math.radians(d)) for d in (self.dec1_deg, self.dec2_deg)]
         return min(found)
+
+    def _least_distance(self, point: Vectors) -> float:
+        """Angle that a direction is at least away: from the parallels' zone, and from the meridians' lune."""
+        x, y, z = point.tolist()
+        across = math.hypot(x, y)
+        dec = math.atan2(z, across)
+        zone = max(math.radians(self.dec1_deg) - dec, dec - math.radians(self.dec2_deg), 0.0)
+        east = (math.degrees(math.atan2(y, x)) - self.ra_deg) % 360.0
+        if east <= self.span_deg:
+            return zone
+        # Beyond a quarter turn the nearest point of a meridian is its pole.
+        aside = min(east - self.span_deg, 360.0 - east, 90.0)
+        return max(zone, math.asin(min(1.0, across * math.sin(math.radians(aside)))))
 
     def _meridians(self) -> tuple[Vectors, Vectors]:
         """The two sides along meridians, each in two halves: none is as long as half a circle."""
