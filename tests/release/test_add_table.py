@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -51,7 +52,10 @@ def test_what_comes_in_is_what_lies_there_in_the_order_of_the_sky(database: Data
     expected = given.take(pa.array(order))
     for name in given.column_names:
         one, two = found[name].combine_chunks(), expected[name].combine_chunks()
-        assert one.equals(two) or np.array_equal(one.to_numpy(), two.to_numpy(), equal_nan=True), name
+        if pa.types.is_floating(two.type):
+            # A value that is none is null in a release, however it came.
+            two = pc.if_else(pc.is_nan(two), pa.scalar(None, two.type), two)
+        assert one.equals(two), name
     assert made.id_column == "id"
     assert [c.name for c in made.columns if c.principal] == ["id", "ra", "dec"]
     assert [c.name for c in made.columns if c.indexed] == ["hpix29"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from desdm.errors import ConflictError, NotFoundError, UsageError
@@ -264,6 +265,9 @@ class _Plan:
             values = values.dictionary_decode()
         if pa.types.is_timestamp(values.type) and values.type.tz is not None:
             values = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
+        if pa.types.is_floating(values.type):
+            # A value that is none is null: readers take NaN for the largest number, or for none, as they like.
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
         try:
             # Nanoseconds go: neither VOTable's timestamp nor PostgreSQL has them.
             return values.cast(field.type, safe=not pa.types.is_timestamp(field.type))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote_plus
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -70,8 +71,17 @@ def is_form(content_type: str) -> bool:
     return content_type.split(";")[0].strip().lower() in _FORMS
 
 
-async def given(request: Request, max_bytes: int) -> Given:
-    """Read the parameters of a request, query and form.
+async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
+    """Read the parameters of a request: of its query, and of the form that a POST or PUT sends.
+
+    Parameters
+    ----------
+    request
+        The request; its body is read.
+    max_bytes
+        Size of the largest body that is read.
+    plain
+        Name of the parameter whose value is the body of a PUT that is no form; empty: such a body is not read.
 
     Raises
     ------
@@ -81,7 +91,8 @@ async def given(request: Request, max_bytes: int) -> Given:
         The form is broken.
     """
     found = Given([(name.upper(), value) for name, value in request.query_params.multi_items()])
-    if request.method != "POST" or not is_form(request.headers.get("content-type", "")):
+    form_sent = is_form(request.headers.get("content-type", ""))
+    if request.method not in ("POST", "PUT") or not (form_sent or (plain and request.method == "PUT")):
         return found
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > max_bytes:
@@ -96,6 +107,17 @@ async def given(request: Request, max_bytes: int) -> Given:
             raise _too_large(max_bytes)
         return message
 
+    if not form_sent:
+        try:
+            text = (await Request(request.scope, bounded).body()).decode("utf-8", "replace").strip()
+        except ClientDisconnect as err:
+            raise UsageError("the client disconnected before the request was complete") from err
+        # Programs send the bare value, or the form without its media type.
+        first, sign, rest = text.partition("=")
+        text = unquote_plus(rest) if sign and first.strip().upper() == plain else text
+        if text:
+            found.pairs.append((plain, text))
+        return found
     try:
         form = await Request(request.scope, bounded).form(
             max_files=100, max_fields=10_000, max_part_size=_FIELD

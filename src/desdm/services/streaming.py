@@ -19,8 +19,9 @@ from typing_extensions import override
 from desdm.errors import DesdmError
 from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
+from desdm.services.formats import TableStream
 
-__all__ = ["Stream", "begun", "let_go", "watched"]
+__all__ = ["Stream", "let_go", "watched"]
 
 _LOG = logging.getLogger(__name__)
 #: A client that takes nothing for so many seconds has gone, though its connection stands.
@@ -35,7 +36,8 @@ class Stream(Response):
     Parameters
     ----------
     pieces
-        The bytes.
+        The bytes. What they raise after their first piece is told in a VOTable's own end (DALI 1.1, section 4.4.1);
+        an answer in any other format is left without the chunk that ends it.
     held
         What is to be let go at the end: the query with its connection.
     cancel
@@ -53,7 +55,7 @@ class Stream(Response):
         stall: float = _STALL,
     ) -> None:
         self.status_code, self.media_type, self.background = 200, media_type, None
-        self.init_headers(headers)
+        self.init_headers({**(headers or {}), **(pieces.headers if isinstance(pieces, TableStream) else {})})
         # The length is not known before the end.
         self.raw_headers = [(k, v) for k, v in self.raw_headers if k != b"content-length"]
         self._services, self._pieces, self._held, self._cancel = services, pieces, held, cancel
@@ -82,6 +84,10 @@ class Stream(Response):
             await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except DesdmError as err:
             if gone.done():
+                return
+            if isinstance(self._pieces, TableStream) and self._pieces.reported_error:
+                _LOG.warning("an answer ended with an error in it: %s", err)
+                await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
                 return
             # Without the chunk that ends an answer the client knows that this one is not whole.
             _LOG.warning("an answer broke off: %s", err)
@@ -127,19 +133,3 @@ def _following(pieces: Iterator[bytes]) -> bytes:
         if piece:
             return piece
     return _END
-
-
-def begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same pieces, the first two made now: head of the document and first rows.
-
-    An error of the query that shows at its first rows is then told with a status of its own, not in the middle of
-    an answer that began as if all were well.
-    """
-    first = [piece for piece in (_following(pieces), _following(pieces)) if piece != _END]
-    return _chained(first, pieces)
-
-
-def _chained(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
-    while first:
-        yield first.pop(0)
-    yield from rest

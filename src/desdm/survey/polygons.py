@@ -7,17 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desdm.survey.spherical import SLACK as _SLACK
+from desdm.survey.spherical import unit
+
 __all__ = ["Outlines", "unit"]
 
 Floats = npt.NDArray[np.float64]
-#: On an edge means inside; rounding of positions: 1 mas.
-_SLACK = np.radians(1e-3 / 3600)
-
-
-def unit(ra: Any, dec: Any) -> Floats:
-    """Unit vectors, last axis 3, of positions in degrees."""
-    a, d = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 
 class Outlines:
@@ -75,13 +70,6 @@ class Outlines:
         away = np.linalg.norm(self.centres - centre, axis=-1)
         # Beyond a quarter of the sky the outline says nothing any more of how far its inside reaches.
         near = np.flatnonzero(away <= reach + self.radii + 0.01) if reach < 1.2 else np.arange(len(away))
-        return [int(i) for i in near if self._meets(int(i), region, edge, centre)]
-
-    def _meets(self, number: int, region: Any, edge: Floats, centre: Floats) -> bool:
-        own = self.corners[number]
-        if self.inside(number, np.concatenate([edge, centre[None]])).any():
-            return True
-        share = np.linspace(0.0, 1.0, 64, endpoint=False)[:, None, None]
-        sides = (own * (1 - share) + np.roll(own, -1, axis=0) * share).reshape(-1, 3)
-        sides /= np.linalg.norm(sides, axis=-1, keepdims=True)
-        return bool(region.contains(np.concatenate([sides, self.centres[number][None]])).any())
+        # Most are known by a corner; the others need their sides.
+        held = region.contains(self.corners[near]).any(axis=-1)
+        return [int(i) for i, known in zip(near, held, strict=True) if known or region.meets(self.corners[i])]

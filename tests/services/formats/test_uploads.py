@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,7 +128,122 @@ def test_prefixes_null_values_hexadecimals_and_entities_of_xml_are_understood() 
     fields = '<v:FIELD name="a" datatype="int"><v:VALUES null="-99"/></v:FIELD>'
     fields += '<FIELD name="t" datatype="char" arraysize="8"/>'
     body = "<TABLEDATA><TR><TD>0x1F</TD><TD>&lt;&#65;</TD></TR><TR><TD>-99</TD><TD/></TR></TABLEDATA>"
-    assert read(votable_of(body, fields)).rows.to_pydict() == {"a": [31, None], "t": ["<A", ""]}
+    assert read(votable_of(body, fields)).rows.to_pydict() == {"a": [31, None], "t": ["<A", None]}
+
+
+def test_values_null_is_heeded_in_numbers_written_otherwise_reals_and_arrays() -> None:
+    fields = '<v:FIELD name="i" datatype="short"><v:VALUES null="255"/></v:FIELD>'
+    fields += '<v:FIELD name="x" datatype="float"><v:VALUES null="-99"/></v:FIELD>'
+    fields += '<v:FIELD name="v" datatype="int" arraysize="2"><v:VALUES null="-1"/></v:FIELD>'
+    fields += '<v:FIELD name="w" datatype="int" arraysize="*"><v:VALUES null="-1"/></v:FIELD>'
+    fields += '<v:FIELD name="b" datatype="boolean"/><v:FIELD name="t" datatype="char" arraysize="*"/>'
+    cells = [("0xff", "-99.0", "1 -1", "-1", "?", ""), ("7", "NaN", "2 3", "4 -1 5", "T", "x")]
+    rows = "".join("<TR>" + "".join(f"<TD>{c}</TD>" for c in row) + "</TR>" for row in cells)
+    expected = {
+        "i": [None, 7], "x": [None, "nan"], "v": [[1, None], [2, 3]], "w": [[None], [4, None, 5]], "b": [None, True],
+        "t": [None, "x"],
+    }  # fmt: skip
+    found = read(votable_of(f"<TABLEDATA>{rows}</TABLEDATA>", fields)).rows.to_pydict()
+    assert found["x"][1] != found["x"][1]
+    assert found | {"x": [found["x"][0], "nan"]} == expected
+    # The same bytes in BINARY (VOTable 1.4, 6.3): big-endian, arrays of variable length with their count.
+    stream = b"".join([
+        (255).to_bytes(2, "big"), np.array(-99, ">f4").tobytes(), np.array([1, -1], ">i4").tobytes(),
+        np.array([1, -1], ">i4").tobytes(), b"?", (0).to_bytes(4, "big"),
+        (7).to_bytes(2, "big"), np.array(np.nan, ">f4").tobytes(), np.array([2, 3], ">i4").tobytes(),
+        np.array([3, 4, -1, 5], ">i4").tobytes(), b"T", (1).to_bytes(4, "big"), b"x",
+    ])  # fmt: skip
+    held = base64.b64encode(stream).decode()
+    found = read(
+        votable_of(f'<BINARY><STREAM encoding="base64">{held}</STREAM></BINARY>', fields)
+    ).rows.to_pydict()
+    assert found | {"x": [found["x"][0], "nan"]} == expected
+
+
+#: TFORM, TNULL, TSCAL, TZERO, stored cells, and what they mean (FITS 4.0, 7.3.2-7.3.3 and table 19).
+STORED: dict[str, tuple[str, int | None, float | None, float | None, np.ndarray, list[Any]]] = {
+    "flag": ("L", None, None, None, np.array([b"T", b"\0", b"F"], "S1"), [True, None, False]),
+    "i8": ("B", 0, 1, -128, np.array([1, 0, 255], "u1"), [-127, None, 127]),
+    "u8": ("B", 255, None, None, np.array([0, 255, 254], "u1"), [0, None, 254]),
+    "i16": ("I", -99, None, None, np.array([5, -99, 7], ">i2"), [5, None, 7]),
+    "u16": ("I", -32768, 1, 32768, np.array([5 - 32768, -32768, 32767], ">i2"), [5, None, 65535]),
+    "u32": ("J", -(2**31), 1, 2**31, np.array([5 - 2**31, -(2**31), 2**31 - 1], ">i4"), [5, None, 2**32 - 1]),
+    "i64": ("K", -1, None, None, np.array([2**53 + 1, -1, -(2**62) - 1], ">i8"), [2**53 + 1, None, -(2**62) - 1]),
+    "u64": ("K", -(2**63), 1, 2**63, np.array([5 - 2**63, -(2**63), 7 - 2**63], ">i8"), [5, None, 7]),
+    "moved": ("J", 3, 1, 1000, np.array([1, 3, 2], ">i4"), [1001, None, 1002]),
+    "scaled": ("I", -32768, 0.5, 10.0, np.array([3, -32768, -4], ">i2"), [11.5, None, 8.0]),
+    "real": ("E", None, 2.0, 1.0, np.array([1.5, np.nan, 2], ">f4"), [4.0, None, 5.0]),
+    "pair": ("2I", 9, None, None, np.array([[1, 9], [9, 9], [2, 3]], ">i2"), [[1, None], [None, None], [2, 3]]),
+    "bits": ("3X", None, None, None, np.array([0b10100000, 0, 0b11100000], "u1"), [[True, False, True], [False] * 3, [True] * 3]),  # noqa: E501
+    "name": ("5A", None, None, None, np.array([b"ab c ", b"", b"x\0yz"], "S5"), ["ab c", None, "x"]),
+}  # fmt: skip
+
+
+def stored_fits(heap: bytes = b"", more: dict[str, tuple[str, np.ndarray]] | None = None) -> bytes:
+    """A binary table of `STORED`, written byte by byte, with further columns and a heap."""
+    described = {
+        n: (form, null, scale, zero, cells) for n, (form, null, scale, zero, cells, _) in STORED.items()
+    }
+    described |= {n: (form, None, None, None, cells) for n, (form, cells) in (more or {}).items()}
+    rows = b"".join(
+        cells[i : i + 1].tobytes()
+        for i in range(3)
+        for *_, cells in described.values()
+    )  # fmt: skip
+    head = fits.Header(
+        [("XTENSION", "BINTABLE"), ("BITPIX", 8), ("NAXIS", 2), ("NAXIS1", len(rows) // 3), ("NAXIS2", 3)]
+    )
+    for card in [("PCOUNT", len(heap)), ("GCOUNT", 1), ("TFIELDS", len(described))]:
+        head[card[0]] = card[1]
+    for n, (name, (form, null, scale, zero, _)) in enumerate(described.items(), 1):
+        head[f"TTYPE{n}"], head[f"TFORM{n}"] = name, form
+        for key, value in (("TNULL", null), ("TSCAL", scale), ("TZERO", zero)):
+            if value is not None:
+                head[f"{key}{n}"] = value
+    primary = fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
+    data = rows + heap
+    return bytes(primary.tostring().encode() + head.tostring().encode() + data + bytes(-len(data) % 2880))
+
+
+def test_the_nulls_of_a_fits_table_are_those_of_the_stored_cells() -> None:
+    heap = np.array([1, 9, 2], ">i2").tobytes() + b"TF\0" + b"pq\0r"
+    loose = np.array([[2, 0], [0, 0], [1, 4]], ">i4")
+    flags = np.array([[3, 6], [0, 0], [1, 8]], ">i4")
+    words = np.array([[4, 9], [0, 0], [2, 9]], ">i8")
+    more = {"loose": ("1PI(2)", loose), "flags": ("1PL(3)", flags), "words": ("1QA(4)", words)}
+    found = read(stored_fits(heap, more)).rows.to_pydict()
+    for name, (*_, expected) in STORED.items():
+        assert [None if v != v else v for v in found[name]] == expected, name
+    assert found["loose"] == [[1, 9], [], [2]]
+    assert found["flags"] == [[True, False, None], [], [None]]
+    assert found["words"] == ["pq", None, "pq"]
+
+
+def test_stilts_reads_the_same_nulls_of_a_fits_table(tmp_path: Path) -> None:
+    (tmp_path / "in.fits").write_bytes(stored_fits())
+    subprocess.run(
+        ["stilts", "tpipe", f"in={tmp_path}/in.fits", f"out={tmp_path}/out.vot", "ofmt=votable"], check=True, timeout=120
+    )  # fmt: skip
+    theirs = votable.parse_single_table(tmp_path / "out.vot").array
+    ours = read(stored_fits()).rows.to_pydict()
+    for name in ("flag", "u8", "i16", "u16", "u32", "i64", "u64", "moved", "scaled"):
+        masked = [
+            None if m else v
+            for v, m in zip(theirs[name].tolist(), np.ma.getmaskarray(theirs[name]), strict=True)
+        ]
+        masked = [None if v in (None, "") or v != v else v for v in masked]
+        assert [v if v is None else float(v) for v in ours[name]] == [
+            v if v is None else pytest.approx(float(v)) for v in masked
+        ], name
+
+
+def test_a_heap_that_ends_early_and_columns_that_do_not_fill_a_row_are_refused() -> None:
+    behind = {"loose": ("1PI(9)", np.array([[9, 0], [0, 0], [1, 4]], ">i4"))}
+    with pytest.raises(UsageError, match="loose: a cell lies behind the end of the heap"):
+        read(stored_fits(b"\0\1", behind))
+    broken = stored_fits().replace(b"TFORM4  = 'I ", b"TFORM4  = 'J ")
+    with pytest.raises(UsageError, match="NAXIS1"):
+        read(broken)
 
 
 _TEN = [f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)]

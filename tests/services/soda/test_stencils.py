@@ -111,3 +111,39 @@ def test_a_box_of_arcmin_is_228_pixels_a_minute_with_its_centre_in_the_middle() 
     box = Grid(header, (SIZE, SIZE)).box(Around(0.02, 0.0, 1.0, 0.5))
     assert box.shape == (114, 228)
     assert abs((box.x0 + box.x1 - 1) / 2 - (SIZE - 1) / 2) <= 0.5
+
+
+@pytest.mark.parametrize(
+    "pos",
+    [
+        "RANGE {ra} {ra2} -90 90", "RANGE {ra} {ra2} -Inf +Inf", "RANGE 0 360 {dec} {dec2}", "RANGE -Inf +Inf {dec} {dec2}",
+        "RANGE 0 360 -90 {dec}", "POLYGON {ra} -20 {ra2} -20 {ra2} 20 {ra} 20", "POLYGON {ra} -35 {ra9} -35 {ra2} 25",
+        "CIRCLE {ra} 40 {far}", "CIRCLE {ra} {dec} 0.001", "CIRCLE {ra} {dec} 170", "RANGE {ra} {ra9} {dec} 80",
+        "CIRCLE {ra} -80 1",
+    ],
+)  # fmt: skip
+def test_the_box_of_a_stencil_holds_all_of_its_pixels(pos: str) -> None:
+    header = tile_header("DES0200-0500", "g")
+    shape = (SIZE, SIZE)
+    grid = Grid(header, shape)
+    x, y = np.meshgrid(np.arange(SIZE, dtype=float), np.arange(SIZE, dtype=float))
+    ra, dec = WCS(header).all_pix2world(SIZE / 2.0 + 0.3, SIZE / 2.0 + 0.3, 0)
+    ra, dec, step = float(ra), float(dec), 2.5 * grid.scale / 3600
+    stencil = stencils_of(
+        {"POS": [pos.format(ra=ra, ra2=ra + step, ra9=ra + 0.1, dec=dec, dec2=dec + step, far=40 - dec)]}
+    )[0]
+    sky_ra, sky_dec = WCS(header).all_pix2world(x, y, 0)
+    truth = stencil.contains(vectors(sky_ra, sky_dec))
+    box, inside = grid.inside(stencil, grid.box(stencil))
+    found = np.zeros(shape, bool)
+    found[box.y0 : box.y1, box.x0 : box.x1] = inside
+    assert np.count_nonzero(found != truth) <= 2
+    assert bool(box.pixels) is bool(truth.any())
+
+
+def test_a_strip_thinner_than_a_pixel_takes_the_pixels_under_it() -> None:
+    grid = Grid(tile_header("DES0200-0500", "g"), (SIZE, SIZE))
+    ra, _ = WCS(tile_header("DES0200-0500", "g")).all_pix2world(SIZE / 2.0 + 0.3, SIZE / 2.0, 0)
+    stencil = stencils_of({"POS": [f"RANGE {float(ra)} {float(ra) + 1e-7} -90 90"]})[0]
+    box, inside = grid.inside(stencil, grid.box(stencil))
+    assert box.shape[0] > SIZE - 3 and inside.any(axis=1).all()

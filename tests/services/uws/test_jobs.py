@@ -127,6 +127,55 @@ def test_waiting_ends_when_the_phase_changes_and_not_before(toys: tuple[str, Ser
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("asked", [{}, {"PHASE": "PENDING"}, {"PHASE": "pending"}])
+def test_waiting_holds_in_pending_until_the_job_is_started(
+    toys: tuple[str, Services], asked: dict[str, str]
+) -> None:
+    # UWS 1.1, 2.2.1.1: the active phases are PENDING, QUEUED and EXECUTING.
+    url, _ = toys
+    job = requests.post(url, {"DEED": "wait"}, timeout=10).url
+    begun = time.monotonic()
+    assert ">PENDING<" in requests.get(job, {"WAIT": "1", **asked}, timeout=10).text
+    assert 0.9 < time.monotonic() - begun < 3
+    begun = time.monotonic()
+    assert ">PENDING<" in requests.get(job, {"WAIT": "5", "PHASE": "EXECUTING"}, timeout=10).text
+    assert time.monotonic() - begun < 0.9
+    begun = time.monotonic()
+    threading.Timer(0.5, lambda: requests.put(f"{job}/phase", {"PHASE": "RUN"}, timeout=10)).start()
+    assert ">PENDING<" not in requests.get(job, {"WAIT": "-1", **asked}, timeout=30).text
+    assert 0.4 < time.monotonic() - begun < 5
+    requests.post(f"{job}/phase", {"PHASE": "ABORT"}, timeout=10)
+
+
+def test_a_job_deleted_meanwhile_ends_the_wait(toys: tuple[str, Services]) -> None:
+    url, _ = toys
+    job = requests.post(url, {"DEED": "say"}, timeout=10).url
+    begun = time.monotonic()
+    threading.Timer(0.3, lambda: requests.delete(job, allow_redirects=False, timeout=10)).start()
+    assert requests.get(job, {"WAIT": "20"}, timeout=30).status_code == 404
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_put_sets_what_post_sets(toys: tuple[str, Services], *, plain: bool) -> None:
+    url, _ = toys
+    job = requests.post(url, {"DEED": "say", "TEXT": "x"}, timeout=10).url
+
+    def put(name: str, value: str) -> requests.Response:
+        body: Any = value if plain else {name.upper(): value}
+        return requests.put(f"{job}/{name}", body, allow_redirects=False, timeout=10)
+
+    assert put("executionduration", "77").status_code == 303
+    assert requests.get(f"{job}/executionduration", timeout=10).text == "77"
+    assert put("destruction", "2026-01-01T00:00:00Z").status_code in (303, 200)
+    job = requests.post(url, {"DEED": "say", "TEXT": "x"}, timeout=10).url
+    assert put("phase", "RUN").status_code == 303
+    eventually(lambda: phase(job) == "COMPLETED")
+    assert put("phase", "FLY").status_code == 400
+    refused = requests.put(f"{job}/parameters", {"TEXT": "y"}, timeout=10)
+    assert refused.status_code == 405 and "POST" in refused.headers["Allow"]
+
+
 def test_a_pending_job_takes_parameters_and_files_then_runs(toys: tuple[str, Services]) -> None:
     url, _ = toys
     job = requests.post(url, {"DEED": "copy"}, timeout=10).url

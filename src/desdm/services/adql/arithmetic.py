@@ -38,7 +38,11 @@ def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: 
     if known is not None:
         return constant(known, left.at) if kind == "double" else _whole(known, left.at)
     sign = "//" if operator == "/" and kind in INTEGERS and dialect == "duckdb" else operator
-    return Fragment(f"({left.sql} {sign} {right.sql})", kind, left.at, meta)
+    sql = f"({left.sql} {sign} {right.sql})"
+    if kind in ("float", "double") and left.number is None and right.number is None:
+        # Inf - Inf, 0 * Inf, Inf / Inf: an operand that is a known number does not lead there.
+        sql = functions.without_nan(sql)
+    return Fragment(sql, kind, left.at, meta)
 
 
 def _bits(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:

@@ -172,9 +172,9 @@ class Expressions:
             return Fragment(
                 f"CAST(sum({word}{value.sql}) AS {self._types['long']})", "long", node.at, value.meta
             )
-        return Fragment(
-            f"{node.name.lower()}({word}{functions.as_double(value).sql})", "double", node.at, value.meta
-        )
+        # A sum over +Inf and -Inf is no number.
+        found = functions.without_nan(f"{node.name.lower()}({word}{functions.as_double(value).sql})")
+        return Fragment(found, "double", node.at, value.meta)
 
     def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
         operand = None if node.operand is None else node.operand

@@ -208,6 +208,7 @@ def cast(
         sql = f"CAST({whole} AS {types[kind]})"
     else:
         sql = f"CAST({sql} AS {types[kind]})"
+        sql = without_nan(sql) if value.kind == "char" and kind in ("float", "double") else sql
     if length is not None:
         sql = f"left({sql}, {length})"
     known = value.number if kind in NUMBERS and value.number is not None and kind == "double" else None
@@ -224,6 +225,11 @@ def as_text(value: Fragment, dialect: Dialect) -> str:
     if dialect == "postgresql" and value.kind in ("float", "double"):
         return f"regexp_replace({sql}, '^(-?[0-9]+)$', '\\1.0')"
     return sql
+
+
+def without_nan(sql: str) -> str:
+    """A floating-point value with NULL for NaN: both engines would take NaN for the largest number of all."""
+    return f"NULLIF({sql}, 'NaN')"
 
 
 def folding(sql: str) -> str:

@@ -190,10 +190,12 @@ def _within(pieces: Pieces) -> str:
 def _cross(a: sphere.Vector, b: sphere.Vector) -> str:
     """Whether the side to the next corner crosses the arc from a to b."""
     m, side = np.cross(a, b), _vector_product(_OWN, _NEXT)
-    both = [f"({p} + {q})" for p, q in zip(_OWN, _NEXT, strict=True)]
+    # Of the two places where the great circles cross, that on the side must lie on the arc's half.
+    own, after = _product(_OWN, m), _product(_NEXT, m)
+    place = [f"({p} * abs({after}) + {q} * abs({own}))" for p, q in zip(_OWN, _NEXT, strict=True)]
     return (
-        f"({_product(_OWN, m)} * {_product(_NEXT, m)} < 0 AND {_product(side, a)} * {_product(side, b)} < 0 "
-        f"AND {_product(both, a + b)} > 0)"
+        f"({own} * {after} <= 0 AND {_product(side, a)} * {_product(side, b)} <= 0 "
+        f"AND {_product(place, a + b)} > 0)"
     )
 
 

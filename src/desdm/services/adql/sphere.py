@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from desdm.survey import spherical
+
 __all__ = [
     "area",
     "box_corners",
@@ -236,12 +238,8 @@ def touch(
     """Whether two polygons share a direction: a corner of one in the other, or sides that cross."""
     if any(inside(p, v) for p in second for v in a) or any(inside(p, v) for p in first for v in b):
         return True
-    for a1, a2 in zip(a, [*a[1:], a[0]], strict=True):
-        for b1, b2 in zip(b, [*b[1:], b[0]], strict=True):
-            n, m = np.cross(a1, a2), np.cross(b1, b2)
-            if (n @ b1) * (n @ b2) < 0 and (m @ a1) * (m @ a2) < 0 and (a1 + a2) @ (b1 + b2) > 0:
-                return True
-    return False
+    one, other = np.array(a), np.array(b)
+    return spherical.arcs_cross(one, np.roll(one, -1, axis=0), other, np.roll(other, -1, axis=0))
 
 
 def centroid(corners: list[Vector]) -> Vector:

@@ -69,4 +69,6 @@ def _document(services: Services, caller: Caller, asked: Given, base: str) -> by
         "desdm.services.datalink", "services.xml", services=described, circle=circle, polygon=polygon
     ).decode()
     infos = (("standardID", _STANDARD, ""),)
-    return small_table(COLUMNS, rows, infos, extra=extra)
+    most = asked.number("MAXREC")
+    more = most is not None and len(rows) > most
+    return small_table(COLUMNS, rows[:most], infos, extra=extra, overflow=more)

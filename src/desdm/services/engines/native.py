@@ -14,12 +14,12 @@ from desdm.errors import CorruptFile, StorageFull
 from desdm.release.model import ReleaseColumn, ReleaseTable
 from desdm.services.engines.writing import SQL_TYPES, kind_of, quote
 
-__all__ = ["make", "partitions", "projection"]
+__all__ = ["make", "partitions", "projection", "source"]
 
 #: Rows that one block of the copy holds; a cone reads few of them.
 _BLOCK = 30_720
 #: The layout of the copy; another number makes all copies anew.
-_VERSION = 1
+_VERSION = 2
 
 
 def partitions(root: Path, table: ReleaseTable) -> list[Path]:
@@ -40,14 +40,30 @@ def partitions(root: Path, table: ReleaseTable) -> list[Path]:
     return sorted(found or folder.rglob("*.parquet"), key=place)
 
 
+def source(root: Path, table: ReleaseTable) -> str:
+    """The Parquet files of a table as DuckDB reads them.
+
+    ``can_have_nan``: minimum and maximum of Parquet leave NaN out, and DuckDB would conclude from a finite maximum that
+    the column has none, and drop every test for it.
+    """
+    files = ", ".join(_text(str(path)) for path in partitions(root, table))
+    return f"read_parquet([{files}], hive_partitioning = false, can_have_nan = true)"
+
+
 def projection(columns: Sequence[ReleaseColumn]) -> str:
-    """Select list that brings columns to the types of the engine; NaN, which is no value, becomes NULL."""
+    """Select list that brings columns to the types of the engine; NaN, which is no value, becomes NULL.
+
+    NaN is what is neither finite nor infinite: unlike ``isnan`` and comparisons, DuckDB evaluates these two on each row,
+    whatever the statistics of a file say.
+    """
     items = []
     for column in columns:
         name, kind = quote(column.name, "duckdb"), kind_of(column)
         if kind in ("float", "double"):
             wanted = SQL_TYPES["duckdb"][kind]
-            items.append(f"CASE WHEN isnan({name}) THEN NULL ELSE CAST({name} AS {wanted}) END AS {name}")
+            items.append(
+                f"CASE WHEN isfinite({name}) OR isinf({name}) THEN CAST({name} AS {wanted}) END AS {name}"
+            )
         elif kind in SQL_TYPES["duckdb"]:
             items.append(f"CAST({name} AS {SQL_TYPES['duckdb'][kind]}) AS {name}")
         else:
@@ -114,9 +130,8 @@ def _write(made: Path, tables: Sequence[ReleaseTable], root: Path, memory: str) 
         conn.execute(f"ATTACH {_text(str(made))} AS made (ROW_GROUP_SIZE {_BLOCK})")
         for table in tables:
             name = quote(table.name, "duckdb")
-            files = ", ".join(_text(str(p)) for p in partitions(root, table))
-            source = f"read_parquet([{files}], hive_partitioning = false)"
-            conn.execute(f"CREATE TABLE made.{name} AS SELECT {projection(table.columns)} FROM {source}")  # noqa: S608
+            rows = f"SELECT {projection(table.columns)} FROM {source(root, table)}"  # noqa: S608
+            conn.execute(f"CREATE TABLE made.{name} AS {rows}")
         conn.execute("DETACH made")
 
 

@@ -53,8 +53,7 @@ def load(conn: psycopg.Connection[Any], table: ReleaseTable, root: Path, schema:
     conn.execute(f"CREATE TABLE {where} ({declared(table.columns)})")
     rows = 0
     with duckdb.connect() as reader:
-        files = ", ".join("'" + str(p).replace("'", "''") + "'" for p in native.partitions(root, table))
-        sql = f"SELECT {native.projection(table.columns)} FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608
+        sql = f"SELECT {native.projection(table.columns)} FROM {native.source(root, table)}"  # noqa: S608
         try:
             rows = copy_in(conn, where, reader.sql(sql).to_arrow_reader(_ROWS), freeze=True)
         except duckdb.Error as err:

@@ -143,8 +143,14 @@ class _Answer:
         if following:
             headers["link"] = f'<{following}>; rel="next"'
         if kind is not None:
-            pieces = formats.stream(kind, render.COLUMNS, render.batches(self._base, found), title="Files")
-            return StreamingResponse(pieces, headers=headers, media_type=kind.mime)
+            table = formats.stream(
+                kind,
+                render.COLUMNS,
+                render.batches(self._base, found),
+                title="Files",
+                more=following is not None,
+            )
+            return StreamingResponse(table, headers=headers | table.headers, media_type=kind.mime)
         if form == "txt":
             lines = render.addresses(self._base, found)
             return StreamingResponse(lines, headers=headers, media_type="text/plain")

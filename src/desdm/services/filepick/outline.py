@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from desdm.release.model import ReleaseFile
+from desdm.survey.spherical import SLACK, Vectors, angles_to, polygon_distance, unit
 
-__all__ = ["Outlines", "polygon_distance", "unit"]
-
-Vectors = npt.NDArray[np.float64]
+__all__ = ["Outlines"]
 
 #: A partition of a table (HATS) or a tile of a picture (HiPS): both name a HEALPix cell, nested scheme.
 _CELL = re.compile(r"Norder=?(\d+)/(?:Dir=?\d+/)?Npix=?(\d+)\.\w+\Z")
 _POLYGON = re.compile(r"\s*POLYGON\s+(?:ICRS\s+)?((?:[-+.\deE]+\s*)+)\Z", re.IGNORECASE)
-#: Rounding of positions: 1 mas.
-_SLACK = np.radians(1e-3 / 3600)
 
 
 class Outlines:
@@ -40,72 +36,21 @@ class Outlines:
             if polygon is not None:
                 middle = polygon.sum(axis=0)
                 self._centres[i] = middle / np.linalg.norm(middle)
-                self._radii[i] = _angles(self._centres[i], polygon).max()
+                self._radii[i] = angles_to(self._centres[i], polygon).max()
             elif file.ra_cent is not None and file.dec_cent is not None:
                 self._centres[i] = unit(file.ra_cent, file.dec_cent)
                 self._radii[i] = np.radians(file.radius or 0.0)
 
     def touched(self, ra: float, dec: float, radius: float) -> npt.NDArray[np.bool_]:
         """Whether each outline has a point within ``radius`` of the position; degrees, ICRS."""
-        point, reach = unit(ra, dec), np.radians(radius) + _SLACK
+        point, reach = unit(ra, dec), np.radians(radius) + SLACK
         with np.errstate(invalid="ignore"):
-            near: npt.NDArray[np.bool_] = _angles(point, self._centres) <= self._radii + reach
+            near: npt.NDArray[np.bool_] = angles_to(point, self._centres) <= self._radii + reach
         for i in np.flatnonzero(near):
             polygon = self._polygons[i]
             if polygon is not None:
                 near[i] = polygon_distance(point, polygon) <= reach
         return near
-
-
-def unit(ra: Any, dec: Any) -> Vectors:
-    """Unit vectors, last axis 3, of positions in degrees."""
-    a, d = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
-
-
-def polygon_distance(point: Vectors, corners: Vectors) -> float:
-    """Angle from a point to a spherical polygon in radians; 0 inside.
-
-    Parameters
-    ----------
-    point
-        Unit vector, shape (3,).
-    corners
-        Unit vectors in either order round the polygon, shape (n, 3); sides are great circles, and it is
-        smaller than half the sphere.
-    """
-    following = np.roll(corners, -1, axis=0)
-    if _inside(point, corners, following):
-        return 0.0
-    normals = np.cross(corners, following)
-    lengths = np.linalg.norm(normals, axis=1)
-    sides = lengths > 0
-    normals = normals[sides] / lengths[sides, None]
-    ahead = (
-        np.einsum("ij,ij->i", np.cross(normals, corners[sides]), np.broadcast_to(point, normals.shape)) >= 0
-    )
-    before = (
-        np.einsum("ij,ij->i", np.cross(following[sides], normals), np.broadcast_to(point, normals.shape)) >= 0
-    )
-    to_sides = np.arcsin(np.clip(np.abs(normals @ point), 0, 1))[ahead & before]
-    return float(np.concatenate([_angles(point, corners), to_sides]).min())
-
-
-def _inside(point: Vectors, corners: Vectors, following: Vectors) -> bool:
-    # The bearings of the corners, seen from the point, go once round exactly when it is inside. From a
-    # polygon's antipode they do too.
-    if point @ corners.sum(axis=0) <= 0:
-        return False
-    first, second = (v - np.outer(v @ point, point) for v in (corners, following))
-    turned = np.arctan2(np.cross(first, second) @ point, np.einsum("ij,ij->i", first, second))
-    return bool(abs(turned.sum()) > np.pi)
-
-
-def _angles(point: Vectors, others: Vectors) -> npt.NDArray[np.float64]:
-    # By the chord: right also for the smallest angles, where the arc cosine is not.
-    chord = np.linalg.norm(others - point, axis=-1)
-    angle: npt.NDArray[np.float64] = 2 * np.arcsin(np.clip(chord / 2, 0, 1))
-    return angle
 
 
 def _polygon(file: ReleaseFile) -> Vectors | None:

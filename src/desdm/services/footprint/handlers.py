@@ -25,7 +25,7 @@ from desdm.services.footprint.asked import bands_of, format_of, number_of, regio
 from desdm.services.footprint.atlas import Atlas
 from desdm.services.footprint.selection import Cuts, moc_of, written
 from desdm.services.footprint.tables import answered, packed, position_columns
-from desdm.services.formats import Format, choose, stream
+from desdm.services.formats import Format, TableStream, choose, stream
 from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
@@ -158,6 +158,8 @@ class _Door:
         name = f'attachment; filename="footprint.{form.extension}"'
         title = "footprint at the positions given"
         pieces = packed(columns, rows) if form.name == "parquet" else stream(form, columns, rows, title=title)
+        if isinstance(pieces, TableStream):
+            await work(self._services, pieces.begin)
         return Stream(self._services, pieces, ExitStack(), Cancel(), form.mime, {"content-disposition": name})
 
     def _table(

@@ -153,7 +153,7 @@ def _header(
     head["PCOUNT"] = (heap, "bytes in the heap")
     head["GCOUNT"], head["TFIELDS"] = 1, len(found)
     head["EXTNAME"] = "RESULT"
-    for n, column in enumerate(found, 1):
+    for n, (column, utype) in enumerate(zip(found, rows.utypes, strict=True), 1):
         about = column.column
         head[f"TTYPE{n}"] = (_plain(about.name), _plain(about.text)[:40])
         head[f"TFORM{n}"] = column.form
@@ -163,6 +163,8 @@ def _header(
             head[f"TNULL{n}"] = _NULLS[about.datatype]
         if about.ucd:
             head[f"TUCD{n}"] = _plain(about.ucd)
+        if utype:
+            head[f"TUTYP{n}"] = _plain(utype)
     head["QSTATUS"] = ("OVERFLOW" if rows.overflow else "OK", "OVERFLOW: there are more rows")
     if title:
         head.add_history(_plain(title))

@@ -23,12 +23,24 @@ class Format:
         Of a file that holds it, without the dot.
     aliases
         Other names and media types that mean it, in small letters without blanks.
+    reports_cuts
+        Whether it can say that there are more rows (QUERY_STATUS OVERFLOW).
+    reports_errors
+        Whether its end can say that an error cut the rows off (DALI 1.1, section 4.4.1: INFO after the TABLE).
     """
 
     name: str
     mime: str
     extension: str
     aliases: tuple[str, ...] = ()
+
+    @property
+    def reports_cuts(self) -> bool:
+        return self.name not in ("csv", "tsv")
+
+    @property
+    def reports_errors(self) -> bool:
+        return self.extension == "vot"
 
 
 _VOTABLE = "application/x-votable+xml"

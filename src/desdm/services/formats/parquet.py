@@ -44,9 +44,15 @@ class _Pipe:
         return taken
 
 
-def metadata_of(column: ReleaseColumn) -> dict[str, str]:
+def metadata_of(column: ReleaseColumn, utype: str = "") -> dict[str, str]:
     """What a field's metadata says of a column: description, unit, UCD, and the VOTable type where it adds something."""
-    found = {"description": column.text, "unit": column.unit, "ucd": column.ucd, "xtype": column.xtype or ""}
+    found = {
+        "description": column.text,
+        "unit": column.unit,
+        "ucd": column.ucd,
+        "xtype": column.xtype or "",
+        "utype": utype,
+    }
     return {key: value for key, value in found.items() if value}
 
 
@@ -54,8 +60,8 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
     """A Parquet file, zstd-compressed; its end says QUERY_STATUS, OVERFLOW where rows were cut."""
     schema = pa.schema(
         [
-            pa.field(field.name, field.type, metadata=metadata_of(column))
-            for field, column in zip(rows.schema, rows.columns, strict=True)
+            pa.field(field.name, field.type, metadata=metadata_of(column, utype))
+            for field, column, utype in zip(rows.schema, rows.columns, rows.utypes, strict=True)
         ],
         metadata={"title": title} if title else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -60,31 +60,43 @@ class Rows:
     ----------
     columns
         As they go out: a name that occurs again, whatever its case, has a number behind it.
+    utypes
+        Utype of each column, in order; empty: it has none.
     count
         Rows that went out so far.
+    maxrec
+        The most rows that go out; None: all.
     overflow
-        Whether more rows came than ``maxrec``; known when the iteration has ended.
+        Whether there are more rows than go out; where ``maxrec`` cuts them, known when the iteration has ended.
     """
 
     def __init__(
-        self, columns: Sequence[ReleaseColumn], batches: Iterable[pa.RecordBatch], maxrec: int | None
+        self,
+        columns: Sequence[ReleaseColumn],
+        batches: Iterable[pa.RecordBatch],
+        maxrec: int | None,
+        *,
+        utypes: Mapping[str, str] | None = None,
+        more: bool = False,
     ) -> None:
         self.columns = _distinct(columns)
+        self.utypes = tuple((utypes or {}).get(c.name, "") for c in columns)
         self.schema = pa.schema([pa.field(c.name, arrow_type(c)) for c in self.columns])
-        self.count, self.overflow = 0, False
-        self._batches, self._maxrec = batches, maxrec
+        self.count, self.overflow, self.maxrec = 0, more, maxrec
+        self._batches = batches
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._batches:
             for start in range(0, batch.num_rows, _SLICE):
                 piece = batch.slice(start, _SLICE)
-                if self._maxrec is not None and self.count + piece.num_rows > self._maxrec:
+                cut = self.maxrec is not None and self.count + piece.num_rows > self.maxrec
+                if self.maxrec is not None and cut:
                     self.overflow = True
-                    piece = piece.slice(0, self._maxrec - self.count)
+                    piece = piece.slice(0, self.maxrec - self.count)
                 if piece.num_rows:
                     self.count += piece.num_rows
                     yield self._normal(piece)
-                if self.overflow:
+                if cut:
                     return
 
     def _normal(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -24,21 +24,23 @@ _HEAD = (
     '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"'
     ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'
 )
+_CLOSE = b"</RESOURCE>\n</VOTABLE>\n"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[bytes]:
     """A VOTable as it comes, in BINARY2 or TABLEDATA.
 
-    When the rows break off, the table is ended with an INFO that says so, but the document stays open: no
-    client can take a part for the whole.
+    When the rows break off after the first of them, the document is ended with an INFO that says so (DALI 1.1,
+    section 4.4.1), and what the rows raised is raised behind it. Before the first row nothing is written: the error
+    can be answered with a document of its own.
 
     Raises
     ------
     DesdmError
         What the rows raised.
     """
-    yield _opening(rows.columns, infos, title, "results") + (
+    yield _opening(rows, infos, title, "results") + (
         b'<BINARY2>\n<STREAM encoding="base64">\n' if binary else b"<TABLEDATA>\n"
     )
     ending = b"</STREAM>\n</BINARY2>\n</DATA>\n</TABLE>\n" if binary else b"</TABLEDATA>\n</DATA>\n</TABLE>\n"
@@ -50,14 +52,13 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
             else:
                 yield tabledata(batch, rows.columns)
     except DesdmError as err:
-        yield (
-            (letters.end() if binary else b"") + ending + _info("QUERY_STATUS", "ERROR", _told(err)).encode()
-        )
+        if rows.count:
+            yield (letters.end() if binary else b"") + ending + _error_infos(_told(err)).encode() + _CLOSE
         raise
     tail = (letters.end() if binary else b"") + ending
     if rows.overflow:
         tail += _info("QUERY_STATUS", "OVERFLOW", f"cut at {rows.count} rows; there are more").encode()
-    yield tail + b"</RESOURCE>\n</VOTABLE>\n"
+    yield tail + _CLOSE
 
 
 def _told(err: DesdmError) -> str:
@@ -104,26 +105,35 @@ def small_table(
     if overflow:
         tail += _info("QUERY_STATUS", "OVERFLOW", f"cut at {len(rows)} rows; there are more")
     tail += f"</RESOURCE>\n{extra}</VOTABLE>\n"
-    return _opening(kept.columns, infos, title, resource_type) + b"<TABLEDATA>\n" + body + tail.encode()
+    return _opening(kept, infos, title, resource_type) + b"<TABLEDATA>\n" + body + tail.encode()
 
 
 def error_document(message: str) -> bytes:
-    """The document that DALI 1.1 (section 4.4) wants for an error."""
-    status = _info("QUERY_STATUS", "ERROR", message)
-    return f'{_HEAD}<RESOURCE type="results">\n{status}</RESOURCE>\n</VOTABLE>\n'.encode()
+    """The document that DALI 1.1 (section 4.2) wants for an error.
+
+    The INFO named Error is what cone search tells its errors by (SCS 1.03, section 2.3), whichever layer refused the
+    request; to all other services it is one INFO more.
+    """
+    return f'{_HEAD}<RESOURCE type="results">\n{_error_infos(message)}'.encode() + _CLOSE
 
 
-def _opening(columns: Sequence[ReleaseColumn], infos: Infos, title: str, kind: str) -> bytes:
+def _error_infos(message: str) -> str:
+    """The two INFO elements that tell an error: that of DALI, and that of cone search."""
+    return _info("QUERY_STATUS", "ERROR", message) + _info("Error", message, "")
+
+
+def _opening(rows: Rows, infos: Infos, title: str, kind: str) -> bytes:
     text = f"{_HEAD}<RESOURCE type={_attribute(kind)}>\n" + _info("QUERY_STATUS", "OK", "")
     text += "".join(_info(*info) for info in infos)
     text += "<TABLE>\n"
     if title:
         text += f"<DESCRIPTION>{_clean(title)}</DESCRIPTION>\n"
-    text += "".join(_field(column, ident) for column, ident in zip(columns, _idents(columns), strict=True))
+    described = zip(rows.columns, _idents(rows.columns), rows.utypes, strict=True)
+    text += "".join(_field(column, ident, utype) for column, ident, utype in described)
     return (text + "<DATA>\n").encode()
 
 
-def _field(column: ReleaseColumn, ident: str) -> str:
+def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
     size: str | None = column.arraysize if is_array(column) else None
     if column.datatype in TEXT:
         # Text goes out with its own length: a fixed size would cut it or pad it.
@@ -136,6 +146,7 @@ def _field(column: ReleaseColumn, ident: str) -> str:
         "xtype": column.xtype,
         "unit": column.unit,
         "ucd": column.ucd,
+        "utype": utype,
     }
     text = " ".join(f"{name}={_attribute(value)}" for name, value in attributes.items() if value)
     if not column.text:

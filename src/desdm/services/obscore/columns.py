@@ -3,14 +3,11 @@
 # ruff: noqa: E501 - a table reads as a table
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 import pyarrow as pa
 
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["ARROW", "COLUMNS", "PLAN_ARROW", "PLAN_COLUMNS", "PLAN_UTYPES", "UTYPES", "with_utypes"]
+__all__ = ["ARROW", "COLUMNS", "PLAN_ARROW", "PLAN_COLUMNS", "PLAN_UTYPES", "UTYPES"]
 
 _AXIS = "Char.SpatialAxis.Coverage"
 _SPEC = "Char.SpectralAxis.Coverage.Bounds.Limits"
@@ -107,14 +104,3 @@ PLAN_UTYPES: dict[str, str] = {name: _SPELT.get(utype, utype) for name, _, _, _,
 _KINDS = {"char": pa.string(), "int": pa.int32(), "long": pa.int64(), "double": pa.float64()}
 ARROW: pa.Schema = pa.schema([(name, _KINDS[datatype]) for name, datatype, *_ in _TABLE])
 PLAN_ARROW: pa.Schema = pa.schema([(name, _KINDS[datatype]) for name, datatype, *_ in _PLAN])
-
-
-def with_utypes(head: bytes, utypes: Mapping[str, str]) -> bytes:
-    """The head of a VOTable with utypes at the fields of these names: clients of ObsCore know columns by them."""
-
-    def named(found: re.Match[bytes]) -> bytes:
-        utype = utypes.get(found[1].decode())
-        return found[0] if utype is None else found[0] + f' utype="{utype}"'.encode()
-
-    fields, data, rest = head.partition(b"<DATA>")
-    return re.sub(rb'<FIELD ID="\w+" name="(\w+)"', named, fields) + data + rest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -19,10 +18,10 @@ from desdm.services.catalogue import Catalogue, Entry, catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.dialect import dialect_of
 from desdm.services.engines.model import Cancel
-from desdm.services.formats import Format, choose, stream
+from desdm.services.formats import Format, TableStream, choose, stream
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
-from desdm.services.streaming import Stream, begun, watched
+from desdm.services.streaming import Stream, let_go, watched
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
@@ -46,7 +45,7 @@ def routes(services: Services) -> list[BaseRoute]:
             pieces = await watched(request.receive, cancel, work(services, make))
         except BaseException:
             cancel()
-            held.close()
+            await let_go(held)
             raise
         mime = "application/x-votable+xml" if form.name == "votable/td" else form.mime
         return Stream(services, pieces, held, cancel, mime)
@@ -63,7 +62,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
 def _rows(
     services: Services, caller: Caller, name: str, asked: Given, form: Format, held: ExitStack, cancel: Cancel
-) -> Iterator[bytes]:
+) -> TableStream:
     catalogue = catalogue_for(services, caller)
     entry = _entry(catalogue, name)
     limits = limits_of(caller.role)
@@ -74,7 +73,7 @@ def _rows(
         services.engine.execute(query, owner=caller.login, seconds=limits.seconds, cancel=cancel)
     )
     title = f"Cone search in {entry.schema}.{entry.name}"
-    return begun(stream(form, query.columns, batches, maxrec=most, title=title))
+    return stream(form, query.columns, batches, maxrec=most, title=title).begin()
 
 
 def _entry(catalogue: Catalogue, name: str) -> Entry:

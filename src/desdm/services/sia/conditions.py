@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from desdm.errors import UsageError
-from desdm.services.filepick.outline import unit
 from desdm.services.parameters import Given
-from desdm.services.soda.stencil import Circle, Polygon, Stencil, angles, stencils_of, vectors
+from desdm.services.soda.stencil import Stencil, stencils_of
+from desdm.survey.spherical import SLACK, unit
 
 __all__ = ["NAMES", "conditions"]
 
@@ -52,8 +52,6 @@ NAMES = (
     "VERB",
     "UPLOAD",
 )
-#: Spacing of points along an outline's sides that are tried against a shape.
-_SIDE = 33
 
 
 def conditions(given: Given) -> list[Condition]:
@@ -111,25 +109,9 @@ def _interval(name: str, text: str) -> tuple[float, float]:
 def _meets(row: Row, shape: Stencil) -> bool:
     """Whether an image has a point in common with a shape."""
     corners = _corners(row["s_region"])
-    centre = unit(row["s_ra"], row["s_dec"])
-    if corners is None:
-        image = Circle(row["s_ra"], row["s_dec"], (row["s_fov"] or 0.0) / 2)
-        edge = vectors(*image.outline())
-        holds = image.contains
-    else:
-        edge = _sides(corners)
-        holds = _polygon_of(corners).contains
-    outline = vectors(*shape.outline())
-    middle = vectors(*(np.asarray(v) for v in shape.centre()))
-    return bool(
-        shape.contains(np.vstack([edge, centre[None]])).any()
-        or holds(np.vstack([outline, middle[None]])).any()
-    )
-
-
-def _polygon_of(corners: np.ndarray[Any, Any]) -> Polygon:
-    ra, dec = angles(corners)
-    return Polygon(tuple(zip(ra.tolist(), dec.tolist(), strict=True)))
+    if corners is not None:
+        return shape.meets(corners)
+    return shape.distance(unit(row["s_ra"], row["s_dec"])) <= math.radians(row["s_fov"] or 0.0) / 2 + SLACK
 
 
 def _corners(region: str | None) -> np.ndarray[Any, Any] | None:
@@ -138,10 +120,3 @@ def _corners(region: str | None) -> np.ndarray[Any, Any] | None:
         return None
     numbers = np.array([float(w) for w in words if w.upper() not in ("POLYGON", "ICRS")])
     return unit(numbers[0::2], numbers[1::2])
-
-
-def _sides(corners: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    share = np.linspace(0.0, 1.0, _SIDE)[:, None]
-    sides = [a * (1 - share) + b * share for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
-    points = np.vstack(sides)
-    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True))

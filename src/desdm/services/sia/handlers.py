@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from itertools import islice
 
 import pyarrow as pa
 from starlette.requests import Request
@@ -15,9 +14,8 @@ from desdm.errors import AccessDenied
 from desdm.services.answers import base_url, guarded, work
 from desdm.services.context import Services, caller_of
 from desdm.services.formats import choose, stream
-from desdm.services.formats.votable import small_table
 from desdm.services.limits import limits_of
-from desdm.services.obscore.columns import COLUMNS, UTYPES, with_utypes
+from desdm.services.obscore.columns import COLUMNS, UTYPES
 from desdm.services.obscore.rows import obscore_rows, placed
 from desdm.services.parameters import Given, given
 from desdm.services.sia.conditions import NAMES, conditions
@@ -67,25 +65,18 @@ def _answer(services: Services, caller: Caller, asked: Given, base: str) -> Resp
         for file in held.files.get(release.name, ())
     ]
     table = obscore_rows(files)
-    kept: list[int] = []
-    more = False
-    for number, row in enumerate(table.to_pylist()):
-        if all(test(row) for test in tests):
-            more = len(kept) >= most
-            if more:
-                break
-            kept.append(number)
+    # One image more than may go out: by it the writer of the answer knows that there are more.
+    passed = (n for n, row in enumerate(table.to_pylist()) if all(test(row) for test in tests))
+    kept = list(islice(passed, most + 1))
     found = table.take(pa.array(kept, pa.int64()))
     names = found.column_names
     where = names.index("access_url")
     urls = pa.array([placed(url, base) for url in found["access_url"].to_pylist()], pa.string())
     found = found.set_column(where, "access_url", urls)
-    if form.name == "votable/td":
-        rows = [tuple(row.values()) for row in found.to_pylist()]
-        return Response(_document(rows, more), media_type="application/x-votable+xml")
-    return Response(b"".join(stream(form, COLUMNS, found.to_batches())), media_type=form.mime)
-
-
-def _document(rows: Sequence[Sequence[Any]], more: bool) -> bytes:
     infos = (("standardID", _STANDARD, ""), ("SERVICE_PROTOCOL", "2.0", "SIA"))
-    return with_utypes(small_table(COLUMNS, rows, infos, overflow=more, title="Images"), UTYPES)
+    pieces = stream(
+        form, COLUMNS, found.to_batches(), maxrec=most, infos=infos, utypes=UTYPES, title="Images"
+    )
+    body = b"".join(pieces)
+    mime = "application/x-votable+xml" if form.name == "votable/td" else form.mime
+    return Response(body, headers=pieces.headers, media_type=mime)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import UsageError
-from desdm.services.soda.stencil import Around, Circle, Range, Stencil, frame, vectors
+from desdm.services.soda.stencil import Around, Circle, Stencil, angles, frame, vectors
 from desdm.survey.boxes import Box
 from desdm.survey.compiled import compiled
 from desdm.survey.headers import wcs_of
+from desdm.survey.spherical import angles_to
 
 __all__ = ["Grid"]
 
 Floats = npt.NDArray[np.float64]
-_COARSE = 33  # nodes along a side of the image, where a stencil's edge is not all before the tangent plane
+
+
+#: Points of a stencil's edge that are nearer than so many pixels lie on one side of it.
+_APART = 100
 
 
 @compiled()
@@ -35,12 +38,6 @@ def _disc(
             length = 1.0 / math.sqrt(1.0 + xi * xi + eta * eta)
             a, b, c = length - centre[0], xi * length - centre[1], eta * length - centre[2]
             out[y, x] = a * a + b * b + c * c <= chord2
-
-
-def _both(a: Box, b: Box) -> Box:
-    if not (a.pixels and b.pixels):
-        return a if a.pixels else b
-    return Box(min(a.x0, b.x0), max(a.x1, b.x1), min(a.y0, b.y0), max(a.y1, b.y1))
 
 
 class Grid:
@@ -110,20 +107,27 @@ class Grid:
         """The smallest box within the image that holds the stencil's pixels, give or take one; maybe without any."""
         if isinstance(stencil, Around):
             return self._around(stencil).within(self.shape)
-        x, y = self.pixels(*stencil.outline())
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            return self._coarse(stencil)
+        # What lies in both reaches as far as the stencil's edge near the image, and the image's corners in the stencil.
+        ny, nx = self.shape
+        corners = np.array([[-0.5, -0.5], [nx - 0.5, -0.5], [nx - 0.5, ny - 0.5], [-0.5, ny - 0.5]])
+        x, y = self._edge(stencil, corners)
+        held = corners[stencil.contains(self.points(*corners.T))]
+        x, y = np.concatenate([x, held[:, 0]]), np.concatenate([y, held[:, 1]])
+        if not x.size:
+            return Box(0, 0, 0, 0)
         edge = 1.0 if isinstance(stencil, Circle) else 0.0
         low, high = np.floor([x.min() - edge, y.min() - edge]), np.ceil([x.max() + edge, y.max() + edge])
         (x0, y0), (x1, y1) = np.clip(low, -1e9, 1e9).astype(int), np.clip(high, -1e9, 1e9).astype(int)
-        found = Box(int(x0), int(x1) + 1, int(y0), int(y1) + 1).within(self.shape)
-        # More than half the sky lies outside its outline.
-        wide = (
-            stencil.radius > 90.0
-            if isinstance(stencil, Circle)
-            else isinstance(stencil, Range) and stencil.span > 180.0
-        )
-        return _both(found, self._coarse(stencil)) if wide else found
+        return Box(int(x0), int(x1) + 1, int(y0), int(y1) + 1).within(self.shape)
+
+    def _edge(self, stencil: Stencil, corners: Floats) -> tuple[Floats, Floats]:
+        """Pixels of the stencil's edge where it is near the image."""
+        ny, nx = self.shape
+        toward = self.points(np.array([(nx - 1) / 2.0]), np.array([(ny - 1) / 2.0]))[0]
+        reach = float(angles_to(toward, self.points(*corners.T)).max()) * 1.05
+        x, y = self.pixels(*angles(stencil.edge_within(toward, reach)))
+        good = np.isfinite(x) & np.isfinite(y)
+        return x[good], y[good]
 
     def size_of(self, stencil: Around) -> tuple[int, int]:
         """Columns and rows of a box of so many arcmin."""
@@ -138,19 +142,6 @@ class Grid:
         nx, ny = self.size_of(stencil)
         x0, y0 = round(float(x[0]) - (nx - 1) / 2.0), round(float(y[0]) - (ny - 1) / 2.0)
         return Box(x0, x0 + nx, y0, y0 + ny)
-
-    def _coarse(self, stencil: Stencil) -> Box:
-        ny, nx = self.shape
-        x, y = np.linspace(0, nx - 1, _COARSE), np.linspace(0, ny - 1, _COARSE)
-        inside = stencil.contains(self.points(*np.meshgrid(x, y)))
-        if not inside.any():
-            return Box(0, 0, 0, 0)
-        columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
-
-        def bounds(nodes: npt.NDArray[Any], at: Floats) -> tuple[int, int]:
-            return math.floor(at[max(nodes[0] - 1, 0)]), math.ceil(at[min(nodes[-1] + 1, _COARSE - 1)]) + 1
-
-        return Box(*bounds(columns, x), *bounds(rows, y)).within(self.shape)
 
     def _contained(self, stencil: Stencil, box: Box) -> npt.NDArray[np.bool_]:
         if self._plain and isinstance(stencil, Circle):
@@ -180,12 +171,35 @@ class Grid:
             ra, dec = stencil.centre()
             x, y = self.pixels(np.array([ra]), np.array([dec]))
             if not (np.isfinite(x[0]) and np.isfinite(y[0])):
-                return Box(0, 0, 0, 0), np.zeros((0, 0), bool)
+                return self._under_edge(stencil, box)
             column, row = round(float(x[0])), round(float(y[0]))
             one = Box(column, column + 1, row, row + 1).within(self.shape)
-            inbox = box.x0 <= column < box.x1 and box.y0 <= row < box.y1
-            return (one, np.ones(one.shape, bool)) if inbox else (Box(0, 0, 0, 0), np.zeros((0, 0), bool))
-        columns, rows = np.flatnonzero(found.any(axis=0)), np.flatnonzero(found.any(axis=1))
-        (cx0, cx1), (cy0, cy1) = (columns[0], columns[-1] + 1), (rows[0], rows[-1] + 1)
-        cut = Box(box.x0 + int(cx0), box.x0 + int(cx1), box.y0 + int(cy0), box.y0 + int(cy1))
-        return cut, found[cy0:cy1, cx0:cx1]
+            if box.x0 <= column < box.x1 and box.y0 <= row < box.y1:
+                return one, np.ones(one.shape, bool)
+            return self._under_edge(stencil, box)
+        return _cut(box, found)
+
+    def _under_edge(self, stencil: Stencil, box: Box) -> tuple[Box, npt.NDArray[np.bool_]]:
+        """The pixels under the edge of a stencil so thin that no pixel has its centre in it."""
+        ny, nx = self.shape
+        corners = np.array([[-0.5, -0.5], [nx - 0.5, -0.5], [nx - 0.5, ny - 0.5], [-0.5, ny - 0.5]])
+        x, y = self._edge(stencil, corners)
+        # The edge's points are some pixels apart; between two of one side all pixels are under it.
+        side = np.flatnonzero(np.hypot(np.diff(x), np.diff(y)) < _APART)
+        share = np.linspace(0.0, 1.0, 2 * _APART)[:, None]
+        x, y = (
+            np.round(np.concatenate([v, (v[side] * (1 - share) + v[side + 1] * share).ravel()])).astype(int)
+            for v in (x, y)
+        )
+        here = (x >= box.x0) & (x < box.x1) & (y >= box.y0) & (y < box.y1)
+        found = np.zeros(box.shape, bool)
+        found[y[here] - box.y0, x[here] - box.x0] = True
+        return _cut(box, found) if here.any() else (Box(0, 0, 0, 0), np.zeros((0, 0), bool))
+
+
+def _cut(box: Box, found: npt.NDArray[np.bool_]) -> tuple[Box, npt.NDArray[np.bool_]]:
+    """A box and its pixels, cut to those that are in the stencil."""
+    columns, rows = np.flatnonzero(found.any(axis=0)), np.flatnonzero(found.any(axis=1))
+    (cx0, cx1), (cy0, cy1) = (columns[0], columns[-1] + 1), (rows[0], rows[-1] + 1)
+    cut = Box(box.x0 + int(cx0), box.x0 + int(cx1), box.y0 + int(cy0), box.y0 + int(cy1))
+    return cut, found[cy0:cy1, cx0:cx1]

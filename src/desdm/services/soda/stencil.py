@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import UsageError
+from desdm.survey import spherical
 
 __all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of", "vectors"]
 
@@ -27,11 +28,20 @@ class Stencil(Protocol):
     def outline(self) -> tuple[Floats, Floats]:
         """Points of its edge (RA, Dec), close to one another."""
 
+    def edge_within(self, toward: Floats, reach: float) -> Floats:
+        """Points (n, 3) of the part of its edge within ``reach`` (radians) of a direction; maybe none."""
+
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         """Whether points, unit vectors (…, 3), lie in it."""
 
     def centre(self) -> tuple[float, float]:
         """A point of it (RA, Dec)."""
+
+    def meets(self, corners: Floats) -> bool:
+        """Whether it has a point in common with a polygon of great circles: unit vectors (n, 3) of its corners."""
+
+    def distance(self, point: Floats) -> float:
+        """Angle (radians) from a direction, a unit vector, to it; 0 inside."""
 
 
 def vectors(ra: Floats, dec: Floats) -> Floats:
@@ -55,6 +65,13 @@ def frame(ra: float, dec: float) -> tuple[Floats, Floats, Floats]:
     return toward, east, np.cross(toward, east)
 
 
+def _half_width(height: float, swing: float) -> float | None:
+    """Half the width of the angles t where ``swing`` cos(t) is at least ``height``; None: there are none."""
+    if height > swing:
+        return None
+    return math.pi if height <= -swing else math.acos(height / swing)
+
+
 @dataclass(frozen=True, slots=True)
 class Circle:
     """All within ``radius`` of a point; the edge is in it."""
@@ -76,11 +93,32 @@ class Circle:
         r = math.radians(self.radius)
         return angles(math.cos(r) * toward + math.sin(r) * (np.cos(turn) * north + np.sin(turn) * east))
 
+    def edge_within(self, toward: Floats, reach: float) -> Floats:
+        own, east, north = frame(self.ra, self.dec)
+        r = math.radians(self.radius)
+        a, b = float(toward @ east), float(toward @ north)
+        # Height of the edge's point at the turn t over the plane: cos r (own . toward) + sin r |a, b| cos(t - first).
+        middle, swing = math.cos(r) * float(own @ toward), math.sin(r) * math.hypot(a, b)
+        half = _half_width(math.cos(reach) - middle, swing)
+        if half is None:
+            return np.empty((0, 3))
+        turn = math.atan2(a, b) + np.linspace(-half, half, _STEPS, endpoint=half < math.pi)[:, None]
+        edge = math.cos(r) * own + math.sin(r) * (np.cos(turn) * north + np.sin(turn) * east)
+        return np.asarray(edge)
+
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         # Chords and not cosines, which lose the small angles.
         away = points - frame(self.ra, self.dec)[0]
         chord = 2.0 * math.sin(math.radians(min(self.radius, 180.0)) / 2.0)
         return np.asarray((away * away).sum(axis=-1) <= chord * chord)
+
+    def meets(self, corners: Floats) -> bool:
+        toward = spherical.unit(self.ra, self.dec)
+        return spherical.polygon_distance(toward, corners) <= math.radians(self.radius) + spherical.SLACK
+
+    def distance(self, point: Floats) -> float:
+        away = float(spherical.angles_to(point, spherical.unit(self.ra, self.dec)))
+        return max(0.0, away - math.radians(self.radius))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +144,27 @@ class Polygon:
         ]
         return angles(np.concatenate(edges))
 
+    def edge_within(self, toward: Floats, reach: float) -> Floats:
+        corners = vectors(*np.array(self.corners, float).T)
+        found = [np.empty((0, 3))]
+        for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            forward = b - (a @ b) * a
+            norm = float(np.linalg.norm(forward))
+            if norm == 0.0:
+                continue
+            forward, length = forward / norm, math.atan2(norm, float(a @ b))
+            x, y = float(toward @ a), float(toward @ forward)
+            half = _half_width(math.cos(reach), math.hypot(x, y))
+            if half is None:
+                continue
+            middle = math.atan2(y, x)
+            for around in (middle - 2 * math.pi, middle, middle + 2 * math.pi):
+                first, last = max(0.0, around - half), min(length, around + half)
+                if first <= last:
+                    t = np.linspace(first, last, 33)[:, None]
+                    found.append(a * np.cos(t) + forward * np.sin(t))
+        return np.concatenate(found)
+
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         # Great circles are straight lines in a gnomonic projection.
         toward, east, north = frame(*self.centre())
@@ -124,6 +183,12 @@ class Polygon:
                 crosses = ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
                 inside ^= crosses
         return np.asarray(inside & (depth > 1e-6))
+
+    def meets(self, corners: Floats) -> bool:
+        return spherical.polygons_meet(vectors(*np.array(self.corners, float).T), corners)
+
+    def distance(self, point: Floats) -> float:
+        return spherical.polygon_distance(point, vectors(*np.array(self.corners, float).T))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +220,43 @@ class Range:
             np.concatenate([np.full(_STEPS, self.dec1), np.full(_STEPS, self.dec2), dec, dec]),
         )
 
+    def edge_within(self, toward: Floats, reach: float) -> Floats:
+        (ra,), (dec,) = angles(toward[None])
+        size = math.degrees(reach)
+        low, high = max(self.dec1, float(dec) - size), min(self.dec2, float(dec) + size)
+        if low > high:
+            return np.empty((0, 3))
+        up = np.linspace(low, high, 256)
+        found = [vectors(np.full(256, west), up) for west in (self.ra1, self.ra1 + self.span)]
+        # Right ascensions that the cap around the direction has: all, where it holds a pole.
+        wide = abs(float(dec)) + size >= 90.0
+        aside = (
+            180.0 if wide else math.degrees(math.asin(math.sin(reach) / math.cos(math.radians(float(dec)))))
+        )
+        offset = (float(ra) - self.ra1) % 360.0
+        for middle in (offset - 360.0, offset, offset + 360.0):
+            first, last = max(0.0, middle - aside), min(self.span, middle + aside)
+            if first <= last:
+                along = self.ra1 + np.linspace(first, last, 16 * _STEPS if wide else _STEPS)
+                found += [
+                    vectors(along, np.full(along.size, d)) for d in (self.dec1, self.dec2) if low <= d <= high
+                ]
+        return np.concatenate(found)
+
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         ra, dec = angles(points)
-        return np.asarray(((ra - self.ra1) % 360.0 <= self.span) & (dec >= self.dec1) & (dec <= self.dec2))
+        east = ((ra - self.ra1) % 360.0 <= self.span) | (self.span >= 360.0)
+        return np.asarray(east & (dec >= self.dec1) & (dec <= self.dec2))
+
+    @property
+    def _bounds(self) -> spherical.Bounds:
+        return spherical.Bounds(self.ra1, self.span, self.dec1, self.dec2)
+
+    def meets(self, corners: Floats) -> bool:
+        return self._bounds.meets(corners)
+
+    def distance(self, point: Floats) -> float:
+        return self._bounds.distance(point)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services
 from desdm.services.dialect import dialect_of
 from desdm.services.engines.model import Cancel, Upload
-from desdm.services.formats import stream
+from desdm.services.formats import TableStream, stream
 from desdm.services.formats.rows import Rows
-from desdm.services.obscore.columns import PLAN_UTYPES, UTYPES, with_utypes
+from desdm.services.obscore.columns import PLAN_UTYPES, UTYPES
 from desdm.services.obscore.rows import PLACE
 from desdm.services.tap.asked import Asked
 from desdm.services.tap_schema.describe import Described
@@ -45,7 +45,7 @@ class Answering:
         cancel: Cancel,
         base: str,
         held: ExitStack,
-    ) -> Iterator[bytes]:
+    ) -> TableStream:
         """The answer to a query, piece by piece.
 
         Parameters
@@ -76,24 +76,13 @@ class Answering:
             # The query is checked, not run; an overflow is told in any case (TAP 1.1, 2.7.4).
             empty = Rows(query.columns, (), None).schema
             one = pa.RecordBatch.from_pylist([{}], schema=pa.schema([f.with_nullable(True) for f in empty]))
-            pieces = stream(asked.format, query.columns, iter((one,)), maxrec=0, infos=infos)
-            return _named(pieces, asked.format.name, utypes)
+            return stream(asked.format, query.columns, iter((one,)), maxrec=0, infos=infos, utypes=utypes)
         batches: Iterable[pa.RecordBatch] = held.enter_context(
             engine.execute(query, uploads=uploads, owner=caller.login, seconds=seconds, cancel=cancel)
         )
         if ("ivoa", "obscore") in query.tables:
             batches = _placed(batches, base)
-        pieces = stream(asked.format, query.columns, batches, maxrec=asked.maxrec, infos=infos)
-        return _named(pieces, asked.format.name, utypes)
-
-
-def _named(pieces: Iterator[bytes], form: str, utypes: Mapping[str, str] | None) -> Iterator[bytes]:
-    """The pieces of a VOTable with the utypes of its fields; any other answer as it is."""
-    if utypes is None or not form.startswith("votable"):
-        yield from pieces
-        return
-    yield with_utypes(next(pieces), utypes)
-    yield from pieces
+        return stream(asked.format, query.columns, batches, maxrec=asked.maxrec, infos=infos, utypes=utypes)
 
 
 def _placed(batches: Iterable[pa.RecordBatch], base: str) -> Iterator[pa.RecordBatch]:

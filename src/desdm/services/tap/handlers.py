@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +17,10 @@ from desdm.services.answers import base_url, guarded, work, xml_document
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Cancel
+from desdm.services.formats import TableStream
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
-from desdm.services.streaming import Stream, begun, let_go, watched
+from desdm.services.streaming import Stream, let_go, watched
 from desdm.services.tap.answer import Answering
 from desdm.services.tap.asked import Asked, asked, uploads
 from desdm.services.tap.capabilities import tap_capabilities
@@ -79,7 +79,7 @@ class _Tap:
 
     def _begun(
         self, request: Request, wanted: Asked, form: Given, held: ExitStack, cancel: Cancel
-    ) -> Iterator[bytes]:
+    ) -> TableStream:
         caller, base = caller_of(request), base_url(request)
         limits = limits_of(caller.role)
 
@@ -95,7 +95,7 @@ class _Tap:
         pieces = self.answering.pieces(
             caller, wanted, tables, seconds=limits.seconds, cancel=cancel, base=base, held=held
         )
-        return begun(pieces)
+        return pieces.begin()
 
     async def examples(self, request: Request) -> Response:
         caller = caller_of(request)

@@ -12,7 +12,7 @@ from desdm.services.limits import limits_of
 from desdm.services.tap.answer import Answering
 from desdm.services.tap.asked import asked, uploads
 from desdm.services.tap.results import result_of
-from desdm.services.uws.model import JobContext
+from desdm.services.uws.model import OVERFLOW, JobContext
 
 __all__ = ["run_query"]
 
@@ -43,6 +43,8 @@ def run_query(answering: Answering, context: JobContext) -> None:
             held=held,
         )
         _written(partial, pieces, context)
+    if pieces.overflow:
+        context.notes.append(OVERFLOW)
     partial.rename(context.directory / name)
     context.result("result", name, wanted.mime)
 

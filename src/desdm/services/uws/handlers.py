@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
 from desdm.services.uws import store
-from desdm.services.uws.model import ACTIVE, ENDED, Job, JobKind
+from desdm.services.uws.model import BLOCKING, ENDED, OVERFLOW, Job, JobKind
 from desdm.services.uws.owner import owner_of
 from desdm.services.uws.run import Runner
 
@@ -48,28 +48,37 @@ def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute
     runner.start()
     one = jobs.prefix + "/{job}"
 
-    def route(path: str, handler: Callable[[Request], object], *methods: str) -> Route:
-        return Route(path, guarded(handler), methods=list(methods))  # type: ignore[arg-type]
+    def route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+        """One route for all methods of a path: a method that is not offered is told those that are (Allow)."""
 
+        async def dispatch(request: Request) -> Response:
+            return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+        return Route(path, guarded(dispatch), methods=list(handlers))
+
+    value = partial(partial, jobs.value)
     return [
-        route(jobs.prefix, jobs.listed, "GET"),
-        route(jobs.prefix, jobs.create, "POST"),
-        route(one, jobs.shown, "GET"),
-        route(one, jobs.acted, "POST"),
-        route(one, jobs.deleted, "DELETE"),
-        route(one + "/phase", jobs.phase, "GET"),
-        route(one + "/phase", jobs.set_phase, "POST", "PUT"),
-        route(one + "/executionduration", partial(jobs.value, "executionduration"), "GET"),
-        route(one + "/executionduration", jobs.set_duration, "POST", "PUT"),
-        route(one + "/destruction", partial(jobs.value, "destruction"), "GET"),
-        route(one + "/destruction", jobs.set_destruction, "POST", "PUT"),
-        route(one + "/quote", partial(jobs.value, "quote"), "GET"),
-        route(one + "/owner", partial(jobs.value, "owner"), "GET"),
-        route(one + "/error", jobs.error, "GET"),
-        route(one + "/parameters", jobs.parameters, "GET"),
-        route(one + "/parameters", jobs.set_parameters, "POST"),
-        route(one + "/results", jobs.results, "GET"),
-        route(one + "/results/{result}", jobs.result, "GET"),
+        route(jobs.prefix, GET=jobs.listed, POST=jobs.create),
+        route(one, GET=jobs.shown, POST=jobs.acted, DELETE=jobs.deleted),
+        route(one + "/phase", GET=jobs.phase, POST=jobs.set_phase, PUT=jobs.set_phase),
+        route(
+            one + "/executionduration",
+            GET=value("executionduration"),
+            POST=jobs.set_duration,
+            PUT=jobs.set_duration,
+        ),
+        route(
+            one + "/destruction",
+            GET=value("destruction"),
+            POST=jobs.set_destruction,
+            PUT=jobs.set_destruction,
+        ),
+        route(one + "/quote", GET=value("quote")),
+        route(one + "/owner", GET=value("owner")),
+        route(one + "/error", GET=jobs.error),
+        route(one + "/parameters", GET=jobs.parameters, POST=jobs.set_parameters),
+        route(one + "/results", GET=jobs.results),
+        route(one + "/results/{result}", GET=jobs.result),
     ]
 
 
@@ -178,11 +187,12 @@ class _Jobs:
         seconds = _WAIT_MOST if text == "-1" else min(float(text), _WAIT_MOST)
         expected = _phase(asked.value("PHASE")) if asked.value("PHASE") else job.phase
         end, pause = time.monotonic() + seconds, 0.01
-        while job.phase is expected and job.phase in ACTIVE and time.monotonic() < end:
+        while job.phase is expected and job.phase in BLOCKING and time.monotonic() < end:
             await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
             pause = min(pause * 1.5, 0.5)
             if await request.is_disconnected():
                 break
+            # A job that was deleted meanwhile is not found any more (404), which ends the wait as well.
             job = await self._found(request)
         return job
 
@@ -207,7 +217,7 @@ class _Jobs:
 
     async def set_phase(self, request: Request) -> Response:
         caller, job = caller_of(request), await self._found(request)
-        asked = (await given(request, 100_000)).value("PHASE").upper()
+        asked = (await given(request, 100_000, "PHASE")).value("PHASE").strip().upper()
         if asked == "RUN":
             await work(self.services, lambda: self._start(job, caller))
         elif asked == "ABORT":
@@ -242,7 +252,7 @@ class _Jobs:
 
     async def set_duration(self, request: Request) -> Response:
         caller, job = caller_of(request), await self._found(request)
-        asked = (await given(request, 100_000)).number("EXECUTIONDURATION")
+        asked = (await given(request, 100_000, "EXECUTIONDURATION")).number("EXECUTIONDURATION")
         if asked is None:
             raise UsageError("EXECUTIONDURATION is missing: seconds, 0 for the longest allowed")
         seconds = _within(asked, limits_of(caller.role).job_seconds)
@@ -251,7 +261,7 @@ class _Jobs:
 
     async def set_destruction(self, request: Request) -> Response:
         caller, job = caller_of(request), await self._found(request)
-        when = _time("DESTRUCTION", (await given(request, 100_000)).value("DESTRUCTION"))
+        when = _time("DESTRUCTION", (await given(request, 100_000, "DESTRUCTION")).value("DESTRUCTION"))
         latest = store.now() + timedelta(seconds=limits_of(caller.role).keep_seconds)
         await work(self.services, lambda: self._change(job, destruction=min(when, latest)))
         return self._to(request, job.id)
@@ -304,7 +314,8 @@ class _Jobs:
         path = self.services.results / found.path
         if not path.is_file() or path.stat().st_size != found.filesize:
             raise FatalError(f"result {path} of job {job.id} is gone or of another size")
-        return FileResponse(path, media_type=found.mime, filename=Path(found.path).name)
+        headers = {"X-Query-Status": OVERFLOW[1]} if OVERFLOW in job.parameters else None
+        return FileResponse(path, headers=headers, media_type=found.mime, filename=Path(found.path).name)
 
     async def _found(self, request: Request) -> Job:
         caller, job_id = _allowed(request), request.path_params["job"]

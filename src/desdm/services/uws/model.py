@@ -13,13 +13,17 @@ from desdm.schema.states import Phase
 from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
 
-__all__ = ["ACTIVE", "ENDED", "Job", "JobContext", "JobKind", "Parameters", "Result"]
+__all__ = ["ACTIVE", "BLOCKING", "ENDED", "OVERFLOW", "Job", "JobContext", "JobKind", "Parameters", "Result"]
 
 #: Phases from which a job goes on by itself.
 ACTIVE = frozenset((Phase.QUEUED, Phase.EXECUTING))
+#: Phases in which WAIT holds its answer (UWS 1.1, 2.2.1.1: the active phases); a pending job may be started meanwhile.
+BLOCKING = ACTIVE | {Phase.PENDING}
 #: Phases that a job never leaves.
 ENDED = frozenset((Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.ARCHIVED))
 
+#: What the service notes at a job whose result was cut at MAXREC.
+OVERFLOW = ("_STATUS", "OVERFLOW")
 #: (name in capitals, value), in the order given; a name may stand several times.
 Parameters = Sequence[tuple[str, str]]
 
@@ -72,6 +76,8 @@ class JobContext:
         Set when the job is to end; long work looks at ``cancel.event``.
     seconds
         How long the job may run; None: no limit.
+    notes
+        What the service is to keep of the finished job, as parameters whose names begin with an underscore.
     """
 
     id: str
@@ -82,6 +88,7 @@ class JobContext:
     seconds: float | None
     services: Services
     results: list[Result] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def owner(self) -> str:

@@ -237,6 +237,8 @@ class Runner:
                     error_type=kind or None,
                     error_message=message or None,
                 )
+                if stands and results and context.notes:
+                    store.add_parameters(conn, job_id, context.notes)
         except DatabaseUnavailable as err:
             _LOG.error("job %s ended %s, but its record could not be written: %s", job_id, phase, err)
             return

@@ -10,13 +10,16 @@ import pyarrow as pa
 
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseColumn
+from desdm.services.formats.readers import fitscells
 from desdm.services.formats.readers.model import Limits, Table, described, table_of
 
 __all__ = ["read"]
 
 
 def read(data: bytes, limits: Limits) -> Table:
-    """The first binary table of a FITS file; integers equal to TNULL and empty text are null.
+    """The first binary table of a FITS file.
+
+    Null are integers that are stored as TNULL, logicals that are neither T nor F, and text without a character.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def read(data: bytes, limits: Limits) -> Table:
                 for hdu in file:
                     if isinstance(hdu, fits.BinTableHDU):
                         _sound(hdu.header, len(data), limits)
-                        return _table(hdu)
+                        return _table(hdu, data)
         except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as err:
             raise UsageError("it is no FITS file that can be read; was it cut off on its way?") from err
     raise UsageError("the FITS file has no binary table")
@@ -52,35 +55,24 @@ def _sound(header: object, size: int, limits: Limits) -> None:
         raise UsageError("the FITS file is shorter than its header says; was it cut off on its way?")
 
 
-def _table(hdu: object) -> Table:
+def _table(hdu: object, data: bytes) -> Table:
+    header, start = hdu.header, int(hdu.fileinfo()["datLoc"])  # type: ignore[attr-defined]
+    width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
+    stored = fitscells.stored_columns(header)
+    rows = np.frombuffer(data, np.uint8, width * count, start).reshape(count, width)
+    heap_at = int(header.get("THEAP", width * count))
+    heap = data[start + heap_at : start + width * count + int(header.get("PCOUNT", 0))]
     columns: list[ReleaseColumn] = []
     arrays = []
-    header = hdu.header  # type: ignore[attr-defined]
-    for n, column in enumerate(hdu.columns, 1):  # type: ignore[attr-defined]
-        found = _arrow(column.name, hdu.data.field(n - 1), column.null)  # type: ignore[attr-defined]
+    for n, column in enumerate(stored, 1):
+        found = fitscells.column(column, rows, heap)
+        if found is None:
+            continue
         about = {
-            "unit": str(column.unit or ""),
+            "unit": str(header.get(f"TUNIT{n}", "")),
             "ucd": str(header.get(f"TUCD{n}", "")),
             "description": str(header.get(f"TCOMM{n}", "")),
         }
         arrays.append(pa.chunked_array([found]))
         columns.append(described(column.name, arrays[-1], about))
     return table_of(tuple(columns), arrays)
-
-
-def _arrow(name: str, cells: np.ndarray, null: int | None) -> pa.Array:
-    if cells.dtype == object:  # of differing length
-        return pa.array([np.asarray(cell).tolist() for cell in cells])
-    if cells.ndim > 2 or cells.dtype.kind not in "biufSU":
-        raise UsageError(f"column {name}: cells of {cells.dtype.kind}{cells.shape[1:]} cannot be uploaded")
-    if cells.dtype.kind in "SU":
-        if cells.ndim > 1:
-            raise UsageError(f"column {name}: lists of text cannot be uploaded")
-        text = [str(cell).rstrip() for cell in np.asarray(cells)]
-        return pa.array([t or None for t in text], pa.string())
-    plain = np.ascontiguousarray(cells).astype(cells.dtype.newbyteorder("="))
-    gone = plain == null if null is not None and plain.dtype.kind in "iu" else None
-    if cells.ndim == 2:
-        flat = pa.array(plain.ravel(), mask=None if gone is None else gone.ravel())
-        return pa.FixedSizeListArray.from_arrays(flat, cells.shape[1])
-    return pa.array(plain, mask=gone)

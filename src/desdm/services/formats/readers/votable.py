@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseColumn
+from desdm.services.formats.binary2 import elements
 from desdm.services.formats.readers import binary
 from desdm.services.formats.readers.model import Limits, Table, table_of
 from desdm.services.formats.rows import TEXT, arrow_type, is_array, size_of
@@ -162,16 +163,26 @@ class _Reader:
         except (binascii.Error, ValueError) as err:
             raise UsageError("the table's stream is no base64") from err
         arrays = binary.columns_of(data, self.columns, self.sizes, self.limits, masked=self.kind == "BINARY2")
-        return [_without(array, null) for array, null in zip(arrays, self.nulls, strict=True)]
+        described = zip(arrays, self.columns, self.nulls, strict=True)
+        found = [_without(array, column, null) for array, column, null in described]
+        if self.kind == "BINARY":
+            # It has no mask: text without a character is null, as in TABLEDATA.
+            found = [
+                pc.if_else(pc.equal(a, ""), pa.scalar(None, a.type), a) if pa.types.is_string(a.type) else a
+                for a in found
+            ]
+        return found
 
     def _cells(self) -> list[pa.Array]:
         cells = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
         found = []
         for column, null, texts in zip(self.columns, self.nulls, cells, strict=True):
             try:
-                values = (
-                    texts if column.datatype in TEXT else [_value(t.strip(), column, null) for t in texts]
-                )
+                if column.datatype in TEXT:
+                    # VOTable 1.4, 6.1: an empty cell of TABLEDATA is null, whatever the type.
+                    values = [t if t and t != null else None for t in texts]
+                else:
+                    values = [_value(t.strip(), column, null) for t in texts]
                 found.append(pa.array(values, pa.bool_() if column.datatype == "bit" else arrow_type(column)))
             except (ValueError, OverflowError, pa.ArrowException) as err:
                 raise UsageError(f"column {column.name}: a cell is no {column.datatype}: {err}") from err
@@ -192,6 +203,13 @@ def _value(text: str, column: ReleaseColumn, null: str | None) -> Any:
         return found
     if not text or text == null:
         return None
+    found = _scalar(text, column)
+    # The same number may be written in another way: -99 and -99.0, 255 and 0xff.
+    return None if null and found is not None and found == _scalar(null.strip(), column) else found
+
+
+def _scalar(text: str, column: ReleaseColumn) -> Any:
+    """The value of one element."""
     if column.datatype in ("boolean", "bit"):
         return _TRUTH.get(text.lower())
     if column.datatype in ("float", "double"):
@@ -199,10 +217,20 @@ def _value(text: str, column: ReleaseColumn, null: str | None) -> Any:
     return int(text, 16) if text[:2].lower() == "0x" else int(text)
 
 
-def _without(array: pa.Array, null: str | None) -> pa.Array:
-    if null is None or not pa.types.is_integer(array.type):
+def _without(array: pa.Array, column: ReleaseColumn, null: str | None) -> pa.Array:
+    """A column with null where the stored value is that of VALUES: numbers, and elements of arrays of them."""
+    if not null or column.datatype == "bit":
         return array
+    if pa.types.is_fixed_size_list(array.type):
+        flat = _without(elements(array), ReleaseColumn(column.name, column.datatype), null)
+        return pa.FixedSizeListArray.from_arrays(flat, array.type.list_size, mask=array.is_null())
+    if pa.types.is_list(array.type):
+        flat = _without(array.values, ReleaseColumn(column.name, column.datatype), null)
+        return pa.ListArray.from_arrays(array.offsets, flat, mask=array.is_null())
     try:
-        return pc.if_else(pc.equal(array, int(null)), pa.scalar(None, array.type), array)
-    except (ValueError, pa.ArrowException):
-        return array
+        value = null if column.datatype in TEXT else _scalar(null.strip(), column)
+        return pc.if_else(pc.equal(array, pa.scalar(value, array.type)), pa.scalar(None, array.type), array)
+    except (ValueError, pa.ArrowException) as err:
+        raise UsageError(
+            f"column {column.name}: VALUES null={null[:40]!r} is no value of type {column.datatype}"
+        ) from err
