@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from desdm.archive.names import split_name
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+from desdm.survey.gunzip import GZIP, gunzip
 
 __all__ = ["Content"]
 
@@ -51,8 +51,11 @@ class Content:
         """The bytes, unpacked if the file is gzipped."""
         if self._plain is None:
             self._plain = self._data
-            if self._data[:2] == b"\x1f\x8b" and self.name.endswith(".gz"):
-                self._plain = _unpacked(bytes(self._data))
+            if self._data[:2] == GZIP and self.name.endswith(".gz"):
+                try:
+                    self._plain = gunzip(bytes(self._data), MOST_UNPACKED)
+                except FileTypeError as err:
+                    raise FileTypeError(f"{err}; correct the file, or deposit it as .fz or unpacked") from err
                 self._size = len(self._plain)
         return self._plain
 
@@ -130,18 +133,3 @@ class Content:
             raise FileTypeError(f"column {name} reaches over the end of its row of {width} bytes")
         row = np.dtype({"names": ["v"], "formats": [kind], "offsets": [column.offset], "itemsize": width})
         return np.frombuffer(self.data, row, count=rows, offset=hdu.data_start)["v"]
-
-
-def _unpacked(data: bytes) -> bytes:
-    machine = zlib.decompressobj(wbits=31)
-    try:
-        plain = machine.decompress(data, MOST_UNPACKED)
-    except zlib.error as err:
-        raise FileTypeError(f"it is no sound gzip file: {err}") from err
-    if machine.unconsumed_tail:
-        raise FileTypeError(
-            f"it unpacks to more than {MOST_UNPACKED >> 20} MB; deposit it as .fz or unpacked"
-        )
-    if not machine.eof:
-        raise FileTypeError("its gzip stream is cut off")
-    return plain
