@@ -8,6 +8,7 @@ from typing import Any
 from desdm.archive.names import split_name
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+from desdm.survey.findings import Finding, Severity
 from desdm.survey.gunzip import GZIP, gunzip
 
 __all__ = ["Content"]
@@ -27,19 +28,34 @@ class Content:
         Its bytes, or an mmap of them.
     size
         Their number.
+    delivered
+        Whether it comes from outside, so that nothing in it is to be trusted; a product of our own codes is not looked
+        through for faults of its header.
     """
 
-    __slots__ = ("_columns", "_data", "_error", "_hdus", "_plain", "_size", "findings", "name", "stem")
+    __slots__ = (
+        "_columns",
+        "_data",
+        "_error",
+        "_hdus",
+        "_plain",
+        "_size",
+        "delivered",
+        "findings",
+        "name",
+        "stem",
+    )
 
-    def __init__(self, name: str, data: bytes, size: int) -> None:
+    def __init__(self, name: str, data: bytes, size: int, *, delivered: bool = True) -> None:
         self.name = name
+        self.delivered = delivered
         self.stem = split_name(name)[0]
         self._data, self._size = data, size
         self._plain: bytes | None = None
         self._hdus: tuple[HDU, ...] | None = None
         self._error: FileTypeError | None = None
         self._columns: dict[int, dict[str, Column]] = {}
-        self.findings: list[str] = []
+        self.findings: list[Finding] = []
 
     @property
     def size(self) -> int:
@@ -76,7 +92,9 @@ class Content:
         if self._hdus is None:
             try:
                 data = self.data
-                self._hdus = read_hdus(data, self._size, self.findings)
+                odd: list[str] = []
+                self._hdus = read_hdus(data, self._size, odd)
+                self.findings += [Finding(Severity.NOTE, text) for text in odd]
             except FileTypeError as err:
                 self._error = err
                 raise

@@ -40,6 +40,7 @@ from desdm.survey.fitsbytes import (
 )
 from desdm.survey.gunzip import GZIP, gunzip
 from desdm.survey.headers import copy_wcs, footprint, merged
+from desdm.survey.projection import complaint
 
 __all__ = [
     "LEVEL",
@@ -333,7 +334,7 @@ def _sci_header(planes: Planes) -> fits.Header:
     for card in planes.header.cards:
         if card.keyword and not is_structure(card.keyword):
             head.append(card, bottom=True)
-    if str(head.get("CTYPE1", "")).strip():
+    if str(head.get("CTYPE1", "")).strip() and not complaint(head):
         for key, value, comment in footprint(planes.header, planes.shape).cards():
             head[key] = (value, comment)
     return head
