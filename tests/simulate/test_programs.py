@@ -247,3 +247,14 @@ def test_the_command_makes_a_night_and_says_what(tmp_path: Path) -> None:
     )  # fmt: skip
     assert wrong.returncode == 2
     assert "no band q" in wrong.stderr
+
+
+def test_a_field_across_ra_0_is_drawn_as_any_other() -> None:
+    """Pointings at 359.99 and 0.01 lie 0.02 degrees apart, not 360."""
+    counts = []
+    for ra in (0.0, 30.0):
+        _, field = renderer_of(plan_night(3, ra=ra, dec=-5.0), mini())
+        reach = np.abs((field.ra - ra + 180.0) % 360.0 - 180.0).max()
+        assert reach < 1.0
+        counts.append(len(field.ra))
+    assert counts[0] == pytest.approx(counts[1], rel=0.2)

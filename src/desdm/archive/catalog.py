@@ -101,7 +101,8 @@ def find(
 
     Copies that are not as registered (missing, corrupt, trash) are left out. Unless ``attempt`` is given, so are
     files of attempts whose data are JUNK or PRUNED, and superseded ones: of several attempts at one unit with
-    one pipeline that made a file type, the newest that ended well stands (see `store.superseded`).
+    one pipeline that made a file type, the newest that ended well stands (see `store.superseded`). Of raw frames with
+    one exposure number and the same pixels, the first registered stands.
 
     Parameters
     ----------
@@ -143,6 +144,7 @@ def find(
         rows.sort(key=lambda row: (row["filename"], row["id"]))
     if "attempt" not in asked:
         rows = _standing(conn, rows, scope)
+    rows = _once(rows)
     return rows if limit is None else rows[:limit]
 
 
@@ -188,6 +190,18 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     row["filename"] += row["compression"]
     row["fullname"] = f"{row['path']}/{row['filename']}" if row["path"] else row["filename"]
     return row
+
+
+def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without raw frames that are there under another name already: same exposure number, same bytes or pixels."""
+    seen: set[tuple[int, str]] = set()
+    again: set[int] = set()
+    for row in sorted((r for r in rows if r["filetype"] == "raw"), key=lambda r: int(r["id"])):
+        keys = {(row["expnum"], row[k]) for k in ("sha256", "data_digest") if row[k] is not None}
+        if row["expnum"] is not None and seen & keys:
+            again.add(row["id"])
+        seen |= keys
+    return [row for row in rows if row["id"] not in again] if again else rows
 
 
 def _standing(conn: Connection, rows: list[dict[str, Any]], scope: Scope | None) -> list[dict[str, Any]]:

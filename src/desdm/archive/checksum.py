@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from desdm.archive.content import Content
+from desdm.survey.findings import Finding, Severity
 
 __all__ = ["stale"]
 
@@ -12,7 +13,7 @@ __all__ = ["stale"]
 _MOST = 64 << 20
 
 
-def stale(content: Content) -> Iterator[str]:
+def stale(content: Content) -> Iterator[Finding]:
     """Findings on checksums that do not fit their HDU.
 
     Real files have them: a cutout keeps the CHECKSUM of its parent. Files that no rule made us open as FITS are
@@ -27,14 +28,14 @@ def stale(content: Content) -> Iterator[str]:
         data = content.data
         datasum = _sum(data[hdu.data_start : min(hdu.end, content.size)])
         if told is not None and (not str(told).strip().isdigit() or int(str(told)) != datasum):
-            yield f"HDU {number}: DATASUM is stale"
+            yield Finding(Severity.WARNING, f"HDU {number}: DATASUM is stale", "DATASUM", str(told).strip())
         if "CHECKSUM" in hdu.header:
             total = _sum(data[hdu.start : hdu.data_start]) + datasum
             while total >> 32:
                 total = (total & 0xFFFFFFFF) + (total >> 32)
             # A sound HDU sums to all ones (minus zero).
             if total not in (0xFFFFFFFF, 0):
-                yield f"HDU {number}: CHECKSUM is stale"
+                yield Finding(Severity.WARNING, f"HDU {number}: CHECKSUM is stale", "CHECKSUM")
 
 
 def _sum(data: bytes) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from desdm.archive.names import split_name
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+from desdm.survey.findings import Finding, Severity
+from desdm.survey.gunzip import GZIP, gunzip
 
 if TYPE_CHECKING:
     from desdm.survey.bintable import BinTable
@@ -30,19 +31,34 @@ class Content:
         Its bytes, or an mmap of them.
     size
         Their number.
+    delivered
+        Whether it comes from outside, so that nothing in it is to be trusted; a product of our own codes is not looked
+        through for faults of its header.
     """
 
-    __slots__ = ("_columns", "_data", "_error", "_hdus", "_plain", "_size", "findings", "name", "stem")
+    __slots__ = (
+        "_columns",
+        "_data",
+        "_error",
+        "_hdus",
+        "_plain",
+        "_size",
+        "delivered",
+        "findings",
+        "name",
+        "stem",
+    )
 
-    def __init__(self, name: str, data: bytes, size: int) -> None:
+    def __init__(self, name: str, data: bytes, size: int, *, delivered: bool = True) -> None:
         self.name = name
+        self.delivered = delivered
         self.stem = split_name(name)[0]
         self._data, self._size = data, size
         self._plain: bytes | None = None
         self._hdus: tuple[HDU, ...] | None = None
         self._error: FileTypeError | None = None
         self._columns: dict[int, dict[str, Column]] = {}
-        self.findings: list[str] = []
+        self.findings: list[Finding] = []
 
     @property
     def size(self) -> int:
@@ -54,8 +70,11 @@ class Content:
         """The bytes, unpacked if the file is gzipped."""
         if self._plain is None:
             self._plain = self._data
-            if self._data[:2] == b"\x1f\x8b" and self.name.endswith(".gz"):
-                self._plain = _unpacked(bytes(self._data))
+            if self._data[:2] == GZIP and self.name.endswith(".gz"):
+                try:
+                    self._plain = gunzip(bytes(self._data), MOST_UNPACKED)
+                except FileTypeError as err:
+                    raise FileTypeError(f"{err}; correct the file, or deposit it as .fz or unpacked") from err
                 self._size = len(self._plain)
         return self._plain
 
@@ -76,7 +95,9 @@ class Content:
         if self._hdus is None:
             try:
                 data = self.data
-                self._hdus = read_hdus(data, self._size, self.findings)
+                odd: list[str] = []
+                self._hdus = read_hdus(data, self._size, odd)
+                self.findings += [Finding(Severity.NOTE, text) for text in odd]
             except FileTypeError as err:
                 self._error = err
                 raise
@@ -136,18 +157,3 @@ class Content:
     def cells(self, number: int, name: str) -> Any:
         """A column of a binary table as a numpy array of one row an element, big-endian as stored."""
         return self.table(number).cells(name)
-
-
-def _unpacked(data: bytes) -> bytes:
-    machine = zlib.decompressobj(wbits=31)
-    try:
-        plain = machine.decompress(data, MOST_UNPACKED)
-    except zlib.error as err:
-        raise FileTypeError(f"it is no sound gzip file: {err}") from err
-    if machine.unconsumed_tail:
-        raise FileTypeError(
-            f"it unpacks to more than {MOST_UNPACKED >> 20} MB; deposit it as .fz or unpacked"
-        )
-    if not machine.eof:
-        raise FileTypeError("its gzip stream is cut off")
-    return plain

@@ -71,7 +71,7 @@ def deposit(
             report.registered += done.records
             report.present += done.present
             report.refused += done.refused
-            report.findings += [(s.name, text) for s in staged for text in s.findings]
+            report.findings += [(s.name, finding) for s in staged for finding in s.findings]
         if progress is not None:
             progress(len(part))
     return report

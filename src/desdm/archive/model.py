@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from desdm.errors import DesdmError
 from desdm.schema.states import RunClass
+from desdm.survey.findings import Finding
 
 if TYPE_CHECKING:
     from desdm.archive.flight import Flight
@@ -143,7 +144,7 @@ class Staged:
     directory: str
     temporary: Path
     place: Place
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     #: a further delivery of this type may carry the same name with other bytes, and is renamed
     repeats: bool
     #: number of the inode that holds the bytes: what stands under the name later may be another's
@@ -184,10 +185,10 @@ class Registered(NamedTuple):
 class DepositReport:
     """What a deposit did, over all its transactions.
 
-    ``findings`` are (file name, text) pairs of what is odd but no reason to refuse.
+    ``findings`` are (file name, finding) pairs of what is odd but no reason to refuse.
     """
 
     registered: list[FileRecord] = field(default_factory=list)
     present: list[FileRecord] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[tuple[str, Finding]] = field(default_factory=list)

@@ -16,7 +16,8 @@ from desdm.archive.model import FileRecord, Place, Refusal, Registered, Staged
 from desdm.archive.names import LONGEST, split_name
 from desdm.archive.publish import move_aside, publish, sync_directories
 from desdm.archive.stage import discard, is_ours, publish_staged
-from desdm.archive.store import Standing
+from desdm.archive.store import RawFrame, Standing
+from desdm.archive.twins import frame_of, twin_finding
 from desdm.errors import ConflictError, DesdmError, NotFoundError, TransientError
 from desdm.schema import CopyState, desfile
 from desdm.schema.database import new_ids
@@ -238,6 +239,8 @@ class _Registration:
             metadata.setdefault(s.table, []).append({"desfile_id": ids[s.name], **s.metadata})
         store.add_copies(self.conn, [_copy(ids[s.name], self.archive, s.directory) for s in files])
         store.add_metadata(self.conn, metadata)
+        self._note_twins(files, ids)
+        store.add_findings(self.conn, {ids[s.name]: s.findings for s in files if s.findings})
         store.add_edges(
             self.conn,
             [
@@ -260,6 +263,31 @@ class _Registration:
             if each.relpath != made[each.name].relpath or each.place is Place.CLASH:
                 discard(self.archive, each)
             self.present.append(made[each.name])
+
+    def _note_twins(self, files: Sequence[Staged], ids: dict[str, int]) -> None:
+        """Add a finding to each raw frame that is an exposure which is registered already."""
+        frames = {s.name: frame_of(ids[s.name], s) for s in files if s.filetype == "raw"}
+        if not frames:
+            return
+        digests = [f.digest for f in frames.values() if f.digest is not None]
+        nights = sorted({str(s.metadata["nite"]) for s in files if s.name in frames and "nite" in s.metadata})
+        known = [
+            *store.frames_with_pixels(self.conn, digests),
+            *store.frames_of_nights(self.conn, nights),
+            *frames.values(),
+        ]
+        by_key: dict[object, list[RawFrame]] = {}
+        for frame in sorted(set(known), key=lambda f: f.id):
+            for key in {frame.digest, frame.mjd_obs} - {None}:
+                by_key.setdefault(key, []).append(frame)
+        for each in files:
+            if each.name not in frames:
+                continue
+            mine = frames[each.name]
+            near = [f for key in (mine.digest, mine.mjd_obs) for f in by_key.get(key, [])]
+            finding = twin_finding(mine, sorted(near, key=lambda f: f.id))
+            if finding is not None:
+                each.findings = (*each.findings, finding)
 
     def _parents(self, files: Sequence[Staged], ids: dict[str, int]) -> dict[str, tuple[int, ...]]:
         """Parents' ids by file name; a file with an unknown or refused parent is refused and left out."""

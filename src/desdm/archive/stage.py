@@ -18,6 +18,7 @@ from desdm.archive.archive import Archive
 from desdm.archive.content import Content
 from desdm.archive.filetypes import BY_NAME
 from desdm.archive.flight import Flight
+from desdm.archive.headers import header_findings
 from desdm.archive.identify import directory_of, metadata_of, recognise, typed
 from desdm.archive.model import Deposit, Place, Refusal, Staged
 from desdm.archive.names import check_directory, check_name, split_name
@@ -257,11 +258,13 @@ def _moved_before(archive: Archive, flight: Flight, item: Deposit, name: str) ->
 
 
 def _identify(flight: Flight, item: Deposit, name: str, data: Any, size: int, temporary: str) -> Staged:
-    content = Content(name, data, size)
+    content = Content(name, data, size, delivered=item.pfw_attempt_id is None)
     kind = typed(content, item.filetype) if item.filetype else recognise(content)
     row = metadata_of(kind, content, item.metadata)
     directory = item.directory or check_directory(directory_of(kind, row))
     content.findings.extend(checksum.stale(content))
+    if content.delivered:
+        content.findings.extend(header_findings(content))
     filename, compression = split_name(name)
     return Staged(
         item=item,
@@ -276,7 +279,7 @@ def _identify(flight: Flight, item: Deposit, name: str, data: Any, size: int, te
         directory=directory,
         temporary=Path(temporary),
         place=Place.STAGED,
-        findings=tuple(content.findings),
+        findings=tuple(dict.fromkeys(content.findings)),
         repeats=kind.repeats,
         flight=flight,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.findings import finding_document
 
 
 @click.command()
@@ -19,6 +22,9 @@ from desdm.cli.door import Door, json_option, pass_door
     help="As pipelines ask: expnum=229686, region=150.1,2.2,0.5.",
 )
 @click.option("--all", "junk", is_flag=True, help="Also files of attempts whose data are JUNK.")
+@click.option(
+    "--findings", "only", is_flag=True, help="Only files with findings of their ingest, each with them."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 @json_option
 @pass_door
@@ -30,19 +36,22 @@ def command(
     tag: str | None,
     query: tuple[str, ...],
     junk: bool,
+    only: bool,
     limit: int | None,
     as_json: bool,
 ) -> None:
     """List files by attempt, type, band or tag.
 
     Files of attempts marked JUNK are left out, unless --attempt names the attempt or --all is given.
-    With --query only files that may be used are listed: of superseded attempts, the last good one.
+    With --query only files that may be used are listed: of superseded attempts, the last good one. FINDINGS counts what
+    was odd about a file when it was ingested.
     """
-    from desdm.archive import catalog
+    from desdm.archive import catalog, store
     from desdm.errors import UsageError
 
     facility = door.facility
     root = facility.archive.root
+    most = None if only else limit
     with facility.database.read() as conn:
         if query and junk:
             raise UsageError("--query lists only files that may be used; leave out --all or --query")
@@ -54,7 +63,7 @@ def command(
                 if not equals:
                     raise UsageError(f"--query {part!r}: give KEY=VALUE")
                 asked[key.strip()] = value.strip()
-            rows = catalog.find(conn, {k: v for k, v in asked.items() if v is not None}, limit=limit)
+            rows = catalog.find(conn, {k: v for k, v in asked.items() if v is not None}, limit=most)
             document = [
                 {key: row[key] for key in ("filename", "filetype", "band")}
                 | {"path": str(root / row["fullname"]), "sha256": row["sha256"], "filesize": row["filesize"]}
@@ -62,7 +71,7 @@ def command(
             ]
         else:
             found = catalog.files(
-                conn, attempt=attempt, filetype=filetype, band=band, tag=tag, limit=limit, junk=junk
+                conn, attempt=attempt, filetype=filetype, band=band, tag=tag, limit=most, junk=junk
             )
             document = [
                 {
@@ -75,9 +84,24 @@ def command(
                 }
                 for f in found
             ]
+        numbers = [row["id"] for row in rows] if query else [f.id for f in found]
+        findings = store.findings_of(conn, numbers)
+    kept: list[dict[str, Any]] = []
+    ids = {row["filename"]: number for number, row in zip(numbers, document, strict=True)}
+    for number, row in zip(numbers, document, strict=True):
+        odd = [finding_document(f) for f in findings.get(number, ())]
+        if odd or not only:
+            kept.append(row | {"findings": odd})
+    if only:
+        kept = kept[:limit]
 
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")
-        door.table([*columns[:3], "bytes"], ([row[c] for c in columns] for row in document))
+        cells = ([*(row[c] for c in columns), len(row["findings"]) or None] for row in kept)
+        door.table([*columns[:3], "bytes", "findings"], cells)
+        for row in kept if only else ():
+            for number, _ in enumerate(row["findings"]):
+                found = findings[ids[row["filename"]]][number]
+                click.echo(f"{row['filename']}: {found.severity.value}: {found}")
 
-    door.show(document, human, as_json)
+    door.show(kept, human, as_json)

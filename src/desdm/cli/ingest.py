@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.findings import finding_document
 
 if TYPE_CHECKING:
     from desdm.archive.model import DepositReport
 
 _TOLD = 20
+_ORDER = ("error", "warning", "note")
 
 
 @click.command()
@@ -28,7 +30,8 @@ _TOLD = 20
 def command(door: Door, paths: tuple[Path, ...], filetype: str, rename: bool, as_json: bool) -> int:
     """Register files, and the files of folders, in the archive.
 
-    Files that are there already are no error. Hidden files are skipped. Exit status 1: something was refused.
+    Files that are there already are no error. Hidden files are skipped. What a file's header leaves in doubt is a finding,
+    which is kept with the file (desdm files --findings). Exit status 1: something was refused, or there are findings.
     """
     from desdm.archive.deposit import deposit
     from desdm.archive.model import Deposit
@@ -49,10 +52,10 @@ def command(door: Door, paths: tuple[Path, ...], filetype: str, rename: bool, as
         "registered": len(report.registered),
         "present": len(report.present),
         "refused": [{"path": r.path, "reason": r.reason} for r in report.refused],
-        "findings": [{"filename": name, "text": text} for name, text in report.findings],
+        "findings": [{"filename": name, **finding_document(found)} for name, found in report.findings],
     }
     door.show(document, lambda: _told(report), as_json)
-    return 1 if report.refused else 0
+    return 1 if report.refused or report.findings else 0
 
 
 def _walked(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -78,7 +81,9 @@ def _told(report: DepositReport) -> None:
         click.echo(click.style("refused: ", fg="red") + f"{refusal.path}: {refusal.reason}")
     if len(report.refused) > _TOLD:
         click.echo(f"… and {len(report.refused) - _TOLD} more refused; see --json")
-    for name, text in report.findings[:_TOLD]:
-        click.echo(click.style("finding: ", fg="yellow") + f"{name}: {text}")
-    if len(report.findings) > _TOLD:
-        click.echo(f"… and {len(report.findings) - _TOLD} more findings; see --json")
+    # What keeps a file from being used comes first.
+    findings = sorted(report.findings, key=lambda each: _ORDER.index(each[1].severity.value))
+    for name, found in findings[:_TOLD]:
+        click.echo(click.style(f"{found.severity.value}: ", fg="yellow") + f"{name}: {found}")
+    if len(findings) > _TOLD:
+        click.echo(f"… and {len(findings) - _TOLD} more findings; see --json, or desdm files --findings")

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
+from desdm.archive.twins import earlier_twin
 
 __all__ = ["Arrival", "arrivals", "refusal"]
 
@@ -45,11 +46,19 @@ def arrivals(conn: Connection, nite: str) -> list[Arrival]:
     """Raw exposures of a night in the archive, by exposure number; one on the exclude list is refused."""
     rows = [r for r in catalog.find(conn, {"filetype": "raw", "nite": nite}) if r.get("expnum") is not None]
     banned = {e["expnum"]: e["reason"] for e in store.excluded(conn) if not e["ccdnum"]}
-    found = [_arrival(row, banned, rows) for row in rows]
+    digests = [r["data_digest"] for r in rows if r["data_digest"] is not None]
+    frames = [*store.frames_with_pixels(conn, digests), *store.frames_of_nights(conn, [nite])]
+    others = sorted((f for f in frames if f.expnum not in banned), key=lambda f: f.id)
+    found = [_arrival(row, banned, rows, others) for row in rows]
     return sorted(found, key=lambda a: (a.expnum, a.filename))
 
 
-def _arrival(row: Mapping[str, Any], banned: Mapping[int, str], rows: Sequence[Mapping[str, Any]]) -> Arrival:
+def _arrival(
+    row: Mapping[str, Any],
+    banned: Mapping[int, str],
+    rows: Sequence[Mapping[str, Any]],
+    others: Sequence[store.RawFrame],
+) -> Arrival:
     obstype, title = str(row.get("obstype") or "").lower(), str(row.get("object") or "")
     calibration = obstype in _CALIBRATIONS
     why = "" if calibration else refusal(obstype, title)
@@ -58,6 +67,10 @@ def _arrival(row: Mapping[str, Any], banned: Mapping[int, str], rows: Sequence[M
     twins = [r["filename"] for r in rows if r["expnum"] == row["expnum"]]
     if len(twins) > 1:
         why = why or f"not processed: {len(twins)} files have its number ({', '.join(sorted(twins))})"
+    names = ("id", "filename", "expnum", "data_digest", "mjd_obs", "instrument", "sha256")
+    twin = earlier_twin(store.RawFrame(*(row[n] for n in names)), others)
+    if twin is not None and twin[0].expnum != row["expnum"]:
+        why = why or f"not processed: it has {twin[1]} as {twin[0].filename} of exposure {twin[0].expnum}"
     return Arrival(
         int(row["expnum"]), str(row["filename"]), obstype, title, str(row.get("band") or ""), str(row["nite"]),
         calibration, why,

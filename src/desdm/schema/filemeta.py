@@ -56,7 +56,9 @@ image = Table(
     col("fwhm", Float, nullable=True, text="Full width at half maximum of the PSF", unit="pixel", ucd="instr.obsty.seeing"),
     col("skybrite", Float, nullable=True, text="Sky level", unit="adu", ucd="instr.skyLevel"),
     col("ccds", String(240), nullable=True, text="CCDs that a mosaic exposure should have, as ranges: 1:62", ucd="meta.id;instr.det"),
+    col("data_digest", String(64), nullable=True, text="Digest of the pixels of a raw frame, whatever its header and name", ucd="meta.checksum"),
     Index("ix_image_expnum", "expnum", "ccdnum"),
+    Index("ix_image_data_digest", "data_digest"),
     Index("ix_image_nite", "nite"),
     comment="Metadata of images: raw, reduced, masks, weights, coadds",
 )  # fmt: skip

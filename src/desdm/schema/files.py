@@ -20,6 +20,7 @@ from desdm.schema.states import CopyState
 __all__ = [
     "desfile",
     "file_archive_info",
+    "file_finding",
     "file_tag",
     "file_trash",
     "opm_used",
@@ -82,6 +83,24 @@ file_archive_info = Table(
     closed("state", CopyState),
     comment="Where copies of a file lie; a file may lie in many archives",
     sqlite_with_rowid=False,
+)
+
+file_finding = Table(
+    "file_finding",
+    metadata,
+    col("id", Integer, primary_key=True, text="Number of the finding"),
+    col("desfile_id", Integer, ForeignKey("desfile.id"), text="File"),
+    col(
+        "severity",
+        STATE,
+        text="note, warning (something was assumed) or error (not used until a person decides)",
+    ),
+    col("keyword", String(160), text="Keyword that it is about; empty: the file as a whole"),
+    col("value", Text, text="Value of the keyword as it stands"),
+    col("text", Text, text="What is wrong"),
+    col("assumed", Text, text="What was assumed, or what follows"),
+    Index("ix_file_finding_desfile_id", "desfile_id"),
+    comment="What in a delivered file could not be interpreted, or only by an assumption",
 )
 
 file_trash = Table(

@@ -120,7 +120,8 @@ def _cell(rng: np.random.Generator, cell: int, lon: Array, lat: Array, stars: in
 def _tree(lon: Array, lat: Array) -> tuple[object, Array]:
     from scipy.spatial import cKDTree
 
-    middle = np.median(lon)
+    # The median of right ascensions across RA 0 is on the other side of the sky.
+    middle = np.median((lon - lon[0] + 180.0) % 360.0 - 180.0) + lon[0] if lon.size else 0.0
     x = ((lon - middle + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat)) * 3600.0
     places = np.stack([x, lat * 3600.0], axis=1)
     return cKDTree(places), places

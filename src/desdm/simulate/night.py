@@ -110,7 +110,9 @@ def renderer_of(plan: Plan, camera: Camera, sky: Field | None = None) -> tuple[R
     bands = tuple(dict.fromkeys((*plan.bands, "r", *(s.lit for s in shots))))
     near = home or shots
     ra, dec = near[0].ra, float(np.mean([s.dec for s in near]))
-    spread = max(float(np.hypot((s.ra - ra) * np.cos(np.radians(dec)), s.dec - dec)) for s in near)
+    # The short way round: 359.99 and 0.01 lie 0.02 degrees apart.
+    apart = np.array([(s.ra - ra + 180.0) % 360.0 - 180.0 for s in near]) * np.cos(np.radians(dec))
+    spread = float(np.hypot(apart, np.array([s.dec for s in near]) - dec).max())
     field = sky or draw_field(plan.seed, ra, dec, radius + spread, bands, plan.density)
     size = (1.2 * radius, 1.2 * radius)
     if any(s.kind == "star flat" for s in shots) and sky is None:

@@ -98,7 +98,8 @@ def _magnitude(flux: Array) -> Array:
 
 
 def _plane(ra: Array, dec: Array, middle: tuple[float, float]) -> Array:
-    return np.stack([(ra - middle[0]) * np.cos(np.radians(middle[1])), dec - middle[1]], axis=1) * 3600.0
+    dra = (ra - middle[0] + 180.0) % 360.0 - 180.0
+    return np.stack([dra * np.cos(np.radians(middle[1])), dec - middle[1]], axis=1) * 3600.0
 
 
 def _gaia(path: Path, ra: Array, dec: Array) -> tuple[npt.NDArray[np.bool_], Array, Array, Array]:

@@ -20,16 +20,17 @@ import fitsio
 import numpy as np
 import numpy.typing as npt
 
-from desdm.errors import CorruptFile
+from desdm.errors import CorruptFile, FileTypeError
+from desdm.survey.blank import blank_of, null_of, valued
 from desdm.survey.cards import HDU, columns
-from desdm.survey.quantize import NULL, dequantize_box, dither_table
+from desdm.survey.gunzip import GZIP, gunzip
+from desdm.survey.quantize import dequantize_box, dither_table
 from desdm.survey.rice import decode_tile
 
 __all__ = ["Blocks", "Box", "OtherPlane", "PlainPlane", "Plane", "RicePlane", "open_plane"]
 
 _DITHER = {"SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
 _WIDTHS = {8: 1, 16: 2, 32: 4, -32: 4}
-_GZIP_OR_ZLIB = 47  # zlib finds out which header it is
 _MOST_KEPT = 256  # decoded tiles, 64 MB of the usual ones; what is pushed out is decoded again
 
 
@@ -110,7 +111,9 @@ class Plane(Protocol):
     hdu: HDU
 
     def read(self, box: Box, blocks: Blocks | None = None) -> npt.NDArray[Any]:
-        """The pixels of a box within the image, in native byte order; a float pixel without a value is NaN.
+        """The pixels of a box within the image, in native byte order; a pixel without a value is NaN.
+
+        Integers with a BLANK become floats therefor; in a mask (MSK) such a pixel is bad instead.
 
         Raises
         ------
@@ -124,11 +127,18 @@ class _Image:
         self.name, self.hdu, self.number = hdu.name, hdu, number
         self.shape = (int(hdu.shape[0]), int(hdu.shape[1]))
         self._path, self._fd = path, fd
+        self._blank = blank_of(hdu.header, hdu.bitpix)
 
     @property
     def where(self) -> str:
         """File and HDU, for messages."""
         return f"{self._path.name} HDU {self.number}" + (f" ({self.name})" if self.name else "")
+
+    def _valued(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The pixels with NaN, or in a mask BPM, where they have no value."""
+        if self._blank is None:
+            return data
+        return valued(data, self._blank.missing(data), mask=self.name == "MSK")
 
     def _bytes(self, at: int, count: int) -> bytes:
         data = os.pread(self._fd, count, at)
@@ -148,7 +158,8 @@ class OtherPlane(_Image):
         except OSError as err:
             raise CorruptFile(f"{self.where}: cfitsio cannot read it") from err
         data = np.asarray(data)
-        return np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False)).reshape(box.shape)
+        data = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False)).reshape(box.shape)
+        return self._valued(data)
 
 
 class PlainPlane(_Image):
@@ -162,7 +173,7 @@ class PlainPlane(_Image):
         begin = self.hdu.data_start + box.x0 * kind.itemsize
         for y in range(box.y0, box.y1):
             out[y - box.y0] = np.frombuffer(self._bytes(begin + y * row, box.shape[1] * kind.itemsize), kind)
-        return out
+        return self._valued(out)
 
 
 class RicePlane(_Image):
@@ -183,11 +194,20 @@ class RicePlane(_Image):
         def column(name: str) -> npt.NDArray[Any] | None:
             if name not in found:
                 return None
-            kind = {"P": ">i4", "Q": ">i8", "D": ">f8", "E": ">f4", "J": ">i4"}[found[name].code]
+            kind = {
+                "P": ">i4",
+                "Q": ">i8",
+                "D": ">f8",
+                "E": ">f4",
+                "B": "u1",
+                "I": ">i2",
+                "J": ">i4",
+                "K": ">i8",
+            }[found[name].code]
             count = 2 if found[name].code in "PQ" else 1
             at, size = found[name].offset, np.dtype(kind).itemsize * count
             values = np.ascontiguousarray(table[:, at : at + size]).view(kind).reshape(rows, count)
-            return values.astype(np.int64 if np.dtype(kind).kind == "i" else np.float64)
+            return values.astype(np.int64 if np.dtype(kind).kind in "iu" else np.float64)
 
         def told(name: str, default: float) -> npt.NDArray[np.float64]:
             values = column(name)
@@ -202,7 +222,7 @@ class RicePlane(_Image):
             name: column(name) for name in ("compressed_data", "gzip_compressed_data", "uncompressed_data")
         }
         self._scales, self._zeros = told("zscale", 1.0), told("zzero", 0.0)
-        self._blanks = told("zblank", float(NULL)).astype(np.int64)
+        self._blanks = told("zblank", float(null_of(header))).astype(np.int64)
         self._method = _DITHER.get(header.text("ZQUANTIZ") or "", 0)
         self._seed = (header.integer("ZDITHER0") or 1) - 1
 
@@ -247,7 +267,7 @@ class RicePlane(_Image):
                 )  # fmt: skip
             else:
                 target[...] = levels[inside.y0 : inside.y1, inside.x0 : inside.x1]
-        return out
+        return self._valued(out)
 
     def _code(self, number: int, column: str, size: int) -> bytes | None:
         place = self._places[column]
@@ -265,10 +285,10 @@ class RicePlane(_Image):
         code = self._code(part.number, "gzip_compressed_data", 1)
         try:
             if code is not None:
-                raw = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(code, size)
+                raw = gunzip(code, size) if code[:2] == GZIP else zlib.decompressobj().decompress(code, size)
             else:
                 raw = self._code(part.number, "uncompressed_data", kind.itemsize) or b""
-        except zlib.error as err:
+        except (zlib.error, FileTypeError) as err:
             raise CorruptFile(f"{self.where}: tile {part.number + 1} cannot be unzipped") from err
         if len(raw) != size:
             raise CorruptFile(f"{self.where}: tile {part.number + 1} is cut off")
@@ -304,5 +324,6 @@ def open_plane(path: Path, fd: int, number: int, hdu: HDU) -> Plane:
         and (stepped if hdu.bitpix < 0 else not stepped)
         and (header.text("ZQUANTIZ") or "NO_DITHER") in ("NO_DITHER", "NONE", *_DITHER)
         and found.get("zscale", data).code in "DEPQ"
+        and (found["zblank"].code in "BIJK" if "zblank" in found else True)
     )
     return (RicePlane if known else OtherPlane)(path, fd, number, hdu)

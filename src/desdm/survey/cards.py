@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -84,6 +84,30 @@ class Header:
         """The value as text without outer blanks; None if it is absent, empty or no text."""
         value = self.get(key)
         return (value.strip() or None) if isinstance(value, str) else None
+
+    @property
+    def ascii(self) -> bool:
+        """Whether all characters are ASCII, as FITS demands (FITS 4.0, section 3.2)."""
+        return self._text.isascii()
+
+    def not_ascii(self) -> list[str]:
+        """Keywords of the cards that have other characters than ASCII."""
+        cards = (self._text[at : at + _CARD] for at in range(0, len(self._text), _CARD))
+        names = (card[:8].strip() for card in cards if not card.isascii())
+        return list(
+            dict.fromkeys("".join(c if c.isascii() and c.isprintable() else "?" for c in n) for n in names)
+        )
+
+    def repeated(self, without: Container[str]) -> Iterator[tuple[str, list[Value]]]:
+        """(keyword, values) of keywords that stand in the header more than once; ``without`` some."""
+        if len(self._at) == len(self):
+            return
+        places: dict[str, list[int]] = {}
+        for at in range(0, len(self._text), _CARD):
+            places.setdefault(self._text[at : at + 8], []).append(at)
+        for key, found in places.items():
+            if len(found) > 1 and key.rstrip() not in without:
+                yield key.rstrip(), [self._value(at) for at in found]
 
     def numbered(self, stem: str) -> Iterator[str]:
         """Keywords that are ``stem`` followed by digits, for instance PV1_."""

@@ -15,6 +15,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.survey.projection import complaint, has_wcs, is_polynomial
 
 __all__ = [
     "DECAM_CCDNUM",
@@ -135,9 +136,21 @@ def lenient() -> Iterator[None]:
 
 
 def wcs_of(header: fits.Header) -> WCS:
-    """The header's celestial WCS, read without the side keywords that only draw warnings."""
+    """The header's celestial WCS, read without the side keywords that only draw warnings.
+
+    Raises
+    ------
+    FileTypeError
+        It is of a kind that is not supported (`projection.complaint`).
+    """
+    odd = complaint(header)
+    if odd:
+        raise FileTypeError(f"CTYPE1 = {header.get('CTYPE1')!r}, CTYPE2 = {header.get('CTYPE2')!r}: {odd}")
     clean = fits.Header()
     copy_wcs(header, clean)
+    if has_wcs(header) and is_polynomial(header):
+        for key in ("CTYPE1", "CTYPE2"):
+            clean[key] = str(clean[key]).replace("-TAN", "-TPV")
     return WCS(clean, naxis=2)
 
 

@@ -8,12 +8,12 @@ keeps zero exactly zero; storing it anew from sky and flat would need both files
 
 from __future__ import annotations
 
-import gzip
 import math
 import mmap
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,7 @@ from astropy.io import fits
 
 from desdm.errors import FileTypeError
 from desdm.survey import packed
+from desdm.survey.blank import blank_of, scaled, scaling_of, valued
 from desdm.survey.cards import HDU, read_hdus
 from desdm.survey.fitsbytes import (
     Bytes,
@@ -37,9 +38,21 @@ from desdm.survey.fitsbytes import (
     word_sum,
     write,
 )
+from desdm.survey.gunzip import GZIP, gunzip
 from desdm.survey.headers import copy_wcs, footprint, merged
+from desdm.survey.projection import complaint
 
-__all__ = ["LEVEL", "Planes", "mapped", "pixels", "read_planes", "threads_here", "write_planes"]
+__all__ = [
+    "LEVEL",
+    "Pixels",
+    "Planes",
+    "mapped",
+    "pixels",
+    "read_image",
+    "read_planes",
+    "threads_here",
+    "write_planes",
+]
 
 #: The step of SCI is the noise divided by this; fpack's -q 4. It adds 0.5 % to the variance.
 LEVEL = 4.0
@@ -80,12 +93,13 @@ def mapped(path: Path) -> Iterator[bytes]:
         The file is empty or its gzip stream is damaged.
     """
     with path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
+        if file.read(2) == GZIP:
             file.seek(0)
             try:
-                yield gzip.decompress(file.read())
-            except (OSError, EOFError) as err:
-                raise FileTypeError(f"{path.name}: its gzip stream is damaged ({err})") from err
+                plain = gunzip(file.read())
+            except FileTypeError as err:
+                raise FileTypeError(f"{path.name}: {err}") from err
+            yield plain
             return
         try:
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -95,8 +109,23 @@ def mapped(path: Path) -> Iterator[bytes]:
         yield cast(bytes, view)
 
 
-def pixels(path: Path, buffer: bytes, hdus: tuple[HDU, ...], number: int, run: Pool) -> npt.NDArray[Any]:
-    """The pixels of one image HDU in native byte order, by the fastest way that its form allows.
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """The pixels of an image HDU: values in native byte order, and where an image of integers has none (else None).
+
+    In an image of floats a pixel without a value is NaN.
+    """
+
+    values: npt.NDArray[Any]
+    missing: npt.NDArray[np.bool_] | None
+
+    def valued(self, *, mask: bool = False) -> npt.NDArray[Any]:
+        """The values alone, with NaN (in a mask: BPM) where there is none."""
+        return self.values if self.missing is None else valued(self.values, self.missing, mask=mask)
+
+
+def pixels(path: Path, buffer: bytes, hdus: tuple[HDU, ...], number: int, run: Pool) -> Pixels:
+    """The pixels of one image HDU, by the fastest way that its form allows.
 
     Parameters
     ----------
@@ -113,21 +142,97 @@ def pixels(path: Path, buffer: bytes, hdus: tuple[HDU, ...], number: int, run: P
         The pixels are damaged; file and HDU are named.
     """
     hdu = hdus[number]
+    values = _values(path, buffer, hdu, number, run)
+    blank = blank_of(hdu.header, hdu.bitpix)
+    missing = None if blank is None else blank.missing(values)
+    return Pixels(values, missing if missing is not None and missing.any() else None)
+
+
+def _values(path: Path, buffer: bytes, hdu: HDU, number: int, run: Pool) -> npt.NDArray[Any]:
+    """Pixels with BSCALE and BZERO applied; missing ones of integers are as any other."""
     where = f"{path.name} HDU {number}" + (f" ({hdu.name})" if hdu.name else "")
-    scaled = bool({"BZERO", "BSCALE"} & set(hdu.header.keys()))
-    if hdu.compressed and packed.readable(hdu):
-        unpacked = packed.unpack(buffer, hdu, run, where)
-        if unpacked is not None:
-            return unpacked
-    if not hdu.compressed and hdu.bitpix in (32, -32) and not scaled:
-        kind = np.dtype(">i4" if hdu.bitpix == 32 else ">f4")
-        raw = np.frombuffer(buffer, kind, hdu.data_bytes // 4, hdu.data_start).reshape(hdu.shape)
-        return raw.astype(kind.newbyteorder("="))
+    if hdu.compressed:
+        unpacked = packed.unpack(buffer, hdu, run, where) if packed.readable(hdu) else None
+        return _by_cfitsio(path, buffer, number, where) if unpacked is None else unpacked
+    kind = np.dtype({8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}[hdu.bitpix])
+    raw = np.frombuffer(buffer, kind, math.prod(hdu.shape), hdu.data_start).reshape(hdu.shape)
+    return scaled(raw.astype(kind.newbyteorder("=")), *scaling_of(hdu.header))
+
+
+def _by_cfitsio(path: Path, buffer: bytes, number: int, where: str) -> npt.NDArray[Any]:
+    """Pixels in a compression that only cfitsio knows."""
+    with ExitStack() as stack:
+        name = str(path)
+        if isinstance(buffer, bytes):
+            # It was gzipped; cfitsio reads only the first member of such a file.
+            plain = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".fits"))
+            plain.write(buffer)
+            plain.flush()
+            name = plain.name
+        try:
+            with fitsio.FITS(name) as file:
+                return np.ascontiguousarray(file[number].read())
+        except OSError as err:
+            raise FileTypeError(f"{where}: cfitsio cannot read it: {err}") from err
+
+
+def read_image(
+    path: Path, extname: str = "", *, dimensions: int = 0, mask: bool | None = None
+) -> tuple[npt.NDArray[Any], fits.Header]:
+    """Read one image of a file, and its header (with the primary keywords).
+
+    Parameters
+    ----------
+    path
+        The file, plain, gzipped or tile-compressed.
+    extname
+        EXTNAME of the HDU; empty: the first image that has pixels.
+    dimensions
+        How many it must have; 0: any number.
+    mask
+        Whether it is a mask; None: it is if it is called MSK.
+
+    Returns
+    -------
+    numpy.ndarray, astropy.io.fits.Header
+        Values with NaN where there is none (in a mask: 1, which is BPM in the survey's bits and the Community Pipeline's
+        codes alike).
+
+    Raises
+    ------
+    FileTypeError
+        There is no such HDU, or it is damaged.
+    """
+    if not path.is_file():
+        raise FileTypeError(f"{path.name}: there is no such file in {path.parent}")
+    with mapped(path) as buffer, pool(1) as run:
+        hdus = _hdus(path, buffer)
+        fitting = [
+            i for i, h in enumerate(hdus) if h.kind == "image" and all(h.shape) and h.shape
+            and (h.name == extname or not extname) and len(h.shape) == (dimensions or len(h.shape))
+        ]  # fmt: skip
+        if not fitting:
+            what = f"{dimensions}-dimensional image" if dimensions else "image"
+            where = f"no HDU {extname} that holds an image" if extname else f"no {what}"
+            raise FileTypeError(f"{path.name}: there is {where}")
+        number = fitting[0]
+        data = pixels(path, buffer, hdus, number, run).valued(
+            mask=hdus[number].name == "MSK" if mask is None else mask
+        )
+        return data, _header(buffer, hdus, number)
+
+
+def _hdus(path: Path, buffer: bytes) -> tuple[HDU, ...]:
     try:
-        with fitsio.FITS(str(path)) as file:
-            return np.ascontiguousarray(file[number].read())
-    except OSError as err:
-        raise FileTypeError(f"{where}: cfitsio cannot read it: {err}") from err
+        return read_hdus(buffer, len(buffer))
+    except FileTypeError as err:
+        raise FileTypeError(f"{path.name}: {err}") from err
+
+
+def _header(buffer: bytes, hdus: tuple[HDU, ...], number: int) -> fits.Header:
+    """Keywords of an HDU over those of the primary one, which may hold keywords of its own."""
+    used = [hdus[i] for i in dict.fromkeys((0, number))]
+    return merged(_Headed(hdu_header(bytes(buffer[h.start : h.data_start]))) for h in used)
 
 
 def read_planes(path: Path, threads: int | None = None) -> Planes:
@@ -146,21 +251,20 @@ def read_planes(path: Path, threads: int | None = None) -> Planes:
         A plane is missing or damaged, or the planes differ in shape.
     """
     with mapped(path) as buffer, pool(threads_here() if threads is None else threads) as run:
-        try:
-            hdus = read_hdus(buffer, len(buffer))
-        except FileTypeError as err:
-            raise FileTypeError(f"{path.name}: {err}") from err
+        hdus = _hdus(path, buffer)
         at = {name: _find(hdus, name, path) for name in ("SCI", "MSK", "WGT")}
-        sci, msk, wgt = (pixels(path, buffer, hdus, at[name], run) for name in ("SCI", "MSK", "WGT"))
-        # A compressed file has an empty primary HDU that may hold keywords of its own.
-        used = [hdus[0], hdus[at["SCI"]]] if at["SCI"] else [hdus[0]]
-        header = merged(_Headed(hdu_header(bytes(buffer[h.start : h.data_start]))) for h in used)
+        sci, msk, wgt = (
+            pixels(path, buffer, hdus, at[name], run).valued(mask=name == "MSK")
+            for name in ("SCI", "MSK", "WGT")
+        )
+        header = _header(buffer, hdus, at["SCI"])
     if not sci.shape == msk.shape == wgt.shape:
         raise FileTypeError(f"{path.name}: planes SCI, MSK, WGT differ in shape")
-    return Planes(
-        sci.astype(np.float32, copy=False), msk.astype(np.int32, copy=False), wgt.astype(np.float32, copy=False),
-        header,
-    )  # fmt: skip
+    wgt = wgt.astype(np.float32, copy=False)
+    if wgt.size and math.isnan(float(wgt.min())):
+        # No weight is no information, as zero is.
+        wgt = np.nan_to_num(wgt, copy=False)
+    return Planes(sci.astype(np.float32, copy=False), msk.astype(np.int32, copy=False), wgt, header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +334,7 @@ def _sci_header(planes: Planes) -> fits.Header:
     for card in planes.header.cards:
         if card.keyword and not is_structure(card.keyword):
             head.append(card, bottom=True)
-    if str(head.get("CTYPE1", "")).strip():
+    if str(head.get("CTYPE1", "")).strip() and not complaint(head):
         for key, value, comment in footprint(planes.header, planes.shape).cards():
             head[key] = (value, comment)
     return head

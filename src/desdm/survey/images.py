@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey.headers import lenient, merged
-from desdm.survey.imageio import Planes, read_planes, write_planes
-from desdm.survey.maskbits import from_cp_codes
+from desdm.survey.imageio import Planes, read_image, read_planes, write_planes
+from desdm.survey.maskbits import MaskBit, from_cp_codes
 
 __all__ = ["Planes", "has_planes", "read_community", "read_planes", "write_planes"]
-
-
-def _image_hdu(hdus: fits.HDUList, name: str, path: Path) -> Any:
-    for hdu in hdus:
-        if hdu.name == name and hdu.header.get("NAXIS", 0) == 2:
-            return hdu
-    if not name:
-        for hdu in hdus:
-            if hdu.header.get("NAXIS", 0) == 2 and hdu.is_image:
-                return hdu
-    raise FileTypeError(f"{path.name}: no two-dimensional image HDU {name or '(any)'}")
 
 
 def has_planes(path: Path) -> bool:
@@ -53,21 +40,22 @@ def read_community(image: Path, mask: Path | None, weight: Path | None) -> Plane
     weight
         Inverse variance. None: one constant weight from the image's own scatter.
     """
-    with lenient(), fits.open(image, memmap=False) as hdus:
-        hdu = _image_hdu(hdus, "", image)
-        header = merged([hdus[0], hdu] if hdu is not hdus[0] else [hdu])
-        sci = hdu.data.astype(np.float32)
+    values, header = read_image(image, dimensions=2)
+    sci = values.astype(np.float32, copy=False)
     msk = np.zeros(sci.shape, np.int32)
     if mask is not None:
-        with lenient(), fits.open(mask, memmap=False) as hdus:
-            codes = _image_hdu(hdus, "", mask).data
-            msk = from_cp_codes(codes) if _is_coded(header) else (codes != 0).astype(np.int32)
+        codes, _ = read_image(mask, dimensions=2, mask=True)
+        msk = from_cp_codes(codes) if _is_coded(header) else (codes != 0).astype(np.int32)
     if weight is not None:
-        with lenient(), fits.open(weight, memmap=False) as hdus:
-            wgt = _image_hdu(hdus, "", weight).data.astype(np.float32)
+        wgt = np.nan_to_num(read_image(weight, dimensions=2)[0].astype(np.float32), copy=False)
     else:
-        scatter = 1.4826 * float(np.median(np.abs(sci - np.median(sci))))
+        known = sci[np.isfinite(sci)]
+        scatter = 1.4826 * float(np.median(np.abs(known - np.median(known)))) if known.size else 0.0
         wgt = np.full(sci.shape, 1.0 / max(scatter, 1e-6) ** 2, np.float32)
     if not sci.shape == msk.shape == wgt.shape:
         raise FileTypeError(f"{image.name}: its mask or weight has another shape than {sci.shape}")
+    missing = ~np.isfinite(sci)
+    if missing.any():
+        msk[missing] |= np.int32(MaskBit.BPM)
+        wgt[missing] = 0.0
     return Planes(sci, msk, wgt, header)

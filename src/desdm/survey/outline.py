@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from desdm.survey.cards import Header
+from desdm.survey.projection import complaint, has_wcs, is_polynomial
 
 __all__ = ["Outline", "box", "outline", "union"]
 
@@ -46,13 +47,7 @@ class _WCS:
         # Latitude first is lawful.
         self.swap = kinds[0].startswith("DEC")
         lon, lat = (2, 1) if self.swap else (1, 2)
-        self.known = (
-            kinds[lon - 1][:4] == "RA--"
-            and kinds[lat - 1][:4] == "DEC-"
-            and kinds[0][5:] == kinds[1][5:]
-            and kinds[0][5:8] in ("TAN", "TPV")
-            and kinds[0][8:] == ""
-        )
+        self.known = has_wcs(header) and not complaint(header)
         if not self.known:
             return
         values = [number(k) for k in (f"CRVAL{lon}", f"CRVAL{lat}", "CRPIX1", "CRPIX2")]
@@ -62,7 +57,7 @@ class _WCS:
             return
         self.ra0, self.dec0, self.x0, self.y0 = (float(v or 0.0) for v in values)
         self.matrix = matrix
-        self.pv = [_polynomial(header, lon), _polynomial(header, lat)]
+        self.pv = [_polynomial(header, lon), _polynomial(header, lat)] if is_polynomial(header) else [[], []]
         lonpole = number("LONPOLE")
         self.turn = math.radians((180.0 if lonpole is None else lonpole) - 180.0)
 
@@ -112,8 +107,7 @@ def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:
     stem = f"PV{axis}_"
     terms = {int(key[len(stem) :]): header.number(key) or 0.0 for key in header.numbered(stem)}
     terms = {i: v for i, v in terms.items() if i < len(_TERMS)}
-    if not terms or (not (header.text("CTYPE1") or "").endswith("TPV") and max(terms) < 5):
-        # In a plain TAN header PVi_0…4 speak of the native pole, not of a distortion.
+    if not terms:
         return []
     terms.setdefault(1, 1.0)
     return [(value, *_TERMS[i]) for i, value in terms.items() if value]
@@ -132,7 +126,7 @@ def outline(header: Header, shape: tuple[int, ...]) -> Outline | None:
     Returns
     -------
     Outline or None
-        None if the header has no celestial WCS, or one in another projection than TAN and TPV.
+        None if the header has no celestial WCS, or one that is not supported (`projection.complaint`).
     """
     if len(shape) < 2 or not all(shape[-2:]):
         return None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
+from desdm.survey.blank import null_of
 from desdm.survey.cards import HDU, columns
 from desdm.survey.fitsbytes import Bytes, Pool, padded
 from desdm.survey.quantize import NULL, dequantize_rows, dither_table, quantize_rows
@@ -17,6 +18,7 @@ from desdm.survey.rice import BLOCK, decode_rows, encode_rows, room
 
 __all__ = ["Steps", "layout", "pack", "readable", "unpack"]
 
+_INTEGERS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8"}
 _BAND = 256  # rows a piece of work: its buffers stay in the cache
 
 
@@ -161,6 +163,7 @@ def readable(hdu: HDU) -> bool:
         and data.code == "P"
         and not {"BZERO", "BSCALE", "ZSCALE", "ZZERO", "ZMASKCMP"} & set(hdu.header.keys())
         and (hdu.bitpix == 32 or {"zscale", "zzero"} <= set(found))
+        and ("zblank" not in found or (hdu.bitpix < 0 and found["zblank"].code in _INTEGERS))
     )
 
 
@@ -206,6 +209,9 @@ def unpack(buffer: bytes, hdu: HDU, run: Pool, where: str) -> npt.NDArray[Any] |
     kind = {"E": ">f4", "D": ">f8"}
     scales = column("zscale", kind[found["zscale"].code])[:, 0].astype(float) if real else np.empty(0)
     zeros = column("zzero", kind[found["zzero"].code])[:, 0].astype(float) if real else np.empty(0)
+    blanks = np.full(ny, null_of(header), np.int64)
+    if real and "zblank" in found:
+        blanks = column("zblank", _INTEGERS[found["zblank"].code])[:, 0].astype(np.int64)
     method = {"SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}.get(
         str(header.get("ZQUANTIZ")).strip(), 0
     )
@@ -219,7 +225,9 @@ def unpack(buffer: bytes, hdu: HDU, run: Pool, where: str) -> npt.NDArray[Any] |
         if damaged >= 0:
             raise FileTypeError(f"{where}: row {y + damaged + 1} of the compressed image is damaged")
         if real:
-            dequantize_rows(levels, y + seed, scales[part], zeros[part], method, dither_table(), out[part])
+            dequantize_rows(
+                levels, y + seed, scales[part], zeros[part], blanks[part], method, dither_table(), out[part]
+            )
 
     for _ in run(band, range(0, ny, _BAND)):
         pass

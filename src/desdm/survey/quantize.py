@@ -7,12 +7,13 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from desdm.survey.blank import NULL
 from desdm.survey.compiled import compiled
 
 __all__ = ["NULL", "ZERO", "dequantize_box", "dequantize_rows", "dither_table", "quantize_rows"]
 
-#: The integers that stand for "no value" (written as ZBLANK) and for an exact zero.
-NULL, ZERO = -2147483647, -2147483646
+#: The integer that stands for an exact zero; beside `NULL`, which stands for "no value" (written as ZBLANK).
+ZERO = -2147483646
 _FIRST = (
     -2147483637
 )  # the smallest other integer, next to those two so that a zero among values costs few bits
@@ -118,6 +119,7 @@ def dequantize_rows(
     first: int,
     scales: npt.NDArray[np.float64],
     zeros: npt.NDArray[np.float64],
+    blanks: npt.NDArray[np.int64],
     method: int,
     table: npt.NDArray[np.float32],
     out: npt.NDArray[np.float32],
@@ -132,6 +134,8 @@ def dequantize_rows(
         The dither number of the first row: its number in the image (from 0) plus ZDITHER0 - 1.
     scales, zeros
         (n,) ZSCALE and ZZERO.
+    blanks
+        (n,) the integer of each row that stands for "no value" (ZBLANK).
     method
         0 no dither, 1 and 2 the subtractive ones.
     table
@@ -142,7 +146,7 @@ def dequantize_rows(
     columns = levels.shape[1]
     for y in range(levels.shape[0]):
         row, to = levels[y], out[y]
-        size, base = scales[y], zeros[y]
+        size, base, blank = scales[y], zeros[y], blanks[y]
         seed = (first + y) % _COUNT
         at = _begin(table, seed)
         x = 0
@@ -155,7 +159,7 @@ def dequantize_rows(
                     level = level - np.float64(table[at + i - x]) + np.float64(0.5)
                 v = np.float32(level * size + base)
                 v = np.float32(0) if (q == ZERO and method == 2) else v
-                to[i] = np.float32(np.nan) if q == NULL else v
+                to[i] = np.float32(np.nan) if q == blank else v
             at += stop - x
             x = stop
             if at == _COUNT:

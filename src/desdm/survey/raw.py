@@ -15,7 +15,7 @@ from desdm.survey.cards import HDU, Header, read_hdus
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
 from desdm.survey.headers import DECAM_CCDNUM
-from desdm.survey.imageio import mapped, pixels
+from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.sections import Section, section_of
 
 __all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
@@ -156,19 +156,24 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
     header["CCDNUM"] = ccdnum
-    data, missing = _whole(raw, hdu.header)
+    data, missing = _whole(raw)
     return RawCCD(header, data, amps, shape, missing)
 
 
-def _whole(raw: npt.NDArray[Any], header: Header) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    if raw.dtype.kind == "f":
-        missing = ~np.isfinite(raw)
-        data = raw.astype(np.float32, copy=False)
-    else:
-        blank = header.integer("BLANK")
-        missing = raw == blank if blank is not None else np.zeros(0, bool)
-        data = raw.astype(np.int32, copy=False)
-    if not missing.any():
+def _whole(raw: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    """Values as float32 or int32, 0 where there is none, and where that is."""
+    # A number that 31 bits do not hold is kept as a float rather than turned over.
+    real = raw.values.dtype.kind == "f" or (
+        not np.can_cast(raw.values.dtype, np.int32)
+        and bool((np.abs(raw.values.astype(float)) >= 2.0**31).any())
+    )
+    data = raw.values.astype(np.float32 if real else np.int32, copy=False)
+    missing = raw.missing
+    if real:
+        # An infinite count is no count either.
+        lost = ~np.isfinite(data)
+        missing = lost if missing is None else lost | missing
+    if missing is None or not missing.any():
         return data, None
     data[missing] = 0
     return data, missing

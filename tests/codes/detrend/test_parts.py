@@ -267,7 +267,7 @@ def test_kernels_and_planes_that_are_not_there_are_named(tmp_path: Path) -> None
     fitsio.write(str(path), np.zeros((15, 15)), extname="AT")
     with pytest.raises(FileTypeError, match=r"k\.fits: HDU AT is no finite kernel of 17×17"):
         read_kernels(path)
-    with pytest.raises(FileTypeError, match=r"k\.fits: there is no HDU MSK"):
+    with pytest.raises(FileTypeError, match=r"k\.fits: there is no HDU MSK that holds an image"):
         read_plane(path, "MSK")
     with pytest.raises(FileTypeError, match=r"none\.fits"):
         read_plane(tmp_path / "none.fits", "MSK")

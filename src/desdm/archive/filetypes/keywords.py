@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, timedelta
-
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
 from desdm.survey.cards import Header
+from desdm.survey.findings import Finding, Severity
+from desdm.survey.obstime import KEYS, agrees, mjd_of, moment, night_keyword, night_of
 from desdm.survey.outline import Outline, outline
+from desdm.survey.projection import complaint
 
-__all__ = ["band", "ccd_number", "identity", "image", "nite", "region"]
+__all__ = ["band", "ccd_number", "identity", "image", "observed", "region"]
 
 _BANDS = {"u": "u", "g": "g", "r": "r", "i": "i", "z": "z", "y": "Y", "vr": "VR"}
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d))?")
 # DECam's detector positions in the order of their CCD numbers 1…62: rows of the focal plane from the south.
 _ROWS = "S29-S31 S25-S28 S20-S24 S14-S19 S8-S13 S1-S7 N1-N7 N8-N13 N14-N19 N20-N24 N25-N28 N29-N31"
 
@@ -49,35 +48,46 @@ def ccd_number(name: object) -> int | None:
     return _CCDS.get(word)
 
 
-def nite(content: Content) -> str | None:
-    """The night of an exposure, YYYYMMDD.
+def observed(content: Content) -> Metadata:
+    """mjd_obs and nite: when an exposure began, and of which night it is.
 
-    The header's own NITE or calendar date, else from DATE-OBS as DESDM's receiver of raw files did: an exposure
-    begun after 14 h UTC belongs to that date, an earlier one to the date before.
+    A night that the header states holds for a product of ours. For a delivered file it holds unless it contradicts the
+    date of observation, from which the night follows then (`desdm.survey.obstime`). Findings go to ``content``.
     """
-    told = content.keyword("NITE", "DTCALDAT")
-    digits = str(told).replace("-", "") if told is not None else ""
-    if len(digits) == 8 and digits.isdigit():
-        return digits
-    match = _DATE.match(str(content.keyword("DATE-OBS")))
-    if not match or match.group(4) is None:
-        return None
-    try:
-        day = date(int(match.group(1)), int(match.group(2)), int(match.group(3)))
-        before = timedelta(days=0 if int(match.group(4)) > 14 else 1)
-        return (day - before).strftime("%Y%m%d")
-    except (ValueError, OverflowError):
-        return None
+    exptime = content.keyword("EXPTIME")
+    seconds = float(exptime) if isinstance(exptime, int | float) and not isinstance(exptime, bool) else 0.0
+    when = moment({key: v for key in KEYS if (v := content.keyword(key)) is not None}, seconds)
+    night = None if when.begin is None else night_of(when.begin)
+    stated, odd = None, list(when.findings)
+    for key in ("NITE", "DTCALDAT"):
+        value = content.keyword(key)
+        if value is None:
+            continue
+        own = night_keyword(value)
+        follows = f"the night is {night} by DATE-OBS" if night else "it is left out"
+        if own is None:
+            odd.append(Finding(Severity.WARNING, "it is no night of the calendar", key, repr(value), follows))
+        elif content.delivered and when.begin is not None and not agrees(own, when.begin):
+            text = f"the exposure began at {when.begin:%Y-%m-%dT%H:%M:%S}"
+            odd.append(Finding(Severity.WARNING, text, key, repr(value), follows))
+        elif stated is not None and stated != own:
+            text = f"NITE says {stated}"
+            odd.append(Finding(Severity.WARNING, text, key, repr(value), f"the night is {stated}"))
+        else:
+            stated = stated or own
+    if content.delivered:
+        content.findings += odd
+    return {"nite": stated or night, "mjd_obs": None if when.begin is None else mjd_of(when.begin)}
 
 
 def _integer(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) >= 2**31:
         return None
-    return int(value)
+    return int(value) if value == int(value) else None
 
 
 def identity(content: Content) -> Metadata:
-    """expnum, ccdnum, band, nite and tilename, as far as the headers tell them."""
+    """expnum, ccdnum, band, nite, mjd_obs and tilename, as far as the headers tell them."""
     ccdnum = _integer(content.keyword("CCDNUM"))
     tile = content.keyword("TILENAME")
     return {
@@ -86,7 +96,7 @@ def identity(content: Content) -> Metadata:
         if ccdnum is not None
         else ccd_number(content.keyword("DETPOS", "CCDNAME", "EXTNAME")),
         "band": band(content.keyword("BAND")) or band(content.keyword("FILTER")),
-        "nite": nite(content),
+        **observed(content),
         "tilename": tile if isinstance(tile, str) else None,
     }
 
@@ -108,7 +118,6 @@ def region(found: Outline | None) -> Metadata:
 
 _NUMBERS = {
     "exptime": ("EXPTIME",),
-    "mjd_obs": ("MJD-OBS",),
     "airmass": ("AIRMASS",),
     "gain": ("GAIN", "ARAWGAIN", "GAINA"),
     "saturate": ("SATURATE",),
@@ -125,7 +134,14 @@ def image(content: Content) -> Metadata:
     headers = content.headers()
     told = identity(content)
     told["naxis1"], told["naxis2"] = hdu.shape[-1], hdu.shape[-2]
-    found = outline(_with_wcs(headers), hdu.shape)
+    wcs = _with_wcs(headers)
+    found = outline(wcs, hdu.shape)
+    odd = complaint(wcs) if content.delivered else ""
+    if odd:
+        kinds = f"{wcs.get('CTYPE1')!r}, {wcs.get('CTYPE2')!r}"
+        content.findings.append(
+            Finding(Severity.WARNING, odd, "CTYPE1, CTYPE2", kinds, "no position is stored for the image")
+        )
     told |= region(found)
     told["pixscale"] = found.pixscale if found else None
     for column, keys in _NUMBERS.items():

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import re
 from collections.abc import Iterator
 
 from desdm.archive.content import Content
-from desdm.archive.filetypes.keywords import image, nite, region
+from desdm.archive.filetypes.keywords import band, image, observed, region
 from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.survey.detectors import absent, dead
+from desdm.survey.findings import Finding, Severity
 from desdm.survey.outline import outline, union
+
+_SKY = ("object", "standard")
+_FLATS = ("dome flat", "dflat", "flat", "sky flat")
+_SAMPLE = 64 << 10  # bytes
+#: The camera's own names tell the exposure number.
+_NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
+_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
 def _raw(content: Content) -> Iterator[str]:
@@ -31,11 +42,21 @@ def _mosaic(content: Content) -> None:
     numbers = [hdu.header.number("CCDNUM") for hdu in content.images()]
     known = [n for n in numbers if n is not None]
     twins = sorted({int(n) for n in known if known.count(n) > 1})
-    told = str(content.keyword("INSTRUME") or ""), nite(content) or ""
-    if absent([-1 if n is None else int(n) for n in numbers], expected, *told):
-        content.findings.append(f"it has {len(numbers)} images, NEXTEND says {expected} CCDs")
+    night = str(observed(content)["nite"] or "")
+    if absent(
+        [-1 if n is None else int(n) for n in numbers],
+        expected,
+        str(content.keyword("INSTRUME") or ""),
+        night,
+    ):
+        content.findings.append(_warning("NEXTEND", expected, f"the file has {len(numbers)} images"))
     if twins:
-        content.findings.append(f"CCD {', '.join(map(str, twins))} stands in it more than once")
+        text = f"CCD {', '.join(map(str, twins))} stands in the file more than once"
+        content.findings.append(_warning("CCDNUM", None, text, "the first is taken"))
+
+
+def _warning(key: str, value: object, text: str, assumed: str = "") -> Finding:
+    return Finding(Severity.WARNING, text, key, "" if value is None else repr(value), assumed)
 
 
 def _describe(content: Content) -> Metadata:
@@ -45,12 +66,127 @@ def _describe(content: Content) -> Metadata:
         outlines = [found for hdu in images if (found := outline(hdu.header, hdu.shape)) is not None]
         # An exposure is of no CCD, and covers what all its CCDs cover.
         told |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
+    told["data_digest"] = _digest(content)
+    content.findings.extend(_findings(content, told))
+    exptime = told.get("exptime")
+    if isinstance(exptime, float) and exptime < 0:
+        told["exptime"] = None
     return told
 
 
 def _dead(content: Content) -> list[int]:
     """The camera's dead CCDs on the exposure's night."""
-    return sorted(dead(str(content.keyword("INSTRUME") or ""), nite(content) or ""))
+    return sorted(dead(str(content.keyword("INSTRUME") or ""), str(observed(content)["nite"] or "")))
+
+
+def _digest(content: Content) -> str:
+    """What two files of the same pixels have in common, whatever their headers, names and gzip: a sha-256 of samples.
+
+    Sampled are size, begin, middle and end of each data unit: noise alone makes them differ between exposures.
+    """
+    sha = hashlib.sha256()
+    for hdu in content.images():
+        sha.update(f"{hdu.bitpix} {hdu.shape} {hdu.data_bytes};".encode())
+        for at in (0, max(0, hdu.data_bytes // 2 - _SAMPLE // 2), max(0, hdu.data_bytes - _SAMPLE)):
+            begin = hdu.data_start + at
+            sha.update(content.data[begin : min(begin + _SAMPLE, hdu.data_start + hdu.data_bytes)])
+    return sha.hexdigest()
+
+
+def _findings(content: Content, told: Metadata) -> Iterator[Finding]:
+    """What of a raw frame cannot be interpreted, key by key."""
+    obstype = str(told.get("obstype") or "").lower()
+    sky = obstype in ("", *_SKY)
+    number = content.keyword("EXPNUM")
+    if told.get("expnum") is None:
+        value = "" if number is None else repr(number)
+        text = "the exposure has no number" if number is None else "it is no exposure number"
+        yield Finding(Severity.ERROR, text, "EXPNUM", value, "the frame is stored and not processed")
+    named = _NAMED.match(content.stem)
+    if named and told.get("expnum") not in (None, int(named.group(1))):
+        yield _warning("EXPNUM", number, f"the file is called {content.name}", "EXPNUM holds")
+    if told.get("nite") is None:
+        date = content.keyword("DATE-OBS")
+        value = "" if date is None else repr(date)
+        text = "no keyword tells when the exposure began, or of which night it is"
+        yield Finding(
+            Severity.ERROR, text, "DATE-OBS", value, "the frame is stored and not processed with a night"
+        )
+    if not obstype:
+        yield _warning(
+            "OBSTYPE",
+            content.keyword("OBSTYPE"),
+            "the type of the exposure is unknown",
+            "it is not processed",
+        )
+    yield from _band(content, told, obstype)
+    yield from _numbers(content)
+    yield from _pointing(content, told, sky)
+
+
+def _band(content: Content, told: Metadata, obstype: str) -> Iterator[Finding]:
+    name, stated = content.keyword("FILTER"), content.keyword("BAND")
+    if told.get("band") is None:
+        if obstype in (*_SKY, *_FLATS):
+            value = stated if name is None else name
+            text = "the band is not told" if value is None else "it names no band (u g r i z Y VR)"
+            yield _warning("FILTER", value, text, "the frame has no band")
+    elif stated is not None and (band(stated) is None or band(name) not in (None, band(stated))):
+        yield _warning("BAND", stated, f"FILTER is {name!r}", f"the band is {told['band']}")
+
+
+def _numbers(content: Content) -> Iterator[Finding]:
+    """Keywords that must be numbers."""
+    exptime = content.keyword("EXPTIME")
+    if exptime is None:
+        yield _warning("EXPTIME", None, "the keyword is missing", "the exposure time is unknown")
+    elif not _is_number(exptime):
+        yield _warning("EXPTIME", exptime, "it is no number", "the exposure time is unknown")
+    elif isinstance(exptime, int | float) and exptime < 0:
+        yield _warning("EXPTIME", exptime, "an exposure time is not negative", "the exposure time is unknown")
+    for key in ("CCDNUM", "AIRMASS", "GAIN", "GAINA", "GAINB", "SATURATE"):
+        values = {
+            repr(v) for h in content.images() if (v := h.header.get(key)) is not None and not _is_number(v)
+        }
+        if values:
+            yield _warning(key, None, f"{', '.join(sorted(values))} is no number", "it is left out")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _pointing(content: Content, told: Metadata, sky: bool) -> Iterator[Finding]:
+    """Where the telescope pointed, and whether the frame has a place on the sky."""
+    for key, most, least in (("RA", 360.0, 0.0), ("DEC", 90.0, -90.0)):
+        value = content.keyword(key)
+        if value is not None and _degrees(value, hours=key == "RA", least=least, most=most) is None:
+            yield _warning(key, value, "it is no angle in degrees or sexagesimal", "it is left out")
+    if sky and told.get("ra_cent") is None and not any(f.key == "CTYPE1, CTYPE2" for f in content.findings):
+        odd = "no celestial world coordinates that can be read"
+        yield _warning("CTYPE1", content.keyword("CTYPE1"), odd, "no position is stored for the exposure")
+
+
+def _degrees(value: object, *, hours: bool, least: float, most: float) -> float | None:
+    """An angle: a number is degrees, sexagesimal right ascension is hours."""
+    if isinstance(value, str):
+        match = _SEXAGESIMAL.fullmatch(value.strip())
+        if match:
+            parts = [float(g or 0.0) for g in match.groups()[1:]]
+            if parts[1] >= 60 or parts[2] >= 60:
+                return None
+            angle = (parts[0] + parts[1] / 60 + parts[2] / 3600) * (15.0 if hours else 1.0)
+            angle = -angle if match.group(1) == "-" else angle
+        else:
+            try:
+                angle = float(value)
+            except ValueError:
+                return None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        angle = float(value)
+    else:
+        return None
+    return angle if math.isfinite(angle) and least <= angle <= most else None
 
 
 def _expected(content: Content) -> str | None:

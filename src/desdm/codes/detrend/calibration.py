@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fitsio
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
@@ -16,6 +15,7 @@ from desdm.codes.detrend.bf import Kernels
 from desdm.codes.detrend.crosstalk import Matrix
 from desdm.codes.detrend.linearity import Table
 from desdm.errors import FileTypeError
+from desdm.survey.imageio import read_image
 from desdm.survey.images import Planes
 from desdm.survey.maskbits import MaskBit
 
@@ -93,15 +93,7 @@ def read_plane(path: Path, extname: str) -> tuple[npt.NDArray[Any], fits.Header]
     FileTypeError
         There is no such HDU.
     """
-    try:
-        with fitsio.FITS(str(path)) as file:
-            number = next((i for i, h in enumerate(file) if (h.get_extname() or "").upper() == extname), None)
-            if number is None:
-                raise FileTypeError(f"{path.name}: there is no HDU {extname}")
-            keywords = {**file[0].read_header(), **file[number].read_header()}
-            data = np.ascontiguousarray(file[number].read())
-    except OSError as err:
-        raise FileTypeError(f"{path.name}: cfitsio cannot read it: {err}") from err
+    data, keywords = read_image(path, extname)
     header = fits.Header()
     for key in ("CCDNUM", "BAND", "FILETYPE", "INSTRUME"):
         if key in keywords:

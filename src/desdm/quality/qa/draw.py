@@ -94,8 +94,9 @@ def paint(
 def compass(header: Any, shape: tuple[int, int]) -> Compass | None:
     """Where north and east are at the middle of an image of (ny, nx) pixels; None without celestial coordinates."""
     from desdm.survey.headers import wcs_of
+    from desdm.survey.projection import complaint, has_wcs
 
-    if not str(header.get("CTYPE1", "")).startswith(("RA--", "DEC-")):
+    if not has_wcs(header) or complaint(header):
         return None
     wcs = wcs_of(header)
     if not wcs.has_celestial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError, NotFoundError
+from desdm.survey.blank import Blank, blank_of, valued
+from desdm.survey.gunzip import GZIP, gunzip
 
 __all__ = ["Frame", "Layout", "Opened", "Piece", "arrange", "open_image", "read_bits", "read_mean"]
 
@@ -60,6 +63,7 @@ class Opened:
     path: Path
     fits: Any
     images: list[tuple[int, str, tuple[int, int]]] = field(default_factory=list)
+    blanks: dict[int, Blank | None] = field(default_factory=dict)
 
     def header(self, number: int) -> dict[str, Any]:
         """Cards of an HDU, overlaid on those of the primary one (files with extensions inherit them)."""
@@ -71,8 +75,20 @@ class Opened:
                     cards[name] = value.strip() if isinstance(value, str) else value
         return cards
 
-    def read(self, number: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
-        """Pixels of an HDU; of a cube its first plane."""
+    def _blank(self, number: int) -> Blank | None:
+        """The integer of a pixel without a value in an HDU."""
+        if number not in self.blanks:
+            cards = self.fits[number].read_header()
+            bitpix = cards.get("ZBITPIX") or cards.get("BITPIX")
+            self.blanks[number] = blank_of(cards, int(bitpix))
+        return self.blanks[number]
+
+    def read(self, number: int, rows: slice, columns: slice, *, mask: bool = False) -> npt.NDArray[Any]:
+        """Pixels of an HDU, of a cube its first plane; NaN (in a mask: 1) where there is no value."""
+        values, blank = self._stored(number, rows, columns), self._blank(number)
+        return values if blank is None else valued(values, blank.missing(values), mask=mask)
+
+    def _stored(self, number: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
         hdu = self.fits[number]
         try:
             if len(hdu.get_dims()) > 2:
@@ -102,7 +118,7 @@ def open_image(path: Path) -> Opened:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")
     try:
-        opened = Opened(path, fitsio.FITS(str(path), "r"))
+        opened = Opened(path, _opened(path))
         others = []
         for number, hdu in enumerate(opened.fits):
             kind = hdu.get_exttype()
@@ -118,6 +134,23 @@ def open_image(path: Path) -> Opened:
         opened.fits.close()
         raise FileTypeError(f"{path}: there is no image in it; {held}")
     return opened
+
+
+def _opened(path: Path) -> Any:
+    """The file by cfitsio, which reads only the first member of a gzip file: that is unpacked for it."""
+    with path.open("rb") as file:
+        if file.read(2) != GZIP:
+            return fitsio.FITS(str(path), "r")
+        file.seek(0)
+        try:
+            plain = gunzip(file.read())
+        except FileTypeError as err:
+            raise FileTypeError(f"{path}: {err}") from err
+    with tempfile.NamedTemporaryFile(suffix=".fits") as copy:
+        copy.write(plain)
+        copy.flush()
+        # cfitsio holds the file open; its name is not needed any more.
+        return fitsio.FITS(copy.name, "r")
 
 
 def _section(text: object) -> tuple[int, int, int, int] | None:
@@ -179,7 +212,8 @@ def _parts(opened: Opened, number: int, shape: tuple[int, int]) -> list[Piece]:
         if any(s[1] > shape[1] or s[3] > shape[0] for s in (data, bias)):
             return whole  # sections of another array, as real headers have them
         overscan = opened.read(number, slice(bias[2], bias[3]), slice(bias[0], bias[1]))
-        found.append((data, float(np.median(overscan))))
+        known = overscan[np.isfinite(overscan)]
+        found.append((data, float(np.median(known)) if known.size else 0.0))
     if not found:
         return whole
     left, low = min(d[0] for d, _ in found), min(d[2] for d, _ in found)
@@ -210,14 +244,16 @@ def _grid(sizes: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
     }
 
 
-def _strips(opened: Opened, piece: Piece, block: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def _strips(
+    opened: Opened, piece: Piece, block: int, *, mask: bool = False
+) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """(first row of the picture, pixels) of a piece, cut where the picture's blocks begin."""
     step = max(block, _STRIP // max(1, _width(piece)) // block * block)
     row = piece.rows[0]
     while row < piece.rows[1]:
         here = piece.row + row - piece.rows[0]
         stop = min(piece.rows[1], row + step - here % block)
-        yield here, opened.read(piece.hdu, slice(row, stop), slice(*piece.columns))
+        yield here, opened.read(piece.hdu, slice(row, stop), slice(*piece.columns), mask=mask)
         row = stop
 
 
@@ -271,7 +307,7 @@ def read_bits(
     for piece in layout.pieces:
         across = _blocks(_width(piece), piece.column, block)
         x = piece.column // block
-        for row, pixels in _strips(opened, piece, block):
+        for row, pixels in _strips(opened, piece, block, mask=True):
             values = translate(pixels)
             some = values[values != 0]
             for bit in range(31):

@@ -14,6 +14,7 @@ from desdm.services.soda.stencil import Around, Circle, Stencil, angles, frame, 
 from desdm.survey.boxes import Box
 from desdm.survey.compiled import compiled
 from desdm.survey.headers import wcs_of
+from desdm.survey.projection import is_polynomial
 from desdm.survey.spherical import angles_to
 
 __all__ = ["Grid"]
@@ -65,8 +66,9 @@ class Grid:
         self._cd = self._wcs.pixel_scale_matrix
         self._inverse = np.linalg.inv(self._cd)
         self._frame = frame(*w.crval)
-        plain = list(w.ctype) == ["RA---TAN", "DEC--TAN"] and not w.get_pv() and w.lonpole in (180.0, 999.0)
-        self._plain = plain and not self._wcs.has_distortion
+        # wcslib itself calls a TPV image TAN once it has taken the polynomial apart: the header is asked.
+        plain = [str(header.get(f"CTYPE{i}")).strip() for i in (1, 2)] == ["RA---TAN", "DEC--TAN"]
+        self._plain = plain and not is_polynomial(header) and w.lonpole in (180.0, 999.0)
         #: arcsec a pixel
         self.scale = math.sqrt(abs(float(np.linalg.det(self._cd)))) * 3600.0
 

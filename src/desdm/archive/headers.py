@@ -1,0 +1,78 @@
+"""Looks through the headers of a delivered file for what no reader can interpret, or what readers interpret differently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from desdm.archive.content import Content
+from desdm.survey.blank import blank_of
+from desdm.survey.cards import HDU, Header
+from desdm.survey.findings import Finding, Severity
+
+__all__ = ["header_findings"]
+
+#: Keywords that may be repeated (FITS 4.0, section 4.4.2.4), or that are no single keyword.
+_REPEATED = {"COMMENT", "HISTORY", "CONTINUE", "HIERARCH", ""}
+
+
+def header_findings(content: Content) -> Iterator[Finding]:
+    """Findings on the cards of every HDU, one for each keyword, however many HDUs have it.
+
+    Files that no rule made us open as FITS are left alone.
+    """
+    if not content.opened:
+        return
+    found: dict[tuple[str, str, Severity, str], list[tuple[int, str]]] = {}
+    for number, hdu in enumerate(content.hdus):
+        for each in _of(hdu):
+            found.setdefault((each.key, each.text, each.severity, each.assumed), []).append(
+                (number, each.value)
+            )
+    for (key, text, severity, assumed), places in found.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        yield Finding(severity, f"HDU {places[0][0]}{more}: {text}", key, places[0][1], assumed)
+
+
+def _of(hdu: HDU) -> Iterator[Finding]:
+    header = hdu.header
+    yield from _duplicates(header)
+    if not header.ascii:
+        keys = ", ".join(header.not_ascii())
+        yield Finding(
+            Severity.NOTE, "cards have characters that are not ASCII", keys, "", "they are read as Latin-1"
+        )
+    if hdu.kind == "image" and hdu.bitpix > 0:
+        blank = header.get("BLANK")
+        limits = 2 ** (hdu.bitpix - 1)
+        told = blank_of(header, hdu.bitpix)
+        low, high = (0, 255) if hdu.bitpix == 8 else (-limits, limits - 1)
+        if blank is not None and (told is None or not low <= told.stored <= high):
+            yield Finding(
+                Severity.WARNING,
+                f"it is no integer of {hdu.bitpix} bits",
+                "BLANK",
+                repr(blank),
+                "no pixel is missing",
+            )
+        for key in ("BSCALE", "BZERO"):
+            if key in header and header.number(key) is None:
+                default = "1" if key == "BSCALE" else "0"
+                yield Finding(
+                    Severity.WARNING,
+                    "it is no number",
+                    key,
+                    repr(header.get(key)),
+                    f"it is taken as {default}",
+                )
+
+
+def _duplicates(header: Header) -> Iterator[Finding]:
+    """Keywords with several values: the first is taken, as by other readers."""
+    for key, values in header.repeated(_REPEATED):
+        different = Counter(map(repr, values))
+        if len(different) > 1:
+            yield Finding(
+                Severity.WARNING, "the keyword stands in the header with different values", key,
+                ", ".join(different), "the first is taken",
+            )  # fmt: skip

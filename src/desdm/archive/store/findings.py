@@ -1,0 +1,113 @@
+"""The SQL of findings on delivered files, and of raw frames that are one exposure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, exists, insert, select
+
+from desdm.archive.store.common import among, packed
+from desdm.schema import CopyState, desfile, file_archive_info, file_finding, image
+from desdm.survey.findings import Finding, Severity
+
+__all__ = ["RawFrame", "add_findings", "findings_of", "frames_of_nights", "frames_with_pixels"]
+
+
+class RawFrame(NamedTuple):
+    """A registered raw frame, by what tells exposures apart; an unknown value is None.
+
+    Attributes
+    ----------
+    digest
+        Digest of its pixels.
+    """
+
+    id: int
+    filename: str
+    expnum: int | None
+    digest: str | None
+    mjd_obs: float | None
+    instrument: str | None
+    sha256: str
+
+
+def add_findings(conn: Connection, found: Mapping[int, Sequence[Finding]]) -> None:
+    """Note findings, by number of the file."""
+    rows = [
+        {
+            "desfile_id": number,
+            "severity": each.severity.value,
+            "keyword": each.key[:160],
+            "value": _printable(each.value),
+            "text": _printable(each.text),
+            "assumed": each.assumed,
+        }
+        for number, findings in found.items()
+        for each in findings
+    ]
+    if rows:
+        conn.execute(insert(file_finding), rows)
+
+
+def _printable(text: str) -> str:
+    # PostgreSQL takes no NUL, and a header may hold any byte.
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def findings_of(conn: Connection, ids: Sequence[int]) -> dict[int, list[Finding]]:
+    """Findings by number of the file, in the order in which they were made; of those files that have any."""
+    columns = file_finding.c
+    rows = conn.execute(
+        select(
+            columns.desfile_id,
+            columns.severity,
+            columns.text,
+            columns.keyword,
+            columns.value,
+            columns.assumed,
+        )
+        .where(among(conn, columns.desfile_id))
+        .order_by(columns.id),
+        {"among": packed(conn, ids)},
+    )
+    found: dict[int, list[Finding]] = {}
+    for number, severity, *rest in rows:
+        found.setdefault(number, []).append(Finding(Severity(severity), *rest))
+    return found
+
+
+def _frames() -> Any:
+    copy = exists().where(
+        file_archive_info.c.desfile_id == desfile.c.id, file_archive_info.c.state == CopyState.OK.value
+    )
+    return (
+        select(
+            desfile.c.id,
+            desfile.c.filename + desfile.c.compression,
+            image.c.expnum,
+            image.c.data_digest,
+            image.c.mjd_obs,
+            image.c.instrument,
+            desfile.c.sha256,
+        )
+        .select_from(image.join(desfile, desfile.c.id == image.c.desfile_id))
+        .where(desfile.c.filetype == "raw", copy)
+        .order_by(desfile.c.id)
+    )
+
+
+def frames_with_pixels(conn: Connection, digests: Sequence[str]) -> list[RawFrame]:
+    """Raw frames that have a sound copy and pixels of one of these digests, in the order of registration."""
+    if not digests:
+        return []
+    rows = conn.execute(_frames().where(among(conn, image.c.data_digest)), {"among": packed(conn, digests)})
+    return list(map(RawFrame._make, rows))
+
+
+def frames_of_nights(conn: Connection, nights: Sequence[str]) -> list[RawFrame]:
+    """Raw frames of these nights that have a sound copy, in the order of registration."""
+    if not nights:
+        return []
+    rows = conn.execute(_frames().where(among(conn, image.c.nite)), {"among": packed(conn, nights)})
+    return list(map(RawFrame._make, rows))

@@ -1,0 +1,266 @@
+"""When an exposure began, and of which night it is: from the forms of DATE-OBS, TIME-OBS and MJD-OBS that occur.
+
+A form that means one moment only is read; whatever leaves a doubt is a finding.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from desdm.survey.cards import Value
+from desdm.survey.findings import Finding, Severity
+
+__all__ = ["KEYS", "Moment", "agrees", "mjd_of", "moment", "night_keyword", "night_of"]
+
+_DATES = ("DATE-OBS", "DATE-BEG")
+_TIMES = ("TIME-OBS", "UTC-OBS", "UT-OBS", "UT", "UTC", "TIME-BEG")
+_DAYS = ("MJD-OBS", "MJD-BEG")
+_CLOCK = r"(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:[.,]\d*)?))?"
+_ZONE = r"\s*(?P<zone>[Zz]|UTC?|[+-]\d{2}:?\d{2})?"
+_ISO = re.compile(rf"(?P<y>\d{{4}})[-/](?P<mo>\d{{1,2}})[-/](?P<d>\d{{1,2}})(?:(?:[Tt]|\s+){_CLOCK}{_ZONE})?")
+_BASIC = re.compile(
+    rf"(?P<y>\d{{4}})(?P<mo>\d\d)(?P<d>\d\d)(?:[Tt](?P<h>\d\d)(?P<m>\d\d)(?P<s>\d\d(?:[.,]\d*)?){_ZONE})?"
+)
+#: The form of before 1998: DD/MM/YY, of the years 1900 to 1999 (FITS 4.0, section 9.1.1).
+_OLD = re.compile(rf"(?P<d>\d{{1,2}})/(?P<mo>\d{{1,2}})/(?P<y>\d\d)(?:\s+{_CLOCK}{_ZONE})?")
+_TIME = re.compile(_CLOCK + _ZONE)
+_MJD_0 = datetime(1858, 11, 17)
+_FIRST, _LAST = 15020.0, 88069.0  # MJD of the years 1900 and 2100
+#: Clocks of one exposure may differ by its length (begin, middle, end) and by this, seconds.
+_SLACK = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an exposure began (UTC, without zone), as far as its header tells; what is odd about that."""
+
+    begin: datetime | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A date, and seconds after its midnight if a time is told."""
+
+    day: date
+    seconds: float | None
+
+
+def mjd_of(begin: datetime) -> float:
+    """Modified Julian Date of a moment."""
+    return (begin - _MJD_0) / timedelta(days=1)
+
+
+def night_of(begin: datetime) -> str:
+    """The night, YYYYMMDD, to which a moment belongs.
+
+    DESDM's rule: what begins at 15 h UTC or later, which is noon at Cerro Tololo in summer, belongs to the night of that
+    date, what begins earlier to the night of the date before.
+    """
+    return (begin.date() - timedelta(days=0 if begin.hour > 14 else 1)).strftime("%Y%m%d")
+
+
+def night_keyword(value: Value) -> str | None:
+    """The night that a keyword names (20121120, '2012-11-20'), YYYYMMDD; None if it names no day of the calendar."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    match = re.fullmatch(r"(\d{4})([-/]?)(\d\d)\2(\d\d)", text)
+    day = match and _day(match.group(1), match.group(3), match.group(4))
+    return day.strftime("%Y%m%d") if day else None
+
+
+def agrees(night: str, begin: datetime) -> bool:
+    """Whether a header may call that the night of a moment: about noon, which differs by site, both dates are right."""
+    near = {begin.date(), begin.date() - timedelta(days=1)}
+    return night == night_of(begin) or (
+        12 <= begin.hour < 20 and night in {day.strftime("%Y%m%d") for day in near}
+    )
+
+
+def moment(values: dict[str, Value], exptime: float) -> Moment:
+    """When an exposure began.
+
+    Parameters
+    ----------
+    values
+        Keywords of `KEYS` that the header has.
+    exptime
+        Seconds; keywords that differ by no more may stand for its begin and end.
+
+    Returns
+    -------
+    Moment
+        Of several keywords that contradict each other, DATE-OBS holds.
+    """
+    findings: list[Finding] = []
+    key, text = _first(values, _DATES)
+    mjd = _mjd(values, findings)
+    read = None
+    if text is not None:
+        read = _date(str(text))
+        if read is None:
+            assumed = "the time is taken from MJD-OBS" if mjd else "the exposure has no time"
+            findings.append(_odd(key, text, "it is no date that has one meaning", assumed))
+    begin = mjd
+    if read is not None:
+        begin = _completed(read, values, mjd, findings, (key, text))
+        if begin is not None and read.seconds is not None:
+            _compare(begin, values, mjd, exptime, findings, key)
+    system = values.get("TIMESYS")
+    if (
+        isinstance(system, str)
+        and system.strip()
+        and not system.strip().upper().startswith(("UTC", "UT1", "GMT"))
+    ):
+        findings.append(
+            _odd("TIMESYS", system, "times of this scale are not converted", "they are taken as UTC")
+        )
+    if begin is not None and begin > datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1):
+        findings.append(_odd(key or "MJD-OBS", text or values.get("MJD-OBS"), "the date lies in the future"))
+    return Moment(begin, tuple(findings))
+
+
+#: The keywords that `moment` looks at.
+KEYS = (*_DATES, *_TIMES, *_DAYS, "TIMESYS")
+
+
+def _odd(key: str, value: Value, text: str, assumed: str = "") -> Finding:
+    return Finding(Severity.WARNING, text, key, repr(value), assumed)
+
+
+def _first(values: dict[str, Value], keys: tuple[str, ...]) -> tuple[str, Value]:
+    """The first of some keywords that has a value."""
+    for key in keys:
+        value = values.get(key)
+        if value is not None and str(value).strip():
+            return key, value
+    return keys[0], None
+
+
+def _day(year: str, month: str, day: str) -> date | None:
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+
+
+def _clock(match: re.Match[str]) -> float | None:
+    """Seconds after midnight; 86400 for 24:00:00; a leap second counts as the end of its minute. None: no time of day."""
+    h, m = int(match["h"]), int(match["m"])
+    s = float((match["s"] or "0").replace(",", "."))
+    if (h, m) == (23, 59) and 60.0 <= s < 61.0:
+        s = 59.999999
+    if h == 24 and (m, s) == (0, 0.0):
+        return 86400.0
+    return h * 3600.0 + m * 60.0 + s if h < 24 and m < 60 and s < 60.0 else None
+
+
+def _zone(match: re.Match[str]) -> float:
+    """Seconds by which a stated zone is ahead of UTC."""
+    text = match["zone"] or ""
+    if text[:1] not in ("+", "-"):
+        return 0.0
+    digits = text[1:].replace(":", "")
+    return (1 if text[0] == "+" else -1) * (int(digits[:2]) * 3600.0 + int(digits[2:]) * 60.0)
+
+
+def _date(text: str) -> _Read | None:
+    """What a date says; None if it has no meaning, or not one alone."""
+    text = text.strip()
+    for form, century in ((_ISO, ""), (_BASIC, ""), (_OLD, "19")):
+        match = form.fullmatch(text)
+        if match is None:
+            continue
+        day = _day(century + match["y"], match["mo"], match["d"])
+        if day is None:
+            return None
+        if match["h"] is None:
+            return _Read(day, None)
+        seconds = _clock(match)
+        return None if seconds is None else _Read(day, seconds - _zone(match))
+    return None
+
+
+def _mjd(values: dict[str, Value], findings: list[Finding]) -> datetime | None:
+    key, value = _first(values, _DAYS)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _FIRST <= value <= _LAST:
+        findings.append(
+            _odd(
+                key,
+                values[key],
+                "it is no Modified Julian Date of this or the last century",
+                "it is left out",
+            )
+        )
+        return None
+    # Microseconds are all that a double of this size holds.
+    return _MJD_0 + timedelta(days=float(value))
+
+
+def _completed(
+    read: _Read,
+    values: dict[str, Value],
+    mjd: datetime | None,
+    findings: list[Finding],
+    told: tuple[str, Value],
+) -> datetime | None:
+    """Date and time together; the time of a bare date from another keyword."""
+    midnight = datetime(read.day.year, read.day.month, read.day.day)
+    if read.seconds is not None:
+        return midnight + timedelta(seconds=read.seconds)
+    key, text = _first(values, _TIMES)
+    if text is not None:
+        match = _TIME.fullmatch(str(text).strip())
+        seconds = _clock(match) if match else None
+        if match is not None and seconds is not None:
+            return midnight + timedelta(seconds=seconds - _zone(match))
+        findings.append(_odd(key, text, "it is no time of day", "it is left out"))
+    if mjd is not None:
+        if mjd.date() == read.day:
+            return mjd
+        findings.append(
+            _odd(told[0], told[1], f"MJD-OBS is another day, {mjd:%Y-%m-%d}", "the exposure has no time")
+        )
+        return None
+    findings.append(_odd(told[0], told[1], "it is a date without a time", "the exposure has no time"))
+    return None
+
+
+def _compare(
+    begin: datetime,
+    values: dict[str, Value],
+    mjd: datetime | None,
+    exptime: float,
+    findings: list[Finding],
+    key: str,
+) -> None:
+    """Say where other keywords tell another time than DATE-OBS."""
+    slack = _SLACK + max(0.0, exptime)
+    if mjd is not None and abs((mjd - begin).total_seconds()) > slack:
+        name, value = _first(values, _DAYS)
+        findings.append(
+            _odd(
+                name,
+                value,
+                f"it is {mjd:%Y-%m-%dT%H:%M:%S}, {key} is {begin:%Y-%m-%dT%H:%M:%S}",
+                f"{key} holds",
+            )
+        )
+    for name in ("TIME-OBS", "UTC-OBS"):
+        match = _TIME.fullmatch(str(values.get(name, "")).strip())
+        seconds = _clock(match) if match else None
+        if seconds is not None:
+            own = begin.hour * 3600.0 + begin.minute * 60.0 + begin.second
+            if abs((seconds - own + 43200.0) % 86400.0 - 43200.0) > slack:
+                findings.append(
+                    _odd(name, values[name], f"{key} has another time, {begin:%H:%M:%S}", f"{key} holds")
+                )

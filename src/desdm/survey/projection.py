@@ -1,0 +1,93 @@
+"""Which world coordinates are supported: one definition for the plain reader (`outline`) and for `headers.wcs_of`.
+
+Supported are gnomonic images in equatorial coordinates of J2000 or ICRS: TAN, TPV, and TAN with the polynomial in PV that
+SCAMP writes. Any other projection, and SIP, is refused or flagged everywhere, since programs of the pipelines
+(SWarp, SCAMP) know no SIP: an image would be right in one place and wrong in another.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+__all__ = ["complaint", "has_wcs", "is_polynomial"]
+
+_PROJECTIONS = ("TAN", "TPV")
+_NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
+
+
+class Keywords(Protocol):
+    """A header: `cards.Header`, astropy's, or a dictionary."""
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """Value of a keyword, or ``default``."""
+
+
+def _kinds(header: Keywords) -> tuple[str, str]:
+    one, two = (header.get(f"CTYPE{i}") for i in (1, 2))
+    return (one.strip() if isinstance(one, str) else "", two.strip() if isinstance(two, str) else "")
+
+
+def has_wcs(header: Keywords) -> bool:
+    """Whether the header says that its axes are celestial, supported or not."""
+    return any(len(kind) > 5 and kind[4] == "-" for kind in _kinds(header))
+
+
+def _terms(header: Keywords, axis: int) -> dict[int, float]:
+    terms = {}
+    for i in range(40):
+        value = header.get(f"PV{axis}_{i}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            terms[i] = float(value)
+    return terms
+
+
+def is_polynomial(header: Keywords) -> bool:
+    """Whether PV1_m and PV2_m are the TPV polynomial: always in TPV, in TAN as SCAMP writes it.
+
+    FITS WCS paper II gives TAN no parameters of its own; PVi_1…4 of the longitude axis may speak of the native pole
+    (section 2.5). Terms of the latitude axis, or of higher number, can be a polynomial only.
+    """
+    kinds = _kinds(header)
+    if kinds[0].endswith("-TPV"):
+        return True
+    if not kinds[0].endswith("-TAN"):
+        return False
+    lon, lat = (2, 1) if kinds[0].startswith("DEC") else (1, 2)
+    return bool(_terms(header, lat)) or max(_terms(header, lon), default=0) > 4
+
+
+def complaint(header: Keywords) -> str:
+    """Why the world coordinates of an image cannot be used, in words; empty if they can, or if it has none."""
+    if not has_wcs(header):
+        return ""
+    one, two = _kinds(header)
+    lon, lat = (two, one) if one.startswith("DEC") else (one, two)
+    if lon[:5] != "RA---" or lat[:5] != "DEC--":
+        return "the axes are not right ascension and declination"
+    if lon[5:] != lat[5:]:
+        return "the axes are of different projections"
+    if lon[5:].endswith("-SIP"):
+        return "distortion in SIP is not supported (TAN, TPV and TAN with PV are): convert it to TPV"
+    if lon[5:] not in _PROJECTIONS:
+        return f"the projection {lon[5:]} is not supported (TAN, TPV and TAN with PV are)"
+    for axis in (1, 2):
+        unit = header.get(f"CUNIT{axis}")
+        if isinstance(unit, str) and unit.strip().lower() not in ("", "deg", "degree", "degrees"):
+            return f"CUNIT{axis} is {unit.strip()}, only deg is supported"
+    system = header.get("RADESYS") or header.get("RADECSYS")
+    if isinstance(system, str) and system.strip().upper() not in ("", "ICRS", "FK5"):
+        return f"the celestial system is {system.strip()}, only ICRS and FK5 are supported"
+    equinox = header.get("EQUINOX")
+    fixed = isinstance(system, str) and system.strip().upper() == "ICRS"
+    if isinstance(equinox, int | float) and not fixed and abs(equinox - 2000.0) > 0.01:
+        return f"the equinox is {equinox}, only 2000 is supported"
+    return _native_pole(header)
+
+
+def _native_pole(header: Keywords) -> str:
+    kinds = _kinds(header)
+    axis = 2 if kinds[0].startswith("DEC") else 1
+    if is_polynomial(header):
+        return ""
+    odd = [i for i, v in _terms(header, axis).items() if i in _NATIVE_POLE and v != _NATIVE_POLE[i]]
+    return f"PV{axis}_{odd[0]} moves the native pole, which is not supported" if odd else ""

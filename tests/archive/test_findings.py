@@ -1,0 +1,252 @@
+"""What a delivered header leaves in doubt is a finding that is kept and shown; one exposure is processed once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from desdm.archive import catalog, store
+from desdm.archive.archive import Archive
+from desdm.archive.deposit import deposit
+from desdm.archive.model import Deposit, DepositReport
+from desdm.cli.main import desdm
+from desdm.operations.arrival import arrivals
+from desdm.schema import image
+from desdm.schema.database import Database
+from desdm.survey.findings import Severity
+
+CARDS: dict[str, Any] = {
+    "PROCTYPE": "RAW", "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1", "CCDNUM": 1, "EXPNUM": 990101,
+    "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "EXPTIME": 90.0, "INSTRUME": "DECam", "DATE-OBS": "2012-11-21T03:00:00.0",
+    "BIASSEC": "[51:60,1:40]", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0,
+    "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5,
+}  # fmt: skip
+
+
+def frame(
+    path: Path, cards: Mapping[str, Any] | None = None, *, seed: int = 1, compress: bool = False
+) -> Path:
+    """A raw frame of one CCD; a card whose value is None is left out."""
+    data = np.random.default_rng(seed).integers(1900, 2100, (40, 60)).astype(np.int16)
+    header = fits.Header([(k, v) for k, v in (CARDS | dict(cards or {})).items() if v is not None])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hdu: Any = fits.CompImageHDU(data, header) if compress else fits.PrimaryHDU(data, header)
+    (fits.HDUList([fits.PrimaryHDU(), hdu]) if compress else hdu).writeto(path)
+    return path
+
+
+def ingest(database: Database, archive: Archive, *paths: Path) -> DepositReport:
+    report = deposit(database, archive, [Deposit(p) for p in paths], who="me")
+    assert not report.refused
+    return report
+
+
+def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_path: Path) -> None:
+    assert ingest(database, archive, frame(tmp_path / "DECam_00990101.fits")).findings == []
+
+
+@pytest.mark.parametrize(
+    ("cards", "key", "severity"),
+    [
+        ({"DTCALDAT": "2012-11-19"}, "DTCALDAT", "warning"),
+        ({"NITE": "20121123"}, "NITE", "warning"),
+        ({"NITE": "20121320"}, "NITE", "warning"),
+        ({"DATE-OBS": None}, "DATE-OBS", "error"),
+        ({"DATE-OBS": "2012-11-21"}, "DATE-OBS", "error"),
+        ({"DATE-OBS": None, "NITE": "20121320"}, "DATE-OBS", "error"),
+        ({"EXPNUM": "many"}, "EXPNUM", "error"),
+        ({"EXPNUM": 12.5}, "EXPNUM", "error"),
+        ({"EXPNUM": None}, "EXPNUM", "error"),
+        ({"EXPNUM": 990102}, "EXPNUM", "warning"),
+        ({"FILTER": "solid plate"}, "FILTER", "warning"),
+        ({"FILTER": None}, "FILTER", "warning"),
+        ({"BAND": "g"}, "BAND", "warning"),
+        ({"EXPTIME": -1.0}, "EXPTIME", "warning"),
+        ({"EXPTIME": None}, "EXPTIME", "warning"),
+        ({"EXPTIME": "long"}, "EXPTIME", "warning"),
+        ({"CCDNUM": "S29"}, "CCDNUM", "warning"),
+        ({"RA": "somewhere"}, "RA", "warning"),
+        ({"RA": "25:00:00", "DEC": "-05:00:00"}, "RA", "warning"),
+        ({"RA": "02:00:00", "DEC": "-05:61:00"}, "DEC", "warning"),
+        ({"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"}, "CTYPE1, CTYPE2", "warning"),
+        ({"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN"}, "CTYPE1, CTYPE2", "warning"),
+        ({"CTYPE1": None, "CTYPE2": None}, "CTYPE1", "warning"),
+        ({"OBSTYPE": None}, "OBSTYPE", "warning"),
+        ({"BLANK": 70000}, "BLANK", "warning"),
+        ({"NEXTEND": 3, "CCDNUM": None}, None, None),
+    ],
+)
+def test_each_doubt_is_told_with_key_value_and_consequence(
+    sqlite: Database,
+    archive: Archive,
+    tmp_path: Path,
+    cards: dict[str, Any],
+    key: str | None,
+    severity: str | None,
+) -> None:
+    report = ingest(sqlite, archive, frame(tmp_path / "DECam_00990101.fits", cards))
+    told = {(f.key, f.severity.value) for _, f in report.findings}
+    if key is None:
+        assert told == set()
+        return
+    assert (key, severity) in told
+    assert all(f.assumed for _, f in report.findings)
+    with sqlite.read() as conn:
+        kept = store.findings_of(conn, [report.registered[0].id])[report.registered[0].id]
+        nite = conn.execute(select(image.c.nite)).scalar_one()
+    assert kept == [f for _, f in report.findings]
+    assert nite in (None, "20121120")
+
+
+def test_sexagesimal_and_plain_pointings_are_sound(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    for n, (ra, dec) in enumerate(
+        [("02:00:00.5", "-05:00:00"), (30.0, -5.0), ("30.0", "-5.0"), ("02 00 00", "+05 00")]
+    ):
+        cards = {"RA": ra, "DEC": dec, "EXPNUM": n, "DATE-OBS": f"2012-11-21T0{n}:00:00"}
+        assert ingest(sqlite, archive, frame(tmp_path / f"{n}.fits", cards, seed=n)).findings == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_repeated_keywords_and_foreign_letters_are_told(
+    database: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = frame(tmp_path / "DECam_00990101.fits", {"GAIN": 4.0, "OBSERVER": "Munoz"})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"Munoz") + 2] = 0xF1  # n with tilde in Latin-1
+    data[data.index(b"GAIN    ") : data.index(b"GAIN    ") + 8] = b"EXPTIME "
+    path.write_bytes(data)
+    report = ingest(database, archive, path)
+    told = {f.key: f for _, f in report.findings}
+    assert set(told) == {"EXPTIME", "OBSERVER"}
+    assert (told["EXPTIME"].severity, told["EXPTIME"].value) == (Severity.WARNING, "90.0, 4.0")
+    assert told["OBSERVER"].severity is Severity.NOTE
+    with database.read() as conn:
+        assert conn.execute(select(image.c.exptime)).scalar_one() == 90.0
+
+
+def test_gzip_of_several_members_is_registered(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    """RFC 1952, 2.2."""
+    plain = frame(tmp_path / "plain" / "x.fits").read_bytes()
+    path = tmp_path / "DECam_00990101.fits.gz"
+    path.write_bytes(b"".join(gzip.compress(plain[i : i + 1500]) for i in range(0, len(plain), 1500)))
+    assert ingest(sqlite, archive, path).findings == []
+
+
+def test_the_same_bytes_under_another_name_are_told_and_processed_once(
+    database: Database, archive: Archive, tmp_path: Path
+) -> None:
+    first = frame(tmp_path / "DECam_00990101.fits")
+    copy = tmp_path / "again" / "DECam_00990101_copy.fits"
+    packed = tmp_path / "again" / "DECam_00990101_late.fits.gz"
+    copy.parent.mkdir()
+    copy.write_bytes(first.read_bytes())
+    packed.write_bytes(gzip.compress(first.read_bytes()))
+    ingest(database, archive, first)
+    report = ingest(database, archive, copy, packed)
+    assert [(n, f.key, f.severity) for n, f in report.findings] == [
+        (copy.name, "EXPNUM", Severity.WARNING), (packed.name, "EXPNUM", Severity.WARNING),
+    ]  # fmt: skip
+    assert "the same bytes as DECam_00990101.fits" in str(report.findings[0][1])
+    assert "the same pixels as DECam_00990101.fits" in str(report.findings[1][1])
+    with database.read() as conn:
+        assert [(a.filename, a.refused) for a in arrivals(conn, "20121120")] == [(first.name, "")]
+        assert [r["filename"] for r in catalog.find(conn, {"filetype": "raw", "expnum": "990101"})] == [
+            first.name
+        ]
+
+
+def test_two_different_frames_of_one_number_are_still_refused(
+    database: Database, archive: Archive, tmp_path: Path
+) -> None:
+    ingest(
+        database,
+        archive,
+        frame(tmp_path / "DECam_00990101.fits"),
+        frame(tmp_path / "DECam_00990101_b.fits", seed=2),
+    )
+    with database.read() as conn:
+        found = arrivals(conn, "20121120")
+    assert ["2 files have its number" in a.refused for a in found] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("cards", "seed", "why"),
+    [
+        ({}, 1, "the same pixels"),
+        ({"DATE-OBS": "2012-11-25T03:00:00"}, 1, "the same pixels"),
+        ({}, 2, "the same instrument and begin"),
+    ],
+)
+def test_one_exposure_under_two_numbers_is_told_and_not_processed_until_somebody_says_so(
+    database: Database, archive: Archive, tmp_path: Path, cards: dict[str, Any], seed: int, why: str
+) -> None:
+    other = frame(tmp_path / "DECam_00990102.fits", {"EXPNUM": 990102, **cards}, seed=seed)
+    report = ingest(database, archive, frame(tmp_path / "DECam_00990101.fits"), other)
+    assert [(n, f.severity) for n, f in report.findings] == [(other.name, Severity.ERROR)]
+    assert why in str(report.findings[0][1])
+    nights = {"20121120", "20121124" if "DATE-OBS" in cards else "20121120"}
+    with database.read() as conn:
+        found = {a.expnum: a.refused for n in nights for a in arrivals(conn, n)}
+    assert found[990101] == ""
+    assert f"not processed: it has {why}" in found[990102]
+    with database.write() as conn:
+        store.exclude(conn, 990101, 0, "the other one is right", "me")
+    with database.read() as conn:
+        found = {a.expnum: a.refused for n in nights for a in arrivals(conn, n)}
+    assert found[990101].startswith("excluded")
+    assert found[990102] == ""
+
+
+def test_exposures_of_different_pixels_and_moments_are_no_twins(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    paths = [
+        frame(tmp_path / f"{n}.fits", {"EXPNUM": n, "DATE-OBS": f"2012-11-21T03:0{n}:00"}, seed=n)
+        for n in range(4)
+    ]
+    assert ingest(sqlite, archive, *paths).findings == []
+
+
+def test_the_command_tells_findings_and_ends_with_status_1(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    run = CliRunner()
+    assert run.invoke(desdm, ["init", str(home)]).exit_code == 0
+
+    def call(*args: str) -> tuple[int, Any]:
+        done = run.invoke(desdm, ["--home", str(home), *args, "--json"], standalone_mode=False)
+        return done.return_value, json.loads(done.output)
+
+    good, odd = (
+        frame(tmp_path / "DECam_00990101.fits"),
+        frame(
+            tmp_path / "DECam_00990102.fits",
+            {"EXPNUM": 990102, "NITE": "20121320", "DATE-OBS": "2012-11-21T04:00:00"},
+            seed=2,
+        ),
+    )
+    status, told = call("ingest", str(good))
+    assert (status, told["findings"]) == (0, [])
+    status, told = call("ingest", str(odd))
+    assert status == 1
+    (finding,) = told["findings"]
+    assert finding == {
+        "filename": odd.name, "severity": "warning", "keyword": "NITE", "value": "'20121320'",
+        "text": "it is no night of the calendar", "assumed": "the night is 20121120 by DATE-OBS",
+    }  # fmt: skip
+    _, files = call("files", "--findings")
+    assert [(f["filename"], [x["keyword"] for x in f["findings"]]) for f in files] == [(odd.name, ["NITE"])]
+    _, files = call("files")
+    assert [len(f["findings"]) for f in files] == [0, 1]
+    text = run.invoke(desdm, ["--home", str(home), "files", "--findings"]).output
+    assert "DECam_00990102.fits: warning: NITE = '20121320': it is no night of the calendar" in text

@@ -1,0 +1,104 @@
+"""Which world coordinates are supported: the plain reader, the general one and astropy agree, or all refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from desdm.errors import FileTypeError
+from desdm.services.soda.sky import Grid
+from desdm.survey.cards import Header
+from desdm.survey.headers import wcs_of
+from desdm.survey.outline import outline
+from desdm.survey.projection import complaint, has_wcs
+
+SHAPE = (400, 300)
+TAN = {
+    "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0, "CRPIX1": 25.0, "CRPIX2": 20.0,
+    "CD1_1": -7.3e-5, "CD1_2": 1e-6, "CD2_1": 2e-6, "CD2_2": 7.3e-5,
+}  # fmt: skip
+TPV = TAN | {
+    "CTYPE1": "RA---TPV",
+    "CTYPE2": "DEC--TPV",
+    "PV1_1": 1.01,
+    "PV1_4": 3e-2,
+    "PV2_1": 0.99,
+    "PV2_7": 0.5,
+}
+SCAMP = TAN | {k: v for k, v in TPV.items() if k.startswith("PV")}
+#: What SCAMP writes with DISTORT_DEGREES 1: wcslib alone would take PV1_1 and PV1_2 for the native pole.
+LINEAR = TAN | {"PV1_0": 1e-4, "PV1_1": 1.02, "PV1_2": 0.01, "PV2_0": 0.0, "PV2_1": 1.0, "PV2_2": 0.0}
+GOOD = {
+    "tan": TAN, "tpv": TPV, "scamp": SCAMP, "linear": LINEAR, "fk5": TAN | {"RADESYS": "FK5", "EQUINOX": 2000.0},
+    "lonpole": TAN | {"LONPOLE": 170.0},
+    "pole": TAN | {"PV1_1": 0.0, "PV1_2": 90.0, "PV1_3": 180.0},
+    "latitude first": TAN | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": -5.0, "CRVAL2": 30.0},
+    "stray SIP": TAN | {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 5e-3},
+}  # fmt: skip
+BAD: dict[str, dict[str, Any]] = {
+    "SIP": TAN
+    | {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 5e-3},
+    "SIN": TAN | {"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN"},
+    "ZPN": TAN | {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0},
+    "different projections": TAN | {"CTYPE2": "DEC--TPV"},
+    "right ascension and declination": TAN | {"CTYPE1": "GLON-TAN", "CTYPE2": "GLAT-TAN"},
+    "CUNIT1": TAN | {"CUNIT1": "arcsec", "CUNIT2": "arcsec"},
+    "FK4": TAN | {"RADESYS": "FK4", "EQUINOX": 1950.0},
+    "equinox": TAN | {"EQUINOX": 1950.0},
+    "native pole": TAN | {"PV1_1": 10.0, "PV1_2": 40.0},
+}
+
+
+def _headers(cards: dict[str, Any]) -> tuple[fits.Header, Header]:
+    header = fits.Header(list(cards.items()))
+    return header, Header("".join(c.image for c in header.cards).encode("ascii"))
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_supported_coordinates_are_the_same_for_all_readers(name: str) -> None:
+    header, plain = _headers(GOOD[name])
+    assert complaint(header) == complaint(plain) == ""
+    general = wcs_of(header)
+    x, y = np.array([1.0, 300.0, 150.5]), np.array([1.0, 400.0, 200.5])
+    expected = {k: v for k, v in GOOD[name].items() if not k.startswith(("A_", "B_"))}
+    if any(k.startswith("PV2") for k in expected):
+        # The TPV convention, as wcslib has it, is what SCAMP's polynomial means.
+        expected |= {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
+    truth = WCS(fits.Header(list(expected.items())), naxis=2).all_pix2world(x, y, 1)
+    if name == "latitude first":
+        truth = truth[::-1]
+        found = general.all_pix2world(x, y, 1)[::-1]
+    else:
+        found = general.all_pix2world(x, y, 1)
+    assert np.allclose(found, truth, atol=1e-9)
+    area = outline(plain, SHAPE)
+    assert area is not None
+    # The middle of 300 columns and 400 rows is the third of those points.
+    assert (area.ra_cent, area.dec_cent) == pytest.approx((truth[0][2], truth[1][2]), abs=1e-9)
+    if name != "latitude first":
+        px, py = Grid(header, SHAPE).pixels(truth[0], truth[1])
+        assert np.allclose([px, py], [x - 1, y - 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_other_coordinates_are_refused_by_all_readers(name: str) -> None:
+    header, plain = _headers(BAD[name])
+    assert name in complaint(header)
+    assert complaint(header) == complaint(plain)
+    assert outline(plain, SHAPE) is None
+    with pytest.raises(FileTypeError, match=name):
+        wcs_of(header)
+    with pytest.raises(FileTypeError, match=name):
+        Grid(header, SHAPE)
+
+
+def test_an_image_without_celestial_axes_has_none() -> None:
+    for cards in ({}, {"CTYPE1": "LINEAR", "CTYPE2": "LINEAR"}, {"CTYPE1": "", "CTYPE2": ""}):
+        header, plain = _headers(cards)
+        assert not has_wcs(header)
+        assert complaint(plain) == ""
+        assert outline(plain, SHAPE) is None
