@@ -76,7 +76,8 @@ def observed(content: Content) -> Metadata:
         else:
             stated = stated or own
     if content.delivered:
-        content.findings += odd
+        # Called for several columns of one file: each finding once.
+        content.findings += [finding for finding in odd if finding not in content.findings]
     return {"nite": stated or night, "mjd_obs": None if when.begin is None else mjd_of(when.begin)}
 
 
