@@ -144,6 +144,7 @@ def noise_of(shot: dict[str, Any], truth: Any) -> npt.NDArray[np.float64]:
 
 
 def test_bright_stars_zero_points_and_their_scatter(night: Processed) -> None:
+    every = []
     for shot in night.shots:
         offset, pull = [], []
         for path in night.files("cat_firstcut", shot["expnum"]):
@@ -158,10 +159,12 @@ def test_bright_stars_zero_points_and_their_scatter(night: Processed) -> None:
         assert mmag.size > 100
         assert abs(np.median(mmag)) < 2.0, f"{shot['expnum']}: {np.median(mmag):.2f} mmag"
         pulls = np.concatenate(pull)
-        scatter = 1.4826 * np.median(np.abs(pulls - np.median(pulls)))
-        assert scatter < 1.15, f"{shot['expnum']}: {scatter:.3f} photon limits"
+        every.append(pulls - np.median(pulls))
         row = night.verdicts[shot["expnum"]]
         assert row["magzero"] == pytest.approx(shot["zeropoint"], abs=0.003)
+    # The robust scatter of one exposure's 380 stars is known to 6 % only, that of the night's to 3 %.
+    scatter = 1.4826 * np.median(np.abs(np.concatenate(every)))
+    assert scatter < 1.15, f"{scatter:.3f} photon limits"
 
 
 def test_every_exposure_has_its_verdict_and_t_eff(night: Processed) -> None:

@@ -29,7 +29,7 @@ def mean_sky(headers: Sequence[Mapping[str, Any]], unit: CountUnit, exptime: flo
     headers
         Headers with SKYBRITE; those without one, or with one that is not positive, do not count.
     unit
-        Unit of SKYBRITE where a header does not tell it by its gain or BUNIT.
+        Unit of SKYBRITE where a header does not tell it by its gain.
     exptime
         Seconds, above 0.
 
@@ -44,7 +44,8 @@ def mean_sky(headers: Sequence[Mapping[str, Any]], unit: CountUnit, exptime: flo
         value = head.get("SKYBRITE")
         if not isinstance(value, int | float) or not np.isfinite(value) or value <= 0:
             continue
-        own = CountUnit.of(head) or unit
+        # The exposure's unit is better known than what the photons of one header suggest.
+        own = unit if gain_of(head) is None else CountUnit.of(head) or unit
         counts.append(float(value) / own.per_count)
         gain = 1.0 if own is CountUnit.ELECTRON else gain_of(head) or ELECTRONS_PER_COUNT
         electrons.append(float(value) * gain)
