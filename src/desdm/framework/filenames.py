@@ -136,7 +136,7 @@ class NamePattern:
         WCLError
             A value is missing.
         """
-        if self._template is not None and _single(scope.get(n, "") for n in self._template.names):
+        if self._template is not None and _single([scope.get(n, "") for n in self._template.names]):
             return [(self._template.fill(scope), {})]
         # A bare range says more than one value, as one in parentheses does.
         resolver = Resolver({k: f"({v})" if _RANGE.fullmatch(v) else v for k, v in scope.items()})
@@ -152,8 +152,11 @@ class NamePattern:
         return found
 
 
-def _single(values: Any) -> bool:
+def _single(values: list[str]) -> bool:
     """Whether no value is a list, a range or holds a reference."""
+    text = "\n".join(values)
+    if "$" not in text and "," not in text and "(" not in text and ":" not in text:
+        return True  # nearly always, and this is done for every file of a plan
     return not any("$" in v or "," in v or v[:1] == "(" or _RANGE.fullmatch(v) for v in values)
 
 

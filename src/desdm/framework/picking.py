@@ -117,10 +117,8 @@ class KeyPicker:
         picked = self.files
         if self.match:
             values = tuple(text_of(keys.get(k, scope.get(k, ""))) for k in self.match)
-            if all(v and "," not in v and ":" not in v and "$" not in v for v in values):
-                picked = tuple(self.index.get(values, ()))
-            else:
-                picked = self.partly(values)
+            found = self.index.get(values)
+            picked = tuple(found) if found is not None else self.partly(values)
         ccdnum = keys.get("ccdnum")
         if self.has_exclusions and ccdnum:
             # A file of several CCDs serves all of them but those that are excluded.

@@ -409,10 +409,13 @@ class _Planner:
         for values, row in scopes:
             for path, own in named(pattern, values, module, fileset):
                 key = fileset.name if not made else f"{fileset.name}.{len(made) + 1}"
-                shared = {k: v for k, v in {**carried, **own}.items() if k in CARRIED or k in module.loop}
+                known = {**carried, **own} if own else carried
+                shared = {k: v for k, v in known.items() if k in CARRIED or k in module.loop}
                 # A row that gives the name knows its file better than the wrapper, which may be of many.
-                mine = {**shared, **row}
-                made[key] = self.planned(module, fileset, path, directory, {**values, **own}, mine)
+                mine = {**shared, **row} if row else shared
+                made[key] = self.planned(
+                    module, fileset, path, directory, {**values, **own} if own else values, mine
+                )
         return made
 
     def planned(
