@@ -197,3 +197,46 @@ def test_the_plan_is_a_pure_function() -> None:
     found = {("detrend", "raw"): rows((1, 1), (1, 2))}
     one, two = (make_plan(pipe(Block("se", (detrend(),))), WHO, {}, found, "OPS") for _ in range(2))
     assert one == two
+
+
+def _mosaics(**excluded: str) -> list[dict[str, object]]:
+    """Two raw files of several CCDs, exposures 1 and 2; ``e1="3"`` excludes CCD 3 of exposure 1."""
+    return [
+        {
+            "filename": f"raw_{e}.fits", "path": "raw", "filetype": "raw", "expnum": e, "ccdnum": None, "band": "g",
+            "excluded_ccds": excluded.get(f"e{e}", ""),
+        }
+        for e in (1, 2)
+    ]  # fmt: skip
+
+
+def test_an_excluded_ccd_of_a_mosaic_is_not_looped_over() -> None:
+    found = {("detrend", "raw"): _mosaics(e1="3", e2="1,2")}
+    plan = make_plan(pipe(Block("se", (detrend(),))), WHO, {"ccdnum": "1:3"}, found, "OPS")
+    [job] = plan.jobs
+    assert {(w.keys["expnum"], w.keys["ccdnum"]) for w in job.wrappers} == {
+        ("1", "1"),
+        ("1", "2"),
+        ("2", "3"),
+    }
+    assert [tuple(i) for i in plan.inputs()] == [
+        ("raw_1.fits", 1, 1),
+        ("raw_1.fits", 1, 2),
+        ("raw_2.fits", 2, 3),
+    ]
+
+
+def test_an_excluded_ccd_of_a_mosaic_is_not_combined() -> None:
+    combine = Module(
+        "combine",
+        "genwrap",
+        loop=("ccdnum",),
+        inputs=(FileSet("raw", "raw", query={"filetype": "raw"}),),
+        outputs=(FileSet("bias", "bias", filename="bias_${ccdnum:2}.fits"),),
+    )
+    found = {("combine", "raw"): _mosaics(e1="3")}
+    plan = make_plan(pipe(Block("se", (combine,))), WHO, {"ccdnum": "1:3"}, found, "OPS")
+    [job] = plan.jobs
+    taken = {w.keys["ccdnum"]: [f.filename for f in w.inputs["raw"]] for w in job.wrappers}
+    both = ["raw_1.fits", "raw_2.fits"]
+    assert taken == {"1": both, "2": both, "3": ["raw_2.fits"]}
