@@ -165,7 +165,7 @@ def raw_frame(folder: Path) -> None:
     def ours() -> None:
         with mapped(path) as buffer, pool(1) as run:
             hdus = read_hdus(buffer, len(buffer))
-            pixels(path, buffer, hdus, 1, run)
+            assert pixels(path, buffer, hdus, 1, run).values.size
 
     theirs = data.size / 1e6 / spent(lambda: fitsio.read(str(path), ext=1), 3)
     emit("fits.readraw", data.size / 1e6 / spent(ours), "Mpix/cpu s", 1, peer=round(theirs, 1))

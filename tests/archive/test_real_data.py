@@ -77,7 +77,7 @@ def test_all_sets_together_and_stale_checksums_are_findings(
     stored = {r.sha256 for r in report.registered}
     assert set(told) <= stored
     # Cutouts that kept their parent's checksums: ten exposures, and the stacks and differences made of them.
-    stale = {name for name, text in report.findings if "stale" in text}
+    stale = {name for name, finding in report.findings if "stale" in finding.text}
     assert stale == {path.name for path in real.rglob("*.fits") if not _sums_hold(path)}
     assert {path.name for path in (real / "decam-diffim-n6").glob("*.mini.fits")} < stale
 

@@ -59,7 +59,7 @@ def test_ingest_files_lineage_fetch(run: Run, real: Path, tmp_path: Path) -> Non
     found = document(run("files", "--filetype", "cp_image", "--band", "r", "--json"))
     assert len(found) == 3
     for row in found:
-        assert set(row) == {"filename", "filetype", "band", "path", "sha256", "filesize"}
+        assert set(row) == {"filename", "filetype", "band", "path", "sha256", "filesize", "findings"}
         data = Path(row["path"]).read_bytes()
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (row["sha256"], row["filesize"])
         assert data == (stack / row["filename"]).read_bytes()

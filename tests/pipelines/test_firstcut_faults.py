@@ -78,7 +78,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     night = run_night(work, made.document["nite"])
     opened.close()
     refused = {Path(r.path).name: r.reason for r in report.refused}
-    return Told(home, folder, night, refused, dict(report.findings))
+    odd: dict[str, str] = {}
+    for name, finding in report.findings:
+        odd[name] = f"{odd.get(name, '')}{finding}\n"
+    return Told(home, folder, night, refused, odd)
 
 
 def test_a_good_exposure_among_all_this_is_accepted(told: Told) -> None:
@@ -98,7 +101,7 @@ def test_junk_focus_and_pointing_are_not_processed_and_say_why(told: Told) -> No
 
 def test_a_missing_ccd_is_named_and_the_other_three_are_processed(told: Told) -> None:
     name = told.shots["missing ccd"]["filename"]
-    assert "3 images, NEXTEND says 4" in told.odd[name]
+    assert "NEXTEND = 4: the file has 3 images" in told.odd[name]
     assert f"{name}" in told.said("missing ccd")
     assert "CCD 2" in told.said("missing ccd")
     assert told.ccds("missing ccd") == [1, 3, 4]
@@ -112,7 +115,7 @@ def test_a_truncated_file_is_refused_by_name_and_kept_out_of_the_archive(told: T
 
 
 def test_one_hdu_too_many_is_said_and_every_ccd_goes_through(told: Told) -> None:
-    assert "NEXTEND says 4" in told.odd[told.shots["wrong hdus"]["filename"]]
+    assert "NEXTEND = 4" in told.odd[told.shots["wrong hdus"]["filename"]]
     assert "NEXTEND says 4" in told.said("wrong hdus")
     assert told.ccds("wrong hdus") == [1, 2, 3, 4]
 

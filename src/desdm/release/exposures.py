@@ -99,9 +99,7 @@ def check_exposures(conn: Connection, release: str, contents: Contents) -> list[
     unassessed: list[int] = []
     for row in banned:
         ccdnum = row["ccdnum"]
-        faulty = [
-            f for f in contents.ancestors.values() if f.expnum == row["expnum"] and ccdnum in (0, f.ccdnum)
-        ]
+        faulty = [f for f in contents.ancestors.values() if _is_of(contents, f, row["expnum"], ccdnum)]
         what = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
         checks += _faults(contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}")
     for number in numbers:
@@ -121,6 +119,24 @@ def check_exposures(conn: Connection, release: str, contents: Contents) -> list[
         more = f" and {len(unassessed) - 5} more" if len(unassessed) > 5 else ""
         checks.append(note("exposures", release, f"exposures without a verdict are in it: {names}{more}"))
     return checks
+
+
+def _is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -> bool:
+    """Whether a file holds pixels of an exposure (``ccdnum`` 0), or of one CCD of it.
+
+    What is measured on all CCDs of an exposure (zero points, astrometry) holds no pixels of one. A raw file is of all CCDs:
+    the calibration of a CCD that was made from it holds that CCD's.
+    """
+    if not ccdnum:
+        return file.expnum == expnum
+    if file.ccdnum != ccdnum:
+        return False
+    if file.filetype in SCIENCE:
+        return file.expnum == expnum
+    parents = (contents.ancestors[p] for p in contents.parents.get(file.id, ()))
+    return file.filetype.startswith("cal_") and any(
+        p.filetype == "raw" and p.expnum == expnum for p in parents
+    )
 
 
 def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]:

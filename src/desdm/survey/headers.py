@@ -15,6 +15,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.projection import complaint, has_wcs, is_polynomial
 
 __all__ = [
@@ -210,12 +211,14 @@ def identity(header: fits.Header) -> dict[str, Any]:
         out["CCDNAME"] = name
     if "EXPNUM" in header:
         out["EXPNUM"] = int(header["EXPNUM"])
-    nite = header.get("NITE", str(header.get("DTCALDAT", "")).replace("-", ""))
-    if nite:
-        out["NITE"] = str(nite)
+    when = observation(header.get)
+    if when.nite:
+        out["NITE"] = when.nite
     for key in ("EXPTIME", "MJD-OBS", "AIRMASS"):
         if isinstance(header.get(key), (int, float)):
             out[key] = float(header[key])
+    if when.begin is not None:
+        out["MJD-OBS"] = mjd_of(when.begin)
     for key in ("INSTRUME", "OBJECT"):
         if key in header:
             out[key] = str(header[key]).strip()

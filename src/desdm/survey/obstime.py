@@ -6,6 +6,7 @@ A form that means one moment only is read; whatever leaves a doubt is a finding.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +14,17 @@ from datetime import UTC, date, datetime, timedelta
 from desdm.survey.cards import Value
 from desdm.survey.findings import Finding, Severity
 
-__all__ = ["KEYS", "Moment", "agrees", "mjd_of", "moment", "night_keyword", "night_of"]
+__all__ = [
+    "KEYS",
+    "Moment",
+    "Observation",
+    "agrees",
+    "mjd_of",
+    "moment",
+    "night_keyword",
+    "night_of",
+    "observation",
+]
 
 _DATES = ("DATE-OBS", "DATE-BEG")
 _TIMES = ("TIME-OBS", "UTC-OBS", "UT-OBS", "UT", "UTC", "TIME-BEG")
@@ -37,6 +48,15 @@ _SLACK = 120.0
 class Moment:
     """When an exposure began (UTC, without zone), as far as its header tells; what is odd about that."""
 
+    begin: datetime | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Night (YYYYMMDD) and begin (UTC, without zone) of an exposure, as far as known, and what is odd about them."""
+
+    nite: str | None
     begin: datetime | None
     findings: tuple[Finding, ...]
 
@@ -122,6 +142,42 @@ def moment(values: dict[str, Value], exptime: float) -> Moment:
     if begin is not None and begin > datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1):
         findings.append(_odd(key or "MJD-OBS", text or values.get("MJD-OBS"), "the date lies in the future"))
     return Moment(begin, tuple(findings))
+
+
+def observation(get: Callable[[str], Value]) -> Observation:
+    """Night and begin of an exposure, from the keywords of its header.
+
+    Parameters
+    ----------
+    get
+        The value of a keyword; None if the header has none.
+
+    Returns
+    -------
+    Observation
+        The night is that of NITE or DTCALDAT, unless it is no day of the calendar or contradicts the begin of the
+        exposure, from which the night follows then.
+    """
+    exptime = get("EXPTIME")
+    seconds = float(exptime) if isinstance(exptime, int | float) and not isinstance(exptime, bool) else 0.0
+    when = moment({key: v for key in KEYS if (v := get(key)) is not None}, seconds)
+    night = None if when.begin is None else night_of(when.begin)
+    stated, odd = None, list(when.findings)
+    for key in ("NITE", "DTCALDAT"):
+        value = get(key)
+        if value is None or value == "":
+            continue
+        own = night_keyword(value)
+        follows = f"the night is {night} by DATE-OBS" if night else "it is left out"
+        if own is None:
+            odd.append(_odd(key, value, "it is no night of the calendar", follows))
+        elif when.begin is not None and not agrees(own, when.begin):
+            odd.append(_odd(key, value, f"the exposure began at {when.begin:%Y-%m-%dT%H:%M:%S}", follows))
+        elif stated is not None and stated != own:
+            odd.append(_odd(key, value, f"NITE says {stated}", f"the night is {stated}"))
+        else:
+            stated = stated or own
+    return Observation(stated or night, when.begin, tuple(odd))
 
 
 #: The keywords that `moment` looks at.

@@ -16,6 +16,7 @@ from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
 from desdm.survey.headers import DECAM_CCDNUM
 from desdm.survey.imageio import Pixels, mapped, pixels
+from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.sections import Section, section_of
 
 __all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
@@ -156,8 +157,22 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
     header["CCDNUM"] = ccdnum
+    _settle_time(header)
     data, missing = _whole(raw)
     return RawCCD(header, data, amps, shape, missing)
+
+
+def _settle_time(header: fits.Header) -> None:
+    """Write NITE and MJD-OBS as they are understood, so that every product says the night under which it is archived."""
+    when = observation(header.get)
+    if when.nite is not None and str(header.get("NITE")) != when.nite:
+        header["NITE"] = (when.nite, "night of the observation")
+    if when.begin is None:
+        return
+    stated, mjd = header.get("MJD-OBS"), mjd_of(when.begin)
+    known = isinstance(stated, int | float) and not isinstance(stated, bool)
+    if not known or any(f.key == "MJD-OBS" for f in when.findings):
+        header["MJD-OBS"] = (mjd, "[d] begin of the exposure")
 
 
 def _whole(raw: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:

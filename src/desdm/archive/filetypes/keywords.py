@@ -6,7 +6,7 @@ from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
 from desdm.survey.cards import Header
 from desdm.survey.findings import Finding, Severity
-from desdm.survey.obstime import KEYS, agrees, mjd_of, moment, night_keyword, night_of
+from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.outline import Outline, outline
 from desdm.survey.projection import complaint
 
@@ -49,36 +49,12 @@ def ccd_number(name: object) -> int | None:
 
 
 def observed(content: Content) -> Metadata:
-    """mjd_obs and nite: when an exposure began, and of which night it is.
-
-    A night that the header states holds for a product of ours. For a delivered file it holds unless it contradicts the
-    date of observation, from which the night follows then (`desdm.survey.obstime`). Findings go to ``content``.
-    """
-    exptime = content.keyword("EXPTIME")
-    seconds = float(exptime) if isinstance(exptime, int | float) and not isinstance(exptime, bool) else 0.0
-    when = moment({key: v for key in KEYS if (v := content.keyword(key)) is not None}, seconds)
-    night = None if when.begin is None else night_of(when.begin)
-    stated, odd = None, list(when.findings)
-    for key in ("NITE", "DTCALDAT"):
-        value = content.keyword(key)
-        if value is None:
-            continue
-        own = night_keyword(value)
-        follows = f"the night is {night} by DATE-OBS" if night else "it is left out"
-        if own is None:
-            odd.append(Finding(Severity.WARNING, "it is no night of the calendar", key, repr(value), follows))
-        elif content.delivered and when.begin is not None and not agrees(own, when.begin):
-            text = f"the exposure began at {when.begin:%Y-%m-%dT%H:%M:%S}"
-            odd.append(Finding(Severity.WARNING, text, key, repr(value), follows))
-        elif stated is not None and stated != own:
-            text = f"NITE says {stated}"
-            odd.append(Finding(Severity.WARNING, text, key, repr(value), f"the night is {stated}"))
-        else:
-            stated = stated or own
+    """mjd_obs and nite: when an exposure began, and of which night it is (`desdm.survey.obstime`)."""
+    found = observation(content.keyword)
     if content.delivered:
         # Called for several columns of one file: each finding once.
-        content.findings += [finding for finding in odd if finding not in content.findings]
-    return {"nite": stated or night, "mjd_obs": None if when.begin is None else mjd_of(when.begin)}
+        content.findings += [finding for finding in found.findings if finding not in content.findings]
+    return {"nite": found.nite, "mjd_obs": None if found.begin is None else mjd_of(found.begin)}
 
 
 def _integer(value: object) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from desdm.survey.refstars import Catalog, Passband, RefStars, System, read_star
 from desdm.survey.refstars.colour import ColourTerm, Standard, standard
 from desdm.survey.refstars.units import year_of_mjd
 
-__all__ = ["Reference", "epoch_of", "read_reference", "write_ldac"]
+__all__ = ["Reference", "epoch_of", "epoch_of_header", "read_reference", "write_ldac"]
 
 Array = npt.NDArray[np.float64]
 
@@ -113,6 +114,16 @@ class _Part:
 def epoch_of(mjd: float) -> float:
     """Julian year of a modified Julian date."""
     return float(year_of_mjd(np.asarray(mjd, dtype=np.float64)))
+
+
+def epoch_of_header(header: Mapping[str, Any], complain: Callable[[str], None] | None = None) -> float:
+    """Return the Julian year of an image; without MJD-OBS 2016.0, Gaia's epoch, with a complaint."""
+    mjd = header.get("MJD-OBS")
+    if mjd is None:
+        if complain is not None:
+            complain("MJD-OBS is missing: reference stars are taken where they were at 2016.0")
+        return 2016.0
+    return epoch_of(float(mjd))
 
 
 def read_reference(

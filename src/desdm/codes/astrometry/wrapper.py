@@ -23,7 +23,7 @@ from desdm.codes.astrometry.exposure import (
     useful,
     write_combined,
 )
-from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference, write_ldac
+from desdm.codes.astrometry.reference import Reference, epoch_of_header, read_reference, write_ldac
 from desdm.codes.astrometry.scamp import apply_head, arguments, read_head
 from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import arguments as sextractor_arguments
@@ -68,13 +68,12 @@ def check(task: Task) -> None:
 
 
 def _reference(task: Task, head: fits.Header) -> Reference | None:
-    mjd = float(head.get("MJD-OBS", 57388.0))
     reach = (
         float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
     )
     return read_reference(
         task.inputs.get("refcat", ()),
-        epoch_of(mjd),
+        epoch_of_header(head, partial(task.finding, 2)),
         float(head["RA_CENT"]),
         float(head["DEC_CENT"]),
         reach,
@@ -219,7 +218,7 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     reach = float(np.hypot((ra - middle) * np.cos(np.radians(height)), dec - height).max())
     margin = float(task.section("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
-        task.inputs.get("refcat", ()), epoch_of(float(found[0].header.get("MJD-OBS", 57388.0))),
+        task.inputs.get("refcat", ()), epoch_of_header(found[0].header, partial(task.finding, 2)),
         float((ra0 + middle) % 360.0), float(height), reach + margin, partial(task.finding, 2),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.codes.astrometry.check import compare, joined, table
-from desdm.codes.astrometry.reference import Reference, epoch_of, read_reference
+from desdm.codes.astrometry.reference import Reference, epoch_of_header, read_reference
 from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import objects
 from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, colour_slope, match, solve
@@ -127,7 +127,7 @@ def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | No
     away = [np.hypot(((r - ra0 + 180.0) % 360.0 - 180.0) * cosd, d - dec0) for r, d in centres]
     size = max(float(h.get("DECCMAX", dec0)) - float(h.get("DECCMIN", dec0)) for h in heads)
     reach = float(max(away)) + size + 0.05
-    epoch = epoch_of(float(heads[0].get("MJD-OBS", 57388.0)))
+    epoch = epoch_of_header(heads[0], partial(task.finding, 2))
     return read_reference(files, epoch, ra0, dec0, reach, partial(task.finding, 2)), files
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from desdm.codes.astrometry.reference import epoch_of, read_reference
+from desdm.codes.astrometry.reference import epoch_of_header, read_reference
 from desdm.codes.colourterms import terms_of
 from desdm.codes.detection.sextractor import arguments, objects
 from desdm.codes.provenance import stamp
@@ -132,7 +132,7 @@ def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, 
     ra, dec = np.concatenate([c.ra for c in some]), np.concatenate([c.dec for c in some])
     first = float(ra[0])
     middle = (first + float(np.median((ra - first + 180.0) % 360.0 - 180.0))) % 360.0, float(np.median(dec))
-    epoch = epoch_of(float(some[0].header.get("MJD-OBS", 57388.0)))
+    epoch = epoch_of_header(some[0].header, partial(task.finding, 2))
     reach = float(np.ptp(dec)) + 0.1
     found = read_reference(task.inputs["refcat"], epoch, *middle, reach, partial(task.finding, 2))
     standard = found.standard(band, terms_of(task.settings, task.name)) if found is not None else None
