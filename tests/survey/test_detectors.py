@@ -136,7 +136,7 @@ def test_ingest_expects_the_working_ccds(
     assert open_raw(path).findings == ()
     report = deposit(sqlite, archive, [Deposit(path)], who="me")
     assert not report.refused
-    assert not report.findings
+    assert not [finding for _, finding in report.findings if finding.key == "NEXTEND"]
     with sqlite.read() as conn:
         (found,) = catalog.find(conn, {"filetype": "raw", "expnum": "7"})
     assert found["ccds"] == "1,3:60,62"

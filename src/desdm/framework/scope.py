@@ -16,7 +16,7 @@ from desdm.framework.plan import Row
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, select_images
 from desdm.schema.states import RunClass
 
-__all__ = ["InputFinder", "Scopes", "run_class_of", "scopes_of"]
+__all__ = ["ASSESSMENT", "InputFinder", "Scopes", "run_class_of", "scopes_of"]
 
 #: Keys of a query that this module answers: which exposures may be used, and whose companions the files are.
 ASSESSMENT, COMPANION = "assessment", "companion_of"

@@ -32,9 +32,9 @@ from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
 from desdm.framework.record import Record, keep_record
-from desdm.framework.scope import InputFinder, Scopes, run_class_of, scopes_of
+from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.software import folder_digest, framework
-from desdm.quality.qa.selection import Omitted
+from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
 
@@ -276,9 +276,13 @@ def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str
         query["filetype"] = fileset.filetype
     try:
         # A key whose value is empty ($opt{} of what nobody set) asks for nothing.
-        return {key: said for key, value in query.items() if (said := query_value(key, value, scope))}
+        filled = {key: said for key, value in query.items() if (said := query_value(key, value, scope))}
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
+    if ASSESSMENT in query:
+        # Where nobody says which exposures may be used, only accepted ones are.
+        filled.setdefault(ASSESSMENT, AssessmentPolicy.ACCEPTED.value)
+    return filled
 
 
 def _check_there(archive: Archive, found: Found) -> None:

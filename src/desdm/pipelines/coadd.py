@@ -8,9 +8,9 @@ __all__ = ["COADD"]
 
 _REGION = {"region": "${tile_ra},${tile_dec},${tile_size}"}
 #: image_tag restricts the coadd to images (or runs) with that tag, for instance the accepted exposures of a night;
-#: assessment (accepted, unassessed, any) says which exposures it may use
+#: assessment (accepted, unassessed, any; accepted unless it is set) says which exposures it may use
 _IMAGES = {
-    "filetype": "red_immask,cp_image", "tag": "$opt{image_tag}", "assessment": "${assessment}", **_REGION,
+    "filetype": "red_immask,cp_image", "tag": "$opt{image_tag}", "assessment": "$opt{assessment}", **_REGION,
 }  # fmt: skip
 _COMPANION = {**_REGION, "companion_of": "image"}
 _CCD = ("expnum", "ccdnum")
@@ -196,6 +196,5 @@ COADD = Pipeline(
         "band": "${unitname}_r${reqnum}p${attnum:2}_${band}_${flabel}.${fsuffix}",
         "tile": "${unitname}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}",
     },
-    settings={"assessment": "accepted"},
     inclfunc="desdm.pipelines.tile.cover",
 )

@@ -172,12 +172,22 @@ def hdu_header(raw: bytes) -> fits.Header:
         The header's bytes; text beyond ASCII (real raw headers have it) becomes question marks.
     """
     text = raw.decode("ascii", "replace").replace("�", "?")
-    whole = fits.Header.fromstring(text)
+    whole = fits.Header.fromstring("".join(_standard(text[i : i + 80]) for i in range(0, len(text), 80)))
     out = fits.Header()
     for card in whole.cards:
         if card.keyword and not _STRUCTURE.match(card.keyword):
             out.append(card, bottom=True)
     return out
+
+
+_COMMENTARY = ("COMMENT ", "HISTORY ", "CONTINUE", "HIERARCH", "        ", "END     ")
+
+
+def _standard(card: str) -> str:
+    """The card; one without value indicator is commentary (FITS 4.0 section 4.1.2.2), also where its text holds a ``=``."""
+    if card[8:10] == "= " or card[:8] in _COMMENTARY or "=" not in card[8:]:
+        return card
+    return f"COMMENT {card}"[:80].ljust(80)
 
 
 def is_structure(keyword: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from os.path import commonprefix
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -206,14 +207,14 @@ class _Exposure:
 
 
 #: Image, mask and weight of one delivery have one name but for these letters (Community Pipeline).
-_KIND = re.compile(r"_oo[idw]_|\.psf$|_psfcat")
+_KIND = re.compile(r"_oo[idw]_")
 
 
 def companions(rows: Sequence[Row], images: Sequence[Row]) -> list[Row]:
     """Return the files that belong to delivered images: masks, weights, PSFs of the same exposure and CCD.
 
-    A mask of a delivery does not belong to an image of our own. Of several files of one type for one image that of the
-    same name counts (but for the letters that tell image, mask and weight), else the newest.
+    A mask of a delivery does not belong to an image of our own. Of several files of one type for one image that counts
+    whose name shares most with the image's (but for the letters that tell image, mask and weight), then the newest.
 
     Parameters
     ----------
@@ -245,6 +246,6 @@ def _stem(filename: str) -> str:
     return _KIND.sub("_", filename).split(".fits")[0]
 
 
-def _order(row: Row, stem: str) -> tuple[bool, int]:
-    """Order of a companion: the image's own name first, then the newest."""
-    return _stem(str(row["filename"])) == stem, int(row["id"])
+def _order(row: Row, stem: str) -> tuple[int, int]:
+    """Order of a companion: the name that shares most with the image's first, then the newest."""
+    return len(commonprefix([_stem(str(row["filename"])), stem])), int(row["id"])
