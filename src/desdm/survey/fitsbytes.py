@@ -184,8 +184,8 @@ _COMMENTARY = ("COMMENT ", "HISTORY ", "CONTINUE", "HIERARCH", "        ", "END 
 
 
 def _standard(card: str) -> str:
-    """The card; one without value indicator is commentary (FITS 4.0 section 4.1.2.2), also where its text holds a ``=``."""
-    if card[8:10] == "= " or card[:8] in _COMMENTARY or "=" not in card[8:]:
+    """The card; one without value indicator is commentary (FITS 4.0 section 4.1.2.2)."""
+    if card[8:10] == "= " or card[:8] in _COMMENTARY:
         return card
     return f"COMMENT {card}"[:80].ljust(80)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -248,4 +248,5 @@ def _stem(filename: str) -> str:
 
 def _order(row: Row, stem: str) -> tuple[int, int]:
     """Order of a companion: the name that shares most with the image's first, then the newest."""
-    return len(commonprefix([_stem(str(row["filename"])), stem])), int(row["id"])
+    pairs = zip(_stem(str(row["filename"])), stem, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)), int(row["id"])
