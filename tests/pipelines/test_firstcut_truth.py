@@ -23,7 +23,7 @@ from desdm.simulate.plan import plan_night
 from desdm.simulate.psf import Moffat
 from desdm.survey.images import read_planes
 from desdm.survey.maskbits import MaskBit
-from tests.support.night import Processed, plane, processed_once
+from tests.support.night import Processed, flat_electrons, plane, processed_once
 
 SEEDS = (11, 12, 13)
 #: Read noise of the mini camera in round numbers, electrons.
@@ -135,11 +135,22 @@ def matched(night: Processed, shot: dict[str, Any], path: Path) -> tuple[Any, An
     return truth, rows[index], far
 
 
-def noise_of(shot: dict[str, Any], truth: Any) -> npt.NDArray[np.float64]:
-    """Photon limit of a star's flux, electrons: Fisher information of the true PSF under the true sky and read noise."""
+def noise_of(night: Processed, shot: dict[str, Any], truth: Any) -> npt.NDArray[np.float64]:
+    """Photon limit of a star's flux, electrons: true PSF, sky and read noise, and the photons of the band's dome flats.
+
+    The pixels have the weights that are best without the flat's noise, which grows with all light of a pixel.
+    """
     psf = Moffat(float(np.median(truth["fwhm_pix"])), 3.5)
-    background = shot["sky_e_s"] * shot["exptime"] + READ_NOISE**2
-    limit: npt.NDArray[np.float64] = information(psf, np.asarray(truth["flux"], float), background)[0] ** -0.5
+    sky = shot["sky_e_s"] * shot["exptime"]
+    electrons = flat_electrons(night.truth["exposures"], shot["band"])
+    flux, here = np.asarray(truth["flux"], float), psf.stamp(500.0, 500.0, 61)[0]
+    known = information(psf, flux, sky + READ_NOISE**2)[0]
+    noise = np.empty(flux.size)
+    for i, f in enumerate(flux):
+        light = sky + f * here
+        weight = here / (light + READ_NOISE**2) / known[i]
+        noise[i] = 1.0 / known[i] + np.sum((weight * light) ** 2) / electrons
+    limit: npt.NDArray[np.float64] = np.sqrt(noise)
     return limit
 
 
@@ -150,11 +161,16 @@ def test_bright_stars_zero_points_and_their_scatter(night: Processed) -> None:
         for path in night.files("cat_firstcut", shot["expnum"]):
             truth, rows, far = matched(night, shot, path)
             alone = (truth["kind"] == "star") & (truth["isolation"] > 5) & ~truth["blend"]
-            bright = alone & (far < 1.0) & (truth["flux"] > 50 * noise_of(shot, truth)) & (rows["FLAGS"] == 0)
+            bright = (
+                alone
+                & (far < 1.0)
+                & (truth["flux"] > 50 * noise_of(night, shot, truth))
+                & (rows["FLAGS"] == 0)
+            )
             bright &= rows["IMAFLAGS_ISO"] == 0
             ratio = rows["FLUX_PSF"][bright] / truth["flux"][bright]
             offset.append(-2500 * np.log10(ratio))
-            pull.append((rows["FLUX_PSF"] - truth["flux"])[bright] / noise_of(shot, truth)[bright])
+            pull.append((rows["FLUX_PSF"] - truth["flux"])[bright] / noise_of(night, shot, truth)[bright])
         mmag = np.concatenate(offset)
         assert mmag.size > 100
         assert abs(np.median(mmag)) < 2.0, f"{shot['expnum']}: {np.median(mmag):.2f} mmag"
@@ -182,7 +198,7 @@ def test_what_can_be_seen_is_found_and_little_else(nights: list[Processed]) -> N
             truth, _, far = matched(night, shot, path)
             mask = read_planes(image).msk
             x, y = (np.clip(np.rint(truth[k]).astype(int) - 1, 0, n) for k, n in (("x", 511), ("y", 1023)))
-            snr = truth["flux"] / noise_of(shot, truth)
+            snr = truth["flux"] / noise_of(night, shot, truth)
             inside = (truth["x"] > 15) & (truth["x"] < 497) & (truth["y"] > 20) & (truth["y"] < 1004)
             ten = (
                 (truth["kind"] == "star")

@@ -23,7 +23,7 @@ from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
 from desdm.survey.images import read_planes
 from desdm.survey.maskbits import MaskBit
-from tests.support.night import plane
+from tests.support.night import flat_electrons, plane
 
 
 class Campaign:
@@ -113,13 +113,21 @@ def test_crosstalk_and_bad_pixels_are_those_of_the_camera(campaign: Campaign) ->
 
 
 def test_the_fringed_sky_is_gone_and_the_pixels_are_the_truth(campaign: Campaign) -> None:
+    shots = json.loads((campaign.folder / "truth" / "night.json").read_text())["exposures"]
+    electrons = flat_electrons(shots, "z")
     pulls = []
     for path in campaign.files(campaign.finalcut, "red_immask"):
         planes = read_planes(path)
         name = f"truth_D{planes.header['EXPNUM']:08d}_c{planes.header['CCDNUM']:02d}.fits"
         with fits.open(campaign.folder / "truth" / name, memmap=False) as true:
             good = (planes.msk == 0) & (planes.wgt > 0) & (plane(true, "MSK") == 0)
-            pulls.append(((planes.sci - plane(true, "NOISELESS")) / np.sqrt(plane(true, "VAR")))[good])
+            light = plane(true, "NOISELESS") + plane(true, "SKY")
+            camera = campaign.folder / "truth" / f"truth_camera_c{planes.header['CCDNUM']:02d}.fits"
+            with fits.open(camera, memmap=False) as hdus:
+                flat = plane(hdus, "FLAT_z")
+            # VAR is of this exposure alone; the photons of the dome flats add to it.
+            variance = plane(true, "VAR")[good] + light[good] ** 2 / (flat[good] * electrons)
+            pulls.append((planes.sci - plane(true, "NOISELESS"))[good] / np.sqrt(variance))
     pull = np.concatenate(pulls)
     assert abs(pull.mean()) < 0.02
     assert 0.98 < pull.std() < 1.02

@@ -24,7 +24,7 @@ from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import Plan
 
-__all__ = ["Processed", "process", "processed_once"]
+__all__ = ["Processed", "flat_electrons", "plane", "process", "processed_once"]
 
 
 @dataclass
@@ -102,3 +102,9 @@ def plane(hdus: fits.HDUList, name: str) -> npt.NDArray[Any]:
     """A plane in native byte order."""
     data = hdus[name].data
     return np.asarray(data, data.dtype.newbyteorder("="))
+
+
+def flat_electrons(exposures: Sequence[dict[str, Any]], band: str) -> float:
+    """True electrons a pixel of all dome flats of a band; a pixel of their mean has relative variance 1/(flat x this)."""
+    flats = [e for e in exposures if e["kind"] == "dome flat" and e["band"] == band]
+    return float(sum(e["level_e"] for e in flats))
