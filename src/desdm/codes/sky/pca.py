@@ -152,7 +152,7 @@ def _significant(values: F8, blocks: int, noise: float, most: int) -> int:
 def sky_pca(
     skies: Sequence[MiniSky],
     *,
-    most: int = 4,
+    most: int = 5,
     least_exposures: int = 3,
     most_missing: float = 0.2,
     nsigma: float = 6.0,

@@ -130,7 +130,7 @@ def skypca(task: Task) -> None:
     """Principal components of a band's sky. Input ``minisky`` (many exposures), output ``skypc``."""
     skies = task.takes("minisky", read_minisky)
     pca = sky_pca(
-        skies, most=int(task.number("most", 4)), least_exposures=int(task.number("least_exposures", 3)),
+        skies, most=int(task.number("most", 5)), least_exposures=int(task.number("least_exposures", 3)),
         most_missing=task.number("most_missing", 0.2), nsigma=task.number("nsigma", 6.0),
         most_rms=task.number("most_rms", 0.02),
     )  # fmt: skip
