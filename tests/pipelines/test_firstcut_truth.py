@@ -154,23 +154,19 @@ def noise_of(night: Processed, shot: dict[str, Any], truth: Any) -> npt.NDArray[
     return limit
 
 
-def test_bright_stars_zero_points_and_their_scatter(night: Processed) -> None:
+def bright_star_pulls(night: Processed) -> npt.NDArray[np.float64]:
+    """Errors of the bright isolated stars of a night in photon limits, less each exposure's median; its zero points hold."""
     every = []
     for shot in night.shots:
         offset, pull = [], []
         for path in night.files("cat_firstcut", shot["expnum"]):
             truth, rows, far = matched(night, shot, path)
             alone = (truth["kind"] == "star") & (truth["isolation"] > 5) & ~truth["blend"]
-            bright = (
-                alone
-                & (far < 1.0)
-                & (truth["flux"] > 50 * noise_of(night, shot, truth))
-                & (rows["FLAGS"] == 0)
-            )
+            limit = noise_of(night, shot, truth)
+            bright = alone & (far < 1.0) & (truth["flux"] > 50 * limit) & (rows["FLAGS"] == 0)
             bright &= rows["IMAFLAGS_ISO"] == 0
-            ratio = rows["FLUX_PSF"][bright] / truth["flux"][bright]
-            offset.append(-2500 * np.log10(ratio))
-            pull.append((rows["FLUX_PSF"] - truth["flux"])[bright] / noise_of(night, shot, truth)[bright])
+            offset.append(-2500 * np.log10(rows["FLUX_PSF"][bright] / truth["flux"][bright]))
+            pull.append((rows["FLUX_PSF"] - truth["flux"])[bright] / limit[bright])
         mmag = np.concatenate(offset)
         assert mmag.size > 100
         assert abs(np.median(mmag)) < 2.0, f"{shot['expnum']}: {np.median(mmag):.2f} mmag"
@@ -178,8 +174,13 @@ def test_bright_stars_zero_points_and_their_scatter(night: Processed) -> None:
         every.append(pulls - np.median(pulls))
         row = night.verdicts[shot["expnum"]]
         assert row["magzero"] == pytest.approx(shot["zeropoint"], abs=0.003)
-    # The robust scatter of one exposure's 380 stars is known to 6 % only, that of the night's to 3 %.
-    scatter = 1.4826 * np.median(np.abs(np.concatenate(every)))
+    return np.concatenate(every)
+
+
+def test_bright_stars_zero_points_and_their_scatter(nights: list[Processed]) -> None:
+    # One night's scatter is known to 3 % only: photometry with the true PSF on its pixels gives 1.00 to 1.10 photon
+    # limits from seed to seed. The three nights together know it to 1.5 %.
+    scatter = 1.4826 * np.median(np.abs(np.concatenate([bright_star_pulls(night) for night in nights])))
     assert scatter < 1.15, f"{scatter:.3f} photon limits"
 
 
