@@ -155,7 +155,7 @@ def noise_of(night: Processed, shot: dict[str, Any], truth: Any) -> npt.NDArray[
 
 
 def bright_star_pulls(night: Processed) -> npt.NDArray[np.float64]:
-    """Errors of the bright isolated stars of a night in photon limits, less each exposure's median; its zero points hold."""
+    """Errors of a night's bright isolated stars in photon limits, less each exposure's median; its zero points hold."""
     every = []
     for shot in night.shots:
         offset, pull = [], []

@@ -66,7 +66,7 @@ def test_the_odd_exposure_is_left_out_and_said_why(pca: SkyPca) -> None:
     assert "differs from the others'" in pca.rejected[0].reason
     assert len(pca.expnums) == 12
     # Level, two slopes, ghost and fringe vary: the components that stand out cannot be more than these five.
-    assert 3 <= pca.components.shape[0] <= 4
+    assert 3 <= pca.components.shape[0] <= 5
 
 
 def test_templates_carry_the_fringes_into_a_new_exposure(skies: list[Sky], pca: SkyPca) -> None:
