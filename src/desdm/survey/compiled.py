@@ -12,7 +12,7 @@ __all__ = ["compiled"]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def compiled(*, fast: bool = False) -> Callable[[Function], Function]:
+def compiled(*, fast: bool = False, ieee: bool = False) -> Callable[[Function], Function]:
     """Decorator: compile a loop over arrays, kept on disk between processes, without the interpreter's lock.
 
     Parameters
@@ -21,6 +21,9 @@ def compiled(*, fast: bool = False) -> Callable[[Function], Function]:
         Allow the compiler to reorder and contract floating-point operations. Without it a result is the same bits on
         every machine and for every number of threads; with it still the same for every number of threads, as
         long as rows are computed by themselves.
+    ieee
+        Divide as IEEE 754 does: by zero gives infinity or NaN. Otherwise it raises `ZeroDivisionError`, and a loop with a
+        division cannot be vectorised. For loops whose divisors are known not to be zero, or whose results are tested.
 
     Returns
     -------
@@ -28,7 +31,9 @@ def compiled(*, fast: bool = False) -> Callable[[Function], Function]:
         The decorator; the function keeps its signature.
     """
 
+    model = "numpy" if ieee else "python"
+
     def wrap(function: Function) -> Function:
-        return cast(Function, numba.njit(cache=True, nogil=True, fastmath=fast)(function))
+        return cast(Function, numba.njit(cache=True, nogil=True, fastmath=fast, error_model=model)(function))
 
     return wrap

@@ -26,7 +26,7 @@ NONE = np.zeros((1, 1), np.float32)
 NO_BITS = np.zeros((1, 1), np.int32)
 
 
-@compiled()
+@compiled(ieee=True)
 def raw_rows(
     source: npt.NDArray[Any],
     oy: int,
@@ -84,6 +84,7 @@ def raw_rows(
         Rows of the image to work on.
     """
     value, light = np.empty(count, np.float32), np.empty(count, np.float32)
+    line, beyond = np.empty(count, np.uint32), np.empty(count, np.float32)
     c, top, factor = np.float32(coefficient), np.float32(full), np.float32(gain)
     start, per_line, last = np.float32(adu0), np.float32(1.0 / adustep), shift.shape[1] - 2
     lines, end, flag = shift[0], np.float32(last), np.int32(saturated)
@@ -112,10 +113,14 @@ def raw_rows(
             for i in range(count):
                 value[i] -= zero[i]
         if last >= 0:
+            # Two loops: the look-up cannot be vectorised, but the rest can.
             for i in range(count):
                 at = (value[i] - start) * per_line
-                k = np.uint32(min(max(at, np.float32(0.0)), end))
-                value[i] += lines[k] + (at - np.float32(k)) * (lines[k + np.uint32(1)] - lines[k])
+                k = np.int32(min(max(at, np.float32(0.0)), end))
+                line[i], beyond[i] = k, at - np.float32(k)
+            for i in range(count):
+                below, above = lines[line[i]], lines[line[i] + np.uint32(1)]
+                value[i] += below + beyond[i] * (above - below)
         if bpm.size > 1:
             known = bpm[y, first : first + count]
             for i in range(count):
@@ -128,7 +133,7 @@ def raw_rows(
             to[i] = value[i] * factor
 
 
-@compiled()
+@compiled(ieee=True)
 def image_rows(
     sci: Plane,
     msk: Bits,

@@ -86,7 +86,7 @@ def _coarse_row(grid: Plane, xs: Plane, ys: Plane, row: int, out: Plane) -> None
             out[x] = line[k] + (np.float32(x) - xs[k]) * slope
 
 
-@compiled()
+@compiled(ieee=True)
 def _rows(
     sci: Plane, msk: npt.NDArray[np.int32], wgt: Plane, kind: int, coefficients: Plane, templates: Plane, grid: Plane,
     xs: Plane, ys: Plane, starflat: Plane, dark: Plane, light: float, grain: float, bad: int, y0: int, y1: int,
