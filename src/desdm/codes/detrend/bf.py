@@ -86,13 +86,27 @@ def _pad(
 
 
 @compiled()
+def _mark(
+    mask: npt.NDArray[np.int32], here: Plane, lower: Plane, upper: Plane, suspect: int, bits: npt.NDArray[np.int32]
+) -> None:  # fmt: skip
+    """The bits of a row, with SUSPECT where charge may move here but not to one of the four neighbours."""
+    last = here.size - 1
+    for x in range(1, last):
+        beside = here[x - 1] * here[x + 1] * lower[x] * upper[x]
+        bits[x] = mask[x] | (suspect if (here[x] > 0) & (beside == 0) else np.int32(0))
+    for x, beside in ((0, here[min(1, last)]), (last, here[max(last - 1, 0)])):
+        lost = here[x] > 0 and beside * lower[x] * upper[x] == 0
+        bits[x] = mask[x] | (suspect if lost else np.int32(0))
+
+
+@compiled()
 def _exchange(
     image: Plane, mask: Bits, ar: Plane, at: Plane, charge: Plane, good: Plane, y0: int, y1: int, suspect: int,
     out: Plane, bits: Bits,
 ) -> None:  # fmt: skip
     ny, nx = image.shape
     right, top, below = np.empty(nx, np.float32), np.empty(nx, np.float32), np.zeros(nx, np.float32)
-    half = np.float32(0.5)
+    half, ones = np.float32(0.5), np.ones(nx, np.float32)
     for y in range(y0 - 1, y1):
         if y < 0:
             continue
@@ -114,13 +128,10 @@ def _exchange(
             for x in range(1, nx):
                 # The small terms first: a bright pixel is rounded once.
                 out[y, x] = image[y, x] - ((right[x] - right[x - 1]) + (top[x] - below[x]))
-            for x in range(nx):
-                beside = here[max(x - 1, 0)] * here[min(x + 1, nx - 1)]
-                # Outside the CCD there is no neighbour that could be bad.
-                lower = good[row + HALF - 1, x] if y > 0 else np.float32(1.0)
-                upper = good[row + HALF + 1, x] if y + 1 < ny else np.float32(1.0)
-                lost = here[x] > 0 and beside * lower * upper == 0
-                bits[y, x] = mask[y, x] | (suspect if lost else 0)
+            # Outside the CCD there is no neighbour that could be bad.
+            lower = good[row + HALF - 1] if y > 0 else ones
+            upper = good[row + HALF + 1] if y + 1 < ny else ones
+            _mark(mask[y], here, lower, upper, np.int32(suspect), bits[y])
         for x in range(nx):
             below[x] = top[x]
 
