@@ -15,8 +15,13 @@ want SWarp swarp
 want fpack libcfitsio-bin
 want fitsverify fitsverify
 if [ "$goal" = test ]; then
-  [ -x /usr/lib/postgresql/15/bin/postgres ] || need+=(postgresql-15)
-  [ -f /usr/share/postgresql/15/extension/q3c.control ] || need+=(postgresql-15-q3c)
+  # The PostgreSQL that is there, or the one that this Debian has.
+  pg=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -n | tail -1)
+  [ -n "$pg" ] || case $(sed -n 's/^VERSION_ID="\?\([0-9]*\).*/\1/p' /etc/os-release) in 12) pg=15 ;; *) pg=17 ;; esac
+  [ -x "/usr/lib/postgresql/$pg/bin/postgres" ] || need+=("postgresql-$pg")
+  [ -f "/usr/share/postgresql/$pg/extension/q3c.control" ] || need+=("postgresql-$pg-q3c")
+  # The driver of the tests' browser is linked with it, and no package that we install asks for it.
+  [ -n "$(find /usr/lib -name 'libatomic.so.1' -print -quit)" ] || need+=(libatomic1)
   want chromium chromium
   want git git
   want stilts stilts
