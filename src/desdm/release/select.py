@@ -94,7 +94,8 @@ def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = Non
     """Select the newest good products of each tile.
 
     A run is good if it is blessed, that is done, or flagged and marked ACTIVE by an operator, its data neither JUNK nor
-    PRUNED; and no newer good run of the same tile stands, with the same tag if one is asked for. Files without a run (delivered ones) are taken only by a tag.
+    PRUNED; and no newer good run of the same tile stands, with the same tag if one is asked for. Files without a run
+    (delivered ones) are taken only by a tag.
 
     Parameters
     ----------
