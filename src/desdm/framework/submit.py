@@ -363,7 +363,14 @@ def _fingerprint(
     codes: Mapping[Path, str],
     found: Found,
 ) -> str:
-    inputs = sorted({(str(r["filename"]), str(r["sha256"])) for rows in found.values() for r in rows})
+    # A CCD that is excluded makes it other work, though the file is the same.
+    inputs = sorted(
+        {
+            (str(r["filename"]), str(r["sha256"]), *filter(None, [str(r.get("excluded_ccds") or "")]))
+            for rows in found.values()
+            for r in rows
+        }
+    )
     content = [framework().digest, run, configs, sorted(codes.values()), inputs]
     # The order of blocks, modules and options of a command line means something, that of settings does not.
     text = json.dumps(content, sort_keys=True, default=str) + json.dumps(asdict(pipeline), default=str)
