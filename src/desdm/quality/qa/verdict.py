@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from desdm.archive.model import Scope
-from desdm.errors import NotFoundError, UsageError
+from desdm.errors import NotFoundError
 from desdm.quality.qa import store
 from desdm.quality.qa.contents import evaluation
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
-from desdm.schema.store import exposure_name, record_event
+from desdm.schema.store import exposure_name, record_event, require_reason
 
 __all__ = ["Standing", "overrule", "record", "standings", "verdicts", "withdraw"]
 
@@ -131,7 +131,7 @@ def overrule(
     NotFoundError
         The exposure has not been judged.
     """
-    _require(reason)
+    require_reason(reason)
     known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known:
         raise NotFoundError(
@@ -161,7 +161,7 @@ def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str)
     NotFoundError
         No person's verdict on the exposure counts.
     """
-    _require(reason)
+    require_reason(reason)
     known = store.counting(conn, EVALUATIONS[cut], None, [expnum])
     if not known or known[0]["program"] != store.PERSON:
         raise NotFoundError(
@@ -172,9 +172,3 @@ def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str)
     record(conn, cut, row, before["pfw_attempt_id"])
     text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {before['accepted']} counts again"
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
-
-
-def _require(reason: str) -> None:
-    """Refuse an act without a reason."""
-    if not reason.strip():
-        raise UsageError("say why: --reason TEXT")
