@@ -63,7 +63,7 @@ def withdraw_verdict(
     conn: Connection, cut: str, expnum: int, *, reason: str, who: str, scope: Scope
 ) -> Retagged:
     """Withdraw the persons' verdicts on an exposure; the accepted tags follow. Parameters as of `set_verdict`."""
-    withdraw(conn, cut, expnum, reason, who)
+    withdraw(conn, cut, expnum, reason, who, scope)
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
 
 
