@@ -109,7 +109,7 @@ def submit(
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
     with database.write() as conn:
-        same = store.newest_with_fingerprint(conn, fingerprint)
+        same = store.attempt_with_fingerprint(conn, fingerprint)
         if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
             return Submission(same.run, same.state, reused=True)
         if same is not None and resume and not again:
