@@ -121,7 +121,7 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
 
 
 def attempt_with_fingerprint(conn: Connection, fingerprint: str) -> Attempt | None:
-    """The attempt at the same work (pipeline, settings, inputs): the newest done, else the newest flagged, else the last."""
+    """The attempt at the same work (pipeline, settings, inputs): the last done, else the last flagged, else the last."""
     query = (
         select(*_ATTEMPT)
         .where(pfw_attempt.c.fingerprint == fingerprint, pfw_attempt.c.data_state.in_(["NEW", "ACTIVE"]))
