@@ -176,6 +176,10 @@ def main() -> None:
     r.state("the coadd is flagged by a pattern of its log", r.ask("show", coadd)["state"], "flagged")
     left = r.run("release", "create", "FLAGGED", statuses=(0, 1, 2, 4))
     r.state("a flagged coadd is not released", "nothing to release" in left or coadd not in left, True)
+    picked = json.loads((home / "releases" / "FLAGGED" / "docs" / "selection.json").read_text("utf-8"))[
+        "files"
+    ]
+    r.state("it does not hide the older coadd, which is done", {f["run"] for f in picked}, {old_coadd})
     r.run("release", "discard", "FLAGGED", statuses=(0, 1, 2, 4))
     r.run("mark", old_coadd, "junk", "--reason", "contains a rejected exposure")
     r.run("mark", coadd, "active", "--reason", "the warning is harmless")

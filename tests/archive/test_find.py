@@ -162,6 +162,56 @@ def test_the_newest_good_attempt_stands(database: Database) -> None:
         assert [r["filename"] for r in catalog.find(conn, {"filename": "im%"})] == ["im_p3.fits"]
 
 
+def names(database: Database, **query: str) -> list[str]:
+    with database.read() as conn:
+        return [r["filename"] for r in catalog.find(conn, query)]
+
+
+def change(database: Database, number: int, **values: str) -> None:
+    with database.write() as conn:
+        conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == number).values(**values))
+
+
+def test_what_nobody_has_marked_does_not_take_the_place_of_what_is_done(database: Database) -> None:
+    with database.write() as conn:
+        for number, state in enumerate(("failed", "flagged", "done", "flagged", "failed"), 1):
+            attempt(conn, number, att=number, state=state)
+            put(conn, number, f"im_p{number}.fits", number, band="g")
+    assert names(database, band="g") == ["im_p3.fits"]
+    change(database, 4, data_state="ACTIVE")
+    assert names(database, band="g") == ["im_p4.fits"]
+    change(database, 4, data_state="JUNK")
+    assert names(database, band="g") == ["im_p3.fits"]
+    change(database, 3, data_state="JUNK")
+    # Flagged ones serve where nothing better is; what failed takes nobody's place.
+    assert names(database, band="g") == ["im_p2.fits"]
+    change(database, 2, data_state="PRUNED")
+    assert names(database, band="g") == ["im_p1.fits", "im_p5.fits"]
+
+
+@pytest.mark.parametrize("state", ["trash", "missing", "corrupt"])
+def test_an_attempt_whose_files_are_gone_does_not_take_the_place_of_another(
+    database: Database, state: str
+) -> None:
+    with database.write() as conn:
+        for number in (1, 2):
+            attempt(conn, number, att=number)
+            put(conn, number, f"im_p{number}.fits", number, band="g", state="ok" if number == 1 else state)
+    assert names(database, band="g") == ["im_p1.fits"]
+
+
+def test_an_attempt_without_the_tag_does_not_take_the_place_of_a_tagged_one(database: Database) -> None:
+    with database.write() as conn:
+        for number in (1, 2, 3):
+            attempt(conn, number, att=number)
+            put(conn, number, f"im_p{number}.fits", number, band="g")
+        tags.tag(conn, "Y1", [], ["D00000001_r1p01"], who="me")
+        tags.tag(conn, "Y2", ["im_p2.fits"], ["D00000001_r1p01"], who="me")
+    assert names(database, band="g") == ["im_p3.fits"]
+    assert names(database, tag="Y1") == ["im_p1.fits"]
+    assert names(database, tag="Y2") == ["im_p2.fits"]
+
+
 def test_a_tag_is_the_file_s_or_its_attempt_s(database: Database) -> None:
     with database.write() as conn:
         attempt(conn, 1)

@@ -57,16 +57,34 @@ def test_four_commands_bring_a_parquet_file_to_people(home: Path, tmp_path: Path
 
 def test_a_release_goes_its_way_and_the_engine_is_ready_for_it(desdm: Run, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "objects.parquet", 500)
-    desdm("release", "create", "R1", "--empty", "--title", "First")
-    said = desdm("release", "add-table", "R1", "objects", str(path), "--ra", "ra", "--dec", "dec", "--json")
+    desdm("release", "create", "R1", "--empty", "--title", "First", "--reason", "asked for by WG 2")
+    words = (
+        "R1",
+        "objects",
+        str(path),
+        "--ra",
+        "ra",
+        "--dec",
+        "dec",
+        "--reason",
+        "first catalogue",
+        "--json",
+    )
+    said = desdm("release", "add-table", *words)
     assert json.loads(said) == {"table": "R1.objects", "rows": 500, "columns": 10, "inferred": 0}
     desdm("problem", "open", "release", "R1", "waits for the sign-off")
     blocked = desdm("release", "publish", "R1", ends=2)
     assert "waits for the sign-off" in blocked
     assert desdm("release", "validate", "R1", ends=1).count("problem 1 is open") == 1
     desdm("problem", "close", "1", "signed")
-    published = json.loads(desdm("release", "publish", "R1", "--json"))
+    published = json.loads(desdm("release", "publish", "R1", "--reason", "signed off", "--json"))
     assert published["state"] == "published"
+    desdm("release", "announce", "R1", "--reason", "collaboration meeting")
+    acts = json.loads(desdm("events", "--kind", "release", "--subject", "R1", "--json"))
+    assert [(" ".join(e["text"].split()[:2]).rstrip(":,"), e["reason"]) for e in acts] == [
+        ("R1 created", "asked for by WG 2"), ("R1.objects: release", "first catalogue"), ("R1 frozen", "signed off"),
+        ("R1 published", "signed off"), ("R1 announced", "collaboration meeting"),
+    ]  # fmt: skip
     (copy,) = (tmp_path / "home" / "serving").glob("R1*.duckdb")
     with duckdb.connect(str(copy), read_only=True) as conn:
         assert conn.execute("SELECT count(*), count(DISTINCT id) FROM objects").fetchone() == (500, 500)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from desdm.codes.nullweight.rowinterp import interpolate_rows
 from desdm.codes.nullweight.standard import bits_of
@@ -93,3 +94,28 @@ def test_masked_pixels_have_no_weight_and_no_spikes(real: Path, tmp_path: Path) 
     assert (planes.msk[rays] & int(MaskBit.INTERP)).all()
     sky, sigma = np.median(planes.sci), 1 / np.sqrt(np.median(planes.wgt))
     assert (np.abs(planes.sci[rays] - sky) < 12 * sigma).mean() > 0.9
+
+
+def test_the_bad_half_of_a_delivered_ccd_gets_no_weight(tmp_path: Path) -> None:
+    """CCD 31 as the Community Pipeline delivers it, 2046 columns, with a mask that knows nothing of its bad half."""
+    head = fits.Header(
+        {
+            "INSTRUME": "DECam",
+            "CCDNUM": 31,
+            "BAND": "r",
+            "NITE": "20150410",
+            "MAGZERO": 30.0,
+            "GAIN": 4.0,
+            "SATURATE": 4e4,
+        }
+    )
+    image = tmp_path / "c4d_150411_035242_ooi_r_ls9.S7.fits"
+    values = np.random.default_rng(1).normal(100, 5, (32, 2046)).astype(np.float32)
+    fits.HDUList([fits.PrimaryHDU(header=head), fits.ImageHDU(values, head)]).writeto(image)
+    out = tmp_path / "n.fits"
+    task = run("desdm.codes.nullweight.wrapper.nwgint", tmp_path, {"image": [image]}, {"nwgint": out})
+    planes = read_planes(out)
+    both = int(MaskBit.BPM | MaskBit.BADAMP)
+    assert (planes.wgt[:, 1023:] == 0).all() and (planes.msk[:, 1023:] & both == both).all()
+    assert (planes.wgt[:, :1023] > 0).all() and not planes.msk[:, :1023].any()
+    assert any("CCD 31 (S7): amplifier A is bad" in f.text for f in task.log.findings)

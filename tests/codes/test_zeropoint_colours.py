@@ -28,6 +28,7 @@ EDGES = {
     "des": {"g": (398, 548), "r": (568, 716), "i": (710, 857), "z": (850, 1002), "Y": (950, 1065)},
 }
 WAVE = np.arange(390.0, 1080.0)
+BANDS = ("g", "r", "i", "z", "Y")
 
 
 def spectrum(temperature: Any, tilt: Any = 0.0) -> Any:
@@ -51,15 +52,15 @@ def difference(flux: Any, band: str) -> Any:
     return synthetic(flux, "ps1", "y" if band == "Y" else band) - synthetic(flux, "des", band)
 
 
-def seen_by_ps1(g: Any, i: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-    """PS1's g and i of stars with these magnitudes in DES: spectra of their colour, each a little its own."""
+def seen_by_ps1(des: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """PS1's magnitudes of stars with these in DES: spectra of their colour g - i, each a little its own."""
     grid = np.linspace(2500.0, 15000.0, 2000)
     colour = synthetic(spectrum(grid), "des", "g") - synthetic(spectrum(grid), "des", "i")
-    tilt = rng.normal(scale=0.05, size=g.size)
+    tilt = rng.normal(scale=0.05, size=des["g"].size)
     # The tilt changes the colour as well; the temperature is found for the colour without it.
-    temperature = np.interp(-(g - i), -colour, grid)
+    temperature = np.interp(des["i"] - des["g"], -colour, grid)
     flux = spectrum(temperature, tilt)
-    return g + difference(flux, "g"), i + difference(flux, "i")
+    return {band: mag + difference(flux, band) for band, mag in des.items()}
 
 
 def fitted_terms() -> dict[str, Any]:
@@ -70,10 +71,10 @@ def fitted_terms() -> dict[str, Any]:
     colour = synthetic(flux, "ps1", "g") - synthetic(flux, "ps1", "i")
     use = (colour > 0.2) & (colour < 2.2)
     terms = {}
-    for band in "gi":
+    for band in BANDS:
         series = np.polynomial.Polynomial.fit(colour[use], -difference(flux, band)[use], 3).convert().coef
         terms[band] = {
-            "base": band, "colour": "g-i", "coefficients": ",".join(f"{c:.6f}" for c in series), "range": "0.2,2.2",
+            "base": band.lower(), "colour": "g-i", "coefficients": ",".join(f"{c:.6f}" for c in series), "range": "0.2,2.2",
             "bright": "14.5", "faint": "21", "source": "black bodies of the test",
         }  # fmt: skip
     return {"ps1": terms}
@@ -81,7 +82,7 @@ def fitted_terms() -> dict[str, Any]:
 
 @dataclass
 class Night:
-    """Exposures in g and i, worked off, and reference shards of the field as LSST writes them."""
+    """An exposure in each band, worked off, and reference shards of the field as LSST writes them."""
 
     chains: dict[str, Chain]
     gaia: Path
@@ -107,19 +108,21 @@ def shard(path: Path, columns: dict[str, tuple[Any, str | None]]) -> Path:
     return path
 
 
-def galaxies(both: dict[str, Exposure]) -> Any:
-    """Right ascension, declination, g and i of the galaxies that both exposures saw."""
-    rows = {b: np.concatenate(list(e.tables.values())) for b, e in both.items()}
+def galaxies(made: dict[str, Exposure]) -> tuple[Any, Any, dict[str, Any]]:
+    """Right ascension, declination and magnitude by band of the galaxies that every exposure saw."""
+    rows = {b: np.concatenate(list(e.tables.values())) for b, e in made.items()}
     rows = {b: r[r["kind"] == "galaxy"] for b, r in rows.items()}
-    _, one, two = np.intersect1d(rows["g"]["id"], rows["i"]["id"], return_indices=True)
-    g, i = rows["g"][one], rows["i"][two]
-    return g["ra"], g["dec"], g["mag"], i["mag"]
+    every = set.intersection(*(set(r["id"].tolist()) for r in rows.values()))
+    for b, r in rows.items():
+        _, first = np.unique(r["id"], return_index=True)
+        rows[b] = r[first][np.isin(r["id"][first], sorted(every))]
+    return rows["g"]["ra"], rows["g"]["dec"], {b: r["mag"] for b, r in rows.items()}
 
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("colours")
-    made = {str(e.truth["band"]): e for e in exposures(folder, 77, ("g", "i"))}
+    made = {str(e.truth["band"]): e for e in exposures(folder, 77, BANDS)}
     stars = fits.getdata(made["g"].refcat, 1)
     rng, mas = np.random.default_rng(5), np.pi / 180 / 3.6e6
     n = len(stars)
@@ -132,24 +135,23 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         "pm_dec": (stars["pmdec"] * mas, "rad"), "pm_raErr": (np.full(n, 0.05 * mas), "rad/year"),
         "pm_decErr": (np.full(n, 0.05 * mas), "rad/year"),
     })  # fmt: skip
-    gra, gdec, gg, gi = galaxies(made)
-    g, i = (np.concatenate(v) for v in ((stars["mag_g"], gg), (stars["mag_i"], gi)))
-    g, i = seen_by_ps1(g.astype(float), i.astype(float), rng)
-    m = g.size
+    gra, gdec, mags = galaxies(made)
+    des = {b: np.concatenate([stars[f"mag_{b}"], mags[b]]).astype(float) for b in BANDS}
+    seen = {b: 3.6308e12 * 10 ** (-0.4 * mag) for b, mag in seen_by_ps1(des, rng).items()}
+    m = seen["g"].size
     ra, dec = np.concatenate([stars["ra"], gra]), np.concatenate([stars["dec"], gdec])
     ps1 = shard(folder / "ps1_1.fits", {
         "id": (np.arange(m), None),
         "coord_ra": (np.radians(ra) + rng.normal(scale=8 * mas, size=m) / np.cos(np.radians(dec)), "rad"),
         "coord_dec": (np.radians(dec) + rng.normal(scale=8 * mas, size=m), "rad"),
-        "g_flux": (3.6308e12 * 10 ** (-0.4 * g), "nJy"), "i_flux": (3.6308e12 * 10 ** (-0.4 * i), "nJy"),
-        "g_fluxErr": (3.6308e12 * 10 ** (-0.4 * g) * 0.005, "nJy"),
-        "i_fluxErr": (3.6308e12 * 10 ** (-0.4 * i) * 0.005, "nJy"),
+        **{f"{b.lower()}_flux": (flux, "nJy") for b, flux in seen.items()},
+        **{f"{b.lower()}_fluxErr": (flux * 0.005, "nJy") for b, flux in seen.items()},
     })  # fmt: skip
     chains = {band: worked(e, tmp_path_factory.mktemp(f"chain_{band}")) for band, e in made.items()}
     return Night(chains, gaia, ps1)
 
 
-@pytest.mark.parametrize("band", ["g", "i"])
+@pytest.mark.parametrize("band", BANDS)
 def test_the_zero_point_is_the_surveys(night: Night, band: str) -> None:
     """Within 3 mmag of the truth by Gaia and PS1 together, and each CCD within its error."""
     head, table, true, task = night.zeropoint(band, [night.gaia, night.ps1], "both", fitted_terms())
@@ -159,25 +161,26 @@ def test_the_zero_point_is_the_surveys(night: Night, band: str) -> None:
     # What the colour terms add to the error of the survey's own magnitudes, which is that of the PSF fluxes.
     own = fits.getdata(night.chains[band].zeropoints, "ZEROPOINTS")
     assert table["MAG_ZERO"] == pytest.approx(own["MAG_ZERO"], abs=0.0015)
-    assert head["CTERM1"].startswith(f"ps1 {band} g-i: ")
+    assert head["CTERM1"].startswith(f"ps1 {band.lower()} g-i: ")
     assert head["REFCAT"] == "ps1_1", "whose magnitudes they are, not Gaia's"
     assert head["CTSRC1"] == "black bodies of the test"
     slope = next(m.value for m in task.metrics if m.name == "zeropoint_colour")
     assert abs(slope) < 0.005
 
 
-@pytest.mark.parametrize("band", ["g", "i"])
+@pytest.mark.parametrize("band", BANDS)
 def test_without_a_colour_term_it_would_be_wrong(night: Night, band: str) -> None:
     terms = fitted_terms()
     for keys in terms["ps1"].values():
         keys["coefficients"] = "0"
     head, _, true, task = night.zeropoint(band, [night.gaia, night.ps1], "flat", terms)
-    assert abs(head["MAGZERO"] - true) > 0.015
+    # In Y the constant and the slope of the term nearly cancel at the mean colour of the field.
+    assert abs(head["MAGZERO"] - true) > (0.010 if band == "Y" else 0.015)
     slope = next(m.value for m in task.metrics if m.name == "zeropoint_colour")
     assert abs(slope) > 0.02, "and the metric tells it"
 
 
-@pytest.mark.parametrize("band", ["g", "i"])
+@pytest.mark.parametrize("band", BANDS)
 def test_ps1_alone_with_its_galaxies_serves_as_well(night: Night, band: str) -> None:
     head, _, true, _ = night.zeropoint(band, [night.ps1], "ps1", fitted_terms())
     assert head["MAGZERO"] == pytest.approx(true, abs=0.003)

@@ -13,8 +13,10 @@ from desdm.archive.catalog import attempt_number
 from desdm.archive.tags import tag
 from desdm.errors import ConflictError, NotFoundError, PlanError
 from desdm.facility import Facility
+from desdm.framework.mark import mark
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.wrapper import Task
+from desdm.schema.states import DataState
 from tests.framework.test_drive import run
 from tests.support.toy import plan
 
@@ -22,7 +24,9 @@ HERE = "tests.framework.test_calibration_choice"
 
 
 def make(task: Task) -> None:
-    """A calibration that says of which night it is."""
+    """A calibration that says of which night it is; a campaign's is odd."""
+    if task.keys["unitname"] == "CAMPAIGN":
+        task.finding(1, "the lamp flickered")
     task.output("norm").write_text(json.dumps({"nite": task.keys["nite"], "ccd": task.keys["ccdnum"]}))
 
 
@@ -36,7 +40,7 @@ def fail(task: Task) -> None:
     raise ValueError("the shutter stuck")
 
 
-def calibrate(facility: Facility, nite: str, *, bad: bool = False) -> str:
+def calibrate(facility: Facility, nite: str, *, bad: bool = False, unit: str = "") -> str:
     """A night's calibration run of two CCDs."""
     out = FileSet("norm", "flatnorm", filename="${run}_c${ccdnum:2}_flatnorm.json")
     modules = [Module("make", f"{HERE}.make", loop=("ccdnum",), outputs=(out,))]
@@ -44,7 +48,7 @@ def calibrate(facility: Facility, nite: str, *, bad: bool = False) -> str:
         modules.append(Module("fail", f"{HERE}.fail", outputs=(FileSet("x", "misc", filename="${run}_x"),)))
     value = Pipeline(
         "cals", "a night's calibrations", (Block("one", tuple(modules)),), unit="nite",
-        settings={"ccdnum": "1:2", "nite": nite, "unitname": f"N{nite}"},
+        settings={"ccdnum": "1:2", "nite": nite, "unitname": unit or f"N{nite}"},
     )  # fmt: skip
     name = plan(facility, value).run
     run(facility, name)
@@ -89,6 +93,25 @@ def test_of_two_nights_as_far_away_the_earlier_one_serves(facility: Facility) ->
     for nite in ("20121122", "20121118"):
         calibrate(facility, nite)
     assert "20121118" in chosen(facility, plan(facility, expose()).run)[0][0]
+
+
+@pytest.mark.parametrize("rule", ["night", "tag"])
+def test_a_flagged_run_of_another_unit_does_not_take_the_place_of_one_that_is_done(
+    facility: Facility, rule: str
+) -> None:
+    """A campaign's and a night's own run can serve the same night: the flagged one does when it is marked."""
+    nite = "20121120" if rule == "night" else "20110101"
+    done = calibrate(facility, nite)
+    flagged = calibrate(facility, nite, unit="CAMPAIGN")
+    settings = {} if rule == "night" else {"calibration_tag": "SPARE"}
+    with facility.database.write() as conn:
+        tag(conn, "SPARE", [], [done, flagged], who="me")
+    rows = chosen(facility, plan(facility, expose(**settings)).run)
+    assert {(r[0].rpartition("_c")[0], r[1]) for r in rows} == {(done, rule)}
+    with facility.database.write() as conn:
+        mark(conn, flagged, DataState.ACTIVE, who="me", reason="harmless")
+    rows = chosen(facility, plan(facility, expose(**settings)).run)
+    assert {(r[0].rpartition("_c")[0], r[1]) for r in rows} == {(flagged, rule)}
 
 
 def test_the_epoch_table_goes_before_any_night(facility: Facility) -> None:

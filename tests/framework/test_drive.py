@@ -83,6 +83,9 @@ def test_the_same_work_is_not_done_twice_and_new_input_makes_a_new_attempt(
     assert second.run == first.run
     third = plan(facility, text_pipeline(), again=True)
     assert third.run == "T1_r1p02"
+    cancel(facility.database, facility.archive, third.run, who="test", reason="not wanted")
+    # What is done is done, whatever became of a later try.
+    assert plan(facility, text_pipeline()).run == first.run
     other = plan(facility, text_pipeline(), {"part": "1:2"})
     assert not other.reused
     assert other.run == "T1_r1p03"

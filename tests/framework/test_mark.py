@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from desdm.archive import catalog, delete
 from desdm.archive.archive import Archive
+from desdm.archive.audit import audit
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.errors import ConflictError, NotFoundError, UsageError
@@ -130,6 +131,36 @@ def test_deleting_the_last_file_prunes_and_recovery_restores(runs: Runs, before:
     assert runs.state() == (before.value, None)
     event = runs.events(subject=RUN, kind=EventKind.MARK)[-1]
     assert (event.who, before.value in event.text) == ("bob", True)
+
+
+def test_a_run_whose_other_files_are_missing_is_pruned_until_one_is_found_again(runs: Runs) -> None:
+    with runs.database.read() as conn:
+        record = catalog.by_name(conn, "a.dat")
+    assert record is not None
+    path = runs.archive.path(record)
+    path.rename(runs.folder / "away.dat")
+    assert audit(runs.database, runs.archive, who="audit").missing == ["a.dat"]
+    assert runs.state() == ("NEW", None), "what is missing was not deleted"
+    runs.delete("b.dat")
+    assert runs.state() == ("PRUNED", "NEW")
+    audit(runs.database, runs.archive, who="audit")
+    assert runs.state() == ("PRUNED", "NEW")
+    (runs.folder / "away.dat").rename(path)
+    audit(runs.database, runs.archive, who="audit")
+    assert runs.state() == ("NEW", None)
+    assert runs.events(subject=RUN, kind=EventKind.MARK)[-1].who == "audit"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_is_pruned_when_a_missing_file_is_deleted(runs: Runs, known: bool) -> None:
+    with runs.database.read() as conn:
+        record = catalog.by_name(conn, "a.dat")
+    assert record is not None
+    runs.archive.path(record).unlink()
+    if known:
+        audit(runs.database, runs.archive, who="audit")
+    runs.delete("a.dat", "b.dat")
+    assert runs.state() == ("PRUNED", "NEW")
 
 
 def test_a_purged_run_stays_pruned_until_its_file_is_deposited_again(runs: Runs) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from desdm.errors import PlanError
-from desdm.framework.jobwcl import JobRenderer
+from desdm.framework.jobwcl import JobRenderer, read_job
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
 from desdm.framework.plan import Identity, make_plan
 
@@ -240,3 +241,27 @@ def test_an_excluded_ccd_of_a_mosaic_is_not_combined() -> None:
     taken = {w.keys["ccdnum"]: [f.filename for f in w.inputs["raw"]] for w in job.wrappers}
     both = ["raw_1.fits", "raw_2.fits"]
     assert taken == {"1": both, "2": both, "3": ["raw_2.fits"]}
+
+
+def test_a_wrapper_of_a_whole_mosaic_is_told_which_ccds_are_excluded(tmp_path: Path) -> None:
+    """A mini focal plane is made of all CCDs of an exposure at once: there the loop cannot leave one out."""
+    mini = Module(
+        "mini",
+        "genwrap",
+        loop=("expnum",),
+        loopobj="raw",
+        inputs=(FileSet("raw", "raw", query={"filetype": "raw"}),),
+        outputs=(FileSet("mini", "mini", filename="mini_${expnum:8}.fits"),),
+    )
+    combine = Module(
+        "combine", "genwrap", loop=("ccdnum",), inputs=mini.inputs,
+        outputs=(FileSet("bias", "bias", filename="bias_${ccdnum:2}.fits"),),
+    )  # fmt: skip
+    rows_ = _mosaics(e1="3,12")
+    found = {("mini", "raw"): rows_, ("combine", "raw"): rows_}
+    plan = make_plan(pipe(Block("se", (mini, combine))), WHO, {"ccdnum": "1"}, found, "OPS")
+    [job] = plan.jobs
+    path = tmp_path / "job.wcl"
+    path.write_text(JobRenderer(WHO, {"archive_root": "/a"}, {}, {}).render(job, "se"))
+    told = [w.excluded for w in read_job(path).wrappers]
+    assert told == [{"raw_1.fits": frozenset({3, 12})}, {}, {}]

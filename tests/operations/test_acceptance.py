@@ -9,6 +9,7 @@ import pytest
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
 from desdm.errors import NotFoundError, UsageError
+from desdm.framework.mark import mark
 from desdm.operations.acceptance import (
     accepted_tag,
     exclude,
@@ -20,7 +21,7 @@ from desdm.operations.acceptance import (
 from desdm.quality.qa.selection import AssessmentPolicy, companions, select_images
 from desdm.quality.qa.verdict import record, standings, verdicts
 from desdm.schema.database import Database
-from desdm.schema.states import EventKind, RunClass, Verdict
+from desdm.schema.states import DataState, EventKind, RunClass, Verdict
 from desdm.schema.store import find_events
 from tests.archive.test_find import attempt, put
 
@@ -223,6 +224,40 @@ def test_the_verdict_of_a_failed_or_junk_run_does_not_count(night: Database) -> 
         judge(conn, 2, "False", 12)
     with night.read() as conn:
         assert [v["accepted"] for v in verdicts(conn, "firstcut", [1, 2])] == ["True", "True"]
+
+
+def test_verdict_tag_and_images_come_from_one_run(night: Database) -> None:
+    """A second First Cut of exposure 1 is flagged and rejects it: until somebody marks it, the first one stands."""
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut", state="flagged")
+        for ccdnum in (1, 2):
+            image(conn, 110 + ccdnum, 1, ccdnum, 11)
+        judge(conn, 1, "False", 11)
+        refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
+    assert tagged(night) == {1, 2}
+    assert {(1, 1), (1, 2)} <= usable(night)
+    with night.write() as conn:
+        set_verdict(conn, "firstcut", 1, Verdict.REJECTED, reason="ghost", who="mary", scope=PRODUCTION)
+        withdraw_verdict(conn, "firstcut", 1, reason="no ghost", who="mary", scope=PRODUCTION)
+        assert "True counts again" in find_events(conn, kind=EventKind.VERDICT)[-1].text
+        assert [v["accepted"] for v in verdicts(conn, "firstcut", [1], PRODUCTION)] == ["True"]
+        mark(conn, "D00000001_r1p02", DataState.ACTIVE, who="mary", reason="the flag is harmless")
+        refresh_tags(conn, PRODUCTION, [1], who="mary", reason="marked")
+    assert tagged(night) == {2}
+    assert not {(1, 1), (1, 2)} & usable(night)
+
+
+@pytest.mark.parametrize("campaigns", ["C1", "any"])
+def test_a_flagged_run_of_another_campaign_is_not_the_better_one(night: Database, campaigns: str) -> None:
+    scope = PRODUCTION if campaigns == "C1" else Scope("OPS", "")
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=7, pipeline="firstcut", state="flagged")
+        image(conn, 111, 1, 1, 11)
+        judge(conn, 1, "True", 11)
+    with night.read() as conn:
+        rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1"}, scope=scope)
+        chosen = select_images(conn, rows, AssessmentPolicy.ACCEPTED, scope).rows
+    assert {r["filename"] for r in chosen} == {"im11.fits", "im12.fits"}
 
 
 def final_cut(conn: Any, expnum: int, number: int, accepted: str | None) -> None:

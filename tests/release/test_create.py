@@ -16,16 +16,20 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
+from sqlalchemy import update
 
 from desdm.archive.tags import tag
 from desdm.errors import ConflictError, CorruptFile, NotFoundError, UsageError
 from desdm.facility import Facility, initialise
+from desdm.framework.mark import mark
 from desdm.release import store
 from desdm.release.create import create, create_empty
 from desdm.release.hats import parts
 from desdm.release.overlap import Square, owners
 from desdm.release.select import parse, select
+from desdm.schema import pfw_attempt
 from desdm.schema.database import Database
+from desdm.schema.states import DataState
 from desdm.survey.imageio import read_planes
 from tests.archive.test_find import attempt, put
 from tests.support.tiles import BANDS, NAXIS, QUICK, TILES, Stars, deposit_tiles
@@ -211,6 +215,34 @@ def test_good_runs_are_taken_and_the_others_left_with_a_reason(runs: Database) -
         "run DES0003+0001_r1p01": "its data are JUNK",
         "run DES0004+0001_r1p01": "flagged: an operator has not marked its data ACTIVE",
     }
+
+
+@pytest.mark.parametrize("changes", [{}, {"run_class": "study"}], ids=["production", "trial"])
+def test_a_flagged_run_hides_the_older_one_only_when_it_is_marked(
+    runs: Database, changes: dict[str, str]
+) -> None:
+    tile = "DES0006+0001"
+    with runs.write() as conn:
+        attempt(conn, 8, tile, 1, 2, state="flagged")
+        put(conn, 8, f"{tile}_r1p02_g_coadd.fits", 8, filetype="coadd", band="g", tilename=tile)
+        conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == 8).values(**(changes or {"attnum": 2})))
+    asked = {"tilename": tile, **({"run_class": "study,survey"} if changes else {})}
+    with runs.read() as conn:
+        found = select(conn, asked)
+    assert [p.run for p in found.picked] == [f"{tile}_r1p01"]
+    why = {one.what: one.why for one in found.left}[f"run {tile}_r1p02"]
+    assert why == "flagged: an operator has not marked its data ACTIVE"
+    with runs.write() as conn:
+        mark(conn, f"{tile}_r1p02", DataState.ACTIVE, who="me", reason="looked at")
+    with runs.read() as conn:
+        assert [p.run for p in select(conn, asked).picked] == [f"{tile}_r1p02"]
+
+
+def test_a_newer_run_without_the_tag_does_not_hide_a_tagged_one(runs: Database) -> None:
+    with runs.write() as conn:
+        tag(conn, "Y2", [], ["DES0001+0001_r1p01"], who="me")
+    with runs.read() as conn:
+        assert [p.run for p in select(conn, {"tag": "Y2"}).picked] == ["DES0001+0001_r1p01"]
 
 
 def test_a_tag_blesses_but_does_not_overrule(runs: Database) -> None:

@@ -22,6 +22,7 @@ def wrap(
     outputs: Mapping[str, Path],
     keys: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
+    excluded: Mapping[str, frozenset[int]] | None = None,
 ) -> Task:
     """Run a wrapper of ``codes/calibrate``; what it gives is written, what it leaves out is not there."""
     work.mkdir(parents=True, exist_ok=True)
@@ -37,6 +38,7 @@ def wrap(
         outputs=dict(outputs),
         workdir=work,
         log=LogTee(work / f"{name}.log"),
+        excluded=excluded or {},
         saved=frozenset(outputs),
     )
     getattr(importlib.import_module(module), name)(task)

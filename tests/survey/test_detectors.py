@@ -17,7 +17,7 @@ from desdm.errors import PlanError
 from desdm.pipelines.calframes import night
 from desdm.pipelines.exposure import exposure
 from desdm.schema.database import Database
-from desdm.survey.detectors import absent, dead, living, night_of, outages, outages_of
+from desdm.survey.detectors import absent, bad_places, dead, living, night_of, outages, outages_of
 from desdm.survey.raw import open_raw
 
 #: DES nights; a real year has CCDs that others have not.
@@ -143,3 +143,41 @@ def test_ingest_expects_the_working_ccds(
     # On a night on which they worked two CCDs would be missing, and expected.
     early = open_raw(_exposure(tmp_path / "early.fits", ccds, "20121101"))
     assert bool(early.findings) is not delivered
+
+
+DELIVERED = {"INSTRUME": "DECam", "NITE": "20150410"}
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "bad"),
+    [
+        # DECam's own header names the amplifier's place, in the direction of its read-out.
+        ({"AMPSECA": "[2048:1025,4096:1]"}, 2048, (1024, 2048)),
+        ({}, 2048, (1024, 2048)),
+        # Community Pipeline: columns 2 to 2047 of the CCD.
+        ({}, 2046, (1023, 2046)),
+        # A cut-out that begins behind column 900 of the CCD, as IRAF and cfitsio write it.
+        ({"LTV1": -900.0}, 250, (124, 250)),
+        ({"LTV1": -1200.0}, 250, (0, 250)),
+        ({"LTV1": -100.0}, 250, (250, 250)),
+    ],
+)
+def test_the_bad_half_of_a_delivered_ccd_has_its_place(
+    header: dict[str, Any], columns: int, bad: tuple[int, int]
+) -> None:
+    ((one, place),) = bad_places({**DELIVERED, **header}, 31, (4096, columns))
+    assert one.ccdnum == 31
+    assert place is not None
+    marked = np.zeros((4096, columns), bool)
+    marked[place] = True
+    expected = np.zeros((4096, columns), bool)
+    expected[:, slice(*bad)] = True
+    assert np.array_equal(marked, expected)
+
+
+def test_a_place_that_is_not_known_is_none_and_a_working_ccd_has_no_outage() -> None:
+    ((_, place),) = bad_places(DELIVERED, 31, (100, 250))
+    assert place is None
+    assert bad_places(DELIVERED, 30, (4096, 2048)) == []
+    ((one, whole),) = bad_places(DELIVERED, 61, (2, 2))
+    assert (one.amplifier, whole) == ("", (slice(None), slice(None)))

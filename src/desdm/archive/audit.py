@@ -12,6 +12,7 @@ from pathlib import Path
 
 from desdm.archive import store
 from desdm.archive.archive import Archive
+from desdm.archive.delete import record_restored
 from desdm.archive.flight import live_since
 from desdm.archive.model import FileRecord
 from desdm.archive.names import split_name
@@ -137,6 +138,7 @@ def _check(
         # Looked at again under the writer's lock: it may have been deleted or restored in the meantime.
         names = [record.filename for record, _, _ in changed]
         standing = store.by_names(conn, archive.name, names)
+        returned: set[int] = set()
         for record, state, _ in changed:
             there = standing.get((record.filename, record.compression))
             if there is None or there.state in (None, CopyState.TRASH):
@@ -147,9 +149,13 @@ def _check(
                 getattr(report, verdict).append(record.name)
             if mark != there.state:
                 store.set_copy_state(conn, archive.name, [record.id], mark)
+                if there.state == CopyState.MISSING and record.pfw_attempt_id is not None:
+                    returned.add(record.pfw_attempt_id)
             if verdict != "ok" or state != CopyState.OK:
                 text = f"{record.name}: {verdict}"
                 record_event(conn, EventKind.AUDIT, who, text, record.pfw_attempt_id, subject=record.name)
+        if returned:
+            record_restored(conn, store.restore_pruned(conn, sorted(returned)), who=who)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, float]]:

@@ -116,7 +116,7 @@ def _in_scope(conn: Connection, filetype: str, occasion: Occasion, scope: Scope 
         )
         others = [r for r in rows_of_band if not _own(r, runs, occasion)]
         why = f"no row of the epoch table and no good night within {occasion.nights} d; tag {occasion.tag}"
-        return [Choice(row, "tag", why) for row in _newest(others)]
+        return [Choice(row, "tag", why) for row in _newest(others, _orders(conn, others))]
     return []
 
 
@@ -191,8 +191,9 @@ def _nearest(conn: Connection, filetype: str, occasion: Occasion, scope: Scope |
     by_ccd: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for row in good:
         by_ccd.setdefault((row.get("ccdnum"), _band_of(row)), []).append(row)
+    orders = _orders(conn, good)
     return [
-        Choice(*_nearest_of(rows, wanted, occasion, runs, sorted(bad)))
+        Choice(*_nearest_of(rows, wanted, occasion, runs, orders, sorted(bad)))
         for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
     ]
 
@@ -207,12 +208,13 @@ def _nearest_of(
     wanted: date,
     occasion: Occasion,
     runs: Mapping[int, tuple[str, str]],
+    orders: Mapping[int, int],
     bad: Sequence[str],
 ) -> tuple[Mapping[str, Any], str, str]:
-    def order(row: Mapping[str, Any]) -> tuple[int, bool, int]:
+    def order(row: Mapping[str, Any]) -> tuple[int, bool, int, int]:
         away = (_day(row["nite"]) - wanted).days
         # Of two nights as far away the earlier one: its calibrations were known when the exposure came.
-        return abs(away), away > 0, -int(row["id"])
+        return abs(away), away > 0, orders.get(row["pfw_attempt_id"] or 0, 0), -int(row["id"])
 
     best = min(rows, key=order)
     away = (_day(best["nite"]) - wanted).days
@@ -230,12 +232,18 @@ def _nearest_of(
     return best, "night", text
 
 
-def _newest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _orders(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """Which of the rows' attempts comes first (`store.order_of`), by number; delivered files are as good as the best."""
+    numbers = sorted({int(r["pfw_attempt_id"]) for r in rows if r["pfw_attempt_id"]})
+    facts = store.attempt_facts(conn, numbers) if numbers else {}
+    return {number: one.order for number, one in facts.items()}
+
+
+def _newest(rows: Sequence[Mapping[str, Any]], orders: Mapping[int, int]) -> list[Mapping[str, Any]]:
+    """Of each CCD and band the newest of the runs that come first."""
     newest: dict[tuple[Any, Any], Mapping[str, Any]] = {}
-    for row in rows:
-        key = (row.get("ccdnum"), _band_of(row))
-        if key not in newest or row["id"] > newest[key]["id"]:
-            newest[key] = row
+    for row in sorted(rows, key=lambda r: (orders.get(r["pfw_attempt_id"] or 0, 0), -int(r["id"]))):
+        newest.setdefault((row.get("ccdnum"), _band_of(row)), row)
     return list(newest.values())
 
 

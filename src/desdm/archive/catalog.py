@@ -90,6 +90,7 @@ def find(
     query: Mapping[str, str],
     *,
     scope: Scope | None = None,
+    blessed: bool = False,
     limit: int | None = None,
     archive: str | None = None,
 ) -> list[dict[str, Any]]:
@@ -101,8 +102,8 @@ def find(
 
     Copies that are not as registered (missing, corrupt, trash) are left out. Unless ``attempt`` is given, so are
     files of attempts whose data are JUNK or PRUNED, and superseded ones: of several attempts at one unit with
-    one pipeline that made a file type, the newest that ended well stands (see `store.superseded`). Of raw frames with
-    one exposure number and the same pixels, the first registered stands.
+    one pipeline that made a file type, the newest blessed one stands, else the newest that is flagged (see
+    `store.superseded`). Of raw frames with one exposure number and the same pixels, the first registered stands.
 
     Parameters
     ----------
@@ -111,6 +112,8 @@ def find(
     scope
         Attempts whose files may be returned; None: of every project, campaign and run class. An ``attempt`` in the
         query names its files whatever the scope.
+    blessed
+        Only files of attempts that are done, or flagged and marked ACTIVE, and files that no attempt made.
     limit
         At most so many rows.
     archive
@@ -143,7 +146,7 @@ def find(
     if len(tables) > 1:
         rows.sort(key=lambda row: (row["filename"], row["id"]))
     if "attempt" not in asked:
-        rows = _standing(conn, rows, scope)
+        rows = _standing(conn, rows, scope, blessed, asked.get("tag"))
     rows = _once(rows)
     return rows if limit is None else rows[:limit]
 
@@ -204,10 +207,13 @@ def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row["id"] not in again] if again else rows
 
 
-def _standing(conn: Connection, rows: list[dict[str, Any]], scope: Scope | None) -> list[dict[str, Any]]:
-    """The rows whose attempt is in scope, for use and not superseded."""
+def _standing(
+    conn: Connection, rows: list[dict[str, Any]], scope: Scope | None, blessed: bool, tag: str | None
+) -> list[dict[str, Any]]:
+    """The rows whose attempt is in scope, for use and not superseded by another that has the tag too."""
     attempts = sorted({row["pfw_attempt_id"] for row in rows if row["pfw_attempt_id"] is not None})
-    gone = store.superseded(conn, attempts, scope)
+    tagged = None if tag is None else lambda column: condition(column, tag)
+    gone = store.superseded(conn, attempts, scope, blessed=blessed, tag_condition=tagged)
     if not gone:
         return rows
     nothing: set[str] = set()

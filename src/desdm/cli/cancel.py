@@ -9,12 +9,13 @@ from desdm.cli.door import Door, json_option, pass_door
 
 @click.command()
 @click.argument("run")
+@click.option("--reason", default="", help="Why; kept with the event.")
 @json_option
 @pass_door
-def command(door: Door, run: str, as_json: bool) -> None:
+def command(door: Door, run: str, reason: str, as_json: bool) -> None:
     """End RUN: its jobs are ended, what is done stays registered; resume can go on with it."""
     from desdm.framework.cancel import cancel
 
     facility = door.facility
-    state = cancel(facility.database, facility.archive, run, who=facility.config.operator)
+    state = cancel(facility.database, facility.archive, run, who=facility.config.operator, reason=reason)
     door.show({"attempt": run, "state": state.value}, lambda: click.echo(f"{run} {state.value}"), as_json)

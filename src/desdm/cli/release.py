@@ -9,6 +9,8 @@ import click
 from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.releaselook import LOOKS
 
+_reason = click.option("--reason", default="", help="Why; kept with the event.")
+
 
 @click.group("release")
 def command() -> None:
@@ -39,6 +41,7 @@ def _root(door: Door, name: str) -> Path:
 @click.option("--text", default="", help="What it is.")
 @click.option("--proprietary", is_flag=True, help="Only those with a data right may see it once published.")
 @click.option("--erratum-of", metavar="R", help="The published release that this one corrects.")
+@_reason
 @json_option
 @pass_door
 def create(
@@ -50,6 +53,7 @@ def create(
     text: str,
     proprietary: bool,
     erratum_of: str | None,
+    reason: str,
     as_json: bool,
 ) -> None:
     """Make release NAME, a draft, from blessed data; an erratum takes what its release took unless told otherwise."""
@@ -68,13 +72,14 @@ def create(
     if asked is None:
         made = verb.create_empty(
             facility.database, root, name, title=title, text=text, proprietary=proprietary, erratum_of=erratum_of,
-            who=config.operator,
+            who=config.operator, reason=reason,
         )  # fmt: skip
     else:
         made, selection = verb.create(
             facility.database, facility.archive, root, name, asked, title=title, text=text,
-            proprietary=proprietary, erratum_of=erratum_of, who=config.operator, workers=_workers(config.workers),
-            progress=lambda line: click.echo(f"  {line}", err=True), scope=facility.production,
+            proprietary=proprietary, erratum_of=erratum_of, who=config.operator, reason=reason,
+            workers=_workers(config.workers), progress=lambda line: click.echo(f"  {line}", err=True),
+            scope=facility.production,
         )  # fmt: skip
         picked, left = len(selection.picked), len(selection.left)
     after = (
@@ -110,6 +115,7 @@ def _workers(told: int) -> int:
 )
 @click.option("--text", default="", help="What a row is.")
 @click.option("--replace", "replace_it", is_flag=True, help="Put it in the place of a table of that name.")
+@_reason
 @json_option
 @pass_door
 def add_table(
@@ -124,6 +130,7 @@ def add_table(
     infer: bool,
     text: str,
     replace_it: bool,
+    reason: str,
     as_json: bool,
 ) -> None:
     """Add the rows of a Parquet FILE to a draft RELEASE as TABLE; in queries it is RELEASE.TABLE."""
@@ -139,6 +146,7 @@ def add_table(
     made = addtable.add_table(
         facility.database, _root(door, release), release, table, file, ra=ra, dec=dec, schema=schema, infer=infer,
         text=text, who=facility.config.operator, provenance=source, id_column=id_column, replace_it=replace_it,
+        reason=reason,
     )  # fmt: skip
     guessed = sum(c.inferred for c in made.columns)
     door.show(
@@ -207,9 +215,10 @@ def add_product(
 
 @command.command()
 @click.argument("release")
+@_reason
 @json_option
 @pass_door
-def publish(door: Door, release: str, as_json: bool) -> None:
+def publish(door: Door, release: str, reason: str, as_json: bool) -> None:
     """Publish RELEASE: validate, document, freeze, then one switch."""
     from desdm.cli.served import engine_of
     from desdm.release import publish as verb
@@ -223,6 +232,7 @@ def publish(door: Door, release: str, as_json: bool) -> None:
             root,
             name,
             who=facility.config.operator,
+            reason=reason,
             prepare=served.prepare,
             ask=served.ask,
         )
@@ -235,7 +245,7 @@ def publish(door: Door, release: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("release")
-@click.option("--reason", default="", help="Why; kept with the event.")
+@_reason
 @json_option
 @pass_door
 def thaw(door: Door, release: str, reason: str, as_json: bool) -> None:
@@ -252,7 +262,7 @@ def thaw(door: Door, release: str, reason: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("release")
-@click.option("--reason", default="", help="Why; kept with the event.")
+@_reason
 @json_option
 @pass_door
 def discard(door: Door, release: str, reason: str, as_json: bool) -> None:
@@ -269,14 +279,17 @@ def discard(door: Door, release: str, reason: str, as_json: bool) -> None:
 @command.command()
 @click.argument("release")
 @click.option("--text", default="", help="Said before the facts.")
+@_reason
 @json_option
 @pass_door
-def announce(door: Door, release: str, text: str, as_json: bool) -> None:
+def announce(door: Door, release: str, text: str, reason: str, as_json: bool) -> None:
     """Announce a published RELEASE by mail and in the web feed."""
     from desdm.release.announce import announce as verb
 
     facility = door.facility
-    subject, to = verb(facility.database, facility.config, release, who=facility.config.operator, text=text)
+    subject, to = verb(
+        facility.database, facility.config, release, who=facility.config.operator, text=text, reason=reason
+    )
     where = (
         f"mailed to {', '.join(to)}, and" if to else "no mail (services.mail_server and mail_to are not set);"
     )

@@ -20,9 +20,18 @@ _ENDED = (AttemptState.DONE, AttemptState.FLAGGED, AttemptState.CANCELLED)
 
 
 def cancel(
-    database: Database, archive: Archive, run: str, *, who: str, timeout: float = 30.0
+    database: Database, archive: Archive, run: str, *, who: str, reason: str = "", timeout: float = 30.0
 ) -> AttemptState:
     """End a run and return its state.
+
+    Parameters
+    ----------
+    run
+        Name of the run.
+    who, reason
+        Who ends it, and why; they stay on record.
+    timeout
+        Seconds that its submitter has to answer.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def cancel(
             raise UsageError(f"{run} is {attempt.state.value} already")
         store.request_cancel(conn, attempt.id)
         text = f"{run} cancel requested"
-        record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=run)
+        record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=run, reason=reason)
     deadline = time.monotonic() + timeout
     while submitter_alive(attempt):
         if time.monotonic() > deadline:

@@ -346,6 +346,7 @@ class _Runner:
             self.workdir,
             self.log,
             self.cache.versions,
+            wrapper.excluded,
             handover=self.handover,
             wanted=frozenset(name for name in _read_by(wrapper) if self.readers[name][-1] > self.place),
             saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),

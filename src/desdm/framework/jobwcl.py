@@ -14,6 +14,7 @@ from typing import Any
 
 from desdm import wcl
 from desdm.errors import PlanError
+from desdm.framework.picking import excluded_ccds
 from desdm.framework.pipeline import Exec, ListSet, Module
 from desdm.framework.plan import Identity, PlannedFile, PlannedJob, PlannedWrapper
 
@@ -120,6 +121,7 @@ def _wrapper(wrapper: PlannedWrapper) -> str:
         lines.append("    <input>\n")
         lines += [f"        {name} = {_paths(files)}\n" for name, files in filled]
         lines.append("    </input>\n")
+    lines += _excluded(wrapper)
     maybe = [f"in.{f.name}" for f in wrapper.module.inputs if f.optional]
     maybe += [f"out.{name}" for name, file in wrapper.outputs.items() if file.optional]
     if maybe:
@@ -143,6 +145,20 @@ def _wrapper(wrapper: PlannedWrapper) -> str:
         lines.append("    </listrow>\n")
     lines.append("</wrapper>\n")
     return "".join(lines)
+
+
+def _excluded(wrapper: PlannedWrapper) -> list[str]:
+    """The line ``excluded = file|3|5,…``: CCDs that the wrapper must not use of files of several CCDs."""
+    if wrapper.keys.get("ccdnum"):
+        return []
+    found = {
+        f.filename: sorted(excluded_ccds((f.row,)), key=int)
+        for files in wrapper.inputs.values()
+        for f in files
+        if f.row.get("excluded_ccds")
+    }
+    items = ",".join("|".join((_plain(name, "file"), *ccds)) for name, ccds in found.items())
+    return [f"    excluded = {items}\n"] if items else []
 
 
 def _paths(files: Iterable[PlannedFile]) -> str:
@@ -227,6 +243,8 @@ class WrapperOrder:
     outputs: dict[str, JobFile]
     optional: frozenset[str]
     listrows: dict[str, list[list[str]]]
+    #: CCDs of an input file that must not be used, by the file's name
+    excluded: dict[str, frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,4 +288,8 @@ def _read_wrapper(number: int, body: Mapping[str, Any]) -> WrapperOrder:
         outputs,
         frozenset(body.get("optional", "").split(",")),
         {name: [row.split("|") for row in rows.values()] for name, rows in body.get("listrow", {}).items()},
+        {
+            name: frozenset(map(int, ccds))
+            for name, *ccds in (item.split("|") for item in body.get("excluded", "").split(",") if item)
+        },
     )

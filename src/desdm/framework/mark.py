@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from desdm.errors import ConflictError, UsageError
 from desdm.framework import store
 from desdm.schema.states import AttemptState, DataState, EventKind
-from desdm.schema.store import record_event
+from desdm.schema.store import record_event, require_reason
 
 __all__ = ["Mark", "mark"]
 
@@ -52,8 +52,7 @@ def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str)
     """
     if state not in (DataState.ACTIVE, DataState.JUNK):
         raise UsageError(f"{state.value} is not a mark; give active or junk")
-    if not reason.strip():
-        raise UsageError(f"marking {run} {state.value} needs a reason: --reason TEXT")
+    require_reason(reason)
     attempt = store.attempt_by_name(conn, run)
     before = attempt.data_state
     if before is DataState.PRUNED:

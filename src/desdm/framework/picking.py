@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -106,19 +106,15 @@ class KeyPicker:
             # What no file says of itself cannot part them.
             keys = fileset.match or module.loop
             self.match = tuple(k for k in keys if any(f.row.get(k) is not None for f in files))
-        self.index: dict[tuple[str, ...], list[PlannedFile]] = {}
-        if self.match:
-            for file in files:
-                values = tuple(text_of(file.row.get(k)) for k in self.match)
-                self.index.setdefault(values, []).append(file)
+        #: for some of the keys: values → files; an index is made when it is first asked for
+        self.indexes: dict[tuple[str, ...], dict[tuple[str, ...], tuple[PlannedFile, ...]]] = {}
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """The files whose values are the wrapper's."""
         picked = self.files
         if self.match:
             values = tuple(text_of(keys.get(k, scope.get(k, ""))) for k in self.match)
-            found = self.index.get(values)
-            picked = tuple(found) if found is not None else self.partly(values)
+            picked = self.with_values(self.match, values) or self.partly(values)
         ccdnum = keys.get("ccdnum")
         if self.has_exclusions and ccdnum:
             # A file of several CCDs serves all of them but those that are excluded.
@@ -137,7 +133,16 @@ class KeyPicker:
         known = [
             (k, v) for k, v in zip(self.match, values, strict=True) if v and v.replace("_", "").isalnum()
         ]
-        return tuple(f for f in self.files if all(text_of(f.row.get(k)) == v for k, v in known))
+        return self.with_values(tuple(k for k, _ in known), tuple(v for _, v in known))
+
+    def with_values(self, keys: tuple[str, ...], values: tuple[str, ...]) -> tuple[PlannedFile, ...]:
+        """The files that have these values of these keys, in their order."""
+        if keys not in self.indexes:
+            index: dict[tuple[str, ...], list[PlannedFile]] = {}
+            for file in self.files:
+                index.setdefault(tuple(text_of(file.row.get(k)) for k in keys), []).append(file)
+            self.indexes[keys] = {of: tuple(files) for of, files in index.items()}
+        return self.indexes[keys].get(values, ())
 
 
 class NamePicker:
@@ -149,14 +154,7 @@ class NamePicker:
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """The files of these names."""
-        found = []
-        for path, _ in named(self.pattern, scope, self.module, self.fileset):
-            file = self.known.get(base_name(path))
-            if file is not None:
-                found.append(file)
-            elif not self.fileset.optional:
-                raise PlanError(_unknown(self.module, self.fileset, base_name(path)))
-        return tuple(found)
+        return tuple(_known_files(self.pattern, scope, self.module, self.fileset, self.known))
 
 
 class NewNamePicker:
@@ -170,20 +168,24 @@ class NewNamePicker:
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """One file for each file of the source."""
-        found = []
+        found: list[PlannedFile] = []
         for row in (file.row for file in self.source.pick(keys, scope)):
-            values = {k: str(v) for k, v in row.items() if v is not None}
-            for path, _ in named(self.pattern, {**scope, **values}, self.module, self.fileset):
-                file = self.known.get(base_name(path))
-                if file is not None:
-                    found.append(file)
-                elif not self.fileset.optional:
-                    raise PlanError(_unknown(self.module, self.fileset, base_name(path)))
+            values = {**scope, **{k: str(v) for k, v in row.items() if v is not None}}
+            found += _known_files(self.pattern, values, self.module, self.fileset, self.known)
         return tuple(found)
 
 
-def _unknown(module: Module, fileset: FileSet, name: str) -> str:
-    return (
-        f"module {module.name}, file {fileset.name}: {name} is not in the archive, and no earlier module makes it; "
-        "ingest it, or mark the input optional"
-    )
+def _known_files(
+    pattern: NamePattern, values: Mapping[str, str], module: Module, fileset: FileSet, known: Known
+) -> Iterator[PlannedFile]:
+    """The files of the names that values make; `PlanError` if one is not known and may not lack."""
+    for path, _ in named(pattern, values, module, fileset):
+        name = base_name(path)
+        file = known.get(name)
+        if file is not None:
+            yield file
+        elif not fileset.optional:
+            raise PlanError(
+                f"module {module.name}, file {fileset.name}: {name} is not in the archive, and no earlier module makes "
+                "it; ingest it, or mark the input optional"
+            )

@@ -109,7 +109,7 @@ def submit(
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
     with database.write() as conn:
-        same = store.newest_with_fingerprint(conn, fingerprint)
+        same = store.attempt_with_fingerprint(conn, fingerprint)
         if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
             return Submission(same.run, same.state, reused=True)
         if same is not None and resume and not again:
@@ -363,7 +363,14 @@ def _fingerprint(
     codes: Mapping[Path, str],
     found: Found,
 ) -> str:
-    inputs = sorted({(str(r["filename"]), str(r["sha256"])) for rows in found.values() for r in rows})
+    # A CCD that is excluded makes it other work, though the file is the same.
+    inputs = sorted(
+        {
+            (str(r["filename"]), str(r["sha256"]), *filter(None, [str(r.get("excluded_ccds") or "")]))
+            for rows in found.values()
+            for r in rows
+        }
+    )
     content = [framework().digest, run, configs, sorted(codes.values()), inputs]
     # The order of blocks, modules and options of a command line means something, that of settings does not.
     text = json.dumps(content, sort_keys=True, default=str) + json.dumps(asdict(pipeline), default=str)

@@ -202,8 +202,8 @@ class Task:
     log: LogTee
     #: program version by path, kept by a warm worker from job to job
     versions: dict[str, str] = field(default_factory=dict)
-    #: metadata of each input file by its name, as the archive knew it when the run was planned
-    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: CCDs that must not be used, of input files of several CCDs, by the file's name
+    excluded: Mapping[str, frozenset[int]] = field(default_factory=dict)
     execs: list[ExecRecord] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     parents: dict[str, tuple[str, ...]] = field(default_factory=dict)

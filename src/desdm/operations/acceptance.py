@@ -17,7 +17,7 @@ from desdm.quality.qa.store import attempts_judged, exposures_of
 from desdm.quality.qa.verdict import overrule, verdicts, withdraw
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
-from desdm.schema.store import exposure_name, record_event
+from desdm.schema.store import exposure_name, record_event, require_reason
 
 __all__ = [
     "ACCEPTED",
@@ -53,21 +53,7 @@ def set_verdict(
 ) -> Retagged:
     """Give a person's verdict on an exposure; the accepted tags follow.
 
-    Parameters
-    ----------
-    cut
-        firstcut or finalcut.
-    expnum
-        Exposure.
-    verdict, reason, who
-        The verdict, why, and who gives it.
-    scope
-        Production: attempts whose verdicts count and which carry the tags.
-
-    Raises
-    ------
-    UsageError, NotFoundError
-        As `desdm.quality.qa.verdict.overrule`.
+    Parameters and errors as of `desdm.quality.qa.verdict.overrule`; the attempts of ``scope`` also carry the tags.
     """
     overrule(conn, cut, expnum, verdict, reason, who, scope)
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
@@ -77,7 +63,7 @@ def withdraw_verdict(
     conn: Connection, cut: str, expnum: int, *, reason: str, who: str, scope: Scope
 ) -> Retagged:
     """Withdraw the persons' verdicts on an exposure; the accepted tags follow. Parameters as of `set_verdict`."""
-    withdraw(conn, cut, expnum, reason, who)
+    withdraw(conn, cut, expnum, reason, who, scope)
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
 
 
@@ -200,8 +186,7 @@ def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFac
 
 def _check(expnum: int, ccdnum: int, reason: str) -> None:
     """Refuse an act without a reason or with impossible numbers."""
-    if not reason.strip():
-        raise UsageError("say why: --reason TEXT")
+    require_reason(reason)
     if expnum < 1 or ccdnum < 0:
         raise UsageError(f"exposure {expnum}, CCD {ccdnum}: exposures and CCDs are numbered from 1")
 

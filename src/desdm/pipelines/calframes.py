@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from desdm.errors import PlanError
 from desdm.pipelines.exposure import without_dead
+from desdm.survey.bands import band_order
 from desdm.wcl import split_range
 
 __all__ = ["NONE", "NOT_REJECTED", "night", "nights"]
@@ -20,7 +21,6 @@ NOT_REJECTED = {"assessment": "unassessed"}
 NONE = "-1"
 #: Frames of a type and band that are combined at most (desdm.md section 5).
 MOST = 150
-_BANDS = ("u", "g", "r", "i", "z", "Y", "VR")
 
 
 def night(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _word(row: Row, key: str) -> str:
 
 def _in(rows: Sequence[Row]) -> list[str]:
     have = {str(r["band"]) for r in rows if r.get("band")}
-    return sorted(have, key=lambda b: (_BANDS.index(b) if b in _BANDS else len(_BANDS), b))
+    return sorted(have, key=band_order)
 
 
 def _of(rows: Sequence[Row], band: str) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from desdm.errors import PlanError
+from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
 __all__ = ["IMAGES", "cover"]
@@ -18,7 +19,6 @@ Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 IMAGES = {"filetype": "red_immask,cp_image"}
 #: DECam's pixel scale, and the largest tile that is made without being asked for, degrees.
 PIXSCALE, LARGEST = 0.263, 1.0
-_ORDER = ("u", "g", "r", "i", "z", "Y", "VR")
 
 
 def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -57,7 +57,7 @@ def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
             "no image (red_immask, cp_image) lies on the tile; ingest images, or set tile_ra, tile_dec and tile_size"
         )
     have = {str(row["band"]) for row in rows if row.get("band")}
-    tile["bands"] = ",".join(sorted(have, key=lambda b: _ORDER.index(b) if b in _ORDER else len(_ORDER)))
+    tile["bands"] = ",".join(sorted(have, key=band_order))
     return tile
 
 

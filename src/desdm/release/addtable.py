@@ -47,6 +47,7 @@ def add_table(
     kind: str = "release",
     text: str = "",
     who: str,
+    reason: str = "",
     provenance: Mapping[str, Any] | None = None,
     columns: Sequence[ReleaseColumn] | None = None,
     id_column: str | None = None,
@@ -75,6 +76,8 @@ def add_table(
         Column that names a row; else the one whose UCD is ``meta.id;meta.main``.
     replace_it
         Put it in the place of a table of that name.
+    who, reason
+        Who adds it, and why; they stay on record.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def add_table(
             dec_column=dec, id_column=id_column or _identity(found), path=f"tables/{table}",
             columns=statistics.onto(_ordered(plan.columns, ra, dec, id_column or _identity(found))),
         )  # fmt: skip
-        _settle(database, building / "t", final, made, provenance or {}, who)
+        _settle(database, building / "t", final, made, provenance or {}, who, reason)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return made
@@ -139,8 +142,15 @@ def draft(database: Database, name: str) -> Release:
 
 
 def _settle(
-    database: Database, built: Path, final: Path, made: ReleaseTable, provenance: Mapping[str, Any], who: str
+    database: Database,
+    built: Path,
+    final: Path,
+    made: ReleaseTable,
+    provenance: Mapping[str, Any],
+    who: str,
+    reason: str,
 ) -> None:
+    """Put the table that was built into its place, rows of the database first."""
     old = final.with_name(f".{final.name}-old")
     files = [
         {**row, "path": f"{made.path}/{row['path']}"}
@@ -159,8 +169,8 @@ def _settle(
         told = f"{made.release}.{made.name}: {made.kind} table added, {made.row_count} rows"
         if "reviewed_by" in provenance:
             told += f", reviewed by {provenance['reviewed_by']}"
-        review = str(provenance.get("review", ""))
-        record_event(conn, EventKind.RELEASE, who, told, subject=made.release, reason=review)
+        why = reason or str(provenance.get("review", ""))
+        record_event(conn, EventKind.RELEASE, who, told, subject=made.release, reason=why)
         if final.exists():
             final.rename(old)
         built.rename(final)

@@ -22,7 +22,7 @@ __all__ = ["announce", "message"]
 
 
 def announce(
-    database: Database, config: Config, name: str, *, who: str, text: str = ""
+    database: Database, config: Config, name: str, *, who: str, text: str = "", reason: str = ""
 ) -> tuple[str, list[str]]:
     """Announce a release; its subject, and the addresses to which it was mailed.
 
@@ -33,6 +33,8 @@ def announce(
     ----------
     text
         Said before the facts.
+    who, reason
+        Who announces it, and why; without a reason ``text`` stays on record.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def announce(
              "announced_at": datetime.now(UTC).replace(tzinfo=None), "mailed_to": "\n".join(to)},
         )  # fmt: skip
         told = f"{release.name} announced in the feed" + (f", mailed to {', '.join(to)}" if to else "")
-        record_event(conn, EventKind.RELEASE, who, told, subject=release.name, reason=text)
+        record_event(conn, EventKind.RELEASE, who, told, subject=release.name, reason=reason or text)
     return subject, to
 
 

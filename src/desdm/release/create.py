@@ -43,6 +43,7 @@ def create_empty(
     proprietary: bool = False,
     erratum_of: str | None = None,
     who: str,
+    reason: str = "",
 ) -> Release:
     """Make a draft without data.
 
@@ -52,6 +53,8 @@ def create_empty(
         Its directory; made.
     erratum_of
         Published release that this one corrects.
+    who, reason
+        Who makes it, and why; they stay on record. Without a reason ``text`` counts, what the release is.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def create_empty(
         store.insert_release(conn, made)
         told = f"{name} created, a draft" + (f" of {selection}" if selection else "")
         told += f", an erratum of {erratum_of}" if erratum_of else ""
-        record_event(conn, EventKind.RELEASE, who, told, subject=name, reason=text)
+        record_event(conn, EventKind.RELEASE, who, told, subject=name, reason=reason or text)
     root.mkdir(parents=True, exist_ok=True)
     return made
 
@@ -105,6 +108,7 @@ def create(
     proprietary: bool = False,
     erratum_of: str | None = None,
     who: str,
+    reason: str = "",
     progress: Callable[[str], object] = lambda text: None,
     workers: int = 1,
     steps: Sequence[Step] | None = None,
@@ -137,7 +141,7 @@ def create(
         selection = select(conn, asked, scope)
     made = create_empty(
         database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
-        erratum_of=erratum_of, who=who,
+        erratum_of=erratum_of, who=who, reason=reason,
     )  # fmt: skip
     try:
         _write_selection(root, selection)

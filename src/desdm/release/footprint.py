@@ -19,13 +19,13 @@ from desdm.release.addtable import add_table
 from desdm.release.depthmaps import FIELDS, NSIDE, merge, stored, valid
 from desdm.release.model import ReleaseColumn
 from desdm.release.steps import BuildContext, Made, Picked
+from desdm.survey.bands import BANDS, band_order
 from desdm.survey.polygons import Outlines
 
 __all__ = ["COLUMNS", "TABLE", "make"]
 
 #: Name of the table; the functions ``desdm_depth`` … of ADQL read it.
 TABLE = "footprint"
-_BANDS = ("u", "g", "r", "i", "z", "Y", "VR")
 COLUMNS = (
     ReleaseColumn("hpix", "long", ucd="pos.healpix", principal=True,
                   text="HEALPix cell, order 12 (nside 4096), nested, ICRS"),
@@ -76,7 +76,7 @@ def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Ma
     files: dict[str, list[tuple[int, Path]]] = {}
     for picked, head in zip(parts, heads, strict=True):
         files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.path(picked)))
-    bands = sorted(files, key=lambda b: (_BANDS.index(b) if b in _BANDS else len(_BANDS), b))
+    bands = sorted(files, key=band_order)
     made: list[Made] = []
     owners = _Owners()
 
@@ -118,7 +118,7 @@ def _tiles(heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
                 "corners": [[float(head[f"RAC{i}"]), float(head[f"DECC{i}"])] for i in range(1, 5)],
             },
         )  # fmt: skip
-        tile["bands"] = sorted({*tile["bands"], str(head["BAND"])}, key=lambda b: (b not in _BANDS, b))
+        tile["bands"] = sorted({*tile["bands"], str(head["BAND"])}, key=lambda b: (b not in BANDS, b))
     return [{"number": i, **found[name]} for i, name in enumerate(sorted(found))]
 
 

@@ -13,6 +13,7 @@ from desdm.release.queries import Ran
 from desdm.release.tables import OBJECTS
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
+from desdm.survey.bands import band_order
 
 __all__ = ["notes"]
 
@@ -78,7 +79,7 @@ def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[Relea
     images = [f for f in files if f.filetype == "coadd"]
     if images:
         tiles = sorted({f.tilename or "" for f in images})
-        bands = sorted({f.band or "" for f in images}, key="ugrizYVR".find)
+        bands = sorted({f.band or "" for f in images}, key=band_order)
         page.paragraph(
             f"Images: {len(images)} coadds of {len(tiles)} tiles in bands {' '.join(bands)}, each with pixels (SCI), mask "
             "(MSK) and weight (WGT), compressed in squares of 256 pixels. SCI is kept in steps of a quarter of the noise, "

@@ -36,6 +36,7 @@ def publish(
     name: str,
     *,
     who: str,
+    reason: str = "",
     prepare: Callable[[str], None] | None = None,
     ask: Ask | None = None,
 ) -> Release:
@@ -45,6 +46,8 @@ def publish(
     ----------
     root
         The release's directory.
+    who, reason
+        Who publishes it, and why; they stay on record.
     prepare
         Makes the engines ready for the release before anybody can see it.
     ask
@@ -67,11 +70,11 @@ def publish(
         raise UsageError(f"{found.name} cannot be published, {len(wrong)} checks fail:\n  {told}")
     if found.state is ReleaseState.DRAFT:
         write_documents(database, root, found, checks, ask)
-        freeze(database, root, found.name, who=who)
-    return switch(database, found.name, who=who, prepare=prepare)
+        freeze(database, root, found.name, who=who, reason=reason)
+    return switch(database, found.name, who=who, reason=reason, prepare=prepare)
 
 
-def freeze(database: Database, root: Path, name: str, *, who: str) -> None:
+def freeze(database: Database, root: Path, name: str, *, who: str, reason: str = "") -> None:
     """Fix the content of a draft: every file gets its size and digest, and the manifest is written."""
     with database.read() as conn:
         # Documents are written anew at each try; all else was measured when it was made, and checked since.
@@ -90,7 +93,7 @@ def freeze(database: Database, root: Path, name: str, *, who: str) -> None:
             raise ConflictError(f"{name} was changed while it was being published; publish it again")
         store.replace_files(conn, name, rows + own)
         told = f"{name} frozen: {len(rows)} files, manifest {own[0]['sha256']}"
-        record_event(conn, EventKind.RELEASE, who, told, subject=name)
+        record_event(conn, EventKind.RELEASE, who, told, subject=name, reason=reason)
     _sweep(root)
 
 
@@ -129,7 +132,12 @@ def thaw(database: Database, name: str, *, who: str, reason: str = "") -> Releas
 
 
 def switch(
-    database: Database, name: str, *, who: str, prepare: Callable[[str], None] | None = None
+    database: Database,
+    name: str,
+    *,
+    who: str,
+    reason: str = "",
+    prepare: Callable[[str], None] | None = None,
 ) -> Release:
     """Publish a frozen release: its serving copy is made ready, then one transaction makes it visible."""
     if prepare is not None:
@@ -144,7 +152,7 @@ def switch(
             conn, name, ReleaseState.FROZEN, state=ReleaseState.PUBLISHED, published_by=who, published_at=now
         )
         if done:
-            record_event(conn, EventKind.RELEASE, who, f"{name} published", subject=name)
+            record_event(conn, EventKind.RELEASE, who, f"{name} published", subject=name, reason=reason)
     if not done:
         raise ConflictError(f"{name} is not frozen (any more); see: desdm release show {name}")
     return find(database, name)

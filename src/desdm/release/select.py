@@ -93,8 +93,9 @@ _SCOPE_KEYS = ("project", "campaign", "run_class")
 def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = None) -> Selection:
     """Select the newest good products of each tile.
 
-    A run is good if it is done, or flagged and marked ACTIVE by an operator; its data are neither JUNK nor PRUNED; no
-    newer good run of the same tile stands. Files without a run (delivered ones) are taken only by a tag.
+    A run is good if it is blessed, that is done, or flagged and marked ACTIVE by an operator, its data neither JUNK nor
+    PRUNED; and no newer good run of the same tile stands, with the same tag if one is asked for. Files without a run
+    (delivered ones) are taken only by a tag.
 
     Parameters
     ----------
@@ -113,8 +114,9 @@ def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = Non
     where = _scope(asked, scope or Scope("", ""))
     keys = {key: value for key, value in asked.items() if key not in _SCOPE_KEYS}
     runs = {run.id: run for run in store.runs_of(conn, "coadd")}
-    good = {run.id for run in runs.values() if _good(run) and _in_scope(run, where)}
-    rows = catalog.find(conn, {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}, scope=where)
+    good = {run.id for run in runs.values() if run.blessed and _in_scope(run, where)}
+    wanted = {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}
+    rows = catalog.find(conn, wanted, scope=where, blessed=True)
     picked = [
         _picked(row, runs[number].name if number in runs else "")
         for row in rows
@@ -146,15 +148,6 @@ def _scope(asked: Mapping[str, str], production: Scope) -> Scope:
         classes = tuple(known[name] for name in named)
     return Scope(
         asked.get("project", production.project), asked.get("campaign", production.campaign), classes
-    )
-
-
-def _good(run: store.RunFacts) -> bool:
-    """Whether a run ended well: done, or flagged and marked by a person."""
-    if run.data_state in (DataState.JUNK, DataState.PRUNED):
-        return False
-    return run.state is AttemptState.DONE or (
-        run.state is AttemptState.FLAGGED and run.data_state is DataState.ACTIVE
     )
 
 

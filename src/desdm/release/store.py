@@ -206,6 +206,11 @@ class RunFacts(NamedTuple):
     project: str
     campaign: str
 
+    @property
+    def blessed(self) -> bool:
+        """Whether it is done, or flagged and marked by a person, and its data may be used."""
+        return archive_store.order_of(self.state, self.data_state) == archive_store.BLESSED
+
 
 def runs_of(conn: Connection, pipeline: str) -> list[RunFacts]:
     """Return every run of a pipeline, oldest first."""

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select
 
+from desdm.errors import UsageError
 from desdm.schema.events import event
 from desdm.schema.runs import pfw_attempt
 from desdm.schema.states import EventKind
 
-__all__ = ["Act", "Event", "exposure_name", "find_events", "record_event", "record_events"]
+__all__ = ["Act", "Event", "exposure_name", "find_events", "record_event", "record_events", "require_reason"]
 
 _EXPOSURE = re.compile(r"[Dd]?0*([1-9]\d{0,8})")
 _RUN = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
@@ -46,6 +47,12 @@ class Act(NamedTuple):
 def exposure_name(expnum: int) -> str:
     """Return the name of an exposure, for instance D00229686: the subject of its events."""
     return f"D{expnum:08d}"
+
+
+def require_reason(reason: str) -> None:
+    """Refuse a person's act without a reason with `UsageError`."""
+    if not reason.strip():
+        raise UsageError("say why: --reason TEXT")
 
 
 def record_event(

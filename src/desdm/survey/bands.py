@@ -15,7 +15,17 @@ from typing import Any
 
 from desdm.errors import UsageError
 
-__all__ = ["BANDS", "ELECTRONS_PER_COUNT", "Band", "CountUnit", "band", "gain_of", "nominal_zero"]
+__all__ = [
+    "BANDS",
+    "BY_LOWER_NAME",
+    "ELECTRONS_PER_COUNT",
+    "Band",
+    "CountUnit",
+    "band",
+    "band_order",
+    "gain_of",
+    "nominal_zero",
+]
 
 #: DECam's typical gain, electrons per count; ``gfactor`` of assess_SE_products.
 ELECTRONS_PER_COUNT = 4.0
@@ -53,6 +63,15 @@ BANDS: dict[str, Band] = {
     )
 }
 
+#: Names of the bands by their names in lower case: FITS columns, WCL keys and words of headers do not keep it.
+BY_LOWER_NAME: dict[str, str] = {name.lower(): name for name in BANDS}
+_PLACES = {name: place for place, name in enumerate(BANDS)}
+
+
+def band_order(name: str) -> tuple[int, str]:
+    """Return the sorting key of a band's name: blue to red, VR, then others by name."""
+    return _PLACES.get(name, len(_PLACES)), name
+
 
 def band(name: str) -> Band:
     """Return the band of that name, however its letters are cased (WCL has its keys in lower case).
@@ -62,10 +81,10 @@ def band(name: str) -> Band:
     UsageError
         The survey has no such band.
     """
-    for one in BANDS.values():
-        if one.name.lower() == name.lower():
-            return one
-    raise UsageError(f"band {name!r} has no constants; known: {', '.join(BANDS)}")
+    known = BY_LOWER_NAME.get(name.lower())
+    if known is None:
+        raise UsageError(f"band {name!r} has no constants; known: {', '.join(BANDS)}")
+    return BANDS[known]
 
 
 class CountUnit(Enum):

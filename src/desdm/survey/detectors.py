@@ -18,7 +18,19 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-__all__ = ["OUTAGES", "Outage", "absent", "dead", "living", "night_of", "outages", "outages_of"]
+from desdm.survey.sections import parse_section
+
+__all__ = [
+    "OUTAGES",
+    "Outage",
+    "absent",
+    "bad_places",
+    "dead",
+    "living",
+    "night_of",
+    "outages",
+    "outages_of",
+]
 
 _MJD_EPOCH = date(1858, 11, 17)
 
@@ -28,7 +40,8 @@ class Outage:
     """A detector that does not work.
 
     ``instrument``: INSTRUME, in lower case; ``first`` and ``last``: nights YYYYMMDD, both included, an empty one is open;
-    ``amplifier``: letter of the bad one, empty for the whole CCD; ``reason``: for people.
+    ``amplifier``: letter of the bad one, empty for the whole CCD; ``reason``: for people; ``columns``: first and last
+    column of the bad amplifier on the CCD of `WIDTH` columns, for images whose header has no AMPSEC.
     """
 
     instrument: str
@@ -38,6 +51,7 @@ class Outage:
     last: str
     amplifier: str
     reason: str
+    columns: tuple[int, int] = (0, 0)
 
     def holds(self, instrument: str, nite: str) -> bool:
         """Whether the detector is out on a night; not for a night that is not known."""
@@ -57,8 +71,10 @@ class Outage:
 OUTAGES: tuple[Outage, ...] = (
     Outage("decam", 61, "N30", "20121107", "", "", "damaged by light"),
     Outage("decam", 2, "S30", "20131130", "20161228", "", "no signal"),
-    Outage("decam", 31, "S7", "", "", "A", "its gain changes with level and time"),
+    Outage("decam", 31, "S7", "", "", "A", "its gain changes with level and time", (1025, 2048)),
 )
+#: Columns of a CCD of DECam, from which deliveries may have cut some at both edges.
+WIDTH = 2048
 
 
 def outages(instrument: str, nite: str) -> tuple[Outage, ...]:
@@ -109,3 +125,47 @@ def night_of(header: Mapping[str, Any]) -> str:
 def outages_of(header: Mapping[str, Any]) -> tuple[Outage, ...]:
     """Return what does not work of an exposure's camera on its night, from INSTRUME and NITE or MJD-OBS."""
     return outages(str(header.get("INSTRUME", "")), night_of(header))
+
+
+def bad_places(
+    header: Mapping[str, Any], ccdnum: int, shape: tuple[int, int]
+) -> list[tuple[Outage, tuple[slice, slice] | None]]:
+    """Return what does not work of one CCD on an exposure's night, with its place in a trimmed image of that CCD.
+
+    Parameters
+    ----------
+    header
+        INSTRUME, NITE or MJD-OBS, and for the place AMPSEC of the amplifier; else LTV1 (the image is a cut-out that
+        begins behind column -LTV1) counts.
+    ccdnum
+        The CCD.
+    shape
+        (rows, columns) of the image.
+
+    Returns
+    -------
+    list of (Outage, (rows, columns))
+        The place is the whole image for a dead CCD; None if header and shape do not tell it.
+    """
+    return [
+        (one, _place(one, header, shape) if one.amplifier else (slice(None), slice(None)))
+        for one in outages_of(header)
+        if one.ccdnum == ccdnum
+    ]
+
+
+def _place(one: Outage, header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[slice, slice] | None:
+    """The place of a bad amplifier in an image."""
+    section = parse_section(str(header.get(f"AMPSEC{one.amplifier}", "")))
+    if section is not None and section.fits(shape):
+        return section.slices
+    origin = header.get("LTV1")
+    if isinstance(origin, int | float):
+        cut = -int(origin)
+    elif WIDTH - 64 <= shape[1] <= WIDTH:
+        # The Community Pipeline delivers 2046 columns, one cut off at each edge.
+        cut = (WIDTH - shape[1]) // 2
+    else:
+        return None
+    first, last = (min(max(column - cut, 0), shape[1]) for column in (one.columns[0] - 1, one.columns[1]))
+    return slice(None), slice(first, last)

@@ -15,6 +15,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.survey.bands import BANDS
 from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.projection import complaint, has_wcs, is_polynomial
 
@@ -51,7 +52,6 @@ _WCS_KEY = re.compile(
     r"^(WCSAXES|C(TYPE|RVAL|RPIX|UNIT|DELT)[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX)$"
 )
 _STANDARD = re.compile(r"^[A-Z0-9_-]{1,8}$")
-_BANDS = ("VR", "u", "g", "r", "i", "z", "Y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ def band_of(filter_name: str) -> str:
         No band of the survey begins that name.
     """
     word = filter_name.split()[0] if filter_name.split() else ""
-    for band in _BANDS:
+    for band in BANDS:
         if word == band or (word.lower().rstrip("d") == band.lower()):
             return band
-    raise FileTypeError(f"FILTER {filter_name!r} names no band of the survey; known: {', '.join(_BANDS)}")
+    raise FileTypeError(f"FILTER {filter_name!r} names no band of the survey; known: {', '.join(BANDS)}")
 
 
 def merged(hdus: Iterable[Any]) -> fits.Header:

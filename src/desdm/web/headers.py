@@ -36,7 +36,7 @@ _DATA_POLICY = (
 
 _EXPOSED = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Location, Repr-Digest, "
-    "Retry-After, WWW-Authenticate"
+    "Retry-After, WWW-Authenticate, X-Maxrec, X-Query-Status"
 )
 _PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",

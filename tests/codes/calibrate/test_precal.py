@@ -9,12 +9,16 @@ import pytest
 from astropy.io import fits
 from scipy import ndimage
 
-from desdm.codes.calibrate.minis import read_frames
+from desdm.codes.calibrate.minis import read_frames, read_mini
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import make_night
 from desdm.simulate.shots import Clock, Plan, flat, zero
+from desdm.survey import detectors
+from desdm.survey.detectors import Outage
 from desdm.survey.images import read_planes
-from tests.support.precal import Precal
+from desdm.survey.maskbits import MaskBit
+from desdm.survey.sections import parse_section
+from tests.support.precal import Precal, wrap
 
 BAND = "g"
 
@@ -157,3 +161,63 @@ def test_too_few_flats_are_a_finding_and_nothing_breaks(tmp_path):
     assert not precal.path("dflatcor", BAND, 1).exists()
     precal.domes("r")  # not one
     assert "0 good of 0 taken" in precal.findings[-1].text
+
+
+def test_an_excluded_ccd_does_not_count_in_the_comparison_of_frames(good, tmp_path):
+    precal, _ = good
+    raw = precal.zeros[0]
+    mini_ = tmp_path / "mini.fits"
+    excluded = {raw.name: frozenset({2}), "another.fits": frozenset({3})}
+    wrap("wrapper.minibias", tmp_path, {"raw": [raw]}, {"mini": mini_}, excluded=excluded)
+    assert read_mini(mini_).ccdnums == (1, 3, 4)
+
+
+def test_a_bad_amplifier_is_masked_in_its_ccd_s_calibrations(tmp_path, monkeypatch):
+    """CCD 2 with amplifier A bad, and in truth wild: its other half and the other CCDs are as without it."""
+    time = clock(6)
+    shots = [zero(time) for _ in range(5)] + [flat(time, BAND) for _ in range(5)]
+    precal, truth = night(tmp_path, 6, shots)
+    with fits.open(precal.zeros[0]) as hdus:
+        head = next(h.header for h in hdus if h.header.get("CCDNUM") == 2)
+        place, data = parse_section(head["AMPSECA"]), parse_section(head["DATASECA"])
+    rng = np.random.default_rng(6)
+    for number, path in enumerate(precal.raw):
+        with fits.open(path) as hdus:
+            copies = fits.HDUList([fits.PrimaryHDU(header=hdus[0].header)])
+            for hdu in hdus[1:]:
+                values = hdu.data.copy()
+                if hdu.header["CCDNUM"] == 2:
+                    part = values[data.slices]
+                    values[data.slices] = np.clip(part * rng.uniform(0.3, 1.0) + 40 * number, 0, 60000)
+                copies.append(fits.ImageHDU(values, hdu.header))
+        path.unlink()
+        copies.writeto(path)
+    monkeypatch.setattr(
+        detectors, "OUTAGES", (Outage("minicam", 2, "N2", "20120101", "", "A", "gain changes"),)
+    )
+    precal.biases()
+    precal.domes(BAND)
+    assert not [f for f in precal.findings if f.level == 1]
+    frames = read_frames(precal.path("flatframes", BAND))
+    assert all(v.good for v in frames.verdicts), "no frame is odd by the half that does not work"
+    both = int(MaskBit.BPM | MaskBit.BADAMP)
+    for name in ("biascor", f"dflatcor_{BAND}"):
+        planes = read_planes(precal.path(name, 2))
+        bad = np.zeros(planes.shape, bool)
+        bad[place.slices] = True
+        assert (planes.msk[bad] & both == both).all()
+        assert (planes.wgt[bad] == 0).all()
+        assert not (planes.msk[~bad] & both).any()
+        assert (planes.wgt[~bad] > 0).mean() > 0.99
+    with fits.open(truth / "truth_camera_c02.fits") as hdus:
+        true, dark = hdus[f"FLAT_{BAND}"].data, hdus["BPM"].data > 0
+    use = ~bad & ~dark & (planes.wgt > 0)
+    # The median of the whole focal plane is the flat's unit, as the truth's.
+    assert np.median(planes.sci[use] / true[use]) == pytest.approx(1.0, abs=0.01)
+    bias, flats = precal.path("biascor", 2), [precal.path("flatcor", BAND, 2)]
+    bpm = tmp_path / "bpm.fits"
+    task = wrap(
+        "wrapper.mkbpm", tmp_path, {"biascor": [bias], "flatcors": flats}, {"bpm": bpm}, {"ccdnum": "2"}
+    )
+    assert (fits.getdata(bpm, "MSK")[bad] & both == both).all()
+    assert not [f for f in task.log.findings if "of the pixels are bad" in f.text]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
+from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.cards import Header
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import mjd_of, observation
@@ -12,7 +13,6 @@ from desdm.survey.projection import complaint
 
 __all__ = ["band", "ccd_number", "identity", "image", "observed", "region"]
 
-_BANDS = {"u": "u", "g": "g", "r": "r", "i": "i", "z": "z", "y": "Y", "vr": "VR"}
 # DECam's detector positions in the order of their CCD numbers 1…62: rows of the focal plane from the south.
 _ROWS = "S29-S31 S25-S28 S20-S24 S14-S19 S8-S13 S1-S7 N1-N7 N8-N13 N14-N19 N20-N24 N25-N28 N29-N31"
 
@@ -37,7 +37,7 @@ def band(filter_name: object) -> str | None:
     if not words:
         return None
     word = words[0].removeprefix("bok").removesuffix(".")
-    return _BANDS.get(word) or _BANDS.get(word.removesuffix("d"))
+    return BY_LOWER_NAME.get(word) or BY_LOWER_NAME.get(word.removesuffix("d"))
 
 
 def ccd_number(name: object) -> int | None:

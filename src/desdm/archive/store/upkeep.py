@@ -222,7 +222,9 @@ def restore_from_trash(conn: Connection, archive: str, ids: Sequence[int], state
 
 
 def prune_attempts(conn: Connection, attempts: Sequence[int]) -> list[tuple[int, str, str]]:
-    """Mark PRUNED those of the attempts of whose files no copy is left outside the trash.
+    """Mark PRUNED those of the attempts of whose files no copy with bytes is left outside the trash.
+
+    A copy that an audit missed has none: a file that is known as missing counts as deleted once the others are.
 
     Returns
     -------
@@ -236,7 +238,10 @@ def prune_attempts(conn: Connection, attempts: Sequence[int]) -> list[tuple[int,
     copy = exists(
         select(desfile.c.id)
         .join(file_archive_info, file_archive_info.c.desfile_id == desfile.c.id)
-        .where(desfile.c.pfw_attempt_id == mine.id, file_archive_info.c.state != CopyState.TRASH.value)
+        .where(
+            desfile.c.pfw_attempt_id == mine.id,
+            file_archive_info.c.state.not_in((CopyState.TRASH.value, CopyState.MISSING.value)),
+        )
     )
     query = select(mine.id, mine.unitname, mine.reqnum, mine.attnum, mine.data_state).where(
         among(conn, mine.id), mine.data_state != DataState.PRUNED.value, ~copy

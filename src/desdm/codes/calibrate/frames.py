@@ -18,17 +18,18 @@ from desdm.codes.detrend.crosstalk import read_matrix
 from desdm.codes.detrend.linearity import read_table
 from desdm.codes.detrend.overscan import Recipe as Overscan
 from desdm.errors import FileTypeError
+from desdm.survey.detectors import outages_of
 from desdm.survey.fitsbytes import pool
 from desdm.survey.headers import band_of
 from desdm.survey.imageio import Planes
 from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import Amp, read_ccd
-from desdm.survey.sections import parse_section
+from desdm.survey.sections import Section, parse_section
 
 __all__ = ["Frame", "Kit", "block_side", "corner", "disagreement"]
 
 F4 = npt.NDArray[np.float32]
-_LOST = int(MaskBit.BPM | MaskBit.SATURATE)
+_LOST = int(MaskBit.BPM | MaskBit.BADAMP | MaskBit.SATURATE)
 
 
 @dataclass(slots=True)
@@ -45,12 +46,15 @@ class Frame:
         Of the raw CCD.
     amps
         Its amplifiers.
+    bad
+        Places of those that do not work; ``image`` is NaN there.
     """
 
     path: Path
     image: F4
     header: fits.Header
     amps: tuple[Amp, ...]
+    bad: tuple[Section, ...] = ()
 
     def by_column(self, key: str) -> F4:
         """``gain`` (electrons/ADU) or ``rdnoise`` (electrons) of each column, shape (nx,)."""
@@ -67,7 +71,7 @@ class Frame:
 
     def without_image(self) -> Frame:
         """What is known of the frame once its pixels are combined."""
-        return Frame(self.path, self.image[:0], self.header, self.amps)
+        return Frame(self.path, self.image[:0], self.header, self.amps, self.bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,15 @@ class Kit:
         The same as in detrending, for what it leaves the bias must hold.
     cal
         What the steps need.
+    whole
+        Whether amplifiers that do not work are taken too, for what is measured of each amplifier by itself.
     """
 
     ccdnum: int
     steps: tuple[str, ...]
     overscan: Overscan = field(default_factory=Overscan)
     cal: Calibrations = field(default_factory=Calibrations)
+    whole: bool = True
 
     @classmethod
     def read(
@@ -105,6 +112,7 @@ class Kit:
         crosstalk: Path | None = None,
         bf: Path | None = None,
         electrons: bool = False,
+        whole: bool = True,
     ) -> Kit:
         """Take up the constants of one CCD; a step whose constant is not given is left out.
 
@@ -130,7 +138,7 @@ class Kit:
             bf=read_kernels(bf) if bf and electrons else None,
             names={k: p.name for k, p in (("crosstalk", crosstalk), ("lintable", lintable), ("bf", bf)) if p},
         )
-        return cls(ccdnum, tuple(steps), Overscan(**given), cal)  # type: ignore[arg-type]
+        return cls(ccdnum, tuple(steps), Overscan(**given), cal, whole)  # type: ignore[arg-type]
 
     def frame(self, path: Path) -> Frame:
         """Read the CCD of a raw file and detrend it.
@@ -141,10 +149,14 @@ class Kit:
             The CCD is missing or damaged, or lacks an overscan or a gain; file and CCD are named.
         """
         raw = read_ccd(path, self.ccdnum)
+        lost = [] if self.whole else [o for o in outages_of(raw.header) if o.ccdnum == self.ccdnum]
+        names = tuple(one.amplifier for one in lost)
         with pool(1) as run:
-            made = detrend(raw, path.name, self.cal, Recipe(self.steps, self.overscan), run).planes
+            recipe = Recipe(self.steps, self.overscan, bad_amps=names)
+            made = detrend(raw, path.name, self.cal, recipe, run).planes
         made.sci[(made.msk & _LOST) != 0] = np.nan
-        return Frame(path, made.sci, raw.header, raw.amps)
+        bad = tuple(amp.trimmed for amp in raw.amps if amp.name in names)
+        return Frame(path, made.sci, raw.header, raw.amps, bad)
 
 
 def block_side(nx: int) -> int:

@@ -39,6 +39,8 @@ def about(source: fits.Header, *, frame: bool = False, camera: bool = False) -> 
 def planes_of(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> Planes:
     """Planes of a combination: pixels without a value are BPM, have weight 0 and hold a harmless value.
 
+    Those of an amplifier that did not work on the night of any frame are BADAMP too.
+
     ``header`` is completed: NEXP, NITE, NITEMIN, NITEMAX, CLIPPED.
     """
     known = np.isfinite(made.mean) & np.isfinite(made.variance) & (made.variance > 0)
@@ -53,7 +55,11 @@ def planes_of(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> P
         header["NITEMIN"] = (nites[0], "first night of the frames")
         header["NITEMAX"] = (nites[-1], "last night of the frames")
     header["CLIPPED"] = (made.clipped, "share of values that was clipped")
-    return Planes(sci, np.where(known, 0, int(MaskBit.BPM)).astype(np.int32), weight, header)
+    mask = np.where(known, 0, int(MaskBit.BPM)).astype(np.int32)
+    for place in {place for frame in frames for place in frame.bad}:
+        mask[place.slices] |= int(MaskBit.BPM | MaskBit.BADAMP)
+        weight[place.slices] = 0.0
+    return Planes(sci, mask, weight, header)
 
 
 def write_mask(path: Path, mask: I4, header: fits.Header) -> None:

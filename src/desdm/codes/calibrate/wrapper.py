@@ -82,8 +82,8 @@ def _mini(task: Task, *, bias: bool) -> None:
     for finding in exposure.findings:
         task.finding(2, finding)
     ccds, blocks, corners, side = [], [], [], 0
-    for entry in _working(exposure):
-        frame = _frame(task, path, _kit(task, entry.ccdnum, electrons=not bias))
+    for entry in _working(task, exposure):
+        frame = _frame(task, path, _kit(task, entry.ccdnum, electrons=not bias, whole=False))
         if frame is None:
             continue
         side = int(task.number("block", 0.0)) or block_side(frame.image.shape[1])
@@ -98,9 +98,10 @@ def _mini(task: Task, *, bias: bool) -> None:
     task.give("mini", Mini(tuple(ccds), np.array(blocks), np.array(corners, float), side, head), write_mini)
 
 
-def _working(exposure: RawExposure) -> list[CCDEntry]:
-    """The CCDs of an exposure that were not dead on its night."""
+def _working(task: Task, exposure: RawExposure) -> list[CCDEntry]:
+    """The CCDs of an exposure that were not dead on its night and that nobody has excluded."""
     lost = {one.ccdnum for one in outages_of(exposure.header) if not one.amplifier}
+    lost |= task.excluded.get(exposure.path.name, frozenset())
     return [entry for entry in exposure.ccds if entry.ccdnum not in lost]
 
 
@@ -160,7 +161,7 @@ def mkbiascor(task: Task) -> None:
     """Combine the good biases of one CCD; output ``biascor`` (file type cal_biascor), none if they are too few."""
     ccdnum = int(task.keys["ccdnum"])
     good = read_frames(task.input("frames")).good()
-    kit = _kit(task, ccdnum)
+    kit = _kit(task, ccdnum, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in _chosen(task, "raw", good):
@@ -192,7 +193,7 @@ def mkflatcor(task: Task) -> None:
     if not paths:
         task.say(f"CCD {ccdnum}, band {band}: no dome flat is combined")
         return
-    kit = _kit(task, ccdnum, bias=_bias(task, ccdnum), electrons=True)
+    kit = _kit(task, ccdnum, bias=_bias(task, ccdnum), electrons=True, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in paths:
@@ -370,7 +371,7 @@ def mkcrosstalk(task: Task) -> None:
         while more:
             amps: dict[str, npt.NDArray[np.float32]] = {}
             full: dict[str, float] = {}
-            for entry in _working(exposure):
+            for entry in _working(task, exposure):
                 bias = read_planes(biases[entry.ccdnum]) if entry.ccdnum in biases else None
                 frame = _frame(task, path, _kit(task, entry.ccdnum, bias=bias))
                 if frame is not None:
@@ -405,6 +406,7 @@ def mkbpm(task: Task) -> None:
     limits = _settings(task, Limits)
     bias = task.take("biascor", read_planes)
     bits = from_bias(bias.sci, variance_of(bias), limits)
+    dead = bias.msk & int(MaskBit.BADAMP)
     votes = []
     for planes in _each(task, "flatcors"):
         votes.append(from_flats(planes.sci, variance_of(planes), limits))
@@ -414,11 +416,13 @@ def mkbpm(task: Task) -> None:
         bits[2 * count >= len(votes)] |= bit
     if task.inputs.get("ramp"):
         bits |= read_mask(task.input("ramp"), bias.shape)
+    bits[dead > 0] |= int(MaskBit.BPM | MaskBit.BADAMP)
     bad = (bits & int(MaskBit.BPM)) > 0
     bits[bad] &= ~int(MaskBit.SUSPECT)
     share = float(bad.mean())
     task.metric("bpm_fraction", share, text="share of bad pixels")
-    if share > task.number("max_fraction"):
+    # A bad amplifier is known; the rest of the CCD is judged.
+    if float(bad[dead == 0].mean() if (dead == 0).any() else 0.0) > task.number("max_fraction"):
         task.finding(2, f"CCD {ccdnum}: {100 * share:.1f} % of the pixels are bad")
     head = _about(task, bias.header, "bpm")
     for key in ("NITEMIN", "NITEMAX", "NEXP"):
@@ -450,7 +454,10 @@ def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
     return [p for p in task.inputs.get(name, ()) if p.name in good]
 
 
-def _kit(task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool = False) -> Kit:
+def _kit(
+    task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool = False, whole: bool = True
+) -> Kit:
+    """How a CCD's frames are detrended; not ``whole``: without the amplifiers that do not work."""
     return Kit.read(
         ccdnum,
         task.section("overscan"),
@@ -459,6 +466,7 @@ def _kit(task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool
         crosstalk=task.optional("crosstalk"),
         bf=task.optional("bf"),
         electrons=electrons,
+        whole=whole,
     )
 
 

@@ -11,6 +11,7 @@ from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.bands import gain_of
+from desdm.survey.detectors import bad_places
 from desdm.survey.headers import identity
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit
@@ -60,6 +61,7 @@ def nwgint(task: Task) -> None:
         if weight is None:
             task.finding(2, f"{path.name}: no weight was found; one weight is used for all pixels")
         planes = read_community(path, mask, weight)
+    _mask_outages(task, planes, path.name)
     zero = _zero(task, planes, path.name)
     read = [path, *task.inputs.get("mask", ()), *task.inputs.get("weight", ())]
     task.derived("nwgint", [*read, *(task.inputs.get("zeropoints", ()) if zero.source == "table" else ())])
@@ -81,6 +83,23 @@ def nwgint(task: Task) -> None:
     write_planes(task.output("nwgint"), out)
     task.metric("sky", float(out.header["SKYBRITE"]), "count", text="median of the good pixels")
     task.metric("goodfrac", float(out.header["GOODFRAC"]), "", text="fraction of pixels with weight")
+
+
+def _mask_outages(task: Task, planes: Planes, name: str) -> None:
+    """Mask what did not work of the camera: an image made elsewhere need not know it."""
+    ccdnum = identity(planes.header).get("CCDNUM")
+    if not isinstance(ccdnum, int):
+        return
+    for one, place in bad_places(planes.header, ccdnum, planes.shape):
+        if place is None:
+            task.finding(
+                2,
+                f"{name}: {one.text}; without AMPSEC{one.amplifier} and with {planes.shape[1]} columns its place is not "
+                "known, and it is not masked",
+            )
+        else:
+            planes.msk[place] |= int(MaskBit.BPM | MaskBit.BADAMP)
+            task.finding(3, f"{name}: {one.text}; its pixels are masked BPM and BADAMP")
 
 
 def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:

@@ -12,10 +12,9 @@ from desdm.codes.objects.merge import Column, merge
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.bands import band_order
 
 __all__ = ["objects"]
-
-_ORDER = ("u", "g", "r", "i", "z", "Y", "VR")
 
 
 def objects(task: Task) -> None:
@@ -28,7 +27,7 @@ def objects(task: Task) -> None:
         tile = str(head.get("TILENAME", tile))
     if not found:
         raise ProgramFailed(f"{task.name}: no catalogue to merge")
-    bands = sorted(found, key=lambda b: _ORDER.index(b) if b in _ORDER else len(_ORDER))
+    bands = sorted(found, key=band_order)
     columns = merge({band: read_objects(found[band]) for band in bands}, tile)
     card = fits.Header()
     stamp(card, task.keys, task.execs, task.output("objects").name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from desdm.framework.store.attempts import (
     attempt_by_name,
+    attempt_with_fingerprint,
     change_attempt,
     claim_attempt,
     heartbeat,
-    newest_with_fingerprint,
     number_attempt,
     request_cancel,
     set_data_state,
@@ -18,6 +18,7 @@ from desdm.framework.store.plans import insert_plan, keep_config
 
 __all__ = [
     "attempt_by_name",
+    "attempt_with_fingerprint",
     "change_attempt",
     "claim_attempt",
     "close_job",
@@ -29,7 +30,6 @@ __all__ = [
     "jobs_of",
     "keep_config",
     "keep_outcome",
-    "newest_with_fingerprint",
     "number_attempt",
     "queue_job",
     "request_cancel",

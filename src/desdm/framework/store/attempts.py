@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
+from desdm.archive.store import order_of_columns
 from desdm.errors import NotFoundError, UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.plan import Identity
@@ -17,10 +18,10 @@ from desdm.schema.store import record_event
 
 __all__ = [
     "attempt_by_name",
+    "attempt_with_fingerprint",
     "change_attempt",
     "claim_attempt",
     "heartbeat",
-    "newest_with_fingerprint",
     "number_attempt",
     "request_cancel",
     "run_filter",
@@ -119,12 +120,12 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
     return _attempt(row)
 
 
-def newest_with_fingerprint(conn: Connection, fingerprint: str) -> Attempt | None:
-    """The newest attempt whose pipeline, settings and inputs were the same, and that is not cancelled."""
+def attempt_with_fingerprint(conn: Connection, fingerprint: str) -> Attempt | None:
+    """The attempt at the same work (pipeline, settings, inputs): the last done, else the last flagged, else the last."""
     query = (
         select(*_ATTEMPT)
         .where(pfw_attempt.c.fingerprint == fingerprint, pfw_attempt.c.data_state.in_(["NEW", "ACTIVE"]))
-        .order_by(pfw_attempt.c.id.desc())
+        .order_by(order_of_columns(pfw_attempt), pfw_attempt.c.id.desc())
     )
     row = conn.execute(query).first()
     return None if row is None else _attempt(row)

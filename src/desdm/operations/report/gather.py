@@ -22,20 +22,14 @@ from desdm.framework.watch import store as watch
 from desdm.operations.report import store
 from desdm.schema.database import Database
 from desdm.schema.states import JobState
+from desdm.survey.bands import band_order
 
 __all__ = ["Exposure", "JobFacts", "MessageGroup", "Metric", "RunFacts", "WrapperFacts", "gather", "keys_of"]
 
-#: Bands from blue to red; others follow by name.
-BANDS = ("u", "g", "r", "i", "z", "Y", "VR")
 _LEVELS = {1: "error", 2: "warning", 3: "info"}
 # What differs between messages that say the same: names of files, and numbers.
 _PARTICULAR = re.compile(r"\S*\w\.(?:fits?|fz|psf|txt|cat|log)\b|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _BAD = (JobState.FAILED.value, JobState.LOST.value)
-
-
-def band_order(band: str) -> tuple[int, str]:
-    """Sorting key of bands: blue to red."""
-    return (BANDS.index(band), "") if band in BANDS else (len(BANDS), band)
 
 
 def keys_of(wrapkeys: str) -> dict[str, str]:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from desdm.archive.filetypes import BY_NAME
 from desdm.archive.model import FileRecord
 from desdm.errors import DesdmError
-from desdm.operations.report.gather import RunFacts, band_order
+from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.science import Unread
 from desdm.quality.qa.quicklook import quicklook
+from desdm.survey.bands import band_order
 
 __all__ = ["Shown", "coadds", "colour", "focal_planes", "singles"]
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from desdm.operations.report.gather import BANDS, Metric, band_order
+from desdm.operations.report.gather import Metric
 from desdm.operations.report.science import Depth, Objects, Residuals
 from desdm.operations.report.svg import Plot, Scale, number_text
+from desdm.survey.bands import BANDS, band_order
 
 __all__ = ["Figure", "band_style", "depth_figure", "metric_figures", "object_figures", "residual_figures"]
 

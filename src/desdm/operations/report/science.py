@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError
-from desdm.operations.report.gather import RunFacts, band_order
+from desdm.operations.report.gather import RunFacts
+from desdm.survey.bands import band_order
 
 __all__ = ["Depth", "Objects", "Residuals", "Unread", "depths", "objects", "residuals"]
 

@@ -65,7 +65,7 @@ def select_images(
     In this order: what is on the exclude list is left out, an exposure or one CCD of it; rejected exposures, and under
     `AssessmentPolicy.ACCEPTED` those without a verdict, are left out; of the processings of one exposure the best is
     taken as a whole: accepted before not assessed, Final Cut before First Cut before other pipelines before a delivered
-    image, then the newest. Delivered images need no verdict of ours, but obey one.
+    image, blessed before flagged, then the newest. Delivered images need no verdict of ours, but obey one.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class _Exposure:
 
     def decide(self, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
         """Each row with the reason why it is not used; empty: it is used."""
-        fit: list[tuple[Row, tuple[int, int]]] = []
+        fit: list[tuple[Row, tuple[int, ...]]] = []
         for row in rows:
             reason, order = self._fitness(row)
             if reason:
@@ -156,7 +156,7 @@ class _Exposure:
             else:
                 yield row, ""
 
-    def _fitness(self, row: Row) -> tuple[str, tuple[int, int]]:
+    def _fitness(self, row: Row) -> tuple[str, tuple[int, ...]]:
         """Why a file must not be used (empty: it may be), and its order among those that may."""
         ccdnum = int(row["ccdnum"]) if row.get("ccdnum") is not None else None
         for number in (0, ccdnum):
@@ -167,7 +167,7 @@ class _Exposure:
             verdict, words = (Verdict.UNKNOWN, "") if self.standing is None else self.standing.overall
             if verdict is Verdict.REJECTED and self.policy is not AssessmentPolicy.ANY:
                 return f"rejected: {words}", (0, 0)
-            return "", (_ORDER[verdict], _DELIVERED)
+            return "", (_ORDER[verdict], _DELIVERED, 0)
         attempt = self.facts[int(number)]
         if not attempt.good:
             return f"its run {attempt.run} is {attempt.state.value}, data {attempt.data_state.value}", (0, 0)
@@ -176,7 +176,7 @@ class _Exposure:
             return f"rejected: {words}", (0, 0)
         if verdict is Verdict.UNKNOWN and self.policy is AssessmentPolicy.ACCEPTED:
             return f"not assessed: {words}", (0, 0)
-        return "", (_ORDER[verdict], _RANK.get(attempt.pipeline, _OTHER))
+        return "", (_ORDER[verdict], _RANK.get(attempt.pipeline, _OTHER), attempt.order)
 
     def _verdict(self, pipeline: str) -> tuple[Verdict, str]:
         """The verdict that counts for products of a pipeline, with its reason."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, case, func, not_, select
 
 from desdm.archive.model import Scope
-from desdm.archive.store import among, in_scope, packed
+from desdm.archive.store import BLESSED, among, in_scope, order_of_columns, packed
 from desdm.schema import DataState, pfw_attempt, pfw_request, zeropoint
 from desdm.schema.database import new_ids
 
@@ -39,8 +39,9 @@ def counting(
     """Return the verdict of each exposure that counts, by exposure number.
 
     A person's verdict counts until that person or another withdraws it (program ``lifted``) or gives a newer one. Without
-    one the newest verdict of a program on a good attempt (done or flagged, not JUNK) in ``scope`` counts; without such
-    an attempt the newest verdict on an exposure that was not processed.
+    one the verdict of a program on the attempt in ``scope`` counts whose files stand: the newest on a blessed attempt,
+    else the newest on a flagged or PRUNED one. Without such an attempt the newest verdict on an exposure that was not
+    processed counts.
 
     Parameters
     ----------
@@ -58,11 +59,14 @@ def counting(
         pfw_attempt.c.state.in_(("done", "flagged")),
         pfw_attempt.c.data_state != DataState.JUNK.value,
     )
+    # The verdict follows the files: a flagged attempt that nobody has marked does not take the place of a blessed one.
+    blessed = and_(in_scope(where), order_of_columns(pfw_attempt) == BLESSED)
     facts = (
         select(
             table.c.expnum.label("expnum"),
             func.max(case((person, table.c.id), else_=0)).label("person"),
             func.max(case((table.c.program == LIFTED, table.c.id), else_=0)).label("lifted"),
+            func.max(case((and_(not_(person), blessed), table.c.id), else_=0)).label("blessed"),
             func.max(case((and_(not_(person), good), table.c.id), else_=0)).label("program"),
             func.max(case((and_(not_(person), table.c.pfw_attempt_id.is_(None)), table.c.id), else_=0)).label(
                 "none"
@@ -80,7 +84,9 @@ def counting(
         facts = facts.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
     f = facts.subquery().c
-    chosen = case((f.person > f.lifted, f.person), (f.program > 0, f.program), else_=f.none)
+    chosen = case(
+        (f.person > f.lifted, f.person), (f.blessed > 0, f.blessed), (f.program > 0, f.program), else_=f.none
+    )
     query = select(table).where(table.c.id.in_(select(chosen)))
     rows = conn.execute(query.order_by(table.c.expnum), parameters)
     return [dict(row._mapping) for row in rows]

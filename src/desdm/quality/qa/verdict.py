@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from desdm.archive.model import Scope
-from desdm.errors import NotFoundError, UsageError
+from desdm.errors import NotFoundError
 from desdm.quality.qa import store
 from desdm.quality.qa.contents import evaluation
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
-from desdm.schema.store import exposure_name, record_event
+from desdm.schema.store import exposure_name, record_event, require_reason
 
 __all__ = ["Standing", "overrule", "record", "standings", "verdicts", "withdraw"]
 
@@ -131,7 +131,7 @@ def overrule(
     NotFoundError
         The exposure has not been judged.
     """
-    _require(reason)
+    require_reason(reason)
     known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known:
         raise NotFoundError(
@@ -151,8 +151,12 @@ def overrule(
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
 
 
-def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str) -> None:
+def withdraw(
+    conn: Connection, cut: str, expnum: int, reason: str, analyst: str, scope: Scope | None = None
+) -> None:
     """Withdraw the persons' verdicts on an exposure: the program's counts again; nothing is deleted.
+
+    Parameters as of `overrule`.
 
     Raises
     ------
@@ -161,8 +165,8 @@ def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str)
     NotFoundError
         No person's verdict on the exposure counts.
     """
-    _require(reason)
-    known = store.counting(conn, EVALUATIONS[cut], None, [expnum])
+    require_reason(reason)
+    known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known or known[0]["program"] != store.PERSON:
         raise NotFoundError(
             f"no person's verdict on exposure {expnum} counts in {cut}_eval; nothing to withdraw"
@@ -170,11 +174,7 @@ def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str)
     before = store.newest_of_programs(conn, EVALUATIONS[cut], expnum) or known[0]
     row = {**before, "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
     record(conn, cut, row, before["pfw_attempt_id"])
-    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {before['accepted']} counts again"
+    now = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
+    again = f"{now[0]['accepted']} counts again" if now else "no verdict counts"
+    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {again}"
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
-
-
-def _require(reason: str) -> None:
-    """Refuse an act without a reason."""
-    if not reason.strip():
-        raise UsageError("say why: --reason TEXT")

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.services.footprint.maps import NSIDE, BandMap, Values, cells
+from desdm.survey.bands import band_order
 from desdm.survey.polygons import Outlines, unit
 
 __all__ = ["Answer", "Footprint", "Summary", "shortest"]
@@ -103,10 +104,7 @@ class Footprint:
             ) from None
         self.tiles: list[str] = [tile["tilename"] for tile in listed]
         made = {band: None for tile in listed for band in tile["bands"]}
-        order = ("u", "g", "r", "i", "z", "Y", "VR")
-        self.bands: tuple[str, ...] = tuple(
-            sorted(made, key=lambda b: (order.index(b) if b in order else 9, b))
-        )
+        self.bands: tuple[str, ...] = tuple(sorted(made, key=band_order))
         self._outlines = Outlines(np.array([tile["corners"] for tile in listed], float).reshape(-1, 4, 2))
         self._maps: dict[str, BandMap] = {}
         self._images: OrderedDict[str, tuple[Outlines, list[dict[str, Any]]]] = OrderedDict()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from desdm.errors import UsageError
+from desdm.survey.bands import BANDS, BY_LOWER_NAME
 from desdm.survey.refstars.record import Array, Passband, System
 
 __all__ = ["ColourTerm", "Standard", "colour_terms", "standard"]
@@ -157,8 +158,6 @@ def colour_terms(section: Mapping[str, Any], where: str) -> tuple[ColourTerm, ..
     UsageError
         A system, band or key is unknown, missing or no number.
     """
-    from desdm.survey.refstars.layouts import BANDS
-
     found = []
     for system, bands in section.items():
         if not isinstance(bands, Mapping):
@@ -173,11 +172,9 @@ def colour_terms(section: Mapping[str, Any], where: str) -> tuple[ColourTerm, ..
                 f"{where}: colour_terms: no photometric system {system!r}; known: {names}"
             ) from err
         for name, keys in bands.items():
-            band, path = BANDS.get(name.lower()), f"{where}: colour_terms/{system}/{name}"
+            band, path = BY_LOWER_NAME.get(name.lower()), f"{where}: colour_terms/{system}/{name}"
             if band is None or not isinstance(keys, Mapping):
-                raise UsageError(
-                    f"{path}: not a section with the name of a band; bands: {', '.join(BANDS.values())}"
-                )
+                raise UsageError(f"{path}: not a section with the name of a band; bands: {', '.join(BANDS)}")
             found.append(_term(known, band, keys, path))
     return tuple(found)
 

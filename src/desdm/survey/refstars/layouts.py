@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.bintable import BinTable
 from desdm.survey.refstars.record import Array, Catalog, Passband, RefStars, System
 from desdm.survey.refstars.units import ab_errors, ab_magnitudes, degrees, julian_years, milliarcseconds
 
-__all__ = ["BANDS", "LAYOUTS", "Layout"]
+__all__ = ["LAYOUTS", "Layout"]
 
-#: The survey's bands by their names in lower case, as FITS columns are compared.
-BANDS = {"u": "u", "g": "g", "r": "r", "i": "i", "z": "z", "y": "Y", "vr": "VR"}
 #: Gaia's zero points, AB less Vega: DR2 (Evans et al. 2018, A&A 616, A4) and EDR3 (Riello et al. 2021, A&A 649, A3).
 _GAIA_AB = {
     "DR2": {"G": 25.7934 - 25.6884, "BP": 25.3806 - 25.3514, "RP": 25.1161 - 24.7619},
@@ -93,7 +92,7 @@ def _lsst_bands(table: BinTable) -> dict[Passband, str]:
             continue
         word = match["system"]
         system = bare if word is None else _NAMED_SYSTEMS.get(word, System.OTHER)
-        band = BANDS[match["band"]] if system is System.DES else match["band"]
+        band = BY_LOWER_NAME[match["band"]] if system is System.DES else match["band"]
         found.setdefault(Passband(system, band), name)
     for band, stem in _GAIA_COLUMNS.items():
         if f"{stem}_flux" in table:
@@ -203,7 +202,7 @@ def _own(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     for name in table.names:
         match = _OWN_MAG.fullmatch(name)
         if match is not None:
-            passband = Passband(System.DES, BANDS[match[1]])
+            passband = Passband(System.DES, BY_LOWER_NAME[match[1]])
             mags[passband] = table.numbers(name, keep)
             errors[passband] = _positive(_column(table, f"magerr_{match[1]}", keep, n))
     epoch = julian_years(_column(table, "ref_epoch", keep, n), "ref_epoch")

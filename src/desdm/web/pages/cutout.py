@@ -15,13 +15,12 @@ from desdm.release.model import ReleaseFile
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
+from desdm.survey.bands import band_order
 from desdm.web.pages.position import read_position
 from desdm.web.pages.seen import seen
 from desdm.web.render import page
 
 __all__ = ["routes"]
-
-_BANDS = "ugrizY"
 
 
 class Image(NamedTuple):
@@ -108,7 +107,7 @@ def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[lis
 
 
 def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) -> Tile:
-    files = sorted(files, key=lambda f: (_BANDS.find(f.band or ""), f.band))
+    files = sorted(files, key=lambda f: band_order(f.band or ""))
     bands = [f.band or "" for f in files]
     three = ["g", "r", "i"] if {"g", "r", "i"} <= set(bands) else bands[:3]
     colour = None

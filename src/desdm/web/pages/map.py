@@ -17,6 +17,7 @@ from desdm.release.model import ReleaseFile
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
+from desdm.survey.bands import band_order
 from desdm.web.pages.files import ALADIN
 from desdm.web.pages.position import read_position
 from desdm.web.pages.seen import SeenRelease, seen
@@ -111,7 +112,7 @@ def _mocs(it: SeenRelease) -> list[str]:
         for f in it.files
         if f.path.endswith(ending) and f.path.startswith("footprint/")
     ]
-    return sorted(names, key=lambda b: ("ugrizY".find(b), b))
+    return sorted(names, key=band_order)
 
 
 def _middle(files: tuple[ReleaseFile, ...]) -> tuple[float, float, float]:

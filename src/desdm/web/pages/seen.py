@@ -9,6 +9,7 @@ from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.services.context import Services
+from desdm.survey.bands import band_order
 
 __all__ = ["SeenRelease", "seen", "seen_release"]
 
@@ -35,7 +36,7 @@ class SeenRelease:
     def bands(self) -> list[str]:
         """Bands in the order of their wavelengths."""
         found = {f.band for f in self.files if f.band and len(f.band) == 1}
-        return sorted(found, key=lambda b: ("ugrizY".find(b), b))
+        return sorted(found, key=band_order)
 
     @property
     def kinds(self) -> list[tuple[str, int, int]]:
