@@ -51,7 +51,7 @@ inside() {  # inside USER COMMAND
     ln -s pts/ptmx "$here/dev/ptmx"; ln -s /proc/self/fd "$here/dev/fd"
     mount -t tmpfs -o mode=1777 shm "$here/dev/shm"
     set -- env -i HOME="$home" USER="$who" LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-      PIP_CERT=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
+      PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
       setpriv --reuid "$who" --regid "$who" --init-groups bash -c "cd $home/desdm 2>/dev/null || cd /; $command"
     exec chroot "$here" "$@"
   ' inside "$here" "$1" "$home" "$2"
