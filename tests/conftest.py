@@ -25,14 +25,31 @@ settings.load_profile("shared")
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real"
 
 
+_NO_DATA = f"no real data at {REAL}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that reads real data; without the data leave it out, or fail if DESDM_REAL_DATA=required."""
+    there = REAL.is_dir()
+    if not there and os.environ.get("DESDM_REAL_DATA") == "required":
+        raise pytest.UsageError(_NO_DATA)
+    for item in items:
+        if "real" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_data)
+        if not there and item.get_closest_marker("real_data"):
+            item.add_marker(pytest.mark.skip(reason=_NO_DATA))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line how many tests were left out for want of real data."""
+    left_out = sum(_NO_DATA in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if left_out:
+        terminalreporter.write_line(f"{left_out} tests of real data were left out: {_NO_DATA}")
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
-    """The folder of real data sets; without it tests that need it are skipped, or fail if DESDM_REAL_DATA=required."""
-    if not REAL.is_dir():
-        told = f"no real data at {REAL}"
-        if os.environ.get("DESDM_REAL_DATA") == "required":
-            pytest.fail(told)
-        pytest.skip(told)
+    """The folder of real data sets."""
     return REAL
 
 

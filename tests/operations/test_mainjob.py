@@ -14,6 +14,7 @@ from astropy_healpix import HEALPix
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real" / "decam-cp-stack"
+pytestmark = pytest.mark.real_data
 Z_EXPOSURES = {431608, 630780, 640615, 720558}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real" / "decam-cp-stack"
+pytestmark = pytest.mark.real_data
 RUN = "FIELD_r1p01"
 
 

@@ -32,6 +32,7 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)[::-1]
 
 
+@pytest.mark.real_data
 @pytest.mark.parametrize(
     "name",
     [
@@ -58,6 +59,7 @@ def test_every_kind_of_real_image_is_drawn(name: str, tmp_path: Path) -> None:
         assert len(np.unique(pixels(tmp_path / "q.png"))) > 8
 
 
+@pytest.mark.real_data
 def test_the_grey_scale_is_zscale_and_the_title_says_which_exposure(tmp_path: Path) -> None:
     picture = quicklook(N3, tmp_path / "q.png", mask=False)
     low, high = ZScaleInterval(n_samples=4000).get_limits(fits.getdata(N3, 1))
@@ -66,6 +68,7 @@ def test_the_grey_scale_is_zscale_and_the_title_says_which_exposure(tmp_path: Pa
     assert picture.bits == {} and picture.mask is None
 
 
+@pytest.mark.real_data
 def test_the_community_mask_beside_an_image_is_read_as_codes(tmp_path: Path) -> None:
     for source in sorted((REAL / "decam-cp-cutouts").glob("*/*_ooi_*.N*.fits")):
         picture = quicklook(source, tmp_path / "q.png")
@@ -205,6 +208,7 @@ def test_a_large_image_is_drawn_in_little_memory(tmp_path: Path) -> None:
     assert int(done.stdout) < 500_000
 
 
+@pytest.mark.real_data
 def test_north_and_east_are_where_the_header_says() -> None:
     head = fits.Header()
     for key, value in {
@@ -224,6 +228,7 @@ def test_north_and_east_are_where_the_header_says() -> None:
     assert compass(fits.Header(), (10, 10)) is None
 
 
+@pytest.mark.real_data
 def test_what_cannot_be_drawn_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nix\.fits"):
         quicklook(tmp_path / "nix.fits", tmp_path / "q.png")
@@ -250,6 +255,7 @@ def test_what_cannot_be_drawn_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "q.png").exists()
 
 
+@pytest.mark.real_data
 def test_the_command_draws_a_path_and_says_where(tmp_path: Path) -> None:
     shutil.copy(N3, tmp_path / N3.name)
     desdm = Path(sys.executable).with_name("desdm")

@@ -90,13 +90,13 @@ def _mark(
     mask: npt.NDArray[np.int32], here: Plane, lower: Plane, upper: Plane, suspect: int, bits: npt.NDArray[np.int32]
 ) -> None:  # fmt: skip
     """The bits of a row, with SUSPECT where charge may move here but not to one of the four neighbours."""
-    last = here.size - 1
+    last, flag = here.size - 1, np.int32(suspect)
     for x in range(1, last):
         beside = here[x - 1] * here[x + 1] * lower[x] * upper[x]
-        bits[x] = mask[x] | (suspect if (here[x] > 0) & (beside == 0) else np.int32(0))
+        bits[x] = mask[x] | (flag if (here[x] > 0) & (beside == 0) else np.int32(0))
     for x, beside in ((0, here[min(1, last)]), (last, here[max(last - 1, 0)])):
         lost = here[x] > 0 and beside * lower[x] * upper[x] == 0
-        bits[x] = mask[x] | (suspect if lost else np.int32(0))
+        bits[x] = mask[x] | (flag if lost else np.int32(0))
 
 
 @compiled()
@@ -131,7 +131,7 @@ def _exchange(
             # Outside the CCD there is no neighbour that could be bad.
             lower = good[row + HALF - 1] if y > 0 else ones
             upper = good[row + HALF + 1] if y + 1 < ny else ones
-            _mark(mask[y], here, lower, upper, np.int32(suspect), bits[y])
+            _mark(mask[y], here, lower, upper, suspect, bits[y])
         for x in range(nx):
             below[x] = top[x]
 
