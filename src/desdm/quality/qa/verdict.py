@@ -151,8 +151,21 @@ def overrule(
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
 
 
-def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str) -> None:
+def withdraw(
+    conn: Connection, cut: str, expnum: int, reason: str, analyst: str, scope: Scope | None = None
+) -> None:
     """Withdraw the persons' verdicts on an exposure: the program's counts again; nothing is deleted.
+
+    Parameters
+    ----------
+    cut
+        firstcut or finalcut.
+    expnum
+        Exposure.
+    reason, analyst
+        Why, and who withdraws them.
+    scope
+        Attempts whose verdicts count.
 
     Raises
     ------
@@ -162,15 +175,16 @@ def withdraw(conn: Connection, cut: str, expnum: int, reason: str, analyst: str)
         No person's verdict on the exposure counts.
     """
     _require(reason)
-    known = store.counting(conn, EVALUATIONS[cut], None, [expnum])
+    known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known or known[0]["program"] != store.PERSON:
         raise NotFoundError(
             f"no person's verdict on exposure {expnum} counts in {cut}_eval; nothing to withdraw"
         )
-    before = store.newest_of_programs(conn, EVALUATIONS[cut], expnum) or known[0]
-    row = {**before, "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
-    record(conn, cut, row, before["pfw_attempt_id"])
-    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {before['accepted']} counts again"
+    row = {**known[0], "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
+    record(conn, cut, row, known[0]["pfw_attempt_id"])
+    left = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
+    now = f"{left[0]['accepted']} of {left[0]['analyst']} counts again" if left else "no other counts"
+    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {now}"
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
 
 
