@@ -199,6 +199,14 @@ def test_events_tell_who_did_what_and_why(run: Run, tmp_path: Path) -> None:
     assert document(run("events", "--who", found[0]["who"], "--limit", "1", "--json")) == found[-1:]
     assert "dome lights on" in run("events", "--kind", "problem").stdout
     assert "2026-11-28" in run("events", "--since", "yesterday", status=2).stderr
+    # An event is found by the second, the minute and the hour under which it is listed, and by that of another zone.
+    listed = found[-1]["time"][:19]
+    for until in (listed, listed[:16], listed[:13], listed.replace("T", " ") + "Z", listed + "+00:00"):
+        assert document(run("events", "--since", listed, "--until", until, "--json"))[-1] == found[-1]
+    assert "later than" in run("events", "--since", today, "--until", "2000-01-01", status=2).stderr
+    assert "desdm exclude EXPNUM" in run("exclude", "--lift", "--reason", "x", status=2).stderr
+    assert "--set" in run("verdict", "150012", "--reason", "x", status=2).stderr
+    assert "not in the archive" in run("exclude", "999999", "--reason", "x").stderr
     assert "desdm events" in " ".join(run("history", "--help").stdout.split())
     assert "--reason" in run("mark", "D00000001_r1p01", "JUNK", status=2).stderr
     assert "no run" in run("mark", "D00000001_r1p01", "JUNK", "--reason", "x", status=2).stderr

@@ -77,6 +77,10 @@ def tagged(database: Database) -> set[int]:
         return store.attempts_tagged(conn, TAG)
 
 
+def tagged_in(conn: Any) -> set[int]:
+    return store.attempts_tagged(conn, TAG)
+
+
 def test_accepted_attempts_alone_carry_the_tag_with_author_and_reason(night: Database) -> None:
     assert tagged(night) == {1, 2}
     with night.read() as conn:
@@ -112,6 +116,48 @@ def test_a_person_s_verdict_stands_above_a_later_run(night: Database) -> None:
         refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
     assert (1, 1) not in usable(night)
     assert tagged(night) == {2}
+
+
+def test_a_withdrawn_verdict_leaves_the_program_s_with_its_author(night: Database) -> None:
+    """A trial, or a run that was marked JUNK since, has no part in what counts again."""
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut", run_class="study")
+        judge(conn, 1, "False", 11)
+        set_verdict(conn, "firstcut", 1, Verdict.UNKNOWN, reason="look again", who="mary", scope=PRODUCTION)
+        withdraw_verdict(conn, "firstcut", 1, reason="looked", who="john", scope=PRODUCTION)
+    with night.read() as conn:
+        (row,) = verdicts(conn, "firstcut", [1], PRODUCTION)
+        last = find_events(conn, subject="1", kind=EventKind.VERDICT)[-1]
+    assert (row["accepted"], row["pfw_attempt_id"], row["analyst"]) == ("True", 1, "assess")
+    assert last.who == "john"
+    assert "True" in last.text
+    assert "False" not in last.text
+
+
+def test_a_person_s_verdict_tags_the_run_that_is_current(night: Database) -> None:
+    """The word is on the exposure: a newer run carries the tag, and does so when the older one becomes JUNK."""
+    with night.write() as conn:
+        set_verdict(conn, "firstcut", 3, Verdict.ACCEPTED, reason="fine", who="mary", scope=PRODUCTION)
+        assert tagged_in(conn) == {1, 2, 3}
+        attempt(conn, 13, unit="D00000003", req=1, att=2, pipeline="firstcut")
+        judge(conn, 3, "False", 13)
+        refresh_tags(conn, PRODUCTION, [3], who="nightly", reason="again")
+        assert tagged_in(conn) == {1, 2, 13}
+        conn.exec_driver_sql("UPDATE pfw_attempt SET data_state = 'JUNK' WHERE id = 3")
+        refresh_tags(conn, PRODUCTION, [3], who="mary", reason="marked")
+        assert tagged_in(conn) == {1, 2, 13}
+        (row,) = verdicts(conn, "firstcut", [3], PRODUCTION)
+    assert (row["accepted"], row["pfw_attempt_id"], row["analyst"]) == ("True", 13, "mary")
+
+
+def test_an_exclusion_of_what_is_not_there_says_so(night: Database) -> None:
+    with night.write() as conn:
+        unknown = exclude(conn, 999, 0, reason="x", who="mary", scope=PRODUCTION)
+        ccd = exclude(conn, 1, 99, reason="x", who="mary", scope=PRODUCTION)
+        known = exclude(conn, 1, 2, reason="x", who="mary", scope=PRODUCTION)
+    assert "exposure 999 is not in the archive" in unknown.note
+    assert "D00000001 has no image of CCD 99; it has those of 1, 2" in ccd.note
+    assert known.note == ""
 
 
 def test_a_person_accepts_what_the_program_rejected(night: Database) -> None:

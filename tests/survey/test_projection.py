@@ -49,6 +49,7 @@ BAD: dict[str, dict[str, Any]] = {
     "CUNIT1": TAN | {"CUNIT1": "arcsec", "CUNIT2": "arcsec"},
     "FK4": TAN | {"RADESYS": "FK4", "EQUINOX": 1950.0},
     "equinox": TAN | {"EQUINOX": 1950.0},
+    "beyond a pole": TAN | {"CRVAL2": -95.0},
     "native pole": TAN | {"PV1_1": 10.0, "PV1_2": 40.0},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,20 +15,38 @@ if TYPE_CHECKING:
     from desdm.schema.store import Event
 
 
+#: Length of a time in ISO 8601 → what it names: a day, an hour, a minute, a second.
+_UNITS = {
+    len("2026-11-28"): timedelta(days=1),
+    len("2026-11-28T14"): timedelta(hours=1),
+    len("2026-11-28T14:30"): timedelta(minutes=1),
+    len("2026-11-28T14:30:05"): timedelta(seconds=1),
+}
+_OFFSET = re.compile(r"(?<=\d)\s*(Z|[+-]\d\d(:?\d\d)?)$", re.IGNORECASE)
+
+
 def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """A date or a date with time, ISO 8601, UTC unless it has an offset; --until a date means the end of that day."""
+    """A date or a date with time, ISO 8601, UTC unless it has an offset.
+
+    With --until it is the end of the day, minute or second that is named: times are listed to the second, and an event
+    must be found by the time under which it is listed.
+    """
     if value is None:
         return None
+    text = value.strip()
     try:
-        time = datetime.fromisoformat(value.strip())
+        time = datetime.fromisoformat(text)
     except ValueError as err:
         raise click.BadParameter(
             f"{value!r} is not a date or time: give 2026-11-28 or 2026-11-28T14:30, UTC"
         ) from err
     if time.tzinfo is not None:
         time = time.astimezone(UTC).replace(tzinfo=None)
-    if param.name == "until" and len(value.strip()) <= len("2026-11-28"):
-        time += timedelta(days=1) - timedelta(microseconds=1)
+    if param.name == "until":
+        clock = text if len(text) <= len("2026-11-28") else text[:10] + _OFFSET.sub("", text[10:])
+        unit = _UNITS.get(len(clock))
+        if unit is not None:
+            time += unit - timedelta(microseconds=1)
     return time
 
 
@@ -37,7 +56,7 @@ def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> dat
 @click.option("--who", default="", help="Of this person or program.")
 @click.option("--since", metavar="TIME", callback=_time, help="From this date or time on, UTC.")
 @click.option(
-    "--until", metavar="TIME", callback=_time, help="Up to this time, or the end of this date, UTC."
+    "--until", metavar="TIME", callback=_time, help="Up to the end of this date, minute or second, UTC."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
 @json_option
@@ -58,6 +77,8 @@ def command(
     """
     from desdm.schema.store import find_events
 
+    if since is not None and until is not None and since > until:
+        raise click.UsageError(f"--since {since} is later than --until {until}: no event can be between")
     with door.facility.database.read() as conn:
         found = find_events(
             conn,

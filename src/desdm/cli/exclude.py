@@ -29,11 +29,14 @@ def command(
     """Exclude EXPNUM (or one CCD of it) from calibrations and coadds; without EXPNUM the list is shown."""
     from desdm.archive import store
     from desdm.cli.tag import print_retagged
+    from desdm.errors import UsageError
     from desdm.operations.acceptance import Retagged, exclude, lift
 
     facility = door.facility
     scope, who = facility.production, facility.config.operator
     changed = Retagged()
+    if expnum is None and (lifting or reason or ccdnum is not None):
+        raise UsageError("say which exposure: desdm exclude EXPNUM [--ccd C] [--lift] --reason TEXT")
     if expnum is not None:
         with facility.database.write() as conn:
             if lifting:

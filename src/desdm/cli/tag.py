@@ -20,6 +20,8 @@ def print_retagged(changed: Retagged) -> None:
         click.echo(f"{run} has the tag {name} now")
     for name, run in changed.removed:
         click.echo(f"{run} has lost the tag {name}")
+    if changed.note:
+        click.echo(f"note: {changed.note}", err=True)
 
 
 @click.command()

@@ -48,6 +48,10 @@ def command(
                 )
             else:
                 changed = withdraw_verdict(conn, cut, expnum, reason=reason, who=who, scope=scope)
+    elif reason:
+        raise UsageError(
+            "--reason goes with --set, which gives a verdict, or with --lift, which withdraws one"
+        )
     with facility.database.read() as conn:
         rows = verdicts(conn, cut, None if expnum is None else [expnum], scope)
     columns = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -37,10 +37,11 @@ ACCEPTED = "FIRSTCUT_ACCEPTED"
 
 @dataclass(frozen=True, slots=True)
 class Retagged:
-    """What an act changed in the tags of accepted attempts: (tag, run) pairs."""
+    """What an act changed in the tags of accepted attempts: (tag, run) pairs; and what a person should know of it."""
 
     added: tuple[tuple[str, str], ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
+    note: str = ""
 
 
 def accepted_tag(nite: str) -> str:
@@ -90,9 +91,10 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
     record_event(
         conn, EventKind.EXCLUDE, who, f"{what} excluded", subject=exposure_name(expnum), reason=reason
     )
+    note = _unknown(store.ccds_of_exposure(conn, expnum), expnum, ccdnum)
     if ccdnum:
-        return Retagged()
-    return refresh_tags(conn, scope, [expnum], who=who, reason=f"excluded: {reason}")
+        return Retagged(note=note)
+    return replace(refresh_tags(conn, scope, [expnum], who=who, reason=f"excluded: {reason}"), note=note)
 
 
 def lift(
@@ -114,7 +116,7 @@ def lift(
     what = _named(expnum, ccdnum or 0)
     if not count:
         raise NotFoundError(f"{what} is not excluded; the list: desdm exclude")
-    text = f"{what}: exclusion lifted" if ccdnum is not None else f"{what}: {count} exclusions lifted"
+    text = f"{what}: exclusion lifted" if count == 1 else f"{what}: {count} exclusions lifted"
     record_event(conn, EventKind.EXCLUDE, who, text, subject=exposure_name(expnum), reason=reason)
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"exclusion lifted: {reason}")
 
@@ -189,6 +191,19 @@ def _check(expnum: int, ccdnum: int, reason: str) -> None:
     require_reason(reason)
     if expnum < 1 or ccdnum < 0:
         raise UsageError(f"exposure {expnum}, CCD {ccdnum}: exposures and CCDs are numbered from 1")
+
+
+def _unknown(ccds: set[int] | None, expnum: int, ccdnum: int) -> str:
+    """Say that nothing is there yet to which an exclusion applies: perhaps a mistyped number; empty if there is."""
+    if ccds is None:
+        return (
+            f"exposure {expnum} is not in the archive; the exclusion applies if it arrives. If the number is wrong: "
+            f"desdm exclude {expnum} --lift --reason TEXT"
+        )
+    if ccdnum and ccds and ccdnum not in ccds:
+        known = ", ".join(str(n) for n in sorted(ccds))
+        return f"{exposure_name(expnum)} has no image of CCD {ccdnum}; it has those of {known}"
+    return ""
 
 
 def _named(expnum: int, ccdnum: int) -> str:

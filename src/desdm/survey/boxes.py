@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import CorruptFile, FileTypeError
-from desdm.survey.blank import blank_of, null_of, valued
+from desdm.survey.blank import blank_of, null_of, scaled, scaling_of, valued
 from desdm.survey.cards import HDU, columns
 from desdm.survey.gunzip import GZIP, gunzip
 from desdm.survey.quantize import dequantize_box, dither_table
@@ -173,7 +173,7 @@ class PlainPlane(_Image):
         begin = self.hdu.data_start + box.x0 * kind.itemsize
         for y in range(box.y0, box.y1):
             out[y - box.y0] = np.frombuffer(self._bytes(begin + y * row, box.shape[1] * kind.itemsize), kind)
-        return self._valued(out)
+        return self._valued(scaled(out, *scaling_of(self.hdu.header)))
 
 
 class RicePlane(_Image):
@@ -306,10 +306,10 @@ def open_plane(path: Path, fd: int, number: int, hdu: HDU) -> Plane:
         Which HDU (from 0), and it.
     """
     header = hdu.header
-    if (header.number("BZERO") or 0.0) != 0.0 or (header.number("BSCALE") or 1.0) != 1.0:
-        return OtherPlane(path, fd, number, hdu)
     if not hdu.compressed:
         return PlainPlane(path, fd, number, hdu)
+    if scaling_of(header) != (1.0, 0.0):
+        return OtherPlane(path, fd, number, hdu)
     found = columns(hdu)
     data = found.get("compressed_data")
     stepped = all(name in found or name.upper() in header for name in ("zscale", "zzero"))

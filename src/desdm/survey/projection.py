@@ -81,6 +81,9 @@ def complaint(header: Keywords) -> str:
     fixed = isinstance(system, str) and system.strip().upper() == "ICRS"
     if isinstance(equinox, int | float) and not fixed and abs(equinox - 2000.0) > 0.01:
         return f"the equinox is {equinox}, only 2000 is supported"
+    latitude = header.get("CRVAL1" if one.startswith("DEC") else "CRVAL2")
+    if isinstance(latitude, int | float) and abs(latitude) > 90.0:
+        return f"the declination of the reference point is {latitude}, beyond a pole"
     return _native_pole(header)
 
 

@@ -12,6 +12,7 @@ from desdm.archive.store.common import among, packed
 from desdm.schema import (
     desfile,
     exclude_list,
+    image,
     ops_epoch,
     ops_epoch_inputs_per_band,
     pfw_attempt,
@@ -23,6 +24,7 @@ __all__ = [
     "EpochInput",
     "attempt_names",
     "calibrations_of",
+    "ccds_of_exposure",
     "epoch_inputs",
     "epochs",
     "exclude",
@@ -152,6 +154,13 @@ def excluded(
     if not lifted:
         query = query.where(exclude_list.c.lifted_at.is_(None))
     return [dict(row._mapping) for row in conn.execute(query, parameters)]
+
+
+def ccds_of_exposure(conn: Connection, expnum: int) -> set[int] | None:
+    """Return the CCDs of which there is an image of an exposure; None if no file of the exposure is registered."""
+    query = select(image.c.ccdnum).where(image.c.expnum == expnum).distinct()
+    found = set(conn.execute(query).scalars())
+    return found - {None} if found else None
 
 
 def lift_exclusion(conn: Connection, expnum: int, ccdnum: int | None, reason: str, who: str) -> int:

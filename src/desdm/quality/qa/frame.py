@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError, NotFoundError
-from desdm.survey.blank import Blank, blank_of, valued
+from desdm.survey.blank import Blank, blank_of, scaled, scaling_of, valued
 from desdm.survey.gunzip import GZIP, gunzip
 
 __all__ = ["Frame", "Layout", "Opened", "Piece", "arrange", "open_image", "read_bits", "read_mean"]
@@ -64,6 +64,7 @@ class Opened:
     fits: Any
     images: list[tuple[int, str, tuple[int, int]]] = field(default_factory=list)
     blanks: dict[int, Blank | None] = field(default_factory=dict)
+    scalings: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def header(self, number: int) -> dict[str, Any]:
         """Cards of an HDU, overlaid on those of the primary one (files with extensions inherit them)."""
@@ -80,12 +81,22 @@ class Opened:
         if number not in self.blanks:
             cards = self.fits[number].read_header()
             bitpix = cards.get("ZBITPIX") or cards.get("BITPIX")
-            self.blanks[number] = blank_of(cards, int(bitpix))
+            known = {key: cards.get(key) for key in ("BLANK", "ZBLANK", "BSCALE", "BZERO")}
+            # fitsio gives an integer of more than 63 bits as text: BZERO of unsigned 64 bits.
+            if known["BZERO"] == "9223372036854775808":
+                known["BZERO"] = 2**63
+            self.blanks[number] = blank_of(known, int(bitpix))
+            self.scalings[number] = scaling_of(known)
+            # cfitsio scales 64 bits into truncated integers, or not at all; plain images are taken as they are stored.
+            self.fits[number].ignore_scaling = not self.fits[number].is_compressed()
         return self.blanks[number]
 
     def read(self, number: int, rows: slice, columns: slice, *, mask: bool = False) -> npt.NDArray[Any]:
         """Pixels of an HDU, of a cube its first plane; NaN (in a mask: 1) where there is no value."""
-        values, blank = self._stored(number, rows, columns), self._blank(number)
+        blank = self._blank(number)
+        values = self._stored(number, rows, columns)
+        if not self.fits[number].is_compressed():
+            values = scaled(values.astype(values.dtype.newbyteorder("="), copy=False), *self.scalings[number])
         return values if blank is None else valued(values, blank.missing(values), mask=mask)
 
     def _stored(self, number: int, rows: slice, columns: slice) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, func, not_, select
+from sqlalchemy import Connection, Table, and_, case, func, select
 
 from desdm.archive.model import Scope
 from desdm.archive.store import BLESSED, among, in_scope, order_of_columns, packed
@@ -20,7 +20,6 @@ __all__ = [
     "attempts_judged",
     "counting",
     "exposures_of",
-    "newest_of_programs",
     "zeropoints_of",
 ]
 
@@ -54,6 +53,8 @@ def counting(
     """
     where = scope or Scope("", "")
     person = table.c.program == PERSON
+    # The row that withdraws a person's verdict judges nothing: its copy of another verdict is never the one that counts.
+    by_program = table.c.program.not_in((PERSON, LIFTED))
     good = and_(
         in_scope(where),
         pfw_attempt.c.state.in_(("done", "flagged")),
@@ -66,9 +67,9 @@ def counting(
             table.c.expnum.label("expnum"),
             func.max(case((person, table.c.id), else_=0)).label("person"),
             func.max(case((table.c.program == LIFTED, table.c.id), else_=0)).label("lifted"),
-            func.max(case((and_(not_(person), blessed), table.c.id), else_=0)).label("blessed"),
-            func.max(case((and_(not_(person), good), table.c.id), else_=0)).label("program"),
-            func.max(case((and_(not_(person), table.c.pfw_attempt_id.is_(None)), table.c.id), else_=0)).label(
+            func.max(case((and_(by_program, blessed), table.c.id), else_=0)).label("blessed"),
+            func.max(case((and_(by_program, good), table.c.id), else_=0)).label("program"),
+            func.max(case((and_(by_program, table.c.pfw_attempt_id.is_(None)), table.c.id), else_=0)).label(
                 "none"
             ),
         )
@@ -83,20 +84,33 @@ def counting(
     if expnums is not None:
         facts = facts.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
-    f = facts.subquery().c
-    chosen = case(
-        (f.person > f.lifted, f.person), (f.blessed > 0, f.blessed), (f.program > 0, f.program), else_=f.none
-    )
-    query = select(table).where(table.c.id.in_(select(chosen)))
-    rows = conn.execute(query.order_by(table.c.expnum), parameters)
-    return [dict(row._mapping) for row in rows]
+    found = facts.subquery()
+    f = found.c
+    newest = case((f.blessed > 0, f.blessed), else_=f.program)
+    chosen = case((f.person > f.lifted, f.person), (newest > 0, newest), else_=f.none)
+    query = select(table, newest.label("newest")).join(found, table.c.id == chosen)
+    rows = [dict(row._mapping) for row in conn.execute(query.order_by(table.c.expnum), parameters)]
+    return _with_numbers(conn, table, rows)
 
 
-def newest_of_programs(conn: Connection, table: Table, expnum: int) -> dict[str, Any] | None:
-    """Return the newest verdict on an exposure that no person gave, or None."""
-    query = select(table).where(table.c.expnum == expnum, table.c.program.not_in((PERSON, LIFTED)))
-    row = conn.execute(query.order_by(table.c.id.desc())).first()
-    return None if row is None else dict(row._mapping)
+#: What a person says; everything else in a person's verdict are numbers of the attempt that was judged.
+_OF_PERSON = ("id", "accepted", "reason", "program", "analyst", "analyst_comment", "lastchanged_time")
+
+
+def _with_numbers(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the numbers and the attempt of the newest program's verdict under a person's: the word is on the exposure."""
+    newest = {row["expnum"]: row.pop("newest") for row in rows}
+    wanted = [newest[r["expnum"]] for r in rows if r["program"] == PERSON and newest[r["expnum"]]]
+    if not wanted:
+        return rows
+    query = select(table).where(among(conn, table.c.id))
+    current = {r.id: dict(r._mapping) for r in conn.execute(query, {"among": packed(conn, wanted)})}
+    return [
+        {**current[newest[r["expnum"]]], **{key: r[key] for key in _OF_PERSON}}
+        if r["program"] == PERSON and newest[r["expnum"]]
+        else r
+        for r in rows
+    ]
 
 
 def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> set[int]:

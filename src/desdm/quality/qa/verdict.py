@@ -156,7 +156,16 @@ def withdraw(
 ) -> None:
     """Withdraw the persons' verdicts on an exposure: the program's counts again; nothing is deleted.
 
-    Parameters as of `overrule`.
+    Parameters
+    ----------
+    cut
+        firstcut or finalcut.
+    expnum
+        Exposure.
+    reason, analyst
+        Why, and who withdraws them.
+    scope
+        Attempts whose verdicts count.
 
     Raises
     ------
@@ -171,10 +180,9 @@ def withdraw(
         raise NotFoundError(
             f"no person's verdict on exposure {expnum} counts in {cut}_eval; nothing to withdraw"
         )
-    before = store.newest_of_programs(conn, EVALUATIONS[cut], expnum) or known[0]
-    row = {**before, "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
-    record(conn, cut, row, before["pfw_attempt_id"])
-    now = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
-    again = f"{now[0]['accepted']} counts again" if now else "no verdict counts"
-    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {again}"
+    row = {**known[0], "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
+    record(conn, cut, row, known[0]["pfw_attempt_id"])
+    left = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
+    now = f"{left[0]['accepted']} of {left[0]['analyst']} counts again" if left else "no other counts"
+    text = f"{exposure_name(expnum)}: {cut} verdict of a person withdrawn; {now}"
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
