@@ -66,6 +66,12 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"EXPNUM": "many"}, "EXPNUM", "error"),
         ({"EXPNUM": 12.5}, "EXPNUM", "error"),
         ({"EXPNUM": None}, "EXPNUM", "error"),
+        ({"EXPNUM": -4}, "EXPNUM", "error"),
+        ({"EXPNUM": 0}, "EXPNUM", "error"),
+        ({"AIRMASS": 0.3}, "AIRMASS", "warning"),
+        ({"GAIN": 0.0}, "GAIN", "warning"),
+        ({"SATURATE": -1.0}, "SATURATE", "warning"),
+        ({"CCDNUM": 0}, "CCDNUM", "warning"),
         ({"EXPNUM": 990102}, "EXPNUM", "warning"),
         ({"FILTER": "solid plate"}, "FILTER", "warning"),
         ({"FILTER": None}, "FILTER", "warning"),
@@ -113,7 +119,7 @@ def test_sexagesimal_and_plain_pointings_are_sound(
     for n, (ra, dec) in enumerate(
         [("02:00:00.5", "-05:00:00"), (30.0, -5.0), ("30.0", "-5.0"), ("02 00 00", "+05 00")]
     ):
-        cards = {"RA": ra, "DEC": dec, "EXPNUM": n, "DATE-OBS": f"2012-11-21T0{n}:00:00"}
+        cards = {"RA": ra, "DEC": dec, "EXPNUM": n + 1, "DATE-OBS": f"2012-11-21T0{n}:00:00"}
         assert ingest(sqlite, archive, frame(tmp_path / f"{n}.fits", cards, seed=n)).findings == []
 
 
@@ -212,7 +218,7 @@ def test_exposures_of_different_pixels_and_moments_are_no_twins(
     sqlite: Database, archive: Archive, tmp_path: Path
 ) -> None:
     paths = [
-        frame(tmp_path / f"{n}.fits", {"EXPNUM": n, "DATE-OBS": f"2012-11-21T03:0{n}:00"}, seed=n)
+        frame(tmp_path / f"{n}.fits", {"EXPNUM": n + 1, "DATE-OBS": f"2012-11-21T03:0{n}:00"}, seed=n)
         for n in range(4)
     ]
     assert ingest(sqlite, archive, *paths).findings == []

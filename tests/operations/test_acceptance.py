@@ -285,7 +285,7 @@ def test_verdict_tag_and_images_come_from_one_run(night: Database) -> None:
     with night.write() as conn:
         set_verdict(conn, "firstcut", 1, Verdict.REJECTED, reason="ghost", who="mary", scope=PRODUCTION)
         withdraw_verdict(conn, "firstcut", 1, reason="no ghost", who="mary", scope=PRODUCTION)
-        assert "True counts again" in find_events(conn, kind=EventKind.VERDICT)[-1].text
+        assert "True of assess counts again" in find_events(conn, kind=EventKind.VERDICT)[-1].text
         assert [v["accepted"] for v in verdicts(conn, "firstcut", [1], PRODUCTION)] == ["True"]
         mark(conn, "D00000001_r1p02", DataState.ACTIVE, who="mary", reason="the flag is harmless")
         refresh_tags(conn, PRODUCTION, [1], who="mary", reason="marked")

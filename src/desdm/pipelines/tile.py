@@ -82,7 +82,10 @@ def _given(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _around(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, str]:
     if not rows:
-        raise PlanError("no image (red_immask, cp_image) is in the archive; ingest images first")
+        raise PlanError(
+            "no image (red_immask, cp_image) is in the archive that this run may take; ingest images, or choose the runs "
+            "that made them with inputs.project, inputs.campaign or inputs.run_class"
+        )
     lacking = [str(r["filename"]) for r in rows if r.get("racmin") is None or r.get("deccmin") is None]
     if lacking:
         raise PlanError(f"{lacking[0]} has no footprint on the sky; set tile_ra, tile_dec and tile_size")

@@ -63,12 +63,18 @@ def _integer(value: object) -> int | None:
     return int(value) if value == int(value) else None
 
 
+def _number(value: object) -> int | None:
+    """A number of an exposure or a CCD: both begin at 1."""
+    number = _integer(value)
+    return number if number is not None and number > 0 else None
+
+
 def identity(content: Content) -> Metadata:
     """expnum, ccdnum, band, nite, mjd_obs and tilename, as far as the headers tell them."""
-    ccdnum = _integer(content.keyword("CCDNUM"))
+    ccdnum = _number(content.keyword("CCDNUM"))
     tile = content.keyword("TILENAME")
     return {
-        "expnum": _integer(content.keyword("EXPNUM")),
+        "expnum": _number(content.keyword("EXPNUM")),
         "ccdnum": ccdnum
         if ccdnum is not None
         else ccd_number(content.keyword("DETPOS", "CCDNAME", "EXTNAME")),

@@ -19,6 +19,8 @@ _FLATS = ("dome flat", "dflat", "flat", "sky flat")
 _SAMPLE = 64 << 10  # bytes
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
+#: The least that a keyword can be: of a plane-parallel air mass, of electrons a count, of a full pixel, of a CCD.
+_LEAST = {"AIRMASS": 0.99, "GAIN": 1e-3, "GAINA": 1e-3, "GAINB": 1e-3, "SATURATE": 1.0, "CCDNUM": 1.0}
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
@@ -71,6 +73,10 @@ def _describe(content: Content) -> Metadata:
     exptime = told.get("exptime")
     if isinstance(exptime, float) and exptime < 0:
         told["exptime"] = None
+    for column, key in (("airmass", "AIRMASS"), ("gain", "GAIN"), ("saturate", "SATURATE")):
+        value = told.get(column)
+        if isinstance(value, int | float) and value < _LEAST[key]:
+            told[column] = None
     return told
 
 
@@ -150,6 +156,11 @@ def _numbers(content: Content) -> Iterator[Finding]:
         }
         if values:
             yield _warning(key, None, f"{', '.join(sorted(values))} is no number", "it is left out")
+    for key, least in _LEAST.items():
+        low = {v for h in content.images() if (v := h.header.number(key)) is not None and v < least}
+        if low:
+            found = ", ".join(f"{v:g}" for v in sorted(low))
+            yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
 
 
 def _is_number(value: object) -> bool:
