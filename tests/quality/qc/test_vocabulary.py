@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,6 +153,19 @@ def test_the_patterns_of_every_code_are_sound() -> None:
     files = sorted(CODES.glob("**/qc.wcl"))
     assert files
     Matcher(Controls.joined(read_controls(file) for file in files))
+
+
+@pytest.mark.parametrize("never", [r"#\b#", r"a\bb"])
+def test_a_pattern_that_no_line_can_match_stops_nothing(never: str) -> None:
+    # Between two letters there is no border of a word, and none between two signs.
+    controls = Controls((Pattern("never", never), Pattern("always", "hello")), (), ())
+    first = Matcher(controls)
+    assert first.idle == ["never"]
+    for matcher in (first, Matcher(controls, first.dump())):
+        named = [pattern.name for pattern in matcher.patterns]
+        told = matcher.select("global")
+        assert [told.match(line) for line in (b"##", b"# #", b"ab", b"a b")] == [None] * 4
+        assert told.match(b"say hello") == named.index("always")
 
 
 expressions = st.text(st.sampled_from("ab#\\ .x[]()\t\x01é"), min_size=1, max_size=10) | st.just(

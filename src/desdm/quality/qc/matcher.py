@@ -25,6 +25,11 @@ MAX_LINE = 16_384
 """Bytes of a line that are looked at in one piece; a longer one is looked at in pieces that overlap."""
 
 _FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
+#: How Hyperscan refuses a pattern that no line can match.
+_IMPOSSIBLE = "can never match"
+#: Stands in the compiled set for such a pattern: bytes that no log has. It must be exact, since a set that is read back is
+#: used with the flags of the patterns themselves.
+_NOTHING = Translated(rb"\x00\xff\x00no line\x00\xff\x00", rb"\x00\xff\x00no line\x00\xff\x00", True, False)
 _MAGIC = b"desdm-qc-1\n"
 
 
@@ -56,6 +61,8 @@ class Matcher:
         self._passed = [one.translated for one in self.ignores]
         self._exact: dict[Translated, Any] = {}
         self.digest = self._digest()
+        #: names of patterns that no line can match, such as ``a\\bb``
+        self.idle: list[str] = []
         self._db = self._restored(compiled) or self._compiled(self._found, self.patterns)
         self._ignore_db = self._compiled(self._passed, self.ignores)
 
@@ -82,19 +89,25 @@ class Matcher:
             return None
         return db
 
-    @staticmethod
-    def _compiled(expressions: list[Translated], named: Sequence[Pattern | Ignore]) -> Any:
+    def _compiled(self, expressions: list[Translated], named: Sequence[Pattern | Ignore]) -> Any:
         if not expressions:
             return None
         try:
             return _database(expressions)
         except hyperscan.error as whole:
-            for expression, one in zip(expressions, named, strict=True):
+            for at, one in enumerate(named):
                 try:
-                    _database([expression])
+                    _database([expressions[at]])
                 except hyperscan.error as err:
+                    if _IMPOSSIBLE in str(err):
+                        # Python and Perl take such a pattern; it is useless, not wrong.
+                        self.idle.append(one.name)
+                        expressions[at] = _NOTHING
+                        continue
                     message = f"pattern {one.name}: {one.pattern!r:.80} cannot be compiled: {err}"
                     raise WCLError(message, one.file, one.line) from err
+            if self.idle:
+                return _database(expressions)
             raise WCLError(f"the patterns cannot be compiled together: {whole}") from whole
 
     def _exactly(self, expression: Translated) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "write_patterns",
 ]
 
+_LOG = logging.getLogger(__name__)
 BASE = Path(__file__).with_name("base.wcl")
 """Patterns that hold for every program."""
 
@@ -140,6 +142,8 @@ def write_patterns(
     if not joined.override:
         joined = Controls.joined([joined, load_controls(conn)])
     matcher = Matcher(joined)
+    for name in matcher.idle:
+        _LOG.warning("pattern %s can never match a line", name)
     write(target, to_wcl(joined))
     if len(joined.patterns) >= WORTH_KEEPING:
         compiled = compiled_beside(Path(target))
