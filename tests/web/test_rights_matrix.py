@@ -38,7 +38,8 @@ SECRET, DRAFT, NOWHERE = "SECRET", "DRAFTS", "NOWHER"
 class Probe:
     """A request about a release ``{R}``; ``who`` gets an answer about it that the others do not get.
 
-    ``file``: the part of the path that names a file or folder; who may see a part of the release gets the answer to one that it does not have.
+    ``file``: the part of the path that names a file or folder; who may see a part of the release gets the answer to
+    one that it does not have.
     """
 
     path: str
@@ -214,8 +215,14 @@ def _paths(routes: list[BaseRoute]) -> Iterator[str]:
 
 def test_every_route_of_the_app_is_in_the_table(site: Site) -> None:
     facility = Facility.open(site.home)
-    app = create_app(open_services(facility, open_engine(facility.config, None)))
-    routes = {path for path in _paths(app.routes) if not JOB.fullmatch(path)}
+    services = open_services(facility, open_engine(facility.config, None))
+    try:
+        routes = {path for path in _paths(create_app(services).routes) if not JOB.fullmatch(path)}
+    finally:
+        services.supervisor.stop()
+        services.pool.shutdown()
+        services.engine.close()
+        facility.close()
     assert routes == set(PROBES), "enter a new route into PROBES, with what it tells of a release"
 
 
@@ -227,7 +234,9 @@ def _signature(answer: requests.Response, name: str) -> tuple[int, str, dict[str
 
 
 @pytest.mark.parametrize(("route", "probe"), CASES, ids=[f"{p.method} {p.path}"[:70] for _, p in CASES])
-def test_what_may_not_be_seen_is_answered_as_what_does_not_exist(site: Site, route: str, probe: Probe) -> None:
+def test_what_may_not_be_seen_is_answered_as_what_does_not_exist(
+    site: Site, route: str, probe: Probe
+) -> None:
     del route
     for who in CALLERS:
         nothing = _signature(site.ask(who, probe, NOWHERE), NOWHERE)
@@ -259,7 +268,17 @@ def test_a_job_is_its_owner_s(site: Site) -> None:
         headers={**own, "Content-Type": "application/x-www-form-urlencoded"}, allow_redirects=False,
     )  # fmt: skip
     job = made.headers["Location"]
-    below = ("", "/phase", "/executionduration", "/destruction", "/quote", "/owner", "/error", "/parameters", "/results")
+    below = (
+        "",
+        "/phase",
+        "/executionduration",
+        "/destruction",
+        "/quote",
+        "/owner",
+        "/error",
+        "/parameters",
+        "/results",
+    )
     for who in ("public", "collaborator", "right on a table"):
         headers = {"Authorization": f"Bearer {site.token[who]}"} if who != "public" else {}
         for path in (*below, "/results/result"):
@@ -295,7 +314,7 @@ def _matrix(site: Site) -> str:
 HEAD = """# What a caller may see
 
 `services/access.py` decides what a caller may see of a release, a table and a file; every endpoint, page and table asks it.
-A right names one table of a proprietary release or, as `*`, all of it. A right to a table brings its rows, its columns and its files;
+A right names one table of a proprietary release or, as `*`, all of it. A right to a table brings its rows and files;
 images, pictures, footprint and documents come with the right to the release. What a caller may not see is answered as
 what does not exist: the same status and the same text, in any case of the name. A release that is not published is
 served to nobody, operators and admins included.
