@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -35,7 +36,12 @@ def _connection(url: str, address: str, timeout: float) -> http.client.HTTPConne
 
 
 def ask(
-    url: str, path: str, *, address: str = "127.0.0.1", data: dict[str, str] | None = None, timeout: float = 30.0
+    url: str,
+    path: str,
+    *,
+    address: str = "127.0.0.1",
+    data: dict[str, str] | None = None,
+    timeout: float = 30.0,
 ) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers of one request from a loopback address."""
     connection = _connection(url, address, timeout)
@@ -62,9 +68,13 @@ def run(url: str, flood: Flood, *, least: float = 3.0, address: str = "127.0.0.2
     """Watch the server from another address while a flood runs, at least ``least`` seconds."""
     ended = threading.Event()
 
+    failed: list[BaseException] = []
+
     def begin() -> None:
         try:
             flood(url)
+        except BaseException as err:  # noqa: BLE001 - told to the caller below
+            failed.append(err)
         finally:
             ended.set()
 
@@ -81,6 +91,8 @@ def run(url: str, flood: Flood, *, least: float = 3.0, address: str = "127.0.0.2
             count += 1
         time.sleep(0.2)
     thread.join(60)
+    if failed:
+        raise failed[0]
     return Watched(slowest["/health"], slowest[SIMPLE], frozenset(statuses), count)
 
 
@@ -93,22 +105,27 @@ def slow_queries(url: str, count: int = 24, seconds: float = 6.0) -> None:
     """Many queries at once that take as long as they may; their client leaves after ``seconds``."""
 
     def one(_: int) -> None:
-        try:
-            ask(url, "/tap/sync", data={"LANG": "ADQL", "QUERY": SLOW}, timeout=seconds)
-        except OSError:
-            pass
+        with suppress(TimeoutError):
+            status, body, _ = ask(url, "/tap/sync", data={"LANG": "ADQL", "QUERY": SLOW}, timeout=seconds)
+            raise AssertionError(f"the slow query was answered: {status} {body[:200]!r}")
 
     _many(count, one)
 
 
 def wrong_logins(url: str, count: int = 40, login: str = "victim") -> None:
     """Guesses of a password, all at once."""
-    _many(count, lambda n: ask(url, "/login", data={"login": login, "password": f"guess number {n}"}, timeout=120))
+    _many(
+        count,
+        lambda n: ask(url, "/login", data={"login": login, "password": f"guess number {n}"}, timeout=120),
+    )
 
 
 def jobs(url: str, count: int = 700) -> None:
     """Jobs that are never started."""
-    _many(count, lambda _: ask(url, "/tap/async", data={"LANG": "ADQL", "QUERY": "SELECT 1 AS one"}, timeout=120))
+    _many(
+        count,
+        lambda _: ask(url, "/tap/async", data={"LANG": "ADQL", "QUERY": "SELECT 1 AS one"}, timeout=120),
+    )
 
 
 def denials(url: str, count: int = 400) -> None:

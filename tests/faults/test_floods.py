@@ -65,7 +65,9 @@ def test_a_flood_does_not_stop_the_server_for_others(server: Served, name: str) 
 def test_guesses_do_not_lock_the_victim_out(server: Served) -> None:
     floods.wrong_logins(server, 15)
     assert ask(server, "/login", data={"login": "victim", "password": PASSWORD})[0] == 429
-    assert ask(server, "/login", data={"login": "victim", "password": PASSWORD}, address="127.0.0.4")[0] == 303
+    assert (
+        ask(server, "/login", data={"login": "victim", "password": PASSWORD}, address="127.0.0.4")[0] == 303
+    )
 
 
 @pytest.mark.parametrize("name", ["desdm.sqlite", "service.sqlite"])

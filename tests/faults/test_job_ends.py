@@ -1,4 +1,4 @@
-"""A job whose end cannot be written, because the database is locked or the disk is full, ends when that is possible again."""
+"""A job whose end cannot be written (locked database, full disk) ends when that is possible again."""
 
 from __future__ import annotations
 

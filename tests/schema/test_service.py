@@ -42,7 +42,11 @@ def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
             ),
             {"at": datetime(2026, 1, 2, 3, 4, 5)},
         )
-        conn.execute(text("INSERT INTO uws_parameter (job_id, ordinal, name, value) VALUES ('a1', 0, 'QUERY', 'SELECT 1')"))
+        conn.execute(
+            text(
+                "INSERT INTO uws_parameter (job_id, ordinal, name, value) VALUES ('a1', 0, 'QUERY', 'SELECT 1')"
+            )
+        )
         conn.execute(
             text(
                 "INSERT INTO access_denial (at, login, address, action, subject, reason)"
@@ -66,7 +70,9 @@ def test_an_earlier_installation_is_carried_over(earlier: Database, service: Dat
         assert [r.value for r in conn.execute(select(uws_parameter))] == ["SELECT 1"]
         assert [r.address for r in conn.execute(select(access_denial))] == ["192.0.2.1"]
     with earlier.read() as conn:
-        assert not {"uws_job", "uws_parameter", "uws_result", "access_denial"} & set(inspect(conn).get_table_names())
+        assert not {"uws_job", "uws_parameter", "uws_result", "access_denial"} & set(
+            inspect(conn).get_table_names()
+        )
     earlier.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,22 @@ class Database:
         try:
             self.url = make_url(url)
             self.engine = _engine(self.url, patience)
+            self._patience = patience
+            if self.dialect == "sqlite":
+                event.listen(self.engine, "connect", self._set_patience)
         except (ArgumentError, NoSuchModuleError) as err:
             raise ConfigError(
                 f"database URL cannot be used: {err}; sqlite:/// or postgresql+psycopg://"
             ) from err
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Wait no longer for locks of SQLite from now on; a server must not hold its threads for a long writer."""
+        self._patience = seconds
+        self.engine.dispose()
+
+    def _set_patience(self, dbapi_connection: Any, _record: Any) -> None:
+        """Set how long a new connection to SQLite waits for a lock."""
+        dbapi_connection.execute(f"PRAGMA busy_timeout={round(self._patience * 1000)}")
 
     @property
     def dialect(self) -> str:
@@ -110,7 +121,7 @@ def _engine(url: URL, patience: float) -> Engine:
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": patience})
-        event.listen(engine, "connect", partial(_sqlite_connected, patience))
+        event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     if url.get_backend_name() == "postgresql":
@@ -119,13 +130,12 @@ def _engine(url: URL, patience: float) -> Engine:
     raise ArgumentError(f"no such engine: {url.get_backend_name()}")
 
 
-def _sqlite_connected(patience: float, dbapi_connection: Any, _record: Any) -> None:
+def _sqlite_connected(dbapi_connection: Any, _record: Any) -> None:
     # Transactions are begun by us: the driver's own guess would take the write lock late.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
-    cursor.execute(f"PRAGMA busy_timeout={round(patience * 1000)}")
     cursor.close()
 
 

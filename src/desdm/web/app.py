@@ -40,6 +40,8 @@ from desdm.web.refusals import refusal
 __all__ = ["RATE", "create_app", "open_services"]
 
 _LOG = logging.getLogger(__name__)
+#: Seconds that a write of a request waits for a lock of the operations database.
+_PATIENCE = 5.0
 
 #: Requests a second of one public address over a time; at once it may be so many times more before that counts.
 RATE, _BURST = 200.0, 10.0
@@ -48,6 +50,7 @@ RATE, _BURST = 200.0, 10.0
 def open_services(facility: Facility, engine: Engine) -> Services:
     """What the services share, for one server process."""
     releases = facility.config.releases
+    facility.database.wait_at_most(_PATIENCE)
     prepare(facility.service)
     return Services(
         config=facility.config,
