@@ -57,6 +57,8 @@ def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
     return Bounded
 
 
+#: Seconds in which a refused client may read why; what it sends meanwhile is thrown away.
+_LINGER = 1.0
 _ANSWERS = {
     408: b"HTTP/1.1 408 Request Timeout\r\n",
     414: b"HTTP/1.1 414 URI Too Long\r\n",
@@ -207,4 +209,9 @@ class _Bounded(HttpToolsProtocol):
             _ANSWERS[status] + b"Server: desdm\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
             b"Content-Length: " + str(len(text)).encode() + b"\r\n\r\n" + text
         )  # fmt: skip
-        self.transport.close()
+        # Closed at once, the rest of what the client sends would reset the connection before it reads the answer.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._timer = self.loop.call_later(_LINGER, self.transport.close)
+        else:
+            self.transport.close()
