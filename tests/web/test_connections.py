@@ -1,4 +1,4 @@
-"""Heads and bodies of requests have bounds and deadlines; whoever keeps to them is served as before (RFC 9110, RFC 6585)."""
+"""Heads and bodies of requests have bounds and deadlines; who keeps to them is served (RFC 9110, RFC 6585)."""
 
 from __future__ import annotations
 
