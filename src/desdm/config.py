@@ -25,7 +25,16 @@ _KNOWN = {
     "archive": {"name", "root", "grace_days", "delete_bound"},
     "engine": {"workers", "max_tries", "hold_memory"},
     "site": {"project", "campaign", "operator"},
-    "services": {"accel", "database", "mail_server", "mail_from", "mail_to"},
+    "services": {
+        "accel",
+        "database",
+        "mail_server",
+        "mail_from",
+        "mail_to",
+        "state",
+        "keep_denials_days",
+        "keep_free_mb",
+    },
 }
 
 
@@ -56,6 +65,12 @@ class Config:
     services_accel
         Prefix below which a front server (nginx, ``internal``) finds the directory of the releases: files then go out by
         its sendfile (X-Accel-Redirect). Empty: they go out from this process.
+    services_state
+        URL of the service's own database: jobs, denials, use of tokens.
+    keep_denials_days
+        How long denials are kept.
+    keep_free_mb
+        MB of the disk that jobs leave free: with less, no job is made.
     mail_server, mail_from, mail_to
         SMTP server as host:port, sender, and the addresses (comma list) to which releases are announced.
     """
@@ -75,6 +90,9 @@ class Config:
     password_file: Path | None
     services_database: str
     services_accel: str
+    services_state: str
+    keep_denials_days: float
+    keep_free_mb: float
     mail_server: str
     mail_from: str
     mail_to: str
@@ -141,6 +159,9 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
         password_file=folder / secret if secret else None,
         services_database=get.text("services", "database", ""),
         services_accel=get.text("services", "accel", ""),
+        services_state=get.text("services", "state", f"sqlite:///{folder}/service.sqlite"),
+        keep_denials_days=get.number("services", "keep_denials_days", 90),
+        keep_free_mb=get.number("services", "keep_free_mb", 200),
         mail_server=get.text("services", "mail_server", ""),
         mail_from=get.text("services", "mail_from", ""),
         mail_to=get.text("services", "mail_to", ""),

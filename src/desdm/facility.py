@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from desdm import config as settings
@@ -19,6 +19,9 @@ from desdm.schema.database import Database
 
 __all__ = ["Facility", "initialise"]
 
+#: Seconds that a write of the service waits for a lock.
+_PATIENCE = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Facility:
@@ -27,6 +30,7 @@ class Facility:
     config: Config
     database: Database
     archive: Archive
+    service: Database
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | None = None) -> Facility:
@@ -40,7 +44,8 @@ class Facility:
         config = settings.load(home)
         database = _database(config)
         database.require_current()
-        return cls(config, database, Archive(config.archive_name, config.archive_root))
+        archive = Archive(config.archive_name, config.archive_root)
+        return cls(config, database, archive, _service(config))
 
     @property
     def production(self) -> Scope:
@@ -48,16 +53,28 @@ class Facility:
         return Scope(self.config.project, self.config.campaign)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the databases."""
         self.database.close()
+        self.service.close()
 
 
 def _database(config: Config) -> Database:
-    url = make_url(config.database_url)
+    """The operations database."""
+    return Database(_with_password(config, config.database_url))
+
+
+def _service(config: Config) -> Database:
+    """The service's own database, which is opened when it is first used; requests do not wait long for its lock."""
+    return Database(_with_password(config, config.services_state), patience=_PATIENCE)
+
+
+def _with_password(config: Config, text: str) -> URL:
+    """A URL of the settings with the password that stands elsewhere."""
+    url = make_url(text)
     secret = settings.password(config)
     if secret is not None and url.get_backend_name() != "sqlite":
         url = url.set(password=secret)
-    return Database(url)
+    return url
 
 
 def initialise(
@@ -93,13 +110,14 @@ def initialise(
         _write_settings(path, database, archive)
     try:
         config = settings.load(directory)
-        db = _database(config)
+        db, service = _database(config), _service(config)
         try:
-            upgrade_schema(db)
+            upgrade_schema(db, service)
             with db.write() as conn:
                 define(conn, Archive(config.archive_name, config.archive_root))
         finally:
             db.close()
+            service.close()
     except BaseException:
         # An installation that could not be made must not look like one.
         if not upgrade:

@@ -36,7 +36,9 @@ def test_a_person_is_made_gets_a_token_and_loses_it(tmp_path: Path) -> None:
     secret = made.stdout.strip()
     facility = Facility.open(home)
     with facility.database.read() as conn:
-        assert people.check_password(conn, "jane", "correct horse battery").role.value == "operator"
+        assert (
+            people.check_password(facility.database, "jane", "correct horse battery").role.value == "operator"
+        )
         assert tokens.authenticate(conn, secret, "api")[0].login == "jane"
     facility.close()
     listed = desdm(home, "tokens", "--json").stdout

@@ -172,7 +172,7 @@ def deposit_tiles(database: Database, archive: Archive, folder: Path) -> Stars:
     return known
 
 
-def demo_release(home: Path, name: str = "D1") -> Stars:
+def demo_release(home: Path, name: str = "D1", *, proprietary: bool = False) -> Stars:
     """An installation at ``home`` with a published release of the two tiles: table ``objects``, images, pictures."""
     if not (home / "desdm.toml").exists():
         initialise(home)
@@ -180,7 +180,10 @@ def demo_release(home: Path, name: str = "D1") -> Stars:
     try:
         database, root = facility.database, facility.config.releases / name
         known = deposit_tiles(database, facility.archive, home / "incoming")
-        create(database, facility.archive, root, name, {"tag": TAG}, title="Two tiles", who="tester")
+        create(
+            database, facility.archive, root, name, {"tag": TAG}, title="Two tiles", proprietary=proprietary,
+            who="tester",
+        )  # fmt: skip
         publish(database, root, name, who="tester")
     finally:
         facility.close()

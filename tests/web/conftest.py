@@ -30,6 +30,8 @@ class Site:
         Its base URL, without a slash at the end.
     database
         Its database, to look and to meddle.
+    state
+        The service's own database.
     token
         A token with all scopes, by role; and of ``granted``, a collaborator with a right to P1.
     """
@@ -37,6 +39,7 @@ class Site:
     url: str
     home: Path
     database: Database
+    state: Database
     token: dict[str, str]
 
 
@@ -60,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         given["granted"] = tokens.make(conn, granted)
         rights.grant(conn, "granted", "P1", "objects", who="boss")
     with served(home) as url:
-        yield Site(str(url), home, facility.database, given)
+        yield Site(str(url), home, facility.database, facility.service, given)
     facility.close()
 
 

@@ -41,7 +41,7 @@ def count(site: Site, headers: dict[str, str]) -> requests.Response:
 
 
 def last_denial(site: Site) -> Denial:
-    with site.database.read() as conn:
+    with site.state.read() as conn:
         return store.denials(conn, 1)[0]
 
 
@@ -126,7 +126,7 @@ def test_a_wrong_token_is_refused_everywhere_and_kept_as_a_denial(site: Site, ki
         "/sia/query",
     )
     assert denial.reason.startswith("this token")
-    with site.database.read() as conn:
+    with site.state.read() as conn:
         assert token not in " ".join(d.subject + d.reason for d in store.denials(conn, 20))
 
 

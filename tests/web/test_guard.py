@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from desdm.accounts.model import Caller
 from desdm.schema.database import Database
+from desdm.services.journal import Journal
 from desdm.web.auth import Guard
 from desdm.web.rates import Rates
 
@@ -17,7 +18,7 @@ THREADS = ThreadPoolExecutor(1)
 
 
 def guarded(app: Any, database: Database, rates: Rates) -> Guard:
-    return Guard(app, database, rates, THREADS)
+    return Guard(app, database, rates, THREADS, Journal(database))
 
 
 class Inside:

@@ -13,10 +13,11 @@ from desdm.accounts import store
 from desdm.accounts.clock import now
 from desdm.accounts.model import Person
 from desdm.errors import AccessDenied, ConflictError, NotFoundError, UsageError
+from desdm.schema.database import Database
 from desdm.schema.states import EventKind, Role
 from desdm.schema.store import record_event
 
-__all__ = ["add", "check_password", "disable", "enable", "find", "set_password", "set_role"]
+__all__ = ["add", "check_password", "disable", "enable", "find", "matches", "set_password", "set_role"]
 
 _LOGIN = re.compile(r"[a-z][a-z0-9_.-]{1,31}")
 _SHORTEST = 10
@@ -106,21 +107,28 @@ def _nobody() -> str:
     return _HASHER.hash("nobody has this password")
 
 
-def check_password(conn: Connection, login: str, password: str) -> Person:
-    """The person whose login and password these are.
+def matches(stored: str | None, password: str) -> bool:
+    """Whether a password is the one of a hash; None (no such login) takes as long. Slow by design: hold no connection."""
+    try:
+        _HASHER.verify(stored or _nobody(), password)
+    except (VerificationError, InvalidHashError):
+        return False
+    return stored is not None
+
+
+def check_password(database: Database, login: str, password: str) -> Person:
+    """The person whose login and password these are; no connection is held while the password is hashed.
 
     Raises
     ------
     AccessDenied
         They do not belong together; it is not said whether the login exists, and a wrong login takes as long.
     """
-    stored = store.password_hash(conn, login)
-    try:
-        _HASHER.verify(stored or _nobody(), password)
-        right = stored is not None
-    except (VerificationError, InvalidHashError):
-        right = False
-    person = next(iter(store.people(conn, login)), None)
+    with database.read() as conn:
+        stored = store.password_hash(conn, login)
+    right = matches(stored, password)
+    with database.read() as conn:
+        person = next(iter(store.people(conn, login)), None)
     if not right or person is None or person.disabled_at is not None:
         raise AccessDenied("login and password do not belong together", known=False)
     return person

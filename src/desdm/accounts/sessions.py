@@ -28,8 +28,7 @@ def begin(database: Database, login: str, password: str, browser: str = "") -> s
         Login and password do not belong together.
     """
     # The hash takes its time, by design: nobody else's writing waits for it.
-    with database.read() as conn:
-        person = people.check_password(conn, login, password)
+    person = people.check_password(database, login, password)
     with database.write() as conn:
         store.drop_tokens_before(conn, now() - timedelta(days=30), "session")
         scopes = tokens.actions_of(person.role)

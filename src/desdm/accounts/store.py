@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from desdm.accounts.model import Action, Denial, Person, Right, Token
-from desdm.schema import access_denial, access_token, data_right, person
+from desdm.schema import access_token, data_right, person
+from desdm.schema.service import access_denial, token_use
 from desdm.schema.states import Role
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "add_token",
     "change_person",
     "denials",
+    "drop_denials_before",
     "drop_right",
     "drop_tokens_before",
+    "last_uses",
     "password_hash",
     "people",
     "revoke_tokens",
@@ -75,7 +78,6 @@ def _token(row: Row[Any]) -> Token:
         # A scope that a later version took away allows nothing.
         scopes=frozenset(Action(s) for s in row.scopes.split() if s in tuple(Action)),
         created_at=row.created_at, expires_at=row.expires_at, revoked_at=row.revoked_at,
-        last_used_at=row.last_used_at,
     )  # fmt: skip
 
 
@@ -117,8 +119,20 @@ def revoke_tokens(
 
 
 def touch(conn: Connection, number: int, at: datetime) -> None:
-    """Note when a token was last used."""
-    conn.execute(update(access_token).where(access_token.c.id == number).values(last_used_at=at))
+    """Note in the service's own database when a token was last used."""
+    changed = conn.execute(update(token_use).where(token_use.c.token_id == number).values(last_used_at=at))
+    if not changed.rowcount:
+        conn.execute(insert(token_use).values(token_id=number, last_used_at=at))
+
+
+def last_uses(conn: Connection) -> dict[int, datetime]:
+    """When tokens were last used, by their number; of the service's own database."""
+    return {row.token_id: row.last_used_at for row in conn.execute(select(token_use))}
+
+
+def drop_denials_before(conn: Connection, before: datetime) -> int:
+    """Drop denials that are older than a time; how many."""
+    return conn.execute(delete(access_denial).where(access_denial.c.at < before)).rowcount
 
 
 def drop_tokens_before(conn: Connection, before: datetime, kind: str) -> int:

@@ -10,6 +10,8 @@ import click
 from desdm.cli.door import Door, json_option, pass_door
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from desdm.accounts.model import Token
 
 _ROLES = click.Choice(["collaborator", "operator", "admin"])
@@ -144,6 +146,8 @@ def tokens_(door: Door, login: str | None, as_json: bool) -> None:
 
     with door.facility.database.read() as conn:
         found = store.tokens(conn, login)
+    with door.facility.service.read() as conn:
+        used = store.last_uses(conn)
     rows = [
         [
             t.id,
@@ -153,19 +157,19 @@ def tokens_(door: Door, login: str | None, as_json: bool) -> None:
             " ".join(sorted(t.scopes)),
             t.expires_at,
             t.revoked_at,
-            t.last_used_at,
+            used.get(t.id),
         ]
         for t in found
     ]
     titles = ["number", "login", "kind", "for", "scopes", "expires", "revoked", "last used"]
-    door.show([_token(t) for t in found], lambda: door.table(titles, rows), as_json)
+    door.show([_token(t, used.get(t.id)) for t in found], lambda: door.table(titles, rows), as_json)
 
 
-def _token(token: Token) -> dict[str, object]:
+def _token(token: Token, last_used_at: datetime | None) -> dict[str, object]:
     return {
         "number": token.id, "login": token.login, "kind": token.kind, "name": token.name,
         "scopes": sorted(token.scopes), "created_at": token.created_at, "expires_at": token.expires_at,
-        "revoked_at": token.revoked_at, "last_used_at": token.last_used_at,
+        "revoked_at": token.revoked_at, "last_used_at": last_used_at,
     }  # fmt: skip
 
 
@@ -263,7 +267,7 @@ def denials_(door: Door, count: int, login: str | None, as_json: bool) -> None:
     """What was denied to whom, newest first."""
     from desdm.accounts import store
 
-    with door.facility.database.read() as conn:
+    with door.facility.service.read() as conn:
         found = store.denials(conn, count, login)
     titles = ["at", "login", "address", "action", "subject", "reason"]
     rows = [[d.at, d.login, d.address, d.action, d.subject, d.reason] for d in found]

@@ -21,8 +21,8 @@ from desdm.schema.files import (
     ops_proctag_def,
     proctag,
 )
-from desdm.schema.jobs import mydb_table, uws_job, uws_parameter, uws_result
-from desdm.schema.people import access_denial, access_token, data_right, person
+from desdm.schema.jobs import mydb_table
+from desdm.schema.people import access_token, data_right, person
 from desdm.schema.quality import (
     ops_message_filter,
     ops_message_ignore,
@@ -83,7 +83,6 @@ __all__ = [
     "RunClass",
     "Verdict",
     "WrapperState",
-    "access_denial",
     "access_token",
     "announcement",
     "calibration",
@@ -139,8 +138,5 @@ __all__ = [
     "release_table",
     "task",
     "task_message",
-    "uws_job",
-    "uws_parameter",
-    "uws_result",
     "zeropoint",
 ]

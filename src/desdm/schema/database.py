@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from desdm.errors import ConfigError, DatabaseUnavailable, StorageFull
 from desdm.schema.version import HEAD
@@ -20,7 +21,6 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a commit that was told must survive a loss of power
     "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=60000",
     "PRAGMA cache_size=-65536",
     "PRAGMA mmap_size=1073741824",
     "PRAGMA temp_store=MEMORY",
@@ -34,16 +34,30 @@ class Database:
     ----------
     url
         ``sqlite:///…/desdm.sqlite`` or ``postgresql+psycopg://…``.
+    patience
+        Seconds that a statement waits for a lock that another holds.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, patience: float = 60.0) -> None:
         try:
             self.url = make_url(url)
-            self.engine = _engine(self.url)
+            self.engine = _engine(self.url, patience)
+            self._patience = patience
+            if self.dialect == "sqlite":
+                event.listen(self.engine, "connect", self._set_patience)
         except (ArgumentError, NoSuchModuleError) as err:
             raise ConfigError(
                 f"database URL cannot be used: {err}; sqlite:/// or postgresql+psycopg://"
             ) from err
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Wait no longer for locks of SQLite from now on; a server must not hold its threads for a long writer."""
+        self._patience = seconds
+        self.engine.dispose()
+
+    def _set_patience(self, dbapi_connection: Any, _record: Any) -> None:
+        """Set how long a new connection to SQLite waits for a lock."""
+        dbapi_connection.execute(f"PRAGMA busy_timeout={round(self._patience * 1000)}")
 
     @property
     def dialect(self) -> str:
@@ -94,22 +108,25 @@ def _translated() -> Iterator[None]:
         if "disk is full" in said or "disk I/O error" in said or "No space left" in said:
             raise StorageFull(f"the database could not write: {said}; make room and try again") from err
         raise DatabaseUnavailable(f"the database does not answer: {said.strip()}; try again") from err
+    except PoolTimeout as err:
+        raise DatabaseUnavailable("all connections to the database are in use; try again") from err
     except DBAPIError as err:
         if err.connection_invalidated:
             raise DatabaseUnavailable(f"the connection to the database broke: {err.orig}; try again") from err
         raise
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, patience: float) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": 60})
+        engine = create_engine(url, connect_args={"timeout": patience})
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True)
+        options = {"connect_timeout": 10, "options": f"-c lock_timeout={round(patience * 1000)}"}
+        return create_engine(url, pool_pre_ping=True, connect_args=options)
     raise ArgumentError(f"no such engine: {url.get_backend_name()}")
 
 

@@ -1,4 +1,4 @@
-"""Tables of people: accounts, tokens, data rights and what was denied."""
+"""Tables of people: accounts, tokens and data rights; what was denied stands in the service's own database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import DateTime, ForeignKey, Index, Integer, String, Table, Text
 from desdm.schema.columns import STATE, closed, col, metadata
 from desdm.schema.states import Role
 
-__all__ = ["access_denial", "access_token", "data_right", "person"]
+__all__ = ["access_token", "data_right", "person"]
 
 person = Table(
     "person",
@@ -38,7 +38,6 @@ access_token = Table(
     col("created_at", DateTime, text="When it was made, UTC"),
     col("expires_at", DateTime, text="When it ends, UTC"),
     col("revoked_at", DateTime, nullable=True, text="When it was revoked, UTC"),
-    col("last_used_at", DateTime, nullable=True, text="When it was last used, UTC, to the minute"),
     UniqueConstraint("digest"),
     Index("ix_access_token_person_id", "person_id"),
     comment="Tokens by which programs and browsers act for a person",
@@ -56,18 +55,4 @@ data_right = Table(
     col("granted_at", DateTime, text="When, UTC"),
     UniqueConstraint("grantee_kind", "grantee", "release_name", "table_name"),
     comment="Who may see what is not public",
-)
-
-access_denial = Table(
-    "access_denial",
-    metadata,
-    col("id", Integer, primary_key=True, text="Number of the denial", ucd="meta.id;meta.main"),
-    col("at", DateTime, text="When, UTC"),
-    col("login", String(32), text="Who asked; empty: nobody that is known"),
-    col("address", String(64), text="From which address"),
-    col("action", String(48), text="What was asked for"),
-    col("subject", Text, text="Of what"),
-    col("reason", Text, text="Why it was denied"),
-    Index("ix_access_denial_at", "at"),
-    comment="What was denied to whom; only ever added to",
 )

@@ -6,20 +6,51 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import select
+from sqlalchemy import inspect, select, table, text
 
+from desdm.errors import ConfigError
 from desdm.schema.database import Database
 from desdm.schema.runs import ops_data_state_def, ops_state_change
+from desdm.schema.service import MOVED, carry_over, prepare
 from desdm.schema.states import DataState, changes
+from desdm.schema.version import HEAD
 
 __all__ = ["upgrade"]
 
 
-def upgrade(database: Database) -> None:
-    """Run every migration that the database lacks; safe to call again."""
+#: The revision after which jobs and denials leave this database.
+_CARRIED = "0006"
+
+
+def upgrade(database: Database, service: Database | None = None) -> None:
+    """Run every migration that the database lacks; safe to call again.
+
+    Parameters
+    ----------
+    database
+        The operations database.
+    service
+        The service's own database, made if it is not there, to which rows of earlier versions are carried over.
+
+    Raises
+    ------
+    ConfigError
+        There are such rows, and no database to carry them over to.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["engine"] = database.engine
+    if _revision(database) < HEAD:
+        if _revision(database) < _CARRIED:
+            command.upgrade(config, _CARRIED)
+        if service is not None:
+            carry_over(database, service)
+        elif _rows_left(database):
+            raise ConfigError(
+                f"{database.describe()} holds jobs or denials; upgrade it with: desdm init --upgrade"
+            )
+    elif service is not None:
+        prepare(service)
     command.upgrade(config, "head")
     with database.write() as conn:
         lawful = {tuple(row) for row in conn.execute(select(ops_state_change))}
@@ -32,3 +63,21 @@ def upgrade(database: Database) -> None:
         states = [{"state": s.value, "description": s.text} for s in DataState if s.value not in known]
         if states:
             conn.execute(ops_data_state_def.insert(), states)
+
+
+def _revision(database: Database) -> str:
+    """Revision of the schema; empty if there is none yet."""
+    with database.read() as conn:
+        if not inspect(conn).has_table("alembic_version"):
+            return ""
+        return str(conn.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+
+
+def _rows_left(database: Database) -> bool:
+    """Whether the database still holds rows that belong to the service's own."""
+    with database.read() as conn:
+        present = set(inspect(conn).get_table_names())
+        return any(
+            conn.execute(select(text("1")).select_from(table(name)).limit(1)).scalar() is not None
+            for name in MOVED if name in present
+        )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import cache, wraps
@@ -22,6 +21,7 @@ from desdm.errors import (
 )
 from desdm.services.context import Services
 from desdm.services.faults import status_of
+from desdm.services.threads import PAGE
 
 __all__ = ["base_url", "error_response", "guarded", "told", "work", "xml_document", "xml_response"]
 
@@ -73,8 +73,8 @@ def guarded(handler: Handler) -> Handler:
 
 
 async def work(services: Services, task: Callable[[], T]) -> T:
-    """Do blocking work in the pool."""
-    return await asyncio.get_running_loop().run_in_executor(services.pool, task)
+    """Do blocking work in the pool, within the caller's share of its threads."""
+    return await (services.page_threads if PAGE.get() else services.threads).run(task)
 
 
 def base_url(request: Request) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from desdm.accounts.model import Action, Caller
 from desdm.release.model import ReleaseColumn, ReleaseTable
+from desdm.services.access import access_of
 from desdm.services.context import Services
 
 __all__ = ["Catalogue", "Entry", "catalogue_for"]
@@ -84,13 +85,29 @@ def release_entry(table: ReleaseTable) -> Entry:
     )  # fmt: skip
 
 
-def own_entry(
-    schema: str, name: str, columns: tuple[ReleaseColumn, ...], visible: frozenset[str] | None
-) -> Entry:
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Which rows of the service's own tables a caller may see.
+
+    Attributes
+    ----------
+    tables
+        Names of schemas and tables, for ``tap_schema``.
+    collections
+        Releases whose images the caller may see, for ``ivoa.obscore``: a right to a table brings no image.
+    """
+
+    tables: frozenset[str]
+    collections: frozenset[str]
+
+
+def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visible: Visible | None) -> Entry:
     """A table of the service's own (``tap_schema``, ``ivoa``); of its rows only the visible ones."""
     known = {c.name.lower(): c.name for c in columns}
     column = known.get(_FILTERED.get((schema.lower(), name.lower()), ""))
-    wanted = None if column is None or visible is None else (column, visible)
+    wanted = None
+    if column is not None and visible is not None:
+        wanted = (column, visible.collections if schema.lower() == "ivoa" else visible.tables)
     ra, dec = known.get("s_ra"), known.get("s_dec")
     return Entry(schema, name, columns, (schema, name), ra, dec, row_filter=wanted)
 
@@ -108,17 +125,15 @@ def user_entry(owner: str, name: str, columns: tuple[ReleaseColumn, ...], rows: 
 
 def catalogue_for(services: Services, caller: Caller) -> Catalogue:
     """What a caller may ask: what is published and visible, the service's own tables, and tables of their own."""
-    holdings = services.published.current()
-    seen = [
-        t for t in holdings.tables.values()
-        if (release := holdings.release(t.release)) and holdings.visible(caller, release, t.name)
-    ]  # fmt: skip
+    access = access_of(services, caller)
+    holdings = access.holdings
+    seen = [table for table in holdings.tables.values() if access.table(table)]
     entries = [release_entry(t) for t in seen]
     own = services.engine.replaced()
-    visible: frozenset[str] | None = None
-    if len(seen) < len(holdings.tables) or any(not holdings.visible(caller, r) for r in holdings.releases):
-        visible = _names(entries, own)
-        visible |= {r.name for r in holdings.releases if holdings.visible(caller, r)}
+    visible: Visible | None = None
+    whole = access.whole_releases()
+    if len(seen) < len(holdings.tables) or len(whole) < len(holdings.releases):
+        visible = Visible(_names(entries, own), frozenset(release.name for release in whole))
     entries += [own_entry(schema, name, columns, visible) for (schema, name), columns in own.items()]
     if caller.known and caller.may(Action.MYDB):
         entries += _users(services, caller)

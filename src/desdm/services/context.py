@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,9 +13,15 @@ from desdm.archive.archive import Archive
 from desdm.config import Config
 from desdm.schema.database import Database
 from desdm.services.engines.model import Engine
+from desdm.services.journal import Journal
 from desdm.services.published import Published
+from desdm.services.supervise import Supervisor
+from desdm.services.threads import Threads
 
 __all__ = ["Services", "caller_of"]
+
+#: Threads that one caller has at once.
+_SHARE, _PAGE_SHARE = 6, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +31,23 @@ class Services:
     Attributes
     ----------
     database, archive
-        Of operations: releases, jobs, people stand there.
+        Of operations: releases and people stand there.
+    state
+        The service's own database: jobs, denials, use of tokens.
     published
         What is published now.
     engine
         The engine that answers queries on release tables.
     pool
         Threads for work that would hold up the event loop: queries, cutouts, reading files.
+    supervisor
+        Keeps the background loops alive.
+    pages
+        Threads of pages, health and availability.
+    journal
+        Takes small writes of requests.
+    threads, page_threads
+        The pools with a share for each caller.
     server
         Name of this server process, unique over restarts; jobs carry it.
     """
@@ -43,6 +59,18 @@ class Services:
     engine: Engine
     pool: ThreadPoolExecutor
     server: str
+    state: Database
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    pages: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "desdm-page"))
+    journal: Journal = field(init=False)
+    threads: Threads = field(init=False)
+    page_threads: Threads = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Frozen: what follows from the other attributes is set once, here.
+        object.__setattr__(self, "journal", Journal(self.state))
+        object.__setattr__(self, "threads", Threads(self.pool, _SHARE))
+        object.__setattr__(self, "page_threads", Threads(self.pages, _PAGE_SHARE))
 
     def root(self, release: str) -> Path:
         """Directory of a release's files."""

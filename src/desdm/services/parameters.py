@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import unquote_plus
 
 from starlette.datastructures import UploadFile
@@ -13,10 +15,47 @@ from starlette.types import Message
 
 from desdm.errors import LimitExceeded, UsageError
 
-__all__ = ["Given", "given", "is_form"]
+__all__ = ["Given", "given", "is_form", "real", "time_of"]
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _FIELD = 10_000_000
+
+
+def real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """A finite number within bounds; every parameter that is a number is read here.
+
+    Raises
+    ------
+    UsageError
+        It is no number, not finite (nan, inf, 1e400), or out of bounds.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{name}={text[:40]}: a number is wanted (finite)")
+    if not least <= value <= most:
+        raise UsageError(f"{name}={text[:40]}: a number from {least:g} to {most:g} is wanted")
+    return value
+
+
+def time_of(name: str, text: str) -> datetime:
+    """A time in UTC, without zone; every parameter that is a time is read here.
+
+    Raises
+    ------
+    UsageError
+        It is no ISO 8601 time, or not between the years 1900 and 9000.
+    """
+    try:
+        when = datetime.fromisoformat(text.strip())
+        when = when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+    except (ValueError, OverflowError) as err:
+        raise UsageError(f"{name}={text[:40]}: a time like 2026-01-31T12:00:00Z is wanted") from err
+    if not 1900 <= when.year <= 9000:
+        raise UsageError(f"{name}={text[:40]}: a year between 1900 and 9000 is wanted")
+    return when
 
 
 @dataclass(slots=True)

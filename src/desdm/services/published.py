@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from desdm.accounts.model import Action, Caller
 from desdm.errors import DesdmError, TransientError
 from desdm.release import store
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.schema.database import Database
-from desdm.schema.states import ReleaseState, Role
+from desdm.schema.states import ReleaseState
 
 __all__ = ["Holdings", "Published"]
 
@@ -34,14 +33,6 @@ class Holdings:
     def release(self, name: str) -> Release | None:
         """A release by name, whatever its case."""
         return next((r for r in self.releases if r.name.lower() == name.lower()), None)
-
-    def visible(self, caller: Caller, release: Release, table: str = "*") -> bool:
-        """Whether the caller may see a table of the release; ``*``: its files and all its tables."""
-        if not caller.may(Action.READ):
-            return False
-        if not release.proprietary or caller.role in (Role.OPERATOR, Role.ADMIN):
-            return True
-        return bool({(release.name, "*"), (release.name, table)} & caller.rights)
 
 
 class Published:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -96,8 +97,8 @@ class Stream(Response):
             gone.cancel()
             await let_go(self._held)
 
-    def _next(self) -> asyncio.Future[bytes]:
-        return asyncio.get_running_loop().run_in_executor(self._services.pool, _following, self._pieces)
+    def _next(self) -> asyncio.Task[bytes]:
+        return asyncio.ensure_future(self._services.threads.run(partial(_following, self._pieces)))
 
     async def _send(self, send: Send, message: Message) -> None:
         await asyncio.wait_for(send(message), self._stall)

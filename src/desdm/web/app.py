@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
 from importlib import import_module
 
 from starlette.applications import Starlette
@@ -17,8 +20,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from desdm.accounts.clock import now
+from desdm.accounts.store import drop_denials_before
 from desdm.errors import DesdmError, NotFoundError, TransientError
 from desdm.facility import Facility
+from desdm.schema.service import prepare
 from desdm.services import SERVICES
 from desdm.services.context import Services
 from desdm.services.engines.model import Engine
@@ -26,11 +32,16 @@ from desdm.services.published import Published
 from desdm.services.warm import warm
 from desdm.web.auth import Guard
 from desdm.web.headers import Headers
+from desdm.web.health import health_routes, probe
 from desdm.web.pages import page_routes
 from desdm.web.rates import Rates
 from desdm.web.refusals import refusal
 
 __all__ = ["RATE", "create_app", "open_services"]
+
+_LOG = logging.getLogger(__name__)
+#: Seconds that a write of a request waits for a lock of the operations database.
+_PATIENCE = 5.0
 
 #: Requests a second of one public address over a time; at once it may be so many times more before that counts.
 RATE, _BURST = 200.0, 10.0
@@ -39,6 +50,8 @@ RATE, _BURST = 200.0, 10.0
 def open_services(facility: Facility, engine: Engine) -> Services:
     """What the services share, for one server process."""
     releases = facility.config.releases
+    facility.database.wait_at_most(_PATIENCE)
+    prepare(facility.service)
     return Services(
         config=facility.config,
         database=facility.database,
@@ -47,8 +60,9 @@ def open_services(facility: Facility, engine: Engine) -> Services:
             facility.database, prepare=lambda name, tables: engine.attach(name, tables, releases / name)
         ),
         engine=engine,
-        pool=ThreadPoolExecutor(max_workers=16, thread_name_prefix="desdm"),
+        pool=ThreadPoolExecutor(max_workers=24, thread_name_prefix="desdm"),
         server=f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}",
+        state=facility.service,
     )
 
 
@@ -66,10 +80,16 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(services.published.current)
-        watch = asyncio.create_task(_watch(services))
-        services.pool.submit(warm, services)
+        supervisor = services.supervisor
+        services.journal.start(supervisor)
+        # A new release is made ready here, in a thread, so that no request has to wait for it.
+        supervisor.loop("published", partial(_refresh, services), 1.0)
+        supervisor.loop("retention", partial(_prune, services), 3600.0)
+        supervisor.loop("probe", partial(probe, services), 5.0)
+        services.pool.submit(_warmed, services)
         yield
-        watch.cancel()
+        supervisor.stop()
+        services.pages.shutdown(wait=False, cancel_futures=True)
         door.shutdown(wait=False, cancel_futures=True)
         services.pool.shutdown(wait=False, cancel_futures=True)
         services.engine.close()
@@ -78,23 +98,43 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
     for service in SERVICES:
         routes += import_module(service.module).routes(services)
     routes += page_routes(services)
+    routes += health_routes(services)
     return Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
             Middleware(Headers),
-            Middleware(Guard, database=services.database, rates=Rates(rate, _BURST * rate), threads=door),
+            Middleware(
+                Guard,
+                database=services.database,
+                rates=Rates(rate, _BURST * rate),
+                threads=door,
+                journal=services.journal,
+            ),
         ],
         exception_handlers={DesdmError: _refused, HTTPException: _refused_by_http, Exception: _failed},
     )
 
 
-async def _watch(services: Services) -> None:
-    # A new release is made ready here, in a thread, so that no request has to wait for it.
-    while True:
-        await asyncio.sleep(1)
-        with suppress(TransientError):
-            await asyncio.to_thread(services.published.current)
+def _refresh(services: Services) -> None:
+    """Look whether another release was published."""
+    with suppress(TransientError):
+        services.published.current()
+
+
+def _prune(services: Services) -> None:
+    """Drop denials that are older than the settings say."""
+    before = now() - timedelta(days=services.config.keep_denials_days)
+    with suppress(TransientError), services.state.write() as conn:
+        drop_denials_before(conn, before)
+
+
+def _warmed(services: Services) -> None:
+    """Load what the first request would wait for; without it that request only takes longer."""
+    try:
+        warm(services)
+    except Exception:  # noqa: BLE001 - nothing depends on it
+        _LOG.exception("the server could not be warmed up; the first requests take longer")
 
 
 async def _refused(request: Request, err: Exception) -> Response:

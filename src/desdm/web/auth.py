@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.cookies import CookieError, SimpleCookie
 from typing import TypeVar
 
@@ -19,9 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from desdm.accounts import denials, sessions, store, tokens
 from desdm.accounts.clock import now
 from desdm.accounts.model import Caller
-from desdm.errors import AccessDenied, DesdmError, TransientError
+from desdm.errors import AccessDenied, DesdmError
 from desdm.schema.database import Database
-from desdm.web.headers import within
+from desdm.services.journal import Journal
+from desdm.services.threads import CALLER, PAGE
+from desdm.web.headers import OPEN, within
 from desdm.web.rates import Rates
 from desdm.web.refusals import refusal, said
 
@@ -39,6 +41,8 @@ _GUESS = 20.0
 _SMALL, _SMALL_COST = ("/hips", "/map/hips", "/files"), 0.25
 #: Known callers have this many times the public's rate.
 _SHARE = 4.0
+#: Seconds that the answer to a denial waits until the denial is written.
+_RECORDED = 0.25
 
 T = TypeVar("T")
 
@@ -51,17 +55,23 @@ class Guard:
 
     Parameters
     ----------
+    journal
+        Takes denials and the use of tokens, which no request waits for.
     threads
         Of its own: when all of the services' are at long queries, the door still opens.
     """
 
-    def __init__(self, app: ASGIApp, database: Database, rates: Rates, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, app: ASGIApp, database: Database, rates: Rates, threads: ThreadPoolExecutor, journal: Journal
+    ) -> None:
         self.app, self._database, self._rates, self._threads = app, database, rates, threads
+        self._journal = journal
+        self._used: dict[int, datetime] = {}
         self._public: tuple[float, Caller | None] = (0.0, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or within(scope["path"], ("/static",)):
+        if scope["type"] != "http" or within(scope["path"], ("/static", "/health")):
             await self.app(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else ""
@@ -82,6 +92,8 @@ class Guard:
             await answer(scope, receive, send)
             return
         scope["desdm.caller"] = caller
+        CALLER.set(caller.login or address or "-")
+        PAGE.set(not within(scope["path"], OPEN) or scope["path"].endswith("/availability"))
         await self.app(scope, receive, self._watched(caller, scope, send))
 
     async def _caller(self, scope: Scope, headers: Headers, cookie: str | None, address: str) -> Caller:
@@ -120,10 +132,10 @@ class Guard:
             with self._database.read() as conn:
                 caller, token = tokens.authenticate(conn, secret, kind, login=login, address=address)
             at = now()
-            if token.last_used_at is None or at - token.last_used_at >= timedelta(minutes=1):
-                # That it was used is worth a note, not a refusal when the database is busy.
-                with contextlib.suppress(TransientError), self._database.write() as conn:
-                    store.touch(conn, token.id, at)
+            before = self._used.get(token.id)
+            if before is None or at - before >= timedelta(minutes=1):
+                self._used[token.id] = at
+                self._journal.put(lambda conn: store.touch(conn, token.id, at))
             return caller
 
         return await self._do(look)
@@ -148,13 +160,12 @@ class Guard:
         query = scope.get("query_string", b"").decode("latin-1")
         subject = scope["path"] + (f"?{query}" if query else "")
 
-        def write() -> None:
-            with self._database.write() as conn:
-                denials.record(conn, caller, scope["method"], subject, reason)
-
-        # A denial stands also where it cannot be written down.
-        with contextlib.suppress(TransientError):
-            await self._do(write)
+        written = self._journal.put(
+            lambda conn: denials.record(conn, caller, scope["method"], subject, reason)
+        )
+        # As a rule a denial is written before its answer goes out; a locked database does not hold the answer up.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(written)), _RECORDED)
 
     async def _do(self, task: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, task)

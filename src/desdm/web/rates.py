@@ -46,6 +46,12 @@ class Rates:
         """Raise `LimitExceeded` where `take` would, and take nothing."""
         self._take(key, 0.0, 1.0, share)
 
+    def give(self, key: str, cost: float = 1.0, share: float = 1.0) -> None:
+        """Put back what was taken for a request that is not to count."""
+        if key in self._buckets:
+            level, at = self._buckets[key]
+            self._buckets[key] = (min(self._burst * share, level + cost), at)
+
     def _take(self, key: str, cost: float, needed: float, share: float) -> None:
         if not self._rate:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import socket
@@ -18,8 +19,12 @@ from desdm.errors import UsageError
 from desdm.facility import Facility
 from desdm.services.engines.open import open_engine
 from desdm.web.app import RATE, create_app, open_services
+from desdm.web.connections import Bounds, protocol
+from desdm.web.health import open_modes
 
 __all__ = ["listen", "serve"]
+
+_LOG = logging.getLogger(__name__)
 
 #: How long a client may leave bytes unread, milliseconds.
 _UNREAD = 150_000
@@ -85,11 +90,17 @@ def serve(
         signal.signal(number, _end)
     engine = open_engine(facility.config, database)
     try:
-        app = create_app(open_services(facility, engine), rate=rate)
+        # What the server writes (results, journals of databases) is closed, whatever the umask was.
+        os.umask(0o077)
+        services = open_services(facility, engine)
+        for message in open_modes(services):
+            _LOG.warning("%s", message)
+            services.supervisor.note("modes", "files of the service are open to others; see the log")
+        app = create_app(services, rate=rate)
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=protocol(Bounds(proxy=proxy or "")),
             ws="none",
             lifespan="on",
             log_level="warning",

@@ -44,7 +44,7 @@ def test_a_verified_file_is_handed_to_the_front_server(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         services = Services(
             facility.config, facility.database, facility.archive, Published(facility.database),
-            cast(Engine, None), pool, "test",
+            cast(Engine, None), pool, "test", facility.service,
         )  # fmt: skip
         app = Starlette(routes=routes(services, accel="/_releases/"))
         status, headers, body = ask(app, f"/files/T1/{IMAGE}")

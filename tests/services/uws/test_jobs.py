@@ -22,6 +22,7 @@ from desdm.config import load
 from desdm.errors import UsageError
 from desdm.facility import initialise
 from desdm.schema.database import Database
+from desdm.schema.service import prepare
 from desdm.schema.states import Phase
 from desdm.services.context import Services
 from desdm.services.published import Published
@@ -52,10 +53,11 @@ def toy(context: JobContext) -> None:
 def running(home: Path, server: str = "here-1-a") -> Iterator[tuple[str, Services]]:
     config = load(home)
     before = set(threading.enumerate())
-    database = Database(config.database_url)
+    database, state = Database(config.database_url), Database(config.services_state, patience=3)
+    prepare(state)
     services = Services(
         config, database, Archive(config.archive_name, config.archive_root), Published(database), cast(Any, None),
-        ThreadPoolExecutor(4), server,
+        ThreadPoolExecutor(4), server, state,
     )  # fmt: skip
     app = Starlette(routes=uws_routes("/toy", JobKind("toy", toy, places=2), services))
     web = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="warning", lifespan="off"))
@@ -71,7 +73,9 @@ def running(home: Path, server: str = "here-1-a") -> Iterator[tuple[str, Service
         thread.join()
         services.pool.shutdown()
         eventually(lambda: set(threading.enumerate()) <= before)
+        services.pages.shutdown()
         database.close()
+        state.close()
 
 
 def eventually(true: Callable[[], bool]) -> None:
@@ -264,7 +268,7 @@ def test_only_as_many_run_at_once_as_there_are_places(toys: tuple[str, Services]
 
 
 def test_jobs_of_a_server_that_died_run_again_once_and_then_end(home: Path) -> None:
-    services_database = Database(load(home).database_url)
+    services_database = Database(load(home).services_state)
     now = store.now()
 
     def left(job_id: str, tries: int, phase: Phase = Phase.EXECUTING) -> Job:
@@ -285,7 +289,7 @@ def test_jobs_of_a_server_that_died_run_again_once_and_then_end(home: Path) -> N
 
 
 def test_a_job_past_its_destruction_is_gone(home: Path) -> None:
-    database = Database(load(home).database_url)
+    database = Database(load(home).services_state)
     now = store.now()
     with database.write() as conn:
         store.add(

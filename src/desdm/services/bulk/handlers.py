@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
-from desdm.errors import AccessDenied, NotFoundError
+from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile
 from desdm.release.problems import report_file
 from desdm.services.bulk.answer import FileAnswer
@@ -25,7 +25,7 @@ from desdm.services.bulk.ranges import Unsatisfiable, parse
 from desdm.services.bulk.verify import Verifier
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.handlers import plainly
-from desdm.services.filepick.index import Indexes, may_see, table_of
+from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST, as_digests, as_json
 from desdm.services.filepick.render import spelt
 
@@ -68,24 +68,17 @@ class Bulk:
     def _find(self, name: str, path: str, caller: Caller) -> _Target | Response:
         index = self._indexes.of(name, caller)
         release = index.release
-        holdings = self._indexes.holdings()
+        access = self._indexes.access(caller)
         file = index.by_path.get(path)
-        if file is not None and may_see(holdings, caller, release, file):
+        if file is not None and access.file(file):
             return _Target(release, file)
         if path in (MANIFEST, DIGESTS):
             # Whoever may have a part of a release gets the manifest of that part.
-            seen = [
-                f for f in index.files if f.filetype != "manifest" and may_see(holdings, caller, release, f)
-            ]
+            seen = [f for f in access.files(release) if f.filetype != "manifest"]
             if path == MANIFEST:
                 return Response(as_json(release.name, seen), media_type="application/json")
             return Response(as_digests(seen), media_type="text/plain")
-        if file is not None:
-            raise AccessDenied(
-                f"you have no right to {release.name}.{table_of(path)}; ask for it, and send your token",
-                caller.known,
-            )
-        if path in index.folders:
+        if path in index.folders_for(access):
             return RedirectResponse(f"/files/{spelt(release.name)}/{spelt(path)}/", status_code=308)
         raise NotFoundError(f"{release.name} has no file {path[:200]}; see /files/{release.name}/")
 

@@ -49,6 +49,10 @@ class Opened(NamedTuple):
     fd: int
     stamp: Stamp
 
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
     def touched(self) -> bool:
         """Whether somebody wrote into the file since it was verified."""
         return Stamp.of(os.fstat(self.fd)) != self.stamp

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
 from desdm.errors import LimitExceeded, UsageError
+from desdm.services.access import access_of
 from desdm.services.answers import base_url, guarded, work, xml_document
 from desdm.services.context import Services, caller_of
 from desdm.services.datalink.links import COLUMNS, SERVICES, links_of
@@ -57,10 +58,11 @@ def _document(services: Services, caller: Caller, asked: Given, base: str) -> by
     dids = list(dict.fromkeys(did.strip() for did in asked.values("ID") if did.strip()))
     if len(dids) > _MOST:
         raise LimitExceeded(f"{len(dids)} identifiers; {_MOST} at most in one request", "size")
-    holdings = services.published.current()
-    rows = [row for did in dids for row in links_of(holdings, caller, did, base)]
+    access = access_of(services, caller)
+    access.require_read()
+    rows = [row for did in dids for row in links_of(access, did, base)]
     used = {row[2] for row in rows if row[2]}
-    only = file_of(holdings, dids[0]) if len(dids) == 1 and used else None
+    only = file_of(access.holdings, dids[0]) if len(dids) == 1 and used else None
     region = (only.s_region or "").split() if only else []
     polygon = " ".join(region[1:]).removeprefix("ICRS ") if region and region[0].upper() == "POLYGON" else ""
     circle = "" if only is None or only.radius is None else f"{only.ra_cent} {only.dec_cent} {only.radius}"

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from desdm.accounts.model import Caller
 from desdm.release.model import ReleaseColumn, ReleaseFile
+from desdm.services.access import Access
 from desdm.services.obscore.rows import file_of
-from desdm.services.published import Holdings
 
 __all__ = ["COLUMNS", "SERVICES", "links_of"]
 
@@ -35,18 +34,14 @@ _HOLDS = "Coadd: image, mask and weight in one compressed FITS file"
 _DOCUMENTS = {"text/html", "text/markdown"}
 
 
-def links_of(holdings: Holdings, caller: Caller, did: str, base: str) -> Iterator[tuple[Any, ...]]:
+def links_of(access: Access, did: str, base: str) -> Iterator[tuple[Any, ...]]:
     """Rows of the links of an identifier, in the order of `COLUMNS`."""
-    file = file_of(holdings, did)
-    release = None if file is None else holdings.release(file.release)
-    if file is None or release is None:
+    file = file_of(access.holdings, did)
+    if file is None or not access.file(file):
         yield _fault(did, "NotFoundFault: no published file has this identifier")
         return
-    if not holdings.visible(caller, release):
-        kind = "AuthorizationFault" if caller.known else "AuthenticationFault"
-        yield _fault(did, f"{kind}: release {release.name} is proprietary; ask for a data right")
-        return
-    files = holdings.files.get(release.name, ())
+    release = access.release(file.release)
+    files = access.files(release)
     yield _link(did, file, base, "#this", _HOLDS if file.filetype == "coadd" else f"File {file.path}")
     for other in files:
         if other.filetype == "coadd_color" and other.tilename == file.tilename and other.path != file.path:

@@ -15,11 +15,12 @@ from starlette.routing import BaseRoute, Route
 from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, DesdmError, NotFoundError, UsageError
 from desdm.services import formats
+from desdm.services.access import access_of
 from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of
 from desdm.services.faults import status_of
 from desdm.services.filepick import render
-from desdm.services.filepick.index import Indexes, may_see
+from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST
 from desdm.services.filepick.pick import Choice, choose, read
 from desdm.services.parameters import given
@@ -79,14 +80,11 @@ class FilePick:
 
     def _folder(self, name: str, path: str, caller: Caller) -> Response:
         index = self.indexes.of(name, caller)
-        found = index.folders.get(path)
+        found = index.folders_for(self.indexes.access(caller)).get(path)
         if found is None:
             raise NotFoundError(f"{index.release.name} has no folder {path[:200]}")
-        holdings = self.indexes.holdings()
         files: list[tuple[str, int | None, str | None]] = [
-            (file.path.rpartition("/")[2], file.filesize, file.sha256)
-            for file in found.files
-            if may_see(holdings, caller, index.release, file)
+            (file.path.rpartition("/")[2], file.filesize, file.sha256) for file in found.files
         ]
         if not path:
             named = {n for n, _, _ in files}
@@ -115,13 +113,12 @@ class FilePick:
         return _json(await work(self._services, lambda: self._release(name, caller, base)))
 
     def _release(self, name: str, caller: Caller, base: str) -> dict[str, object]:
-        release = self.indexes.of(name, caller).release
-        holdings = self.indexes.holdings()
-        files = [f for f in holdings.files.get(release.name, ()) if may_see(holdings, caller, release, f)]
-        tables = [
-            t for of, t in holdings.tables if of == release.name and holdings.visible(caller, release, t)
-        ]
-        return render.release_entry(base, release, len(files), sum(f.filesize for f in files), sorted(tables))
+        access = access_of(self._services, caller)
+        release = access.release(name)
+        files, tables = access.files(release), sorted(t.name for t in access.tables(release))
+        # The name of a release that the caller may not see stands nowhere.
+        release = replace(release, erratum_of=access.erratum_of(release))
+        return render.release_entry(base, release, len(files), sum(f.filesize for f in files), tables)
 
 
 class _Answer:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, NotFoundError
+from desdm.accounts.model import Caller
 from desdm.release.model import Release, ReleaseFile
+from desdm.services.access import Access
 from desdm.services.filepick.outline import Outlines
 from desdm.services.published import Holdings, Published
 
-__all__ = ["Folder", "Indexes", "ReleaseIndex", "may_see", "table_of"]
+__all__ = ["Folder", "Indexes", "ReleaseIndex", "folders_of"]
 
 
 class Folder:
@@ -25,6 +25,20 @@ class Folder:
     def __init__(self) -> None:
         self.folders: set[str] = set()
         self.files: list[ReleaseFile] = []
+
+
+def folders_of(files: Iterable[ReleaseFile]) -> dict[str, Folder]:
+    """Folders by path, with ``""`` for the release's own; only what files are in."""
+    found: dict[str, Folder] = {"": Folder()}
+    for file in files:
+        *names, _ = file.path.split("/")
+        above = ""
+        for name in names:
+            found[above].folders.add(name)
+            above = f"{above}/{name}" if above else name
+            found.setdefault(above, Folder())
+        found[above].files.append(file)
+    return found
 
 
 class ReleaseIndex:
@@ -43,16 +57,11 @@ class ReleaseIndex:
     @cached_property
     def folders(self) -> dict[str, Folder]:
         """Folders by path, with ``""`` for the release's own; only what files are in."""
-        found: dict[str, Folder] = {"": Folder()}
-        for file in self.files:
-            *names, _ = file.path.split("/")
-            above = ""
-            for name in names:
-                found[above].folders.add(name)
-                above = f"{above}/{name}" if above else name
-                found.setdefault(above, Folder())
-            found[above].files.append(file)
-        return found
+        return folders_of(self.files)
+
+    def folders_for(self, access: Access) -> dict[str, Folder]:
+        """Folders that hold a file which the caller may have."""
+        return self.folders if access.whole(self.release) else folders_of(access.files(self.release))
 
     @cached_property
     def outlines(self) -> Outlines:
@@ -77,54 +86,31 @@ class Indexes:
         """What is published now."""
         return self._published.current()
 
+    def access(self, caller: Caller) -> Access:
+        """What a caller may see of it."""
+        return Access(self.holdings(), caller)
+
     def visible(self, caller: Caller) -> list[Release]:
         """Releases of which the caller may see some file, newest first."""
-        holdings = self.holdings()
-        seen = [r for r in holdings.releases if _any_right(holdings, caller, r)]
-        return sorted(seen, key=lambda r: (r.published_at is not None, r.published_at), reverse=True)
+        return self.access(caller).releases()
 
     def of(self, name: str, caller: Caller) -> ReleaseIndex:
-        """The index of a release that the caller may see.
+        """The index of a release of which the caller may see something.
+
+        Its files are all files of the release: `Access.file` says which of them the caller may have.
 
         Raises
         ------
         NotFoundError
-            If no such release is published.
+            No such release is published, or the caller may see nothing of it.
         AccessDenied
-            If it is proprietary and the caller has no right to any of it.
+            The caller's token has no scope to read.
         """
-        holdings = self.holdings()
-        release = holdings.release(name)
-        if release is None:
-            raise NotFoundError(f"no published release {name[:40]}; they are listed at /api/releases")
-        if not caller.may(Action.READ):
-            raise AccessDenied("your token has no scope to read", caller.known)
-        if not _any_right(holdings, caller, release):
-            raise AccessDenied(
-                f"release {release.name} is proprietary: ask for a data right, and send your token",
-                caller.known,
-            )
+        access = self.access(caller)
+        release, holdings = access.release(name), access.holdings
         with self._lock:
             if self._generation != holdings.generation:
                 self._generation, self._made = holdings.generation, {}
             if release.name not in self._made:
                 self._made[release.name] = ReleaseIndex(release, holdings.files.get(release.name, ()))
             return self._made[release.name]
-
-
-def table_of(path: str) -> str:
-    """The table that a file belongs to; ``*`` for files of the whole release."""
-    parts = path.split("/", 2)
-    return parts[1] if len(parts) == 3 and parts[0] == "tables" else "*"
-
-
-def may_see(holdings: Holdings, caller: Caller, release: Release, file: ReleaseFile) -> bool:
-    """Whether the caller may have a file: a right to one table brings the files of that table."""
-    return holdings.visible(caller, release, table_of(file.path))
-
-
-def _any_right(holdings: Holdings, caller: Caller, release: Release) -> bool:
-    if holdings.visible(caller, release):
-        return True
-    tables = [name for of, name in holdings.tables if of == release.name]
-    return any(holdings.visible(caller, release, table) for table in tables)

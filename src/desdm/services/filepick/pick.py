@@ -10,7 +10,7 @@ from typing import NamedTuple
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.release.model import Release, ReleaseFile
-from desdm.services.filepick.index import Indexes, may_see
+from desdm.services.filepick.index import Indexes
 from desdm.services.parameters import Given
 
 __all__ = ["PARAMETERS", "Choice", "Found", "choose", "read"]
@@ -88,17 +88,17 @@ def choose(indexes: Indexes, caller: Caller, choice: Choice) -> Found:
 
     Raises
     ------
-    NotFoundError, AccessDenied
-        If a release that is named is not published, or not for this caller.
+    NotFoundError
+        A release that is named is not published, or the caller may see nothing of it.
     """
     names = choice.releases or [release.name for release in indexes.visible(caller)]
-    holdings = indexes.holdings()
+    access = indexes.access(caller)
     found: list[tuple[Release, ReleaseFile]] = []
     for name in dict.fromkeys(names):
         index = indexes.of(name, caller)
         files: Sequence[ReleaseFile] = index.near(*choice.circle) if choice.circle else index.files
         for file in files:
-            if choice.takes(file) and may_see(holdings, caller, index.release, file):
+            if choice.takes(file) and access.file(file):
                 found.append((index.release, file))
     stop = None if choice.limit is None else choice.offset + choice.limit
     return Found(found[choice.offset : stop], len(found))

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from desdm.errors import LimitExceeded, UsageError
-from desdm.services.parameters import Given
+from desdm.services.parameters import Given, real
 from desdm.services.soda.stencil import stencils_of
 
 __all__ = ["bands_of", "format_of", "number_of", "region_of", "same_format", "table_sent"]
@@ -32,10 +32,7 @@ def number_of(asked: Given, name: str) -> float:
         raise UsageError(
             "give a position: ra and dec in degrees (ICRS), or POS=CIRCLE ra dec 0; or send a table by POST"
         )
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{name.lower()}={text[:40]}: a number is wanted") from None
+    return real(name.lower(), text)
 
 
 def region_of(asked: Given) -> Any:

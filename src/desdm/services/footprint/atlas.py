@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, CorruptFile, NotFoundError
+from desdm.accounts.model import Caller
+from desdm.errors import CorruptFile, NotFoundError
 from desdm.release.model import Release, ReleaseFile
 from desdm.release.problems import report_file
 from desdm.release.steps import digest
+from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.services.footprint.lookup import Footprint
 from desdm.services.published import Holdings
 
 __all__ = ["Atlas"]
 
-_TABLE = "footprint"
 _LISTING = "footprint/tiles.json"
 
 
@@ -45,30 +45,24 @@ class Atlas:
 
         Raises
         ------
-        NotFoundError, AccessDenied
-            There is none, or the caller has no right to it.
+        NotFoundError
+            There is none, or the caller may not see all of it.
+        AccessDenied
+            The caller's token has no scope to read.
         """
-        if not caller.may(Action.READ):
-            raise AccessDenied("your token has no scope to read", caller.known)
-        holdings = self._services.published.current()
+        access = access_of(self._services, caller)
+        access.require_read()
         if name:
-            found = holdings.release(name)
-            if found is None:
-                raise NotFoundError(f"no published release {name[:40]}; they are listed at /api/releases")
-            if not holdings.visible(caller, found, _TABLE):
-                raise AccessDenied(
-                    f"release {found.name} is proprietary: ask for a data right, and send your token",
-                    caller.known,
-                )
-            if not _has(holdings, found):
+            found = access.whole_release(name)
+            if not _has(access.holdings, found):
                 raise NotFoundError(f"release {found.name} has no footprint")
             return found
-        seen = [r for r in holdings.releases if holdings.visible(caller, r, _TABLE) and _has(holdings, r)]
+        seen = [release for release in access.whole_releases() if _has(access.holdings, release)]
         if not seen:
             raise NotFoundError(
                 "no release with a footprint is published; releases are listed at /api/releases"
             )
-        return max(seen, key=lambda r: (r.published_at is not None, r.published_at))
+        return seen[0]
 
     def footprint(self, release: Release) -> Footprint:
         """The footprint of a release.

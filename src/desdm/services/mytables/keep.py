@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -28,12 +29,25 @@ def allowed(caller: Caller) -> None:
         raise AccessDenied("tables of your own need an account; log in", caller.known)
 
 
+class _OwnerLock:
+    """Held while tables of one user are changed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
 class Keeper:
     """Keeps the tables of all users of one server; two deeds on tables of one user follow one another."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._lock = threading.Lock()
+        self._guard = threading.Lock()
+        self._locks: weakref.WeakValueDictionary[str, _OwnerLock] = weakref.WeakValueDictionary()
+
+    def _lock(self, owner: str) -> _OwnerLock:
+        """The lock of one user's tables; a query of one user does not hold up another."""
+        with self._guard:
+            return self._locks.setdefault(owner, _OwnerLock())
 
     def tables(self, caller: Caller) -> list[UserTable]:
         """Tables of a user."""
@@ -65,7 +79,7 @@ class Keeper:
         """
         if not _NAME.fullmatch(name):
             raise UsageError(f"table {name[:48]!r}: 48 letters, digits and _ at most, a letter first")
-        with self._lock:
+        with self._lock(caller.login).lock:
             held = self.tables(caller)
             known = next((t for t in held if t.name.lower() == name.lower()), None)
             if known is not None and not append:
@@ -93,7 +107,7 @@ class Keeper:
 
     def drop(self, caller: Caller, name: str) -> None:
         """Drop a table; `NotFoundError` if there is none."""
-        with self._lock:
+        with self._lock(caller.login).lock:
             known = next((t for t in self.tables(caller) if t.name.lower() == name.lower()), None)
             if known is None:
                 raise NotFoundError(f"there is no mydb.{name[:48]}")

@@ -15,7 +15,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.engines.model import Upload
 from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
-from desdm.services.parameters import given, is_form
+from desdm.services.parameters import given, is_form, real
 from desdm.services.soda import colour
 from desdm.services.soda.answers import attached, stream
 from desdm.services.soda.asked import form_of, outside_of
@@ -153,10 +153,7 @@ def _number(values: Mapping[str, str], *names: str) -> float:
     name = next((n for n in names if values.get(n, "").strip()), None)
     if name is None:
         return 1.0
-    try:
-        return float(values[name])
-    except ValueError:
-        raise UsageError(f"{name}={values[name][:40]}: arcmin, a number, is wanted") from None
+    return real(name, values[name])
 
 
 def _defaults(values: Mapping[str, str], form: str) -> Defaults:

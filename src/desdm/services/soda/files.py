@@ -21,6 +21,7 @@ from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, FileTypeError, NotFoundError, UsageError
 from desdm.release.model import Release, ReleaseFile
 from desdm.release.problems import report_file
+from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.services.soda.sky import Grid
 from desdm.services.soda.stencil import Polygon, vectors
@@ -205,16 +206,14 @@ class Shelf:
         NotFoundError
             There is none, or the caller may not see it.
         """
-        holdings = self._services.published.current()
+        access = access_of(self._services, caller)
         if name:
-            found = holdings.release(name)
-            if found is not None and holdings.visible(caller, found):
-                return found
-            raise NotFoundError(f"no published release {name[:40]}")
-        seen = [r for r in holdings.releases if holdings.visible(caller, r)]
+            return access.whole_release(name)
+        seen = access.whole_releases()
         if not seen:
+            access.require_read()
             raise NotFoundError("no release is published yet")
-        return max(seen, key=lambda r: (r.published_at or r.created_at, r.name))
+        return seen[0]
 
     def find(self, caller: Caller, identifier: str) -> ReleaseFile:
         """The image that a publisher DID ``ivo://desdm/<release>?<path>``, or ``<release>/<path>``, names.

@@ -8,6 +8,7 @@ from typing import Any
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.model import ReleaseTable
+from desdm.services.access import access_of
 from desdm.services.adql.translate import translate
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services
@@ -52,12 +53,11 @@ def positions_of(
 
 
 def _table(services: Services, caller: Caller, release: str, table: str) -> ReleaseTable:
-    holdings = services.published.current()
+    access = access_of(services, caller)
     schema, dot, name = table.rpartition(".")
     schema = schema if dot else release
-    for (of, known), entry in sorted(holdings.tables.items()):
-        record = holdings.release(of)
-        if of.lower() != schema.lower() or record is None or not holdings.visible(caller, record, known):
+    for (of, known), entry in sorted(access.holdings.tables.items()):
+        if of.lower() != schema.lower() or not access.table(entry):
             continue
         if known.lower() == name.lower() or (not name and entry.id_column and entry.ra_column):
             return entry

@@ -29,7 +29,7 @@ def result_of(services: Services, caller: Caller, base: str, uri: str) -> Binary
             f"UPLOAD: {uri[:80]!r} is not read from here; send the table itself (param:…), "
             "or give the URL of a result of this service"
         )
-    with services.database.read() as conn:
+    with services.state.read() as conn:
         job = store.job(conn, "tap", own[1])
     found = next((r for r in job.results if r.id == own[2]), None) if job else None
     if job is None or found is None:

@@ -8,8 +8,8 @@ import secrets
 import shutil
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +20,22 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, ConflictError, FatalError, LimitExceeded, NotFoundError, UsageError
+from desdm.errors import (
+    AccessDenied,
+    ConflictError,
+    FatalError,
+    LimitExceeded,
+    NotFoundError,
+    StorageFull,
+    UsageError,
+)
 from desdm.schema.states import Phase
 from desdm.services.answers import base_url, error_response, guarded, work, xml_response
 from desdm.services.context import Services, caller_of
-from desdm.services.limits import limits_of
-from desdm.services.parameters import Given, given
+from desdm.services.limits import Limits, limits_of
+from desdm.services.parameters import Given, given, real, time_of
 from desdm.services.uws import store
-from desdm.services.uws.model import BLOCKING, ENDED, OVERFLOW, Job, JobKind
+from desdm.services.uws.model import BLOCKING, ENDED, OVERFLOW, Job, JobKind, Parameters
 from desdm.services.uws.owner import owner_of
 from desdm.services.uws.run import Runner
 
@@ -93,7 +101,7 @@ class _Jobs:
         caller = _allowed(request)
         asked = await given(request, 0)
         phases = [_phase(text) for text in asked.values("PHASE")]
-        after = _time("AFTER", asked.value("AFTER")) if asked.value("AFTER") else None
+        after = time_of("AFTER", asked.value("AFTER")) if asked.value("AFTER") else None
         found = await work(self.services, lambda: self._visible(caller, phases, after, asked.number("LAST")))
         return xml_response(
             _PACKAGE, "jobs.xml", jobs=found, base=base_url(request) + self.prefix, stamp=_stamp
@@ -103,7 +111,7 @@ class _Jobs:
         self, caller: Caller, phases: list[Phase], after: datetime | None, last: int | None
     ) -> list[Job]:
         owner = None if caller.may(Action.SEE_JOBS) else caller.login
-        with self.services.database.read() as conn:
+        with self.services.state.read() as conn:
             if owner != "":
                 return store.jobs(conn, self.kind.name, owner, phases=phases, after=after, last=last)
             found = store.jobs(conn, self.kind.name, "", phases=phases, after=after, last=_LOOKED)
@@ -122,7 +130,7 @@ class _Jobs:
             run_id=asked.value("RUNID")[:64], phase=Phase.PENDING, creation_time=now, start_time=None, end_time=None,
             execution_duration=_within(duration, limits.job_seconds),
             destruction=now + timedelta(seconds=limits.keep_seconds),
-            error_type=None, error_message=None, server=None, tries=0,
+            error_type=None, error_message=None, server=None, tries=0, address=_address(caller),
             parameters=(*_plain(asked), ("_ADDRESS", _address(caller)), ("_BASE", base_url(request))),
         )  # fmt: skip
         run = asked.value("PHASE").upper() == "RUN"
@@ -137,12 +145,18 @@ class _Jobs:
         return self._to(request, job.id)
 
     def _enter(self, job: Job, files: dict[str, UploadFile], caller: Caller, run: bool) -> None:
+        limits = limits_of(caller.role)
+        size = _parameters_size(job.parameters, limits) + _files_size(files)
+        self._require_room()
+        with self.services.state.read() as conn:
+            self._require_share(conn, caller, size)
         if run and self.kind.check is not None:
             self.kind.check(self.services, caller, job.parameters)
-        self._keep(job.id, files)
         try:
-            with self.services.database.write() as conn:
-                store.add(conn, job)
+            self._keep(job.id, files)
+            with self.services.state.write() as conn:
+                self._require_share(conn, caller, size)
+                store.add(conn, replace(job, size=size))
                 if run:
                     self._queue(conn, job, caller)
         except BaseException:
@@ -151,6 +165,28 @@ class _Jobs:
         if run:
             self.runner.remember(job.id, caller)
             self.runner.wake()
+
+    def _require_share(self, conn: Connection, caller: Caller, more: int) -> None:
+        """Refuse a job of whoever has as many, or as much in them, as the role allows."""
+        limits = limits_of(caller.role)
+        count, size = store.held(conn, caller.login, _address(caller))
+        if count >= limits.queued:
+            raise LimitExceeded(
+                f"{count} jobs of yours wait or run already; start, end or delete some first",
+                "rate",
+                retry_after=30,
+            )
+        if size + more > limits.job_bytes:
+            raise LimitExceeded(
+                f"your jobs take {size / 1e6:.0f} of {limits.job_bytes / 1e6:.0f} MB; delete some of them first",
+                "quota",
+            )
+
+    def _require_room(self) -> None:
+        """Refuse a job when the disk is nearly full: what runs and what others keep need the rest."""
+        config = self.services.config
+        if shutil.disk_usage(config.home).free < config.keep_free_mb * 1e6:
+            raise StorageFull(f"{config.home}: less than {config.keep_free_mb:g} MB are free; no job is made")
 
     def _queue(self, conn: Connection, job: Job, caller: Caller) -> None:
         most = limits_of(caller.role).queued
@@ -163,7 +199,7 @@ class _Jobs:
 
     def _keep(self, job_id: str, files: dict[str, UploadFile]) -> None:
         folder = self.runner.directory(job_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, part in files.items():
             if not _NAME.fullmatch(name):
                 raise UsageError(f"uploaded part {name[:40]!r}: a name of letters, digits and _ is wanted")
@@ -184,7 +220,7 @@ class _Jobs:
         text = asked.value("WAIT").strip()
         if not re.fullmatch(r"-1|\d{1,9}", text):
             raise UsageError(f"WAIT={text[:40]}: seconds are wanted, or -1")
-        seconds = _WAIT_MOST if text == "-1" else min(float(text), _WAIT_MOST)
+        seconds = _WAIT_MOST if text == "-1" else min(real("WAIT", text), _WAIT_MOST)
         expected = _phase(asked.value("PHASE")) if asked.value("PHASE") else job.phase
         end, pause = time.monotonic() + seconds, 0.01
         while job.phase is expected and job.phase in BLOCKING and time.monotonic() < end:
@@ -229,14 +265,14 @@ class _Jobs:
     def _start(self, job: Job, caller: Caller) -> None:
         if self.kind.check is not None:
             self.kind.check(self.services, caller, job.parameters)
-        with self.services.database.write() as conn:
+        with self.services.state.write() as conn:
             self._queue(conn, job, caller)
         self.runner.remember(job.id, caller)
         self.runner.wake()
 
     def _abort(self, job: Job) -> None:
         before = (Phase.PENDING, Phase.QUEUED, Phase.EXECUTING, Phase.HELD, Phase.SUSPENDED)
-        with self.services.database.write() as conn:
+        with self.services.state.write() as conn:
             store.change(conn, job.id, before, phase=Phase.ABORTED, end_time=store.now())
         self.runner.cancel(job.id)
 
@@ -261,14 +297,14 @@ class _Jobs:
 
     async def set_destruction(self, request: Request) -> Response:
         caller, job = caller_of(request), await self._found(request)
-        when = _time("DESTRUCTION", (await given(request, 100_000, "DESTRUCTION")).value("DESTRUCTION"))
+        when = time_of("DESTRUCTION", (await given(request, 100_000, "DESTRUCTION")).value("DESTRUCTION"))
         latest = store.now() + timedelta(seconds=limits_of(caller.role).keep_seconds)
         await work(self.services, lambda: self._change(job, destruction=min(when, latest)))
         return self._to(request, job.id)
 
     def _change(self, job: Job, **values: object) -> None:
         before = tuple(Phase) if "destruction" in values else (Phase.PENDING, Phase.QUEUED, Phase.HELD)
-        with self.services.database.write() as conn:
+        with self.services.state.write() as conn:
             if not store.change(conn, job.id, before, **values):
                 raise ConflictError(f"job {job.id} is {job.phase}; this can be set only before it runs")
 
@@ -292,9 +328,15 @@ class _Jobs:
             )
 
         def enter() -> None:
+            size = _parameters_size([*job.parameters, *_plain(asked)], limits_of(caller.role))
+            size += _files_size(asked.files)
+            self._require_room()
+            with self.services.state.read() as conn:
+                self._require_share(conn, caller, size)
             self._keep(job.id, asked.files)
-            with self.services.database.write() as conn:
+            with self.services.state.write() as conn:
                 store.add_parameters(conn, job.id, _plain(asked))
+                store.grow(conn, job.id, size)
 
         try:
             await work(self.services, enter)
@@ -321,7 +363,7 @@ class _Jobs:
         caller, job_id = _allowed(request), request.path_params["job"]
 
         def look() -> Job | None:
-            with self.services.database.read() as conn:
+            with self.services.state.read() as conn:
                 return store.job(conn, self.kind.name, job_id)
 
         job = await work(self.services, look)
@@ -349,6 +391,23 @@ def _allowed(request: Request) -> Caller:
     return caller
 
 
+def _parameters_size(parameters: Parameters, limits: Limits) -> int:
+    """Bytes of the parameters of a job; `LimitExceeded` if they are too many."""
+    size = sum(len(name) + len(value.encode()) for name, value in parameters)
+    if size > limits.parameter_bytes:
+        raise LimitExceeded(
+            f"the parameters have {size / 1e6:.1f} MB; {limits.parameter_bytes / 1e6:g} MB at most, "
+            "upload a table instead",
+            "size",
+        )
+    return size
+
+
+def _files_size(files: dict[str, UploadFile]) -> int:
+    """Bytes of uploaded files."""
+    return sum(part.size or 0 for part in files.values())
+
+
 def _address(caller: Caller) -> str:
     return caller.address or "-"
 
@@ -367,14 +426,6 @@ def _phase(text: str) -> Phase:
         return Phase(text.upper())
     except ValueError as err:
         raise UsageError(f"PHASE={text[:40]}: one of {', '.join(Phase)} is wanted") from err
-
-
-def _time(name: str, text: str) -> datetime:
-    try:
-        when = datetime.fromisoformat(text.strip())
-    except ValueError as err:
-        raise UsageError(f"{name}={text[:40]}: a time like 2026-01-31T12:00:00Z is wanted") from err
-    return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
 
 
 def _stamp(when: datetime | None) -> str:

@@ -58,6 +58,8 @@ class Job:
     tries: int
     parameters: tuple[tuple[str, str], ...] = ()
     results: tuple[Result, ...] = ()
+    address: str = ""
+    size: int = 0
 
 
 @dataclass(slots=True)

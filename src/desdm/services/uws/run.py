@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desdm.accounts.model import Caller
-from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, TransientError
+from desdm.errors import DesdmError, LimitExceeded, TransientError
 from desdm.schema.states import Phase
 from desdm.services.answers import told
 from desdm.services.context import Services
@@ -35,6 +35,9 @@ _TRIES = 2
 _GRACE = 5.0
 _LATE = "the job ran longer than its execution duration of {:g} s; ask for less, or set a longer one"
 _DIED = "the server died twice while the job ran; report it"
+_LOST = "the server could not begin the job; start it again"
+#: A job that nobody starts goes after so long, seconds.
+_PENDING = 86_400.0
 _FAILED = "the program failed; report the job's number"
 
 Who = Callable[[str], Caller]
@@ -45,6 +48,18 @@ class _Running:
     cancel: Cancel
     owner: str
     ends: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a job ended, to be written into its record."""
+
+    job_id: str
+    phase: Phase
+    kind: str
+    message: str
+    results: tuple[Result, ...]
+    notes: tuple[tuple[str, str], ...]
 
 
 class Runner:
@@ -61,6 +76,7 @@ class Runner:
         self._who = who
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
+        self._ended: dict[str, _End] = {}
         self._callers: dict[str, Caller] = {}
         self._wake = threading.Event()
         self._swept = 0.0
@@ -68,7 +84,9 @@ class Runner:
 
     def start(self) -> None:
         """Begin to look at the queue; ends by itself when the services' pool is shut down."""
-        threading.Thread(target=self._keep, name=f"uws-{self.kind.name}", daemon=True).start()
+        self.services.supervisor.loop(
+            f"uws-{self.kind.name}", self._beat, _BEAT, wake=self._wake, until=self._closing, last=self._cancel_all
+        )  # fmt: skip
 
     def wake(self) -> None:
         """Look at the queue now."""
@@ -91,20 +109,14 @@ class Runner:
 
     def discard(self, job_id: str) -> None:
         """Delete a job: end its work, forget its record, remove its files."""
-        with self.services.database.write() as conn:
+        with self.services.state.write() as conn:
             store.remove(conn, job_id)
         self._callers.pop(job_id, None)
         self.cancel(job_id)
         shutil.rmtree(self.directory(job_id), ignore_errors=True)
 
-    def _keep(self) -> None:
-        while not self._closing():
-            try:
-                self._beat()
-            except DesdmError as err:
-                _LOG.warning("jobs of %s wait: %s", self.kind.name, err)
-            self._wake.wait(_BEAT)
-            self._wake.clear()
+    def _cancel_all(self) -> None:
+        """End the work of every job that runs here."""
         with self._lock:
             under_way = list(self._running.values())
         for running in under_way:
@@ -124,18 +136,27 @@ class Runner:
             self._recover()
             self._sweep()
             self._swept = time.monotonic()
+        self._write_ends()
         self._end_aborted()
         self._take_up()
 
     def _recover(self) -> None:
         """Jobs of servers that died wait again once, then end with an error."""
-        with self.services.database.read() as conn:
+        with self.services.state.read() as conn:
             under_way = store.running(conn, self.kind.name)
         this = self.services.server
+        with self._lock:
+            here = set(self._running) | set(self._ended)
         for job in under_way:
-            if job.server is None or servers.alive(self.services.results, job.server, this):
+            if job.server is None:
                 continue
-            with self.services.database.write() as conn:
+            if job.server == this and job.id not in here:
+                # Taken up, but its thread is not there: the server did not get so far as to begin it.
+                self._finish(_End(job.id, Phase.ERROR, "fatal", _LOST, (), ()))
+                continue
+            if servers.alive(self.services.results, job.server, this):
+                continue
+            with self.services.state.write() as conn:
                 if job.tries < _TRIES:
                     store.requeue(conn, job)
                 else:
@@ -144,8 +165,9 @@ class Runner:
                     )
 
     def _sweep(self) -> None:
-        with self.services.database.read() as conn:
+        with self.services.state.read() as conn:
             due = store.expired(conn, self.kind.name)
+            due += store.forgotten(conn, self.kind.name, _PENDING)
         for job_id in due:
             self.discard(job_id)
 
@@ -154,7 +176,7 @@ class Runner:
             under_way = dict(self._running)
         if not under_way:
             return
-        with self.services.database.read() as conn:
+        with self.services.state.read() as conn:
             phases = store.phases(conn, under_way)
         for job_id, running in under_way.items():
             late = running.ends is not None and time.monotonic() > running.ends + _GRACE
@@ -166,7 +188,7 @@ class Runner:
             free = self.kind.places - len(self._running)
         if free <= 0:
             return
-        with self.services.database.read() as conn:
+        with self.services.state.read() as conn:
             waiting = store.queued(conn, self.kind.name)
         for job in waiting:
             if free <= 0:
@@ -177,7 +199,7 @@ class Runner:
             # Nobody that is known is many people: their jobs share the places, they are not one owner.
             if job.owner and share >= limits_of(caller.role).jobs:
                 continue
-            with self.services.database.write() as conn:
+            with self.services.state.write() as conn:
                 if not store.claim(conn, job.id, self.services.server):
                     continue
             free -= 1
@@ -208,42 +230,62 @@ class Runner:
         except OSError as err:
             _LOG.error("job %s: %s", context.id, err)
             kind, message = "transient", "the server could not write the results; try again later"
+        except Exception:  # noqa: BLE001 - the job ends with an error, whatever its code raised
+            _LOG.exception("job %s failed", context.id)
         finally:
             self._end(context, phase, kind, message)
 
     def _end(self, context: JobContext, phase: Phase, kind: str, message: str) -> None:
-        job_id, server = context.id, self.services.server
+        """End a job: files that are no results go at once; its record is written now, or when that is possible again."""
+        job_id = context.id
         with self._lock:
             running = self._running.pop(job_id)
         self._callers.pop(job_id, None)
         late = running.ends is not None and time.monotonic() > running.ends
         if phase is not Phase.COMPLETED and late and running.cancel.event.is_set():
             phase, message = Phase.ABORTED, _LATE.format(context.seconds)
-        results: list[Result] = context.results if phase is Phase.COMPLETED else []
+        done = phase is Phase.COMPLETED
+        # The room is needed, perhaps for the very record of the end.
+        shutil.rmtree(context.directory / "uploads" if done else context.directory, ignore_errors=True)
+        end = _End(
+            job_id, phase, kind, message, tuple(context.results) if done else (), tuple(context.notes) if done else ()
+        )  # fmt: skip
+        with self._lock:
+            self._ended[job_id] = end
         try:
-            with self.services.database.write() as conn:
-                if phase is not Phase.COMPLETED and self._closing():
-                    # The server goes down: the job is not to blame, another server takes it up.
-                    found = store.job(conn, self.kind.name, job_id)
-                    if found is not None:
-                        store.requeue(conn, found)
-                    return
-                stands = store.finish(
-                    conn,
-                    job_id,
-                    server,
-                    phase,
-                    results,
-                    error_type=kind or None,
-                    error_message=message or None,
-                )
-                if stands and results and context.notes:
-                    store.add_parameters(conn, job_id, context.notes)
-        except DatabaseUnavailable as err:
-            _LOG.error("job %s ended %s, but its record could not be written: %s", job_id, phase, err)
-            return
+            if self._finish(end):
+                with self._lock:
+                    self._ended.pop(job_id, None)
+        except DesdmError as err:
+            _LOG.error("job %s ended %s; its record is written when that is possible: %s", job_id, phase, err)
         finally:
             self.wake()
-        shutil.rmtree(context.directory / "uploads", ignore_errors=True)
-        if not stands or phase is not Phase.COMPLETED:
-            shutil.rmtree(context.directory, ignore_errors=True)
+
+    def _write_ends(self) -> None:
+        """Write the ends of jobs that could not be written before."""
+        with self._lock:
+            waiting = list(self._ended.values())
+        for end in waiting:
+            self._finish(end)
+            with self._lock:
+                self._ended.pop(end.job_id, None)
+
+    def _finish(self, end: _End) -> bool:
+        """Write the end of a job, and remove its files if it stands no more; True."""
+        server = self.services.server
+        with self.services.state.write() as conn:
+            if end.phase is not Phase.COMPLETED and self._closing():
+                # The server goes down: the job is not to blame, another server takes it up.
+                found = store.job(conn, self.kind.name, end.job_id)
+                if found is not None:
+                    store.requeue(conn, found)
+                return True
+            stands = store.finish(
+                conn, end.job_id, server, end.phase, end.results, error_type=end.kind or None,
+                error_message=end.message or None,
+            )  # fmt: skip
+            if stands and end.results and end.notes:
+                store.add_parameters(conn, end.job_id, end.notes)
+        if not stands:
+            shutil.rmtree(self.directory(end.job_id), ignore_errors=True)
+        return True

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, case, delete, func, insert, select, update
 
-from desdm.schema import uws_job, uws_parameter, uws_result
+from desdm.schema.service import uws_job, uws_parameter, uws_result
 from desdm.schema.states import Phase
-from desdm.services.uws.model import Job, Parameters, Result
+from desdm.services.uws.model import BLOCKING, Job, Parameters, Result
 
 __all__ = [
     "active",
@@ -21,6 +21,9 @@ __all__ = [
     "claim",
     "expired",
     "finish",
+    "forgotten",
+    "grow",
+    "held",
     "job",
     "jobs",
     "now",
@@ -127,6 +130,33 @@ def expired(conn: Connection, service: str) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
+def forgotten(conn: Connection, service: str, seconds: float) -> list[str]:
+    """Jobs that were made so long ago and were never started."""
+    query = select(uws_job.c.id).where(
+        uws_job.c.service == service,
+        uws_job.c.phase == Phase.PENDING.value,
+        uws_job.c.creation_time < now() - timedelta(seconds=seconds),
+    )
+    return list(conn.execute(query).scalars())
+
+
+def held(conn: Connection, owner: str, address: str) -> tuple[int, int]:
+    """How many jobs of an owner have not ended, and the bytes of all; an empty owner is everybody at the address."""
+    whose = [uws_job.c.owner == owner]
+    if not owner:
+        whose.append(uws_job.c.address == address)
+    waiting = func.sum(case((uws_job.c.phase.in_([p.value for p in BLOCKING]), 1), else_=0))
+    row = conn.execute(
+        select(func.coalesce(waiting, 0), func.coalesce(func.sum(uws_job.c.size), 0)).where(*whose)
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def grow(conn: Connection, job_id: str, size: int) -> None:
+    """Count more bytes to the room that a job takes."""
+    conn.execute(update(uws_job).where(uws_job.c.id == job_id).values(size=uws_job.c.size + size))
+
+
 def change(conn: Connection, job_id: str, before: Iterable[Phase], **values: Any) -> bool:
     """Change a job if it is in a phase of ``before``; whether it was."""
     query = update(uws_job).where(uws_job.c.id == job_id, uws_job.c.phase.in_([p.value for p in before]))
@@ -154,7 +184,13 @@ def finish(
         uws_job.c.id == job_id, uws_job.c.phase == Phase.EXECUTING.value, uws_job.c.server == server
     )
     ended = conn.execute(
-        query.values(phase=phase, end_time=now(), error_type=error_type, error_message=error_message)
+        query.values(
+            phase=phase,
+            end_time=now(),
+            error_type=error_type,
+            error_message=error_message,
+            size=uws_job.c.size + sum(r.filesize for r in results),
+        )
     ).rowcount
     if ended and results:
         rows = [

@@ -64,6 +64,10 @@ def vosi_routes(prefix: str, services: Services, own: Capability) -> list[BaseRo
 
 
 def _trouble(services: Services) -> str:
+    """What keeps the service from its work; empty: nothing."""
+    for name, trouble in services.supervisor.troubles().items():
+        if name.startswith("uws-"):
+            return f"asynchronous jobs: {name} {trouble}"
     try:
         with services.database.read():
             pass

@@ -15,6 +15,7 @@ from desdm.errors import AccessDenied, UsageError
 from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
+from desdm.services.parameters import real
 from desdm.web.pages.login import checked_form, small_form
 from desdm.web.render import page
 
@@ -33,6 +34,8 @@ def routes(services: Services) -> list[BaseRoute]:
                 for t in store.tokens(conn, caller.login, "api")
                 if t.revoked_at is None and t.expires_at > now()
             ]
+        with services.state.read() as conn:
+            used = store.last_uses(conn)
             denied = store.denials(conn, 50) if caller.may(Action.DENIALS) else None
         return page(
             request,
@@ -40,6 +43,7 @@ def routes(services: Services) -> list[BaseRoute]:
             400 if trouble else 200,
             person=person,
             tokens=standing,
+            used=used,
             may=sorted(tokens.actions_of(person.role)),
             withheld=tokens.WITHHELD,
             rights=sorted(caller.rights),
@@ -65,7 +69,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 if not caller_of(request).may(Action.TOKEN):
                     raise AccessDenied("your role makes no tokens")
                 scopes = [Action(str(s)) for s in form.getlist("scope") if str(s) in tuple(Action)]
-                lasts = timedelta(days=_days(str(form.get("days", "90"))))
+                lasts = timedelta(days=real("days", str(form.get("days", "90")), 0.0, 366.0))
                 with services.database.write() as conn:
                     secret = tokens.make(
                         conn, people.find(conn, login), name=str(form.get("name", ""))[:80], scopes=scopes, lasts=lasts,
@@ -95,10 +99,3 @@ def routes(services: Services) -> list[BaseRoute]:
         Route("/account/token", token, methods=["POST"]),
         Route("/account/revoke", revoke, methods=["POST"]),
     ]
-
-
-def _days(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"days {text[:20]!r}: a number is wanted") from None

@@ -57,7 +57,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
         def make() -> Response:
             caller = caller_of(request)
-            names = [s.release.name for s in seen(services, caller) if s.files]
+            names = [s.release.name for s in seen(services, caller) if s.whole and s.files]
             asked["release"] = next(
                 (n for n in names if n.lower() == asked["release"].lower()), names[0] if names else ""
             )
@@ -98,8 +98,9 @@ def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[lis
         return [], ""
     circle = f"{ra:.7f} {dec:.7f} {size / 120:.7f}"
     tiles: dict[str, list[ReleaseFile]] = {}
+    access = indexes.access(caller)
     for file in indexes.of(asked["release"], caller).near(ra, dec, 0.0):
-        if file.filetype == "coadd" and file.band:
+        if file.filetype == "coadd" and file.band and access.file(file):
             tiles.setdefault(file.tilename or file.path, []).append(file)
     return [
         _tile(name, files, circle, softening) for name, files in sorted(tiles.items())

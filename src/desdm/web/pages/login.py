@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import TracebackType
 from urllib.parse import urlsplit
 
 from starlette.datastructures import FormData
@@ -14,6 +17,7 @@ from desdm.accounts import denials, sessions
 from desdm.errors import AccessDenied, LimitExceeded
 from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
+from desdm.services.threads import Threads
 from desdm.web.auth import COOKIE
 from desdm.web.rates import Rates
 from desdm.web.render import page
@@ -26,9 +30,34 @@ _FORM_BYTES = 20_000
 _TRIES, _ADDRESS = (0.1, 10.0), 4.0
 
 
+#: Logins of all callers that are hashed or wait for it.
+_WAITING = 24
+
+
+class Waiting:
+    """Bounds how many logins are under way; more are told to come again."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+
+    def __enter__(self) -> None:
+        if self._count >= self._most:
+            raise LimitExceeded("many people log in now; try again in 5 s", "rate", retry_after=5)
+        self._count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._count -= 1
+
+
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of login and logout."""
     rates = Rates(*_TRIES)
+    # Hashing takes 64 MB and all of a processor: two at once, and few may wait. No page and no query shares these threads.
+    hashing = ThreadPoolExecutor(2, thread_name_prefix="desdm-login")
+    logins = Threads(hashing, share=1, queued=8)
+    waiting = Waiting(_WAITING)
 
     async def show(request: Request) -> Response:
         return page(request, "login.html", message="", next=_inside(request.query_params.get("next", "/")))
@@ -43,20 +72,23 @@ def routes(services: Services) -> list[BaseRoute]:
         def begin() -> str:
             return sessions.begin(services.database, name, password, request.headers.get("user-agent", ""))
 
-        def denied(reason: str) -> None:
-            with services.database.write() as conn:
-                denials.record(conn, caller, "login", name, reason)
-
+        address = caller.address
+        keys = ((f"address {address}", _ADDRESS), (f"login {name} from {address}", 1.0))
         try:
-            rates.check(f"address {caller.address}", _ADDRESS)
-            rates.check(f"login {name}")
-            secret = await work(services, begin)
+            # A try is charged before the hash, so that no more run at once than are allowed; the right one is given back.
+            # The key of the login holds the address: a stranger cannot lock a person out.
+            for key, share in keys:
+                rates.take(key, share=share)
+            with waiting:
+                secret = await logins.run(begin)
+            for key, share in keys:
+                rates.give(key, share=share)
         except AccessDenied as err:
-            with suppress(LimitExceeded):
-                rates.take(f"address {caller.address}", share=_ADDRESS)
-                rates.take(f"login {name}")
             # The page's own answer: the guard keeps what it denies, so this one is told apart by its status.
-            await work(services, lambda: denied("login and password do not belong together"))
+            reason = str(err)
+            written = services.journal.put(lambda conn: denials.record(conn, caller, "login", name, reason))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(written)), 0.25)
             return page(request, "login.html", 400, message=f"{err}.", next=target)
         except LimitExceeded as err:
             wait = str(err.retry_after or 10)

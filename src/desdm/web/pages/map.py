@@ -9,14 +9,15 @@ from functools import cache
 
 from PIL import Image
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.model import ReleaseFile
+from desdm.services.access import access_of, no_release
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.index import Indexes
+from desdm.services.hips.pictures import Pictures
 from desdm.survey.bands import band_order
 from desdm.web.pages.files import ALADIN
 from desdm.web.pages.position import read_position
@@ -27,35 +28,37 @@ from desdm.web.render import page
 __all__ = ["routes"]
 
 _TILE = re.compile(r"Norder\d{1,2}/Dir\d+/Npix\d+\.png")
-_KEEP = {"Cache-Control": "private, max-age=86400"}
 
 
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of the page, and of its HiPS tiles."""
-    indexes = Indexes(services.published)
+    pictures = Pictures(services)
 
     async def tile(request: Request) -> Response:
         # The tiles of /hips, but where a picture has none a clear one: Aladin Lite asks before it knows the MOC,
         # and a browser takes each 404 for a fault of the page.
-        def make() -> Response:
-            asked = request.path_params
-            index = indexes.of(asked["release"], caller_of(request))
-            file = index.by_path.get(f"hips/{asked['path']}")
-            if file is not None:
-                path = services.root(index.release.name) / file.path
-                return FileResponse(path, media_type=file.mime, headers=_KEEP)
-            if _TILE.fullmatch(asked["path"].partition("/")[2]):
-                return Response(_clear(), media_type="image/png", headers=_KEEP)
-            raise NotFoundError(f"there is nothing at {request.url.path}")
-
-        return await work(services, make)
+        access = access_of(services, caller_of(request))
+        release = access.release(request.path_params["release"])
+        path = request.path_params["path"]
+        file = pictures.find(access, release, path)
+        headers = {"Cache-Control": "private, " + ("no-cache" if release.proprietary else "max-age=86400")}
+        if file is not None:
+            return Response(await pictures.read(file), media_type=file.mime, headers=headers)
+        if access.whole(release) and _TILE.fullmatch(path.partition("/")[2]):
+            return Response(_clear(), media_type="image/png", headers=headers)
+        # Who may see tables of a release only is told the same as about one that does not exist.
+        raise (
+            NotFoundError(f"there is nothing at {request.url.path}")
+            if access.whole(release)
+            else no_release(request.path_params["release"])
+        )
 
     async def sky(request: Request) -> Response:
         wanted = request.query_params.get("release", "")
         pos = request.query_params.get("pos", "").strip()[:80]
 
         def make() -> Response:
-            releases = [s for s in seen(services, caller_of(request)) if s.files]
+            releases = [s for s in seen(services, caller_of(request)) if s.whole and s.files]
             it = next((s for s in releases if s.release.name.lower() == wanted.lower()), None)
             it = it or (releases[0] if releases else None)
             ra, dec, fov = _middle(it.files if it else ())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.survey.bands import band_order
 
@@ -16,11 +17,12 @@ __all__ = ["SeenRelease", "seen", "seen_release"]
 
 @dataclass(frozen=True, slots=True)
 class SeenRelease:
-    """A release with the tables and files that the caller may see."""
+    """A release with the tables and files that the caller may see; ``whole``: that is all of it."""
 
     release: Release
     tables: tuple[ReleaseTable, ...]
     files: tuple[ReleaseFile, ...]
+    whole: bool
 
     @property
     def rows(self) -> int:
@@ -50,19 +52,17 @@ class SeenRelease:
 
 def seen(services: Services, caller: Caller) -> list[SeenRelease]:
     """Releases of which the caller sees something, newest first."""
-    holdings = services.published.current()
-    found = []
-    for release in holdings.releases:
-        tables = tuple(
-            t for (name, _), t in holdings.tables.items()
-            if name == release.name and holdings.visible(caller, release, t.name)
-        )  # fmt: skip
-        whole = holdings.visible(caller, release)
-        if whole or tables:
-            found.append(SeenRelease(release, tables, holdings.files.get(release.name, ()) if whole else ()))
-    return sorted(
-        found, key=lambda s: (s.release.published_at is not None, s.release.published_at), reverse=True
-    )
+    access = access_of(services, caller)
+    return [
+        SeenRelease(
+            # The name of a release that the caller may not see stands nowhere.
+            replace(release, erratum_of=access.erratum_of(release)),
+            tuple(access.tables(release)),
+            access.files(release),
+            access.whole(release),
+        )
+        for release in access.releases()
+    ]
 
 
 def seen_release(services: Services, caller: Caller, name: str) -> SeenRelease:

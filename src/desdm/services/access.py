@@ -1,0 +1,142 @@
+"""What a caller may see of what is published: the one place that decides it, for every endpoint, page and table.
+
+A release of which a caller may see nothing is answered as one that does not exist: the same status, the same text, with
+the name as the caller wrote it. The same holds for a table or a file that the caller may not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from desdm.accounts.model import Action, Caller
+from desdm.errors import AccessDenied, NotFoundError
+from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.schema.states import Role
+from desdm.services.context import Services
+from desdm.services.published import Holdings
+
+__all__ = ["WHOLE", "Access", "access_of", "no_release", "table_of"]
+
+#: Stands in a right for the whole release: all its tables and all its files.
+WHOLE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one caller may see of one state of the holdings.
+
+    Attributes
+    ----------
+    holdings
+        What is published.
+    caller
+        Who asks, with rights and scopes.
+    """
+
+    holdings: Holdings
+    caller: Caller
+
+    def require_read(self) -> None:
+        """Raise `AccessDenied` if the caller's token has no scope to read, whatever is asked for."""
+        if not self.caller.may(Action.READ):
+            raise AccessDenied("your token has no scope to read", self.caller.known)
+
+    def _may(self, release: Release, subject: str) -> bool:
+        caller = self.caller
+        if not caller.may(Action.READ):
+            return False
+        if not release.proprietary or caller.role in (Role.OPERATOR, Role.ADMIN):
+            return True
+        return bool({(release.name, WHOLE), (release.name, subject)} & caller.rights)
+
+    def whole(self, release: Release) -> bool:
+        """Whether the caller may see all of a release: images, pictures, footprint and every table."""
+        return self._may(release, WHOLE)
+
+    def table(self, table: ReleaseTable) -> bool:
+        """Whether the caller may query a table."""
+        release = self.holdings.release(table.release)
+        return release is not None and self._may(release, table.name)
+
+    def file(self, file: ReleaseFile) -> bool:
+        """Whether the caller may have a file: a right to a table brings the files of that table."""
+        release = self.holdings.release(file.release)
+        return release is not None and self._may(release, table_of(file.path))
+
+    def any(self, release: Release) -> bool:
+        """Whether the caller may see anything of a release."""
+        return self.whole(release) or any(self._may(release, table.name) for table in self._tables(release))
+
+    def _tables(self, release: Release) -> Iterator[ReleaseTable]:
+        return (t for (of, _), t in self.holdings.tables.items() if of == release.name)
+
+    def tables(self, release: Release) -> list[ReleaseTable]:
+        """Tables of a release that the caller may query."""
+        return [table for table in self._tables(release) if self._may(release, table.name)]
+
+    def files(self, release: Release) -> tuple[ReleaseFile, ...]:
+        """Files of a release that the caller may have, in the order of their paths."""
+        files = self.holdings.files.get(release.name, ())
+        return tuple(files) if self.whole(release) else tuple(f for f in files if self.file(f))
+
+    def releases(self) -> list[Release]:
+        """Releases of which the caller may see something, newest first."""
+        return _newest_first([r for r in self.holdings.releases if self.any(r)])
+
+    def whole_releases(self) -> list[Release]:
+        """Releases of which the caller may see all, newest first."""
+        return _newest_first([r for r in self.holdings.releases if self.whole(r)])
+
+    def find(self, name: str) -> Release | None:
+        """A release by name, whatever its case, of which the caller may see something; else None."""
+        found = self.holdings.release(name)
+        return found if found is not None and self.any(found) else None
+
+    def release(self, name: str) -> Release:
+        """A release of which the caller may see something.
+
+        Raises
+        ------
+        AccessDenied
+            The caller's token has no scope to read.
+        NotFoundError
+            No release of this name is published, or the caller may see nothing of it.
+        """
+        self.require_read()
+        found = self.find(name)
+        if found is None:
+            raise no_release(name)
+        return found
+
+    def whole_release(self, name: str) -> Release:
+        """A release of which the caller may see all; raises as `release` does."""
+        found = self.release(name)
+        if not self.whole(found):
+            raise no_release(name)
+        return found
+
+    def erratum_of(self, release: Release) -> str | None:
+        """The name of the release that this one corrects, if the caller may see something of it."""
+        found = self.find(release.erratum_of) if release.erratum_of else None
+        return found.name if found is not None else None
+
+
+def _newest_first(releases: list[Release]) -> list[Release]:
+    return sorted(releases, key=lambda r: (r.published_at is not None, r.published_at, r.name), reverse=True)
+
+
+def no_release(name: str) -> NotFoundError:
+    """The error for a release that is not published, and for one that the caller may not see."""
+    return NotFoundError(f"no published release {name[:40]}; they are listed at /api/releases")
+
+
+def table_of(path: str) -> str:
+    """The table to which a file of a release belongs; `WHOLE` for files of the whole release."""
+    parts = path.split("/", 2)
+    return parts[1] if len(parts) == 3 and parts[0] == "tables" else WHOLE
+
+
+def access_of(services: Services, caller: Caller) -> Access:
+    """What a caller may see now."""
+    return Access(services.published.current(), caller)

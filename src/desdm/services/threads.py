@@ -1,0 +1,104 @@
+"""Shares of threads: one caller has a few at once and waits for more, so that others always find one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from desdm.errors import LimitExceeded
+
+__all__ = ["CALLER", "PAGE", "Threads"]
+
+#: Who asks, by login or address; empty outside of a request.
+CALLER: ContextVar[str] = ContextVar("desdm_caller", default="")
+#: Whether the request is for a page, health or availability, which have threads of their own.
+PAGE: ContextVar[bool] = ContextVar("desdm_page", default=False)
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Share:
+    running: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+
+class Threads:
+    """Runs tasks of requests in a pool; used from the event loop only.
+
+    Parameters
+    ----------
+    pool
+        The threads.
+    share
+        How many of them one caller has at once.
+    queued
+        How many tasks of one caller wait for one; more are refused.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, share: int, queued: int = 256) -> None:
+        self.pool, self._share, self._queued = pool, share, queued
+        self._shares: dict[str, _Share] = {}
+
+    async def run(self, task: Callable[[], T]) -> T:
+        """Run a task in a thread when its caller has one free.
+
+        Raises
+        ------
+        LimitExceeded
+            Too many tasks of the caller wait.
+        """
+        caller, loop = CALLER.get(), asyncio.get_running_loop()
+        if not caller:
+            return await loop.run_in_executor(self.pool, task)
+        share = self._shares.setdefault(caller, _Share())
+        if share.running < self._share:
+            share.running += 1
+        else:
+            await self._wait(share)
+        # The thread is counted until it is done, also when whoever asked has gone.
+        done = self.pool.submit(task)
+        done.add_done_callback(lambda _: self._soon(loop, caller))
+        return await asyncio.wrap_future(done)
+
+    async def _wait(self, share: _Share) -> None:
+        """Wait until a task of the same caller hands over its place."""
+        if len(share.waiting) >= self._queued:
+            raise LimitExceeded(
+                f"{self._queued} requests from you wait already; send fewer at once", "rate", retry_after=5
+            )
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        share.waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._hand_over(share)
+            else:
+                share.waiting.remove(turn)
+            raise
+
+    def _soon(self, loop: asyncio.AbstractEventLoop, caller: str) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._release, caller)
+
+    def _release(self, caller: str) -> None:
+        share = self._shares[caller]
+        self._hand_over(share)
+        if not share.running:
+            del self._shares[caller]
+
+    @staticmethod
+    def _hand_over(share: _Share) -> None:
+        """Give the place to the next that waits, or count one less."""
+        while share.waiting:
+            turn = share.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        share.running -= 1
