@@ -18,6 +18,7 @@ from desdm.config import Config
 from desdm.errors import ConflictError, UsageError
 from desdm.framework import store
 from desdm.framework.engines import Engine, JobEvent
+from desdm.framework.inputdigests import DIGESTS, keep_digests
 from desdm.framework.job import Ticket
 from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.process import process_start
@@ -155,6 +156,7 @@ class _Driver:
             by_job.setdefault(w.job_task_id, []).append(w)
         todo = [j for j in jobs if j.state is not JobState.DONE]
         self.progress.block = jobs[0].block if jobs else ""
+        self._digests(todo)
         for job in todo:
             self._give(job, [w for w in by_job[job.task_id] if w.state in _DONE and made.get(w.task_id)])
         good = True
@@ -178,6 +180,7 @@ class _Driver:
             skip=tuple(w.wrapnum for w in done),
             earlier=tuple(str(p) for p in sorted(root.glob("try*")) if p.is_dir()),
             hold_memory=self.config.hold_memory,
+            digests=str(root / DIGESTS),
         )
         with self.database.write() as conn:
             store.queue_job(conn, job, token, self.engine.name, str(root))
@@ -215,8 +218,13 @@ class _Driver:
             wrappers = store.wrappers_of(conn, self.attempt.id, job.task_id)
             done = [w for w in wrappers if w.state in _DONE]
             made = store.generated_names(conn, [w.task_id for w in done])
+        self._digests([again])  # of what its lost try has registered, too
         self._give(again, [w for w in done if made.get(w.task_id)])
         return True
+
+    def _digests(self, jobs: Sequence[Job]) -> None:
+        """Write down beside each job what its inputs are registered as: a node asks no database."""
+        keep_digests(self.database, self.archive, [Path(job.jobroot or "") for job in jobs])
 
     def _adopt(self, job: Job) -> None:
         # Its submitter went away: what its receipt says is done is good, the rest runs again.

@@ -27,6 +27,7 @@ from desdm.errors import PlanError, UsageError, WCLError
 from desdm.framework import store
 from desdm.framework.filenames import plain_value
 from desdm.framework.handover import budget
+from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
@@ -449,5 +450,6 @@ def _write_jobs(
         jobroot.mkdir()
         text = renderer.render(job, pipeline.blocks[job.blknum - 1].name)
         (jobroot / "job.wcl").write_text(text, "utf-8")
+        write_inputs(jobroot, job)
         texts[job.jobnum] = text
     return texts
