@@ -16,7 +16,7 @@ from desdm.errors import FileTypeError
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
 from desdm.release.create import SELECTION
-from desdm.release.exposures import check_exposures, contents_of
+from desdm.release.exposures import check_exposures, check_suspects, contents_of
 from desdm.release.findings import Check, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
@@ -40,7 +40,8 @@ def validate(database: Database, root: Path, release: Release) -> list[Check]:
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
-        exposures = check_exposures(conn, name, contents_of(conn, sources_of(conn, root, files)))
+        contents = contents_of(conn, sources_of(conn, root, files))
+        exposures = [*check_exposures(conn, name, contents), *check_suspects(conn, name, contents)]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"
