@@ -14,10 +14,10 @@ from desdm import config as settings
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
 from desdm.config import FILENAME, Config
-from desdm.errors import ConfigError, ConflictError
+from desdm.errors import ConfigError, ConflictError, DamagedDatabase, DesdmError
 from desdm.schema.database import Database
 
-__all__ = ["Facility", "initialise"]
+__all__ = ["Facility", "damage_of_database", "initialise", "open_database"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Facility:
             If there is none, or its schema is not current.
         """
         config = settings.load(home)
-        database = _database(config)
+        database = open_database(config)
         database.require_current()
         return cls(config, database, Archive(config.archive_name, config.archive_root))
 
@@ -52,7 +52,29 @@ class Facility:
         self.database.close()
 
 
-def _database(config: Config) -> Database:
+def damage_of_database(home: str | os.PathLike[str] | None = None) -> DamagedDatabase | None:
+    """What an integrity check finds wrong with the installation's SQLite database; None: nothing, or no such database."""
+    try:
+        database = open_database(settings.load(home))
+    except DesdmError:
+        return None
+    try:
+        found = database.integrity()
+    except DamagedDatabase as err:
+        return err
+    except DesdmError:
+        return None
+    finally:
+        database.close()
+    if not found:
+        return None
+    return DamagedDatabase(
+        f"the database {database.describe()} is damaged: {found}; run: desdm doctor, and restore it from a backup"
+    )
+
+
+def open_database(config: Config) -> Database:
+    """The database that the settings name, without a look at its schema."""
     url = make_url(config.database_url)
     secret = settings.password(config)
     if secret is not None and url.get_backend_name() != "sqlite":
@@ -93,7 +115,7 @@ def initialise(
         _write_settings(path, database, archive)
     try:
         config = settings.load(directory)
-        db = _database(config)
+        db = open_database(config)
         try:
             upgrade_schema(db)
             with db.write() as conn:

@@ -6,16 +6,18 @@ driver goes on (``resume``) at the first wrapper that is not done.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from desdm.archive.archive import Archive
 from desdm.config import Config
-from desdm.errors import ConflictError, UsageError
+from desdm.errors import ConflictError, DesdmError, StorageFull, TransientError, UsageError, storage_error
 from desdm.framework import store
 from desdm.framework.engines import Engine, JobEvent
 from desdm.framework.inputdigests import DIGESTS, keep_digests
@@ -30,6 +32,9 @@ __all__ = ["Progress", "drive", "submitter_alive"]
 
 #: Seconds between signs of life, which are also how late a cancel is seen.
 HEARTBEAT = 1.0
+
+#: How a job that found no room says so.
+_NO_ROOM = ("StorageFull", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 _DONE = (WrapperState.DONE.value, WrapperState.REUSED.value)
 
@@ -97,6 +102,11 @@ def drive(
     except KeyboardInterrupt:
         driver.interrupt()
         raise
+    except (OSError, TransientError) as err:
+        driver.stopped(err)
+        if isinstance(err, OSError):
+            raise storage_error(err, config.runs / run) from err
+        raise
     finally:
         engine.close()
 
@@ -143,6 +153,14 @@ class _Driver:
             store.change_attempt(
                 conn, self.attempt, AttemptState.INTERRUPTED, self.who, "interrupted by its operator"
             )
+
+    def stopped(self, err: Exception) -> None:
+        """Storage or the database failed under the submitter: jobs end, and a resume goes on when it is well again."""
+        for token in list(self.live):
+            self.engine.cancel(token)
+        # Where even this cannot be written, the next submitter sees that this one went away.
+        with suppress(DesdmError), self.database.write() as conn:
+            store.change_attempt(conn, self.attempt, AttemptState.INTERRUPTED, self.who, str(err)[:2000])
 
     # -- blocks
 
@@ -276,4 +294,8 @@ class _Driver:
             ]
             why = "; ".join(f"job {j.jobnum} ({j.jobkeys or j.block}): {j.comment}" for j in bad[:5])
             store.change_attempt(conn, self.attempt, state, self.who, why[:2000] or state.text)
+        if state is AttemptState.FAILED and any(mark in why for mark in _NO_ROOM):
+            raise StorageFull(
+                f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room, then: desdm resume {self.attempt.run}"
+            )
         return state

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import select
 
-from desdm.schema.database import Database
+from desdm.schema.database import Database, translated
 from desdm.schema.runs import ops_data_state_def, ops_state_change
 from desdm.schema.states import DataState, changes
 
@@ -20,7 +20,8 @@ def upgrade(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["engine"] = database.engine
-    command.upgrade(config, "head")
+    with translated():
+        command.upgrade(config, "head")
     with database.write() as conn:
         lawful = {tuple(row) for row in conn.execute(select(ops_state_change))}
         new = [row for row in changes() if row not in lawful]
