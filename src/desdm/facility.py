@@ -15,6 +15,7 @@ from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
 from desdm.config import FILENAME, Config
 from desdm.errors import ConfigError, ConflictError, DamagedDatabase, DesdmError
+from desdm.modes import make_private, touch_private
 from desdm.schema.database import Database
 
 __all__ = ["Facility", "damage_of_database", "initialise", "open_database"]
@@ -117,6 +118,9 @@ def initialise(
         config = settings.load(directory)
         db = open_database(config)
         try:
+            if not upgrade and db.dialect == "sqlite":
+                # Closed from its first byte; SQLite gives its companions (-wal, -shm) the mode of the file.
+                touch_private(Path(str(db.url.database)))
             upgrade_schema(db)
             with db.write() as conn:
                 define(conn, Archive(config.archive_name, config.archive_root))
@@ -127,8 +131,8 @@ def initialise(
         if not upgrade:
             path.unlink(missing_ok=True)
         raise
-    config.archive_root.mkdir(parents=True, exist_ok=True)
-    config.runs.mkdir(parents=True, exist_ok=True)
+    for folder in (config.archive_root, config.runs, config.releases):
+        make_private(folder)
     return config
 
 
@@ -149,5 +153,6 @@ def _write_settings(path: Path, database: str | None, archive: str | None) -> No
     lines += ["", "[archive]", f"root = {json.dumps(archive or 'archive')}", ""]
     lines += ["[engine]", "# workers = 0   (0: one a processor)", ""]
     lines += ["[site]", f"operator = {json.dumps(os.environ.get('USER', 'operator'))}", ""]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
+    touch_private(path)
     path.write_text("\n".join(lines), "utf-8")

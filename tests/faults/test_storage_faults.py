@@ -28,6 +28,7 @@ CALLS: dict[str, tuple[str, ...] | None] = {
     "lineage": ("raw.txt",),
     "fetch": ("raw.txt", "--to", "{tmp}/out"),
     "audit": (),
+    "doctor": (),
     "tag": ("list",),
     "delete": ("raw.txt", "--reason", "r", "--yes"),
     "pipeline": ("list",),

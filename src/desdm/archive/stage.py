@@ -178,7 +178,7 @@ def _land(archive: Archive, flight: Flight, item: Deposit) -> _Landed:
 
 def _copy(flight: Flight, item: Deposit, name: str, source: int, size: int, temporary: str) -> _Landed:
     sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # One byte more than it should have: a file that grows while it is read does not slip through.
         data = _read(item, source, size + 1) if size <= _WHOLE else b""

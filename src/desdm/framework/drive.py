@@ -23,7 +23,7 @@ from desdm.framework.engines import Engine, JobEvent
 from desdm.framework.inputdigests import DIGESTS, keep_digests
 from desdm.framework.job import Ticket
 from desdm.framework.model import Attempt, Job, WrapperRow
-from desdm.framework.process import process_start
+from desdm.framework.process import process_start, submitter_alive
 from desdm.framework.register import register_job
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, JobState, WrapperState
@@ -48,15 +48,6 @@ class Progress:
     failed: int = 0
     block: str = ""
     running: dict[int, str] = field(default_factory=dict)
-
-
-def submitter_alive(attempt: Attempt) -> bool:
-    """Whether the process that drives the attempt is still there (on this machine)."""
-    if attempt.state is not AttemptState.RUNNING or attempt.submitter_pid is None:
-        return False
-    if attempt.submitter_host != os.uname().nodename:
-        return True  # another machine's process cannot be seen from here
-    return process_start(attempt.submitter_pid) == attempt.submitter_start
 
 
 def drive(

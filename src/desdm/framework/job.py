@@ -30,6 +30,7 @@ from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
 from desdm.framework.shortpaths import ShortPaths
 from desdm.framework.software import Software, framework, of_folder
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
+from desdm.modes import make_private
 
 __all__ = ["Ticket", "WarmCache", "run_job"]
 
@@ -153,7 +154,7 @@ def run_job(
     """
     order = read_job(Path(ticket.wcl))
     workdir = Path(ticket.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
+    make_private(workdir)
     forget_peak()
     runner = _Runner(order, ticket, cache, workdir)
     skip = set(ticket.skip) - runner.lost(set(ticket.skip))

@@ -59,7 +59,6 @@ def make(context: BuildContext) -> list[Made]:
     context.root.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".footprint-", dir=context.root))
     try:
-        building.chmod(0o755)
         made = _files(context, parts, building)
         shutil.rmtree(final, ignore_errors=True)
         building.rename(final)

@@ -22,9 +22,10 @@ from desdm.release.hats import parts
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.tables import OBJECTS
 from desdm.schema.database import Database
+from desdm.schema.states import ReleaseState
 from desdm.survey.cards import read_hdus
 
-__all__ = ["errors", "selection_of", "sources_of", "validate"]
+__all__ = ["errors", "incomplete", "selection_of", "sources_of", "validate"]
 
 _PLANES = ("SCI", "MSK", "WGT")
 #: Pixels a side of the squares in which images are compressed.
@@ -82,6 +83,14 @@ def _content(tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> li
     if tables or files:
         return []
     return [failed("content", "release", "it is empty; add data: desdm release add-table …")]
+
+
+def incomplete(conn: Connection, root: Path, release: Release) -> bool:
+    """Whether a draft lacks what was selected for it: its build is under way, or was killed half-way."""
+    if release.state is not ReleaseState.DRAFT or not release.selection:
+        return False
+    sources = {table: json.loads(text) for table, text in store.provenance(conn, release.name).items()}
+    return bool(errors([*_complete(release, selection_of(root), sources, store.files(conn, release.name))]))
 
 
 def _complete(

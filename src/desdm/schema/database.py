@@ -29,6 +29,7 @@ from desdm.errors import (
     StorageFull,
     storage_error,
 )
+from desdm.modes import make_private
 from desdm.schema.version import HEAD
 
 __all__ = ["Database", "database_error", "new_ids", "translated"]
@@ -168,7 +169,7 @@ _DAMAGED_TEXTS = ("malformed", "no such table", "no such column", "Could not dec
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            make_private(Path(url.database).parent)
         engine = create_engine(url, connect_args={"timeout": 60})
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
