@@ -20,7 +20,7 @@ from desdm.config import Config
 from desdm.errors import ConflictError, DesdmError, StorageFull, TransientError, UsageError, storage_error
 from desdm.framework import store
 from desdm.framework.engines import Engine, JobEvent
-from desdm.framework.inputdigests import DIGESTS, keep_digests
+from desdm.framework.inputdigests import keep_digests
 from desdm.framework.job import Ticket
 from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.process import process_start, submitter_alive
@@ -120,6 +120,8 @@ class _Driver:
         self.started: list[tuple[Job, str]] = []
         self.progress = Progress()
         self.beat = 0.0
+        #: file with the digests of the inputs of the jobs that are given out now
+        self.digests = ""
 
     def go(self) -> AttemptState:
         with self.database.read() as conn:
@@ -189,7 +191,7 @@ class _Driver:
             skip=tuple(w.wrapnum for w in done),
             earlier=tuple(str(p) for p in sorted(root.glob("try*")) if p.is_dir()),
             hold_memory=self.config.hold_memory,
-            digests=str(root / DIGESTS),
+            digests=str(root.parent / self.digests),
         )
         with self.database.write() as conn:
             store.queue_job(conn, job, token, self.engine.name, str(root))
@@ -232,8 +234,9 @@ class _Driver:
         return True
 
     def _digests(self, jobs: Sequence[Job]) -> None:
-        """Write down beside each job what its inputs are registered as: a node asks no database."""
-        keep_digests(self.database, self.archive, [Path(job.jobroot or "") for job in jobs])
+        """Write down for the jobs what their inputs are registered as: a node asks no database."""
+        self.digests = f"digests_{secrets.token_hex(4)}.json"
+        keep_digests(self.database, self.archive, [Path(job.jobroot or "") for job in jobs], self.digests)
 
     def _adopt(self, job: Job) -> None:
         # Its submitter went away: what its receipt says is done is good, the rest runs again.

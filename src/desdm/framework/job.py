@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from desdm import wcl
-from desdm.archive.verify import Verifier
+from desdm.archive.verify import Expected, Verifier
 from desdm.errors import CorruptFile, FileTypeError, ProgramFailed, StorageFull, UsageError
 from desdm.framework.allocator import memory_kept
 from desdm.framework.handover import HOLD_MEMORY, Handover, budget
@@ -79,6 +79,15 @@ class WarmCache:
     scanners: dict[str, Callable[[str], Scanner] | None] = field(default_factory=dict)
     #: which files of the archive were hashed and are sound
     verifier: Verifier = field(default_factory=Verifier)
+
+    #: path and content of the file of digests that was read last; the jobs of a block share one
+    digests: tuple[str, Mapping[str, Expected]] = field(default_factory=lambda: ("", {}))
+
+    def digests_of(self, path: str) -> Mapping[str, Expected]:
+        """Registered sizes and digests of the inputs, from that file."""
+        if self.digests[0] != path:
+            self.digests = (path, read_digests(Path(path)))
+        return self.digests[1]
 
     def wrapper(self, name: str) -> Wrapper:
         """The wrapper function of that dotted name."""
@@ -181,7 +190,7 @@ class _Runner:
         self.order, self.cache, self.workdir = order, cache, self.paths.workdir
         self.root = Path(order.top["archive_root"])
         self.earlier = [Path(p) for p in ticket.earlier]
-        self.digests = read_digests(Path(ticket.digests)) if ticket.digests else None
+        self.digests = cache.digests_of(ticket.digests) if ticket.digests else None
         #: inputs in the archive that this job has verified
         self.sound: set[str] = set()
         name = f"{order.attempt}_J{order.jobnum:04d}_{ticket.token[:8]}"

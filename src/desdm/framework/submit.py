@@ -460,6 +460,6 @@ def _write_jobs(
         jobroot.mkdir()
         text = renderer.render(job, pipeline.blocks[job.blknum - 1].name)
         (jobroot / "job.wcl").write_text(text, "utf-8")
-        write_inputs(jobroot, job)
         texts[job.jobnum] = text
+    write_inputs(folder, plan.jobs)
     return texts
