@@ -13,21 +13,27 @@ DesdmError
 │   └── LimitExceeded       more than the caller's limits allow: time, rows, bytes, jobs, requests
 ├── TransientError      try again later (exit status 3)
 │   ├── DatabaseUnavailable the database does not answer or is locked
+│   ├── StorageUnavailable  a file or directory cannot be read or written: mode, read-only mount, I/O error
 │   ├── StorageFull         no room, or a size limit, where bytes must go
 │   └── LostJob             the worker or engine that ran a job went away
 └── FatalError          report it: the record or the code is wrong (exit status 4)
     ├── CorruptFile         bytes differ from their recorded digest
+    ├── DamagedDatabase     the database's own file or tables are damaged
     ├── ProgramFailed       a program of a wrapper ended badly or did not make its outputs
     └── StaleToken          a late twin of a job asks to be registered
 """
 
 from __future__ import annotations
 
+import errno
+import os
+
 __all__ = [
     "AccessDenied",
     "ConfigError",
     "ConflictError",
     "CorruptFile",
+    "DamagedDatabase",
     "DatabaseUnavailable",
     "DesdmError",
     "FatalError",
@@ -40,9 +46,11 @@ __all__ = [
     "QueryError",
     "StaleToken",
     "StorageFull",
+    "StorageUnavailable",
     "TransientError",
     "UsageError",
     "WCLError",
+    "storage_error",
 ]
 
 
@@ -155,6 +163,10 @@ class DatabaseUnavailable(TransientError):
     """The database does not answer, or is locked for too long."""
 
 
+class StorageUnavailable(TransientError):
+    """A file or directory cannot be read or written: mode, owner, read-only mount, I/O error."""
+
+
 class StorageFull(TransientError):
     """No room, or a size limit, where bytes must go."""
 
@@ -171,9 +183,46 @@ class CorruptFile(FatalError):
     """Bytes differ from their recorded digest."""
 
 
+class DamagedDatabase(FatalError):
+    """The database's file or tables are damaged."""
+
+
 class ProgramFailed(FatalError):
     """A program of a wrapper ended badly or did not make its outputs."""
 
 
 class StaleToken(FatalError):
     """A late twin of a job asks to be registered."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: The path that was named is at fault, not what lies below it.
+_WRONG_PATH = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL,
+    errno.ENOTEMPTY, errno.ENXIO, errno.EXDEV,
+}  # fmt: skip
+
+
+def storage_error(err: OSError, path: object = None) -> DesdmError:
+    """The typed error for an error of the operating system on a file.
+
+    Parameters
+    ----------
+    err
+        The error; where it names a file, that is the one to blame.
+    path
+        The file or directory, where the error names none.
+
+    Returns
+    -------
+    DesdmError
+        `StorageFull` (no room), `UsageError` (no such path) or `StorageUnavailable` (mode, read-only mount, I/O error).
+    """
+    named = err.filename if err.filename is not None else path
+    where = "" if named is None else f"{os.fsdecode(named) if isinstance(named, bytes) else named}: "
+    text = os.strerror(err.errno) if err.errno else str(err)
+    if err.errno in _FULL:
+        return StorageFull(f"{where}{text}; make room and try again")
+    if err.errno in _WRONG_PATH:
+        return UsageError(f"{where}{text}; give another path")
+    return StorageUnavailable(f"{where}{text}; check mode, owner and mount (desdm doctor), and try again")

@@ -14,10 +14,11 @@ from desdm import config as settings
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
 from desdm.config import FILENAME, Config
-from desdm.errors import ConfigError, ConflictError
+from desdm.errors import ConfigError, ConflictError, DamagedDatabase, DesdmError
+from desdm.modes import make_private, touch_private
 from desdm.schema.database import Database
 
-__all__ = ["Facility", "initialise"]
+__all__ = ["Facility", "damage_of_database", "initialise", "open_database"]
 
 #: Seconds that a write of the service waits for a lock.
 _PATIENCE = 3.0
@@ -42,7 +43,7 @@ class Facility:
             If there is none, or its schema is not current.
         """
         config = settings.load(home)
-        database = _database(config)
+        database = open_database(config)
         database.require_current()
         archive = Archive(config.archive_name, config.archive_root)
         return cls(config, database, archive, _service(config))
@@ -58,8 +59,29 @@ class Facility:
         self.service.close()
 
 
-def _database(config: Config) -> Database:
-    """The operations database."""
+def damage_of_database(home: str | os.PathLike[str] | None = None) -> DamagedDatabase | None:
+    """What an integrity check finds wrong with the installation's SQLite database; None: nothing, or no such database."""
+    try:
+        database = open_database(settings.load(home))
+    except DesdmError:
+        return None
+    try:
+        found = database.integrity()
+    except DamagedDatabase as err:
+        return err
+    except DesdmError:
+        return None
+    finally:
+        database.close()
+    if not found:
+        return None
+    return DamagedDatabase(
+        f"the database {database.describe()} is damaged: {found}; run: desdm doctor, and restore it from a backup"
+    )
+
+
+def open_database(config: Config) -> Database:
+    """The operations database that the settings name, without a look at its schema."""
     return Database(_with_password(config, config.database_url))
 
 
@@ -110,8 +132,11 @@ def initialise(
         _write_settings(path, database, archive)
     try:
         config = settings.load(directory)
-        db, service = _database(config), _service(config)
+        db, service = open_database(config), _service(config)
         try:
+            if not upgrade and db.dialect == "sqlite":
+                # Closed from its first byte; SQLite gives its companions (-wal, -shm) the mode of the file.
+                touch_private(Path(str(db.url.database)))
             upgrade_schema(db, service)
             with db.write() as conn:
                 define(conn, Archive(config.archive_name, config.archive_root))
@@ -123,8 +148,8 @@ def initialise(
         if not upgrade:
             path.unlink(missing_ok=True)
         raise
-    config.archive_root.mkdir(parents=True, exist_ok=True)
-    config.runs.mkdir(parents=True, exist_ok=True)
+    for folder in (config.archive_root, config.runs, config.releases):
+        make_private(folder)
     return config
 
 
@@ -145,5 +170,6 @@ def _write_settings(path: Path, database: str | None, archive: str | None) -> No
     lines += ["", "[archive]", f"root = {json.dumps(archive or 'archive')}", ""]
     lines += ["[engine]", "# workers = 0   (0: one a processor)", ""]
     lines += ["[site]", f"operator = {json.dumps(os.environ.get('USER', 'operator'))}", ""]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
+    touch_private(path)
     path.write_text("\n".join(lines), "utf-8")

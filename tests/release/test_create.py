@@ -153,7 +153,7 @@ def test_a_rotten_source_stops_the_build_and_leaves_nothing(made: Made, tmp_path
     data[-3000] ^= 1
     coadd.write_bytes(data)
     root = facility.config.releases / "D1"
-    with pytest.raises(CorruptFile, match=r"g_coadd\.fits is not as it was registered"):
+    with pytest.raises(CorruptFile, match=r"g_coadd\.fits is damaged"):
         create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK)
     with facility.database.read() as conn:
         assert store.releases(conn) == [] and store.tables(conn, "D1") == []

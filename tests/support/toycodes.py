@@ -60,3 +60,8 @@ def program_then_say(task: Task) -> None:
     task.finding(2, "the moon is a finding")
     for line in task.text("lines").split("|"):
         task.say(line)
+
+
+def each(task: Task) -> None:
+    """The texts of all inputs, one a line."""
+    task.output("big").write_text("\n".join(path.read_text() for path in task.inputs["raw"]))

@@ -16,7 +16,9 @@ from desdm.archive.delete import record_restored
 from desdm.archive.flight import live_since
 from desdm.archive.model import FileRecord
 from desdm.archive.names import split_name
-from desdm.archive.publish import digest
+from desdm.archive.suspects import AUDIT, lift_of_cause, mark_descendants
+from desdm.archive.verify import Expected, damage
+from desdm.errors import CorruptFile
 from desdm.schema import CopyState
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind
@@ -32,7 +34,8 @@ class AuditReport:
     """What an audit found: names of registered files by class, and paths of files that are not registered.
 
     ``corrupt``: same size, other bytes; ``truncated``, ``grown``: other size; ``missing``: no file;
-    ``orphan``: a file without a row.
+    ``misplaced``: something else than a regular file has its name; ``orphan``: a file without a row. ``suspect``: files
+    that this audit marked because they were made from a damaged one.
     """
 
     checked: int = 0
@@ -41,12 +44,16 @@ class AuditReport:
     truncated: list[str] = field(default_factory=list)
     grown: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    misplaced: list[str] = field(default_factory=list)
     orphan: list[str] = field(default_factory=list)
+    suspect: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.corrupt or self.truncated or self.grown or self.missing or self.orphan)
+        return not (
+            self.corrupt or self.truncated or self.grown or self.missing or self.misplaced or self.orphan
+        )
 
 
 def audit(
@@ -105,16 +112,11 @@ def audit(
 
 
 def _verdict(archive: Archive, record: FileRecord) -> str:
-    path = archive.path(record)
+    """``ok``, or the class of damage; a file that cannot be read at all counts as corrupt."""
     try:
-        size = path.stat().st_size
-        if size == record.filesize:
-            found, size = digest(path)
-            if found == record.sha256:
-                return "ok"
-        return "truncated" if size < record.filesize else "grown" if size > record.filesize else "corrupt"
-    except (FileNotFoundError, NotADirectoryError):
-        return "missing"
+        return damage(archive.path(record), Expected(record.filesize, record.sha256)) or "ok"
+    except CorruptFile:
+        return "corrupt"
 
 
 def _check(
@@ -147,6 +149,11 @@ def _check(
             mark = {"ok": CopyState.OK, "missing": CopyState.MISSING}.get(verdict, CopyState.CORRUPT)
             if verdict != "ok":
                 getattr(report, verdict).append(record.name)
+            if mark is CopyState.CORRUPT:
+                doubtful = mark_descendants(conn, record, verdict)
+                report.suspect += [m.filename for m in doubtful if m.desfile_id != record.id]
+            elif verdict == "ok":
+                lift_of_cause(conn, [record.id], AUDIT, f"{record.name} is as registered again")
             if mark != there.state:
                 store.set_copy_state(conn, archive.name, [record.id], mark)
                 if there.state == CopyState.MISSING and record.pfw_attempt_id is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,15 @@ from sqlalchemy import Connection
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord, Refusal
-from desdm.archive.publish import digest, publish, storage_error
-from desdm.errors import ConflictError, CorruptFile, DesdmError, NotFoundError, TransientError
+from desdm.archive.publish import digest, publish
+from desdm.errors import (
+    ConflictError,
+    CorruptFile,
+    DesdmError,
+    NotFoundError,
+    TransientError,
+    storage_error,
+)
 
 __all__ = ["Fetched", "copy_out", "fetch"]
 
@@ -29,7 +37,10 @@ class Fetched(NamedTuple):
 def fetch(conn: Connection, archive: Archive, names: Sequence[str], folder: Path) -> Fetched:
     """Copy files by full name into a folder; each is verified, the others go on when one fails."""
     done = Fetched([], [])
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise storage_error(err, folder) from err
     for name in names:
         try:
             record = catalog.by_name(conn, name)
@@ -63,7 +74,7 @@ def copy_out(archive: Archive, record: FileRecord, target: Path) -> None:
         raise NotFoundError(f"{record.name}: archive {archive.name} holds no copy of it (deleted for good?)")
     partial = target.with_name(f".{target.name}.{os.getpid():x}.part")
     try:
-        found = _copy(archive.path(record), partial)
+        found = _copy(archive, record, partial)
         if found != record.sha256:
             raise CorruptFile(
                 f"{record.name}: its copy in {archive.name} has sha-256 {found}, registered is {record.sha256}; "
@@ -71,18 +82,31 @@ def copy_out(archive: Archive, record: FileRecord, target: Path) -> None:
             )
         if not publish(str(partial), str(target)) and digest(target)[0] != record.sha256:
             raise ConflictError(f"{target} exists with other bytes; remove it or choose another folder")
-    except FileNotFoundError as err:
-        raise NotFoundError(f"{record.name}: its copy in {archive.name} is missing; run desdm audit") from err
     except OSError as err:
-        raise (storage_error(err, target) or TransientError(f"{target}: {err}; try again")) from err
+        raise storage_error(err, target) from err
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _copy(source: Path, target: Path) -> str:
+def _copy(archive: Archive, record: FileRecord, target: Path) -> str:
+    """Copy a file and return its digest; an error of the archive's copy is told apart from one of the target."""
     sha = hashlib.sha256()
-    with source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
-        while piece := reading.read(4 << 20):
+    source = archive.path(record)
+
+    def read(file: io.RawIOBase) -> bytes:
+        try:
+            return file.read(4 << 20) or b""
+        except OSError as err:
+            raise storage_error(err, source) from err
+
+    try:
+        reading = source.open("rb", buffering=0)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise NotFoundError(f"{record.name}: its copy in {archive.name} is missing; run desdm audit") from err
+    except IsADirectoryError as err:
+        raise CorruptFile(f"{record.name}: {source} is a directory; run desdm audit") from err
+    with reading, target.open("wb", buffering=0) as writing:
+        while piece := read(reading):
             sha.update(piece)
             view = memoryview(piece)
             while view:

@@ -10,6 +10,7 @@ import weakref
 from contextlib import suppress
 
 from desdm.archive.archive import Archive
+from desdm.modes import make_private
 
 __all__ = ["Flight", "live_since", "sweep"]
 
@@ -61,10 +62,10 @@ def _opened(archive: Archive) -> int:
     path = f"{archive.staging}/{_LOCKS}"
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o666)
+        return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        archive.staging.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o666)
+        make_private(archive.staging)
+        return os.open(path, flags, 0o600)
 
 
 def _held(fd: int, start: int, length: int) -> int | None:

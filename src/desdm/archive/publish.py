@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from desdm import errors
 from desdm.errors import DesdmError, StorageFull, TransientError
 
 __all__ = ["digest", "move_aside", "publish", "storage_error", "sync_directories"]
 
 _NOREPLACE = 1
 _AT_FDCWD = -100
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @cache
@@ -84,6 +84,5 @@ def digest(path: Path | str) -> tuple[str, int]:
 
 def storage_error(err: OSError, path: object) -> DesdmError | None:
     """The typed error for a write that failed for want of room; None if that was not the reason."""
-    if err.errno in _FULL:
-        return StorageFull(f"{path}: {os.strerror(err.errno)}; make room in the archive and try again")
-    return None
+    found = errors.storage_error(err, path)
+    return found if isinstance(found, StorageFull) else None

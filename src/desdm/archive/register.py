@@ -17,6 +17,7 @@ from desdm.archive.names import LONGEST, split_name
 from desdm.archive.publish import move_aside, publish, sync_directories
 from desdm.archive.stage import discard, is_ours, publish_staged
 from desdm.archive.store import RawFrame, Standing
+from desdm.archive.suspects import inherit
 from desdm.archive.twins import frame_of, twin_finding
 from desdm.errors import ConflictError, DesdmError, NotFoundError, TransientError
 from desdm.schema import CopyState, desfile
@@ -254,6 +255,7 @@ class _Registration:
                 for p in parents[s.name]
             ],
         )
+        inherit(self.conn, sorted({p for s in files for p in parents[s.name]}))
         made = {s.name: _record(ids[s.name], self.archive, s) for s in files}
         self.records += made.values()
         for each in self.twins:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from desdm import errors
 from desdm.archive import checksum
 from desdm.archive.archive import Archive
 from desdm.archive.content import Content
@@ -22,8 +23,8 @@ from desdm.archive.headers import header_findings
 from desdm.archive.identify import directory_of, metadata_of, recognise, typed
 from desdm.archive.model import Deposit, Place, Refusal, Staged
 from desdm.archive.names import check_directory, check_name, split_name
-from desdm.archive.publish import digest, move_aside, publish, storage_error, sync_directories
-from desdm.errors import DesdmError, FileTypeError, NotFoundError, TransientError, UsageError
+from desdm.archive.publish import digest, move_aside, publish, sync_directories
+from desdm.errors import DesdmError, FileTypeError, NotFoundError, UsageError
 
 __all__ = ["discard", "is_ours", "publish_staged", "stage"]
 
@@ -65,7 +66,10 @@ def stage(archive: Archive, items: Sequence[Deposit]) -> tuple[list[Staged], lis
     StorageFull
         If there is no room; everything of this call is taken back then.
     """
-    flight = Flight(archive)
+    try:
+        flight = Flight(archive)
+    except OSError as err:
+        raise errors.storage_error(err, archive.staging) from err
     staged: list[Staged] = []
     refused: list[Refusal] = []
     directories: set[str] = set()
@@ -94,9 +98,7 @@ def stage(archive: Archive, items: Sequence[Deposit]) -> tuple[list[Staged], lis
         flight.clear()
         flight.close()
         if isinstance(err, OSError):
-            raise (
-                storage_error(err, archive.root) or TransientError(f"{archive.root}: {err}; try again")
-            ) from err
+            raise errors.storage_error(err, archive.root) from err
         raise
     if not staged:
         flight.close()
@@ -137,7 +139,9 @@ def _try(archive: Archive, flight: Flight, item: Deposit, refused: list[Refusal]
     except FileNotFoundError:
         error = NotFoundError(f"{item.source}: no such file")
     except PermissionError as err:
-        error = UsageError(f"{err.filename or item.source}: permission denied")
+        if err.filename != item.source:
+            raise  # the archive's own place is closed: no file of this call can be taken
+        error = UsageError(f"{item.source}: permission denied")
     except ValueError as err:  # a NUL in a path
         error = FileTypeError(f"{str(item.source)!r} is no path: {err}")
     refused.append(Refusal(str(item.source), str(error), error))
@@ -157,9 +161,9 @@ def _land(archive: Archive, flight: Flight, item: Deposit) -> _Landed:
             raise
         return found
     except OSError as err:
-        if err.errno in (errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
-            raise FileTypeError(f"{item.source}: {os.strerror(err.errno)}") from err
-        raise
+        if err.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) or isinstance(err, PermissionError):
+            raise
+        raise FileTypeError(f"{item.source} cannot be opened: {os.strerror(err.errno or 0)}") from err
     try:
         status = os.fstat(source)
         if not modes.S_ISREG(status.st_mode):
@@ -174,10 +178,10 @@ def _land(archive: Archive, flight: Flight, item: Deposit) -> _Landed:
 
 def _copy(flight: Flight, item: Deposit, name: str, source: int, size: int, temporary: str) -> _Landed:
     sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # One byte more than it should have: a file that grows while it is read does not slip through.
-        data = _read(source, size + 1) if size <= _WHOLE else b""
+        data = _read(item, source, size + 1) if size <= _WHOLE else b""
         copied = len(data)
         if size <= _WHOLE and copied <= size:
             sha.update(data)
@@ -188,7 +192,7 @@ def _copy(flight: Flight, item: Deposit, name: str, source: int, size: int, temp
             sha.update(data)
             md5.update(data)
             _write(target, data)
-            while piece := os.read(source, _PIECE):
+            while piece := _piece(item, source, _PIECE):
                 sha.update(piece)
                 md5.update(piece)
                 _write(target, piece)
@@ -210,7 +214,7 @@ def _take_over(flight: Flight, item: Deposit, name: str, source: int) -> _Landed
     sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     size = 0
     pieces: list[bytes] = []
-    while piece := os.read(source, _PIECE):
+    while piece := _piece(item, source, _PIECE):
         sha.update(piece)
         md5.update(piece)
         size += len(piece)
@@ -324,14 +328,22 @@ def _make(archive: Archive, directory: str, directories: set[str]) -> None:
     directories.add(directory)
 
 
-def _read(fd: int, limit: int) -> bytes:
-    data = os.read(fd, limit)
+def _piece(item: Deposit, fd: int, limit: int) -> bytes:
+    """The next bytes of a source; one that cannot be read (a bad disk block) is refused by its name, not the archive's."""
+    try:
+        return os.read(fd, limit)
+    except OSError as err:
+        raise FileTypeError(f"{item.source} cannot be read: {os.strerror(err.errno or 0)}") from err
+
+
+def _read(item: Deposit, fd: int, limit: int) -> bytes:
+    data = _piece(item, fd, limit)
     if len(data) == limit or not data:
         return data
     # A regular file gives all at once, unless it is on a network file system or changes.
     pieces = [data]
     have = len(data)
-    while have < limit and (piece := os.read(fd, limit - have)):
+    while have < limit and (piece := _piece(item, fd, limit - have)):
         pieces.append(piece)
         have += len(piece)
     return b"".join(pieces) if len(pieces) > 1 else data

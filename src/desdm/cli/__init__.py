@@ -18,6 +18,7 @@ class Entry(NamedTuple):
 #: A new command is a file ``cli/<name>.py`` with ``command`` in it, and its line here.
 COMMANDS: tuple[Entry, ...] = (
     Entry("init", "Installation", "Make an installation: settings, database and archive."),
+    Entry("doctor", "Installation", "Check an installation, and say what to do about what is wrong."),
     Entry("ingest", "Archive", "Register files and folders of files."),
     Entry("files", "Archive", "List files by attempt, type, band or tag."),
     Entry("lineage", "Archive", "What a file came from, and what came from it."),

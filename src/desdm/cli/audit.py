@@ -11,24 +11,36 @@ _CLASSES = {
     "truncated": "shorter than registered",
     "grown": "longer than registered",
     "missing": "registered, but not there",
+    "misplaced": "a directory or special file has its name",
     "orphan": "there, but not registered",
+    "suspect": "made from a damaged file; see: desdm files --suspect",
 }
+
+#: Classes that stand in the document only where something is in them.
+_IF_ANY = ("misplaced", "suspect")
 
 
 @click.command()
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that hash."
 )
+@click.option(
+    "--lift", metavar="FILE", help="Audit nothing; FILE, and what was made from it, is not suspect."
+)
+@click.option("--reason", default="", help="Why; required with --lift, and kept with the event.")
 @json_option
 @pass_door
-def command(door: Door, workers: int, as_json: bool) -> int:
+def command(door: Door, workers: int, lift: str | None, reason: str, as_json: bool) -> int:
     """Re-read every byte of the archive and report what is not as registered.
 
-    Exit status 1: something is not.
+    A damaged file, and all that was made from it, is marked suspect: such a release cannot be published. The marks go when
+    an audit finds the good copy back, or by --lift. Exit status 1: something is not as registered.
     """
     from desdm.archive.audit import audit
 
     facility = door.facility
+    if lift is not None:
+        return _lift(door, lift, reason, as_json)
     with door.progress() as progress:
         bar = progress.add_task("audit", total=None)
         report = audit(
@@ -38,7 +50,8 @@ def command(door: Door, workers: int, as_json: bool) -> int:
             workers=workers,
             progress=lambda n: progress.advance(bar, n),
         )
-    document = {"checked": report.checked, **{name: getattr(report, name) for name in _CLASSES}}
+    found = {name: getattr(report, name) for name in _CLASSES}
+    document = {"checked": report.checked, **{n: v for n, v in found.items() if v or n not in _IF_ANY}}
 
     def human() -> None:
         click.echo(f"{report.checked} files checked, {report.bytes} bytes read")
@@ -50,3 +63,15 @@ def command(door: Door, workers: int, as_json: bool) -> int:
 
     door.show(document, human, as_json)
     return 0 if report.clean else 1
+
+
+def _lift(door: Door, name: str, reason: str, as_json: bool) -> int:
+    """A person's word that a file is not suspect."""
+    from desdm.archive.suspects import lift
+
+    facility = door.facility
+    with facility.database.write() as conn:
+        marks = lift(conn, name, who=facility.config.operator, reason=reason)
+    names = sorted({mark.filename for mark in marks})
+    door.show({"lifted": names}, lambda: click.echo(f"suspect no longer: {', '.join(names)}"), as_json)
+    return 0

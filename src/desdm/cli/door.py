@@ -47,7 +47,9 @@ class Door:
         """The installation; its schema is checked when it is first opened."""
         if self._facility is None:
             from desdm.facility import Facility
+            from desdm.modes import close_umask
 
+            close_umask()
             self._facility = Facility.open(self.home)
         return self._facility
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
-from desdm.cli.findings import finding_document
+from desdm.cli.findings import finding_document, suspect_document
 
 
 @click.command()
@@ -25,6 +25,9 @@ from desdm.cli.findings import finding_document
 @click.option(
     "--findings", "only", is_flag=True, help="Only files with findings of their ingest, each with them."
 )
+@click.option(
+    "--suspect", "doubtful", is_flag=True, help="Only files that are damaged or were made from damaged ones."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 @json_option
 @pass_door
@@ -37,6 +40,7 @@ def command(
     query: tuple[str, ...],
     junk: bool,
     only: bool,
+    doubtful: bool,
     limit: int | None,
     as_json: bool,
 ) -> None:
@@ -51,7 +55,7 @@ def command(
 
     facility = door.facility
     root = facility.archive.root
-    most = None if only else limit
+    most = None if only or doubtful else limit
     with facility.database.read() as conn:
         if query and junk:
             raise UsageError("--query lists only files that may be used; leave out --all or --query")
@@ -86,19 +90,24 @@ def command(
             ]
         numbers = [row["id"] for row in rows] if query else [f.id for f in found]
         findings = store.findings_of(conn, numbers)
+        suspects = store.suspects_of(conn, numbers)
     kept: list[dict[str, Any]] = []
     ids = {row["filename"]: number for number, row in zip(numbers, document, strict=True)}
     for number, row in zip(numbers, document, strict=True):
         odd = [finding_document(f) for f in findings.get(number, ())]
-        if odd or not only:
-            kept.append(row | {"findings": odd})
-    if only:
+        marks = [suspect_document(m) for m in suspects if m.desfile_id == number]
+        if (odd or not only) and (marks or not doubtful):
+            kept.append(row | {"findings": odd} | ({"suspect": marks} if marks else {}))
+    if only or doubtful:
         kept = kept[:limit]
 
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")
         cells = ([*(row[c] for c in columns), len(row["findings"]) or None] for row in kept)
         door.table([*columns[:3], "bytes", "findings"], cells)
+        for row in kept:
+            for mark in row.get("suspect", ()):
+                click.echo(click.style("suspect: ", fg="red") + f"{row['filename']}: {mark['reason']}")
         for row in kept if only else ():
             for number, _ in enumerate(row["findings"]):
                 found = findings[ids[row["filename"]]][number]

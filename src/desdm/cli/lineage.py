@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.findings import suspect_document
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
     from desdm.archive.provenance import Lineage
+    from desdm.archive.store import Suspect
 
 _LINES = 400
 
@@ -25,6 +28,7 @@ _LINES = 400
 @pass_door
 def command(door: Door, filename: str, direction: str | None, prov: bool, as_json: bool) -> None:
     """Show what FILENAME came from, or what came from it: files, tasks, programs and their versions."""
+    from desdm.archive import store
     from desdm.archive.prov import prov_json
     from desdm.archive.provenance import lineage
 
@@ -32,13 +36,14 @@ def command(door: Door, filename: str, direction: str | None, prov: bool, as_jso
     facility = door.facility
     with facility.database.read() as conn:
         found = lineage(conn, filename, way)
+        marks = store.suspects_of(conn, [f.id for f in found.files])
     if prov:
         door.show(prov_json(found), lambda: None, True)
         return
-    door.show(_document(found), lambda: door.console.print(_tree(found, way)), as_json)
+    door.show(_document(found, marks), lambda: door.console.print(_tree(found, way, marks)), as_json)
 
 
-def _document(found: Lineage) -> dict[str, Any]:
+def _document(found: Lineage, marks: Sequence[Suspect]) -> dict[str, Any]:
     names = {f.id: f.name for f in found.files}
     ends = {
         "used": (_task, names.__getitem__),
@@ -57,6 +62,7 @@ def _document(found: Lineage) -> dict[str, Any]:
                 "path": f.relpath,
                 "archive": f.archive_name,
             }
+            | _doubt(f.id, marks)
             for f in found.files
         ],
         "tasks": [
@@ -82,17 +88,24 @@ def _document(found: Lineage) -> dict[str, Any]:
     }
 
 
+def _doubt(number: int, marks: Sequence[Suspect]) -> dict[str, Any]:
+    """The marks of a suspect file; nothing for any other."""
+    own = [suspect_document(m) for m in marks if m.desfile_id == number]
+    return {"suspect": own} if own else {}
+
+
 def _task(number: int) -> str:
     return f"task:{number}"
 
 
-def _tree(found: Lineage, way: Literal["up", "down"]) -> Tree:
+def _tree(found: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) -> Tree:
     from rich.markup import escape
     from rich.tree import Tree
 
     files = {f.id: f for f in found.files}
     tasks = {t.id: t for t in found.tasks}
     maker = {e.origin: tasks[e.to] for e in found.edges if e.kind == "was_generated_by"}
+    doubtful = {mark.desfile_id: mark.reason for mark in marks}
     following: dict[int, list[int]] = {}
     for edge in found.edges:
         if edge.kind == "was_derived_from":
@@ -102,6 +115,8 @@ def _tree(found: Lineage, way: Literal["up", "down"]) -> Tree:
     def label(number: int) -> str:
         file = files[number]
         text = f"[bold]{escape(file.name)}[/bold] [dim]{file.filetype}[/dim]"
+        if number in doubtful:
+            text += f"  [red]suspect: {escape(doubtful[number])}[/red]"
         task = maker.get(number)
         if task is not None:
             programs = ", ".join(dict.fromkeys(f"{e.name} {e.version}".strip() for e in task.execs))

@@ -55,8 +55,9 @@ def command(door: Door, run: str, job: int | None, only_messages: bool, level: i
 
 def _stored(door: Door, run: str) -> list[Path]:
     from desdm.archive import catalog
+    from desdm.archive.verify import verified
 
     facility = door.facility
     with facility.database.read() as conn:
         records = catalog.files(conn, attempt=run, filetype="log")
-    return [facility.archive.path(record) for record in records]
+    return [verified(facility.archive, record) for record in records]

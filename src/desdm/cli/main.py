@@ -16,7 +16,7 @@ import click
 from desdm import __version__
 from desdm.cli import COMMANDS
 from desdm.cli.door import Door
-from desdm.errors import DesdmError
+from desdm.errors import DesdmError, storage_error
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -77,13 +77,50 @@ def main() -> None:
         )
         _leave(err.format_message() + hint, "usage", err.exit_code)
     except DesdmError as err:
-        kind = {2: "usage", 3: "transient"}.get(err.exit_status, "fatal")
-        _leave(str(err), kind, err.exit_status)
+        _leave_with(err)
     except BrokenPipeError:
         # The reader of our output went away (``desdm files | head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as err:
+        found = _explained(err)
+        if found is None:
+            raise
+        _leave_with(found)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explained(err: Exception) -> DesdmError | None:
+    """The typed error behind one that no layer below foresaw: of a file, of the database; None: a fault of ours.
+
+    A damaged database may give rows that no code can read. Before a traceback is shown, it is looked at.
+    """
+    if isinstance(err, OSError):
+        return storage_error(err)
+    sql = sys.modules.get("desdm.schema.database")
+    if sql is None:
+        return None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desdm.facility import damage_of_database
+
+    found = sql.database_error(err) if isinstance(err, SQLAlchemyError) else None
+    return found or damage_of_database(_home())
+
+
+def _home() -> str | None:
+    """The value of ``--home``, if it stands on the command line."""
+    for word, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        if word == "--home":
+            return following
+        if word.startswith("--home="):
+            return word.partition("=")[2]
+    return None
+
+
+def _leave_with(err: DesdmError) -> None:
+    kind = {2: "usage", 3: "transient"}.get(err.exit_status, "fatal")
+    _leave(str(err), kind, err.exit_status)
 
 
 def _leave(message: str, kind: str, status: int) -> None:

@@ -49,6 +49,7 @@ def _stem(name: str) -> str:
 def _registered(door: Door, name: str) -> tuple[Path, Path | None]:
     """Where a registered file lies, and the mask that was registered with it."""
     from desdm.archive import catalog
+    from desdm.archive.verify import verified
     from desdm.errors import ConfigError, NotFoundError
     from desdm.quality.qa.masks import names_of_mask
 
@@ -61,5 +62,5 @@ def _registered(door: Door, name: str) -> tuple[Path, Path | None]:
         if record is None:
             raise NotFoundError(f"{name}: neither a file here nor a registered one; see: desdm files")
         masks = [catalog.by_name(conn, n) for n in names_of_mask(record.name)]
-    paths = [facility.archive.path(m) for m in masks if m is not None]
-    return facility.archive.path(record), next((p for p in paths if p.is_file()), None)
+    mask = next((m for m in masks if m is not None and facility.archive.path(m).is_file()), None)
+    return verified(facility.archive, record), verified(facility.archive, mask) if mask is not None else None

@@ -101,13 +101,27 @@ def show(door: Door, release: str, as_json: bool) -> None:
 def list_(door: Door, as_json: bool) -> None:
     """List all releases."""
     from desdm.release import store
+    from desdm.release.validate import incomplete
 
+    root = door.facility.config.releases
     with door.facility.database.read() as conn:
         found = store.releases(conn)
-    rows = [(r.name, r.state.value, r.title, r.erratum_of, str(r.published_at or "")[:19]) for r in found]
+        half = {r.name for r in found if incomplete(conn, root / r.name, r)}
+    rows = [
+        (
+            r.name, f"{r.state.value}, incomplete" if r.name in half else r.state.value, r.title, r.erratum_of,
+            str(r.published_at or "")[:19],
+        )
+        for r in found
+    ]  # fmt: skip
     keys = ("release", "state", "title", "erratum_of", "published_at")
     columns = ("RELEASE", "STATE", "TITLE", "ERRATUM OF", "PUBLISHED")
-    document = [dict(zip(keys, row, strict=True)) for row in rows]
+    document: list[dict[str, object]] = [
+        dict(zip(keys, row, strict=True))
+        | {"state": r.state.value}
+        | ({"incomplete": True} if r.name in half else {})
+        for r, row in zip(found, rows, strict=True)
+    ]
     door.show(document, lambda: door.table(columns, rows), as_json)
 
 

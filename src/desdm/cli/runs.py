@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desdm.cli.door import Door
+from desdm.modes import make_private
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -27,7 +28,7 @@ def drive_here(door: Door, run: str) -> AttemptState:
 
     facility = door.facility
     folder = facility.config.runs / run
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     engine = LocalEngine(facility.config.workers, folder)
     with door.progress() as bars:
         bar = bars.add_task(run, total=None)
@@ -84,8 +85,11 @@ def night_here(
 
 def drive_in_background(door: Door, run: str) -> int:
     """Start a process of its own that drives the run; returns its number."""
+    from desdm.framework import store
+    from desdm.framework.process import process_start
+
     folder: Path = door.facility.config.runs / run
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with (folder / "submitter.log").open("ab") as log:
         process = subprocess.Popen(
             [
@@ -97,6 +101,8 @@ def drive_in_background(door: Door, run: str) -> int:
             stderr=log,
             start_new_session=True,
         )  # fmt: skip
+    with door.facility.database.write() as conn:
+        store.hand_to_submitter(conn, run, process.pid, process_start(process.pid))
     return process.pid
 
 

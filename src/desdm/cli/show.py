@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.findings import suspect_document
 
 
 @click.command()
@@ -28,7 +29,8 @@ def command(
     as_json: bool,
 ) -> None:
     """One run in full: blocks, failed jobs, messages, programs, settings, calibrations, files."""
-    from desdm.archive.store import calibrations_of
+    from desdm.archive import catalog
+    from desdm.archive.store import calibrations_of, suspects_of
     from desdm.framework import store as runs
     from desdm.framework.watch import store
 
@@ -43,6 +45,7 @@ def command(
         files = store.files_by_type(conn, attempt.id)
         told = store.configuration(conn, attempt.id)
         calibrations = calibrations_of(conn, attempt.id)
+        suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
     ran = {s["name"] for s in software}
     own = [{**s, "runs": 0, "cpu_s": 0.0, "maxrss_kb": 0} for s in told.software if s["name"] not in ran]
     document = {
@@ -64,6 +67,7 @@ def command(
         "messages": [m._asdict() for m in messages],
         "metrics": metrics,
         "software": own + software,
+        "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
         "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
     }
 
@@ -77,6 +81,8 @@ def command(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
         )
+        for mark in suspects:
+            click.echo(click.style("suspect: ", fg="red") + f"{mark.filename}: {mark.reason}")
         picked = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]
         if picked:
             door.table(

@@ -8,7 +8,7 @@ from pathlib import Path
 from desdm.archive.archive import Archive
 from desdm.errors import TransientError, UsageError
 from desdm.framework import store
-from desdm.framework.drive import submitter_alive
+from desdm.framework.process import submitter_alive
 from desdm.framework.register import register_job
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, EventKind, JobState

@@ -6,21 +6,24 @@ driver goes on (``resume``) at the first wrapper that is not done.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from desdm.archive.archive import Archive
 from desdm.config import Config
-from desdm.errors import ConflictError, UsageError
+from desdm.errors import ConflictError, DesdmError, StorageFull, TransientError, UsageError, storage_error
 from desdm.framework import store
 from desdm.framework.engines import Engine, JobEvent
+from desdm.framework.inputdigests import keep_digests
 from desdm.framework.job import Ticket
 from desdm.framework.model import Attempt, Job, WrapperRow
-from desdm.framework.process import process_start
+from desdm.framework.process import process_start, submitter_alive
 from desdm.framework.register import register_job
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, JobState, WrapperState
@@ -29,6 +32,9 @@ __all__ = ["Progress", "drive", "submitter_alive"]
 
 #: Seconds between signs of life, which are also how late a cancel is seen.
 HEARTBEAT = 1.0
+
+#: How a job that found no room says so.
+_NO_ROOM = ("StorageFull", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 _DONE = (WrapperState.DONE.value, WrapperState.REUSED.value)
 
@@ -42,15 +48,6 @@ class Progress:
     failed: int = 0
     block: str = ""
     running: dict[int, str] = field(default_factory=dict)
-
-
-def submitter_alive(attempt: Attempt) -> bool:
-    """Whether the process that drives the attempt is still there (on this machine)."""
-    if attempt.state is not AttemptState.RUNNING or attempt.submitter_pid is None:
-        return False
-    if attempt.submitter_host != os.uname().nodename:
-        return True  # another machine's process cannot be seen from here
-    return process_start(attempt.submitter_pid) == attempt.submitter_start
 
 
 def drive(
@@ -96,6 +93,11 @@ def drive(
     except KeyboardInterrupt:
         driver.interrupt()
         raise
+    except (OSError, TransientError) as err:
+        driver.stopped(err)
+        if isinstance(err, OSError):
+            raise storage_error(err, config.runs / run) from err
+        raise
     finally:
         engine.close()
 
@@ -118,6 +120,8 @@ class _Driver:
         self.started: list[tuple[Job, str]] = []
         self.progress = Progress()
         self.beat = 0.0
+        #: file with the digests of the inputs of the jobs that are given out now
+        self.digests = ""
 
     def go(self) -> AttemptState:
         with self.database.read() as conn:
@@ -143,6 +147,14 @@ class _Driver:
                 conn, self.attempt, AttemptState.INTERRUPTED, self.who, "interrupted by its operator"
             )
 
+    def stopped(self, err: Exception) -> None:
+        """Storage or the database failed under the submitter: jobs end, and a resume goes on when it is well again."""
+        for token in list(self.live):
+            self.engine.cancel(token)
+        # Where even this cannot be written, the next submitter sees that this one went away.
+        with suppress(DesdmError), self.database.write() as conn:
+            store.change_attempt(conn, self.attempt, AttemptState.INTERRUPTED, self.who, str(err)[:2000])
+
     # -- blocks
 
     def _block(self, blknum: int) -> bool:
@@ -155,6 +167,7 @@ class _Driver:
             by_job.setdefault(w.job_task_id, []).append(w)
         todo = [j for j in jobs if j.state is not JobState.DONE]
         self.progress.block = jobs[0].block if jobs else ""
+        self._digests(todo)
         for job in todo:
             self._give(job, [w for w in by_job[job.task_id] if w.state in _DONE and made.get(w.task_id)])
         good = True
@@ -178,6 +191,7 @@ class _Driver:
             skip=tuple(w.wrapnum for w in done),
             earlier=tuple(str(p) for p in sorted(root.glob("try*")) if p.is_dir()),
             hold_memory=self.config.hold_memory,
+            digests=str(root.parent / self.digests),
         )
         with self.database.write() as conn:
             store.queue_job(conn, job, token, self.engine.name, str(root))
@@ -215,8 +229,14 @@ class _Driver:
             wrappers = store.wrappers_of(conn, self.attempt.id, job.task_id)
             done = [w for w in wrappers if w.state in _DONE]
             made = store.generated_names(conn, [w.task_id for w in done])
+        self._digests([again])  # of what its lost try has registered, too
         self._give(again, [w for w in done if made.get(w.task_id)])
         return True
+
+    def _digests(self, jobs: Sequence[Job]) -> None:
+        """Write down for the jobs what their inputs are registered as: a node asks no database."""
+        self.digests = f"digests_{secrets.token_hex(4)}.json"
+        keep_digests(self.database, self.archive, [Path(job.jobroot or "") for job in jobs], self.digests)
 
     def _adopt(self, job: Job) -> None:
         # Its submitter went away: what its receipt says is done is good, the rest runs again.
@@ -268,4 +288,8 @@ class _Driver:
             ]
             why = "; ".join(f"job {j.jobnum} ({j.jobkeys or j.block}): {j.comment}" for j in bad[:5])
             store.change_attempt(conn, self.attempt, state, self.who, why[:2000] or state.text)
+        if state is AttemptState.FAILED and any(mark in why for mark in _NO_ROOM):
+            raise StorageFull(
+                f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room, then: desdm resume {self.attempt.run}"
+            )
         return state

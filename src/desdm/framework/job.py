@@ -19,15 +19,18 @@ from types import TracebackType
 from typing import Any
 
 from desdm import wcl
-from desdm.errors import FileTypeError, ProgramFailed, StorageFull, UsageError
+from desdm.archive.verify import Expected, Verifier
+from desdm.errors import CorruptFile, FileTypeError, ProgramFailed, StorageFull, UsageError
 from desdm.framework.allocator import memory_kept
 from desdm.framework.handover import HOLD_MEMORY, Handover, budget
+from desdm.framework.inputdigests import read_digests
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
 from desdm.framework.shortpaths import ShortPaths
 from desdm.framework.software import Software, framework, of_folder
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
+from desdm.modes import make_private
 
 __all__ = ["Ticket", "WarmCache", "run_job"]
 
@@ -53,6 +56,8 @@ class Ticket:
         Work folders of earlier tries, where outputs of skipped wrappers may lie.
     hold_memory
         MB of images that may lie in memory between modules, unless the run's settings say another number.
+    digests
+        File with the registered size and digest of each input that lies in the archive; empty: nothing is registered.
     """
 
     wcl: str
@@ -61,6 +66,7 @@ class Ticket:
     skip: tuple[int, ...] = ()
     earlier: tuple[str, ...] = ()
     hold_memory: int = HOLD_MEMORY
+    digests: str = ""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,17 @@ class WarmCache:
     wrappers: dict[str, Wrapper] = field(default_factory=dict)
     #: scanner factories of the quality controls by pattern file
     scanners: dict[str, Callable[[str], Scanner] | None] = field(default_factory=dict)
+    #: which files of the archive were hashed and are sound
+    verifier: Verifier = field(default_factory=Verifier)
+
+    #: path and content of the file of digests that was read last; the jobs of a block share one
+    digests: tuple[str, Mapping[str, Expected]] = field(default_factory=lambda: ("", {}))
+
+    def digests_of(self, path: str) -> Mapping[str, Expected]:
+        """Registered sizes and digests of the inputs, from that file."""
+        if self.digests[0] != path:
+            self.digests = (path, read_digests(Path(path)))
+        return self.digests[1]
 
     def wrapper(self, name: str) -> Wrapper:
         """The wrapper function of that dotted name."""
@@ -119,13 +136,13 @@ class _Watched:
             return False
         if not isinstance(error, Exception):
             return False
-        if isinstance(error, ProgramFailed | UsageError | StorageFull):
+        if isinstance(error, ProgramFailed | CorruptFile | UsageError | StorageFull):
             text = f"ERROR: {error}"
         else:
             text = "".join(traceback.format_exception(kind, error, tb)).rstrip()
         self.log.write(text.encode("utf-8", "replace") + b"\n")
         self.error = f"{type(error).__name__}: {error}"[:2000]
-        self.tolerable = isinstance(error, ProgramFailed | FileTypeError)
+        self.tolerable = isinstance(error, ProgramFailed | CorruptFile | FileTypeError)
         return True
 
 
@@ -146,7 +163,7 @@ def run_job(
     """
     order = read_job(Path(ticket.wcl))
     workdir = Path(ticket.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
+    make_private(workdir)
     forget_peak()
     runner = _Runner(order, ticket, cache, workdir)
     skip = set(ticket.skip) - runner.lost(set(ticket.skip))
@@ -173,6 +190,9 @@ class _Runner:
         self.order, self.cache, self.workdir = order, cache, self.paths.workdir
         self.root = Path(order.top["archive_root"])
         self.earlier = [Path(p) for p in ticket.earlier]
+        self.digests = cache.digests_of(ticket.digests) if ticket.digests else None
+        #: inputs in the archive that this job has verified
+        self.sound: set[str] = set()
         name = f"{order.attempt}_J{order.jobnum:04d}_{ticket.token[:8]}"
         self.log = LogTee(workdir / f"{name}.log", cache.scanner(order.top.get("qcf", "")))
         self.host = socket.gethostname()
@@ -322,7 +342,7 @@ class _Runner:
             optional, tolerant = f"in.{name}" in wrapper.optional, module.get("tolerant") == "true"
             there = []
             for relpath in paths:
-                path = self._find(relpath)
+                path = self._verified(relpath)
                 spared = optional or (tolerant and self._own(relpath))
                 if path is None and not spared:
                     raise ProgramFailed(f"{wrapper.modname}: input {name}: {relpath} is not there")
@@ -369,13 +389,32 @@ class _Runner:
         return relpath.rpartition("/")[2] in self.made_here or relpath.startswith(self.run_dir)
 
     def _find(self, relpath: str) -> Path | None:
+        found = self._place(relpath)
+        return None if found is None else self.paths.file(found)
+
+    def _place(self, relpath: str) -> Path | None:
+        """Where a file lies: in the work folder, the archive or the folder of an earlier try; None: nowhere."""
         name = relpath.rpartition("/")[2]
         places = [self.root / relpath]
         if name in self.made_here:
             if self.handover.has(name):
                 return self.workdir / name
             places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
-        found = next((p for p in places if p.is_file()), None)
+        return next((p for p in places if p.is_file()), None)
+
+    def _verified(self, relpath: str) -> Path | None:
+        """The same as `_find`, and what is read from the archive has its registered digest."""
+        found, registered = self._place(relpath), self.root / relpath
+        if self.digests is not None and relpath not in self.sound:
+            expected = self.digests.get(relpath)
+            if expected is not None and found in (None, registered):
+                self.cache.verifier.check(registered, expected)
+                self.sound.add(relpath)
+            elif found == registered:
+                raise CorruptFile(
+                    f"{found.name} is not registered, so that its bytes cannot be verified ({found}); "
+                    "run: desdm audit, then ingest it"
+                )
         return None if found is None else self.paths.file(found)
 
     def _lists(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
@@ -397,7 +436,7 @@ class _Runner:
             return str(self.workdir / text[5:])
         if not text.startswith("file:"):
             return text
-        path = self._find(text[5:])
+        path = self._verified(text[5:])
         if path is None:
             raise ProgramFailed(f"list: {text[5:]} is not there")
         return str(path)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-__all__ = ["process_start"]
+from desdm.framework.model import Attempt
+from desdm.schema.states import AttemptState
+
+__all__ = ["process_start", "submitter_alive", "under_way"]
 
 
 def process_start(pid: int) -> int:
@@ -18,3 +22,24 @@ def process_start(pid: int) -> int:
         return 0
     fields = text.rpartition(")")[2].split()
     return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def submitter_alive(attempt: Attempt) -> bool:
+    """Whether the process that drives the attempt is still there (on this machine)."""
+    return attempt.state is AttemptState.RUNNING and _alive(attempt)
+
+
+def under_way(attempt: Attempt) -> bool:
+    """Whether another process drives the attempt, or has planned it and is about to."""
+    mine = attempt.submitter_pid == os.getpid() and attempt.submitter_host == os.uname().nodename
+    return submitter_alive(attempt) or (
+        attempt.state is AttemptState.PLANNED and not mine and _alive(attempt)
+    )
+
+
+def _alive(attempt: Attempt) -> bool:
+    if attempt.submitter_pid is None:
+        return False
+    if attempt.submitter_host != os.uname().nodename:
+        return True  # another machine's process cannot be seen from here
+    return process_start(attempt.submitter_pid) == attempt.submitter_start

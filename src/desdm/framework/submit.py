@@ -23,17 +23,20 @@ from desdm import wcl
 from desdm.archive.archive import Archive
 from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
-from desdm.errors import PlanError, UsageError, WCLError
+from desdm.errors import ConflictError, PlanError, UsageError, WCLError
 from desdm.framework import store
 from desdm.framework.filenames import plain_value
 from desdm.framework.handover import budget
+from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
+from desdm.framework.process import under_way
 from desdm.framework.record import Record, keep_record
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.software import folder_digest, framework
+from desdm.modes import make_private
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
@@ -90,6 +93,8 @@ def submit(
     ------
     PlanError
         If a query is empty, an input is missing, or the pipeline is not sound.
+    ConflictError
+        If another process is at the same work now.
     """
     run = _run_settings(pipeline, settings)
     project, campaign = _named(run, "project", config.project), _named(run, "campaign", config.campaign)
@@ -109,11 +114,17 @@ def submit(
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
     with database.write() as conn:
+        store.lock_submissions(conn)
         same = store.attempt_with_fingerprint(conn, fingerprint)
         if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
             return Submission(same.run, same.state, reused=True)
         if same is not None and resume and not again:
             return Submission(same.run, same.state)
+        if same is not None and not again and not dry_run and under_way(same):
+            raise ConflictError(
+                f"{same.run} is the same work and under way, by process {same.submitter_pid} on {same.submitter_host}; "
+                "wait for it (desdm status), or make a new attempt with --again"
+            )
         identity = store.number_attempt(
             conn,
             project=project,
@@ -432,7 +443,7 @@ def _write_jobs(
     """Write each job's WCL into its work folder; returns the texts by job number."""
     # A folder of this name without rows is what a submission left that did not come to its commit.
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_private(folder)
     qcf = folder / "qcf.wcl"
     patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
     common |= {"pipeline": pipeline.name, "pipever": pipeline.version}
@@ -450,4 +461,5 @@ def _write_jobs(
         text = renderer.render(job, pipeline.blocks[job.blknum - 1].name)
         (jobroot / "job.wcl").write_text(text, "utf-8")
         texts[job.jobnum] = text
+    write_inputs(folder, plan.jobs)
     return texts

@@ -12,6 +12,7 @@ from desdm.archive import calibrations, catalog, store
 from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit, DepositReport
+from desdm.archive.verify import verified
 from desdm.config import Config
 from desdm.errors import NotFoundError
 from desdm.framework import store as runs
@@ -193,7 +194,7 @@ def summarise(
         exposures=list(images.values()) if night is None else _judged(night, truth),
         depth={m["band"]: round(m["value"], 3) for m in metrics if m["name"] == "depth_snr10"},
         report=report,
-        truth=_against(folder, archive.path(tables[0]), night) if folder and night and tables else {},
+        truth=_against(folder, verified(archive, tables[0]), night) if folder and night and tables else {},
         before=tuple((a.run, a.pipeline, a.state.value) for a in before),
         images=tuple(images.values()),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
 from desdm.config import Config
-from desdm.errors import DesdmError, NotFoundError, PlanError
+from desdm.errors import ConflictError, DesdmError, NotFoundError, PlanError
 from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
 from desdm.framework.fleet import drive_many
@@ -24,6 +24,8 @@ from desdm.schema.states import AttemptState
 
 __all__ = ["Night", "Work", "accepted_tag", "run_night"]
 
+#: State of a run that another process drives.
+ELSEWHERE = "driven elsewhere"
 _GOOD = (AttemptState.DONE, AttemptState.FLAGGED)
 
 
@@ -119,6 +121,9 @@ def _drive(work: Work, runs: Sequence[str], at_once: int) -> dict[str, str]:
     for run, end in ends.items():
         if isinstance(end, AttemptState):
             told[run] = end.value
+        elif isinstance(end, ConflictError):
+            work.say(f"{run}: {end}")
+            told[run] = ELSEWHERE
         elif isinstance(end, DesdmError):
             work.say(f"{run}: {end}")
             told[run] = "not driven"
@@ -175,6 +180,8 @@ def _firstcut(
         }
     for run, state in ended.items():
         word = judged.get(f"D{todo[run].expnum:08d}")
+        if state == ELSEWHERE:
+            continue  # who drives it judges it
         if state not in (s.value for s in _GOOD):
             _judge(work, scope, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True)
         elif word is None or word["program"] == "nightly":

@@ -12,6 +12,7 @@ from pathlib import Path
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.modes import make_private
 from desdm.release import store
 from desdm.release.model import Release
 from desdm.release.select import Selection, select
@@ -92,7 +93,7 @@ def create_empty(
         told = f"{name} created, a draft" + (f" of {selection}" if selection else "")
         told += f", an erratum of {erratum_of}" if erratum_of else ""
         record_event(conn, EventKind.RELEASE, who, told, subject=name, reason=reason or text)
-    root.mkdir(parents=True, exist_ok=True)
+    make_private(root)
     return made
 
 

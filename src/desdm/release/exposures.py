@@ -15,7 +15,7 @@ from desdm.release.findings import Check, failed, note, passed
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["Contents", "ExposureUse", "check_exposures", "contents_of", "exposure_uses"]
+__all__ = ["Contents", "ExposureUse", "check_exposures", "check_suspects", "contents_of", "exposure_uses"]
 
 #: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
 SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
@@ -119,6 +119,16 @@ def check_exposures(conn: Connection, release: str, contents: Contents) -> list[
         more = f" and {len(unassessed) - 5} more" if len(unassessed) > 5 else ""
         checks.append(note("exposures", release, f"exposures without a verdict are in it: {names}{more}"))
     return checks
+
+
+def check_suspects(conn: Connection, release: str, contents: Contents) -> list[Check]:
+    """Check that no file of a release was made from one that an audit found damaged; names the path to it."""
+    checks: list[Check] = []
+    for mark in archive_store.suspects_of(conn, sorted(contents.files)):
+        way = " <- ".join(contents.path(mark.desfile_id, mark.cause_id)) or mark.filename
+        text = f"it is suspect: {mark.reason}; path: {way}; put back the good copy and run: desdm audit, or make it again"
+        checks.append(failed("suspect", contents.files[mark.desfile_id], text))
+    return checks or [passed("suspect", release, "nothing in it was made from a damaged file")]
 
 
 def _is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -> bool:

@@ -59,7 +59,6 @@ def make(context: BuildContext) -> list[Made]:
     context.root.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".footprint-", dir=context.root))
     try:
-        building.chmod(0o755)
         made = _files(context, parts, building)
         shutil.rmtree(final, ignore_errors=True)
         building.rename(final)
@@ -75,7 +74,7 @@ def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Ma
     numbers = {tile["tilename"]: tile["number"] for tile in tiles}
     files: dict[str, list[tuple[int, Path]]] = {}
     for picked, head in zip(parts, heads, strict=True):
-        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.path(picked)))
+        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.verified(picked)))
     bands = sorted(files, key=band_order)
     made: list[Made] = []
     owners = _Owners()
@@ -203,7 +202,7 @@ def _images(context: BuildContext, parts: Sequence[Picked], heads: Sequence[fits
     )  # fmt: skip
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for i in order:
-            columns = _rows(heads[i], np.asarray(fits.getdata(context.path(parts[i]), "IMAGES")))
+            columns = _rows(heads[i], np.asarray(fits.getdata(context.verified(parts[i]), "IMAGES")))
             arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord
-from desdm.errors import CorruptFile
+from desdm.archive.verify import Verifier
 from desdm.schema.database import Database
 
 __all__ = ["BuildContext", "Made", "Picked", "Step", "digest"]
@@ -56,7 +56,7 @@ class BuildContext:
     root
         Its directory; a step writes below it, temporary first, then renames.
     archive
-        ``archive.path(picked.record)`` is where a selected file lies.
+        Where the selected files lie; a step reads them by `verified`.
     selected
         The files of the selection, in the order of type, tile, band and name.
     who
@@ -75,14 +75,11 @@ class BuildContext:
     who: str
     progress: Callable[[str], object] = field(default=lambda text: None)
     workers: int = 1
+    verifier: Verifier = field(default_factory=Verifier)
 
     def of_type(self, *filetypes: str) -> list[Picked]:
         """The selected files of these types."""
         return [p for p in self.selected if p.record.filetype in filetypes]
-
-    def path(self, picked: Picked) -> Path:
-        """Where a selected file lies."""
-        return self.archive.path(picked.record)
 
     def verified(self, picked: Picked) -> Path:
         """Where a selected file lies, its bytes held against the digest of its record.
@@ -92,12 +89,7 @@ class BuildContext:
         CorruptFile
             They are not those that were registered, or gone.
         """
-        path = self.archive.path(picked.record)
-        if not path.is_file() or digest(path) != picked.record.sha256:
-            raise CorruptFile(
-                f"{picked.record.name} is not as it was registered; run: desdm audit, then take another copy or run"
-            )
-        return path
+        return self.verifier.path(self.archive, picked.record)
 
 
 def digest(path: Path) -> str:

@@ -67,7 +67,7 @@ def _schema(context: BuildContext, catalogues: list[Picked]) -> pa.Schema:
     # A tile without a band has no columns of it; its rows get none there.
     fields: dict[str, pa.Field] = {}
     for picked in catalogues:
-        for field in pq.read_schema(context.path(picked)):
+        for field in pq.read_schema(context.verified(picked)):
             known = fields.setdefault(field.name, field)
             if known.type != field.type:
                 raise FileTypeError(

@@ -16,15 +16,16 @@ from desdm.errors import FileTypeError
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
 from desdm.release.create import SELECTION
-from desdm.release.exposures import check_exposures, contents_of
+from desdm.release.exposures import check_exposures, check_suspects, contents_of
 from desdm.release.findings import Check, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.tables import OBJECTS
 from desdm.schema.database import Database
+from desdm.schema.states import ReleaseState
 from desdm.survey.cards import read_hdus
 
-__all__ = ["errors", "selection_of", "sources_of", "validate"]
+__all__ = ["errors", "incomplete", "selection_of", "sources_of", "validate"]
 
 _PLANES = ("SCI", "MSK", "WGT")
 #: Pixels a side of the squares in which images are compressed.
@@ -40,7 +41,8 @@ def validate(database: Database, root: Path, release: Release) -> list[Check]:
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
-        exposures = check_exposures(conn, name, contents_of(conn, sources_of(conn, root, files)))
+        contents = contents_of(conn, sources_of(conn, root, files))
+        exposures = [*check_exposures(conn, name, contents), *check_suspects(conn, name, contents)]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"
@@ -81,6 +83,14 @@ def _content(tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> li
     if tables or files:
         return []
     return [failed("content", "release", "it is empty; add data: desdm release add-table …")]
+
+
+def incomplete(conn: Connection, root: Path, release: Release) -> bool:
+    """Whether a draft lacks what was selected for it: its build is under way, or was killed half-way."""
+    if release.state is not ReleaseState.DRAFT or not release.selection:
+        return False
+    sources = {table: json.loads(text) for table, text in store.provenance(conn, release.name).items()}
+    return bool(errors([*_complete(release, selection_of(root), sources, store.files(conn, release.name))]))
 
 
 def _complete(

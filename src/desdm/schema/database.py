@@ -9,13 +9,30 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    InternalError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from desdm.errors import ConfigError, DatabaseUnavailable, StorageFull
+from desdm.errors import (
+    ConfigError,
+    DamagedDatabase,
+    DatabaseUnavailable,
+    DesdmError,
+    StorageFull,
+    storage_error,
+)
+from desdm.modes import make_private
 from desdm.schema.version import HEAD
 
-__all__ = ["Database", "new_ids"]
+__all__ = ["Database", "database_error", "new_ids", "translated"]
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -41,7 +58,8 @@ class Database:
     def __init__(self, url: str | URL, patience: float = 60.0) -> None:
         try:
             self.url = make_url(url)
-            self.engine = _engine(self.url, patience)
+            with translated():
+                self.engine = _engine(self.url, patience)
             self._patience = patience
             if self.dialect == "sqlite":
                 event.listen(self.engine, "connect", self._set_patience)
@@ -67,7 +85,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database; what it writes is rolled back."""
-        with _translated(), self.engine.connect() as conn:
+        with translated(), self.engine.connect() as conn:
             yield conn
 
     @contextmanager
@@ -76,7 +94,7 @@ class Database:
 
         On SQLite the write lock is taken at once, so that two writers queue up and never dead-lock.
         """
-        with _translated(), self.engine.connect().execution_options(desdm_write=True) as conn, conn.begin():
+        with translated(), self.engine.connect().execution_options(desdm_write=True) as conn, conn.begin():
             yield conn
 
     def require_current(self) -> None:
@@ -86,9 +104,25 @@ class Database:
                 raise ConfigError(f"database {self.describe()} has no schema; run: desdm init")
             found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
         if found != HEAD:
+            if found is None:
+                raise DamagedDatabase(
+                    f"{self.describe()} does not say which schema it has; run: desdm doctor, and restore it from a backup"
+                )
             raise ConfigError(
                 f"schema of {self.describe()} is at {found}, this program needs {HEAD}; run: desdm init --upgrade"
             )
+
+    def integrity(self) -> str:
+        """What an integrity check finds wrong; empty: nothing.
+
+        SQLite reads every page (``PRAGMA quick_check``); PostgreSQL keeps checksums of its own, and must answer.
+        """
+        with self.read() as conn:
+            if self.dialect != "sqlite":
+                conn.execute(text("SELECT 1"))
+                return ""
+            found = [str(row[0]) for row in conn.execute(text("PRAGMA quick_check(5)"))]
+        return "" if found == ["ok"] else "; ".join(" ".join(one.split()) for one in found)[:400]
 
     def describe(self) -> str:
         """The URL without its password."""
@@ -100,26 +134,55 @@ class Database:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise every error of the database that is not the caller's as a typed one; the one place of translation."""
     try:
         yield
-    except OperationalError as err:
-        said = str(err.orig)
-        if "disk is full" in said or "disk I/O error" in said or "No space left" in said:
-            raise StorageFull(f"the database could not write: {said}; make room and try again") from err
-        raise DatabaseUnavailable(f"the database does not answer: {said.strip()}; try again") from err
-    except PoolTimeout as err:
-        raise DatabaseUnavailable("all connections to the database are in use; try again") from err
-    except DBAPIError as err:
-        if err.connection_invalidated:
-            raise DatabaseUnavailable(f"the connection to the database broke: {err.orig}; try again") from err
-        raise
+    except SQLAlchemyError as err:
+        found = database_error(err)
+        if found is None:
+            raise
+        raise found from err
+    except OSError as err:
+        raise storage_error(err) from err
+
+
+def database_error(err: SQLAlchemyError) -> DesdmError | None:
+    """The typed error for an error of the database; None for one of our own statements or constraints.
+
+    The class of the driver's error says too little: SQLite calls a damaged page, a read-only file and a full disk alike
+    an operational error, so its own codes decide (https://www.sqlite.org/rescode.html); for PostgreSQL the SQLSTATE does.
+    """
+    if isinstance(err, PoolTimeout):
+        return DatabaseUnavailable("all connections to the database are in use; try again")
+    if not isinstance(err, DBAPIError):
+        return None
+    said = " ".join(str(err.orig).split())
+    code = str(getattr(err.orig, "sqlite_errorname", None) or getattr(err.orig, "sqlstate", None) or "")
+    if any(mark in said for mark in _FULL_TEXTS) or code.startswith(_FULL):
+        return StorageFull(f"the database could not write: {said}; make room and try again")
+    if code.startswith(_DAMAGED) or any(mark in said for mark in _DAMAGED_TEXTS):
+        return DamagedDatabase(
+            f"the database is damaged: {said}; run: desdm doctor, and restore it from a backup"
+        )
+    if isinstance(err, OperationalError) or err.connection_invalidated:
+        return DatabaseUnavailable(f"the database does not answer: {said}; try again, or see: desdm doctor")
+    if isinstance(err, InternalError | DataError) or type(err) is DatabaseError:
+        return DamagedDatabase(f"the database answers what it should not: {said}; run: desdm doctor")
+    return None
+
+
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "53100")
+_FULL_TEXTS = ("disk is full", "No space left")
+#: PostgreSQL: class XX, internal errors and corrupted data; 42P01 and 42703, a table or column of ours is not there.
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "XX", "42P01", "42703")
+_DAMAGED_TEXTS = ("malformed", "no such table", "no such column", "Could not decode")
 
 
 def _engine(url: URL, patience: float) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            make_private(Path(url.database).parent)
         engine = create_engine(url, connect_args={"timeout": patience})
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)

@@ -21,6 +21,7 @@ __all__ = [
     "desfile",
     "file_archive_info",
     "file_finding",
+    "file_suspect",
     "file_tag",
     "file_trash",
     "opm_used",
@@ -101,6 +102,25 @@ file_finding = Table(
     col("assumed", Text, text="What was assumed, or what follows"),
     Index("ix_file_finding_desfile_id", "desfile_id"),
     comment="What in a delivered file could not be interpreted, or only by an assumption",
+)
+
+file_suspect = Table(
+    "file_suspect",
+    metadata,
+    col("desfile_id", Integer, ForeignKey("desfile.id"), primary_key=True, text="File that is suspect"),
+    col(
+        "cause_desfile_id",
+        Integer,
+        ForeignKey("desfile.id"),
+        primary_key=True,
+        text="Damaged file that it was made from, or itself",
+    ),
+    col("who", String(32), text="Person or program that marked it"),
+    col("since", DateTime, text="When, UTC", ucd="time"),
+    col("reason", Text, text="Why"),
+    Index("ix_file_suspect_cause", "cause_desfile_id"),
+    comment="Files that an audit found damaged, and files that were made from them; not to be released",
+    sqlite_with_rowid=False,
 )
 
 file_trash = Table(

@@ -9,17 +9,17 @@ from alembic.config import Config
 from sqlalchemy import inspect, select, table, text
 
 from desdm.errors import ConfigError
-from desdm.schema.database import Database
+from desdm.schema.database import Database, translated
 from desdm.schema.runs import ops_data_state_def, ops_state_change
 from desdm.schema.service import MOVED, carry_over, prepare
 from desdm.schema.states import DataState, changes
-from desdm.schema.version import HEAD
 
 __all__ = ["upgrade"]
 
 
 #: The revision after which jobs and denials leave this database.
 _CARRIED = "0006"
+_WITHOUT_THEM = "0007"
 
 
 def upgrade(database: Database, service: Database | None = None) -> None:
@@ -40,9 +40,10 @@ def upgrade(database: Database, service: Database | None = None) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["engine"] = database.engine
-    if _revision(database) < HEAD:
+    if _revision(database) < _WITHOUT_THEM:
         if _revision(database) < _CARRIED:
-            command.upgrade(config, _CARRIED)
+            with translated():
+                command.upgrade(config, _CARRIED)
         if service is not None:
             carry_over(database, service)
         elif _rows_left(database):
@@ -51,7 +52,8 @@ def upgrade(database: Database, service: Database | None = None) -> None:
             )
     elif service is not None:
         prepare(service)
-    command.upgrade(config, "head")
+    with translated():
+        command.upgrade(config, "head")
     with database.write() as conn:
         lawful = {tuple(row) for row in conn.execute(select(ops_state_change))}
         new = [row for row in changes() if row not in lawful]

@@ -258,7 +258,8 @@ def test_a_lost_product_is_said_and_the_page_is_made(demo: Facility, run: str, t
         away.rename(lost)
         torn.write_bytes(whole)
     assert "What could not be read" in text
-    assert f"{run}_r_coadd.fits" in text and "no such file" in text and "Depth" in text
+    assert f"{run}_r_coadd.fits" in text and "is damaged, missing" in text and "Depth" in text
+    assert f"{run}_objects.parquet is damaged, truncated" in text
 
 
 def test_what_cannot_be_reported_or_written_is_a_typed_error(toy: Facility, tmp_path: Path) -> None:

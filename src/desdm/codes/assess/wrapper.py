@@ -242,7 +242,9 @@ def focalplane(task: Task) -> None:
     tiles, title, block = [], "", 0
     for path in paths:
         try:
-            planes = task.look(path, read_planes)
+            # From the file also where the image is in memory: its pixels are quantized, and a run that is resumed has
+            # no others.
+            planes = read_planes(path) if path.is_file() else task.look(path, read_planes)
             sci, msk, header = planes.sci, planes.msk, planes.header
         except (OSError, FileTypeError) as err:
             task.finding(2, f"{path.name}: left out of the picture: {err}")

@@ -154,7 +154,7 @@ class LocalEngine:
 
     def _event(self, worker: _Worker, message: dict[str, object]) -> list[JobEvent]:
         kind, token = str(message["event"]), str(message["token"])
-        if kind == "ended":
+        if kind in ("ended", "lost"):
             worker.token = ""
         number = message.get("wrapnum", 0)
         return [
@@ -164,5 +164,6 @@ class LocalEngine:
                 str(worker.process.pid),
                 number if isinstance(number, int) else 0,
                 str(message.get("state", "")),
+                str(message.get("text", "")),
             )
         ]

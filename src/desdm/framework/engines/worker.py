@@ -9,6 +9,7 @@ import signal
 import sys
 from typing import Any
 
+from desdm.errors import storage_error
 from desdm.framework.job import Ticket, WarmCache, run_job
 from desdm.framework.jobwcl import WrapperOrder
 
@@ -39,7 +40,12 @@ def main() -> None:
             say({"event": "wrapper", "token": token, "wrapnum": order.wrapnum, "state": state})
 
         say({"event": "started", "token": ticket.token})
-        state = run_job(ticket, cache, report)
+        try:
+            state = run_job(ticket, cache, report)
+        except OSError as err:
+            # Its receipt or log could not be written: without them the job is lost, and this says why.
+            say({"event": "lost", "token": ticket.token, "text": str(storage_error(err, ticket.workdir))})
+            continue
         say({"event": "ended", "token": ticket.token, "state": state})
 
 

@@ -21,7 +21,9 @@ __all__ = [
     "attempt_with_fingerprint",
     "change_attempt",
     "claim_attempt",
+    "hand_to_submitter",
     "heartbeat",
+    "lock_submissions",
     "number_attempt",
     "request_cancel",
     "run_filter",
@@ -129,6 +131,28 @@ def attempt_with_fingerprint(conn: Connection, fingerprint: str) -> Attempt | No
     )
     row = conn.execute(query).first()
     return None if row is None else _attempt(row)
+
+
+def lock_submissions(conn: Connection) -> None:
+    """Until the end of the transaction nobody else submits, so that two submissions of one work see each other.
+
+    On SQLite the writer is alone anyway.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_SUBMISSIONS)))
+
+
+#: Number of the advisory lock on submissions; any number that nothing else of ours uses.
+_SUBMISSIONS = 0x0DE55B17
+
+
+def hand_to_submitter(conn: Connection, run: str, pid: int, start: int) -> None:
+    """Note the process that is about to drive a planned attempt."""
+    conn.execute(
+        update(pfw_attempt)
+        .where(run_filter(run), pfw_attempt.c.state == AttemptState.PLANNED.value)
+        .values(submitter_host=socket.gethostname(), submitter_pid=pid, submitter_start=start)
+    )
 
 
 def claim_attempt(

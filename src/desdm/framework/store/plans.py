@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +14,7 @@ from desdm.archive.calibrations import Choice
 from desdm.archive.store import keep_choices
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedJob
+from desdm.framework.process import process_start
 from desdm.framework.store.common import insert_many, now
 from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
@@ -150,6 +153,9 @@ def insert_plan(
         "archive_path": archive_path,
         "fingerprint": fingerprint,
         "cancel_requested": False,
+        "submitter_host": socket.gethostname(),
+        "submitter_pid": os.getpid(),
+        "submitter_start": process_start(os.getpid()),
     }
     mine = {"pfw_attempt_id": rows.attempt_id}
     insert_many(conn, task, rows.tasks)

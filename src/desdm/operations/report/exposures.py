@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from desdm.errors import CorruptFile
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.plots import Figure, band_style
 from desdm.operations.report.science import Unread
@@ -51,7 +52,7 @@ def judged(facts: RunFacts, unread: list[Unread]) -> list[Judged]:
             told = json.loads(facts.path(record).read_text("utf-8"))
             if not isinstance(told, dict) or "accepted" not in told:
                 raise ValueError("it holds no verdict")
-        except (OSError, ValueError) as err:
+        except (CorruptFile, OSError, ValueError) as err:
             unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
             continue
         found.append(told)

@@ -15,6 +15,7 @@ from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.filetypes import BY_NAME
 from desdm.archive.model import FileRecord
+from desdm.archive.verify import verified
 from desdm.config import Config
 from desdm.framework import store as runs
 from desdm.framework.model import Attempt
@@ -183,8 +184,8 @@ class RunFacts:
         return sorted(found, key=lambda f: (band_order(f.band or ""), f.name))
 
     def path(self, record: FileRecord) -> Path:
-        """Where a file lies."""
-        return self.archive.path(record)
+        """Where a file lies; `CorruptFile` if it is not as registered."""
+        return verified(self.archive, record)
 
     def groups(self) -> list[MessageGroup]:
         """Messages by what they say, the gravest and most frequent first."""

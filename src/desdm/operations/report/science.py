@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from desdm.errors import FileTypeError
+from desdm.errors import CorruptFile, FileTypeError
 from desdm.operations.report.gather import RunFacts
 from desdm.survey.bands import band_order
 
@@ -75,7 +75,7 @@ def residuals(facts: RunFacts, unread: list[Unread]) -> list[Residuals]:
     for record in facts.of_type("astro_check"):
         try:
             band, rows = _residual_rows(str(facts.path(record)))
-        except (OSError, ValueError, KeyError) as err:
+        except (CorruptFile, OSError, ValueError, KeyError) as err:
             unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
             continue
         if len(rows):
@@ -108,7 +108,7 @@ def objects(facts: RunFacts, unread: list[Unread]) -> Objects | None:
     for record in facts.of_type("coadd_objects"):
         try:
             rows, columns = _parquet(str(facts.path(record)))
-        except (OSError, ValueError, FileTypeError) as err:
+        except (CorruptFile, OSError, ValueError, FileTypeError) as err:
             unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
             continue
         count += rows
@@ -148,7 +148,7 @@ def depths(facts: RunFacts, unread: list[Unread]) -> list[Depth]:
     for record in facts.of_type("coadd_depth"):
         try:
             told = json.loads(facts.path(record).read_text("utf-8"))
-        except (OSError, ValueError) as err:
+        except (CorruptFile, OSError, ValueError) as err:
             unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
             continue
         rows: Sequence[Any] = told if isinstance(told, list) else [told]

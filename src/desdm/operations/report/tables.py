@@ -9,6 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from desdm.archive.filetypes import BY_NAME
+from desdm.archive.verify import Expected, damage
 from desdm.operations.report.gather import JobFacts, Metric, RunFacts
 from desdm.operations.report.svg import number_text
 from desdm.operations.report.timeline import colours_of
@@ -130,7 +131,8 @@ def failures(facts: RunFacts) -> list[Failure]:
 
 
 def _tail(facts: RunFacts, job: JobFacts, log: str, line: int) -> tuple[tuple[int, str], ...]:
-    places = [facts.path(f) for f in facts.files if f.name == log]
+    stored = [(facts.archive.path(f), f) for f in facts.files if f.name == log]
+    places = [path for path, f in stored if not damage(path, Expected(f.filesize, f.sha256))]
     places += sorted((facts.config.runs / facts.attempt.run / f"J{job.number:04d}").glob("try*/*.log"))[-1:]
     path = next((p for p in places if p.is_file()), None)
     if path is None:

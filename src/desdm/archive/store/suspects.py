@@ -1,0 +1,91 @@
+"""The SQL of suspect files: damaged ones, and those that were made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from desdm.archive.store.common import among, now, packed
+from desdm.schema import desfile, file_suspect
+
+__all__ = ["Suspect", "add_suspects", "drop_suspects", "suspects_of", "suspects_of_causes"]
+
+
+class Suspect(NamedTuple):
+    """One mark: a file, the damaged file that it was made from (or itself), who marked it, when and why."""
+
+    desfile_id: int
+    cause_id: int
+    filename: str
+    cause: str
+    who: str
+    since: datetime
+    reason: str
+
+
+def _marks(condition: ColumnElement[bool]) -> Select[Any]:
+    cause = desfile.alias("cause")
+    return (
+        select(
+            file_suspect.c.desfile_id,
+            file_suspect.c.cause_desfile_id,
+            (desfile.c.filename + desfile.c.compression).label("name"),
+            (cause.c.filename + cause.c.compression).label("cause_name"),
+            file_suspect.c.who,
+            file_suspect.c.since,
+            file_suspect.c.reason,
+        )
+        .select_from(
+            file_suspect.join(desfile, desfile.c.id == file_suspect.c.desfile_id).join(
+                cause, cause.c.id == file_suspect.c.cause_desfile_id
+            )
+        )
+        .where(condition)
+        .order_by(file_suspect.c.desfile_id, file_suspect.c.cause_desfile_id)
+    )
+
+
+def _by(conn: Connection, column: ColumnElement[int], ids: Sequence[int]) -> list[Suspect]:
+    # Nearly always nothing is suspect; that is known without sending the numbers.
+    if not ids or conn.execute(select(file_suspect.c.desfile_id).limit(1)).first() is None:
+        return []
+    rows = conn.execute(_marks(among(conn, column)), {"among": packed(conn, ids)})
+    return list(map(Suspect._make, rows))
+
+
+def suspects_of(conn: Connection, ids: Sequence[int]) -> list[Suspect]:
+    """The marks of these files."""
+    return _by(conn, file_suspect.c.desfile_id, ids)
+
+
+def suspects_of_causes(conn: Connection, causes: Sequence[int]) -> list[Suspect]:
+    """The marks that these damaged files are the cause of."""
+    return _by(conn, file_suspect.c.cause_desfile_id, causes)
+
+
+def add_suspects(conn: Connection, pairs: Sequence[tuple[int, int]], who: str, reason: str) -> None:
+    """Mark files (file, cause), for one reason."""
+    if pairs:
+        since = now()
+        conn.execute(
+            insert(file_suspect),
+            [
+                {"desfile_id": file, "cause_desfile_id": cause, "who": who[:32], "since": since, "reason": reason}
+                for file, cause in pairs
+            ],
+        )  # fmt: skip
+
+
+def drop_suspects(conn: Connection, marks: Sequence[Suspect]) -> None:
+    """Remove marks."""
+    for mark in marks:
+        conn.execute(
+            delete(file_suspect).where(
+                file_suspect.c.desfile_id == mark.desfile_id,
+                file_suspect.c.cause_desfile_id == mark.cause_id,
+            )
+        )

@@ -1,0 +1,40 @@
+"""desdm doctor: check an installation, and say what to do about what is wrong."""
+
+from __future__ import annotations
+
+import click
+
+from desdm.cli.door import Door, json_option, pass_door
+
+_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+
+
+@click.command()
+@json_option
+@pass_door
+def command(door: Door, as_json: bool) -> int:
+    """Check the installation: database, schema, archive, modes, room, services, programs, packages, clocks.
+
+    Nothing is changed. Each problem is told with what to do. Exit status 1: there are problems.
+    """
+    from desdm import config as settings
+    from desdm.facility import open_database
+    from desdm.operations.doctor import State, examine
+
+    config = settings.load(door.home)
+    database = open_database(config)
+    try:
+        checks = list(examine(config, database))
+    finally:
+        database.close()
+    document = {"checks": [{"name": c.name, "state": c.state.value, "text": c.text} for c in checks]}
+    problems = sum(c.state is State.PROBLEM for c in checks)
+
+    def human() -> None:
+        for check in checks:
+            state = click.style(f"{check.state.value:8}", fg=_COLOURS[check.state.value])
+            click.echo(f"{state} {check.name}: {check.text}")
+        click.echo(f"{len(checks)} checks, {problems} problems")
+
+    door.show(document, human, as_json)
+    return 1 if problems else 0

@@ -1,0 +1,89 @@
+"""Checks of the database: it answers, is whole and current, and what it knows of damage and of processes that went away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from desdm.errors import ConfigError, DesdmError
+from desdm.framework.process import under_way
+from desdm.operations.doctor import store
+from desdm.operations.doctor.model import Check, State
+from desdm.schema.database import Database
+from desdm.schema.states import AttemptState
+from desdm.schema.version import HEAD
+
+__all__ = ["check_database"]
+
+
+def check_database(database: Database) -> Iterator[Check]:
+    """Whether it answers, its pages, its schema, its clock; then its contents, if all that is well."""
+    try:
+        found = database.integrity()
+    except DesdmError as err:
+        yield Check("database", State.PROBLEM, str(err))
+        return
+    if found:
+        text = f"{database.describe()} is damaged: {found}; stop every process, and restore it from a backup"
+        yield Check("database", State.PROBLEM, text)
+        return
+    yield Check("database", State.OK, f"{database.describe()} answers and is whole")
+    try:
+        database.require_current()
+    except ConfigError as err:
+        yield Check("schema", State.PROBLEM, str(err))
+        return
+    except DesdmError as err:
+        yield Check("database", State.PROBLEM, str(err))
+        return
+    yield Check("schema", State.OK, f"revision {HEAD}, as this program needs")
+    try:
+        yield from _server(database)
+        yield from _attempts(database)
+        yield from _damage(database)
+    except DesdmError as err:
+        yield Check("database", State.PROBLEM, str(err))
+
+
+def _server(database: Database) -> Iterator[Check]:
+    if database.dialect != "postgresql":
+        return
+    with database.read() as conn:
+        version, now, extensions = store.server_facts(conn)
+    yield Check("server", State.OK, f"PostgreSQL {version}, extensions: {', '.join(extensions)}")
+    skew = (now - datetime.now(UTC)).total_seconds()
+    if abs(skew) > 5.0:
+        text = (
+            f"the clock of the database server differs by {skew:.0f} s from this machine's; set both by NTP"
+        )
+        yield Check("clock", State.PROBLEM, text)
+    else:
+        yield Check("clock", State.OK, f"the database server's clock agrees within {abs(skew):.1f} s")
+
+
+def _attempts(database: Database) -> Iterator[Check]:
+    """Runs whose submitter went away."""
+    with database.read() as conn:
+        open_ones = store.unfinished(conn)
+    stale = [a for a in open_ones if a.state is AttemptState.RUNNING and not under_way(a)]
+    for attempt in stale:
+        text = f"{attempt.run} is running, but its submitter (process {attempt.submitter_pid}) is gone"
+        yield Check(
+            "runs", State.PROBLEM, f"{text}; run: desdm resume {attempt.run}, or desdm cancel {attempt.run}"
+        )
+    if not stale:
+        alive = sum(map(under_way, open_ones))
+        yield Check("runs", State.OK, f"{alive} runs are under way, none has lost its submitter")
+
+
+def _damage(database: Database) -> Iterator[Check]:
+    with database.read() as conn:
+        corrupt, missing = store.damaged_copies(conn)
+        suspect = store.suspect_files(conn)
+    if corrupt or missing or suspect:
+        text = f"{corrupt} files corrupt, {missing} missing, {suspect} suspect since the last audit"
+        yield Check(
+            "files", State.PROBLEM, f"{text}; see: desdm audit, desdm files --suspect; put back good copies"
+        )
+    else:
+        yield Check("files", State.OK, "no file is known as damaged (the last word has: desdm audit)")

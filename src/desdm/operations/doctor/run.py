@@ -1,0 +1,29 @@
+"""Runs every check of an installation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from desdm.archive.archive import Archive
+from desdm.config import Config
+from desdm.operations.doctor.database import check_database
+from desdm.operations.doctor.model import Check
+from desdm.operations.doctor.places import check_archive, check_leftovers, check_modes, check_space
+from desdm.operations.doctor.services import check_services
+from desdm.operations.doctor.software import check_packages, check_programs
+from desdm.schema.database import Database
+
+__all__ = ["examine"]
+
+
+def examine(config: Config, database: Database) -> Iterator[Check]:
+    """Every check, one after the other; nothing is changed."""
+    archive = Archive(config.archive_name, config.archive_root)
+    yield from check_database(database)
+    yield from check_archive(archive)
+    yield from check_leftovers(archive)
+    yield from check_modes(config)
+    yield from check_space(config)
+    yield from check_services(config)
+    yield from check_programs()
+    yield from check_packages()

@@ -1,0 +1,105 @@
+"""Checks of software: the programs that the codes declare, Python and its packages."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from desdm import wcl
+from desdm.operations.doctor.model import Check, State
+
+__all__ = ["check_packages", "check_programs"]
+
+_SECONDS = 20
+_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+def check_programs() -> Iterator[Check]:
+    """Each program of a code's ``<exec>`` section is installed and tells its version."""
+    declared: dict[str, Mapping[str, Any]] = {}
+    users: dict[str, list[str]] = {}
+    for folder in sorted(Path(str(files("desdm.codes"))).iterdir()):
+        if not (folder / "config.wcl").is_file():
+            continue
+        tree: dict[str, Any] = wcl.read(folder / "config.wcl").tree
+        for name, spec in tree.get("exec", {}).items():
+            program = str(spec.get("program", name))
+            declared.setdefault(program, spec)
+            users.setdefault(program, []).append(folder.name)
+    for program, spec in sorted(declared.items()):
+        codes = ", ".join(users[program])
+        path = shutil.which(program)
+        if path is None and spec.get("optional") == "true":
+            text = f"{program} (of {codes}) is not installed; only a setting that asks for it needs it"
+            yield Check(f"program {program}", State.NOTE, text)
+            continue
+        if path is None:
+            text = (
+                f"{program} (of {codes}) is not installed; install the package of that name, see the README"
+            )
+            yield Check(f"program {program}", State.PROBLEM, text)
+            continue
+        yield _version(program, path, spec)
+
+
+def _version(program: str, path: str, spec: Mapping[str, Any]) -> Check:
+    flag = str(spec.get("version_flag", ""))
+    if not flag:
+        return Check(f"program {program}", State.OK, path)
+    try:
+        asked = subprocess.run(
+            [path, *flag.split()], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+            timeout=_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as err:
+        return Check(
+            f"program {program}", State.PROBLEM, f"{path} cannot be started: {err}; install it again"
+        )
+    found = re.search(str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), asked.stdout + asked.stderr)
+    if found is None:
+        text = f"{path} does not tell its version by {flag}; install it again"
+        return Check(f"program {program}", State.PROBLEM, text)
+    return Check(f"program {program}", State.OK, f"{path}, version {found.group(found.lastindex or 0)}")
+
+
+def check_packages(lock: Path | None = None) -> Iterator[Check]:
+    """Python, and each package that desdm needs, against the lock file where there is one.
+
+    Parameters
+    ----------
+    lock
+        ``requirements.lock``; default: that of the source tree, which an installed package does not have.
+    """
+    own = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", State.OK, f"Python {own}")
+    path = lock or Path(str(files("desdm"))).parents[1] / "requirements.lock"
+    pins = {_plain(m[1]): m[2] for m in _PIN.finditer(path.read_text("utf-8"))} if path.is_file() else {}
+    wrong = []
+    for name in sorted(
+        {_plain(re.split(r"[^A-Za-z0-9_.-]", r)[0]) for r in requires("desdm") or () if "extra ==" not in r}
+    ):
+        try:
+            there = version(name)
+        except PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        if name in pins and there != pins[name]:
+            wrong.append(f"{name} is {there}, locked is {pins[name]}")
+    if wrong:
+        yield Check("packages", State.PROBLEM, f"{'; '.join(wrong)}; run: pip install -r requirements.lock")
+    elif pins:
+        yield Check("packages", State.OK, "every package has the locked version")
+    else:
+        yield Check("packages", State.OK, "every package is installed; no requirements.lock to compare with")
+
+
+def _plain(name: str) -> str:
+    """The name of a package as it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
