@@ -9,6 +9,7 @@ import click
 from desdm.cli.door import Door, json_option, pass_door
 
 if TYPE_CHECKING:
+    from rich.text import Text
     from rich.tree import Tree
 
     from desdm.archive.provenance import Lineage
@@ -35,7 +36,7 @@ def command(door: Door, filename: str, direction: str | None, prov: bool, as_jso
     if prov:
         door.show(prov_json(found), lambda: None, True)
         return
-    door.show(_document(found), lambda: door.console.print(_tree(found, way)), as_json)
+    door.show(_document(found), lambda: door.print_tree(_tree(found, way)), as_json)
 
 
 def _document(found: Lineage) -> dict[str, Any]:
@@ -86,6 +87,15 @@ def _task(number: int) -> str:
     return f"task:{number}"
 
 
+def _whole(label: str) -> Text:
+    """One line of the tree: cut at the terminal's edge, so that no name is broken."""
+    from rich.text import Text
+
+    text = Text.from_markup(label, overflow="ellipsis")
+    text.no_wrap = True
+    return text
+
+
 def _tree(found: Lineage, way: Literal["up", "down"]) -> Tree:
     from rich.markup import escape
     from rich.tree import Tree
@@ -109,7 +119,7 @@ def _tree(found: Lineage, way: Literal["up", "down"]) -> Tree:
             text += f"  ← {escape(what)}" + (f" ({escape(programs)})" if programs else "")
         return text
 
-    root = Tree(label(found.files[0].id))
+    root = Tree(_whole(label(found.files[0].id)))
     told = {found.files[0].id}
     # Breadth first with a bound: a deep history is for --json, a screen is not.
     waiting = [(root, found.files[0].id)]
@@ -120,7 +130,7 @@ def _tree(found: Lineage, way: Literal["up", "down"]) -> Tree:
                 branch.add(f"[dim]… {len(files) - len(told)} more files; see --json[/dim]")
                 return root
             again = each in told and bool(following.get(each))
-            node = branch.add(label(each) + (" [dim](above)[/dim]" if again else ""))
+            node = branch.add(_whole(label(each) + (" [dim](above)[/dim]" if again else "")))
             if each not in told:
                 told.add(each)
                 waiting.append((node, each))

@@ -104,11 +104,12 @@ def list_(door: Door, as_json: bool) -> None:
 
     with door.facility.database.read() as conn:
         found = store.releases(conn)
-    rows = [(r.name, r.state.value, r.title, r.erratum_of, str(r.published_at or "")[:19]) for r in found]
+    rows = [(r.name, r.state.value, r.title, r.erratum_of, r.published_at) for r in found]
     keys = ("release", "state", "title", "erratum_of", "published_at")
     columns = ("RELEASE", "STATE", "TITLE", "ERRATUM OF", "PUBLISHED")
-    document = [dict(zip(keys, row, strict=True)) for row in rows]
-    door.show(document, lambda: door.table(columns, rows), as_json)
+    document = [dict(zip(keys, (*row[:4], str(row[4] or "")[:19]), strict=True)) for row in rows]
+    empty = "no release yet; next: desdm release create NAME"
+    door.show(document, lambda: door.table(columns, rows, empty=empty), as_json)
 
 
 LOOKS: tuple[click.Command, ...] = (validate, verify, show, list_)
