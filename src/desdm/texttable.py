@@ -103,6 +103,8 @@ def table_lines(
     width: int | None = None,
     expendable: Sequence[str] = (),
     mixed: Collection[str] = (),
+    right: Collection[int] = (),
+    under: Sequence[str] = (),
     style: Callable[[str, str], str] | None = None,
     more: str = "a wider terminal, a pipe or --json has them",
 ) -> list[str]:
@@ -120,6 +122,10 @@ def table_lines(
         Headings of the columns that are left out first, in this order; after them the last ones go.
     mixed
         Headings of number columns in which every row is of something else: four figures each.
+    right
+        Numbers of the columns of text that stand right, as numbers do.
+    under
+        A second line of headings.
     style
         Colours a text: ``style(text, colour)``; colour ``bold`` is for the headings, ``dim`` for the line below.
     more
@@ -132,12 +138,19 @@ def table_lines(
     """
     kept = [list(row) for row in rows]
     columns = [_column(i, head, [row[i] for row in kept], head in mixed) for i, head in enumerate(heads)]
+    for c in columns:
+        if c.number in right:
+            c.right, c.free = True, False
+        if under:
+            c.width = max(c.width, cell_width(under[c.number]))
     gone = [] if width is None else _fit(columns, width, expendable)
     shown = [c for c in columns if c not in gone]
     paint = style or (lambda text, colour: text)
     if not shown[-1].right:
         shown[-1].last = True
     lines = [_line([paint(_pad(c.head, c), "bold") for c in shown])]
+    if under:
+        lines.append(_line([paint(_pad(under[c.number], c), "bold") for c in shown]))
     for n, row in enumerate(kept):
         cells = []
         for c in shown:
