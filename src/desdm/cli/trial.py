@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from desdm.cli.child import ends_with_parent
 from desdm.cli.door import Door
 from desdm.errors import ProgramFailed
 
@@ -64,11 +65,15 @@ def trial(home: Path, release: str, band: str) -> Trial:
     """Start ``desdm serve`` on a free port, ask it for the brightest objects, and end it."""
     query = (
         f"SELECT TOP 3 coadd_object_id, ra, dec, mag_auto_{band} FROM {release}.objects "  # noqa: S608 - the query is the point
-        f"WHERE mag_auto_{band} < 22 ORDER BY mag_auto_{band}"
+        f"WHERE flags_{band} = 0 AND imaflags_iso_{band} = 0 AND mag_auto_{band} < 22 ORDER BY mag_auto_{band}"
     )
     asked = Trial(query, [], [])
     command = [sys.executable, "-m", "desdm.cli.main", "--home", str(home), "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True,
+        preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it only calls prctl, which was loaded before
+    )  # fmt: skip
+    with child as server:
         try:
             assert server.stdout is not None
             said = server.stdout.readline()
