@@ -24,7 +24,8 @@ WHO = "operator.with.a.long.name"
 LISTS = [
     "status", "history", "files", "events", f"show {RUN} --jobs --wrappers --metrics --configuration", "tag",
     "pipeline list", "verdict", "exclude", "problem list", "release list", "release show T1", "account list",
-    "account tokens", "account rights", "account denials", "epoch list", "delete --trash", f"log {RUN} --messages", "history --cols help",
+    "account tokens", "account rights", "account denials", "epoch list", "delete --trash",
+    f"log {RUN} --messages", "history --cols help",
 ]  # fmt: skip
 TALK = """
 pipeline = talk

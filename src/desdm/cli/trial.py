@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -33,7 +34,7 @@ class Trial:
         return "tap/sync?" + urlencode({"LANG": "ADQL", "FORMAT": "csv", "QUERY": self.query})
 
 
-def release_of(door: Door, run: str) -> str:
+def release_of(door: Door, run: str, say: Callable[[str], object]) -> str:
     """Name of the published release that holds the run's products; made and published if there is none."""
     from desdm.archive import catalog
     from desdm.cli.served import engine_of
@@ -52,10 +53,12 @@ def release_of(door: Door, run: str) -> str:
     root = facility.config.releases / name
     who = facility.config.operator
     if not holds:
+        say(f"making release {name}: tables, images, pictures of the sky")
         create.create(
             facility.database, facility.archive, root, name, {}, title="The demo's night", who=who,
             workers=facility.config.workers or threads_here(), scope=facility.production,
         )  # fmt: skip
+    say(f"checking and publishing {name}")
     with engine_of(facility, name) as served:
         publish.publish(facility.database, root, name, who=who, prepare=served.prepare, ask=served.ask)
     return name
