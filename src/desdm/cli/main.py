@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -80,6 +80,14 @@ class _Commands(click.Group):
         meant = list(dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in near))
         hint = f"did you mean {' or '.join(meant)}?" if meant else "desdm --help lists the commands"
         raise click.UsageError(f"there is no command {word}; {hint}", ctx)
+
+    @override
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        # --help and --version write while options are read.
+        with _reader_watched():
+            return super().make_context(info_name, args, parent, **extra)
 
     @override
     def invoke(self, ctx: click.Context) -> object:
