@@ -50,12 +50,14 @@ sky_map() {  # of the web pages; the demo goes without it where npm is not there
 }
 if [ "$(cat .venv/.made-for 2>/dev/null || true)" = "$stamp" ]; then sky_map; exit 0; fi
 "$PY" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed." >&2; exit 2; }
-echo "making .venv"
+echo "making .venv (a minute or two)"
 [ -x .venv/bin/python ] || "$PY" -m venv .venv
 uv=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 .venv/bin/python -m pip install -q --disable-pip-version-check "uv==$uv"
+echo "installing $(grep -c '^[a-z].*==' requirements.lock) Python packages"
 .venv/bin/uv pip install -q --compile-bytecode --python .venv/bin/python --require-hashes -r requirements.lock
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
+echo "compiling"
 .venv/bin/python -m compileall -q src
 echo "$stamp" > .venv/.made-for
 sky_map

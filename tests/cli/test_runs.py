@@ -135,7 +135,7 @@ def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp
         (("submit", "coadd", "--set", "oops"), 2, "say key=value"),
         (("history", "--cols", "age"), 2, "no such column: age"),
         (("resume", "T1_r1p01"), 2, "no run T1_r1p01"),
-        (("frobnicate",), 2, "No such command"),
+        (("frobnicate",), 2, "there is no command"),
     ],
 )
 def test_an_error_says_what_to_mend_and_ends_with_its_kind(

@@ -253,3 +253,45 @@ def _same_rows(client: Client, truth: pa.Table) -> None:
         counts.append(int((cosine >= np.cos(np.radians(0.3))).sum()))
     assert joined.to_pydict() == {"number": [7, 8], "n": counts}
     assert "T1.objects" in client.tables()["table_name"].to_pylist()
+
+
+def test_an_answer_is_kept_in_a_table_of_ones_own(url: Served, token: str, env: dict[str, str]) -> None:
+    env = {**env, "DESDM_TOKEN": token}
+    done = once(
+        url, env, "-c", "SELECT id, ra FROM T1.objects WHERE dec < 0; > mydb.kept",
+        "-c", "CREATE TABLE mydb.more AS SELECT id FROM mydb.kept;",
+        "-c", "SELECT COUNT(*) AS n FROM mydb.more;", "-c", "DROP TABLE kept", "-c", "drop_table more",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kept = sum(value < 0 for value in objects()["dec"].to_pylist())
+    assert kept > 3
+    assert f"mydb.kept is made: {kept:,} rows" in done.stdout
+    assert f"mydb.more is made: {kept:,} rows" in done.stdout
+    with Client(url, token) as client:
+        assert client.mydb.tables() == []
+
+
+def test_a_wide_answer_is_cut_on_a_terminal_and_whole_in_a_pipe(url: Served, env: dict[str, str]) -> None:
+    query = "SELECT TOP 1 a.*, b.* FROM T1.objects AS a JOIN T1.objects AS b ON a.id = b.id"
+    command = [DESDM, "sql", "--url", url, "-c", query]
+    with terminal(command, env, columns=80) as shown:
+        lines = shown.rest().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert any("columns left out" in line and "\\x" in line for line in lines)
+    whole = once(url, env, "-q", "-c", query).stdout.splitlines()
+    assert len(whole) == 2
+    turned = once(url, env, "-q", "-c", "\\x", "-c", query).stdout.splitlines()
+    assert turned[0] == "-- row 1"
+    # The release adds a column to those of its table: hpix29.
+    assert len(turned) == 1 + 2 * (len(objects().column_names) + 1)
+
+
+@pytest.mark.parametrize(
+    "word", ["set_password", "change_db", "prefetch", "add_comment", "execproc", "user_api", "import"]
+)
+def test_words_of_easyaccess_without_counterpart_say_what_to_do(
+    url: Served, env: dict[str, str], word: str
+) -> None:
+    done = once(url, env, "-c", word)
+    assert done.returncode == 2
+    assert f"there is no {word} here: " in done.stderr

@@ -49,16 +49,32 @@ class Terminal:
         """Type; ``\\n`` is Enter, ``\\x03`` is Ctrl-C, ``\\x04`` is Ctrl-D, ``\\t`` is Tab."""
         os.write(self._master, text.replace("\n", "\r").encode())
 
+    def rest(self, seconds: float = 60.0) -> str:
+        """Everything up to its end, as it stands on the screen."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ready, _, _ = select.select([self._master], [], [], 0.2)
+            try:
+                piece = os.read(self._master, 65536) if ready else b""
+            except OSError:  # the program has ended
+                break
+            if not piece and self.process.poll() is not None:
+                break
+            self._raw += piece
+        return _CONTROL.sub("", self._raw.decode("utf-8", "replace")).replace("\r", "")
+
     def ended(self, seconds: float = 20.0) -> int:
         """Exit status, once it has ended."""
         return self.process.wait(seconds)
 
 
 @contextmanager
-def terminal(command: Sequence[str], env: dict[str, str] | None = None) -> Iterator[Terminal]:
-    """Run a program in a pseudo-terminal of 40 by 160; it is gone at the end."""
+def terminal(
+    command: Sequence[str], env: dict[str, str] | None = None, columns: int = 160
+) -> Iterator[Terminal]:
+    """Run a program in a pseudo-terminal of 40 lines; it is gone at the end."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
         ["setsid", "--ctty", *command], stdin=slave, stdout=slave, stderr=slave,
         env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **(env or {})},

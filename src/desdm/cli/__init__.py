@@ -51,6 +51,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("wcl", "Tools", "Read, check, expand and explain Workflow Control Language."),
     Entry("simulate", "Tools", "Nights of known truth: raw files, calibrations and the truth beside them."),
     Entry("demo", "Tools", "The main job on a simulated night, or on a folder of calibrated exposures."),
+    Entry("completion", "Tools", "Completion of commands and options for bash, zsh and fish."),
     Entry("serve", "Services", "Serve the published releases: queries, cutouts, files, pages."),
     Entry("sql", "Services", "A shell for queries: completion, answers into files, tables of your own."),
     Entry("footprint", "Services", "Is it inside, how deep, how many exposures: a place, a table, a region."),

@@ -69,7 +69,8 @@ def listing(door: Door, as_json: bool) -> None:
         for p in found
     ]
     titles = ["login", "role", "name", "mail", "password", "closed"]
-    door.show(document, lambda: door.table(titles, rows), as_json)
+    empty = "no account yet; next: desdm account add LOGIN"
+    door.show(document, lambda: door.table(titles, rows, empty=empty), as_json)
 
 
 @command.command("role")
@@ -162,7 +163,11 @@ def tokens_(door: Door, login: str | None, as_json: bool) -> None:
         for t in found
     ]
     titles = ["number", "login", "kind", "for", "scopes", "expires", "revoked", "last used"]
-    door.show([_token(t, used.get(t.id)) for t in found], lambda: door.table(titles, rows), as_json)
+    door.show(
+        [_token(t, used.get(t.id)) for t in found],
+        lambda: door.table(titles, rows, empty="no token"),
+        as_json,
+    )
 
 
 def _token(token: Token, last_used_at: datetime | None) -> dict[str, object]:
@@ -253,9 +258,10 @@ def rights_(door: Door, as_json: bool) -> None:
     with door.facility.database.read() as conn:
         found = store.rights(conn)
     titles = ["grantee", "who", "release", "table", "granted by", "granted at"]
+    empty = "no data right is granted"
     rows = [[r.grantee_kind, r.grantee, r.release, r.table, r.granted_by, r.granted_at] for r in found]
     document = [{name: getattr(r, name) for name in r.__slots__} for r in found]
-    door.show(document, lambda: door.table(titles, rows), as_json)
+    door.show(document, lambda: door.table(titles, rows, empty=empty), as_json)
 
 
 @command.command("denials")
@@ -269,10 +275,11 @@ def denials_(door: Door, count: int, login: str | None, as_json: bool) -> None:
 
     with door.facility.service.read() as conn:
         found = store.denials(conn, count, login)
+    empty = "nothing was denied"
     titles = ["at", "login", "address", "action", "subject", "reason"]
     rows = [[d.at, d.login, d.address, d.action, d.subject, d.reason] for d in found]
     document = [{name: getattr(d, name) for name in d.__slots__} for d in found]
-    door.show(document, lambda: door.table(titles, rows), as_json)
+    door.show(document, lambda: door.table(titles, rows, empty=empty), as_json)
 
 
 def _subject(door: Door, what: str) -> tuple[str, str]:

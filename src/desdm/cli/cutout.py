@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with -
-@click.argument("ra", type=float, required=False)
-@click.argument("dec", type=float, required=False)
+@click.argument("position", nargs=-1, metavar="[RA DEC]")
 @click.option("--id", "identifier", metavar="ID", help="An object instead of a place.")
 @click.option(
     "--table",
@@ -49,12 +48,13 @@ if TYPE_CHECKING:
 )
 @pass_door
 def command(
-    door: Door, ra: float | None, dec: float | None, identifier: str | None, table: Path | None, release: str,
+    door: Door, position: tuple[str, ...], identifier: str | None, table: Path | None, release: str,
     objects: str, size: float, bands: str, png: bool, no_fits: bool, stretch: float, q: float, minimum: float, out: Path,
-) -> None:  # fmt: skip
-    """Cut the place RA DEC (degrees, ICRS), an object, or each row of a table out of a release.
+) -> int:  # fmt: skip
+    """Cut the place RA DEC (ICRS; degrees, or 02:00:24 -05:12:00), an object, or each row of a table out of a release.
 
-    Each cutout is a FITS file with image, mask and weight; results.csv says what became of each row.
+    Each cutout is a FITS file with image, mask and weight. With --table, and in a tar or zip, results.csv says what became
+    of each row. Exit status 1: something could not be cut, or lies outside.
 
     \b
     desdm cutout 30.0 -5.0 --size 0.5 --png
@@ -64,12 +64,17 @@ def command(
     from desdm.services.soda.batch import produce
     from desdm.services.soda.colour import Lupton
     from desdm.services.soda.rows import Defaults
+    from desdm.texttable import size_text
 
-    if (ra is not None and dec is None) or [ra is not None, identifier is not None, table is not None].count(
-        True
-    ) != 1:
+    place = position_of(position)
+    if [place is not None, identifier is not None, table is not None].count(True) != 1:
         raise UsageError("give RA and DEC, or --id, or --table")
-    row = {"ra": ra, "dec": dec} if ra is not None else {"id": identifier}
+    # Named by the place, so that the cutout of another place does not replace it.
+    row = (
+        {"id": identifier, "name": identifier}
+        if place is None
+        else {"ra": repr(place[0]), "dec": repr(place[1]), "name": f"cutout_{place[0]:.5f}{place[1]:+.5f}"}
+    )
     wanted = Defaults(
         release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
         look=Lupton(q, stretch, minimum),
@@ -82,11 +87,17 @@ def command(
             yield one
 
     shelf, items = _items(door, table, {k: str(v) for k, v in row.items()}, wanted)
-    _write(noted(produce(shelf, items)), out)
+    written = _write(noted(produce(shelf, items)), out, only_cutouts=table is None)
     for one in sorted(told, key=lambda done: done.item.number)[:20]:
-        click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
+        if table is not None or one.status != "ok":
+            click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
     if len(told) > 20:
         click.echo(f"... {len(told)} rows; results.csv has all")
+    for path, size in written[:20]:
+        click.echo(f"wrote {path} ({size_text(size)})")
+    if len(written) > 20:
+        click.echo(f"... {len(written)} files in {out}")
+    return int(any(one.status in ("outside", "failed") for one in told))
 
 
 def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults) -> tuple[Shelf, list[Item]]:
@@ -115,7 +126,19 @@ def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults
         engine.close()
 
 
-def _write(outcomes: Iterable[Done], out: Path) -> None:
+def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
+    """Return the position that was given as arguments, ICRS degrees; None if there are none."""
+    from desdm.survey.position import read_position
+
+    # Options that nobody knows arrive here too, since a declination may begin with a minus sign.
+    for word in words:
+        if word.startswith("--"):
+            raise click.NoSuchOption(word)
+    return read_position(" ".join(words)) if words else None
+
+
+def _write(outcomes: Iterable[Done], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int]]:
+    """Write the files; returns their paths and sizes. Of one place no table of results is written beside them."""
     from desdm.services.soda.bundle import bundle, members
 
     if out.suffix in (".tar", ".zip"):
@@ -124,9 +147,14 @@ def _write(outcomes: Iterable[Done], out: Path) -> None:
             for piece in bundle("zip" if out.suffix == ".zip" else "tar", outcomes):
                 file.write(piece)
         temporary.replace(out)
-        return
+        return [(out, out.stat().st_size)]
     out.mkdir(parents=True, exist_ok=True)
+    written = []
     for member in members(outcomes):
+        if only_cutouts and member.name in ("results.csv", "summary.json"):
+            continue
         temporary = out / f".{member.name}.part"
         temporary.write_bytes(member.bytes())
         temporary.replace(out / member.name)
+        written.append((out / member.name, member.size))
+    return written

@@ -46,6 +46,7 @@ def command(
     """
     from desdm.archive import delete as deletion
     from desdm.errors import UsageError
+    from desdm.texttable import size_text
 
     facility = door.facility
     who, archive, database = facility.config.operator, facility.archive, facility.database
@@ -53,8 +54,12 @@ def command(
         with database.read() as conn:
             kept = deletion.trash(conn, archive)
         document = [{"filename": f.name, "filesize": f.filesize, "purge_after": end} for f, end in kept]
-        rows = [[f.name, f.filesize, end] for f, end in kept]
-        door.show(document, lambda: door.table(["filename", "bytes", "kept until (UTC)"], rows), as_json)
+        rows = [[f.name, size_text(f.filesize), end] for f, end in kept]
+        door.show(
+            document,
+            lambda: door.table(["filename", "size", "kept until"], rows, empty="the trash is empty"),
+            as_json,
+        )
         return 0
     if undelete or purge:
         if undelete and not names:

@@ -77,6 +77,7 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
         state = drive_here(door, submission.run)
     reports = config.home / "reports"
     for run in (submission.run, *(night.runs if night else ())):
+        say(f"writing the report of {run}")
         write_report(database, archive, config, run, reports / f"{run}.html")
     summary = mainjob.summarise(
         config, database, archive, submission.run, reports / f"{submission.run}.html", night=night,
@@ -104,8 +105,9 @@ def _serve_it(door: Door, run: str, band: str, say: Callable[[str], object], as_
     from desdm.cli.trial import PORT, release_of, trial
 
     say("\nmaking a release of it, and asking a server …")
-    name = release_of(door, run)
+    name = release_of(door, run, say)
     home = os.path.relpath(door.facility.config.home)
+    say("starting a server and asking it")
     asked = trial(door.facility.config.home, name, band)
     if not as_json:
         door.table(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desdm.texttable import table_lines, terminal_width
+
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console
     from rich.progress import Progress
+    from rich.tree import Tree
 
     from desdm.facility import Facility
 
@@ -53,14 +55,16 @@ class Door:
             self._facility = Facility.open(self.home)
         return self._facility
 
-    @property
-    def console(self) -> Console:
-        """Standard output for people: colours only on a terminal, wide where it is a file or pipe."""
+    def print_tree(self, tree: Tree) -> None:
+        """Write a tree for people: colours only on a terminal, whole lines where it is a file or pipe."""
         from rich.console import Console
 
-        return Console(
-            width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=not sys.stdout.isatty()
-        )
+        # In a pipe no line is cut.
+        console = Console(highlight=False, width=terminal_width() or 100_000)
+        # Written by click: where the reader of a pipe goes away, every command ends alike.
+        with console.capture() as text:
+            console.print(tree)
+        click.echo("\n".join(line.rstrip() for line in text.get().splitlines()))
 
     def show(self, document: object, human: Callable[[], object], as_json: bool) -> None:
         """Write ``document`` as one JSON document, or let ``human`` write for people."""
@@ -69,21 +73,44 @@ class Door:
         else:
             human()
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-        """Write a table for people; numbers are set right."""
-        from rich.table import Table
-        from rich.text import Text
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        title: str = "",
+        *,
+        expendable: Sequence[str] = (),
+        mixed: Sequence[str] = (),
+        empty: str = "",
+    ) -> None:
+        """Write a table for people.
 
-        table = Table(
-            title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False
-        )
-        kept = [list(row) for row in rows]
-        for i, column in enumerate(columns):
-            right = bool(kept) and all(isinstance(row[i], int | float) or row[i] is None for row in kept)
-            table.add_column(column, justify="right" if right else "left", overflow="fold")
-        for row in kept:
-            table.add_row(*(cell if isinstance(cell, Text) else _cell(cell) for cell in row))
-        self.console.print(table)
+        Parameters
+        ----------
+        columns
+            Headings.
+        rows
+            Cells: see `desdm.texttable.table_lines`.
+        title
+            A line above it.
+        expendable
+            Headings of columns that are left out first where the terminal is narrow.
+        mixed
+            Headings of number columns in which every row is of something else.
+        empty
+            What is said instead of a table without rows.
+        """
+        kept = list(rows)
+        if title:
+            click.secho(title, italic=sys.stdout.isatty())
+        if not kept and empty:
+            click.echo(empty)
+            return
+        lines = table_lines(
+            columns, kept, width=terminal_width(), expendable=expendable, mixed=mixed,
+            style=_painted if sys.stdout.isatty() else None,
+        )  # fmt: skip
+        click.echo("\n".join(lines))
 
     def progress(self) -> Progress:
         """Progress bars on standard error; silent where that is no terminal."""
@@ -98,18 +125,16 @@ class Door:
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
+            refresh_per_second=2,
             transient=True,
         )
 
 
-def _cell(value: Any) -> Any:
-    from rich.text import Text
-
-    if value is None:
-        return Text("")
-    if isinstance(value, float):
-        return Text(f"{value:.4g}")
-    return Text(str(value))
+def _painted(text: str, colour: str) -> str:
+    """The text with the codes of a terminal."""
+    if colour in ("bold", "dim"):
+        return click.style(text, bold=colour == "bold" or None, dim=colour == "dim" or None)
+    return click.style(text, fg=colour or None)
 
 
 pass_door = click.make_pass_decorator(Door)

@@ -89,11 +89,11 @@ def command(
             until=until,
             limit=limit,
         )
-    titles = ("TIME (UTC)", "KIND", "WHO", "SUBJECT", "WHAT", "WHY")
-    rows = [
-        (f"{e.time:%Y-%m-%d %H:%M:%S}", e.kind, e.who, e.subject or e.run, e.text, e.reason) for e in found
-    ]
-    door.show([_document(e) for e in found], lambda: door.table(titles, rows), as_json)
+    titles = ("TIME", "KIND", "WHO", "SUBJECT", "WHAT", "WHY")
+    rows = [(e.time, e.kind, e.who, e.subject or e.run, e.text, e.reason) for e in found]
+    door.show(
+        [_document(e) for e in found], lambda: door.table(titles, rows, empty="no event as asked"), as_json
+    )
 
 
 def _document(event: Event) -> dict[str, object]:

@@ -47,14 +47,16 @@ def command(
         rows = store.excluded(conn, lifted=everything or lifting)
     shown = [
         (
-            r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], str(r["since"])[:19],
+            r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], r["since"],
             f"{r['lifted_by']}: {r['lift_reason']}" if r["lifted_at"] else "",
         )
         for r in rows
     ]  # fmt: skip
 
     def human() -> None:
-        door.table(("EXPNUM", "CCD", "WHY", "BY", "SINCE", "LIFTED BY"), shown)
+        door.table(
+            ("EXPNUM", "CCD", "WHY", "BY", "SINCE", "LIFTED BY"), shown, empty="no exposure is excluded"
+        )
         print_retagged(changed)
 
     door.show(rows, human, as_json)

@@ -52,6 +52,7 @@ def command(
     """
     from desdm.archive import catalog, store
     from desdm.errors import UsageError
+    from desdm.texttable import size_text
 
     facility = door.facility
     root = facility.archive.root
@@ -103,8 +104,12 @@ def command(
 
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")
-        cells = ([*(row[c] for c in columns), len(row["findings"]) or None] for row in kept)
-        door.table([*columns[:3], "bytes", "findings"], cells)
+        cells = (
+            [*(row[c] for c in columns[:3]), size_text(row["filesize"]), len(row["findings"]) or None]
+            for row in kept
+        )
+        titles = [*columns[:3], "size", "findings"]
+        door.table(titles, cells, expendable=titles[::-1], empty="no such file; desdm files lists all")
         for row in kept:
             for mark in row.get("suspect", ()):
                 click.echo(click.style("suspect: ", fg="red") + f"{row['filename']}: {mark['reason']}")

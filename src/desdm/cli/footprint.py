@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with -
-@click.argument("ra", type=float, required=False)
-@click.argument("dec", type=float, required=False)
+@click.argument("position", nargs=-1, metavar="[RA DEC]")
 @click.option("--release", "name", metavar="R", help="Release; default: the newest with a footprint.")
 @click.option(
     "--band", "bands", metavar="BAND", multiple=True, help="Of this band; may be repeated. Default: all."
@@ -48,21 +47,24 @@ if TYPE_CHECKING:
 @json_option
 @pass_door
 def command(
-    door: Door, ra: float | None, dec: float | None, name: str | None, bands: tuple[str, ...], region: str | None,
+    door: Door, position: tuple[str, ...], name: str | None, bands: tuple[str, ...], region: str | None,
     table: Path | None, ra_column: str, dec_column: str, tiles: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Ask the footprint of a release: of the place RA DEC (degrees, ICRS), of a region, or of a table of places.
+    """Ask the footprint of a release: of the place RA DEC (ICRS; degrees or hours), of a region, or of a table of places.
 
     \b
     desdm footprint 30.0 -5.0
+    desdm footprint 02:00:00 -05:00:00
     desdm footprint --region "CIRCLE 30 -5 0.1" --band r
     desdm footprint --table places.csv --out answers.parquet
     """
+    from desdm.cli.cutout import position_of
     from desdm.errors import UsageError
     from desdm.services.footprint.lookup import Footprint
 
-    given = [ra is not None, region is not None, table is not None]
-    if sum(given) != 1 or (ra is None) != (dec is None):
+    place = position_of(position)
+    given = [place is not None, region is not None, table is not None]
+    if sum(given) != 1:
         raise UsageError("say what: RA DEC, --region or --table (one of them)")
     release = _release(door, name)
     footprint = Footprint(door.facility.config.releases / release.name)
@@ -81,7 +83,7 @@ def command(
         }
         door.show(document, lambda: _show_region(door, found), as_json)
         return
-    answer = footprint.at(float(ra or 0.0), float(dec or 0.0), bands)
+    answer = footprint.at(*(place or (0.0, 0.0)), bands)
     door.show({"release": release.name, **answer.record()}, lambda: _show(door, release, answer), as_json)
 
 

@@ -56,6 +56,7 @@ def command(
     """
     from desdm.client.get import Part, get, source, wanted
     from desdm.client.transfer import Link
+    from desdm.texttable import size_text
 
     link = Link(token=token, patience=patience)
     origin = source(what, server)
@@ -63,8 +64,8 @@ def command(
     size = sum(one.size for one in files)
     if only_list:
         rows = [{"path": f.path, "size": f.size, "sha256": f.sha256, "url": f.url} for f in files]
-        listed = [(f.path, f.size) for f in files]
-        door.show({"files": rows, "bytes": size}, lambda: door.table(("path", "bytes"), listed), as_json)
+        listed = [(f.path, size_text(f.size)) for f in files]
+        door.show({"files": rows, "bytes": size}, lambda: door.table(("path", "size"), listed), as_json)
         return 0
     folder = out or Path(origin.release)
     with door.progress() as progress:

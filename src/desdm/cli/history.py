@@ -54,6 +54,11 @@ def command(
         writer.writeheader()
         writer.writerows(picked)
         return
-    door.show(
-        picked, lambda: door.table([c.upper() for c in columns], [list(r.values()) for r in picked]), as_json
-    )
+    heads = [c.upper() for c in columns]
+    first = ("RUN_CLASS", "PROJECT", "CAMPAIGN", "WRAPPERS", "WRAPPERS_DONE", "OPERATOR", "JOBS", "ENDTIME")
+    empty = "no run as asked; desdm history shows all" if where else "no run yet; next: desdm submit PIPELINE"
+
+    def human() -> None:
+        door.table(heads, [list(r.values()) for r in picked], expendable=first, empty=empty)
+
+    door.show(picked, human, as_json)

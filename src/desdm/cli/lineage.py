@@ -11,6 +11,7 @@ from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.findings import suspect_document
 
 if TYPE_CHECKING:
+    from rich.text import Text
     from rich.tree import Tree
 
     from desdm.archive.provenance import Lineage
@@ -40,7 +41,7 @@ def command(door: Door, filename: str, direction: str | None, prov: bool, as_jso
     if prov:
         door.show(prov_json(found), lambda: None, True)
         return
-    door.show(_document(found, marks), lambda: door.console.print(_tree(found, way, marks)), as_json)
+    door.show(_document(found, marks), lambda: door.print_tree(_tree(found, way, marks)), as_json)
 
 
 def _document(found: Lineage, marks: Sequence[Suspect]) -> dict[str, Any]:
@@ -98,6 +99,15 @@ def _task(number: int) -> str:
     return f"task:{number}"
 
 
+def _whole(label: str) -> Text:
+    """One line of the tree: cut at the terminal's edge, so that no name is broken."""
+    from rich.text import Text
+
+    text = Text.from_markup(label, overflow="ellipsis")
+    text.no_wrap = True
+    return text
+
+
 def _tree(found: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) -> Tree:
     from rich.markup import escape
     from rich.tree import Tree
@@ -124,7 +134,7 @@ def _tree(found: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) 
             text += f"  ← {escape(what)}" + (f" ({escape(programs)})" if programs else "")
         return text
 
-    root = Tree(label(found.files[0].id))
+    root = Tree(_whole(label(found.files[0].id)))
     told = {found.files[0].id}
     # Breadth first with a bound: a deep history is for --json, a screen is not.
     waiting = [(root, found.files[0].id)]
@@ -135,7 +145,7 @@ def _tree(found: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) 
                 branch.add(f"[dim]… {len(files) - len(told)} more files; see --json[/dim]")
                 return root
             again = each in told and bool(following.get(each))
-            node = branch.add(label(each) + (" [dim](above)[/dim]" if again else ""))
+            node = branch.add(_whole(label(each) + (" [dim](above)[/dim]" if again else "")))
             if each not in told:
                 told.add(each)
                 waiting.append((node, each))

@@ -34,6 +34,8 @@ def command(door: Door, run: str, job: int | None, only_messages: bool, level: i
                 lambda: door.table(
                     ("LEVEL", "MODULE", "KEYS", "PATTERN", "ACTION", "MESSAGE", "LOG", "LINE"),
                     [tuple(m) for m in found],
+                    expendable=("PATTERN", "ACTION", "LOG", "KEYS"),
+                    empty="no message as asked",
                 ),
                 as_json,
             )

@@ -5,11 +5,15 @@ Exit status: 0 done, 1 done with refusals or findings, 2 usage, 3 transient, 4 f
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
+import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -45,6 +49,52 @@ class _Commands(click.Group):
         return command
 
     @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.list_commands(ctx) and not ctx.resilient_parsing:
+            args = self._meant(ctx, name, args[1:])
+        return super().resolve_command(ctx, args)
+
+    def _meant(self, ctx: click.Context, word: str, rest: list[str]) -> list[str]:
+        """The arguments that a word which is no command stands for; `UsageError` with a hint if for none."""
+        from difflib import get_close_matches
+
+        from desdm.cli.aliases import ALIASES, HINTS
+
+        if word == "help":
+            # `help release create` is `release create --help`.
+            if rest:
+                return [*rest, "--help"]
+            click.echo(ctx.get_help())
+            ctx.exit()
+        if word == "version":
+            click.echo(f"desdm, version {__version__}")
+            ctx.exit()
+        if word in ALIASES:
+            return [*ALIASES[word], *rest]
+        if word in HINTS:
+            raise click.UsageError(f"there is no command {word}: {HINTS[word]}", ctx)
+        near = get_close_matches(word.lower(), [*self.list_commands(ctx), *ALIASES], 3, 0.6)
+        meant = list(dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in near))
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "desdm --help lists the commands"
+        raise click.UsageError(f"there is no command {word}; {hint}", ctx)
+
+    @override
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        # --help and --version write while options are read.
+        with _reader_watched():
+            return super().make_context(info_name, args, parent, **extra)
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        with _reader_watched():
+            return super().invoke(ctx)
+
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for shelf in dict.fromkeys(entry.shelf for entry in COMMANDS):
             with formatter.section(shelf):
@@ -55,15 +105,53 @@ class _Commands(click.Group):
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option("--home", type=click.Path(), help="Installation (else $DESDM_HOME, else desdm.toml upward).")
-@click.version_option(__version__, prog_name="desdm")
+@click.version_option(__version__, "--version", "-V", prog_name="desdm")
 @click.pass_context
 def desdm(ctx: click.Context, home: str | None) -> None:
     """Formal production for a sky survey: archive, process and serve its core data."""
     ctx.obj = ctx.with_resource(Door(home))
 
 
+class _ReaderGone(Exception):
+    """The reader of our output went away, as ``head`` does; click would make status 1 of the BrokenPipeError."""
+
+
+@contextmanager
+def _reader_watched() -> Iterator[None]:
+    """Tell a BrokenPipeError of standard output from one of a socket."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as err:
+        poll = select.poll()
+        poll.register(1, select.POLLOUT)
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            raise _ReaderGone from err
+        raise
+
+
+#: Signs of the texts that are no ASCII, for terminals and files that cannot hold them.
+_ASCII = {
+    "…": "...", "←": "<-", "→": "->", "–": "-", "—": "-", "×": "x", "²": "2", "°": "deg", "′": "'", "″": '"', "σ": "sigma",
+    "≤": "<=", "≥": ">=", "±": "+-", "µ": "u", "μ": "u", "·": ".", "├": "|", "└": "`", "│": "|", "─": "-", "•": "*",
+    "“": '"', "”": '"', "‘": "'", "’": "'", "Δ": "d", "√": "sqrt", "−": "-",
+}  # fmt: skip
+
+
+def _legible(error: UnicodeError) -> tuple[str, int]:
+    """What is written for signs that the encoding of a stream lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    # A byte of a file name that is no UTF-8 (a lone surrogate) and any other sign become a question mark.
+    return "".join(_ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
 def main() -> None:
     """Run the command line and exit with its status."""
+    codecs.register_error("desdm.legible", _legible)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="desdm.legible")
     try:
         status = desdm.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -78,7 +166,7 @@ def main() -> None:
         _leave(err.format_message() + hint, "usage", err.exit_code)
     except DesdmError as err:
         _leave_with(err)
-    except BrokenPipeError:
+    except _ReaderGone:
         # The reader of our output went away (``desdm files | head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -61,6 +61,6 @@ def list_(door: Door, everything: bool, as_json: bool) -> None:
          p["resolution"])
         for p in found
     ]  # fmt: skip
-    door.show(
-        found, lambda: door.table(("NUMBER", "OF", "WHAT", "KIND", "OPENED BY", "RESOLUTION"), rows), as_json
-    )
+    titles = ("NUMBER", "OF", "WHAT", "KIND", "OPENED BY", "RESOLUTION")
+    empty = "no problem was ever opened" if everything else "no open problem; closed ones too: --all"
+    door.show(found, lambda: door.table(titles, rows, empty=empty), as_json)

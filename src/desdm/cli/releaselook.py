@@ -110,19 +110,20 @@ def list_(door: Door, as_json: bool) -> None:
     rows = [
         (
             r.name, f"{r.state.value}, incomplete" if r.name in half else r.state.value, r.title, r.erratum_of,
-            str(r.published_at or "")[:19],
+            r.published_at,
         )
         for r in found
     ]  # fmt: skip
     keys = ("release", "state", "title", "erratum_of", "published_at")
     columns = ("RELEASE", "STATE", "TITLE", "ERRATUM OF", "PUBLISHED")
     document: list[dict[str, object]] = [
-        dict(zip(keys, row, strict=True))
+        dict(zip(keys, (*row[:4], str(row[4] or "")[:19]), strict=True))
         | {"state": r.state.value}
         | ({"incomplete": True} if r.name in half else {})
         for r, row in zip(found, rows, strict=True)
     ]
-    door.show(document, lambda: door.table(columns, rows), as_json)
+    empty = "no release yet; next: desdm release create NAME"
+    door.show(document, lambda: door.table(columns, rows, empty=empty), as_json)
 
 
 LOOKS: tuple[click.Command, ...] = (validate, verify, show, list_)

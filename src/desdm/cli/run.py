@@ -50,6 +50,10 @@ def night(
     def human() -> None:
         door.table(("RUN", "STATE"), list(done.runs.items()))
         click.echo()
-        door.table([c.upper() for c in columns], [[v[c] for c in columns] for v in done.verdicts])
+        door.table(
+            [c.upper() for c in columns],
+            [[v[c] for c in columns] for v in done.verdicts],
+            expendable=("PROCESSED", "SKYBRIGHTNESS", "CLOUD"),
+        )
 
     door.show({"nite": nite, "runs": dict(done.runs), "exposures": list(done.verdicts)}, human, as_json)

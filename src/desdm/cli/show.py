@@ -33,6 +33,7 @@ def command(
     from desdm.archive.store import calibrations_of, suspects_of
     from desdm.framework import store as runs
     from desdm.framework.watch import store
+    from desdm.texttable import size_text, time_text
 
     with door.facility.database.read() as conn:
         attempt = runs.attempt_by_name(conn, run)
@@ -76,6 +77,8 @@ def command(
             f"{run}  {attempt.pipeline}  {attempt.state.value} ({attempt.state.text})  "
             f"data {attempt.data_state}, {attempt.run_class.value} run"
         )
+        end = f", ended {time_text(attempt.endtime)}" if attempt.endtime else ""
+        click.echo(f"submitted {time_text(attempt.submittime)}{end} (UTC) by {attempt.operator}")
         click.echo(f"fingerprint {attempt.fingerprint}")
         door.table(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
@@ -102,14 +105,16 @@ def command(
         if messages:
             door.table(
                 ("LEVEL", "MODULE", "KEYS", "MESSAGE", "LOG", "LINE"),
-                [(m.level, m.module, m.wrapkeys, m.text[:90], m.log, m.line) for m in messages],
+                [(m.level, m.module, m.wrapkeys, m.text, m.log, m.line) for m in messages],
                 "Messages",
+                expendable=("LOG", "LINE", "KEYS"),
             )
         if with_metrics:
             door.table(
                 ("MODULE", "KEYS", "BAND", "NUMBER", "VALUE", "UNIT"),
                 [(m["modname"], m["wrapkeys"], m["band"], m["name"], m["value"], m["unit"]) for m in metrics],
                 "QA numbers",
+                mixed=("VALUE",),
             )
         door.table(
             ("PROGRAM", "VERSION", "DIGEST", "RUNS", "CPU s"),
@@ -124,7 +129,8 @@ def command(
         if calibrations:
             rows = [(c["filetype"], c["ccdnum"], c["filename"], c["how"]) for c in calibrations]
             door.table(("FILE TYPE", "CCD", "FILE", "RULE"), rows, "Calibrations")
-        door.table(("FILE TYPE", "FILES", "BYTES"), files, "Files")
+        sizes = [(kind, count, size_text(size)) for kind, count, size in files]
+        door.table(("FILE TYPE", "FILES", "SIZE"), sizes, "Files", empty="none")
 
     door.show(document, human, as_json)
 

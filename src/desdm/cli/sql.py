@@ -85,6 +85,8 @@ def _own(door: Door) -> Iterator[str]:
     import sys
     import tempfile
 
+    from desdm.cli.child import ends_with_parent
+
     home = str(door.facility.config.home)
     program = [sys.executable, "-c", "from desdm.cli.main import main; main()"]
     with tempfile.TemporaryFile("w+") as log:
@@ -92,6 +94,7 @@ def _own(door: Door) -> Iterator[str]:
         server = subprocess.Popen(
             [*program, "--home", home, "serve", "--port", "0"],
             stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+            preexec_fn=ends_with_parent(),  # noqa: PLW1509 - no other thread runs yet
         )  # fmt: skip
         try:
             assert server.stdout is not None

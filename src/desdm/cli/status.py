@@ -42,33 +42,42 @@ def command(
     where = {k: v for k, v in asked.items() if v}
     with door.facility.database.read() as conn:
         rows = store.runs(conn, where, None if everything else limit)
+        none = "" if rows else _none(store.runs(conn, {}, None), where)
     document = [_document(row) for row in rows]
 
     def human() -> None:
-        from rich.text import Text
+        from desdm.texttable import Styled
 
-        if not rows:
-            click.echo("no run yet; next: desdm submit PIPELINE --wait")
-            return
         door.table(
             ("RUN", "PIPELINE", "STATE", "JOBS", "WRAPPERS", "FAILED", "OPERATOR", "SUBMITTED", "WHY"),
             [
                 (
                     d["attempt"],
                     d["pipeline"],
-                    Text(d["state"], style=COLOURS.get(d["state"], "")),
+                    Styled(d["state"], COLOURS.get(d["state"], "")),
                     f"{d['jobs_done']}/{d['jobs']}",
                     f"{d['wrappers_done']}/{d['wrappers']}",
                     d["jobs_failed"] or None,
                     d["operator"],
-                    str(d["submittime"])[:19],
-                    (d["comment"] or "")[:70],
+                    d["submittime"],
+                    d["comment"],
                 )
                 for d in document
             ],
+            expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED"),
+            empty=none,
         )
 
     door.show(document, human, as_json)
+
+
+def _none(known: list[RunRow], where: dict[str, str]) -> str:
+    """What is said where no run is as asked: what there is instead."""
+    if not known:
+        return "no run yet; next: desdm submit PIPELINE --wait"
+    asked = " and ".join(f"{key} {value}" for key, value in where.items())
+    has = "; ".join(f"{key}s: {', '.join(sorted({getattr(r, key) for r in known}))}" for key in where)
+    return f"no run of {asked} among {len(known)} runs; {has}"
 
 
 def _document(row: RunRow) -> dict[str, Any]:

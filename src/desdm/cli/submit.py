@@ -73,9 +73,8 @@ def command(
         value, top = from_wcl(tree, pipeline)
         for path in unheeded(tree):
             click.echo(f"note: {path} is not acted upon", err=True)
-        settings = {**top, **settings}
     else:
-        value = get(pipeline)
+        value, top = get(pipeline), {}
     if run_class is not None:
         settings = {**settings, "run_class": run_class}
     submission = submit(
@@ -89,6 +88,7 @@ def command(
         again=again,
         resume=resume,
         dry_run=dry_run,
+        top=top,
     )
     state = submission.state
     if not dry_run and state not in (AttemptState.DONE, AttemptState.FLAGGED):

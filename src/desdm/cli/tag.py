@@ -55,7 +55,11 @@ def command(
             found = tags.list_tags(conn)
         rows = [[t.tag, t.files, t.attempts, t.description] for t in found]
         document: object = [t._asdict() for t in found]
-        door.show(document, lambda: door.table(["tag", "files", "attempts", "stands for"], rows), as_json)
+        door.show(
+            document,
+            lambda: door.table(["tag", "files", "attempts", "stands for"], rows, empty="no tag yet"),
+            as_json,
+        )
         return
     if not names and not attempts:
         raise UsageError("name files, or give --attempt; desdm tag --list shows the tags")

@@ -6,10 +6,12 @@ import csv
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from desdm.cli.child import ends_with_parent
 from desdm.cli.door import Door
 from desdm.errors import ProgramFailed
 
@@ -32,7 +34,7 @@ class Trial:
         return "tap/sync?" + urlencode({"LANG": "ADQL", "FORMAT": "csv", "QUERY": self.query})
 
 
-def release_of(door: Door, run: str) -> str:
+def release_of(door: Door, run: str, say: Callable[[str], object]) -> str:
     """Name of the published release that holds the run's products; made and published if there is none."""
     from desdm.archive import catalog
     from desdm.cli.served import engine_of
@@ -51,10 +53,12 @@ def release_of(door: Door, run: str) -> str:
     root = facility.config.releases / name
     who = facility.config.operator
     if not holds:
+        say(f"making release {name}: tables, images, pictures of the sky")
         create.create(
             facility.database, facility.archive, root, name, {}, title="The demo's night", who=who,
             workers=facility.config.workers or threads_here(), scope=facility.production,
         )  # fmt: skip
+    say(f"checking and publishing {name}")
     with engine_of(facility, name) as served:
         publish.publish(facility.database, root, name, who=who, prepare=served.prepare, ask=served.ask)
     return name
@@ -64,11 +68,15 @@ def trial(home: Path, release: str, band: str) -> Trial:
     """Start ``desdm serve`` on a free port, ask it for the brightest objects, and end it."""
     query = (
         f"SELECT TOP 3 coadd_object_id, ra, dec, mag_auto_{band} FROM {release}.objects "  # noqa: S608 - the query is the point
-        f"WHERE mag_auto_{band} < 22 ORDER BY mag_auto_{band}"
+        f"WHERE flags_{band} = 0 AND imaflags_iso_{band} = 0 AND mag_auto_{band} < 22 ORDER BY mag_auto_{band}"
     )
     asked = Trial(query, [], [])
     command = [sys.executable, "-m", "desdm.cli.main", "--home", str(home), "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True,
+        preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it only calls prctl, which was loaded before
+    )  # fmt: skip
+    with child as server:
         try:
             assert server.stdout is not None
             said = server.stdout.readline()

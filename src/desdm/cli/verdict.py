@@ -12,7 +12,7 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.option(
     "--set",
     "accepted",
-    type=click.Choice(["True", "False", "Unknown"]),
+    type=click.Choice(["True", "False", "Unknown"], case_sensitive=False),
     help="A person's verdict; it stands above programs'.",
 )
 @click.option("--lift", is_flag=True, help="Withdraw the person's verdict: the program's counts again.")
@@ -60,7 +60,14 @@ def command(
     )  # fmt: skip
 
     def human() -> None:
-        door.table([c.upper() for c in columns], [[r[c] for c in columns] for r in rows])
+        door.table(
+            [c.upper() for c in columns],
+            [[r[c] for c in columns] for r in rows],
+            expendable=("ANALYST", "C_EFF", "B_EFF", "F_EFF", "PROCESSED", "FWHM_ASEC"),
+            empty=f"no verdict of {cut} on exposure {expnum}; desdm verdict lists all"
+            if expnum is not None
+            else f"no verdict of {cut} yet; next: desdm run night YYYYMMDD",
+        )
         print_retagged(changed)
 
     door.show(rows, human, as_json)

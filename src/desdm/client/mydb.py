@@ -35,6 +35,13 @@ class MyDB:
         """Add rows to a table."""
         return self._send("POST", name, source)
 
+    def keep(self, name: str, adql: str) -> dict[str, Any]:
+        """Make a table of the rows of a query; they stay at the server."""
+        found: dict[str, Any] = self._connection.document(
+            "PUT", f"/api/mydb/{quote(name)}", data={"QUERY": adql}
+        )
+        return found
+
     def drop(self, name: str) -> None:
         """Drop a table."""
         self._connection.content("DELETE", f"/api/mydb/{quote(name)}")

@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,6 +24,7 @@ from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError
 from desdm.framework import store
+from desdm.framework.configs import is_program, module_configs, overlaid
 from desdm.framework.filenames import plain_value
 from desdm.framework.handover import budget
 from desdm.framework.inputdigests import write_inputs
@@ -35,7 +35,8 @@ from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import under_way
 from desdm.framework.record import Record, keep_record
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
-from desdm.framework.software import folder_digest, framework
+from desdm.framework.settings import UNIT_KEYS, KnownSettings
+from desdm.framework.software import framework
 from desdm.modes import make_private
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
@@ -73,6 +74,7 @@ def submit(
     again: bool = False,
     resume: bool = False,
     dry_run: bool = False,
+    top: Mapping[str, str] | None = None,
 ) -> Submission:
     """Plan an attempt of a pipeline and write it down; `drive` runs it.
 
@@ -88,15 +90,21 @@ def submit(
         Go on with an attempt at the same work that is not done, if there is one.
     dry_run
         Plan and check, write nothing.
+    top
+        The values at the top of a submit WCL; ``settings`` overlay them.
 
     Raises
     ------
+    UsageError
+        If the pipeline does not know a setting.
     PlanError
         If a query is empty, an input is missing, or the pipeline is not sound.
     ConflictError
         If another process is at the same work now.
     """
-    run = _run_settings(pipeline, settings)
+    base, codes = module_configs(pipeline)
+    KnownSettings(pipeline, base, top or ()).check(settings)
+    run = _run_settings(pipeline, {**(top or {}), **settings})
     project, campaign = _named(run, "project", config.project), _named(run, "campaign", config.campaign)
     run_class = run_class_of(run)
     # What the attempt is of stands in its record also where the installation's settings say it.
@@ -110,7 +118,7 @@ def submit(
         found, queries, choices = _find(finder, pipeline, run, scopes)
     omitted = tuple(finder.omitted.values())
     _check_there(archive, found)
-    configs, codes = _configs(pipeline, run)
+    configs = overlaid(base, run)
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
     with database.write() as conn:
@@ -311,60 +319,14 @@ def _check_there(archive: Archive, found: Found) -> None:
                 )
 
 
-def _code_folder(wrapper: str) -> Path | None:
-    module = wrapper.rpartition(".")[0]
-    if not module or _is_program(wrapper):
-        return None
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError) as err:
-        raise PlanError(f"wrapper {wrapper} cannot be found: {err}") from err
-    if spec is None or spec.origin is None:
-        raise PlanError(f"wrapper {wrapper} cannot be found; its module {module} does not exist")
-    return Path(spec.origin).parent
-
-
-def _is_program(wrapper: str) -> bool:
-    """Whether a wrapper is a program of the original's kind (``runX.py``) instead of a function of a package."""
-    return wrapper.endswith(".py") and wrapper.count(".") == 1
-
-
 def _check_programs(pipeline: Pipeline) -> None:
     """Refuse wrappers that are programs, once it is known that nothing else is missing."""
     for _, module in pipeline.modules():
-        if _is_program(module.wrapper):
+        if is_program(module.wrapper):
             raise PlanError(
                 f"module {module.name}: wrapper {module.wrapper} is a program, and only genwrap.py and functions of "
                 "packages run here; set wrappername = genwrap.py if its exec_1 can run by itself"
             )
-
-
-def _configs(pipeline: Pipeline, run: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
-    """Settings of each module, and the digest of each code's folder.
-
-    A code's ``config.wcl`` holds values for all its wrappers, its programs (``<exec>``), and a section for each
-    wrapper that has values of its own; the module's keys and the operator's (``--set module.key=…``) overlay them.
-    """
-    configs: dict[str, dict[str, Any]] = {}
-    codes: dict[Path, str] = {}
-    trees: dict[Path, dict[str, Any]] = {}
-    for _, module in pipeline.modules():
-        folder = _code_folder(module.wrapper)
-        if folder is None:
-            configs[module.name] = wcl.merge({}, dict(module.settings))
-            continue
-        if folder not in codes:
-            codes[folder] = folder_digest(folder)
-            path = folder / "config.wcl"
-            trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
-        tree = trees[folder]
-        own = tree.get(module.wrapper.rpartition(".")[2], {})
-        base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
-        wcl.merge(base, own if isinstance(own, dict) else {})
-        wcl.merge(base, dict(module.settings))
-        said = run.get(module.name)
-        configs[module.name] = wcl.merge(base, said if isinstance(said, dict) else {})
-    return configs, codes
 
 
 def _fingerprint(
@@ -389,7 +351,7 @@ def _fingerprint(
 
 
 def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
-    key = {"tile": "tilename", "exposure": "expnum"}.get(pipeline.unit, pipeline.unit)
+    key = UNIT_KEYS.get(pipeline.unit, pipeline.unit)
     unit = run.get("unitname", run.get(key))
     if not isinstance(unit, str) or not unit:
         raise PlanError(f"pipeline {pipeline.name} works on a {pipeline.unit}; say which: --set {key}=…")

@@ -14,6 +14,7 @@ from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
 from desdm.framework.fleet import drive_many
 from desdm.framework.scope import run_class_of
+from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
 from desdm.operations.acceptance import accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals
@@ -71,18 +72,21 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
 
     Raises
     ------
+    UsageError
+        A setting is known to neither pipeline.
     NotFoundError
         Nothing has arrived of that night.
     """
+    given = dict(settings or {})
+    own = _settings_of(given)
     with work.database.read() as conn:
         found = arrivals(conn, nite)
     if not found:
         raise NotFoundError(f"no raw exposure of night {nite} is in the archive; see: desdm ingest")
-    given = dict(settings or {})
     scope = _scope(work.config, given)
-    runs = _precal(work, nite, found, given)
+    runs = _precal(work, nite, found, own["precal"])
     exposures = [a for a in found if not a.calibration]
-    runs |= _firstcut(work, exposures, given, scope)
+    runs |= _firstcut(work, exposures, own["firstcut"], scope)
     numbers = [a.expnum for a in exposures]
     with work.database.read() as conn:
         judged = verdicts(conn, "firstcut", numbers, scope)
@@ -101,6 +105,15 @@ def _scope(config: Config, given: Mapping[str, str]) -> Scope:
 def _production(config: Config, scope: Scope) -> bool:
     """Whether the night is worked on for production: only then exposures without a run get a verdict, and tags are set."""
     return scope == Scope(config.project, config.campaign)
+
+
+def _settings_of(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Pipeline → the settings that it knows; one that neither pipeline knows is refused before anything is run."""
+    known = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
+    for key in given:
+        if not any(one.has(key) for one in known.values()):
+            known["firstcut"].check([key])
+    return {name: {k: v for k, v in given.items() if one.has(k)} for name, one in known.items()}
 
 
 def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submission:

@@ -10,11 +10,21 @@ from desdm.pipelines.exposure import without_dead
 from desdm.survey.bands import band_order
 from desdm.wcl import split_range
 
-__all__ = ["NONE", "NOT_REJECTED", "night", "nights"]
+__all__ = ["NONE", "NOT_REJECTED", "SETTINGS", "night", "nights"]
 
 Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
+#: What an operator may set of the frames; ``nite`` is of one night, ``nitemin`` and ``nitemax`` of several.
+SETTINGS: Mapping[str, str] = {
+    "nite": "night, YYYYMMDD",
+    "nitemin": "first night, YYYYMMDD",
+    "nitemax": "last night, YYYYMMDD",
+    "exclude": "exposure numbers or ranges that are left out",
+    "band": "bands, comma separated",
+    "ccdnum": "CCDs, numbers or ranges",
+    "max_frames": "frames of a kind that are combined at most",
+}
 #: Part of a query: frames need no verdict, but neither rejected nor excluded exposures (or CCDs) are combined.
 NOT_REJECTED = {"assessment": "unassessed"}
 #: An exposure number that no exposure has: the query of a kind of frame that was not taken.

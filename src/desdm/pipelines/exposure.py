@@ -9,10 +9,13 @@ from desdm.errors import PlanError
 from desdm.survey.detectors import dead
 from desdm.wcl import split_range
 
-__all__ = ["exposure", "without_dead"]
+__all__ = ["SETTINGS", "exposure", "without_dead"]
 
 Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
+
+#: What an operator may set of the exposure.
+SETTINGS: Mapping[str, str] = {"expnum": "number of the exposure", "ccdnum": "CCDs, numbers or ranges"}
 
 
 def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:

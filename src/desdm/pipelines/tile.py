@@ -10,11 +10,22 @@ from desdm.errors import PlanError
 from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
-__all__ = ["IMAGES", "cover"]
+__all__ = ["IMAGES", "SETTINGS", "cover"]
 
 Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
+#: What an operator may set of the tile and its images.
+SETTINGS: Mapping[str, str] = {
+    "tilename": "name of the tile",
+    "tile_ra": "right ascension of its centre, degrees",
+    "tile_dec": "declination of its centre, degrees",
+    "tile_size": "side, degrees",
+    "tile_naxis": "side, pixels",
+    "tile_pixscale": "arcsec a pixel",
+    "image_tag": "tag that the images or their runs must have",
+    "assessment": "accepted (the default), unassessed or any: which exposures may be used",
+}
 #: Query for the images that can be coadded.
 IMAGES = {"filetype": "red_immask,cp_image"}
 #: DECam's pixel scale, and the largest tile that is made without being asked for, degrees.

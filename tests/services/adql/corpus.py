@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -131,6 +132,15 @@ PLAIN: list[tuple[str, Expected]] = [
     (f"SELECT COUNT(ALL flag) FROM {T}", lambda rows: [(len(rows),)]),
     (f"SELECT SUM(flag), MIN(flag), MAX(flag) FROM {T}",
      lambda rows: [(sum(_values(rows, "flag")), min(_values(rows, "flag")), max(_values(rows, "flag")))]),
+    (f"SELECT STDDEV(mag_g), STDDEV_SAMP(mag_g), STDDEV_POP(mag_g) FROM {T}",
+     lambda rows: [(statistics.stdev(v := _values(rows, "mag_g")), statistics.stdev(v), statistics.pstdev(v))]),
+    (f"SELECT VARIANCE(mag_g), VAR_SAMP(mag_g), VAR_POP(mag_g) FROM {T}",
+     lambda rows: [(statistics.variance(v := _values(rows, "mag_g")), statistics.variance(v), statistics.pvariance(v))]),
+    (f"SELECT MEDIAN(mag_g), MEDIAN(mag_r - 1), MEDIAN(id) FROM {T}",
+     lambda rows: [(statistics.median(_values(rows, "mag_g")), statistics.median(_values(rows, "mag_r")) - 1,
+                    float(statistics.median(_values(rows, "id"))))]),
+    (f"SELECT STDDEV(ra), MEDIAN(ra) FROM {T} WHERE id = (SELECT MIN(id) FROM {T})",
+     lambda rows: [(None, min(rows, key=lambda r: r["id"])["ra"])]),
     (f"SELECT AVG(mag_g) FROM {T}", lambda rows: [(_mean(_values(rows, "mag_g")),)]),
     (f"SELECT SUM(DISTINCT nexp) FROM {T}", lambda rows: [(sum(set(_values(rows, "nexp"))),)]),
     (f"SELECT MAX(ra)-MIN(ra) AS width FROM {T}",

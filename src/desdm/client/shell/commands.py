@@ -9,13 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
 import pyarrow as pa
 
 from desdm.client.shell import settings as kept
 from desdm.client.shell.session import Session
 from desdm.errors import NotFoundError, UsageError
 
-__all__ = ["COMMANDS", "HELP"]
+__all__ = ["COMMANDS", "HELP", "INSTEAD"]
 
 
 def _describe_table(shell: Session, words: tuple[str, ...]) -> None:
@@ -111,13 +112,25 @@ def _history(shell: Session, words: tuple[str, ...]) -> None:
 
 
 def _config(shell: Session, words: tuple[str, ...]) -> None:
+    # easyaccess: config KEY set VALUE, config KEY show, config all show.
+    words = tuple(w for w in words if w.lower() not in ("set", "show", "all"))
+    if len(words) == 1:
+        held = asdict(shell.settings)
+        if words[0] not in held:
+            raise UsageError(f"there is no setting {words[0]}; there are: {', '.join(held)}")
+        shell.say(f"{words[0]:12s} {_setting(held[words[0]])}")
+        return
     if len(words) == 2:
         shell.settings = shell.settings.changed(words[0], words[1])
         kept.store(shell.settings)
     elif words:
         raise UsageError("config shows all settings; config NAME VALUE changes one")
     for name, value in asdict(shell.settings).items():
-        shell.say(f"{name:12s} {('yes' if value else 'no') if isinstance(value, bool) else value}")
+        shell.say(f"{name:12s} {_setting(value)}")
+
+
+def _setting(value: object) -> object:
+    return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
 def _loadsql(shell: Session, words: tuple[str, ...]) -> None:
@@ -136,16 +149,87 @@ def _help(shell: Session, words: tuple[str, ...]) -> None:
         shell.say(f"{words[0]} {HELP[words[0]]}")
         return
     shell.say("SELECT …;                      show the rows")
+    shell.say(
+        "SELECT …; > mydb.name           keep them in a table of your own (also CREATE TABLE name AS SELECT …;)"
+    )
+    shell.say("\\x                             one column a line, on and off")
+    shell.say("! COMMAND                      a command of the operating system")
     shell.say("SELECT …; > out.fits           write them (csv tab fits parquet vot h5)")
     shell.say("@file.sql [> out.csv]          the statements of a file")
     for name, text in HELP.items():
         shell.say(f"{name:30s} {text}")
 
 
+def _version(shell: Session, _: tuple[str, ...]) -> None:
+    from desdm import __version__
+
+    shell.say(f"desdm {__version__}, at {shell.client.connection.url}")
+
+
+def _clear(_: Session, __: tuple[str, ...]) -> None:
+    click.clear()
+
+
+def _edit(shell: Session, _: tuple[str, ...]) -> None:
+    text = click.edit(f"{shell.last};\n" if shell.last else "SELECT ", extension=".sql")
+    if text and text.strip():
+        shell.attempt(text)
+
+
+def _show_index(shell: Session, words: tuple[str, ...]) -> None:
+    if len(words) != 1:
+        raise UsageError("show_index TABLE")
+    name = _full_name(shell, words[0]).lower()
+    rows, _ = shell.client.rows("SELECT table_name, column_name, indexed FROM tap_schema.columns")
+    columns = [row for row in rows.to_pylist() if row["table_name"].lower() == name]
+    if not columns:
+        raise NotFoundError(f"there is no table {words[0]}; find_tables %part% looks for names")
+    names = [row["column_name"] for row in columns if row["indexed"]]
+    shell.say(
+        f"searched by position (cone, box, polygon) and by: {', '.join(names)}" if names
+        else "no column is marked as indexed; searches by position are fast in every release table"
+    )  # fmt: skip
+
+
+def _help_function(shell: Session, words: tuple[str, ...]) -> None:
+    shell.say(
+        "functions of ADQL, and those of this server, are described at /tap/capabilities and /tap/examples"
+    )
+    if words:
+        shell.say(f"to see whether {words[0]} is known, use it in a query after the word explain")
+
+
+def _system(shell: Session, words: tuple[str, ...]) -> None:
+    if not words:
+        raise UsageError("shell COMMAND, or ! COMMAND")
+    shell.system(" ".join(words))
+
+
+def _find_user(shell: Session, words: tuple[str, ...]) -> None:
+    _whoami(shell, words)
+    shell.say("other people are listed by the installation's operator: desdm account list")
+
+
 def _quit(_: Session, __: tuple[str, ...]) -> None:
     raise EOFError
 
 
+#: Words of easyaccess that have no counterpart in the shell, and what to do instead.
+INSTEAD = {
+    "set_password": "desdm account password LOGIN at the installation, or the page /account",
+    "change_db": "one shell asks one server; start another: desdm sql --url ADDRESS",
+    "add_comment": "texts of a table of your own are given when it is made: load_table with a VOTable or FITS file",
+    "prefetch": "answers come as a stream; config max_rows sets how many rows are shown",
+    "execproc": "the service runs queries only, no procedures",
+    "import": "no code is loaded; Python: from desdm.client import Client",
+    "user_api": "Python: from desdm.client import Client; Client(ADDRESS).query(ADQL)",
+    "online_tutorial": "the page /api of the server, and /tap/examples",
+    "insert": "append_table FILE NAME adds rows to a table of your own",
+    "update": "tables are made anew: SELECT … ; > mydb.NAME",
+    "delete": "drop_table NAME drops a table of your own",
+    "alter": "tables are made anew: SELECT … ; > mydb.NAME",
+    "create": "CREATE TABLE mydb.NAME AS SELECT …; or SELECT … ; > mydb.NAME; or load_table FILE",
+}
 #: What each command says of itself.
 HELP = {
     "describe_table": "TABLE [with %part%]: columns, units and texts",
@@ -163,6 +247,11 @@ HELP = {
     "loadsql": "FILE: the statements of a file",
     "refresh": "read names of tables and columns again",
     "help": "[COMMAND]: this",
+    "show_db": "which server this is, and who you are to it",
+    "show_index": "TABLE: columns by which it is searched quickly",
+    "version": "of desdm, and the server",
+    "edit": "the last query, in $EDITOR",
+    "clear": "clear the screen",
     "quit": "leave (also exit, Ctrl-D)",
 }
 
@@ -171,7 +260,10 @@ COMMANDS: dict[str, Callable[[Session, tuple[str, ...]], None]] = {
     "user_tables": _user_tables, "mytables": _user_tables, "myquota": _myquota, "whoami": _whoami,
     "load_table": _load_table, "append_table": _append_table, "drop_table": _drop_table, "explain": _explain,
     "explain_query": _explain, "history": _history, "config": _config, "loadsql": _loadsql, "refresh": _refresh,
-    "refresh_metadata_cache": _refresh, "help": _help, "quit": _quit, "exit": _quit, "?": _help,
+    "refresh_metadata_cache": _refresh, "version": _version, "show_db": _whoami, "show_index": _show_index, "edit": _edit,
+    "clear": _clear, "find_user": _find_user, "help_function": _help_function, "shell": _system, "desc": _describe_table,
+    "describe": _describe_table, "tables": _find_tables, "show_tables": _find_tables, "help": _help,
+    "quit": _quit, "exit": _quit, "?": _help,
 }  # fmt: skip
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desdm.errors import UsageError
 
 __all__ = ["Line", "complete", "read", "statements"]
 
+#: ``CREATE TABLE [mydb.]t AS SELECT …`` and ``DROP TABLE [mydb.]t``, as other databases have them.
+_CREATE = re.compile(r"(?is)\s*create\s+table\s+(?:mydb\.)?(\w+)\s+as\s+(.*)")
+_DROP = re.compile(r"(?is)\s*drop\s+table\s+(?:if\s+exists\s+)?(?:mydb\.)?(\w+)\s*;?\s*$")
+_MYDB = re.compile(r"(?i)mydb\.(\w+)$")
 _SELECT = re.compile(r"(?is)\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select\b|with\b|\()")
 
 
@@ -26,6 +30,8 @@ class Line:
         The words after it; of a query: none.
     adql
         Of a query: its text.
+    table
+        Table of one's own (without ``mydb.``) into which the answer goes, or empty.
     target
         File into which the answer goes, or None: it is shown.
     """
@@ -34,13 +40,14 @@ class Line:
     words: tuple[str, ...] = ()
     adql: str = ""
     target: Path | None = None
+    table: str = ""
 
 
 def complete(text: str) -> bool:
     """Whether ``text`` can be done as it stands: a command at its line's end, a statement at its ``;``."""
     if not text.strip():
         return True
-    if not _SELECT.match(text):
+    if not _SELECT.match(text) and not _CREATE.match(text):
         return True
     # A semicolon in quotes ends nothing; after it only a target may stand.
     return ";" in _unquoted(text)
@@ -58,6 +65,14 @@ def read(text: str) -> Line:
         raise UsageError("nothing is typed; help shows what can be")
     if text.lstrip().startswith("@"):
         return Line("@", _with_target(text.strip()[1:]), target=_target_of(text))
+    if text.strip() == "\\x":
+        return Line("\\x")
+    if text.lstrip().startswith("!"):
+        return Line("!", (text.strip()[1:].strip(),))
+    if found := _CREATE.match(text):
+        return replace(_query(found[2]), table=found[1])
+    if found := _DROP.match(text):
+        return Line("drop_table", (found[1],))
     if _SELECT.match(text):
         return _query(text)
     first, _, rest = text.strip().rstrip(";").partition(" ")
@@ -81,7 +96,7 @@ def statements(text: str) -> list[str]:
             start += 1
             continue
         line = _at(plain, "\n", start)
-        if not _SELECT.match(plain, start):
+        if not _SELECT.match(plain, start) and not _CREATE.match(plain, start):
             parts.append(text[start:line].strip())
             start = line
             continue
@@ -108,6 +123,8 @@ def _query(text: str) -> Line:
         return Line("query", adql=text[:end].strip())
     if not rest.startswith(">"):
         raise UsageError(f"after the ; only '> file' can stand, not {rest[:40]!r}")
+    if own := _MYDB.match(rest[1:].strip()):
+        return Line("query", adql=text[:end].strip(), table=own[1])
     return Line("query", adql=text[:end].strip(), target=_file(rest[1:].strip()))
 
 

@@ -39,5 +39,11 @@ class Session(Protocol):
     def confirm(self, question: str) -> bool:
         """Ask for a yes."""
 
+    def attempt(self, text: str) -> bool:
+        """Do what was typed; whether it went well."""
+
+    def system(self, text: str) -> None:
+        """Run a command of the operating system's shell."""
+
     def run_file(self, path: Path, target: Path | None = None) -> None:
         """Do the statements of a file."""

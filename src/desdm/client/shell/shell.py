@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from difflib import get_close_matches
 from pathlib import Path
 
+import click
 import pyarrow as pa
-from rich.console import Console
 
 from desdm.client.client import Client
 from desdm.client.shell import settings as kept
-from desdm.client.shell.commands import COMMANDS, HELP
+from desdm.client.shell.commands import COMMANDS, HELP, INSTEAD
 from desdm.client.shell.naming import Names
 from desdm.client.shell.prompt import session_of
 from desdm.client.shell.reading import Line, complete, read, statements
-from desdm.client.shell.showing import show
+from desdm.client.shell.showing import expanded_lines, row_lines
 from desdm.errors import DesdmError, UsageError
+from desdm.texttable import terminal_width
 
 __all__ = ["Shell"]
 
@@ -43,19 +45,20 @@ class Shell:
         self.past: list[str] = []
         self.last = ""
         self._depth = 0
-        self._out = Console(
-            width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=not sys.stdout.isatty()
-        )
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.expanded = False
 
     def say(self, text: str) -> None:
         """Tell something that is no row."""
         if not self.quiet:
-            self._out.print(text, markup=False)
+            click.echo(text)
 
     def show(self, rows: pa.Table) -> None:
         """Show rows."""
-        show(self._out, rows, rows.num_rows, self.settings.null)
+        if self.expanded:
+            click.echo("\n".join(expanded_lines(rows, self.settings.null)))
+            return
+        style = _painted if sys.stdout.isatty() else None
+        click.echo("\n".join(row_lines(rows, self.settings.null, terminal_width(), style)))
 
     def confirm(self, question: str) -> bool:
         """Ask for a yes."""
@@ -75,11 +78,11 @@ class Shell:
         try:
             self.run(read(text))
         except KeyboardInterrupt:
-            self._err.print("interrupted", style="yellow", markup=False)
+            click.secho("interrupted", fg="yellow", err=True)
         except DesdmError as err:
-            self._err.print(f"error: {err}", style="red", markup=False)
+            click.secho(f"error: {err}", fg="red", err=True)
         except RecursionError:
-            self._err.print("error: the statement is nested too deeply", style="red", markup=False)
+            click.secho("error: the statement is nested too deeply", fg="red", err=True)
         else:
             return True
         return False
@@ -93,13 +96,24 @@ class Shell:
             What went wrong.
         """
         if line.command == "query":
-            self.query(line.adql, line.target)
+            if line.table:
+                self.keep(line.adql, line.table)
+            else:
+                self.query(line.adql, line.target)
+        elif line.command == "\\x":
+            self.expanded = not self.expanded
+            self.say("one column a line: " + ("yes" if self.expanded else "no"))
+        elif line.command == "!":
+            self.system(line.words[0])
         elif line.command == "@":
             self.run_file(Path(line.words[0]).expanduser(), line.target)
         elif line.command in COMMANDS:
             COMMANDS[line.command](self, line.words)
         else:
-            near = [name for name in HELP if name.startswith(line.command[:4])]
+            if line.command in INSTEAD:
+                raise UsageError(f"there is no {line.command} here: {INSTEAD[line.command]}")
+            near = get_close_matches(line.command, COMMANDS, 2, 0.6)
+            near = near or [name for name in HELP if name.startswith(line.command[:4])]
             hint = f"; did you mean {' or '.join(near)}?" if near else "; help shows what there is"
             raise UsageError(f"{line.command[:60]} is no command and no SELECT{hint}")
 
@@ -118,6 +132,22 @@ class Shell:
             f", and there are more: end with '; > file.csv' for all (config max_rows {most})" if cut else ""
         )
         self.say(f"\n{rows.num_rows} row{'s' * (rows.num_rows != 1)}{self._took(begin)}{more}")
+
+    def keep(self, adql: str, name: str) -> None:
+        """Make a table of one's own of a query's rows; they do not leave the server."""
+        self.last = adql
+        begin = time.monotonic()
+        made = self.client.mydb.keep(name, adql)
+        self.say(f"mydb.{name} is made: {made['rows']:,} rows{self._took(begin)}")
+        self.names.refresh()
+
+    def system(self, text: str) -> None:
+        """Run a command of the operating system's shell."""
+        import subprocess
+
+        ended = subprocess.run(text, shell=True, check=False)  # noqa: S602 - it is what the user typed
+        if ended.returncode:
+            raise UsageError(f"the command ended with status {ended.returncode}")
 
     def run_file(self, path: Path, target: Path | None = None) -> None:
         """Do the statements of a file, one after the other, up to the first that fails."""
@@ -162,3 +192,10 @@ class Shell:
                 self.attempt(text)
             except EOFError:
                 return
+
+
+def _painted(text: str, colour: str) -> str:
+    """The text with the codes of a terminal."""
+    if colour in ("bold", "dim"):
+        return click.style(text, bold=colour == "bold" or None, dim=colour == "dim" or None)
+    return click.style(text, fg=colour or None)

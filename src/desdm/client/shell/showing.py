@@ -1,40 +1,78 @@
-"""How rows stand on a terminal."""
+"""How rows stand on a terminal: as a table, or one column a line."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-__all__ = ["show"]
+from desdm.texttable import table_lines
+
+__all__ = ["expanded_lines", "row_lines"]
 
 
-def show(console: Console, rows: pa.Table, most: int, null: str) -> None:
-    """Print the first ``most`` rows with names, units and numbers set right."""
-    table = Table(
-        box=None, header_style="bold", pad_edge=False, row_styles=("", "dim") if console.is_terminal else ()
+def row_lines(
+    rows: pa.Table, null: str, width: int | None, style: Callable[[str, str], str] | None = None
+) -> list[str]:
+    """Lay rows out as a table: names, units, numbers set right.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    null
+        How a null is shown.
+    width
+        Columns of the terminal; columns of the answer that have no room are left out. None: all are shown.
+    style
+        Colours a text, as of `table_lines`.
+    """
+    units = [_unit(field) for field in rows.schema]
+    right = [n for n, field in enumerate(rows.schema) if _number(field)]
+    heads = list(rows.column_names)
+    if width is None:
+        heads = [f"{head} [{unit}]" if unit else head for head, unit in zip(heads, units, strict=True)]
+    return table_lines(
+        heads,
+        _cells(rows, null),
+        width=width,
+        right=right,
+        under=[f"[{unit}]" if unit else "" for unit in units] if width is not None and any(units) else (),
+        style=style,
+        more="\\x shows one column a line, '; > file.csv' writes all",
     )
-    for field in rows.schema:
-        unit = (field.metadata or {}).get(b"unit", b"").decode()
-        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-        head = Text(field.name + (f"\n[{unit}]" if unit else ""))
-        table.add_column(head, justify="right" if number else "left", overflow="fold")
-    single = [pa.types.is_float32(field.type) for field in rows.schema]
-    for row in rows.slice(0, most).to_pylist():
-        table.add_row(
-            *(_cell(value, null, 7 if s else 10) for value, s in zip(row.values(), single, strict=True))
-        )
-    console.print(table)
 
 
-def _cell(value: Any, null: str, digits: int) -> Text:
+def expanded_lines(rows: pa.Table, null: str) -> Iterator[str]:
+    """Lay rows out with one column a line."""
+    wide = max((len(name) for name in rows.column_names), default=0)
+    units = [_unit(field) for field in rows.schema]
+    for number, cells in enumerate(_cells(rows, null), 1):
+        yield f"-- row {number}"
+        for name, cell, unit in zip(rows.column_names, cells, units, strict=True):
+            yield f"{name:{wide}s}  {cell}{f' {unit}' if unit and cell != null else ''}".rstrip()
+
+
+def _number(field: pa.Field) -> bool:
+    return bool(pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
+
+
+def _unit(field: pa.Field) -> str:
+    found: str = (field.metadata or {}).get(b"unit", b"").decode()
+    return found
+
+
+def _cells(rows: pa.Table, null: str) -> Iterator[list[str]]:
+    digits = [7 if pa.types.is_float32(field.type) else 10 for field in rows.schema]
+    for row in rows.to_pylist():
+        yield [_cell(value, null, d) for value, d in zip(row.values(), digits, strict=True)]
+
+
+def _cell(value: Any, null: str, digits: int) -> str:
     if value is None:
-        return Text(null, style="dim")
+        return null
     if isinstance(value, float):
-        return Text(str(value) if not math.isfinite(value) else f"{value:.{digits}g}")
-    text = str(value)
-    return Text("".join(c if c.isprintable() else "\ufffd" for c in text))
+        return str(value) if not math.isfinite(value) else f"{value:.{digits}g}"
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(value))

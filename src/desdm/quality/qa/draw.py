@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
     from PIL.ImageFont import ImageFont as BitmapFont
 
-__all__ = ["Compass", "Legend", "compass", "dress", "paint", "stretch"]
+__all__ = ["Compass", "Legend", "compass", "drawable", "dress", "paint", "stretch"]
 
 Pixels = npt.NDArray[np.uint8]
 _GROUND = (18, 20, 24)
@@ -27,8 +26,9 @@ _INK, _FAINT = (236, 238, 242), (154, 160, 172)
 _NODATA = (38, 44, 66)
 #: Lengths that a scale bar may have, arcsec, with their text.
 _BARS = (
-    (0.5, "0.5″"), (1, "1″"), (2, "2″"), (5, "5″"), (10, "10″"), (20, "20″"), (30, "30″"), (60, "1′"), (120, "2′"),
-    (300, "5′"), (600, "10′"), (1200, "20′"), (1800, "30′"), (3600, "1°"), (7200, "2°"),
+    (0.5, "0.5 arcsec"), (1, "1 arcsec"), (2, "2 arcsec"), (5, "5 arcsec"), (10, "10 arcsec"),
+    (20, "20 arcsec"), (30, "30 arcsec"), (60, "1 arcmin"), (120, "2 arcmin"), (300, "5 arcmin"),
+    (600, "10 arcmin"), (1200, "20 arcmin"), (1800, "30 arcmin"), (3600, "1 deg"), (7200, "2 deg"),
 )  # fmt: skip
 
 
@@ -120,15 +120,34 @@ def compass(header: Any, shape: tuple[int, int]) -> Compass | None:
 
 
 def _font(size: int) -> FreeTypeFont | BitmapFont:
+    """Pillow's own font, which every installation has."""
     from PIL import ImageFont
 
-    # Pillow's own font has no prime, degree or multiplication sign; matplotlib brings one that has.
-    spec = find_spec("matplotlib")
-    if spec is not None and spec.origin:
-        path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if path.is_file():
-            return ImageFont.truetype(str(path), size)
     return ImageFont.load_default(size)
+
+
+#: Signs that Pillow's own font lacks; it would draw boxes.
+_PLAIN = str.maketrans(
+    {
+        "×": "x",
+        "…": "...",
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "″": '"',
+        "′": "'",
+        "°": " deg",
+        "σ": "sigma",
+        "µ": "u",
+    }
+)
+
+
+def drawable(text: str) -> str:
+    """Return a text with signs of ASCII only, the ones that Pillow's own font draws."""
+    plain = unicodedata.normalize("NFKD", text.translate(_PLAIN))
+    letters = "".join(c for c in plain if not unicodedata.combining(c))
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in letters)
 
 
 def dress(
@@ -140,6 +159,8 @@ def dress(
     """
     from PIL import Image, ImageDraw
 
+    title, subtitle = drawable(title), drawable(subtitle)
+    legend = [entry._replace(text=drawable(entry.text)) for entry in legend]
     height, width = pixels.shape[:2]
     unit = max(11, min(18, max(width, height) // 62))
     big, small = _font(round(unit * 1.25)), _font(unit)
@@ -184,7 +205,7 @@ def _flow(entries: list[tuple[Legend, float]], room: float) -> list[list[tuple[L
 
 def _fit(text: str, font: Any, room: float) -> str:
     while text and font.getlength(text) > room:
-        text = text[:-2].rstrip("…") + "…" if len(text) > 2 else ""
+        text = text[:-4].rstrip(".") + "..." if len(text) > 4 else ""
     return text
 
 

@@ -289,7 +289,7 @@ def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
 def _subtitle(
     layout: Layout, shown: str, step: float, limits: tuple[float, float] | None, cards: Mapping[str, Any]
 ) -> str:
-    parts = [f"{shown}", f"{layout.shape[1]} × {layout.shape[0]} pixels"]
+    parts = [f"{shown}", f"{layout.shape[1]} x {layout.shape[0]} pixels"]
     if step > 1:
         parts.append(f"1 : {step:.3g}")
     if isinstance(cards.get("EXPTIME"), int | float):

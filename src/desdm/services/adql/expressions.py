@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql import functions, measures, nodes, regions, userfunctions
+from desdm.services.adql import functions, measures, nodes, regions, statistics, userfunctions
 from desdm.services.adql.arithmetic import operate
 from desdm.services.adql.conditions import Conditions
 from desdm.services.adql.fragments import (
@@ -157,6 +157,8 @@ class Expressions:
             value.kind == "region" and node.name == "COUNT" and not node.distinct
         ):
             raise QueryError(f"{node.name} takes no geometry", *node.at)
+        if node.name in statistics.FORMS:
+            return statistics.aggregate(node.name, value, node.distinct, node.at, self.dialect)
         word = "DISTINCT " if node.distinct else ""
         if node.name == "COUNT":
             return Fragment(

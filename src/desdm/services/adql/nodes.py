@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """COUNT, SUM, AVG, MIN or MAX; no argument: ``COUNT(*)``."""
+    """COUNT, SUM, AVG, MIN, MAX or one of `statistics`; no argument: ``COUNT(*)``."""
 
     name: str
     argument: Expression | None

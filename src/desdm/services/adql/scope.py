@@ -106,6 +106,8 @@ class Scope:
             scope = scope.parent
         if len(parts) > 1 and not names:
             return QueryError(f"there is no table {dotted(parts[:-1])} in this FROM", *parts[0].at)
+        if parts[-1].text.upper() == "ROWNUM":
+            return QueryError("ADQL has no ROWNUM; write SELECT TOP n …", *parts[-1].at)
         near = get_close_matches(parts[-1].text.lower(), [n.lower() for n in names], 1, 0.6)
         hint = f"; did you mean {next(n for n in names if n.lower() == near[0])}?" if near else ""
         return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from desdm.services.adql import nodes
+from desdm.services.adql import nodes, statistics
 from desdm.services.adql.nodes import Expression
 from desdm.services.adql.reader import STRUCTURAL, Reader
 from desdm.services.adql.tokens import Kind
@@ -12,7 +12,7 @@ from desdm.services.adql.tokens import Kind
 __all__ = ["Values"]
 
 _COMPARE = ("=", "<>", "!=", "<", ">", "<=", ">=")
-_AGGREGATES = frozenset(("COUNT", "SUM", "AVG", "MIN", "MAX"))
+_AGGREGATES = frozenset(("COUNT", "SUM", "AVG", "MIN", "MAX", *statistics.FORMS))
 #: Ranks of the operators on values, the weakest first.
 _RANKS: tuple[tuple[str, ...], ...] = (("||",), ("|",), ("^",), ("&",), ("+", "-"), ("*", "/"))
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from desdm.release.document import STYLE
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
 from desdm.services.filepick.pick import Found
 
@@ -115,6 +116,7 @@ def _templates() -> Environment:
     )  # fmt: skip
     environment.filters["size"] = _size
     environment.filters["spelt"] = spelt
+    environment.globals["style"] = STYLE
     return environment
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from desdm.services.adql import statistics
 from desdm.services.adql.userfunctions import FORMS
 from desdm.services.answers import base_url, xml_document
 from desdm.services.context import Services, caller_of
@@ -33,5 +34,6 @@ def tap_capabilities(services: Services, prefix: str, request: Request) -> str:
     here = base_url(request) + prefix
     return xml_document(
         "desdm.services.tap", "capabilities.xml", here=here, formats=FORMATS, geometry=_GEOMETRY, optional=_OPTIONAL,
-        functions=FORMS.values(), limits=limits_of(caller_of(request).role), obscore=OBSCORE_MODEL, obsplan=PLAN_MODEL,
+        functions=[*FORMS.values(), *statistics.FORMS.values()],
+        limits=limits_of(caller_of(request).role), obscore=OBSCORE_MODEL, obsplan=PLAN_MODEL,
     ).decode()  # fmt: skip

@@ -16,7 +16,7 @@ from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
 from desdm.survey.bands import band_order
-from desdm.web.pages.position import read_position
+from desdm.survey.position import read_position
 from desdm.web.pages.seen import seen
 from desdm.web.render import page
 

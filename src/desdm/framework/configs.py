@@ -1,0 +1,69 @@
+"""The settings of a pipeline's modules: the ``config.wcl`` of their codes, their own keys, and the operator's over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from desdm import wcl
+from desdm.errors import PlanError
+from desdm.framework.pipeline import Pipeline
+from desdm.framework.software import folder_digest
+
+__all__ = ["code_folder", "is_program", "module_configs", "overlaid"]
+
+
+def module_configs(pipeline: Pipeline) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
+    """Return the settings of each module, and the digest of each code's folder.
+
+    A code's ``config.wcl`` holds values for all its wrappers, its programs (``<exec>``), and a section for each
+    wrapper that has values of its own; the module's keys overlay them.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    codes: dict[Path, str] = {}
+    trees: dict[Path, dict[str, Any]] = {}
+    for _, module in pipeline.modules():
+        folder = code_folder(module.wrapper)
+        if folder is None:
+            configs[module.name] = wcl.merge({}, dict(module.settings))
+            continue
+        if folder not in codes:
+            codes[folder] = folder_digest(folder)
+            path = folder / "config.wcl"
+            trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
+        tree = trees[folder]
+        own = tree.get(module.wrapper.rpartition(".")[2], {})
+        base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
+        wcl.merge(base, own if isinstance(own, dict) else {})
+        configs[module.name] = wcl.merge(base, dict(module.settings))
+    return configs, codes
+
+
+def overlaid(base: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the modules' settings with the operator's (``--set module.key=…``) over them."""
+    configs: dict[str, dict[str, Any]] = {}
+    for name, config in base.items():
+        said = run.get(name)
+        configs[name] = wcl.merge(wcl.merge({}, dict(config)), said if isinstance(said, dict) else {})
+    return configs
+
+
+def code_folder(wrapper: str) -> Path | None:
+    """Return the folder of a wrapper's code; None for a program or the generic wrapper."""
+    module = wrapper.rpartition(".")[0]
+    if not module or is_program(wrapper):
+        return None
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError) as err:
+        raise PlanError(f"wrapper {wrapper} cannot be found: {err}") from err
+    if spec is None or spec.origin is None:
+        raise PlanError(f"wrapper {wrapper} cannot be found; its module {module} does not exist")
+    return Path(spec.origin).parent
+
+
+def is_program(wrapper: str) -> bool:
+    """Say whether a wrapper is a program of the original's kind (``runX.py``) instead of a function of a package."""
+    return wrapper.endswith(".py") and wrapper.count(".") == 1

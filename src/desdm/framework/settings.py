@@ -1,0 +1,175 @@
+"""Which settings a run knows: an unknown ``--set`` key is refused, since it would change nothing and say nothing.
+
+Known are the settings of every run (`RUN_SETTINGS`), those that the pipeline declares (its own, its unit, the ``SETTINGS``
+beside its ``inclfunc``, the values that a submit WCL has at its top), the variables that its queries and command lines
+name, and ``<module>.<key>`` for each value that the module or the ``config.wcl`` of its code has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from desdm.errors import UsageError
+from desdm.framework.configs import module_configs
+from desdm.framework.pipeline import Pipeline
+from desdm.survey.bands import BANDS
+
+__all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings"]
+
+#: Settings of every run, with what they say; a name that ends with a dot is a section.
+RUN_SETTINGS: Mapping[str, str] = {
+    "unitname": "what the attempt is called, instead of the name that follows from its unit",
+    "project": "project of the run",
+    "campaign": "campaign of the run",
+    "reqnum": "request number",
+    "jira_id": "number of the ticket",
+    "run_class": "survey, study, qualify or dev",
+    "inputs.project": "project in which inputs are looked for; any: every one",
+    "inputs.campaign": "campaign in which inputs are looked for; any: every one",
+    "inputs.run_class": "run classes whose files are used; any: every one",
+    "hold_memory": "MB of images that a job may hold in memory",
+    "ops_run_dir": "directory of the attempt in the archive",
+    "use_qcf": "whether logs are read by the quality controls",
+    "qcf.": "patterns of the quality controls",
+}
+#: Settings of the runs that take calibrations; further ``calibration.<file type>=<run>``, which pins one.
+CALIBRATION_SETTINGS: Mapping[str, str] = {
+    "calibration_nights": "nights around the exposure's in which calibrations are looked for",
+    "calibration_tag": "tag of the calibrations that are preferred",
+}
+#: The setting that names the unit of a pipeline.
+UNIT_KEYS = {"tile": "tilename", "exposure": "expnum"}
+#: Sections of a code's settings whose keys its users make up, or that an external program defines.
+_OPEN = frozenset({"overscan", "lightbulbs", "colour_terms", "scamp_retry"})
+#: Variables that the plan itself fills.
+_PLANNED = frozenset({"attnum", "flabel", "fsuffix", "pfw_attempt_id", "run"})
+_VARIABLE = re.compile(r"\$(opt)?\{\s*([^${}:]+?)\s*(?::\d+)?\}", re.IGNORECASE)
+
+
+class KnownSettings:
+    """The settings that a pipeline knows.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    configs
+        Module → its settings, as `module_configs` gives them; None: they are read.
+    top
+        Keys at the top of the submit WCL, if the pipeline is one.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        configs: Mapping[str, Mapping[str, Any]] | None = None,
+        top: Collection[str] = (),
+    ) -> None:
+        self._pipeline = pipeline.name
+        self._configs = module_configs(pipeline)[0] if configs is None else configs
+        #: dotted keys; one that ends with a dot is a section with keys of any name
+        self.keys = {*_of_run(pipeline), *(key.lower() for key in top)}
+        for name, config in self._configs.items():
+            self.keys.update(f"{name}.{path}" for path in _paths(config))
+
+    def has(self, key: str) -> bool:
+        """Say whether a dotted key is known."""
+        name = key.strip().lower()
+        return name in self.keys or _in_open_section(name, self.keys, self._configs)
+
+    def check(self, settings: Collection[str]) -> None:
+        """Refuse unknown keys; the `UsageError` suggests the key that was meant."""
+        for key in settings:
+            if not self.has(key):
+                hint = _hint(key.strip().lower(), self.keys)
+                raise UsageError(f"--set {key}: pipeline {self._pipeline} has no such setting{hint}")
+
+
+def _of_run(pipeline: Pipeline) -> Iterator[str]:
+    """Keys that are of no single module: of every run, of the pipeline and of its ``inclfunc``, and its variables."""
+    yield from RUN_SETTINGS
+    yield UNIT_KEYS.get(pipeline.unit, pipeline.unit)
+    yield from _paths(pipeline.settings)
+    declared: Collection[str] = ()
+    if pipeline.inclfunc:
+        module = pipeline.inclfunc.rpartition(".")[0]
+        try:
+            declared = getattr(import_module(module), "SETTINGS", ())
+        except (ImportError, ValueError):  # the submission itself names a function that cannot be found
+            declared = ()
+    yield from declared
+    for text in _texts(pipeline):
+        for optional, name in _VARIABLE.findall(text):
+            # What an inclfunc finds out is not for the operator to say; what it leaves open is marked $opt.
+            if (optional or not declared) and name.lower() not in _PLANNED:
+                yield name.lower()
+    pins = {f.filetype for _, one in pipeline.modules() for f in one.inputs if f.calibration}
+    yield from (*CALIBRATION_SETTINGS, *(f"calibration.{filetype}" for filetype in pins)) if pins else ()
+    for _, one in pipeline.modules():
+        if not one.loopobj and not declared:
+            yield from one.loop
+        if "." not in one.wrapper:
+            # A program without a code of its own has the variables that its command line names.
+            yield from (f"{one.name}.{n.lower()}" for t in _texts(one) for _, n in _VARIABLE.findall(t))
+
+
+def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a key lies in a section whose keys are not ours: a program's own keywords, bands, file types."""
+    head, _, rest = name.partition(".")
+    if rest and f"{head}." in known:
+        return True
+    if head not in configs:
+        return False
+    *sections, last = rest.split(".")
+    if any(s in _OPEN or s.endswith("_keys") for s in sections):
+        return True
+    by_band = configs[head].get(sections[0], {}) if len(sections) == 1 else {}
+    bands = {band.lower() for band in BANDS}
+    return isinstance(by_band, Mapping) and bool(by_band) and last in bands and set(by_band) <= bands
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """What was probably meant, or where the known settings are listed."""
+    places = sorted(key for key in known if key.endswith(f".{name}"))
+    if places:
+        return f"; it is one of a module: {' or '.join(places[:4])}"
+    shown = [key.rstrip(".") for key in known]
+    near = get_close_matches(name, shown, 1, 0.6)
+    if not near and "." not in name:
+        near = get_close_matches(name, {key.rpartition(".")[2]: key for key in shown}, 1, 0.75)
+        near = sorted(key for key in shown if near and key.rpartition(".")[2] == near[0])[:1]
+    if near:
+        return f"; did you mean {near[0]}?"
+    head = name.partition(".")[0]
+    # Keywords of external programs would bury the module's own settings.
+    own = sorted(k for k in shown if k.startswith(f"{head}.") and "_keys." not in k and ".exec." not in k)
+    return f"; known are {', '.join(own or sorted(k for k in shown if '.' not in k))}"
+
+
+def _paths(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Dotted keys of every value of nested settings."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}".lower()
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a record of the pipeline."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _texts(inner)
+    elif is_dataclass(value):
+        for one in fields(value):
+            yield from _texts(getattr(value, one.name))

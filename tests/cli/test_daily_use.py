@@ -1,0 +1,249 @@
+"""The command line from day to day: every list at 80 columns and in a pipe, guesses, typing errors, pipes that end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from desdm.facility import Facility
+from tests.support.release import small_release
+from tests.support.terminal import terminal
+from tests.support.toy import arrive
+
+DESDM = str(Path(sys.executable).parent / "desdm")
+RUN = "A-TILE-WITH-A-LONG-NAME+0123_r1p01"
+WHO = "operator.with.a.long.name"
+#: Every command that lists something, on an installation that has it.
+LISTS = [
+    "status", "history", "files", "events", f"show {RUN} --jobs --wrappers --metrics --configuration", "tag",
+    "pipeline list", "verdict", "exclude", "problem list", "release list", "release show T1", "account list",
+    "account tokens", "account rights", "account denials", "epoch list", "delete --trash",
+    f"log {RUN} --messages", "history --cols help",
+]  # fmt: skip
+TALK = """
+pipeline = talk
+unitname = A-TILE-WITH-A-LONG-NAME+0123
+blocklist = one
+<block one>
+    modulelist = say
+</block>
+<module say>
+    wrappername = genwrap
+    <exec_1>
+        execname = echo
+        <cmdline>
+            _0 = fine weather, and a WARNING: that is quite a long text of many words about the clouds of this night
+        </cmdline>
+    </exec_1>
+</module>
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("daily")
+    home = small_release(folder / "home", rows=50)
+    settings = home / "desdm.toml"
+    settings.write_text(settings.read_text().replace('operator = "operator"', f'operator = "{WHO}"'))
+    opened = Facility.open(home)
+    arrive(opened, folder, name="a_file_with_a_name_that_is_rather_long_for_a_terminal_of_80_columns.txt")
+    opened.close()
+    (folder / "talk.wcl").write_text(TALK)
+    for command in (
+        ("submit", str(folder / "talk.wcl"), "--wait"),
+        (
+            "tag",
+            "A_TAG_WITH_A_LONG_NAME",
+            "--attempt",
+            RUN,
+            "--text",
+            "what it stands for, in a good many words " * 3,
+        ),
+        (
+            "exclude",
+            "150030",
+            "--reason",
+            "the telescope moved while the shutter was open, as its log says in detail",
+        ),
+        (
+            "problem",
+            "open",
+            "release",
+            "T1",
+            "objects at the edge have wrong ellipticities, seen in every band of it",
+        ),
+        ("account", "add", "someone.with.a.long.name"),
+    ):
+        done = run(home, *command)
+        assert done.returncode == 0, (command, done.stderr, done.stdout)
+    return home
+
+
+def run(home: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DESDM, "--home", str(home), *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=120,
+    )
+
+
+def log_of(home: Path) -> str:
+    """Name of the run's log in the archive."""
+    found = re.search(r"\S+\.log\b", run(home, "files", "--attempt", RUN, "--filetype", "log").stdout)
+    assert found
+    return found[0]
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_a_list_in_a_pipe_has_one_whole_row_a_line(home: Path, command: str) -> None:
+    done = run(home, *command.split(), COLUMNS="60")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines
+    assert all(line == line.rstrip() for line in lines)
+    assert "…" not in done.stdout
+    assert not re.search(r"\d\d:\d\d:\d\d\.\d", done.stdout), "a time has microseconds"
+    if re.search(r"\d\d:\d\d:\d\d", done.stdout):
+        assert "UTC" in done.stdout
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_a_list_at_80_columns_breaks_no_name(home: Path, command: str) -> None:
+    whole = run(home, *command.split()).stdout
+    with terminal([DESDM, "--home", str(home), *command.split()], columns=80) as shown:
+        text = shown.rest()
+    names = set(re.findall(r"[\w.+-]{9,}", whole))
+    for line in text.splitlines():
+        for word in re.findall(r"[\w.+-]{9,}(?![\w.+…-])", line):
+            # A word on the screen is a word of the whole answer, unless an ellipsis says that it was cut.
+            assert word in names or word == "left", (word, line)
+
+
+def test_the_longest_name_stands_whole_on_the_terminal(home: Path) -> None:
+    for command, name in (("status", RUN), ("history", RUN), ("tag", "A_TAG_WITH_A_LONG_NAME")):
+        with terminal([DESDM, "--home", str(home), command], columns=80) as shown:
+            text = shown.rest()
+        assert name in text
+        assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("stauts", "did you mean status"), ("relaese", "did you mean release"), ("submti", "did you mean submit"),
+        ("config", "desdm.toml"), ("rm", "desdm delete"), ("publish", "desdm release publish"),
+        ("xyzzy", "desdm --help lists the commands"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_has_a_hint(home: Path, typed: str, hint: str) -> None:
+    done = run(home, typed)
+    assert done.returncode == 2
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("guess", "meant"),
+    [
+        ("ls", "files"), ("list", "files"), ("runs", "status"), ("jobs", "status"), ("users", "account list"),
+        ("releases", "release list"), ("problems", "problem list"), ("pipelines", "pipeline list"),
+        ("version", "--version"),
+        ("-V", "--version"), ("help", "--help"), ("help release create", "release create --help"), ("tags", "tag"),
+    ],
+)  # fmt: skip
+def test_a_guess_does_what_it_means(home: Path, guess: str, meant: str) -> None:
+    ours, theirs = run(home, *guess.split()), run(home, *meant.split())
+    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+    assert ours.returncode == 0
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", ["bash", "-n"]), ("zsh", None), ("fish", None)])
+def test_the_completion_script_is_one_of_its_shell(home: Path, shell: str, check: list[str] | None) -> None:
+    done = run(home, "completion", shell)
+    assert done.returncode == 0
+    assert (
+        f"_DESDM_COMPLETE={shell}_complete" in done.stdout.replace(" ", "=")
+        or "_DESDM_COMPLETE" in done.stdout
+    )
+    if check:
+        assert subprocess.run(check, input=done.stdout, text=True).returncode == 0
+
+
+def test_completion_offers_commands(home: Path) -> None:
+    done = run(home, _DESDM_COMPLETE="bash_complete", COMP_WORDS="desdm rel", COMP_CWORD="1")
+    assert "release" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["files", f"lineage {RUN}_J0001.log", f"show {RUN}", f"log {RUN}", "--help", "events"]
+)
+def test_a_reader_that_goes_away_is_no_error(home: Path, command: str) -> None:
+    name = log_of(home)
+    words = [name if word.endswith(".log") else word for word in command.split()]
+    read, write = os.pipe()
+    os.close(read)  # as if `head` had ended before the first byte
+    process = subprocess.Popen(
+        [DESDM, "--home", str(home), *words], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, 141), said
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_signs_that_a_terminal_lacks_have_a_fallback(home: Path, encoding: str) -> None:
+    name = log_of(home)
+    for command in (
+        ["lineage", name],
+        ["status"],
+        ["--help"],
+        ["verdict", "--help"],
+        ["pipeline", "show", "coadd"],
+    ):
+        done = subprocess.run(
+            [DESDM, "--home", str(home), *command],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_empty_lists_say_so(tmp_path: Path) -> None:
+    assert run(tmp_path, "init", str(tmp_path / "new")).returncode == 0
+    for command in ("status", "history", "files", "verdict", "exclude", "problem list", "release list", "account list",
+                    "tag", "delete --trash", "account tokens", "account rights", "account denials"):  # fmt: skip
+        done = run(tmp_path / "new", *command.split())
+        assert done.returncode == 0
+        assert done.stdout.startswith("no") or "empty" in done.stdout, (command, done.stdout)
+
+
+def test_a_wrong_state_names_those_that_there_are(home: Path) -> None:
+    said = run(home, "status", "--state", "bogus").stdout
+    assert "no run of state bogus" in said
+    assert "states: done" in said or "states: flagged" in said
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGHUP])
+def test_the_server_of_a_shell_ends_with_it(home: Path, end: signal.Signals) -> None:
+    with terminal([DESDM, "--home", str(home), "sql"]) as shell:
+        shell.expect("desdm>", 60)
+        children = Path(f"/proc/{shell.process.pid}/task/{shell.process.pid}/children").read_text().split()
+        assert children
+        shell.process.send_signal(end)
+        shell.process.wait(20)
+    for _ in range(100):
+        if not any(Path(f"/proc/{pid}").exists() for pid in children):
+            return
+        time.sleep(0.1)
+    pytest.fail("the server outlives its shell")
