@@ -50,7 +50,7 @@ inside() {  # inside USER COMMAND
     mount -t devpts -o newinstance,ptmxmode=666 devpts "$here/dev/pts"
     ln -s pts/ptmx "$here/dev/ptmx"; ln -s /proc/self/fd "$here/dev/fd"
     mount -t tmpfs -o mode=1777 shm "$here/dev/shm"
-    set -- env -i HOME="$home" USER="$who" LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    set -- env -i --default-signal=INT HOME="$home" USER="$who" LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
       setpriv --reuid "$who" --regid "$who" --init-groups bash -c "cd $home/desdm 2>/dev/null || cd /; $command"
     exec chroot "$here" "$@"

@@ -139,14 +139,19 @@ def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
     names = {record.name for record in (*arrived.registered, *arrived.present)}
     with database.read() as conn:
         rows = [row for row in catalog.find(conn, IMAGES) if row["filename"] in names]
-    return cover(lambda query: rows, {})
+    return _settings(cover(lambda query: rows, {}))
 
 
 def tile_of_tag(config: Config, database: Database, tag: str) -> dict[str, str]:
     """Return the settings of the tile that covers the images with a tag, and restricts the coadd to them."""
     with database.read() as conn:
         finder = InputFinder(conn, scopes_of(config, {}).inputs)
-        return {**cover(finder.find, {"image_tag": tag}), "image_tag": tag}
+        return {**_settings(cover(finder.find, {"image_tag": tag})), "image_tag": tag}
+
+
+def _settings(tile: dict[str, str]) -> dict[str, str]:
+    """What of a tile can be set: its bands follow from the images that are found on it."""
+    return {key: value for key, value in tile.items() if key != "bands"}
 
 
 def summarise(
