@@ -116,7 +116,7 @@ def main() -> None:
         "--set",
         f"expnum={rejected}",
         "--set",
-        "psfex.psfvar_degrees=1",
+        "psfex.psfex_keys.psfvar_degrees=1",
         "--run-class",
         "study",
         "--wait",
