@@ -78,5 +78,6 @@ def test_nobody_is_let_in_while_the_database_cannot_say_who_it_is(sqlite: Databa
     with sqlite.write() as conn:
         conn.execute(text("ALTER TABLE access_token RENAME TO away"))
     status, headers = ask(guard, "/api/releases", authorization="Bearer x")
-    assert (status, headers["retry-after"]) == (503, "30")
+    # A table of ours that is gone is damage: to try again does not help.
+    assert status == 500 and "retry-after" not in headers
     assert inside.callers == []

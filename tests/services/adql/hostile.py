@@ -79,7 +79,7 @@ HOSTILE: list[tuple[str, tuple[int, int]]] = [
     ('SELECT id FROM T1.objects USING SAMPLE 10', (1, 27)),
     ('SELECT id FROM TABLE(T1.objects)', (1, 16)),
     ('SELECT GROUPING(id) FROM T1.objects', (1, 8)),
-    ('SELECT STDDEV(ra) FROM T1.objects', (1, 8)),
+    ('SELECT KURTOSIS(ra) FROM T1.objects', (1, 8)),
     ("SELECT STRING_AGG(name, ',') FROM T1.objects", (1, 8)),
     ('SELECT COUNT() FROM T1.objects', (1, 14)),
     ('SELECT COUNT(id, ra) FROM T1.objects', (1, 16)),

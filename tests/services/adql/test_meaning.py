@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desdm.services.catalogue import Catalogue, Entry, own_entry
+from desdm.services.catalogue import Catalogue, Entry, Visible, own_entry
 from tests.services.adql.conftest import NOTES, Bench, Row, separation
 
 T = "T1.objects"
@@ -94,7 +94,7 @@ def test_the_services_own_tables_are_filtered_by_what_is_visible() -> None:
     from desdm.release.model import ReleaseColumn
 
     columns = (ReleaseColumn("table_name", "char", "*"), ReleaseColumn("schema_name", "char", "*"))
-    entry = own_entry("tap_schema", "tables", columns, frozenset({"T1.objects"}))
+    entry = own_entry("tap_schema", "tables", columns, Visible(frozenset({"T1.objects"}), frozenset()))
     assert entry.row_filter == ("table_name", frozenset({"T1.objects"}))
     assert own_entry("tap_schema", "tables", columns, None).row_filter is None
 

@@ -22,6 +22,7 @@ from astropy.io import votable
 from desdm.errors import DatabaseUnavailable
 from desdm.services.engines.model import Cancel
 from desdm.services.streaming import Stream
+from desdm.services.threads import Threads
 from tests.support.postgres import Cluster
 from tests.support.release import small_release
 from tests.support.server import Served, served
@@ -137,7 +138,7 @@ def test_a_client_that_takes_nothing_for_long_ends_the_query() -> None:
         await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
-    services = cast(Any, SimpleNamespace(pool=pool))
+    services = cast(Any, SimpleNamespace(threads=Threads(pool, 1)))
     let_go: list[bool] = []
     held = ExitStack()
     held.callback(let_go.append, True)
@@ -163,7 +164,7 @@ def test_an_answer_that_breaks_is_not_ended() -> None:
         await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
-    services = cast(Any, SimpleNamespace(pool=pool))
+    services = cast(Any, SimpleNamespace(threads=Threads(pool, 1)))
     stream = Stream(services, pieces(), ExitStack(), Cancel(), "text/csv")
     with pytest.raises(ConnectionError):
         asyncio.run(stream({"type": "http"}, receive, send))
