@@ -51,6 +51,7 @@ CALLS: dict[str, tuple[str, ...] | None] = {
     "release": ("list",),
     "report": (RUN, "--out", "{tmp}/r.html"),
     "quicklook": ("raw.fits", "--out", "{tmp}/p.png"),
+    "completion": ("bash",),
     "wcl": None,
     "simulate": None,
     "demo": None,
@@ -145,7 +146,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "staging": staging_is_a_file,
 }  # fmt: skip
 #: Commands that read nothing of the database.
-STATIC = {"pipeline", "tile"}
+STATIC = {"completion", "pipeline", "tile"}
 
 
 @pytest.mark.parametrize("fault", [*DAMAGE, "locked", "full"])
