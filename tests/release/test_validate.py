@@ -69,7 +69,7 @@ def test_a_good_draft_passes_every_check(draft: Draft) -> None:
     assert {c.outcome for c in found} == {"ok"}
     assert {c.check for c in found} == {
         "selection", "problems", "exposures", "rows", "texts", "units", "ranges", "keys", "order", "census", "images",
-        "files",
+        "files", "suspect",
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["PeakMemory", "forget_peak", "own_peak"]
 
 #: Seconds between two looks at a program: at its start, and at most.
-_FIRST, _MOST = 0.002, 0.2
+_FIRST, _MOST = 0.002, 0.05
 
 
 def own_peak() -> int:
