@@ -238,7 +238,7 @@ def test_a_run_of_texts_has_no_empty_shelves(toy: Facility, tmp_path: Path) -> N
 
 def test_texts_of_the_run_cannot_become_markup(toy: Facility, tmp_path: Path) -> None:
     evil = "</pre><script>document.title='taken'</script><img src=x onerror=alert(1)>"
-    made = plan(toy, text_pipeline(remark=evil), {"note": evil})
+    made = plan(toy, text_pipeline(remark=evil), {"jira_id": evil})
     html, _ = dom(report(toy, made.run, tmp_path / "p.html"))
     assert "<title>taken</title>" not in html and "onerror=alert(1)&gt;" in html
     assert html.count("<script") == 1
