@@ -7,12 +7,14 @@ out, and the job goes on.
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -75,8 +77,10 @@ class WarmCache:
 
     versions: dict[str, str] = field(default_factory=dict)
     wrappers: dict[str, Wrapper] = field(default_factory=dict)
-    #: scanner factories of the quality controls by pattern file
-    scanners: dict[str, Callable[[str], Scanner] | None] = field(default_factory=dict)
+    #: scanner factories of the quality controls by the digest of their pattern file
+    scanners: dict[str, Callable[[str], Scanner]] = field(default_factory=dict)
+    #: how many wrappers were there when the garbage collector was last told to pass them over
+    settled: int = 0
     #: which files of the archive were hashed and are sound
     verifier: Verifier = field(default_factory=Verifier)
 
@@ -103,15 +107,31 @@ class WarmCache:
         return self.wrappers[name]
 
     def scanner(self, pattern_file: str) -> Callable[[str], Scanner] | None:
-        """Scanner factory for the patterns in a file; None when there is no file."""
-        if pattern_file not in self.scanners:
-            made = None
-            if pattern_file:
-                from desdm.quality.qc import scanners_from_file
+        """Scanner factory for the patterns in a file; None when there is no file.
 
-                made = scanners_from_file(Path(pattern_file))
-            self.scanners[pattern_file] = made
-        return self.scanners[pattern_file]
+        Each run has a file of its own, and most have the same patterns.
+        """
+        if not pattern_file:
+            return None
+        from desdm.quality.qc import scanners_from_file
+
+        try:
+            content = sha256(Path(pattern_file).read_bytes()).hexdigest()
+        except OSError:
+            return scanners_from_file(Path(pattern_file))  # says what is wrong with it
+        if content not in self.scanners:
+            self.scanners[content] = scanners_from_file(Path(pattern_file))
+        return self.scanners[content]
+
+    def settle(self) -> None:
+        """Leave what was imported for a job to the end of the process: the garbage collector need not walk it again.
+
+        It is some hundred thousand objects; at every collection of a later job they would be looked at in vain.
+        """
+        if len(self.wrappers) > self.settled:
+            self.settled = len(self.wrappers)
+            gc.collect()
+            gc.freeze()
 
 
 class _Watched:
@@ -181,6 +201,7 @@ def run_job(
             break
     runner.close()
     receipt.end(state)
+    cache.settle()
     return state
 
 

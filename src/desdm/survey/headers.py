@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -115,17 +116,18 @@ def merged(hdus: Iterable[Any]) -> fits.Header:
 
     The Community Pipeline spreads an image's keywords over the primary header and the extension's (INHERIT).
     """
-    out = fits.Header()
+    values: dict[str, Any] = {}
     for hdu in hdus:
         with lenient():
-            keys = list(hdu.header)
-        for key in keys:
-            # HIERARCH cards and worse occur in raw headers; none of them is one of ours.
-            if _STANDARD.match(key) and key not in ("HISTORY", "COMMENT"):
-                value = hdu.header[key]
-                if not isinstance(value, fits.card.Undefined):
-                    out[key] = value
-    return out
+            cards = [(card.keyword, card) for card in hdu.header.cards]
+        here: set[str] = {"HISTORY", "COMMENT"}
+        for key, card in cards:
+            # HIERARCH cards and worse occur in raw headers; none of them is one of ours. Of a keyword that occurs
+            # twice in an HDU the first card counts.
+            if key not in here and _STANDARD.match(key):
+                here.add(key)
+                values[key] = card.value
+    return fits.Header(list(values.items()))
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def lenient() -> Iterator[None]:
 
 
 def wcs_of(header: fits.Header) -> WCS:
-    """The header's celestial WCS, read without the side keywords that only draw warnings.
+    """The header's celestial WCS, read without the side keywords that only draw warnings; not to be changed.
 
     Raises
     ------
@@ -147,20 +149,32 @@ def wcs_of(header: fits.Header) -> WCS:
     odd = complaint(header)
     if odd:
         raise FileTypeError(f"CTYPE1 = {header.get('CTYPE1')!r}, CTYPE2 = {header.get('CTYPE2')!r}: {odd}")
-    clean = fits.Header()
-    copy_wcs(header, clean)
+    cards = _wcs_cards(header)
     if has_wcs(header) and is_polynomial(header):
-        for key in ("CTYPE1", "CTYPE2"):
-            clean[key] = str(clean[key]).replace("-TAN", "-TPV")
-    return WCS(clean, naxis=2)
+        cards = [(k, str(v).replace("-TAN", "-TPV") if k.startswith("CTYPE") else v) for k, v in cards]
+    return _built(tuple(cards))
+
+
+# An image's WCS is asked for by its file's footprint, by each table of its objects and by its pictures; astropy takes
+# milliseconds to build it.
+@lru_cache(maxsize=16)
+def _built(cards: tuple[tuple[str, Any], ...]) -> WCS:
+    return WCS(fits.Header(list(cards)), naxis=2)
+
+
+def _wcs_cards(header: fits.Header) -> list[tuple[str, Any]]:
+    """The WCS keywords with RADESYS ICRS (real files say FK5 and ICRS at once; scamp ties to Gaia), in their order."""
+    found = {key: header[key] for key in header if _WCS_KEY.match(key)}
+    if "EQUINOX" in found:
+        found["EQUINOX"] = 2000.0
+    # WCS paper I demands WCSAXES before every other WCS keyword.
+    return [("WCSAXES", 2), *sorted((k, v) for k, v in found.items() if k != "WCSAXES"), ("RADESYS", "ICRS")]
 
 
 def copy_wcs(source: fits.Header, target: fits.Header) -> None:
     """Copy the WCS keywords, and set RADESYS ICRS (real files say FK5 and ICRS at once; scamp ties to Gaia)."""
-    # WCS paper I demands WCSAXES before every other WCS keyword.
-    target["WCSAXES"] = 2
-    for key in sorted(k for k in source if _WCS_KEY.match(k)):
-        target[key] = source[key]
+    for key, value in _wcs_cards(source):
+        target[key] = value
     target["RADESYS"] = ("ICRS", "celestial reference system")
     if "EQUINOX" in target:
         target["EQUINOX"] = 2000.0

@@ -12,7 +12,7 @@ import math
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,7 @@ __all__ = [
     "mapped",
     "pixels",
     "read_image",
+    "read_image_and_mask",
     "read_planes",
     "threads_here",
     "write_planes",
@@ -250,21 +251,43 @@ def read_planes(path: Path, threads: int | None = None) -> Planes:
     FileTypeError
         A plane is missing or damaged, or the planes differ in shape.
     """
-    with mapped(path) as buffer, pool(threads_here() if threads is None else threads) as run:
-        hdus = _hdus(path, buffer)
-        at = {name: _find(hdus, name, path) for name in ("SCI", "MSK", "WGT")}
-        sci, msk, wgt = (
-            pixels(path, buffer, hdus, at[name], run).valued(mask=name == "MSK")
-            for name in ("SCI", "MSK", "WGT")
-        )
-        header = _header(buffer, hdus, at["SCI"])
-    if not sci.shape == msk.shape == wgt.shape:
-        raise FileTypeError(f"{path.name}: planes SCI, MSK, WGT differ in shape")
+    (sci, msk, wgt), header = _read(path, ("SCI", "MSK", "WGT"), threads)
     wgt = wgt.astype(np.float32, copy=False)
     if wgt.size and math.isnan(float(wgt.min())):
         # No weight is no information, as zero is.
         wgt = np.nan_to_num(wgt, copy=False)
     return Planes(sci.astype(np.float32, copy=False), msk.astype(np.int32, copy=False), wgt, header)
+
+
+def read_image_and_mask(
+    path: Path, threads: int | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], fits.Header]:
+    """SCI, MSK and the header of a DESDM 3-plane file, as `read_planes` gives them, without the cost of the weights.
+
+    Raises
+    ------
+    FileTypeError
+        A plane is missing or damaged, or the planes differ in shape.
+    """
+    (sci, msk), header = _read(path, ("SCI", "MSK"), threads)
+    return sci.astype(np.float32, copy=False), msk.astype(np.int32, copy=False), header
+
+
+def _read(
+    path: Path, names: Sequence[str], threads: int | None
+) -> tuple[list[npt.NDArray[Any]], fits.Header]:
+    """Planes of a file by name, all of one shape, and the header of the first."""
+    with mapped(path) as buffer, pool(threads_here() if threads is None else threads) as run:
+        hdus = _hdus(path, buffer)
+        at = [_find(hdus, name, path) for name in names]
+        planes = [
+            pixels(path, buffer, hdus, number, run).valued(mask=name == "MSK")
+            for name, number in zip(names, at, strict=True)
+        ]
+        header = _header(buffer, hdus, at[0])
+    if len({plane.shape for plane in planes}) > 1:
+        raise FileTypeError(f"{path.name}: planes {', '.join(names)} differ in shape")
+    return planes, header
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,36 +320,37 @@ def write_planes(path: Path, planes: Planes, step: float | None = None, threads:
     threads
         Threads that compress; all that the process may run if None.
     """
+    with pool(threads_here() if threads is None else threads) as run:
+        write(path, _parts(planes, path.name.endswith(".fz"), step, run))
+
+
+def _parts(planes: Planes, small: bool, step: float | None, run: Pool) -> Iterator[bytes | Bytes]:
+    """The file's headers and data units, one after another: the memory of one plane serves for the next."""
     sci = _sci_header(planes)
     texts = (
         ("SCI", "calibrated image"),
         ("MSK", "mask bits of the survey"),
         ("WGT", "inverse variance, 0 masked"),
     )
-    arrays = (planes.sci, planes.msk, planes.wgt)
-    small = path.name.endswith(".fz")
-    parts: list[bytes | Bytes] = []
-    with pool(threads_here() if threads is None else threads) as run:
+    if small:
+        empty = fits.Header([("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, "")])
+        yield sealed(empty, 0)
+    for (name, text), data in zip(texts, (planes.sci, planes.msk, planes.wgt), strict=True):
+        data = np.ascontiguousarray(data, np.int32 if name == "MSK" else np.float32)
         if small:
-            empty = fits.Header(
-                [("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, "")]
-            )
-            parts.append(sealed(empty, 0))
-        for (name, text), data in zip(texts, arrays, strict=True):
-            data = np.ascontiguousarray(data, np.int32 if name == "MSK" else np.float32)
-            if small:
-                header, unit = packed.pack(data, _steps(name, planes, step), run)
-                total = word_sum(unit)
-            else:
-                header = _plain_layout(data, name == "SCI")
-                unit, total = plain_image(data, run)
-            header["EXTNAME"] = (name, text)
-            if name == "SCI":
-                header.extend(sci, strip=False, bottom=True)
-            else:
-                copy_wcs(planes.header, header)
-            parts += [sealed(header, total), unit]
-        write(path, parts)
+            header, unit = packed.pack(data, _steps(name, planes, step), run)
+            total = word_sum(unit)
+        else:
+            header = _plain_layout(data, name == "SCI")
+            unit, total = plain_image(data, run)
+        header["EXTNAME"] = (name, text)
+        if name == "SCI":
+            header.extend(sci, strip=False, bottom=True)
+        else:
+            copy_wcs(planes.header, header)
+        yield sealed(header, total)
+        yield unit
+        del unit
 
 
 def _sci_header(planes: Planes) -> fits.Header:

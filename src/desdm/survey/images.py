@@ -8,10 +8,10 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey.imageio import Planes, read_image, read_planes, write_planes
+from desdm.survey.imageio import Planes, read_image, read_image_and_mask, read_planes, write_planes
 from desdm.survey.maskbits import MaskBit, from_cp_codes
 
-__all__ = ["Planes", "has_planes", "read_community", "read_planes", "write_planes"]
+__all__ = ["Planes", "has_planes", "read_community", "read_image_and_mask", "read_planes", "write_planes"]
 
 
 def has_planes(path: Path) -> bool:

@@ -22,7 +22,7 @@ from desdm.survey.assessment import assess as judge
 from desdm.survey.bands import CountUnit, nominal_zero
 from desdm.survey.detectors import outages_of
 from desdm.survey.headers import identity
-from desdm.survey.images import read_planes
+from desdm.survey.images import read_image_and_mask, read_planes
 
 __all__ = ["assess", "focalplane"]
 
@@ -244,8 +244,11 @@ def focalplane(task: Task) -> None:
         try:
             # From the file also where the image is in memory: its pixels are quantized, and a run that is resumed has
             # no others.
-            planes = read_planes(path) if path.is_file() else task.look(path, read_planes)
-            sci, msk, header = planes.sci, planes.msk, planes.header
+            if path.is_file():
+                sci, msk, header = read_image_and_mask(path)
+            else:
+                planes = task.look(path, read_planes)
+                sci, msk, header = planes.sci, planes.msk, planes.header
         except (OSError, FileTypeError) as err:
             task.finding(2, f"{path.name}: left out of the picture: {err}")
             continue

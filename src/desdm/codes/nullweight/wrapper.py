@@ -25,18 +25,19 @@ def rowinterp_nullweight(task: Task) -> None:
     name = task.input("image").name
     null = (planes.msk & bits_of(task.text("null_mask"))) != 0
     # A pixel that is no number would spread over its row.
-    broken = ~np.isfinite(planes.sci) | ~np.isfinite(planes.wgt)
-    if broken.any():
+    if not all(np.isfinite(plane.sum(dtype=float)) for plane in (planes.sci, planes.wgt)):
+        broken = ~np.isfinite(planes.sci) | ~np.isfinite(planes.wgt)
         planes.msk[broken] |= int(MaskBit.BPM)
         task.finding(2, f"{name}: {int(broken.sum())} pixels are not numbers; they are masked as BPM")
         null |= broken
     filled = interpolate_rows(planes.sci, null, int(task.number("max_interp", 20)))
     planes.msk[filled] |= int(MaskBit.INTERP)
     planes.wgt[null] = 0.0
-    good = float((planes.wgt > 0).mean())
+    weighted = planes.wgt > 0
+    good = float(weighted.mean())
     # A bad amplifier is known and said when the CCD is detrended; here the rest is judged.
     working = (planes.msk & int(MaskBit.BADAMP)) == 0
-    share = float((planes.wgt[working] > 0).mean()) if working.any() else 0.0
+    share = float(np.count_nonzero(weighted & working)) / max(int(np.count_nonzero(working)), 1)
     if share < task.number("least_good", 0.5):
         task.finding(2, f"{name}: only {100 * share:.0f} % of the working pixels have weight")
     planes.header["DESRWINT"] = (True, "rows interpolated, weights nulled")

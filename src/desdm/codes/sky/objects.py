@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.codes.sky.blocks import Blocks, sky_blocks
+from desdm.survey.bins import bin_sums
 from desdm.survey.compiled import compiled
 
 __all__ = ["sky_between"]
@@ -15,34 +16,28 @@ _BIN = 4
 
 @compiled()
 def _bright(
-    image: npt.NDArray[np.float32],
-    bad: npt.NDArray[np.bool_],
-    size: int,
+    total: npt.NDArray[np.float64],
+    count: npt.NDArray[np.int32],
+    side: int,
     threshold: float,
     out: npt.NDArray[np.bool_],
 ) -> None:
-    """Bins of 4×4 pixels that stand ``threshold`` σ above the median bin of their block.
+    """Which bins stand ``threshold`` σ above the median bin of their block of ``side`` bins.
+
+    ``total`` and ``count`` are the sums and numbers of the bins' good pixels.
 
     σ is that of the block's own bins below their median: where fringes or a ghost's rim make them uneven, their
     crests must not be taken for objects, for that would leave the troughs alone.
     """
-    ny, nx = image.shape
-    side = size // _BIN
     mean = np.empty(side * side, np.float32)
     for y_block in range(0, out.shape[0], side):
         for x_block in range(0, out.shape[1], side):
             n = 0
             for by in range(y_block, min(y_block + side, out.shape[0])):
                 for bx in range(x_block, min(x_block + side, out.shape[1])):
-                    count, total = 0, np.float32(0.0)
-                    for y in range(by * _BIN, min((by + 1) * _BIN, ny)):
-                        for x in range(bx * _BIN, min((bx + 1) * _BIN, nx)):
-                            if not bad[y, x]:
-                                total += image[y, x]
-                                count += 1
                     # A bin of few pixels scatters more; it is left to the statistic of the block.
-                    if 2 * count >= _BIN * _BIN:
-                        mean[n] = total / count
+                    if 2 * count[by, bx] >= _BIN * _BIN:
+                        mean[n] = total[by, bx] / count[by, bx]
                         n += 1
             if n < 8:
                 continue
@@ -52,12 +47,7 @@ def _bright(
             n = 0
             for by in range(y_block, min(y_block + side, out.shape[0])):
                 for bx in range(x_block, min(x_block + side, out.shape[1])):
-                    count = 0
-                    for y in range(by * _BIN, min((by + 1) * _BIN, ny)):
-                        for x in range(bx * _BIN, min((bx + 1) * _BIN, nx)):
-                            if not bad[y, x]:
-                                count += 1
-                    if 2 * count >= _BIN * _BIN:
+                    if 2 * count[by, bx] >= _BIN * _BIN:
                         out[by, bx] = mean[n] > limit
                         n += 1
 
@@ -76,6 +66,16 @@ def _spread(
             for y in range(max((by - reach) * _BIN, 0), min((by + reach + 1) * _BIN, ny)):
                 for x in range(max((bx - reach) * _BIN, 0), min((bx + reach + 1) * _BIN, nx)):
                     out[y, x] = True
+
+
+def _whole_bins(
+    image: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The image with pixels that do not count at its upper edges, so that its size is a multiple of a bin's."""
+    rest = [(0, -n % _BIN) for n in image.shape]
+    if not any(more for _, more in rest):
+        return image, bad
+    return np.pad(image, rest), np.pad(bad, rest, constant_values=True)
 
 
 def sky_between(
@@ -105,8 +105,9 @@ def sky_between(
     work = np.ascontiguousarray(image, np.float32)
     if size % _BIN:
         raise ValueError(f"a block of {size} pixels is no multiple of {_BIN}")
-    bright = np.zeros((-(-image.shape[0] // _BIN), -(-image.shape[1] // _BIN)), bool)
-    _bright(work, np.ascontiguousarray(bad), size, threshold, bright)
+    total, count = bin_sums(*_whole_bins(work, bad), _BIN)
+    bright = np.zeros(total.shape, bool)
+    _bright(total, count, size // _BIN, threshold, bright)
     closed = np.empty(bad.shape, bool)
     _spread(bright, reach, bad, closed)
     return sky_blocks(work, closed, size, least=least, statistic=statistic)
