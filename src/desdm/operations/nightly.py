@@ -62,9 +62,7 @@ class Night:
     def accepted(self) -> list[Mapping[str, Any]]:
         """The verdicts of the accepted exposures that are not excluded."""
         return [
-            v
-            for v in self.verdicts
-            if v["accepted"] == "True" and all(e["ccdnum"] for e in v["exclusions"])
+            v for v in self.verdicts if v["accepted"] == "True" and all(e["ccdnum"] for e in v["exclusions"])
         ]
 
 

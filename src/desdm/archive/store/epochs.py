@@ -14,9 +14,9 @@ from desdm.schema import (
     desfile,
     exclude_list,
     image,
+    opm_used,
     ops_epoch,
     ops_epoch_inputs_per_band,
-    opm_used,
     pfw_attempt,
     pfw_calibration,
     task,
@@ -172,7 +172,9 @@ def exposures_of_attempt(conn: Connection, attempt_id: int) -> dict[int, set[int
     used = (
         select(opm_used.c.desfile_id)
         .join(task, task.c.id == opm_used.c.task_id)
-        .join(pfw_attempt, pfw_attempt.c.task_id == task.c.root_task_id)
+        .join(
+            pfw_attempt, or_(pfw_attempt.c.task_id == task.c.root_task_id, pfw_attempt.c.task_id == task.c.id)
+        )
         .where(pfw_attempt.c.id == attempt_id)
     )
     found: dict[int, set[int]] = {}
