@@ -98,13 +98,11 @@ def test_a_run_without_wait_goes_on_by_itself(desdm: Session) -> None:
 
 
 def test_what_a_submit_wcl_asks_for_in_vain_is_said(desdm: Session, tmp_path: Path) -> None:
-    update = (
-        "            <hdrupd_sky>\n                SKYSUB = yes\n            </hdrupd_sky>\n        </talk>"
-    )
+    update = "            compress_files = true\n        </talk>"
     (tmp_path / "more.wcl").write_text((tmp_path / "talk.wcl").read_text().replace("        </talk>", update))
     done = desdm("submit", "../more.wcl", "--dry-run", "--compat")
     assert done.returncode == 0, done.stderr
-    assert "module.say.file.talk.hdrupd_sky is not acted upon" in done.stderr
+    assert "note: module.say.file.talk.compress_files is not acted upon: a file is kept as" in done.stderr
 
 
 def test_a_dry_run_writes_nothing(desdm: Session) -> None:

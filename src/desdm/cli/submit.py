@@ -73,8 +73,8 @@ def command(
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
         tree = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database)).tree
         value, top = from_wcl(tree, pipeline)
-        for path in unheeded(tree):
-            click.echo(f"note: {path} is not acted upon", err=True)
+        for line in unheeded(tree):
+            click.echo(f"note: {line}", err=True)
     else:
         value, top = get(pipeline), {}
     if run_class is not None:
