@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
 from desdm.archive import catalog, tags
+from desdm.archive.filetypes import BY_NAME
 from desdm.archive.query import region
 from desdm.errors import NotFoundError, UsageError
-from desdm.schema import catalog as catalog_table
-from desdm.schema import desfile, file_archive_info, image, pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema import (
+    METADATA_TABLES,
+    desfile,
+    file_archive_info,
+    pfw_attempt,
+    pfw_attempt_val,
+    pfw_request,
+    pfw_unit,
+    task,
+)
 from desdm.schema.database import Database
 
 
@@ -40,7 +49,7 @@ def attempt(conn: Any, number: int, unit: str = "D00000001", req: int = 1, att: 
 
 def put(conn: Any, number: int, name: str, attempt_id: int | None = None, **metadata: Any) -> None:
     filetype = metadata.pop("filetype", "red_immask")
-    table = catalog_table if filetype.startswith("cat") else image
+    table = METADATA_TABLES[BY_NAME[filetype].table]
     conn.execute(insert(desfile), {
         "id": number, "filename": name, "compression": metadata.pop("compression", ""), "filetype": filetype,
         "filesize": number, "sha256": f"{number:064x}", "md5sum": f"{number:032x}", "pfw_attempt_id": attempt_id,
@@ -170,6 +179,113 @@ def names(database: Database, **query: str) -> list[str]:
 def change(database: Database, number: int, **values: str) -> None:
     with database.write() as conn:
         conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == number).values(**values))
+
+
+def test_a_newer_run_of_fewer_bands_leaves_the_other_bands(database: Database) -> None:
+    """Tile by tile and band by band the newest stands; what is made from all bands together is never mixed."""
+    joint = (("coadd_det", "det"), ("coadd_objects", "objects"), ("coadd_color", "color"))
+    with database.write() as conn:
+        number = 0
+        for att, bands in ((1, "griz"), (2, "r")):
+            attempt(conn, att, "DES0001+0001", att=att, pipeline="coadd")
+            for band in bands:
+                for kind in ("coadd", "coadd_cat"):
+                    number += 1
+                    put(conn, number, f"p{att}_{band}_{kind}", att, filetype=kind, band=band)
+            for kind, label in joint:
+                number += 1
+                put(conn, number, f"p{att}_{label}", att, filetype=kind)
+    images = ["p1_g_coadd", "p1_i_coadd", "p1_z_coadd", "p2_r_coadd"]
+    catalogues = [f"p1_{band}_coadd_cat" for band in sorted("griz")]
+    assert names(database, filetype="coadd") == images
+    assert names(database, filetype="coadd_cat") == catalogues
+    assert names(database, filetype="coadd_det,coadd_objects,coadd_color") == [
+        "p1_color",
+        "p1_det",
+        "p1_objects",
+    ]
+    # The answer about one band is a part of the answer about all.
+    assert names(database, filetype="coadd,coadd_cat", band="r") == ["p1_r_coadd_cat", "p2_r_coadd"]
+    change(database, 1, data_state="JUNK")
+    assert names(database, filetype="coadd,coadd_objects") == ["p2_objects", "p2_r_coadd"]
+
+
+def test_standing_comes_before_the_number_of_bands(database: Database) -> None:
+    with database.write() as conn:
+        for att, bands in ((1, "gr"), (2, "r")):
+            attempt(conn, att, "DES0001+0001", att=att, pipeline="coadd", state="flagged")
+            for n, band in enumerate(bands):
+                put(conn, 10 * att + n, f"p{att}_{band}", att, filetype="coadd", band=band)
+            put(conn, 100 * att, f"p{att}_objects", att, filetype="coadd_objects")
+    assert names(database, filetype="coadd%") == ["p1_g", "p1_objects", "p2_r"]
+    change(database, 1, data_state="ACTIVE")
+    assert names(database, filetype="coadd%") == ["p1_g", "p1_objects", "p1_r"]
+    change(database, 1, data_state="NEW")
+    change(database, 2, data_state="ACTIVE")
+    assert names(database, filetype="coadd%") == ["p1_g", "p2_objects", "p2_r"]
+
+
+def test_of_runs_with_as_many_bands_the_newer_makes_the_catalogues(database: Database) -> None:
+    with database.write() as conn:
+        for att, bands in ((1, "gr"), (2, "iz"), (3, "g")):
+            attempt(conn, att, "DES0001+0001", att=att, pipeline="coadd")
+            for n, band in enumerate(bands):
+                put(conn, 10 * att + n, f"p{att}_{band}", att, filetype="coadd", band=band)
+                put(conn, 100 * att + n, f"p{att}_{band}_cat", att, filetype="coadd_cat", band=band)
+    assert names(database, filetype="coadd") == ["p1_r", "p2_i", "p2_z", "p3_g"]
+    assert names(database, filetype="coadd_cat") == ["p2_i_cat", "p2_z_cat"]
+    assert names(database, filetype="coadd_cat", band="g") == []
+
+
+def ccds_of(conn: Any, number: int, text: str, dead: str = "") -> None:
+    """What an attempt keeps of the CCDs that it was to process."""
+    rows = [{"pfw_attempt_id": number, "key": "ccdnum", "val": text}]
+    rows += [{"pfw_attempt_id": number, "key": "dead_ccdnum", "val": dead}] if dead else []
+    conn.execute(insert(pfw_attempt_val), rows)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "made", "expected"),
+    [
+        (("1:3", ""), ("2", ""), (2,), ["p1_1", "p1_2", "p1_3"]),
+        # The newer one was to process all; that one of them failed does not bring the old one back.
+        (("1:3", ""), ("1:3", ""), (1, 3), ["p2_1", "p2_3"]),
+        # Left out because it is dead is not forgotten.
+        (("1:3", ""), ("1,3", "2"), (1, 3), ["p2_1", "p2_3"]),
+        (("1:2", ""), ("1:3", ""), (1, 2, 3), ["p2_1", "p2_2", "p2_3"]),
+    ],
+)  # fmt: skip
+def test_the_ccds_of_an_exposure_come_from_one_run_the_one_of_more_ccds(
+    database: Database,
+    first: tuple[str, str],
+    second: tuple[str, str],
+    made: tuple[int, ...],
+    expected: list[str],
+) -> None:
+    with database.write() as conn:
+        for att, (said, there) in enumerate(((first, (1, 2, 3)), (second, made)), 1):
+            attempt(conn, att, att=att)
+            ccds_of(conn, att, *said)
+            for ccd in there:
+                put(conn, 10 * att + ccd, f"p{att}_{ccd}", att, band="g", expnum=1, ccdnum=ccd)
+    assert names(database, filetype="red_immask") == expected
+
+
+def test_calibrations_are_superseded_ccd_by_ccd_and_band_by_band(database: Database) -> None:
+    with database.write() as conn:
+        for att, ccds, bands in ((1, "1:2", "gr"), (2, "2", "r")):
+            attempt(conn, att, "20160101", att=att, pipeline="precal")
+            ccds_of(conn, att, ccds)
+            for ccd in (1, 2) if att == 1 else (2,):
+                put(conn, 100 * att + ccd, f"p{att}_bias_{ccd}", att, filetype="cal_biascor", ccdnum=ccd)
+                for n, band in enumerate(bands, 1):
+                    number = 100 * att + 10 * n + ccd
+                    name = f"p{att}_flat_{band}_{ccd}"
+                    put(conn, number, name, att, filetype="cal_dflatcor", ccdnum=ccd, band=band)
+    assert names(database, filetype="cal_biascor") == ["p1_bias_1", "p2_bias_2"]
+    assert names(database, filetype="cal_dflatcor") == [
+        "p1_flat_g_1", "p1_flat_g_2", "p1_flat_r_1", "p2_flat_r_2",
+    ]  # fmt: skip
 
 
 def test_what_nobody_has_marked_does_not_take_the_place_of_what_is_done(database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from desdm.operations.arrival import arrivals
 from desdm.schema import image
 from desdm.schema.database import Database
 from desdm.survey.findings import Severity
+from desdm.survey.raw import open_raw, read_ccd
 
 CARDS: dict[str, Any] = {
     "PROCTYPE": "RAW", "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1", "CCDNUM": 1, "EXPNUM": 990101,
@@ -147,6 +149,47 @@ def test_gzip_of_several_members_is_registered(sqlite: Database, archive: Archiv
     path = tmp_path / "DECam_00990101.fits.gz"
     path.write_bytes(b"".join(gzip.compress(plain[i : i + 1500]) for i in range(0, len(plain), 1500)))
     assert ingest(sqlite, archive, path).findings == []
+
+
+def test_an_fpacked_file_that_was_gzipped_is_registered_and_read(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    """cfitsio reads NAME.fits.fz.gz by its content; so do the archive and the readers of raw frames."""
+    plain = frame(tmp_path / "plain" / "x.fits")
+    subprocess.run(["fpack", "-O", str(tmp_path / "x.fits.fz"), str(plain)], check=True)
+    squeezed = gzip.compress((tmp_path / "x.fits.fz").read_bytes())
+    whole, short = tmp_path / "DECam_00990101.fits.fz.gz", tmp_path / "again" / "DECam_00990101.fits.gz"
+    short.parent.mkdir()
+    for path in (whole, short):
+        path.write_bytes(squeezed)
+    assert ingest(sqlite, archive, whole).findings == []
+    report = ingest(sqlite, archive, short)
+    assert "the same bytes as DECam_00990101.fits.fz.gz" in str(report.findings[0][1])
+    with sqlite.read() as conn:
+        [row] = catalog.find(conn, {"filetype": "raw", "expnum": "990101"})
+        assert catalog.by_name(conn, whole.name) is not None
+    assert row["filename"] == whole.name
+    stored = archive.root / row["fullname"]
+    [ccd] = open_raw(stored).ccds
+    assert np.array_equal(read_ccd(stored, ccd.ccdnum).data, fits.getdata(plain))
+
+
+@pytest.mark.parametrize(
+    ("name", "twice", "told"),
+    [
+        ("DECam_00990101.fits", False, "deliver it as DECam_00990101.fits.gz, or unpacked"),
+        ("DECam_00990101.fits.fz", False, "deliver it as DECam_00990101.fits.fz.gz, or unpacked"),
+        ("DECam_00990101.fits.gz", True, "gzipped twice; unpack it once"),
+    ],
+)
+def test_gzip_where_the_name_does_not_say_so_is_refused_with_what_to_do(
+    sqlite: Database, archive: Archive, tmp_path: Path, name: str, twice: bool, told: str
+) -> None:
+    data = gzip.compress(frame(tmp_path / "plain" / "x.fits").read_bytes())
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if twice else data)
+    [refused] = deposit(sqlite, archive, [Deposit(path)], who="me").refused
+    assert refused.reason.count(told) == 1
 
 
 def test_the_same_bytes_under_another_name_are_told_and_processed_once(

@@ -98,19 +98,66 @@ def test_a_run_without_wait_goes_on_by_itself(desdm: Session) -> None:
 
 
 def test_what_a_submit_wcl_asks_for_in_vain_is_said(desdm: Session, tmp_path: Path) -> None:
-    update = (
-        "            <hdrupd_sky>\n                SKYSUB = yes\n            </hdrupd_sky>\n        </talk>"
-    )
+    update = "            compress_files = true\n        </talk>"
     (tmp_path / "more.wcl").write_text((tmp_path / "talk.wcl").read_text().replace("        </talk>", update))
     done = desdm("submit", "../more.wcl", "--dry-run", "--compat")
     assert done.returncode == 0, done.stderr
-    assert "module.say.file.talk.hdrupd_sky is not acted upon" in done.stderr
+    assert "note: module.say.file.talk.compress_files is not acted upon: a file is kept as" in done.stderr
 
 
 def test_a_dry_run_writes_nothing(desdm: Session) -> None:
     dry = desdm("submit", "../talk.wcl", "--dry-run")
     assert "would be 1 jobs with 1 wrappers" in dry.stdout
     assert json.loads(desdm("status", "--json").stdout) == []
+
+
+TAKE = TALK.replace(
+    "    <file>\n",
+    "    <file>\n        <raw>\n            filetype = misc\n            query_fields = filename\n"
+    "            filename = raw.txt\n        </raw>\n",
+)
+
+
+def test_a_dry_run_tells_every_key_also_of_work_that_is_done(desdm: Session, tmp_path: Path) -> None:
+    """What the plan takes does not depend on whether the work was done before; a key without a value is null."""
+    (tmp_path / "talk.wcl").write_text(TAKE.replace("${words}|", "fine weather|"))
+    words = ("submit", "../talk.wcl", "--dry-run", "--json")
+    first = json.loads(desdm(*words).stdout)
+    assert first["inputs"] == [{"filename": "raw.txt", "expnum": None, "ccdnum": None}]
+    assert (first["attempt"], first["state"], first["reused"], first["omitted"]) == (
+        "T1_r1p01",
+        "planned",
+        False,
+        [],
+    )
+    assert desdm("submit", "../talk.wcl", "--wait").returncode == 0
+    again = json.loads(desdm(*words).stdout)
+    assert again == first | {"state": "done", "reused": True}
+    assert "has done the same work already: done, on 1 inputs" in desdm(*words[:-1]).stdout
+    new = json.loads(desdm(*words, "--again").stdout)
+    assert new == first | {"attempt": "T1_r1p02"}
+
+
+def test_submit_resume_and_cancel_keep_who_and_why(desdm: Session, tmp_path: Path) -> None:
+    path = tmp_path / "talk.wcl"
+    failing = path.read_text().replace("toycodes.chatter", "toycodes.program")
+    path.write_text(failing.replace("    lines = ", "    script = exit 1\n    lines = "))
+    assert desdm("submit", "../talk.wcl", "--wait", "--reason", "asked for by the SN group").returncode == 4
+    assert desdm("resume", "T1_r1p01", "--reason", "disk was full").returncode == 4
+    assert desdm("cancel", "T1_r1p01", "--reason", "given up").returncode == 0
+    assert desdm("resume", "T1_r1p01").returncode == 4
+    found = json.loads(desdm("events", "--kind", "attempt", "--subject", "T1_r1p01", "--json").stdout)
+    told = [(e["text"].split(":")[0], e["reason"]) for e in found]
+    assert [t for t in told if " failed" not in t[0]] == [
+        ("T1_r1p01 planned", "asked for by the SN group"),
+        ("T1_r1p01 started", "asked for by the SN group"),
+        ("T1_r1p01 resumed", "disk was full"),
+        ("T1_r1p01 cancel requested", "given up"),
+        ("T1_r1p01 cancelled", "given up"),
+        ("T1_r1p01 resumed", ""),
+    ]
+    assert len({e["who"] for e in found}) == 1 and found[0]["who"]
+    assert "disk was full" in desdm("events", "--kind", "attempt").stdout
 
 
 def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp_path: Path) -> None:

@@ -377,12 +377,13 @@ def test_every_key_without_effect_is_named() -> None:
     source = text(DETREND).replace(
         "wrappername = genwrap.py", "wrappername = genwrap.py\nmodnamepat = ${nite}\nmax_fwthreads = 4"
     )
-    source = source.replace("rundir = red\n", "rundir = red\n<hdrupd_flag>\nscampflg = 1\n</hdrupd_flag>\n")
+    source = source.replace("dirpat = raw\n", "dirpat = raw\n<hdrupd_flag>\nscampflg = 1\n</hdrupd_flag>\n")
     source += "<site>\n<fermigrid>\nx = 1\n</fermigrid>\n</site>\n<module>\n<left>\nnoop = true\n</left>\n</module>\n"
     notes = "\n".join(unheeded(wcl.loads(source, compat=True).tree))
     for said in (
         "request_memory", "site", "module.left", "module.detrend.modnamepat", "module.detrend.max_fwthreads",
-        "module.detrend.file.red.rundir", "module.detrend.file.red.hdrupd_flag",
+        "module.detrend.file.red.rundir is not acted upon: a job has one work folder",
+        "module.detrend.file.raw.hdrupd_flag",
     ):  # fmt: skip
         assert said in notes, said
     for heeded in ("camsym", "expnum", "basket", "ops_run_dir", "wrapperloop", "flabel", "cmdline"):

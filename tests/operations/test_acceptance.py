@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
@@ -20,10 +21,11 @@ from desdm.operations.acceptance import (
 )
 from desdm.quality.qa.selection import AssessmentPolicy, companions, select_images
 from desdm.quality.qa.verdict import record, standings, verdicts
+from desdm.schema import pfw_request
 from desdm.schema.database import Database
 from desdm.schema.states import DataState, EventKind, RunClass, Verdict
 from desdm.schema.store import find_events
-from tests.archive.test_find import attempt, put
+from tests.archive.test_find import attempt, ccds_of, put
 
 NITE, TAG = "20121120", accepted_tag("20121120")
 PRODUCTION = Scope("OPS", "C1")
@@ -340,6 +342,35 @@ def test_the_better_cut_of_an_exposure_is_used(
     assert {r["filename"] for r in chosen.rows} == expected
     assert len(chosen.rows) + len(chosen.omitted) == 4
     assert all(o.reason for o in chosen.omitted)
+
+
+@pytest.mark.parametrize("pipeline", ["firstcut", "finalcut"])
+def test_a_run_of_one_ccd_neither_judges_nor_replaces_the_whole_exposure(
+    night: Database, pipeline: str
+) -> None:
+    """The images and the verdict of exposure 1 are those of the run of both CCDs, until that one is no good."""
+    with night.write() as conn:
+        attempt(conn, 8, unit="D00000001", req=1 if pipeline == "firstcut" else 8, att=2, pipeline=pipeline)
+        if pipeline == "finalcut":
+            conn.execute(update(pfw_request).where(pfw_request.c.reqnum == 8).values(campaign="C1"))
+        ccds_of(conn, 1, "1:2")
+        ccds_of(conn, 8, "2")
+        image(conn, 82, 1, 2, 8)
+        judge(conn, 1, "True", 8, cut=pipeline)
+    with night.read() as conn:
+        rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1"}, scope=PRODUCTION)
+        used = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).rows
+        assert [r["filename"] for r in used] == ["im11.fits", "im12.fits"]
+        (counting,) = verdicts(conn, "firstcut", [1], PRODUCTION)
+        assert counting["pfw_attempt_id"] == 1
+    with night.write() as conn:
+        mark(conn, "D00000001_r1p01", DataState.JUNK, who="qa", reason="bad flat")
+    with night.read() as conn:
+        rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1"}, scope=PRODUCTION)
+        used = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).rows
+        assert [r["filename"] for r in used] == ["im82.fits"]
+        (counting,) = verdicts(conn, pipeline, [1], PRODUCTION)
+        assert counting["pfw_attempt_id"] == 8
 
 
 def test_exposures_without_a_verdict_are_used_only_when_asked_for(night: Database) -> None:

@@ -102,8 +102,9 @@ def find(
 
     Copies that are not as registered (missing, corrupt, trash) are left out. Unless ``attempt`` is given, so are
     files of attempts whose data are JUNK or PRUNED, and superseded ones: of several attempts at one unit with
-    one pipeline that made a file type, the newest blessed one stands, else the newest that is flagged (see
-    `store.superseded`). Of raw frames with one exposure number and the same pixels, the first registered stands.
+    one pipeline that made a file type in a band, the newest blessed one stands, else the newest that is flagged (see
+    `desdm.archive.store.superseding`). Of raw frames with one exposure number and the same pixels, the first registered
+    stands.
 
     Parameters
     ----------
@@ -216,9 +217,12 @@ def _standing(
     gone = store.superseded(conn, attempts, scope, blessed=blessed, tag_condition=tagged)
     if not gone:
         return rows
-    nothing: set[str] = set()
-    return [
-        row
-        for row in rows
-        if (types := gone.get(row["pfw_attempt_id"], nothing)) is not None and row["filetype"] not in types
-    ]
+    return [row for row in rows if _stands(row, gone.get(row["pfw_attempt_id"], ()))]
+
+
+def _stands(row: Mapping[str, Any], rivals: Sequence[store.Rival] | None) -> bool:
+    """Whether a product may be used and no rival of its attempt supersedes it."""
+    if rivals is None:
+        return False
+    product = row["filetype"], row.get("band"), row.get("ccdnum")
+    return not any(rival.supersedes(*product) for rival in rivals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from desdm.archive.names import split_name
+from desdm.archive.names import plain_name
 from desdm.errors import FileTypeError
 from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
 from desdm.survey.findings import Finding, Severity
@@ -52,7 +52,7 @@ class Content:
     def __init__(self, name: str, data: bytes, size: int, *, delivered: bool = True) -> None:
         self.name = name
         self.delivered = delivered
-        self.stem = split_name(name)[0]
+        self.stem = plain_name(name)
         self._data, self._size = data, size
         self._plain: bytes | None = None
         self._hdus: tuple[HDU, ...] | None = None
@@ -95,6 +95,7 @@ class Content:
         if self._hdus is None:
             try:
                 data = self.data
+                self._check_gzip(data)
                 odd: list[str] = []
                 self._hdus = read_hdus(data, self._size, odd)
                 self.findings += [Finding(Severity.NOTE, text) for text in odd]
@@ -102,6 +103,16 @@ class Content:
                 self._error = err
                 raise
         return self._hdus
+
+    def _check_gzip(self, data: bytes) -> None:
+        """Refuse gzip where a FITS file is expected, with what to do."""
+        if data[:2] != GZIP:
+            return
+        if self._data[:2] == GZIP and self.name.endswith(".gz"):
+            raise FileTypeError("it is gzipped twice; unpack it once (gunzip) and deliver what comes out")
+        raise FileTypeError(
+            f"its bytes are gzip and its name does not say so; deliver it as {self.name}.gz, or unpacked"
+        )
 
     def columns(self, number: int) -> dict[str, Column]:
         """Columns of the table in HDU ``number`` by name in lower case."""

@@ -29,9 +29,14 @@ def recognise(content: Content) -> FileType:
             complaint = kind.complaint(content)
             if not complaint:
                 return kind
-            tried.append(f"{kind.name} ({complaint})")
+            tried.append((kind.name, complaint))
+    complaints = {complaint for _, complaint in tried}
+    if len(complaints) == 1:
+        names = ", ".join(name for name, _ in tried)
+        raise FileTypeError(f"{content.name}: {complaints.pop()} (tried {names})")
     if tried:
-        raise FileTypeError(f"{content.name} is of no known type; tried {', '.join(tried)}")
+        words = ", ".join(f"{name} ({complaint})" for name, complaint in tried)
+        raise FileTypeError(f"{content.name} is of no known type; tried {words}")
     raise FileTypeError(
         f"{content.name} is of no known type: its name fits none of {len(FILETYPES)} types; "
         "give --filetype, or --filetype misc for any bytes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from desdm.errors import FileTypeError
 
-__all__ = ["COMPRESSIONS", "LONGEST", "check_directory", "check_name", "split_name"]
+__all__ = ["COMPRESSIONS", "LONGEST", "check_directory", "check_name", "plain_name", "split_name"]
 
 COMPRESSIONS = (".fz", ".gz")
 #: Length of ``desfile.filename`` and ``file_archive_info.path``.
@@ -18,6 +18,12 @@ def split_name(name: str) -> tuple[str, str]:
         if name.endswith(suffix) and not name.endswith(".tar" + suffix):
             return name[: -len(suffix)], suffix
     return name, ""
+
+
+def plain_name(name: str) -> str:
+    """The name without any compression suffix: a file of .fits.fz.gz is fpacked, then gzipped."""
+    stem, suffix = split_name(name)
+    return plain_name(stem) if suffix else name
 
 
 def check_name(name: str) -> str:

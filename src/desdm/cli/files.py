@@ -47,8 +47,9 @@ def command(
     """List files by attempt, type, band or tag.
 
     Files of attempts marked JUNK are left out, unless --attempt names the attempt or --all is given.
-    With --query only files that may be used are listed: of superseded attempts, the last good one. FINDINGS counts what
-    was odd about a file when it was ingested.
+    With --query superseded files are left out too: of several attempts the last good one stands. Verdicts and exclusions
+    are not looked at; which images a run would use, submit --dry-run says. FINDINGS counts what was odd about a file
+    when it was ingested.
     """
     from desdm.archive import catalog, store
     from desdm.errors import UsageError

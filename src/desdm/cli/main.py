@@ -170,12 +170,23 @@ def main() -> None:
         # The reader of our output went away (``desdm files | head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as err:
+    except _looked_at() as err:
         found = _explained(err)
         if found is None:
             raise
         _leave_with(found)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _looked_at() -> tuple[type[Exception], ...]:
+    """The errors behind which a damaged file or database may be; those of libraries that the command has loaded too."""
+    found: list[type[Exception]] = [
+        OSError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+    ]  # fmt: skip
+    for module, name in (("sqlalchemy.exc", "SQLAlchemyError"), ("sqlite3", "Error")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
 
 
 def _explained(err: Exception) -> DesdmError | None:

@@ -41,7 +41,7 @@ def command(
 
 
 def _stem(name: str) -> str:
-    for ending in (".fz", ".gz", ".fits", ".fit"):
+    for ending in (".gz", ".fz", ".fits", ".fit"):
         name = name.removesuffix(ending)
     return name
 

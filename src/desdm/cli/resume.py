@@ -9,11 +9,12 @@ from desdm.cli.door import Door, json_option, pass_door
 
 @click.command()
 @click.argument("run")
+@click.option("--reason", default="", help="Why; kept with the event.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until the run ends.")
 @json_option
 @pass_door
 @click.pass_context
-def command(ctx: click.Context, door: Door, run: str, wait: bool, as_json: bool) -> None:
+def command(ctx: click.Context, door: Door, run: str, reason: str, wait: bool, as_json: bool) -> None:
     """Go on with RUN at the first module that is not done, re-using good outputs."""
     from desdm.cli.runs import drive_here, drive_in_background, exit_status
     from desdm.framework import store
@@ -23,8 +24,8 @@ def command(ctx: click.Context, door: Door, run: str, wait: bool, as_json: bool)
         store.attempt_by_name(conn, run)
     state = AttemptState.RUNNING
     if wait:
-        state = drive_here(door, run)
+        state = drive_here(door, run, reason=reason)
     else:
-        drive_in_background(door, run)
+        drive_in_background(door, run, reason=reason)
     door.show({"attempt": run, "state": state.value}, lambda: click.echo(f"{run} {state.value}"), as_json)
     ctx.exit(exit_status(state))

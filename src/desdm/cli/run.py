@@ -31,6 +31,7 @@ def night(
     """Calibrations of NITE (YYYYMMDD), First Cut of its exposures, and a verdict on each; what is done is taken over."""
     from desdm.cli.runs import night_here
     from desdm.cli.submit import settings_of
+    from desdm.quality.qa.exclusions import summary
 
     said = (lambda text: None) if as_json else click.echo
     given = settings_of(settings) | ({"run_class": run_class} if run_class else {})
@@ -51,8 +52,8 @@ def night(
         door.table(("RUN", "STATE"), list(done.runs.items()))
         click.echo()
         door.table(
-            [c.upper() for c in columns],
-            [[v[c] for c in columns] for v in done.verdicts],
+            [*(c.upper() for c in columns), "EXCLUDED"],
+            [[*(v[c] for c in columns), summary(v["exclusions"])] for v in done.verdicts],
             expendable=("PROCESSED", "SKYBRIGHTNESS", "CLOUD"),
         )
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["drive_here", "drive_in_background", "exit_status", "night_here"]
 
 
-def drive_here(door: Door, run: str) -> AttemptState:
-    """Drive a run in this process and show how far it is."""
+def drive_here(door: Door, run: str, *, reason: str = "") -> AttemptState:
+    """Drive a run in this process and show how far it is; ``reason`` is kept with the event."""
     from desdm.framework.drive import drive
     from desdm.framework.engines.local import LocalEngine
 
@@ -46,6 +46,7 @@ def drive_here(door: Door, run: str) -> AttemptState:
             engine,
             who=facility.config.operator,
             watch=watch,
+            reason=reason,
         )
 
 
@@ -83,7 +84,7 @@ def night_here(
         return run_night(work, nite, settings=settings)
 
 
-def drive_in_background(door: Door, run: str) -> int:
+def drive_in_background(door: Door, run: str, *, reason: str = "") -> int:
     """Start a process of its own that drives the run; returns its number."""
     from desdm.framework import store
     from desdm.framework.process import process_start
@@ -94,7 +95,7 @@ def drive_in_background(door: Door, run: str) -> int:
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "desdm.cli.main", "--home", str(door.facility.config.home), "resume", run,
-                "--wait",
+                "--wait", *(["--reason", reason] if reason else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -33,6 +33,7 @@ def command(
     from desdm.archive.store import calibrations_of, suspects_of
     from desdm.framework import store as runs
     from desdm.framework.watch import store
+    from desdm.quality.qa.exclusions import exclusions_of_run
     from desdm.texttable import size_text, time_text
 
     with door.facility.database.read() as conn:
@@ -46,6 +47,7 @@ def command(
         files = store.files_by_type(conn, attempt.id)
         told = store.configuration(conn, attempt.id)
         calibrations = calibrations_of(conn, attempt.id)
+        excluded = exclusions_of_run(conn, attempt.id)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
     ran = {s["name"] for s in software}
     own = [{**s, "runs": 0, "cpu_s": 0.0, "maxrss_kb": 0} for s in told.software if s["name"] not in ran]
@@ -68,6 +70,7 @@ def command(
         "messages": [m._asdict() for m in messages],
         "metrics": metrics,
         "software": own + software,
+        "excluded": [one.document() for one in excluded],
         "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
         "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
     }
@@ -84,6 +87,8 @@ def command(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
         )
+        for one in excluded:
+            click.echo(click.style("excluded: ", fg="yellow") + one.text)
         for mark in suspects:
             click.echo(click.style("suspect: ", fg="red") + f"{mark.filename}: {mark.reason}")
         picked = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]

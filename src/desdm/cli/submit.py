@@ -40,6 +40,7 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, str]:
     "--resume", is_flag=True, help="If the unit's last attempt of the same work is not done, go on with it."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and check; write and run nothing.")
+@click.option("--reason", default="", help="Why; kept with the event.")
 @click.option("--compat", is_flag=True, help="Read a submit WCL as the original did.")
 @json_option
 @pass_door
@@ -55,6 +56,7 @@ def command(
     again: bool,
     resume: bool,
     dry_run: bool,
+    reason: str,
     compat: bool,
     as_json: bool,
 ) -> None:
@@ -71,8 +73,8 @@ def command(
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
         tree = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database)).tree
         value, top = from_wcl(tree, pipeline)
-        for path in unheeded(tree):
-            click.echo(f"note: {path} is not acted upon", err=True)
+        for line in unheeded(tree):
+            click.echo(f"note: {line}", err=True)
     else:
         value, top = get(pipeline), {}
     if run_class is not None:
@@ -89,13 +91,14 @@ def command(
         resume=resume,
         dry_run=dry_run,
         top=top,
+        reason=reason,
     )
     state = submission.state
     if not dry_run and state not in (AttemptState.DONE, AttemptState.FLAGGED):
         if wait:
-            state = drive_here(door, submission.run)
+            state = drive_here(door, submission.run, reason=reason)
         else:
-            drive_in_background(door, submission.run)
+            drive_in_background(door, submission.run, reason=reason)
     document: dict[str, Any] = {
         "attempt": submission.run,
         "state": state.value,
@@ -113,7 +116,11 @@ def command(
     def human() -> None:
         for reason, count in Counter(o.reason for o in submission.omitted).items():
             click.echo(f"left out: {count} files: {reason}")
-        if dry_run:
+        if dry_run and submission.reused:
+            click.echo(
+                f"{submission.run} has done the same work already: {state.value}, on {len(submission.inputs)} inputs"
+            )
+        elif dry_run:
             click.echo(
                 f"{submission.run} would be {submission.jobs} jobs with {submission.wrappers} wrappers "
                 f"on {len(submission.inputs)} inputs"

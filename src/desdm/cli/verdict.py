@@ -25,11 +25,13 @@ def command(
 ) -> None:
     """Show the verdict that counts of each exposure (or of EXPNUM), give a person's, or withdraw it.
 
+    An accepted exposure that is excluded is not used all the same: column EXCLUDED says so, see desdm exclude.
     Nothing is overwritten. The tags of accepted runs, the plans of coadds and the checks of releases follow at once.
     """
     from desdm.cli.tag import print_retagged
     from desdm.errors import UsageError
     from desdm.operations.acceptance import Retagged, set_verdict, withdraw_verdict
+    from desdm.quality.qa.exclusions import exclusions, summary, with_exclusions
     from desdm.quality.qa.verdict import verdicts
     from desdm.schema.states import Verdict
 
@@ -53,7 +55,8 @@ def command(
             "--reason goes with --set, which gives a verdict, or with --lift, which withdraws one"
         )
     with facility.database.read() as conn:
-        rows = verdicts(conn, cut, None if expnum is None else [expnum], scope)
+        rows = with_exclusions(conn, verdicts(conn, cut, None if expnum is None else [expnum], scope))
+        out = [] if expnum is None else exclusions(conn, [expnum])
     columns = (
         "expnum", "band", "processed", "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec",
         "analyst",
@@ -61,13 +64,15 @@ def command(
 
     def human() -> None:
         door.table(
-            [c.upper() for c in columns],
-            [[r[c] for c in columns] for r in rows],
+            [*(c.upper() for c in columns), "EXCLUDED"],
+            [[*(r[c] for c in columns), summary(r["exclusions"])] for r in rows],
             expendable=("ANALYST", "C_EFF", "B_EFF", "F_EFF", "PROCESSED", "FWHM_ASEC"),
             empty=f"no verdict of {cut} on exposure {expnum}; desdm verdict lists all"
             if expnum is not None
             else f"no verdict of {cut} yet; next: desdm run night YYYYMMDD",
         )
+        for one in out:
+            click.echo(one.text)
         print_retagged(changed)
 
     door.show(rows, human, as_json)

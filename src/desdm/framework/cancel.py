@@ -67,5 +67,5 @@ def cancel(
     with database.write() as conn:
         if attempt.state is AttemptState.RUNNING:
             store.change_attempt(conn, attempt, AttemptState.INTERRUPTED, who, "its submitter went away")
-        store.change_attempt(conn, attempt, AttemptState.CANCELLED, who, f"cancelled by {who}")
+        store.change_attempt(conn, attempt, AttemptState.CANCELLED, who, f"cancelled by {who}", reason=reason)
     return AttemptState.CANCELLED

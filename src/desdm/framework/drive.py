@@ -59,8 +59,20 @@ def drive(
     *,
     who: str,
     watch: Callable[[Progress], None] = lambda progress: None,
+    reason: str = "",
 ) -> AttemptState:
     """Run an attempt to its end, from wherever it stands.
+
+    Parameters
+    ----------
+    run
+        Name of the attempt.
+    engine
+        Runs its jobs; closed at the end.
+    who, reason
+        Who starts it or goes on with it, and why; they stay on record.
+    watch
+        Gets its progress.
 
     Raises
     ------
@@ -84,9 +96,8 @@ def drive(
             store.change_attempt(conn, attempt, AttemptState.INTERRUPTED, who, "its submitter went away")
         pid = os.getpid()
         fresh = attempt.state is AttemptState.PLANNED
-        store.claim_attempt(
-            conn, attempt, token, pid, process_start(pid), who, f"{run} {'started' if fresh else 'resumed'}"
-        )
+        text = f"{run} {'started' if fresh else 'resumed'}"
+        store.claim_attempt(conn, attempt, token, pid, process_start(pid), who, text, reason)
     driver = _Driver(config, database, archive, attempt, token, engine, who, watch)
     try:
         return driver.go()

@@ -476,6 +476,8 @@ class _Runner:
                 if f"out.{name}" in wrapper.optional:
                     continue
                 raise ProgramFailed(f"{wrapper.modname}: output {name}, {file.filename}, was not made")
+            if path.is_file():
+                self._update_headers(wrapper, name, path, task)
             own = task.parents.get(file.filename)
             mine = parents if own is None else self._saved(own)
             if not file.save:
@@ -483,6 +485,16 @@ class _Runner:
             size = self.handover.size(path.name) if held else path.stat().st_size
             made.append(self._made(file, size, mine, wrapper))
         return tuple(made)
+
+    def _update_headers(self, wrapper: WrapperOrder, name: str, path: Path, task: Task) -> None:
+        """Write into an output's headers what its file section in the submit WCL says."""
+        updates = self.order.modules[wrapper.modname].get("hdrupd", {}).get(name.partition(".")[0])
+        if updates:
+            from desdm.framework.headerupdates import update_headers
+
+            resolver = wcl.Resolver({**task.settings, **task.keys})
+            values = {s: {k: resolver.replace(v) for k, v in body.items()} for s, body in updates.items()}
+            update_headers(path, values)
 
     @staticmethod
     def _made(file: JobFile, size: int, parents: tuple[str, ...], wrapper: WrapperOrder) -> Made:

@@ -74,6 +74,9 @@ class JobRenderer:
                 body["tolerant"] = "true"
             if settings:
                 body["settings"] = settings
+            updates = {f.name: dict(f.headers) for f in module.outputs if f.headers}
+            if updates:
+                body["hdrupd"] = updates
             if module.lists:
                 body["list"] = {one.name: _list(one) for one in module.lists}
             self._modules[module.name] = wcl.dumps({"module": {module.name: body}})

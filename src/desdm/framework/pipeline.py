@@ -7,11 +7,11 @@ The same record is written in Python (``desdm/pipelines/<name>.py``) or in a sub
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from desdm.wcl import Tree
 
-__all__ = ["Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree"]
+__all__ = ["Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree", "texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class FileSet:
     args: str = ""
     #: directory below the run's, instead of the file type's (``ops_enddir``)
     enddir: str = ""
+    #: outputs: header updates by the name of their section, see `desdm.framework.headerupdates`
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def own_attempt(self) -> bool:
@@ -180,3 +182,18 @@ class Pipeline:
         for block in self.blocks:
             for module in block.modules:
                 yield block, module
+
+
+def texts(value: object) -> Iterator[str]:
+    """Give every text in a section of WCL or a record of a pipeline."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from texts(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from texts(inner)
+    elif is_dataclass(value):
+        for one in fields(value):
+            yield from texts(getattr(value, one.name))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from desdm.errors import UsageError
 from desdm.framework.configs import module_configs
-from desdm.framework.pipeline import Pipeline
+from desdm.framework.pipeline import Pipeline, texts
 from desdm.survey.bands import BANDS
 
 __all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings"]
@@ -103,7 +102,7 @@ def _of_run(pipeline: Pipeline) -> Iterator[str]:
         except (ImportError, ValueError):  # the submission itself names a function that cannot be found
             declared = ()
     yield from declared
-    for text in _texts(pipeline):
+    for text in texts(pipeline):
         for optional, name in _VARIABLE.findall(text):
             # What an inclfunc finds out is not for the operator to say; what it leaves open is marked $opt.
             if (optional or not declared) and name.lower() not in _PLANNED:
@@ -115,7 +114,7 @@ def _of_run(pipeline: Pipeline) -> Iterator[str]:
             yield from one.loop
         if "." not in one.wrapper:
             # A program without a code of its own has the variables that its command line names.
-            yield from (f"{one.name}.{n.lower()}" for t in _texts(one) for _, n in _VARIABLE.findall(t))
+            yield from (f"{one.name}.{n.lower()}" for t in texts(one) for _, n in _VARIABLE.findall(t))
 
 
 def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -158,18 +157,3 @@ def _paths(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
             yield from _paths(value, f"{path}{key}.")
         else:
             yield f"{path}{key}".lower()
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text in a record of the pipeline."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, tuple | list):
-        for inner in value:
-            yield from _texts(inner)
-    elif is_dataclass(value):
-        for one in fields(value):
-            yield from _texts(getattr(value, one.name))

@@ -75,6 +75,7 @@ def submit(
     resume: bool = False,
     dry_run: bool = False,
     top: Mapping[str, str] | None = None,
+    reason: str = "",
 ) -> Submission:
     """Plan an attempt of a pipeline and write it down; `drive` runs it.
 
@@ -92,6 +93,8 @@ def submit(
         Plan and check, write nothing.
     top
         The values at the top of a submit WCL; ``settings`` overlay them.
+    who, reason
+        Who submits it, and why; they stay on record.
 
     Raises
     ------
@@ -124,10 +127,10 @@ def submit(
     with database.write() as conn:
         store.lock_submissions(conn)
         same = store.attempt_with_fingerprint(conn, fingerprint)
-        if same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again:
-            return Submission(same.run, same.state, reused=True)
-        if same is not None and resume and not again:
-            return Submission(same.run, same.state)
+        done = same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again
+        taken = same if same is not None and not again and (done or resume) else None
+        if taken is not None and not dry_run:
+            return Submission(taken.run, taken.state, reused=done)
         if same is not None and not again and not dry_run and under_way(same):
             raise ConflictError(
                 f"{same.run} is the same work and under way, by process {same.submitter_pid} on {same.submitter_host}; "
@@ -151,14 +154,9 @@ def submit(
         _check_programs(pipeline)
         if dry_run:
             conn.rollback()
-            return Submission(
-                identity.run,
-                AttemptState.PLANNED,
-                len(jobs),
-                nwrap,
-                inputs=tuple(plan.inputs()),
-                omitted=omitted,
-            )
+            name, state = (identity.run, AttemptState.PLANNED) if taken is None else (taken.run, taken.state)
+            inputs = tuple(plan.inputs())
+            return Submission(name, state, len(jobs), nwrap, reused=done, inputs=inputs, omitted=omitted)
         folder = config.runs / identity.run
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
         texts = _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
@@ -176,6 +174,7 @@ def submit(
             calibrations=choices,
             run_class=run_class,
             omitted=omitted,
+            reason=reason,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
         keep_record(conn, archive, identity, number, run_dir, folder, Record(run, configs, codes, texts))

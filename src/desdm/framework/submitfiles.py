@@ -8,6 +8,7 @@ from typing import Any
 
 from desdm import wcl
 from desdm.errors import WCLError
+from desdm.framework.headerupdates import PREFIX, header_updates
 from desdm.framework.pipeline import FileSet, ListSet
 
 __all__ = [
@@ -184,6 +185,7 @@ def fileset(
         program=text.get("exec", ""),
         args=text.get("args", ""),
         enddir=text.get("ops_enddir", ""),
+        headers=header_updates(name, spec, where),
         **flags,
     )
 
@@ -211,7 +213,7 @@ def list_source(
         k: file[k]
         for k in ("filepat", "flabel", "fsuffix", "filename", "filetype", "dirpat", "ops_enddir", "savefiles")
         if k in file
-    }
+    } | {k: v for k, v in file.items() if k.startswith(PREFIX)}
     spec = {**named, **origin} if "query_fields" in origin else {**origin, **named}
     if "depends" in origin or "exec" in origin:
         # The names are those of the rows; only new names are made by a pattern.

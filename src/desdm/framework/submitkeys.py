@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from desdm.framework.headerupdates import PREFIX
 from desdm.framework.submitfiles import FILE_KEYS, LIST_KEYS, names
 
 __all__ = ["ignored_keys", "unheeded"]
@@ -18,7 +19,7 @@ _TOP = frozenset({
 })  # fmt: skip
 #: Sections at the top that speak to a batch system, to other archives or to a database that does not exist here.
 _TOP_IGNORED = frozenset({
-    "site", "archive", "job_environment", "job_file_mvmt", "exec_def", "transfer", "directory", "archive_transfer",
+    "site", "archive", "job_file_mvmt", "exec_def", "transfer", "directory", "archive_transfer",
 })  # fmt: skip
 _MODULE = frozenset({
     "wrappername", "wrapperloop", "loopobj", "noop", "tolerant", "text", "file", "list",
@@ -35,20 +36,45 @@ _BATCH = frozenset({
     "request_memory", "request_cpus", "request_disk", "jobwalltime", "glidein_name", "glidein_use_wall",
     "master_use_fwthreads", "max_fwthreads", "purge_job_dir", "create_junk_tarball", "target_site",
 })  # fmt: skip
+#: Why a key has no effect, by key or by the kind of section.
+_WHY = {
+    "compress_files": "a file is kept as its program writes it; a module compresses (desdm pipeline show firstcut)",
+    "rundir": "a job has one work folder, and the archive its own folders",
+    "modnamepat": "wrappers are named by their module and loop values",
+    "fwthread_reuse": "the engine shares out its workers",
+    "max_fwthreads": "the engine shares out its workers",
+    "master_use_fwthreads": "the engine shares out its workers",
+    "purge_job_dir": "work folders of jobs that end well are removed",
+    "create_junk_tarball": "work folders of failed jobs are always kept",
+    "list_order": "lists are written as modules need them",
+    "qcf": "the section <qcf> at the top is",
+    "join": "a query sees the columns of all tables",
+    "hdrupd": "only files that a program makes are updated",
+    **dict.fromkeys(
+        ("request_memory", "request_cpus", "request_disk", "jobwalltime", "glidein_name", "glidein_use_wall",
+         "target_site"),
+        "there is no batch system",
+    ),
+    **dict.fromkeys(("site", "transfer", "archive", "archive_transfer", "job_file_mvmt"), "jobs run beside the archive"),
+}  # fmt: skip
 _REFERENCE = re.compile(
     r"\$(?:opt)?\{\s*([^${}:]+?)\s*(?::\d+)?\}|\$(?:opt)?\{\s*([^${}:]*)\$", re.IGNORECASE
 )
 
 
 def unheeded(tree: Mapping[str, Any]) -> list[str]:
-    """What a submit WCL says that has no effect: one line for each key of each kind of section, with its places."""
+    """What a submit WCL says that has no effect, and why: a line for each key of each kind of section, with its places."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for path in ignored_keys(tree):
         kinds.setdefault((_kind(path), path[-1]), []).append(".".join(path))
-    return [
-        places[0] if len(places) == 1 else f"{key} of {kind} ({len(places)} times: {', '.join(places)})"
-        for (kind, key), places in kinds.items()
-    ]
+    lines = []
+    for (kind, key), places in kinds.items():
+        what = (
+            places[0] if len(places) == 1 else f"{key} of {kind} ({len(places)} times: {', '.join(places)})"
+        )
+        why = _WHY.get("hdrupd" if key.startswith(PREFIX) else key, "")
+        lines.append(f"{what} is not acted upon" + (f": {why}" if why else ""))
+    return lines
 
 
 def _kind(path: tuple[str, ...]) -> str:
@@ -92,6 +118,12 @@ def _of_module(body: Mapping[str, Any], known: _Names) -> Iterator[tuple[str, ..
             and (key in _MODULE_IGNORED or (generic and not isinstance(value, dict)))
         ):
             yield (key,)
+    made = {
+        part.rpartition(".")[2]
+        for key, one in body.items()
+        if key.startswith("exec_") and isinstance(one, Mapping)
+        for part in names(str(one.get("was_generated_by", "")))
+    }
     for kind, keys in (("file", FILE_KEYS), ("list", LIST_KEYS)):
         for name, spec in body.get(kind, {}).items():
             if not isinstance(spec, dict):
@@ -102,8 +134,16 @@ def _of_module(body: Mapping[str, Any], known: _Names) -> Iterator[tuple[str, ..
             yield from (
                 (kind, name, key)
                 for key in spec
-                if key not in keys and key not in asked and not known.names(key)
+                if key not in keys
+                and key not in asked
+                and not known.names(key)
+                and not (kind == "file" and key.startswith(PREFIX) and _is_made(name, spec, made))
             )
+
+
+def _is_made(name: str, spec: Mapping[str, Any], made: Collection[str]) -> bool:
+    """Whether a module's file is an output: its programs make it, or nothing says where else it comes from."""
+    return name in made or (not made and not any(key in spec for key in ("depends", "query_fields", "exec")))
 
 
 class _Names:

@@ -13,7 +13,7 @@ from typing import Any
 
 from desdm import wcl
 from desdm.errors import WCLError
-from desdm.framework.pipeline import Block, Exec, FileSet, Module, Pipeline
+from desdm.framework.pipeline import Block, Exec, FileSet, Module, Pipeline, texts
 from desdm.framework.submitfiles import Links, fileset, list_source, list_specs, listset, names
 from desdm.framework.submitkeys import ignored_keys, unheeded
 from desdm.framework.writewcl import to_wcl
@@ -181,17 +181,8 @@ def _wanted(module: str, body: Mapping[str, Any], execs: tuple[Exec, ...], links
         yield from _refers(module, one.ancestry, links)
     for key, value in body.items():
         if key not in ("file", "list"):
-            for text in _texts(value):
+            for text in texts(value):
                 yield from (name.lower() for name in _FILE_REFERENCE.findall(text))
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every value in a section."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
 
 
 def _wrapper(text: str) -> str:

@@ -24,6 +24,7 @@ from desdm.framework.handover import Handover
 from desdm.framework.memory import PeakMemory
 from desdm.framework.shortpaths import ShortPaths, plain
 from desdm.framework.software import file_digest
+from desdm.wcl import Resolver
 
 __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "Task", "Wrapper"]
 
@@ -379,8 +380,9 @@ class Task:
     def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         start, peak = time.time(), PeakMemory()
         process = subprocess.Popen(
-            argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=self._environment(),
+        )  # fmt: skip
         assert process.stdout is not None
         fd = process.stdout.fileno()
         for _ in peak.ready(process.pid, fd):
@@ -414,6 +416,14 @@ class Task:
             nivcsw=used.ru_nivcsw,
             digest=file_digest(Path(argv[0])),
         )
+
+    def _environment(self) -> dict[str, str] | None:
+        """The programs' environment: section ``job_environment``, in capitals, over the worker's; None: the worker's."""
+        asked = self.section("job_environment")
+        if not asked:
+            return None
+        resolver = Resolver({**self.settings, **self.keys})
+        return {**os.environ, **{k.upper(): resolver.replace(str(v)) for k, v in asked.items()}}
 
     def _version(self, path: str, spec: Mapping[str, Any]) -> str:
         """What a program says of its version; one without a declared call is not started to ask for it."""

@@ -85,7 +85,7 @@ def _write_file(f: FileSet) -> Tree:
             tree[key] = "true"
     if not f.savefiles:
         tree["savefiles"] = "false"
-    return tree
+    return tree | {section: dict(body) for section, body in f.headers.items()}
 
 
 def _write_list(one: ListSet) -> Tree:

@@ -19,6 +19,7 @@ from desdm.framework.submit import Submission, submit
 from desdm.operations.acceptance import accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.pipelines import get
+from desdm.quality.qa.exclusions import with_exclusions
 from desdm.quality.qa.verdict import record, verdicts
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
@@ -48,7 +49,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What a night's work came to: its runs, and the newest verdict of each exposure that is no calibration."""
+    """What a night's work came to: its runs, and the verdict that counts of each exposure that is no calibration.
+
+    A verdict has the further key ``exclusions`` (`desdm.quality.qa.exclusions.with_exclusions`).
+    """
 
     nite: str
     runs: Mapping[str, str]
@@ -56,8 +60,10 @@ class Night:
 
     @property
     def accepted(self) -> list[Mapping[str, Any]]:
-        """The verdicts of the accepted exposures."""
-        return [v for v in self.verdicts if v["accepted"] == "True"]
+        """The verdicts of the accepted exposures that are not excluded."""
+        return [
+            v for v in self.verdicts if v["accepted"] == "True" and all(e["ccdnum"] for e in v["exclusions"])
+        ]
 
 
 def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = None) -> Night:
@@ -89,7 +95,7 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
     runs |= _firstcut(work, exposures, own["firstcut"], scope)
     numbers = [a.expnum for a in exposures]
     with work.database.read() as conn:
-        judged = verdicts(conn, "firstcut", numbers, scope)
+        judged = with_exclusions(conn, verdicts(conn, "firstcut", numbers, scope))
     if _production(work.config, scope):
         with work.database.write() as conn:
             refresh_tags(conn, scope, numbers, who=work.config.operator, reason=f"night {nite} processed")

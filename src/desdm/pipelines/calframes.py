@@ -129,12 +129,11 @@ def _frames(rows: Sequence[Row], settings: Mapping[str, Any], when: str) -> dict
     left = {"zero": len(zeros) - most} | {b: len(_of(flats, b)) - most for b in bands}
     taken = [r for b in bands for r in _spread(_of(flats, b), most)]
     ccds = str(settings.get("ccdnum", "")).strip() or _ccds([*zeros, *flats])
-    ccds, lost = without_dead(ccds, [*zeros, *flats])
-    if not ccds:
-        raise PlanError(f"{when}: {lost}; no other CCD is asked for")
+    working = without_dead(ccds, [*zeros, *flats])
+    if not working["ccdnum"]:
+        raise PlanError(f"{when}: {working['dead_ccds']}; no other CCD is asked for")
     return {
-        **({"dead_ccds": lost} if lost else {}),
-        "ccdnum": ccds,
+        **working,
         # A night without a flat is told band by band, as one with too few is.
         "band": ",".join(bands) or "g,r,i,z,Y",
         "zero_expnums": _numbers(_spread(zeros, most)),

@@ -53,17 +53,15 @@ def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     ccds = str(settings.get("ccdnum") or row.get("ccds") or row.get("ccdnum") or "")
     if not ccds:
         raise PlanError(f"{row['filename']} does not say of which CCDs it is; set ccdnum=…")
-    ccds, lost = without_dead(ccds, [row])
-    if not ccds:
-        raise PlanError(f"{row['filename']}: {lost}; no other CCD is asked for")
+    working = without_dead(ccds, [row])
+    if not working["ccdnum"]:
+        raise PlanError(f"{row['filename']}: {working['dead_ccds']}; no other CCD is asked for")
     told = {
         "expnum": str(int(text)),
         "unitname": str(settings.get("unitname") or f"D{int(text):08d}"),
         "band": str(row["band"]),
         "nite": str(row["nite"]),
-        "ccdnum": ccds,
-        # Recorded with the attempt, for who misses a CCD.
-        **({"dead_ccds": lost} if lost else {}),
+        **working,
     }
     if row.get("ra_cent") is not None:
         # Pointing errs by arcseconds and proper motions move stars: a tenth of a degree of margin takes both.
@@ -72,7 +70,7 @@ def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     return told
 
 
-def without_dead(ccds: str, rows: Sequence[Row]) -> tuple[str, str]:
+def without_dead(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
     """Leave out the CCDs that were dead whenever they are wanted.
 
     Parameters
@@ -84,13 +82,17 @@ def without_dead(ccds: str, rows: Sequence[Row]) -> tuple[str, str]:
 
     Returns
     -------
-    tuple of str
-        The CCDs that worked in at least one of them, as they were written if that is all; and what is left out, with
-        the reason.
+    dict of str
+        Settings that are recorded with the attempt: ``ccdnum``, the CCDs that worked in at least one of the files, as they
+        were written if that is all; else also ``dead_ccdnum``, the others, and ``dead_ccds``, why, for people.
     """
     wanted = [int(n) for n in split_range(ccds)]
     out = [dead(str(r.get("instrument") or ""), str(r.get("nite") or "")) for r in rows]
     lost = [n for n in wanted if out and all(n in one for one in out)]
     if not lost:
-        return ccds, ""
-    return ",".join(str(n) for n in wanted if n not in lost), "; ".join(out[-1][n].text for n in lost)
+        return {"ccdnum": ccds}
+    return {
+        "ccdnum": ",".join(str(n) for n in wanted if n not in lost),
+        "dead_ccdnum": ",".join(str(n) for n in lost),
+        "dead_ccds": "; ".join(out[-1][n].text for n in lost),
+    }

@@ -94,8 +94,9 @@ def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = Non
     """Select the newest good products of each tile.
 
     A run is good if it is blessed, that is done, or flagged and marked ACTIVE by an operator, its data neither JUNK nor
-    PRUNED; and no newer good run of the same tile stands, with the same tag if one is asked for. Files without a run
-    (delivered ones) are taken only by a tag.
+    PRUNED. Of several good runs of a tile, with the same tag if one is asked for, the newest stands band by band; what is
+    made from all bands together comes from the run with most bands. Files without a run (delivered ones) are taken only
+    by a tag.
 
     Parameters
     ----------
@@ -132,8 +133,21 @@ def select(conn: Connection, asked: Mapping[str, str], scope: Scope | None = Non
         )
     chosen = {p.record.pfw_attempt_id for p in picked}
     left = [Left(f"run {runs[n].name}", _why(runs[n], keys, where)) for n in sorted(set(runs) - chosen)]
+    left += _replaced(conn, picked)
     picked.sort(key=lambda p: (p.record.filetype, p.tilename or "", p.band or "", p.record.name))
     return Selection(tuple(picked), tuple(left), text)
+
+
+def _replaced(conn: Connection, picked: Sequence[Picked]) -> list[Left]:
+    """The products of runs that are used in part, for which another run's were taken."""
+    taken = {(p.record.filetype, p.tilename, p.band): p.run for p in picked}
+    left = []
+    for number, run in sorted({(p.record.pfw_attempt_id, p.run) for p in picked if p.record.pfw_attempt_id}):
+        tiles = {p.tilename for p in picked if p.run == run}
+        for record in catalog.files(conn, attempt=number):
+            others = {taken.get((record.filetype, tile, record.band), run) for tile in tiles} - {run}
+            left += [Left(record.name, f"that of run {other} stands") for other in sorted(others)]
+    return left
 
 
 def _scope(asked: Mapping[str, str], production: Scope) -> Scope:

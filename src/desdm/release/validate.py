@@ -19,6 +19,7 @@ from desdm.release.create import SELECTION
 from desdm.release.exposures import check_exposures, check_suspects, contents_of
 from desdm.release.findings import Check, errors, failed, note, passed
 from desdm.release.hats import parts
+from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.tables import OBJECTS
 from desdm.schema.database import Database
@@ -50,6 +51,7 @@ def validate(database: Database, root: Path, release: Release) -> list[Check]:
     if not blocking:
         checks.append(passed("problems", name, "no open problem concerns it"))
     checks += exposures
+    checks += check_mixtures(selection_of(root).get("files", []))
     for table in tables:
         checks += check_table(root, table)
     checks += _census(root, sources, tables, files)

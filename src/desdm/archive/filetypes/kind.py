@@ -95,6 +95,8 @@ class FileType:
         Whether a file may be taken for this type without being told.
     repeats
         Deliveries use the same name again for other bytes; the later file is renamed by its digest.
+    all_bands
+        It is made from all bands of a tile together: such products of one tile come from one attempt.
     """
 
     name: str
@@ -106,6 +108,7 @@ class FileType:
     describe: Callable[[Content], Metadata] = nothing
     recognised: bool = True
     repeats: bool = False
+    all_bands: bool = False
 
     def match(self, stem: str) -> re.Match[str] | None:
         """How the name (without compression suffix) fits the pattern; None if it does not."""

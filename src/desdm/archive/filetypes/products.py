@@ -38,6 +38,10 @@ def _whole(content: Content) -> Metadata:
     return {**_objects(content), "ccdnum": None}
 
 
+#: Made from the bands of a tile together: objects are found on all and measured on each.
+_ALL_BANDS = ("coadd_det", "coadd_cat")
+
+
 def _type(
     name: str, text: str, table: str, rule: Rule, describe: Callable[[Content], Metadata], tail: str
 ) -> FileType:
@@ -53,6 +57,7 @@ def _type(
         directory=name,
         rule=rule,
         describe=describe,
+        all_bands=name in _ALL_BANDS,
     )
 
 
@@ -192,6 +197,7 @@ TYPES = (
         r".+_objects?\.parquet",
         "coadd_objects",
         magic(b"PAR1"),
+        all_bands=True,
     ),
     FileType(
         "coadd_color",
@@ -200,12 +206,13 @@ TYPES = (
         r".+_colou?r\.png",
         "coadd_color",
         magic(b"\x89PNG"),
+        all_bands=True,
     ),
     FileType(
         "coadd_depth",
         "depth of a tile by band",
         "miscfile",
-        r".+_depth\.json",
+        r".+?(?:_(?P<band>u|g|r|i|z|Y|VR))?_depth\.json",
         "coadd_depth",
         magic(b"{", b"["),
     ),

@@ -9,5 +9,6 @@ from desdm.archive.store.findings import *  # noqa: F403
 from desdm.archive.store.provenance import *  # noqa: F403
 from desdm.archive.store.search import *  # noqa: F403
 from desdm.archive.store.standing import *  # noqa: F403
+from desdm.archive.store.superseding import *  # noqa: F403
 from desdm.archive.store.suspects import *  # noqa: F403
 from desdm.archive.store.upkeep import *  # noqa: F403

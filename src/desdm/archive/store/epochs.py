@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import (
+    METADATA_TABLES,
     desfile,
     exclude_list,
     image,
+    opm_used,
     ops_epoch,
     ops_epoch_inputs_per_band,
     pfw_attempt,
     pfw_calibration,
+    task,
 )
 from desdm.schema.database import new_ids
 
@@ -29,6 +32,7 @@ __all__ = [
     "epochs",
     "exclude",
     "excluded",
+    "exposures_of_attempt",
     "insert_epoch",
     "insert_epoch_input",
     "keep_choices",
@@ -161,6 +165,33 @@ def ccds_of_exposure(conn: Connection, expnum: int) -> set[int] | None:
     query = select(image.c.ccdnum).where(image.c.expnum == expnum).distinct()
     found = set(conn.execute(query).scalars())
     return found - {None} if found else None
+
+
+def exposures_of_attempt(conn: Connection, attempt_id: int) -> dict[int, set[int]]:
+    """Return the exposures of which an attempt has files, or that it took in, with the CCDs of these files."""
+    used = (
+        select(opm_used.c.desfile_id)
+        .join(task, task.c.id == opm_used.c.task_id)
+        .join(
+            pfw_attempt, or_(pfw_attempt.c.task_id == task.c.root_task_id, pfw_attempt.c.task_id == task.c.id)
+        )
+        .where(pfw_attempt.c.id == attempt_id)
+    )
+    found: dict[int, set[int]] = {}
+    for table in METADATA_TABLES.values():
+        query = (
+            select(table.c.expnum, table.c.ccdnum)
+            .join(desfile, desfile.c.id == table.c.desfile_id)
+            .where(
+                table.c.expnum.is_not(None),
+                or_(desfile.c.pfw_attempt_id == attempt_id, desfile.c.id.in_(used)),
+            )
+        )
+        for expnum, ccdnum in conn.execute(query.distinct()):
+            ccds = found.setdefault(expnum, set())
+            if ccdnum is not None:
+                ccds.add(ccdnum)
+    return found
 
 
 def lift_exclusion(conn: Connection, expnum: int, ccdnum: int | None, reason: str, who: str) -> int:

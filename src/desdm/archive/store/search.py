@@ -1,17 +1,17 @@
-"""The SQL of queries: files by metadata, by attempt and tag, and which attempts stand."""
+"""The SQL of queries: files by metadata, by attempt and tag, and the facts of attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, exists, func, not_, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
-from desdm.archive.store.standing import BLESSED, FLAGGED, order_of, order_of_columns, usable
+from desdm.archive.store.standing import FLAGGED, order_of
 from desdm.schema import (
     CopyState,
     DataState,
@@ -31,7 +31,6 @@ __all__ = [
     "find_rows",
     "in_scope",
     "list_files",
-    "superseded",
     "tagged",
 ]
 
@@ -91,108 +90,6 @@ def find_rows(
         statement = statement.where(file_archive_info.c.archive_name == archive)
     result = conn.execute(statement)
     return list(result.keys()), result.all()
-
-
-def superseded(
-    conn: Connection,
-    attempts: Sequence[int],
-    scope: Scope | None = None,
-    *,
-    blessed: bool = False,
-    tag_condition: Callable[[Any], ColumnElement[bool]] | None = None,
-) -> dict[int, set[str] | None]:
-    """For each attempt, the file types of it that another attempt supersedes; None: all, its data are not for use.
-
-    An attempt whose data are JUNK or PRUNED, or that lies outside ``scope``, is not for use. Another attempt at the same
-    unit with the same pipeline, project and campaign supersedes the file types of which it has files too, if it would
-    be taken itself and comes first: by run class, then by the order of `standing`, then the newer one.
-    Without a scope attempts of one run class compete among themselves only; with one, an attempt of a class that the
-    scope prefers comes before an attempt of a later class.
-
-    Parameters
-    ----------
-    attempts
-        Numbers of the attempts to look at.
-    scope
-        Attempts that may be used; None: all.
-    blessed
-        Only blessed attempts are for use, as in a release.
-    tag_condition
-        Only files with a tag are wanted, so that others supersede nothing; as of `tagged`.
-    """
-    if not attempts:
-        return {}
-    mine, other = pfw_attempt.alias("mine"), pfw_attempt.alias("other")
-    my_request, other_request = pfw_request.alias("my_request"), pfw_request.alias("other_request")
-    my_order, other_order = order_of_columns(mine), order_of_columns(other)
-    found: dict[int, set[str] | None] = {}
-    packed_ids = {"among": packed(conn, attempts)}
-    unfit: ColumnElement[bool] = my_order != BLESSED if blessed else not_(usable(mine))
-    if scope is not None:
-        unfit = or_(unfit, not_(in_scope(scope, mine, my_request)))
-    bad = (
-        select(mine.c.id)
-        .select_from(mine.join(my_request, my_request.c.reqnum == mine.c.reqnum))
-        .where(among(conn, mine.c.id), unfit)
-    )
-    for number in conn.execute(bad, packed_ids).scalars():
-        found[number] = None
-    first = or_(other_order < my_order, and_(other_order == my_order, other.c.id > mine.c.id))
-    if scope is None or len(scope.run_classes) == 1:
-        wins = and_(other.c.run_class == mine.c.run_class, first)
-    else:
-        rank = {c.value: at for at, c in enumerate(scope.run_classes)}
-        my_rank = case(rank, value=mine.c.run_class, else_=len(rank))
-        other_rank = case(rank, value=other.c.run_class, else_=len(rank))
-        # A class outside the scope competes with nothing.
-        wins = and_(
-            other_rank < len(rank),
-            or_(other_rank < my_rank, and_(other_rank == my_rank, first)),
-        )
-    winners = (
-        select(mine.c.id, other.c.id.label("other"))
-        .select_from(
-            mine.join(my_request, my_request.c.reqnum == mine.c.reqnum)
-            .join(other, and_(other.c.unitname == mine.c.unitname, other.c.id != mine.c.id))
-            .join(
-                other_request,
-                and_(
-                    other_request.c.reqnum == other.c.reqnum,
-                    other_request.c.pipeline == my_request.c.pipeline,
-                    other_request.c.project == my_request.c.project,
-                    other_request.c.campaign == my_request.c.campaign,
-                ),
-            )
-        )
-        .where(among(conn, mine.c.id), other_order <= (BLESSED if blessed else FLAGGED), wins)
-    )
-    pairs = [(row[0], row[1]) for row in conn.execute(winners, packed_ids)]
-    types = _types_of(conn, sorted({other for _, other in pairs}), tag_condition)
-    for attempt, by in pairs:
-        known = found.setdefault(attempt, set())
-        if known is not None:
-            known |= types.get(by, set())
-    return found
-
-
-def _types_of(
-    conn: Connection, attempts: Sequence[int], tag_condition: Callable[[Any], ColumnElement[bool]] | None
-) -> dict[int, set[str]]:
-    """The file types of which attempts have files in an archive that are as registered, and tagged if that is asked."""
-    if not attempts:
-        return {}
-    types: dict[int, set[str]] = {}
-    present = exists().where(
-        file_archive_info.c.desfile_id == desfile.c.id, file_archive_info.c.state == CopyState.OK.value
-    )
-    made = select(desfile.c.pfw_attempt_id, desfile.c.filetype).where(
-        among(conn, desfile.c.pfw_attempt_id), present
-    )
-    if tag_condition is not None:
-        made = made.where(tagged(tag_condition))
-    for attempt, filetype in conn.execute(made.distinct(), {"among": packed(conn, attempts)}):
-        types.setdefault(attempt, set()).add(filetype)
-    return types
 
 
 def in_scope(scope: Scope, attempt: Any = pfw_attempt, request: Any = pfw_request) -> ColumnElement[bool]:

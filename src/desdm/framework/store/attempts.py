@@ -156,7 +156,14 @@ def hand_to_submitter(conn: Connection, run: str, pid: int, start: int) -> None:
 
 
 def claim_attempt(
-    conn: Connection, attempt: Attempt, token: str, pid: int, start: int, who: str, text: str
+    conn: Connection,
+    attempt: Attempt,
+    token: str,
+    pid: int,
+    start: int,
+    who: str,
+    text: str,
+    reason: str = "",
 ) -> None:
     """Make the calling process the attempt's submitter and set it running."""
     conn.execute(
@@ -182,7 +189,7 @@ def claim_attempt(
         .where(task.c.id == attempt.task_id)
         .values(start_time=func.coalesce(task.c.start_time, now()), end_time=None, status=None)
     )
-    record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=attempt.run)
+    record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=attempt.run, reason=reason)
     if attempt.data_state is DataState.PRUNED:
         text = f"{attempt.run} is PRUNED no longer"
         record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason="it goes on")
@@ -202,9 +209,15 @@ def heartbeat(conn: Connection, attempt_id: int, token: str) -> bool:
 
 
 def change_attempt(
-    conn: Connection, attempt: Attempt, state: AttemptState, who: str, comment: str | None = None
+    conn: Connection,
+    attempt: Attempt,
+    state: AttemptState,
+    who: str,
+    comment: str | None = None,
+    *,
+    reason: str = "",
 ) -> None:
-    """End an attempt (or interrupt it) in ``state``."""
+    """End an attempt (or interrupt it) in ``state``; ``reason`` is a person's, else the comment is what the event tells."""
     conn.execute(
         update(pfw_attempt)
         .where(pfw_attempt.c.id == attempt.id)
@@ -213,7 +226,9 @@ def change_attempt(
     status = 0 if state in (AttemptState.DONE, AttemptState.FLAGGED) else 1
     conn.execute(update(task).where(task.c.id == attempt.task_id).values(end_time=now(), status=status))
     text = f"{attempt.run} {state.value}" + (f": {comment}" if comment else "")
-    record_event(conn, EventKind.ATTEMPT, who, text, attempt.id, subject=attempt.run, reason=comment or "")
+    record_event(
+        conn, EventKind.ATTEMPT, who, text, attempt.id, subject=attempt.run, reason=reason or comment or ""
+    )
 
 
 def set_data_state(conn: Connection, attempt_id: int, before: DataState, after: DataState) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from desdm.archive.names import split_name
 from desdm.framework.store.common import Values, insert_many
 from desdm.schema import (
     desfile,
@@ -106,7 +107,7 @@ def file_ids(conn: Connection, names: Iterable[str]) -> dict[str, int]:
     wanted = sorted(set(names))
     found: dict[str, int] = {}
     full = desfile.c.filename + desfile.c.compression
-    stems = {name.removesuffix(".fz").removesuffix(".gz") for name in wanted}
+    stems = {split_name(name)[0] for name in wanted}
     ordered = sorted(stems | set(wanted))
     for start in range(0, len(ordered), 500):
         query = select(full, desfile.c.id).where(desfile.c.filename.in_(ordered[start : start + 500]))

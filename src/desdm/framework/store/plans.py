@@ -123,8 +123,9 @@ def insert_plan(
     calibrations: Iterable[Choice] = (),
     run_class: RunClass = RunClass.SURVEY,
     omitted: Iterable[Omitted] = (),
+    reason: str = "",
 ) -> int:
-    """Write every row of a planned attempt; returns the attempt's number."""
+    """Write every row of a planned attempt, with the reason why it was submitted; returns the attempt's number."""
     jobs = list(plan.jobs)
     nwrap = sum(len(job.wrappers) for job in jobs)
     ids = iter(new_ids(conn, task, 1 + len(plan.blocks) + len(jobs) + nwrap))
@@ -185,7 +186,9 @@ def insert_plan(
     ]
     insert_many(conn, pfw_omitted_input, left_out)
     text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
-    record_event(conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.run)
+    record_event(
+        conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.run, reason=reason
+    )
     return rows.attempt_id
 
 

@@ -44,15 +44,15 @@ PRIORITY: tuple[MaskBit, ...] = (
     MaskBit.NEAREDGE,
 )  # fmt: skip
 
-_IMAGE = re.compile(r"(?P<head>.+_oo)i(?P<tail>_.+?\.fits?)(?:\.fz|\.gz)?")
-_MASK = re.compile(r".+_ood_.+\.fits?(?:\.fz|\.gz)?")
+_IMAGE = re.compile(r"(?P<head>.+_oo)i(?P<tail>_.+?\.fits?)(?:\.fz)?(?:\.gz)?")
+_MASK = re.compile(r".+_ood_.+\.fits?(?:\.fz)?(?:\.gz)?")
 
 
 def names_of_mask(name: str) -> Iterator[str]:
     """Names that the mask of a Community Pipeline image may have: its own with ``d`` for ``i``, packed or not."""
     match = _IMAGE.fullmatch(name)
     if match:
-        for suffix in ("", ".fz", ".gz"):
+        for suffix in ("", ".fz", ".gz", ".fz.gz"):
             yield f"{match['head']}d{match['tail']}{suffix}"
 
 

@@ -64,8 +64,9 @@ def select_images(
 
     In this order: what is on the exclude list is left out, an exposure or one CCD of it; rejected exposures, and under
     `AssessmentPolicy.ACCEPTED` those without a verdict, are left out; of the processings of one exposure the best is
-    taken as a whole: accepted before not assessed, Final Cut before First Cut before other pipelines before a delivered
-    image, blessed before flagged, then the newest. Delivered images need no verdict of ours, but obey one.
+    taken as a whole: accepted before not assessed, one of all CCDs before one of some of them, Final Cut before First Cut
+    before other pipelines before a delivered image, blessed before flagged, then the newest. Delivered images need no
+    verdict of ours, but obey one.
 
     Parameters
     ----------
@@ -91,10 +92,11 @@ def select_images(
     banned = _exclusions(conn, numbers)
     attempts = sorted({int(r["pfw_attempt_id"]) for r in rows if r.get("pfw_attempt_id") is not None})
     facts = store.attempt_facts(conn, attempts)
+    tried = store.ccds_tried(conn, attempts)
     kept: dict[int, Row] = {}
     omitted: list[Omitted] = []
     for number, of_exposure in by_exposure.items():
-        chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy)
+        chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy, tried)
         for row, reason in chooser.decide(of_exposure):
             if reason:
                 omitted.append(_omitted(row, 0, reason))
@@ -126,6 +128,7 @@ class _Exposure:
     banned: Mapping[int, str]
     facts: Mapping[int, store.AttemptFacts]
     policy: AssessmentPolicy
+    tried: Mapping[int, frozenset[int]]
 
     def decide(self, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
         """Each row with the reason why it is not used; empty: it is used."""
@@ -141,7 +144,15 @@ class _Exposure:
         if not images:
             return
         # The best processing is taken as a whole: CCDs of two calibrations do not mix in one exposure.
-        best_row = min(images, key=lambda item: (*item[1], -int(item[0]["id"])))[0]
+        numbers = {int(n) for row, _ in images if (n := row.get("pfw_attempt_id")) is not None}
+        tried = {n: self.tried[n] for n in numbers & self.tried.keys()}
+        partial = store.partial(tried, {n: self.facts[n].order for n in tried})
+
+        def place(item: tuple[Row, tuple[int, ...]]) -> tuple[int, ...]:
+            row, (verdict, *rest) = item
+            return (verdict, row.get("pfw_attempt_id") in partial, *rest, -int(row["id"]))
+
+        best_row = min(images, key=place)[0]
         best = best_row.get("pfw_attempt_id")
         newest: dict[object, int] = {}
         for row, _ in images:

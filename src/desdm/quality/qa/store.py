@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, func, select
+from sqlalchemy import Connection, Table, and_, case, func, not_, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import Scope
-from desdm.archive.store import BLESSED, among, in_scope, order_of_columns, packed
+from desdm.archive.store import BLESSED, among, ccds_tried, in_scope, order_of_columns, packed, partial
 from desdm.schema import DataState, pfw_attempt, pfw_request, zeropoint
 from desdm.schema.database import new_ids
 
@@ -39,7 +40,8 @@ def counting(
 
     A person's verdict counts until that person or another withdraws it (program ``lifted``) or gives a newer one. Without
     one the verdict of a program on the attempt in ``scope`` counts whose files stand: the newest on a blessed attempt,
-    else the newest on a flagged or PRUNED one. Without such an attempt the newest verdict on an exposure that was not
+    else the newest on a flagged or PRUNED one; a run of some CCDs does not judge an exposure of which another run processed
+    these and more. Without such an attempt the newest verdict on an exposure that was not
     processed counts.
 
     Parameters
@@ -60,8 +62,11 @@ def counting(
         pfw_attempt.c.state.in_(("done", "flagged")),
         pfw_attempt.c.data_state != DataState.JUNK.value,
     )
+    lesser = _partial_attempts(conn, table, and_(by_program, good), expnums)
+    if lesser:
+        good = and_(good, not_(among(conn, pfw_attempt.c.id, "lesser")))
     # The verdict follows the files: a flagged attempt that nobody has marked does not take the place of a blessed one.
-    blessed = and_(in_scope(where), order_of_columns(pfw_attempt) == BLESSED)
+    blessed = and_(good, order_of_columns(pfw_attempt) == BLESSED)
     facts = (
         select(
             table.c.expnum.label("expnum"),
@@ -80,7 +85,7 @@ def counting(
         )
         .group_by(table.c.expnum)
     )
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = {"lesser": packed(conn, lesser)} if lesser else {}
     if expnums is not None:
         facts = facts.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
@@ -91,6 +96,36 @@ def counting(
     query = select(table, newest.label("newest")).join(found, table.c.id == chosen)
     rows = [dict(row._mapping) for row in conn.execute(query.order_by(table.c.expnum), parameters)]
     return _with_numbers(conn, table, rows)
+
+
+def _partial_attempts(
+    conn: Connection, table: Table, condition: ColumnElement[bool], expnums: Sequence[int] | None
+) -> list[int]:
+    """The attempts that processed only some of the CCDs that another attempt at their exposure processed."""
+    judged = (
+        select(table.c.expnum, pfw_attempt.c.id, order_of_columns(pfw_attempt).label("place"))
+        .select_from(
+            table.join(pfw_attempt, pfw_attempt.c.id == table.c.pfw_attempt_id).join(
+                pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum
+            )
+        )
+        .where(condition)
+        .distinct()
+    )
+    parameters: dict[str, Any] = {}
+    if expnums is not None:
+        judged = judged.where(among(conn, table.c.expnum))
+        parameters["among"] = packed(conn, expnums)
+    each = judged.cte()
+    again = select(each.c.expnum).group_by(each.c.expnum).having(func.count() > 1)
+    several = conn.execute(select(each).where(each.c.expnum.in_(again)), parameters).all()
+    tried = ccds_tried(conn, sorted({row.id for row in several}))
+    orders = {row.id: int(row.place) for row in several}
+    of_exposures: dict[int, dict[int, frozenset[int]]] = {}
+    for row in several:
+        if row.id in tried:
+            of_exposures.setdefault(row.expnum, {})[row.id] = tried[row.id]
+    return sorted({number for ccds in of_exposures.values() for number in partial(ccds, orders)})
 
 
 #: What a person says; everything else in a person's verdict are numbers of the attempt that was judged.

@@ -156,16 +156,7 @@ def withdraw(
 ) -> None:
     """Withdraw the persons' verdicts on an exposure: the program's counts again; nothing is deleted.
 
-    Parameters
-    ----------
-    cut
-        firstcut or finalcut.
-    expnum
-        Exposure.
-    reason, analyst
-        Why, and who withdraws them.
-    scope
-        Attempts whose verdicts count.
+    Parameters as of `overrule`.
 
     Raises
     ------

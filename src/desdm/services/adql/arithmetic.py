@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql import functions
@@ -9,7 +11,10 @@ from desdm.services.adql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragmen
 from desdm.services.adql.tokens import Place
 from desdm.services.engines.writing import Dialect
 
-__all__ = ["operate"]
+__all__ = ["closed", "operate"]
+
+#: Beside a sum or difference with a finite number as small as this no finite double grows to infinity.
+_BESIDE = 1e291
 
 
 def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:
@@ -38,11 +43,53 @@ def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: 
     if known is not None:
         return constant(known, left.at) if kind == "double" else _whole(known, left.at)
     sign = "//" if operator == "/" and kind in INTEGERS and dialect == "duckdb" else operator
-    sql = f"({left.sql} {sign} {right.sql})"
-    if kind in ("float", "double") and left.number is None and right.number is None:
+    if kind not in ("float", "double"):
+        return Fragment(f"({left.sql} {sign} {right.sql})", kind, left.at, meta)
+    if dialect == "postgresql":
+        sql = f"({left.sql} {sign} {right.sql})"
         # Inf - Inf, 0 * Inf, Inf / Inf: an operand that is a known number does not lead there.
-        sql = functions.without_nan(sql)
-    return Fragment(sql, kind, left.at, meta)
+        plain = left.number is not None or right.number is not None
+        return Fragment(sql if plain else functions.without_nan(sql), kind, left.at, meta)
+    if operator == "/":
+        # Over a number that is infinite the result would be zero, and nobody would see it.
+        right = closed(right)
+    sql = f"({left.sql} {sign} {right.sql})"
+    if not (left.open or right.open) and kind == "double" and _safe(operator, left.number, right.number):
+        return Fragment(sql, kind, left.at, meta)
+    operands = (*_operands(left), *_operands(right))
+    return Fragment(sql, kind, left.at, meta, open=True, operands=tuple(dict.fromkeys(operands)))
+
+
+def _safe(operator: str, left: float | None, right: float | None) -> bool:
+    """Whether a finite double and a known number give a finite double, and an infinite one no NaN."""
+    x, y = (None if n is None else abs(n) for n in (left, right))
+    if operator in "+-":
+        return any(n is not None and n <= _BESIDE for n in (x, y))
+    if operator == "*":
+        return any(n is not None and 0 < n <= 1 for n in (x, y))
+    return y is not None and y >= 1
+
+
+def _operands(value: Fragment) -> tuple[str, ...]:
+    """SQL of what a value is made of by arithmetic, without known numbers."""
+    if value.open:
+        return value.operands
+    return () if value.number is not None else (value.sql,)
+
+
+def closed(value: Fragment) -> Fragment:
+    """Return arithmetic of DuckDB with its check: finite operands that grow to infinity are an error, as in PostgreSQL.
+
+    ``Inf - Inf``, ``0 * Inf`` and ``Inf / Inf`` are no value. DuckDB evaluates a repeated expression once.
+    """
+    if not value.open:
+        return value
+    finite = " AND ".join(f"isfinite({sql})" for sql in value.operands) or "true"
+    sql = (
+        f"(CASE WHEN isfinite({value.sql}) THEN {value.sql} WHEN {finite} THEN error('overflow') "
+        f"ELSE {functions.without_nan(value.sql)} END)"
+    )
+    return replace(value, sql=sql, open=False, operands=())
 
 
 def _bits(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from desdm.errors import QueryError
 from desdm.release.model import ReleaseColumn
 from desdm.services.adql import functions, measures, nodes, regions, statistics, userfunctions
-from desdm.services.adql.arithmetic import operate
+from desdm.services.adql.arithmetic import closed, operate
 from desdm.services.adql.conditions import Conditions
 from desdm.services.adql.fragments import (
     GEOMETRIES,
@@ -59,12 +59,19 @@ class Expressions:
 
     def value(self, node: nodes.Expression, scope: Scope) -> Fragment:
         """SQL of a value; under GROUP BY a column must be grouped by or stand in an aggregate."""
+        return closed(self._operand(node, scope))
+
+    def _operand(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        """SQL of a value with which arithmetic goes on, so that its check for overflow may wait."""
         if scope.groups is None or scope.within:
             return self._value(node, scope)
         before = len(scope.loose)
         found = self._value(node, scope)
-        if found.sql in scope.groups and found.sql:
+        whole = closed(found)
+        if whole.sql and whole.sql in scope.groups:
+            # The engines know an expression that is grouped by by its text.
             del scope.loose[before:]
+            return whole
         return found
 
     def _value(self, node: nodes.Expression, scope: Scope) -> Fragment:
@@ -123,13 +130,13 @@ class Expressions:
         return Fragment(column.sql, column.kind, node.at, column.meta, column=column)
 
     def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:
-        left = self.value(node.first, scope)
+        left = self._operand(node.first, scope)
         for operator, at, right in node.rest:
-            left = operate(operator, left, self.value(right, scope), at, self.dialect)
+            left = operate(operator, left, self._operand(right, scope), at, self.dialect)
         return left
 
     def _sign(self, node: nodes.Sign, scope: Scope) -> Fragment:
-        value = self.value(node.operand, scope)
+        value = self._operand(node.operand, scope)
         if value.kind not in (*NUMBERS, "null") or (node.sign == "~" and value.kind not in INTEGERS):
             raise QueryError(f"{node.sign} takes a number", *node.at)
         if node.sign == "+":
@@ -137,7 +144,10 @@ class Expressions:
         if node.sign == "-" and value.number is not None and value.kind == "double":
             return constant(-value.number, node.at)
         known = -value.number if node.sign == "-" and value.number is not None else None
-        return Fragment(f"({node.sign}{value.sql})", value.kind, node.at, value.meta, known)
+        return Fragment(
+            f"({node.sign}{value.sql})", value.kind, node.at, value.meta, known,
+            open=value.open, operands=value.operands,
+        )  # fmt: skip
 
     def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
         if scope.within:
@@ -175,8 +185,11 @@ class Expressions:
                 f"CAST(sum({word}{value.sql}) AS {self._types['long']})", "long", node.at, value.meta
             )
         # A sum over +Inf and -Inf is no number.
-        found = functions.without_nan(f"{node.name.lower()}({word}{functions.as_double(value).sql})")
-        return Fragment(found, "double", node.at, value.meta)
+        x = functions.as_double(value).sql
+        found = f"{node.name.lower()}({word}{x})"
+        if self.dialect == "duckdb":
+            found = functions.summed(found, x)
+        return Fragment(functions.without_nan(found), "double", node.at, value.meta)
 
     def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
         operand = None if node.operand is None else node.operand

@@ -68,6 +68,10 @@ class Fragment:
         Of a geometry: coordinates and sizes in degrees, one after the other.
     column
         The column, if it is nothing but one.
+    open
+        It is arithmetic in DuckDB whose result has still to be held against overflow (`arithmetic.closed`).
+    operands
+        SQL of the operands of such arithmetic that are not known numbers.
     """
 
     sql: str
@@ -77,6 +81,8 @@ class Fragment:
     constant: float | str | None = None
     parts: tuple[Fragment, ...] = ()
     column: Column | None = None
+    open: bool = False
+    operands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.sql) > _LONGEST:

@@ -51,6 +51,16 @@ def _finite(sql: str, saying: str) -> str:
     return f"(CASE WHEN isfinite({sql}) IS FALSE AND isfinite({{0}}) THEN error('{saying}') ELSE {sql} END)"
 
 
+#: PostgreSQL refuses a result that is too near to zero for its type; it is 0, as in DuckDB. exp(x) < 2^-1075 there.
+_LEAST = 745.1332191019412
+_PG_EXP = f"(CASE WHEN {{0}} < -{_LEAST} THEN 0 ELSE exp({{0}}) END)"
+_PG_POWER = f"(CASE WHEN {{1}} / 1000 * ln(abs(NULLIF({{0}}, 0))) < -{_LEAST / 1000} THEN 0 ELSE power({{0}}, {{1}}) END)"
+_DUCKDB_POWER = (
+    "(CASE WHEN isfinite(power({0}, {1})) IS FALSE AND isfinite({0}) AND isfinite({1}) "
+    "THEN error(CASE WHEN isnan(power({0}, {1})) OR {0} = 0 THEN 'power' ELSE 'overflow' END) ELSE power({0}, {1}) END)"
+)
+
+
 _TEXT = ("char",)
 #: Capitals of every script: in PostgreSQL the columns themselves are in the order of their bytes, which folds only ASCII.
 _FOLDING = '{0} COLLATE "und-x-icu"'
@@ -58,9 +68,9 @@ FUNCTIONS: dict[str, Function] = {
     "ABS": Function("ABS(x) -> x", 1, 1, ("number",), "=", "abs({0})", "abs({0})", "="),
     "CEILING": _math("CEILING", "ceil({0})", "="),
     "FLOOR": _math("FLOOR", "floor({0})", "="),
-    "DEGREES": _math("DEGREES", "degrees({0})", "deg"),
+    "DEGREES": _math("DEGREES", _finite("degrees({0})", "overflow"), "deg", postgresql="degrees({0})"),
     "RADIANS": _math("RADIANS", "radians({0})", "rad"),
-    "EXP": _math("EXP", _finite("exp({0})", "overflow"), postgresql="exp({0})"),
+    "EXP": _math("EXP", _finite("exp({0})", "overflow"), postgresql=_PG_EXP),
     "LOG": _math("LOG", "ln({0})"),
     "LOG10": _math("LOG10", "log10({0})", postgresql="log({0})"),
     "SQRT": _math("SQRT", "sqrt({0})"),
@@ -70,11 +80,11 @@ FUNCTIONS: dict[str, Function] = {
     "COS": _math("COS", "cos({0})"),
     "SIN": _math("SIN", "sin({0})"),
     "TAN": _math("TAN", "tan({0})"),
-    "COT": _math("COT", "cot({0})"),
+    "COT": _math("COT", "cot({0})", postgresql="(1 / tan({0}))"),
     "ATAN2": Function("ATAN2(y DOUBLE, x DOUBLE) -> DOUBLE", 2, 2, ("double", "double"), "double",
                       "atan2({0}, {1})", "atan2({0}, {1})", "rad"),
     "POWER": Function("POWER(x DOUBLE, y DOUBLE) -> DOUBLE", 2, 2, ("double", "double"), "double",
-                      _finite("power({0}, {1})", "power"), "power({0}, {1})"),
+                      _DUCKDB_POWER, _PG_POWER),
     "PI": Function("PI() -> DOUBLE", 0, 0, (), "double", "pi()", "pi()"),
     "RAND": Function("RAND([seed]) -> DOUBLE", 0, 1, ("number",), "double", "random()", "random()"),
     "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})",
@@ -137,19 +147,31 @@ def as_double(given: Fragment) -> Fragment:
         return given
     if given.number is not None:
         return Fragment(double(given.number), "double", given.at, given.meta, given.number)
-    return Fragment(f"CAST({given.sql} AS float8)", "double", given.at, given.meta)
+    return Fragment(
+        f"CAST({given.sql} AS float8)", "double", given.at, given.meta,
+        open=given.open, operands=given.operands,
+    )  # fmt: skip
+
+
+def summed(sql: str, x: str) -> str:
+    """A sum or mean over ``x`` in DuckDB: finite numbers whose sum is not are an error, as in PostgreSQL."""
+    infinite = f"count(*) FILTER (WHERE isinf({x}))"
+    return f"(CASE WHEN isfinite({sql}) IS FALSE AND {infinite} = 0 THEN error('overflow') ELSE {sql} END)"
 
 
 def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
     count(name, "MOD(x, y) -> x", arguments, 2, 2, at)
     x, y = (_argument(name, "number", a) for a in arguments)
     if x.kind in INTEGERS and y.kind in INTEGERS:
-        sql = f"({x.sql} % {y.sql})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
+        # DuckDB divides first: the least number over -1 is none of its type, its remainder 0 is.
+        over = f"(CASE WHEN {y.sql} = -1 THEN 1 ELSE {y.sql} END)"
+        sql = f"({x.sql} % {over})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
         return Fragment(sql, max(x.kind, y.kind, key=NUMBERS.index), at)
     x, y = as_double(x), as_double(y)
     if dialect == "duckdb":
-        return Fragment(f"({x.sql} % {y.sql})", "double", at)
-    return Fragment(f"CAST(mod(CAST({x.sql} AS numeric), CAST({y.sql} AS numeric)) AS float8)", "double", at)
+        return Fragment(without_nan(f"({x.sql} % {y.sql})"), "double", at)
+    sql = f"CAST(mod(CAST({x.sql} AS numeric), CAST({y.sql} AS numeric)) AS float8)"
+    return Fragment(without_nan(sql), "double", at)
 
 
 def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
@@ -207,12 +229,28 @@ def cast(
         whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
         sql = f"CAST({whole} AS {types[kind]})"
     else:
+        plain = sql
         sql = f"CAST({sql} AS {types[kind]})"
-        sql = without_nan(sql) if value.kind == "char" and kind in ("float", "double") else sql
+        if value.kind == "char" and kind in ("float", "double"):
+            sql = _number_of_text(sql, plain, dialect)
+        elif kind == "float" and value.kind == "double" and dialect == "postgresql":
+            # As in DuckDB, what is nearer to zero than half the least float is 0.
+            sql = f"(CASE WHEN abs({plain}) < {_LEAST_FLOAT} THEN 0 ELSE {sql} END)"
     if length is not None:
         sql = f"left({sql}, {length})"
     known = value.number if kind in NUMBERS and value.number is not None and kind == "double" else None
     return Fragment(sql, kind, value.at, value.meta if kind == value.kind or kind in NUMBERS else None, known)
+
+
+#: Half the least number above zero of IEEE 754's binary32: 2^-150.
+_LEAST_FLOAT = 2.0**-150
+
+
+def _number_of_text(sql: str, text: str, dialect: Dialect) -> str:
+    """A number that was cast from text: a word for infinity is one, digits that are too large are an error."""
+    if dialect == "duckdb":
+        sql = f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
+    return without_nan(sql)
 
 
 def as_text(value: Fragment, dialect: Dialect) -> str:

@@ -65,7 +65,8 @@ def aggregate(name: str, value: Fragment, distinct: bool, at: Place, dialect: Di
     if dialect == "duckdb":
         # DuckDB refuses infinities here, where PostgreSQL finds no number; both give NULL.
         infinite = f"count(*) FILTER (WHERE isinf({x})) > 0"
-        sql = f"(CASE WHEN {infinite} THEN NULL ELSE {sql} FILTER (WHERE isfinite({x})) END)"
+        sql = f"{sql} FILTER (WHERE isfinite({x}))"
+        sql = f"(CASE WHEN {infinite} THEN NULL WHEN isfinite({sql}) IS FALSE THEN error('overflow') ELSE {sql} END)"
     if name.startswith("VAR"):
         squared = f"{unit}**2" if unit.isalpha() else ""
         meta = ReleaseColumn("", "double", unit=squared, ucd="stat.variance")

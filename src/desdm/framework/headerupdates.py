@@ -1,0 +1,97 @@
+"""Header updates of outputs: the sections ``hdrupd_*`` of a file in a submit WCL (desdm.md 2.4).
+
+Each key of a section is a keyword with its value; ``headers`` names the HDUs, by number or EXTNAME, instead of the first
+HDU that holds data. Checksums in a header that is updated are computed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from desdm.errors import ProgramFailed, WCLError
+
+__all__ = ["PREFIX", "header_updates", "update_headers"]
+
+PREFIX = "hdrupd_"
+_HDUS = "headers"
+_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
+
+
+def header_updates(name: str, spec: Mapping[str, Any], where: str) -> dict[str, dict[str, str]]:
+    """Return the header updates of a ``<file F>`` section, by the name of their section.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    spec
+        Its section.
+    where
+        File and module, for errors.
+
+    Raises
+    ------
+    WCLError
+        A keyword is none of FITS, or says how the data are stored.
+    """
+    from desdm.survey.fitsbytes import is_structure
+
+    found: dict[str, dict[str, str]] = {}
+    for key, body in spec.items():
+        if not key.startswith(PREFIX) or not isinstance(body, Mapping):
+            continue
+        for keyword in (k.upper() for k in body if k != _HDUS):
+            if not _KEYWORD.fullmatch(keyword):
+                raise WCLError(
+                    f"file {name}: {key}.{keyword}: a FITS keyword has at most 8 letters, digits, _ and -",
+                    where,
+                )
+            # FZALGOR, FZQVALUE … tell fpack what to do later; they say nothing of this file.
+            if is_structure(keyword) and not keyword.startswith("FZ"):
+                raise WCLError(
+                    f"file {name}: {key}.{keyword} says how the data are stored; it cannot be updated", where
+                )
+        found[key] = {k: str(v) for k, v in body.items()}
+    return found
+
+
+def update_headers(path: Path, updates: Mapping[str, Mapping[str, str]]) -> None:
+    """Write header updates into a FITS file; `ProgramFailed` if it is none or lacks an HDU."""
+    import fitsio
+
+    try:
+        with fitsio.FITS(str(path), "rw") as file:
+            for section, body in updates.items():
+                wanted = [n.strip() for n in body.get(_HDUS, "").split(",") if n.strip()] or [_first(file)]
+                for one in wanted:
+                    hdu = file[int(one) if one.isdecimal() else one]
+                    for keyword, text in body.items():
+                        if keyword != _HDUS:
+                            hdu.write_key(keyword.upper(), _value(text), f"by {section}")
+                    if "CHECKSUM" in hdu.read_header():
+                        hdu.write_checksum()
+    except (OSError, ValueError, IndexError) as err:
+        # An HDU that is not there is an OSError of fitsio too.
+        raise ProgramFailed(
+            f"{path.name}: its header cannot be updated ({', '.join(updates)}): {err}"
+        ) from err
+
+
+def _first(file: Any) -> str:
+    """Number of the first HDU that holds data; the primary one if none does."""
+    return next((str(n) for n, hdu in enumerate(file) if hdu.has_data()), "0")
+
+
+def _value(text: str) -> bool | int | float | str:
+    """The value of a keyword: T and F are logical, numbers are numbers, all else is text."""
+    if text in ("T", "F"):
+        return text == "T"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,92 @@
+"""Whoever looks at the verdict or the run of an excluded exposure is told of the exclusion: who, when and why."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, update
+
+from desdm.facility import Facility
+from desdm.quality.qa.exclusions import exclusions_of_run
+from desdm.schema import opm_used, pfw_attempt_config, pfw_request
+from tests.archive.test_find import attempt
+from tests.cli.test_archive_commands import Run, document, runner
+from tests.operations.test_acceptance import image, judge
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> tuple[Run, Path]:
+    """Exposures 1 and 2, accepted, of two CCDs each; run 3 used the images of CCD 1 of both."""
+    home = tmp_path / "home"
+    run = runner(home)
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        for number in (1, 2):
+            attempt(conn, number, unit=f"D{number:08d}", pipeline="firstcut")
+            for ccdnum in (1, 2):
+                image(conn, number * 10 + ccdnum, number, ccdnum, number)
+            judge(conn, number, "True", number)
+        attempt(conn, 3, unit="DES0001+0001", req=2, pipeline="coadd")
+        conn.execute(insert(opm_used), [{"task_id": 3, "desfile_id": n} for n in (11, 21)])
+        for number in (1, 2, 3):
+            kept = {"pfw_attempt_id": number, "settings": "{}", "modules": "{}", "software": "[]"}
+            conn.execute(insert(pfw_attempt_config), kept)
+        conn.execute(update(pfw_request).values(campaign=facility.config.campaign))
+    facility.close()
+    return run, home
+
+
+def test_a_verdict_tells_the_exclusion_and_its_end(night: tuple[Run, Path]) -> None:
+    run, _ = night
+    assert document(run("verdict", "1", "--json"))[0]["exclusions"] == []
+    assert "excluded" not in run("verdict", "1").stdout
+    run("exclude", "1", "--reason", "dome lamp on")
+    run("exclude", "2", "--ccd", "2", "--reason", "half dead")
+    for accepted, words, number in (
+        ("True", "D00000001 is excluded since", "1"),
+        ("True", "D00000002, CCD 2, is", "2"),
+    ):
+        shown = run("verdict", number).stdout
+        assert accepted in shown and words in shown
+    [one] = document(run("verdict", "1", "--json"))
+    [told] = one["exclusions"]
+    assert (one["accepted"], told["expnum"], told["ccdnum"], told["reason"]) == (
+        "True",
+        1,
+        None,
+        "dome lamp on",
+    )
+    assert told["analyst"] and told["since"][:10] == datetime.datetime.now(datetime.UTC).date().isoformat()
+    listed = run("verdict").stdout
+    rows = [line.split() for line in listed.splitlines() if line.split()[:1] in (["1"], ["2"])]
+    assert [row[-1] for row in rows] == ["yes", "2"], listed
+    assert [len(v["exclusions"]) for v in document(run("verdict", "--json"))] == [1, 1]
+    run("exclude", "1", "--lift", "--reason", "it was off")
+    assert document(run("verdict", "1", "--json"))[0]["exclusions"] == []
+    assert "excluded" not in run("verdict", "1").stdout
+
+
+def test_an_exclusion_is_told_where_there_is_no_verdict(night: tuple[Run, Path]) -> None:
+    run, _ = night
+    run("exclude", "7", "--reason", "pointing test")
+    shown = run("verdict", "7").stdout
+    assert "no verdict" in shown and "D00000007 is excluded since" in shown and "pointing test" in shown
+
+
+def test_a_run_tells_what_is_excluded_of_what_it_used(night: tuple[Run, Path]) -> None:
+    run, home = night
+    run("exclude", "1", "--reason", "dome lamp on")
+    run("exclude", "2", "--ccd", "2", "--reason", "half dead")
+    assert [e["reason"] for e in document(run("show", "D00000001_r1p01", "--json"))["excluded"]] == [
+        "dome lamp on"
+    ]
+    assert [e["ccdnum"] for e in document(run("show", "D00000002_r1p01", "--json"))["excluded"]] == [2]
+    shown = run("show", "DES0001+0001_r2p01").stdout
+    # Of exposure 2 it used CCD 1, which is not excluded.
+    assert "excluded: D00000001 is excluded since" in shown and "half dead" not in shown
+    facility = Facility.open(home)
+    with facility.database.read() as conn:
+        assert [(e.expnum, e.ccdnum) for e in exclusions_of_run(conn, 3)] == [(1, None)]
+    facility.close()
