@@ -103,7 +103,10 @@ def submit(
         If another process is at the same work now.
     """
     base, codes = module_configs(pipeline)
-    KnownSettings(pipeline, base, top or ()).check(settings)
+    known = KnownSettings(pipeline, base, top or ())
+    known.check(settings)
+    if top is not None:
+        known.check_modules(pipeline)
     run = _run_settings(pipeline, {**(top or {}), **settings})
     project, campaign = _named(run, "project", config.project), _named(run, "campaign", config.campaign)
     run_class = run_class_of(run)
