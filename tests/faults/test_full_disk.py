@@ -1,4 +1,4 @@
-"""A run on a disk that is really full: "no room" and status 3, nothing torn under a final name, and a resume completes it."""
+"""A run on a disk that is really full: status 3, nothing torn under a final name, and a resume completes it."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ WRONG = {
     "the digest from the database": lambda site: tokens.digest(site.token["admin"]),
     "expired": lambda site: made(site, expired=True),
     "revoked": lambda site: made(site, revoked=True),
-    "a session's": lambda site: sessions.begin(site.database, "admin", PASSWORD),
+    "a session's": lambda site: sessions.begin(site.database, site.state, "admin", PASSWORD),
     "SQL": lambda site: "' OR '1'='1",
 }
 
