@@ -10,10 +10,13 @@ from desdm.framework.process import under_way
 from desdm.operations.doctor import store
 from desdm.operations.doctor.model import Check, State
 from desdm.schema.database import Database
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, CopyState
 from desdm.schema.version import HEAD
 
 __all__ = ["check_database"]
+
+#: Names of damaged files that one check tells.
+_NAMES = 5
 
 
 def check_database(database: Database) -> Iterator[Check]:
@@ -78,10 +81,16 @@ def _attempts(database: Database) -> Iterator[Check]:
 
 def _damage(database: Database) -> Iterator[Check]:
     with database.read() as conn:
-        corrupt, missing = store.damaged_copies(conn)
-        suspect = store.suspect_files(conn)
-    if corrupt or missing or suspect:
-        text = f"{corrupt} files corrupt, {missing} missing, {suspect} suspect since the last audit"
+        copies = store.damaged_copies(conn, _NAMES)
+        suspect = store.suspect_files(conn, _NAMES)
+    found = {"corrupt": copies[CopyState.CORRUPT], "missing": copies[CopyState.MISSING], "suspect": suspect}
+    if any(one.total for one in found.values()):
+        said = [
+            f"{one.total} {'file is' if one.total == 1 else 'files are'} {word}: {', '.join(one.names)}"
+            + (" …" if one.total > len(one.names) else "")
+            for word, one in found.items() if one.total
+        ]  # fmt: skip
+        text = f"since the last audit {'; '.join(said)}"
         yield Check(
             "files", State.PROBLEM, f"{text}; see: desdm audit, desdm files --suspect; put back good copies"
         )
