@@ -52,7 +52,7 @@ def test_the_reckoning_is_shown_with_its_reason(tmp_path: Path) -> None:
     assert (one.verdict, one.style) == ("rejected", "failed")
     assert one.reason == "badT: t_eff 0.129, more than 0.3 is needed"
     assert [(f.measured, f.factor) for f in one.factors] == [
-        ("1.001″ FWHM", "0.875"),
+        ("1.001″ (median FWHM_MEAN + offset)", "0.875"),
         ("2.603 e⁻/s/pixel", "1.022"),
         ("1.251 mag", "0.144"),
     ]

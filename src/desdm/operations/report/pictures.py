@@ -24,6 +24,10 @@ _COLOUR, _COADD, _SINGLE = 1400, 640, 400
 _MOST_COADDS, _MOST_SINGLES = 14, 36
 
 
+#: Combined calibration frames, in the order in which a report shows them.
+_LEADING = {"cal_biascor": 0, "cal_dflatcor": 1, "cal_starflat": 2, "cal_bpm": 3}
+
+
 class Shown(NamedTuple):
     """A picture: its data URI, size in pixels, the file, a title, and the mask bits that it shows."""
 
@@ -68,7 +72,13 @@ def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
     records = [
         f for kind in kinds if kind != "coadd" for f in facts.of_type(kind) if not one or f.name in one
     ]
-    records.sort(key=lambda f: (band_order(f.band or ""), f.name))
+    # Of a calibration run first what it was made for: the combined frames, then what they were judged by.
+    records.sort(key=lambda f: (_LEADING.get(f.filetype, 9), band_order(f.band or ""), f.name))
+    leading = [f for f in records if f.filetype in _LEADING][:_MOST_SINGLES]
+    if leading:
+        rest = [f for f in records if f.filetype not in _LEADING]
+        chosen = [*leading, *rest[: max(0, _MOST_SINGLES - len(leading))]]
+        return _several(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(chosen)
     step = max(1.0, len(records) / _MOST_SINGLES)
     chosen = [records[int(i * step)] for i in range(min(len(records), _MOST_SINGLES))]
     return _several(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(chosen)
