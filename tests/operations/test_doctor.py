@@ -21,10 +21,10 @@ from desdm.archive.audit import audit
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.config import load
-from desdm.facility import Facility, initialise, open_database
+from desdm.facility import Facility, initialise, open_database, open_service
 from desdm.operations.doctor import State, examine
 from desdm.operations.doctor import database as doctor_database
-from desdm.operations.doctor.database import check_database
+from desdm.operations.doctor.database import check_database, check_service_database
 from desdm.operations.doctor.places import open_places
 from desdm.operations.doctor.software import check_packages, check_programs
 from desdm.schema import pfw_attempt
@@ -195,6 +195,21 @@ def test_a_server_says_at_its_start_what_the_doctor_finds_open(
             urllib.request.urlopen(f"{url}/health", timeout=30)
         document = json.loads(caught.value.read())
     assert "modes" in document["troubles"]
+
+
+def test_damage_of_the_service_database_is_found(home: Path) -> None:
+    facility = Facility.open(home)
+    service = facility.service
+    assert [c.state for c in check_service_database(service)] == [State.OK]
+    facility.close()
+    path = home / "service.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    (found,) = check_service_database(open_service(load(home)))
+    assert found.state is State.PROBLEM and found.name == "service database"
+    path.unlink()
+    (found,) = check_service_database(open_service(load(home)))
+    assert found.state is State.OK and "not there yet" in found.text
 
 
 def test_an_old_schema_a_lost_archive_and_a_lost_submitter_are_found(home: Path, tmp_path: Path) -> None:

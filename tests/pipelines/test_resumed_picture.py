@@ -74,10 +74,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return home, run
 
 
-@pytest.mark.parametrize("images", [1, 3])
-def test_the_picture_of_a_resumed_exposure_is_that_of_an_undisturbed_one(
-    night: tuple[Path, str], images: int
-) -> None:
+def test_the_picture_of_a_resumed_exposure_is_that_of_an_undisturbed_one(night: tuple[Path, str]) -> None:
+    images = 2  # of four are compressed when it is killed
     home, run = night
     facility = Facility.open(home)
     undisturbed = _picture(facility, run)

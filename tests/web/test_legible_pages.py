@@ -28,7 +28,7 @@ def test_identifiers_are_whole_and_names_break_at_underscores_only(
     site: Site, chromium: Browser, width: int
 ) -> None:
     parts = str(site.home / "releases" / "D1" / "tables" / "objects" / "dataset" / "**" / "*.parquet")
-    ids = duckdb.sql(f"SELECT coadd_object_id FROM read_parquet('{parts}')").fetchall()  # noqa: S608
+    ids = duckdb.sql(f"SELECT coadd_object_id FROM read_parquet('{parts}')").fetchall()
     low, high = min(ids)[0], max(ids)[0]
     assert low > 2**53  # else a 64-bit float would do
     with chromium.tab(width=width) as tab:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from desdm.errors import ConfigError, DesdmError
 from desdm.framework.process import under_way
@@ -13,7 +14,7 @@ from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, CopyState
 from desdm.schema.version import HEAD
 
-__all__ = ["check_database"]
+__all__ = ["check_database", "check_service_database"]
 
 #: Names of damaged files that one check tells.
 _NAMES = 5
@@ -46,6 +47,28 @@ def check_database(database: Database) -> Iterator[Check]:
         yield from _damage(database)
     except DesdmError as err:
         yield Check("database", State.PROBLEM, str(err))
+
+
+def check_service_database(service: Database) -> Iterator[Check]:
+    """Whether the service's own database answers and is whole; it is made by the first server, and not before."""
+    name = "service database"
+    path = service.url.database if service.dialect == "sqlite" else None
+    if path and not Path(path).exists():
+        yield Check(name, State.OK, f"{service.describe()} is not there yet; the first server makes it")
+        return
+    try:
+        found = service.integrity()
+    except DesdmError as err:
+        yield Check(name, State.PROBLEM, str(err))
+        return
+    if found:
+        text = (
+            f"{service.describe()} is damaged: {found}; stop every server, and restore it from a backup or move it away "
+            "(jobs, sessions and the record of users' tables are lost)"
+        )
+        yield Check(name, State.PROBLEM, text)
+    else:
+        yield Check(name, State.OK, f"{service.describe()} answers and is whole")
 
 
 def _server(database: Database) -> Iterator[Check]:
