@@ -19,6 +19,8 @@ from desdm.facility import Facility, initialise
 from desdm.framework.engines.local import LocalEngine
 from desdm.operations.mainjob import hand_over
 from desdm.operations.nightly import Work, run_night
+from desdm.operations.report.gather import gather
+from desdm.operations.report.pictures import singles
 from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
@@ -72,6 +74,19 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     facility.close()
     (run,) = [run for run in done.runs if run.startswith("D")]
     return home, run
+
+
+def test_the_report_of_the_calibrations_leads_with_the_combined_frames(night: tuple[Path, str]) -> None:
+    home, _ = night
+    facility = Facility.open(home)
+    (run,) = [path.name for path in facility.config.runs.iterdir() if path.name[:1].isdigit()]
+    facts = gather(facility.database, facility.archive, facility.config, run)
+    shown, left = singles(facts, [])
+    facility.close()
+    kinds = [picture.name.rpartition("_")[2].removesuffix(".fits") for picture in shown]
+    # Four CCDs have a bias and a flat each; what they were judged by follows.
+    assert (kinds[:8], left) == (["biascor"] * 4 + ["dflatcor"] * 4, 0)
+    assert set(kinds[8:]) == {"miniflat"}
 
 
 def test_the_picture_of_a_resumed_exposure_is_that_of_an_undisturbed_one(night: tuple[Path, str]) -> None:

@@ -39,6 +39,8 @@ class Judged(NamedTuple):
     numbers: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]
     ccds: tuple[Mapping[str, Any], ...]
+    #: width (east to west) and height of the field of the CCDs, for the scale of its picture; empty: not known
+    extent: str = ""
 
 
 _STYLES = {"True": ("accepted", "done"), "False": ("rejected", "failed")}
@@ -72,8 +74,19 @@ def _judged(told: Mapping[str, Any]) -> Judged:
     figures = tuple(f for f in (_psf(ccds, band), _counts(told, band), _zeros(ccds, band)) if f is not None)
     return Judged(
         title, band, verdict, style, reason, _text(told.get("t_eff"), 3), _factors(told), _numbers(told), figures,
-        tuple(map(_row, ccds)),
+        tuple(map(_row, ccds)), _extent(ccds),
     )  # fmt: skip
+
+
+def _extent(ccds: Sequence[Mapping[str, Any]]) -> str:
+    """Width and height of the field in arcmin; empty where no CCD's corners are known."""
+    placed = _placed(ccds)
+    field = _field(placed) if placed else None
+    if field is None:
+        return ""
+    flat = np.array([p for four in field.corners for p in four])
+    wide, high = np.ptp(flat, axis=0)
+    return f"{wide:.1f}′ × {high:.1f}′"
 
 
 def _row(ccd: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def _content(facts: RunFacts) -> dict[str, Any]:
         "coadds_left": coadds_left,
         "singles": singles,
         "singles_left": singles_left,
+        "singles_title": pictures.singles_title(facts),
         "judged": _judged(facts, unread),
         "planes": pictures.focal_planes(facts, unread),
         "figures": _figures(facts, unread),

@@ -129,7 +129,7 @@ class Plot:
     ylabel: str
     width: int = 420
     height: int = 270
-    left: int = 58
+    left: int = 70
     right: int = 14
     top: int = 14
     bottom: int = 44
