@@ -123,14 +123,24 @@ def find_home(home: str | os.PathLike[str] | None = None) -> Path:
     raise ConfigError(f"no {FILENAME} here or above; give --home, set DESDM_HOME, or run: desdm init DIR")
 
 
+def _with_line(said: str, path: Path) -> str:
+    """The message of the TOML reader with a line, also where it met the end too early."""
+    lines = path.read_text("utf-8").rstrip().splitlines()
+    return said.replace(
+        "(at end of document)", f"(at line {len(lines)}, the last: {lines[-1][:60] if lines else ''!r})"
+    )
+
+
 def load(home: str | os.PathLike[str] | None = None) -> Config:
     """Read the settings of an installation; every unknown key is an error that names it."""
     folder = find_home(home)
     path = folder / FILENAME
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path}: {err}") from err
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"{path}: {_with_line(str(err), path)}") from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"{path}: {err}; save it as UTF-8") from err
     except OSError as err:
         raise ConfigError(f"{path}: {err.strerror}") from err
     for section, keys in tree.items():

@@ -18,7 +18,7 @@ from desdm.errors import ConfigError, ConflictError, DamagedDatabase, DesdmError
 from desdm.modes import make_private, touch_private
 from desdm.schema.database import Database
 
-__all__ = ["Facility", "damage_of_database", "initialise", "open_database"]
+__all__ = ["Facility", "damage_of_database", "initialise", "open_database", "open_service"]
 
 #: Seconds that a write of the service waits for a lock.
 _PATIENCE = 3.0
@@ -46,7 +46,7 @@ class Facility:
         database = open_database(config)
         database.require_current()
         archive = Archive(config.archive_name, config.archive_root)
-        return cls(config, database, archive, _service(config))
+        return cls(config, database, archive, open_service(config))
 
     @property
     def production(self) -> Scope:
@@ -85,7 +85,7 @@ def open_database(config: Config) -> Database:
     return Database(_with_password(config, config.database_url))
 
 
-def _service(config: Config) -> Database:
+def open_service(config: Config) -> Database:
     """The service's own database, which is opened when it is first used; requests do not wait long for its lock."""
     return Database(_with_password(config, config.services_state), patience=_PATIENCE)
 
@@ -132,7 +132,7 @@ def initialise(
         _write_settings(path, database, archive)
     try:
         config = settings.load(directory)
-        db, service = open_database(config), _service(config)
+        db, service = open_database(config), open_service(config)
         try:
             if not upgrade and db.dialect == "sqlite":
                 # Closed from its first byte; SQLite gives its companions (-wal, -shm) the mode of the file.

@@ -71,15 +71,48 @@ def test_a_closed_account_does_not_log_in_until_it_is_opened(alice: Database) ->
     assert people.check_password(alice, "alice", PASSWORD).login == "alice"
 
 
-def test_a_new_password_logs_browsers_out_and_leaves_programs_in(alice: Database) -> None:
-    browser = sessions.begin(alice, "alice", PASSWORD)
+def test_a_new_password_logs_browsers_out_and_leaves_programs_in(alice: Database, state: Database) -> None:
+    browser = sessions.begin(alice, state, "alice", PASSWORD)
+    assert sessions.authenticate(alice, state, browser).login == "alice"
     with alice.write() as conn:
         program = tokens.make(conn, people.find(conn, "alice"))
         people.set_password(conn, "alice", "another one, longer", who="boss")
+    with pytest.raises(AccessDenied, match="ended"):
+        sessions.authenticate(alice, state, browser)
     with alice.read() as conn:
-        with pytest.raises(AccessDenied, match="revoked"):
-            tokens.authenticate(conn, browser, "session")
-        assert tokens.authenticate(conn, program, "api")[0].login == "alice"
+        assert tokens.authenticate(conn, program)[0].login == "alice"
+    again = sessions.begin(alice, state, "alice", "another one, longer")
+    assert sessions.authenticate(alice, state, again).login == "alice"
+
+
+@pytest.mark.parametrize("deed", ["disable", "revoke"])
+def test_what_ends_all_sessions_ends_them_for_good(alice: Database, state: Database, deed: str) -> None:
+    browser = sessions.begin(alice, state, "alice", PASSWORD)
+    with alice.write() as conn:
+        if deed == "disable":
+            people.disable(conn, "alice", who="boss")
+            people.enable(conn, "alice", who="boss")
+        else:
+            tokens.revoke(conn, "alice", who="boss")
+    with pytest.raises(AccessDenied, match="ended") as caught:
+        sessions.authenticate(alice, state, browser)
+    assert not caught.value.known
+
+
+def test_a_password_that_changes_while_it_is_checked_lets_nobody_in(
+    alice: Database, state: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = people.matches
+
+    def slow(stored: str | None, password: str) -> bool:
+        with alice.write() as conn:
+            people.set_password(conn, "alice", "another one, longer", who="boss")
+        return right(stored, password)
+
+    monkeypatch.setattr(people, "matches", slow)
+    browser = sessions.begin(alice, state, "alice", PASSWORD)
+    with pytest.raises(AccessDenied, match="ended"):
+        sessions.authenticate(alice, state, browser)
 
 
 BAD = ("A", "a", "Alice", "1st", "a b", "a/b", "../x", "a" * 33, "", "älice", 'a"b', "mydb;")

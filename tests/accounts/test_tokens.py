@@ -13,6 +13,7 @@ from desdm.accounts.model import MATRIX, Action, Caller, Person
 from desdm.errors import AccessDenied, ConflictError, NotFoundError, UsageError
 from desdm.schema import access_token
 from desdm.schema.database import Database
+from desdm.schema.service import browser_session
 from desdm.schema.states import Role
 
 PASSWORD = "correct horse battery"
@@ -28,14 +29,14 @@ def given(database: Database, login: str, **options: object) -> str:
         return tokens.make(conn, people.find(conn, login), **options)  # type: ignore[arg-type]
 
 
-def who(database: Database, secret: str, kind: str = "api", login: str | None = None) -> Caller:
+def who(database: Database, secret: str, login: str | None = None) -> Caller:
     with database.read() as conn:
-        return tokens.authenticate(conn, secret, kind, login=login, address="192.0.2.7")[0]
+        return tokens.authenticate(conn, secret, login=login, address="192.0.2.7")[0]
 
 
-def refused(database: Database, secret: str, kind: str = "api", login: str | None = None) -> str:
+def refused(database: Database, secret: str, login: str | None = None) -> str:
     with pytest.raises(AccessDenied) as caught:
-        who(database, secret, kind, login)
+        who(database, secret, login)
     assert not caught.value.known  # HTTP 401
     return str(caught.value)
 
@@ -159,26 +160,41 @@ def test_the_login_said_beside_a_token_must_be_its_own(sqlite: Database) -> None
     assert "not known" in refused(sqlite, secret, login="bob")
 
 
-def test_a_session_is_no_token_and_a_token_no_session(sqlite: Database) -> None:
+def test_a_session_is_no_token_and_a_token_no_session(sqlite: Database, state: Database) -> None:
     made(sqlite, "alice", Role.COLLABORATOR)
     with sqlite.write() as conn:
         people.set_password(conn, "alice", PASSWORD, who="boss")
-    session, program = sessions.begin(sqlite, "alice", PASSWORD, "a browser"), given(sqlite, "alice")
-    assert who(sqlite, session, "session").login == "alice"
-    assert "not known" in refused(sqlite, session, "api")
-    assert "not known" in refused(sqlite, program, "session")
+    session, program = sessions.begin(sqlite, state, "alice", PASSWORD, "a browser"), given(sqlite, "alice")
+    assert sessions.authenticate(sqlite, state, session, "192.0.2.7").address == "192.0.2.7"
+    assert "not known" in refused(sqlite, session)
+    with pytest.raises(AccessDenied, match="not known") as caught:
+        sessions.authenticate(sqlite, state, program)
+    assert not caught.value.known
 
 
-def test_a_session_replayed_after_logout_is_refused(sqlite: Database) -> None:
+def test_a_session_expires(sqlite: Database, state: Database) -> None:
     made(sqlite, "alice", Role.COLLABORATOR)
     with sqlite.write() as conn:
         people.set_password(conn, "alice", PASSWORD, who="boss")
-    first, second = (sessions.begin(sqlite, "alice", PASSWORD) for _ in range(2))
+    session = sessions.begin(sqlite, state, "alice", PASSWORD)
+    with state.write() as conn:
+        conn.execute(update(browser_session).values(expires_at=now()))
+    with pytest.raises(AccessDenied, match="expired"):
+        sessions.authenticate(sqlite, state, session)
+    with state.write() as conn:
+        assert store.drop_sessions_before(conn, now() + timedelta(seconds=1)) == 1
+
+
+def test_a_session_replayed_after_logout_is_refused(sqlite: Database, state: Database) -> None:
+    made(sqlite, "alice", Role.COLLABORATOR)
+    with sqlite.write() as conn:
+        people.set_password(conn, "alice", PASSWORD, who="boss")
+    first, second = (sessions.begin(sqlite, state, "alice", PASSWORD) for _ in range(2))
     assert first != second
-    with sqlite.write() as conn:
-        sessions.end(conn, first)
-    assert "revoked" in refused(sqlite, first, "session")
-    assert who(sqlite, second, "session").login == "alice"
+    sessions.end(state, first)
+    with pytest.raises(AccessDenied, match="ended"):
+        sessions.authenticate(sqlite, state, first)
+    assert sessions.authenticate(sqlite, state, second).login == "alice"
 
 
 def test_a_form_belongs_to_one_session() -> None:

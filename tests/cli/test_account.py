@@ -39,7 +39,7 @@ def test_a_person_is_made_gets_a_token_and_loses_it(tmp_path: Path) -> None:
         assert (
             people.check_password(facility.database, "jane", "correct horse battery").role.value == "operator"
         )
-        assert tokens.authenticate(conn, secret, "api")[0].login == "jane"
+        assert tokens.authenticate(conn, secret)[0].login == "jane"
     facility.close()
     listed = desdm(home, "tokens", "--json").stdout
     assert secret not in listed

@@ -89,7 +89,7 @@ def test_a_link_in_the_folder_leads_nowhere(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(UsageError, match="--out"):
+    with pytest.raises(UsageError, match="file/below: Not a directory"):
         get(Link(), [file_at("http://127.0.0.1:1")], tmp_path / "file/below")
 
 

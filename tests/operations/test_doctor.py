@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
+from desdm.archive.audit import audit
+from desdm.archive.deposit import deposit
+from desdm.archive.model import Deposit
 from desdm.config import load
-from desdm.facility import Facility, initialise, open_database
+from desdm.facility import Facility, initialise, open_database, open_service
 from desdm.operations.doctor import State, examine
+from desdm.operations.doctor import database as doctor_database
+from desdm.operations.doctor.database import check_database, check_service_database
 from desdm.operations.doctor.places import open_places
 from desdm.operations.doctor.software import check_packages, check_programs
 from desdm.schema import pfw_attempt
+from desdm.schema.database import Database
+from desdm.schema.service import prepare
+from tests.support.postgres import Cluster
+from tests.support.server import served
 from tests.support.toy import arrive, plan, text_pipeline
 
 
@@ -73,9 +87,13 @@ def test_what_commands_make_is_closed_whatever_the_umask(home: Path, tmp_path: P
     assert {path: oct(mode(path)) for path in every if mode(path) & 0o077} == {}
 
 
-@pytest.mark.parametrize("name", ["", "desdm.sqlite", "desdm.toml", "archive", "runs", "releases"])
+@pytest.mark.parametrize(
+    "name", ["", "desdm.sqlite", "service.sqlite", "desdm.toml", "archive", "runs", "releases"]
+)
 def test_an_open_place_is_named_with_its_remedy(home: Path, name: str) -> None:
     path = home / name if name else home
+    if name == "service.sqlite":
+        prepare(Facility.open(home).service)
     path.chmod(0o755 if path.is_dir() else 0o644)
     assert [one.path for one in open_places(load(home))] == [path]
     assert f"chmod {'700' if path.is_dir() else '600'} {path}" in problems(home)["modes"]
@@ -93,6 +111,105 @@ def test_damage_of_the_database_is_found(home: Path) -> None:
     assert "restore it from a backup" in problems(home)["database"]
     path.write_bytes(whole)
     assert problems(home) == {}
+
+
+def test_damaged_missing_and_suspect_files_are_named(home: Path, tmp_path: Path) -> None:
+    facility = Facility.open(home)
+    (tmp_path / "in").mkdir()
+    for name, parents in (
+        ("raw.txt", ()),
+        ("lost.txt", ()),
+        *((f"red_{n}.txt", ("raw.txt",)) for n in range(6)),
+    ):
+        (tmp_path / "in" / name).write_text(name)
+        report = deposit(
+            facility.database,
+            facility.archive,
+            [Deposit(tmp_path / "in" / name, "misc", directory="d", parents=parents)],
+            who="me",
+        )
+        assert not report.refused
+    assert problems(home) == {}
+    (facility.archive.root / "d" / "raw.txt").write_text("rat.txt")
+    (facility.archive.root / "d" / "lost.txt").unlink()
+    audit(facility.database, facility.archive, who="me")
+    facility.close()
+    said = problems(home)["files"]
+    assert "1 file is corrupt: raw.txt" in said
+    assert "1 file is missing: lost.txt" in said
+    # Made from the damaged one: itself and six others, of which the first five are named.
+    assert "7 files are suspect: raw.txt, red_0.txt, red_1.txt, red_2.txt, red_3.txt …" in said
+    assert "desdm audit" in said
+
+
+def test_a_postgresql_installation_is_examined(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    url = postgres.url(postgres.database())
+    monkeypatch.setenv("DESDM_DB_PASSWORD", str(url.password))
+    initialise(home, database=url._replace(password=None).render_as_string())
+    config = load(home)
+    database = open_database(config)
+    found = {c.name: c for c in check_database(database)}
+    assert {name: c.state for name, c in found.items()} == dict.fromkeys(
+        ("database", "schema", "server", "clock", "runs", "files"), State.OK
+    )
+    with database.read() as conn:
+        version = str(conn.exec_driver_sql("SHOW server_version").scalar_one())
+    assert found["server"].text.startswith(f"PostgreSQL {version}, extensions: plpgsql")
+    assert "the database server's clock agrees" in found["clock"].text
+
+    # The machine's clock set forward, as a broken NTP does.
+    class Fast(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Fast:
+            return cls.fromtimestamp(time.time() + 300, tz)
+
+    monkeypatch.setattr(doctor_database, "datetime", Fast)
+    clock = {c.name: c for c in check_database(database)}["clock"]
+    assert clock.state is State.PROBLEM and "-300 s" in clock.text and "NTP" in clock.text
+    monkeypatch.setattr(doctor_database, "datetime", datetime)
+    with database.write() as conn:
+        conn.exec_driver_sql("ALTER TABLE file_suspect RENAME TO gone")
+    assert [c.name for c in check_database(database) if c.state is State.PROBLEM] == ["database"]
+    with database.write() as conn:
+        conn.exec_driver_sql("ALTER TABLE gone RENAME TO file_suspect")
+        conn.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
+    assert "desdm init --upgrade" in {c.name: c.text for c in check_database(database)}["schema"]
+    database.close()
+    nobody = Database(postgres.url("no_such_database"))
+    (only,) = check_database(nobody)
+    assert (only.name, only.state) == ("database", State.PROBLEM)
+    nobody.close()
+
+
+def test_a_server_says_at_its_start_what_the_doctor_finds_open(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (home / "releases").chmod(0o755)
+    assert [one.path for one in open_places(load(home))] == [home / "releases"]
+    with served(home) as url, urllib.request.urlopen(f"{url}/tap/availability", timeout=30) as answer:
+        assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/health", timeout=30)
+        document = json.loads(caught.value.read())
+    assert "modes" in document["troubles"]
+
+
+def test_damage_of_the_service_database_is_found(home: Path) -> None:
+    facility = Facility.open(home)
+    service = facility.service
+    assert [c.state for c in check_service_database(service)] == [State.OK]
+    facility.close()
+    path = home / "service.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    (found,) = check_service_database(open_service(load(home)))
+    assert found.state is State.PROBLEM and found.name == "service database"
+    path.unlink()
+    (found,) = check_service_database(open_service(load(home)))
+    assert found.state is State.OK and "not there yet" in found.text
 
 
 def test_an_old_schema_a_lost_archive_and_a_lost_submitter_are_found(home: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
+from desdm.archive.audit import audit
 from desdm.errors import NotFoundError, UsageError
 from desdm.facility import Facility, initialise
 from desdm.release import problems
@@ -154,6 +155,29 @@ def test_each_harm_is_found_and_holds_the_release_back(
     with pytest.raises(UsageError, match="D1 cannot be published"):
         publish(draft.database, draft.root, "D1", who="me")
     assert find(draft.database, "D1").state == "draft"
+
+
+def test_what_was_made_from_a_damaged_file_is_named_with_its_path_and_holds_the_release_back(
+    template: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(template, tmp_path / "home", ignore=shutil.ignore_patterns("incoming"))
+    draft = Draft(tmp_path / "home")
+    archive = draft.facility.archive
+    cause = f"{TILES[0].name}_r1p01_D00000110_r_c01_nwgint.fits"
+    (path,) = archive.root.rglob(cause)
+    whole = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert audit(draft.database, archive, who="me").corrupt == [cause]
+    said = [text for check, text in draft.wrong() if check == "suspect"]
+    assert said and all(f"an audit found {cause} corrupt" in text for text in said), draft.wrong()
+    assert all("put back the good copy" in text and cause in text.split("path: ")[1] for text in said)
+    with pytest.raises(UsageError, match="D1 cannot be published"):
+        publish(draft.database, draft.root, "D1", who="me")
+    path.write_bytes(whole)
+    audit(draft.database, archive, who="me")
+    assert [text for check, text in draft.wrong() if check == "suspect"] == []
+    draft.facility.close()
 
 
 @pytest.mark.parametrize(

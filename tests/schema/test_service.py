@@ -11,10 +11,12 @@ from alembic.config import Config
 from sqlalchemy import inspect, select, text
 
 import desdm.schema
-from desdm.errors import ConfigError
+from desdm.accounts import sessions, tokens
+from desdm.errors import AccessDenied, ConfigError
 from desdm.schema.database import Database
 from desdm.schema.service import access_denial, prepare, service_metadata, uws_job, uws_parameter
 from desdm.schema.upgrade import upgrade
+from desdm.services.mydb import store as mydb
 
 
 @pytest.fixture
@@ -74,6 +76,78 @@ def test_an_earlier_installation_is_carried_over(earlier: Database, service: Dat
             inspect(conn).get_table_names()
         )
     earlier.close()
+
+
+def _at_0008(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Database:
+    """An empty operations database at revision 0008."""
+    if kind == "sqlite":
+        made = Database(f"sqlite:///{tmp_path}/old.sqlite")
+    else:
+        cluster = request.getfixturevalue("postgres")
+        made = Database(cluster.url(cluster.database()))
+    config = Config()
+    config.set_main_option("script_location", str(Path(desdm.schema.__file__).parent / "migrations"))
+    config.attributes["engine"] = made.engine
+    command.upgrade(config, "0008")
+    return made
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_sessions_and_tables_of_0008_are_carried_over(
+    request: pytest.FixtureRequest, tmp_path: Path, service: Database, kind: str
+) -> None:
+    old = _at_0008(request, tmp_path, kind)
+    prepare(service)
+    with service.write() as conn:  # as the program of 0008 left it: without the tables of version 2
+        for name in ("browser_session", "mydb_table", "release_fault"):
+            conn.execute(text(f"DROP TABLE {name}"))
+        conn.execute(text("UPDATE service_version SET version = 1"))
+    at, later = datetime(2026, 1, 2, 3, 4, 5), datetime(2099, 1, 1)
+    with old.write() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO person (id, login, name, email, role, created_by, created_at)"
+                " VALUES (1, 'alice', '', '', 'collaborator', 'boss', :at)"
+            ),
+            {"at": at},
+        )
+        for number, kind_of, ended in ((1, "session", None), (2, "session", at), (3, "api", None)):
+            conn.execute(
+                text(
+                    "INSERT INTO access_token"
+                    " (id, person_id, kind, name, digest, scopes, created_at, expires_at, revoked_at)"
+                    " VALUES (:n, 1, :kind, '', :digest, 'mydb read', :at, :later, :ended)"
+                ),
+                {
+                    "n": number, "kind": kind_of, "digest": tokens.digest(f"secret {number}"), "at": at, "later": later,
+                    "ended": ended,
+                },
+            )  # fmt: skip
+        conn.execute(
+            text(
+                "INSERT INTO mydb_table (owner, table_name, row_count, bytes, columns, text, created_at)"
+                " VALUES ('alice', 'mine', 7, 99, '[]', 'stars', :at)"
+            ),
+            {"at": at},
+        )
+    with pytest.raises(ConfigError, match="init --upgrade"):
+        upgrade(old)
+    upgrade(old, service)
+    upgrade(old, service)
+    old.require_current()
+    assert sessions.authenticate(old, service, "secret 1").login == "alice"
+    with pytest.raises(AccessDenied, match="ended"):
+        sessions.authenticate(old, service, "secret 2")
+    with old.read() as conn:
+        assert tokens.authenticate(conn, "secret 3")[0].login == "alice"
+        with pytest.raises(AccessDenied, match="not known"):
+            tokens.authenticate(conn, "secret 1")
+        assert "mydb_table" not in inspect(conn).get_table_names()
+    with service.read() as conn:
+        assert [(t.name, t.row_count, t.size, t.text) for t in mydb.tables(conn, "alice")] == [
+            ("mine", 7, 99, "stars")
+        ]
+    old.close()
 
 
 def test_it_is_made_once_and_closed_to_others(service: Database, tmp_path: Path) -> None:

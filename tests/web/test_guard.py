@@ -18,7 +18,7 @@ THREADS = ThreadPoolExecutor(1)
 
 
 def guarded(app: Any, database: Database, rates: Rates) -> Guard:
-    return Guard(app, database, rates, THREADS, Journal(database))
+    return Guard(app, database, database, rates, THREADS, Journal(database))
 
 
 class Inside:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from desdm.schema.states import Role
 
-__all__ = ["MATRIX", "Action", "Caller", "Denial", "Person", "Right", "Token"]
+__all__ = ["MATRIX", "Action", "Caller", "Denial", "Person", "Right", "Session", "Token"]
 
 
 class Action(StrEnum):
@@ -92,11 +92,24 @@ class Person:
     disabled_at: datetime | None
     created_by: str
     created_at: datetime
+    #: how often all sessions of browsers were ended
+    session_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is logged in, until ``expires_at`` (UTC) or logout; ``generation`` as the person's when it began."""
+
+    login: str
+    generation: int
+    scopes: frozenset[Action]
+    expires_at: datetime
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """By what a program (``api``) or a browser (``session``) acts for a person; times in UTC."""
+    """By what a program acts for a person; times in UTC."""
 
     id: int
     login: str

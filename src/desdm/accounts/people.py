@@ -82,7 +82,7 @@ def set_password(conn: Connection, login: str, password: str, *, who: str, reaso
     if password.lower() == login.lower():
         raise UsageError("the password is the login; take another")
     store.change_person(conn, login, password_hash=_HASHER.hash(password))
-    store.revoke_tokens(conn, login, now(), kind="session")
+    store.end_sessions(conn, login)
     record_event(conn, EventKind.ACCOUNT, who, f"{login}: password set", subject=login, reason=reason)
 
 
@@ -91,7 +91,8 @@ def disable(conn: Connection, login: str, *, who: str, reason: str = "") -> None
     find(conn, login)
     store.change_person(conn, login, disabled_at=now())
     count = store.revoke_tokens(conn, login, now())
-    told = f"{login}: account closed, {count} tokens and sessions revoked"
+    store.end_sessions(conn, login)
+    told = f"{login}: account closed, {count} tokens revoked, sessions ended"
     record_event(conn, EventKind.ACCOUNT, who, told, subject=login, reason=reason)
 
 
@@ -126,9 +127,9 @@ def check_password(database: Database, login: str, password: str) -> Person:
     """
     with database.read() as conn:
         stored = store.password_hash(conn, login)
-    right = matches(stored, password)
-    with database.read() as conn:
         person = next(iter(store.people(conn, login)), None)
+    right = matches(stored, password)
     if not right or person is None or person.disabled_at is not None:
         raise AccessDenied("login and password do not belong together", known=False)
+    # Of the time before the hash: a password that was changed meanwhile ends the session that this one begins.
     return person

@@ -6,29 +6,34 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from desdm.accounts.model import Action, Denial, Person, Right, Token
+from desdm.accounts.model import Action, Denial, Person, Right, Session, Token
 from desdm.schema import access_token, data_right, person
-from desdm.schema.service import access_denial, token_use
+from desdm.schema.service import access_denial, browser_session, token_use
 from desdm.schema.states import Role
 
 __all__ = [
     "add_denial",
     "add_person",
     "add_right",
+    "add_session",
     "add_token",
     "change_person",
     "denials",
     "drop_denials_before",
     "drop_right",
-    "drop_tokens_before",
+    "drop_sessions_before",
+    "end_session",
+    "end_sessions",
+    "keep_denials",
     "last_uses",
     "password_hash",
     "people",
     "revoke_tokens",
     "rights",
     "rights_of",
+    "session_by_digest",
     "token_by_digest",
     "tokens",
     "touch",
@@ -47,7 +52,7 @@ def _person(row: Row[Any]) -> Person:
     return Person(
         id=row.id, login=row.login, name=row.name, email=row.email, role=Role(row.role),
         has_password=row.password_hash is not None, disabled_at=row.disabled_at,
-        created_by=row.created_by, created_at=row.created_at,
+        created_by=row.created_by, created_at=row.created_at, session_generation=row.session_generation or 0,
     )  # fmt: skip
 
 
@@ -72,11 +77,15 @@ def change_person(conn: Connection, login: str, **values: Any) -> bool:
 _TOKEN = select(access_token, person.c.login).join(person, access_token.c.person_id == person.c.id)
 
 
+def _scopes(text: str) -> frozenset[Action]:
+    """The scopes of a row; one that a later version took away allows nothing."""
+    return frozenset(Action(s) for s in text.split() if s in tuple(Action))
+
+
 def _token(row: Row[Any]) -> Token:
     return Token(
         id=row.id, login=row.login, kind=row.kind, name=row.name,
-        # A scope that a later version took away allows nothing.
-        scopes=frozenset(Action(s) for s in row.scopes.split() if s in tuple(Action)),
+        scopes=_scopes(row.scopes),
         created_at=row.created_at, expires_at=row.expires_at, revoked_at=row.revoked_at,
     )  # fmt: skip
 
@@ -95,26 +104,52 @@ def token_by_digest(conn: Connection, digest: str) -> tuple[Token, Person] | Non
     return token, people(conn, token.login)[0]
 
 
-def tokens(conn: Connection, login: str | None = None, kind: str | None = None) -> list[Token]:
-    """Tokens, newest last; all, or those of a person or kind."""
+def tokens(conn: Connection, login: str | None = None) -> list[Token]:
+    """Tokens, newest last; all, or those of a person."""
     query = _TOKEN.order_by(access_token.c.id)
     if login is not None:
         query = query.where(person.c.login == login)
-    if kind is not None:
-        query = query.where(access_token.c.kind == kind)
     return [_token(row) for row in conn.execute(query)]
 
 
-def revoke_tokens(
-    conn: Connection, login: str, at: datetime, number: int | None = None, kind: str | None = None
-) -> int:
-    """Revoke a person's tokens that stand: all, those of a kind, or the one of ``number``; how many."""
+def end_sessions(conn: Connection, login: str) -> None:
+    """End all sessions of a person: those that began before are of an earlier generation from now on."""
+    generation = func.coalesce(person.c.session_generation, 0) + 1
+    conn.execute(update(person).where(person.c.login == login).values(session_generation=generation))
+
+
+def add_session(state: Connection, values: dict[str, Any]) -> None:
+    """Insert a session into the service's own database."""
+    state.execute(insert(browser_session).values(**values))
+
+
+def session_by_digest(state: Connection, digest: str) -> Session | None:
+    """The session of a sha-256, from the service's own database."""
+    row = state.execute(select(browser_session).where(browser_session.c.digest == digest)).one_or_none()
+    if row is None:
+        return None
+    return Session(row.login, row.generation, _scopes(row.scopes), row.expires_at, row.ended_at)
+
+
+def end_session(state: Connection, digest: str, at: datetime) -> None:
+    """End one session."""
+    query = update(browser_session).where(
+        browser_session.c.digest == digest, browser_session.c.ended_at.is_(None)
+    )
+    state.execute(query.values(ended_at=at))
+
+
+def drop_sessions_before(state: Connection, before: datetime) -> int:
+    """Drop sessions that expired before a time; how many."""
+    return state.execute(delete(browser_session).where(browser_session.c.expires_at < before)).rowcount
+
+
+def revoke_tokens(conn: Connection, login: str, at: datetime, number: int | None = None) -> int:
+    """Revoke a person's tokens that stand: all, or the one of ``number``; how many."""
     whose = select(person.c.id).where(person.c.login == login).scalar_subquery()
     query = update(access_token).where(access_token.c.person_id == whose, access_token.c.revoked_at.is_(None))
     if number is not None:
         query = query.where(access_token.c.id == number)
-    if kind is not None:
-        query = query.where(access_token.c.kind == kind)
     return conn.execute(query.values(revoked_at=at)).rowcount
 
 
@@ -135,10 +170,14 @@ def drop_denials_before(conn: Connection, before: datetime) -> int:
     return conn.execute(delete(access_denial).where(access_denial.c.at < before)).rowcount
 
 
-def drop_tokens_before(conn: Connection, before: datetime, kind: str) -> int:
-    """Drop tokens of a kind that ended before a time; how many."""
-    query = delete(access_token).where(access_token.c.kind == kind, access_token.c.expires_at < before)
-    return conn.execute(query).rowcount
+def keep_denials(conn: Connection, most: int) -> int:
+    """Drop the oldest denials beyond a number; how many."""
+    last = conn.execute(
+        select(access_denial.c.id).order_by(access_denial.c.id.desc()).offset(most).limit(1)
+    ).scalar()
+    if last is None:
+        return 0
+    return conn.execute(delete(access_denial).where(access_denial.c.id <= last)).rowcount
 
 
 def rights(conn: Connection) -> list[Right]:

@@ -16,7 +16,17 @@ from desdm.errors import AccessDenied, NotFoundError, UsageError
 from desdm.schema.states import EventKind, Role
 from desdm.schema.store import record_event
 
-__all__ = ["WITHHELD", "actions_of", "authenticate", "digest", "make", "public", "revoke", "roles_of"]
+__all__ = [
+    "WITHHELD",
+    "actions_of",
+    "authenticate",
+    "caller_of",
+    "digest",
+    "make",
+    "public",
+    "revoke",
+    "roles_of",
+]
 
 #: What a token allows when nobody says otherwise: not to make further tokens, nor to govern people.
 WITHHELD = frozenset((Action.TOKEN, Action.PEOPLE))
@@ -47,7 +57,6 @@ def make(
     name: str = "",
     scopes: Collection[Action] | None = None,
     lasts: timedelta = timedelta(days=90),
-    kind: str = "api",
     who: str = "",
 ) -> str:
     """Make a token and return it: the only time that it is seen.
@@ -58,8 +67,6 @@ def make(
         What it allows; None: all that the role may, but tokens and people.
     lasts
         How long, at most a year.
-    kind
-        ``api`` for a program, ``session`` for a browser that logs in, of which no event is recorded.
     who
         Who makes it; empty: the person.
 
@@ -76,28 +83,29 @@ def make(
         raise UsageError("a token without scopes allows nothing")
     if not timedelta(0) < lasts <= _LONGEST:
         raise UsageError("a token lasts more than nothing and at most 366 days")
-    secret = f"desdm_{'s' if kind == 'session' else 't'}_{secrets.token_urlsafe(32)}"
+    secret = f"desdm_t_{secrets.token_urlsafe(32)}"
     at = now()
     store.add_token(
         conn,
         {
-            "person_id": person.id, "kind": kind, "name": name, "digest": digest(secret),
+            "person_id": person.id, "kind": "api", "name": name, "digest": digest(secret),
             "scopes": " ".join(sorted(wanted)), "created_at": at, "expires_at": at + lasts,
         },
     )  # fmt: skip
-    if kind != "session":
-        told = f"{person.login}: token made, until {at + lasts:%Y-%m-%d}, for {' '.join(sorted(wanted))}"
-        record_event(conn, EventKind.ACCOUNT, who or person.login, told, subject=person.login, reason=name)
+    told = f"{person.login}: token made, until {at + lasts:%Y-%m-%d}, for {' '.join(sorted(wanted))}"
+    record_event(conn, EventKind.ACCOUNT, who or person.login, told, subject=person.login, reason=name)
     return secret
 
 
 def revoke(conn: Connection, login: str, number: int | None = None, *, who: str, reason: str = "") -> int:
-    """Revoke a person's token, or all of them; how many."""
+    """Revoke a person's token, or all of them and end the sessions; how many tokens."""
     people.find(conn, login)
     count = store.revoke_tokens(conn, login, now(), number)
     if number is not None and not count:
         raise NotFoundError(f"{login} has no token {number} that stands; desdm account tokens {login}")
-    what = f"token {number}" if number is not None else f"all tokens and sessions, {count},"
+    if number is None:
+        store.end_sessions(conn, login)
+    what = f"token {number}" if number is not None else f"all tokens, {count}, and sessions"
     record_event(conn, EventKind.ACCOUNT, who, f"{login}: {what} revoked", subject=login, reason=reason)
     return count
 
@@ -110,35 +118,47 @@ def public(conn: Connection, address: str = "") -> Caller:
 
 
 def authenticate(
-    conn: Connection, secret: str, kind: str, *, login: str | None = None, address: str = ""
+    conn: Connection, secret: str, *, login: str | None = None, address: str = ""
 ) -> tuple[Caller, Token]:
-    """Who acts by a token.
+    """Who acts by a program's token.
 
     Parameters
     ----------
-    kind
-        ``api`` from a program, ``session`` from a browser's cookie; one is never taken for the other.
     login
         Login that was said beside it (HTTP Basic); it must be the token's.
 
     Raises
     ------
     AccessDenied
-        The token is unknown, of the other kind, expired or revoked, or its account is closed.
+        The token is unknown, expired or revoked, or its account is closed.
     """
     found = store.token_by_digest(conn, digest(secret))
-    if found is None or found[0].kind != kind or (login is not None and found[1].login != login):
+    if found is None or (login is not None and found[1].login != login):
         raise AccessDenied("this token is not known here; make one on the account page", known=False)
     token, person = found
     if token.revoked_at is not None or person.disabled_at is not None:
         raise AccessDenied("this token was revoked", known=False)
     if token.expires_at <= now():
         raise AccessDenied("this token has expired; make another", known=False)
-    caller = Caller(
+    return caller_of(conn, person, token.scopes, address), token
+
+
+def caller_of(conn: Connection, person: Person, scopes: frozenset[Action], address: str) -> Caller:
+    """A person who asks, with what the role allows now and the scopes that were given.
+
+    Parameters
+    ----------
+    conn
+        Of the operations database, for the data rights.
+    person, scopes
+        Who asks, and what the token or session allows.
+    address
+        From where.
+    """
+    return Caller(
         login=person.login,
         role=person.role,
-        actions=actions_of(person.role) & token.scopes,
+        actions=actions_of(person.role) & scopes,
         rights=store.rights_of(conn, person.login, roles_of(person.role)),
         address=address,
     )
-    return caller, token

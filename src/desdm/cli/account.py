@@ -32,8 +32,11 @@ def command() -> None:
 @click.option("--email", default="", help="Mail address.")
 @_from_stdin
 @_reason
+@json_option
 @pass_door
-def add(door: Door, login: str, role: str, name: str, email: str, password_stdin: bool, reason: str) -> None:
+def add(
+    door: Door, login: str, role: str, name: str, email: str, password_stdin: bool, reason: str, as_json: bool
+) -> None:
     """Make an account. Without a password it acts by tokens alone (desdm account token LOGIN)."""
     from desdm.accounts import people
     from desdm.schema.states import Role
@@ -45,7 +48,7 @@ def add(door: Door, login: str, role: str, name: str, email: str, password_stdin
         )
         if password is not None:
             people.set_password(conn, login, password, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{login}: {role}")
+    door.show({"login": login, "role": role}, lambda: click.echo(f"{login}: {role}"), as_json)
 
 
 @command.command("list")
@@ -77,23 +80,25 @@ def listing(door: Door, as_json: bool) -> None:
 @click.argument("login")
 @click.argument("role", type=_ROLES)
 @_reason
+@json_option
 @pass_door
-def role_(door: Door, login: str, role: str, reason: str) -> None:
+def role_(door: Door, login: str, role: str, reason: str, as_json: bool) -> None:
     """Change a role; it holds from the next request on."""
     from desdm.accounts import people
     from desdm.schema.states import Role
 
     with door.facility.database.write() as conn:
         people.set_role(conn, login, Role(role), who=door.facility.config.operator, reason=reason)
-    click.echo(f"{login}: {role}")
+    door.show({"login": login, "role": role}, lambda: click.echo(f"{login}: {role}"), as_json)
 
 
 @command.command("password")
 @click.argument("login")
 @_from_stdin
 @_reason
+@json_option
 @pass_door
-def password_(door: Door, login: str, password_stdin: bool, reason: str) -> None:
+def password_(door: Door, login: str, password_stdin: bool, reason: str, as_json: bool) -> None:
     """Set a password (asked for, not shown); browsers that are logged in are logged out."""
     from desdm.accounts import people
 
@@ -104,7 +109,7 @@ def password_(door: Door, login: str, password_stdin: bool, reason: str) -> None
     )
     with door.facility.database.write() as conn:
         people.set_password(conn, login, secret, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{login}: password set")
+    door.show({"login": login, "password": True}, lambda: click.echo(f"{login}: password set"), as_json)
 
 
 @command.command("token")
@@ -112,8 +117,9 @@ def password_(door: Door, login: str, password_stdin: bool, reason: str) -> None
 @click.option("--name", default="", help="What it is for.")
 @click.option("--scope", "scopes", multiple=True, help="What it allows; else all but tokens and people.")
 @click.option("--days", type=float, default=90, show_default=True, help="How long it lasts.")
+@json_option
 @pass_door
-def token_(door: Door, login: str, name: str, scopes: tuple[str, ...], days: float) -> None:
+def token_(door: Door, login: str, name: str, scopes: tuple[str, ...], days: float, as_json: bool) -> None:
     """Make a token; it is written once, to standard output, and never again."""
     from datetime import timedelta
 
@@ -134,7 +140,7 @@ def token_(door: Door, login: str, name: str, scopes: tuple[str, ...], days: flo
             lasts=timedelta(days=days),
             who=door.facility.config.operator,
         )
-    click.echo(secret)
+    door.show({"login": login, "name": name, "token": secret}, lambda: click.echo(secret), as_json)
 
 
 @command.command("tokens")
@@ -182,70 +188,83 @@ def _token(token: Token, last_used_at: datetime | None) -> dict[str, object]:
 @click.argument("login")
 @click.argument("number", type=int, required=False)
 @_reason
+@json_option
 @pass_door
-def revoke(door: Door, login: str, number: int | None, reason: str) -> None:
+def revoke(door: Door, login: str, number: int | None, reason: str, as_json: bool) -> None:
     """Revoke one token of LOGIN, or all, sessions of browsers too."""
     from desdm.accounts import tokens
 
     with door.facility.database.write() as conn:
         count = tokens.revoke(conn, login, number, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{login}: {count} revoked")
+    door.show({"login": login, "revoked": count}, lambda: click.echo(f"{login}: {count} revoked"), as_json)
 
 
 @command.command("disable")
 @click.argument("login")
 @_reason
+@json_option
 @pass_door
-def disable(door: Door, login: str, reason: str) -> None:
+def disable(door: Door, login: str, reason: str, as_json: bool) -> None:
     """Close an account and revoke its tokens; its tables and jobs stay."""
     from desdm.accounts import people
 
     with door.facility.database.write() as conn:
         people.disable(conn, login, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{login}: closed")
+    door.show({"login": login, "closed": True}, lambda: click.echo(f"{login}: closed"), as_json)
 
 
 @command.command("enable")
 @click.argument("login")
 @_reason
+@json_option
 @pass_door
-def enable(door: Door, login: str, reason: str) -> None:
+def enable(door: Door, login: str, reason: str, as_json: bool) -> None:
     """Open a closed account again."""
     from desdm.accounts import people
 
     with door.facility.database.write() as conn:
         people.enable(conn, login, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{login}: open")
+    door.show({"login": login, "closed": False}, lambda: click.echo(f"{login}: open"), as_json)
 
 
 @command.command("grant")
 @click.argument("grantee", metavar="LOGIN|ROLE")
 @click.argument("what", metavar="RELEASE[.TABLE]")
 @_reason
+@json_option
 @pass_door
-def grant(door: Door, grantee: str, what: str, reason: str) -> None:
+def grant(door: Door, grantee: str, what: str, reason: str, as_json: bool) -> None:
     """Let a person or a role see a proprietary release, or one table of it."""
     from desdm.accounts import rights
 
     release, table = _subject(door, what)
     with door.facility.database.write() as conn:
         rights.grant(conn, grantee, release, table, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{grantee} may see {release}.{table}")
+    door.show(
+        {"grantee": grantee, "release": release, "table": table, "granted": True},
+        lambda: click.echo(f"{grantee} may see {release}.{table}"),
+        as_json,
+    )
 
 
 @command.command("withdraw")
 @click.argument("grantee", metavar="LOGIN|ROLE")
 @click.argument("what", metavar="RELEASE[.TABLE]")
 @_reason
+@json_option
 @pass_door
-def withdraw(door: Door, grantee: str, what: str, reason: str) -> None:
+def withdraw(door: Door, grantee: str, what: str, reason: str, as_json: bool) -> None:
     """Take such a right back."""
     from desdm.accounts import rights
 
     release, table = _subject(door, what)
     with door.facility.database.write() as conn:
         rights.withdraw(conn, grantee, release, table, who=door.facility.config.operator, reason=reason)
-    click.echo(f"{grantee} may not see {release}.{table} any more by a right of its own")
+    door.show(
+        {"grantee": grantee, "release": release, "table": table, "granted": False},
+        lambda: click.echo(f"{grantee} may not see {release}.{table} any more by a right of its own"),
+        as_json,
+    )
 
 
 @command.command("rights")

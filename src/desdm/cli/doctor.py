@@ -18,15 +18,16 @@ def command(door: Door, as_json: bool) -> int:
     Nothing is changed. Each problem is told with what to do. Exit status 1: there are problems.
     """
     from desdm import config as settings
-    from desdm.facility import open_database
+    from desdm.facility import open_database, open_service
     from desdm.operations.doctor import State, examine
 
     config = settings.load(door.home)
-    database = open_database(config)
+    database, service = open_database(config), open_service(config)
     try:
-        checks = list(examine(config, database))
+        checks = list(examine(config, database, service))
     finally:
         database.close()
+        service.close()
     document = {"checks": [{"name": c.name, "state": c.state.value, "text": c.text} for c in checks]}
     problems = sum(c.state is State.PROBLEM for c in checks)
 

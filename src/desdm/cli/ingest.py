@@ -78,7 +78,13 @@ def _told(report: DepositReport) -> None:
     for filetype, count in sorted(types.items()):
         click.echo(f"  {count:6d} {filetype}")
     for refusal in report.refused[:_TOLD]:
-        click.echo(click.style("refused: ", fg="red") + f"{refusal.path}: {refusal.reason}")
+        # Some reasons begin with the path themselves, since they are also raised alone.
+        said = (
+            refusal.reason
+            if refusal.reason.startswith(str(refusal.path))
+            else f"{refusal.path}: {refusal.reason}"
+        )
+        click.echo(click.style("refused: ", fg="red") + said)
     if len(report.refused) > _TOLD:
         click.echo(f"… and {len(report.refused) - _TOLD} more refused; see --json")
     # What keeps a file from being used comes first.

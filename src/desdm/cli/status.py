@@ -49,11 +49,23 @@ def command(
         from desdm.texttable import Styled
 
         door.table(
-            ("RUN", "PIPELINE", "STATE", "JOBS", "WRAPPERS", "FAILED", "OPERATOR", "SUBMITTED", "WHY"),
+            (
+                "RUN",
+                "PIPELINE",
+                "CLASS",
+                "STATE",
+                "JOBS",
+                "WRAPPERS",
+                "FAILED",
+                "OPERATOR",
+                "SUBMITTED",
+                "WHY",
+            ),
             [
                 (
                     d["attempt"],
                     d["pipeline"],
+                    d["run_class"],
                     Styled(d["state"], COLOURS.get(d["state"], "")),
                     f"{d['jobs_done']}/{d['jobs']}",
                     f"{d['wrappers_done']}/{d['wrappers']}",
@@ -64,7 +76,7 @@ def command(
                 )
                 for d in document
             ],
-            expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED"),
+            expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED", "CLASS"),
             empty=none,
         )
 

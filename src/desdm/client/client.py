@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from typing_extensions import override
 
 from desdm.client.connection import Connection, TruncatedWarning
 from desdm.client.tables import as_format, as_upload, format_of, read_parquet
@@ -35,6 +36,12 @@ class Client:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.connection = Connection(url, token)
+
+    @override
+    def __repr__(self) -> str:
+        """Address, and whether a token goes along; never the token."""
+        known = "Authorization" in self.connection.session.headers
+        return f"Client({self.connection.url!r}{', with a token' if known else ''})"
 
     def __enter__(self) -> Client:
         return self

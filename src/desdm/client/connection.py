@@ -21,6 +21,7 @@ from desdm.errors import (
     NotFoundError,
     TransientError,
     UsageError,
+    storage_error,
 )
 
 __all__ = ["Connection", "TruncatedWarning", "error_of"]
@@ -112,7 +113,7 @@ class Connection:
             except requests.RequestException:
                 raise
             except OSError as err:
-                raise UsageError(f"{path} cannot be written: {err.strerror or err}") from err
+                raise storage_error(err, path) from err
             finally:
                 with suppress(OSError):
                     beside.unlink(missing_ok=True)

@@ -13,7 +13,15 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from desdm.client.transfer import Link, Wanted, reason, standing, transfer
-from desdm.errors import AccessDenied, DesdmError, FatalError, NotFoundError, StorageFull, UsageError
+from desdm.errors import (
+    AccessDenied,
+    DesdmError,
+    FatalError,
+    NotFoundError,
+    StorageFull,
+    UsageError,
+    storage_error,
+)
 
 __all__ = ["Part", "Report", "Source", "get", "source", "wanted"]
 
@@ -211,7 +219,7 @@ def get(
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise UsageError(f"{folder}: {err.strerror}; choose another folder with --out") from err
+        raise storage_error(err, folder) from err
     with ThreadPoolExecutor(parallel, thread_name_prefix="desdm-get") as pool:
         try:
             for one, result in _settled(pool, files, parallel, lambda one: _bring(link, one, root)):

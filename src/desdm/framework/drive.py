@@ -106,9 +106,10 @@ def drive(
         raise
     except (OSError, TransientError) as err:
         driver.stopped(err)
-        if isinstance(err, OSError):
-            raise storage_error(err, config.runs / run) from err
-        raise
+        found = storage_error(err, config.runs / run) if isinstance(err, OSError) else err
+        if isinstance(found, TransientError):
+            raise type(found)(f"{found}; then: desdm resume {run}") from err
+        raise found from err
     finally:
         engine.close()
 
@@ -300,7 +301,5 @@ class _Driver:
             why = "; ".join(f"job {j.jobnum} ({j.jobkeys or j.block}): {j.comment}" for j in bad[:5])
             store.change_attempt(conn, self.attempt, state, self.who, why[:2000] or state.text)
         if state is AttemptState.FAILED and any(mark in why for mark in _NO_ROOM):
-            raise StorageFull(
-                f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room, then: desdm resume {self.attempt.run}"
-            )
+            raise StorageFull(f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room")
         return state

@@ -2,7 +2,9 @@
 
 Known are the settings of every run (`RUN_SETTINGS`), those that the pipeline declares (its own, its unit, the ``SETTINGS``
 beside its ``inclfunc``, the values that a submit WCL has at its top), the variables that its queries and command lines
-name, and ``<module>.<key>`` for each value that the module or the ``config.wcl`` of its code has.
+name, and ``<module>.<key>`` for each value that the module or the ``config.wcl`` of its code has. There ``further_keys``
+lists keys that a run may add, and ``keywords`` of a program names the sections that hold keywords of that program, which
+the installed program itself is asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 
 from desdm.errors import UsageError
 from desdm.framework.configs import module_configs
+from desdm.framework.keywords import KeywordSection, keyword_sections
 from desdm.framework.pipeline import Pipeline, texts
 from desdm.survey.bands import BANDS
 
@@ -43,8 +46,8 @@ CALIBRATION_SETTINGS: Mapping[str, str] = {
 }
 #: The setting that names the unit of a pipeline.
 UNIT_KEYS = {"tile": "tilename", "exposure": "expnum"}
-#: Sections of a code's settings whose keys its users make up, or that an external program defines.
-_OPEN = frozenset({"overscan", "lightbulbs", "colour_terms", "scamp_retry"})
+#: The key of a ``config.wcl`` that lists further keys, separated by commas; in them ``*`` stands for any name.
+_FURTHER = "further_keys"
 #: Variables that the plan itself fills.
 _PLANNED = frozenset({"attnum", "flabel", "fsuffix", "pfw_attempt_id", "run"})
 _VARIABLE = re.compile(r"\$(opt)?\{\s*([^${}:]+?)\s*(?::\d+)?\}", re.IGNORECASE)
@@ -73,20 +76,68 @@ class KnownSettings:
         self._configs = module_configs(pipeline)[0] if configs is None else configs
         #: dotted keys; one that ends with a dot is a section with keys of any name
         self.keys = {*_of_run(pipeline), *(key.lower() for key in top)}
+        self._further: list[str] = []
+        #: dotted name of a section → the program whose keywords it holds
+        self._programs: dict[str, KeywordSection] = {}
         for name, config in self._configs.items():
-            self.keys.update(f"{name}.{path}" for path in _paths(config))
+            self.keys.update(f"{name}.{path}" for path in _paths(config) if path != _FURTHER)
+            further = str(config.get(_FURTHER, "")).split(",")
+            self._further += [f"{name}.{path.strip()}".lower() for path in further if path.strip()]
+            self._programs.update({f"{name}.{s}": p for s, p in keyword_sections(config).items()})
+
+    def programs(self) -> Mapping[str, KeywordSection]:
+        """Return the sections of program keywords by dotted name."""
+        return self._programs
 
     def has(self, key: str) -> bool:
-        """Say whether a dotted key is known."""
+        """Say whether a dotted key is known; the program is asked only for keywords that no ``config.wcl`` has."""
         name = key.strip().lower()
-        return name in self.keys or _in_open_section(name, self.keys, self._configs)
+        if name in self.keys or _in_open_section(name, self.keys, self._configs):
+            return True
+        if any(_fits(name, pattern) for pattern in self._further):
+            return True
+        section = self._section_of(name)
+        if section is None:
+            return False
+        known = self._programs[section].keywords()
+        # Without the program there is nothing to compare with, and no run either.
+        word = name.removeprefix(f"{section}.")
+        return "." not in word and (known is None or word in known)
 
     def check(self, settings: Collection[str]) -> None:
         """Refuse unknown keys; the `UsageError` suggests the key that was meant."""
         for key in settings:
             if not self.has(key):
-                hint = _hint(key.strip().lower(), self.keys)
-                raise UsageError(f"--set {key}: pipeline {self._pipeline} has no such setting{hint}")
+                raise UsageError(f"--set {key}: {self._refusal(key.strip().lower())}")
+
+    def check_modules(self, pipeline: Pipeline) -> None:
+        """Refuse keywords in the modules of a submit WCL that their programs do not have."""
+        for _, module in pipeline.modules():
+            for path in _paths(module.settings, f"{module.name}."):
+                section = self._section_of(path.lower())
+                known = self._programs[section].keywords() if section else None
+                if section and known is not None and path.lower().removeprefix(f"{section}.") not in known:
+                    raise UsageError(f"module {path}: {self._refusal(path.lower())}")
+
+    def _section_of(self, name: str) -> str | None:
+        """The section of program keywords in which a key lies."""
+        return next((s for s in self._programs if name.startswith(f"{s}.")), None)
+
+    def _refusal(self, name: str) -> str:
+        """What is wrong with an unknown key, and what was probably meant."""
+        section = self._section_of(name)
+        if section is not None:
+            one = self._programs[section]
+            near = get_close_matches(name.removeprefix(f"{section}."), one.keywords() or (), 1, 0.6)
+            hint = (
+                f"did you mean {section}.{near[0].upper()}?"
+                if near
+                else f"{one.program} {one.flag} prints them all"
+            )
+            return f"{one.program} has no such keyword; {hint}"
+        further = {p.replace("*", "NAME") for p in self._further if _alike(name, p)}
+        hint = f"; known there are {', '.join(sorted(further))}" if further else _hint(name, self.keys)
+        return f"pipeline {self._pipeline} has no such setting{hint}"
 
 
 def _of_run(pipeline: Pipeline) -> Iterator[str]:
@@ -118,18 +169,27 @@ def _of_run(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a key lies in a section whose keys are not ours: a program's own keywords, bands, file types."""
+    """Whether a key lies in a section with a key for each pattern or band."""
     head, _, rest = name.partition(".")
     if rest and f"{head}." in known:
         return True
     if head not in configs:
         return False
     *sections, last = rest.split(".")
-    if any(s in _OPEN or s.endswith("_keys") for s in sections):
-        return True
     by_band = configs[head].get(sections[0], {}) if len(sections) == 1 else {}
     bands = {band.lower() for band in BANDS}
     return isinstance(by_band, Mapping) and bool(by_band) and last in bands and set(by_band) <= bands
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a dotted key is one of ``further_keys``."""
+    words, wanted = name.split("."), pattern.split(".")
+    return len(words) == len(wanted) and all(w in ("*", n) and n for n, w in zip(words, wanted, strict=True))
+
+
+def _alike(name: str, pattern: str) -> bool:
+    """Whether a key lies in the same section of a module as one of ``further_keys``."""
+    return name.split(".")[:2] == pattern.split(".")[:2]
 
 
 def _hint(name: str, known: Collection[str]) -> str:

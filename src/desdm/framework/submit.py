@@ -22,7 +22,7 @@ from desdm import wcl
 from desdm.archive.archive import Archive
 from desdm.archive.calibrations import Choice, Occasion, choose, why_none
 from desdm.config import Config
-from desdm.errors import ConflictError, PlanError, UsageError, WCLError
+from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
 from desdm.framework.configs import is_program, module_configs, overlaid
 from desdm.framework.filenames import plain_value
@@ -106,7 +106,10 @@ def submit(
         If another process is at the same work now.
     """
     base, codes = module_configs(pipeline)
-    KnownSettings(pipeline, base, top or ()).check(settings)
+    known = KnownSettings(pipeline, base, top or ())
+    known.check(settings)
+    if top is not None:
+        known.check_modules(pipeline)
     run = _run_settings(pipeline, {**(top or {}), **settings})
     project, campaign = _named(run, "project", config.project), _named(run, "campaign", config.campaign)
     run_class = run_class_of(run)
@@ -159,7 +162,10 @@ def submit(
             return Submission(name, state, len(jobs), nwrap, reused=done, inputs=inputs, omitted=omitted)
         folder = config.runs / identity.run
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
-        texts = _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
+        try:
+            texts = _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
+        except OSError as err:
+            raise storage_error(err, folder) from err
         number = store.insert_plan(
             conn,
             pipeline,

@@ -59,14 +59,22 @@ def report_file(database: Database, release: str, path: str, text: str, who: str
     """
     subject = f"{release}/{path}"[:200]
     try:
+        with database.read() as conn:
+            known = _number_of(conn, subject)
+        if known is not None:
+            return known
         with database.write() as conn:
-            for known in store.open_problems(conn):
-                if (known["subject_kind"], known["subject"]) == ("file", subject):
-                    return int(known["id"])
-            return open_problem(conn, "file", subject, text, who=who)
+            known = _number_of(conn, subject)
+            return known if known is not None else open_problem(conn, "file", subject, text, who=who)
     except DesdmError as err:
         _LOG.error("%s: %s; the problem list could not be written: %s", subject, text, err)
         return None
+
+
+def _number_of(conn: Connection, subject: str) -> int | None:
+    """The number of the open problem of a file; None: there is none."""
+    found = (p for p in store.open_problems(conn) if (p["subject_kind"], p["subject"]) == ("file", subject))
+    return next((int(p["id"]) for p in found), None)
 
 
 def close_problem(conn: Connection, number: int, resolution: str, *, who: str) -> None:

@@ -22,7 +22,6 @@ from desdm.schema.files import (
     ops_proctag_def,
     proctag,
 )
-from desdm.schema.jobs import mydb_table
 from desdm.schema.people import access_token, data_right, person
 from desdm.schema.quality import (
     ops_message_filter,
@@ -103,7 +102,6 @@ __all__ = [
     "image",
     "metadata",
     "miscfile",
-    "mydb_table",
     "opm_used",
     "opm_was_derived_from",
     "opm_was_generated_by",

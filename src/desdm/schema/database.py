@@ -172,7 +172,8 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
     return None
 
 
-_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "53100")
+#: SHMSIZE: the index of the write-ahead log could not grow, which on a full disk fails first.
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "53100")
 _FULL_TEXTS = ("disk is full", "No space left")
 #: PostgreSQL: class XX, internal errors and corrupted data; 42P01 and 42703, a table or column of ours is not there.
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "XX", "42P01", "42703")

@@ -1,4 +1,4 @@
-"""Tables of people: accounts, tokens and data rights; what was denied stands in the service's own database."""
+"""Tables of people: accounts, tokens and data rights; sessions and denials stand in the service's own database."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ person = Table(
     col("email", String(120), default="", text="Mail address"),
     col("role", STATE, text="Role"),
     col("password_hash", Text, nullable=True, text="argon2id hash; none: no login by password"),
+    col(
+        "session_generation",
+        Integer,
+        nullable=True,
+        text="How often all sessions of browsers were ended (none: 0); one of an earlier count is refused",
+    ),
     col("disabled_at", DateTime, nullable=True, text="When the account was closed, UTC"),
     col("created_by", String(32), text="Who made the account"),
     col("created_at", DateTime, text="When, UTC"),
@@ -31,7 +37,7 @@ access_token = Table(
     metadata,
     col("id", Integer, primary_key=True, text="Number of the token", ucd="meta.id;meta.main"),
     col("person_id", Integer, ForeignKey("person.id"), text="Whose it is"),
-    col("kind", String(12), text="api, or session (of a browser)"),
+    col("kind", String(12), text="api"),
     col("name", Text, default="", text="What it is for"),
     col("digest", String(64), text="sha-256 of the token; the token itself is shown once and never kept"),
     col("scopes", Text, text="What it allows, names with spaces between"),
@@ -40,7 +46,7 @@ access_token = Table(
     col("revoked_at", DateTime, nullable=True, text="When it was revoked, UTC"),
     UniqueConstraint("digest"),
     Index("ix_access_token_person_id", "person_id"),
-    comment="Tokens by which programs and browsers act for a person",
+    comment="Tokens by which programs act for a person",
 )
 
 data_right = Table(

@@ -1,4 +1,4 @@
-"""The service's own database: what requests write (jobs, denials, use of tokens), apart from production.
+"""The service's own database: what requests write (sessions, jobs, users' tables, denials), apart from production.
 
 Whoever fills or locks it cannot touch the operations database, and a long writer there does not hold up requests. It is
 made when it is not there; existing installations are carried over by ``desdm init --upgrade``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -19,12 +20,15 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     Text,
     insert,
     inspect,
+    literal,
     select,
+    update,
 )
 
 from desdm.errors import ConfigError
@@ -36,8 +40,11 @@ __all__ = [
     "MOVED",
     "VERSION",
     "access_denial",
+    "browser_session",
     "carry_over",
+    "mydb_table",
     "prepare",
+    "release_fault",
     "service_metadata",
     "token_use",
     "uws_job",
@@ -46,9 +53,11 @@ __all__ = [
 ]
 
 #: Version of these tables; a change of them comes with a step in `prepare`.
-VERSION = 1
-#: Tables of the operations database of earlier versions whose rows are carried over.
-MOVED = ("uws_job", "uws_parameter", "uws_result", "access_denial")
+VERSION = 2
+#: Versions that lack only tables, which are made.
+_EARLIER = (1,)
+#: Tables of the operations database of earlier versions whose rows are carried over; of the last one the sessions.
+MOVED = ("uws_job", "uws_parameter", "uws_result", "access_denial", "mydb_table", "access_token")
 _PIECE = 500
 
 service_metadata = MetaData(naming_convention=metadata.naming_convention)
@@ -128,6 +137,50 @@ token_use = Table(
     comment="When tokens were last used",
 )
 
+browser_session = Table(
+    "browser_session",
+    service_metadata,
+    col("digest", String(64), primary_key=True, text="sha-256 of the cookie's secret, which is never kept"),
+    col("login", String(32), text="Whose it is"),
+    col(
+        "generation",
+        Integer,
+        text="The person's count of ended sessions when it began (person.session_generation)",
+    ),
+    col("name", Text, default="", text="Browser"),
+    col("scopes", Text, text="What it allows, names with spaces between"),
+    col("created_at", DateTime, text="When it began, UTC"),
+    col("expires_at", DateTime, text="When it ends, UTC"),
+    col("ended_at", DateTime, nullable=True, text="When it was ended by logging out, UTC"),
+    Index("ix_browser_session_expires_at", "expires_at"),
+    comment="Sessions of browsers that are logged in",
+)
+
+mydb_table = Table(
+    "mydb_table",
+    service_metadata,
+    col("owner", String(32), primary_key=True, text="Login of its owner"),
+    col("table_name", String(48), primary_key=True, text="Table"),
+    col("row_count", BigInteger, text="Rows", ucd="meta.number"),
+    col("bytes", BigInteger, text="Room that it takes", unit="byte", ucd="phys.size"),
+    col("columns", Text, text="Its columns with type, unit, UCD and text, JSON"),
+    col("text", Text, default="", text="What it is"),
+    col("created_at", DateTime, text="When it was made, UTC"),
+    comment="Tables that users keep (mydb)",
+)
+
+release_fault = Table(
+    "release_fault",
+    service_metadata,
+    col("release", String(32), primary_key=True, text="Release"),
+    col("path", String(200), primary_key=True, text="File, relative to the release's directory"),
+    col("at", DateTime, text="When a service met the fault last, UTC"),
+    col("who", String(32), text="Service that met it"),
+    col("fault", Text, text="What is wrong with the file"),
+    col("problem", Integer, nullable=True, text="Number in the problem list; none: not entered yet"),
+    comment="Files of releases that a service found not as released, on their way to the problem list",
+)
+
 
 def prepare(service: Database) -> None:
     """Make the tables that are not there; safe to call again, and by several servers.
@@ -149,6 +202,10 @@ def prepare(service: Database) -> None:
             service_metadata.create_all(conn)
             if conn.execute(select(service_version.c.version)).scalar() is None:
                 conn.execute(insert(service_version).values(version=VERSION))
+    elif found in _EARLIER:
+        with service.write() as conn:
+            service_metadata.create_all(conn)
+            conn.execute(update(service_version).values(version=VERSION))
     elif found != VERSION:
         raise ConfigError(
             f"the service's database {service.describe()} is at version {found}, this program needs {VERSION}; "
@@ -157,7 +214,7 @@ def prepare(service: Database) -> None:
 
 
 def carry_over(database: Database, service: Database) -> int:
-    """Copy jobs and denials of an earlier version of the operations database; how many rows. Safe to call again."""
+    """Copy the rows of requests of an earlier version of the operations database; how many. Safe to call again."""
     prepare(service)
     count = 0
     with database.read() as source:
@@ -166,11 +223,26 @@ def carry_over(database: Database, service: Database) -> int:
             if name not in present:
                 continue
             old = Table(name, MetaData(), autoload_with=source)
-            rows = [dict(row._mapping) for row in source.execute(select(old))]
+            into = browser_session if name == "access_token" else service_metadata.tables[name]
+            query = _sessions(source, old) if name == "access_token" else select(old)
+            rows = [dict(row._mapping) for row in source.execute(query)]
             for at in range(0, len(rows), _PIECE):
                 with service.write() as conn:
-                    count += _add(conn, service_metadata.tables[name], rows[at : at + _PIECE])
+                    count += _add(conn, into, rows[at : at + _PIECE])
     return count
+
+
+def _sessions(source: Connection, token: Table) -> Select[Any]:
+    """The sessions among the tokens of an earlier version, as they stand now."""
+    person = Table("person", MetaData(), autoload_with=source)
+    return (
+        select(
+            token.c.digest, person.c.login, literal(0).label("generation"), token.c.name, token.c.scopes,
+            token.c.created_at, token.c.expires_at, token.c.revoked_at.label("ended_at"),
+        )
+        .join(person, token.c.person_id == person.c.id)
+        .where(token.c.kind == "session")
+    )  # fmt: skip
 
 
 def _add(conn: Connection, table: Table, rows: Sequence[dict[str, object]]) -> int:

@@ -17,9 +17,10 @@ from desdm.schema.states import DataState, changes
 __all__ = ["upgrade"]
 
 
-#: The revision after which jobs and denials leave this database.
-_CARRIED = "0006"
-_WITHOUT_THEM = "0007"
+#: Revisions after which rows of requests leave this database, and the next: jobs and denials; sessions and users' tables.
+_LEAVING = (("0006", "0007"), ("0008", "0009"))
+#: Table → which of its rows belong to requests; of others all.
+_OF_REQUESTS = {"access_token": "kind = 'session'"}
 
 
 def upgrade(database: Database, service: Database | None = None) -> None:
@@ -40,18 +41,22 @@ def upgrade(database: Database, service: Database | None = None) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["engine"] = database.engine
-    if _revision(database) < _WITHOUT_THEM:
-        if _revision(database) < _CARRIED:
+    if service is not None:
+        prepare(service)
+    for last, without in _LEAVING:
+        if _revision(database) >= without:
+            continue
+        if _revision(database) < last:
             with translated():
-                command.upgrade(config, _CARRIED)
+                command.upgrade(config, last)
         if service is not None:
             carry_over(database, service)
         elif _rows_left(database):
             raise ConfigError(
-                f"{database.describe()} holds jobs or denials; upgrade it with: desdm init --upgrade"
+                f"{database.describe()} holds jobs, denials, sessions or users' tables; upgrade it with: desdm init --upgrade"
             )
-    elif service is not None:
-        prepare(service)
+        with translated():
+            command.upgrade(config, without)
     with translated():
         command.upgrade(config, "head")
     with database.write() as conn:
@@ -80,6 +85,8 @@ def _rows_left(database: Database) -> bool:
     with database.read() as conn:
         present = set(inspect(conn).get_table_names())
         return any(
-            conn.execute(select(text("1")).select_from(table(name)).limit(1)).scalar() is not None
+            conn.execute(
+                select(text("1")).select_from(table(name)).where(text(_OF_REQUESTS.get(name, "1 = 1"))).limit(1)
+            ).scalar() is not None
             for name in MOVED if name in present
         )  # fmt: skip

@@ -15,6 +15,7 @@ from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.schema.states import Role
 from desdm.services.context import Services
 from desdm.services.published import Holdings
+from desdm.services.refusals import Refusals
 
 __all__ = ["WHOLE", "Access", "access_of", "no_release", "table_of"]
 
@@ -32,10 +33,13 @@ class Access:
         What is published.
     caller
         Who asks, with rights and scopes.
+    refusals
+        Takes requests for what the caller may not see; None: nobody keeps them.
     """
 
     holdings: Holdings
     caller: Caller
+    refusals: Refusals | None = None
 
     def require_read(self) -> None:
         """Raise `AccessDenied` if the caller's token has no scope to read, whatever is asked for."""
@@ -106,6 +110,7 @@ class Access:
         self.require_read()
         found = self.find(name)
         if found is None:
+            self.refuse(name)
             raise no_release(name)
         return found
 
@@ -113,8 +118,27 @@ class Access:
         """A release of which the caller may see all; raises as `release` does."""
         found = self.release(name)
         if not self.whole(found):
+            self.refuse(name)
             raise no_release(name)
         return found
+
+    def refuse(self, name: str, table: str = "") -> None:
+        """Have it kept as a denial that the caller named a release, or a table of it, that is there but not for the caller.
+
+        Whether there is one is found out later and elsewhere, so that a name that does not exist takes as long.
+        """
+        if self.refusals is not None:
+            self.refusals.note(self.caller, lambda: self._hidden(name, table))
+
+    def _hidden(self, name: str, table: str) -> str | None:
+        """The name of a release, or ``release.table``, that exists and that the caller may not see; else None."""
+        release = self.holdings.release(name)
+        if release is None or self.whole(release):
+            return None
+        if table in ("", WHOLE):
+            return release.name
+        found = next((t for t in self._tables(release) if t.name.lower() == table.lower()), None)
+        return None if found is None or self._may(release, found.name) else f"{release.name}.{found.name}"
 
     def erratum_of(self, release: Release) -> str | None:
         """The name of the release that this one corrects, if the caller may see something of it."""
@@ -139,4 +163,4 @@ def table_of(path: str) -> str:
 
 def access_of(services: Services, caller: Caller) -> Access:
     """What a caller may see now."""
-    return Access(services.published.current(), caller)
+    return Access(services.published.current(), caller, services.refusals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from desdm.accounts.model import Action, Caller
@@ -51,15 +51,27 @@ class Entry:
 
 
 class Catalogue:
-    """Tables by schema and name, whatever their case."""
+    """Tables by schema and name, whatever their case.
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    Parameters
+    ----------
+    entries
+        The tables.
+    refuse
+        Called with schema and table of what is not among them: the caller may have asked for something hidden.
+    """
+
+    def __init__(self, entries: Iterable[Entry], refuse: Callable[[str, str], None] | None = None) -> None:
+        self._refuse = refuse
         self._entries = {(e.schema.lower(), e.name.lower()): e for e in entries}
 
     def entry(self, schema: str | None, table: str) -> Entry | None:
         """A table; without schema the only one of that name."""
         if schema is not None:
-            return self._entries.get((schema.lower(), table.lower()))
+            entry = self._entries.get((schema.lower(), table.lower()))
+            if entry is None and self._refuse is not None:
+                self._refuse(schema, table)
+            return entry
         found = [e for (_, name), e in self._entries.items() if name == table.lower()]
         return found[0] if len(found) == 1 else None
 
@@ -137,7 +149,7 @@ def catalogue_for(services: Services, caller: Caller) -> Catalogue:
     entries += [own_entry(schema, name, columns, visible) for (schema, name), columns in own.items()]
     if caller.known and caller.may(Action.MYDB):
         entries += _users(services, caller)
-    return Catalogue(entries)
+    return Catalogue(entries, access.refuse)
 
 
 def _names(entries: list[Entry], own: Mapping[tuple[str, str], object]) -> frozenset[str]:
@@ -149,6 +161,6 @@ def _names(entries: list[Entry], own: Mapping[tuple[str, str], object]) -> froze
 def _users(services: Services, caller: Caller) -> list[Entry]:
     from desdm.services.mydb import store
 
-    with services.database.read() as conn:
+    with services.state.read() as conn:
         found = store.tables(conn, caller.login)
     return [user_entry(caller.login, t.name, t.columns, t.row_count) for t in found]

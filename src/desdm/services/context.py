@@ -14,7 +14,9 @@ from desdm.config import Config
 from desdm.schema.database import Database
 from desdm.services.engines.model import Engine
 from desdm.services.journal import Journal
+from desdm.services.problems import FaultList
 from desdm.services.published import Published
+from desdm.services.refusals import Refusals
 from desdm.services.supervise import Supervisor
 from desdm.services.threads import Threads
 
@@ -46,6 +48,10 @@ class Services:
         Threads of pages, health and availability.
     journal
         Takes small writes of requests.
+    faults
+        Takes files of releases that are not as released.
+    refusals
+        Takes requests for releases that the caller may not see.
     threads, page_threads
         The pools with a share for each caller.
     server
@@ -63,12 +69,16 @@ class Services:
     supervisor: Supervisor = field(default_factory=Supervisor)
     pages: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "desdm-page"))
     journal: Journal = field(init=False)
+    faults: FaultList = field(init=False)
+    refusals: Refusals = field(init=False)
     threads: Threads = field(init=False)
     page_threads: Threads = field(init=False)
 
     def __post_init__(self) -> None:
         # Frozen: what follows from the other attributes is set once, here.
         object.__setattr__(self, "journal", Journal(self.state))
+        object.__setattr__(self, "refusals", Refusals(self.journal))
+        object.__setattr__(self, "faults", FaultList(self.database, self.state, self.journal))
         object.__setattr__(self, "threads", Threads(self.pool, _SHARE))
         object.__setattr__(self, "page_threads", Threads(self.pages, _PAGE_SHARE))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from desdm.errors import WCLError
+from desdm.errors import WCLError, storage_error
 from desdm.wcl.lines import cut_comment
 from desdm.wcl.tree import CASE_KEPT, MAX_DEPTH
 
@@ -131,7 +132,9 @@ def write(path: str | os.PathLike[str], tree: Mapping[str, object], *, sort: boo
     Raises
     ------
     WCLError
-        WCL cannot hold the tree, or the file cannot be written.
+        WCL cannot hold the tree.
+    DesdmError
+        The file cannot be written (`storage_error`).
     """
     text = dumps(tree, sort=sort)
     target = Path(path)
@@ -143,5 +146,6 @@ def write(path: str | os.PathLike[str], tree: Mapping[str, object], *, sort: boo
             os.fsync(stream.fileno())
         aside.replace(target)
     except OSError as err:
-        aside.unlink(missing_ok=True)
-        raise WCLError(f"cannot write {target}: {err.strerror or err}") from err
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise storage_error(err, target) from err

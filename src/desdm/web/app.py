@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from desdm.accounts import store
 from desdm.accounts.clock import now
-from desdm.accounts.store import drop_denials_before
 from desdm.errors import DesdmError, NotFoundError, TransientError
 from desdm.facility import Facility
 from desdm.schema.service import prepare
@@ -45,6 +45,9 @@ _PATIENCE = 5.0
 
 #: Requests a second of one public address over a time; at once it may be so many times more before that counts.
 RATE, _BURST = 200.0, 10.0
+
+#: Denials that are kept at most, and how long sessions are kept after they ended.
+_MOST_DENIALS, _KEEP_SESSIONS = 200_000, timedelta(days=30)
 
 
 def open_services(facility: Facility, engine: Engine) -> Services:
@@ -82,6 +85,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         await asyncio.to_thread(services.published.current)
         supervisor = services.supervisor
         services.journal.start(supervisor)
+        services.faults.start(supervisor)
         # A new release is made ready here, in a thread, so that no request has to wait for it.
         supervisor.loop("published", partial(_refresh, services), 1.0)
         supervisor.loop("retention", partial(_prune, services), 3600.0)
@@ -107,6 +111,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
             Middleware(
                 Guard,
                 database=services.database,
+                state=services.state,
                 rates=Rates(rate, _BURST * rate),
                 threads=door,
                 journal=services.journal,
@@ -123,10 +128,12 @@ def _refresh(services: Services) -> None:
 
 
 def _prune(services: Services) -> None:
-    """Drop denials that are older than the settings say."""
-    before = now() - timedelta(days=services.config.keep_denials_days)
+    """Drop denials that are older than the settings say or too many, and sessions that ended long ago."""
+    at = now()
     with suppress(TransientError), services.state.write() as conn:
-        drop_denials_before(conn, before)
+        store.drop_denials_before(conn, at - timedelta(days=services.config.keep_denials_days))
+        store.keep_denials(conn, _MOST_DENIALS)
+        store.drop_sessions_before(conn, at - _KEEP_SESSIONS)
 
 
 def _warmed(services: Services) -> None:

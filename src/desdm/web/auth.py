@@ -55,6 +55,8 @@ class Guard:
 
     Parameters
     ----------
+    database, state
+        Of operations, where people and tokens stand, and the service's own with the sessions.
     journal
         Takes denials and the use of tokens, which no request waits for.
     threads
@@ -62,10 +64,16 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, database: Database, rates: Rates, threads: ThreadPoolExecutor, journal: Journal
+        self,
+        app: ASGIApp,
+        database: Database,
+        state: Database,
+        rates: Rates,
+        threads: ThreadPoolExecutor,
+        journal: Journal,
     ) -> None:
         self.app, self._database, self._rates, self._threads = app, database, rates, threads
-        self._journal = journal
+        self._state, self._journal = state, journal
         self._used: dict[int, datetime] = {}
         self._public: tuple[float, Caller | None] = (0.0, None)
 
@@ -104,9 +112,12 @@ class Guard:
         try:
             if given is not None:
                 login, secret = _credential(given)
-                return await self._known(secret, "api", login, address)
+                return await self._known(secret, login, address)
             assert cookie is not None
-            caller = await self._known(cookie, "session", None, address)
+            session = cookie
+            caller = await self._do(
+                lambda: sessions.authenticate(self._database, self._state, session, address)
+            )
         except AccessDenied:
             with contextlib.suppress(DesdmError):
                 self._rates.take(address, _GUESS)
@@ -127,10 +138,10 @@ class Guard:
         with self._database.read() as conn:
             return tokens.public(conn)
 
-    async def _known(self, secret: str, kind: str, login: str | None, address: str) -> Caller:
+    async def _known(self, secret: str, login: str | None, address: str) -> Caller:
         def look() -> Caller:
             with self._database.read() as conn:
-                caller, token = tokens.authenticate(conn, secret, kind, login=login, address=address)
+                caller, token = tokens.authenticate(conn, secret, login=login, address=address)
             at = now()
             before = self._used.get(token.id)
             if before is None or at - before >= timedelta(minutes=1):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from desdm.errors import DesdmError
 from desdm.services.context import Services
 
-__all__ = ["health_routes", "open_modes", "probe"]
+__all__ = ["health_routes", "probe"]
 
 
 def health_routes(services: Services) -> list[BaseRoute]:
@@ -45,15 +44,3 @@ def probe(services: Services) -> None:
         note("query engine", "does not answer")
     free = shutil.disk_usage(services.config.home).free
     note("disk", "is nearly full" if free < services.config.keep_free_mb * 1e6 else "")
-
-
-def open_modes(services: Services) -> list[str]:
-    """What of the service's state others can read or write: the message for each, with what to do."""
-    found = []
-    paths = [services.results]
-    if services.state.dialect == "sqlite" and services.state.url.database:
-        paths.append(services.config.home / services.state.url.database)
-    for path in paths:
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            found.append(f"{path} is open to others; run: chmod go= {path}")
-    return found

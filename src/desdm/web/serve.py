@@ -17,10 +17,10 @@ from typing_extensions import override
 
 from desdm.errors import UsageError
 from desdm.facility import Facility
+from desdm.operations.doctor.places import open_places
 from desdm.services.engines.open import open_engine
 from desdm.web.app import RATE, create_app, open_services
 from desdm.web.connections import Bounds, protocol
-from desdm.web.health import open_modes
 
 __all__ = ["listen", "serve"]
 
@@ -93,9 +93,9 @@ def serve(
         # What the server writes (results, journals of databases) is closed, whatever the umask was.
         os.umask(0o077)
         services = open_services(facility, engine)
-        for message in open_modes(services):
-            _LOG.warning("%s", message)
-            services.supervisor.note("modes", "files of the service are open to others; see the log")
+        for place in open_places(facility.config):
+            _LOG.warning("%s", place.text)
+            services.supervisor.note("modes", "files of the installation are open to others; see the log")
         app = create_app(services, rate=rate)
         config = uvicorn.Config(
             app,

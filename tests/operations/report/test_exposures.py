@@ -52,13 +52,15 @@ def test_the_reckoning_is_shown_with_its_reason(tmp_path: Path) -> None:
     assert (one.verdict, one.style) == ("rejected", "failed")
     assert one.reason == "badT: t_eff 0.129, more than 0.3 is needed"
     assert [(f.measured, f.factor) for f in one.factors] == [
-        ("1.001″ FWHM", "0.875"),
+        ("1.001″ (median FWHM_MEAN + offset)", "0.875"),
         ("2.603 e⁻/s/pixel", "1.022"),
         ("1.251 mag", "0.144"),
     ]
     assert one.t_eff == "0.129"
     assert ("Depth (error 0.1)", "21.26 mag") in one.numbers
     assert [c["zero"] for c in one.ccds] == ["30.0010", "30.0020"]
+    # From 30.0 to 30.25 deg along the equator, and 0.1 deg high.
+    assert one.extent == "15.0′ × 6.0′"
     assert [f.title for f in one.figures] == [
         "PSF over the field",
         "Magnitudes and depth",

@@ -267,5 +267,5 @@ def test_what_cannot_be_reported_or_written_is_a_typed_error(toy: Facility, tmp_
         report(toy, "X_r1p01", tmp_path / "p.html")
     made = plan(toy, text_pipeline())
     (tmp_path / "folder").write_text("a file in the way")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="give another path"):
         report(toy, made.run, tmp_path / "folder" / "p.html")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desdm.operations.report.svg import Plot, Scale, nice_ticks, number_text
+from desdm.operations.report.svg import Plot, Scale, nice_ticks, number_text, tick_texts
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,21 @@ def test_a_plot_is_xml_whatever_its_texts_hold() -> None:
     assert not [node for node in tree.iter() if node.tag == "script"]
     dots = next(node for node in tree.iter() if node.get("class") == "dots b-g")
     assert dots.get("d", "").count("M") == 1  # the point outside and the one that is no number are left out
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(29.0601, 29.0629), (29.06, 29.5), (0.0, 1.0), (1e5, 1.00001e5), (-3.0, 3.0), (29.06, 29.0600001)],
+)
+def test_ticks_of_an_axis_are_told_apart_and_say_where_they_stand(low: float, high: float) -> None:
+    ticks = nice_ticks(low, high)
+    texts, offset = tick_texts(ticks)
+    assert len(set(texts)) == len(texts) == len(ticks) > 1
+
+    def number(text: str) -> float:
+        return float(text.replace("−", "-"))
+
+    base = number(offset) if offset else 0.0
+    for text, value in zip(texts, ticks, strict=True):
+        assert base + number(text) == pytest.approx(value, abs=1e-3 * (ticks[1] - ticks[0]))
+        assert len(text) <= 8

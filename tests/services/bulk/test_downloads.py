@@ -21,6 +21,7 @@ from sqlalchemy import select
 from desdm.facility import Facility
 from desdm.schema import problem
 from tests.services.bulk.conftest import Site
+from tests.support.wait import until
 
 IMAGE = "images/DES0000+0000/DES0000+0000_g.fits.fz"
 OTHER = "images/DES0000+0000/DES0000+0000_r.fits.fz"
@@ -211,7 +212,7 @@ def test_a_flipped_byte_is_never_served_and_is_reported_once(site: Site) -> None
         assert str(site.home).encode() not in answer
         assert status("-I", url) == 500
         assert status("-r", "0-9", url) == 500
-    assert problems(site).count(f"T1/{OTHER}") == 1
+    assert until(lambda: problems(site).count(f"T1/{OTHER}")) == 1
     # Mended, it is served again; the problem stays until somebody closes it.
     assert curl(url).stdout == data
     with spoilt(path, data[:-1]):

@@ -34,6 +34,7 @@ from desdm.services.footprint.lookup import Footprint
 from desdm.services.soda.stencil import stencils_of
 from tests.support.footprintrelease import BANDS, SIDE, TILES, Coadds, coadds, footprint_release
 from tests.support.server import Served, served
+from tests.support.wait import until
 
 GRID = HEALPix(nside=4096, order="nested")
 
@@ -448,10 +449,13 @@ def test_a_flipped_byte_in_a_map_is_refused_and_reported(url: Served, home: Path
     assert "footprint/g.hsp of X1 is not as it was released" in answer.json()["error"]["message"]
     requests.get(f"{url}/footprint?ra=0&dec=-44&release=X1", timeout=60)
     database = Database(f"sqlite:///{home}/desdm.sqlite")
-    with database.read() as conn:
-        listed = [(p["subject_kind"], p["subject"]) for p in problems(conn)]
+
+    def listed() -> list[tuple[str, str]]:
+        with database.read() as conn:
+            return [(p["subject_kind"], p["subject"]) for p in problems(conn)]
+
+    assert until(listed) == [("file", "X1/footprint/g.hsp")]
     database.close()
-    assert listed == [("file", "X1/footprint/g.hsp")]
 
 
 def test_no_position_is_no_answer(footprint: Footprint) -> None:

@@ -12,6 +12,7 @@ from desdm.facility import Facility
 from desdm.release.problems import problems
 from tests.support.server import served
 from tests.support.tiles import demo_release
+from tests.support.wait import until
 
 KINDS = ("properties", "Moc.fits", "Norder3/Allsky.png")
 
@@ -47,8 +48,12 @@ def test_a_damaged_picture_is_refused_and_entered_into_the_problem_list(tmp_path
             assert requests.get(where, timeout=30).status_code == 500, prefix
         path.write_bytes(whole)
         assert requests.get(f"{url}/hips/D1/color/{kind}", timeout=30).status_code == 200
-    facility = Facility.open(home)
-    with facility.database.read() as conn:
-        subjects = [p["subject"] for p in problems(conn)]
-    facility.close()
+        facility = Facility.open(home)
+
+        def listed() -> list[str]:
+            with facility.database.read() as conn:
+                return [p["subject"] for p in problems(conn)]
+
+        subjects = until(listed)
+        facility.close()
     assert subjects == [f"D1/hips/color/{kind}"]

@@ -29,6 +29,7 @@ from desdm.release import store
 from desdm.survey.lupton import lupton
 from tests.support.cutouts import ImageRelease
 from tests.support.server import Served
+from tests.support.wait import until
 
 TILE = "DES0000+0000"
 OUTSIDE = 32768
@@ -307,8 +308,12 @@ def test_a_flipped_byte_is_refused_and_stands_in_the_problem_list(
     assert [(r["status"], r["reason"]) for r in rows] == [("failed", told)]
     assert get(f"{server}/soda/sync", {**query, "ID": hurt.did(TILE, "r")})[0] == 200
     facility = Facility.open(images.home)
-    with facility.database.read() as conn:
-        found = [p for p in store.open_problems(conn) if p["subject"] == f"F1/{hurt.relative(TILE, 'g')}"]
+
+    def listed() -> list[object]:
+        with facility.database.read() as conn:
+            return [p for p in store.open_problems(conn) if p["subject"] == f"F1/{hurt.relative(TILE, 'g')}"]
+
+    found = until(listed)
     facility.close()
     assert len(found) == 1
 

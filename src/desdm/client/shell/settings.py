@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from desdm.errors import UsageError
+from desdm.errors import UsageError, storage_error
 
 __all__ = ["Settings", "folder", "load", "store"]
 
@@ -87,4 +87,4 @@ def store(settings: Settings) -> None:
         folder().mkdir(parents=True, exist_ok=True)
         (folder() / "sql.json").write_text(json.dumps(asdict(settings), indent=1) + "\n", "utf-8")
     except OSError as err:
-        raise UsageError(f"settings cannot be kept in {folder()}: {err.strerror}") from err
+        raise storage_error(err, folder()) from err

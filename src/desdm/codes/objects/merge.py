@@ -104,7 +104,13 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
     order = np.argsort(pixel, kind="stable")
     columns = [
         Column("hpix29", pixel, "HEALPix number, order 29, nested; rows are sorted by it", "", "pos.healpix"),
-        Column("coadd_object_id", _identity(pixel), "identifier of the object", "", "meta.id;meta.main"),
+        Column(
+            "coadd_object_id",
+            _identity(pixel),
+            "identifier of the object: its hpix29, or the next number where two share one",
+            "",
+            "meta.id;meta.main",
+        ),
         Column("tilename", np.full(len(ra), tilename), "tile", "", "meta.id;obs.field"),
         Column("number", first["NUMBER"].astype(np.int32), "row of the tile's catalogues", "", "meta.number"),
         Column("ra", ra, "right ascension (ICRS)", "deg", "pos.eq.ra;meta.main"),

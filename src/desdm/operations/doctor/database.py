@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from desdm.errors import ConfigError, DesdmError
 from desdm.framework.process import under_way
 from desdm.operations.doctor import store
 from desdm.operations.doctor.model import Check, State
 from desdm.schema.database import Database
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, CopyState
 from desdm.schema.version import HEAD
 
-__all__ = ["check_database"]
+__all__ = ["check_database", "check_service_database"]
+
+#: Names of damaged files that one check tells.
+_NAMES = 5
 
 
 def check_database(database: Database) -> Iterator[Check]:
@@ -43,6 +47,28 @@ def check_database(database: Database) -> Iterator[Check]:
         yield from _damage(database)
     except DesdmError as err:
         yield Check("database", State.PROBLEM, str(err))
+
+
+def check_service_database(service: Database) -> Iterator[Check]:
+    """Whether the service's own database answers and is whole; it is made by the first server, and not before."""
+    name = "service database"
+    path = service.url.database if service.dialect == "sqlite" else None
+    if path and not Path(path).exists():
+        yield Check(name, State.OK, f"{service.describe()} is not there yet; the first server makes it")
+        return
+    try:
+        found = service.integrity()
+    except DesdmError as err:
+        yield Check(name, State.PROBLEM, str(err))
+        return
+    if found:
+        text = (
+            f"{service.describe()} is damaged: {found}; stop every server, and restore it from a backup or move it away "
+            "(jobs, sessions and the record of users' tables are lost)"
+        )
+        yield Check(name, State.PROBLEM, text)
+    else:
+        yield Check(name, State.OK, f"{service.describe()} answers and is whole")
 
 
 def _server(database: Database) -> Iterator[Check]:
@@ -78,10 +104,16 @@ def _attempts(database: Database) -> Iterator[Check]:
 
 def _damage(database: Database) -> Iterator[Check]:
     with database.read() as conn:
-        corrupt, missing = store.damaged_copies(conn)
-        suspect = store.suspect_files(conn)
-    if corrupt or missing or suspect:
-        text = f"{corrupt} files corrupt, {missing} missing, {suspect} suspect since the last audit"
+        copies = store.damaged_copies(conn, _NAMES)
+        suspect = store.suspect_files(conn, _NAMES)
+    found = {"corrupt": copies[CopyState.CORRUPT], "missing": copies[CopyState.MISSING], "suspect": suspect}
+    if any(one.total for one in found.values()):
+        said = [
+            f"{one.total} {'file is' if one.total == 1 else 'files are'} {word}: {', '.join(one.names)}"
+            + (" …" if one.total > len(one.names) else "")
+            for word, one in found.items() if one.total
+        ]  # fmt: skip
+        text = f"since the last audit {'; '.join(said)}"
         yield Check(
             "files", State.PROBLEM, f"{text}; see: desdm audit, desdm files --suspect; put back good copies"
         )

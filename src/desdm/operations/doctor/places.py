@@ -33,9 +33,10 @@ def open_places(config: Config) -> list[OpenPath]:
     With a front server (``services.accel``) the group may read the releases.
     """
     places = [config.home, config.home / FILENAME, config.archive_root, config.runs, config.home / "results"]
-    url = make_url(config.database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        places += [Path(url.database + ending) for ending in ("", "-wal", "-shm")]
+    for text in (config.database_url, config.services_state):
+        url = make_url(text)
+        if url.get_backend_name() == "sqlite" and url.database:
+            places += [config.home / (url.database + ending) for ending in ("", "-wal", "-shm")]
     group = stat.S_IRGRP | stat.S_IXGRP if config.services_accel else 0
     releases = [config.releases]
     if config.releases.is_dir():

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from desdm.framework import store as runs
 from desdm.framework.model import Attempt
-from desdm.schema import CopyState, file_archive_info, file_suspect, pfw_attempt
+from desdm.schema import CopyState, desfile, file_archive_info, file_suspect, pfw_attempt
 from desdm.schema.states import AttemptState
 
-__all__ = ["damaged_copies", "server_facts", "suspect_files", "unfinished"]
+__all__ = ["Named", "damaged_copies", "server_facts", "suspect_files", "unfinished"]
+
+
+class Named(NamedTuple):
+    """How many files, and the first of their names."""
+
+    total: int
+    names: tuple[str, ...]
 
 
 def server_facts(conn: Connection) -> tuple[str, datetime, list[str]]:
@@ -31,19 +39,25 @@ def unfinished(conn: Connection) -> list[Attempt]:
     return [runs.attempt_by_name(conn, f"{r.unitname}_r{r.reqnum}p{r.attnum:02d}") for r in rows]
 
 
-def damaged_copies(conn: Connection) -> tuple[int, int]:
-    """(corrupt, missing) copies, as the last audit found them."""
-    counts = []
+def damaged_copies(conn: Connection, most: int) -> dict[CopyState, Named]:
+    """Corrupt and missing copies, as the last audit found them; the first ``most`` by name."""
+    name = desfile.c.filename
+    found = {}
     for state in (CopyState.CORRUPT, CopyState.MISSING):
-        query = (
-            select(func.count())
-            .select_from(file_archive_info)
-            .where(file_archive_info.c.state == state.value)
-        )
-        counts.append(conn.execute(query).scalar_one())
-    return counts[0], counts[1]
+        query = select(name).join(file_archive_info, file_archive_info.c.desfile_id == desfile.c.id)
+        found[state] = _named(conn, query.where(file_archive_info.c.state == state.value), most)
+    return found
 
 
-def suspect_files(conn: Connection) -> int:
-    """How many files are suspect."""
-    return conn.execute(select(func.count(func.distinct(file_suspect.c.desfile_id)))).scalar_one()
+def suspect_files(conn: Connection, most: int) -> Named:
+    """Files that are suspect; the first ``most`` by name."""
+    query = select(desfile.c.filename).join(file_suspect, file_suspect.c.desfile_id == desfile.c.id)
+    return _named(conn, query, most)
+
+
+def _named(conn: Connection, query: Select[tuple[str]], most: int) -> Named:
+    """How many names a query has, and the first of them."""
+    names = query.distinct().subquery()
+    count = conn.execute(select(func.count()).select_from(names)).scalar_one()
+    first = conn.execute(select(names.c.filename).order_by(names.c.filename).limit(most)).scalars()
+    return Named(count, tuple(first))

@@ -39,6 +39,8 @@ class Judged(NamedTuple):
     numbers: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]
     ccds: tuple[Mapping[str, Any], ...]
+    #: width (east to west) and height of the field of the CCDs, for the scale of its picture; empty: not known
+    extent: str = ""
 
 
 _STYLES = {"True": ("accepted", "done"), "False": ("rejected", "failed")}
@@ -72,8 +74,19 @@ def _judged(told: Mapping[str, Any]) -> Judged:
     figures = tuple(f for f in (_psf(ccds, band), _counts(told, band), _zeros(ccds, band)) if f is not None)
     return Judged(
         title, band, verdict, style, reason, _text(told.get("t_eff"), 3), _factors(told), _numbers(told), figures,
-        tuple(map(_row, ccds)),
+        tuple(map(_row, ccds)), _extent(ccds),
     )  # fmt: skip
+
+
+def _extent(ccds: Sequence[Mapping[str, Any]]) -> str:
+    """Width and height of the field in arcmin; empty where no CCD's corners are known."""
+    placed = _placed(ccds)
+    field = _field(placed) if placed else None
+    if field is None:
+        return ""
+    flat = np.array([p for four in field.corners for p in four])
+    wide, high = np.ptp(flat, axis=0)
+    return f"{wide:.1f}′ × {high:.1f}′"
 
 
 def _row(ccd: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +126,11 @@ def _text(value: Any, digits: int = 3, unit: str = "") -> str:
 
 def _factors(told: Mapping[str, Any]) -> tuple[Factor, ...]:
     return (
-        Factor("Seeing F", _text(told.get("fwhm_asec"), 3, "″ FWHM"), _text(told.get("f_eff"))),
+        Factor(
+            "Seeing F",
+            _text(told.get("fwhm_asec"), 3, "″ (median FWHM_MEAN + offset)"),
+            _text(told.get("f_eff")),
+        ),
         Factor("Sky B", _text(told.get("skybrightness"), 3, "e⁻/s/pixel"), _text(told.get("b_eff"))),
         Factor("Clouds C", _text(told.get("cloud"), 3, "mag"), _text(told.get("c_eff"))),
     )
@@ -196,14 +213,15 @@ def _psf(ccds: Sequence[Mapping[str, Any]], band: str) -> Figure | None:
         dy = (math.cos(angle) * along[1] + math.sin(angle) * up[1]) * scale * e
         plot.segment(x - dx, y - dy, x + dx, y + dy, f"whisker {band_style(band)}")
         grown = 1.0 + 5.0 * (ccd["fwhm_mean"] / float(np.median(widths)) - 1.0)
-        words = f"CCD {ccd['ccdnum']} {ccd.get('name', '')}: FWHM {ccd['fwhm_mean']:.3f}″, e {e:.3f}"
+        words = f"CCD {ccd['ccdnum']} {ccd.get('name', '')}: FWHM_MEAN {ccd['fwhm_mean']:.3f}″, e {e:.3f}"
         plot.marker(
             x, y, f"open {band_style(band)}", words, (7.0 if len(known) < 12 else 3.2) * max(grown, 0.3)
         )
         if len(known) < 12:
             plot.note(plot.x(x) + 12, plot.y(y) + 18, f"{ccd['fwhm_mean']:.3f}″")
     text = (
-        f"ring: FWHM, {number_text(round(float(widths.min()), 3))} to {number_text(round(float(widths.max()), 3))}″ "
+        f"ring: FWHM_MEAN of PSFEx, {number_text(round(float(widths.min()), 3))} to "
+        f"{number_text(round(float(widths.max()), 3))}″ "
         f"(differences drawn 5 times larger); bar: ellipticity along the long axis, at most "
         f"{number_text(round(float(sizes.max()), 3))}"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tempfile
+import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from desdm import __version__
 from desdm.archive.archive import Archive
 from desdm.config import Config
-from desdm.errors import StorageFull, UsageError
+from desdm.errors import storage_error
 from desdm.operations.report import exposures, pictures, plots, science, tables
 from desdm.operations.report.gather import Metric, RunFacts, gather
 from desdm.operations.report.lineage_graph import lineage_graph, size_text
@@ -49,22 +50,22 @@ def write_report(database: Database, archive: Archive, config: Config, run: str,
     ------
     NotFoundError
         If there is no such run.
-    UsageError, StorageFull
+    DesdmError
         If the page cannot be written there.
     """
     facts = gather(database, archive, config, run)
     text = render(facts)
     out = out.absolute()
+    aside = out.with_name(f".{out.name[:200]}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=out.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(out)
+        aside.write_text(text, "utf-8")
+        aside.chmod(0o644)
+        aside.replace(out)
     except OSError as err:
-        if err.errno == 28:  # ENOSPC
-            raise StorageFull(f"{out}: no room for the page") from err
-        raise UsageError(f"{out}: the page cannot be written: {err.strerror}") from err
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise storage_error(err, out) from err
     return out
 
 
@@ -126,6 +127,7 @@ def _content(facts: RunFacts) -> dict[str, Any]:
         "coadds_left": coadds_left,
         "singles": singles,
         "singles_left": singles_left,
+        "singles_title": pictures.singles_title(facts),
         "judged": _judged(facts, unread),
         "planes": pictures.focal_planes(facts, unread),
         "figures": _figures(facts, unread),

@@ -17,11 +17,15 @@ from desdm.operations.report.science import Unread
 from desdm.quality.qa.quicklook import quicklook
 from desdm.survey.bands import band_order
 
-__all__ = ["Shown", "coadds", "colour", "focal_planes", "singles"]
+__all__ = ["Shown", "coadds", "colour", "focal_planes", "singles", "singles_title"]
 
 _COLOUR, _COADD, _SINGLE = 1400, 640, 400
 #: More pictures than these would make a page that no browser likes; the page says how many were left out.
 _MOST_COADDS, _MOST_SINGLES = 14, 36
+
+
+#: Combined calibration frames, in the order in which a report shows them.
+_COMBINED = ("cal_biascor", "cal_dflatcor", "cal_starflat")
 
 
 class Shown(NamedTuple):
@@ -69,9 +73,27 @@ def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
         f for kind in kinds if kind != "coadd" for f in facts.of_type(kind) if not one or f.name in one
     ]
     records.sort(key=lambda f: (band_order(f.band or ""), f.name))
+    # Of a calibration run first what it was made for: the combined frames, then what they were judged by.
+    combined = [
+        f
+        for kind in _COMBINED
+        for f in sorted(facts.of_type(kind), key=lambda f: (band_order(f.band or ""), f.name))
+    ]
+    if combined:
+        every = [*combined, *(f for f in records if f.filetype not in _COMBINED)]
+        return _several(facts, every, _MOST_SINGLES, _SINGLE, unread, mask=False), max(
+            0, len(every) - _MOST_SINGLES
+        )
     step = max(1.0, len(records) / _MOST_SINGLES)
     chosen = [records[int(i * step)] for i in range(min(len(records), _MOST_SINGLES))]
     return _several(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(chosen)
+
+
+def singles_title(facts: RunFacts) -> str:
+    """What the single images are: of a calibration run the combined frames lead."""
+    if any(facts.of_type(kind) for kind in _COMBINED):
+        return "Combined calibrations, then single images"
+    return "Single images, with their masks"
 
 
 def focal_planes(facts: RunFacts, unread: list[Unread]) -> list[Shown]:

@@ -20,7 +20,8 @@ Values = npt.NDArray[np.float64]
 _MOST_POINTS = 6000
 #: Titles of well-known numbers, and their order; others follow with the text that their code gave.
 _KNOWN = {
-    "fwhm": "Seeing (PSF FWHM)",
+    "fwhm": "FWHM by moments",
+    "fwhm_mean": "FWHM_MEAN of PSFEx",
     "sky": "Sky level",
     "mag_zero": "Zero point",
     "zp_offset": "Zero point against the reference",
@@ -31,6 +32,13 @@ _KNOWN = {
     "depth": "Depth (PSF magnitude at error 0.1)",
     "ellipticity": "PSF ellipticity",
     "psf_stars": "Stars that made the PSF",
+}
+
+
+#: What tells numbers of one kind apart, where a report shows more than one of them.
+_WORDS = {
+    "fwhm": "of adaptive moments of the PSF model at the image's centre, which weigh its wings: larger than FWHM_MEAN",
+    "fwhm_mean": "half width of a Moffat fit; the verdict's F takes its median over the CCDs, plus DES's offset",
 }
 
 
@@ -91,6 +99,7 @@ def _strip(module: str, some: Sequence[Metric]) -> Figure:
         ticks.append((at + (len(group) - 1) / 2, band or f"{module}, {len(group)} runs"))
         at += len(group) + gap
     said = "" if first.text == title else first.text
+    said = _WORDS.get(first.name, said)
     return Figure(title, f"{module}: {said or first.name}", plot.render(xticks=ticks))
 
 

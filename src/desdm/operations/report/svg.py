@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Plot", "Scale", "nice_ticks", "number_text"]
+__all__ = ["Plot", "Scale", "nice_ticks", "number_text", "tick_texts"]
 
 Values: TypeAlias = npt.NDArray[np.float64]
 
@@ -44,6 +45,24 @@ def number_text(value: float) -> str:
     else:
         text = f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
     return text.replace("-", "−")
+
+
+def tick_texts(ticks: Sequence[float]) -> tuple[list[str], str]:
+    """Numbers of an axis with as many digits as tell them apart, and what is added to each; empty: nothing.
+
+    Where that takes more than seven signs (a zero point of 29.0612 to 29.0614), the axis shows what is beyond the first
+    tick, and the offset stands at its end.
+    """
+    short = [number_text(v) for v in ticks]
+    if len(ticks) < 2 or len(set(short)) == len(short):
+        return short, ""
+    step = min(abs(b - a) for a, b in pairwise(ticks))
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    texts = [f"{v:.{digits}f}".replace("-", "−") for v in ticks]
+    if max(map(len, texts)) <= 7:
+        return texts, ""
+    base = ticks[0]
+    return [number_text(float(f"{v - base:.3g}")) for v in ticks], f"{base:.{digits}f}".replace("-", "−")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,7 @@ class Plot:
     ylabel: str
     width: int = 420
     height: int = 270
-    left: int = 58
+    left: int = 70
     right: int = 14
     top: int = 14
     bottom: int = 44
@@ -179,11 +198,19 @@ class Plot:
             f'aria-label="{escape(self.title)}">',
             f'<rect class="field" x="{self.left}" y="{self.top}" width="{right - self.left}" height="{low - self.top}"/>',
         ]
-        for value in self.y.ticks(5):
+        marks = self.y.ticks(5)
+        texts, offset = ([number_text(v) for v in marks], "") if self.y.log else tick_texts(marks)
+        if offset:
+            parts.append(_text(self.left, self.top - 3, f"+ {offset}", "start"))
+        for value, text in zip(marks, texts, strict=True):
             y = self.y(value)
             parts.append(f'<line class="grid" x1="{self.left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(_text(self.left - 7, y + 3.8, number_text(value), "end"))
-        numbers = [(v, number_text(v)) for v in self.x.ticks(6)] if xticks is None else xticks
+            parts.append(_text(self.left - 7, y + 3.8, text, "end"))
+        along = self.x.ticks(6)
+        texts, offset = ([number_text(v) for v in along], "") if self.x.log else tick_texts(along)
+        numbers = list(zip(along, texts, strict=True)) if xticks is None else xticks
+        if offset and xticks is None:
+            parts.append(_text(right, self.height - 7, f"+ {offset}", "end"))
         for value, text in numbers:
             x = self.x(value)
             if xticks is None:

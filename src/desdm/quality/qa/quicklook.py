@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from desdm.errors import FileTypeError, StorageFull, UsageError
+from desdm.errors import FileTypeError, UsageError, storage_error
 from desdm.quality.qa.draw import Compass, Legend, compass, dress, paint, stretch
 from desdm.quality.qa.frame import Frame, Layout, Opened, arrange, open_image, read_bits, read_mean
 from desdm.quality.qa.masks import COLOURS, beside, is_mask, translator
@@ -356,10 +358,13 @@ def _shrink(path: Path, out: Path, size: int) -> Picture:
 
 
 def _save(picture: Any, out: Path) -> None:
+    """Write a picture; it has its name when it is whole."""
+    aside = out.with_name(f".{out.name[:200]}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(out, "PNG", optimize=False, compress_level=6)
+        picture.save(aside, "PNG", optimize=False, compress_level=6)
+        aside.replace(out)
     except OSError as err:
-        if err.errno == 28:  # ENOSPC
-            raise StorageFull(f"{out}: no room for the picture") from err
-        raise UsageError(f"{out}: the picture cannot be written: {err.strerror or err}") from err
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise storage_error(err, out) from err

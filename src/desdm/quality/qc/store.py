@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select
 
-from desdm.errors import WCLError
+from desdm.errors import storage_error
 from desdm.quality.qc.matcher import Matcher
 from desdm.quality.qc.patterns import Action, Controls, Filter, Ignore, Level, Pattern
 from desdm.quality.qc.runfile import WORTH_KEEPING, compiled_beside
@@ -150,5 +150,5 @@ def write_patterns(
         try:
             compiled.write_bytes(matcher.dump())
         except OSError as err:
-            raise WCLError(f"cannot write {compiled}: {err.strerror or err}") from err
+            raise storage_error(err, compiled) from err
     return joined

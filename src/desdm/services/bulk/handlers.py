@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile
-from desdm.release.problems import report_file
+from desdm.services.access import table_of
 from desdm.services.bulk.answer import FileAnswer
 from desdm.services.bulk.conditions import ranges_count, verdict
 from desdm.services.bulk.ranges import Unsatisfiable, parse
@@ -53,7 +53,7 @@ class Bulk:
 
     def __init__(self, services: Services, accel: str = "", readers: int = 8) -> None:
         self._services, self._accel = services, accel
-        self._indexes = Indexes(services.published)
+        self._indexes = Indexes(services)
         self._readers = CapacityLimiter(readers)
         self._verifier = Verifier(self._report)
 
@@ -80,6 +80,7 @@ class Bulk:
             return Response(as_digests(seen), media_type="text/plain")
         if path in index.folders_for(access):
             return RedirectResponse(f"/files/{spelt(release.name)}/{spelt(path)}/", status_code=308)
+        access.refuse(name, table_of(path))
         raise NotFoundError(f"{release.name} has no file {path[:200]}; see /files/{release.name}/")
 
     async def _answer(self, request: Request, release: Release, file: ReleaseFile) -> Response:
@@ -107,10 +108,9 @@ class Bulk:
             return Response(headers={**headers, "x-accel-redirect": where}, media_type=file.mime)
         return FileAnswer(opened, spans, file.mime, headers, self._readers)
 
-    def _report(self, file: ReleaseFile, fault: str) -> int | None:
+    def _report(self, file: ReleaseFile, fault: str) -> None:
         _LOG.error("%s/%s: %s", file.release, file.path, fault)
-        said = f"{file.release}/{file.path}: {fault}"
-        return report_file(self._services.database, file.release, file.path, said, "files service")
+        self._services.faults.report(file.release, file.path, fault, "files service")
 
 
 def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[str, str]:

@@ -70,13 +70,12 @@ class Verifier:
     Parameters
     ----------
     report
-        Called once for each fault that is found, with the file and what is wrong with it; gives the number
-        in the problem list, or None if it could not be entered.
+        Called once for each fault that is found, with the file and what is wrong with it.
     threads
         How many files are hashed at once; readers of verified files never wait for them.
     """
 
-    def __init__(self, report: Callable[[ReleaseFile, str], int | None], threads: int = 2) -> None:
+    def __init__(self, report: Callable[[ReleaseFile, str], None], threads: int = 2) -> None:
         self._report = report
         self._threads = CapacityLimiter(threads)
         self._known: dict[tuple[str, str], _Verdict] = {}
@@ -131,9 +130,8 @@ class Verifier:
             return _Verdict(stamp, settled, None)
         if before is not None and before.fault is not None and before.fault.startswith(fault):
             return _Verdict(stamp, settled, before.fault)
-        number = self._report(file, fault)
-        where = "it could not be entered into the problem list" if number is None else f"problem {number}"
-        return _Verdict(stamp, settled, f"{fault}; it is not served ({where})")
+        self._report(file, fault)
+        return _Verdict(stamp, settled, f"{fault}; it is not served, and goes to the problem list")
 
 
 def _passed(verdict: _Verdict, opened: Opened | None, file: ReleaseFile) -> Opened:

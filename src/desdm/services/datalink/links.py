@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from desdm.release.model import ReleaseColumn, ReleaseFile
-from desdm.services.access import Access
+from desdm.services.access import Access, table_of
 from desdm.services.obscore.rows import file_of
 
 __all__ = ["COLUMNS", "SERVICES", "links_of"]
@@ -38,6 +38,7 @@ def links_of(access: Access, did: str, base: str) -> Iterator[tuple[Any, ...]]:
     """Rows of the links of an identifier, in the order of `COLUMNS`."""
     file = file_of(access.holdings, did)
     if file is None or not access.file(file):
+        access.refuse("" if file is None else file.release, "" if file is None else table_of(file.path))
         yield _fault(did, "NotFoundFault: no published file has this identifier")
         return
     release = access.release(file.release)

@@ -60,7 +60,7 @@ class FilePick:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self.indexes = Indexes(services.published)
+        self.indexes = Indexes(services)
 
     async def files(self, request: Request) -> Response:
         """GET ``/files`` and ``/api/releases/<R>/files``: files that fit, in the form asked for."""

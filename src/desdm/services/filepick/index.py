@@ -10,9 +10,10 @@ import numpy as np
 
 from desdm.accounts.model import Caller
 from desdm.release.model import Release, ReleaseFile
-from desdm.services.access import Access
+from desdm.services.access import Access, access_of
+from desdm.services.context import Services
 from desdm.services.filepick.outline import Outlines
-from desdm.services.published import Holdings, Published
+from desdm.services.published import Holdings
 
 __all__ = ["Folder", "Indexes", "ReleaseIndex", "folders_of"]
 
@@ -76,19 +77,19 @@ class ReleaseIndex:
 class Indexes:
     """An index for each published release, made when it is first asked for and kept until another is published."""
 
-    def __init__(self, published: Published) -> None:
-        self._published = published
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._lock = threading.Lock()
         self._generation = -1
         self._made: dict[str, ReleaseIndex] = {}
 
     def holdings(self) -> Holdings:
         """What is published now."""
-        return self._published.current()
+        return self._services.published.current()
 
     def access(self, caller: Caller) -> Access:
         """What a caller may see of it."""
-        return Access(self.holdings(), caller)
+        return access_of(self._services, caller)
 
     def visible(self, caller: Caller) -> list[Release]:
         """Releases of which the caller may see some file, newest first."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, NotFoundError
 from desdm.release.model import Release, ReleaseFile
-from desdm.release.problems import report_file
 from desdm.release.steps import digest
 from desdm.services.access import access_of
 from desdm.services.context import Services
@@ -116,7 +115,7 @@ class Atlas:
         if path.is_file() and digest(path) == file.sha256:
             return
         said = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
-        report_file(self._services.database, file.release, file.path, said, "footprint")
+        self._services.faults.report(file.release, file.path, said, "footprint")
         raise CorruptFile(said)
 
 

@@ -27,6 +27,7 @@ def routes(services: Services) -> list[BaseRoute]:
             None if release is None else pictures.find(access, release, f"{wanted['name']}/{wanted['path']}")
         )
         if release is None or file is None:
+            access.refuse(wanted["release"])
             # The same for a tile and for a release that is not there, or not for this caller.
             return PlainTextResponse("no such tile", 404, {"Cache-Control": "private, max-age=3600"})
         headers = {"Cache-Control": cache_control(release.proprietary)}

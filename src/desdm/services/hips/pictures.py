@@ -10,7 +10,6 @@ from anyio import CapacityLimiter, to_thread
 
 from desdm.errors import TransientError
 from desdm.release.model import Release, ReleaseFile
-from desdm.release.problems import report_file
 from desdm.services.access import Access
 from desdm.services.bulk.verify import Verifier
 from desdm.services.context import Services
@@ -28,7 +27,7 @@ class Pictures:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._indexes = Indexes(services.published)
+        self._indexes = Indexes(services)
         self._readers = CapacityLimiter(_READERS)
         self._verifier = Verifier(self._report)
 
@@ -58,10 +57,9 @@ class Pictures:
             opened.close()
         raise TransientError(f"{file.release}/{file.path} is being written on this server; try again")
 
-    def _report(self, file: ReleaseFile, fault: str) -> int | None:
-        said = f"{file.release}/{file.path}: {fault}"
-        _LOG.error("%s", said)
-        return report_file(self._services.database, file.release, file.path, said, "pictures")
+    def _report(self, file: ReleaseFile, fault: str) -> None:
+        _LOG.error("%s/%s: %s", file.release, file.path, fault)
+        self._services.faults.report(file.release, file.path, fault, "pictures")
 
 
 def _read(path: Path, file: ReleaseFile) -> bytes | None:

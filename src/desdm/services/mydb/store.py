@@ -7,7 +7,7 @@ import json
 from sqlalchemy import Connection, delete, func, insert, select
 
 from desdm.release.model import ReleaseColumn
-from desdm.schema import mydb_table
+from desdm.schema.service import mydb_table
 from desdm.services.mydb.model import UserTable
 
 __all__ = ["put", "remove", "room", "tables"]

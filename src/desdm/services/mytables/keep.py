@@ -51,7 +51,7 @@ class Keeper:
 
     def tables(self, caller: Caller) -> list[UserTable]:
         """Tables of a user."""
-        with self._services.database.read() as conn:
+        with self._services.state.read() as conn:
             return store.tables(conn, caller.login)
 
     def save(
@@ -101,7 +101,7 @@ class Keeper:
                 caller.login, stands, total, before + size, tuple(columns),
                 text or (known.text if known else ""), known.created_at if known else now(),
             )  # fmt: skip
-            with self._services.database.write() as conn:
+            with self._services.state.write() as conn:
                 store.put(conn, made)
         return made
 
@@ -112,7 +112,7 @@ class Keeper:
             if known is None:
                 raise NotFoundError(f"there is no mydb.{name[:48]}")
             self._services.engine.drop(caller.login, known.name)
-            with self._services.database.write() as conn:
+            with self._services.state.write() as conn:
                 store.remove(conn, caller.login, known.name)
 
 

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, FileTypeError, NotFoundError, UsageError
 from desdm.release.model import Release, ReleaseFile
-from desdm.release.problems import report_file
 from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.services.soda.sky import Grid
@@ -297,9 +296,7 @@ class Shelf:
             except CorruptFile as err:
                 with self._lock:
                     self._open.pop(key, None)
-                report_file(
-                    self._services.database, file.release, file.path, f"{err}; it is not served", "cutouts"
-                )
+                self._services.faults.report(file.release, file.path, f"{err}; it is not served", "cutouts")
                 raise
             with self._lock:
                 if settled:

@@ -30,9 +30,7 @@ def routes(services: Services) -> list[BaseRoute]:
         with services.database.read() as conn:
             person = people.find(conn, caller.login)
             standing = [
-                t
-                for t in store.tokens(conn, caller.login, "api")
-                if t.revoked_at is None and t.expires_at > now()
+                t for t in store.tokens(conn, caller.login) if t.revoked_at is None and t.expires_at > now()
             ]
         with services.state.read() as conn:
             used = store.last_uses(conn)

@@ -44,7 +44,7 @@ class Tile(NamedTuple):
 
 def routes(services: Services) -> list[BaseRoute]:
     """Route of the page."""
-    indexes = Indexes(services.published)
+    indexes = Indexes(services)
 
     async def cutout(request: Request) -> Response:
         given = request.query_params

@@ -70,7 +70,9 @@ def routes(services: Services) -> list[BaseRoute]:
         target = _inside(str(form.get("next", "/")))
 
         def begin() -> str:
-            return sessions.begin(services.database, name, password, request.headers.get("user-agent", ""))
+            return sessions.begin(
+                services.database, services.state, name, password, request.headers.get("user-agent", "")
+            )
 
         address = caller.address
         keys = ((f"address {address}", _ADDRESS), (f"login {name} from {address}", 1.0))
@@ -111,11 +113,7 @@ def routes(services: Services) -> list[BaseRoute]:
     async def logout(request: Request) -> Response:
         secret = await checked_form(request)
 
-        def end() -> None:
-            with services.database.write() as conn:
-                sessions.end(conn, secret)
-
-        await work(services, end)
+        await work(services, lambda: sessions.end(services.state, secret))
         done = RedirectResponse("/", 303)
         done.delete_cookie(COOKIE)
         return done

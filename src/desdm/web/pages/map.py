@@ -46,6 +46,7 @@ def routes(services: Services) -> list[BaseRoute]:
             return Response(await pictures.read(file), media_type=file.mime, headers=headers)
         if access.whole(release) and _TILE.fullmatch(path.partition("/")[2]):
             return Response(_clear(), media_type="image/png", headers=headers)
+        access.refuse(request.path_params["release"])
         # Who may see tables of a release only is told the same as about one that does not exist.
         raise (
             NotFoundError(f"there is nothing at {request.url.path}")

@@ -26,7 +26,7 @@ _SHOWN = 500
 
 def routes(services: Services) -> list[BaseRoute]:
     """Route of the page."""
-    indexes = Indexes(services.published)
+    indexes = Indexes(services)
 
     async def pick(request: Request) -> Response:
         asked = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}

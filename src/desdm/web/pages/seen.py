@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
-from desdm.services.access import access_of
+from desdm.services.access import Access, access_of
 from desdm.services.context import Services
 from desdm.survey.bands import band_order
 
@@ -52,7 +52,11 @@ class SeenRelease:
 
 def seen(services: Services, caller: Caller) -> list[SeenRelease]:
     """Releases of which the caller sees something, newest first."""
-    access = access_of(services, caller)
+    return _seen(access_of(services, caller))
+
+
+def _seen(access: Access) -> list[SeenRelease]:
+    """Releases of which a caller sees something, newest first."""
     return [
         SeenRelease(
             # The name of a release that the caller may not see stands nowhere.
@@ -67,7 +71,9 @@ def seen(services: Services, caller: Caller) -> list[SeenRelease]:
 
 def seen_release(services: Services, caller: Caller, name: str) -> SeenRelease:
     """One of them; `NotFoundError` also where the caller may not know of it."""
-    for found in seen(services, caller):
+    access = access_of(services, caller)
+    for found in _seen(access):
         if found.release.name.lower() == name.lower():
             return found
+    access.refuse(name)
     raise NotFoundError(f"no release {name[:40]!r} here, or none for you; the first page lists what there is")

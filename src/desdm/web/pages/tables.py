@@ -23,6 +23,9 @@ __all__ = ["routes"]
 
 _NUMBERS = ("short", "int", "long", "float", "double")
 _FIRST, _WIDEST = 20, 60
+#: (release, table) → exact ranges of its large integers.
+_EXACT: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
+_MOST_TABLES = 1000
 
 
 class Rows(NamedTuple):
@@ -44,11 +47,13 @@ def routes(services: Services) -> list[BaseRoute]:
             if found is None:
                 raise NotFoundError(f"no table {name[:40]}.{wanted[:60]} here, or none for you")
             rows, trouble = _first(services, caller, found)
+            ranges = _ranges(services, caller, found)
             return page(
                 request,
                 "table.html",
                 table=found,
                 rows=rows,
+                ranges=ranges,
                 trouble=trouble,
                 numbers=_NUMBERS,
                 guessed=sum(c.inferred for c in found.columns),
@@ -73,6 +78,58 @@ def _first(services: Services, caller: Caller, table: ReleaseTable) -> tuple[Row
     kinds = [column.datatype for column in query.columns]
     cells = [[_cell(v, kind) for v, kind in zip(row, kinds, strict=True)] for row in rows]
     return (Rows(query.columns, cells) if rows else None), ""
+
+
+def _ranges(services: Services, caller: Caller, table: ReleaseTable) -> dict[str, tuple[str, str]]:
+    """Least and greatest value of each column, as text; integers whole, whatever their size."""
+    exact: dict[str, tuple[int, int]] = {}
+    # The record keeps 64-bit floats, which hold integers up to 2**53; an identifier is asked from the table itself.
+    large = [c for c in table.columns if c.datatype == "long" and _beyond(c)]
+    if large:
+        exact = _exact_ranges(services, caller, table, large)
+    found = {}
+    for c in table.columns:
+        if c.minimum is None or c.maximum is None:
+            found[c.name] = ("", "")
+        elif c.name in exact:
+            found[c.name] = (str(exact[c.name][0]), str(exact[c.name][1]))
+        else:
+            form = ".0f" if c.datatype in ("short", "int", "long") and not _beyond(c) else ".6g"
+            found[c.name] = (f"{c.minimum:{form}}", f"{c.maximum:{form}}")
+    return found
+
+
+def _beyond(column: ReleaseColumn) -> bool:
+    """Whether a column has integers that a 64-bit float does not hold."""
+    limits = (column.minimum or 0.0, column.maximum or 0.0)
+    return max(abs(limit) for limit in limits) > 2**53
+
+
+def _exact_ranges(
+    services: Services, caller: Caller, table: ReleaseTable, columns: list[ReleaseColumn]
+) -> dict[str, tuple[int, int]]:
+    """Least and greatest value of integer columns, from the rows; empty while the engine is away."""
+    # A published table never changes: each is asked once in a server's life.
+    key = (table.release, table.name)
+    known = _EXACT.get(key)
+    if known is not None:
+        return known
+    wanted = ", ".join(f'MIN("{c.name}") AS lo{n}, MAX("{c.name}") AS hi{n}' for n, c in enumerate(columns))
+    text = f"SELECT {wanted} FROM {table.release}.{table.name}"  # noqa: S608 - names of ours, walked as ADQL
+    try:
+        query = translate(text, catalogue_for(services, caller), services.engine.dialect)  # type: ignore[arg-type]
+        with services.engine.execute(query, seconds=5) as batches:
+            (row,) = [list(row.values()) for batch in batches for row in batch.to_pylist()]
+    except DesdmError:
+        return {}
+    found = {
+        c.name: (int(row[2 * n]), int(row[2 * n + 1]))
+        for n, c in enumerate(columns)
+        if row[2 * n] is not None
+    }
+    if len(_EXACT) < _MOST_TABLES:
+        _EXACT[key] = found
+    return found
 
 
 def _cell(value: Any, datatype: str) -> str | None:

@@ -6,7 +6,8 @@ const place = document.getElementById("sky");
 const here = document.getElementById("here");
 const release = place.dataset.release;
 const layer = document.getElementById("layer");
-const COLOURS = ["#5aa9ff", "#ffb454", "#7ee0a0", "#ff7f9d", "#c79bff", "#e8e37a"];
+// Told apart also by those who see red and green alike (Okabe & Ito 2008, without black).
+const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"];
 
 try {
   await A.init;
@@ -30,7 +31,7 @@ function begin() {
     projection: "TAN", backgroundColor: "#10141b", reticleColor: "#f2f2f2", reticleSize: 18,
     showLayersControl: false, showSimbadPointerControl: false, showProjectionControl: false, showShareControl: false,
     showContextMenu: false, showSettingsControl: false, showCooGrid: true, showStatusBar: false, showFullscreenControl: true, showFrame: false,
-    gridOptions: { color: "#8a93a3", opacity: 0.35, showLabels: true },
+    gridOptions: { color: "#c4cedd", opacity: 0.65, thickness: 0.6, showLabels: true, labelSize: 14 },
   });
   layer.addEventListener("change", () => {
     if (layer.value) map.setBaseImageLayer(picture());
@@ -42,12 +43,13 @@ function begin() {
   boxes.forEach((box, number) => {
     const draw = () => {
       if (!drawn.has(box.value)) {
-        const moc = A.MOCFromURL(`/footprint/${release}/${box.value}.moc.fits`, { name: `coverage ${box.value}`, color: COLOURS[number % COLOURS.length], fillColor: COLOURS[number % COLOURS.length], fill: true, perimeter: true, edge: false, opacity: 0.22, lineWidth: 2 });
+        const moc = A.MOCFromURL(`/footprint/${release}/${box.value}.moc.fits`, { name: `coverage ${box.value}`, color: COLOURS[number % COLOURS.length], fillColor: COLOURS[number % COLOURS.length], fill: true, perimeter: false, edge: false, opacity: 0.3 });
         drawn.set(box.value, moc);
         map.addMOC(moc);
       } else if (box.checked) drawn.get(box.value).show();
       else drawn.get(box.value).hide();
     };
+    box.parentElement.style.setProperty("--band", COLOURS[number % COLOURS.length]);
     box.addEventListener("change", draw);
     if (box.checked) draw();
   });
