@@ -38,7 +38,7 @@ class Done:
     @property
     def short(self) -> str:
         """The end of what it wrote."""
-        return f"exit {self.status}: {(self.err or self.out).strip()[-300:]}"
+        return f"exit {self.status}: {(self.err or self.out).strip()[-600:]}"
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

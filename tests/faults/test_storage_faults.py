@@ -226,6 +226,28 @@ def test_an_unreadable_file_is_refused_by_name_and_the_others_go_on(
     assert f"{folder}/bad.txt cannot be read: Input/output error" in said.out
 
 
+def test_a_name_that_is_not_utf_8_is_refused_and_the_others_go_on(
+    installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, folder = tmp_path / "home", tmp_path / "in"
+    shutil.copytree(installation, home)
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    (folder / os.fsdecode(b"bad\xff\xfe.txt")).write_text("b")
+    for words, status in (
+        (["ingest", str(folder), "--filetype", "misc"], 1),
+        (["events", "--subject", os.fsdecode(b"bad\xff\xfe.txt")], 2),
+        (["fetch", os.fsdecode(b"bad\xff\xfe.txt"), "--to", str(tmp_path)], 2),
+    ):
+        monkeypatch.setattr(sys, "argv", ["desdm", "--home", str(home), *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == status
+        said = capsys.readouterr()
+        assert status == 1 or said.err.startswith("error: "), said.err
+        assert status == 2 or "1 registered, 0 present, 1 refused" in said.out
+
+
 def test_fetch_to_a_bad_place_blames_the_place(
     installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

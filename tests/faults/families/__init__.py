@@ -10,4 +10,8 @@ from tests.faults.families import (  # noqa: I001 - the order is that of the tab
     inputs as inputs,
     loads as loads,
     strangers as strangers,
+    logs as logs,
+    readers as readers,
+    clocks as clocks,
+    upgrades as upgrades,
 )

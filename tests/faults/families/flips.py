@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -38,7 +40,7 @@ def bit_flip_archive(testbed: Testbed, outcome: Outcome) -> None:
                 outcome.broken(Fault.FALSE, f"audit calls {name} {kind}")
         _marks(home, outcome, damaged)
     with testbed.copy(testbed.ingested) as home:
-        for path, name, kind, *_ in registered(home):
+        for path, name, kind, *_ in registered(home):  # noqa: B007 - the name is used below
             if kind == "red_immask":
                 flip(home / "archive" / path, testbed.moments)
                 break
@@ -122,6 +124,15 @@ def _answer(url: str, path: str) -> tuple[int, bytes]:
     """Status and body, times of the answer left out."""
     status, body, _ = ask(url, path, timeout=60)
     return status, re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z?", b"", body)
+
+
+def _only_says_so(address: str, body: bytes) -> bool:
+    """Whether a packed answer of cutouts, whose status went out before its files were read, holds no image."""
+    if "FORMAT=tar" not in address:
+        return False
+    with tarfile.open(fileobj=io.BytesIO(body)) as packed:
+        names = packed.getnames()
+    return bool(names) and not any(name.endswith((".fits", ".fz", ".png")) for name in names)
 
 
 @family(
