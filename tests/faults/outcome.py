@@ -119,7 +119,7 @@ class Family:
         except Exception:  # noqa: BLE001 - counted and told; the other families go on
             outcome.broken(Fault.WRONG, traceback.format_exc())
         outcome.seconds = time.monotonic() - begun
-        if not outcome.tried and not outcome.skipped:
+        if not (outcome.tried or outcome.skipped or outcome.wrong):
             outcome.broken(Fault.WRONG, "nothing was tried")
         return outcome
 

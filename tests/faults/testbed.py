@@ -54,6 +54,9 @@ class Testbed:
         Factor on the number of tries.
     """
 
+    #: No class of tests, though its name begins like one.
+    __test__ = False
+
     def __init__(self, folder: Path, seed: int = 1, scale: float = 1.0) -> None:
         self.folder, self.scale, self.moments = folder, scale, random.Random(seed)
         self.seconds: dict[str, float] = {}

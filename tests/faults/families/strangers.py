@@ -64,7 +64,7 @@ def traversal(testbed: Testbed, outcome: Outcome) -> None:
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(str(parts.hostname), parts.port, 20)
         for prefix in PREFIXES:
-            for up in UP:
+            for up in UP[: testbed.times(len(UP))]:
                 for target in ("canary.txt", "desdm.toml", "etc/passwd"):
                     path = prefix + up * (12 if target.startswith("etc") else 4) + target
                     status, body = _raw(connection, path)

@@ -11,6 +11,7 @@ from desdm.operations.doctor.model import Check
 from desdm.operations.doctor.places import check_archive, check_leftovers, check_modes, check_space
 from desdm.operations.doctor.services import check_services
 from desdm.operations.doctor.software import check_packages, check_programs
+from desdm.operations.doctor.state import check_service_state
 from desdm.schema.database import Database
 
 __all__ = ["examine"]
@@ -20,6 +21,7 @@ def examine(config: Config, database: Database) -> Iterator[Check]:
     """Every check, one after the other; nothing is changed."""
     archive = Archive(config.archive_name, config.archive_root)
     yield from check_database(database)
+    yield from check_service_state(config)
     yield from check_archive(archive)
     yield from check_leftovers(archive)
     yield from check_modes(config)
