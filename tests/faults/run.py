@@ -33,10 +33,7 @@ def main(words: list[str] | None = None) -> int:
     for name in wanted:
         if name not in FAMILIES:
             parser.error(f"no family {name}; known: {', '.join(FAMILIES)}")
-    outcomes = _run(wanted, given)
-    if given.table is not None:
-        write_table(given.table, outcomes)
-    return 0 if all(o.good for o in outcomes) else 1
+    return 0 if all(outcome.good for outcome in _run(wanted, given)) else 1
 
 
 def _run(wanted: list[str], given: argparse.Namespace) -> list[Outcome]:
@@ -50,6 +47,8 @@ def _run(wanted: list[str], given: argparse.Namespace) -> list[Outcome]:
             outcomes.append(FAMILIES[name].run(testbed))
             sys.stdout.write(outcomes[-1].line() + "\n")
             sys.stdout.flush()
+            if given.table is not None:
+                write_table(given.table, outcomes[-1:])
     finally:
         testbed.close()
         if given.scratch is None:

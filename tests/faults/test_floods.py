@@ -100,3 +100,18 @@ def test_what_the_service_writes_is_closed_to_others(home: Path, server: Served,
     works(server)
     for one in [home / path, *(home / path).rglob("*")]:
         assert one.stat().st_mode & 0o077 == 0, one
+
+
+def test_the_jobs_of_one_stranger_hold_up_no_other(server: Served) -> None:
+    """A stranger's slow jobs take his own share of the places, and his long queue is not another's."""
+    data = {"LANG": "ADQL", "QUERY": floods.SLOW, "PHASE": "RUN"}
+    made = []
+    for _ in range(200):
+        status, _, headers = ask(server, "/tap/async", data=data, address="127.0.0.22")
+        assert status == 303
+        made.append(re.sub(r"^http://[^/]*", "", headers["location"]))
+    try:
+        works(server)
+    finally:
+        for job in made:
+            ask(server, f"{job}/phase", data={"PHASE": "ABORT"}, address="127.0.0.22")

@@ -292,7 +292,7 @@ def registered(home: Path) -> list[tuple[str, str, str, int, str]]:
         "JOIN desfile f ON f.id = a.desfile_id WHERE a.state <> 'trash'",
     )
     return [
-        (f"{path}/{name}{packed}", name, kind, size, digest)
+        (f"{path}/{name}{packed}", f"{name}{packed}", kind, size, digest)
         for path, name, packed, kind, size, digest in found
     ]
 

@@ -71,7 +71,7 @@ def _fetch(testbed: Testbed, home: Path, outcome: Outcome, damaged: set[str], na
 
 def _marks(home: Path, outcome: Outcome, damaged: set[str]) -> None:
     """Everything that was made from a damaged file is marked, and nothing else."""
-    names = dict(rows(home, "SELECT id, filename FROM desfile"))
+    names = dict(rows(home, "SELECT id, filename || compression FROM desfile"))
     edges = rows(home, "SELECT parent_desfile_id, child_desfile_id FROM opm_was_derived_from")
     below = {number for number, name in names.items() if name in damaged}
     todo = set(below)

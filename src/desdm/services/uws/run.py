@@ -10,7 +10,6 @@ import logging
 import shutil
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
 from desdm.services.limits import limits_of
 from desdm.services.uws import servers, store
-from desdm.services.uws.model import Job, JobContext, JobKind, Result
+from desdm.services.uws.model import Job, JobContext, JobKind, Owner, Result, owner_key
 
 __all__ = ["Runner"]
 
@@ -36,6 +35,8 @@ _GRACE = 5.0
 _LATE = "the job ran longer than its execution duration of {:g} s; ask for less, or set a longer one"
 _DIED = "the server died twice while the job ran; report it"
 _LOST = "the server could not begin the job; start it again"
+#: Waiting jobs that are looked at in one piece: a queue may be thousands long.
+_PIECE = 32
 #: A job that nobody starts goes after so long, seconds.
 _PENDING = 86_400.0
 _FAILED = "the program failed; report the job's number"
@@ -46,7 +47,7 @@ Who = Callable[[str], Caller]
 @dataclass(slots=True)
 class _Running:
     cancel: Cancel
-    owner: str
+    owner: Owner
     ends: float | None
 
 
@@ -188,22 +189,35 @@ class Runner:
             free = self.kind.places - len(self._running)
         if free <= 0:
             return
-        with self.services.state.read() as conn:
-            waiting = store.queued(conn, self.kind.name)
-        for job in waiting:
-            if free <= 0:
-                return
-            caller = self._callers.get(job.id) or self._who(job.owner)
-            with self._lock:
-                share = Counter(running.owner for running in self._running.values())[job.owner]
-            # Nobody that is known is many people: their jobs share the places, they are not one owner.
-            if job.owner and share >= limits_of(caller.role).jobs:
-                continue
-            with self.services.state.write() as conn:
-                if not store.claim(conn, job.id, self.services.server):
+        # Owners that have as many jobs at work as they may; their number is bounded by the places.
+        full: set[Owner] = set()
+        while free > 0:
+            with self.services.state.read() as conn:
+                waiting = store.queued(conn, self.kind.name, full, _PIECE)
+            for job in waiting:
+                caller = self._callers.get(job.id) or self._who(job.owner)
+                if self._share(job) >= self._most(job, caller):
+                    full.add(owner_key(job))
                     continue
-            free -= 1
-            self._launch(job, caller)
+                with self.services.state.write() as conn:
+                    if not store.claim(conn, job.id, self.services.server):
+                        continue
+                self._launch(job, caller)
+                free -= 1
+                if free <= 0:
+                    return
+            if len(waiting) < _PIECE:
+                return
+
+    def _most(self, job: Job, caller: Caller) -> int:
+        """How many jobs of the owner of a job may run here; a stranger leaves a place to others."""
+        most = limits_of(caller.role).jobs
+        return most if job.owner else min(most, max(1, self.kind.places - 1))
+
+    def _share(self, job: Job) -> int:
+        """How many jobs of the owner of a job run here."""
+        with self._lock:
+            return sum(running.owner == owner_key(job) for running in self._running.values())
 
     def _launch(self, job: Job, caller: Caller) -> None:
         seconds = job.execution_duration or None
@@ -213,7 +227,7 @@ class Runner:
         )
         ends = None if seconds is None else time.monotonic() + seconds
         with self._lock:
-            self._running[job.id] = _Running(cancel, job.owner, ends)
+            self._running[job.id] = _Running(cancel, owner_key(job), ends)
         threading.Thread(target=self._run, args=(context,), name=f"job-{job.id}", daemon=True).start()
 
     def _run(self, context: JobContext) -> None:
