@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import re
 from collections.abc import Sequence
@@ -32,6 +33,14 @@ def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
     ValueError
         The document lacks the marks.
     """
+    with path.open("r+", encoding="utf-8") as file:
+        # Runs of other families may write their rows at the same time.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _replace(path, outcomes)
+
+
+def _replace(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write the document with the new rows."""
     text = path.read_text("utf-8")
     if BEGIN not in text or END not in text:
         raise ValueError(f"{path} has no lines {BEGIN} and {END}")

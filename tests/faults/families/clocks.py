@@ -1,12 +1,15 @@
 """A wall clock that is stepped forward and back while the program works.
 
-The library of Debian's package ``faketime`` gives each process a wall clock that this process steps through a file;
-the monotonic clock and the times of the file system go on as they are, as with a real step.
+A small library, compiled here and loaded before the C library, adds an offset to the wall clock of each process; this
+process steps the offset through a shared file. The monotonic clock and the times of the file system go on as they are.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -23,12 +26,67 @@ from tests.faults.testbed import COADD, NITE, Testbed, registered, rows, wait_fo
 from tests.support.release import small_release
 from tests.support.server import served
 
-STEPS = ("+1h", "-1h", "+2d", "-2d", "+30s", "-30s", "+0", "+400d", "-3h")
+HOUR, DAY = 3600, 86_400
+STEPS = (HOUR, -HOUR, 2 * DAY, -2 * DAY, 30, -30, 0, 400 * DAY, -3 * HOUR)
 
 
-def _library() -> Path | None:
-    """The library that steps the clock of several threads; None: it is not installed."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+#: The functions of the C library that tell the wall clock, by an offset in seconds that stands in a shared file.
+SOURCE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile long *offset;
+static int (*real)(clockid_t, struct timespec *);
+
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("FAULTS_CLOCK");
+    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file >= 0) {
+        void *at = mmap(NULL, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
+        offset = at == MAP_FAILED ? NULL : at;
+        close(file);
+    }
+}
+
+int clock_gettime(clockid_t clock, struct timespec *at) {
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int status = real(clock, at);
+    if (!status && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) at->tv_sec += *offset;
+    return status;
+}
+
+int gettimeofday(struct timeval *restrict at, void *restrict zone) {
+    struct timespec now;
+    int status = clock_gettime(CLOCK_REALTIME, &now);
+    at->tv_sec = now.tv_sec;
+    at->tv_usec = now.tv_nsec / 1000;
+    return status;
+}
+
+time_t time(time_t *at) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (at) *at = now.tv_sec;
+    return now.tv_sec;
+}
+"""
+
+
+def _library(folder: Path) -> Path | None:
+    """Compile the library; None: there is no C compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    source, made = folder / "clock.c", folder / "clock.so"
+    source.write_text(SOURCE)
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(made), str(source), "-ldl"], check=True)
+    return made
 
 
 class Clock:
@@ -36,22 +94,18 @@ class Clock:
 
     def __init__(self, file: Path, library: Path) -> None:
         self._file = file
-        self.set("+0")
-        self.environment = {
-            "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
-        }  # fmt: skip
+        file.write_bytes(struct.pack("l", 0))
+        self.environment = {"LD_PRELOAD": str(library), "FAULTS_CLOCK": str(file)}
 
-    def set(self, offset: str) -> None:
-        """Step the clock to an offset from the true time."""
-        new = self._file.with_suffix(".new")
-        new.write_text(offset + "\n")
-        new.replace(self._file)
+    def set(self, seconds: int) -> None:
+        """Step the clock to so many seconds from the true time."""
+        with self._file.open("r+b") as file:
+            file.write(struct.pack("l", seconds))
 
     @contextmanager
-    def stepped(self, moments: Random, pause: float) -> Iterator[list[str]]:
+    def stepped(self, moments: Random, pause: float) -> Iterator[list[int]]:
         """Step it at random, again and again; yields the list of the steps."""
-        ended, made = threading.Event(), list[str]()
+        ended, made = threading.Event(), list[int]()
 
         def go() -> None:
             while not ended.wait(pause * moments.uniform(0.5, 1.5)):
@@ -65,18 +119,18 @@ class Clock:
         finally:
             ended.set()
             thread.join()
-            self.set("+0")
+            self.set(0)
 
 
 @family(
     "clock-steps",
-    "the wall clock stepped by 30 s to 400 days, forward and back, during `ingest`, a coadd, a night, two submits, sessions, "
-    "tokens, queries and asynchronous jobs (Debian's `faketime`)",
+    "the wall clock stepped by 30 s to 400 days, forward and back, during `ingest`, a coadd, a night, two submits, "
+    "sessions, tokens, queries and asynchronous jobs",
 )
 def clock_steps(testbed: Testbed, outcome: Outcome) -> None:
-    library = _library()
+    library = _library(testbed.folder)
     if library is None:
-        outcome.skipped = "needs Debian's package faketime"
+        outcome.skipped = "needs a C compiler"
         outcome.note(f"not tried: {outcome.skipped}")
         return
     clock = Clock(testbed.folder / "clock", library)
@@ -128,8 +182,8 @@ def _runs(testbed: Testbed, outcome: Outcome, clock: Clock) -> None:
 
 def _submits(testbed: Testbed, outcome: Outcome, clock: Clock) -> None:
     """A second submit whose clock is days ahead, or behind, does not take a living run for a dead one."""
-    for offset in ("+2d", "-2d"):
-        where = f"second submit at {offset}"
+    for offset in (2 * DAY, -2 * DAY):
+        where = f"second submit at {offset:+d} s"
         with testbed.copy(testbed.ingested) as home:
             first = start(command(home, *COADD, "--wait"))
             wait_for(
@@ -137,7 +191,7 @@ def _submits(testbed: Testbed, outcome: Outcome, clock: Clock) -> None:
             )
             clock.set(offset)
             second = run(command(home, *COADD, "--wait", "--resume"), more=clock.environment)
-            clock.set("+0")
+            clock.set(0)
             done = finish(first)
             outcome.tried += 1
             outcome.expect(None not in (done.status, second.status), Fault.HANG, f"{where}: {second.short}")
@@ -169,26 +223,26 @@ def _server(testbed: Testbed, outcome: Outcome, clock: Clock) -> None:
             session.post(
                 f"{url}/login", data={"login": "alice", "password": "correct horse battery"}, timeout=30
             )
-            for offset in ("+0", "+1h", "-1h", "+3h", "-20s", "+0", "-5h", "+0"):
+            for offset in (0, HOUR, -HOUR, 3 * HOUR, -20, 0, -5 * HOUR, 0):
                 clock.set(offset)
                 outcome.tried += 1
                 for name, headers in (("token", {"Authorization": f"Bearer {token}"}), ("session", {})):
                     asked = session if name == "session" else requests
                     answer = asked.get(f"{url}/api/whoami", headers=headers, timeout=20)
                     outcome.expect(
-                        "alice" in answer.text, Fault.FALSE, f"{name} at {offset}: {answer.status_code}"
+                        "alice" in answer.text, Fault.FALSE, f"{name} at {offset:+d} s: {answer.status_code}"
                     )
                 status = floods.ask(url, floods.SIMPLE)[0]
-                outcome.expect(status == 200, Fault.FALSE, f"a query at {offset}: {status}")
+                outcome.expect(status == 200, Fault.FALSE, f"a query at {offset:+d} s: {status}")
                 _job(url, outcome, clock, offset)
             outcome.expect(floods.ask(url, "/health")[0] == 200, Fault.WRONG, "health after the steps")
     finally:
         os.environ.clear()
         os.environ.update(kept)
-        clock.set("+0")
+        clock.set(0)
 
 
-def _job(url: str, outcome: Outcome, clock: Clock, offset: str) -> None:
+def _job(url: str, outcome: Outcome, clock: Clock, offset: int) -> None:
     """A job of some seconds, during which the clock is stepped by half an hour and back."""
     text = (
         "SELECT COUNT(*) AS n FROM T1.objects AS a, T1.objects AS b, T1.objects AS c "
@@ -196,13 +250,15 @@ def _job(url: str, outcome: Outcome, clock: Clock, offset: str) -> None:
     )
     data = {"LANG": "ADQL", "QUERY": text, "PHASE": "RUN"}
     status, body, headers = floods.ask(url, "/tap/async", data=data)
-    if not outcome.expect("location" in headers, Fault.LOST, f"a job at {offset}: {status} {body[:100]!r}"):
+    if not outcome.expect(
+        "location" in headers, Fault.LOST, f"a job at {offset:+d} s: {status} {body[:100]!r}"
+    ):
         return
     job = "/tap/async/" + headers["location"].rsplit("/", 1)[1]
-    for step in ("+50m", "-50m", offset):
+    for step in (offset + 3000, offset - 3000, offset):
         clock.set(step)
         time.sleep(0.3)
     ended = wait_for(lambda: floods.ask(url, f"{job}/phase")[1] not in (b"QUEUED", b"EXECUTING"), 40)
     phase = floods.ask(url, f"{job}/phase")[1]
-    outcome.expect(ended, Fault.HANG, f"a job at {offset} is {phase!r}")
-    outcome.expect(phase == b"COMPLETED", Fault.LOST, f"a job at {offset} is {phase!r}")
+    outcome.expect(ended, Fault.HANG, f"a job at {offset:+d} s is {phase!r}")
+    outcome.expect(phase == b"COMPLETED", Fault.LOST, f"a job at {offset:+d} s is {phase!r}")

@@ -80,8 +80,8 @@ OTHER: tuple[Callable[[bytes, random.Random], bytes], ...] = (_random_bytes, _hu
 
 @family(
     "bad-input",
-    "mutated FITS files (10 kinds), FIFO, socket, device, links, gzip bomb, header of 32 MB, names that are no UTF-8, beside "
-    "good files, into `ingest`",
+    "mutated FITS files (10 kinds), FIFO, socket, device, links, gzip bomb, header of 32 MB, names that are not UTF-8, "
+    "beside good files, into `ingest`",
 )
 def bad_input(testbed: Testbed, outcome: Outcome) -> None:
     source = next(testbed.patch.glob("*_immask.fits"))

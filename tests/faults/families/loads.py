@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import sqlite3
 import threading
@@ -33,7 +32,7 @@ def resources(pid: int) -> tuple[float, int]:
     """Resident memory (MB) and open files of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+)", status)
-    return int(found[1]) / 1024 if found else 0.0, len(os.listdir(f"/proc/{pid}/fd"))
+    return int(found[1]) / 1024 if found else 0.0, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def works(url: str, outcome: Outcome, where: str) -> None:
@@ -122,7 +121,7 @@ def without_times(body: bytes) -> bytes:
 
 @family(
     "soak",
-    "20,000 requests of 16 clients over queries, cones, cutouts, files, pages, maps, errors; each answer is held against the first",
+    "20,000 requests of 16 clients over queries, cones, cutouts, files, pages, maps, errors; each answer against the first",
 )
 def soak(testbed: Testbed, outcome: Outcome) -> None:
     with testbed.copy(testbed.released) as home, served(home) as url:
@@ -164,7 +163,8 @@ def soak(testbed: Testbed, outcome: Outcome) -> None:
         time.sleep(2)
         after = resources(url.process.pid)
         outcome.note(
-            f"memory {rss:.0f} MB, highest {highest[0]:.0f}, after {after[0]:.0f}; files {fds}, {highest[1]:.0f}, {after[1]}"
+            f"memory {rss:.0f} MB, highest {highest[0]:.0f}, after {after[0]:.0f}; "
+            f"files {fds}, highest {highest[1]:.0f}, after {after[1]}"
         )
         outcome.expect(highest[0] < rss + 300, Fault.WRONG, "memory grows with requests")
         outcome.expect(after[1] < fds + 30, Fault.WRONG, "files stay open")
@@ -172,7 +172,7 @@ def soak(testbed: Testbed, outcome: Outcome) -> None:
 
 @family(
     "queue",
-    "5,000 asynchronous jobs of 50 addresses, the server killed among them and started again: each ends once with its own answer",
+    "5,000 asynchronous jobs of 50 addresses, the server killed among them and started again: each ends once, rightly",
 )
 def queue(testbed: Testbed, outcome: Outcome) -> None:
     home = small_release(testbed.folder / "queued", rows=50)

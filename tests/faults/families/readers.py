@@ -132,8 +132,8 @@ def _release(testbed: Testbed, outcome: Outcome, where: str) -> None:
 
 @family(
     "publish-while-serving",
-    "a second release made and published beside `serve` with readers: no answer about the first changes, and what is listed "
-    "of the second is answered whole",
+    "a second release made and published beside `serve` with readers: no answer about the first changes, and what is "
+    "listed of the second is answered whole",
 )
 def publish_while_serving(testbed: Testbed, outcome: Outcome) -> None:
     stable = (

@@ -130,8 +130,8 @@ def _uploads(port: int, canary: str) -> Iterator[tuple[str, bytes]]:
     yield (
         "stream by file",
         (
-            b'<?xml version="1.0"?><VOTABLE version="1.4"><RESOURCE><TABLE><FIELD name="a" datatype="char" arraysize="*"/><DATA>'
-            b'<BINARY><STREAM href="file://%s"/></BINARY></DATA></TABLE></RESOURCE></VOTABLE>'
+            b'<?xml version="1.0"?><VOTABLE version="1.4"><RESOURCE><TABLE><FIELD name="a" datatype="char" arraysize="*"/>'
+            b'<DATA><BINARY><STREAM href="file://%s"/></BINARY></DATA></TABLE></RESOURCE></VOTABLE>'
             % canary.encode()
         ),
     )

@@ -134,7 +134,7 @@ def upgrades(testbed: Testbed, outcome: Outcome) -> None:
 
 
 def _full(testbed: Testbed) -> Path:
-    """An installation with rows in as many tables as can be: night, coadd, release, people, verdicts, tags, problems, jobs."""
+    """An installation with rows in as many tables as can be: night, coadd, release, people, verdicts, tags, jobs."""
     home = testbed.folder / "full"
     shutil.copytree(testbed.processed, home, symlinks=True)
     testbed.must(home, "ingest", testbed.patch)

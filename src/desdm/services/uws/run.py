@@ -10,6 +10,7 @@ import logging
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,9 @@ class Runner:
         self._who = who
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
-        self._ended: dict[str, _End] = {}
+        #: Jobs whose work is over and whose end is being written, or could not be written yet.
+        self._ended: set[str] = set()
+        self._unwritten: deque[_End] = deque()
         self._callers: dict[str, Caller] = {}
         self._wake = threading.Event()
         self._swept = 0.0
@@ -147,7 +150,7 @@ class Runner:
             under_way = store.running(conn, self.kind.name)
         this = self.services.server
         with self._lock:
-            here = set(self._running) | set(self._ended)
+            here = set(self._running) | self._ended
         for job in under_way:
             if job.server is None:
                 continue
@@ -254,6 +257,7 @@ class Runner:
         job_id = context.id
         with self._lock:
             running = self._running.pop(job_id)
+            self._ended.add(job_id)
         self._callers.pop(job_id, None)
         late = running.ends is not None and time.monotonic() > running.ends
         if phase is not Phase.COMPLETED and late and running.cancel.event.is_set():
@@ -264,28 +268,28 @@ class Runner:
         end = _End(
             job_id, phase, kind, message, tuple(context.results) if done else (), tuple(context.notes) if done else ()
         )  # fmt: skip
-        with self._lock:
-            self._ended[job_id] = end
         try:
-            if self._finish(end):
-                with self._lock:
-                    self._ended.pop(job_id, None)
+            self._finish(end)
+            with self._lock:
+                self._ended.discard(job_id)
         except DesdmError as err:
             _LOG.error("job %s ended %s; its record is written when that is possible: %s", job_id, phase, err)
+            with self._lock:
+                self._unwritten.append(end)
         finally:
             self.wake()
 
     def _write_ends(self) -> None:
-        """Write the ends of jobs that could not be written before."""
-        with self._lock:
-            waiting = list(self._ended.values())
-        for end in waiting:
+        """Write the ends of jobs that could not be written before; those that are being written are not touched."""
+        while self._unwritten:
+            end = self._unwritten[0]
             self._finish(end)
             with self._lock:
-                self._ended.pop(end.job_id, None)
+                self._unwritten.popleft()
+                self._ended.discard(end.job_id)
 
-    def _finish(self, end: _End) -> bool:
-        """Write the end of a job, and remove its files if it stands no more; True."""
+    def _finish(self, end: _End) -> None:
+        """Write the end of a job, and remove its files if it stands no more."""
         server = self.services.server
         with self.services.state.write() as conn:
             if end.phase is not Phase.COMPLETED and self._closing():
@@ -293,13 +297,14 @@ class Runner:
                 found = store.job(conn, self.kind.name, end.job_id)
                 if found is not None:
                     store.requeue(conn, found)
-                return True
+                return
             stands = store.finish(
                 conn, end.job_id, server, end.phase, end.results, error_type=end.kind or None,
                 error_message=end.message or None,
             )  # fmt: skip
             if stands and end.results and end.notes:
                 store.add_parameters(conn, end.job_id, end.notes)
-        if not stands:
+            left = None if stands else store.job(conn, self.kind.name, end.job_id)
+        if not stands and (left is None or left.phase is not Phase.COMPLETED):
+            # It was aborted or deleted meanwhile; what is completed keeps its results, whoever wrote that.
             shutil.rmtree(self.directory(end.job_id), ignore_errors=True)
-        return True
