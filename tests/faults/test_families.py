@@ -1,4 +1,4 @@
-"""The command that injects families of faults: its lines, its exit status, its table, and that it finds a broken program."""
+"""The command that injects families of faults: its lines, exit status and table; it finds a broken program."""
 
 from __future__ import annotations
 
