@@ -70,6 +70,10 @@ def finish(process: subprocess.Popen[str], limit: float = LIMIT) -> Done:
         end(process.pid)
         out, err = process.communicate()
         return Done(None, out, err, time.monotonic() - begun)
+    except BaseException:
+        # It has a session of its own, which an interrupt of ours does not reach.
+        end(process.pid)
+        raise
 
 
 def run(argv: list[str], limit: float = LIMIT, more: Mapping[str, str] | None = None) -> Done:

@@ -22,7 +22,8 @@ import requests
 from tests.faults import floods
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.processes import command, finish, run, start
-from tests.faults.testbed import COADD, NITE, Testbed, registered, rows, wait_for
+from tests.faults.testbed import COADD, NITE, Testbed
+from tests.faults.truth import registered, rows, wait_for
 from tests.support.release import small_release
 from tests.support.server import served
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.faults import floods
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.processes import Done, command, finish, start
-from tests.faults.testbed import COADD, Testbed, registered, rows
+from tests.faults.testbed import COADD, Testbed
+from tests.faults.truth import registered, rows
 from tests.support.release import small_release
 from tests.support.server import served
 

@@ -12,7 +12,8 @@ from tests.faults.floods import ask
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.test_job_ends import BIG
 from tests.faults.test_job_ends import start as start_job
-from tests.faults.testbed import COADD, Testbed, on_disk, registered, wait_for
+from tests.faults.testbed import COADD, Testbed
+from tests.faults.truth import on_disk, registered, wait_for
 from tests.support.release import small_release
 from tests.support.server import served
 

@@ -12,7 +12,8 @@ from urllib.parse import quote, urlencode
 
 from tests.faults.floods import ask
 from tests.faults.outcome import Fault, Outcome, family
-from tests.faults.testbed import COADD, RUN, Testbed, flip, registered, rows
+from tests.faults.testbed import COADD, RUN, Testbed
+from tests.faults.truth import flip, registered, rows
 from tests.support.server import served
 
 

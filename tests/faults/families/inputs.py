@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.outcome import Fault, Outcome, family
-from tests.faults.testbed import Testbed, on_disk, registered, rows
+from tests.faults.testbed import Testbed
+from tests.faults.truth import on_disk, registered, rows
 
 CARD = 80
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.processes import Victim, command, finish, start
-from tests.faults.testbed import COADD, NITE, RUN, Testbed, on_disk, registered, rows
+from tests.faults.testbed import COADD, NITE, RUN, Testbed
+from tests.faults.truth import on_disk, registered, rows
 
 _WHICH = ("all", "submitter", "worker", "child")
 

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from tests.faults import floods
 from tests.faults.floods import ask
 from tests.faults.outcome import Fault, Outcome, family
-from tests.faults.testbed import Testbed, wait_for
+from tests.faults.testbed import Testbed
+from tests.faults.truth import wait_for
 from tests.support.release import small_release
 from tests.support.server import served
 

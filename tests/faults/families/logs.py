@@ -9,7 +9,8 @@ from desdm.errors import WCLError
 from desdm.facility import Facility
 from desdm.quality.qc import Action, Controls, Level, Pattern, save_controls
 from tests.faults.outcome import Fault, Outcome, family
-from tests.faults.testbed import Testbed, rows
+from tests.faults.testbed import Testbed
+from tests.faults.truth import rows
 from tests.support.toy import plan, talk_pipeline
 
 #: Patterns with which a backtracking matcher needs exponential time, and the text that makes it so.

@@ -7,13 +7,13 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.faults.families.loads import without_times
 from tests.faults.floods import ask
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.processes import command, finish, start
-from tests.faults.testbed import COADD, RUN, Testbed, registered, rows
+from tests.faults.testbed import COADD, RUN, Testbed
+from tests.faults.truth import registered, rows
 from tests.support.server import served
 
 
@@ -208,8 +208,3 @@ def _whole(url: str, outcome: Outcome, where: str) -> None:
         status, body, _ = ask(url, path)
         outcome.tried += 1
         outcome.expect(status == 200 and good(body), Fault.WRONG, f"{where}: {path}: {status} {body[:80]!r}")
-
-
-def releases_of(home: Path) -> list[str]:
-    """Names of the releases of an installation."""
-    return [name for (name,) in rows(home, 'SELECT name FROM "release" ORDER BY name')]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.processes import Done, command, finish, start
-from tests.faults.testbed import COADD, NITE, Testbed, registered, rows
+from tests.faults.testbed import COADD, NITE, Testbed
+from tests.faults.truth import registered, rows
 
 
 def _both(

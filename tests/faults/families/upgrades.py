@@ -19,7 +19,8 @@ from desdm.schema.database import Database
 from desdm.schema.service import MOVED
 from tests.faults.floods import ask
 from tests.faults.outcome import Fault, Outcome, family
-from tests.faults.testbed import COADD, NITE, Testbed, wait_for
+from tests.faults.testbed import COADD, NITE, Testbed
+from tests.faults.truth import wait_for
 from tests.support.server import served
 
 QUERY = "/tap/sync?LANG=ADQL&FORMAT=csv&QUERY=SELECT+COUNT(*)+AS+n+FROM+{}.objects"
