@@ -9,6 +9,7 @@ from tests.faults.families import (  # noqa: I001 - the order is that of the tab
     broken as broken,
     inputs as inputs,
     loads as loads,
+    queues as queues,
     strangers as strangers,
     logs as logs,
     readers as readers,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import http.client
 import re
-import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -169,71 +167,3 @@ def soak(testbed: Testbed, outcome: Outcome) -> None:
         )
         outcome.expect(highest[0] < rss + 300, Fault.WRONG, "memory grows with requests")
         outcome.expect(after[1] < fds + 30, Fault.WRONG, "files stay open")
-
-
-@family(
-    "queue",
-    "5,000 asynchronous jobs of 50 addresses, the server killed among them and started again: each ends once, rightly",
-)
-def queue(testbed: Testbed, outcome: Outcome) -> None:
-    home = small_release(testbed.folder / "queued", rows=50)
-    count = testbed.times(5000)
-    jobs: dict[int, str] = {}
-
-    def make(number: int) -> None:
-        data = {
-            "LANG": "ADQL",
-            "FORMAT": "csv",
-            "PHASE": "RUN",
-            "QUERY": f"SELECT TOP 1 {number} AS number FROM T1.objects",
-        }
-        for _ in range(3):
-            status, body, headers = ask(
-                url, "/tap/async", data=data, address=f"127.0.2.{number % 50 + 1}", timeout=60
-            )
-            if "location" in headers:
-                jobs[number] = headers["location"].rsplit("/", 1)[1]
-                return
-            time.sleep(0.5)
-        outcome.broken(Fault.LOST, f"job {number} was not taken: {status} {body[:100]!r}")
-
-    with served(home) as url:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(make, range(count)))
-        outcome.tried += count
-        url.process.kill()
-        url.process.wait()
-    with served(home) as url:
-        ended = wait_for(lambda: _open(home) == 0, 600, 1.0)
-        outcome.expect(ended, Fault.HANG, f"{_open(home)} jobs have not ended")
-        found = {job: (phase, tries) for job, phase, tries in _jobs(home)}
-        for number, job in jobs.items():
-            phase, tries = found.get(job, ("", 0))
-            if not outcome.expect(phase == "COMPLETED", Fault.LOST, f"job {number} is {phase or 'gone'}"):
-                continue
-            outcome.expect(tries <= 2, Fault.TWICE, f"job {number} was run {tries} times")
-        for job in found.keys() - set(jobs.values()):
-            outcome.broken(Fault.TWICE, f"nobody made job {job}, or heard of it")
-        results = {p.parent.name: p for p in (home / "results").rglob("result*") if p.is_file()}
-        for number, job in jobs.items():
-            text = results[job].read_text().split() if job in results else []
-            outcome.expect(text == ["number", str(number)], Fault.LOST, f"job {number}: its result is {text}")
-        for number in testbed.moments.sample(range(count), min(count, 100)):
-            body = ask(
-                url, f"/tap/async/{jobs[number]}/results/result", address=f"127.0.2.{number % 50 + 1}"
-            )[1]
-            outcome.expect(
-                body.split() == [b"number", b"%d" % number], Fault.WRONG, f"job {number}: {body[:60]!r}"
-            )
-        works(url, outcome, "the queue")
-
-
-def _jobs(home: Path) -> list[tuple[str, str, int]]:
-    """Every job of the service: number, phase, tries."""
-    with sqlite3.connect(f"file:{home}/service.sqlite?mode=ro", uri=True) as conn:
-        return conn.execute("SELECT id, phase, tries FROM uws_job").fetchall()
-
-
-def _open(home: Path) -> int:
-    """How many jobs have not ended."""
-    return sum(phase in ("PENDING", "QUEUED", "EXECUTING") for _, phase, _ in _jobs(home))
