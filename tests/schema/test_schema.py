@@ -209,5 +209,5 @@ def test_what_no_database_can_hold_is_escaped_in_events_and_refused_in_questions
     escaped = "bad\\udcff\\udcfe.fits" if "bad" in text else "a\\x00b"
     assert (found.subject, found.text, found.reason) == (escaped, f"{escaped}: refused", escaped)
     if "bad" in text or database.dialect == "postgresql":
-        with pytest.raises(UsageError, match="UTF-8|NUL"), database.read() as conn:
+        with pytest.raises(UsageError, match=r"UTF-8|NUL"), database.read() as conn:
             find_events(conn, subject=text)
