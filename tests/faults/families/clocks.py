@@ -209,7 +209,7 @@ def _server(testbed: Testbed, outcome: Outcome, clock: Clock) -> None:
     from desdm.facility import Facility
     from desdm.schema.states import Role
 
-    home = small_release(testbed.folder / "stepped", rows=500)
+    home = small_release(testbed.folder / "stepped", rows=400)
     facility = Facility.open(home)
     with facility.database.write() as conn:
         person = people.add(conn, "alice", Role.COLLABORATOR, who="faults")
@@ -259,7 +259,7 @@ def _job(url: str, outcome: Outcome, clock: Clock, offset: int) -> None:
     for step in (offset + 3000, offset - 3000, offset):
         clock.set(step)
         time.sleep(0.3)
-    ended = wait_for(lambda: floods.ask(url, f"{job}/phase")[1] not in (b"QUEUED", b"EXECUTING"), 40)
+    ended = wait_for(lambda: floods.ask(url, f"{job}/phase")[1] not in (b"QUEUED", b"EXECUTING"), 120)
     phase = floods.ask(url, f"{job}/phase")[1]
     outcome.expect(ended, Fault.HANG, f"a job at {offset:+d} s is {phase!r}")
     outcome.expect(phase == b"COMPLETED", Fault.LOST, f"a job at {offset:+d} s is {phase!r}")
