@@ -16,7 +16,6 @@ from alembic.script import ScriptDirectory
 
 import desdm.schema
 from desdm.schema.database import Database
-from desdm.schema.service import MOVED
 from tests.faults.floods import ask
 from tests.faults.outcome import Fault, Outcome, family
 from tests.faults.testbed import COADD, NITE, Testbed
@@ -69,27 +68,14 @@ def age(home: Path, revision: str) -> Rows:
     with closing(sqlite3.connect(old, isolation_level=None)) as conn:
         conn.execute("ATTACH ? AS now", (str(path),))
         conn.execute("ATTACH ? AS service", (str(home / "service.sqlite"),))
-        in_service = {
-            n for (n,) in conn.execute("SELECT name FROM service.sqlite_master WHERE type = 'table'")
-        }
         # Triggers guard what an installation may do; these rows were made lawfully at the newest revision.
         triggers = conn.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _ in triggers:
             conn.execute(f'DROP TRIGGER main."{name}"')
         for table in _tables(conn):
-            source = "service" if table in MOVED and table in in_service else "now"
-            present = {row[1] for row in conn.execute(f'PRAGMA {source}.table_info("{table}")')}
-            if not present:
-                continue
-            columns = _columns(conn, table)
-            shared = [name for name in columns if name in present]
-            more = {n: "''" if "CHAR" in kind or kind == "TEXT" else "0" for n, (needed, kind) in columns.items()
-                    if needed and n not in present}  # fmt: skip
-            names = ", ".join(f'"{n}"' for n in (*shared, *more))
-            values = ", ".join([*(f'"{n}"' for n in shared), *more.values()])
-            conn.execute(
-                f'INSERT OR IGNORE INTO main."{table}" ({names}) SELECT {values} FROM {source}."{table}"'
-            )
+            # A table may have moved to the service's database, as a whole or in part.
+            for source in ("now", "service"):
+                _copy(conn, source, table)
         for _, statement in triggers:
             conn.execute(statement)
         held = _rows(conn)
@@ -104,6 +90,23 @@ def age(home: Path, revision: str) -> Rows:
         old.with_name(old.name + ending).unlink(missing_ok=True)
     path.chmod(0o600)
     return held
+
+
+def _copy(conn: sqlite3.Connection, source: str, table: str) -> None:
+    """Copy the rows of a table, if the attached database has it, with the columns that there are in both."""
+    present = {row[1] for row in conn.execute(f'PRAGMA {source}.table_info("{table}")')}
+    if not present:
+        return
+    columns = _columns(conn, table)
+    shared = [name for name in columns if name in present]
+    more = {
+        name: "''" if "CHAR" in kind or kind == "TEXT" else "0"
+        for name, (needed, kind) in columns.items()
+        if needed and name not in present
+    }
+    names = ", ".join(f'"{n}"' for n in (*shared, *more))
+    values = ", ".join([*(f'"{n}"' for n in shared), *more.values()])
+    conn.execute(f'INSERT OR IGNORE INTO main."{table}" ({names}) SELECT {values} FROM {source}."{table}"')
 
 
 def _rows(conn: sqlite3.Connection) -> Rows:
@@ -185,16 +188,15 @@ def _kept(home: Path, outcome: Outcome, revision: str, held: Rows) -> None:
         for table, (columns, old) in held.items():
             if table == "ops_archive":
                 continue  # its root is that of the copy
-            place = service if table in MOVED else conn
-            present = set(_columns(place, table))
-            if not present:
+            places = [place for place in (conn, service) if _columns(place, table)]
+            if not places:
                 outcome.expect(not old, Fault.LOST, f"{revision}: table {table} is gone with {len(old)} rows")
                 continue
-            shared = [n for n in columns if n in present]
+            shared = [n for n in columns if all(n in _columns(place, table) for place in places)]
             at = [columns.index(n) for n in shared]
-            wanted = sorted((tuple(row[i] for i in at) for row in old), key=repr)
+            wanted = [tuple(row[i] for i in at) for row in old]
             names = ", ".join(f'"{n}"' for n in shared)
-            found = sorted(place.execute(f'SELECT {names} FROM "{table}"').fetchall(), key=repr)
+            found = [row for place in places for row in place.execute(f'SELECT {names} FROM "{table}"')]
             for row in set(wanted) - set(found):
                 outcome.broken(Fault.LOST, f"{revision}: {table}: {row!r:.200}")
             outcome.expect(
