@@ -75,6 +75,7 @@ def traversal(testbed: Testbed, outcome: Outcome) -> None:
                     outcome.expect(not leaked, Fault.WRONG, f"{path}: leaked")
                     outcome.expect(status < 500, Fault.WRONG, f"{path}: {status}")
                     outcome.expect(inside not in body, Fault.WRONG, f"{path}: shows the installation's path")
+        connection.close()
         works(url, outcome, "after it")
 
 
