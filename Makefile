@@ -3,9 +3,10 @@ SHELL := /bin/bash
 DEMO ?= demo
 REHEARSAL ?= rehearsal
 SEED ?= 1
+SCALE ?= 1
 PYTEST_ARGS ?=
 
-.PHONY: demo test rehearsal setup-demo setup-test lint typing imports format tests bench lock migration clean
+.PHONY: demo test rehearsal setup-demo setup-test lint typing imports format tests bench faults lock migration clean
 
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
@@ -40,6 +41,9 @@ tests:
 format:
 	.venv/bin/ruff check --fix src tests bench scripts
 	.venv/bin/ruff format src tests bench scripts
+
+faults: setup-test  ## One JSON line a family of injected faults; ONLY=name,…; SCALE=n: n times as many tries.
+	@.venv/bin/python -m tests.faults.run --only "$(ONLY)" --scale $(SCALE) --table docs/operations/faults.md
 
 bench: setup-test  ## One JSON line a figure; ONLY=name for one bench.
 	@.venv/bin/python bench/run.py $(ONLY)

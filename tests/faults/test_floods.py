@@ -100,3 +100,41 @@ def test_what_the_service_writes_is_closed_to_others(home: Path, server: Served,
     works(server)
     for one in [home / path, *(home / path).rglob("*")]:
         assert one.stat().st_mode & 0o077 == 0, one
+
+
+def test_the_jobs_of_one_stranger_hold_up_no_other(server: Served) -> None:
+    """A stranger's slow jobs take his own share of the places, and his long queue is not another's."""
+    data = {"LANG": "ADQL", "QUERY": floods.SLOW, "PHASE": "RUN"}
+    made = []
+    for _ in range(200):
+        status, _, headers = ask(server, "/tap/async", data=data, address="127.0.0.22")
+        assert status == 303
+        made.append(re.sub(r"^http://[^/]*", "", headers["location"]))
+    try:
+        works(server)
+    finally:
+        for job in made:
+            ask(server, f"{job}/phase", data={"PHASE": "ABORT"}, address="127.0.0.22")
+
+
+def test_no_completed_job_loses_its_result_while_the_queue_is_looked_at(server: Served, home: Path) -> None:
+    """The loop that writes late ends must not take one that its own thread is writing for a job that is gone."""
+    made = []
+    for number in range(150):
+        data = {
+            "LANG": "ADQL",
+            "FORMAT": "csv",
+            "QUERY": f"SELECT TOP 1 {number} AS n FROM T1.objects",
+            "PHASE": "RUN",
+        }
+        address = f"127.0.0.{30 + number % 4}"
+        _, _, headers = ask(server, "/tap/async", data=data, address=address)
+        made.append((address, re.sub(r"^http://[^/]*", "", headers["location"])))
+    for number, (address, job) in enumerate(made):
+        end = time.monotonic() + 60
+        while (phase := ask(server, f"{job}/phase", address=address)[1]) in (b"QUEUED", b"EXECUTING"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert phase == b"COMPLETED"
+        status, body, _ = ask(server, f"{job}/results/result", address=address)
+        assert (status, body.split()) == (200, [b"n", b"%d" % number])

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -224,6 +225,24 @@ def test_an_unreadable_file_is_refused_by_name_and_the_others_go_on(
     assert end.value.code == 1
     assert "2 registered, 0 present, 1 refused" in said.out
     assert f"{folder}/bad.txt cannot be read: Input/output error" in said.out
+
+
+def test_a_name_that_is_not_utf_8_is_refused_and_the_others_go_on(installation: Path, tmp_path: Path) -> None:
+    home, folder, bad = tmp_path / "home", tmp_path / "in", b"bad\xff\xfe.txt"
+    shutil.copytree(installation, home)
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    (folder / os.fsdecode(bad)).write_text("b")
+    program = [sys.executable, "-m", "desdm.cli.main", "--home", str(home)]
+    for words, status in (
+        (["ingest", str(folder), "--filetype", "misc"], 1),
+        (["events", "--subject", os.fsdecode(bad)], 2),
+        (["fetch", os.fsdecode(bad), "--to", str(tmp_path)], 2),
+    ):
+        done = subprocess.run([*program, *words], capture_output=True, text=True, errors="replace")
+        assert done.returncode == status, done.stderr
+        assert status == 1 or done.stderr.startswith("error: "), done.stderr
+        assert status == 2 or "1 registered, 0 present, 1 refused" in done.stdout
 
 
 def test_fetch_to_a_bad_place_blames_the_place(

@@ -48,10 +48,11 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def problems(home: Path) -> dict[str, str]:
     """Text of each problem, but those of the machine's own programs and packages."""
     config = load(home)
-    database = open_database(config)
+    database, service = open_database(config), open_service(config)
     try:
-        found = list(examine(config, database))
+        found = list(examine(config, database, service))
     finally:
+        service.close()
         database.close()
     return {
         c.name: c.text
@@ -243,3 +244,24 @@ def test_programs_that_lack_and_packages_that_differ_are_named(
     fake.write_text("#!/bin/sh\necho PSFEx version 9.8.7\n")
     fake.chmod(0o755)
     assert {c.name: c for c in check_programs()}["program psfex"].text == f"{fake}, version 9.8.7"
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "emptied"])
+def test_a_damaged_database_of_the_service_is_named(home: Path, damage: str) -> None:
+    path = home / "service.sqlite"
+    facility = Facility.open(home)
+    prepare(facility.service)
+    facility.close()
+    assert problems(home) == {}
+    if damage == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    elif damage == "emptied":
+        os.truncate(path, 0)
+    else:
+        with path.open("r+b") as file:
+            file.write(b"no database at all " * 300)
+    found = problems(home)
+    assert list(found) == ["service database"]
+    assert "service.sqlite" in found["service database"]
+    path.unlink()
+    assert problems(home) == {}

@@ -312,3 +312,34 @@ def _go_on(facility: Facility, root: Path, state: str) -> None:
             discard(facility.database, root, "D1", who="me")
         create(facility.database, facility.archive, root, "D1", {"tag": "BLESSED"}, who="me", steps=QUICK)
         publish(facility.database, root, "D1", who="me")
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from desdm.release.exclusive import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_is_at_work_on_a_release(tmp_path: Path) -> None:
+    """Two that publish at once would each freeze half of the other's documents; the lock goes with its process."""
+    initialise(tmp_path / "home")
+    facility = Facility.open(tmp_path / "home")
+    root = facility.config.releases / "E1"
+    create_empty(facility.database, root, "E1", who="test")
+    other = subprocess.Popen([sys.executable, "-c", _HOLD, str(root)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        for act in (publish, discard):
+            with pytest.raises(ConflictError, match="another process builds, publishes or discards E1"):
+                act(facility.database, root, "E1", who="test")
+    finally:
+        other.kill()
+        other.communicate()
+    discard(facility.database, root, "E1", who="test")
+    assert not root.exists()
+    facility.close()

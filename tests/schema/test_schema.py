@@ -11,10 +11,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import ForeignKeyConstraint, Table, insert, inspect, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from desdm.errors import ConfigError
+from desdm.errors import ConfigError, UsageError
 from desdm.schema import metadata, ops_state_change, pfw_attempt, pfw_block, pfw_job, task
 from desdm.schema.database import Database, new_ids
-from desdm.schema.states import ATTEMPT_CHANGES, JOB_CHANGES, AttemptState, JobState
+from desdm.schema.states import ATTEMPT_CHANGES, JOB_CHANGES, AttemptState, EventKind, JobState
+from desdm.schema.store import find_events, record_event
 from desdm.schema.upgrade import upgrade
 from tests.archive.test_find import attempt, put
 
@@ -194,3 +195,19 @@ def test_an_installation_with_rows_is_upgraded_and_keeps_them(tmp_path: Path) ->
         with pytest.raises(sqlite3.IntegrityError, match="ck_pfw_wrapper_state"):
             conn.execute("UPDATE pfw_wrapper SET state = 'nonsense'")
     conn.close()
+
+
+@pytest.mark.parametrize("text", ["bad\udcff\udcfe.fits", "a\0b"])
+def test_what_no_database_can_hold_is_escaped_in_events_and_refused_in_questions(
+    database: Database, text: str
+) -> None:
+    """A byte of a file name that is not UTF-8 is a lone surrogate in Python; PostgreSQL's text holds no NUL."""
+    with database.write() as conn:
+        record_event(conn, EventKind.REFUSAL, "me", f"{text}: refused", subject=text, reason=text)
+    with database.read() as conn:
+        [found] = find_events(conn)
+    escaped = "bad\\udcff\\udcfe.fits" if "bad" in text else "a\\x00b"
+    assert (found.subject, found.text, found.reason) == (escaped, f"{escaped}: refused", escaped)
+    if "bad" in text or database.dialect == "postgresql":
+        with pytest.raises(UsageError, match=r"UTF-8|NUL"), database.read() as conn:
+            find_events(conn, subject=text)

@@ -6,11 +6,12 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -31,11 +32,25 @@ def _program(name: str) -> str:
 
 
 class Cluster:
-    """A running cluster; `database` makes a fresh database in it."""
+    """A running cluster; `database` makes a fresh database in it, `crash` and `start` are for tests of faults."""
 
-    def __init__(self, port: int, password: str) -> None:
+    def __init__(
+        self, port: int, password: str, launch: Callable[[], subprocess.Popen[bytes]], log: Path
+    ) -> None:
         self.port, self.password = port, password
+        self._launch, self._log = launch, log
         self._numbers = count(1)
+        self.start()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self.server = self._launch()
+        _wait(self, self.server, self._log)
+
+    def crash(self) -> None:
+        """Stop the server at once, without a checkpoint and without a word to its clients."""
+        self.server.send_signal(signal.SIGQUIT)
+        self.server.wait(60)
 
     def url(self, name: str) -> URL:
         """SQLAlchemy URL of a database."""
@@ -101,18 +116,20 @@ def cluster() -> Iterator[Cluster]:
             "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off",
             "max_connections": 60, "shared_buffers": "32MB", "logging_collector": "off",
         }  # fmt: skip
-        with (home / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [_program("postgres"), "-D", data, *(f"--{k}={v}" for k, v in settings.items())],
-                stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL, cwd="/", **who,
-            )  # fmt: skip
-        made = Cluster(port, secret.read_text())
+
+        def launch() -> subprocess.Popen[bytes]:
+            with (home / "log").open("ab") as log:
+                return subprocess.Popen(
+                    [_program("postgres"), "-D", data, *(f"--{k}={v}" for k, v in settings.items())],
+                    stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL, cwd="/", **who,
+                )  # fmt: skip
+
+        made = Cluster(port, secret.read_text(), launch, home / "log")
         try:
-            _wait(made, server, home / "log")
             yield made
         finally:
-            server.send_signal(2)
-            server.wait(60)
+            made.server.send_signal(signal.SIGINT)
+            made.server.wait(60)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

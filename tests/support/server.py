@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,12 +25,6 @@ class Served(str):
     port: int
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def served(home: Path, database: str | None = None, port: int | None = None) -> Iterator[Served]:
     """Serve an installation; its base URL.
@@ -44,7 +37,7 @@ def served(home: Path, database: str | None = None, port: int | None = None) -> 
         Where; None: a free one.
     """
     program = Path(sys.executable).parent / "desdm"
-    command = [str(program), "--home", str(home), "serve", "--port", str(port or _free_port())]
+    command = [str(program), "--home", str(home), "serve", "--port", str(port or 0)]
     command += [] if database is None else ["--database", database]
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -184,8 +185,14 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """OPENED is public, SECRET proprietary with images, pictures and objects, DRAFTS not published."""
-    home = tmp_path_factory.mktemp("rights") / "home"
+    """The served installation of `rights_site`."""
+    with rights_site(tmp_path_factory.mktemp("rights") / "home") as made:
+        yield made
+
+
+@contextmanager
+def rights_site(home: Path) -> Iterator[Site]:
+    """Serve OPENED, public, SECRET, proprietary with images, pictures and objects, and DRAFTS, not published."""
     demo_release(home, SECRET, proprietary=True)
     small_release(home, "OPENED", 50)
     facility = Facility.open(home)

@@ -14,6 +14,7 @@ from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.modes import make_private
 from desdm.release import store
+from desdm.release.exclusive import exclusive
 from desdm.release.model import Release
 from desdm.release.select import Selection, select
 from desdm.release.steps import BuildContext, Step
@@ -133,25 +134,26 @@ def create(
     NotFoundError
         Nothing fits the selection.
     ConflictError, UsageError
-        As `create_empty`.
+        As `create_empty`; or another process is at work on it.
     """
     # The steps bring the code of pixels with them, which nobody waits for who only makes an empty draft.
     from desdm.release.build import STEPS, build
 
     with database.read() as conn:
         selection = select(conn, asked, scope)
-    made = create_empty(
-        database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
-        erratum_of=erratum_of, who=who, reason=reason,
-    )  # fmt: skip
-    try:
-        _write_selection(root, selection)
-        context = BuildContext(name, root, database, archive, selection.picked, who, progress, workers)
-        build(context, STEPS if steps is None else steps)
-    except BaseException:
-        # A draft that could not be built would stand in the way of the next try.
-        discard(database, root, name, who=who, reason="its build failed or was interrupted")
-        raise
+    with exclusive(root):
+        made = create_empty(
+            database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
+            erratum_of=erratum_of, who=who, reason=reason,
+        )  # fmt: skip
+        try:
+            _write_selection(root, selection)
+            context = BuildContext(name, root, database, archive, selection.picked, who, progress, workers)
+            build(context, STEPS if steps is None else steps)
+        except BaseException:
+            # A draft that could not be built would stand in the way of the next try.
+            _discard(database, root, name, who=who, reason="its build failed or was interrupted")
+            raise
     return made, selection
 
 
@@ -168,8 +170,14 @@ def discard(database: Database, root: Path, name: str, *, who: str, reason: str 
     Raises
     ------
     ConflictError
-        It is published, and stays for ever.
+        It is published, and stays for ever; or another process is at work on it.
     """
+    with exclusive(root):
+        _discard(database, root, name, who=who, reason=reason)
+
+
+def _discard(database: Database, root: Path, name: str, *, who: str, reason: str) -> None:
+    """Take a draft away, its rows first."""
     with database.write() as conn:
         if not store.delete_release(conn, name):
             raise ConflictError(f"{name} is published and never changes; it cannot be taken away")

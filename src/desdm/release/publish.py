@@ -11,6 +11,7 @@ from typing import Any
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import manifest, store
 from desdm.release.documents import write_documents
+from desdm.release.exclusive import exclusive
 from desdm.release.model import Release, ReleaseFile
 from desdm.release.queries import Ask
 from desdm.release.validate import errors, validate
@@ -56,10 +57,25 @@ def publish(
     Raises
     ------
     ConflictError
-        It is published already.
+        It is published already, or another process is at work on it.
     UsageError
         A check fails; the text names each.
     """
+    # Two that write its documents at the same time would freeze each other's halves.
+    with exclusive(root):
+        return _publish(database, root, name, who, reason, prepare, ask)
+
+
+def _publish(
+    database: Database,
+    root: Path,
+    name: str,
+    who: str,
+    reason: str,
+    prepare: Callable[[str], None] | None,
+    ask: Ask | None,
+) -> Release:
+    """Do the work of `publish`."""
     found = find(database, name)
     if found.state is ReleaseState.PUBLISHED:
         raise ConflictError(f"{found.name} is published already and never changes")

@@ -27,6 +27,7 @@ from desdm.errors import (
     DatabaseUnavailable,
     DesdmError,
     StorageFull,
+    UsageError,
     storage_error,
 )
 from desdm.modes import make_private
@@ -143,6 +144,11 @@ def translated() -> Iterator[None]:
         if found is None:
             raise
         raise found from err
+    except UnicodeEncodeError as err:
+        # A lone surrogate: Python's sign for a byte of an argument or a file name that is not UTF-8.
+        raise UsageError(
+            f"{err.object!r:.200} is not UTF-8 text, which a database cannot hold; correct it"
+        ) from err
     except OSError as err:
         raise storage_error(err) from err
 
@@ -167,6 +173,8 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
         )
     if isinstance(err, OperationalError) or err.connection_invalidated:
         return DatabaseUnavailable(f"the database does not answer: {said}; try again, or see: desdm doctor")
+    if isinstance(err, DataError) and "NUL" in said:
+        return UsageError("a text with the byte NUL cannot be kept in a database; leave it out")
     if isinstance(err, InternalError | DataError) or type(err) is DatabaseError:
         return DamagedDatabase(f"the database answers what it should not: {said}; run: desdm doctor")
     return None

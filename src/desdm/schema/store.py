@@ -97,14 +97,23 @@ def record_events(conn: Connection, kind: EventKind, who: str, acts: Sequence[Ac
                 "event_time": now,
                 "kind": kind.value,
                 "who": who[:_WHO],
-                "subject": act.subject[:_SUBJECT] or None,
+                "subject": _storable(act.subject)[:_SUBJECT] or None,
                 "pfw_attempt_id": act.attempt_id,
-                "text": act.text,
-                "reason": act.reason or None,
+                "text": _storable(act.text),
+                "reason": _storable(act.reason) or None,
             }
             for act in acts
         ],
     )
+
+
+def _storable(text: str) -> str:
+    """Text as every database can keep it: NUL, and bytes of file names that are not UTF-8, as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return text.replace("\0", "\\x00")
 
 
 def find_events(

@@ -134,7 +134,7 @@ async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
     if request.method not in ("POST", "PUT") or not (form_sent or (plain and request.method == "PUT")):
         return found
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > max_bytes:
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > max_bytes):
         raise _too_large(max_bytes)
     read = 0
 

@@ -16,6 +16,9 @@ T = "T1.objects"
 FORBIDDEN: list[tuple[str, tuple[int, int]]] = [
     *HOSTILE,
     ("", (1, 1)),
+    (f"SELECT {'9' * 100_000} AS n", (1, 8)),
+    (f"SELECT id FROM {T} WHERE ra > 0x{'f' * 5000}", (1, 38)),
+    (f"SELECT 1.{'5' * 5000} AS n", (1, 8)),
     ("   \n -- nothing", (2, 12)),
     ("DROP TABLE T1.objects", (1, 1)),
     ("INSERT INTO T1.objects VALUES (1)", (1, 1)),

@@ -322,6 +322,29 @@ OVERSIZED: dict[str, tuple[Any, str]] = {
 }
 
 
+def test_a_dictionary_of_a_small_parquet_file_does_not_grow_without_bound() -> None:
+    """One text a million times takes a few bytes in the file, and in Arrow's dictionary; as a column it would be 20 GB."""
+    column = pa.array(["x" * 20_000] * 10_000).dictionary_encode()
+    data = _parquet(pa.table({f"c{n}": column for n in range(100)}))
+    assert len(data) < 4_000_000
+    with pytest.raises(LimitExceeded, match="when it is unpacked"):
+        read(data, size=100_000_000)
+
+
+def test_equal_values_pack_well_and_are_taken() -> None:
+    column = pa.array(["a name"] * 50_000)
+    table = pa.table({"a": column.dictionary_encode(), "b": column, "n": pa.array([7] * 50_000)})
+    assert read(_parquet(table)).rows.to_pylist() == [{"a": "a name", "b": "a name", "n": 7}] * 50_000
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_have_a_bound_in_every_format(kind: str) -> None:
+    names = [f"c{n}" for n in range(2001)]
+    text = (",".join(names) + "\n" + ",".join("1" for _ in names) + "\n").encode()
+    with pytest.raises(UsageError, match="2000 columns at most"):
+        read(text if kind == "csv" else _parquet(pa.table({n: [1] for n in names})))
+
+
 @pytest.mark.parametrize("case", OVERSIZED)
 def test_what_is_too_large_is_refused_by_its_limit(case: str) -> None:
     make, reason = OVERSIZED[case]

@@ -59,7 +59,7 @@ def running(home: Path, server: str = "here-1-a") -> Iterator[tuple[str, Service
         config, database, Archive(config.archive_name, config.archive_root), Published(database), cast(Any, None),
         ThreadPoolExecutor(4), server, state,
     )  # fmt: skip
-    app = Starlette(routes=uws_routes("/toy", JobKind("toy", toy, places=2), services))
+    app = Starlette(routes=uws_routes("/toy", JobKind("toy", toy, places=3), services))
     web = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=web.run)
     thread.start()
@@ -257,7 +257,7 @@ def test_the_list_can_be_narrowed(toys: tuple[str, Services]) -> None:
     assert requests.get(url, {"PHASE": "DONE"}, timeout=10).status_code == 400
 
 
-def test_only_as_many_run_at_once_as_there_are_places(toys: tuple[str, Services]) -> None:
+def test_a_stranger_runs_as_many_at_once_as_he_may_and_leaves_a_place(toys: tuple[str, Services]) -> None:
     url, _ = toys
     jobs = [requests.post(url, {"DEED": "wait", "PHASE": "RUN"}, timeout=10).url for _ in range(3)]
     eventually(lambda: [phase(j) for j in jobs] == ["EXECUTING", "EXECUTING", "QUEUED"])

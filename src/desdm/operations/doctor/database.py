@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from desdm.errors import ConfigError, DesdmError
+from sqlalchemy import inspect
+
+from desdm.errors import ConfigError, DatabaseUnavailable, DesdmError
 from desdm.framework.process import under_way
 from desdm.operations.doctor import store
 from desdm.operations.doctor.model import Check, State
@@ -57,10 +59,12 @@ def check_service_database(service: Database) -> Iterator[Check]:
         yield Check(name, State.OK, f"{service.describe()} is not there yet; the first server makes it")
         return
     try:
-        found = service.integrity()
-    except DesdmError as err:
-        yield Check(name, State.PROBLEM, str(err))
+        found = service.integrity() or _tables_lacking(service)
+    except DatabaseUnavailable as err:
+        yield Check(name, State.PROBLEM, f"{service.describe()}: {err}")
         return
+    except DesdmError as err:
+        found = str(err).partition(";")[0]
     if found:
         text = (
             f"{service.describe()} is damaged: {found}; stop every server, and restore it from a backup or move it away "
@@ -69,6 +73,12 @@ def check_service_database(service: Database) -> Iterator[Check]:
         yield Check(name, State.PROBLEM, text)
     else:
         yield Check(name, State.OK, f"{service.describe()} answers and is whole")
+
+
+def _tables_lacking(service: Database) -> str:
+    """What is wrong with the tables of the service's database; empty: nothing."""
+    with service.read() as conn:
+        return "" if inspect(conn).has_table("service_version") else "its tables are gone"
 
 
 def _server(database: Database) -> Iterator[Check]:

@@ -12,6 +12,8 @@ __all__ = ["LONGEST", "Kind", "Place", "Token", "tokens"]
 
 #: The most characters of a query: room for some ten thousand numbers in an IN list.
 LONGEST = 256 * 1024
+#: Characters of a number: more than any double or integer needs, and fewer than Python refuses to convert.
+_LONGEST_NUMBER = 1000
 Place = tuple[int, int]
 
 
@@ -101,6 +103,8 @@ def _add(found: list[Token], match: re.Match[str], at: Place) -> None:
                 f"{match[0]}{after} is not a number; ADQL's are 12, 1.5, .5, 1.5e-3 and 0x1F", *at
             )
         written = match[0]
+        if len(written) > _LONGEST_NUMBER:
+            raise QueryError(f"a number of {len(written)} characters; {_LONGEST_NUMBER} are the most", *at)
         found.append(Token(Kind.NUMBER, str(int(written, 16)) if written[1:2] in ("x", "X") else written, at))
     elif kind == "word":
         found.append(Token(Kind.WORD, match[0], at, match[0].upper()))

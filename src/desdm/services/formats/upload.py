@@ -13,8 +13,9 @@ from desdm.services.formats.readers.model import Limits, Table
 __all__ = ["read_upload"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
-#: A packed file may grow so many times.
+#: A packed file may grow so many times, and by so many bytes: tables of equal values pack well.
 _GROWTH = 20
+_MORE = 256_000_000
 
 
 def read_upload(
@@ -47,7 +48,8 @@ def read_upload(
             f"upload {name}: it is larger than {max_bytes} bytes, which is all that may be sent"
         )
     try:
-        found = _read(held, (mime or "").lower(), Limits(max_rows, _GROWTH * max_bytes))
+        unpacked = min(_GROWTH * max_bytes, _GROWTH * len(held) + _MORE)
+        found = _read(held, (mime or "").lower(), Limits(max_rows, unpacked))
     except LimitExceeded as err:
         raise LimitExceeded(f"upload {name}: {err}", err.kind) from err
     except UsageError as err:

@@ -158,7 +158,7 @@ class _Jobs:
                 self._require_share(conn, caller, size)
                 store.add(conn, replace(job, size=size))
                 if run:
-                    self._queue(conn, job, caller)
+                    self._queue(conn, job)
         except BaseException:
             shutil.rmtree(self.runner.directory(job.id), ignore_errors=True)
             raise
@@ -188,12 +188,8 @@ class _Jobs:
         if shutil.disk_usage(config.home).free < config.keep_free_mb * 1e6:
             raise StorageFull(f"{config.home}: less than {config.keep_free_mb:g} MB are free; no job is made")
 
-    def _queue(self, conn: Connection, job: Job, caller: Caller) -> None:
-        most = limits_of(caller.role).queued
-        if store.active(conn, self.kind.name, job.owner) >= most:
-            raise LimitExceeded(
-                f"{most} jobs wait or run already; wait until one ends, or abort one", "rate", retry_after=30
-            )
+    def _queue(self, conn: Connection, job: Job) -> None:
+        # It was counted among its owner's when it was made.
         if not store.change(conn, job.id, (Phase.PENDING, Phase.HELD), phase=Phase.QUEUED):
             raise ConflictError(f"job {job.id} is {job.phase}; only a pending job can be started")
 
@@ -266,7 +262,7 @@ class _Jobs:
         if self.kind.check is not None:
             self.kind.check(self.services, caller, job.parameters)
         with self.services.state.write() as conn:
-            self._queue(conn, job, caller)
+            self._queue(conn, job)
         self.runner.remember(job.id, caller)
         self.runner.wake()
 

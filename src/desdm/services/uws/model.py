@@ -13,7 +13,19 @@ from desdm.schema.states import Phase
 from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
 
-__all__ = ["ACTIVE", "BLOCKING", "ENDED", "OVERFLOW", "Job", "JobContext", "JobKind", "Parameters", "Result"]
+__all__ = [
+    "ACTIVE",
+    "BLOCKING",
+    "ENDED",
+    "OVERFLOW",
+    "Job",
+    "JobContext",
+    "JobKind",
+    "Owner",
+    "Parameters",
+    "Result",
+    "owner_key",
+]
 
 #: Phases from which a job goes on by itself.
 ACTIVE = frozenset((Phase.QUEUED, Phase.EXECUTING))
@@ -26,6 +38,8 @@ ENDED = frozenset((Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.ARCHIVED))
 OVERFLOW = ("_STATUS", "OVERFLOW")
 #: (name in capitals, value), in the order given; a name may stand several times.
 Parameters = Sequence[tuple[str, str]]
+#: Whose share a job counts in: (login, ""), or ("", address) of who is not known.
+Owner = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,11 @@ class Job:
     results: tuple[Result, ...] = ()
     address: str = ""
     size: int = 0
+
+
+def owner_key(job: Job) -> Owner:
+    """Whose share of places a job counts in: strangers are many, each known by the address alone."""
+    return (job.owner, "") if job.owner else ("", job.address)
 
 
 @dataclass(slots=True)

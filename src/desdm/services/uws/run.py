@@ -10,7 +10,7 @@ import logging
 import shutil
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from desdm.services.context import Services
 from desdm.services.engines.model import Cancel
 from desdm.services.limits import limits_of
 from desdm.services.uws import servers, store
-from desdm.services.uws.model import Job, JobContext, JobKind, Result
+from desdm.services.uws.model import Job, JobContext, JobKind, Owner, Result, owner_key
 
 __all__ = ["Runner"]
 
@@ -36,6 +36,8 @@ _GRACE = 5.0
 _LATE = "the job ran longer than its execution duration of {:g} s; ask for less, or set a longer one"
 _DIED = "the server died twice while the job ran; report it"
 _LOST = "the server could not begin the job; start it again"
+#: Waiting jobs that are looked at in one piece: a queue may be thousands long.
+_PIECE = 32
 #: A job that nobody starts goes after so long, seconds.
 _PENDING = 86_400.0
 _FAILED = "the program failed; report the job's number"
@@ -46,7 +48,7 @@ Who = Callable[[str], Caller]
 @dataclass(slots=True)
 class _Running:
     cancel: Cancel
-    owner: str
+    owner: Owner
     ends: float | None
 
 
@@ -76,7 +78,9 @@ class Runner:
         self._who = who
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
-        self._ended: dict[str, _End] = {}
+        #: Jobs whose work is over and whose end is being written, or could not be written yet.
+        self._ended: set[str] = set()
+        self._unwritten: deque[_End] = deque()
         self._callers: dict[str, Caller] = {}
         self._wake = threading.Event()
         self._swept = 0.0
@@ -146,7 +150,7 @@ class Runner:
             under_way = store.running(conn, self.kind.name)
         this = self.services.server
         with self._lock:
-            here = set(self._running) | set(self._ended)
+            here = set(self._running) | self._ended
         for job in under_way:
             if job.server is None:
                 continue
@@ -188,22 +192,35 @@ class Runner:
             free = self.kind.places - len(self._running)
         if free <= 0:
             return
-        with self.services.state.read() as conn:
-            waiting = store.queued(conn, self.kind.name)
-        for job in waiting:
-            if free <= 0:
-                return
-            caller = self._callers.get(job.id) or self._who(job.owner)
-            with self._lock:
-                share = Counter(running.owner for running in self._running.values())[job.owner]
-            # Nobody that is known is many people: their jobs share the places, they are not one owner.
-            if job.owner and share >= limits_of(caller.role).jobs:
-                continue
-            with self.services.state.write() as conn:
-                if not store.claim(conn, job.id, self.services.server):
+        # Owners that have as many jobs at work as they may; their number is bounded by the places.
+        full: set[Owner] = set()
+        while free > 0:
+            with self.services.state.read() as conn:
+                waiting = store.queued(conn, self.kind.name, full, _PIECE)
+            for job in waiting:
+                caller = self._callers.get(job.id) or self._who(job.owner)
+                if self._share(job) >= self._most(job, caller):
+                    full.add(owner_key(job))
                     continue
-            free -= 1
-            self._launch(job, caller)
+                with self.services.state.write() as conn:
+                    if not store.claim(conn, job.id, self.services.server):
+                        continue
+                self._launch(job, caller)
+                free -= 1
+                if free <= 0:
+                    return
+            if len(waiting) < _PIECE:
+                return
+
+    def _most(self, job: Job, caller: Caller) -> int:
+        """How many jobs of the owner of a job may run here; a stranger leaves a place to others."""
+        most = limits_of(caller.role).jobs
+        return most if job.owner else min(most, max(1, self.kind.places - 1))
+
+    def _share(self, job: Job) -> int:
+        """How many jobs of the owner of a job run here."""
+        with self._lock:
+            return sum(running.owner == owner_key(job) for running in self._running.values())
 
     def _launch(self, job: Job, caller: Caller) -> None:
         seconds = job.execution_duration or None
@@ -213,7 +230,7 @@ class Runner:
         )
         ends = None if seconds is None else time.monotonic() + seconds
         with self._lock:
-            self._running[job.id] = _Running(cancel, job.owner, ends)
+            self._running[job.id] = _Running(cancel, owner_key(job), ends)
         threading.Thread(target=self._run, args=(context,), name=f"job-{job.id}", daemon=True).start()
 
     def _run(self, context: JobContext) -> None:
@@ -240,6 +257,7 @@ class Runner:
         job_id = context.id
         with self._lock:
             running = self._running.pop(job_id)
+            self._ended.add(job_id)
         self._callers.pop(job_id, None)
         late = running.ends is not None and time.monotonic() > running.ends
         if phase is not Phase.COMPLETED and late and running.cancel.event.is_set():
@@ -250,28 +268,28 @@ class Runner:
         end = _End(
             job_id, phase, kind, message, tuple(context.results) if done else (), tuple(context.notes) if done else ()
         )  # fmt: skip
-        with self._lock:
-            self._ended[job_id] = end
         try:
-            if self._finish(end):
-                with self._lock:
-                    self._ended.pop(job_id, None)
+            self._finish(end)
+            with self._lock:
+                self._ended.discard(job_id)
         except DesdmError as err:
             _LOG.error("job %s ended %s; its record is written when that is possible: %s", job_id, phase, err)
+            with self._lock:
+                self._unwritten.append(end)
         finally:
             self.wake()
 
     def _write_ends(self) -> None:
-        """Write the ends of jobs that could not be written before."""
-        with self._lock:
-            waiting = list(self._ended.values())
-        for end in waiting:
+        """Write the ends of jobs that could not be written before; those that are being written are not touched."""
+        while self._unwritten:
+            end = self._unwritten[0]
             self._finish(end)
             with self._lock:
-                self._ended.pop(end.job_id, None)
+                self._unwritten.popleft()
+                self._ended.discard(end.job_id)
 
-    def _finish(self, end: _End) -> bool:
-        """Write the end of a job, and remove its files if it stands no more; True."""
+    def _finish(self, end: _End) -> None:
+        """Write the end of a job, and remove its files if it stands no more."""
         server = self.services.server
         with self.services.state.write() as conn:
             if end.phase is not Phase.COMPLETED and self._closing():
@@ -279,13 +297,14 @@ class Runner:
                 found = store.job(conn, self.kind.name, end.job_id)
                 if found is not None:
                     store.requeue(conn, found)
-                return True
+                return
             stands = store.finish(
                 conn, end.job_id, server, end.phase, end.results, error_type=end.kind or None,
                 error_message=end.message or None,
             )  # fmt: skip
             if stands and end.results and end.notes:
                 store.add_parameters(conn, end.job_id, end.notes)
-        if not stands:
+            left = None if stands else store.job(conn, self.kind.name, end.job_id)
+        if not stands and (left is None or left.phase is not Phase.COMPLETED):
+            # It was aborted or deleted meanwhile; what is completed keeps its results, whoever wrote that.
             shutil.rmtree(self.directory(end.job_id), ignore_errors=True)
-        return True

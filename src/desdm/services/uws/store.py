@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, case, delete, func, insert, not_, select, update
 
 from desdm.schema.service import uws_job, uws_parameter, uws_result
 from desdm.schema.states import Phase
-from desdm.services.uws.model import BLOCKING, Job, Parameters, Result
+from desdm.services.uws.model import BLOCKING, Job, Owner, Parameters, Result
 
 __all__ = [
-    "active",
     "add",
     "add_parameters",
     "change",
@@ -103,20 +102,15 @@ def phases(conn: Connection, job_ids: Iterable[str]) -> dict[str, Phase]:
     return {row.id: Phase(row.phase) for row in conn.execute(query)}
 
 
-def active(conn: Connection, service: str, owner: str) -> int:
-    """How many jobs of an owner wait or run."""
-    query = select(func.count()).where(
-        uws_job.c.service == service,
-        uws_job.c.owner == owner,
-        uws_job.c.phase.in_((Phase.QUEUED, Phase.EXECUTING)),
-    )
-    return int(conn.execute(query).scalar_one())
-
-
-def queued(conn: Connection, service: str) -> list[Job]:
-    """Jobs that wait, oldest first."""
+def queued(
+    conn: Connection, service: str, without: Iterable[Owner] = (), limit: int | None = None
+) -> list[Job]:
+    """Jobs that wait, oldest first, but for those of the owners ``without``; at most ``limit``."""
     query = _SELECT.where(uws_job.c.service == service, uws_job.c.phase == Phase.QUEUED)
-    return _records(conn, query.order_by(uws_job.c.creation_time, uws_job.c.id))
+    for login, address in without:
+        own = uws_job.c.owner == login if login else and_(uws_job.c.owner == "", uws_job.c.address == address)
+        query = query.where(not_(own))
+    return _records(conn, query.order_by(uws_job.c.creation_time, uws_job.c.id).limit(limit))
 
 
 def running(conn: Connection, service: str) -> list[Job]:

@@ -31,6 +31,10 @@ _DATATYPES = (
 )
 
 
+#: Columns of a table that a caller sends.
+MOST_COLUMNS = 2000
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much an upload may be: rows, and bytes once it is unpacked."""
@@ -97,15 +101,18 @@ def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) 
     Raises
     ------
     UsageError
-        If two names are the same, or a value does not fit.
+        If two names are the same, columns too many, or a value does not fit.
     """
+    if len(columns) > MOST_COLUMNS:
+        raise UsageError(f"a table may have {MOST_COLUMNS} columns at most")
     seen: dict[str, str] = {}
     for column in columns:
         if not column.name:
             raise UsageError("a column has no name; name every column")
-        other = seen.setdefault(column.name.lower(), column.name)
-        if sum(c.name.lower() == column.name.lower() for c in columns) > 1:
-            raise UsageError(f"two columns are called {other}; names must differ by more than case")
+        key = column.name.lower()
+        if key in seen:
+            raise UsageError(f"two columns are called {seen[key]}; names must differ by more than case")
+        seen[key] = column.name
     if not columns:
         raise UsageError("the table has no column")
     schema = pa.schema([pa.field(c.name, arrow_type(c)) for c in columns])

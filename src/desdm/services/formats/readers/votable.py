@@ -14,13 +14,12 @@ from desdm.errors import UsageError
 from desdm.release.model import ReleaseColumn
 from desdm.services.formats.binary2 import elements
 from desdm.services.formats.readers import binary
-from desdm.services.formats.readers.model import Limits, Table, table_of
+from desdm.services.formats.readers.model import MOST_COLUMNS, Limits, Table, table_of
 from desdm.services.formats.rows import TEXT, arrow_type, is_array, size_of
 
 __all__ = ["read"]
 
 _DEEPEST = 40
-_MOST_FIELDS = 2000
 _KNOWN = ("boolean", "bit", "unsignedByte", "short", "int", "long", "float", "double", "char", "unicodeChar")
 _TRUTH = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
@@ -131,12 +130,12 @@ class _Reader:
             raise UsageError(
                 f"column {name}: datatype {datatype!r} cannot be uploaded; there are: {', '.join(_KNOWN)}"
             )
-        if len(self.columns) >= _MOST_FIELDS:
-            raise UsageError(f"a table may have {_MOST_FIELDS} columns at most")
+        if len(self.columns) >= MOST_COLUMNS:
+            raise UsageError(f"a table may have {MOST_COLUMNS} columns at most")
         if arraysize and ("x" in arraysize or datatype == "bit"):
             raise UsageError(f"column {name}: arrays of several dimensions, or of bits, cannot be uploaded")
         bare = arraysize.rstrip("*") if arraysize else ""
-        if bare and not (bare.isdigit() and int(bare) < 1 << 20):
+        if bare and not (bare.isascii() and bare.isdigit() and len(bare) < 8 and int(bare) < 1 << 20):
             raise UsageError(f"column {name}: arraysize {arraysize!r} cannot be understood")
         text = datatype in TEXT
         if arraysize is None or (not text and arraysize == "1"):
