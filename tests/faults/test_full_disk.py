@@ -13,8 +13,10 @@ import pytest
 
 from desdm import wcl
 from desdm.archive import catalog
+from desdm.errors import ProgramFailed, StorageFull
 from desdm.facility import Facility, initialise
 from desdm.framework.submitwcl import to_wcl
+from desdm.framework.wrapper import LogTee, Task
 from tests.support.toy import arrive, text_pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +125,20 @@ def test_a_run_on_a_full_disk(disk: Path, installation: Path, tmp_path: Path, pa
         facility.close()
     sound = _desdm(home, "audit")
     assert sound.returncode == 0, sound.stdout + sound.stderr
+
+
+def test_a_program_that_fails_on_a_full_disk(disk: Path, tmp_path: Path) -> None:
+    """It ends with status 1 as for any fault of its own; the disk tells the difference."""
+    work = disk / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    log = LogTee(tmp_path / "log")
+    task = Task("resample", {}, {"exec": {"dd": {}}}, {}, {}, work, log)
+    with pytest.raises(
+        StorageFull, match=r"dd ended with status 1, and .*/work has room for \d+ bytes only; make room"
+    ):
+        task.run("dd", ["if=/dev/zero", "of=image.fits", "bs=64k"])
+    (work / "image.fits").unlink()
+    with pytest.raises(ProgramFailed, match="dd ended with status 1; its log is"):
+        task.run("dd", ["if=nothing.fits", "of=image.fits"])
+    log.close()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from desdm.errors import ProgramFailed, UsageError
+from desdm.errors import ProgramFailed, StorageFull, UsageError
 from desdm.framework.handover import Handover
 from desdm.framework.memory import PeakMemory
 from desdm.framework.shortpaths import ShortPaths, plain
@@ -30,6 +30,9 @@ __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "T
 
 #: Version of a program for which no call that tells it is declared.
 NO_VERSION = "not declared"
+
+#: Bytes: where a program failed and less is left on the disk of its work folder, the disk is why. Few programs say so.
+_ROOM = 1 << 20
 
 Settings: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
@@ -343,7 +346,7 @@ class Task:
         args
             Its arguments; no shell sees them.
         check
-            Raise `ProgramFailed` when it ends with another status than 0.
+            Raise `ProgramFailed` when it ends with another status than 0, `StorageFull` when its disk is full then.
 
         Returns
         -------
@@ -368,7 +371,13 @@ class Task:
             raise ProgramFailed(f"{self.name}: stopped by quality control, {stop.pattern}: {stop.text}")
         if check and record.status != 0:
             how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
-            raise ProgramFailed(f"{self.name}: {program} ended with {how}; its log is {self.log.path.name}")
+            failed = f"{self.name}: {program} ended with {how}"
+            left = shutil.disk_usage(self.workdir).free
+            if left < _ROOM:
+                raise StorageFull(
+                    f"{failed}, and {self.workdir} has room for {left} bytes only; make room and try again"
+                )
+            raise ProgramFailed(f"{failed}; its log is {self.log.path.name}")
         return record.status
 
     def _argument(self, text: str) -> str:
