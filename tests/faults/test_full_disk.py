@@ -139,6 +139,10 @@ def test_a_program_that_fails_on_a_full_disk(disk: Path, tmp_path: Path) -> None
     ):
         task.run("dd", ["if=/dev/zero", "of=image.fits", "bs=64k"])
     (work / "image.fits").unlink()
+    # SWarp removes what it could not write whole before it ends.
+    task.settings["exec"]["sh"] = {"write_error": "*Error* while writing"}
+    with pytest.raises(StorageFull, match="sh ended with status 1, and "):
+        task.run("sh", ["-c", "echo '> *Error* while writing image.fits'; echo; exit 1"])
     with pytest.raises(ProgramFailed, match="dd ended with status 1; its log is"):
         task.run("dd", ["if=nothing.fits", "of=image.fits"])
     log.close()

@@ -292,6 +292,7 @@ class _Driver:
         return state
 
     def _end_badly(self) -> AttemptState:
+        """End as failed or cancelled; where jobs lacked room only, `StorageFull`: a resume can go on."""
         with self.database.write() as conn:
             now = store.attempt_by_name(conn, self.attempt.run)
             state = AttemptState.CANCELLED if now.cancel_requested else AttemptState.FAILED
@@ -299,7 +300,7 @@ class _Driver:
                 j for j in store.jobs_of(conn, self.attempt.id) if j.state in (JobState.FAILED, JobState.LOST)
             ]
             why = "; ".join(f"job {j.jobnum} ({j.jobkeys or j.block}): {j.comment}" for j in bad[:5])
+            if state is AttemptState.FAILED and any(mark in why for mark in _NO_ROOM):
+                raise StorageFull(f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room")
             store.change_attempt(conn, self.attempt, state, self.who, why[:2000] or state.text)
-        if state is AttemptState.FAILED and any(mark in why for mark in _NO_ROOM):
-            raise StorageFull(f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room")
         return state

@@ -33,6 +33,8 @@ NO_VERSION = "not declared"
 
 #: Bytes: where a program failed and less is left on the disk of its work folder, the disk is why. Few programs say so.
 _ROOM = 1 << 20
+#: Bytes of a program's output, at its end, in which its `write_error` is looked for.
+_LAST = 4096
 
 Settings: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
@@ -218,6 +220,8 @@ class Task:
     saved: frozenset[str] = frozenset()
     #: gives programs paths that they can take
     paths: ShortPaths | None = None
+    #: the end of what the last program wrote
+    _said: bytes = field(default=b"", init=False, repr=False)
 
     # -- files
 
@@ -341,8 +345,10 @@ class Task:
         Parameters
         ----------
         execname
-            Its name in ``settings["exec"]``: keys ``program``, ``version_flag``, ``version_pattern``. Without
-            ``version_flag`` it is never started to ask for its version; the digest of its file identifies it.
+            Its name in ``settings["exec"]``: keys ``program``, ``version_flag``, ``version_pattern``, ``write_error``.
+            Without ``version_flag`` it is never started to ask for its version; the digest of its file identifies it.
+            ``write_error``: how it says that it could not write a file (some programs remove what they wrote, so that
+            there is room again when they end).
         args
             Its arguments; no shell sees them.
         check
@@ -372,8 +378,8 @@ class Task:
         if check and record.status != 0:
             how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
             failed = f"{self.name}: {program} ended with {how}"
-            left = shutil.disk_usage(self.workdir).free
-            if left < _ROOM:
+            left, words = shutil.disk_usage(self.workdir).free, str(spec.get("write_error", "")).encode()
+            if left < _ROOM or (words and words in self._said):
                 raise StorageFull(
                     f"{failed}, and {self.workdir} has room for {left} bytes only; make room and try again"
                 )
@@ -388,6 +394,7 @@ class Task:
 
     def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         start, peak = time.time(), PeakMemory()
+        self._said = b""
         process = subprocess.Popen(
             argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._environment(),
@@ -399,6 +406,7 @@ class Task:
             if not chunk:
                 break
             self.log.write(chunk)
+            self._said = self._said[-_LAST:] + chunk
             if self.log.stop is not None:
                 process.kill()
                 break
