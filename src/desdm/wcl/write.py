@@ -148,4 +148,5 @@ def write(path: str | os.PathLike[str], tree: Mapping[str, object], *, sort: boo
     except OSError as err:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-        raise storage_error(err, target) from err
+        err.filename = str(target)  # people know the file, not the one beside it
+        raise storage_error(err) from err
