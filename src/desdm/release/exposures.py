@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
+from desdm.archive.model import Scope
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.release import store
 from desdm.release.findings import Check, failed, note, passed
@@ -19,6 +20,9 @@ __all__ = ["Contents", "ExposureUse", "check_exposures", "check_suspects", "cont
 
 #: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
 SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
+
+#: Verdicts of ``survey`` attempts of every project and campaign: where nobody says what production is.
+ANY = (Scope("", ""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,26 @@ def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
     return Contents(files, store.file_facts(conn, every), parents)
 
 
-def check_exposures(conn: Connection, release: str, contents: Contents) -> list[Check]:
+def check_exposures(
+    conn: Connection, release: str, contents: Contents, scopes: Sequence[Scope] = ANY
+) -> list[Check]:
     """Check that a release contains no exposure or CCD that is excluded or rejected.
 
     An excluded exposure must not be in it even as a calibration; a rejected one not as an image. Each finding names the
     file of the release and the path from it to the first file of the exposure. Exposures without a verdict are noted.
+
+    Parameters
+    ----------
+    release
+        Its name.
+    contents
+        What its files were made from.
+    scopes
+        Attempts whose verdicts count, the first scope first (`desdm.release.select.verdict_scopes`).
     """
     numbers = sorted({f.expnum for f in contents.ancestors.values() if f.expnum is not None})
     banned = archive_store.excluded(conn, numbers)
-    judged = standings(conn, numbers)
+    judged = _standings(conn, numbers, scopes)
     checks: list[Check] = []
     unassessed: list[int] = []
     for row in banned:
@@ -149,6 +164,17 @@ def _is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) 
     )
 
 
+def _standings(conn: Connection, numbers: Sequence[int], scopes: Sequence[Scope]) -> dict[int, Standing]:
+    """What counts of each exposure in the first of the scopes in which it has a verdict that is known."""
+    judged: dict[int, Standing] = {}
+    for scope in scopes:
+        rest = [n for n in numbers if n not in judged or judged[n].overall[0] is Verdict.UNKNOWN]
+        for number, standing in standings(conn, rest, scope).items() if rest else ():
+            if number not in judged or standing.overall[0] is not Verdict.UNKNOWN:
+                judged[number] = standing
+    return judged
+
+
 def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]:
     """The verdict on an exposure that counts, with its reason."""
     standing = judged.get(number)
@@ -179,10 +205,17 @@ def _nearest(contents: Contents, start: int, goals: set[int]) -> int:
     return 0
 
 
-def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
+def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:
     """Return every exposure of the nights that a release contains: with its CCDs that are in it, or with none.
 
     The nights are those of the images in it; an exposure of them that was judged but is not in it was dropped.
+
+    Parameters
+    ----------
+    contents
+        What the files of the release were made from.
+    scopes
+        Attempts whose verdicts count, as of `check_exposures`.
     """
     images = [f for f in contents.ancestors.values() if f.filetype in SCIENCE and f.expnum is not None]
     ccds: dict[int, set[int]] = {}
@@ -197,7 +230,7 @@ def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
     nites = sorted({nite for _, nite in facts.values() if nite})
     for number, nite, band in store.judged_exposures(conn, nites):
         facts.setdefault(number, (band, nite))
-    judged = standings(conn, sorted(facts))
+    judged = _standings(conn, sorted(facts), scopes)
     rows = archive_store.excluded(conn, sorted(facts))
     banned = {r["expnum"]: r for r in rows if not r["ccdnum"]}
     of_ccds: dict[int, list[tuple[int, str]]] = {}
