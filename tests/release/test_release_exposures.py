@@ -10,8 +10,9 @@ from sqlalchemy import insert, update
 from desdm.archive.model import Scope
 from desdm.operations.acceptance import exclude, lift, set_verdict
 from desdm.quality.qa.verdict import record
+from desdm.release.contents import contents_of
 from desdm.release.document import Document
-from desdm.release.exposures import check_exposures, contents_of, exposure_uses
+from desdm.release.exposures import check_exposures, exposure_uses
 from desdm.release.notes import _dropped, _exposures, ranges
 from desdm.release.select import verdict_scopes
 from desdm.schema import opm_was_derived_from, pfw_request

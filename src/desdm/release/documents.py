@@ -10,8 +10,9 @@ from typing import Any
 
 from desdm.archive.model import Scope
 from desdm.release import store
+from desdm.release.contents import contents_of
 from desdm.release.document import Document
-from desdm.release.exposures import contents_of, exposure_uses
+from desdm.release.exposures import exposure_uses
 from desdm.release.findings import Check
 from desdm.release.model import Release, ReleaseTable
 from desdm.release.notes import notes

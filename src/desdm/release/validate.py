@@ -16,14 +16,16 @@ from desdm.archive.model import Scope
 from desdm.errors import FileTypeError
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
+from desdm.release.contents import contents_of
 from desdm.release.create import SELECTION
-from desdm.release.exposures import check_exposures, check_suspects, contents_of
+from desdm.release.exposures import check_exposures, check_suspects
 from desdm.release.findings import Check, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.select import verdict_scopes
 from desdm.release.tables import OBJECTS
+from desdm.release.withdrawn import check_withdrawn, withdrawn_under
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 from desdm.survey.cards import read_hdus
@@ -58,7 +60,12 @@ def validate(
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
         contents = contents_of(conn, sources_of(conn, root, files))
-        exposures = [*check_exposures(conn, name, contents, scopes), *check_suspects(conn, name, contents)]
+        withdrawn = withdrawn_under(conn, contents)
+        exposures = [
+            *check_exposures(conn, name, contents, scopes, withdrawn),
+            *check_withdrawn(release.name, contents, withdrawn),
+            *check_suspects(conn, name, contents),
+        ]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"
