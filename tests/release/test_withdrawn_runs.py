@@ -129,6 +129,26 @@ def test_notes_say_that_a_run_is_junk_and_not_that_there_is_no_verdict(coadd: Da
     assert "not been assessed" not in page
 
 
+def test_the_words_of_a_later_verdict_stand_beside_the_junk_run(coadd: Database) -> None:
+    """A newer run could not judge exposure 1, and a person left exposure 4 open."""
+    junk(coadd, "D00000001_r1p01")
+    junk(coadd, "D00000004_r1p01", "trailed")
+    with coadd.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut")
+        for expnum, words, program, number in (
+            (1, "unkn: no zero point", "assess", 11),
+            (4, "open", "analyst", 4),
+        ):
+            row = {"exposurename": f"D{expnum:08d}", "expnum": expnum, "nite": "20121120", "band": "r",
+                   "accepted": "Unknown", "reason": words, "program": program}  # fmt: skip
+            record(conn, "firstcut", row, number)
+    page = notes(coadd)
+    assert "unkn: no zero point" in page
+    assert "run D00000001_r1p01 is JUNK, marked by mary: ghost" in page
+    assert "open" in page
+    assert "D00000004_r1p01" not in page
+
+
 def test_deleted_images_are_no_finding_unless_they_were_junk(coadd: Database) -> None:
     """First Cut's files are deleted for room once they are in a coadd; deleting a JUNK run's makes them no better."""
     prune(coadd, 1, "D00000001_r1p01")

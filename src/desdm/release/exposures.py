@@ -178,7 +178,12 @@ def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] 
     for number, nite, band in store.judged_exposures(conn, nites):
         facts.setdefault(number, (band, nite))
     judged = _standings(conn, sorted(facts), scopes)
-    unknown = [n for n in sorted(facts) if _verdict(judged, n)[0] is Verdict.UNKNOWN]
+    # A person's word needs no run.
+    unknown = [
+        n
+        for n in sorted(facts)
+        if _verdict(judged, n)[0] is Verdict.UNKNOWN and (n not in judged or judged[n].person is None)
+    ]
     junk = junk_of_exposures(conn, unknown, scopes)
     rows = archive_store.excluded(conn, sorted(facts))
     banned = {r["expnum"]: r for r in rows if not r["ccdnum"]}
@@ -191,7 +196,7 @@ def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] 
     for number, (band, nite) in sorted(facts.items()):
         verdict, words = _verdict(judged, number)
         if number in junk:
-            words = junk[number].text
+            words = f"{words}; {junk[number].text}" if number in judged else junk[number].text
         if number in banned:
             words = f"excluded by {banned[number]['analyst']}: {banned[number]['reason']}"
         inside = tuple(sorted(ccds.get(number, ())))
