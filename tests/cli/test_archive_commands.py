@@ -153,6 +153,8 @@ def test_delete_is_dry_without_yes_and_can_be_undone(run: Run, tmp_path: Path) -
         (("tag", "T", "nobody.fits"), "nobody.fits"),
         (("tag", "T"), "name files"),
         (("tag", "not a tag", "x"), "no tag"),
+        (("tag", "FIRSTCUT_ACCEPTED_20121120", "--attempt", "D00000001_r1p01"), "desdm verdict EXPNUM --set"),
+        (("tag", "FIRSTCUT_ACCEPTED_20121120", "x.fits", "--remove"), "desdm verdict EXPNUM --set"),
         (("ingest",), "PATH"),
     ],
 )

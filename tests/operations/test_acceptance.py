@@ -15,13 +15,16 @@ from desdm.operations.acceptance import (
     accepted_tag,
     exclude,
     lift,
+    refresh_after_run,
     refresh_tags,
+    refresh_tags_of_attempts,
+    require_not_kept,
     set_verdict,
     withdraw_verdict,
 )
 from desdm.quality.qa.selection import AssessmentPolicy, companions, select_images
 from desdm.quality.qa.verdict import record, standings, verdicts
-from desdm.schema import pfw_request
+from desdm.schema import pfw_attempt, pfw_request
 from desdm.schema.database import Database
 from desdm.schema.states import DataState, EventKind, RunClass, Verdict
 from desdm.schema.store import find_events
@@ -247,6 +250,61 @@ def test_an_accepted_trial_is_never_tagged(night: Database) -> None:
         judge(conn, 3, "True", 11)
         refresh_tags(conn, PRODUCTION, [3], who="nightly", reason="trial")
     assert tagged(night) == {1, 2}
+
+
+@pytest.mark.parametrize("state", ["done", "flagged", "failed"])
+def test_the_tag_follows_the_end_of_a_run(night: Database, state: str) -> None:
+    """The newest run that is done takes the tag from the one before it; a flagged one waits for a person's mark."""
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut", state=state)
+        judge(conn, 1, "True", 11)
+        changed = refresh_after_run(conn, PRODUCTION, "D00000001_r1p02", who="operator")
+        told = [(e.who, e.reason) for e in find_events(conn, subject=TAG, kind=EventKind.TAG)]
+    if state == "done":
+        assert changed.added == ((TAG, "D00000001_r1p02"),)
+        assert changed.removed == ((TAG, "D00000001_r1p01"),)
+        assert tagged(night) == {2, 11}
+        assert told[-1] == ("operator", "run D00000001_r1p02 ended: done")
+    else:
+        assert tagged(night) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("run_class", "request_"),
+    [("study", {}), ("survey", {"campaign": "TRIAL"}), ("survey", {"project": "ACT"})],
+)
+def test_the_end_of_a_trial_changes_no_tag(night: Database, run_class: str, request_: dict[str, str]) -> None:
+    with night.write() as conn:
+        attempt(conn, 11, unit="D00000001", req=9, pipeline="firstcut", run_class=run_class)
+        conn.execute(
+            update(pfw_request).where(pfw_request.c.reqnum == 9).values(**{"campaign": "C1", **request_})
+        )
+        judge(conn, 1, "False", 11)
+        refresh_after_run(conn, PRODUCTION, "D00000001_r9p01", who="operator")
+    assert tagged(night) == {1, 2}
+
+
+def test_the_tag_follows_the_deletion_of_the_newest_run_and_its_recovery(night: Database) -> None:
+    """Of two good runs the newest judges; without its files the one before it does."""
+    with night.write() as conn:
+        attempt(conn, 13, unit="D00000003", req=1, att=2, pipeline="firstcut")
+        judge(conn, 3, "True", 13)
+        refresh_after_run(conn, PRODUCTION, "D00000003_r1p02", who="operator")
+    assert tagged(night) == {1, 2, 13}
+    for before, after, expected in (("NEW", "PRUNED", {1, 2}), (None, "NEW", {1, 2, 13})):
+        with night.write() as conn:
+            conn.execute(
+                update(pfw_attempt).where(pfw_attempt.c.id == 13).values(data_state=after, pruned_from=before)
+            )
+            refresh_tags_of_attempts(conn, PRODUCTION, [13], who="operator", reason="files moved")
+        assert tagged(night) == expected
+
+
+@pytest.mark.parametrize("name", [TAG, "FIRSTCUT_ACCEPTED", "firstcut_accepted_20121120"])
+def test_the_tags_of_accepted_runs_are_not_set_by_hand(name: str) -> None:
+    with pytest.raises(UsageError, match="desdm verdict EXPNUM --set"):
+        require_not_kept(name)
+    require_not_kept("Y6A1_FIRSTCUT_ACCEPTED")
 
 
 def test_a_trial_sees_its_own_class_before_production(night: Database) -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from desdm.archive import catalog
+from desdm.archive import catalog, store
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.facility import Facility, initialise
 from desdm.framework.engines.local import LocalEngine
+from desdm.operations.acceptance import accepted_tag
 from desdm.operations.mainjob import hand_over
 from desdm.operations.nightly import Work, run_night
 from desdm.operations.report.gather import gather
 from desdm.operations.report.pictures import singles
+from desdm.quality.qa.verdict import verdicts
 from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
@@ -125,4 +127,15 @@ def test_the_picture_of_a_resumed_exposure_is_that_of_an_undisturbed_one(night: 
     # What was compressed before the kill is taken from its file, so that the picture has mixed sources.
     assert kept >= images and _finished(facility.config.runs / again, "try2") <= 4 - images
     assert _picture(facility, again) == undisturbed
+    # The tag of accepted runs went over to the newer run when that ended well.
+    with facility.database.read() as conn:
+        counting = verdicts(conn, "firstcut", [expnum], facility.production)[0]
+        tagged = {
+            name
+            for name, _ in store.attempt_names(
+                conn, sorted(store.attempts_tagged(conn, accepted_tag(counting["nite"])))
+            ).values()
+        }
+    assert (resumed.returncode, counting["accepted"]) == (0, "True")
+    assert tagged == {again}
     facility.close()

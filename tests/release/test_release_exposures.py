@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from desdm.archive.model import Scope
 from desdm.operations.acceptance import exclude, lift, set_verdict
 from desdm.quality.qa.verdict import record
+from desdm.release.contents import contents_of
 from desdm.release.document import Document
-from desdm.release.exposures import check_exposures, contents_of, exposure_uses
+from desdm.release.exposures import check_exposures, exposure_uses
 from desdm.release.notes import _dropped, _exposures, ranges
-from desdm.schema import opm_was_derived_from
+from desdm.release.select import verdict_scopes
+from desdm.schema import opm_was_derived_from, pfw_request
 from desdm.schema.database import Database
 from desdm.schema.states import Verdict
 from tests.archive.test_find import attempt, put
 
 ALL = Scope("", "")
+PRODUCTION = Scope("OPS", "C1")
 RELEASE_FILE = "images/DES0001+0001_r.fits.fz"
 
 
@@ -56,9 +61,10 @@ def coadd(database: Database) -> Database:
     return database
 
 
-def faults(database: Database) -> list[str]:
+def faults(database: Database, selection: str = "", production: Scope = ALL) -> list[str]:
+    scopes = verdict_scopes(selection, production)
     with database.read() as conn:
-        found = check_exposures(conn, "R", contents_of(conn, {100: RELEASE_FILE}))
+        found = check_exposures(conn, "R", contents_of(conn, {100: RELEASE_FILE}), scopes)
     assert all(c.subject == RELEASE_FILE for c in found if c.outcome == "error")
     return [c.text for c in found if c.outcome == "error"]
 
@@ -118,6 +124,64 @@ def test_notes_tell_what_was_used_and_what_was_dropped(coadd: Database) -> None:
     assert "D00000003" not in inside
     assert "exposure 3 (r, night 20121120)" in dropped
     assert "exposure 1 " not in dropped
+
+
+def judge(conn: Any, expnum: int, accepted: str, attempt_id: int | None) -> None:
+    row = {
+        "exposurename": f"D{expnum:08d}", "expnum": expnum, "nite": "20121120", "band": "r", "accepted": accepted,
+        "reason": "badT" if accepted == "False" else "",
+    }  # fmt: skip
+    record(conn, "firstcut", row, attempt_id)
+
+
+def trial(conn: Any, accepted: str, **request: str) -> None:
+    """A ``survey`` run of exposure 1 for another project or campaign, newer than production's."""
+    attempt(conn, 61, unit="D00000001", req=61, pipeline="firstcut")
+    conn.execute(
+        update(pfw_request).where(pfw_request.c.reqnum == 61).values(**{"campaign": "C1", **request})
+    )
+    judge(conn, 1, accepted, 61)
+
+
+def verdict_in_notes(database: Database, selection: str = "") -> str:
+    """The verdict on exposure 1 as the table of the notes shows it."""
+    with database.read() as conn:
+        uses = exposure_uses(
+            conn, contents_of(conn, {100: RELEASE_FILE}), verdict_scopes(selection, PRODUCTION)
+        )
+    page = Document("notes")
+    _exposures(page, uses)
+    (line,) = [text for text in page.markdown().splitlines() if "D00000001" in text]
+    return line.split("|")[-2].strip().partition(":")[0]
+
+
+@pytest.mark.parametrize("request_", [{"campaign": "TRIAL"}, {"project": "ACT"}])
+def test_the_verdict_of_a_trial_holds_no_release_back(coadd: Database, request_: dict[str, str]) -> None:
+    """A trial is a run outside production's project and campaign, of whatever class; what `desdm verdict` says counts."""
+    with coadd.write() as conn:
+        trial(conn, "False", **request_)
+    assert faults(coadd, production=PRODUCTION) == []
+    assert verdict_in_notes(coadd) == "True"
+
+
+def test_a_trial_does_not_hide_production_s_rejection(coadd: Database) -> None:
+    with coadd.write() as conn:
+        attempt(conn, 51, unit="D00000001", req=1, att=2, pipeline="firstcut")
+        judge(conn, 1, "False", 51)
+        trial(conn, "True", campaign="TRIAL")
+    (text,) = faults(coadd, production=PRODUCTION)
+    assert "D00000001, rejected: badT" in text
+    assert verdict_in_notes(coadd) == "False"
+
+
+def test_a_release_of_another_campaign_counts_the_verdicts_of_that_campaign_first(coadd: Database) -> None:
+    with coadd.write() as conn:
+        trial(conn, "False", campaign="TRIAL")
+    (text,) = faults(coadd, "campaign=TRIAL", PRODUCTION)
+    assert "D00000001, rejected: badT" in text
+    # Exposure 1 has no verdict in this campaign: production's holds.
+    assert faults(coadd, "campaign=OTHER", PRODUCTION) == []
+    assert verdict_in_notes(coadd, "campaign=OTHER") == "True"
 
 
 def test_numbers_are_written_as_ranges() -> None:

@@ -17,14 +17,17 @@ from sqlalchemy import update
 from desdm.archive.audit import audit
 from desdm.errors import NotFoundError, UsageError
 from desdm.facility import Facility, initialise
+from desdm.framework.mark import mark
 from desdm.release import problems
 from desdm.release.addtable import add_table
 from desdm.release.create import create, create_empty
 from desdm.release.hats import parts
 from desdm.release.publish import find, publish
 from desdm.release.validate import errors, validate
-from desdm.schema import release_file, release_table
+from desdm.schema import desfile, release_file, release_table
 from desdm.schema.database import Database
+from desdm.schema.states import DataState
+from tests.archive.test_find import attempt
 from tests.support.release import objects
 from tests.support.tiles import QUICK, TILES, deposit_tiles
 
@@ -70,8 +73,23 @@ def test_a_good_draft_passes_every_check(draft: Draft) -> None:
     assert {c.outcome for c in found} == {"ok"}
     assert {c.check for c in found} == {
         "selection", "problems", "exposures", "rows", "texts", "units", "ranges", "keys", "order", "census", "images",
-        "files", "suspect",
+        "files", "suspect", "marks",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("filetype", ["coadd", "coadd_objects"])
+def test_a_product_of_a_junk_run_holds_the_release_back(draft: Draft, filetype: str) -> None:
+    """Also where only rows of the file are in the release, and the draft was made before the mark."""
+    with draft.database.write() as conn:
+        attempt(conn, 1, unit="DES0001+0001", pipeline="coadd")
+        conn.execute(update(desfile).where(desfile.c.filetype == filetype).values(pfw_attempt_id=1))
+        mark(conn, "DES0001+0001_r1p01", DataState.JUNK, who="mary", reason="wrong zero points")
+    assert {check for check, _ in draft.wrong()} == {"marks"}
+    with pytest.raises(
+        UsageError, match=r"DES0001\+0001_r1p01 is JUNK, marked by mary: wrong zero points; path: "
+    ):
+        publish(draft.database, draft.root, "D1", who="me")
+    assert find(draft.database, "D1").state == "draft"
 
 
 def _image(draft: Draft) -> Path:

@@ -9,6 +9,8 @@ import click
 from desdm.cli.door import Door, json_option, pass_door
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from desdm.archive.delete import Plan
@@ -70,6 +72,8 @@ def command(
             if undelete
             else deletion.purge(database, archive, who=who, reason=reason)
         )
+        if undelete:
+            _refresh_tags(door, done, f"files brought back: {reason}" if reason else "files brought back")
         door.show({what: [f.name for f in done]}, lambda: click.echo(f"{len(done)} files {what}"), as_json)
         return 0
     with database.read() as conn:
@@ -85,9 +89,22 @@ def command(
             bound=facility.config.delete_bound,
             grace_days=facility.config.grace_days,
         )
+        _refresh_tags(door, plan.files, f"files deleted: {reason}" if reason else "files deleted")
     done_now = yes and not plan.blocked
     door.show(_document(plan, done_now), lambda: _told(plan, done_now, facility.config.grace_days), as_json)
     return 1 if plan.blocked else 0
+
+
+def _refresh_tags(door: Door, files: Sequence[FileRecord], reason: str) -> None:
+    """Make the tags of accepted runs follow: with its files a run loses, or gets back, its place among others."""
+    from desdm.operations.acceptance import refresh_tags_of_attempts
+
+    facility = door.facility
+    attempts = sorted({f.pfw_attempt_id for f in files if f.pfw_attempt_id is not None})
+    with facility.database.write() as conn:
+        refresh_tags_of_attempts(
+            conn, facility.production, attempts, who=facility.config.operator, reason=reason
+        )
 
 
 def _chosen(

@@ -235,6 +235,7 @@ def publish(door: Door, release: str, reason: str, as_json: bool) -> None:
             reason=reason,
             prepare=served.prepare,
             ask=served.ask,
+            production=facility.production,
         )
     door.show(
         {"release": made.name, "state": made.state, "manifest_sha256": made.manifest_sha256},

@@ -20,7 +20,9 @@ def validate(door: Door, release: str, as_json: bool) -> int:
 
     facility = door.facility
     found = verb.find(facility.database, release)
-    checks = check.validate(facility.database, door.facility.config.releases / found.name, found)
+    checks = check.validate(
+        facility.database, facility.config.releases / found.name, found, facility.production
+    )
     door.show(
         [c._asdict() for c in checks],
         lambda: door.table(("CHECK", "OF", "OUTCOME", "FOUND"), checks),

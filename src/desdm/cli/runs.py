@@ -22,11 +22,17 @@ __all__ = ["drive_here", "drive_in_background", "exit_status", "night_here"]
 
 
 def drive_here(door: Door, run: str, *, reason: str = "") -> AttemptState:
-    """Drive a run in this process and show how far it is; ``reason`` is kept with the event."""
+    """Drive a run in this process and show how far it is; the tags of accepted runs follow its end.
+
+    ``reason`` is kept with the event.
+    """
     from desdm.framework.drive import drive
     from desdm.framework.engines.local import LocalEngine
+    from desdm.operations.acceptance import refresh_after_run
+    from desdm.schema.states import AttemptState
 
     facility = door.facility
+    who = facility.config.operator
     folder = facility.config.runs / run
     make_private(folder)
     engine = LocalEngine(facility.config.workers, folder)
@@ -38,16 +44,20 @@ def drive_here(door: Door, run: str, *, reason: str = "") -> AttemptState:
                 bar, total=progress.total, completed=progress.done, description=f"{run} {progress.block}"
             )
 
-        return drive(
+        state = drive(
             facility.config,
             facility.database,
             facility.archive,
             run,
             engine,
-            who=facility.config.operator,
+            who=who,
             watch=watch,
             reason=reason,
         )
+    if state in (AttemptState.DONE, AttemptState.FLAGGED):
+        with facility.database.write() as conn:
+            refresh_after_run(conn, facility.production, run, who=who)
+    return state
 
 
 def night_here(

@@ -48,6 +48,7 @@ def command(
     """Tag files or attempts; tagged data, and what they were derived from, cannot be deleted."""
     from desdm.archive import tags
     from desdm.errors import UsageError
+    from desdm.operations.acceptance import require_not_kept
 
     facility = door.facility
     if listing or tag is None:
@@ -63,6 +64,7 @@ def command(
         return
     if not names and not attempts:
         raise UsageError("name files, or give --attempt; desdm tag --list shows the tags")
+    require_not_kept(tag)
     who = facility.config.operator
     with facility.database.write() as conn:
         if remove:

@@ -60,7 +60,10 @@ def release_of(door: Door, run: str, say: Callable[[str], object]) -> str:
         )  # fmt: skip
     say(f"checking and publishing {name}")
     with engine_of(facility, name) as served:
-        publish.publish(facility.database, root, name, who=who, prepare=served.prepare, ask=served.ask)
+        publish.publish(
+            facility.database, root, name, who=who, prepare=served.prepare, ask=served.ask,
+            production=facility.production,
+        )  # fmt: skip
     return name
 
 

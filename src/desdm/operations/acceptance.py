@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,8 +25,11 @@ __all__ = [
     "accepted_tag",
     "exclude",
     "lift",
+    "refresh_after_run",
     "refresh_tags",
     "refresh_tags_of",
+    "refresh_tags_of_attempts",
+    "require_not_kept",
     "set_verdict",
     "withdraw_verdict",
 ]
@@ -169,8 +172,44 @@ def refresh_tags(
 
 def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> Retagged:
     """Make the accepted tags follow a change of an attempt's data state. Parameters as of `refresh_tags`."""
-    expnums = exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
-    return refresh_tags(conn, scope, expnums, who=who, reason=reason) if expnums else Retagged()
+    return refresh_tags_of_attempts(conn, scope, [attempt_number(conn, run)], who=who, reason=reason)
+
+
+def refresh_tags_of_attempts(
+    conn: Connection, scope: Scope, attempts: Iterable[int], *, who: str, reason: str
+) -> Retagged:
+    """Make the accepted tags follow a change of the data states of attempts. Parameters as of `refresh_tags`."""
+    expnums = {n for number in attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
+    return refresh_tags(conn, scope, sorted(expnums), who=who, reason=reason) if expnums else Retagged()
+
+
+def refresh_after_run(conn: Connection, scope: Scope, run: str, *, who: str) -> Retagged:
+    """Make the accepted tags follow the end of a run; a trial, or a run that did not end well, changes nothing.
+
+    Parameters
+    ----------
+    scope
+        Production.
+    run
+        Name of the run.
+    who
+        Kept with each tag that is set or removed.
+    """
+    number = attempt_number(conn, run)
+    attempt = store.attempt_facts(conn, [number])[number]
+    if not attempt.good or not _in_scope(attempt, scope):
+        return Retagged()
+    reason = f"run {attempt.run} ended: {attempt.state.value}"
+    return refresh_tags_of_attempts(conn, scope, [number], who=who, reason=reason)
+
+
+def require_not_kept(tag_name: str) -> None:
+    """Refuse a tag that the system keeps with `UsageError`: by hand it would say what no verdict says."""
+    if tag_name.strip().upper().startswith(ACCEPTED):
+        raise UsageError(
+            f"{tag_name}: tags {ACCEPTED}_<night> follow the verdicts and are not set or removed by hand; accept or reject "
+            "the exposure: desdm verdict EXPNUM --set True|False --reason TEXT; of several runs choose with desdm mark"
+        )
 
 
 def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
@@ -178,9 +217,13 @@ def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFac
     if verdict["accepted"] != Verdict.ACCEPTED.value or not verdict["pfw_attempt_id"] or not verdict["nite"]:
         return False
     attempt = facts[int(verdict["pfw_attempt_id"])]
+    return attempt.good and _in_scope(attempt, scope)
+
+
+def _in_scope(attempt: store.AttemptFacts, scope: Scope) -> bool:
+    """Whether an attempt is of a scope's project, campaign and run classes."""
     return (
-        attempt.good
-        and attempt.run_class in scope.run_classes
+        attempt.run_class in scope.run_classes
         and scope.project in ("", attempt.project)
         and scope.campaign in ("", attempt.campaign)
     )

@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from desdm.archive.model import Scope
 from desdm.release import store
+from desdm.release.contents import contents_of
 from desdm.release.document import Document
-from desdm.release.exposures import contents_of, exposure_uses
+from desdm.release.exposures import exposure_uses
 from desdm.release.findings import Check
 from desdm.release.model import Release, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
+from desdm.release.select import verdict_scopes
 from desdm.release.validate import selection_of, sources_of
 from desdm.schema.database import Database
 
@@ -22,7 +25,12 @@ __all__ = ["write_documents"]
 
 
 def write_documents(
-    database: Database, root: Path, release: Release, checks: Sequence[Check], ask: Ask | None
+    database: Database,
+    root: Path,
+    release: Release,
+    checks: Sequence[Check],
+    ask: Ask | None,
+    production: Scope | None = None,
 ) -> None:
     """Write all documents of a release; the same content gives the same bytes.
 
@@ -32,12 +40,15 @@ def write_documents(
         What `validate` found.
     ask
         Answers ADQL on the release's tables; None: no engine is there, and no model queries are shown.
+    production
+        As of `desdm.release.validate.validate`.
     """
+    scopes = verdict_scopes(release.selection, production)
     with database.read() as conn:
         tables, files = store.tables(conn, release.name), store.files(conn, release.name)
         sources = {name: json.loads(text) for name, text in store.provenance(conn, release.name).items()}
         # At this time, not when the draft was made: verdicts may have changed since.
-        uses = exposure_uses(conn, contents_of(conn, sources_of(conn, root, files)))
+        uses = exposure_uses(conn, contents_of(conn, sources_of(conn, root, files)), scopes)
     selection = selection_of(root)
     ran = run(root, tables, ask) if ask is not None else []
     docs = root / "docs"

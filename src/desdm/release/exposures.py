@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
+from desdm.archive.model import Scope
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.release import store
+from desdm.release.contents import CALIBRATION, Contents
 from desdm.release.findings import Check, failed, note, passed
+from desdm.release.withdrawn import Withdrawn, junk_of_exposures
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["Contents", "ExposureUse", "check_exposures", "check_suspects", "contents_of", "exposure_uses"]
+__all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses"]
 
 #: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
 SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
+
+#: Verdicts of ``survey`` attempts of every project and campaign: where nobody says what production is.
+ANY = (Scope("", ""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,61 +45,33 @@ class ExposureUse:
     excluded_ccds: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What files come from: their ancestors with facts, and the edges from child to parents.
-
-    ``files`` are the archive's files from which the release was made, by number, with the path in the release.
-    """
-
-    files: Mapping[int, str]
-    ancestors: Mapping[int, store.FileFacts]
-    parents: Mapping[int, Sequence[int]]
-
-    def path(self, start: int, goal: int) -> list[str]:
-        """Return the names of the files on a shortest path from a file to one that it was made from; empty: none."""
-        before: dict[int, int] = {start: 0}
-        queue = deque([start])
-        while queue:
-            here = queue.popleft()
-            if here == goal:
-                names = []
-                while here:
-                    names.append(self.ancestors[here].name)
-                    here = before[here]
-                return names[::-1]
-            for parent in self.parents.get(here, ()):
-                if parent not in before:
-                    before[parent] = here
-                    queue.append(parent)
-        return []
-
-
-def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
-    """Return what files were made from.
-
-    Parameters
-    ----------
-    files
-        Numbers of the archive's files → path in the release.
-    """
-    start = sorted(files)
-    every = sorted({*start, *archive_store.reached(conn, start, up=True)}) if start else []
-    parents: dict[int, list[int]] = {}
-    for child, parent in archive_store.derived_among(conn, every):
-        parents.setdefault(child, []).append(parent)
-    return Contents(files, store.file_facts(conn, every), parents)
-
-
-def check_exposures(conn: Connection, release: str, contents: Contents) -> list[Check]:
+def check_exposures(
+    conn: Connection,
+    release: str,
+    contents: Contents,
+    scopes: Sequence[Scope] = ANY,
+    withdrawn: Mapping[int, Withdrawn] | None = None,
+) -> list[Check]:
     """Check that a release contains no exposure or CCD that is excluded or rejected.
 
     An excluded exposure must not be in it even as a calibration; a rejected one not as an image. Each finding names the
     file of the release and the path from it to the first file of the exposure. Exposures without a verdict are noted.
+
+    Parameters
+    ----------
+    release
+        Its name.
+    contents
+        What its files were made from.
+    scopes
+        Attempts whose verdicts count, the first scope first (`desdm.release.select.verdict_scopes`).
+    withdrawn
+        Runs of which `desdm.release.withdrawn.check_withdrawn` tells: their exposures are not noted.
     """
     numbers = sorted({f.expnum for f in contents.ancestors.values() if f.expnum is not None})
     banned = archive_store.excluded(conn, numbers)
-    judged = standings(conn, numbers)
+    judged = _standings(conn, numbers, scopes)
+    junk = {attempt_id for attempt_id, run in (withdrawn or {}).items() if run.junk}
     checks: list[Check] = []
     unassessed: list[int] = []
     for row in banned:
@@ -110,7 +87,7 @@ def check_exposures(conn: Connection, release: str, contents: Contents) -> list[
         verdict, words = _verdict(judged, number)
         if verdict is Verdict.REJECTED:
             checks += _faults(contents, images, exposure_name(number), f"rejected: {words}")
-        elif verdict is Verdict.UNKNOWN and own:
+        elif verdict is Verdict.UNKNOWN and own and not any(f.attempt_id in junk for f in own):
             unassessed.append(number)
     if not checks:
         checks.append(passed("exposures", release, "it contains no rejected or excluded exposure or CCD"))
@@ -125,7 +102,7 @@ def check_suspects(conn: Connection, release: str, contents: Contents) -> list[C
     """Check that no file of a release was made from one that an audit found damaged; names the path to it."""
     checks: list[Check] = []
     for mark in archive_store.suspects_of(conn, sorted(contents.files)):
-        way = " <- ".join(contents.path(mark.desfile_id, mark.cause_id)) or mark.filename
+        way = " <- ".join(contents.path(mark.desfile_id, {mark.cause_id})) or mark.filename
         text = f"it is suspect: {mark.reason}; path: {way}; put back the good copy and run: desdm audit, or make it again"
         checks.append(failed("suspect", contents.files[mark.desfile_id], text))
     return checks or [passed("suspect", release, "nothing in it was made from a damaged file")]
@@ -144,9 +121,20 @@ def _is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) 
     if file.filetype in SCIENCE:
         return file.expnum == expnum
     parents = (contents.ancestors[p] for p in contents.parents.get(file.id, ()))
-    return file.filetype.startswith("cal_") and any(
+    return file.filetype.startswith(CALIBRATION) and any(
         p.filetype == "raw" and p.expnum == expnum for p in parents
     )
+
+
+def _standings(conn: Connection, numbers: Sequence[int], scopes: Sequence[Scope]) -> dict[int, Standing]:
+    """What counts of each exposure in the first of the scopes in which it has a verdict that is known."""
+    judged: dict[int, Standing] = {}
+    for scope in scopes:
+        rest = [n for n in numbers if n not in judged or judged[n].overall[0] is Verdict.UNKNOWN]
+        for number, standing in standings(conn, rest, scope).items() if rest else ():
+            if number not in judged or standing.overall[0] is not Verdict.UNKNOWN:
+                judged[number] = standing
+    return judged
 
 
 def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]:
@@ -159,30 +147,22 @@ def _faults(contents: Contents, faulty: Sequence[store.FileFacts], what: str, wh
     """One finding for each file of the release that was made from one of the faulty files."""
     goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        found = _nearest(contents, number, goals)
-        if found:
-            way = " <- ".join(contents.path(number, found))
+        if names := contents.path(number, goals):
+            way = " <- ".join(names)
             yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; make the coadd again")
 
 
-def _nearest(contents: Contents, start: int, goals: set[int]) -> int:
-    """The nearest of the goals among what a file was made from; 0: none."""
-    seen, queue = {start}, deque([start])
-    while queue:
-        here = queue.popleft()
-        if here in goals:
-            return here
-        for parent in contents.parents.get(here, ()):
-            if parent not in seen:
-                seen.add(parent)
-                queue.append(parent)
-    return 0
-
-
-def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
+def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:
     """Return every exposure of the nights that a release contains: with its CCDs that are in it, or with none.
 
     The nights are those of the images in it; an exposure of them that was judged but is not in it was dropped.
+
+    Parameters
+    ----------
+    contents
+        What the files of the release were made from.
+    scopes
+        Attempts whose verdicts count, as of `check_exposures`.
     """
     images = [f for f in contents.ancestors.values() if f.filetype in SCIENCE and f.expnum is not None]
     ccds: dict[int, set[int]] = {}
@@ -197,7 +177,14 @@ def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
     nites = sorted({nite for _, nite in facts.values() if nite})
     for number, nite, band in store.judged_exposures(conn, nites):
         facts.setdefault(number, (band, nite))
-    judged = standings(conn, sorted(facts))
+    judged = _standings(conn, sorted(facts), scopes)
+    # A person's word needs no run.
+    unknown = [
+        n
+        for n in sorted(facts)
+        if _verdict(judged, n)[0] is Verdict.UNKNOWN and (n not in judged or judged[n].person is None)
+    ]
+    junk = junk_of_exposures(conn, unknown, scopes)
     rows = archive_store.excluded(conn, sorted(facts))
     banned = {r["expnum"]: r for r in rows if not r["ccdnum"]}
     of_ccds: dict[int, list[tuple[int, str]]] = {}
@@ -208,6 +195,8 @@ def exposure_uses(conn: Connection, contents: Contents) -> list[ExposureUse]:
     uses = []
     for number, (band, nite) in sorted(facts.items()):
         verdict, words = _verdict(judged, number)
+        if number in junk:
+            words = f"{words}; {junk[number].text}" if number in judged else junk[number].text
         if number in banned:
             words = f"excluded by {banned[number]['analyst']}: {banned[number]['reason']}"
         inside = tuple(sorted(ccds.get(number, ())))

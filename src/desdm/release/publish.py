@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import manifest, store
 from desdm.release.documents import write_documents
@@ -40,6 +41,7 @@ def publish(
     reason: str = "",
     prepare: Callable[[str], None] | None = None,
     ask: Ask | None = None,
+    production: Scope | None = None,
 ) -> Release:
     """Validate, document and freeze a draft, and switch it on; taken up again where an earlier try stopped.
 
@@ -53,6 +55,8 @@ def publish(
         Makes the engines ready for the release before anybody can see it.
     ask
         Answers ADQL on the release's tables, for the model queries.
+    production
+        The runs that are production, whose verdicts count; None: ``survey`` runs of every project and campaign.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def publish(
     """
     # Two that write its documents at the same time would freeze each other's halves.
     with exclusive(root):
-        return _publish(database, root, name, who, reason, prepare, ask)
+        return _publish(database, root, name, who, reason, prepare, ask, production)
 
 
 def _publish(
@@ -74,18 +78,19 @@ def _publish(
     reason: str,
     prepare: Callable[[str], None] | None,
     ask: Ask | None,
+    production: Scope | None,
 ) -> Release:
     """Do the work of `publish`."""
     found = find(database, name)
     if found.state is ReleaseState.PUBLISHED:
         raise ConflictError(f"{found.name} is published already and never changes")
-    checks = validate(database, root, found)
+    checks = validate(database, root, found, production)
     wrong = errors(checks)
     if wrong:
         told = "\n  ".join(f"{c.check}: {c.subject}: {c.text}" for c in wrong[:20])
         raise UsageError(f"{found.name} cannot be published, {len(wrong)} checks fail:\n  {told}")
     if found.state is ReleaseState.DRAFT:
-        write_documents(database, root, found, checks, ask)
+        write_documents(database, root, found, checks, ask, production)
         freeze(database, root, found.name, who=who, reason=reason)
     return switch(database, found.name, who=who, reason=reason, prepare=prepare)
 

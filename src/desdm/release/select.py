@@ -16,7 +16,7 @@ from desdm.release import store
 from desdm.release.steps import Picked
 from desdm.schema.states import AttemptState, DataState, RunClass
 
-__all__ = ["RELEASED", "Left", "Selection", "again", "parse", "select"]
+__all__ = ["RELEASED", "Left", "Selection", "again", "parse", "select", "verdict_scopes"]
 
 #: File types from which a release is made; all others of a coadd run are intermediate.
 RELEASED = ("coadd", "coadd_objects", "coadd_color", "coadd_depth", "coadd_footprint", "coadd_cat")
@@ -163,6 +163,22 @@ def _scope(asked: Mapping[str, str], production: Scope) -> Scope:
     return Scope(
         asked.get("project", production.project), asked.get("campaign", production.campaign), classes
     )
+
+
+def verdict_scopes(text: str, production: Scope | None = None) -> tuple[Scope, ...]:
+    """Return the scopes whose verdicts count for a release, the first one first.
+
+    Those of the runs that its selection takes; an exposure that nobody judged there has the verdict of production.
+
+    Parameters
+    ----------
+    text
+        How the release was selected (`Selection.text`).
+    production
+        The runs that are production; None: ``survey`` runs of every project and campaign.
+    """
+    own = production or Scope("", "")
+    return tuple(dict.fromkeys((_scope(again(text) or {}, own), own)))
 
 
 def _in_scope(run: store.RunFacts, scope: Scope) -> bool:

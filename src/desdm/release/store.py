@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, null, select, update
+from sqlalchemy import Connection, delete, func, insert, null, or_, select, update
 
 from desdm.archive import store as archive_store
+from desdm.archive.model import Scope
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile, ReleaseTable
 from desdm.schema import (
     EVALUATIONS,
@@ -30,6 +31,7 @@ from desdm.schema.states import AttemptState, DataState, ReleaseState, RunClass
 
 __all__ = [
     "FileFacts",
+    "WithdrawnRun",
     "announcements",
     "change",
     "close_problem",
@@ -45,6 +47,7 @@ __all__ = [
     "insert_release",
     "insert_table",
     "judged_exposures",
+    "junk_judged",
     "open_problems",
     "problems",
     "provenance",
@@ -53,6 +56,7 @@ __all__ = [
     "runs_of",
     "tables",
     "upstream",
+    "withdrawn_runs",
 ]
 
 _RELEASE = tuple(Release.__slots__)
@@ -285,6 +289,53 @@ def upstream(conn: Connection, ids: Sequence[int]) -> tuple[set[int], set[str], 
             expnums |= set(conn.execute(query.distinct()).scalars())
     runs = {name for name, _ in archive_store.attempt_names(conn, sorted(numbers)).values()}
     return expnums, runs, names
+
+
+class WithdrawnRun(NamedTuple):
+    """A run that is JUNK or PRUNED; ``pruned_from`` is its data state before its files were deleted."""
+
+    id: int
+    name: str
+    data_state: DataState
+    pruned_from: DataState | None
+
+
+def withdrawn_runs(conn: Connection, attempts: Sequence[int]) -> list[WithdrawnRun]:
+    """Return those of the attempts that are JUNK or PRUNED, in the order of their numbers."""
+    a = pfw_attempt.c
+    query = select(a.id, a.unitname, a.reqnum, a.attnum, a.data_state, a.pruned_from).where(
+        archive_store.among(conn, a.id), a.data_state.in_((DataState.JUNK.value, DataState.PRUNED.value))
+    )
+    return [
+        WithdrawnRun(
+            row[0],
+            f"{row[1]}_r{row[2]}p{row[3]:02d}",
+            DataState(row[4]),
+            DataState(row[5]) if row[5] else None,
+        )
+        for row in conn.execute(query.order_by(a.id), {"among": archive_store.packed(conn, attempts)})
+    ]
+
+
+def junk_judged(conn: Connection, expnums: Sequence[int], scope: Scope) -> dict[int, int]:
+    """Return the newest attempt in a scope that judged each exposure, of those that are JUNK, or were when deleted."""
+    found: dict[int, int] = {}
+    junk = DataState.JUNK.value
+    for table in EVALUATIONS.values():
+        query = (
+            select(table.c.expnum, func.max(pfw_attempt.c.id))
+            .join(pfw_attempt, pfw_attempt.c.id == table.c.pfw_attempt_id)
+            .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
+            .where(
+                archive_store.among(conn, table.c.expnum),
+                archive_store.in_scope(scope),
+                or_(pfw_attempt.c.data_state == junk, pfw_attempt.c.pruned_from == junk),
+            )
+            .group_by(table.c.expnum)
+        )
+        for number, attempt_id in conn.execute(query, {"among": archive_store.packed(conn, expnums)}):
+            found[number] = max(attempt_id, found.get(number, 0))
+    return found
 
 
 class FileFacts(NamedTuple):

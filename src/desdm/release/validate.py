@@ -12,16 +12,20 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from desdm.archive import catalog
+from desdm.archive.model import Scope
 from desdm.errors import FileTypeError
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
+from desdm.release.contents import contents_of
 from desdm.release.create import SELECTION
-from desdm.release.exposures import check_exposures, check_suspects, contents_of
+from desdm.release.exposures import check_exposures, check_suspects
 from desdm.release.findings import Check, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.release.select import verdict_scopes
 from desdm.release.tables import OBJECTS
+from desdm.release.withdrawn import check_withdrawn, withdrawn_under
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 from desdm.survey.cards import read_hdus
@@ -33,8 +37,21 @@ _PLANES = ("SCI", "MSK", "WGT")
 _SIDE = 256
 
 
-def validate(database: Database, root: Path, release: Release) -> list[Check]:
-    """Every check of a release; nothing is changed."""
+def validate(
+    database: Database, root: Path, release: Release, production: Scope | None = None
+) -> list[Check]:
+    """Return the findings of every check of a release; nothing is changed.
+
+    Parameters
+    ----------
+    root
+        The release's directory.
+    release
+        The release.
+    production
+        The runs that are production; None: ``survey`` runs of every project and campaign.
+    """
+    scopes = verdict_scopes(release.selection, production)
     name = release.name
     with database.read() as conn:
         tables, files = store.tables(conn, name), store.files(conn, name)
@@ -43,7 +60,12 @@ def validate(database: Database, root: Path, release: Release) -> list[Check]:
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
         contents = contents_of(conn, sources_of(conn, root, files))
-        exposures = [*check_exposures(conn, name, contents), *check_suspects(conn, name, contents)]
+        withdrawn = withdrawn_under(conn, contents)
+        exposures = [
+            *check_exposures(conn, name, contents, scopes, withdrawn),
+            *check_withdrawn(release.name, contents, withdrawn),
+            *check_suspects(conn, name, contents),
+        ]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"

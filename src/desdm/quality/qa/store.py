@@ -61,6 +61,8 @@ def counting(
         in_scope(where),
         pfw_attempt.c.state.in_(("done", "flagged")),
         pfw_attempt.c.data_state != DataState.JUNK.value,
+        # Deleting the files of a JUNK run does not make its verdict count again.
+        func.coalesce(pfw_attempt.c.pruned_from, "") != DataState.JUNK.value,
     )
     lesser = _partial_attempts(conn, table, and_(by_program, good), expnums)
     if lesser:

@@ -1,0 +1,77 @@
+"""What the files of a release were made from: their ancestors in the archive, and the paths to them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from desdm.archive import store as archive_store
+from desdm.release import store
+
+__all__ = ["CALIBRATION", "Contents", "contents_of"]
+
+#: How the names of the file types of calibrations begin.
+CALIBRATION = "cal_"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What files come from: their ancestors with facts, and the edges from child to parents.
+
+    ``files`` are the archive's files from which the release was made, by number, with the path in the release.
+    """
+
+    files: Mapping[int, str]
+    ancestors: Mapping[int, store.FileFacts]
+    parents: Mapping[int, Sequence[int]]
+
+    def path(self, start: int, goals: Collection[int], *, calibrations: bool = True) -> list[str]:
+        """Return the names of the files on a shortest path from a file to one that it was made from; empty: none.
+
+        Parameters
+        ----------
+        start
+            File at which the path begins.
+        goals
+            Files of which the nearest ends the path; ``start`` may be one of them.
+        calibrations
+            Whether the path may lead through, or end at, a calibration.
+        """
+        before: dict[int, int] = {start: 0}
+        queue = deque([start])
+        while queue:
+            here = queue.popleft()
+            if here in goals:
+                names = []
+                while here:
+                    names.append(self.ancestors[here].name)
+                    here = before[here]
+                return names[::-1]
+            for parent in self.parents.get(here, ()):
+                if parent not in before and (calibrations or not self._calibration(parent)):
+                    before[parent] = here
+                    queue.append(parent)
+        return []
+
+    def _calibration(self, number: int) -> bool:
+        """Whether a file is a calibration."""
+        return self.ancestors[number].filetype.startswith(CALIBRATION)
+
+
+def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
+    """Return what files were made from.
+
+    Parameters
+    ----------
+    files
+        Numbers of the archive's files → path in the release.
+    """
+    start = sorted(files)
+    every = sorted({*start, *archive_store.reached(conn, start, up=True)}) if start else []
+    parents: dict[int, list[int]] = {}
+    for child, parent in archive_store.derived_among(conn, every):
+        parents.setdefault(child, []).append(parent)
+    return Contents(files, store.file_facts(conn, every), parents)

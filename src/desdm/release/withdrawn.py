@@ -1,0 +1,129 @@
+"""Runs under a release whose data were marked JUNK, or deleted (PRUNED): named with who marked them, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from desdm.archive.model import Scope
+from desdm.release import store
+from desdm.release.contents import Contents
+from desdm.release.findings import Check, failed, note, passed
+from desdm.schema.states import DataState, EventKind
+from desdm.schema.store import find_events
+
+__all__ = ["Withdrawn", "check_withdrawn", "junk_of_exposures", "withdrawn_under"]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A run whose data are JUNK, or PRUNED; ``junk`` also if they were JUNK before they were deleted.
+
+    ``marked`` says in words who marked it, and why; empty if no event tells.
+    """
+
+    attempt_id: int
+    run: str
+    state: DataState
+    junk: bool
+    marked: str
+
+    @property
+    def text(self) -> str:
+        """The run and its state in words."""
+        state = (
+            "JUNK, and its files are deleted"
+            if self.junk and self.state is DataState.PRUNED
+            else self.state.value
+        )
+        return f"run {self.run} is {state}" + (f", {self.marked}" if self.marked else "")
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do."""
+        again = "make the product again without that run, and the draft from it"
+        if self.state is DataState.PRUNED:
+            return f"bring the files back (desdm delete --undelete FILE), or {again}"
+        return f"{again}; or, if the data are good: desdm mark {self.run} active --reason TEXT"
+
+
+def withdrawn_under(conn: Connection, contents: Contents) -> dict[int, Withdrawn]:
+    """Return the runs, by number of the attempt, that made files under a release and are JUNK or PRUNED."""
+    made = {f.attempt_id for f in contents.ancestors.values() if f.attempt_id is not None}
+    return {run.id: _withdrawn(conn, run) for run in store.withdrawn_runs(conn, sorted(made))}
+
+
+def junk_of_exposures(
+    conn: Connection, expnums: Sequence[int], scopes: Sequence[Scope]
+) -> dict[int, Withdrawn]:
+    """Return the newest JUNK run that judged each exposure, in the first of the scopes that has one."""
+    found: dict[int, Withdrawn] = {}
+    for scope in scopes:
+        runs = store.junk_judged(conn, [n for n in expnums if n not in found], scope)
+        known = {
+            run.id: _withdrawn(conn, run) for run in store.withdrawn_runs(conn, sorted({*runs.values()}))
+        }
+        found |= {number: known[attempt_id] for number, attempt_id in runs.items()}
+    return found
+
+
+def _withdrawn(conn: Connection, run: store.WithdrawnRun) -> Withdrawn:
+    """Add to a run's state what the events say of its mark: that of JUNK counts, else that of PRUNED."""
+    junk = DataState.JUNK in (run.data_state, run.pruned_from)
+    words = f"{run.name} marked {DataState.JUNK.value if junk else DataState.PRUNED.value}"
+    marks = [e for e in find_events(conn, subject=run.name, kind=EventKind.MARK) if e.text.startswith(words)]
+    marked = (
+        f"marked by {marks[-1].who}" + (f": {marks[-1].reason}" if marks[-1].reason else "") if marks else ""
+    )
+    return Withdrawn(run.id, run.name, run.data_state, junk, marked)
+
+
+def check_withdrawn(release: str, contents: Contents, withdrawn: Mapping[int, Withdrawn]) -> Iterator[Check]:
+    """Check that no file of a release is a product of a JUNK or PRUNED run, or was made from files of a JUNK one.
+
+    A run whose files serve as calibrations alone is noted by its name. Files of First Cut may be PRUNED once they are in
+    a coadd, which is no finding.
+
+    Parameters
+    ----------
+    release
+        Its name.
+    contents
+        What its files were made from.
+    withdrawn
+        As of `withdrawn_under`.
+    """
+    found = False
+    for number, run in sorted(withdrawn.items()):
+        files = {f.id for f in contents.ancestors.values() if f.attempt_id == number}
+        goals = files if run.junk else files.intersection(contents.files)
+        checks = list(_products(contents, goals, run))
+        if run.junk and not checks:
+            checks = [note("marks", release, _calibrations(contents, files, run))]
+        found = found or bool(checks)
+        yield from checks
+    if not found:
+        yield passed("marks", release, "its products come from runs that are neither JUNK nor PRUNED")
+
+
+def _products(contents: Contents, goals: Collection[int], run: Withdrawn) -> Iterator[Check]:
+    """One finding for each file of the release that was made from a run's files other than as calibrations."""
+    if not goals:
+        return
+    for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
+        way = contents.path(number, goals, calibrations=False)
+        if way:
+            what = "it is a product of a run" if number in goals else "it contains files of a run"
+            text = f"{what} that must not be used: {run.text}; path: {' <- '.join(way)}; {run.remedy}"
+            yield failed("marks", path, text)
+
+
+def _calibrations(contents: Contents, files: Collection[int], run: Withdrawn) -> str:
+    """Say which product has a run's files as calibrations."""
+    number, way = next((n, w) for n in sorted(contents.files) if (w := contents.path(n, files)))
+    return (
+        f"{run.text}; its calibrations are under products of the release, for instance {contents.files[number]}; "
+        f"path: {' <- '.join(way)}; decide whether the products must be made again"
+    )
