@@ -11,7 +11,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey.cards import HDU, Header, read_hdus
+from desdm.survey.agreement import contradictions
+from desdm.survey.cards import HDU, Header, Value, read_hdus
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
 from desdm.survey.headers import DECAM_CCDNUM
@@ -77,10 +78,16 @@ class RawExposure:
     findings: tuple[str, ...] = ()
 
     def entry(self, ccdnum: int) -> CCDEntry:
-        """The entry of a CCD; `FileTypeError` naming file and CCD if it is not there."""
-        for ccd in self.ccds:
-            if ccd.ccdnum == ccdnum:
-                return ccd
+        """The entry of a CCD; `FileTypeError` naming file and CCD if it is not there, or more than once."""
+        there = [ccd for ccd in self.ccds if ccd.ccdnum == ccdnum]
+        if len(there) > 1:
+            which = ", ".join(str(ccd.hdu) for ccd in there)
+            raise FileTypeError(
+                f"{self.path.name}: CCD {ccdnum} stands in the file more than once (CCDNUM of HDU {which}); correct "
+                "the file or exclude the CCD"
+            )
+        if there:
+            return there[0]
         why = f" ({'; '.join(self.findings)})" if self.findings else ""
         known = ", ".join(str(c.ccdnum) for c in self.ccds) or "none"
         raise FileTypeError(f"{self.path.name}: CCD {ccdnum} is not in the file{why}; it has {known}")
@@ -150,16 +157,42 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
         exposure, hdus = _listed(path, buffer)
         entry = exposure.entry(ccdnum)
         hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
+        held = _held(hdus, exposure, entry.hdu, where)
         amps, shape = amps_of(hdu.header, hdu.shape, where)
         raw = pixels(path, buffer, hdus, entry.hdu, run)
         header = exposure.header.copy()
         if entry.hdu:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
+    header.update(held)
     header["CCDNUM"] = ccdnum
     _settle_time(header)
     data, missing = _whole(raw)
     return RawCCD(header, data, amps, shape, missing)
+
+
+def _held(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str) -> dict[str, Value]:
+    """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, with the value that holds.
+
+    Raises
+    ------
+    FileTypeError
+        The HDUs of the file are of different exposures by their EXPNUM.
+    """
+    first = exposure.ccds[0].hdu
+    order = dict.fromkeys((first, 0, *(ccd.hdu for ccd in exposure.ccds)))
+    for one in contradictions([(i, hdus[i].header.get) for i in order], ("EXPNUM",)):
+        raise FileTypeError(
+            f"{where}: EXPNUM is {one.values}; correct the file, its HDUs are of one exposure"
+        )
+    own, primary = hdus[number].header, hdus[0].header
+
+    def merged(key: str) -> Value:
+        value = own.get(key)
+        return primary.get(key) if value is None or value == "" else value
+
+    odd = contradictions([(first, hdus[first].header.get), (0, primary.get), (number, merged)])
+    return {one.key: one.held[1] for one in odd if one.held[1] != merged(one.key)}
 
 
 def _settle_time(header: fits.Header) -> None:
@@ -210,7 +243,7 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
         findings.append(f"{path.name}: NEXTEND says {expected} CCDs, the file has {len(ccds)}")
     numbers = [c.ccdnum for c in ccds]
     for twice in sorted({n for n in numbers if numbers.count(n) > 1}):
-        findings.append(f"{path.name}: CCD {twice} stands in the file more than once; the first is taken")
+        findings.append(f"{path.name}: CCD {twice} stands in the file more than once; it is not read")
     return RawExposure(path, header, tuple(ccds), tuple(findings)), hdus
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
+from desdm.survey.agreement import contradictions
 from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.cards import Header
 from desdm.survey.findings import Finding, Severity
@@ -125,6 +126,8 @@ def image(content: Content) -> Metadata:
         content.findings.append(
             Finding(Severity.WARNING, odd, "CTYPE1, CTYPE2", kinds, "no position is stored for the image")
         )
+    if content.delivered and _contradictions(content):
+        told["expnum"] = None
     told |= region(found)
     told["pixscale"] = found.pixscale if found else None
     for column, keys in _NUMBERS.items():
@@ -133,6 +136,23 @@ def image(content: Content) -> Metadata:
         value = content.keyword(key)
         told[column] = None if value is None else str(value).strip() or None
     return told
+
+
+def _contradictions(content: Content) -> bool:
+    """Note where the HDUs of one exposure contradict each other; whether its number is in doubt by that."""
+    images = content.images()
+    order = dict.fromkeys((images[0].start, 0, *(hdu.start for hdu in images)))
+    numbers = {hdu.start: i for i, hdu in enumerate(content.hdus)}
+    odd = contradictions([(i, content.hdus[i].header.get) for i in (numbers[start] for start in order)])
+    for one in odd:
+        if one.key == "EXPNUM":
+            severity, assumed = Severity.ERROR, "the frame is stored without a number and not processed"
+        else:
+            severity, assumed = Severity.WARNING, f"that of HDU {one.held[0]} is taken for all"
+        content.findings.append(
+            Finding(severity, "the HDUs of the file contradict each other", one.key, one.values, assumed)
+        )
+    return any(one.key == "EXPNUM" for one in odd)
 
 
 def _with_wcs(headers: tuple[Header, ...]) -> Header:

@@ -37,13 +37,19 @@ def _raw(content: Content) -> Iterator[str]:
 
 
 def _mosaic(content: Content) -> None:
-    """A mosaic says in NEXTEND how many CCDs it has. Another number is a finding and no refusal: good CCDs are good."""
-    expected = content.keyword("NEXTEND")
-    if not isinstance(expected, int) or isinstance(expected, bool) or len(content.images()) == 1:
+    """A mosaic has each CCD once, as many as NEXTEND says. Another number is no refusal: good CCDs are good."""
+    if len(content.images()) == 1:
         return
     numbers = [hdu.header.number("CCDNUM") for hdu in content.images()]
     known = [n for n in numbers if n is not None]
     twins = sorted({int(n) for n in known if known.count(n) > 1})
+    if twins:
+        text = f"CCD {', '.join(map(str, twins))} stands in the file more than once"
+        assumed = "the exposure is not processed with its night, and this CCD is not read"
+        content.findings.append(Finding(Severity.ERROR, text, "CCDNUM", "", assumed))
+    expected = content.keyword("NEXTEND")
+    if not isinstance(expected, int) or isinstance(expected, bool):
+        return
     night = str(observed(content)["nite"] or "")
     if absent(
         [-1 if n is None else int(n) for n in numbers],
@@ -52,9 +58,6 @@ def _mosaic(content: Content) -> None:
         night,
     ):
         content.findings.append(_warning("NEXTEND", expected, f"the file has {len(numbers)} images"))
-    if twins:
-        text = f"CCD {', '.join(map(str, twins))} stands in the file more than once"
-        content.findings.append(_warning("CCDNUM", None, text, "the first is taken"))
 
 
 def _warning(key: str, value: object, text: str, assumed: str = "") -> Finding:
@@ -104,7 +107,8 @@ def _findings(content: Content, told: Metadata) -> Iterator[Finding]:
     obstype = str(told.get("obstype") or "").lower()
     sky = obstype in ("", *_SKY)
     number = content.keyword("EXPNUM")
-    if told.get("expnum") is None:
+    doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
+    if told.get("expnum") is None and not doubted:
         value = "" if number is None else repr(number)
         text = "the exposure has no number" if number is None else "it is no exposure number"
         yield Finding(Severity.ERROR, text, "EXPNUM", value, "the frame is stored and not processed")
