@@ -135,3 +135,29 @@ def test_a_ccd_that_is_there_twice_is_an_error_and_its_exposure_waits_for_a_pers
     ):
         read_ccd(path, 1)
     assert read_ccd(path, 3).header["CCDNUM"] == 3
+
+
+SIP = {"A_ORDER": 2, "A_2_0": 1e-5, "B_ORDER": 2, "B_0_2": 1e-5}
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        SIP,
+        SIP | {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"},
+        {"CPDIS1": "Lookup"},
+        {"CUNIT1": "arcsec"},
+    ],
+)
+def test_coordinates_of_every_ccd_are_looked_at(
+    sqlite: Database, archive: Archive, tmp_path: Path, cards: dict[str, Any]
+) -> None:
+    """The exposure's place is that of the CCDs whose coordinates are supported."""
+    path = mosaic(tmp_path / "DECam_00990101.fits", {}, cards, {"CRVAL1": 31.0})
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.severity) == ("CTYPE1, CTYPE2", Severity.WARNING)
+    assert found.text.startswith("HDU 2: ")
+    with sqlite.read() as conn:
+        west, east = conn.execute(select(image.c.racmin, image.c.racmax)).one()
+    # 30 columns of 0.26 arcsec beside a reference pixel at CRVAL1.
+    assert (west, east) == pytest.approx((30.0, 31.0), abs=0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
 from desdm.survey.agreement import contradictions
@@ -120,12 +122,8 @@ def image(content: Content) -> Metadata:
     told["naxis1"], told["naxis2"] = hdu.shape[-1], hdu.shape[-2]
     wcs = _with_wcs(headers)
     found = outline(wcs, hdu.shape)
-    odd = complaint(wcs) if content.delivered else ""
-    if odd:
-        kinds = f"{wcs.get('CTYPE1')!r}, {wcs.get('CTYPE2')!r}"
-        content.findings.append(
-            Finding(Severity.WARNING, odd, "CTYPE1, CTYPE2", kinds, "no position is stored for the image")
-        )
+    if content.delivered:
+        content.findings.extend(_coordinates(content))
     if content.delivered and _contradictions(content):
         told["expnum"] = None
     told |= region(found)
@@ -136,6 +134,24 @@ def image(content: Content) -> Metadata:
         value = content.keyword(key)
         told[column] = None if value is None else str(value).strip() or None
     return told
+
+
+def _coordinates(content: Content) -> Iterator[Finding]:
+    """World coordinates that are not supported, of every image of the file, each kind once."""
+    odd: dict[tuple[str, str], list[int]] = {}
+    first = content.images()[0].start
+    for number, hdu in enumerate(content.hdus):
+        if hdu.kind != "image" or len(hdu.shape) < 2 or not all(hdu.shape):
+            continue
+        wcs = _with_wcs(content.headers()) if hdu.start == first else hdu.header
+        text = complaint(wcs)
+        if text:
+            odd.setdefault((text, f"{wcs.get('CTYPE1')!r}, {wcs.get('CTYPE2')!r}"), []).append(number)
+    several = len(content.images()) > 1
+    for (text, kinds), numbers in odd.items():
+        where = f"HDU {', '.join(map(str, numbers))}: " if several else ""
+        assumed = "no position is stored for " + ("these images" if several else "the image")
+        yield Finding(Severity.WARNING, where + text, "CTYPE1, CTYPE2", kinds, assumed)
 
 
 def _contradictions(content: Content) -> bool:
