@@ -12,47 +12,15 @@ from astropy.io import fits
 
 from desdm.errors import FileTypeError
 from desdm.survey.agreement import contradictions
-from desdm.survey.cards import HDU, Header, Value, read_hdus
+from desdm.survey.amplifiers import Amp, amps_of
+from desdm.survey.cards import HDU, Value, read_hdus
+from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
-from desdm.survey.headers import DECAM_CCDNUM
 from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation
-from desdm.survey.sections import Section, section_of
 
 __all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
-
-
-@dataclass(frozen=True, slots=True)
-class Amp:
-    """One amplifier of a CCD.
-
-    Attributes
-    ----------
-    name
-        Letter of its keywords (A, B), or empty if the CCD has one amplifier and plain keywords.
-    data, bias
-        Data and overscan in the raw array; ``bias`` is None if the frame has no overscan.
-    prescan
-        Rows read before the data; None if there are none.
-    trimmed
-        Its place in the trimmed image.
-    gain
-        Electrons per ADU; None if the header does not tell.
-    rdnoise
-        Electrons, as measured in the overscan (digitisation included); None if the header does not tell.
-    saturate
-        ADU above the overscan; None if the header does not tell.
-    """
-
-    name: str
-    data: Section
-    bias: Section | None
-    prescan: Section | None
-    trimmed: Section
-    gain: float | None
-    rdnoise: float | None
-    saturate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +198,14 @@ def _whole(raw: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]
 def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
     hdus, findings = _hdus(path, buffer)
     images = [i for i, h in enumerate(hdus) if h.kind == "image" and len(h.shape) == 2]
+    camera = (
+        hdus[0].header.text("INSTRUME") or (hdus[images[0]].header.text("INSTRUME") if images else "") or ""
+    )
     ccds = []
     for i in images:
         name = hdus[i].header.text("DETPOS") or hdus[i].name
-        number = hdus[i].header.integer("CCDNUM")
-        ccds.append(CCDEntry(DECAM_CCDNUM.get(name, i) if number is None else number, name, i))
+        number = ccd_of(hdus[i].header.get, camera).number
+        ccds.append(CCDEntry(i if number is None else number, name, i))
     head = hdus[0]
     expected = head.header.integer("NEXTEND")
     header = hdu_header(bytes(buffer[head.start : head.data_start]))
@@ -264,82 +235,3 @@ def _hdus(path: Path, buffer: bytes) -> tuple[tuple[HDU, ...], list[str]]:
             if at <= 0:
                 raise FileTypeError(findings[0]) from err
             end = at
-
-
-def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[Amp, ...], tuple[int, int]]:
-    """The amplifiers of a CCD by its own sections.
-
-    Two forms are known: DECam's (DATASECA, BIASSECA, AMPSECA, GAINA … and so for B), and the plain one of a CCD with
-    one amplifier (BIASSEC with TRIMSEC or DATASEC, GAIN, RDNOISE). Every section that stands in the header is checked.
-
-    Parameters
-    ----------
-    header
-        Of the CCD's HDU.
-    shape
-        (rows, columns) of the raw array.
-    where
-        File and CCD, for messages.
-
-    Returns
-    -------
-    tuple of Amp, (ny, nx)
-        Amplifiers in the order of their place, and the trimmed shape.
-
-    Raises
-    ------
-    FileTypeError
-        A section does not fit, the amplifiers overlap or leave a gap.
-    """
-
-    def section(keyword: str, within: tuple[int, ...] = shape) -> Section | None:
-        return section_of(header.get, keyword, within, where)
-
-    whole = {key: section(key) for key in ("DATASEC", "BIASSEC", "TRIMSEC", "PRESEC")}
-    names = [n for n in "ABCDEFGH" if f"DATASEC{n}" in header] or [""]
-    data = {n: section(f"DATASEC{n}") for n in names}
-    if names == [""]:
-        data[""] = whole["TRIMSEC"] or whole["DATASEC"] or Section(1, shape[1], 1, shape[0])
-    found = [(n, s) for n, s in data.items() if s is not None]
-    x0 = min(min(s.x1, s.x2) for _, s in found)
-    y0 = min(min(s.y1, s.y2) for _, s in found)
-    trimmed = (
-        max(max(s.y1, s.y2) for _, s in found) - y0 + 1,
-        max(max(s.x1, s.x2) for _, s in found) - x0 + 1,
-    )
-    amps = []
-    for name, at in found:
-        place = section(f"AMPSEC{name}", trimmed) if name else None
-        if place is None:
-            left, low = min(at.x1, at.x2) - x0 + 1, min(at.y1, at.y2) - y0 + 1
-            place = Section(left, left + at.shape[1] - 1, low, low + at.shape[0] - 1)
-        if place.shape != at.shape:
-            raise FileTypeError(
-                f"{where}: AMPSEC{name} {place.text} and DATASEC{name} {at.text} differ in size"
-            )
-        bias = section(f"BIASSEC{name}") if name else whole["BIASSEC"]
-        if bias is not None and bias.slices[0] != at.slices[0] and bias.shape[0] != shape[0]:
-            raise FileTypeError(
-                f"{where}: BIASSEC{name} {bias.text} has other rows than its data {at.text}; the overscan of a row "
-                "must lie beside it"
-            )
-        amps.append(
-            Amp(
-                name, at, bias, section(f"PRESEC{name}") if name else None, place, header.number(f"GAIN{name}"),
-                header.number(f"RDNOISE{name}"), header.number(f"SATURAT{name or 'E'}"),
-            )
-        )  # fmt: skip
-    if not _tiled([a.trimmed for a in amps], trimmed):
-        raise FileTypeError(f"{where}: the sections of its amplifiers overlap or leave a gap in the image")
-    return tuple(sorted(amps, key=lambda a: (a.trimmed.slices[0].start, a.trimmed.slices[1].start))), trimmed
-
-
-def _tiled(sections: list[Section], shape: tuple[int, int]) -> bool:
-    """Whether the sections cover an array of this shape, each pixel once."""
-    places = [s.slices for s in sections]
-    for i, (rows, columns) in enumerate(places):
-        for other_rows, other_columns in places[:i]:
-            apart = rows.start >= other_rows.stop or other_rows.start >= rows.stop
-            if not apart and not (columns.start >= other_columns.stop or other_columns.start >= columns.stop):
-                return False
-    return sum(s.shape[0] * s.shape[1] for s in sections) == shape[0] * shape[1]

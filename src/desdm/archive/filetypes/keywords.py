@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
 from desdm.survey.agreement import contradictions
 from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.cards import Header
+from desdm.survey.ccds import ccd_number, ccd_of
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.outline import Outline, outline
 from desdm.survey.projection import complaint
 
 __all__ = ["band", "ccd_number", "identity", "image", "observed", "region"]
-
-# DECam's detector positions in the order of their CCD numbers 1…62: rows of the focal plane from the south.
-_ROWS = "S29-S31 S25-S28 S20-S24 S14-S19 S8-S13 S1-S7 N1-N7 N8-N13 N14-N19 N20-N24 N25-N28 N29-N31"
-
-
-def _positions() -> dict[str, int]:
-    names: list[str] = []
-    for row in _ROWS.split():
-        first, last = row.split("-")
-        names += [f"{first[0]}{i}" for i in range(int(first[1:]), int(last[1:]) + 1)]
-    return {name: i + 1 for i, name in enumerate(names)}
-
-
-_CCDS = _positions()
 
 
 def band(filter_name: object) -> str | None:
@@ -41,14 +30,6 @@ def band(filter_name: object) -> str | None:
         return None
     word = words[0].removeprefix("bok").removesuffix(".")
     return BY_LOWER_NAME.get(word) or BY_LOWER_NAME.get(word.removesuffix("d"))
-
-
-def ccd_number(name: object) -> int | None:
-    """The CCD number behind a detector's name: DECam's N3, or CCD4 of other cameras."""
-    word = str(name).strip().upper() if name is not None else ""
-    if word.startswith("CCD") and word[3:].isdigit():
-        return int(word[3:])
-    return _CCDS.get(word)
 
 
 def observed(content: Content) -> Metadata:
@@ -74,13 +55,10 @@ def _number(value: object) -> int | None:
 
 def identity(content: Content) -> Metadata:
     """expnum, ccdnum, band, nite, mjd_obs and tilename, as far as the headers tell them."""
-    ccdnum = _number(content.keyword("CCDNUM"))
     tile = content.keyword("TILENAME")
     return {
         "expnum": _number(content.keyword("EXPNUM")),
-        "ccdnum": ccdnum
-        if ccdnum is not None
-        else ccd_number(content.keyword("DETPOS", "CCDNAME", "EXTNAME")),
+        "ccdnum": ccd_of(content.keyword, str(content.keyword("INSTRUME") or "")).number,
         "band": band(content.keyword("BAND")) or band(content.keyword("FILTER")),
         **observed(content),
         "tilename": tile if isinstance(tile, str) else None,
@@ -111,6 +89,11 @@ _NUMBERS = {
     "fwhm": ("FWHM", "SEEINGP1"),
     "skybrite": ("SKYBRITE", "AVSKY"),
 }
+#: (least, most) that a number of the record can be; sentinels for "not measured" lie outside.
+_POSSIBLE = {
+    "exptime": (0.0, math.inf), "airmass": (0.99, math.inf), "gain": (1e-3, 1e4), "saturate": (1.0, math.inf),
+    "mag_zero": (1e-3, 60.0), "fwhm": (1e-6, math.inf),
+}  # fmt: skip
 _TEXTS = {"obstype": "OBSTYPE", "object": "OBJECT", "propid": "PROPID", "instrument": "INSTRUME"}
 
 
@@ -129,7 +112,7 @@ def image(content: Content) -> Metadata:
     told |= region(found)
     told["pixscale"] = found.pixscale if found else None
     for column, keys in _NUMBERS.items():
-        told[column] = next((v for key in keys for h in headers if (v := h.number(key)) is not None), None)
+        told[column] = _possible(content, column, keys)
     for column, key in _TEXTS.items():
         value = content.keyword(key)
         told[column] = None if value is None else str(value).strip() or None
@@ -169,6 +152,26 @@ def _contradictions(content: Content) -> bool:
             Finding(severity, "the HDUs of the file contradict each other", one.key, one.values, assumed)
         )
     return any(one.key == "EXPNUM" for one in odd)
+
+
+def _possible(content: Content, column: str, keys: tuple[str, ...]) -> float | None:
+    """The first value of some keywords that the column can have; one that it cannot have is noted and left out."""
+    least, most = _POSSIBLE.get(column, (-math.inf, math.inf))
+    odd: list[Finding] = []
+    found = None
+    for key in keys:
+        for header in content.headers():
+            value = header.number(key)
+            if value is None or found is not None:
+                continue
+            if least <= value <= most:
+                found = value
+            else:
+                odd.append(Finding(Severity.WARNING, "it is not possible", key, repr(header.get(key))))
+    if content.delivered:
+        instead = "it is left out of the archive's record" if found is None else f"the record has {found:g}"
+        content.findings += [replace(one, assumed=instead) for one in dict.fromkeys(odd)]
+    return found
 
 
 def _with_wcs(headers: tuple[Header, ...]) -> Header:
