@@ -134,6 +134,7 @@ def test_each_doubt_is_told_with_key_value_and_consequence(
         assert told == set()
         return
     assert (key, severity) in told
+    assert [(f.key, f.severity.value) for _, f in report.findings].count((key, severity)) == 1
     assert all(f.assumed for _, f in report.findings)
     with sqlite.read() as conn:
         kept = store.findings_of(conn, [report.registered[0].id])[report.registered[0].id]

@@ -97,8 +97,8 @@ _POSSIBLE = {
 _TEXTS = {"obstype": "OBSTYPE", "object": "OBJECT", "propid": "PROPID", "instrument": "INSTRUME"}
 
 
-def image(content: Content) -> Metadata:
-    """All columns of the image table, of the file's first image."""
+def image(content: Content, *, note_impossible: bool = True) -> Metadata:
+    """All columns of the image table, of the file's first image; numbers that cannot be are left out, and noted."""
     hdu = content.images()[0]
     headers = content.headers()
     told = identity(content)
@@ -112,7 +112,7 @@ def image(content: Content) -> Metadata:
     told |= region(found)
     told["pixscale"] = found.pixscale if found else None
     for column, keys in _NUMBERS.items():
-        told[column] = _possible(content, column, keys)
+        told[column] = _possible(content, column, keys, note=note_impossible)
     for column, key in _TEXTS.items():
         value = content.keyword(key)
         told[column] = None if value is None else str(value).strip() or None
@@ -154,7 +154,7 @@ def _contradictions(content: Content) -> bool:
     return any(one.key == "EXPNUM" for one in odd)
 
 
-def _possible(content: Content, column: str, keys: tuple[str, ...]) -> float | None:
+def _possible(content: Content, column: str, keys: tuple[str, ...], *, note: bool) -> float | None:
     """The first value of some keywords that the column can have; one that it cannot have is noted and left out."""
     least, most = _POSSIBLE.get(column, (-math.inf, math.inf))
     odd: list[Finding] = []
@@ -168,7 +168,7 @@ def _possible(content: Content, column: str, keys: tuple[str, ...]) -> float | N
                 found = value
             else:
                 odd.append(Finding(Severity.WARNING, "it is not possible", key, repr(header.get(key))))
-    if content.delivered:
+    if content.delivered and note:
         instead = "it is left out of the archive's record" if found is None else f"the record has {found:g}"
         content.findings += [replace(one, assumed=instead) for one in dict.fromkeys(odd)]
     return found

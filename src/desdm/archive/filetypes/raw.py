@@ -76,7 +76,7 @@ def _warning(key: str, value: object, text: str, assumed: str = "") -> Finding:
 
 
 def _describe(content: Content) -> Metadata:
-    told = image(content)
+    told = image(content, note_impossible=False)  # noted for every CCD below
     images = content.images()
     if len(images) > 1:
         outlines = [found for hdu in images if (found := outline(hdu.header, hdu.shape)) is not None]
