@@ -20,6 +20,7 @@ from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit, DepositReport
 from desdm.cli.main import desdm
+from desdm.errors import FileTypeError
 from desdm.operations.arrival import arrivals
 from desdm.schema import image
 from desdm.schema.database import Database
@@ -28,6 +29,7 @@ from desdm.survey.raw import open_raw, read_ccd
 
 CARDS: dict[str, Any] = {
     "PROCTYPE": "RAW", "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1", "CCDNUM": 1, "EXPNUM": 990101,
+    "DETPOS": "S29", "GAIN": 4.0,
     "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "EXPTIME": 90.0, "INSTRUME": "DECam", "DATE-OBS": "2012-11-21T03:00:00.0",
     "BIASSEC": "[51:60,1:40]", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0,
     "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5,
@@ -73,6 +75,31 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"AIRMASS": 0.3}, "AIRMASS", "warning"),
         ({"GAIN": 0.0}, "GAIN", "warning"),
         ({"SATURATE": -1.0}, "SATURATE", "warning"),
+        ({"GAIN": None}, "GAIN", "warning"),
+        ({"GAIN": -4.0}, "GAIN", "warning"),
+        ({"GAIN": "4.0e/ADU"}, "GAIN", "warning"),
+        ({"DATASEC": "[1:500,1:400]"}, "DATASEC", "warning"),
+        ({"DATASEC": "1:50,1:40"}, "DATASEC", "warning"),
+        ({"BIASSEC": "[51:70,1:40]"}, "BIASSEC", "warning"),
+        ({"DATASEC": "[1:50,1:40]", "BIASSEC": "[40:60,1:40]"}, "BIASSEC", "warning"),
+        ({"TRIMSEC": "[1:50,1:40]", "DATASEC": "[1:55,1:40]"}, "BIASSEC", "warning"),
+        ({"DATASECA": "[1:50,1:40]", "BIASSECA": "[50:60,1:40]", "GAINA": 4.0}, "BIASSECA", "warning"),
+        ({"DATASECA": "[1:50,1:40]", "BIASSECA": "[51:60,1:40]"}, "GAINA", "warning"),
+        ({"CCDNUM": 99, "DETPOS": None}, "CCDNUM", "warning"),
+        ({"CCDNUM": 63}, "CCDNUM", "warning"),
+        ({"CCDNUM": 63, "DETPOS": "FS1"}, None, None),
+        ({"CCDNUM": 5}, "DETPOS", "warning"),
+        ({"CCDNUM": 5, "INSTRUME": None}, "DETPOS", "warning"),
+        ({"CCDNUM": 5, "INSTRUME": "minicam"}, None, None),
+        ({"CCDNUM": None, "DETPOS": "X99"}, "DETPOS", "warning"),
+        ({"CCDNUM": None, "DETPOS": None}, "CCDNUM", "warning"),
+        ({"CCDNUM": None, "DETPOS": None, "INSTRUME": "EMMI"}, None, None),
+        ({"CCDNUM": None}, None, None),
+        ({"OBSTYPE": "banana"}, "OBSTYPE", "warning"),
+        ({"OBSTYPE": "focus"}, None, None),
+        ({"EXPTIME": 0.0}, "EXPTIME", "warning"),
+        ({"EXPTIME": 0.0, "OBSTYPE": "dome flat"}, "EXPTIME", "warning"),
+        ({"EXPTIME": 0.0, "OBSTYPE": "zero"}, None, None),
         ({"CCDNUM": 0}, "CCDNUM", "warning"),
         ({"EXPNUM": 990102}, "EXPNUM", "warning"),
         ({"FILTER": "solid plate"}, "FILTER", "warning"),
@@ -107,6 +134,7 @@ def test_each_doubt_is_told_with_key_value_and_consequence(
         assert told == set()
         return
     assert (key, severity) in told
+    assert [(f.key, f.severity.value) for _, f in report.findings].count((key, severity)) == 1
     assert all(f.assumed for _, f in report.findings)
     with sqlite.read() as conn:
         kept = store.findings_of(conn, [report.registered[0].id])[report.registered[0].id]
@@ -129,10 +157,10 @@ def test_sexagesimal_and_plain_pointings_are_sound(
 def test_repeated_keywords_and_foreign_letters_are_told(
     database: Database, archive: Archive, tmp_path: Path
 ) -> None:
-    path = frame(tmp_path / "DECam_00990101.fits", {"GAIN": 4.0, "OBSERVER": "Munoz"})
+    path = frame(tmp_path / "DECam_00990101.fits", {"AGAIN": 4.0, "OBSERVER": "Munoz"})
     data = bytearray(path.read_bytes())
     data[data.index(b"Munoz") + 2] = 0xF1  # n with tilde in Latin-1
-    data[data.index(b"GAIN    ") : data.index(b"GAIN    ") + 8] = b"EXPTIME "
+    data[data.index(b"AGAIN   ") : data.index(b"AGAIN   ") + 8] = b"EXPTIME "
     path.write_bytes(data)
     report = ingest(database, archive, path)
     told = {f.key: f for _, f in report.findings}
@@ -299,3 +327,98 @@ def test_the_command_tells_findings_and_ends_with_status_1(tmp_path: Path) -> No
     assert [len(f["findings"]) for f in files] == [0, 1]
     text = run.invoke(desdm, ["--home", str(home), "files", "--findings"]).output
     assert "DECam_00990102.fits: warning: NITE = '20121320': it is no night of the calendar" in text
+
+
+@pytest.mark.parametrize(
+    ("cards", "number", "assumed"),
+    [
+        ({"CCDNUM": 0}, 1, "CCD 1 by its name S29 is taken"),
+        ({"CCDNUM": "one"}, 1, "CCD 1 by its name S29 is taken"),
+        ({"CCDNUM": 99}, 1, "CCD 1 by its name S29 is taken"),
+        ({"CCDNUM": 99, "DETPOS": None}, None, "the archive's record has no CCD"),
+        ({"CCDNUM": 5}, 5, "CCD 5 by CCDNUM is taken"),
+    ],
+)
+def test_the_ccd_that_the_record_has_instead_is_told_and_read(
+    sqlite: Database, archive: Archive, tmp_path: Path, cards: dict[str, Any], number: int | None, assumed: str
+) -> None:  # fmt: skip
+    """S29 is CCD 1 (DECam's focal plane, NOIRLab)."""
+    path = frame(tmp_path / "DECam_00990101.fits", cards)
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert found.assumed == assumed
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.ccdnum)).scalar_one() == number
+    assert [ccd.ccdnum for ccd in open_raw(path).ccds] == [number or 0]
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"DATASEC": "[1:500,1:400]"},
+        {"DATASEC": "1:50,1:40"},
+        {"DATASEC": "[1:50,1:40]", "BIASSEC": "[40:60,1:40]"},
+        {"DATASECA": "[1:50,1:40]", "BIASSECA": "[50:60,1:40]"},
+    ],
+)
+def test_what_is_told_of_sections_the_reader_refuses(tmp_path: Path, cards: dict[str, Any]) -> None:
+    with pytest.raises(FileTypeError, match=r"x\.fits CCD 1: (DATA|BIAS)SEC"):
+        read_ccd(frame(tmp_path / "x.fits", cards), 1)
+
+
+@pytest.mark.parametrize("gain", [-4.0, 0.0, None, "4.0e/ADU"])
+def test_a_gain_that_is_none_is_not_read(tmp_path: Path, gain: object) -> None:
+    [amp] = read_ccd(frame(tmp_path / "x.fits", {"GAIN": gain}), 1).amps
+    assert amp.gain is None
+
+
+@pytest.mark.parametrize(
+    ("cards", "key", "column", "value"),
+    [
+        ({"MAGZERO": -99.0}, "MAGZERO", "mag_zero", None),
+        ({"MAGZERO": 0.0}, "MAGZERO", "mag_zero", None),
+        ({"MAGZERO": 99.0}, "MAGZERO", "mag_zero", None),
+        ({"MAG_ZERO": -99.0, "MAGZERO": 30.5}, "MAG_ZERO", "mag_zero", 30.5),
+        ({"GAIN": 0.0}, "GAIN", "gain", None),
+        ({"FWHM": -1.0}, "FWHM", "fwhm", None),
+        ({"MAGZERO": 30.5, "FWHM": 4.1}, None, "gain", 4.0),
+    ],
+)
+def test_sentinels_of_a_delivered_image_are_told_and_not_recorded(
+    sqlite: Database,
+    archive: Archive,
+    tmp_path: Path,
+    cards: dict[str, Any],
+    key: str | None,
+    column: str,
+    value: float | None,
+) -> None:  # fmt: skip
+    path = frame(
+        tmp_path / "c4d_121121_030000_ooi_r_v1.S29.fits", {"PROCTYPE": "InstCal", "BIASSEC": None} | cards
+    )
+    report = ingest(sqlite, archive, path)
+    assert report.registered[0].filetype == "cp_image"
+    assert [f.key for _, f in report.findings] == ([key] if key else [])
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c[column])).scalar_one() == value
+
+
+def test_a_text_without_its_closing_quote_is_told(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    """FITS 4.0, section 4.2.1: a string stands between quotes; a quote within is written twice."""
+    path = frame(tmp_path / "DECam_00990101.fits", {"OBSERVER": "O'Neill"})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"OBJECT  =")
+    data[at : at + 80] = b"OBJECT  = 'DES survey".ljust(80)
+    path.write_bytes(data)
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.value) == ("OBJECT", "'DES survey")
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.object)).scalar_one() == "DES survey"
+
+
+@pytest.mark.parametrize("name", ["DECam_00990101.fits.gz", "DECam_00990101.fits.fz.gz"])
+def test_a_plain_file_that_is_called_gzip_is_refused_with_what_to_do(
+    sqlite: Database, archive: Archive, tmp_path: Path, name: str
+) -> None:
+    path = frame(tmp_path / "plain" / "x.fits").rename(tmp_path / name)
+    [refused] = deposit(sqlite, archive, [Deposit(path)], who="me").refused
+    assert refused.reason.count(f"deliver it as {name[:-3]}, or gzip it") == 1

@@ -37,11 +37,22 @@ GOOD = {
     "lonpole": TAN | {"LONPOLE": 170.0},
     "pole": TAN | {"PV1_1": 0.0, "PV1_2": 90.0, "PV1_3": 180.0},
     "latitude first": TAN | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": -5.0, "CRVAL2": 30.0},
-    "stray SIP": TAN | {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 5e-3},
+    "SIP without terms": TAN | {"A_ORDER": 0, "B_ORDER": 0, "A_2_0": 0.0},
 }  # fmt: skip
 BAD: dict[str, dict[str, Any]] = {
-    "SIP": TAN
+    "distortion in SIP is": TAN
     | {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 5e-3},
+    # FITS leaves open what these mean under TAN; astropy applies them.
+    "A_ORDER": TAN | {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 5e-3},
+    "B_ORDER": TAN | {"A_ORDER": 0, "B_ORDER": 3, "B_0_3": 5e-6},
+    "AP_ORDER": TAN | {"AP_ORDER": 2, "BP_ORDER": 2, "AP_1_1": 5e-6},
+    "SIP": TPV | {"A_2_0": 5e-3},
+    "CPDIS1": TAN | {"CPDIS1": "Lookup", "DP1": "EXTVER: 1.0"},
+    "CPDIS2": TAN | {"CPDIS2": "Lookup"},
+    "CQDIS1": TPV | {"CQDIS1": "Lookup", "DQ1": "EXTVER: 1.0"},
+    "DP2": TAN | {"DP2": "EXTVER: 1.0"},
+    "D2IMDIS1": TAN | {"D2IMDIS1": "Lookup", "D2IM1": "EXTVER: 1.0"},
+    "D2IMEXT": TAN | {"D2IMEXT": "x.fits"},
     "SIN": TAN | {"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN"},
     "ZPN": TAN | {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0},
     "different projections": TAN | {"CTYPE2": "DEC--TPV"},

@@ -106,6 +106,11 @@ class Content:
 
     def _check_gzip(self, data: bytes) -> None:
         """Refuse gzip where a FITS file is expected, with what to do."""
+        if self.name.endswith(".gz") and self._data[:6] == b"SIMPLE":
+            raise FileTypeError(
+                f"its name says gzip and its bytes are a FITS file that is not packed; deliver it as {self.name[:-3]}, or "
+                "gzip it"
+            )
         if data[:2] != GZIP:
             return
         if self._data[:2] == GZIP and self.name.endswith(".gz"):

@@ -42,6 +42,9 @@ def _of(hdu: HDU) -> Iterator[Finding]:
         yield Finding(
             Severity.NOTE, "cards have characters that are not ASCII", keys, "", "they are read as Latin-1"
         )
+    for key, text in header.unclosed():
+        read = f"{header.get(key)!r} is read, up to the end of the card"
+        yield Finding(Severity.WARNING, "the text has no closing quote", key, text, read)
     if hdu.kind == "image" and hdu.bitpix > 0:
         blank = header.get("BLANK")
         limits = 2 ** (hdu.bitpix - 1)

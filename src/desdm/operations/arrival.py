@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.archive.twins import earlier_twin
+from desdm.survey.findings import Severity
 
 __all__ = ["Arrival", "arrivals", "refusal"]
 
@@ -49,7 +50,14 @@ def arrivals(conn: Connection, nite: str) -> list[Arrival]:
     digests = [r["data_digest"] for r in rows if r["data_digest"] is not None]
     frames = [*store.frames_with_pixels(conn, digests), *store.frames_of_nights(conn, [nite])]
     others = sorted((f for f in frames if f.expnum not in banned), key=lambda f: f.id)
-    found = [_arrival(row, banned, rows, others) for row in rows]
+    # A file that has a CCD twice is several exposures in one, or one that was put together wrongly.
+    doubtful = {
+        number: finding.text
+        for number, findings in store.findings_of(conn, [row["id"] for row in rows]).items()
+        for finding in findings
+        if finding.key == "CCDNUM" and finding.severity is Severity.ERROR
+    }
+    found = [_arrival(row, banned, rows, others, doubtful.get(row["id"], "")) for row in rows]
     return sorted(found, key=lambda a: (a.expnum, a.filename))
 
 
@@ -58,10 +66,13 @@ def _arrival(
     banned: Mapping[int, str],
     rows: Sequence[Mapping[str, Any]],
     others: Sequence[store.RawFrame],
+    doubt: str,
 ) -> Arrival:
     obstype, title = str(row.get("obstype") or "").lower(), str(row.get("object") or "")
     calibration = obstype in _CALIBRATIONS
     why = "" if calibration else refusal(obstype, title)
+    if doubt:
+        why = why or f"not processed: {doubt}; to do so, submit it by its number"
     if row["expnum"] in banned:
         why = f"excluded: {banned[row['expnum']]}"
     twins = [r["filename"] for r in rows if r["expnum"] == row["expnum"]]

@@ -98,6 +98,20 @@ class Header:
             dict.fromkeys("".join(c if c.isascii() and c.isprintable() else "?" for c in n) for n in names)
         )
 
+    def unclosed(self) -> list[tuple[str, str]]:
+        """(keyword, text) of the cards whose string has no closing quote (FITS 4.0, section 4.2.1)."""
+        found = []
+        for at in range(0, len(self._text), _CARD):
+            card = self._text[at : at + _CARD]
+            if (
+                card[8:9] == "="
+                and card.count("'") % 2
+                and card[9:].lstrip()[:1] == "'"
+                and not _STRING.match(card[9:])
+            ):
+                found.append((card[:8].rstrip(), card[9:].strip()))
+        return found
+
     def repeated(self, without: Container[str]) -> Iterator[tuple[str, list[Value]]]:
         """(keyword, values) of keywords that stand in the header more than once; ``without`` some."""
         if len(self._at) == len(self):
@@ -141,6 +155,8 @@ class Header:
         quoted = _STRING.match(body)
         if quoted:
             return self._continued(quoted.group(1), at + _CARD)
+        if body.lstrip()[:1] == "'":
+            return body.strip()[1:].rstrip()  # no closing quote: the rest of the card
         body = body.split("/", 1)[0].strip()
         if body in ("T", "F"):
             return body == "T"

@@ -17,6 +17,7 @@ from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
 from desdm.survey.bands import BANDS
+from desdm.survey.ccds import DECAM_CCDNUM
 from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.projection import complaint, has_wcs, is_polynomial
 
@@ -31,23 +32,6 @@ __all__ = [
     "merged",
     "wcs_of",
 ]
-
-_DECAM_ROWS = (
-    ("S29", "S30", "S31"),
-    ("S25", "S26", "S27", "S28"),
-    ("S20", "S21", "S22", "S23", "S24"),
-    ("S14", "S15", "S16", "S17", "S18", "S19"),
-    ("S8", "S9", "S10", "S11", "S12", "S13"),
-    ("S1", "S2", "S3", "S4", "S5", "S6", "S7"),
-    ("N1", "N2", "N3", "N4", "N5", "N6", "N7"),
-    ("N8", "N9", "N10", "N11", "N12", "N13"),
-    ("N14", "N15", "N16", "N17", "N18", "N19"),
-    ("N20", "N21", "N22", "N23", "N24"),
-    ("N25", "N26", "N27", "N28"),
-    ("N29", "N30", "N31"),
-)
-#: DECam detector position → CCD number, counted along the rows of the focal plane from the south.
-DECAM_CCDNUM: dict[str, int] = {name: i + 1 for i, name in enumerate(n for row in _DECAM_ROWS for n in row)}
 
 _WCS_KEY = re.compile(
     r"^(WCSAXES|C(TYPE|RVAL|RPIX|UNIT|DELT)[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX)$"

@@ -1,8 +1,9 @@
 """Which world coordinates are supported: one definition for the plain reader (`outline`) and for `headers.wcs_of`.
 
 Supported are gnomonic images in equatorial coordinates of J2000 or ICRS: TAN, TPV, and TAN with the polynomial in PV that
-SCAMP writes. Any other projection, and SIP, is refused or flagged everywhere, since programs of the pipelines
-(SWarp, SCAMP) know no SIP: an image would be right in one place and wrong in another.
+SCAMP writes. Any other projection, SIP (whether CTYPE tells it or not), and distortions by a lookup table are refused or
+flagged everywhere, since programs of the pipelines (SWarp, SCAMP) know none of them: an image would be right in one place
+and wrong in another.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ __all__ = ["complaint", "has_wcs", "is_polynomial"]
 
 _PROJECTIONS = ("TAN", "TPV")
 _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
+
+_SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
+#: Without an order no reader applies terms, but a header with them was made for one that does.
+_SIP_TERMS = ("A_2_0", "A_1_1", "A_0_2", "B_2_0", "B_1_1", "B_0_2")
+#: Keywords that call for a lookup table; DPj and DQj are its parameters, D2IMARR and AXISCORR the old form of D2IM.
+_LOOKUP = (
+    "CPDIS1", "CPDIS2", "CQDIS1", "CQDIS2", "DP1", "DP2", "DQ1", "DQ2", "D2IMDIS1", "D2IMDIS2", "D2IMEXT", "D2IMARR",
+    "AXISCORR",
+)  # fmt: skip
 
 
 class Keywords(Protocol):
@@ -70,6 +80,9 @@ def complaint(header: Keywords) -> str:
         return "distortion in SIP is not supported (TAN, TPV and TAN with PV are): convert it to TPV"
     if lon[5:] not in _PROJECTIONS:
         return f"the projection {lon[5:]} is not supported (TAN, TPV and TAN with PV are)"
+    distortion = _distortion(header)
+    if distortion:
+        return distortion
     for axis in (1, 2):
         unit = header.get(f"CUNIT{axis}")
         if isinstance(unit, str) and unit.strip().lower() not in ("", "deg", "degree", "degrees"):
@@ -85,6 +98,30 @@ def complaint(header: Keywords) -> str:
     if isinstance(latitude, int | float) and abs(latitude) > 90.0:
         return f"the declination of the reference point is {latitude}, beyond a pole"
     return _native_pole(header)
+
+
+def _distortion(header: Keywords) -> str:
+    """Which distortion stands in the header beside a projection that says nothing of it; empty if none does.
+
+    FITS leaves open what SIP's coefficients mean without -SIP in CTYPE; astropy applies them, SWarp does not. Lookup tables
+    (the distortion paper's CPDIS and CQDIS, and the D2IM that HST adds) are applied by astropy alone.
+    """
+    sip = [key for key in _SIP_ORDERS if _is_number(order := header.get(key)) and order > 1]
+    sip = sip or [key for key in _SIP_TERMS if _is_number(term := header.get(key)) and term]
+    if sip:
+        return (
+            f"{sip[0]} tells a distortion in SIP and CTYPE1 does not: readers differ in what they make of it; SIP is not "
+            "supported, convert it to TPV"
+        )
+    for key in _LOOKUP:
+        value = header.get(key)
+        if value is not None and value != "":
+            return f"{key} tells a distortion by a lookup table, which is not supported: convert it to TPV"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _native_pole(header: Keywords) -> str:

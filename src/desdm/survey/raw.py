@@ -11,47 +11,16 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey.cards import HDU, Header, read_hdus
+from desdm.survey.agreement import contradictions
+from desdm.survey.amplifiers import Amp, amps_of
+from desdm.survey.cards import HDU, Value, read_hdus
+from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
-from desdm.survey.headers import DECAM_CCDNUM
 from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation
-from desdm.survey.sections import Section, section_of
 
 __all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
-
-
-@dataclass(frozen=True, slots=True)
-class Amp:
-    """One amplifier of a CCD.
-
-    Attributes
-    ----------
-    name
-        Letter of its keywords (A, B), or empty if the CCD has one amplifier and plain keywords.
-    data, bias
-        Data and overscan in the raw array; ``bias`` is None if the frame has no overscan.
-    prescan
-        Rows read before the data; None if there are none.
-    trimmed
-        Its place in the trimmed image.
-    gain
-        Electrons per ADU; None if the header does not tell.
-    rdnoise
-        Electrons, as measured in the overscan (digitisation included); None if the header does not tell.
-    saturate
-        ADU above the overscan; None if the header does not tell.
-    """
-
-    name: str
-    data: Section
-    bias: Section | None
-    prescan: Section | None
-    trimmed: Section
-    gain: float | None
-    rdnoise: float | None
-    saturate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +46,16 @@ class RawExposure:
     findings: tuple[str, ...] = ()
 
     def entry(self, ccdnum: int) -> CCDEntry:
-        """The entry of a CCD; `FileTypeError` naming file and CCD if it is not there."""
-        for ccd in self.ccds:
-            if ccd.ccdnum == ccdnum:
-                return ccd
+        """The entry of a CCD; `FileTypeError` naming file and CCD if it is not there, or more than once."""
+        there = [ccd for ccd in self.ccds if ccd.ccdnum == ccdnum]
+        if len(there) > 1:
+            which = ", ".join(str(ccd.hdu) for ccd in there)
+            raise FileTypeError(
+                f"{self.path.name}: CCD {ccdnum} stands in the file more than once (CCDNUM of HDU {which}); correct "
+                "the file or exclude the CCD"
+            )
+        if there:
+            return there[0]
         why = f" ({'; '.join(self.findings)})" if self.findings else ""
         known = ", ".join(str(c.ccdnum) for c in self.ccds) or "none"
         raise FileTypeError(f"{self.path.name}: CCD {ccdnum} is not in the file{why}; it has {known}")
@@ -150,16 +125,42 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
         exposure, hdus = _listed(path, buffer)
         entry = exposure.entry(ccdnum)
         hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
+        held = _held(hdus, exposure, entry.hdu, where)
         amps, shape = amps_of(hdu.header, hdu.shape, where)
         raw = pixels(path, buffer, hdus, entry.hdu, run)
         header = exposure.header.copy()
         if entry.hdu:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
+    header.update(held)
     header["CCDNUM"] = ccdnum
     _settle_time(header)
     data, missing = _whole(raw)
     return RawCCD(header, data, amps, shape, missing)
+
+
+def _held(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str) -> dict[str, Value]:
+    """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, with the value that holds.
+
+    Raises
+    ------
+    FileTypeError
+        The HDUs of the file are of different exposures by their EXPNUM.
+    """
+    first = exposure.ccds[0].hdu
+    order = dict.fromkeys((first, 0, *(ccd.hdu for ccd in exposure.ccds)))
+    for one in contradictions([(i, hdus[i].header.get) for i in order], ("EXPNUM",)):
+        raise FileTypeError(
+            f"{where}: EXPNUM is {one.values}; correct the file, its HDUs are of one exposure"
+        )
+    own, primary = hdus[number].header, hdus[0].header
+
+    def merged(key: str) -> Value:
+        value = own.get(key)
+        return primary.get(key) if value is None or value == "" else value
+
+    odd = contradictions([(first, hdus[first].header.get), (0, primary.get), (number, merged)])
+    return {one.key: one.held[1] for one in odd if one.held[1] != merged(one.key)}
 
 
 def _settle_time(header: fits.Header) -> None:
@@ -197,11 +198,14 @@ def _whole(raw: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]
 def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
     hdus, findings = _hdus(path, buffer)
     images = [i for i, h in enumerate(hdus) if h.kind == "image" and len(h.shape) == 2]
+    camera = (
+        hdus[0].header.text("INSTRUME") or (hdus[images[0]].header.text("INSTRUME") if images else "") or ""
+    )
     ccds = []
     for i in images:
         name = hdus[i].header.text("DETPOS") or hdus[i].name
-        number = hdus[i].header.integer("CCDNUM")
-        ccds.append(CCDEntry(DECAM_CCDNUM.get(name, i) if number is None else number, name, i))
+        number = ccd_of(hdus[i].header.get, camera).number
+        ccds.append(CCDEntry(i if number is None else number, name, i))
     head = hdus[0]
     expected = head.header.integer("NEXTEND")
     header = hdu_header(bytes(buffer[head.start : head.data_start]))
@@ -210,7 +214,7 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
         findings.append(f"{path.name}: NEXTEND says {expected} CCDs, the file has {len(ccds)}")
     numbers = [c.ccdnum for c in ccds]
     for twice in sorted({n for n in numbers if numbers.count(n) > 1}):
-        findings.append(f"{path.name}: CCD {twice} stands in the file more than once; the first is taken")
+        findings.append(f"{path.name}: CCD {twice} stands in the file more than once; it is not read")
     return RawExposure(path, header, tuple(ccds), tuple(findings)), hdus
 
 
@@ -231,82 +235,3 @@ def _hdus(path: Path, buffer: bytes) -> tuple[tuple[HDU, ...], list[str]]:
             if at <= 0:
                 raise FileTypeError(findings[0]) from err
             end = at
-
-
-def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[Amp, ...], tuple[int, int]]:
-    """The amplifiers of a CCD by its own sections.
-
-    Two forms are known: DECam's (DATASECA, BIASSECA, AMPSECA, GAINA … and so for B), and the plain one of a CCD with
-    one amplifier (BIASSEC with TRIMSEC or DATASEC, GAIN, RDNOISE). Every section that stands in the header is checked.
-
-    Parameters
-    ----------
-    header
-        Of the CCD's HDU.
-    shape
-        (rows, columns) of the raw array.
-    where
-        File and CCD, for messages.
-
-    Returns
-    -------
-    tuple of Amp, (ny, nx)
-        Amplifiers in the order of their place, and the trimmed shape.
-
-    Raises
-    ------
-    FileTypeError
-        A section does not fit, the amplifiers overlap or leave a gap.
-    """
-
-    def section(keyword: str, within: tuple[int, ...] = shape) -> Section | None:
-        return section_of(header.get, keyword, within, where)
-
-    whole = {key: section(key) for key in ("DATASEC", "BIASSEC", "TRIMSEC", "PRESEC")}
-    names = [n for n in "ABCDEFGH" if f"DATASEC{n}" in header] or [""]
-    data = {n: section(f"DATASEC{n}") for n in names}
-    if names == [""]:
-        data[""] = whole["TRIMSEC"] or whole["DATASEC"] or Section(1, shape[1], 1, shape[0])
-    found = [(n, s) for n, s in data.items() if s is not None]
-    x0 = min(min(s.x1, s.x2) for _, s in found)
-    y0 = min(min(s.y1, s.y2) for _, s in found)
-    trimmed = (
-        max(max(s.y1, s.y2) for _, s in found) - y0 + 1,
-        max(max(s.x1, s.x2) for _, s in found) - x0 + 1,
-    )
-    amps = []
-    for name, at in found:
-        place = section(f"AMPSEC{name}", trimmed) if name else None
-        if place is None:
-            left, low = min(at.x1, at.x2) - x0 + 1, min(at.y1, at.y2) - y0 + 1
-            place = Section(left, left + at.shape[1] - 1, low, low + at.shape[0] - 1)
-        if place.shape != at.shape:
-            raise FileTypeError(
-                f"{where}: AMPSEC{name} {place.text} and DATASEC{name} {at.text} differ in size"
-            )
-        bias = section(f"BIASSEC{name}") if name else whole["BIASSEC"]
-        if bias is not None and bias.slices[0] != at.slices[0] and bias.shape[0] != shape[0]:
-            raise FileTypeError(
-                f"{where}: BIASSEC{name} {bias.text} has other rows than its data {at.text}; the overscan of a row "
-                "must lie beside it"
-            )
-        amps.append(
-            Amp(
-                name, at, bias, section(f"PRESEC{name}") if name else None, place, header.number(f"GAIN{name}"),
-                header.number(f"RDNOISE{name}"), header.number(f"SATURAT{name or 'E'}"),
-            )
-        )  # fmt: skip
-    if not _tiled([a.trimmed for a in amps], trimmed):
-        raise FileTypeError(f"{where}: the sections of its amplifiers overlap or leave a gap in the image")
-    return tuple(sorted(amps, key=lambda a: (a.trimmed.slices[0].start, a.trimmed.slices[1].start))), trimmed
-
-
-def _tiled(sections: list[Section], shape: tuple[int, int]) -> bool:
-    """Whether the sections cover an array of this shape, each pixel once."""
-    places = [s.slices for s in sections]
-    for i, (rows, columns) in enumerate(places):
-        for other_rows, other_columns in places[:i]:
-            apart = rows.start >= other_rows.stop or other_rows.start >= rows.stop
-            if not apart and not (columns.start >= other_columns.stop or other_columns.start >= columns.stop):
-                return False
-    return sum(s.shape[0] * s.shape[1] for s in sections) == shape[0] * shape[1]

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
+from desdm.survey.agreement import contradictions
 from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.cards import Header
+from desdm.survey.ccds import ccd_number, ccd_of
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.outline import Outline, outline
 from desdm.survey.projection import complaint
 
 __all__ = ["band", "ccd_number", "identity", "image", "observed", "region"]
-
-# DECam's detector positions in the order of their CCD numbers 1…62: rows of the focal plane from the south.
-_ROWS = "S29-S31 S25-S28 S20-S24 S14-S19 S8-S13 S1-S7 N1-N7 N8-N13 N14-N19 N20-N24 N25-N28 N29-N31"
-
-
-def _positions() -> dict[str, int]:
-    names: list[str] = []
-    for row in _ROWS.split():
-        first, last = row.split("-")
-        names += [f"{first[0]}{i}" for i in range(int(first[1:]), int(last[1:]) + 1)]
-    return {name: i + 1 for i, name in enumerate(names)}
-
-
-_CCDS = _positions()
 
 
 def band(filter_name: object) -> str | None:
@@ -38,14 +30,6 @@ def band(filter_name: object) -> str | None:
         return None
     word = words[0].removeprefix("bok").removesuffix(".")
     return BY_LOWER_NAME.get(word) or BY_LOWER_NAME.get(word.removesuffix("d"))
-
-
-def ccd_number(name: object) -> int | None:
-    """The CCD number behind a detector's name: DECam's N3, or CCD4 of other cameras."""
-    word = str(name).strip().upper() if name is not None else ""
-    if word.startswith("CCD") and word[3:].isdigit():
-        return int(word[3:])
-    return _CCDS.get(word)
 
 
 def observed(content: Content) -> Metadata:
@@ -71,13 +55,10 @@ def _number(value: object) -> int | None:
 
 def identity(content: Content) -> Metadata:
     """expnum, ccdnum, band, nite, mjd_obs and tilename, as far as the headers tell them."""
-    ccdnum = _number(content.keyword("CCDNUM"))
     tile = content.keyword("TILENAME")
     return {
         "expnum": _number(content.keyword("EXPNUM")),
-        "ccdnum": ccdnum
-        if ccdnum is not None
-        else ccd_number(content.keyword("DETPOS", "CCDNAME", "EXTNAME")),
+        "ccdnum": ccd_of(content.keyword, str(content.keyword("INSTRUME") or "")).number,
         "band": band(content.keyword("BAND")) or band(content.keyword("FILTER")),
         **observed(content),
         "tilename": tile if isinstance(tile, str) else None,
@@ -108,31 +89,89 @@ _NUMBERS = {
     "fwhm": ("FWHM", "SEEINGP1"),
     "skybrite": ("SKYBRITE", "AVSKY"),
 }
+#: (least, most) that a number of the record can be; sentinels for "not measured" lie outside.
+_POSSIBLE = {
+    "exptime": (0.0, math.inf), "airmass": (0.99, math.inf), "gain": (1e-3, 1e4), "saturate": (1.0, math.inf),
+    "mag_zero": (1e-3, 60.0), "fwhm": (1e-6, math.inf),
+}  # fmt: skip
 _TEXTS = {"obstype": "OBSTYPE", "object": "OBJECT", "propid": "PROPID", "instrument": "INSTRUME"}
 
 
-def image(content: Content) -> Metadata:
-    """All columns of the image table, of the file's first image."""
+def image(content: Content, *, note_impossible: bool = True) -> Metadata:
+    """All columns of the image table, of the file's first image; numbers that cannot be are left out, and noted."""
     hdu = content.images()[0]
     headers = content.headers()
     told = identity(content)
     told["naxis1"], told["naxis2"] = hdu.shape[-1], hdu.shape[-2]
     wcs = _with_wcs(headers)
     found = outline(wcs, hdu.shape)
-    odd = complaint(wcs) if content.delivered else ""
-    if odd:
-        kinds = f"{wcs.get('CTYPE1')!r}, {wcs.get('CTYPE2')!r}"
-        content.findings.append(
-            Finding(Severity.WARNING, odd, "CTYPE1, CTYPE2", kinds, "no position is stored for the image")
-        )
+    if content.delivered:
+        content.findings.extend(_coordinates(content))
+    if content.delivered and _contradictions(content):
+        told["expnum"] = None
     told |= region(found)
     told["pixscale"] = found.pixscale if found else None
     for column, keys in _NUMBERS.items():
-        told[column] = next((v for key in keys for h in headers if (v := h.number(key)) is not None), None)
+        told[column] = _possible(content, column, keys, note=note_impossible)
     for column, key in _TEXTS.items():
         value = content.keyword(key)
         told[column] = None if value is None else str(value).strip() or None
     return told
+
+
+def _coordinates(content: Content) -> Iterator[Finding]:
+    """World coordinates that are not supported, of every image of the file, each kind once."""
+    odd: dict[tuple[str, str], list[int]] = {}
+    first = content.images()[0].start
+    for number, hdu in enumerate(content.hdus):
+        if hdu.kind != "image" or len(hdu.shape) < 2 or not all(hdu.shape):
+            continue
+        wcs = _with_wcs(content.headers()) if hdu.start == first else hdu.header
+        text = complaint(wcs)
+        if text:
+            odd.setdefault((text, f"{wcs.get('CTYPE1')!r}, {wcs.get('CTYPE2')!r}"), []).append(number)
+    several = len(content.images()) > 1
+    for (text, kinds), numbers in odd.items():
+        where = f"HDU {', '.join(map(str, numbers))}: " if several else ""
+        assumed = "no position is stored for " + ("these images" if several else "the image")
+        yield Finding(Severity.WARNING, where + text, "CTYPE1, CTYPE2", kinds, assumed)
+
+
+def _contradictions(content: Content) -> bool:
+    """Note where the HDUs of one exposure contradict each other; whether its number is in doubt by that."""
+    images = content.images()
+    order = dict.fromkeys((images[0].start, 0, *(hdu.start for hdu in images)))
+    numbers = {hdu.start: i for i, hdu in enumerate(content.hdus)}
+    odd = contradictions([(i, content.hdus[i].header.get) for i in (numbers[start] for start in order)])
+    for one in odd:
+        if one.key == "EXPNUM":
+            severity, assumed = Severity.ERROR, "the frame is stored without a number and not processed"
+        else:
+            severity, assumed = Severity.WARNING, f"that of HDU {one.held[0]} is taken for all"
+        content.findings.append(
+            Finding(severity, "the HDUs of the file contradict each other", one.key, one.values, assumed)
+        )
+    return any(one.key == "EXPNUM" for one in odd)
+
+
+def _possible(content: Content, column: str, keys: tuple[str, ...], *, note: bool) -> float | None:
+    """The first value of some keywords that the column can have; one that it cannot have is noted and left out."""
+    least, most = _POSSIBLE.get(column, (-math.inf, math.inf))
+    odd: list[Finding] = []
+    found = None
+    for key in keys:
+        for header in content.headers():
+            value = header.number(key)
+            if value is None or found is not None:
+                continue
+            if least <= value <= most:
+                found = value
+            else:
+                odd.append(Finding(Severity.WARNING, "it is not possible", key, repr(header.get(key))))
+    if content.delivered and note:
+        instead = "it is left out of the archive's record" if found is None else f"the record has {found:g}"
+        content.findings += [replace(one, assumed=instead) for one in dict.fromkeys(odd)]
+    return found
 
 
 def _with_wcs(headers: tuple[Header, ...]) -> Header:

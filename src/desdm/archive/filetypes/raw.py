@@ -6,21 +6,32 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import band, image, observed, region
 from desdm.archive.filetypes.kind import FileType, Metadata
+from desdm.errors import FileTypeError
+from desdm.survey.amplifiers import amps_of
+from desdm.survey.cards import HDU
+from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.outline import outline, union
 
 _SKY = ("object", "standard")
 _FLATS = ("dome flat", "dflat", "flat", "sky flat")
+_EXPOSED = (*_SKY, *_FLATS, "dark")
+#: Types of exposure that cameras write, those that are not processed among them.
+_KINDS = (
+    *_EXPOSED, "zero", "bias", "skyflat", "domeflat", "twilight flat", "twilight", "focus", "pointing", "acquisition",
+    "acquire", "comparison", "comp", "test", "junk", "engineering", "illum", "fringe",
+)  # fmt: skip
 _SAMPLE = 64 << 10  # bytes
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
-#: The least that a keyword can be: of a plane-parallel air mass, of electrons a count, of a full pixel, of a CCD.
-_LEAST = {"AIRMASS": 0.99, "GAIN": 1e-3, "GAINA": 1e-3, "GAINB": 1e-3, "SATURATE": 1.0, "CCDNUM": 1.0}
+#: The least that a keyword can be: of a plane-parallel air mass, of electrons a count, of a full pixel.
+_LEAST = {"AIRMASS": 0.99, "GAIN": 1e-3, "GAINA": 1e-3, "GAINB": 1e-3, "SATURATE": 1.0}
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
@@ -37,24 +48,27 @@ def _raw(content: Content) -> Iterator[str]:
 
 
 def _mosaic(content: Content) -> None:
-    """A mosaic says in NEXTEND how many CCDs it has. Another number is a finding and no refusal: good CCDs are good."""
-    expected = content.keyword("NEXTEND")
-    if not isinstance(expected, int) or isinstance(expected, bool) or len(content.images()) == 1:
+    """A mosaic has each CCD once, as many as NEXTEND says. Another number is no refusal: good CCDs are good."""
+    if len(content.images()) == 1:
         return
-    numbers = [hdu.header.number("CCDNUM") for hdu in content.images()]
+    numbers = [found.number for found in _ccds(content)]
     known = [n for n in numbers if n is not None]
-    twins = sorted({int(n) for n in known if known.count(n) > 1})
+    twins = sorted({n for n in known if known.count(n) > 1})
+    if twins:
+        text = f"CCD {', '.join(map(str, twins))} stands in the file more than once"
+        assumed = "the exposure is not processed with its night, and this CCD is not read"
+        content.findings.append(Finding(Severity.ERROR, text, "CCDNUM", "", assumed))
+    expected = content.keyword("NEXTEND")
+    if not isinstance(expected, int) or isinstance(expected, bool):
+        return
     night = str(observed(content)["nite"] or "")
     if absent(
-        [-1 if n is None else int(n) for n in numbers],
+        [-1 if n is None else n for n in numbers],
         expected,
         str(content.keyword("INSTRUME") or ""),
         night,
     ):
         content.findings.append(_warning("NEXTEND", expected, f"the file has {len(numbers)} images"))
-    if twins:
-        text = f"CCD {', '.join(map(str, twins))} stands in the file more than once"
-        content.findings.append(_warning("CCDNUM", None, text, "the first is taken"))
 
 
 def _warning(key: str, value: object, text: str, assumed: str = "") -> Finding:
@@ -62,7 +76,7 @@ def _warning(key: str, value: object, text: str, assumed: str = "") -> Finding:
 
 
 def _describe(content: Content) -> Metadata:
-    told = image(content)
+    told = image(content, note_impossible=False)  # noted for every CCD below
     images = content.images()
     if len(images) > 1:
         outlines = [found for hdu in images if (found := outline(hdu.header, hdu.shape)) is not None]
@@ -70,13 +84,8 @@ def _describe(content: Content) -> Metadata:
         told |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
     told["data_digest"] = _digest(content)
     content.findings.extend(_findings(content, told))
-    exptime = told.get("exptime")
-    if isinstance(exptime, float) and exptime < 0:
+    if told.get("exptime") == 0.0 and str(told.get("obstype") or "").lower() in _EXPOSED:
         told["exptime"] = None
-    for column, key in (("airmass", "AIRMASS"), ("gain", "GAIN"), ("saturate", "SATURATE")):
-        value = told.get(column)
-        if isinstance(value, int | float) and value < _LEAST[key]:
-            told[column] = None
     return told
 
 
@@ -104,7 +113,8 @@ def _findings(content: Content, told: Metadata) -> Iterator[Finding]:
     obstype = str(told.get("obstype") or "").lower()
     sky = obstype in ("", *_SKY)
     number = content.keyword("EXPNUM")
-    if told.get("expnum") is None:
+    doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
+    if told.get("expnum") is None and not doubted:
         value = "" if number is None else repr(number)
         text = "the exposure has no number" if number is None else "it is no exposure number"
         yield Finding(Severity.ERROR, text, "EXPNUM", value, "the frame is stored and not processed")
@@ -125,8 +135,13 @@ def _findings(content: Content, told: Metadata) -> Iterator[Finding]:
             "the type of the exposure is unknown",
             "it is not processed",
         )
+    elif obstype not in _KINDS:
+        yield _warning(
+            "OBSTYPE", content.keyword("OBSTYPE"), "it is no known type of exposure", "it is not processed"
+        )
     yield from _band(content, told, obstype)
-    yield from _numbers(content)
+    yield from _numbers(content, obstype)
+    yield from _detectors(content)
     yield from _pointing(content, told, sky)
 
 
@@ -141,16 +156,23 @@ def _band(content: Content, told: Metadata, obstype: str) -> Iterator[Finding]:
         yield _warning("BAND", stated, f"FILTER is {name!r}", f"the band is {told['band']}")
 
 
-def _numbers(content: Content) -> Iterator[Finding]:
+def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
     """Keywords that must be numbers."""
     exptime = content.keyword("EXPTIME")
     if exptime is None:
         yield _warning("EXPTIME", None, "the keyword is missing", "the exposure time is unknown")
     elif not _is_number(exptime):
         yield _warning("EXPTIME", exptime, "it is no number", "the exposure time is unknown")
+    elif exptime == 0 and obstype in _EXPOSED:
+        yield _warning(
+            "EXPTIME",
+            exptime,
+            f"one of type {obstype} is longer than 0",
+            "the exposure time is unknown",
+        )
     elif isinstance(exptime, int | float) and exptime < 0:
         yield _warning("EXPTIME", exptime, "an exposure time is not negative", "the exposure time is unknown")
-    for key in ("CCDNUM", "AIRMASS", "GAIN", "GAINA", "GAINB", "SATURATE"):
+    for key in ("AIRMASS", "GAIN", "GAINA", "GAINB", "SATURATE"):
         values = {
             repr(v) for h in content.images() if (v := h.header.get(key)) is not None and not _is_number(v)
         }
@@ -161,6 +183,48 @@ def _numbers(content: Content) -> Iterator[Finding]:
         if low:
             found = ", ".join(f"{v:g}" for v in sorted(low))
             yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
+
+
+def _ccds(content: Content) -> list[CCDNumber]:
+    """Which CCD each image of the file is of."""
+    camera = str(content.keyword("INSTRUME") or "")
+    if len(content.images()) == 1:
+        return [ccd_of(content.keyword, camera)]
+    return [ccd_of(hdu.header.get, camera) for hdu in content.images()]
+
+
+def _detectors(content: Content) -> Iterator[Finding]:
+    """CCDs that are not known, and sections and gains with which a CCD cannot be processed; each kind once."""
+    several = len(content.images()) > 1
+    odd: dict[Finding, list[str]] = {}
+    for hdu, ccd in zip(content.images(), _ccds(content), strict=True):
+        where = f"CCD {ccd.number}" if ccd.number is not None else f"image {hdu.name}".rstrip()
+        for finding in (*ccd.findings, *_amplifiers(hdu)):
+            odd.setdefault(finding, []).append(where)
+    for finding, places in odd.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        yield replace(finding, text=f"{places[0]}{more}: {finding.text}") if several else finding
+
+
+def _amplifiers(hdu: HDU) -> Iterator[Finding]:
+    """What keeps a CCD from being read, or from having a weight."""
+    if len(hdu.shape) != 2:
+        return
+    try:
+        amps, _ = amps_of(hdu.header, hdu.shape, "")
+    except FileTypeError as err:
+        text = str(err).removeprefix(": ")
+        yield _warning(
+            text.split()[0] if "SEC" in text.split()[0] else "DATASEC", None, text, "the CCD is not processed"
+        )
+        return
+    for amp in amps:
+        key = f"GAIN{amp.name}"
+        # One that stands there and cannot be one is told apart.
+        if amp.gain is None and hdu.header.get(key) is None:
+            yield _warning(
+                key, None, "the keyword is missing", "the CCD has no weight and cannot be calibrated"
+            )
 
 
 def _is_number(value: object) -> bool:
@@ -205,7 +269,7 @@ def _expected(content: Content) -> str | None:
 
     A CCD that was dead on that night is not expected, whether it was delivered or not.
     """
-    there = {int(n) for hdu in content.images() if (n := hdu.header.number("CCDNUM")) is not None}
+    there = {found.number for found in _ccds(content) if found.number is not None}
     promised = content.keyword("NEXTEND")
     if isinstance(promised, int) and len(there) < promised <= 200:
         there |= set(range(1, promised + 1))
