@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog
 from desdm.archive.model import Scope
+from desdm.archive.withheld import withheld
 from desdm.config import Config
 from desdm.errors import UsageError
 from desdm.framework.plan import Row
@@ -110,6 +111,10 @@ class InputFinder:
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
+                for one in withheld(self.conn, plain, rows, self.scope):
+                    row = one.row
+                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], 0, one.reason)
+                    self.omitted.setdefault((left.desfile_id, 0), left)
                 rows = selection.rows
             self._answers[text] = rows
         found = self._answers[text]
