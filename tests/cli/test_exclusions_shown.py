@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,48 @@ def test_a_run_tells_what_is_excluded_of_what_it_used(night: tuple[Run, Path]) -
     with facility.database.read() as conn:
         assert [(e.expnum, e.ccdnum) for e in exclusions_of_run(conn, 3)] == [(1, None)]
     facility.close()
+
+
+def test_the_ccd_of_an_excluded_exposure_is_not_said_to_be_free(night: tuple[Run, Path]) -> None:
+    run, _ = night
+    run("exclude", "1", "--reason", "dome lamp on")
+    refused = run("exclude", "1", "--ccd", "2", "--lift", "--reason", "fine", status=2)
+    words = " ".join(refused.stderr.split())
+    assert "not excluded by itself: the whole exposure is, by" in words
+    assert "dome lamp on" in words
+    assert "desdm exclude 1 --lift" in words
+    refused = run("exclude", "2", "--ccd", "2", "--lift", "--reason", "fine", status=2)
+    assert "D00000002, CCD 2 is not excluded; the list: desdm exclude" in " ".join(refused.stderr.split())
+
+
+def test_a_coadd_without_images_says_what_was_left_out(night: tuple[Run, Path]) -> None:
+    run, _ = night
+    run("verdict", "1", "--set", "False", "--reason", "satellite")
+    run("mark", "D00000002_r1p01", "junk", "--reason", "bad flat")
+    words = " ".join(run("submit", "coadd", "--dry-run", status=2).stderr.split())
+    assert "4 images were left out (2: rejected: overruled: satellite" in words
+    assert "2: its run D00000002_r1p01 is JUNK: marked by" in words
+    [one] = document(run("verdict", "2", "--json"))
+    assert (one["accepted"], one["state"]) == ("Unknown", "junk")
+    assert "junk" in run("verdict").stdout
+    refused = run("verdict", "2", "--set", "False", "--reason", "ghost", status=2)
+    words = " ".join(refused.stderr.split())
+    assert (
+        "exposure 2 was processed, but no verdict of firstcut on it counts: its run D00000002_r1p01 is JUNK"
+        in words
+    )
+
+
+def test_software_that_is_no_program_has_no_count_of_runs(night: tuple[Run, Path]) -> None:
+    """The system and its codes run within jobs: no record counts their calls or CPU."""
+    run, home = night
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        own = [{"name": "desdm.codes.detrend", "version": "0.1", "digest": "f" * 64}]
+        conn.execute(update(pfw_attempt_config).values(software=json.dumps(own)))
+    facility.close()
+    assert document(run("show", "D00000001_r1p01", "--json"))["software"] == own
+    (line,) = [
+        one for one in run("show", "D00000001_r1p01").stdout.splitlines() if "desdm.codes.detrend" in one
+    ]
+    assert line.split() == ["desdm.codes.detrend", "0.1", "f" * 12]

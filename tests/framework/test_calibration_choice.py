@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -55,7 +56,7 @@ def calibrate(facility: Facility, nite: str, *, bad: bool = False, unit: str = "
     return name
 
 
-def expose(**settings: str) -> Pipeline:
+def expose(**settings: Any) -> Pipeline:
     """An exposure's run that needs the calibration of each CCD."""
     wanted = FileSet("norm", "flatnorm", calibration=True, match=("ccdnum",))
     module = Module(
@@ -177,3 +178,19 @@ def test_a_units_own_earlier_attempt_does_not_serve_it(facility: Facility) -> No
     calibrate(facility, "20121120")
     own = plan(facility, expose(unitname="N20121120"))
     assert "20121118" in chosen(facility, own.run)[0][0]
+
+
+def test_a_missing_calibration_names_the_runs_that_must_not_be_used(facility: Facility) -> None:
+    junk = calibrate(facility, "20121118")
+    failed = calibrate(facility, "20121121", bad=True)
+    calibrate(facility, "20110101")  # too far away to be named
+    with facility.database.write() as conn:
+        mark(conn, junk, DataState.JUNK, who="ann", reason="light leak")
+    with pytest.raises(PlanError) as caught:
+        plan(facility, expose())
+    text = str(caught.value)
+    assert f"its run {junk} is JUNK: marked by ann: light leak" in text
+    assert f"its run {failed} is failed" in text
+    assert "N20110101" not in text
+    with pytest.raises(PlanError, match=f"its run {junk} is JUNK: marked by ann: light leak"):
+        plan(facility, expose(**{"calibration": {"flatnorm": junk}}))

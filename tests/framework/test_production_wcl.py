@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from desdm import wcl
+from desdm import pipelines, wcl
 from desdm.errors import PlanError, WCLError
 from desdm.facility import Facility
 from desdm.framework.plan import Identity, Plan, make_plan
-from desdm.framework.submitwcl import from_wcl, to_wcl, unheeded
+from desdm.framework.submitwcl import from_wcl, ignored_keys, to_wcl, unheeded
 from desdm.framework.tileinfo import tile_info
 from tests.support.toy import arrive
 
@@ -388,6 +388,50 @@ def test_every_key_without_effect_is_named() -> None:
         assert said in notes, said
     for heeded in ("camsym", "expnum", "basket", "ops_run_dir", "wrapperloop", "flabel", "cmdline"):
         assert heeded not in notes.replace("module.detrend", ""), heeded
+
+
+def ignored(source: str) -> set[str]:
+    """Paths of the keys that a submit WCL is said to have without effect."""
+    return {".".join(path) for path in ignored_keys(wcl.loads(source, compat=True).tree)}
+
+
+def test_unknown_keys_of_blocks_and_unknown_sections_are_named() -> None:
+    source = text(
+        DETREND, head=HEAD + "<nosuchsection>\nx = 1\n</nosuchsection>\n<psf>\ndegree = 2\n</psf>\n"
+    )
+    source = source.replace(
+        "modulelist = detrend",
+        "modulelist = detrend\ntext = a block\ndivide_jobs_by = ccdnum\ntolerant = true\nbogus_block_key = 1\n"
+        "use_home_archive_input = never\nspeed = 3\nrequest_cpus = 2\n<nosuchinner>\ny = 1\n</nosuchinner>\n"
+        "<job_environment>\nomp_num_threads = 1\n</job_environment>",
+    )
+    source = source.replace(
+        "_02_out =", "_03_speed = ${speed}\n_04_degree = ${psf.degree}\n_02_out ="
+    ).replace("wrappername = genwrap.py", "wrappername = genwrap.py\n<lonely>\nz = 1\n</lonely>")
+    assert ignored(source) == {
+        "request_memory", "nosuchsection", "block.one.bogus_block_key", "block.one.use_home_archive_input",
+        "block.one.request_cpus", "block.one.nosuchinner", "module.detrend.lonely", "module.detrend.file.red.rundir",
+    }  # fmt: skip
+
+
+def test_what_the_code_of_a_module_reads_is_named_nowhere() -> None:
+    """Names are those of ``codes/detrend/config.wcl``, whose further keys are sections that a run may add."""
+    head = HEAD.replace("request_memory = 8000\n", "")
+    head += "<detrend>\nsteps = bias\n</detrend>\n<lightbulbs>\n<one>\nccdnum = 7\n</one>\n</lightbulbs>\n"
+    head += (
+        "<qcf>\n</qcf>\n<inputs>\ncampaign = Y5\n</inputs>\n<calibration>\nbias = D_r1p01\n</calibration>\n"
+    )
+    head += "<filename_pattern>\nx = y\n</filename_pattern>\n<job_environment>\na = b\n</job_environment>\n"
+    source = text(DETREND, head=head).replace("genwrap.py", "desdm.codes.detrend.wrapper.detrend")
+    source = source.replace("rundir = red\n", "")
+    source = source.replace("modulelist = detrend", "modulelist = detrend\ngain_min = 1\nthreads = 2")
+    source = source.replace("wrapperloop = ccdnum", "wrapperloop = ccdnum\noverscan = row\noverscna = row")
+    assert ignored(source) == {"block.one.gain_min", "module.detrend.overscna"}
+
+
+@pytest.mark.parametrize("name", ["precal", "supercal", "firstcut", "finalcut", "coadd"])
+def test_a_pipeline_of_our_own_has_no_key_without_effect(name: str) -> None:
+    assert list(ignored_keys(to_wcl(pipelines.get(name)))) == []
 
 
 @pytest.mark.parametrize(

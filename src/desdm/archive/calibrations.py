@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
+from desdm.archive.withheld import unfit_reasons, withheld
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.schema.states import DataState, EventKind
 from desdm.schema.store import record_event
@@ -23,6 +24,8 @@ SERVING = (
     "cal_skytempl",
 )  # fmt: skip
 
+#: Reasons that a message names.
+_REASONS = 4
 #: States of an attempt that make its night a good one.
 _GOOD = ("done", "flagged")
 #: Of these each band has its own; the others serve every band, whatever frames they were made from.
@@ -120,16 +123,40 @@ def _in_scope(conn: Connection, filetype: str, occasion: Occasion, scope: Scope 
     return []
 
 
-def why_none(filetype: str, occasion: Occasion) -> str:
-    """Why nothing was found, and what to do."""
+def why_none(conn: Connection, filetype: str, occasion: Occasion) -> str:
+    """Why nothing was found, which runs must not be used, and what to do."""
     what = f"{filetype} for exposure {occasion.expnum} of night {occasion.nite or '?'}"
     band = f", band {occasion.band}" if occasion.band else ""
     tag = f"nothing tagged {occasion.tag}" if occasion.tag else "no calibration_tag is set"
     where = f" in {' or '.join(s.describe() for s in occasion.scopes)}" if occasion.scopes else ""
+    unfit = _unfit(conn, filetype, occasion)
     return (
         f"no {what}{band}{where}: no row of the epoch table, no night within {occasion.nights} d whose calibration run "
-        f"ended well, {tag}; run precal of a near night, or register one (desdm epoch use)"
+        f"ended well{unfit}, {tag}; run precal of a near night, or register one (desdm epoch use)"
     )
+
+
+def _unfit(conn: Connection, filetype: str, occasion: Occasion) -> str:
+    """The runs of near nights, or that the operator pinned, whose calibrations must not be used, with the reasons."""
+    query = {"filetype": filetype}
+    scopes: tuple[Scope | None, ...] = occasion.scopes or (None,)
+    if filetype in occasion.pins:
+        rows = catalog.find(conn, {**query, "attempt": occasion.pins[filetype]})
+        numbers = {int(r["pfw_attempt_id"]) for r in _of_band(rows, occasion.band) if r["pfw_attempt_id"]}
+        reasons = list(unfit_reasons(conn, numbers).values())
+    else:
+        if occasion.nite:
+            query["nite"] = _nites(occasion)
+        reasons = []
+        for scope in scopes:
+            found = _of_band(catalog.find(conn, query, scope=scope), occasion.band)
+            numbers = {int(r["pfw_attempt_id"]) for r in found if r["pfw_attempt_id"]}
+            reasons += unfit_reasons(conn, numbers, scope).values()
+            left = withheld(conn, query, found, scope, key=lambda row: row["id"])
+            reasons += [one.reason for one in left if _of_band([one.row], occasion.band)]
+    named = list(dict.fromkeys(reasons))
+    more = f"; {len(named) - _REASONS} more" if len(named) > _REASONS else ""
+    return f" ({'; '.join(named[:_REASONS])}{more})" if named else ""
 
 
 def _of_band(rows: Sequence[Mapping[str, Any]], band: str) -> list[Mapping[str, Any]]:
@@ -175,9 +202,8 @@ def _epoch_text(entry: store.EpochInput, occasion: Occasion) -> str:
 def _nearest(conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None = None) -> list[Choice]:
     """The calibrations of the nearest night whose run ended well."""
     wanted = _day(occasion.nite)
-    span = timedelta(days=occasion.nights)
-    nites = f"{wanted - span:%Y%m%d}:{wanted + span:%Y%m%d}"
-    rows = _of_band(catalog.find(conn, {"filetype": filetype, "nite": nites}, scope=scope), occasion.band)
+    query = {"filetype": filetype, "nite": _nites(occasion)}
+    rows = _of_band(catalog.find(conn, query, scope=scope), occasion.band)
     runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
     good, bad = [], set()
     for row in rows:
@@ -196,6 +222,12 @@ def _nearest(conn: Connection, filetype: str, occasion: Occasion, scope: Scope |
         Choice(*_nearest_of(rows, wanted, occasion, runs, orders, sorted(bad)))
         for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
     ]
+
+
+def _nites(occasion: Occasion) -> str:
+    """The range of nights around an occasion's."""
+    wanted, span = _day(occasion.nite), timedelta(days=occasion.nights)
+    return f"{wanted - span:%Y%m%d}:{wanted + span:%Y%m%d}"
 
 
 def _own(row: Mapping[str, Any], runs: Mapping[int, tuple[str, str]], occasion: Occasion) -> bool:

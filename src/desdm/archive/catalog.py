@@ -18,7 +18,7 @@ from desdm.archive.query import condition, overlap, region
 from desdm.errors import NotFoundError, UsageError
 from desdm.schema import METADATA_TABLES, desfile
 
-__all__ = ["attempt_number", "by_name", "define", "files", "find"]
+__all__ = ["attempt_number", "by_name", "define", "files", "find", "withheld_rows"]
 
 _ATTEMPT = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
 _SPECIAL = ("attempt", "region", "tag")
@@ -135,21 +135,47 @@ def find(
         If there is no such attempt.
     """
     asked = {key.lower(): str(value) for key, value in query.items()}
-    tables = _tables(asked)
-    conditions = _file_conditions(conn, asked)
     rows: list[dict[str, Any]] = []
-    for table in tables:
-        of_table = [condition(table.c[k], v) for k, v in asked.items() if k in table.c]
-        if "region" in asked:
-            of_table.append(overlap(region(asked["region"]), _column_of(table)))
-        columns, found = store.find_rows(conn, table, [*conditions, *of_table], archive)
+    selections = _selections(conn, asked)
+    for table, conditions in selections:
+        columns, found = store.find_rows(conn, table, conditions, archive)
         rows += [_row(dict(zip(columns, row, strict=True))) for row in found]
-    if len(tables) > 1:
+    if len(selections) > 1:
         rows.sort(key=lambda row: (row["filename"], row["id"]))
     if "attempt" not in asked:
         rows = _standing(conn, rows, scope, blessed, asked.get("tag"))
     rows = _once(rows)
     return rows if limit is None else rows[:limit]
+
+
+def withheld_rows(
+    conn: Connection, query: Mapping[str, str], scope: Scope | None = None
+) -> list[dict[str, Any]]:
+    """Return the files that fit a query and that `find` never returns; see `desdm.archive.withheld`.
+
+    Their attempt is JUNK, PRUNED or of another run class than ``scope`` has (unless the query names attempts), or no sound
+    copy of them is in the archive. Parameters as of `find`; columns id, filename, filetype, pfw_attempt_id, expnum,
+    ccdnum, band and nite.
+    """
+    asked = {key.lower(): str(value) for key, value in query.items()}
+    named = "attempt" in asked
+    return [
+        row
+        for table, conditions in _selections(conn, asked)
+        for row in store.withheld_rows(conn, table, conditions, scope, named)
+    ]
+
+
+def _selections(conn: Connection, asked: Mapping[str, str]) -> list[tuple[Table, list[ColumnElement[bool]]]]:
+    """Each metadata table in which files that fit a query may stand, with the conditions."""
+    conditions = _file_conditions(conn, asked)
+    found = []
+    for table in _tables(asked):
+        of_table = [condition(table.c[k], v) for k, v in asked.items() if k in table.c]
+        if "region" in asked:
+            of_table.append(overlap(region(asked["region"]), _column_of(table)))
+        found.append((table, [*conditions, *of_table]))
+    return found
 
 
 def _column_of(table: Table) -> Any:

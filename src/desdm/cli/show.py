@@ -50,7 +50,8 @@ def command(
         excluded = exclusions_of_run(conn, attempt.id)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
     ran = {s["name"] for s in software}
-    own = [{**s, "runs": 0, "cpu_s": 0.0, "maxrss_kb": 0} for s in told.software if s["name"] not in ran]
+    # The system and its codes are no programs that are called and counted: they run within the jobs.
+    own = [s for s in told.software if s["name"] not in ran]
     document = {
         "attempt": run,
         "pipeline": attempt.pipeline,
@@ -124,7 +125,7 @@ def command(
         door.table(
             ("PROGRAM", "VERSION", "DIGEST", "RUNS", "CPU s"),
             [
-                (s["name"], s["version"], (s["digest"] or "")[:12], s["runs"], s["cpu_s"])
+                (s["name"], s["version"], (s["digest"] or "")[:12], s.get("runs"), s.get("cpu_s"))
                 for s in own + software
             ],
             "Software",

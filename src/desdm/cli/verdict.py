@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Show the verdict that counts of each exposure (or of EXPNUM), give a person's, or withdraw it.
 
+    Column STATE says whether a verdict counts: that of a run whose data are JUNK, or of a trial, does not.
     An accepted exposure that is excluded is not used all the same: column EXCLUDED says so, see desdm exclude.
     Nothing is overwritten. The tags of accepted runs, the plans of coadds and the checks of releases follow at once.
     """
@@ -32,6 +33,7 @@ def command(
     from desdm.errors import UsageError
     from desdm.operations.acceptance import Retagged, set_verdict, withdraw_verdict
     from desdm.quality.qa.exclusions import exclusions, summary, with_exclusions
+    from desdm.quality.qa.uncounted import COUNTS, uncounted, why_no_verdict
     from desdm.quality.qa.verdict import verdicts
     from desdm.schema.states import Verdict
 
@@ -55,11 +57,16 @@ def command(
             "--reason goes with --set, which gives a verdict, or with --lift, which withdraws one"
         )
     with facility.database.read() as conn:
-        rows = with_exclusions(conn, verdicts(conn, cut, None if expnum is None else [expnum], scope))
+        counting = verdicts(conn, cut, None if expnum is None else [expnum], scope)
+        numbers = {int(row["expnum"]) for row in counting}
+        rows = [{**row, "state": COUNTS} for row in counting]
+        rows += uncounted(conn, cut, numbers, expnum, scope)
+        rows = with_exclusions(conn, sorted(rows, key=lambda row: int(row["expnum"])))
+        why = "" if rows or expnum is None else why_no_verdict(conn, cut, expnum, scope)
         out = [] if expnum is None else exclusions(conn, [expnum])
     columns = (
         "expnum", "band", "processed", "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec",
-        "analyst",
+        "analyst", "state",
     )  # fmt: skip
 
     def human() -> None:
@@ -67,7 +74,7 @@ def command(
             [*(c.upper() for c in columns), "EXCLUDED"],
             [[*(r[c] for c in columns), summary(r["exclusions"])] for r in rows],
             expendable=("ANALYST", "C_EFF", "B_EFF", "F_EFF", "PROCESSED", "FWHM_ASEC"),
-            empty=f"no verdict of {cut} on exposure {expnum}; desdm verdict lists all"
+            empty=f"no verdict of {cut} on exposure {expnum}{why and ': ' + why}; desdm verdict lists all"
             if expnum is not None
             else f"no verdict of {cut} yet; next: desdm run night YYYYMMDD",
         )

@@ -12,7 +12,10 @@ from desdm.errors import PlanError
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.software import folder_digest
 
-__all__ = ["code_folder", "is_program", "module_configs", "overlaid"]
+__all__ = ["FURTHER", "code_config", "code_folder", "is_program", "module_configs", "overlaid"]
+
+#: The key of a ``config.wcl`` that lists further keys, separated by commas; in them ``*`` stands for any name.
+FURTHER = "further_keys"
 
 
 def module_configs(pipeline: Pipeline) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
@@ -33,12 +36,24 @@ def module_configs(pipeline: Pipeline) -> tuple[dict[str, dict[str, Any]], dict[
             codes[folder] = folder_digest(folder)
             path = folder / "config.wcl"
             trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
-        tree = trees[folder]
-        own = tree.get(module.wrapper.rpartition(".")[2], {})
-        base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
-        wcl.merge(base, own if isinstance(own, dict) else {})
-        configs[module.name] = wcl.merge(base, dict(module.settings))
+        configs[module.name] = wcl.merge(_of_wrapper(trees[folder], module.wrapper), dict(module.settings))
     return configs, codes
+
+
+def code_config(wrapper: str) -> dict[str, Any] | None:
+    """Return what the ``config.wcl`` of a wrapper's code says for it; None for a program or the generic wrapper."""
+    folder = code_folder(wrapper)
+    if folder is None:
+        return None
+    path = folder / "config.wcl"
+    return _of_wrapper(dict(wcl.read(path).tree) if path.is_file() else {}, wrapper)
+
+
+def _of_wrapper(tree: Mapping[str, Any], wrapper: str) -> dict[str, Any]:
+    """The values of a ``config.wcl`` for all wrappers, its programs, and the wrapper's own section over them."""
+    own = tree.get(wrapper.rpartition(".")[2], {})
+    base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
+    return wcl.merge(base, own if isinstance(own, dict) else {})
 
 
 def overlaid(base: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

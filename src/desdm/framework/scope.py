@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog
 from desdm.archive.model import Scope
+from desdm.archive.withheld import withheld
 from desdm.config import Config
 from desdm.errors import UsageError
 from desdm.framework.plan import Row
@@ -20,6 +22,8 @@ __all__ = ["ASSESSMENT", "InputFinder", "Scopes", "run_class_of", "scopes_of"]
 
 #: Keys of a query that this module answers: which exposures may be used, and whose companions the files are.
 ASSESSMENT, COMPANION = "assessment", "companion_of"
+#: Reasons that a message names.
+_REASONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class InputFinder:
     scope: Scope
     omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
     _answers: dict[str, list[Row]] = field(default_factory=dict)
+    _empty: bool = False
 
     def find(self, query: Mapping[str, str], images: Sequence[Row] = ()) -> list[Row]:
         """Return the rows of a query.
@@ -110,7 +115,12 @@ class InputFinder:
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
+                for one in withheld(self.conn, plain, rows, self.scope):
+                    row = one.row
+                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], 0, one.reason)
+                    self.omitted.setdefault((left.desfile_id, 0), left)
                 rows = selection.rows
+                self._empty |= not rows
             self._answers[text] = rows
         found = self._answers[text]
         return companions(found, images) if COMPANION in query else found
@@ -118,11 +128,8 @@ class InputFinder:
     def elsewhere(self, query: Mapping[str, str]) -> str:
         """Say how many files a query without result has beyond the scope and the rules; empty: none."""
         plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
-        left = list(self.omitted.values())
-        if query.get(ASSESSMENT) and left:
-            reasons = sorted({o.reason for o in left})
-            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-            return f"; {len(left)} images were left out ({'; '.join(reasons[:3])}{more})"
+        if query.get(ASSESSMENT) and self.omitted:
+            return _counted(self.omitted.values())
         count = len(catalog.find(self.conn, plain))
         if not count:
             return ""
@@ -130,6 +137,18 @@ class InputFinder:
             f"; {count} files fit outside {self.scope.describe()}: to use them set inputs.project, inputs.campaign or "
             "inputs.run_class"
         )
+
+    def left_out(self) -> str:
+        """Say what was left out where a query with rules of assessment found nothing; empty: every one found something."""
+        return _counted(self.omitted.values()) if self.omitted and self._empty else ""
+
+
+def _counted(left: Collection[Omitted]) -> str:
+    """How many images were left out, by reason."""
+    reasons = Counter(one.reason for one in left).most_common()
+    more = f"; {len(reasons) - _REASONS} more reasons" if len(reasons) > _REASONS else ""
+    words = "; ".join(f"{count}: {reason}" for reason, count in reasons[:_REASONS])
+    return f"; {len(left)} images were left out ({words}{more})"
 
 
 def policy_of(text: str) -> AssessmentPolicy:

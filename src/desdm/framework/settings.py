@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from desdm.errors import UsageError
-from desdm.framework.configs import module_configs
+from desdm.framework.configs import FURTHER, module_configs
 from desdm.framework.keywords import KeywordSection, keyword_sections
 from desdm.framework.pipeline import Pipeline, texts
 from desdm.survey.bands import BANDS
@@ -46,8 +46,6 @@ CALIBRATION_SETTINGS: Mapping[str, str] = {
 }
 #: The setting that names the unit of a pipeline.
 UNIT_KEYS = {"tile": "tilename", "exposure": "expnum"}
-#: The key of a ``config.wcl`` that lists further keys, separated by commas; in them ``*`` stands for any name.
-_FURTHER = "further_keys"
 #: Variables that the plan itself fills.
 _PLANNED = frozenset({"attnum", "flabel", "fsuffix", "pfw_attempt_id", "run"})
 _VARIABLE = re.compile(r"\$(opt)?\{\s*([^${}:]+?)\s*(?::\d+)?\}", re.IGNORECASE)
@@ -80,8 +78,8 @@ class KnownSettings:
         #: dotted name of a section → the program whose keywords it holds
         self._programs: dict[str, KeywordSection] = {}
         for name, config in self._configs.items():
-            self.keys.update(f"{name}.{path}" for path in _paths(config) if path != _FURTHER)
-            further = str(config.get(_FURTHER, "")).split(",")
+            self.keys.update(f"{name}.{path}" for path in _paths(config) if path != FURTHER)
+            further = str(config.get(FURTHER, "")).split(",")
             self._further += [f"{name}.{path.strip()}".lower() for path in further if path.strip()]
             self._programs.update({f"{name}.{s}": p for s, p in keyword_sections(config).items()})
 

@@ -221,7 +221,11 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Mapping[str, Any]) -
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as err:
         raise PlanError(f"inclfunc {pipeline.inclfunc} of {pipeline.name} cannot be found: {err}") from err
-    found: dict[str, str] = function(finder.find, run)
+    try:
+        found: dict[str, str] = function(finder.find, run)
+    except PlanError as err:
+        # Where a query found no image, what was left out is the cause.
+        raise PlanError(f"{err}{finder.left_out()}") from err
     return found
 
 
@@ -239,7 +243,7 @@ def _find(
                 chosen = choose(finder.conn, fileset.filetype, occasion)
                 if not chosen and not fileset.optional:
                     raise PlanError(
-                        f"module {module.name}, input {fileset.name}: {why_none(fileset.filetype, occasion)}"
+                        f"module {module.name}, input {fileset.name}: {why_none(finder.conn, fileset.filetype, occasion)}"
                     )
                 found[module.name, fileset.name] = [one.row for one in chosen]
                 choices |= {int(one.row["id"]): one for one in chosen}

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from desdm.errors import PlanError
+from desdm.framework.configs import FURTHER, code_config
 from desdm.framework.headerupdates import PREFIX
 from desdm.framework.submitfiles import FILE_KEYS, LIST_KEYS, names
 
@@ -21,6 +23,14 @@ _TOP = frozenset({
 _TOP_IGNORED = frozenset({
     "site", "archive", "job_file_mvmt", "exec_def", "transfer", "directory", "archive_transfer",
 })  # fmt: skip
+#: Sections at the top that the framework itself reads; others are read where a variable or a module's code names them.
+_TOP_SECTIONS = frozenset({
+    "block", "module", "filename_pattern", "directory_pattern", "qcf", "inputs", "calibration",
+})  # fmt: skip
+#: A section of any level: the environment of the programs.
+_ENVIRONMENT = "job_environment"
+#: Keys of a block; any other is a value of its modules that do not say it themselves.
+_BLOCK = frozenset({"modulelist", "divide_jobs_by", "text"})
 _MODULE = frozenset({
     "wrappername", "wrapperloop", "loopobj", "noop", "tolerant", "text", "file", "list",
 })  # fmt: skip
@@ -87,35 +97,80 @@ def _kind(path: tuple[str, ...]) -> str:
 def ignored_keys(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Give the path of every key and section of a submit WCL that has no effect here."""
     known = _Names(tree)
+    blocks, modules = tree.get("block", {}), tree.get("module", {})
+    listed = names(str(tree.get("blocklist", "")))
+    used = {m for b in listed for m in names(str(_section(blocks, b).get("modulelist", ""))) if m in modules}
+    reads = {name: _read_by_code(_section(modules, name)) for name in used}
+    of_codes = frozenset(key for keys in reads.values() if keys is not None for key in keys)
     for key, value in tree.items():
         if isinstance(value, dict):
-            if key in _TOP_IGNORED and not known.names(key):
+            # A section of a module's name holds values over the module's own.
+            heeded = key in _TOP_SECTIONS or key == _ENVIRONMENT or key in used or key in of_codes
+            if (key in _TOP_IGNORED or not heeded) and not known.names(key):
                 yield (key,)
         elif key not in _TOP and not known.names(key):
             yield (key,)
-    blocks, modules = tree.get("block", {}), tree.get("module", {})
-    used = {m for b in blocks.values() if isinstance(b, dict) for m in names(str(b.get("modulelist", "")))}
     for name, body in blocks.items():
-        if not isinstance(body, dict) or name not in names(str(tree.get("blocklist", ""))):
+        if not isinstance(body, dict) or name not in listed:
             yield ("block", name)
         else:
-            yield from (("block", name, key) for key in body if key in _BATCH and not known.names(key))
+            of_block = [reads[m] for m in names(str(body.get("modulelist", ""))) if m in reads]
+            yield from (("block", name, key) for key in body if not _of_block(key, of_block, known))
     for name, body in modules.items():
         if not isinstance(body, dict) or name not in used:
             yield ("module", name)
             continue
-        yield from (("module", name, *path) for path in _of_module(body, known))
+        yield from (("module", name, *path) for path in _of_module(body, reads[name], known))
 
 
-def _of_module(body: Mapping[str, Any], known: _Names) -> Iterator[tuple[str, ...]]:
-    generic = str(body.get("wrappername", "genwrap")) in ("genwrap", "genwrap.py")
+def _section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section, empty if there is none."""
+    body = tree.get(name)
+    return body if isinstance(body, dict) else {}
+
+
+def _of_block(key: str, reads: Collection[Collection[str] | None], known: _Names) -> bool:
+    """Whether a key of a block has an effect: on the block, or as a value of one of its modules."""
+    if key in _BLOCK or known.names(key):
+        return True
+    if key in _BATCH:
+        return False
+    return (
+        key in _MODULE
+        or key == _ENVIRONMENT
+        or _is_exec(key)
+        or any(of_module is not None and key in of_module for of_module in reads)
+    )
+
+
+def _is_exec(key: str) -> bool:
+    return key.startswith("exec_") and key[5:].isdecimal()
+
+
+def _read_by_code(body: Mapping[str, Any]) -> frozenset[str] | None:
+    """The keys that a module's own code reads, as its ``config.wcl`` says; None: a program, which reads none by itself."""
+    wrapper = str(body.get("wrappername", "genwrap"))
+    try:
+        config = code_config(wrapper)
+    except PlanError:  # the submission refuses it
+        config = None
+    if config is None:
+        return None
+    further = (key.strip().partition(".")[0] for key in names(str(config.get(FURTHER, ""))))
+    return frozenset((*(key.lower() for key in config), *further))
+
+
+def _of_module(
+    body: Mapping[str, Any], reads: Collection[str] | None, known: _Names
+) -> Iterator[tuple[str, ...]]:
     for key, value in body.items():
-        if key.startswith("exec_") and key[5:].isdecimal() and isinstance(value, dict):
+        if _is_exec(key) and isinstance(value, dict):
             yield from ((key, k) for k in value if k not in _EXEC)
         elif (
             key not in _MODULE
+            and key != _ENVIRONMENT
             and not known.names(key)
-            and (key in _MODULE_IGNORED or (generic and not isinstance(value, dict)))
+            and (reads is None or key in _MODULE_IGNORED or key not in reads)
         ):
             yield (key,)
     made = {

@@ -118,6 +118,12 @@ def lift(
     count = store.lift_exclusion(conn, expnum, ccdnum, reason, who)
     what = _named(expnum, ccdnum or 0)
     if not count:
+        whole = [row for row in store.excluded(conn, [expnum]) if row["ccdnum"] == 0] if ccdnum else []
+        if whole:
+            raise NotFoundError(
+                f"{what} is not excluded by itself: the whole exposure is, by {whole[0]['analyst']}: {whole[0]['reason']}; "
+                f"lift that and exclude the CCDs that must not be used: desdm exclude {expnum} --lift --reason TEXT"
+            )
         raise NotFoundError(f"{what} is not excluded; the list: desdm exclude")
     text = f"{what}: exclusion lifted" if count == 1 else f"{what}: {count} exclusions lifted"
     record_event(conn, EventKind.EXCLUDE, who, text, subject=exposure_name(expnum), reason=reason)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from desdm import wcl
 from desdm.errors import UsageError
 from desdm.quality.qc import (
     Action,
@@ -22,10 +25,12 @@ from desdm.quality.qc import (
     Message,
     Pattern,
     Scanner,
+    from_wcl,
     replay,
 )
 from desdm.quality.qc.matcher import MAX_LINE
 from desdm.quality.qc.scan import MAX_TEXT
+from desdm.quality.qc.store import BASE
 
 CONTROLS = Controls(
     (
@@ -274,3 +279,50 @@ def test_a_replayed_log_gives_what_the_live_one_gave(tmp_path: Path) -> None:
     assert len(live) > 1000
     with pytest.raises(UsageError, match="cannot be read"):
         list(replay(matcher, tmp_path / "none"))
+
+
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/x/eg.py", line 7, in <module>
+  |     f()
+  | ExceptionGroup: two (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Exception Group Traceback (most recent call last):
+    |   File "/x/eg.py", line 2, in f
+    | ExceptionGroup: inner (1 sub-exception)
+    +-+---------------- 1 ----------------
+      | Traceback (most recent call last):
+      |   File "/x/eg.py", line 1, in g
+      | ValueError: a
+      +------------------------------------
+    +---------------- 2 ----------------
+    | KeyError: 'b'
+    +------------------------------------
+"""
+
+
+@pytest.mark.parametrize("width", [1, 10_000])
+def test_the_traceback_of_an_exception_group_is_one_message(width: int) -> None:
+    """Written by Python 3.11 (PEP 654); base.wcl finds it, and what follows its frame is another message."""
+    base = from_wcl(wcl.read(BASE).tree)
+    scanner = Scanner(Matcher(base))
+    data = (GROUP + "bash: swarp: command not found\n").encode()
+    found = [m for at in range(0, len(data), width) for m in scanner.feed(data[at : at + width])]
+    found += scanner.close()
+    assert [(m.pattern, m.line) for m in found] == [("python_traceback", 1), ("missing_program", 17)]
+    assert found[0].text.splitlines() == GROUP.splitlines()
+
+
+def test_python_writes_an_exception_group_as_the_pattern_says(tmp_path: Path) -> None:
+    """The interpreter itself is the truth."""
+    done = subprocess.run(
+        [sys.executable, "-c", "raise ExceptionGroup('two', [ValueError('a'), KeyError('b')])"],
+        capture_output=True,
+        check=False,
+    )
+    scanner = Scanner(Matcher(from_wcl(wcl.read(BASE).tree)))
+    (one,) = scanner.feed(done.stderr + b"going on\n") + scanner.close()
+    assert one.pattern == "python_traceback"
+    assert "ExceptionGroup: two (2 sub-exceptions)" in one.text
+    assert "KeyError: 'b'" in one.text
+    assert "going on" not in one.text

@@ -364,3 +364,67 @@ def test_a_stream_is_read_no_further_than_its_limit() -> None:
 def test_a_name_must_be_a_plain_word(name: str) -> None:
     with pytest.raises(UsageError, match="a name has letters"):
         read_upload(name, b"a\n1\n", None, max_bytes=100, max_rows=10)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        (["1.5", "1e400"], 3),
+        (["-1e309", "2"], 2),
+        (['"a\nb"', "x"], 0),
+        (["Inf", "-Infinity"], 0),
+        (["inf", "2e308"], 3),
+    ],
+)
+def test_a_number_too_large_for_a_double_is_refused_with_its_line(
+    delimiter: str, cells: list[str], line: int
+) -> None:
+    """IEEE 754: the largest double is 1.8e308; what is larger would become infinity without a word."""
+    data = "".join(f"{n}{delimiter}{cell}\n" for n, cell in enumerate(["mag", *cells])).encode()
+    if not line:
+        upload = read(data, "text/csv" if delimiter == "," else None)
+        assert upload.rows.num_rows == 2
+        return
+    with pytest.raises(UsageError, match=rf"line {line}, column mag: .*too large for a double"):
+        read(data, "text/csv" if delimiter == "," else None)
+
+
+def test_a_line_is_counted_as_the_file_has_it() -> None:
+    with pytest.raises(UsageError, match="line 5, column x"):
+        read(b'name,x\n"two\nlines",1\nb,2\nc,1e999\n')
+
+
+@pytest.mark.parametrize(
+    ("datatype", "text", "ends"),
+    [
+        ("double", "1e400", True),
+        ("float", "1e39", True),
+        ("float", "3.4028235e38", False),
+        ("double", "+Inf", False),
+    ],
+)
+def test_a_number_too_large_for_its_type_is_refused_in_tabledata(
+    datatype: str, text: str, ends: bool
+) -> None:
+    """3.4028235e38 is the largest float of IEEE 754 as numpy writes it."""
+    document = (
+        '<?xml version="1.0"?><VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE>'
+        f'<FIELD name="x" datatype="{datatype}"/><DATA><TABLEDATA><TR><TD>{text}</TD></TR></TABLEDATA></DATA>'
+        "</TABLE></RESOURCE></VOTABLE>"
+    ).encode()
+    if ends:
+        with pytest.raises(UsageError, match=f"column x: .*{text} is too large for a {datatype}"):
+            read(document)
+    else:
+        assert read(document).rows.to_pydict()["x"] == [
+            np.array(text.strip("+"), "f4" if datatype == "float" else "f8")
+        ]
+
+
+def test_null_and_nan_without_quotes_are_null_in_text_too() -> None:
+    """As docs/services/formats.md says."""
+    upload = read(b'id,text,x\n1,NULL,NULL\n2,"NULL",nan\n3,null,1.5\n4,Null,\n')
+    assert upload.rows.to_pydict() == {
+        "id": [1, 2, 3, 4], "text": [None, "NULL", None, "Null"], "x": [None, None, 1.5, None]
+    }  # fmt: skip

@@ -12,3 +12,4 @@ from desdm.archive.store.standing import *  # noqa: F403
 from desdm.archive.store.superseding import *  # noqa: F403
 from desdm.archive.store.suspects import *  # noqa: F403
 from desdm.archive.store.upkeep import *  # noqa: F403
+from desdm.archive.store.withheld import *  # noqa: F403

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.archive.model import Scope
+from desdm.archive.withheld import unfit_reasons
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.schema.states import Verdict
 
@@ -93,10 +94,11 @@ def select_images(
     attempts = sorted({int(r["pfw_attempt_id"]) for r in rows if r.get("pfw_attempt_id") is not None})
     facts = store.attempt_facts(conn, attempts)
     tried = store.ccds_tried(conn, attempts)
+    unfit = unfit_reasons(conn, [n for n, one in facts.items() if not one.good])
     kept: dict[int, Row] = {}
     omitted: list[Omitted] = []
     for number, of_exposure in by_exposure.items():
-        chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy, tried)
+        chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy, tried, unfit)
         for row, reason in chooser.decide(of_exposure):
             if reason:
                 omitted.append(_omitted(row, 0, reason))
@@ -129,6 +131,7 @@ class _Exposure:
     facts: Mapping[int, store.AttemptFacts]
     policy: AssessmentPolicy
     tried: Mapping[int, frozenset[int]]
+    unfit: Mapping[int, str]
 
     def decide(self, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
         """Each row with the reason why it is not used; empty: it is used."""
@@ -181,7 +184,7 @@ class _Exposure:
             return "", (_ORDER[verdict], _DELIVERED, 0)
         attempt = self.facts[int(number)]
         if not attempt.good:
-            return f"its run {attempt.run} is {attempt.state.value}, data {attempt.data_state.value}", (0, 0)
+            return self.unfit[int(number)], (0, 0)
         verdict, words = self._verdict(attempt.pipeline)
         if verdict is Verdict.REJECTED and self.policy is not AssessmentPolicy.ANY:
             return f"rejected: {words}", (0, 0)

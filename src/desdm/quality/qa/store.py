@@ -18,9 +18,11 @@ __all__ = [
     "PERSON",
     "add_evaluation",
     "add_zeropoints",
+    "attempts_at",
     "attempts_judged",
     "counting",
     "exposures_of",
+    "program_verdicts",
     "zeropoints_of",
 ]
 
@@ -156,6 +158,27 @@ def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> s
         among(conn, table.c.expnum), table.c.pfw_attempt_id.is_not(None)
     )
     return set(conn.execute(query.distinct(), {"among": packed(conn, expnums)}).scalars())
+
+
+def program_verdicts(conn: Connection, table: Table, expnums: Sequence[int] | None) -> list[dict[str, Any]]:
+    """Return all verdicts of programs on attempts at exposures (None: all), newest first, also those that do not count."""
+    query = select(table).where(table.c.program.not_in((PERSON, LIFTED)), table.c.pfw_attempt_id.is_not(None))
+    parameters: dict[str, Any] = {}
+    if expnums is not None:
+        query = query.where(among(conn, table.c.expnum))
+        parameters["among"] = packed(conn, expnums)
+    return [dict(row._mapping) for row in conn.execute(query.order_by(table.c.id.desc()), parameters)]
+
+
+def attempts_at(conn: Connection, pipeline: str, unitname: str) -> list[int]:
+    """Return the numbers of the attempts of a pipeline at a unit, newest first."""
+    query = (
+        select(pfw_attempt.c.id)
+        .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
+        .where(pfw_attempt.c.unitname == unitname, pfw_request.c.pipeline == pipeline)
+        .order_by(pfw_attempt.c.id.desc())
+    )
+    return list(conn.execute(query).scalars())
 
 
 def exposures_of(conn: Connection, table: Table, attempt_id: int) -> list[int]:

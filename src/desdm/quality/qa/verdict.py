@@ -12,6 +12,7 @@ from desdm.archive.model import Scope
 from desdm.errors import NotFoundError
 from desdm.quality.qa import store
 from desdm.quality.qa.contents import evaluation
+from desdm.quality.qa.uncounted import why_no_verdict
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
 from desdm.schema.store import exposure_name, record_event, require_reason
@@ -134,6 +135,11 @@ def overrule(
     require_reason(reason)
     known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known:
+        if why := why_no_verdict(conn, cut, expnum, scope or Scope("", "")):
+            raise NotFoundError(
+                f"exposure {expnum} was processed, but no verdict of {cut} on it counts: {why}; "
+                f"it is kept out also of later runs by: desdm exclude {expnum} --reason TEXT"
+            )
         raise NotFoundError(
             f"exposure {expnum} has no verdict in {cut}_eval, see: desdm verdict --cut {cut}; "
             f"an exposure that was not processed is kept out by: desdm exclude {expnum} --reason TEXT"

@@ -31,6 +31,9 @@ _GOES_ON = "…".encode()
 _OVERLAP = 2048
 _TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s]+(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 _TRACEBACK = "Traceback (most recent call last)"
+#: Begins the traceback of an exception group (Python 3.11); all its lines are indented, and this one ends it.
+_GROUP = re.compile(r"(\s*)\+ Exception Group Traceback")
+_GROUP_ENDS = re.compile(r"(\s*)  \+-+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class _Capture:
         self.lines = [first]
         self.size = len(first)
         self.grows = _TRACEBACK in first and "traceback" in pattern.pattern.lower()
+        group = _GROUP.match(first)
+        self.group = group[1] if group else None
         # DESDM's rule: a line that ends in a colon announces one more.
         announced = pattern.action is not Action.STOP and first.endswith(":")
         self.missing = pattern.number_of_lines - 1 + announced
@@ -75,10 +80,11 @@ class _Capture:
         return self.taken < MAX_CAPTURED_LINES and (self.grows or self.missing > 0)
 
     def take(self, line: str) -> None:
-        """Add a line; a traceback ends with the first line that is not indented, which says what happened."""
+        """Add a line; a traceback ends with the first line that is not indented, or with the frame of its group."""
         self.taken += 1
         if self.grows:
-            if line and not line[0].isspace():
+            ends = _GROUP_ENDS.fullmatch(line) if self.group is not None else None
+            if (line and not line[0].isspace()) or (ends and ends[1] == self.group):
                 self.grows, self.missing = False, 0
         else:
             self.missing -= 1

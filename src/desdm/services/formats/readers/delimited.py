@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from desdm.errors import UsageError
-from desdm.services.formats.readers.model import Limits, Table, described, table_of
+from desdm.services.formats.readers.model import Limits, Table, described, finite_or_said, table_of
 
 __all__ = ["read"]
 
@@ -40,11 +44,36 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     for name, array in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_binary(array.type):
             raise UsageError(f"column {name}: its text is not UTF-8; save the file in that encoding")
+    _refuse_too_large(data, delimiter, rows)
     columns = tuple(
         described(name.strip(), array, {})
         for name, array in zip(rows.column_names, rows.columns, strict=True)
     )
     return table_of(columns, rows.columns)
+
+
+def _refuse_too_large(data: bytes, delimiter: str, rows: pa.Table) -> None:
+    """Refuse a finite number that no double holds: it has become infinity, which nobody wrote."""
+    infinite = [
+        number
+        for number, array in enumerate(rows.columns)
+        if pa.types.is_floating(array.type) and pc.any(pc.is_inf(array)).as_py()
+    ]
+    if not infinite:
+        return
+    lines = csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline=""), delimiter=delimiter)
+    next(lines, None)
+    for row in lines:
+        for number in infinite:
+            cell = row[number].strip() if number < len(row) else ""
+            try:
+                if cell:
+                    finite_or_said(cell)
+            except ValueError as err:
+                # A cell that is no number at all stands for null.
+                if "too large" in str(err):
+                    name = rows.column_names[number].strip()
+                    raise UsageError(f"line {lines.line_num}, column {name}: {err}") from err
 
 
 def _said(err: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from desdm.errors import LimitExceeded, UsageError
 from desdm.release.model import ReleaseColumn
 from desdm.services.formats.rows import arrow_type
 
-__all__ = ["Limits", "Table", "described", "table_of"]
+__all__ = ["Limits", "Table", "described", "finite_or_said", "table_of"]
 
 _DATATYPES = (
     (pa.types.is_boolean, "boolean"),
@@ -30,7 +31,8 @@ _DATATYPES = (
     (pa.types.is_null, "char"),
 )
 
-
+#: From here on a number of a type that is not a double is rounded to infinity (IEEE 754, 4.3.1): 2**128 - 2**103.
+_TOO_LARGE = {"float": 2.0**128 - 2.0**103}
 #: Columns of a table that a caller sends.
 MOST_COLUMNS = 2000
 
@@ -93,6 +95,15 @@ def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> Re
     raise UsageError(
         f"column {name}: values of type {kind} cannot be uploaded; send numbers, text or truth values"
     )
+
+
+def finite_or_said(text: str, datatype: str = "double") -> float:
+    """Return the number of a text; `ValueError` if it is too large for its type: infinity must be written as such."""
+    value = float(text)
+    too_large = math.isinf(value) or abs(value) >= _TOO_LARGE.get(datatype, math.inf)
+    if too_large and "inf" not in text.lower():
+        raise ValueError(f"{text[:40]} is too large for a {datatype}; write Inf if infinity is meant")
+    return value
 
 
 def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) -> Table:

@@ -14,7 +14,7 @@ from desdm.errors import UsageError
 from desdm.release.model import ReleaseColumn
 from desdm.services.formats.binary2 import elements
 from desdm.services.formats.readers import binary
-from desdm.services.formats.readers.model import MOST_COLUMNS, Limits, Table, table_of
+from desdm.services.formats.readers.model import MOST_COLUMNS, Limits, Table, finite_or_said, table_of
 from desdm.services.formats.rows import TEXT, arrow_type, is_array, size_of
 
 __all__ = ["read"]
@@ -212,7 +212,7 @@ def _scalar(text: str, column: ReleaseColumn) -> Any:
     if column.datatype in ("boolean", "bit"):
         return _TRUTH.get(text.lower())
     if column.datatype in ("float", "double"):
-        return float(text)
+        return finite_or_said(text, column.datatype)
     return int(text, 16) if text[:2].lower() == "0x" else int(text)
 
 

@@ -1,0 +1,90 @@
+"""The SQL of files that queries do not return: of attempts that are not for use, or without a sound copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, exists, func, not_, null, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from desdm.archive.model import Scope
+from desdm.archive.store.common import among, packed
+from desdm.archive.store.standing import usable
+from desdm.schema import CopyState, desfile, event, file_archive_info, pfw_attempt, pfw_request
+from desdm.schema.states import EventKind
+
+__all__ = ["LastMark", "last_marks", "withheld_rows"]
+
+
+class LastMark(NamedTuple):
+    """Who set the data state of an attempt, and why."""
+
+    who: str
+    reason: str
+
+
+def last_marks(conn: Connection, attempts: Sequence[int]) -> dict[int, LastMark]:
+    """Who set the data state that each of these attempts has, and why; attempts that nobody marked are missing."""
+    newest = (
+        select(func.max(event.c.id))
+        .where(event.c.kind == EventKind.MARK.value, among(conn, event.c.pfw_attempt_id))
+        .group_by(event.c.pfw_attempt_id)
+    )
+    query = select(event.c.pfw_attempt_id, event.c.who, event.c.reason).where(event.c.id.in_(newest))
+    return {
+        row[0]: LastMark(row[1], row[2] or "")
+        for row in conn.execute(query, {"among": packed(conn, attempts)})
+    }
+
+
+def withheld_rows(
+    conn: Connection, table: Any, conditions: Sequence[ColumnElement[bool]], scope: Scope | None, named: bool
+) -> list[dict[str, Any]]:
+    """Return the files of one metadata table that must not be used; ordered by name.
+
+    Parameters
+    ----------
+    table
+        The metadata table.
+    conditions
+        What the files are, as of `find_rows`.
+    scope
+        Only attempts of its project and campaign are looked at; those of other run classes must not be used.
+    named
+        The attempts were named: only files without a sound copy are returned.
+    """
+    sound = exists().where(
+        file_archive_info.c.desfile_id == desfile.c.id, file_archive_info.c.state == CopyState.OK.value
+    )
+    unfit: list[ColumnElement[bool]] = [not_(sound)]
+    where = list(conditions)
+    if not named:
+        unfit.append(and_(pfw_attempt.c.id.is_not(None), not_(usable(pfw_attempt))))
+        if scope is not None:
+            unfit.append(pfw_attempt.c.run_class.not_in([c.value for c in scope.run_classes]))
+            own = [
+                column == value
+                for column, value in (
+                    (pfw_request.c.project, scope.project),
+                    (pfw_request.c.campaign, scope.campaign),
+                )
+                if value
+            ]
+            if own:
+                where.append(or_(pfw_attempt.c.id.is_(None), and_(*own)))
+    keys = [table.c[k] if k in table.c else null().label(k) for k in ("expnum", "ccdnum", "band", "nite")]
+    query = (
+        select(
+            desfile.c.id, (desfile.c.filename + desfile.c.compression).label("filename"), desfile.c.filetype,
+            desfile.c.pfw_attempt_id, *keys,
+        )
+        .select_from(
+            desfile.join(table, table.c.desfile_id == desfile.c.id)
+            .outerjoin(pfw_attempt, pfw_attempt.c.id == desfile.c.pfw_attempt_id)
+            .outerjoin(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
+        )
+        .where(or_(*unfit), *where)
+        .order_by(desfile.c.filename, desfile.c.id)
+    )  # fmt: skip
+    return [dict(row._mapping) for row in conn.execute(query)]

@@ -1,0 +1,94 @@
+"""Files that fit a query and are not returned by it, each with the reason: marked JUNK, deleted, of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from desdm.archive import catalog, store
+from desdm.archive.model import Scope
+from desdm.schema.states import DataState
+
+__all__ = ["Withheld", "outside", "unfit_reasons", "withheld"]
+
+_NO_COPY = "no sound copy of it is in the archive (see: desdm audit)"
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A file that a query does not return (its ``row`` has id, filename, expnum, ccdnum, band, nite), and why."""
+
+    row: Mapping[str, Any]
+    reason: str
+
+
+def unfit_reasons(conn: Connection, attempts: Iterable[int], scope: Scope | None = None) -> dict[int, str]:
+    """Say of attempts why their data must not be used: their state, by whom and why; those for use are missing.
+
+    Parameters
+    ----------
+    attempts
+        Numbers of the attempts.
+    scope
+        Where data are looked for; None: everywhere.
+    """
+    numbers = sorted(set(attempts))
+    facts = store.attempt_facts(conn, numbers) if numbers else {}
+    marked = [n for n, one in facts.items() if one.data_state in (DataState.JUNK, DataState.PRUNED)]
+    marks = store.last_marks(conn, marked) if marked else {}
+    found: dict[int, str] = {}
+    for number, one in facts.items():
+        if number in marked:
+            verb = "marked" if one.data_state is DataState.JUNK else "its files were deleted"
+            mark = marks.get(number)
+            words = f": {verb} by {mark.who}: {mark.reason}" if mark else ""
+            found[number] = f"its run {one.run} is {one.data_state.value}{words}"
+        elif scope is not None and (other := outside(one, scope)):
+            found[number] = f"its run {one.run} is {other}"
+        elif not one.good:
+            found[number] = f"its run {one.run} is {one.state.value}, data {one.data_state.value}"
+    return found
+
+
+def outside(attempt: store.AttemptFacts, scope: Scope) -> str:
+    """Say what puts an attempt outside a scope; empty: it lies in it."""
+    if attempt.run_class not in scope.run_classes:
+        known = ", ".join(c.value for c in scope.run_classes)
+        return f"a {attempt.run_class.value} run; runs of class {known} count"
+    for what, mine, wanted in (
+        ("project", attempt.project, scope.project),
+        ("campaign", attempt.campaign, scope.campaign),
+    ):
+        if wanted and mine != wanted:
+            return f"of {what} {mine}; runs of {what} {wanted} count"
+    return ""
+
+
+def withheld(
+    conn: Connection,
+    query: Mapping[str, str],
+    found: Sequence[Mapping[str, Any]],
+    scope: Scope | None = None,
+    *,
+    key: Callable[[Mapping[str, Any]], object] = lambda row: (row["expnum"], row["ccdnum"], row["band"]),
+) -> list[Withheld]:
+    """Return the files that fit a query but must not be used, of subjects of which it finds nothing else.
+
+    Parameters
+    ----------
+    query, scope
+        As of `desdm.archive.catalog.find`. Attempts of other projects and campaigns are not looked at.
+    found
+        What the query returned.
+    key
+        Subject of a row: two files of one subject stand for one another. Exposure, CCD and band.
+    """
+    rows = catalog.withheld_rows(conn, query, scope)
+    have = {key({"expnum": None, "ccdnum": None, "band": None, **row}) for row in found} if rows else set()
+    left = [row for row in rows if key(row) not in have]
+    numbers = {int(row["pfw_attempt_id"]) for row in left if row["pfw_attempt_id"] is not None}
+    reasons = unfit_reasons(conn, numbers, scope) if numbers else {}
+    return [Withheld(row, reasons.get(row["pfw_attempt_id"], _NO_COPY)) for row in left]
