@@ -238,8 +238,19 @@ def test_a_link_to_another_file_is_refused_as_other_bytes(site: Site) -> None:
 
 
 def test_a_file_that_is_spoilt_in_mid_download_breaks_off(site: Site) -> None:
-    path, size = site.root / OTHER, (site.root / OTHER).stat().st_size
-    data = path.read_bytes()
+    data = (site.root / OTHER).read_bytes()
+    for _ in range(5):
+        body = _spoilt_in_mid_download(site, data)
+        assert data.startswith(body)
+        # On a busy machine the server may have read all of the file before it is spoilt.
+        if len(body) < len(data):
+            return
+    pytest.fail("no download broke off")
+
+
+def _spoilt_in_mid_download(site: Site, data: bytes) -> bytes:
+    """What a reader gets of a file whose last bytes are changed while it reads."""
+    path, size = site.root / OTHER, len(data)
     with socket.create_connection(("127.0.0.1", site.url.port)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(f"GET /files/T1/{quote(OTHER)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -258,9 +269,7 @@ def test_a_file_that_is_spoilt_in_mid_download_breaks_off(site: Site) -> None:
                 file.seek(size - 5)
                 file.write(data[-5:])
     assert got.startswith(b"HTTP/1.1 200")
-    body = got.partition(b"\r\n\r\n")[2]
-    assert len(body) < size
-    assert data.startswith(body)
+    return got.partition(b"\r\n\r\n")[2]
 
 
 def test_fifty_readers_at_once_all_get_the_right_bytes(site: Site) -> None:
