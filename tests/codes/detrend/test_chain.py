@@ -247,7 +247,22 @@ def test_charge_is_kept_when_it_goes_back(truth: Truth) -> None:
     assert not bits.any()
 
 
-def test_brighter_fatter_agrees_with_fourier_transforms(truth: Truth) -> None:
+def kernels_of(kind: str, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
+    """AR and AT, by what their rows have in common."""
+    ar, at = truth.ar.copy(), truth.at.copy()
+    if kind == "no two rows alike":
+        noise = np.random.default_rng(6).normal(1, 0.2, (2, *ar.shape))
+        ar, at = ar * noise[0], at * noise[1]
+    elif kind == "equal, opposite, single and empty rows":
+        ar[3], ar[5], ar[9] = -ar[14], 0.0, ar[2]
+        at[16], at[7] = at[1], 0.0
+    return ar.astype(np.float32), at.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mirrored rows", "no two rows alike", "equal, opposite, single and empty rows"]
+)
+def test_brighter_fatter_agrees_with_fourier_transforms(truth: Truth, kind: str) -> None:
     """Error below 1e-3 of the correction, also beside defects, full pixels and the rim."""
     rng = np.random.default_rng(5)
     image = rng.normal(1000, 30, (300, 260)).astype(np.float32)
@@ -255,7 +270,7 @@ def test_brighter_fatter_agrees_with_fourier_transforms(truth: Truth) -> None:
     image[0:3, 258:260] += 40000
     mask = np.zeros(image.shape, np.int32)
     mask[50, 60], mask[102, 102], mask[:, 7] = 1, 2, 1
-    k = (truth.ar.astype(np.float32), truth.at.astype(np.float32))
+    k = kernels_of(kind, truth)
     out, bits = bf.correct(image, mask, k, 1000.0, bad=1, full=2, suspect=2048, run=map)
     want, wanted = detrending.brighter_fatter(
         image.astype(float), mask, *(x.astype(float) for x in k), 1000.0

@@ -3,12 +3,14 @@
 After Gruen et al. (2015, JINST 10, C05032) as DESDM applies it: the shift of a pixel's right (top) boundary is
 the kernel AR (AT) times the charge around it, and what moved is the shift times the mean charge of the two pixels. The
 sums over 17×17 neighbours are taken directly: as fused multiply-adds over whole rows they cost less than
-Fourier transforms, and are exact.
+Fourier transforms, and are exact. Rows of a kernel that are equal or opposite, as of every kernel that knows no
+left and right, are multiplied once, with the sum or difference of the two rows of charge.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import fitsio
 import numpy as np
@@ -51,25 +53,57 @@ def read_kernels(path: Path) -> Kernels:
     return kernels[0], kernels[1]
 
 
+class _Folded(NamedTuple):
+    """A kernel whose equal or opposite rows are taken together: half the multiplications of a symmetric one."""
+
+    rows: npt.NDArray[np.int64]  #: (n, 2): the two rows of each pair, the second -1 where a row is alone
+    signs: Plane  #: (n,): +1 where the pair is equal, -1 where it is opposite
+    weights: Plane  #: (n, 17): the first row's elements
+
+
+def _fold(kernel: Plane) -> _Folded:
+    left = [j for j in range(_SIZE) if kernel[j].any()]
+    pairs: list[tuple[int, int, float]] = []
+    while left:
+        j = left.pop(0)
+        for sign in (1.0, -1.0):
+            other = next((k for k in left if np.array_equal(kernel[k], sign * kernel[j])), None)
+            if other is not None:
+                left.remove(other)
+                pairs.append((j, other, sign))
+                break
+        else:
+            pairs.append((j, -1, 0.0))
+    return _Folded(
+        np.array([p[:2] for p in pairs], np.int64).reshape(-1, 2),
+        np.array([p[2] for p in pairs], np.float32),
+        np.ascontiguousarray(kernel[[p[0] for p in pairs]]),
+    )
+
+
 @compiled(fast=True)
-def _shifts(charge: Plane, y: int, kernel: Plane, out: Plane) -> None:
+def _shifts(charge: Plane, y: int, kernel: _Folded, both: Plane, out: Plane) -> None:
     # Row y of the padded charge is 8 rows below the pixel row whose shifts these are.
     for x in range(out.size):
         out[x] = 0.0
-    for j in range(_SIZE):
-        row, weight = charge[y + j], kernel[j]
+    for n in range(kernel.signs.size):
+        weight, sign = kernel.weights[n], kernel.signs[n]
+        first = charge[y + kernel.rows[n, 0]]
+        second = charge[y + kernel.rows[n, 1]] if sign != 0 else first
+        for x in range(both.size):
+            both[x] = first[x] + sign * second[x]
         for x in range(out.size):
             total = np.float32(0.0)
             for i in range(_SIZE):
-                total += weight[i] * row[x + i]
+                total += weight[i] * both[x + i]
             out[x] += total
 
 
 @compiled()
 def _pad(
-    image: Plane, mask: Bits, level: float, bad: int, full: int, y0: int, y1: int, charge: Plane, good: Plane
+    image: Plane, mask: Bits, level: float, bad: int, full: int, y0: int, charge: Plane, good: Plane
 ) -> None:  # fmt: skip
-    """Charge above the level with a rim of zeros, and 1 where charge may move; rows y0 - 9 … y1 + 8 of the image."""
+    """Charge above the level with a rim of zeros, and 1 where charge may move; from row y0 - 9 of the image."""
     ny, nx = image.shape
     base = np.float32(level)
     charge[:] = 0.0
@@ -101,33 +135,35 @@ def _mark(
 
 @compiled()
 def _exchange(
-    image: Plane, mask: Bits, ar: Plane, at: Plane, charge: Plane, good: Plane, y0: int, y1: int, suspect: int,
+    image: Plane, mask: Bits, ar: _Folded, at: _Folded, charge: Plane, good: Plane, y0: int, y1: int, suspect: int,
     out: Plane, bits: Bits,
 ) -> None:  # fmt: skip
     ny, nx = image.shape
     right, top, below = np.empty(nx, np.float32), np.empty(nx, np.float32), np.zeros(nx, np.float32)
-    half, ones = np.float32(0.5), np.ones(nx, np.float32)
+    half, ones, both = np.float32(0.5), np.ones(nx, np.float32), np.empty(nx + 2 * HALF, np.float32)
     for y in range(y0 - 1, y1):
         if y < 0:
             continue
         row = y - (y0 - 1)
-        here = good[row + HALF]
+        # Row by row in slices: the compiler vectorises no loop over two indices.
+        here, pixels = good[row + HALF], image[y]
         if y + 1 < ny:
-            _shifts(charge, row, at, top)
-            above = good[row + HALF + 1]
+            _shifts(charge, row, at, both, top)
+            above, upper_pixels = good[row + HALF + 1], image[y + 1]
             for x in range(nx):
-                top[x] *= half * (image[y, x] + image[y + 1, x]) * here[x] * above[x]
+                top[x] *= half * (pixels[x] + upper_pixels[x]) * here[x] * above[x]
         else:
             top[:] = 0.0
         if y >= y0:
-            _shifts(charge, row, ar, right)
+            _shifts(charge, row, ar, both, right)
             for x in range(nx - 1):
-                right[x] *= half * (image[y, x] + image[y, x + 1]) * here[x] * here[x + 1]
+                right[x] *= half * (pixels[x] + pixels[x + 1]) * here[x] * here[x + 1]
             right[nx - 1] = 0.0
-            out[y, 0] = image[y, 0] - (right[0] + (top[0] - below[0]))
+            new = out[y]
+            new[0] = pixels[0] - (right[0] + (top[0] - below[0]))
             for x in range(1, nx):
                 # The small terms first: a bright pixel is rounded once.
-                out[y, x] = image[y, x] - ((right[x] - right[x - 1]) + (top[x] - below[x]))
+                new[x] = pixels[x] - ((right[x] - right[x - 1]) + (top[x] - below[x]))
             # Outside the CCD there is no neighbour that could be bad.
             lower = good[row + HALF - 1] if y > 0 else ones
             upper = good[row + HALF + 1] if y + 1 < ny else ones
@@ -165,13 +201,23 @@ def correct(
     """
     ny, nx = image.shape
     out, bits = np.empty_like(image), np.empty_like(mask)
+    ar, at = (_fold(kernel) for kernel in kernels)
+
+    rows = _BAND + 2 + 2 * HALF
+    spare: list[
+        tuple[Plane, Plane]
+    ] = []  # fresh memory for every band would have to be cleared by the kernel
 
     def band(y0: int) -> None:
         y1 = min(y0 + _BAND, ny)
-        charge = np.empty((y1 - y0 + 2 + 2 * HALF, nx + 2 * HALF), np.float32)
-        good = np.empty((charge.shape[0], nx), np.float32)
-        _pad(image, mask, level, bad, full, y0, y1, charge, good)
-        _exchange(image, mask, *kernels, charge, good, y0, y1, suspect, out, bits)
+        try:
+            charge, good = spare.pop()
+        except IndexError:
+            charge = np.empty((rows, nx + 2 * HALF), np.float32)
+            good = np.empty((rows, nx), np.float32)
+        _pad(image, mask, level, bad, full, y0, charge, good)
+        _exchange(image, mask, ar, at, charge, good, y0, y1, suspect, out, bits)
+        spare.append((charge, good))
 
     for _ in run(band, range(0, ny, _BAND)):
         pass
