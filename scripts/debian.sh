@@ -6,6 +6,8 @@
 # Each COMMAND runs in a fresh clone of the last commit, alone: nothing lies beside it. As `user` (without sudo) the first
 # command must fail and name Debian's packages; they are installed by root as its message says, and it runs again.
 # Needs root and debootstrap; PLACE (default /var/tmp/desdm-debian) keeps the bare systems for the next call.
+# BESIDE=FOLDER shows that folder, read only, as `shared` beside the clone: tests that read real data run too.
+# KEEP=1 leaves the system where it is, for a look.
 # The system gets file systems of its own (/dev and /proc among them), never the host's.
 set -eu
 suite=${1:?bookworm or trixie}
@@ -25,7 +27,7 @@ if [ ! -e "$bare.made" ]; then
 fi
 rm -rf "$here"
 cp -a "$bare" "$here"
-trap 'rm -rf "$here"' EXIT
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$here"' EXIT
 
 # The network's name service and certificates, where it has some of its own.
 cp -L /etc/resolv.conf /etc/hosts "$here/etc/"
@@ -46,6 +48,11 @@ inside() {  # inside USER COMMAND
     for node in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0"; do
       set -- $node; mknod -m 666 "$here/dev/$1" c "$2" "$3"
     done
+    if [ -n "${BESIDE:-}" ]; then
+      mkdir -p "$here$home/shared"
+      mount --bind "$BESIDE" "$here$home/shared"
+      mount -o remount,ro,bind "$here$home/shared"
+    fi
     mkdir "$here/dev/pts" "$here/dev/shm"
     mount -t devpts -o newinstance,ptmxmode=666 devpts "$here/dev/pts"
     ln -s pts/ptmx "$here/dev/ptmx"; ln -s /proc/self/fd "$here/dev/fd"
