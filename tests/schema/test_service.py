@@ -24,10 +24,9 @@ def service(tmp_path: Path) -> Database:
     return Database(f"sqlite:///{tmp_path}/service.sqlite")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """An operations database at revision 0006 with a job and a denial."""
-    if request.param == "sqlite":
+def _at(revision: str, request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Database:
+    """An empty operations database at an earlier revision."""
+    if kind == "sqlite":
         made = Database(f"sqlite:///{tmp_path}/old.sqlite")
     else:
         cluster = request.getfixturevalue("postgres")
@@ -35,7 +34,14 @@ def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     config = Config()
     config.set_main_option("script_location", str(Path(desdm.schema.__file__).parent / "migrations"))
     config.attributes["engine"] = made.engine
-    command.upgrade(config, "0006")
+    command.upgrade(config, revision)
+    return made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An operations database at revision 0006 with a job and a denial."""
+    made = _at("0006", request, tmp_path, request.param)
     with made.write() as conn:
         conn.execute(
             text(
@@ -78,25 +84,11 @@ def test_an_earlier_installation_is_carried_over(earlier: Database, service: Dat
     earlier.close()
 
 
-def _at_0008(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Database:
-    """An empty operations database at revision 0008."""
-    if kind == "sqlite":
-        made = Database(f"sqlite:///{tmp_path}/old.sqlite")
-    else:
-        cluster = request.getfixturevalue("postgres")
-        made = Database(cluster.url(cluster.database()))
-    config = Config()
-    config.set_main_option("script_location", str(Path(desdm.schema.__file__).parent / "migrations"))
-    config.attributes["engine"] = made.engine
-    command.upgrade(config, "0008")
-    return made
-
-
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_sessions_and_tables_of_0008_are_carried_over(
     request: pytest.FixtureRequest, tmp_path: Path, service: Database, kind: str
 ) -> None:
-    old = _at_0008(request, tmp_path, kind)
+    old = _at("0008", request, tmp_path, kind)
     prepare(service)
     with service.write() as conn:  # as the program of 0008 left it: without the tables of version 2
         for name in ("browser_session", "mydb_table", "release_fault"):

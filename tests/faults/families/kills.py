@@ -133,13 +133,7 @@ def kill_release(testbed: Testbed, outcome: Outcome) -> None:
     for number in range(testbed.times(3)):
         with testbed.copy(testbed.coadded) as home:
             where = f"create, kill {number + 1}"
-            victim = Victim(start(command(home, "release", "create", "R1")))
-            struck = victim.kill(
-                testbed.moments.uniform(0.2, 0.95) * testbed.seconds["create"], "all", testbed.moments
-            )
-            finish(victim.process)
-            outcome.tried += bool(struck)
-            testbed.nothing_left(home, outcome, where)
+            _kill_release(testbed, home, "create", outcome, where)
             states = {r["release"]: r["state"] for r in testbed.ask(home, "release", "list")}
             if states.get("R1") == "draft":
                 tried = testbed.desdm(home, "release", "publish", "R1")
@@ -155,14 +149,17 @@ def kill_release(testbed: Testbed, outcome: Outcome) -> None:
     for number in range(testbed.times(4)):
         with testbed.copy(testbed.drafted) as home:
             where = f"publish, kill {number + 1}"
-            victim = Victim(start(command(home, "release", "publish", "R1")))
-            struck = victim.kill(
-                testbed.moments.uniform(0.2, 0.98) * testbed.seconds["publish"], "all", testbed.moments
-            )
-            finish(victim.process)
-            outcome.tried += bool(struck)
-            testbed.nothing_left(home, outcome, where)
+            _kill_release(testbed, home, "publish", outcome, where)
             _publish(testbed, home, outcome, where, true)
+
+
+def _kill_release(testbed: Testbed, home: Path, act: str, outcome: Outcome, where: str) -> None:
+    """SIGKILL at a random moment of ``release create`` or ``release publish``."""
+    victim = Victim(start(command(home, "release", act, "R1")))
+    moment = testbed.moments.uniform(0.2, 0.98) * testbed.seconds[act]
+    outcome.tried += bool(victim.kill(moment, "all", testbed.moments))
+    finish(victim.process)
+    testbed.nothing_left(home, outcome, where)
 
 
 def _publish(testbed: Testbed, home: Path, outcome: Outcome, where: str, true: Path) -> None:
