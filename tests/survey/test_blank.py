@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from desdm.errors import FileTypeError
 from desdm.quality.qa.frame import open_image
@@ -22,6 +23,7 @@ from desdm.survey.imageio import read_image, read_planes
 from desdm.survey.images import read_community
 from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import open_raw, read_ccd
+from desdm.survey.refstars.read import read_stars
 
 SHAPE = (24, 64)
 LOST = np.zeros(SHAPE, bool)
@@ -224,6 +226,21 @@ def test_gzip_of_several_members_is_read_wherever_gzip_is(tmp_path: Path, size: 
     assert np.array_equal(read_image(path, "SCI")[0], fitsio.read(str(plain), "SCI"))
     frame = open_image(path).read(1, slice(0, SHAPE[0]), slice(0, SHAPE[1]))
     assert np.array_equal(frame, read_image(plain)[0], equal_nan=True)
+
+
+def test_a_reference_catalogue_of_several_gzip_members_is_whole(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "stars.fits", tmp_path / "stars.fits.gz"
+    ra = np.linspace(10.0, 11.0, 500)
+    fits.BinTableHDU(Table({"ra": ra, "dec": ra - 40.0, "mag_r": ra + 5.0})).writeto(plain)
+    whole = plain.read_bytes()
+    packed.write_bytes(
+        b"".join(gzip.compress(part) for part in (whole[:3000], whole[3000:9001], whole[9001:]))
+    )
+    assert np.array_equal(read_stars(packed).ra, ra)
+    assert np.array_equal(read_stars(plain).ra, ra)
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(FileTypeError, match=r"stars\.fits\.gz: its gzip stream is cut off"):
+        read_stars(packed)
 
 
 @pytest.mark.parametrize(

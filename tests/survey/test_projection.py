@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from desdm.errors import FileTypeError
 from desdm.services.soda.sky import Grid
 from desdm.survey.cards import Header
-from desdm.survey.headers import wcs_of
+from desdm.survey.headers import copy_wcs, wcs_of
 from desdm.survey.outline import outline
 from desdm.survey.projection import complaint, has_wcs
 
@@ -32,11 +32,20 @@ TPV = TAN | {
 SCAMP = TAN | {k: v for k, v in TPV.items() if k.startswith("PV")}
 #: What SCAMP writes with DISTORT_DEGREES 1: wcslib alone would take PV1_1 and PV1_2 for the native pole.
 LINEAR = TAN | {"PV1_0": 1e-4, "PV1_1": 1.02, "PV1_2": 0.01, "PV2_0": 0.0, "PV2_1": 1.0, "PV2_2": 0.0}
+DEC_FIRST = TAN | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": -5.0, "CRVAL2": 30.0}
+WITHOUT = {k: v for k, v in TAN.items() if not k.startswith("CD")}
+NO_CD = {k: v for k, v in DEC_FIRST.items() if not k.startswith("CD")}
 GOOD = {
     "tan": TAN, "tpv": TPV, "scamp": SCAMP, "linear": LINEAR, "fk5": TAN | {"RADESYS": "FK5", "EQUINOX": 2000.0},
     "lonpole": TAN | {"LONPOLE": 170.0},
     "pole": TAN | {"PV1_1": 0.0, "PV1_2": 90.0, "PV1_3": 180.0},
-    "latitude first": TAN | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": -5.0, "CRVAL2": 30.0},
+    "latitude first": DEC_FIRST,
+    "CROTA2": WITHOUT | {"CDELT1": -7.3e-5, "CDELT2": 7e-5, "CROTA2": 30.0},
+    "CROTA1": NO_CD | {"CDELT1": 7e-5, "CDELT2": -7.3e-5, "CROTA1": 30.0},
+    "PC": WITHOUT | {"CDELT1": -7.3e-5, "CDELT2": 7e-5, "PC1_1": 0.9, "PC1_2": 0.1, "PC2_1": -0.2, "PC2_2": 1.1},
+    "PC of one axis": WITHOUT | {"CDELT1": -7.3e-5, "CDELT2": 7e-5, "PC1_2": 0.1},
+    "PC in degrees": WITHOUT | {"PC1_1": -7e-5, "PC1_2": 1e-5, "PC2_1": 2e-5, "PC2_2": 7.2e-5},
+    "CDELT beside CD": TAN | {"CDELT1": 1.0, "CDELT2": 1.0},
     "SIP without terms": TAN | {"A_ORDER": 0, "B_ORDER": 0, "A_2_0": 0.0},
 }  # fmt: skip
 BAD: dict[str, dict[str, Any]] = {
@@ -62,6 +71,11 @@ BAD: dict[str, dict[str, Any]] = {
     "equinox": TAN | {"EQUINOX": 1950.0},
     "beyond a pole": TAN | {"CRVAL2": -95.0},
     "native pole": TAN | {"PV1_1": 10.0, "PV1_2": 40.0},
+    # FITS 4.0, section 8.1: CDi_j excludes PCi_j, and PCi_j excludes CROTAi.
+    "CD1_1 and PC1_1": TAN | {"PC1_1": 1.0, "CDELT1": 0.001, "CDELT2": 0.001},
+    "PC2_2 and CROTA2": WITHOUT | {"PC2_2": 1.0, "CDELT1": 0.001, "CDELT2": 0.001, "CROTA2": 3.0},
+    "singular": TAN | {"CD2_1": -7.3e-5, "CD2_2": 1e-6},
+    "declination first": SCAMP | {"CTYPE1": "DEC--TPV", "CTYPE2": "RA---TPV"},
 }
 
 
@@ -81,19 +95,32 @@ def test_supported_coordinates_are_the_same_for_all_readers(name: str) -> None:
         # The TPV convention, as wcslib has it, is what SCAMP's polynomial means.
         expected |= {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
     truth = WCS(fits.Header(list(expected.items())), naxis=2).all_pix2world(x, y, 1)
-    if name == "latitude first":
+    if expected["CTYPE1"].startswith("DEC"):
         truth = truth[::-1]
-        found = general.all_pix2world(x, y, 1)[::-1]
-    else:
-        found = general.all_pix2world(x, y, 1)
-    assert np.allclose(found, truth, atol=1e-9)
+    assert np.allclose(general.all_pix2world(x, y, 1), truth, atol=1e-9)
     area = outline(plain, SHAPE)
     assert area is not None
     # The middle of 300 columns and 400 rows is the third of those points.
     assert (area.ra_cent, area.dec_cent) == pytest.approx((truth[0][2], truth[1][2]), abs=1e-9)
-    if name != "latitude first":
-        px, py = Grid(header, SHAPE).pixels(truth[0], truth[1])
-        assert np.allclose([px, py], [x - 1, y - 1], atol=1e-4)
+    px, py = Grid(header, SHAPE).pixels(truth[0], truth[1])
+    assert np.allclose([px, py], [x - 1, y - 1], atol=1e-4)
+    product = fits.Header([("CDELT1", 5.0), ("PC1_2", 0.5), ("CROTA2", 7.0)])
+    copy_wcs(header, product)
+    assert np.allclose(wcs_of(product).all_pix2world(x, y, 1), truth, atol=1e-9)
+    assert not {"CDELT1", "PC1_2", "CROTA2"} & set(product)
+
+
+def test_a_step_in_degrees_does_not_change_what_a_polynomial_means() -> None:
+    """TPV works on intermediate world coordinates in degrees, however the linear part is written (its registered text)."""
+    steps = {k: v for k, v in TPV.items() if not k.startswith("CD")} | {"CDELT1": -7.3e-5, "CDELT2": 7.3e-5}
+    rows = {"PC1_1": 1.0, "PC1_2": 1e-6 / -7.3e-5, "PC2_1": 2e-6 / 7.3e-5, "PC2_2": 1.0}
+    (with_cd, _), (with_steps, plain) = _headers(TPV), _headers(steps | rows)
+    truth = WCS(with_cd, naxis=2).all_pix2world([10.0, 290.0], [5.0, 390.0], 1)
+    assert np.allclose(wcs_of(with_steps).all_pix2world([10.0, 290.0], [5.0, 390.0], 1), truth, atol=1e-9)
+    area = outline(plain, SHAPE)
+    assert area is not None
+    centre = WCS(with_cd, naxis=2).all_pix2world(150.5, 200.5, 1)
+    assert (area.ra_cent, area.dec_cent) == pytest.approx(tuple(map(float, centre)), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -19,7 +19,7 @@ from desdm.errors import FileTypeError
 from desdm.survey.bands import BANDS
 from desdm.survey.ccds import DECAM_CCDNUM
 from desdm.survey.obstime import mjd_of, observation
-from desdm.survey.projection import complaint, has_wcs, is_polynomial
+from desdm.survey.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 
 __all__ = [
     "DECAM_CCDNUM",
@@ -30,12 +30,16 @@ __all__ = [
     "identity",
     "lenient",
     "merged",
+    "settle_wcs",
     "wcs_of",
 ]
 
 _WCS_KEY = re.compile(
-    r"^(WCSAXES|C(TYPE|RVAL|RPIX|UNIT|DELT)[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX)$"
+    r"^(WCSAXES|C(TYPE|RVAL|RPIX|UNIT|DELT|ROTA)[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX)$"
 )
+#: Of those, the ones that CDi_j stands for.
+_STEPS = re.compile(r"^(C(DELT|ROTA)[12]|PC[12]_[12])$")
+_OF_AXIS = re.compile(r"^(CTYPE|CRVAL|CUNIT|PV)([12])(_\d+)?$")
 _STANDARD = re.compile(r"^[A-Z0-9_-]{1,8}$")
 
 
@@ -147,21 +151,52 @@ def _built(cards: tuple[tuple[str, Any], ...]) -> WCS:
 
 
 def _wcs_cards(header: fits.Header) -> list[tuple[str, Any]]:
-    """The WCS keywords with RADESYS ICRS (real files say FK5 and ICRS at once; scamp ties to Gaia), in their order."""
+    """The WCS keywords in one form, in their order: right ascension first, CDi_j, and RADESYS ICRS.
+
+    SCAMP, SWarp and Source Extractor each know other forms of the linear part, and those who unpack (ra, dec) rely on the
+    order of the axes. Real files say FK5 and ICRS at once; SCAMP ties to Gaia.
+    """
     found = {key: header[key] for key in header if _WCS_KEY.match(key)}
+    matrix = linear(header)
+    if has_wcs(header) and matrix is not None:
+        lon, _ = celestial_axes(header)
+        found = {_of_axis(key, lon): value for key, value in found.items() if not _STEPS.match(key)}
+        found |= dict(zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), matrix, strict=True))
     if "EQUINOX" in found:
         found["EQUINOX"] = 2000.0
     # WCS paper I demands WCSAXES before every other WCS keyword.
     return [("WCSAXES", 2), *sorted((k, v) for k, v in found.items() if k != "WCSAXES"), ("RADESYS", "ICRS")]
 
 
+def _of_axis(key: str, lon: int) -> str:
+    """The keyword that says the same where the axis ``lon`` comes first."""
+    parts = _OF_AXIS.match(key)
+    if parts is None or lon == 1:
+        return key
+    return f"{parts[1]}{3 - int(parts[2])}{parts[3] or ''}"
+
+
 def copy_wcs(source: fits.Header, target: fits.Header) -> None:
-    """Copy the WCS keywords, and set RADESYS ICRS (real files say FK5 and ICRS at once; scamp ties to Gaia)."""
-    for key, value in _wcs_cards(source):
+    """Put the WCS of ``source`` into ``target``, right ascension first, as CDi_j, with RADESYS ICRS.
+
+    Other forms of the linear part that ``target`` has are taken out: two forms in one header contradict each other.
+    """
+    cards = _wcs_cards(source)
+    kept = {key for key, _ in cards}
+    for key in [key for key in target if _WCS_KEY.match(key) and key not in kept]:
+        del target[key]
+    for key, value in cards:
         target[key] = value
     target["RADESYS"] = ("ICRS", "celestial reference system")
     if "EQUINOX" in target:
         target["EQUINOX"] = 2000.0
+
+
+def settle_wcs(header: fits.Header) -> None:
+    """Bring the WCS of a header into the one form of `copy_wcs` where it stands in another; the programs know no other."""
+    other = any(_STEPS.match(key) for key in header) and "CD1_1" not in header
+    if has_wcs(header) and not complaint(header) and (other or celestial_axes(header)[0] == 2):
+        copy_wcs(header.copy(), header)
 
 
 def footprint(header: fits.Header, shape: tuple[int, int]) -> Footprint:

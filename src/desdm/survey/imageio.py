@@ -39,7 +39,7 @@ from desdm.survey.fitsbytes import (
     write,
 )
 from desdm.survey.gunzip import GZIP, gunzip
-from desdm.survey.headers import copy_wcs, footprint, merged
+from desdm.survey.headers import copy_wcs, footprint, merged, settle_wcs
 from desdm.survey.projection import complaint
 
 __all__ = [
@@ -358,6 +358,7 @@ def _sci_header(planes: Planes) -> fits.Header:
     for card in planes.header.cards:
         if card.keyword and not is_structure(card.keyword):
             head.append(card, bottom=True)
+    settle_wcs(head)
     if str(head.get("CTYPE1", "")).strip() and not complaint(head):
         for key, value, comment in footprint(planes.header, planes.shape).cards():
             head[key] = (value, comment)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from desdm.survey.cards import Header
-from desdm.survey.projection import complaint, has_wcs, is_polynomial
+from desdm.survey.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 
 __all__ = ["Outline", "box", "outline", "union"]
 
@@ -43,15 +43,12 @@ class Outline:
 class _WCS:
     def __init__(self, header: Header) -> None:
         number = header.number
-        kinds = [(header.text(f"CTYPE{i}") or "") for i in (1, 2)]
-        # Latitude first is lawful.
-        self.swap = kinds[0].startswith("DEC")
-        lon, lat = (2, 1) if self.swap else (1, 2)
+        lon, lat = celestial_axes(header)
         self.known = has_wcs(header) and not complaint(header)
         if not self.known:
             return
         values = [number(k) for k in (f"CRVAL{lon}", f"CRVAL{lat}", "CRPIX1", "CRPIX2")]
-        matrix = _matrix(header)
+        matrix = linear(header)
         if any(v is None for v in values) or matrix is None:
             self.known = False
             return
@@ -66,8 +63,6 @@ class _WCS:
         dx, dy = px - self.x0, py - self.y0
         a, b, c, d = self.matrix
         x, y = a * dx + b * dy, c * dx + d * dy
-        if self.swap:
-            x, y = y, x
         if self.pv[0] or self.pv[1]:
             x, y = _evaluate(self.pv[0], x, y), _evaluate(self.pv[1], y, x)
         if self.turn:
@@ -80,27 +75,6 @@ class _WCS:
         ra = self.ra0 + math.degrees(math.atan2(x, below))
         dec = math.degrees(math.atan2(math.sin(dec0) + y * math.cos(dec0), math.hypot(x, below)))
         return ra % 360.0, dec
-
-
-def _matrix(header: Header) -> tuple[float, float, float, float] | None:
-    number = header.number
-    if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
-        a, b, c, d = (number(f"CD{i}_{j}") or 0.0 for i in (1, 2) for j in (1, 2))
-    else:
-        one, two = number("CDELT1"), number("CDELT2")
-        if one is None or two is None:
-            return None
-        turn = math.radians(number("CROTA2") or 0.0)
-        pc = [math.cos(turn), -math.sin(turn) * two / one if one else 0.0]
-        pc += [math.sin(turn) * one / two if two else 0.0, math.cos(turn)]
-        if any(f"PC{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
-            pc = [
-                (float(i == j) if number(f"PC{i}_{j}") is None else number(f"PC{i}_{j}") or 0.0)
-                for i in (1, 2)
-                for j in (1, 2)
-            ]
-        a, b, c, d = one * pc[0], one * pc[1], two * pc[2], two * pc[3]
-    return (a, b, c, d) if a * d - b * c else None
 
 
 def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:

@@ -1,4 +1,4 @@
-"""Which world coordinates are supported: one definition for the plain reader (`outline`) and for `headers.wcs_of`.
+"""Which world coordinates are supported, and their linear part: one definition for `outline` and for `headers.wcs_of`.
 
 Supported are gnomonic images in equatorial coordinates of J2000 or ICRS: TAN, TPV, and TAN with the polynomial in PV that
 SCAMP writes. Any other projection, SIP (whether CTYPE tells it or not), and distortions by a lookup table are refused or
@@ -8,9 +8,10 @@ and wrong in another.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
-__all__ = ["complaint", "has_wcs", "is_polynomial"]
+__all__ = ["celestial_axes", "complaint", "has_wcs", "is_polynomial", "linear"]
 
 _PROJECTIONS = ("TAN", "TPV")
 _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
@@ -42,6 +43,49 @@ def has_wcs(header: Keywords) -> bool:
     return any(len(kind) > 5 and kind[4] == "-" for kind in _kinds(header))
 
 
+def celestial_axes(header: Keywords) -> tuple[int, int]:
+    """Numbers of the axes of longitude and latitude: 1 and 2, or 2 and 1 where declination comes first."""
+    return (2, 1) if _kinds(header)[0].startswith("DEC") else (1, 2)
+
+
+def linear(header: Keywords) -> tuple[float, float, float, float] | None:
+    """Degrees of longitude and latitude a pixel along x and y: the matrix [[lon/x, lon/y], [lat/x, lat/y]].
+
+    From CDi_j, from PCi_j and CDELTi, or from CDELTi and the CROTAi of the latitude axis (FITS 4.0, sections 8.1 and 8.2;
+    Calabretta & Greisen 2002, A&A 395, 1077, section 6.1), whichever there is.
+
+    Returns
+    -------
+    tuple or None
+        None if the header has none of them.
+    """
+    lon, lat = celestial_axes(header)
+    cd = [_number(header, f"CD{i}_{j}") for i in (lon, lat) for j in (1, 2)]
+    if any(v is not None for v in cd):
+        a, b, c, d = (v or 0.0 for v in cd)
+        return a, b, c, d
+    pc = [_number(header, f"PC{i}_{j}") for i in (lon, lat) for j in (1, 2)]
+    steps = [_number(header, f"CDELT{i}") for i in (lon, lat)]
+    if all(v is None for v in (*pc, *steps)):
+        return None
+    one, two = (1.0 if v is None else v for v in steps)
+    unit = [float(i == j) for i in (lon, lat) for j in (1, 2)]
+    if any(v is not None for v in pc):
+        a, b, c, d = (u if v is None else v for u, v in zip(unit, pc, strict=True))
+        return one * a, one * b, two * c, two * d
+    turn = math.radians(_number(header, f"CROTA{lat}") or 0.0)
+    # The rotation is among the axes in world order; with declination first, x belongs to the latitude.
+    along, across = math.cos(turn), math.sin(turn)
+    if lon == 1:
+        return one * along, -two * across, one * across, two * along
+    return -two * across, one * along, two * along, one * across
+
+
+def _number(header: Keywords, key: str) -> float | None:
+    value = header.get(key)
+    return float(value) if _is_number(value) and math.isfinite(value) else None
+
+
 def _terms(header: Keywords, axis: int) -> dict[int, float]:
     terms = {}
     for i in range(40):
@@ -62,7 +106,7 @@ def is_polynomial(header: Keywords) -> bool:
         return True
     if not kinds[0].endswith("-TAN"):
         return False
-    lon, lat = (2, 1) if kinds[0].startswith("DEC") else (1, 2)
+    lon, lat = celestial_axes(header)
     return bool(_terms(header, lat)) or max(_terms(header, lon), default=0) > 4
 
 
@@ -97,7 +141,28 @@ def complaint(header: Keywords) -> str:
     latitude = header.get("CRVAL1" if one.startswith("DEC") else "CRVAL2")
     if isinstance(latitude, int | float) and abs(latitude) > 90.0:
         return f"the declination of the reference point is {latitude}, beyond a pole"
-    return _native_pole(header)
+    if one.startswith("DEC") and is_polynomial(header):
+        return "a polynomial in PV with declination first is not supported: readers differ in which axis a term is of"
+    return _matrix_fault(header) or _native_pole(header)
+
+
+def _matrix_fault(header: Keywords) -> str:
+    """What is wrong with the linear part, in words: forms that exclude each other, or no area on the sky."""
+    forms = {
+        name: [key for i in (1, 2) for j in (1, 2) if _number(header, key := f"{name}{i}_{j}") is not None]
+        for name in ("CD", "PC")
+    }
+    turns = [key for key in ("CROTA1", "CROTA2") if _number(header, key)]
+    if forms["CD"] and forms["PC"]:
+        return f"{forms['CD'][0]} and {forms['PC'][0]} exclude each other (FITS 4.0, section 8.1): keep one of the two"
+    if forms["PC"] and turns:
+        return (
+            f"{forms['PC'][0]} and {turns[0]} exclude each other (FITS 4.0, section 8.1): keep one of the two"
+        )
+    matrix = linear(header)
+    if matrix is not None and matrix[0] * matrix[3] == matrix[1] * matrix[2]:
+        return "the linear part of its world coordinates is singular: a pixel covers no area"
+    return ""
 
 
 def _distortion(header: Keywords) -> str:

@@ -17,6 +17,7 @@ from desdm.survey.cards import HDU, Value, read_hdus
 from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.fitsbytes import hdu_header, pool
+from desdm.survey.headers import settle_wcs
 from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation
 
@@ -135,6 +136,7 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
     header.update(held)
     header["CCDNUM"] = ccdnum
     _settle_time(header)
+    settle_wcs(header)
     data, missing = _whole(raw)
     return RawCCD(header, data, amps, shape, missing)
 

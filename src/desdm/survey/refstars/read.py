@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from desdm.errors import FileTypeError
 from desdm.survey.bintable import BinTable
 from desdm.survey.cards import HDU, read_hdus
+from desdm.survey.gunzip import GZIP, gunzip
 from desdm.survey.refstars.layouts import LAYOUTS, Layout
 from desdm.survey.refstars.record import Array, RefStars
 
@@ -91,9 +91,9 @@ def read_stars(path: Path, choose: Choice | None = None) -> RefStars:
     """
     try:
         with path.open("rb") as file:
-            if file.read(2) == b"\x1f\x8b":
+            if file.read(2) == GZIP:
                 file.seek(0)
-                return _stars(_unpacked(file.read()), choose)
+                return _stars(gunzip(file.read()), choose)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _stars(data, choose)
     except FileTypeError as err:
@@ -105,15 +105,3 @@ def read_stars(path: Path, choose: Choice | None = None) -> RefStars:
 def _stars(data: Any, choose: Choice | None) -> RefStars:
     """The stars of a file's bytes; no array of the result looks into them."""
     return stars_of(data, read_hdus(data, len(data)), choose)
-
-
-def _unpacked(data: bytes) -> bytes:
-    """The bytes of a gzip stream."""
-    machine = zlib.decompressobj(wbits=31)
-    try:
-        plain = machine.decompress(data)
-    except zlib.error as err:
-        raise FileTypeError(f"it is no sound gzip file: {err}") from err
-    if not machine.eof:
-        raise FileTypeError("its gzip stream is cut off")
-    return plain
