@@ -149,6 +149,47 @@ def test_nan_of_uploads_and_of_arithmetic_is_null(
     assert ask(engine, catalogue, text) == [expected]
 
 
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, 0.0, 90.0, 200.0])
+def test_a_radius_from_a_column_is_a_radius_or_none(
+    engine: Engine, catalogue: Catalogue, value: float
+) -> None:
+    """A circle is as a literal's would be; a radius below 0 or beyond all numbers is none (a literal is refused)."""
+    upload = Upload("r", (ReleaseColumn("r", "double"),), pa.table({"r": [value]}))
+    text = "SELECT AREA(CIRCLE(0, 0, r)), CONTAINS(POINT(0, 80), CIRCLE(0, 0, r)) FROM TAP_UPLOAD.r"
+    query: Query = translate(text, catalogue, engine.dialect, uploads={"r": upload})  # type: ignore[arg-type]
+    with engine.execute(query, uploads={"r": upload}) as batches:
+        ((area, inside),) = [tuple(c[0].as_py() for c in b.columns) for b in batches if b.num_rows]
+    if not 0 <= value < math.inf:
+        assert area is None and not inside
+    else:
+        true = 2 * math.pi * (1 - math.cos(math.radians(min(value, 180)))) * math.degrees(1) ** 2
+        assert area == pytest.approx(true)
+        assert inside == (value >= 80)
+
+
+def test_a_column_may_have_any_name(engine: Engine, catalogue: Catalogue) -> None:
+    """Names of PostgreSQL's system columns, and names that agree in its 63 bytes."""
+    long = "a" * 70
+    names = ["xmin", "CTID", "tableoid", f"{long}1", f"{long}2", "ü" * 40]
+    upload = Upload(
+        "n", tuple(ReleaseColumn(name, "int") for name in names),
+        pa.table({name: pa.array([i], pa.int32()) for i, name in enumerate(names)}),
+    )  # fmt: skip
+    quoted = ", ".join(f'"{name}"' for name in names)
+    for text in (
+        "SELECT * FROM TAP_UPLOAD.n",
+        f"SELECT {quoted} FROM (SELECT {quoted} FROM TAP_UPLOAD.n) AS q",
+    ):
+        query: Query = translate(text, catalogue, engine.dialect, uploads={"n": upload})  # type: ignore[arg-type]
+        assert [c.name for c in query.columns] == names
+        with engine.execute(query, uploads={"n": upload}) as batches:
+            assert [tuple(c[0].as_py() for c in b.columns) for b in batches if b.num_rows] == [
+                tuple(range(6))
+            ]
+    engine.save("ada", "odd", upload.columns, iter(upload.rows.to_batches()))
+    engine.drop("ada", "odd")
+
+
 def test_nan_in_a_table_of_a_user_is_null(engine: Engine) -> None:
     engine.save("ada", "mine", UPLOAD.columns, iter(UPLOAD.rows.to_batches()))
     engine.save("ada", "mine", UPLOAD.columns, iter(UPLOAD.rows.to_batches()), append=True)

@@ -59,6 +59,8 @@ class Geometry:
             if value.kind not in ("short", "int", "long", "float", "double", "null"):
                 raise QueryError(f"{name}: {_USAGE[name]}", *value.at)
         self._check(name, given)
+        if name == "CIRCLE" and given[2].number is None and given[2].kind != "null":
+            given[2] = _radius(given[2])
         return Fragment("", name.lower(), at, parts=tuple(given))
 
     def _check(self, name: str, given: Sequence[Fragment]) -> None:
@@ -270,6 +272,12 @@ class Geometry:
         b = sphere.vertices(sphere.box_corners(*second) if other.kind == "box" else second)
         meets = sphere.touch(_pieces(a, at), a, _pieces(b, at), b)
         return "(1 = 1)" if meets else "(1 = 0)"
+
+
+def _radius(value: Fragment) -> Fragment:
+    """A radius that each row tells: NULL where it is negative or not a number, at most 180 degrees, as of a literal."""
+    sql = f"(CASE WHEN {value.sql} BETWEEN 0 AND 180 THEN {value.sql} WHEN {value.sql} BETWEEN 180 AND 1e300 THEN 180 END)"
+    return Fragment(sql, "double", value.at)
 
 
 _USAGE = {

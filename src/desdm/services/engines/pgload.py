@@ -15,7 +15,7 @@ import pyarrow.csv as csv
 from desdm.errors import CorruptFile
 from desdm.release.model import ReleaseColumn, ReleaseTable
 from desdm.services.engines import native
-from desdm.services.engines.writing import SQL_TYPES, kind_of, quote
+from desdm.services.engines.writing import SQL_TYPES, kind_of, postgresql_name, quote
 
 __all__ = ["copy_in", "declared", "load", "name"]
 
@@ -25,7 +25,7 @@ _FORMAT = csv.WriteOptions(include_header=False)
 
 def name(*parts: str) -> str:
     """A name in SQL that is not merged with values by psycopg."""
-    return ".".join('"' + p.replace('"', '""') + '"' for p in parts)
+    return ".".join('"' + postgresql_name(p).replace('"', '""') + '"' for p in parts)
 
 
 def declared(columns: Sequence[ReleaseColumn]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["GEOMETRIES", "SQL_TYPES", "Dialect", "kind_of", "quote"]
+__all__ = ["GEOMETRIES", "SQL_TYPES", "Dialect", "kind_of", "postgresql_name", "quote"]
 
 Dialect = Literal["duckdb", "postgresql"]
 
@@ -22,11 +23,23 @@ SQL_TYPES: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
+#: PostgreSQL 17, section 5.6 of its manual, and NAMEDATALEN - 1 of section 4.1.1.
+_SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+_LONGEST_NAME = 63
+
+
+def postgresql_name(name: str) -> str:
+    """The name itself, or another one where PostgreSQL cuts it (at 63 bytes) or keeps it for its system columns."""
+    if name.lower() in _SYSTEM_COLUMNS or len(name.encode()) > _LONGEST_NAME:
+        return f"{name[:12]}~{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    return name
+
 
 def quote(name: str, dialect: Dialect) -> str:
     """An identifier in SQL: the one place where a name comes into a statement."""
-    written = '"' + name.replace('"', '""') + '"'
-    return written if dialect == "duckdb" else written.replace("%", "%%")
+    if dialect == "duckdb":
+        return '"' + name.replace('"', '""') + '"'
+    return '"' + postgresql_name(name).replace('"', '""').replace("%", "%%") + '"'
 
 
 def kind_of(column: ReleaseColumn) -> str:
