@@ -59,7 +59,7 @@ class _Commands(click.Group):
 
         from desdm.cli.aliases import ALIASES, HINTS
 
-        if word == "help":
+        if word in ("help", "man"):
             # `help release create` is `release create --help`.
             if rest:
                 return [*rest, "--help"]
@@ -78,9 +78,19 @@ class _Commands(click.Group):
         raise click.UsageError(f"there is no command {word}; {hint}", ctx)
 
     @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _home_first(args))
+
+    @override
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.UsageError as err:
+            from desdm.cli.aliases import advice
+
+            if meant := advice(err):
+                raise click.UsageError(f"{err.message.rstrip('.')}; {meant}", err.ctx) from err
+            raise
         except BrokenPipeError as err:
             # Of a program or a socket: our own output raises none. click would end with status 1 and no word.
             raise TransientError(
@@ -129,6 +139,21 @@ def main() -> None:
             raise
         _leave_with(found)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _home_first(args: list[str]) -> list[str]:
+    """The arguments with ``--home`` before the command, where click reads it; it may stand after the command too."""
+    end = args.index("--") if "--" in args else len(args)
+    first: list[str] = []
+    rest: list[str] = []
+    place = 0
+    while place < end:
+        taken = 2 if args[place] == "--home" else 1
+        (first if args[place] == "--home" or args[place].startswith("--home=") else rest).extend(
+            args[place : min(place + taken, end)]
+        )
+        place += taken
+    return [*first, *rest, *args[end:]]
 
 
 def _looked_at() -> tuple[type[Exception], ...]:
