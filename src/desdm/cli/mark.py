@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from typing_extensions import override
 
 from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.names import RUN
@@ -19,6 +20,7 @@ _STATES = ("active", "junk")
 class _Mark(click.Command):
     """Takes ``mark junk RUN`` for ``mark RUN junk``."""
 
+    @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first, second = (*args, "", "")[:2]
         if (

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from typing_extensions import override
+
+    _NumberType = click.ParamType[int]
+    _TextType = click.ParamType[str]
 else:
+    # Not generic at run time in every version of click.
+    _NumberType = _TextType = click.ParamType
 
     def override(method: object) -> object:
         """Python 3.11 has no typing.override, and importing its stand-in costs what --help may not."""
@@ -26,7 +31,7 @@ _EXPOSURE = re.compile(r"D?0*(\d{1,9})", re.IGNORECASE)
 _MOST = 200
 
 
-class _Exposure(click.ParamType):
+class _Exposure(_NumberType):
     """The number of an exposure, of ``150029`` or ``D00150029``."""
 
     name = "expnum"
@@ -41,7 +46,7 @@ class _Exposure(click.ParamType):
         return int(found[1])
 
 
-class _Night(click.ParamType):
+class _Night(_TextType):
     """A night, YYYYMMDD, also of ``2012-11-20``."""
 
     name = "nite"
@@ -59,7 +64,7 @@ class _Night(click.ParamType):
         return digits
 
 
-class _Run(click.ParamType):
+class _Run(_TextType):
     """The name of a run."""
 
     name = "run"
@@ -86,7 +91,7 @@ class _Run(click.ParamType):
             facility.close()
 
 
-class _Pipeline(click.ParamType):
+class _Pipeline(_TextType):
     """The name of a pipeline, or a submit WCL."""
 
     name = "pipeline"
