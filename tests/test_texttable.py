@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desdm.texttable import cell_width, number_texts, size_text, table_lines
+from desdm.texttable import cell_width, number_texts, size_text, table_lines, without_codes
 
 RUN = "DES0159-0500_r3p01"
 ROWS = [
@@ -74,3 +75,15 @@ def test_sizes_are_powers_of_a_thousand() -> None:
         3_400_000_000: "3.4 GB",
     }
     assert {n: size_text(n) for n in sizes} == sizes
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        # ECMA-48: 8.3.32 DL, 8.3.22 CUU, 8.3.117 SGR, 5.6 OSC; C0 and C1 of 8.2.
+        ("\x1b[1M> read\n\x1b[1A\x1b[7mbold\x1b[0m", "> read\nbold"), ("\x1b]0;title\x07text", "text"), ("a\x9b31mb", "ab"),
+        ("a\tb\nc\rd\x00\x7f", "a\tb\ncd"), ("\x1b(Bé σ ″", "é σ ″"),
+    ],
+)  # fmt: skip
+def test_codes_of_a_terminal_are_left_out(text: str, plain: str) -> None:
+    assert without_codes(text) == plain

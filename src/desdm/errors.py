@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 __all__ = [
     "AccessDenied",
@@ -203,6 +204,10 @@ _WRONG_PATH = {
 }  # fmt: skip
 
 
+#: ``.<name>[.<process or digest>].part``: a file stands so beside its place until its last byte is written.
+_PART = re.compile(r"\.(.+?)(?:\.\d+|\.[0-9a-f]{12})?\.part")
+
+
 def storage_error(err: OSError, path: object = None) -> DesdmError:
     """The typed error for an error of the operating system on a file.
 
@@ -219,10 +224,21 @@ def storage_error(err: OSError, path: object = None) -> DesdmError:
         `StorageFull` (no room), `UsageError` (no such path) or `StorageUnavailable` (mode, read-only mount, I/O error).
     """
     named = err.filename if err.filename is not None else path
-    where = "" if named is None else f"{os.fsdecode(named) if isinstance(named, bytes) else named}: "
+    where = (
+        ""
+        if named is None
+        else f"{_wanted(os.fsdecode(named) if isinstance(named, bytes) else str(named))}: "
+    )
     text = os.strerror(err.errno) if err.errno else str(err)
     if err.errno in _FULL:
         return StorageFull(f"{where}{text}; make room and try again")
     if err.errno in _WRONG_PATH:
         return UsageError(f"{where}{text}; give another path")
     return StorageUnavailable(f"{where}{text}; check mode, owner and mount (desdm doctor), and try again")
+
+
+def _wanted(name: str) -> str:
+    """The file that was to be written, of the name under which it is written until it is whole."""
+    folder, slash, last = name.rpartition("/")
+    found = _PART.fullmatch(last)
+    return f"{folder}{slash}{found[1]}" if found else name

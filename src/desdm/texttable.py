@@ -7,6 +7,7 @@ In a pipe or file nothing is cut: every row is one line with all of its values, 
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -14,9 +15,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["Styled", "cell_width", "number_texts", "size_text", "table_lines", "terminal_width", "time_text"]
+__all__ = [
+    "Styled",
+    "cell_width",
+    "number_texts",
+    "size_text",
+    "table_lines",
+    "terminal_width",
+    "time_text",
+    "without_codes",
+]
 
 _GAP = 2
+#: Control sequences and strings of a terminal, and its control characters (ECMA-48, 5.4, 5.6, 8.3); lines and tabs stay.
+_CODES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
+    r"|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 #: Free text is not cut below this; and not below the larger number while there are expendable columns to leave out.
 _LEAST, _AMPLE = 12, 40
 
@@ -32,6 +47,11 @@ class Styled:
 def terminal_width() -> int | None:
     """Columns of the terminal on standard output; None where it is a pipe or a file."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def without_codes(text: str) -> str:
+    """The same text without what would move the cursor of a terminal, colour it or set its title."""
+    return text if text.isprintable() else _CODES.sub("", text)
 
 
 def size_text(count: int | None) -> str:
@@ -212,7 +232,9 @@ def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     text = cell.text if isinstance(cell, Styled) else str(cell)
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text).strip()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " for c in without_codes(text)).strip()
 
 
 def _head(column: _Column) -> str:

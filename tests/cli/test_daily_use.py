@@ -200,6 +200,50 @@ def test_a_reader_that_goes_away_is_no_error(home: Path, command: str) -> None:
     assert "Exception" not in said
 
 
+@pytest.mark.parametrize("lost", ["out", "err", "both", "closed"])
+def test_a_command_that_acts_ends_its_work_without_a_reader(home: Path, tmp_path: Path, lost: str) -> None:
+    (tmp_path / f"raw_{lost}.txt").write_text(f"of {lost}")
+    talk = tmp_path / "talk.wcl"
+    talk.write_text(TALK.replace("A-TILE-WITH-A-LONG-NAME", f"T{lost}").replace("0123", "0001"))
+    # Truth: the status of the same kind of command whose reader stays.
+    for words, status in (
+        (("ingest", str(tmp_path / f"raw_{lost}.txt"), str(tmp_path / "nope")), 1),
+        (("submit", str(talk), "--wait"), 0),
+        (("account", "add", f"jane.{lost}"), 0),
+        (("stauts",), 2),
+    ):
+        assert without_reader(home, lost, *words) == status, words
+    assert f"raw_{lost}.txt" in run(home, "files").stdout
+    assert " done " in run(home, "show", f"T{lost}+0001_r1p01").stdout.splitlines()[0]
+    assert f"jane.{lost}" in run(home, "account", "list").stdout
+
+
+def without_reader(home: Path, lost: str, *words: str) -> int:
+    """Status of a command whose output, errors or both nobody reads, or whose streams are closed."""
+    if lost == "closed":
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", DESDM, "--home", str(home), *words]
+        return subprocess.run(command, timeout=60).returncode
+    read, write = os.pipe()
+    os.close(read)
+    out, err = {
+        "out": (write, subprocess.DEVNULL), "err": (subprocess.DEVNULL, write), "both": (write, write)
+    }[lost]  # fmt: skip
+    try:
+        return subprocess.run(
+            [DESDM, "--home", str(home), *words], stdout=out, stderr=err, timeout=60
+        ).returncode
+    finally:
+        os.close(write)
+
+
+def test_a_full_disk_behind_the_output_is_told_once(home: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([DESDM, "--home", str(home), "status"], stdout=full, stderr=-1, text=True)
+    # errors.StorageFull: transient.
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+    assert "No space left on device" in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_signs_that_a_terminal_lacks_have_a_fallback(home: Path, encoding: str) -> None:
     name = log_of(home)

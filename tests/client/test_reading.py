@@ -40,6 +40,10 @@ def test_a_statement_goes_on_until_its_semicolon_and_a_command_ends_with_its_lin
         ("@f.sql > o.csv", Line("@", ("f.sql",), target=Path("o.csv"))),
         ("Describe_Table T1.objects with %mag%", Line("describe_table", ("T1.objects", "with", "%mag%"))),
         ("explain SELECT 'a  b';", Line("explain", ("SELECT 'a  b'",))),
+        ("EXPLAIN PLAN FOR SELECT 1;", Line("explain", ("SELECT 1",))),
+        ("\\x", Line("\\x")),
+        ("\\! ls -l", Line("!", ("ls -l",))),
+        ("\\i my.sql", Line("loadsql", ("my.sql",))),
         ("load_table 'my file.csv' mine;", Line("load_table", ("my file.csv", "mine"))),
     ],
 )

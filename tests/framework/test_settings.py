@@ -26,6 +26,7 @@ CODES = Path(desdm.codes.__file__).parent
     ("pipeline", "key", "hint"),
     [
         ("coadd", "tile_szie", "did you mean tile_size?"),
+        ("coadd", "bands", "bands follows from the images of the run"),  # show lists it
         ("coadd", "bogus", "known are assessment"),
         ("coadd", "swarp.bogus", "known are swarp.clip_least, swarp.sky_mesh"),
         ("coadd", "clip_least", "it is one of a module: swarp.clip_least"),

@@ -15,7 +15,7 @@ from desdm.archive.filetypes import BY_NAME, FILETYPES
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.names import split_name
 from desdm.archive.query import condition, overlap, region
-from desdm.errors import NotFoundError, UsageError
+from desdm.errors import UsageError
 from desdm.schema import METADATA_TABLES, desfile
 
 __all__ = ["attempt_number", "by_name", "define", "files", "find", "withheld_rows"]
@@ -33,13 +33,12 @@ def define(conn: Connection, archive: Archive) -> None:
 
 
 def attempt_number(conn: Connection, name: str) -> int:
-    """Number of the attempt ``<unit>_r<request>p<attempt>``; `UsageError` or `NotFoundError` if there is none."""
+    """Number of the attempt ``<unit>_r<request>p<attempt>``; `NotFoundError` if there is none."""
     match = _ATTEMPT.fullmatch(name.strip())
-    if not match:
-        raise UsageError(f"{name!r} is no attempt; its name is <unit>_r<request>p<attempt>")
-    found = store.attempts_named(conn, [(match.group(1), int(match.group(2)), int(match.group(3)))])
+    wanted = [(match.group(1), int(match.group(2)), int(match.group(3)))] if match else []
+    found = store.attempts_named(conn, wanted)
     if not found:
-        raise NotFoundError(f"no attempt {name}; see: desdm history")
+        raise store.no_such_run(conn, name.strip())
     return found[0]
 
 

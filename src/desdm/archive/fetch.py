@@ -72,7 +72,7 @@ def copy_out(archive: Archive, record: FileRecord, target: Path) -> None:
     """
     if record.archive_name != archive.name:
         raise NotFoundError(f"{record.name}: archive {archive.name} holds no copy of it (deleted for good?)")
-    partial = target.with_name(f".{target.name}.{os.getpid():x}.part")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         found = _copy(archive, record, partial)
         if found != record.sha256:

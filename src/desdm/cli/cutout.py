@@ -69,11 +69,15 @@ def command(
     place = position_of(position)
     if [place is not None, identifier is not None, table is not None].count(True) != 1:
         raise UsageError("give RA and DEC, or --id, or --table")
-    # Named by the place, so that the cutout of another place does not replace it.
+    # Named by place and size, so that the cutout of another place or size does not replace it.
     row = (
         {"id": identifier, "name": identifier}
         if place is None
-        else {"ra": repr(place[0]), "dec": repr(place[1]), "name": f"cutout_{place[0]:.5f}{place[1]:+.5f}"}
+        else {
+            "ra": repr(place[0]),
+            "dec": repr(place[1]),
+            "name": f"cutout_{place[0]:.5f}{place[1]:+.5f}_{size:g}arcmin",
+        }
     )
     wanted = Defaults(
         release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
@@ -93,8 +97,8 @@ def command(
             click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
     if len(told) > 20:
         click.echo(f"... {len(told)} rows; results.csv has all")
-    for path, size in written[:20]:
-        click.echo(f"wrote {path} ({size_text(size)})")
+    for path, count, there in written[:20]:
+        click.echo(f"wrote {path} ({size_text(count)}){', in place of an earlier file' if there else ''}")
     if len(written) > 20:
         click.echo(f"... {len(written)} files in {out}")
     return int(any(one.status in ("outside", "failed") for one in told))
@@ -137,24 +141,26 @@ def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
     return read_position(" ".join(words)) if words else None
 
 
-def _write(outcomes: Iterable[Done], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int]]:
-    """Write the files; returns their paths and sizes. Of one place no table of results is written beside them."""
+def _write(outcomes: Iterable[Done], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int, bool]]:
+    """Write the files; returns path, size, and whether one was replaced. Of one place no table of results is written."""
     from desdm.services.soda.bundle import bundle, members
 
+    there = out.is_file()
     if out.suffix in (".tar", ".zip"):
         temporary = out.with_name(f".{out.name}.part")
         with temporary.open("wb") as file:
             for piece in bundle("zip" if out.suffix == ".zip" else "tar", outcomes):
                 file.write(piece)
         temporary.replace(out)
-        return [(out, out.stat().st_size)]
+        return [(out, out.stat().st_size, there)]
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for member in members(outcomes):
         if only_cutouts and member.name in ("results.csv", "summary.json"):
             continue
+        there = (out / member.name).exists()
         temporary = out / f".{member.name}.part"
         temporary.write_bytes(member.bytes())
         temporary.replace(out / member.name)
-        written.append((out / member.name, member.size))
+        written.append((out / member.name, member.size, there))
     return written

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ _TOLD = 20
 
 @click.command()
 @click.argument("names", metavar="NAME…", nargs=-1)
-@click.option("--attempt", metavar="RUN", help="All files of an attempt.")
+@click.option("--attempt", metavar="RUN", type=RUN, help="All files of an attempt.")
 @click.option("--filetype", metavar="TYPE", help="Of an attempt, only this type.")
 @click.option("--reason", default="", help="Why; kept with the files in the trash and with the event.")
 @click.option("--yes", "-d", is_flag=True, help="Do it; without this only the plan is shown.")

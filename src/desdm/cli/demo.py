@@ -35,6 +35,7 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     A second call with the same files and programs finds the work done and takes it over.
     """
     from desdm.cli.runs import drive_here, exit_status, night_here
+    from desdm.errors import UsageError
     from desdm.facility import initialise
     from desdm.framework.submit import submit
     from desdm.operations import mainjob
@@ -55,6 +56,9 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     say(
         f"ingested: {len(arrived.registered)} new, {len(arrived.present)} present, {len(arrived.refused)} refused"
     )
+    if not arrived.registered and not arrived.present:
+        reasons = "".join(f"\n  {refusal.path}: {refusal.reason}" for refusal in arrived.refused[:5])
+        raise UsageError(f"no file of {folder} can be taken; give a folder of calibrated exposures:{reasons}")
     night = None
     if data is None:
         facts = mainjob.night_truth(folder)
@@ -180,7 +184,8 @@ def _tell(door: Door, summary: Summary) -> None:
             (b, n, ", ".join(map(str, summary.single_exposure_detections.get(b, []))), summary.depth.get(b))
             for b, n in summary.detections.items()
         ],
-        f"{summary.run} {summary.state}: {summary.registered_files} files registered",
+        f"{summary.run} {summary.state}: {summary.run_files} files; "
+        f"the archive holds {summary.registered_files}",
     )
     if summary.truth:
         click.echo()

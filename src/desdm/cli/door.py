@@ -61,7 +61,6 @@ class Door:
 
         # In a pipe no line is cut.
         console = Console(highlight=False, width=terminal_width() or 100_000)
-        # Written by click: where the reader of a pipe goes away, every command ends alike.
         with console.capture() as text:
             console.print(tree)
         click.echo("\n".join(line.rstrip() for line in text.get().splitlines()))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import EXPOSURE
 
 
 @click.command()
-@click.argument("expnum", type=int, required=False)
+@click.argument("expnum", type=EXPOSURE, required=False)
 @click.option("--ccd", "ccdnum", type=click.IntRange(min=1), help="Only this CCD of it.")
 @click.option(
     "--lift", "lifting", is_flag=True, help="Lift the exclusion; without --ccd all that are in force."

@@ -8,10 +8,11 @@ import click
 
 from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.findings import finding_document, suspect_document
+from desdm.cli.names import RUN
 
 
 @click.command()
-@click.option("--attempt", metavar="RUN", help="Made by <unit>_r<request>p<attempt>.")
+@click.option("--attempt", metavar="RUN", type=RUN, help="Made by <unit>_r<request>p<attempt>.")
 @click.option("--filetype", metavar="TYPE", help="Of this type.")
 @click.option("--band", metavar="BAND", help="In this band.")
 @click.option("--tag", metavar="TAG", help="Tagged so, or of an attempt tagged so.")
@@ -90,6 +91,12 @@ def command(
                 }
                 for f in found
             ]
+            hidden = 0
+            if not found and not junk:
+                # Counted only where nothing is listed: a list of what there is needs no second look.
+                hidden = len(
+                    catalog.files(conn, attempt=attempt, filetype=filetype, band=band, tag=tag, junk=True)
+                )
         numbers = [row["id"] for row in rows] if query else [f.id for f in found]
         findings = store.findings_of(conn, numbers)
         suspects = store.suspects_of(conn, numbers)
@@ -103,6 +110,12 @@ def command(
     if only or doubtful:
         kept = kept[:limit]
 
+    none = "no such file; desdm files lists all"
+    if query:
+        none = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
+    elif hidden:
+        none = f"no such file; {hidden} of JUNK runs are hidden: --all"
+
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")
         cells = (
@@ -110,7 +123,7 @@ def command(
             for row in kept
         )
         titles = [*columns[:3], "size", "findings"]
-        door.table(titles, cells, expendable=titles[::-1], empty="no such file; desdm files lists all")
+        door.table(titles, cells, expendable=titles[::-1], empty=none)
         for row in kept:
             for mark in row.get("suspect", ()):
                 click.echo(click.style("suspect: ", fg="red") + f"{row['filename']}: {mark['reason']}")

@@ -12,7 +12,7 @@ from desdm.cli.door import Door, json_option, pass_door
 
 if TYPE_CHECKING:
     from desdm.release.model import Release
-    from desdm.services.footprint.lookup import Answer, Footprint, Summary
+    from desdm.services.footprint.lookup import Footprint
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with -
@@ -44,11 +44,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --table: file; its ending says the format.",
 )
+@click.option("--url", metavar="URL", help="Ask the server there, not this installation.")
+@click.option("--token", envvar="DESDM_TOKEN", show_envvar=True, help="Token of an account, for --url.")
 @json_option
 @pass_door
 def command(
     door: Door, position: tuple[str, ...], name: str | None, bands: tuple[str, ...], region: str | None,
-    table: Path | None, ra_column: str, dec_column: str, tiles: bool, out: Path | None, as_json: bool,
+    table: Path | None, ra_column: str, dec_column: str, tiles: bool, out: Path | None,
+    url: str | None, token: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Ask the footprint of a release: of the place RA DEC (ICRS; degrees or hours), of a region, or of a table of places.
 
@@ -66,6 +69,13 @@ def command(
     given = [place is not None, region is not None, table is not None]
     if sum(given) != 1:
         raise UsageError("say what: RA DEC, --region or --table (one of them)")
+    if url:
+        if table is not None:
+            raise UsageError("a table is asked of this installation; at a server: POST it to /footprint")
+        document = _asked(url, token, place, region, name, bands)
+        show = _show_region if region is not None else _show
+        door.show(document, lambda: show(door, document), as_json)
+        return
     release = _release(door, name)
     footprint = Footprint(door.facility.config.releases / release.name)
     if table is not None:
@@ -81,10 +91,29 @@ def command(
             "bands": found.bands,
             "tiles": found.tiles,
         }
-        door.show(document, lambda: _show_region(door, found), as_json)
+        door.show(document, lambda: _show_region(door, document), as_json)
         return
-    answer = footprint.at(*(place or (0.0, 0.0)), bands)
-    door.show({"release": release.name, **answer.record()}, lambda: _show(door, release, answer), as_json)
+    answer = {"release": release.name, **footprint.at(*(place or (0.0, 0.0)), bands).record()}
+    door.show(answer, lambda: _show(door, answer), as_json)
+
+
+def _asked(
+    url: str, token: str | None, place: tuple[float, float] | None, region: str | None, release: str | None,
+    bands: tuple[str, ...],
+) -> dict[str, Any]:  # fmt: skip
+    """The answer of a server on a place or a region."""
+    from desdm.client import Client
+
+    asked: list[tuple[str, str]] = [("release", release)] if release else []
+    asked += [("band", band) for band in bands]
+    if place is not None:
+        asked += [("ra", repr(place[0])), ("dec", repr(place[1]))]
+    else:
+        asked.append(("POS", str(region)))
+    with Client(url, token) as client:
+        path = "/footprint" if place is not None else "/footprint/region"
+        found: dict[str, Any] = client.connection.document("GET", path, params=asked)
+    return found
 
 
 def _release(door: Door, name: str | None) -> Release:
@@ -108,7 +137,7 @@ def _release(door: Door, name: str | None) -> Release:
     return max(seen, key=lambda r: (r.published_at is not None, r.published_at))
 
 
-def _show(door: Door, release: Release, answer: Answer) -> None:
+def _show(door: Door, answer: dict[str, Any]) -> None:
     rows = [
         [
             band,
@@ -117,14 +146,15 @@ def _show(door: Door, release: Release, answer: Answer) -> None:
             told["nexp"],
             "" if told["fraction"] is None else f"{told['fraction']:.3f}",
         ]
-        for band, told in answer.bands.items()
+        for band, told in answer["bands"].items()
     ]
-    where = f"{release.name}: {answer.ra:.6f} {answer.dec:+.6f}, tiles {', '.join(answer.tiles) or 'none'}"
+    tiles = ", ".join(answer["tiles"]) or "none"
+    where = f"{answer['release']}: {answer['ra']:.6f} {answer['dec']:+.6f}, tiles {tiles}"
     door.table(["band", "inside", "depth (mag)", "exposures", "fraction"], rows, title=where)
-    if answer.exposures:
+    if answer["exposures"]:
         seen = [
             [e["expnum"], e["ccdnum"], e["band"], f"{e['mjd_obs']:.5f}", e["filename"]]
-            for e in answer.exposures
+            for e in answer["exposures"]
         ]
         door.table(["exposure", "CCD", "band", "MJD", "file"], seen)
 
@@ -133,12 +163,14 @@ def _mag(depth: float | None) -> str:
     return "" if depth is None else f"{depth:.3f}"
 
 
-def _show_region(door: Door, found: Summary) -> None:
+def _show_region(door: Door, found: dict[str, Any]) -> None:
     def spread(value: Any) -> str:
         return "" if value is None else f"{value['median']:.6g} ({value['min']:.6g} to {value['max']:.6g})"
 
-    rows = [[b, t["cells"], t["area"], spread(t["depth"]), spread(t["nexp"])] for b, t in found.bands.items()]
-    where = f"{found.region}, tiles {', '.join(found.tiles) or 'none'}"
+    rows = [
+        [b, t["cells"], t["area"], spread(t["depth"]), spread(t["nexp"])] for b, t in found["bands"].items()
+    ]
+    where = f"{found['region']}, tiles {', '.join(found['tiles']) or 'none'}"
     door.table(["band", "cells", "good area (deg²)", "depth (mag)", "exposures"], rows, title=where)
 
 
@@ -154,6 +186,7 @@ def _table(
     from desdm.services.footprint.tables import answered, position_columns
     from desdm.services.formats import choose, stream
     from desdm.services.formats.upload import read_upload
+    from desdm.texttable import size_text
 
     try:
         data = table.read_bytes()
@@ -168,10 +201,14 @@ def _table(
         return
     ending = out.suffix.lstrip(".").lower()
     form = choose({"vot": "votable", "xml": "votable", "tab": "tsv", "fit": "fits"}.get(ending, ending))
+    there = out.exists()
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("wb") as file:
             file.writelines(stream(form, described, rows))
         part.replace(out)
+        click.echo(
+            f"wrote {out} ({size_text(out.stat().st_size)}){', in place of an earlier file' if there else ''}"
+        )
     finally:
         part.unlink(missing_ok=True)

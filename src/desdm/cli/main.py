@@ -5,22 +5,18 @@ Exit status: 0 done, 1 done with refusals or findings, 2 usage, 3 transient, 4 f
 
 from __future__ import annotations
 
-import codecs
 import json
-import os
-import select
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from desdm import __version__
 from desdm.cli import COMMANDS
 from desdm.cli.door import Door
-from desdm.errors import DesdmError, storage_error
+from desdm.cli.streams import finish_output, prepare_streams
+from desdm.errors import DesdmError, TransientError, storage_error
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -63,7 +59,7 @@ class _Commands(click.Group):
 
         from desdm.cli.aliases import ALIASES, HINTS
 
-        if word == "help":
+        if word in ("help", "man"):
             # `help release create` is `release create --help`.
             if rest:
                 return [*rest, "--help"]
@@ -82,17 +78,24 @@ class _Commands(click.Group):
         raise click.UsageError(f"there is no command {word}; {hint}", ctx)
 
     @override
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        # --help and --version write while options are read.
-        with _reader_watched():
-            return super().make_context(info_name, args, parent, **extra)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _home_first(args))
 
     @override
     def invoke(self, ctx: click.Context) -> object:
-        with _reader_watched():
+        try:
             return super().invoke(ctx)
+        except click.UsageError as err:
+            from desdm.cli.aliases import advice
+
+            if meant := advice(err):
+                raise click.UsageError(f"{err.message.rstrip('.')}; {meant}", err.ctx) from err
+            raise
+        except BrokenPipeError as err:
+            # Of a program or a socket: our own output raises none. click would end with status 1 and no word.
+            raise TransientError(
+                "a program or a connection that was written to has ended; try again"
+            ) from err
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,48 +115,12 @@ def desdm(ctx: click.Context, home: str | None) -> None:
     ctx.obj = ctx.with_resource(Door(home))
 
 
-class _ReaderGone(Exception):
-    """The reader of our output went away, as ``head`` does; click would make status 1 of the BrokenPipeError."""
-
-
-@contextmanager
-def _reader_watched() -> Iterator[None]:
-    """Tell a BrokenPipeError of standard output from one of a socket."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError as err:
-        poll = select.poll()
-        poll.register(1, select.POLLOUT)
-        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
-            raise _ReaderGone from err
-        raise
-
-
-#: Signs of the texts that are no ASCII, for terminals and files that cannot hold them.
-_ASCII = {
-    "…": "...", "←": "<-", "→": "->", "–": "-", "—": "-", "×": "x", "²": "2", "°": "deg", "′": "'", "″": '"', "σ": "sigma",
-    "≤": "<=", "≥": ">=", "±": "+-", "µ": "u", "μ": "u", "·": ".", "├": "|", "└": "`", "│": "|", "─": "-", "•": "*",
-    "“": '"', "”": '"', "‘": "'", "’": "'", "Δ": "d", "√": "sqrt", "−": "-",
-}  # fmt: skip
-
-
-def _legible(error: UnicodeError) -> tuple[str, int]:
-    """What is written for signs that the encoding of a stream lacks."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    # A byte of a file name that is no UTF-8 (a lone surrogate) and any other sign become a question mark.
-    return "".join(_ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
-
-
 def main() -> None:
     """Run the command line and exit with its status."""
-    codecs.register_error("desdm.legible", _legible)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and stream.encoding.lower().replace("-", "") != "utf8":
-            stream.reconfigure(errors="desdm.legible")
+    prepare_streams()
     try:
         status = desdm.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Abort:
         _leave("interrupted", "usage", 130)
     except click.exceptions.NoArgsIsHelpError as err:
@@ -166,16 +133,27 @@ def main() -> None:
         _leave(err.format_message() + hint, "usage", err.exit_code)
     except DesdmError as err:
         _leave_with(err)
-    except _ReaderGone:
-        # The reader of our output went away (``desdm files | head``): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except _looked_at() as err:
         found = _explained(err)
         if found is None:
             raise
         _leave_with(found)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _home_first(args: list[str]) -> list[str]:
+    """The arguments with ``--home`` before the command, where click reads it; it may stand after the command too."""
+    end = args.index("--") if "--" in args else len(args)
+    first: list[str] = []
+    rest: list[str] = []
+    place = 0
+    while place < end:
+        taken = 2 if args[place] == "--home" else 1
+        (first if args[place] == "--home" or args[place].startswith("--home=") else rest).extend(
+            args[place : min(place + taken, end)]
+        )
+        place += taken
+    return [*first, *rest, *args[end:]]
 
 
 def _looked_at() -> tuple[type[Exception], ...]:
@@ -226,6 +204,7 @@ def _leave(message: str, kind: str, status: int) -> None:
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps({"error": {"kind": kind, "message": message}}) + "\n")
     click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    finish_output()
     sys.exit(status)
 
 

@@ -5,16 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from typing_extensions import override
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
     from desdm.framework.mark import Mark
 
 
-@click.command()
-@click.argument("run")
-@click.argument("state", type=click.Choice(["active", "junk"], case_sensitive=False))
+_STATES = ("active", "junk")
+
+
+class _Mark(click.Command):
+    """Takes ``mark junk RUN`` for ``mark RUN junk``."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first, second = (*args, "", "")[:2]
+        if (
+            first.lower() in _STATES
+            and second
+            and not second.startswith("-")
+            and second.lower() not in _STATES
+        ):
+            args = [second, first, *args[2:]]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Mark)
+@click.argument("run", type=RUN)
+@click.argument("state", type=click.Choice(_STATES, case_sensitive=False))
 @click.option("--reason", default="", help="Why; required, and kept with the mark.")
 @json_option
 @pass_door

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import PIPELINE
 
 
 @click.group()
@@ -25,7 +26,7 @@ def list_(door: Door, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", type=PIPELINE)
 @click.option("--wcl", "as_wcl", is_flag=True, help="As submit WCL, for: desdm submit FILE.wcl")
 @json_option
 @pass_door

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import RUN
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import RUN
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--reason", default="", help="Why; kept with the event.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until the run ends.")
 @json_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import NIGHT
 
 
 @click.group()
@@ -13,7 +14,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("nite")
+@click.argument("nite", type=NIGHT)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting for every run of the night."
 )

@@ -9,10 +9,14 @@ import click
 
 from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.findings import suspect_document
+from desdm.cli.names import RUN
+
+#: Messages that are shown; a run may have thousands.
+_MOST_MESSAGES = 20
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--jobs", "with_jobs", is_flag=True, help="Every job, with its state and times.")
 @click.option("--wrappers", "with_wrappers", is_flag=True, help="Every wrapper, with its state and times.")
 @click.option("--metrics", "with_metrics", is_flag=True, help="Every QA number.")
@@ -41,7 +45,7 @@ def command(
         blocks = store.blocks(conn, attempt.id)
         jobs = store.jobs(conn, attempt.id)
         wrappers = store.wrappers(conn, attempt.id)
-        messages = store.messages(conn, attempt.id, limit=None if as_json else 20)
+        messages = store.messages(conn, attempt.id, limit=None if as_json else _MOST_MESSAGES + 1)
         metrics = store.metrics(conn, attempt.id)
         software = store.software(conn, attempt.id)
         files = store.files_by_type(conn, attempt.id)
@@ -111,10 +115,12 @@ def command(
         if messages:
             door.table(
                 ("LEVEL", "MODULE", "KEYS", "MESSAGE", "LOG", "LINE"),
-                [(m.level, m.module, m.wrapkeys, m.text, m.log, m.line) for m in messages],
+                [(m.level, m.module, m.wrapkeys, m.text, m.log, m.line) for m in messages[:_MOST_MESSAGES]],
                 "Messages",
                 expendable=("LOG", "LINE", "KEYS"),
             )
+            if len(messages) > _MOST_MESSAGES:
+                click.echo(f"… the gravest {_MOST_MESSAGES} are shown; all: desdm log {run} --messages")
         if with_metrics:
             door.table(
                 ("MODULE", "KEYS", "BAND", "NUMBER", "VALUE", "UNIT"),

@@ -57,7 +57,7 @@ def command(
     import sys
 
     from desdm.client import Client
-    from desdm.client.shell.reading import read, statements
+    from desdm.client.shell.reading import statements
     from desdm.client.shell.shell import Shell
 
     todo = list(commands)
@@ -74,8 +74,7 @@ def command(
         if interactive:
             shell.loop()
             return
-        for text in todo or statements(sys.stdin.read()):
-            shell.run(read(text))
+        shell.script(todo or statements(sys.stdin.read()))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ COLOURS = {
 @click.option("--state", help="Only runs in this state.")
 @click.option("--pipeline", help="Only runs of this pipeline.")
 @click.option("--operator", help="Only runs of this operator.")
-@click.option("--limit", type=int, default=25, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1), default=25, show_default=True, help="The newest so many.")
 @click.option("--all", "everything", is_flag=True, help="Every run.")
 @json_option
 @pass_door
@@ -41,7 +41,9 @@ def command(
     asked = {"state": state, "pipeline": pipeline, "operator": operator}
     where = {k: v for k, v in asked.items() if v}
     with door.facility.database.read() as conn:
-        rows = store.runs(conn, where, None if everything else limit)
+        rows = store.runs(conn, where, None if everything else limit + 1)
+        cut = not everything and len(rows) > limit
+        rows = rows[:limit] if cut else rows
         none = "" if rows else _none(store.runs(conn, {}, None), where)
     document = [_document(row) for row in rows]
 
@@ -79,6 +81,8 @@ def command(
             expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED", "CLASS"),
             empty=none,
         )
+        if cut:
+            click.echo(f"… the newest {limit} are shown; all: desdm status --all")
 
     door.show(document, human, as_json)
 

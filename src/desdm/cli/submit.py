@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import PIPELINE
 
 
 def _settings(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -26,7 +27,7 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 @click.command()
-@click.argument("pipeline")
+@click.argument("pipeline", type=PIPELINE)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="A setting.")
 @click.option(
     "--run-class",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
     from desdm.operations.acceptance import Retagged
@@ -27,7 +28,7 @@ def print_retagged(changed: Retagged) -> None:
 @click.command()
 @click.argument("tag", required=False)
 @click.argument("names", metavar="NAME…", nargs=-1)
-@click.option("--attempt", "attempts", metavar="RUN", multiple=True, help="Tag a whole attempt.")
+@click.option("--attempt", "attempts", metavar="RUN", type=RUN, multiple=True, help="Tag a whole attempt.")
 @click.option("--text", default="", help="What the tag stands for.")
 @click.option("--reason", default="", help="Why it is set or removed.")
 @click.option("--remove", is_flag=True, help="Take the tag off.")

@@ -12,15 +12,16 @@ def command() -> None:
     """Tiles by name, for get_tile_info in submit WCLs."""
 
 
-@command.command()
+@command.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with -
 @click.argument("name")
 @click.argument("ra", type=float)
 @click.argument("dec", type=float)
 @click.option("--naxis", type=click.IntRange(1), default=10000, show_default=True, help="Pixels a side.")
 @click.option("--pixelscale", type=float, default=0.263, show_default=True, help="Arcsec a pixel.")
+@json_option
 @pass_door
-def add(door: Door, name: str, ra: float, dec: float, naxis: int, pixelscale: float) -> None:
-    """Add tile NAME with its centre RA, DEC (ICRS, degrees); write -- before a negative DEC."""
+def add(door: Door, name: str, ra: float, dec: float, naxis: int, pixelscale: float, as_json: bool) -> None:
+    """Add tile NAME with its centre RA, DEC (ICRS, degrees)."""
     from desdm.errors import UsageError
     from desdm.framework.store.tiles import save_tile
     from desdm.survey.tiles import Tile
@@ -31,6 +32,9 @@ def add(door: Door, name: str, ra: float, dec: float, naxis: int, pixelscale: fl
         )
     with door.facility.database.write() as conn:
         save_tile(conn, Tile(name, ra, dec, naxis, pixelscale))
+    document = {"tile": name, "ra": ra, "dec": dec, "naxis": naxis, "pixelscale": pixelscale}
+    text = f"tile {name} at {ra:g} {dec:+g}: {naxis} pixels a side of {pixelscale:g} arcsec"
+    door.show(document, lambda: click.echo(text), as_json)
 
 
 @command.command("list")

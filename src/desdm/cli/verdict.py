@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.names import EXPOSURE
 
 
 @click.command()
-@click.argument("expnum", type=int, required=False)
+@click.argument("expnum", type=EXPOSURE, required=False)
 @click.option(
     "--set",
     "accepted",

@@ -40,7 +40,7 @@ class Connection:
     Parameters
     ----------
     url
-        Address of the service, for instance ``http://127.0.0.1:8080``.
+        Address of the service, for instance ``http://127.0.0.1:8080``, or ``127.0.0.1:8080``.
     token
         Token of an account; default ``$DESDM_TOKEN``, else anybody.
     timeout
@@ -50,7 +50,8 @@ class Connection:
     def __init__(
         self, url: str, token: str | None = None, timeout: tuple[float, float] = (10.0, 600.0)
     ) -> None:
-        self.url = url.rstrip("/")
+        # An address without scheme is one of a server beside us, as browsers take it.
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         self.timeout = timeout
         self.session = requests.Session()
         token = token or os.environ.get("DESDM_TOKEN")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from desdm.errors import storage_error
 
 __all__ = ["write"]
 
@@ -20,13 +23,19 @@ def write(rows: pa.Table, path: Path) -> None:
     import h5py
 
     beside = path.with_name(f".{path.name}.part")
-    with h5py.File(beside, "w") as file:
-        group = file.create_group("table")
-        for field, column in zip(rows.schema, rows.columns, strict=True):
-            made = _column(h5py, group, field, column)
-            for key, value in (field.metadata or {}).items():
-                made.attrs[key.decode()] = value.decode()
-    beside.replace(path)
+    try:
+        with h5py.File(beside, "w") as file:
+            group = file.create_group("table")
+            for field, column in zip(rows.schema, rows.columns, strict=True):
+                made = _column(h5py, group, field, column)
+                for key, value in (field.metadata or {}).items():
+                    made.attrs[key.decode()] = value.decode()
+        beside.replace(path)
+    except OSError as err:
+        raise storage_error(err, path) from err
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _column(h5py: Any, group: Any, field: pa.Field, column: pa.ChunkedArray) -> Any:

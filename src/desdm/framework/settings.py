@@ -74,6 +74,16 @@ class KnownSettings:
         self._configs = module_configs(pipeline)[0] if configs is None else configs
         #: dotted keys; one that ends with a dot is a section with keys of any name
         self.keys = {*_of_run(pipeline), *(key.lower() for key in top)}
+        self._declared = _declared(pipeline)
+        #: Variables that the ``inclfunc`` finds out: a run shows them among its settings, and nobody may set them.
+        self._found = (
+            frozenset(n.lower() for t in texts(pipeline) for _, n in _VARIABLE.findall(t)) - self.keys
+        )
+        self._found = (
+            (self._found | frozenset(_beside(pipeline, "FOUND"))) - _PLANNED
+            if self._declared
+            else frozenset()
+        )
         self._further: list[str] = []
         #: dotted name of a section → the program whose keywords it holds
         self._programs: dict[str, KeywordSection] = {}
@@ -133,9 +143,30 @@ class KnownSettings:
                 else f"{one.program} {one.flag} prints them all"
             )
             return f"{one.program} has no such keyword; {hint}"
+        if name in self._found:
+            return (
+                f"pipeline {self._pipeline} has no such setting: {name} follows from the images of the run, "
+                f"which are chosen by {', '.join(self._declared)}"
+            )
         further = {p.replace("*", "NAME") for p in self._further if _alike(name, p)}
         hint = f"; known there are {', '.join(sorted(further))}" if further else _hint(name, self.keys)
         return f"pipeline {self._pipeline} has no such setting{hint}"
+
+
+def _declared(pipeline: Pipeline) -> Collection[str]:
+    """Settings that stand beside the pipeline's ``inclfunc``."""
+    return _beside(pipeline, "SETTINGS")
+
+
+def _beside(pipeline: Pipeline, name: str) -> Collection[str]:
+    """What is called so in the module of the pipeline's ``inclfunc``; nothing if there is no such thing."""
+    if not pipeline.inclfunc:
+        return ()
+    try:
+        found: Collection[str] = getattr(import_module(pipeline.inclfunc.rpartition(".")[0]), name, ())
+    except (ImportError, ValueError):  # the submission itself names a function that cannot be found
+        return ()
+    return found
 
 
 def _of_run(pipeline: Pipeline) -> Iterator[str]:
@@ -143,13 +174,7 @@ def _of_run(pipeline: Pipeline) -> Iterator[str]:
     yield from RUN_SETTINGS
     yield UNIT_KEYS.get(pipeline.unit, pipeline.unit)
     yield from _paths(pipeline.settings)
-    declared: Collection[str] = ()
-    if pipeline.inclfunc:
-        module = pipeline.inclfunc.rpartition(".")[0]
-        try:
-            declared = getattr(import_module(module), "SETTINGS", ())
-        except (ImportError, ValueError):  # the submission itself names a function that cannot be found
-            declared = ()
+    declared = _declared(pipeline)
     yield from declared
     for text in texts(pipeline):
         for optional, name in _VARIABLE.findall(text):

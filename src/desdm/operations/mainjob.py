@@ -52,6 +52,7 @@ class Summary:
     run: str
     pipeline: str
     state: str
+    run_files: int
     registered_files: int
     detections: dict[str, int]
     single_exposure_detections: dict[str, list[int]]
@@ -73,6 +74,7 @@ class Summary:
                 {"attempt": run, "pipeline": pipeline, "state": state}
                 for run, pipeline, state in ((self.run, self.pipeline, self.state), *self.before)
             ],
+            "run_files": self.run_files,
             "registered_files": self.registered_files,
             "detections": self.detections,
             "single_exposure_detections": self.single_exposure_detections,
@@ -177,6 +179,7 @@ def summarise(
         attempt = runs.attempt_by_name(conn, run)
         metrics = watch.metrics(conn, attempt.id)
         count = len(catalog.files(conn))
+        of_run = len(catalog.files(conn, attempt=run))
         tables = catalog.files(conn, attempt=run, filetype="coadd_objects")
         before = [] if night is None else [runs.attempt_by_name(conn, name) for name in night.runs]
     single: dict[str, list[int]] = {}
@@ -193,6 +196,7 @@ def summarise(
         run=run,
         pipeline=attempt.pipeline,
         state=attempt.state.value,
+        run_files=of_run,
         registered_files=count,
         detections={m["band"]: int(m["value"]) for m in metrics if m["name"] == "ndetected"},
         single_exposure_detections=single,

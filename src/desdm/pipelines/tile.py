@@ -10,7 +10,7 @@ from desdm.errors import PlanError
 from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
-__all__ = ["IMAGES", "SETTINGS", "cover"]
+__all__ = ["FOUND", "IMAGES", "SETTINGS", "cover"]
 
 Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
@@ -26,6 +26,8 @@ SETTINGS: Mapping[str, str] = {
     "image_tag": "tag that the images or their runs must have",
     "assessment": "accepted (the default), unassessed or any: which exposures may be used",
 }
+#: What `cover` finds out of the images, beside the settings of the tile.
+FOUND = ("bands",)
 #: Query for the images that can be coadded.
 IMAGES = {"filetype": "red_immask,cp_image"}
 #: DECam's pixel scale, and the largest tile that is made without being asked for, degrees.

@@ -241,3 +241,36 @@ def test_the_database_itself_reads_no_other_file(duck: Bench) -> None:
         ):
             list(batches)
         assert "passwd" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "advice"),
+    [
+        (f"SELECT id FROM {T} FETCH FIRST 5 ROWS ONLY", "SELECT TOP n"),
+        (f"SELECT id FROM {T} LIMIT 5", "SELECT TOP n"),
+        (f"SELECT id FROM {T} MINUS SELECT id FROM {T}", "EXCEPT"),
+        (f"SELECT id FROM {T} SAMPLE (1)", "RAND()"),
+        (f"SELECT id FROM {T} WHERE ROWNUM < 5", "SELECT TOP n"),
+        (f"EXPLAIN PLAN FOR SELECT id FROM {T}", "explain QUERY"),
+        (f"SELECT DECODE(id, 1, 2) FROM {T}", "CASE WHEN"), (f"SELECT TO_CHAR(id) FROM {T}", "CAST("),
+        (f"SELECT TO_NUMBER(name) FROM {T}", "CAST("), (f"SELECT TRUNC(ra) FROM {T}", "TRUNCATE("),
+        (f"SELECT GREATEST(ra, dec) FROM {T}", "CASE WHEN"), (f"SELECT BITAND(id, 1) FROM {T}", "a & b"),
+        (f"SELECT DBMS_RANDOM.VALUE() FROM {T}", "RAND()"), (f"SELECT SYSDATE FROM {T}", "TIMESTAMP("),
+        ("SELECT 1 FROM dual", "no FROM"), ("SELECT * FROM all_tables", "tap_schema.tables"),
+        ("SELECT * FROM user_tables", "mytables"), ("SELECT * FROM information_schema.tables", "tap_schema"),
+    ],
+)  # fmt: skip
+def test_words_of_other_databases_have_advice(bench: Bench, query: str, advice: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(advice)):
+        bench.query(query)
+
+
+@pytest.mark.parametrize(
+    "value", ["COALESCE(id, 0)", "CASE WHEN id = 1 THEN 2 ELSE 3 END", "CAST(id AS VARCHAR)", "CAST('1' AS DOUBLE)",
+              "TRUNCATE(ra, 1)", "FLOOR(ra)", "CEILING(ra)", "LOG(2.0)", "POWER(2.0, 3.0)", "RAND()", "id & 1", "id | 1",
+              "id ^ 1", "name || 'x'", "TIMESTAMP('2026-11-22T03:04:05')"],
+)  # fmt: skip
+def test_what_is_advised_can_be_asked(bench: Bench, value: str) -> None:
+    assert bench.ask(
+        f"SELECT TOP 1 {value} AS v FROM {T} WHERE DISTANCE(ra, dec, 30.0, -5.0) < 180 AND RAND() < 2"
+    )

@@ -226,6 +226,21 @@ def _command(home: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("words", [("359.97", "-0.001"), ("--region", "CIRCLE 359.97 0 0.02"), ("123", "-5")])
+def test_a_server_answers_the_command_as_the_installation_does(
+    home: Path, url: Served, words: tuple[str, ...]
+) -> None:
+    for more in ((), ("--band", "r", "--json")):
+        ours = _command(home, "--release", "F1", *words, *more)
+        # Without scheme too, as browsers take an address.
+        theirs = _command(home, "--release", "F1", *words, *more, "--url", url.removeprefix("http://"))
+        if "--json" in more:
+            known = json.loads(ours)
+            assert {k: v for k, v in json.loads(theirs).items() if k in known} == known
+        else:
+            assert theirs == ours
+
+
 def test_the_command_answers_a_table(home: Path, places: pa.Table, tmp_path: Path) -> None:
     pcsv.write_csv(places, tmp_path / "places.csv")
     out = tmp_path / "answer.parquet"

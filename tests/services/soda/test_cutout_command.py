@@ -27,11 +27,11 @@ def test_a_place_gives_its_files_and_what_became_of_it(images: ImageRelease, tmp
     code, text = run(
         images, "359.97", "-0.001", "--size", "0.3", "--png", "--bands", "g", "--out", str(tmp_path)
     )
-    names = {"cutout_359.97000-0.00100.png", "cutout_359.97000-0.00100_g.fits"}
+    names = {"cutout_359.97000-0.00100_0.3arcmin.png", "cutout_359.97000-0.00100_0.3arcmin_g.fits"}
     assert code == 0
     assert {p.name for p in tmp_path.iterdir()} == names
     assert all(f"wrote {tmp_path / name} (" in text for name in names)
-    with fits.open(tmp_path / "cutout_359.97000-0.00100_g.fits") as hdus:
+    with fits.open(tmp_path / "cutout_359.97000-0.00100_0.3arcmin_g.fits") as hdus:
         head = hdus["SCI"].header
         x, y = head["CUTX1"] - 1, head["CUTY1"] - 1
         with fitsio.FITS(str(images.path("DES2359+0000", "g"))) as whole:
@@ -49,6 +49,16 @@ def test_a_table_becomes_a_zip_and_each_row_has_its_outcome(images: ImageRelease
         assert rows[0]["files"] == "5000000002_i.fits" and rows[1]["status"] == "failed"
 
 
+def test_another_size_is_another_file_and_the_same_one_is_told_of(
+    images: ImageRelease, tmp_path: Path
+) -> None:
+    place = ("359.97", "-0.001", "--bands", "g", "--out", str(tmp_path))
+    for size in ("0.2", "0.3"):
+        assert "in place of" not in run(images, *place, "--size", size)[1]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert "in place of an earlier file" in run(images, *place, "--size", "0.3")[1]
+
+
 def test_half_a_place_is_refused(images: ImageRelease) -> None:
     assert run(images, "1.0")[0] == 2
 
@@ -57,7 +67,7 @@ def test_hours_are_degrees_and_a_place_outside_is_no_success(images: ImageReleas
     # 23:59:52.8 = 359.97 degrees
     place = ("23:59:52.8", "-00:00:03.6", "--size", "0.3", "--bands", "g", "--out", str(tmp_path))
     assert run(images, *place)[0] == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["cutout_359.97000-0.00100_g.fits"]
+    assert [p.name for p in tmp_path.iterdir()] == ["cutout_359.97000-0.00100_0.3arcmin_g.fits"]
     code, text = run(images, "100", "60", "--out", str(tmp_path / "none"))
     assert code == 1 and "outside" in text
     assert run(images, "1.0", "2.0", "--siez", "1")[0] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
 from desdm.archive.store.standing import FLAGGED, order_of
+from desdm.errors import NotFoundError
 from desdm.schema import (
     CopyState,
     DataState,
@@ -23,6 +25,7 @@ from desdm.schema import (
     proctag,
 )
 from desdm.schema.states import AttemptState, RunClass
+from desdm.schema.store import exposure_name
 
 __all__ = [
     "AttemptFacts",
@@ -31,8 +34,13 @@ __all__ = [
     "find_rows",
     "in_scope",
     "list_files",
+    "no_such_run",
     "tagged",
 ]
+
+_RUN = re.compile(r".+_r\d{1,9}p\d{1,9}")
+#: Runs of a unit that a message names.
+_MOST_NAMED = 5
 
 
 def attempts_named(conn: Connection, names: Sequence[tuple[str, int, int]]) -> list[int]:
@@ -49,6 +57,23 @@ def attempts_named(conn: Connection, names: Sequence[tuple[str, int, int]]) -> l
         if number is not None:
             found.append(number)
     return found
+
+
+def no_such_run(conn: Connection, name: str) -> NotFoundError:
+    """The error for a name that is no run's: what lacks, and the runs of the unit (an exposure, a tile) of that name."""
+    unit = exposure_name(int(name)) if name.isdecimal() and len(name) < 10 else name
+    found = conn.execute(
+        select(pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum)
+        .where(func.lower(pfw_attempt.c.unitname) == unit.lower())
+        .order_by(pfw_attempt.c.id.desc())
+        .limit(_MOST_NAMED)
+    ).all()
+    if found:
+        runs = ", ".join(f"{u}_r{r}p{a:02d}" for u, r, a in found)
+        return NotFoundError(f"{name} is a unit and not a run; its runs, the newest first: {runs}")
+    if not _RUN.fullmatch(name):
+        return NotFoundError(f"{name!r} is no run; runs are named <unit>_r<req>p<att>, see: desdm status")
+    return NotFoundError(f"no run {name}; see: desdm status")
 
 
 def tagged(tag_condition: Any) -> ColumnElement[bool]:

@@ -13,8 +13,8 @@ import click
 import pyarrow as pa
 
 from desdm.client.shell import settings as kept
-from desdm.client.shell.session import Session
-from desdm.errors import NotFoundError, UsageError
+from desdm.client.shell.session import Leave, Session
+from desdm.errors import AccessDenied, NotFoundError, UsageError
 
 __all__ = ["COMMANDS", "HELP", "INSTEAD"]
 
@@ -25,11 +25,18 @@ def _describe_table(shell: Session, words: tuple[str, ...]) -> None:
     columns = shell.client.columns(name)
     if not columns.num_rows:
         raise NotFoundError(f"there is no table {table}; find_tables %part% looks for names")
-    shell.show(_like(columns, "column_name", pattern))
+    _show_like(shell, columns, "column_name", pattern, f"column of {name}")
 
 
 def _find_tables(shell: Session, words: tuple[str, ...]) -> None:
-    shell.show(_like(shell.client.tables(), "table_name", words[0] if words else "%"))
+    rows = shell.client.tables()
+    own = [
+        {"schema_name": "mydb", "table_name": f"mydb.{table['name']}", "description": "table of your own"}
+        for table in _own_tables(shell)
+    ]
+    if own:
+        rows = pa.concat_tables([rows, pa.Table.from_pylist(own, schema=rows.schema)])
+    _show_like(shell, rows, "table_name", words[0] if words else "%", "table")
 
 
 def _find_tables_with_column(shell: Session, words: tuple[str, ...]) -> None:
@@ -38,26 +45,54 @@ def _find_tables_with_column(shell: Session, words: tuple[str, ...]) -> None:
     columns, _ = shell.client.rows(
         "SELECT table_name, column_name, unit, description FROM tap_schema.columns"
     )
-    shell.show(_like(columns, "column_name", words[0]))
+    own = [
+        {"table_name": f"mydb.{t['name']}", "column_name": c["name"], "unit": c.get("unit"), "description": c.get("text")}
+        for t in _own_tables(shell) for c in t["columns"]
+    ]  # fmt: skip
+    if own:
+        columns = pa.concat_tables([columns, pa.Table.from_pylist(own, schema=columns.schema)])
+    _show_like(shell, columns, "column_name", words[0], "table with a column")
+
+
+def _own_tables(shell: Session) -> list[dict[str, Any]]:
+    """Tables of the caller's own; who may not have any has none."""
+    try:
+        found: list[dict[str, Any]] = shell.client.mydb.tables()
+    except AccessDenied:
+        return []
+    return found
+
+
+def _show(shell: Session, words: tuple[str, ...]) -> None:
+    # SHOW TABLES, SHOW COLUMNS FROM TABLE, SHOW DATABASES of other databases.
+    what = words[0].lower() if words else ""
+    if what in ("tables", "databases", "schemas"):
+        _find_tables(shell, ())
+    elif what in ("columns", "fields") and len(words) > 1:
+        _describe_table(shell, words[-1:])
+    else:
+        raise UsageError(
+            "show is not known here; find_tables [%part%], describe_table TABLE, config, show_db"
+        )
 
 
 def _user_tables(shell: Session, _: tuple[str, ...]) -> None:
     tables = shell.client.mydb.tables()
     if not tables:
-        shell.say("no tables of your own yet; next: load_table FILE")
+        shell.answer("no tables of your own yet; next: load_table FILE")
         return
     shell.show(pa.Table.from_pylist([{k: t.get(k) for k in ("name", "rows", "bytes")} for t in tables]))
 
 
 def _myquota(shell: Session, _: tuple[str, ...]) -> None:
     status = shell.client.mydb.status()
-    shell.say(f"{status.get('used', 0):,} of {status.get('quota', 0):,} bytes are used")
+    shell.answer(f"{status.get('used', 0):,} of {status.get('quota', 0):,} bytes are used")
 
 
 def _whoami(shell: Session, _: tuple[str, ...]) -> None:
     found = shell.client.whoami()
     login = found.get("login") or "nobody in particular (no token)"
-    shell.say(f"{login}, role {found.get('role', 'public')}, at {shell.client.connection.url}")
+    shell.answer(f"{login}, role {found.get('role', 'public')}, at {shell.client.connection.url}")
 
 
 def _load_table(shell: Session, words: tuple[str, ...]) -> None:
@@ -108,7 +143,7 @@ def _explain(shell: Session, words: tuple[str, ...]) -> None:
 def _history(shell: Session, words: tuple[str, ...]) -> None:
     most = int(words[0]) if words and words[0].isdigit() else 20
     for n, text in enumerate(shell.past[-most:], max(1, len(shell.past) - most + 1)):
-        shell.say(f"{n:5d}  {text}")
+        shell.answer(f"{n:5d}  {text}")
 
 
 def _config(shell: Session, words: tuple[str, ...]) -> None:
@@ -118,7 +153,7 @@ def _config(shell: Session, words: tuple[str, ...]) -> None:
         held = asdict(shell.settings)
         if words[0] not in held:
             raise UsageError(f"there is no setting {words[0]}; there are: {', '.join(held)}")
-        shell.say(f"{words[0]:12s} {_setting(held[words[0]])}")
+        shell.answer(f"{words[0]:12s} {_setting(held[words[0]])}")
         return
     if len(words) == 2:
         shell.settings = shell.settings.changed(words[0], words[1])
@@ -126,7 +161,7 @@ def _config(shell: Session, words: tuple[str, ...]) -> None:
     elif words:
         raise UsageError("config shows all settings; config NAME VALUE changes one")
     for name, value in asdict(shell.settings).items():
-        shell.say(f"{name:12s} {_setting(value)}")
+        shell.answer(f"{name:12s} {_setting(value)}")
 
 
 def _setting(value: object) -> object:
@@ -146,24 +181,24 @@ def _refresh(shell: Session, _: tuple[str, ...]) -> None:
 
 def _help(shell: Session, words: tuple[str, ...]) -> None:
     if words and words[0] in HELP:
-        shell.say(f"{words[0]} {HELP[words[0]]}")
+        shell.answer(f"{words[0]} {HELP[words[0]]}")
         return
-    shell.say("SELECT …;                      show the rows")
-    shell.say(
+    shell.answer("SELECT …;                      show the rows")
+    shell.answer(
         "SELECT …; > mydb.name           keep them in a table of your own (also CREATE TABLE name AS SELECT …;)"
     )
-    shell.say("\\x                             one column a line, on and off")
-    shell.say("! COMMAND                      a command of the operating system")
-    shell.say("SELECT …; > out.fits           write them (csv tab fits parquet vot h5)")
-    shell.say("@file.sql [> out.csv]          the statements of a file")
+    shell.answer("\\x                             one column a line, on and off")
+    shell.answer("! COMMAND                      a command of the operating system")
+    shell.answer("SELECT …; > out.fits           write them (csv tab fits parquet vot h5)")
+    shell.answer("@file.sql [> out.csv]          the statements of a file")
     for name, text in HELP.items():
-        shell.say(f"{name:30s} {text}")
+        shell.answer(f"{name:30s} {text}")
 
 
 def _version(shell: Session, _: tuple[str, ...]) -> None:
     from desdm import __version__
 
-    shell.say(f"desdm {__version__}, at {shell.client.connection.url}")
+    shell.answer(f"desdm {__version__}, at {shell.client.connection.url}")
 
 
 def _clear(_: Session, __: tuple[str, ...]) -> None:
@@ -171,6 +206,8 @@ def _clear(_: Session, __: tuple[str, ...]) -> None:
 
 
 def _edit(shell: Session, _: tuple[str, ...]) -> None:
+    if not shell.interactive:
+        raise UsageError("edit needs a person at a terminal; a script's statements stand in its file")
     text = click.edit(f"{shell.last};\n" if shell.last else "SELECT ", extension=".sql")
     if text and text.strip():
         shell.attempt(text)
@@ -180,23 +217,25 @@ def _show_index(shell: Session, words: tuple[str, ...]) -> None:
     if len(words) != 1:
         raise UsageError("show_index TABLE")
     name = _full_name(shell, words[0]).lower()
+    if name.startswith("mydb."):
+        raise UsageError("indexes are those of release tables; a table of your own has none to choose")
     rows, _ = shell.client.rows("SELECT table_name, column_name, indexed FROM tap_schema.columns")
     columns = [row for row in rows.to_pylist() if row["table_name"].lower() == name]
     if not columns:
         raise NotFoundError(f"there is no table {words[0]}; find_tables %part% looks for names")
     names = [row["column_name"] for row in columns if row["indexed"]]
-    shell.say(
+    shell.answer(
         f"searched by position (cone, box, polygon) and by: {', '.join(names)}" if names
         else "no column is marked as indexed; searches by position are fast in every release table"
     )  # fmt: skip
 
 
 def _help_function(shell: Session, words: tuple[str, ...]) -> None:
-    shell.say(
+    shell.answer(
         "functions of ADQL, and those of this server, are described at /tap/capabilities and /tap/examples"
     )
     if words:
-        shell.say(f"to see whether {words[0]} is known, use it in a query after the word explain")
+        shell.answer(f"to see whether {words[0]} is known, use it in a query after the word explain")
 
 
 def _system(shell: Session, words: tuple[str, ...]) -> None:
@@ -207,11 +246,11 @@ def _system(shell: Session, words: tuple[str, ...]) -> None:
 
 def _find_user(shell: Session, words: tuple[str, ...]) -> None:
     _whoami(shell, words)
-    shell.say("other people are listed by the installation's operator: desdm account list")
+    shell.answer("other people are listed by the installation's operator: desdm account list")
 
 
 def _quit(_: Session, __: tuple[str, ...]) -> None:
-    raise EOFError
+    raise Leave
 
 
 #: Words of easyaccess that have no counterpart in the shell, and what to do instead.
@@ -224,6 +263,13 @@ INSTEAD = {
     "import": "no code is loaded; Python: from desdm.client import Client",
     "user_api": "Python: from desdm.client import Client; Client(ADDRESS).query(ADQL)",
     "online_tutorial": "the page /api of the server, and /tap/examples",
+    "use": "one shell asks one server; a table of another schema is named SCHEMA.TABLE",
+    "commit": "nothing is to be committed: queries change nothing, a table of your own is kept at once",
+    "rollback": "nothing can be rolled back: a table of your own is kept at once",
+    "set": "config NAME VALUE",
+    "spool": "SELECT …; > file.csv",
+    "truncate": "drop_table NAME drops a table of your own",
+    "<": "@FILE does the statements of a file",
     "insert": "append_table FILE NAME adds rows to a table of your own",
     "update": "tables are made anew: SELECT … ; > mydb.NAME",
     "delete": "drop_table NAME drops a table of your own",
@@ -240,7 +286,7 @@ HELP = {
     "whoami": "who you are to the server",
     "load_table": "FILE [NAME]: make mydb.NAME of a file (csv tab fits parquet vot)",
     "append_table": "FILE [NAME]: add a file's rows to mydb.NAME",
-    "drop_table": "NAME: drop mydb.NAME",
+    "drop_table": "NAME: drop mydb.NAME (asks at a terminal, not in a script)",
     "explain": "[QUERY]: whether it is allowed, and its columns; nothing is run",
     "history": "[N]: the last things typed",
     "config": "[NAME VALUE]: settings",
@@ -263,7 +309,7 @@ COMMANDS: dict[str, Callable[[Session, tuple[str, ...]], None]] = {
     "refresh_metadata_cache": _refresh, "version": _version, "show_db": _whoami, "show_index": _show_index, "edit": _edit,
     "clear": _clear, "find_user": _find_user, "help_function": _help_function, "shell": _system, "desc": _describe_table,
     "describe": _describe_table, "tables": _find_tables, "show_tables": _find_tables, "help": _help,
-    "quit": _quit, "exit": _quit, "?": _help,
+    "quit": _quit, "exit": _quit, "bye": _quit, "logout": _quit, "?": _help, "show": _show,
 }  # fmt: skip
 
 
@@ -278,19 +324,31 @@ def _table_and_pattern(words: tuple[str, ...]) -> tuple[str, str]:
 def _full_name(shell: Session, table: str) -> str:
     if "." in table:
         return table
-    found = [
-        t
-        for t in shell.client.tables()["table_name"].to_pylist()
-        if t.lower().split(".")[-1] == table.lower()
+    known = [
+        *shell.client.tables()["table_name"].to_pylist(),
+        *(f"mydb.{t['name']}" for t in _own_tables(shell)),
     ]
+    found = [name for name in known if _bare(name).lower() == table.lower()]
     if len(found) > 1:
-        raise UsageError(f"{table} stands in several releases: {', '.join(found)}; say which")
+        raise UsageError(f"{table} stands in several schemas: {', '.join(found)}; say which")
     return found[0] if found else table
 
 
-def _like(rows: pa.Table, column: str, pattern: str) -> pa.Table:
+def _show_like(shell: Session, rows: pa.Table, column: str, pattern: str, what: str) -> None:
+    """Show the rows whose name is like a pattern, with its schema or without; say so if there are none."""
     shape = re.compile(fnmatch.translate(pattern.replace("%", "*")), re.IGNORECASE)
-    return rows.filter(pa.array([bool(shape.match(text)) for text in rows[column].to_pylist()], pa.bool_()))
+    fits = [bool(shape.match(text) or shape.match(_bare(text))) for text in rows[column].to_pylist()]
+    if any(fits):
+        shell.show(rows.filter(pa.array(fits, pa.bool_())))
+    elif pattern == "%":
+        shell.answer(f"no {what} yet")
+    else:
+        shell.answer(f"no {what} is called {pattern}; % stands for any characters: %{pattern.strip('%')}%")
+
+
+def _bare(name: str) -> str:
+    """Name of a table without its schema."""
+    return name.rpartition(".")[2]
 
 
 def _file_and_name(command: str, words: tuple[str, ...]) -> tuple[Path, str]:

@@ -9,11 +9,20 @@ from pathlib import Path
 
 from desdm.errors import UsageError
 
-__all__ = ["Line", "complete", "read", "statements"]
+__all__ = ["Line", "complete", "read", "statements", "target_within"]
 
 #: ``CREATE TABLE [mydb.]t AS SELECT …`` and ``DROP TABLE [mydb.]t``, as other databases have them.
 _CREATE = re.compile(r"(?is)\s*create\s+table\s+(?:mydb\.)?(\w+)\s+as\s+(.*)")
 _DROP = re.compile(r"(?is)\s*drop\s+table\s+(?:if\s+exists\s+)?(?:mydb\.)?(\w+)\s*;?\s*$")
+#: ``EXPLAIN PLAN FOR SELECT …`` of another database.
+_PLAN = re.compile(r"(?is)^\s*plan\s+for\b")
+#: Commands of psql, in our words; ``\\d`` with a table describes it.
+_PSQL = {
+    "\\q": "quit", "\\d": "find_tables", "\\dt": "find_tables", "\\dn": "find_tables", "\\h": "help", "\\?": "help",
+    "\\i": "loadsql", "\\e": "edit", "\\l": "show_db", "\\c": "change_db", "\\conninfo": "show_db", "\\s": "history",
+}  # fmt: skip
+#: A target at the end of a query: a file of a format that can be written, or a table of one's own.
+_TARGET = re.compile(r"(?is)>\s*(mydb\.\w+|\S+\.(?:csv|tab|tsv|fits?|parquet|vot|xml|h5|hdf5))\s*$")
 _MYDB = re.compile(r"(?i)mydb\.(\w+)$")
 _SELECT = re.compile(r"(?is)\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select\b|with\b|\()")
 
@@ -65,8 +74,10 @@ def read(text: str) -> Line:
         raise UsageError("nothing is typed; help shows what can be")
     if text.lstrip().startswith("@"):
         return Line("@", _with_target(text.strip()[1:]), target=_target_of(text))
-    if text.strip() == "\\x":
-        return Line("\\x")
+    if text.lstrip().startswith("\\"):
+        return _psql(text.strip().rstrip(";").strip())
+    if text.lstrip().startswith("<"):
+        return Line("<")
     if text.lstrip().startswith("!"):
         return Line("!", (text.strip()[1:].strip(),))
     if found := _CREATE.match(text):
@@ -77,7 +88,8 @@ def read(text: str) -> Line:
         return _query(text)
     first, _, rest = text.strip().rstrip(";").partition(" ")
     if first.lower() in ("explain", "explain_query"):
-        return Line(first.lower(), (rest.strip(),) if rest.strip() else ())
+        rest = _PLAN.sub("", rest).strip()
+        return Line(first.lower(), (rest,) if rest else ())
     try:
         words = shlex.split(text.strip().rstrip(";"))
     except ValueError as err:
@@ -106,6 +118,23 @@ def statements(text: str) -> list[str]:
         parts.append(text[start:stop].strip())
         start = stop
     return [part for part in parts if part.strip("; ")]
+
+
+def target_within(adql: str) -> str:
+    """The target that stands at the end of a query, before its ``;`` instead of after it; empty if there is none."""
+    found = _TARGET.search(adql)
+    return found[1] if found else ""
+
+
+def _psql(text: str) -> Line:
+    """A command of psql, which begins with a backslash."""
+    first, _, rest = text.partition(" ")
+    words = tuple(rest.split())
+    if first == "\\!":
+        return Line("!", (rest.strip(),))
+    if first in ("\\d", "\\d+") and words:
+        return Line("describe_table", words)
+    return Line(_PSQL.get(first.rstrip("+"), first), () if first == "\\x" else words)
 
 
 def _at(text: str, sign: str, start: int) -> int:

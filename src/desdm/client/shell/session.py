@@ -11,7 +11,11 @@ from desdm.client.client import Client
 from desdm.client.shell.naming import Names
 from desdm.client.shell.settings import Settings
 
-__all__ = ["Session"]
+__all__ = ["Leave", "Session"]
+
+
+class Leave(Exception):
+    """The shell is to end: quit, exit."""
 
 
 class Session(Protocol):
@@ -31,7 +35,10 @@ class Session(Protocol):
     last: str
 
     def say(self, text: str) -> None:
-        """Tell something that is no row."""
+        """Tell something beside the answer; --quiet leaves it out."""
+
+    def answer(self, text: str) -> None:
+        """Write an answer that is no row."""
 
     def show(self, rows: pa.Table) -> None:
         """Show rows."""

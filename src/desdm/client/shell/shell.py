@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from desdm.client.shell import settings as kept
 from desdm.client.shell.commands import COMMANDS, HELP, INSTEAD
 from desdm.client.shell.naming import Names
 from desdm.client.shell.prompt import session_of
-from desdm.client.shell.reading import Line, complete, read, statements
+from desdm.client.shell.reading import Line, complete, read, statements, target_within
+from desdm.client.shell.session import Leave
 from desdm.client.shell.showing import expanded_lines, row_lines
 from desdm.errors import DesdmError, UsageError
 from desdm.texttable import terminal_width
@@ -23,6 +26,8 @@ from desdm.texttable import terminal_width
 __all__ = ["Shell"]
 
 _DEEPEST = 10
+#: First words of statements, for typing errors.
+_STATEMENTS = ("select", "with", "create table", "drop table")
 
 
 class Shell:
@@ -48,9 +53,13 @@ class Shell:
         self.expanded = False
 
     def say(self, text: str) -> None:
-        """Tell something that is no row."""
+        """Tell something beside the answer; --quiet leaves it out."""
         if not self.quiet:
             click.echo(text)
+
+    def answer(self, text: str) -> None:
+        """Write an answer that is no row."""
+        click.echo(text)
 
     def show(self, rows: pa.Table) -> None:
         """Show rows."""
@@ -62,15 +71,18 @@ class Shell:
 
     def confirm(self, question: str) -> bool:
         """Ask for a yes."""
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        try:
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
 
     def attempt(self, text: str) -> bool:
         """Do what was typed; whether it went well. No error of the server, the network or a file comes out.
 
         Raises
         ------
-        EOFError
-            To leave.
+        Leave
+            If the shell is to end.
         """
         if not text.strip():
             return True
@@ -112,8 +124,12 @@ class Shell:
         else:
             if line.command in INSTEAD:
                 raise UsageError(f"there is no {line.command} here: {INSTEAD[line.command]}")
-            near = get_close_matches(line.command, COMMANDS, 2, 0.6)
+            known = {**dict.fromkeys(COMMANDS), **dict.fromkeys(_STATEMENTS)}
+            near = get_close_matches(line.command, known, 2, 0.75) or get_close_matches(
+                line.command, known, 2, 0.6
+            )
             near = near or [name for name in HELP if name.startswith(line.command[:4])]
+            near = [name.upper() if name in _STATEMENTS else name for name in near]
             hint = f"; did you mean {' or '.join(near)}?" if near else "; help shows what there is"
             raise UsageError(f"{line.command[:60]} is no command and no SELECT{hint}")
 
@@ -122,11 +138,18 @@ class Shell:
         self.last = adql
         begin = time.monotonic()
         if target is not None:
-            self.client.save(adql, target)
-            self.say(f"{target} is written: {target.stat().st_size:,} bytes{self._took(begin)}")
+            there = target.exists()
+            if there and self.interactive and not self.confirm(f"{target} is there already; replace it?"):
+                self.say("it stays")
+                return
+            with _better_advice(adql):
+                self.client.save(adql, target)
+            done = "replaced" if there else "written"
+            self.say(f"{target} is {done}: {target.stat().st_size:,} bytes{self._took(begin)}")
             return
         most = self.settings.max_rows
-        rows, cut = self.client.rows(adql, maxrec=most, async_=self.settings.job)
+        with _better_advice(adql):
+            rows, cut = self.client.rows(adql, maxrec=most, async_=self.settings.job)
         self.show(rows)
         more = (
             f", and there are more: end with '; > file.csv' for all (config max_rows {most})" if cut else ""
@@ -137,7 +160,8 @@ class Shell:
         """Make a table of one's own of a query's rows; they do not leave the server."""
         self.last = adql
         begin = time.monotonic()
-        made = self.client.mydb.keep(name, adql)
+        with _better_advice(adql):
+            made = self.client.mydb.keep(name, adql)
         self.say(f"mydb.{name} is made: {made['rows']:,} rows{self._took(begin)}")
         self.names.refresh()
 
@@ -190,8 +214,34 @@ class Shell:
                 return
             try:
                 self.attempt(text)
-            except EOFError:
+            except Leave:
                 return
+
+    def script(self, texts: Iterable[str]) -> None:
+        """Do one thing after the other, up to the first that fails, or that ends the shell.
+
+        Raises
+        ------
+        DesdmError
+            What went wrong.
+        """
+        try:
+            for text in texts:
+                self.run(read(text))
+        except Leave:
+            return
+
+
+@contextmanager
+def _better_advice(adql: str) -> Iterator[None]:
+    """Add to the server's refusal of a query what the shell knows of it: its target stands before the ``;``."""
+    try:
+        yield
+    except UsageError as err:
+        target = target_within(adql)
+        if not target:
+            raise
+        raise UsageError(f"{err}; the target stands after the ;, as in: SELECT …; > {target}") from err
 
 
 def _painted(text: str, colour: str) -> str:

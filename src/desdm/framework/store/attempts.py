@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from desdm.archive.store import order_of_columns
-from desdm.errors import NotFoundError, UsageError
+from desdm.archive.store import no_such_run, order_of_columns
+from desdm.errors import UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.plan import Identity
 from desdm.framework.store.common import now
@@ -101,12 +101,12 @@ def _attempt(row: Any) -> Attempt:
     return Attempt(*values)
 
 
-def run_filter(run: str) -> ColumnElement[bool]:
-    """Condition that picks the attempt ``<unit>_r<req>p<att>``; `NotFoundError` if it is no such name."""
+def run_filter(run: str) -> ColumnElement[bool] | None:
+    """Condition that picks the attempt ``<unit>_r<req>p<att>``; None if it is no such name."""
     unit, _, tail = run.rpartition("_r")
     reqnum, _, attnum = tail.partition("p")
     if not (unit and reqnum.isdecimal() and attnum.isdecimal()):
-        raise NotFoundError(f"{run!r} is no run; runs are named <unit>_r<req>p<att>, see: desdm status")
+        return None
     return (
         (pfw_attempt.c.unitname == unit)
         & (pfw_attempt.c.reqnum == int(reqnum))
@@ -115,10 +115,11 @@ def run_filter(run: str) -> ColumnElement[bool]:
 
 
 def attempt_by_name(conn: Connection, run: str) -> Attempt:
-    """The attempt of that name; `NotFoundError` if there is none."""
-    row = conn.execute(select(*_ATTEMPT).where(run_filter(run))).first()
+    """The attempt of that name; `NotFoundError` if there is none, which names the runs of a unit of that name."""
+    wanted = run_filter(run)
+    row = None if wanted is None else conn.execute(select(*_ATTEMPT).where(wanted)).first()
     if row is None:
-        raise NotFoundError(f"no run {run}; see: desdm status")
+        raise no_such_run(conn, run)
     return _attempt(row)
 
 
@@ -150,7 +151,10 @@ def hand_to_submitter(conn: Connection, run: str, pid: int, start: int) -> None:
     """Note the process that is about to drive a planned attempt."""
     conn.execute(
         update(pfw_attempt)
-        .where(run_filter(run), pfw_attempt.c.state == AttemptState.PLANNED.value)
+        .where(
+            pfw_attempt.c.id == attempt_by_name(conn, run).id,
+            pfw_attempt.c.state == AttemptState.PLANNED.value,
+        )
         .values(submitter_host=socket.gethostname(), submitter_pid=pid, submitter_start=start)
     )
 

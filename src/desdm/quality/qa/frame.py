@@ -116,6 +116,10 @@ def _first(err: Exception) -> str:
     return lines[0] if lines else type(err).__name__
 
 
+#: First bytes of packed files, which cfitsio unpacks: gzip, compress, zip, bzip2.
+_PACKED = (GZIP, b"\x1f\x9d", b"PK", b"BZ")
+
+
 def open_image(path: Path) -> Opened:
     """Open a FITS file, plain, gzipped or tile-compressed.
 
@@ -150,7 +154,13 @@ def open_image(path: Path) -> Opened:
 def _opened(path: Path) -> Any:
     """The file by cfitsio, which reads only the first member of a gzip file: that is unpacked for it."""
     with path.open("rb") as file:
-        if file.read(2) != GZIP:
+        first = file.read(9)
+        if first[:2] not in _PACKED and first != b"SIMPLE  =":
+            # FITS 4.0, 4.4.1.1: the first keyword of a file is SIMPLE.
+            raise FileTypeError(
+                f"{path}: it is not a FITS file, for it does not begin with SIMPLE; give an image"
+            )
+        if first[:2] != GZIP:
             return fitsio.FITS(str(path), "r")
         file.seek(0)
         try:

@@ -20,6 +20,7 @@ from desdm.services.adql.fragments import (
     double,
 )
 from desdm.services.adql.geometry import Geometry
+from desdm.services.adql.otherdialects import function_advice
 from desdm.services.adql.scope import Scope
 from desdm.services.adql.units import factor
 from desdm.services.engines.writing import SQL_TYPES, Dialect
@@ -265,7 +266,8 @@ class Expressions:
                 self.cell,
                 self._footprint,
             )
-        raise QueryError(f"there is no function {node.name[:60]}", *at)
+        advice = function_advice(name)
+        raise QueryError(f"there is no function {node.name[:60]}{advice and '; ' + advice}", *at)
 
     def _measure(self, node: nodes.Call, scope: Scope) -> Fragment:
         name, at = node.name, node.at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from desdm.errors import QueryError
 from desdm.services.adql import nodes
+from desdm.services.adql.otherdialects import word_advice
 from desdm.services.adql.reader import Reader
 from desdm.services.adql.tokens import Kind
 from desdm.services.adql.values import Values
@@ -35,7 +36,10 @@ class _Grammar:
         if reader.ended():
             raise reader.fail("the query is empty")
         if not reader.is_word("SELECT", "WITH") and not reader.is_sign("("):
-            raise reader.fail(f"only SELECT queries are answered here, not {reader.now.text[:40]!r}")
+            advice = word_advice(reader.now.upper, "")
+            raise reader.fail(
+                f"only SELECT queries are answered here, not {reader.now.text[:40]!r}{advice and '; ' + advice}"
+            )
         statement = self.statement()
         while reader.is_sign(";") and reader.ahead().kind in (Kind.END, Kind.SIGN):
             reader.advance()
@@ -250,6 +254,7 @@ class _Grammar:
         if self._reader.word("AS") or self._reader.is_name():
             alias = self._reader.identifier("a name")
             if self._reader.is_sign("("):
-                raise self._reader.fail("ADQL has no list of column names after an alias")
+                advice = word_advice("(", alias.text.upper())
+                raise self._reader.fail(advice or "ADQL has no list of column names after an alias")
             return alias
         return None

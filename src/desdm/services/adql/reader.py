@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from desdm.errors import QueryError
 from desdm.services.adql.nodes import Ident
+from desdm.services.adql.otherdialects import word_advice
 from desdm.services.adql.tokens import Kind, Place, Token, tokens
 
 __all__ = ["DEEPEST", "STRUCTURAL", "Reader"]
@@ -113,8 +114,9 @@ class Reader:
     def unexpected(self, wanted: str) -> QueryError:
         """The error that something else should stand here."""
         token = self.now
-        if token.upper == "LIMIT":
-            return self.fail("ADQL has no LIMIT; write SELECT TOP n …")
+        before = self._tokens[self._place - 1].upper if self._place else ""
+        if advice := word_advice(token.upper or token.text, before):
+            return self.fail(advice)
         if token.text == "::":
             return self.fail("ADQL has no ::; write CAST(value AS type)")
         if token.text == ";":

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from desdm.errors import QueryError
 from desdm.services.adql.fragments import Column, Fragment
 from desdm.services.adql.nodes import Ident
+from desdm.services.adql.otherdialects import value_advice
 from desdm.services.adql.tokens import Place
 
 __all__ = ["Scope", "Source", "matches"]
@@ -106,8 +107,8 @@ class Scope:
             scope = scope.parent
         if len(parts) > 1 and not names:
             return QueryError(f"there is no table {dotted(parts[:-1])} in this FROM", *parts[0].at)
-        if parts[-1].text.upper() == "ROWNUM":
-            return QueryError("ADQL has no ROWNUM; write SELECT TOP n …", *parts[-1].at)
+        if advice := value_advice(parts[-1].text):
+            return QueryError(advice, *parts[-1].at)
         near = get_close_matches(parts[-1].text.lower(), [n.lower() for n in names], 1, 0.6)
         hint = f"; did you mean {next(n for n in names if n.lower() == near[0])}?" if near else ""
         return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)

@@ -11,6 +11,7 @@ from desdm.services.adql import matching, nodes
 from desdm.services.adql.expressions import Expressions
 from desdm.services.adql.fragments import Column, Fragment, Parameters, Written
 from desdm.services.adql.matching import Tables
+from desdm.services.adql.otherdialects import table_advice
 from desdm.services.adql.scope import Scope, Source, matches
 from desdm.services.adql.tokens import Place
 from desdm.services.catalogue import Catalogue, Entry
@@ -151,9 +152,8 @@ class From:
         if schema is None and len(several) > 1:
             names = ", ".join(f"{e.schema}.{e.name}" for e in several)
             raise QueryError(f"{shown} could be {names}; write it with its schema", *node.at)
-        raise QueryError(
-            f"there is no table {shown} that you may ask; tap_schema.tables lists what there is", *node.at
-        )
+        advice = table_advice(schema, table.text) or "tap_schema.tables lists what there is"
+        raise QueryError(f"there is no table {shown} that you may ask; {advice}", *node.at)
 
     def _upload(self, upload: Upload) -> Entry:
         known = {c.name.lower(): c.name for c in upload.columns}

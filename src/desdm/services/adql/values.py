@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from desdm.services.adql import nodes, statistics
 from desdm.services.adql.nodes import Expression
+from desdm.services.adql.otherdialects import function_advice
 from desdm.services.adql.reader import STRUCTURAL, Reader
 from desdm.services.adql.tokens import Kind
 
@@ -168,9 +169,8 @@ class Values:
                 raise self._reader.fail("* stands only in the select list itself or in COUNT(*)")
             parts.append(self._reader.identifier("a column"))
         if self._reader.is_sign("("):
-            raise self._reader.fail(
-                "there is no function of that name; functions stand without schema", parts[0].at
-            )
+            advice = function_advice(parts[0].text) or "functions stand without schema"
+            raise self._reader.fail(f"there is no function of that name; {advice}", parts[0].at)
         return nodes.Name(tuple(parts))
 
     def _call(self) -> Expression:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, ConflictError, LimitExceeded, NotFoundError, UsageError
 from desdm.release.model import ReleaseColumn
+from desdm.services.adql.reader import STRUCTURAL
 from desdm.services.context import Services
 from desdm.services.limits import limits_of
 from desdm.services.mydb import store
@@ -26,7 +27,15 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
 def allowed(caller: Caller) -> None:
     """Refuse who may not keep tables."""
     if not caller.may(Action.MYDB):
-        raise AccessDenied("tables of your own need an account; log in", caller.known)
+        if caller.known:
+            # Whatever the role, a token allows no more than its scopes.
+            raise AccessDenied(
+                f"this token does not allow tables of your own: it lacks the scope {Action.MYDB.value}; "
+                f"make one that has it: desdm account token {caller.login} --scope {Action.READ.value} "
+                f"--scope {Action.MYDB.value}",
+                True,
+            )
+        raise AccessDenied("tables of your own need an account; log in", False)
 
 
 class _OwnerLock:
@@ -84,6 +93,8 @@ class Keeper:
             known = next((t for t in held if t.name.lower() == name.lower()), None)
             if known is not None and not append:
                 raise ConflictError(f"mydb.{known.name} is there already; drop it, or add to it")
+            if known is None and name.upper() in STRUCTURAL:
+                raise UsageError(f"{name} is a reserved word of ADQL; give the table another name")
             if known is None and append:
                 raise NotFoundError(f"there is no mydb.{name} to add to; make it first")
             if known is not None and [c.name for c in known.columns] != [c.name for c in columns]:
