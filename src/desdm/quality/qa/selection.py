@@ -146,8 +146,10 @@ def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int,
     """The exclusions in force: exposure → CCD (0: all) → words."""
     found: dict[int, dict[int, str]] = {}
     for row in store.excluded(conn, expnums):
-        words = f"excluded: {row['reason']} ({row['analyst']})"
-        found.setdefault(row["expnum"], {})[row["ccdnum"]] = words
+        words = f"{row['reason']} ({row['analyst']})"
+        of_exposure = found.setdefault(row["expnum"], {})
+        before = of_exposure.get(row["ccdnum"], "excluded")
+        of_exposure[row["ccdnum"]] = f"{before}{'; ' if row['ccdnum'] in of_exposure else ': '}{words}"
     return found
 
 
