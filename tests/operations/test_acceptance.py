@@ -497,3 +497,12 @@ def test_events_of_an_exposure_tell_the_tag_that_it_lost_and_got_back(night: Dat
         ("mary", f"D00000001_r1p01 has lost the tag {TAG}", "excluded: clouds"),
         ("john", f"D00000001_r1p01 has the tag {TAG} now", "exclusion lifted: they passed"),
     ]
+
+
+@pytest.mark.parametrize("ccdnum", [63, 500])
+def test_a_ccd_that_the_camera_lacks_is_refused(night: Database, ccdnum: int) -> None:
+    """DECam images the sky with CCDs 1 to 62 (Flaugher et al. 2015)."""
+    with pytest.raises(UsageError, match="CCDs 1 to 62"), night.write() as conn:
+        exclude(conn, 1, ccdnum, reason="dead", who="mary", scope=PRODUCTION)
+    with night.read() as conn:
+        assert store.excluded(conn, [1]) == []

@@ -18,6 +18,7 @@ from desdm.quality.qa.verdict import overrule, verdicts, withdraw
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
 from desdm.schema.store import Act, exposure_name, record_event, record_events, require_reason
+from desdm.survey.detectors import SCIENCE_CCDS
 from desdm.texttable import time_text
 
 __all__ = [
@@ -93,6 +94,9 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
         No reason, or a number that no exposure or CCD has.
     """
     _check(expnum, ccdnum, reason)
+    ccds = store.ccds_of_exposure(conn, expnum)
+    if ccdnum > max({SCIENCE_CCDS, *(ccds or ())}):
+        raise UsageError(f"CCD {ccdnum}: the camera has CCDs 1 to {SCIENCE_CCDS}; correct --ccd")
     for row in store.excluded(conn, [expnum]):
         if (row["ccdnum"], row["reason"], row["analyst"]) == (ccdnum, reason, who):
             since = time_text(row["since"])
@@ -104,7 +108,7 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
     record_event(
         conn, EventKind.EXCLUDE, who, f"{what} excluded", subject=exposure_name(expnum), reason=reason
     )
-    note = _unknown(store.ccds_of_exposure(conn, expnum), expnum, ccdnum)
+    note = _unknown(ccds, expnum, ccdnum)
     if ccdnum:
         return Retagged(note=note)
     return replace(refresh_tags(conn, scope, [expnum], who=who, reason=f"excluded: {reason}"), note=note)
