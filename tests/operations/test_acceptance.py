@@ -158,10 +158,10 @@ def test_a_person_s_verdict_tags_the_run_that_is_current(night: Database) -> Non
 def test_an_exclusion_of_what_is_not_there_says_so(night: Database) -> None:
     with night.write() as conn:
         unknown = exclude(conn, 999, 0, reason="x", who="mary", scope=PRODUCTION)
-        ccd = exclude(conn, 1, 99, reason="x", who="mary", scope=PRODUCTION)
+        ccd = exclude(conn, 1, 9, reason="x", who="mary", scope=PRODUCTION)
         known = exclude(conn, 1, 2, reason="x", who="mary", scope=PRODUCTION)
     assert "exposure 999 is not in the archive" in unknown.note
-    assert "D00000001 has no image of CCD 99; it has those of 1, 2" in ccd.note
+    assert "D00000001 has no image of CCD 9; it has those of 1, 2" in ccd.note
     assert known.note == ""
 
 

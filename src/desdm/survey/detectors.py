@@ -21,8 +21,8 @@ from typing import Any
 from desdm.survey.sections import parse_section
 
 __all__ = [
-    "SCIENCE_CCDS",
     "OUTAGES",
+    "SCIENCE_CCDS",
     "Outage",
     "absent",
     "bad_places",
