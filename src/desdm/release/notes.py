@@ -82,8 +82,8 @@ def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[Relea
         bands = sorted({f.band or "" for f in images}, key=band_order)
         page.paragraph(
             f"Images: {_counted(len(images), 'coadd')} of {_counted(len(tiles), 'tile')} in bands {' '.join(bands)}, "
-            "each with pixels (SCI), mask (MSK) and weight (WGT), compressed in squares of 256 pixels. SCI is kept in steps "
-            "of a quarter of the noise, WGT to 0.5 %, zeros and MSK exactly."
+            "each with pixels (SCI), mask (MSK) and weight (WGT), compressed in squares of 256 pixels. SCI is kept in "
+            "steps of a quarter of the noise, WGT to 0.5 %, zeros and MSK exactly."
         )
         page.table(
             ("tile", "band", "exposure time (s)", "seeing (arcsec)", "file"),
