@@ -155,7 +155,7 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
     secret = get.text("database", "password_file", "")
     return Config(
         home=folder,
-        database_url=get.text("database", "url", f"sqlite:///{folder}/desdm.sqlite"),
+        database_url=_absolute(get.text("database", "url", "sqlite:///desdm.sqlite"), folder),
         archive_name=get.text("archive", "name", "primary"),
         archive_root=folder / get.text("archive", "root", "archive"),
         grace_days=get.number("archive", "grace_days", 30),
@@ -169,13 +169,23 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
         password_file=folder / secret if secret else None,
         services_database=get.text("services", "database", ""),
         services_accel=get.text("services", "accel", ""),
-        services_state=get.text("services", "state", f"sqlite:///{folder}/service.sqlite"),
+        services_state=_absolute(get.text("services", "state", "sqlite:///service.sqlite"), folder),
         keep_denials_days=get.number("services", "keep_denials_days", 90),
         keep_free_mb=get.number("services", "keep_free_mb", 200),
         mail_server=get.text("services", "mail_server", ""),
         mail_from=get.text("services", "mail_from", ""),
         mail_to=get.text("services", "mail_to", ""),
     )
+
+
+def _absolute(url: str, folder: Path) -> str:
+    """The URL of a database; the path of one of SQLite is taken from the installation, wherever a command runs."""
+    dialect, sign, rest = url.partition(":///")
+    prefix = dialect + sign
+    path, mark, options = rest.partition("?")
+    if dialect not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:") or path.startswith("file:"):
+        return url
+    return f"{prefix}{folder / path}{mark}{options}"
 
 
 @dataclass(frozen=True, slots=True)

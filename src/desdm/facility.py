@@ -82,7 +82,7 @@ def damage_of_database(home: str | os.PathLike[str] | None = None) -> DamagedDat
 
 def open_database(config: Config) -> Database:
     """The operations database that the settings name, without a look at its schema."""
-    return Database(_with_password(config, config.database_url))
+    return Database(_with_password(config, config.database_url), create=False)
 
 
 def open_service(config: Config) -> Database:
@@ -128,14 +128,16 @@ def initialise(
         if upgrade:
             raise ConfigError(f"{directory} is no installation yet; run: desdm init {directory}")
         raise ConflictError(f"{directory} is an installation already; to bring it up to date add --upgrade")
-    if not upgrade:
-        _write_settings(path, database, archive)
+    before = _there(directory)
     try:
+        if not upgrade:
+            _write_settings(path, database, archive)
         config = settings.load(directory)
         db, service = open_database(config), open_service(config)
         try:
             if not upgrade and db.dialect == "sqlite":
                 # Closed from its first byte; SQLite gives its companions (-wal, -shm) the mode of the file.
+                make_private(Path(str(db.url.database)).parent)
                 touch_private(Path(str(db.url.database)))
             upgrade_schema(db, service)
             with db.write() as conn:
@@ -144,13 +146,31 @@ def initialise(
             db.close()
             service.close()
     except BaseException:
-        # An installation that could not be made must not look like one.
+        # An installation that could not be made must not look like one, and leaves nothing behind.
         if not upgrade:
-            path.unlink(missing_ok=True)
+            _remove_new(directory, before)
         raise
     for folder in (config.archive_root, config.runs, config.releases):
         make_private(folder)
     return config
+
+
+def _there(directory: Path) -> set[Path]:
+    """What stands in a directory, and which of it and the directories above it stand."""
+    above = {here for here in (directory, *directory.parents) if here.exists()}
+    return above | (set(directory.iterdir()) if directory.is_dir() else set())
+
+
+def _remove_new(directory: Path, before: set[Path]) -> None:
+    """Remove the settings and databases that were made, and the directories if they were made and are empty."""
+    if directory.is_dir():
+        for path in set(directory.iterdir()) - before:
+            if path.is_file():
+                path.unlink()
+    for here in (directory, *directory.parents):
+        if here in before or not here.is_dir() or any(here.iterdir()):
+            return
+        here.rmdir()
 
 
 def _write_settings(path: Path, database: str | None, archive: str | None) -> None:

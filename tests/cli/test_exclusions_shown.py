@@ -110,8 +110,8 @@ def test_a_coadd_without_images_says_what_was_left_out(night: tuple[Run, Path]) 
     run("verdict", "1", "--set", "False", "--reason", "satellite")
     run("mark", "D00000002_r1p01", "junk", "--reason", "bad flat")
     words = " ".join(run("submit", "coadd", "--dry-run", status=2).stderr.split())
-    assert "4 images were left out (2: rejected: overruled: satellite" in words
-    assert "2: its run D00000002_r1p01 is JUNK: marked by" in words
+    assert "4 images were left out (2: D00000001 CCD 1,2: rejected: overruled: satellite" in words
+    assert "2: D00000002 CCD 1,2: its run D00000002_r1p01 is JUNK: marked by" in words
     [one] = document(run("verdict", "2", "--json"))
     assert (one["accepted"], one["state"]) == ("Unknown", "junk")
     assert "junk" in run("verdict").stdout

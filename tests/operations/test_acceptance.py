@@ -158,10 +158,10 @@ def test_a_person_s_verdict_tags_the_run_that_is_current(night: Database) -> Non
 def test_an_exclusion_of_what_is_not_there_says_so(night: Database) -> None:
     with night.write() as conn:
         unknown = exclude(conn, 999, 0, reason="x", who="mary", scope=PRODUCTION)
-        ccd = exclude(conn, 1, 99, reason="x", who="mary", scope=PRODUCTION)
+        ccd = exclude(conn, 1, 9, reason="x", who="mary", scope=PRODUCTION)
         known = exclude(conn, 1, 2, reason="x", who="mary", scope=PRODUCTION)
     assert "exposure 999 is not in the archive" in unknown.note
-    assert "D00000001 has no image of CCD 99; it has those of 1, 2" in ccd.note
+    assert "D00000001 has no image of CCD 9; it has those of 1, 2" in ccd.note
     assert known.note == ""
 
 
@@ -468,3 +468,41 @@ def test_a_person_s_verdict_counts_for_both_cuts(database: Database) -> None:
         assert standings(conn, [1])[1].of("finalcut")[0] is Verdict.REJECTED
         rows = catalog.find(conn, {"filetype": "red_immask"})
         assert select_images(conn, rows, AssessmentPolicy.ACCEPTED).rows == []
+
+
+def test_the_same_act_twice_is_recorded_once_and_a_second_reason_is_kept(night: Database) -> None:
+    with night.write() as conn:
+        exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
+        again = exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
+        exclude(conn, 1, 2, reason="half dead", who="john", scope=PRODUCTION)
+        reject = {"reason": "satellite", "who": "mary", "scope": PRODUCTION}
+        set_verdict(conn, "firstcut", 2, Verdict.REJECTED, **reject)
+        twice = set_verdict(conn, "firstcut", 2, Verdict.REJECTED, **reject)
+        rows = catalog.find(conn, {"filetype": "red_immask"}, scope=PRODUCTION)
+        left = select_images(conn, rows, AssessmentPolicy.ANY, PRODUCTION).omitted
+        excluded = store.excluded(conn, [1])
+        judged = [e for e in find_events(conn, subject="2") if e.kind == EventKind.VERDICT.value]
+    assert "nothing was changed" in again.note and "nothing was changed" in twice.note
+    assert [row["reason"] for row in excluded] == ["again", "half dead"]
+    assert len(judged) == 1
+    assert [o.reason for o in left] == ["excluded: again (mary); half dead (john)"]
+
+
+def test_events_of_an_exposure_tell_the_tag_that_it_lost_and_got_back(night: Database) -> None:
+    with night.write() as conn:
+        exclude(conn, 1, 0, reason="clouds", who="mary", scope=PRODUCTION)
+        lift(conn, 1, None, reason="they passed", who="john", scope=PRODUCTION)
+        told = [(e.who, e.text, e.reason) for e in find_events(conn, subject="1", kind=EventKind.TAG)]
+    assert told[-2:] == [
+        ("mary", f"D00000001_r1p01 has lost the tag {TAG}", "excluded: clouds"),
+        ("john", f"D00000001_r1p01 has the tag {TAG} now", "exclusion lifted: they passed"),
+    ]
+
+
+@pytest.mark.parametrize("ccdnum", [63, 500])
+def test_a_ccd_that_the_camera_lacks_is_refused(night: Database, ccdnum: int) -> None:
+    """DECam images the sky with CCDs 1 to 62 (Flaugher et al. 2015)."""
+    with pytest.raises(UsageError, match="CCDs 1 to 62"), night.write() as conn:
+        exclude(conn, 1, ccdnum, reason="dead", who="mary", scope=PRODUCTION)
+    with night.read() as conn:
+        assert store.excluded(conn, [1]) == []

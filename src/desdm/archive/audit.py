@@ -15,6 +15,7 @@ from desdm.archive.archive import Archive
 from desdm.archive.delete import record_restored
 from desdm.archive.flight import live_since
 from desdm.archive.model import FileRecord
+from desdm.archive.mounted import require_mounted
 from desdm.archive.names import split_name
 from desdm.archive.suspects import AUDIT, lift_of_cause, mark_descendants
 from desdm.archive.verify import Expected, damage
@@ -81,6 +82,7 @@ def audit(
     patience
         How long (s) a file without a row that is younger than a deposit under way is waited for.
     """
+    require_mounted(database, archive)
     report = AuditReport()
     with ThreadPoolExecutor(workers) as pool:
         after = 0

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from desdm.archive import store
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord
+from desdm.archive.mounted import require_mounted
 from desdm.archive.publish import digest, move_aside, publish, sync_directories
 from desdm.errors import ConflictError, CorruptFile, NotFoundError
 from desdm.schema import CopyState
@@ -104,6 +105,7 @@ def delete(
     ConflictError
         If the plan is blocked; nothing is deleted then.
     """
+    require_mounted(database, archive)
     with database.write() as conn:
         made = plan(conn, archive, files, bound)
         if made.blocked:
@@ -149,6 +151,7 @@ def undelete(
     CorruptFile
         If its bytes are not as registered.
     """
+    require_mounted(database, archive)
     with database.write() as conn:
         there = {record.name: record for record, _ in store.trashed(conn, archive.name)}
         for name in names:
@@ -169,6 +172,7 @@ def purge(database: Database, archive: Archive, *, who: str, reason: str = "") -
 
     Bytes go first: if it is killed in between, the next purge forgets the rows.
     """
+    require_mounted(database, archive)
     with database.write() as conn:
         now = store.now()
         over = [record for record, end in store.trashed(conn, archive.name) if end <= now]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from desdm.archive.archive import Archive
 from desdm.archive.flight import sweep
 from desdm.archive.model import Deposit, DepositReport, Registered, Staged
+from desdm.archive.mounted import require_mounted
 from desdm.archive.register import OnConflict, record_refusals, register
 from desdm.archive.stage import stage
 from desdm.schema.database import Database
@@ -51,7 +52,10 @@ def deposit(
         Chunks that are done stay. When the database failed, the bytes of the chunk under way stay too: whether
         its commit arrived may be unknown, and a row without a file is worse than a file without a row, which
         the next try adopts.
+    StorageUnavailable
+        The archive's root is not the one that holds its files; see `desdm.archive.mounted`.
     """
+    require_mounted(database, archive)
     report = DepositReport()
     sweep(archive)
     for start in range(0, len(items), chunk):

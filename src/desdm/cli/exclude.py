@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.findings import print_holders
 from desdm.cli.names import EXPOSURE
 
 
@@ -32,10 +33,12 @@ def command(
     from desdm.cli.tag import print_retagged
     from desdm.errors import UsageError
     from desdm.operations.acceptance import Retagged, exclude, lift
+    from desdm.release.holders import Holder, holders_of_exposure
 
     facility = door.facility
     scope, who = facility.production, facility.config.operator
     changed = Retagged()
+    held: list[Holder] = []
     if expnum is None and (lifting or reason or ccdnum is not None):
         raise UsageError("say which exposure: desdm exclude EXPNUM [--ccd C] [--lift] --reason TEXT")
     if expnum is not None:
@@ -46,6 +49,8 @@ def command(
                 changed = exclude(conn, expnum, ccdnum or 0, reason=reason, who=who, scope=scope)
     with facility.database.read() as conn:
         rows = store.excluded(conn, lifted=everything or lifting)
+        if expnum is not None and not lifting:
+            held = holders_of_exposure(conn, facility.config.releases, expnum, ccdnum or 0)
     shown = [
         (
             r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], r["since"],
@@ -59,5 +64,6 @@ def command(
             ("EXPNUM", "CCD", "WHY", "BY", "SINCE", "LIFTED BY"), shown, empty="no exposure is excluded"
         )
         print_retagged(changed)
+        print_holders(held)
 
     door.show(rows, human, as_json)

@@ -1,14 +1,18 @@
-"""How commands show findings on files, and marks of suspect ones."""
+"""How commands show findings on files, marks of suspect ones, and the releases that hold them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from desdm.archive.store import Suspect
+    from desdm.release.holders import Holder
     from desdm.survey.findings import Finding
 
-__all__ = ["finding_document", "suspect_document"]
+__all__ = ["finding_document", "print_holders", "suspect_document"]
 
 
 def finding_document(finding: Finding) -> dict[str, str]:
@@ -20,6 +24,12 @@ def finding_document(finding: Finding) -> dict[str, str]:
         "text": finding.text,
         "assumed": finding.assumed,
     }
+
+
+def print_holders(holders: Sequence[Holder]) -> None:
+    """Print which releases were made from what was withdrawn."""
+    for one in holders:
+        click.echo(f"note: {one.text}", err=True)
 
 
 def suspect_document(mark: Suspect) -> dict[str, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from desdm.archive.provenance import Lineage
     from desdm.archive.store import Suspect
+    from desdm.release.holders import Holder
 
 _LINES = 400
 
@@ -32,19 +33,31 @@ def command(door: Door, filename: str, direction: str | None, prov: bool, as_jso
     from desdm.archive import store
     from desdm.archive.prov import prov_json
     from desdm.archive.provenance import lineage
+    from desdm.release.holders import holders
 
     way: Literal["up", "down"] = "down" if direction == "down" else "up"
     facility = door.facility
     with facility.database.read() as conn:
         found = lineage(conn, filename, way)
         marks = store.suspects_of(conn, [f.id for f in found.files])
+        held = holders(conn, facility.config.releases, [f.id for f in found.files]) if way == "down" else []
     if prov:
         door.show(prov_json(found), lambda: None, True)
         return
-    door.show(_document(found, marks), lambda: door.print_tree(_tree(found, way, marks)), as_json)
+
+    def human() -> None:
+        door.print_tree(_tree(found, way, marks))
+        for one in held:
+            names = [f.name for f in found.files if f.id in one.files]
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            click.echo(
+                f"release {one.release} ({one.state.value}) was made from {', '.join(names[:3])}{more}"
+            )
+
+    door.show(_document(found, marks, held), human, as_json)
 
 
-def _document(found: Lineage, marks: Sequence[Suspect]) -> dict[str, Any]:
+def _document(found: Lineage, marks: Sequence[Suspect], held: Sequence[Holder]) -> dict[str, Any]:
     names = {f.id: f.name for f in found.files}
     ends = {
         "used": (_task, names.__getitem__),
@@ -85,6 +98,10 @@ def _document(found: Lineage, marks: Sequence[Suspect]) -> dict[str, Any]:
         "edges": [
             {"kind": e.kind, "from": ends[e.kind][0](e.origin), "to": ends[e.kind][1](e.to)}
             for e in found.edges
+        ],
+        "releases": [
+            {"release": h.release, "state": h.state.value, "files": sorted(names[n] for n in h.files)}
+            for h in held
         ],
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import click
@@ -68,6 +67,7 @@ def command(
     from desdm.framework.submitwcl import from_wcl, unheeded
     from desdm.framework.tileinfo import include_functions
     from desdm.pipelines import get
+    from desdm.quality.qa.selection import omissions
     from desdm.schema.states import AttemptState
 
     facility = door.facility
@@ -115,8 +115,8 @@ def command(
         document["inputs"] = [i._asdict() for i in submission.inputs]
 
     def human() -> None:
-        for reason, count in Counter(o.reason for o in submission.omitted).items():
-            click.echo(f"left out: {count} files: {reason}")
+        for line in omissions(submission.omitted):
+            click.echo(f"left out: {line}")
         if dry_run and submission.reused:
             click.echo(
                 f"{submission.run} has done the same work already: {state.value}, on {len(submission.inputs)} inputs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.findings import print_holders
 from desdm.cli.names import EXPOSURE
 
 
@@ -36,11 +37,13 @@ def command(
     from desdm.quality.qa.exclusions import exclusions, summary, with_exclusions
     from desdm.quality.qa.uncounted import COUNTS, uncounted, why_no_verdict
     from desdm.quality.qa.verdict import verdicts
+    from desdm.release.holders import Holder, holders_of_exposure
     from desdm.schema.states import Verdict
 
     facility = door.facility
     scope, who = facility.production, facility.config.operator
     changed = Retagged()
+    held: list[Holder] = []
     if accepted is not None or lift:
         if expnum is None:
             raise UsageError("say which exposure: desdm verdict EXPNUM --set … --reason TEXT")
@@ -64,6 +67,8 @@ def command(
         rows += uncounted(conn, cut, numbers, expnum, scope)
         rows = with_exclusions(conn, sorted(rows, key=lambda row: int(row["expnum"])))
         why = "" if rows or expnum is None else why_no_verdict(conn, cut, expnum, scope)
+        if expnum is not None and accepted == Verdict.REJECTED.value:
+            held = holders_of_exposure(conn, facility.config.releases, expnum, images=True)
         out = [] if expnum is None else exclusions(conn, [expnum])
     columns = (
         "expnum", "band", "processed", "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec",
@@ -82,5 +87,6 @@ def command(
         for one in out:
             click.echo(one.text)
         print_retagged(changed)
+        print_holders(held)
 
     door.show(rows, human, as_json)

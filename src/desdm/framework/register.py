@@ -17,6 +17,7 @@ from typing import Any
 from desdm.archive.archive import Archive
 from desdm.archive.deposit import record_refusals, register, stage
 from desdm.archive.model import Deposit
+from desdm.archive.mounted import require_mounted
 from desdm.errors import StaleToken
 from desdm.framework import store
 from desdm.framework.model import Attempt, Job, WrapperRow
@@ -76,6 +77,7 @@ def register_job(
         deposits.append(_record_file(junk, "junktar", attempt, job.task_id))
     deposits += [_record_file(p, "log", attempt, job.task_id) for p in sorted(workdir.glob("*.log"))]
     deposits += [_record_file(p, "wcl", attempt, job.task_id) for p in sorted(workdir.glob("*_out.wcl"))]
+    require_mounted(database, archive)
     staged, refused = stage(archive, deposits)
     if refused:
         state = JobState.FAILED

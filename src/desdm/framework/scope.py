@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from desdm.archive.withheld import withheld
 from desdm.config import Config
 from desdm.errors import UsageError
 from desdm.framework.plan import Row
-from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, select_images
+from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, omissions, select_images
 from desdm.schema.states import RunClass
 
 __all__ = ["ASSESSMENT", "InputFinder", "Scopes", "run_class_of", "scopes_of"]
@@ -117,8 +116,9 @@ class InputFinder:
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
                 for one in withheld(self.conn, plain, rows, self.scope):
                     row = one.row
-                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], 0, one.reason)
-                    self.omitted.setdefault((left.desfile_id, 0), left)
+                    ccdnum = int(row["ccdnum"] or 0)
+                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], ccdnum, one.reason)
+                    self.omitted.setdefault((left.desfile_id, ccdnum), left)
                 rows = selection.rows
                 self._empty |= not rows
             self._answers[text] = rows
@@ -145,9 +145,9 @@ class InputFinder:
 
 def _counted(left: Collection[Omitted]) -> str:
     """How many images were left out, by reason."""
-    reasons = Counter(one.reason for one in left).most_common()
+    reasons = omissions(left)
     more = f"; {len(reasons) - _REASONS} more reasons" if len(reasons) > _REASONS else ""
-    words = "; ".join(f"{count}: {reason}" for reason, count in reasons[:_REASONS])
+    words = "; ".join(reasons[:_REASONS])
     return f"; {len(left)} images were left out ({words}{more})"
 
 

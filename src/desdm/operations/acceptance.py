@@ -17,7 +17,9 @@ from desdm.quality.qa.store import attempts_judged, exposures_of
 from desdm.quality.qa.verdict import overrule, verdicts, withdraw
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import EventKind, Verdict
-from desdm.schema.store import exposure_name, record_event, require_reason
+from desdm.schema.store import Act, exposure_name, record_event, record_events, require_reason
+from desdm.survey.detectors import SCIENCE_CCDS
+from desdm.texttable import time_text
 
 __all__ = [
     "ACCEPTED",
@@ -59,7 +61,10 @@ def set_verdict(
 
     Parameters and errors as of `desdm.quality.qa.verdict.overrule`; the attempts of ``scope`` also carry the tags.
     """
-    overrule(conn, cut, expnum, verdict, reason, who, scope)
+    if not overrule(conn, cut, expnum, verdict, reason, who, scope):
+        return Retagged(
+            note=f"{exposure_name(expnum)} has this verdict of {who} already, for the same reason; nothing was changed"
+        )
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
 
 
@@ -89,12 +94,21 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
         No reason, or a number that no exposure or CCD has.
     """
     _check(expnum, ccdnum, reason)
+    ccds = store.ccds_of_exposure(conn, expnum)
+    if ccdnum > max({SCIENCE_CCDS, *(ccds or ())}):
+        raise UsageError(f"CCD {ccdnum}: the camera has CCDs 1 to {SCIENCE_CCDS}; correct --ccd")
+    for row in store.excluded(conn, [expnum]):
+        if (row["ccdnum"], row["reason"], row["analyst"]) == (ccdnum, reason, who):
+            since = time_text(row["since"])
+            return Retagged(
+                note=f"{_named(expnum, ccdnum)} is excluded so already, since {since} (UTC); nothing was changed"
+            )
     store.exclude(conn, expnum, ccdnum, reason, who)
     what = _named(expnum, ccdnum)
     record_event(
         conn, EventKind.EXCLUDE, who, f"{what} excluded", subject=exposure_name(expnum), reason=reason
     )
-    note = _unknown(store.ccds_of_exposure(conn, expnum), expnum, ccdnum)
+    note = _unknown(ccds, expnum, ccdnum)
     if ccdnum:
         return Retagged(note=note)
     return replace(refresh_tags(conn, scope, [expnum], who=who, reason=f"excluded: {reason}"), note=note)
@@ -159,6 +173,7 @@ def refresh_tags(
     judged = attempts_judged(conn, EVALUATIONS["firstcut"], expnums)
     nites = {str(v["nite"]) for v in rows.values() if v["nite"]}
     tags = {accepted_tag(n) for n in nites} | set(store.tags_like(conn, ACCEPTED + "_"))
+    acts: list[Act] = []
     added: list[tuple[str, str]] = []
     removed: list[tuple[str, str]] = []
     for name in sorted(tags):
@@ -170,9 +185,21 @@ def refresh_tags(
             text = f"accepted exposures of {name.removeprefix(ACCEPTED + '_')}"
             tag(conn, name, [], new, who=who, description=text, reason=reason)
             added += [(name, run) for run in new]
+            acts += [
+                Act(exposure_name(number), f"{run} has the tag {name} now", reason)
+                for run in new
+                for number in _exposures_of_run(conn, run)
+            ]
         if gone:
             untag(conn, name, [], gone, who=who, reason=reason)
             removed += [(name, run) for run in gone]
+            acts += [
+                Act(exposure_name(number), f"{run} has lost the tag {name}", reason)
+                for run in gone
+                for number in _exposures_of_run(conn, run)
+            ]
+    # The tag's own events name the run; who looks for the exposure finds what became of it.
+    record_events(conn, EventKind.TAG, who, acts)
     return Retagged(tuple(added), tuple(removed))
 
 
@@ -216,6 +243,11 @@ def require_not_kept(tag_name: str) -> None:
             f"{tag_name}: tags {ACCEPTED}_<night> follow the verdicts and are not set or removed by hand; accept or reject "
             "the exposure: desdm verdict EXPNUM --set True|False --reason TEXT; of several runs choose with desdm mark"
         )
+
+
+def _exposures_of_run(conn: Connection, run: str) -> list[int]:
+    """The exposures on which an attempt of First Cut gave verdicts."""
+    return exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
 
 
 def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:

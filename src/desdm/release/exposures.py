@@ -12,12 +12,12 @@ from desdm.archive.model import Scope
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.release import store
 from desdm.release.contents import CALIBRATION, Contents
-from desdm.release.findings import Check, failed, note, passed
+from desdm.release.findings import Check, correction, failed, note, passed
 from desdm.release.withdrawn import Withdrawn, junk_of_exposures
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses"]
+__all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses", "is_of"]
 
 #: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
 SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
@@ -51,6 +51,8 @@ def check_exposures(
     contents: Contents,
     scopes: Sequence[Scope] = ANY,
     withdrawn: Mapping[int, Withdrawn] | None = None,
+    *,
+    published: bool = False,
 ) -> list[Check]:
     """Check that a release contains no exposure or CCD that is excluded or rejected.
 
@@ -67,18 +69,21 @@ def check_exposures(
         Attempts whose verdicts count, the first scope first (`desdm.release.select.verdict_scopes`).
     withdrawn
         Runs of which `desdm.release.withdrawn.check_withdrawn` tells: their exposures are not noted.
+    published
+        Whether the release is published, so that only a point release can correct it.
     """
     numbers = sorted({f.expnum for f in contents.ancestors.values() if f.expnum is not None})
     banned = archive_store.excluded(conn, numbers)
     judged = _standings(conn, numbers, scopes)
     junk = {attempt_id for attempt_id, run in (withdrawn or {}).items() if run.junk}
+    remedy = correction(release) if published else "make the coadd again"
     checks: list[Check] = []
     unassessed: list[int] = []
     for row in banned:
         ccdnum = row["ccdnum"]
-        faulty = [f for f in contents.ancestors.values() if _is_of(contents, f, row["expnum"], ccdnum)]
+        faulty = [f for f in contents.ancestors.values() if is_of(contents, f, row["expnum"], ccdnum)]
         what = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
-        checks += _faults(contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}")
+        checks += _faults(contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}", remedy)
     for number in numbers:
         images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in SCIENCE]
         if not images:
@@ -86,7 +91,7 @@ def check_exposures(
         own = [f for f in images if f.attempt_id is not None]
         verdict, words = _verdict(judged, number)
         if verdict is Verdict.REJECTED:
-            checks += _faults(contents, images, exposure_name(number), f"rejected: {words}")
+            checks += _faults(contents, images, exposure_name(number), f"rejected: {words}", remedy)
         elif verdict is Verdict.UNKNOWN and own and not any(f.attempt_id in junk for f in own):
             unassessed.append(number)
     if not checks:
@@ -98,17 +103,23 @@ def check_exposures(
     return checks
 
 
-def check_suspects(conn: Connection, release: str, contents: Contents) -> list[Check]:
-    """Check that no file of a release was made from one that an audit found damaged; names the path to it."""
+def check_suspects(
+    conn: Connection, release: str, contents: Contents, *, published: bool = False
+) -> list[Check]:
+    """Check that no file of a release was made from one that an audit found damaged; names the path to it.
+
+    Parameters as of `check_exposures`.
+    """
+    again = correction(release) if published else "make it again"
     checks: list[Check] = []
     for mark in archive_store.suspects_of(conn, sorted(contents.files)):
         way = " <- ".join(contents.path(mark.desfile_id, {mark.cause_id})) or mark.filename
-        text = f"it is suspect: {mark.reason}; path: {way}; put back the good copy and run: desdm audit, or make it again"
+        text = f"it is suspect: {mark.reason}; path: {way}; put back the good copy and run: desdm audit, or {again}"
         checks.append(failed("suspect", contents.files[mark.desfile_id], text))
     return checks or [passed("suspect", release, "nothing in it was made from a damaged file")]
 
 
-def _is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -> bool:
+def is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -> bool:
     """Whether a file holds pixels of an exposure (``ccdnum`` 0), or of one CCD of it.
 
     What is measured on all CCDs of an exposure (zero points, astrometry) holds no pixels of one. A raw file is of all CCDs:
@@ -143,13 +154,15 @@ def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]
     return (Verdict.UNKNOWN, "it has no verdict") if standing is None else standing.overall
 
 
-def _faults(contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str) -> Iterator[Check]:
+def _faults(
+    contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str, remedy: str
+) -> Iterator[Check]:
     """One finding for each file of the release that was made from one of the faulty files."""
     goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
         if names := contents.path(number, goals):
             way = " <- ".join(names)
-            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; make the coadd again")
+            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; {remedy}")
 
 
 def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Check", "errors", "failed", "note", "passed"]
+__all__ = ["Check", "correction", "errors", "failed", "note", "passed"]
 
 
 class Check(NamedTuple):
@@ -30,6 +30,14 @@ def note(check: str, subject: str, text: str) -> Check:
 def failed(check: str, subject: str, text: str) -> Check:
     """It holds the release back."""
     return Check(check, subject, "error", text)
+
+
+def correction(release: str) -> str:
+    """What can be done about a fault of a published release, whose files never change."""
+    return (
+        "a published release stays as it is: make the products again and correct it by a point release: "
+        f"desdm release create NAME --erratum-of {release}"
+    )
 
 
 def errors(checks: Sequence[Check]) -> list[Check]:

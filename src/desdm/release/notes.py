@@ -81,9 +81,9 @@ def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[Relea
         tiles = sorted({f.tilename or "" for f in images})
         bands = sorted({f.band or "" for f in images}, key=band_order)
         page.paragraph(
-            f"Images: {len(images)} coadds of {len(tiles)} tiles in bands {' '.join(bands)}, each with pixels (SCI), mask "
-            "(MSK) and weight (WGT), compressed in squares of 256 pixels. SCI is kept in steps of a quarter of the noise, "
-            "WGT to 0.5 %, zeros and MSK exactly."
+            f"Images: {_counted(len(images), 'coadd')} of {_counted(len(tiles), 'tile')} in bands {' '.join(bands)}, "
+            "each with pixels (SCI), mask (MSK) and weight (WGT), compressed in squares of 256 pixels. SCI is kept in "
+            "steps of a quarter of the noise, WGT to 0.5 %, zeros and MSK exactly."
         )
         page.table(
             ("tile", "band", "exposure time (s)", "seeing (arcsec)", "file"),
@@ -100,7 +100,7 @@ def _selected(page: Document, release: Release, selection: Mapping[str, Any]) ->
         return
     runs = sorted({file["run"] for file in selection["files"] if file["run"]})
     came = (
-        f"the products of {len(runs)} coadd runs that ended well and were not superseded: {', '.join(runs)}"
+        f"the products of {_counted(len(runs), 'coadd run')} that ended well and were not superseded: {', '.join(runs)}"
         if runs
         else "files that were delivered"
     )
@@ -118,7 +118,7 @@ def _exposures(page: Document, uses: Sequence[ExposureUse]) -> None:
     page.table(
         ("exposure", "band", "night", "CCDs", "verdict"),
         [
-            (exposure_name(u.expnum), u.band, u.nite, ranges(u.ccds), f"{u.verdict.value}: {u.words}")
+            (exposure_name(u.expnum), u.band, u.nite, ranges(u.ccds), _judged(u.verdict, u.words))
             for u in inside
         ],
     )
@@ -145,7 +145,7 @@ def _dropped(
             accepted = use.verdict is Verdict.ACCEPTED and not use.excluded
             why = "accepted, but in no coadd of the release" if accepted else use.words
             if not use.excluded and not accepted:
-                why = f"verdict {use.verdict.value}: {use.words}"
+                why = f"verdict {_judged(use.verdict, use.words)}"
             rows.append((f"exposure {use.expnum} ({use.band}, night {use.nite})", why))
         else:
             rows += [
@@ -199,3 +199,13 @@ def _queries(page: Document, ran: Sequence[Ran]) -> None:
     page.paragraph("Each was run on this release before it was published.")
     for one in ran:
         page.paragraph(f"{one.title} ({one.rows} rows):").code(one.adql)
+
+
+def _counted(count: int, what: str) -> str:
+    """A number with its noun, in the singular for one."""
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _judged(verdict: Verdict, words: str) -> str:
+    """A verdict with its reason; of a program that gave none, its name alone: ``True (assess)``."""
+    return f"{verdict.value}{' ' if words.startswith('(') else ': '}{words}" if words else verdict.value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -41,6 +41,8 @@ __all__ = [
     "exposure_times",
     "file_facts",
     "files",
+    "files_of_attempt",
+    "files_of_exposure",
     "insert_announcement",
     "insert_files",
     "insert_problem",
@@ -52,6 +54,7 @@ __all__ = [
     "problems",
     "provenance",
     "releases",
+    "releases_with",
     "replace_files",
     "runs_of",
     "tables",
@@ -103,6 +106,31 @@ def files(conn: Connection, name: str, **equal: Any) -> list[ReleaseFile]:
         values = dict(row._mapping)
         values["release"] = values.pop("release_name")
         found.append(ReleaseFile(**values))
+    return found
+
+
+def releases_with(conn: Connection, numbers: Iterable[int]) -> dict[str, set[int]]:
+    """Return by name of the release those of the archive's files from which files of it were made."""
+    found: dict[str, set[int]] = defaultdict(set)
+    query = select(release_file.c.release_name, release_file.c.desfile_id).where(
+        archive_store.among(conn, release_file.c.desfile_id)
+    )
+    for name, number in conn.execute(query, {"among": archive_store.packed(conn, numbers)}):
+        found[name].add(number)
+    return dict(found)
+
+
+def files_of_attempt(conn: Connection, attempt_id: int) -> list[int]:
+    """Return the numbers of the files that an attempt made."""
+    return list(conn.execute(select(desfile.c.id).where(desfile.c.pfw_attempt_id == attempt_id)).scalars())
+
+
+def files_of_exposure(conn: Connection, expnum: int) -> set[int]:
+    """Return the numbers of the files whose metadata name an exposure."""
+    found: set[int] = set()
+    for table in METADATA_TABLES.values():
+        if "expnum" in table.c:
+            found.update(conn.execute(select(table.c.desfile_id).where(table.c.expnum == expnum)).scalars())
     return found
 
 

@@ -19,7 +19,7 @@ from desdm.release.checktable import check_table
 from desdm.release.contents import contents_of
 from desdm.release.create import SELECTION
 from desdm.release.exposures import check_exposures, check_suspects
-from desdm.release.findings import Check, errors, failed, note, passed
+from desdm.release.findings import Check, correction, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
@@ -52,7 +52,7 @@ def validate(
         The runs that are production; None: ``survey`` runs of every project and campaign.
     """
     scopes = verdict_scopes(release.selection, production)
-    name = release.name
+    name, published = release.name, release.state is ReleaseState.PUBLISHED
     with database.read() as conn:
         tables, files = store.tables(conn, name), store.files(conn, name)
         sources = {table: json.loads(text) for table, text in store.provenance(conn, name).items()}
@@ -62,9 +62,9 @@ def validate(
         contents = contents_of(conn, sources_of(conn, root, files))
         withdrawn = withdrawn_under(conn, contents)
         exposures = [
-            *check_exposures(conn, name, contents, scopes, withdrawn),
-            *check_withdrawn(release.name, contents, withdrawn),
-            *check_suspects(conn, name, contents),
+            *check_exposures(conn, name, contents, scopes, withdrawn, published=published),
+            *check_withdrawn(name, contents, withdrawn, published=published),
+            *check_suspects(conn, name, contents, published=published),
         ]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
@@ -78,7 +78,14 @@ def validate(
         checks += check_table(root, table)
     checks += _census(root, sources, tables, files)
     checks += _images(root, name, files)
-    return checks + _files(root, files, frozen=release.manifest_sha256 is not None)
+    checks += _files(root, files, frozen=release.manifest_sha256 is not None)
+    if published and errors(checks):
+        text = (
+            "it is published: files that are damaged or gone are put back from a copy (desdm release verify names them); "
+            f"for all else {correction(name)}"
+        )
+        checks.append(note("published", name, text))
+    return checks
 
 
 def selection_of(root: Path) -> dict[str, Any]:

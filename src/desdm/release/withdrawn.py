@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from desdm.archive.model import Scope
 from desdm.release import store
 from desdm.release.contents import Contents
-from desdm.release.findings import Check, failed, note, passed
+from desdm.release.findings import Check, correction, failed, note, passed
 from desdm.schema.states import DataState, EventKind
 from desdm.schema.store import find_events
 
@@ -40,10 +40,11 @@ class Withdrawn:
         )
         return f"run {self.run} is {state}" + (f", {self.marked}" if self.marked else "")
 
-    @property
-    def remedy(self) -> str:
-        """What a person can do."""
+    def remedy(self, release: str, *, published: bool) -> str:
+        """What a person can do about a release that holds products of it."""
         again = "make the product again without that run, and the draft from it"
+        if published:
+            again = correction(release)
         if self.state is DataState.PRUNED:
             return f"bring the files back (desdm delete --undelete FILE), or {again}"
         return f"{again}; or, if the data are good: desdm mark {self.run} active --reason TEXT"
@@ -80,7 +81,9 @@ def _withdrawn(conn: Connection, run: store.WithdrawnRun) -> Withdrawn:
     return Withdrawn(run.id, run.name, run.data_state, junk, marked)
 
 
-def check_withdrawn(release: str, contents: Contents, withdrawn: Mapping[int, Withdrawn]) -> Iterator[Check]:
+def check_withdrawn(
+    release: str, contents: Contents, withdrawn: Mapping[int, Withdrawn], *, published: bool = False
+) -> Iterator[Check]:
     """Check that no file of a release is a product of a JUNK or PRUNED run, or was made from files of a JUNK one.
 
     A run whose files serve as calibrations alone is noted by its name. Files of First Cut may be PRUNED once they are in
@@ -94,12 +97,14 @@ def check_withdrawn(release: str, contents: Contents, withdrawn: Mapping[int, Wi
         What its files were made from.
     withdrawn
         As of `withdrawn_under`.
+    published
+        Whether the release is published, so that only a point release can correct it.
     """
     found = False
     for number, run in sorted(withdrawn.items()):
         files = {f.id for f in contents.ancestors.values() if f.attempt_id == number}
         goals = files if run.junk else files.intersection(contents.files)
-        checks = list(_products(contents, goals, run))
+        checks = list(_products(contents, goals, run, run.remedy(release, published=published)))
         if run.junk and not checks:
             checks = [note("marks", release, _calibrations(contents, files, run))]
         found = found or bool(checks)
@@ -108,7 +113,7 @@ def check_withdrawn(release: str, contents: Contents, withdrawn: Mapping[int, Wi
         yield passed("marks", release, "its products come from runs that are neither JUNK nor PRUNED")
 
 
-def _products(contents: Contents, goals: Collection[int], run: Withdrawn) -> Iterator[Check]:
+def _products(contents: Contents, goals: Collection[int], run: Withdrawn, remedy: str) -> Iterator[Check]:
     """One finding for each file of the release that was made from a run's files other than as calibrations."""
     if not goals:
         return
@@ -116,7 +121,7 @@ def _products(contents: Contents, goals: Collection[int], run: Withdrawn) -> Ite
         way = contents.path(number, goals, calibrations=False)
         if way:
             what = "it is a product of a run" if number in goals else "it contains files of a run"
-            text = f"{what} that must not be used: {run.text}; path: {' <- '.join(way)}; {run.remedy}"
+            text = f"{what} that must not be used: {run.text}; path: {' <- '.join(way)}; {remedy}"
             yield failed("marks", path, text)
 
 

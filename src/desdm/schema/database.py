@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
@@ -27,6 +30,7 @@ from desdm.errors import (
     DatabaseUnavailable,
     DesdmError,
     StorageFull,
+    StorageUnavailable,
     UsageError,
     storage_error,
 )
@@ -54,13 +58,15 @@ class Database:
         ``sqlite:///…/desdm.sqlite`` or ``postgresql+psycopg://…``.
     patience
         Seconds that a statement waits for a lock that another holds.
+    create
+        Whether a SQLite file that is not there is made; otherwise a connection raises `ConfigError`.
     """
 
-    def __init__(self, url: str | URL, patience: float = 60.0) -> None:
+    def __init__(self, url: str | URL, patience: float = 60.0, *, create: bool = True) -> None:
         try:
             self.url = make_url(url)
             with translated():
-                self.engine = _engine(self.url, patience)
+                self.engine = _engine(self.url, patience, create)
             self._patience = patience
             if self.dialect == "sqlite":
                 event.listen(self.engine, "connect", self._set_patience)
@@ -83,6 +89,13 @@ class Database:
         """``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
+    @property
+    def read_only(self) -> bool:
+        """Whether the database is a SQLite file that can be read only, by its modes or by its file system."""
+        if self.dialect != "sqlite" or not self.url.database:
+            return False
+        return _read_only(Path(self.url.database))
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database; what it writes is rolled back."""
@@ -94,7 +107,16 @@ class Database:
         """A connection in one transaction: committed at the end, rolled back on any error.
 
         On SQLite the write lock is taken at once, so that two writers queue up and never dead-lock.
+
+        Raises
+        ------
+        StorageUnavailable
+            The SQLite file or its directory cannot be written.
         """
+        if self.read_only:
+            raise StorageUnavailable(
+                f"{self.url.database} cannot be written: it or its file system is read only; make it writable"
+            )
         with translated(), self.engine.connect().execution_options(desdm_write=True) as conn, conn.begin():
             yield conn
 
@@ -188,11 +210,23 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "XX", 
 _DAMAGED_TEXTS = ("malformed", "no such table", "no such column", "Could not decode")
 
 
-def _engine(url: URL, patience: float) -> Engine:
+def _engine(url: URL, patience: float, create: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
-        if url.database:
+        if url.database and create:
             make_private(Path(url.database).parent)
         engine = create_engine(url, connect_args={"timeout": patience})
+
+        def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+            """Connect to a file that is there, without writing where that is impossible; None: in the ordinary way."""
+            path = Path(arguments[0])
+            if not create and not path.exists():
+                raise ConfigError(
+                    f"database {path} is not there; mount its disk, correct database.url in desdm.toml, or run: desdm init"
+                )
+            return _connect_read_only(path, options) if _read_only(path) else None
+
+        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+            event.listen(engine, "do_connect", connect)
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
@@ -202,11 +236,40 @@ def _engine(url: URL, patience: float) -> Engine:
     raise ArgumentError(f"no such engine: {url.get_backend_name()}")
 
 
+class _ReadOnly(sqlite3.Connection):
+    """A connection that cannot write, not even the files of a write-ahead log."""
+
+
+def _read_only(path: Path) -> bool:
+    """Whether a file that is there, or its directory, cannot be written; SQLite needs both."""
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _connect_read_only(path: Path, options: dict[str, Any]) -> sqlite3.Connection:
+    """Connect to a file that cannot be written.
+
+    Without a write-ahead log the file is all there is and nobody changes it: ``immutable`` then does without the log's
+    companions, which cannot be made (https://www.sqlite.org/wal.html#readonly).
+    """
+    log = path.with_name(path.name + "-wal")
+    flags = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+    try:
+        made = sqlite3.connect(f"file:{quote(str(path))}?{flags}", uri=True, factory=_ReadOnly, **options)
+        made.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError as err:
+        raise StorageUnavailable(
+            f"{path} cannot be read: {err}; its file system is read only and changes stand in {log.name}: make it writable"
+        ) from err
+    return made
+
+
 def _sqlite_connected(dbapi_connection: Any, _record: Any) -> None:
     # Transactions are begun by us: the driver's own guess would take the write lock late.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
     for pragma in _PRAGMAS:
+        if isinstance(dbapi_connection, _ReadOnly) and "journal_mode" in pragma:
+            continue
         cursor.execute(pragma)
     cursor.close()
 

@@ -22,6 +22,7 @@ from desdm.survey.sections import parse_section
 
 __all__ = [
     "OUTAGES",
+    "SCIENCE_CCDS",
     "Outage",
     "absent",
     "bad_places",
@@ -31,6 +32,9 @@ __all__ = [
     "outages",
     "outages_of",
 ]
+
+#: DECam images the sky with CCDs 1 to 62; 63 to 70 are for focus and alignment (Flaugher et al. 2015, AJ 150, 150).
+SCIENCE_CCDS = 62
 
 _MJD_EPOCH = date(1858, 11, 17)
 

@@ -29,6 +29,7 @@ from desdm.services import SERVICES
 from desdm.services.context import Services
 from desdm.services.engines.model import Engine
 from desdm.services.published import Published
+from desdm.services.uws import servers
 from desdm.services.warm import warm
 from desdm.web.auth import Guard
 from desdm.web.headers import Headers
@@ -97,6 +98,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         door.shutdown(wait=False, cancel_futures=True)
         services.pool.shutdown(wait=False, cancel_futures=True)
         services.engine.close()
+        servers.leave(services.results, services.server)
 
     routes: list[BaseRoute] = []
     for service in SERVICES:

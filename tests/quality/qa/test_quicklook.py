@@ -64,7 +64,7 @@ def test_the_grey_scale_is_zscale_and_the_title_says_which_exposure(tmp_path: Pa
     picture = quicklook(N3, tmp_path / "q.png", mask=False)
     low, high = ZScaleInterval(n_samples=4000).get_limits(fits.getdata(N3, 1))
     assert (picture.low, picture.high) == pytest.approx((low, high))
-    assert picture.title == "exposure 431608  ·  CCD 34 (N3)  ·  band z"
+    assert picture.title == "exposure 431608  |  CCD 34 (N3)  |  band z"
     assert picture.bits == {} and picture.mask is None
 
 

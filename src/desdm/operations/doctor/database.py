@@ -33,7 +33,14 @@ def check_database(database: Database) -> Iterator[Check]:
         text = f"{database.describe()} is damaged: {found}; stop every process, and restore it from a backup"
         yield Check("database", State.PROBLEM, text)
         return
-    yield Check("database", State.OK, f"{database.describe()} answers and is whole")
+    if database.read_only:
+        text = (
+            f"{database.describe()} is whole, but it or its file system is read only: lists work, nothing can be changed; "
+            "make it writable"
+        )
+        yield Check("database", State.PROBLEM, text)
+    else:
+        yield Check("database", State.OK, f"{database.describe()} answers and is whole")
     try:
         database.require_current()
     except ConfigError as err:

@@ -13,10 +13,12 @@ from sqlalchemy.engine import make_url
 
 from desdm.archive.archive import Archive
 from desdm.archive.flight import live_since
+from desdm.archive.mounted import require_mounted
 from desdm.config import FILENAME, Config
-from desdm.errors import storage_error
+from desdm.errors import DesdmError, StorageUnavailable, storage_error
 from desdm.modes import OpenPath, open_paths
 from desdm.operations.doctor.model import Check, State
+from desdm.schema.database import Database
 
 __all__ = ["check_archive", "check_leftovers", "check_modes", "check_space", "open_places"]
 
@@ -74,8 +76,16 @@ def check_space(config: Config) -> Iterator[Check]:
             yield Check("space", State.OK, text)
 
 
-def check_archive(archive: Archive) -> Iterator[Check]:
-    """The archive's root takes a file."""
+def check_archive(archive: Archive, database: Database) -> Iterator[Check]:
+    """The archive's root is the one that holds its files, and takes one."""
+    try:
+        require_mounted(database, archive)
+    except StorageUnavailable as err:
+        yield Check("archive", State.PROBLEM, str(err))
+        return
+    except DesdmError:
+        # Of the database's faults its own check tells.
+        pass
     try:
         if not archive.root.is_dir():
             yield Check(

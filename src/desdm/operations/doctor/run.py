@@ -30,7 +30,7 @@ def examine(config: Config, database: Database, service: Database | None = None)
     yield from check_database(database)
     if service is not None:
         yield from check_service_database(service)
-    yield from check_archive(archive)
+    yield from check_archive(archive, database)
     yield from check_leftovers(archive)
     yield from check_modes(config)
     yield from check_space(config)

@@ -285,7 +285,7 @@ def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
         parts.append("detection image")
     if not parts and who.get("OBJECT"):
         parts.append(str(who["OBJECT"]))
-    return "  ·  ".join(parts) or path.name
+    return "  |  ".join(parts) or path.name
 
 
 def _subtitle(
@@ -300,7 +300,7 @@ def _subtitle(
         parts.append(layout.how)
     if limits is not None:
         parts.append(f"zscale {limits[0]:.4g} to {limits[1]:.4g}")
-    return "  ·  ".join(parts)
+    return "  |  ".join(parts)
 
 
 def _shown(opened: Opened, numbers: list[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
@@ -16,8 +16,9 @@ from desdm.archive.model import Scope
 from desdm.archive.withheld import unfit_reasons
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.schema.states import Verdict
+from desdm.schema.store import exposure_name
 
-__all__ = ["AssessmentPolicy", "Omitted", "Row", "Selection", "companions", "select_images"]
+__all__ = ["AssessmentPolicy", "Omitted", "Row", "Selection", "companions", "omissions", "select_images"]
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -35,7 +36,7 @@ class AssessmentPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Omitted:
-    """A file, or one CCD of a file of several (``ccdnum``; 0: the whole file), that is not used, and why."""
+    """A file, or one CCD of a file of several, that is not used, and why; ``ccdnum`` is 0 for all CCDs of a file."""
 
     desfile_id: int
     filename: str
@@ -50,6 +51,39 @@ class Selection:
 
     rows: list[Row]
     omitted: list[Omitted]
+
+
+#: Exposures and CCDs that one line names.
+_NAMES = 5
+
+
+def omissions(omitted: Iterable[Omitted]) -> list[str]:
+    """Return what was left out in words, by reason, the most frequent first: ``2: D00000001 CCD 3,4: rejected``.
+
+    CCDs of one exposure that share a reason are named together.
+    """
+    by_reason: dict[str, list[Omitted]] = {}
+    for one in omitted:
+        by_reason.setdefault(one.reason, []).append(one)
+    lines = []
+    for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        ccds: dict[int, list[str]] = {}
+        for expnum, ccdnum, filename in sorted(
+            {(o.expnum or 0, o.ccdnum, "" if o.expnum else o.filename) for o in found}
+        ):
+            ccds.setdefault(expnum, []).append(filename or (str(ccdnum) if ccdnum else ""))
+        names = [_exposure_with_ccds(expnum, numbers) for expnum, numbers in ccds.items()]
+        more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+        lines.append(f"{len(found)}: {', '.join(names[:_NAMES])}{more}: {reason}")
+    return lines
+
+
+def _exposure_with_ccds(expnum: int, ccds: Sequence[str]) -> str:
+    """An exposure with those of its CCDs that are left out; for 0 the names of files of no exposure."""
+    if not expnum:
+        return ", ".join(ccds)
+    name = exposure_name(expnum)
+    return name if "" in ccds else f"{name} CCD {','.join(ccds)}"
 
 
 #: The later cut is the better one: it has the season's calibrations.
@@ -112,12 +146,16 @@ def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int,
     """The exclusions in force: exposure → CCD (0: all) → words."""
     found: dict[int, dict[int, str]] = {}
     for row in store.excluded(conn, expnums):
-        words = f"excluded: {row['reason']} ({row['analyst']})"
-        found.setdefault(row["expnum"], {})[row["ccdnum"]] = words
+        words = f"{row['reason']} ({row['analyst']})"
+        of_exposure = found.setdefault(row["expnum"], {})
+        before = of_exposure.get(row["ccdnum"], "excluded")
+        of_exposure[row["ccdnum"]] = f"{before}{'; ' if row['ccdnum'] in of_exposure else ': '}{words}"
     return found
 
 
 def _omitted(row: Row, ccdnum: int, reason: str) -> Omitted:
+    # A file of one CCD tells its CCD also where the whole file is left out.
+    ccdnum = ccdnum or int(row.get("ccdnum") or 0)
     return Omitted(int(row["id"]), str(row["filename"]), int(row["expnum"]), ccdnum, reason)
 
 

@@ -111,8 +111,10 @@ def overrule(
     reason: str,
     analyst: str,
     scope: Scope | None = None,
-) -> None:
+) -> bool:
     """Add a person's verdict on an exposure: the numbers stay, verdict and reason are the person's.
+
+    Returns False, and adds nothing, if the verdict that counts is this one already: same person, verdict and reason.
 
     Parameters
     ----------
@@ -152,9 +154,12 @@ def overrule(
         "analyst": analyst,
         "analyst_comment": reason,
     }
+    if all(known[0][key] == row[key] for key in ("accepted", "program", "analyst", "analyst_comment")):
+        return False
     record(conn, cut, row, known[0]["pfw_attempt_id"])
     text = f"{exposure_name(expnum)}: {cut} verdict {known[0]['accepted']} overruled: {accepted.value}"
     record_event(conn, EventKind.VERDICT, analyst, text, subject=exposure_name(expnum), reason=reason)
+    return True
 
 
 def withdraw(

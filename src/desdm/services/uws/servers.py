@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["alive", "announce"]
+__all__ = ["alive", "announce", "leave"]
 
 
 def announce(results: Path, server: str) -> int:
@@ -19,6 +19,11 @@ def announce(results: Path, server: str) -> int:
     held = os.open(folder / server, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return held
+
+
+def leave(results: Path, server: str) -> None:
+    """Remove the file of a server that ends in order, so that nothing is left that looks like one that died."""
+    (results / ".servers" / server).unlink(missing_ok=True)
 
 
 def alive(results: Path, server: str, this: str) -> bool:
