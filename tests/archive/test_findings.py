@@ -32,7 +32,7 @@ CARDS: dict[str, Any] = {
     "DETPOS": "S29", "GAIN": 4.0,
     "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "EXPTIME": 90.0, "INSTRUME": "DECam", "DATE-OBS": "2012-11-21T03:00:00.0",
     "BIASSEC": "[51:60,1:40]", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0,
-    "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5,
+    "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5, "AIRMASS": 1.2,
 }  # fmt: skip
 
 
@@ -73,6 +73,10 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"EXPNUM": -4}, "EXPNUM", "error"),
         ({"EXPNUM": 0}, "EXPNUM", "error"),
         ({"AIRMASS": 0.3}, "AIRMASS", "warning"),
+        ({"AIRMASS": 99.0}, "AIRMASS", "warning"),
+        ({"AIRMASS": None}, "AIRMASS", "warning"),
+        ({"AIRMASS": None, "OBSTYPE": "dome flat"}, None, None),
+        ({"GAIN": 99999.0}, "GAIN", "warning"),
         ({"GAIN": 0.0}, "GAIN", "warning"),
         ({"SATURATE": -1.0}, "SATURATE", "warning"),
         ({"GAIN": None}, "GAIN", "warning"),
@@ -141,6 +145,37 @@ def test_each_doubt_is_told_with_key_value_and_consequence(
         nite = conn.execute(select(image.c.nite)).scalar_one()
     assert kept == [f for _, f in report.findings]
     assert nite in (None, "20121120")
+
+
+@pytest.mark.parametrize("value", [-1.0, 99.0, "unknown", None])
+def test_the_primary_header_of_a_mosaic_is_looked_through(
+    sqlite: Database, archive: Archive, tmp_path: Path, value: object
+) -> None:
+    """DECam writes AIRMASS into the primary header, which has no image."""
+    path = tmp_path / "DECam_00990101.fits"
+    exposure = (
+        "PROCTYPE",
+        "OBSTYPE",
+        "OBJECT",
+        "EXPNUM",
+        "FILTER",
+        "EXPTIME",
+        "INSTRUME",
+        "DATE-OBS",
+        "AIRMASS",
+    )
+    values = CARDS | {"AIRMASS": value}
+    primary = fits.Header([(k, values[k]) for k in exposure if values[k] is not None])
+    hdus: list[Any] = [fits.PrimaryHDU(header=primary)]
+    for number, detpos in ((1, "S29"), (2, "S30")):
+        own = fits.Header([(k, v) for k, v in CARDS.items() if k not in exposure])
+        own["CCDNUM"], own["DETPOS"] = number, detpos
+        data = np.random.default_rng(number).integers(1900, 2100, (40, 60)).astype(np.int16)
+        hdus.append(fits.ImageHDU(data, own))
+    fits.HDUList(hdus).writeto(path)
+    assert [f.key for _, f in ingest(sqlite, archive, path).findings] == ["AIRMASS"]
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.airmass)).scalar_one() is None
 
 
 def test_sexagesimal_and_plain_pointings_are_sound(

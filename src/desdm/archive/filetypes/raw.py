@@ -12,6 +12,7 @@ from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import band, image, observed, region
 from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.errors import FileTypeError
+from desdm.survey import airmass
 from desdm.survey.amplifiers import amps_of
 from desdm.survey.cards import HDU
 from desdm.survey.ccds import CCDNumber, ccd_of
@@ -30,8 +31,11 @@ _KINDS = (
 _SAMPLE = 64 << 10  # bytes
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
-#: The least that a keyword can be: of a plane-parallel air mass, of electrons a count, of a full pixel.
-_LEAST = {"AIRMASS": 0.99, "GAIN": 1e-3, "GAINA": 1e-3, "GAINB": 1e-3, "SATURATE": 1.0}
+#: The least and most that a keyword can be: of an air mass, of electrons a count, of a full pixel.
+_GAIN = (1e-3, 1e4)
+_POSSIBLE = {
+    "AIRMASS": (airmass.LEAST, airmass.MOST), "GAIN": _GAIN, "GAINA": _GAIN, "GAINB": _GAIN, "SATURATE": (1.0, math.inf),
+}  # fmt: skip
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
@@ -172,17 +176,19 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
         )
     elif isinstance(exptime, int | float) and exptime < 0:
         yield _warning("EXPTIME", exptime, "an exposure time is not negative", "the exposure time is unknown")
-    for key in ("AIRMASS", "GAIN", "GAINA", "GAINB", "SATURATE"):
-        values = {
-            repr(v) for h in content.images() if (v := h.header.get(key)) is not None and not _is_number(v)
-        }
-        if values:
-            yield _warning(key, None, f"{', '.join(sorted(values))} is no number", "it is left out")
-    for key, least in _LEAST.items():
-        low = {v for h in content.images() if (v := h.header.number(key)) is not None and v < least}
-        if low:
-            found = ", ".join(f"{v:g}" for v in sorted(low))
+    # A camera of many CCDs writes them into the primary header, which has no image.
+    headers = [hdu.header for hdu in dict.fromkeys((content.hdus[0], *content.images()))]
+    for key, (least, most) in _POSSIBLE.items():
+        values = [v for header in headers if (v := header.get(key)) is not None]
+        words = {repr(v) for v in values if not _is_number(v)}
+        if words:
+            yield _warning(key, None, f"{', '.join(sorted(words))} is no number", "it is left out")
+        odd = {float(v) for v in values if _is_number(v) and not least <= v <= most}
+        if odd:
+            found = ", ".join(f"{v:g}" for v in sorted(odd))
             yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
+        if key == "AIRMASS" and not values and obstype in _SKY:
+            yield _warning(key, None, "the keyword is missing", "clouds cannot be told from extinction")
 
 
 def _ccds(content: Content) -> list[CCDNumber]:

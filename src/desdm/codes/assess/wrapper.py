@@ -17,6 +17,7 @@ from desdm.codes.astrometry.exposure import read_heads
 from desdm.codes.detection.sextractor import catalogue_header, objects
 from desdm.errors import FileTypeError, ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.airmass import airmass_of
 from desdm.survey.assessment import Assessment, Controls, Measurements
 from desdm.survey.assessment import assess as judge
 from desdm.survey.bands import CountUnit, nominal_zero
@@ -148,12 +149,16 @@ def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit) -> float | None:
     if not task.inputs.get("zeropoints"):
         return None
     head = fits.getheader(task.on_disk("zeropoints"), 0)
-    exptime, airmass = (head.get(key.upper(), who.get(key)) for key in ("exptime", "airmass"))
-    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime or airmass is None:
+    exptime = float(head.get("EXPTIME", who.get("exptime") or 0.0))
+    airmass = who.get("airmass") if "AIRMASS" not in head else airmass_of(head.get)
+    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime > 0:
+        return None
+    if airmass is None:
+        task.finding(2, f"{who['exposurename']}: no AIRMASS that can be; clouds are not told from extinction")
         return None
     if "ZPUNIT" in head:
         unit = CountUnit(str(head["ZPUNIT"]))
-    return nominal_zero(str(who["band"]), unit, float(exptime), float(airmass)) - float(head["MAGZERO"])
+    return nominal_zero(str(who["band"]), unit, exptime, float(airmass)) - float(head["MAGZERO"])
 
 
 def _verdict(

@@ -19,6 +19,7 @@ from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, colour_sl
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import CountUnit, nominal_zero
 from desdm.survey.headers import identity
 from desdm.survey.refstars import Passband, System
@@ -111,9 +112,14 @@ def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> Co
 
 def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) -> float:
     """The zero point of a photometric night, for one ``unit`` of the image."""
-    exptime, airmass = float(head.get("EXPTIME", 0.0)), float(head.get("AIRMASS", 1.0))
+    exptime, airmass = float(head.get("EXPTIME", 0.0)), airmass_of(head.get)
     if exptime <= 0:
         raise ProgramFailed(f"{task.name}: a catalogue of the exposure has EXPTIME {exptime:g}")
+    if airmass is None:
+        task.finding(
+            2, f"no AIRMASS that can be ({head.get('AIRMASS')}): the nominal zero point is that of air mass 1"
+        )
+        airmass = 1.0
     return nominal_zero(band, unit, exptime, airmass)
 
 
