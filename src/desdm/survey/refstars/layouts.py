@@ -60,6 +60,22 @@ def _positive(values: Array) -> Array:
     return np.where(values > 0, values, np.nan)
 
 
+#: Magnitudes of stars lie between these; 0, 99, -999 and the like stand for "not measured".
+_BRIGHTEST, _FAINTEST, _WORST = -5.0, 40.0, 10.0
+
+
+def _measured(values: Array) -> Array:
+    """Magnitudes; NaN where a catalogue writes a number for "not measured"."""
+    with np.errstate(invalid="ignore"):
+        known = (values > _BRIGHTEST) & (values < _FAINTEST) & (values != 0.0)
+    return np.where(known, values, np.nan)
+
+
+def _errors(values: Array) -> Array:
+    """Errors of magnitudes; NaN where a catalogue writes a number for "not measured"."""
+    return np.where(values < _WORST, _positive(values), np.nan)
+
+
 def _motion(pmra: Array, pmdec: Array, error_ra: Array, error_dec: Array) -> tuple[Array, Array, Array]:
     """Proper motions with their error; a row without a positive error in both coordinates has none."""
     error = np.hypot(_positive(error_ra), _positive(error_dec)) / np.sqrt(2.0)
@@ -148,7 +164,7 @@ def _tycho2(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     )
     bands = {"BT": "mag_bt", "VT": "mag_vt"}
     mags = {
-        Passband(System.TYCHO2, band): np.where((v := _column(table, name, keep, n)) > 0, v, np.nan)
+        Passband(System.TYCHO2, band): _measured(_column(table, name, keep, n))
         for band, name in bands.items() if name in table
     }  # fmt: skip
     return RefStars(
@@ -169,7 +185,7 @@ def _gaia(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     mags, errors = {}, {}
     for band, stem in _GAIA_COLUMNS.items():
         if f"{stem}_mag" in table:
-            mags[Passband(System.GAIA, band)] = table.numbers(f"{stem}_mag", keep) + zero[band]
+            mags[Passband(System.GAIA, band)] = _measured(table.numbers(f"{stem}_mag", keep)) + zero[band]
             snr = _column(table, f"{stem}_flux_over_error", keep, n)
             errors[Passband(System.GAIA, band)] = 2.5 / np.log(10.0) / _positive(snr)
     return RefStars(
@@ -184,8 +200,8 @@ def _mast(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     for band in "grizy":
         if f"{band}meanpsfmag" in table:
             passband = Passband(System.PS1, band)
-            mags[passband] = _positive(table.numbers(f"{band}meanpsfmag", keep))
-            errors[passband] = _positive(_column(table, f"{band}meanpsfmagerr", keep, n))
+            mags[passband] = _measured(table.numbers(f"{band}meanpsfmag", keep))
+            errors[passband] = _errors(_column(table, f"{band}meanpsfmagerr", keep, n))
     epoch, none = julian_years(_column(table, "epochmean", keep, n), "epochmean"), np.full(n, np.nan)
     return RefStars(
         Catalog.PS1, ra, dec, _positive(_angle(table, "rameanerr", keep, n, "arcsec")),
@@ -203,8 +219,8 @@ def _own(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
         match = _OWN_MAG.fullmatch(name)
         if match is not None:
             passband = Passband(System.DES, BY_LOWER_NAME[match[1]])
-            mags[passband] = table.numbers(name, keep)
-            errors[passband] = _positive(_column(table, f"magerr_{match[1]}", keep, n))
+            mags[passband] = _measured(table.numbers(name, keep))
+            errors[passband] = _errors(_column(table, f"magerr_{match[1]}", keep, n))
     epoch = julian_years(_column(table, "ref_epoch", keep, n), "ref_epoch")
     pmra, pmdec = (_angle(table, name, keep, n, "mas") for name in ("pmra", "pmdec"))
     # Without a column of errors a motion is as good as Gaia's faint ones; a column with nothing in it says unsolved.
