@@ -89,6 +89,11 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"TRIMSEC": "[1:50,1:40]", "DATASEC": "[1:55,1:40]"}, "BIASSEC", "warning"),
         ({"DATASECA": "[1:50,1:40]", "BIASSECA": "[50:60,1:40]", "GAINA": 4.0}, "BIASSECA", "warning"),
         ({"DATASECA": "[1:50,1:40]", "BIASSECA": "[51:60,1:40]"}, "GAINA", "warning"),
+        (
+            {"DATASECA": "[1:50,1:40]", "BIASSECA": "[51:60,1:40]", "GAINA": 1.0, "GAINB": 4.0},
+            "GAINA, GAINB",
+            "warning",
+        ),
         ({"CCDNUM": 99, "DETPOS": None}, "CCDNUM", "warning"),
         ({"CCDNUM": 63}, "CCDNUM", "warning"),
         ({"CCDNUM": 63, "DETPOS": "FS1"}, None, None),

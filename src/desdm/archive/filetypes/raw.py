@@ -14,6 +14,7 @@ from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.errors import FileTypeError
 from desdm.survey import airmass
 from desdm.survey.amplifiers import amps_of
+from desdm.survey.bands import unit_complaint
 from desdm.survey.cards import HDU
 from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
@@ -224,6 +225,9 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
             text.split()[0] if "SEC" in text.split()[0] else "DATASEC", None, text, "the CCD is not processed"
         )
         return
+    odd = unit_complaint({key: hdu.header.number(key) for key in ("GAINA", "GAINB")})
+    if odd:
+        yield _warning("GAINA, GAINB", None, odd, "they are taken as they stand")
     for amp in amps:
         key = f"GAIN{amp.name}"
         # One that stands there and cannot be one is told apart.

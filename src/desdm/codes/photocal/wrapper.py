@@ -20,7 +20,7 @@ from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.airmass import airmass_of
-from desdm.survey.bands import CountUnit, nominal_zero
+from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.headers import identity
 from desdm.survey.refstars import Passband, System
 from desdm.survey.refstars.colour import Standard
@@ -106,7 +106,9 @@ def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> Co
         found = CountUnit.of(head)
         if found is not None:
             return found
-    task.finding(3, f"{paths[0].name}: neither gain nor BUNIT in the header; fluxes are taken as electrons")
+    odd = next((text for head in heads if (text := unit_complaint(head))), "")
+    why = odd or "neither gain nor BUNIT in the header"
+    task.finding(2 if odd else 3, f"{paths[0].name}: {why}; fluxes are taken as electrons")
     return CountUnit.ELECTRON
 
 
