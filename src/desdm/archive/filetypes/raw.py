@@ -184,7 +184,8 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
         words = {repr(v) for v in values if not _is_number(v)}
         if words:
             yield _warning(key, None, f"{', '.join(sorted(words))} is no number", "it is left out")
-        odd = {float(v) for v in values if _is_number(v) and not least <= v <= most}
+        numbers = [v for header in headers if (v := header.number(key)) is not None]
+        odd = {v for v in numbers if not least <= v <= most}
         if odd:
             found = ", ".join(f"{v:g}" for v in sorted(odd))
             yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
