@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from sqlalchemy import select
 
@@ -151,7 +153,7 @@ def test_rows_that_stand_twice_in_one_file_count_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ra", "dec"),
-    [(-999.0, -5.0), (30.0, -999.0), (-99.0, -5.0), (400.0, -5.0), (30.0, 90.5), (np.nan, -5.0)],
+    [(-999.0, -5.0), (30.0, -999.0), (-99.0, -5.0), (999.0, -5.0), (30.0, 90.5), (np.nan, -5.0)],
 )
 def test_rows_without_a_position_are_told_and_left_out(tmp_path: Path, ra: float, dec: float) -> None:
     bad = np.arange(N) % 4 == 0
@@ -162,13 +164,11 @@ def test_rows_without_a_position_are_told_and_left_out(tmp_path: Path, ra: float
     assert stars.findings == ("15 of 60 rows have no position in ra and dec: they are left out",)
 
 
-def test_right_ascensions_may_run_from_minus_180(tmp_path: Path) -> None:
-    stars = read_stars(write(tmp_path / "a.fits", ra=[-60.0, 60.0], dec=[0.0, 0.0], ref_epoch=[2016.0] * 2))
-    assert stars.ra.tolist() == [300.0, 60.0]
+@pytest.mark.parametrize("ra", [[-60.0, 60.0], [-0.1, 359.9], [359.9, 360.1]])
+def test_right_ascensions_may_run_across_zero(tmp_path: Path, ra: list[float]) -> None:
+    stars = read_stars(write(tmp_path / "a.fits", ra=ra, dec=[0.0, 0.0], ref_epoch=[2016.0] * 2))
+    assert stars.ra.tolist() == pytest.approx(np.mod(ra, 360.0).tolist())
     assert stars.findings == ()
-    # With one above 180 they run from 0 to 360.
-    stars = read_stars(write(tmp_path / "b.fits", ra=[-60.0, 260.0], dec=[0.0, 0.0], ref_epoch=[2016.0] * 2))
-    assert stars.ra.tolist() == [260.0]
 
 
 def test_a_delivered_catalogue_tells_it_at_ingest(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
@@ -182,3 +182,16 @@ def test_a_delivered_catalogue_tells_it_at_ingest(sqlite: Database, archive: Arc
     with sqlite.read() as conn:
         bounds = conn.execute(select(calibration.c.racmin, calibration.c.racmax)).one()
     assert tuple(bounds) == pytest.approx((30.0, 30.09))
+
+
+@pytest.mark.parametrize("dec", [-30.0, -80.0, -88.5, -89.7, 90.0])
+def test_the_field_is_a_circle_on_the_sky(tmp_path: Path, dec: float) -> None:
+    """Stars at known angles from the middle, placed by astropy: those within 1.1 degrees are read, at the poles, too."""
+    rng = np.random.default_rng(3)
+    angle, bearing = 1.3 * np.sqrt(rng.uniform(size=5000)), rng.uniform(0, 360, 5000)
+    stars = SkyCoord(0 * u.deg, dec * u.deg).directional_offset_by(bearing * u.deg, angle * u.deg)
+    path = write(tmp_path / "r.fits", ra=stars.ra.deg, dec=stars.dec.deg, mag_r=rng.uniform(15, 20, 5000))
+    found = read_reference([path], 2016.0, 0.0, dec, 1.1)
+    assert found is not None
+    # Two of them may be within 0.1 arcsec of each other.
+    assert abs(found.ra.size - int((angle < 1.1).sum())) <= 1

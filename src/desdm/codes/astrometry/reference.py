@@ -17,6 +17,8 @@ from desdm.errors import FileTypeError
 from desdm.survey.refstars import Catalog, Passband, RefStars, System, read_stars
 from desdm.survey.refstars.colour import ColourTerm, Standard, standard
 from desdm.survey.refstars.units import year_of_mjd
+from desdm.survey.spherical import angles_to
+from desdm.survey.spherical import unit as direction
 
 __all__ = ["Reference", "epoch_of", "epoch_of_header", "read_reference", "write_ldac"]
 
@@ -161,10 +163,12 @@ def read_reference(
     FileTypeError
         A file cannot be read as a reference catalogue, and there is no ``complain``.
     """
-    cosd = float(np.cos(np.radians(dec)))
+    middle = direction(ra, dec)
 
     def near(r: Array, d: Array) -> npt.NDArray[np.bool_]:
-        inside: npt.NDArray[np.bool_] = np.hypot(_wrap(r - ra) * cosd, d - dec) < radius
+        # The declination alone leaves out most of a large catalogue.
+        inside: npt.NDArray[np.bool_] = np.abs(d - dec) < radius
+        inside[inside] = np.degrees(angles_to(middle, direction(r[inside], d[inside]))) < radius
         return inside
 
     parts: dict[Catalog, list[_Part]] = {}

@@ -24,6 +24,8 @@ from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.headers import identity
 from desdm.survey.refstars import Passband, System
 from desdm.survey.refstars.colour import Standard
+from desdm.survey.spherical import angles_to
+from desdm.survey.spherical import unit as direction
 
 __all__ = ["zeropoint"]
 
@@ -131,10 +133,9 @@ def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | No
     if not files or not centres:
         return None, []
     ra0, dec0 = centres[0]
-    cosd = float(np.cos(np.radians(dec0)))
-    away = [np.hypot(((r - ra0 + 180.0) % 360.0 - 180.0) * cosd, d - dec0) for r, d in centres]
+    away = np.degrees(angles_to(direction(ra0, dec0), direction(*np.transpose(centres))))
     size = max(float(h.get("DECCMAX", dec0)) - float(h.get("DECCMIN", dec0)) for h in heads)
-    reach = float(max(away)) + size + 0.05
+    reach = float(away.max()) + size + 0.05
     epoch = epoch_of_header(heads[0], partial(task.finding, 2))
     return read_reference(files, epoch, ra0, dec0, reach, partial(task.finding, 2)), files
 

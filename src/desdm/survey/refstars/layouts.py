@@ -25,8 +25,10 @@ __all__ = ["LAYOUTS", "UNTOLD_EPOCH", "Layout"]
 
 #: Julian year of positions whose catalogue tells no epoch: Gaia's DR2.
 UNTOLD_EPOCH = 2015.5
-#: Degrees by which a right ascension may leave its range by rounding, and what stands for none.
-_ROUNDING, _NO_ANGLE = 1e-6, (-99.0, -999.0, -9999.0)
+#: Degrees; right ascensions run from 0 or from -180, and where a field crosses 0 some catalogues count on.
+_WESTMOST, _EASTMOST = -180.0, 540.0
+#: What stands for no angle.
+_NO_ANGLE = (-99.0, -999.0, -9999.0)
 
 #: Gaia's zero points, AB less Vega: DR2 (Evans et al. 2018, A&A 616, A4) and EDR3 (Riello et al. 2021, A&A 649, A3).
 _GAIA_AB = {
@@ -52,20 +54,15 @@ class Layout:
         return table.numeric(self.ra) and table.numeric(self.dec) and self.matches(table)
 
     def positions(self, table: BinTable) -> tuple[Array, Array]:
-        """Right ascension (0 to 360) and declination of all rows, degrees; NaN where one of them is no angle.
-
-        Right ascensions run from 0 to 360 or from -180 to 180; of a catalogue with some above 180 none is negative.
-        """
+        """Right ascension (0 to 360) and declination of all rows, degrees; NaN where one of them is no angle."""
         stored = [table.numbers(name) for name in (self.ra, self.dec)]
         ra, dec = (
             degrees(v, table.unit(name), self.unit, name)
             for v, name in zip(stored, (self.ra, self.dec), strict=True)
         )
         with np.errstate(invalid="ignore"):
-            good = (ra <= 360.0 + _ROUNDING) & (ra >= -180.0 - _ROUNDING) & (np.abs(dec) <= 90.0)
+            good = (ra >= _WESTMOST) & (ra <= _EASTMOST) & (np.abs(dec) <= 90.0)
             good &= ~np.isin(stored[0], _NO_ANGLE)
-            if (ra[good] > 180.0 + _ROUNDING).any():
-                good &= ra >= -_ROUNDING
         return np.where(good, np.mod(ra, 360.0), np.nan), np.where(good, dec, np.nan)
 
 
