@@ -75,6 +75,15 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"AIRMASS": 0.3}, "AIRMASS", "warning"),
         ({"AIRMASS": 99.0}, "AIRMASS", "warning"),
         ({"AIRMASS": None}, "AIRMASS", "warning"),
+        ({"AIRMASS": 1.2, "ZD": 70.0}, "AIRMASS", "warning"),
+        ({"AIRMASS": 1.2, "ZD": 33.6}, None, None),
+        ({"AIRMASS": 1.2, "ZD": 70.0, "OBSTYPE": "dome flat"}, None, None),
+        ({"RA": "10:00:00", "DEC": "-50:00:00"}, "RA, DEC", "warning"),
+        ({"TELRA": "10:00:00", "TELDEC": "-50:00:00"}, "TELRA, TELDEC", "warning"),
+        ({"RA": 2.0, "DEC": -5.0}, None, None),
+        ({"DATE-OBS": "2012-11-21", "TIME-OBS": "03:00:00", "MJD-OBS": 56300.1}, "MJD-OBS", "warning"),
+        ({"UT": "11:00:00"}, "UT", "warning"),
+        ({"TIMESYS": "UT"}, None, None),
         ({"AIRMASS": None, "OBSTYPE": "dome flat"}, None, None),
         ({"GAIN": 99999.0}, "GAIN", "warning"),
         ({"GAIN": 0.0}, "GAIN", "warning"),
@@ -187,7 +196,7 @@ def test_sexagesimal_and_plain_pointings_are_sound(
     sqlite: Database, archive: Archive, tmp_path: Path
 ) -> None:
     for n, (ra, dec) in enumerate(
-        [("02:00:00.5", "-05:00:00"), (30.0, -5.0), ("30.0", "-5.0"), ("02 00 00", "+05 00")]
+        [("02:00:00.5", "-05:00:00"), (30.0, -5.0), ("30.0", "-5.0"), ("02 00 00", "-05 00")]
     ):
         cards = {"RA": ra, "DEC": dec, "EXPNUM": n + 1, "DATE-OBS": f"2012-11-21T0{n}:00:00"}
         assert ingest(sqlite, archive, frame(tmp_path / f"{n}.fits", cards, seed=n)).findings == []

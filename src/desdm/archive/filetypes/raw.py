@@ -37,6 +37,8 @@ _GAIN = (1e-3, 1e4)
 _POSSIBLE = {
     "AIRMASS": (airmass.LEAST, airmass.MOST), "GAIN": _GAIN, "GAINA": _GAIN, "GAINB": _GAIN, "SATURATE": (1.0, math.inf),
 }  # fmt: skip
+#: Degrees between the pointing and the middle of an image: a CCD is up to 1.1 from that of its camera.
+_POINTED = 3.0
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
@@ -189,8 +191,23 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
         if odd:
             found = ", ".join(f"{v:g}" for v in sorted(odd))
             yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
+        if key == "AIRMASS" and obstype in _SKY:
+            yield from _height(content)
         if key == "AIRMASS" and not values and obstype in _SKY:
             yield _warning(key, None, "the keyword is missing", "clouds cannot be told from extinction")
+
+
+def _height(content: Content) -> Iterator[Finding]:
+    """An air mass that is not that of the distance from the zenith."""
+    known, exptime = airmass.airmass_of(content.keyword), content.keyword("EXPTIME")
+    length = float(exptime) if isinstance(exptime, int | float) else 0.0
+    for key in ("ZD", "ZENDIST"):
+        value = content.keyword(key)
+        if known is None or not isinstance(value, int | float) or not 0.0 < value <= 90.0:
+            continue
+        if airmass.disagrees(known, float(value), length):
+            text = f"{key} is {value:g} degrees, where it is {airmass.airmass_at(float(value)):.2f}"
+            yield _warning("AIRMASS", known, text, "AIRMASS holds")
 
 
 def _ccds(content: Content) -> list[CCDNumber]:
@@ -248,9 +265,44 @@ def _pointing(content: Content, told: Metadata, sky: bool) -> Iterator[Finding]:
         value = content.keyword(key)
         if value is not None and _degrees(value, hours=key == "RA", least=least, most=most) is None:
             yield _warning(key, value, "it is no angle in degrees or sexagesimal", "it is left out")
+    if sky:
+        yield from _elsewhere(content, told)
     if sky and told.get("ra_cent") is None and not any(f.key == "CTYPE1, CTYPE2" for f in content.findings):
         odd = "no celestial world coordinates that can be read"
         yield _warning("CTYPE1", content.keyword("CTYPE1"), odd, "no position is stored for the exposure")
+
+
+def _elsewhere(content: Content, told: Metadata) -> Iterator[Finding]:
+    """Keywords of the pointing that are far from the world coordinates."""
+    ra, dec = told.get("ra_cent"), told.get("dec_cent")
+    if not isinstance(ra, float) or not isinstance(dec, float):
+        return
+    for keys in (("RA", "DEC"), ("TELRA", "TELDEC")):
+        values = [content.keyword(key) for key in keys]
+        x = _degrees(values[0], hours=True, least=0.0, most=360.0)
+        y = _degrees(values[1], hours=False, least=-90.0, most=90.0)
+        if x is None or y is None:
+            continue
+        # A plain number is in degrees, and in hours in some headers.
+        away = min(_separation(ra, dec, one, y) for one in (x, x if isinstance(values[0], str) else x * 15.0))
+        if away > _POINTED:
+            value = f"{values[0]!r}, {values[1]!r}"
+            text = f"the world coordinates of the image are {away:.1f} degrees away, at {ra:.4f} {dec:.4f}"
+            yield Finding(
+                Severity.WARNING,
+                text,
+                ", ".join(keys),
+                value,
+                "the position is that of the world coordinates",
+            )
+
+
+def _separation(ra: float, dec: float, ra2: float, dec2: float) -> float:
+    """Angle between two directions; all in degrees."""
+    a, b = math.radians(dec), math.radians(dec2)
+    half = math.sin((b - a) / 2) ** 2
+    half += math.cos(a) * math.cos(b) * math.sin(math.radians(ra2 - ra) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
 
 
 def _degrees(value: object, *, hours: bool, least: float, most: float) -> float | None:
