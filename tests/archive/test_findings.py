@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,9 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"AIRMASS": 0.3}, "AIRMASS", "warning"),
         ({"AIRMASS": 99.0}, "AIRMASS", "warning"),
         ({"AIRMASS": None}, "AIRMASS", "warning"),
+        ({"EXPTIME": 9e10}, "EXPTIME", "warning"),
+        ({"EXPTIME": fits.card.Undefined()}, "EXPTIME", "warning"),
+        ({"OBJECT": "x" * 90}, "OBJECT", "warning"),
         ({"AIRMASS": 1.2, "ZD": 70.0}, "AIRMASS", "warning"),
         ({"AIRMASS": 1.2, "ZD": 33.6}, None, None),
         ({"AIRMASS": 1.2, "ZD": 70.0, "OBSTYPE": "dome flat"}, None, None),
@@ -190,6 +194,40 @@ def test_the_primary_header_of_a_mosaic_is_looked_through(
     assert [f.key for _, f in ingest(sqlite, archive, path).findings] == ["AIRMASS"]
     with sqlite.read() as conn:
         assert conn.execute(select(image.c.airmass)).scalar_one() is None
+
+
+def test_a_keyword_without_a_value_is_not_missing(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    """FITS 4.0, section 4.1.2.3: the value of a keyword may be undefined."""
+    path = frame(
+        tmp_path / "DECam_00990101.fits", {"EXPTIME": fits.card.Undefined(), "AIRMASS": fits.card.Undefined()}
+    )
+    told = {f.key: f.text for _, f in ingest(sqlite, archive, path).findings}
+    assert told == {"EXPTIME": "the keyword has no value", "AIRMASS": "the keyword has no value"}
+
+
+def test_an_exposure_time_that_cannot_be_and_a_title_that_is_cut(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    ingest(sqlite, archive, frame(tmp_path / "DECam_00990101.fits", {"EXPTIME": 9e10, "OBJECT": "x" * 90}))
+    with sqlite.read() as conn:
+        assert tuple(conn.execute(select(image.c.exptime, image.c.object)).one()) == (None, "x" * 80)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_keywords_in_lower_case_are_read_as_astropy_reads_them(
+    sqlite: Database, archive: Archive, tmp_path: Path, alone: bool
+) -> None:
+    """FITS 4.0, section 4.1.2.1: keywords are in upper case."""
+    path = frame(tmp_path / "DECam_00990101.fits", {"AGAIN": 30.0})
+    data = path.read_bytes().replace(b"AGAIN   ", b"exptime ")
+    path.write_bytes(data.replace(b"EXPTIME ", b"OTHER   ") if alone else data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = fits.getheader(path)["EXPTIME"]
+    told = {f.key for _, f in ingest(sqlite, archive, path).findings}
+    assert told == ({"exptime"} if alone else {"exptime", "EXPTIME"})
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.exptime)).scalar_one() == theirs == (30.0 if alone else 90.0)
 
 
 def test_sexagesimal_and_plain_pointings_are_sound(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import band, image, observed, region
@@ -15,7 +16,7 @@ from desdm.errors import FileTypeError
 from desdm.survey import airmass
 from desdm.survey.amplifiers import amps_of
 from desdm.survey.bands import unit_complaint
-from desdm.survey.cards import HDU
+from desdm.survey.cards import HDU, Header
 from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
 from desdm.survey.findings import Finding, Severity
@@ -30,6 +31,7 @@ _KINDS = (
     "acquire", "comparison", "comp", "test", "junk", "engineering", "illum", "fringe",
 )  # fmt: skip
 _SAMPLE = 64 << 10  # bytes
+_LONGEST = 86400.0  # seconds
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
 #: The least and most that a keyword can be: of an air mass, of electrons a count, of a full pixel.
@@ -91,7 +93,9 @@ def _describe(content: Content) -> Metadata:
         told |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
     told["data_digest"] = _digest(content)
     content.findings.extend(_findings(content, told))
-    if told.get("exptime") == 0.0 and str(told.get("obstype") or "").lower() in _EXPOSED:
+    exptime = content.keyword("EXPTIME")
+    exposed = str(told.get("obstype") or "").lower() in _EXPOSED
+    if _is_number(exptime) and ((exptime == 0 and exposed) or exptime > _LONGEST):
         told["exptime"] = None
     return told
 
@@ -167,7 +171,9 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
     """Keywords that must be numbers."""
     exptime = content.keyword("EXPTIME")
     if exptime is None:
-        yield _warning("EXPTIME", None, "the keyword is missing", "the exposure time is unknown")
+        yield _warning(
+            "EXPTIME", None, _lacking(content.headers(), "EXPTIME"), "the exposure time is unknown"
+        )
     elif not _is_number(exptime):
         yield _warning("EXPTIME", exptime, "it is no number", "the exposure time is unknown")
     elif exptime == 0 and obstype in _EXPOSED:
@@ -177,7 +183,9 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
             f"one of type {obstype} is longer than 0",
             "the exposure time is unknown",
         )
-    elif isinstance(exptime, int | float) and exptime < 0:
+    elif exptime > _LONGEST:
+        yield _warning("EXPTIME", exptime, "no exposure is longer than a day", "the exposure time is unknown")
+    elif exptime < 0:
         yield _warning("EXPTIME", exptime, "an exposure time is not negative", "the exposure time is unknown")
     # A camera of many CCDs writes them into the primary header, which has no image.
     headers = [hdu.header for hdu in dict.fromkeys((content.hdus[0], *content.images()))]
@@ -194,7 +202,7 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
         if key == "AIRMASS" and obstype in _SKY:
             yield from _height(content)
         if key == "AIRMASS" and not values and obstype in _SKY:
-            yield _warning(key, None, "the keyword is missing", "clouds cannot be told from extinction")
+            yield _warning(key, None, _lacking(headers, key), "clouds cannot be told from extinction")
 
 
 def _height(content: Content) -> Iterator[Finding]:
@@ -251,11 +259,16 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
         # One that stands there and cannot be one is told apart.
         if amp.gain is None and hdu.header.get(key) is None:
             yield _warning(
-                key, None, "the keyword is missing", "the CCD has no weight and cannot be calibrated"
+                key, None, _lacking([hdu.header], key), "the CCD has no weight and cannot be calibrated"
             )
 
 
-def _is_number(value: object) -> bool:
+def _lacking(headers: Sequence[Header], key: str) -> str:
+    """Why a keyword tells nothing: it is not there, or has no value (FITS 4.0, section 4.1.2.3)."""
+    return "the keyword has no value" if any(key in h for h in headers) else "the keyword is missing"
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
