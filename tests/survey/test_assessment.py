@@ -88,6 +88,8 @@ def test_what_is_missing_is_named_and_leaves_it_to_an_analyst() -> None:
         ({"cloud": -9.2}, "unkn cloud", "cloud -9.20 mag"),
         ({"cloud": 25.0}, "unkn cloud", "cloud 25.00 mag"),
         ({"cloud": -1.0, "sky": 0.001}, "unkn sky,cloud", "not plausible"),
+        # Gain 0.25: sky and zero point are of another unit, and t_eff of the sky alone is too low by that.
+        ({"cloud": -1.5, "sky": 46.5}, "unkn cloud", "cloud -1.50 mag"),
         ({"fwhm_mean": 0.3}, "unkn t_eff", "t_eff 7.59, at most 5 can be"),
     ],
 )
