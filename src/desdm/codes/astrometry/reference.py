@@ -150,8 +150,8 @@ def read_reference(
     ra, dec, radius
         The field, degrees.
     complain
-        Is told of a file that cannot be read, and the others serve; None: it is an error. And of what in a file was
-        assumed or left out.
+        Is told of a file that cannot be read, and the others serve; None: it is an error. What in a file
+        was assumed or left out (`RefStars.findings`) was told at its ingest.
 
     Returns
     -------
@@ -181,9 +181,6 @@ def read_reference(
                 raise
             complain(f"reference catalogue left out: {err}")
             continue
-        if complain is not None:
-            for text in stars.findings:
-                complain(f"{path.name}: {text}")
         if len(stars):
             parts.setdefault(stars.catalog, []).append(_moved(stars, epoch, number))
         for passband, mags in stars.mags.items():
