@@ -24,7 +24,7 @@ from desdm.survey.raw import read_ccd
 PRIMARY: dict[str, Any] = {
     "PROCTYPE": "RAW", "INSTRUME": "DECam", "EXPNUM": 990101, "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1",
     "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "EXPTIME": 90.0, "DATE-OBS": "2012-11-21T03:00:00.0",
-    "NITE": "20121120",
+    "NITE": "20121120", "AIRMASS": 1.2,
 }  # fmt: skip
 CCD: dict[str, Any] = {
     "GAIN": 4.0, "RDNOISE": 6.0, "DATASEC": "[1:50,1:40]", "BIASSEC": "[51:60,1:40]",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ CARDS: dict[str, Any] = {
     "DETPOS": "S29", "GAIN": 4.0,
     "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "EXPTIME": 90.0, "INSTRUME": "DECam", "DATE-OBS": "2012-11-21T03:00:00.0",
     "BIASSEC": "[51:60,1:40]", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0,
-    "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5,
+    "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5, "AIRMASS": 1.2,
 }  # fmt: skip
 
 
@@ -73,6 +74,22 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"EXPNUM": -4}, "EXPNUM", "error"),
         ({"EXPNUM": 0}, "EXPNUM", "error"),
         ({"AIRMASS": 0.3}, "AIRMASS", "warning"),
+        ({"AIRMASS": 99.0}, "AIRMASS", "warning"),
+        ({"AIRMASS": None}, "AIRMASS", "warning"),
+        ({"EXPTIME": 9e10}, "EXPTIME", "warning"),
+        ({"EXPTIME": fits.card.Undefined()}, "EXPTIME", "warning"),
+        ({"OBJECT": "x" * 90}, "OBJECT", "warning"),
+        ({"AIRMASS": 1.2, "ZD": 70.0}, "AIRMASS", "warning"),
+        ({"AIRMASS": 1.2, "ZD": 33.6}, None, None),
+        ({"AIRMASS": 1.2, "ZD": 70.0, "OBSTYPE": "dome flat"}, None, None),
+        ({"RA": "10:00:00", "DEC": "-50:00:00"}, "RA, DEC", "warning"),
+        ({"TELRA": "10:00:00", "TELDEC": "-50:00:00"}, "TELRA, TELDEC", "warning"),
+        ({"RA": 2.0, "DEC": -5.0}, None, None),
+        ({"DATE-OBS": "2012-11-21", "TIME-OBS": "03:00:00", "MJD-OBS": 56300.1}, "MJD-OBS", "warning"),
+        ({"UT": "11:00:00"}, "UT", "warning"),
+        ({"TIMESYS": "UT"}, None, None),
+        ({"AIRMASS": None, "OBSTYPE": "dome flat"}, None, None),
+        ({"GAIN": 99999.0}, "GAIN", "warning"),
         ({"GAIN": 0.0}, "GAIN", "warning"),
         ({"SATURATE": -1.0}, "SATURATE", "warning"),
         ({"GAIN": None}, "GAIN", "warning"),
@@ -85,6 +102,11 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"TRIMSEC": "[1:50,1:40]", "DATASEC": "[1:55,1:40]"}, "BIASSEC", "warning"),
         ({"DATASECA": "[1:50,1:40]", "BIASSECA": "[50:60,1:40]", "GAINA": 4.0}, "BIASSECA", "warning"),
         ({"DATASECA": "[1:50,1:40]", "BIASSECA": "[51:60,1:40]"}, "GAINA", "warning"),
+        (
+            {"DATASECA": "[1:50,1:40]", "BIASSECA": "[51:60,1:40]", "GAINA": 1.0, "GAINB": 4.0},
+            "GAINA, GAINB",
+            "warning",
+        ),
         ({"CCDNUM": 99, "DETPOS": None}, "CCDNUM", "warning"),
         ({"CCDNUM": 63}, "CCDNUM", "warning"),
         ({"CCDNUM": 63, "DETPOS": "FS1"}, None, None),
@@ -143,11 +165,76 @@ def test_each_doubt_is_told_with_key_value_and_consequence(
     assert nite in (None, "20121120")
 
 
+@pytest.mark.parametrize("value", [-1.0, 99.0, "unknown", None])
+def test_the_primary_header_of_a_mosaic_is_looked_through(
+    sqlite: Database, archive: Archive, tmp_path: Path, value: object
+) -> None:
+    """DECam writes AIRMASS into the primary header, which has no image."""
+    path = tmp_path / "DECam_00990101.fits"
+    exposure = (
+        "PROCTYPE",
+        "OBSTYPE",
+        "OBJECT",
+        "EXPNUM",
+        "FILTER",
+        "EXPTIME",
+        "INSTRUME",
+        "DATE-OBS",
+        "AIRMASS",
+    )
+    values = CARDS | {"AIRMASS": value}
+    primary = fits.Header([(k, values[k]) for k in exposure if values[k] is not None])
+    hdus: list[Any] = [fits.PrimaryHDU(header=primary)]
+    for number, detpos in ((1, "S29"), (2, "S30")):
+        own = fits.Header([(k, v) for k, v in CARDS.items() if k not in exposure])
+        own["CCDNUM"], own["DETPOS"] = number, detpos
+        data = np.random.default_rng(number).integers(1900, 2100, (40, 60)).astype(np.int16)
+        hdus.append(fits.ImageHDU(data, own))
+    fits.HDUList(hdus).writeto(path)
+    assert [f.key for _, f in ingest(sqlite, archive, path).findings] == ["AIRMASS"]
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.airmass)).scalar_one() is None
+
+
+def test_a_keyword_without_a_value_is_not_missing(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    """FITS 4.0, section 4.1.2.3: the value of a keyword may be undefined."""
+    path = frame(
+        tmp_path / "DECam_00990101.fits", {"EXPTIME": fits.card.Undefined(), "AIRMASS": fits.card.Undefined()}
+    )
+    told = {f.key: f.text for _, f in ingest(sqlite, archive, path).findings}
+    assert told == {"EXPTIME": "the keyword has no value", "AIRMASS": "the keyword has no value"}
+
+
+def test_an_exposure_time_that_cannot_be_and_a_title_that_is_cut(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    ingest(sqlite, archive, frame(tmp_path / "DECam_00990101.fits", {"EXPTIME": 9e10, "OBJECT": "x" * 90}))
+    with sqlite.read() as conn:
+        assert tuple(conn.execute(select(image.c.exptime, image.c.object)).one()) == (None, "x" * 80)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_keywords_in_lower_case_are_read_as_astropy_reads_them(
+    sqlite: Database, archive: Archive, tmp_path: Path, alone: bool
+) -> None:
+    """FITS 4.0, section 4.1.2.1: keywords are in upper case."""
+    path = frame(tmp_path / "DECam_00990101.fits", {"AGAIN": 30.0})
+    data = path.read_bytes().replace(b"AGAIN   ", b"exptime ")
+    path.write_bytes(data.replace(b"EXPTIME ", b"OTHER   ") if alone else data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = fits.getheader(path)["EXPTIME"]
+    told = {f.key for _, f in ingest(sqlite, archive, path).findings}
+    assert told == ({"exptime"} if alone else {"exptime", "EXPTIME"})
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.exptime)).scalar_one() == theirs == (30.0 if alone else 90.0)
+
+
 def test_sexagesimal_and_plain_pointings_are_sound(
     sqlite: Database, archive: Archive, tmp_path: Path
 ) -> None:
     for n, (ra, dec) in enumerate(
-        [("02:00:00.5", "-05:00:00"), (30.0, -5.0), ("30.0", "-5.0"), ("02 00 00", "+05 00")]
+        [("02:00:00.5", "-05:00:00"), (30.0, -5.0), ("30.0", "-5.0"), ("02 00 00", "-05 00")]
     ):
         cards = {"RA": ra, "DEC": dec, "EXPNUM": n + 1, "DATE-OBS": f"2012-11-21T0{n}:00:00"}
         assert ingest(sqlite, archive, frame(tmp_path / f"{n}.fits", cards, seed=n)).findings == []

@@ -152,6 +152,49 @@ def test_exposures_of_the_community_pipeline(
     assert told["accepted"] == accepted
 
 
+@pytest.mark.parametrize("value", [-1.0, 0.0, 99.0, None])
+def test_an_air_mass_that_cannot_be_tells_no_clouds(real: Path, tmp_path: Path, value: float | None) -> None:
+    """At the horizon the air mass is 38 (Kasten & Young 1989): 99 is none, and 0.095 · 99 mag are no extinction."""
+    head = catalogue_header(real / "des-psf-catalogs" / "DECam_00241238_01_cat.fits")
+    cat = catalogue(tmp_path / "c.fits", head, GAIN=1.0, GAINA=1.0, GAINB=1.0, SKYBRITE=SKY * GAIN)
+    with fits.open(cat, mode="update") as hdus:
+        del hdus[0].header["AIRMASS"]
+        if value is not None:
+            hdus[0].header["AIRMASS"] = value
+    told = judged(tmp_path, cat, PIXELS, ZERO + 2.5 * np.log10(4.0))
+    assert (told["cloud"], told["airmass"]) == (None, None)
+    assert (told["accepted"], told["reason"]) == ("Unknown", "unkn cloud")
+
+
+@pytest.mark.parametrize(
+    ("cards", "reason"),
+    [
+        ({"BUNIT": "electron/s", "SKYBRITE": SKY * GAIN / 90.0}, "unkn sky,cloud"),
+        ({"BUNIT": "adu/s", "SKYBRITE": SKY / 90.0}, "unkn sky,cloud"),
+        ({"BUNIT": "ke-", "SKYBRITE": SKY * GAIN / 1000.0}, "unkn sky,cloud"),
+        ({"BUNIT": "nJy", "GAINA": 1.0, "GAINB": 1.0}, "unkn sky,cloud"),
+        ({"GAINA": 1.0, "GAINB": 4.0}, "unkn sky,cloud"),
+        ({"SKYBRITE": 0.3, "GAINA": 1.0, "GAINB": 1.0}, "unkn sky"),
+        ({"EXPTIME": -90.0, "GAINA": 1.0, "GAINB": 1.0}, "unkn sky,cloud"),
+    ],
+)
+def test_what_cannot_be_is_never_accepted(
+    real: Path, tmp_path: Path, cards: dict[str, Any], reason: str
+) -> None:
+    head = catalogue_header(real / "des-psf-catalogs" / "DECam_00241238_01_cat.fits")
+    cat = catalogue(tmp_path / "c.fits", head, **{"SKYBRITE": SKY * GAIN, **cards})
+    told = judged(tmp_path, cat, PIXELS, ZERO + 2.5 * np.log10(4.0))
+    assert (told["accepted"], told["reason"], told["t_eff"]) == ("Unknown", reason, None)
+
+
+def test_a_zero_point_a_magnitude_too_bright_is_no_clear_night(real: Path, tmp_path: Path) -> None:
+    head = catalogue_header(real / "des-psf-catalogs" / "DECam_00241238_01_cat.fits")
+    cat = catalogue(tmp_path / "c.fits", head, GAINA=1.0, GAINB=1.0, SKYBRITE=SKY * GAIN)
+    told = judged(tmp_path, cat, PIXELS, ZERO + 2.5)
+    assert told["cloud"] == pytest.approx(-0.995, abs=1e-3)
+    assert (told["accepted"], told["reason"]) == ("Unknown", "unkn cloud")
+
+
 def test_the_median_ccd_gives_the_seeing(real: Path, tmp_path: Path) -> None:
     """One CCD out of focus does not move the exposure's seeing (assess_SE_products takes the median)."""
     head = catalogue_header(real / "des-psf-catalogs" / "DECam_00241238_01_cat.fits")

@@ -77,6 +77,33 @@ def test_what_is_missing_is_named_and_leaves_it_to_an_analyst() -> None:
     assert judge(astrometry=False).accepted is Accepted.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("change", "reason", "words"),
+    [
+        # 2.66 counts a second over 0.3 electrons in 90 s, and over electrons counted in thousands.
+        ({"sky": 0.3 / 4 / 90}, "unkn sky", "3.19e+03 times darker than a dark night's"),
+        ({"sky": 2.66 / 1000}, "unkn sky", "1e+03 times darker"),
+        # A zero point one magnitude above a photometric night's, and k times an air mass of 99.
+        ({"cloud": -0.995}, "unkn cloud", "cloud -0.99 mag, -0.5 to 10 can be"),
+        ({"cloud": -9.2}, "unkn cloud", "cloud -9.20 mag"),
+        ({"cloud": 25.0}, "unkn cloud", "cloud 25.00 mag"),
+        ({"cloud": -1.0, "sky": 0.001}, "unkn sky,cloud", "not plausible"),
+        # Gain 0.25: sky and zero point are of another unit, and t_eff of the sky alone is too low by that.
+        ({"cloud": -1.5, "sky": 46.5}, "unkn cloud", "cloud -1.50 mag"),
+        ({"fwhm_mean": 0.3}, "unkn t_eff", "t_eff 7.59, at most 5 can be"),
+    ],
+)
+def test_what_no_night_gives_is_left_to_an_analyst(change: dict[str, float], reason: str, words: str) -> None:
+    found = judge(**change)
+    assert (found.accepted, found.reason) == (Accepted.UNKNOWN, reason)
+    assert words in found.words
+
+
+def test_the_best_nights_are_plausible() -> None:
+    """Seeing of 0.65 arcsec, a sky of half the dark one, and a zero point 0.2 mag above the nominal one."""
+    assert judge(fwhm_mean=0.61, sky=1.33, cloud=-0.2).accepted is Accepted.TRUE
+
+
 def test_a_missing_piece_does_not_save_what_is_bad_anyway() -> None:
     assert judge(fwhm_mean=1.7, cloud=None).reason == "badF"
     assert judge(sky=26.6, cloud=None).reason == "badT"

@@ -31,6 +31,17 @@ from desdm.survey.headers import identity, merged
         # Exposure 154912 as DESDM delivered it in 2012: neither gain nor BUNIT, but a sky of 4.3 electrons per count.
         ({"SKYBRITE": 887.90747, "SKYSIGMA": 14.310489}, CountUnit.COUNT),
         ({"SKYBRITE": 1046.0, "SKYSIGMA": 33.2}, CountUnit.ELECTRON),
+        ({"BUNIT": "electron/pixel", "GAINA": 4.0}, CountUnit.ELECTRON),
+        ({"BUNIT": "e-"}, CountUnit.ELECTRON),
+        # Neither counts nor electrons of the exposure, whatever the gain.
+        ({"BUNIT": "electron/s", "GAINA": 1.0, "GAINB": 1.0}, None),
+        ({"BUNIT": "electrons s-1"}, None),
+        ({"BUNIT": "adu/s", "GAINA": 4.0, "GAINB": 4.0}, None),
+        ({"BUNIT": "counts/s", "GAIN": 1.91}, None),
+        ({"BUNIT": "ke-", "GAIN": 1.0}, None),
+        ({"BUNIT": "nJy", "GAIN": 1.0}, None),
+        ({"BUNIT": "kadu"}, None),
+        ({"GAINA": 1.0, "GAINB": 4.0}, None),
         ({"SKYBRITE": 887.90747}, None),
         ({}, None),
         ({"GAIN": "unknown"}, None),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
+import erfa
 import pytest
 from astropy.time import Time
 
@@ -32,6 +33,18 @@ FORMS: list[tuple[dict[str, Any], datetime]] = [
     ({"DATE-BEG": "2012-11-21T03:00:00"}, AT_3),
     ({"DATE-OBS": "2012-11-21T03:00:00", "MJD-OBS": 56252.125}, AT_3),
     ({"DATE-OBS": "2012-11-21T03:00:00", "TIMESYS": "utc"}, AT_3),
+    ({"DATE-OBS": "2012-11-21T03:00:00", "TIMESYS": "UT"}, AT_3),
+    ({"DATE-OBS": "2012-11-21", "TM-START": 10800.0}, AT_3),
+    # The day alone; middle and end of the exposure.
+    ({"DATE-OBS": "2012-11-21", "UT": "03:00:00", "MJD-OBS": 56252.0}, AT_3),
+    (
+        {
+            "DATE-OBS": "2012-11-21T03:00:00",
+            "DATE-AVG": "2012-11-21T03:00:45",
+            "DATE-END": "2012-11-21T03:01:30",
+        },
+        AT_3,
+    ),
     ({"DATE-OBS": "2012-11-20T24:00:00"}, datetime(2012, 11, 21)),
     # FITS 4.0, section 9.1.1: DD/MM/YY is of the years 1900 to 1999.
     ({"DATE-OBS": "21/11/99", "UT": "03:00:00"}, datetime(1999, 11, 21, 3)),
@@ -55,10 +68,20 @@ def test_a_leap_second_is_of_its_day() -> None:
     assert night_of(found.begin) == "20161231"
 
 
+def test_the_days_of_leap_seconds_are_those_of_another_table() -> None:
+    """ERFA's table has the first day with the new difference to TAI."""
+    after = [date(int(y), int(m), 1) for y, m, _ in erfa.leap_seconds.get() if y >= 1972]
+    known = {d - timedelta(days=1) for d in after[1:]}
+    days = [date(1972, 1, 1) + timedelta(days=i) for i in range(55 * 365)]
+    found = {d for d in days if moment({"DATE-OBS": f"{d}T23:59:60"}, 0.0).begin is not None}
+    assert {d for d in found if d.year <= 2026} == known
+
+
 @pytest.mark.parametrize(
     "text",
     ["2012-13-01T00:00:00", "2012-02-30T01:00:00", "11/21/12", "yesterday", "2012-11-21T25:00:00", "2012-11-21T03:60:00",
-     "2012-11-21T24:00:01", "2012-11-21T12:00:60", "2012-11", "T03:00:00", "2012-11-21T03:00:00X", "21.11.2012"],
+     "2012-11-21T24:00:01", "2012-11-21T12:00:60", "2012-11-21T23:59:60", "2016-12-30T23:59:60",
+     "2012-11", "T03:00:00", "2012-11-21T03:00:00X", "21.11.2012"],
 )  # fmt: skip
 def test_what_has_no_meaning_is_a_finding_and_no_moment(text: str) -> None:
     found = moment({"DATE-OBS": text}, 0.0)
@@ -82,6 +105,22 @@ def test_what_has_no_meaning_is_a_finding_and_no_moment(text: str) -> None:
         ({"DATE-OBS": "2012-11-21T03:00:00", "MJD-OBS": 0.0}, "MJD-OBS", AT_3),
         ({"DATE-OBS": "2012-11-21T03:00:00", "MJD-OBS": "unknown"}, "MJD-OBS", AT_3),
         ({"DATE-OBS": "2012-11-21T03:00:00", "TIME-OBS": "09:00:00"}, "TIME-OBS", AT_3),
+        ({"DATE-OBS": "2012-11-21", "TIME-OBS": "03:00:00", "MJD-OBS": 56300.1}, "MJD-OBS", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "UT": "11:00:00"}, "UT", AT_3),
+        ({"DATE-OBS": "2012-11-21", "TIME-OBS": "03:00:00", "UT": "11:00:00"}, "UT", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "DATE-BEG": "2012-12-21T03:00:00"}, "DATE-BEG", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "DATE-AVG": "2012-11-25T02:00:00"}, "DATE-AVG", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "DATE-END": "2012-11-21T02:00:00"}, "DATE-END", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "DATE-END": "2012-11-22"}, "DATE-END", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "MJD-END": 56253.125}, "MJD-END", AT_3),
+        ({"DATE-OBS": "2012-11-21T03:00:00", "MJD-OBS": 56252.125, "MJD-BEG": 56300.1}, "MJD-BEG", AT_3),
+        ({"MJD-OBS": 56252.125, "UT": "11:00:00"}, "UT", AT_3),
+        # EMMI at the NTT: the log of ESO's archive has the exposure at 03:04:08.
+        (
+            {"DATE-OBS": "26/10/92", "MJD-OBS": 48921.62787, "TM-START": 11048.0},
+            "MJD-OBS",
+            datetime(1992, 10, 26, 3, 4, 8),
+        ),
         ({"DATE-OBS": "2012-11-21T03:00:00", "TIMESYS": "TAI"}, "TIMESYS", AT_3),
         ({"DATE-OBS": "2212-11-21T03:00:00"}, "DATE-OBS", datetime(2212, 11, 21, 3)),
     ],

@@ -42,6 +42,9 @@ def _of(hdu: HDU) -> Iterator[Finding]:
         yield Finding(
             Severity.NOTE, "cards have characters that are not ASCII", keys, "", "they are read as Latin-1"
         )
+    for key in header.lower_case():
+        text = "keywords are in upper case (FITS 4.0, section 4.1.2.1)"
+        yield Finding(Severity.WARNING, text, key, "", f"it is read as {key.upper()}")
     for key, text in header.unclosed():
         read = f"{header.get(key)!r} is read, up to the end of the card"
         yield Finding(Severity.WARNING, "the text has no closing quote", key, text, read)

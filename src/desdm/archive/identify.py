@@ -11,6 +11,7 @@ from desdm.archive.content import Content
 from desdm.archive.filetypes import BY_NAME, FILETYPES, FileType
 from desdm.errors import FileTypeError
 from desdm.schema import METADATA_TABLES
+from desdm.survey.findings import Finding, Severity
 
 __all__ = ["directory_of", "metadata_of", "recognise", "typed"]
 
@@ -76,6 +77,8 @@ def metadata_of(kind: FileType, content: Content, given: Mapping[str, object]) -
         column = table.c.get(key)
         if column is not None:
             row[key] = _fitted(value, column.type)
+            if content.delivered:
+                _note_cut(content, key, value, column.type)
     for key, value in given.items():
         column = table.c.get(key)
         if column is None or key == "desfile_id":
@@ -86,6 +89,14 @@ def metadata_of(kind: FileType, content: Content, given: Mapping[str, object]) -
             raise FileTypeError(f"{content.name}: {key} = {value!r} does not fit its column ({column.type})")
         row[key] = fitted
     return {k: v for k, v in row.items() if v is not None}
+
+
+def _note_cut(content: Content, key: str, value: object, kind: object) -> None:
+    """Note a text that is longer than its column."""
+    if isinstance(kind, String) and kind.length and isinstance(value, str) and len(value) > kind.length:
+        text = f"it has {len(value)} characters, its column {kind.length}"
+        assumed = "the archive's record has its beginning"
+        content.findings.append(Finding(Severity.WARNING, text, key.upper()[:8], repr(value), assumed))
 
 
 def _fitted(value: object, kind: object) -> object:

@@ -48,7 +48,9 @@ class Controls:
 
     ``k``: FWHM scale K (arcsec); ``sky_good``: counts/s/pixel; ``least``: t_eff that must be exceeded;
     ``fwhm_limit``: largest FWHM (arcsec); ``fwhm_offset`` is added to FWHM_MEAN, FWHM_WORLD is divided by
-    ``fwhm_ratio``; below ``fwhm_least`` a FWHM is none; clouds below ``cloud_free`` mag cost nothing.
+    ``fwhm_ratio``; below ``fwhm_least`` a FWHM is none; clouds below ``cloud_free`` mag cost nothing. Values that no night
+    gives are errors of units or headers, and an analyst decides: B above ``b_most``, clouds outside ``cloud_least`` to
+    ``cloud_most`` (mag), t_eff above ``t_eff_most``.
     """
 
     k: float
@@ -59,6 +61,10 @@ class Controls:
     fwhm_ratio: float
     fwhm_least: float
     cloud_free: float
+    b_most: float
+    cloud_least: float
+    cloud_most: float
+    t_eff_most: float
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], band: str) -> Controls:
@@ -85,6 +91,8 @@ class Controls:
             k=number("seeing", name), sky_good=band_constants(band).sky_good, least=number("t_eff_least", name),
             fwhm_limit=number("fwhm_factor") * number("seeing", whose), fwhm_offset=number("fwhm_offset"),
             fwhm_ratio=number("fwhm_ratio"), fwhm_least=number("fwhm_least"), cloud_free=number("cloud_free"),
+            b_most=number("b_most"), cloud_least=number("cloud_least"), cloud_most=number("cloud_most"),
+            t_eff_most=number("t_eff_most"),
         )  # fmt: skip
 
 
@@ -111,12 +119,23 @@ def assess(measured: Measurements, controls: Controls) -> Assessment:
     F = (0.9 K/FWHM)², B = good sky/sky, C = 1 for clouds below 0.2 mag and 10^(-0.8 (Δm - 0.2)) beyond. Accepted: t_eff
     above the band's least and FWHM at most 1.6 K (Y: of g). With the cloud alone unknown t_eff is F·B, and the
     verdict still Unknown; seeing that is too poor, or F·B that is too low without any cloud, is False whatever is missing.
+    A sky or cloud that no night gives counts as one that was not measured, and is named.
     """
     fwhm = _fwhm(measured, controls)
     f = None if fwhm is None else (0.9 * controls.k / fwhm) ** 2
     b = None if measured.sky is None or measured.sky <= 0 else controls.sky_good / measured.sky
-    c = None if measured.cloud is None else _transparency(measured.cloud, controls)
+    cloud = measured.cloud
+    odd: dict[str, str] = {}
+    if b is not None and b > controls.b_most:
+        odd["sky"] = f"sky {measured.sky:.3g} counts/s/pixel, {b:.3g} times darker than a dark night's"
+        b = None
+    if cloud is not None and not controls.cloud_least <= cloud <= controls.cloud_most:
+        odd["cloud"] = f"cloud {cloud:.2f} mag, {controls.cloud_least:g} to {controls.cloud_most:g} can be"
+        cloud = None
+    c = None if cloud is None else _transparency(cloud, controls)
     t = None if f is None or b is None else f * b * (1.0 if c is None else c)
+    if t is not None and t > controls.t_eff_most:
+        odd["t_eff"] = f"t_eff {t:.3g}, at most {controls.t_eff_most:g} can be"
     missing = [
         name
         for name, value in (
@@ -124,19 +143,24 @@ def assess(measured: Measurements, controls: Controls) -> Assessment:
             ("sky", b),
             ("cloud", c),
             ("astrometry", measured.astrometry or None),
+            ("t_eff", None if "t_eff" in odd else 1.0),
         )
         if value is None
     ]
     if fwhm is not None and fwhm > controls.fwhm_limit:
         words = f"FWHM {fwhm:.2f} arcsec, at most {controls.fwhm_limit:.2f} is accepted"
         return Assessment(f, b, c, t, fwhm, Accepted.FALSE, "badF", words)
-    if t is not None and t <= controls.least:
+    # Of two values that rest on one unit, the plausible one may be as wrong as the other.
+    if t is not None and t <= controls.least and not odd:
         words = f"t_eff {t:.3f}, more than {controls.least:g} is needed"
-        if measured.cloud is not None and measured.cloud > controls.cloud_free:
-            words += f"; clouds take {measured.cloud:.2f} mag"
+        if cloud is not None and cloud > controls.cloud_free:
+            words += f"; clouds take {cloud:.2f} mag"
         return Assessment(f, b, c, t, fwhm, Accepted.FALSE, "badT", words)
     if missing:
-        words = f"not measured: {', '.join(missing)}; an analyst decides"
+        unknown = [name for name in missing if name not in odd]
+        parts = [f"not plausible: {text}" for text in odd.values()]
+        parts += [f"not measured: {', '.join(unknown)}"] if unknown else []
+        words = f"{'; '.join(parts)}; an analyst decides"
         return Assessment(f, b, c, t, fwhm, Accepted.UNKNOWN, "unkn " + ",".join(missing), words)
     return Assessment(f, b, c, t, fwhm, Accepted.TRUE, "", "")
 

@@ -8,6 +8,7 @@ compares an image with these constants goes through its two methods.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -25,12 +26,19 @@ __all__ = [
     "band_order",
     "gain_of",
     "nominal_zero",
+    "unit_complaint",
 ]
 
 #: DECam's typical gain, electrons per count; ``gfactor`` of assess_SE_products.
 ELECTRONS_PER_COUNT = 4.0
 #: A gain this near to 1 says that the image was multiplied by its gain already.
 _ABOUT_ONE = 0.2
+#: How much larger one amplifier's gain may be than the other's; DECam's differ by 10 per cent.
+_ALIKE = 1.5
+#: BUNIT of electrons and of counts, in lower case, each also of a pixel.
+_ELECTRONS = frozenset({"electron", "electrons", "e", "e-", "elec", "photoelectron", "photoelectrons"})
+_COUNTS = frozenset({"adu", "adus", "count", "counts", "ct", "cts", "dn"})
+_OF_PIXEL = re.compile(r"\s*(?:/|per)\s*pix(?:els?)?$")
 #: Sky over its variance, electrons per unit: above this the unit is no electron. Read noise and stars only lower it.
 _PHOTONS = 2.0
 
@@ -100,11 +108,14 @@ class CountUnit(Enum):
         BUNIT decides where it says electrons. Otherwise the gain does, as in assess_SE_products: the mean of GAINA and
         GAINB (or GAIN) is about 1 for electrons and several electrons per count for counts. Where there is no gain, BUNIT
         ``adu`` or ``count`` decides, and else the sky's own photons: in electrons its variance is at least its level.
+        Of a unit that is none of both (`unit_complaint`) it is None.
         """
+        if unit_complaint(header):
+            return None
         gain = gain_of(header)
         if gain is not None:
             return cls.ELECTRON if abs(gain - 1.0) < _ABOUT_ONE else cls.COUNT
-        if str(header.get("BUNIT", "")).strip().lower().startswith(("adu", "count")):
+        if _bunit(header) in _COUNTS:
             return cls.COUNT
         sky, sigma = header.get("SKYBRITE"), header.get("SKYSIGMA")
         if (
@@ -126,14 +137,36 @@ class CountUnit(Enum):
         return 2.5 * math.log10(self.per_count)
 
 
+def _bunit(header: Mapping[str, Any]) -> str:
+    """BUNIT in lower case, without "per pixel"."""
+    return _OF_PIXEL.sub("", str(header.get("BUNIT") or "").strip().lower())
+
+
+def unit_complaint(header: Mapping[str, Any]) -> str:
+    """Why the pixels of an image are neither counts nor electrons of its exposure; empty if they may be.
+
+    Rates (``electron/s``), multiples (``ke-``) and fluxes (``nJy``) are none of both: neither sky nor zero point may be
+    compared with the bands' constants. Nor may those of an image whose amplifiers' gains contradict each other.
+    """
+    word = _bunit(header)
+    if word in _ELECTRONS:
+        return ""
+    if word and word not in _COUNTS:
+        return f"BUNIT is {str(header.get('BUNIT')).strip()!r}, neither electrons nor counts (adu) of the exposure"
+    gains = [header.get(key) for key in ("GAINA", "GAINB")]
+    known = sorted(float(v) for v in gains if isinstance(v, int | float) and v > 0)
+    if len(known) == 2 and known[1] > _ALIKE * known[0]:
+        return f"GAINA is {gains[0]:g} and GAINB {gains[1]:g}: one unit cannot have both"
+    return ""
+
+
 def gain_of(header: Mapping[str, Any]) -> float | None:
     """Return the electrons per unit of an image; None if the header does not tell.
 
     1 where BUNIT says electrons, for the gains may be those of the raw frame still; else the mean of the amplifiers'
     GAINA and GAINB, or GAIN.
     """
-    word = str(header.get("BUNIT", "")).strip().lower()
-    if word.startswith("electron") or word in ("e", "e-"):
+    if _bunit(header) in _ELECTRONS or _bunit(header).startswith("electron"):
         return 1.0
     for keys in (("GAINA", "GAINB"), ("GAIN",)):
         values = [header.get(key) for key in keys]

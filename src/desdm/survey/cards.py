@@ -22,6 +22,7 @@ _MOST_HDUS = 10_000
 _END = b"END" + b" " * 5
 _INTEGER = re.compile(r"[+-]?\d{1,40}\Z")
 _FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?\Z")
+_KEYWORD = re.compile(r"[A-Z0-9_-]+ *\Z")
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -37,11 +38,15 @@ class Header:
         The cards before END, a multiple of 80 bytes.
     """
 
-    __slots__ = ("_at", "_hierarch", "_text")
+    __slots__ = ("_at", "_hierarch", "_lower", "_text")
 
     def __init__(self, raw: bytes) -> None:
         self._text = text = raw.decode("latin-1")
         keys = [text[i : i + 8] for i in range(0, len(text), _CARD)]
+        names = "".join(keys)
+        self._lower = names != names.upper()
+        if self._lower:
+            keys = [self._keyword(i) for i in range(0, len(text), _CARD)]
         # The first of two cards with one keyword counts, as in other readers: hence from the end.
         self._at = dict(zip(reversed(keys), range(len(text) - _CARD, -1, -_CARD), strict=True))
         self._hierarch: dict[str, int] | None = None
@@ -118,16 +123,30 @@ class Header:
             return
         places: dict[str, list[int]] = {}
         for at in range(0, len(self._text), _CARD):
-            places.setdefault(self._text[at : at + 8], []).append(at)
+            places.setdefault(self._keyword(at), []).append(at)
         for key, found in places.items():
             if len(found) > 1 and key.rstrip() not in without:
                 yield key.rstrip(), [self._value(at) for at in found]
+
+    def lower_case(self) -> list[str]:
+        """Keywords of cards with a value that are not in upper case (FITS 4.0, section 4.1.2.1)."""
+        if not self._lower:
+            return []
+        cards = (self._text[at : at + 9] for at in range(0, len(self._text), _CARD))
+        return [
+            c[:8].rstrip() for c in cards if c[8:] == "=" and c != c.upper() and _KEYWORD.match(c[:8].upper())
+        ]
 
     def numbered(self, stem: str) -> Iterator[str]:
         """Keywords that are ``stem`` followed by digits, for instance PV1_."""
         for key in self._at:
             if key.startswith(stem) and key[len(stem) :].rstrip().isdigit():
                 yield key.rstrip()
+
+    def _keyword(self, at: int) -> str:
+        """A card's keyword; of a card with a value in upper case, as other readers take it."""
+        key = self._text[at : at + 8]
+        return key.upper() if self._text[at + 8 : at + 9] == "=" else key
 
     def _find(self, key: str) -> int | None:
         if len(key) <= 8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import BANDS
 from desdm.survey.ccds import DECAM_CCDNUM
 from desdm.survey.obstime import mjd_of, observation
@@ -228,7 +230,7 @@ def identity(header: fits.Header) -> dict[str, Any]:
     -------
     dict
         EXPNUM, CCDNUM, BAND, CCDNAME, NITE, EXPTIME (s), MJD-OBS (day), AIRMASS, INSTRUME, OBJECT, as far as
-        the header knows them.
+        the header knows them; without an EXPTIME or AIRMASS that cannot be.
     """
     out: dict[str, Any] = {}
     if "BAND" in header:
@@ -247,9 +249,13 @@ def identity(header: fits.Header) -> dict[str, Any]:
     when = observation(header.get)
     if when.nite:
         out["NITE"] = when.nite
-    for key in ("EXPTIME", "MJD-OBS", "AIRMASS"):
-        if isinstance(header.get(key), (int, float)):
-            out[key] = float(header[key])
+    for key, least in (("EXPTIME", 0.0), ("MJD-OBS", -math.inf)):
+        value = header.get(key)
+        if isinstance(value, int | float) and math.isfinite(value) and value >= least:
+            out[key] = float(value)
+    airmass = airmass_of(header.get)
+    if airmass is not None:
+        out["AIRMASS"] = airmass
     if when.begin is not None:
         out["MJD-OBS"] = mjd_of(when.begin)
     for key in ("INSTRUME", "OBJECT"):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from desdm.survey.cards import Value
 from desdm.survey.findings import Finding, Severity
@@ -27,8 +27,10 @@ __all__ = [
 ]
 
 _DATES = ("DATE-OBS", "DATE-BEG")
-_TIMES = ("TIME-OBS", "UTC-OBS", "UT-OBS", "UT", "UTC", "TIME-BEG")
+_TIMES = ("TIME-OBS", "UTC-OBS", "UT-OBS", "UT", "UTC", "TIME-BEG", "TM-START")
 _DAYS = ("MJD-OBS", "MJD-BEG")
+#: Of the middle and end of an exposure (FITS 4.0, section 9.5): they tell no begin, but must not contradict it.
+_LATER_DATES, _LATER_DAYS = ("DATE-AVG", "DATE-END"), ("MJD-AVG", "MJD-END")
 _CLOCK = r"(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:[.,]\d*)?))?"
 _ZONE = r"\s*(?P<zone>[Zz]|UTC?|[+-]\d{2}:?\d{2})?"
 _ISO = re.compile(rf"(?P<y>\d{{4}})[-/](?P<mo>\d{{1,2}})[-/](?P<d>\d{{1,2}})(?:(?:[Tt]|\s+){_CLOCK}{_ZONE})?")
@@ -40,6 +42,13 @@ _OLD = re.compile(rf"(?P<d>\d{{1,2}})/(?P<mo>\d{{1,2}})/(?P<y>\d\d)(?:\s+{_CLOCK
 _TIME = re.compile(_CLOCK + _ZONE)
 _MJD_0 = datetime(1858, 11, 17)
 _FIRST, _LAST = 15020.0, 88069.0  # MJD of the years 1900 and 2100
+#: Last days of June and December with a leap second, as YYMM (IERS Bulletin C); those after 2026 are not known yet.
+_LEAPS = frozenset({
+    "7206", "7212", "7312", "7412", "7512", "7612", "7712", "7812", "7912", "8106", "8206", "8306", "8506", "8712",
+    "8912", "9012", "9206", "9306", "9406", "9512", "9706", "9812", "0512", "0812", "1206", "1506", "1612",
+})  # fmt: skip
+#: Seconds in a day; no exposure is longer.
+_DAY = 86400.0
 #: Clocks of one exposure may differ by its length (begin, middle, end) and by this, seconds.
 _SLACK = 120.0
 
@@ -128,14 +137,10 @@ def moment(values: dict[str, Value], exptime: float) -> Moment:
     begin = mjd
     if read is not None:
         begin = _completed(read, values, mjd, findings, (key, text))
-        if begin is not None and read.seconds is not None:
-            _compare(begin, values, mjd, exptime, findings, key)
+    if begin is not None and (read is not None or begin.time() != time.min):
+        _compare(begin, values, exptime, findings, key if read is not None else _first(values, _DAYS)[0])
     system = values.get("TIMESYS")
-    if (
-        isinstance(system, str)
-        and system.strip()
-        and not system.strip().upper().startswith(("UTC", "UT1", "GMT"))
-    ):
+    if isinstance(system, str) and system.strip() and not system.strip().upper().startswith(("UT", "GMT")):
         findings.append(
             _odd("TIMESYS", system, "times of this scale are not converted", "they are taken as UTC")
         )
@@ -181,7 +186,7 @@ def observation(get: Callable[[str], Value]) -> Observation:
 
 
 #: The keywords that `moment` looks at.
-KEYS = (*_DATES, *_TIMES, *_DAYS, "TIMESYS")
+KEYS = (*_DATES, *_TIMES, *_DAYS, *_LATER_DATES, *_LATER_DAYS, "TIMESYS")
 
 
 def _odd(key: str, value: Value, text: str, assumed: str = "") -> Finding:
@@ -204,11 +209,17 @@ def _day(year: str, month: str, day: str) -> date | None:
         return None
 
 
-def _clock(match: re.Match[str]) -> float | None:
-    """Seconds after midnight; 86400 for 24:00:00; a leap second counts as the end of its minute. None: no time of day."""
+def _has_leap(day: date) -> bool:
+    """Whether a day has a leap second, or may have one."""
+    last = (day + timedelta(days=1)).day == 1 and day.month in (6, 12)
+    return last and (day.strftime("%y%m") in _LEAPS if 1972 <= day.year <= 2026 else day.year > 2026)
+
+
+def _clock(match: re.Match[str], day: date) -> float | None:
+    """Seconds after midnight; 86400 for 24:00:00; a leap second is the end of its minute. None: no time of ``day``."""
     h, m = int(match["h"]), int(match["m"])
     s = float((match["s"] or "0").replace(",", "."))
-    if (h, m) == (23, 59) and 60.0 <= s < 61.0:
+    if (h, m) == (23, 59) and 60.0 <= s < 61.0 and _has_leap(day):
         s = 59.999999
     if h == 24 and (m, s) == (0, 0.0):
         return 86400.0
@@ -236,9 +247,18 @@ def _date(text: str) -> _Read | None:
             return None
         if match["h"] is None:
             return _Read(day, None)
-        seconds = _clock(match)
+        seconds = _clock(match, day)
         return None if seconds is None else _Read(day, seconds - _zone(match))
     return None
+
+
+def _time(key: str, value: Value, day: date) -> float | None:
+    """Seconds after midnight UTC that a keyword tells; None: it is no time of day."""
+    if key == "TM-START" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if 0.0 <= value < _DAY else None  # ESO's, in seconds
+    match = _TIME.fullmatch(str(value).strip())
+    seconds = _clock(match, day) if match else None
+    return None if match is None or seconds is None else seconds - _zone(match)
 
 
 def _mjd(values: dict[str, Value], findings: list[Finding]) -> datetime | None:
@@ -275,10 +295,9 @@ def _completed(
         return midnight + timedelta(seconds=read.seconds)
     key, text = _first(values, _TIMES)
     if text is not None:
-        match = _TIME.fullmatch(str(text).strip())
-        seconds = _clock(match) if match else None
-        if match is not None and seconds is not None:
-            return midnight + timedelta(seconds=seconds - _zone(match))
+        seconds = _time(key, text, read.day)
+        if seconds is not None:
+            return midnight + timedelta(seconds=seconds)
         findings.append(_odd(key, text, "it is no time of day", "it is left out"))
     if mjd is not None:
         if mjd.date() == read.day:
@@ -292,31 +311,36 @@ def _completed(
 
 
 def _compare(
-    begin: datetime,
-    values: dict[str, Value],
-    mjd: datetime | None,
-    exptime: float,
-    findings: list[Finding],
-    key: str,
+    begin: datetime, values: dict[str, Value], exptime: float, findings: list[Finding], key: str
 ) -> None:
-    """Say where other keywords tell another time than DATE-OBS."""
-    slack = _SLACK + max(0.0, exptime)
-    if mjd is not None and abs((mjd - begin).total_seconds()) > slack:
-        name, value = _first(values, _DAYS)
-        findings.append(
-            _odd(
-                name,
-                value,
-                f"it is {mjd:%Y-%m-%dT%H:%M:%S}, {key} is {begin:%Y-%m-%dT%H:%M:%S}",
-                f"{key} holds",
+    """Say where other keywords tell another time than DATE-OBS, as far as they can be read."""
+    slack = _SLACK + min(max(0.0, exptime), _DAY)
+
+    def note(name: str, other: str) -> None:
+        text = f"it is {other}, {key} is {begin:%Y-%m-%dT%H:%M:%S}"
+        findings.append(_odd(name, values[name], text, f"{key} holds"))
+
+    for name in (*_DAYS, *_LATER_DAYS):
+        other = _mjd({_DAYS[0]: values[name]}, []) if name in values else None
+        # A whole number is the day alone.
+        if other is None or other == datetime(begin.year, begin.month, begin.day):
+            continue
+        if abs((other - begin).total_seconds()) > slack:
+            note(name, f"{other:%Y-%m-%dT%H:%M:%S}")
+    for name in (*_DATES, *_LATER_DATES):
+        read = _date(str(values[name])) if name in values else None
+        if read is None:
+            continue
+        midnight = datetime(read.day.year, read.day.month, read.day.day)
+        if read.seconds is None:
+            if not begin.date() <= read.day <= (begin + timedelta(seconds=slack)).date():
+                note(name, f"{midnight:%Y-%m-%d}")
+        elif abs((midnight + timedelta(seconds=read.seconds) - begin).total_seconds()) > slack:
+            note(name, f"{midnight + timedelta(seconds=read.seconds):%Y-%m-%dT%H:%M:%S}")
+    own = begin.hour * 3600.0 + begin.minute * 60.0 + begin.second
+    for name in _TIMES:
+        seconds = _time(name, values[name], begin.date()) if name in values else None
+        if seconds is not None and abs((seconds - own + _DAY / 2) % _DAY - _DAY / 2) > slack:
+            findings.append(
+                _odd(name, values[name], f"{key} has another time, {begin:%H:%M:%S}", f"{key} holds")
             )
-        )
-    for name in ("TIME-OBS", "UTC-OBS"):
-        match = _TIME.fullmatch(str(values.get(name, "")).strip())
-        seconds = _clock(match) if match else None
-        if seconds is not None:
-            own = begin.hour * 3600.0 + begin.minute * 60.0 + begin.second
-            if abs((seconds - own + 43200.0) % 86400.0 - 43200.0) > slack:
-                findings.append(
-                    _odd(name, values[name], f"{key} has another time, {begin:%H:%M:%S}", f"{key} holds")
-                )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
+from desdm.survey import airmass
 from desdm.survey.agreement import contradictions
 from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.cards import Header
@@ -91,7 +92,7 @@ _NUMBERS = {
 }
 #: (least, most) that a number of the record can be; sentinels for "not measured" lie outside.
 _POSSIBLE = {
-    "exptime": (0.0, math.inf), "airmass": (0.99, math.inf), "gain": (1e-3, 1e4), "saturate": (1.0, math.inf),
+    "exptime": (0.0, math.inf), "airmass": (airmass.LEAST, airmass.MOST), "gain": (1e-3, 1e4), "saturate": (1.0, math.inf),
     "mag_zero": (1e-3, 60.0), "fwhm": (1e-6, math.inf),
 }  # fmt: skip
 _TEXTS = {"obstype": "OBSTYPE", "object": "OBJECT", "propid": "PROPID", "instrument": "INSTRUME"}

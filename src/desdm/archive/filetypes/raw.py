@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import band, image, observed, region
 from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.errors import FileTypeError
+from desdm.survey import airmass
 from desdm.survey.amplifiers import amps_of
-from desdm.survey.cards import HDU
+from desdm.survey.bands import unit_complaint
+from desdm.survey.cards import HDU, Header
 from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
 from desdm.survey.findings import Finding, Severity
@@ -28,10 +31,16 @@ _KINDS = (
     "acquire", "comparison", "comp", "test", "junk", "engineering", "illum", "fringe",
 )  # fmt: skip
 _SAMPLE = 64 << 10  # bytes
+_LONGEST = 86400.0  # seconds
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
-#: The least that a keyword can be: of a plane-parallel air mass, of electrons a count, of a full pixel.
-_LEAST = {"AIRMASS": 0.99, "GAIN": 1e-3, "GAINA": 1e-3, "GAINB": 1e-3, "SATURATE": 1.0}
+#: The least and most that a keyword can be: of an air mass, of electrons a count, of a full pixel.
+_GAIN = (1e-3, 1e4)
+_POSSIBLE = {
+    "AIRMASS": (airmass.LEAST, airmass.MOST), "GAIN": _GAIN, "GAINA": _GAIN, "GAINB": _GAIN, "SATURATE": (1.0, math.inf),
+}  # fmt: skip
+#: Degrees between the pointing and the middle of an image: a CCD is up to 1.1 from that of its camera.
+_POINTED = 3.0
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
@@ -84,7 +93,9 @@ def _describe(content: Content) -> Metadata:
         told |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
     told["data_digest"] = _digest(content)
     content.findings.extend(_findings(content, told))
-    if told.get("exptime") == 0.0 and str(told.get("obstype") or "").lower() in _EXPOSED:
+    exptime = content.keyword("EXPTIME")
+    exposed = str(told.get("obstype") or "").lower() in _EXPOSED
+    if _is_number(exptime) and ((exptime == 0 and exposed) or exptime > _LONGEST):
         told["exptime"] = None
     return told
 
@@ -160,7 +171,9 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
     """Keywords that must be numbers."""
     exptime = content.keyword("EXPTIME")
     if exptime is None:
-        yield _warning("EXPTIME", None, "the keyword is missing", "the exposure time is unknown")
+        yield _warning(
+            "EXPTIME", None, _lacking(content.headers(), "EXPTIME"), "the exposure time is unknown"
+        )
     elif not _is_number(exptime):
         yield _warning("EXPTIME", exptime, "it is no number", "the exposure time is unknown")
     elif exptime == 0 and obstype in _EXPOSED:
@@ -170,19 +183,39 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
             f"one of type {obstype} is longer than 0",
             "the exposure time is unknown",
         )
-    elif isinstance(exptime, int | float) and exptime < 0:
+    elif exptime > _LONGEST:
+        yield _warning("EXPTIME", exptime, "no exposure is longer than a day", "the exposure time is unknown")
+    elif exptime < 0:
         yield _warning("EXPTIME", exptime, "an exposure time is not negative", "the exposure time is unknown")
-    for key in ("AIRMASS", "GAIN", "GAINA", "GAINB", "SATURATE"):
-        values = {
-            repr(v) for h in content.images() if (v := h.header.get(key)) is not None and not _is_number(v)
-        }
-        if values:
-            yield _warning(key, None, f"{', '.join(sorted(values))} is no number", "it is left out")
-    for key, least in _LEAST.items():
-        low = {v for h in content.images() if (v := h.header.number(key)) is not None and v < least}
-        if low:
-            found = ", ".join(f"{v:g}" for v in sorted(low))
+    # A camera of many CCDs writes them into the primary header, which has no image.
+    headers = [hdu.header for hdu in dict.fromkeys((content.hdus[0], *content.images()))]
+    for key, (least, most) in _POSSIBLE.items():
+        values = [v for header in headers if (v := header.get(key)) is not None]
+        words = {repr(v) for v in values if not _is_number(v)}
+        if words:
+            yield _warning(key, None, f"{', '.join(sorted(words))} is no number", "it is left out")
+        numbers = [v for header in headers if (v := header.number(key)) is not None]
+        odd = {v for v in numbers if not least <= v <= most}
+        if odd:
+            found = ", ".join(f"{v:g}" for v in sorted(odd))
             yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
+        if key == "AIRMASS" and obstype in _SKY:
+            yield from _height(content)
+        if key == "AIRMASS" and not values and obstype in _SKY:
+            yield _warning(key, None, _lacking(headers, key), "clouds cannot be told from extinction")
+
+
+def _height(content: Content) -> Iterator[Finding]:
+    """An air mass that is not that of the distance from the zenith."""
+    known, exptime = airmass.airmass_of(content.keyword), content.keyword("EXPTIME")
+    length = float(exptime) if isinstance(exptime, int | float) else 0.0
+    for key in ("ZD", "ZENDIST"):
+        value = content.keyword(key)
+        if known is None or not isinstance(value, int | float) or not 0.0 < value <= 90.0:
+            continue
+        if airmass.disagrees(known, float(value), length):
+            text = f"{key} is {value:g} degrees, where it is {airmass.airmass_at(float(value)):.2f}"
+            yield _warning("AIRMASS", known, text, "AIRMASS holds")
 
 
 def _ccds(content: Content) -> list[CCDNumber]:
@@ -218,16 +251,24 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
             text.split()[0] if "SEC" in text.split()[0] else "DATASEC", None, text, "the CCD is not processed"
         )
         return
+    odd = unit_complaint({key: hdu.header.number(key) for key in ("GAINA", "GAINB")})
+    if odd:
+        yield _warning("GAINA, GAINB", None, odd, "they are taken as they stand")
     for amp in amps:
         key = f"GAIN{amp.name}"
         # One that stands there and cannot be one is told apart.
         if amp.gain is None and hdu.header.get(key) is None:
             yield _warning(
-                key, None, "the keyword is missing", "the CCD has no weight and cannot be calibrated"
+                key, None, _lacking([hdu.header], key), "the CCD has no weight and cannot be calibrated"
             )
 
 
-def _is_number(value: object) -> bool:
+def _lacking(headers: Sequence[Header], key: str) -> str:
+    """Why a keyword tells nothing: it is not there, or has no value (FITS 4.0, section 4.1.2.3)."""
+    return "the keyword has no value" if any(key in h for h in headers) else "the keyword is missing"
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -237,9 +278,44 @@ def _pointing(content: Content, told: Metadata, sky: bool) -> Iterator[Finding]:
         value = content.keyword(key)
         if value is not None and _degrees(value, hours=key == "RA", least=least, most=most) is None:
             yield _warning(key, value, "it is no angle in degrees or sexagesimal", "it is left out")
+    if sky:
+        yield from _elsewhere(content, told)
     if sky and told.get("ra_cent") is None and not any(f.key == "CTYPE1, CTYPE2" for f in content.findings):
         odd = "no celestial world coordinates that can be read"
         yield _warning("CTYPE1", content.keyword("CTYPE1"), odd, "no position is stored for the exposure")
+
+
+def _elsewhere(content: Content, told: Metadata) -> Iterator[Finding]:
+    """Keywords of the pointing that are far from the world coordinates."""
+    ra, dec = told.get("ra_cent"), told.get("dec_cent")
+    if not isinstance(ra, float) or not isinstance(dec, float):
+        return
+    for keys in (("RA", "DEC"), ("TELRA", "TELDEC")):
+        values = [content.keyword(key) for key in keys]
+        x = _degrees(values[0], hours=True, least=0.0, most=360.0)
+        y = _degrees(values[1], hours=False, least=-90.0, most=90.0)
+        if x is None or y is None:
+            continue
+        # A plain number is in degrees, and in hours in some headers.
+        away = min(_separation(ra, dec, one, y) for one in (x, x if isinstance(values[0], str) else x * 15.0))
+        if away > _POINTED:
+            value = f"{values[0]!r}, {values[1]!r}"
+            text = f"the world coordinates of the image are {away:.1f} degrees away, at {ra:.4f} {dec:.4f}"
+            yield Finding(
+                Severity.WARNING,
+                text,
+                ", ".join(keys),
+                value,
+                "the position is that of the world coordinates",
+            )
+
+
+def _separation(ra: float, dec: float, ra2: float, dec2: float) -> float:
+    """Angle between two directions; all in degrees."""
+    a, b = math.radians(dec), math.radians(dec2)
+    half = math.sin((b - a) / 2) ** 2
+    half += math.cos(a) * math.cos(b) * math.sin(math.radians(ra2 - ra) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
 
 
 def _degrees(value: object, *, hours: bool, least: float, most: float) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import region
 from desdm.archive.filetypes.kind import FileType, Metadata, has_table
+from desdm.survey.findings import Finding, Severity
 from desdm.survey.outline import Outline
 
 
@@ -15,7 +16,10 @@ def _readable(content: Content) -> Iterator[str]:
     """Rule: the codes' own reader understands the file; `FileTypeError` says why not."""
     from desdm.survey.refstars import stars_of
 
-    stars_of(content.data, content.hdus)
+    stars = stars_of(content.data, content.hdus)
+    if content.delivered:
+        told = [Finding(Severity.WARNING, text) for text in stars.findings]
+        content.findings += [one for one in told if one not in content.findings]
     yield from ()
 
 

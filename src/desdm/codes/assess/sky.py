@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from desdm.survey.bands import ELECTRONS_PER_COUNT, CountUnit, gain_of
+from desdm.survey.bands import ELECTRONS_PER_COUNT, CountUnit, gain_of, unit_complaint
 
 __all__ = ["SkyLevel", "mean_sky"]
 
@@ -27,7 +27,8 @@ def mean_sky(headers: Sequence[Mapping[str, Any]], unit: CountUnit, exptime: flo
     Parameters
     ----------
     headers
-        Headers with SKYBRITE; those without one, or with one that is not positive, do not count.
+        Headers with SKYBRITE; those without one, with one that is not positive, or in a unit that is neither counts nor
+        electrons, do not count.
     unit
         Unit of SKYBRITE where a header does not tell it by its gain.
     exptime
@@ -43,6 +44,8 @@ def mean_sky(headers: Sequence[Mapping[str, Any]], unit: CountUnit, exptime: flo
     for head in headers:
         value = head.get("SKYBRITE")
         if not isinstance(value, int | float) or not np.isfinite(value) or value <= 0:
+            continue
+        if unit_complaint(head):
             continue
         # The exposure's unit is better known than what the photons of one header suggest.
         own = unit if gain_of(head) is None else CountUnit.of(head) or unit

@@ -17,9 +17,10 @@ from desdm.codes.astrometry.exposure import read_heads
 from desdm.codes.detection.sextractor import catalogue_header, objects
 from desdm.errors import FileTypeError, ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.survey.airmass import airmass_of
 from desdm.survey.assessment import Assessment, Controls, Measurements
 from desdm.survey.assessment import assess as judge
-from desdm.survey.bands import CountUnit, nominal_zero
+from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.detectors import outages_of
 from desdm.survey.headers import identity
 from desdm.survey.images import read_image_and_mask, read_planes
@@ -115,8 +116,16 @@ def _median(values: Sequence[float | None]) -> float | None:
     return float(np.median(good)) if good else None
 
 
-def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit:
-    """What the exposure's images count; electrons, which every reduced image has, where no header tells."""
+def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit | None:
+    """What the exposure's images count; electrons, which every reduced image has, where no header tells.
+
+    None: something else, so that neither sky nor zero point tells anything.
+    """
+    odd = [text for head in heads if (text := unit_complaint(head))]
+    if odd:
+        task.finding(2, f"{len(odd)} of {len(heads)} CCDs: {odd[0]}; their sky is left out")
+        if len(odd) == len(heads):
+            return None
     for head in heads:
         found = CountUnit.of(head)
         if found is not None:
@@ -128,9 +137,9 @@ def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit:
     return CountUnit.ELECTRON
 
 
-def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit, exptime: float) -> SkyLevel | None:
+def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit | None, exptime: float) -> SkyLevel | None:
     """The sky of a second and pixel: of the fitted sky, else of the images' headers."""
-    if exptime <= 0:
+    if exptime <= 0 or unit is None:
         return None
     if task.inputs.get("skyfit"):
         with fits.open(task.on_disk("skyfit"), memmap=False) as hdus:
@@ -140,20 +149,24 @@ def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit, exptime: flo
     return mean_sky(heads, unit, exptime)
 
 
-def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit) -> float | None:
+def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit | None) -> float | None:
     """Median offset of the stars from the reference after aterm and k·airmass, mag; None: it was not measured.
 
     The nominal zero point is that of the constants in force now, not the one that the zero points were measured with.
     """
-    if not task.inputs.get("zeropoints"):
+    if not task.inputs.get("zeropoints") or unit is None:
         return None
     head = fits.getheader(task.on_disk("zeropoints"), 0)
-    exptime, airmass = (head.get(key.upper(), who.get(key)) for key in ("exptime", "airmass"))
-    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime or airmass is None:
+    exptime = float(head.get("EXPTIME", who.get("exptime") or 0.0))
+    airmass = who.get("airmass") if "AIRMASS" not in head else airmass_of(head.get)
+    if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime > 0:
+        return None
+    if airmass is None:
+        task.finding(2, f"{who['exposurename']}: no AIRMASS that can be; clouds are not told from extinction")
         return None
     if "ZPUNIT" in head:
         unit = CountUnit(str(head["ZPUNIT"]))
-    return nominal_zero(str(who["band"]), unit, float(exptime), float(airmass)) - float(head["MAGZERO"])
+    return nominal_zero(str(who["band"]), unit, exptime, float(airmass)) - float(head["MAGZERO"])
 
 
 def _verdict(

@@ -17,6 +17,8 @@ from desdm.errors import FileTypeError
 from desdm.survey.refstars import Catalog, Passband, RefStars, System, read_stars
 from desdm.survey.refstars.colour import ColourTerm, Standard, standard
 from desdm.survey.refstars.units import year_of_mjd
+from desdm.survey.spherical import angles_to
+from desdm.survey.spherical import unit as direction
 
 __all__ = ["Reference", "epoch_of", "epoch_of_header", "read_reference", "write_ldac"]
 
@@ -32,12 +34,10 @@ _UNTOLD = {
 }
 #: mas a year; how stars without a proper motion move, or with one that is known less well than this.
 _DISPERSION = 5.0
-#: Epoch of positions that tell none.
-_EPOCH = 2015.5
 #: arcsec; rows of different catalogues nearer than this are one star. At the exposure's epoch even PS1's rows without
 #: proper motion are within it, but for some stars in a thousand.
 _SAME = 1.0
-#: arcsec; rows of one catalogue in two files nearer than this are one row.
+#: arcsec; rows of one catalogue, in one file or in two, nearer than this are one row.
 _TWICE = 0.1
 #: Catalogues in the order in which their positions are believed.
 _ORDER = (Catalog.GAIA, Catalog.SURVEY, Catalog.PS1, Catalog.TYCHO2, Catalog.OTHER)
@@ -49,6 +49,7 @@ _STAND_IN = (
     *(Passband(System.SDSS, b) for b in "rigzu"),
     *(Passband(System.GAIA, b) for b in ("RP", "BP")),
     *(Passband(System.TYCHO2, b) for b in ("VT", "BT")),
+    *(Passband(System.OTHER, b) for b in ("r", "i", "g", "z", "y", "Y", "u", "VR")),
 )
 
 
@@ -149,7 +150,8 @@ def read_reference(
     ra, dec, radius
         The field, degrees.
     complain
-        Is told of a file that cannot be read, and the others serve; None: it is an error.
+        Is told of a file that cannot be read, and the others serve; None: it is an error. What in a file
+        was assumed or left out (`RefStars.findings`) was told at its ingest.
 
     Returns
     -------
@@ -161,10 +163,12 @@ def read_reference(
     FileTypeError
         A file cannot be read as a reference catalogue, and there is no ``complain``.
     """
-    cosd = float(np.cos(np.radians(dec)))
+    middle = direction(ra, dec)
 
     def near(r: Array, d: Array) -> npt.NDArray[np.bool_]:
-        inside: npt.NDArray[np.bool_] = np.hypot(_wrap(r - ra) * cosd, d - dec) < radius
+        # The declination alone leaves out most of a large catalogue.
+        inside: npt.NDArray[np.bool_] = np.abs(d - dec) < radius
+        inside[inside] = np.degrees(angles_to(middle, direction(r[inside], d[inside]))) < radius
         return inside
 
     parts: dict[Catalog, list[_Part]] = {}
@@ -201,7 +205,7 @@ def _wrap(degrees: Array) -> Array:
 
 def _moved(stars: RefStars, epoch: float, number: int) -> _Part:
     """A catalogue's rows at an epoch, with the errors that they have then."""
-    since = [epoch - np.where(np.isfinite(e), e, _EPOCH) for e in (stars.epoch, stars.epoch_dec)]
+    since = [epoch - e for e in (stars.epoch, stars.epoch_dec)]
     moving = np.isfinite(stars.pm_error) & (stars.pm_error < _DISPERSION)
     pmra, pmdec = (np.where(moving, v, 0.0) for v in (stars.pmra, stars.pmdec))
     cosd = np.cos(np.radians(stars.dec))
@@ -247,13 +251,19 @@ def _plane(part: _Part, ra: float, dec: float) -> Array:
 
 
 def _once(part: _Part, ra: float, dec: float) -> _Part:
-    """One catalogue's rows without those that two of its files hold, and its number as their origin."""
+    """One catalogue's rows, each once whether one of its files or two hold it twice, and its number as their origin."""
     number = _ORDER.index(part.catalog)
-    if np.unique(part.origin).size > 1:
-        pairs = cKDTree(_plane(part, ra, dec)).query_pairs(_TWICE / 3600.0, output_type="ndarray")
-        pairs = pairs[part.origin[pairs[:, 0]] != part.origin[pairs[:, 1]]]
+    pairs = cKDTree(_plane(part, ra, dec)).query_pairs(_TWICE / 3600.0, output_type="ndarray")
+    if pairs.size:
+        first, second = pairs.min(axis=1), pairs.max(axis=1)
         keep = np.ones(part.ra.size, bool)
-        keep[pairs.max(axis=1)] = False
+        keep[second] = False
+        for box in (part.mags, part.mag_errors):
+            for passband, values in box.items():
+                filled = values.copy()
+                empty = np.isnan(filled[first])
+                filled[first[empty]] = values[second[empty]]
+                box[passband] = filled
         part = part.take(keep)
     return replace(part, origin=np.full(part.ra.size, number))
 

@@ -33,6 +33,8 @@ from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import footprint, identity
 from desdm.survey.images import read_planes, write_planes
+from desdm.survey.spherical import angles_to
+from desdm.survey.spherical import unit as direction
 
 __all__ = ["check", "combine_cats", "scamp", "scampcat", "scampexposure", "updatewcs"]
 
@@ -215,7 +217,7 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     ra = np.array([(r - ra0 + 180.0) % 360.0 - 180.0 for f in corners for r in f.rac])
     dec = np.array([d for f in corners for d in f.decc])
     middle, height = (ra.min() + ra.max()) / 2, (dec.min() + dec.max()) / 2
-    reach = float(np.hypot((ra - middle) * np.cos(np.radians(height)), dec - height).max())
+    reach = float(np.degrees(angles_to(direction(middle, height), direction(ra, dec))).max())
     margin = float(task.section("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
         task.inputs.get("refcat", ()), epoch_of_header(found[0].header, partial(task.finding, 2)),

@@ -131,7 +131,7 @@ def _extract(
 
 
 #: They say whether SKYBRITE and the fluxes are in counts or in electrons (`desdm.survey.bands.CountUnit`).
-_GAIN = ("GAIN", "GAINA", "GAINB")
+_GAIN = ("BUNIT", "GAIN", "GAINA", "GAINB")
 _OF_IMAGE = ("SKYBRITE", "SKYSIGMA", "SCAMPFLG", "SCAMPNUM", "SCAMPRMS")
 _FOOTPRINT = (
     "RA_CENT", "DEC_CENT", "RACMIN", "RACMAX", "DECCMIN", "DECCMAX", "CROSSRA0", "RAC1", "RAC2", "RAC3", "RAC4",

@@ -19,10 +19,13 @@ from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, colour_sl
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
-from desdm.survey.bands import CountUnit, nominal_zero
+from desdm.survey.airmass import airmass_of
+from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.headers import identity
 from desdm.survey.refstars import Passband, System
 from desdm.survey.refstars.colour import Standard
+from desdm.survey.spherical import angles_to
+from desdm.survey.spherical import unit as direction
 
 __all__ = ["zeropoint"]
 
@@ -105,15 +108,22 @@ def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> Co
         found = CountUnit.of(head)
         if found is not None:
             return found
-    task.finding(3, f"{paths[0].name}: neither gain nor BUNIT in the header; fluxes are taken as electrons")
+    odd = next((text for head in heads if (text := unit_complaint(head))), "")
+    why = odd or "neither gain nor BUNIT in the header"
+    task.finding(2 if odd else 3, f"{paths[0].name}: {why}; fluxes are taken as electrons")
     return CountUnit.ELECTRON
 
 
 def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) -> float:
     """The zero point of a photometric night, for one ``unit`` of the image."""
-    exptime, airmass = float(head.get("EXPTIME", 0.0)), float(head.get("AIRMASS", 1.0))
+    exptime, airmass = float(head.get("EXPTIME", 0.0)), airmass_of(head.get)
     if exptime <= 0:
         raise ProgramFailed(f"{task.name}: a catalogue of the exposure has EXPTIME {exptime:g}")
+    if airmass is None:
+        task.finding(
+            2, f"no AIRMASS that can be ({head.get('AIRMASS')}): the nominal zero point is that of air mass 1"
+        )
+        airmass = 1.0
     return nominal_zero(band, unit, exptime, airmass)
 
 
@@ -123,10 +133,9 @@ def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | No
     if not files or not centres:
         return None, []
     ra0, dec0 = centres[0]
-    cosd = float(np.cos(np.radians(dec0)))
-    away = [np.hypot(((r - ra0 + 180.0) % 360.0 - 180.0) * cosd, d - dec0) for r, d in centres]
+    away = np.degrees(angles_to(direction(ra0, dec0), direction(*np.transpose(centres))))
     size = max(float(h.get("DECCMAX", dec0)) - float(h.get("DECCMIN", dec0)) for h in heads)
-    reach = float(max(away)) + size + 0.05
+    reach = float(away.max()) + size + 0.05
     epoch = epoch_of_header(heads[0], partial(task.finding, 2))
     return read_reference(files, epoch, ra0, dec0, reach, partial(task.finding, 2)), files
 

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from desdm.codes.starflat.fit import REFERENCE, Measured
 from desdm.errors import FileTypeError
+from desdm.survey.airmass import airmass_of
 from desdm.survey.headers import wcs_of
 
 __all__ = ["Stars", "align", "good_stars", "join", "read_stars", "write_stars"]
@@ -94,7 +95,7 @@ def good_stars(
     ra, dec = (
         wcs_of(header).all_pix2world(x[clean], y[clean], 1) if clean.any() else (np.zeros(0), np.zeros(0))
     )
-    zero = 2.5 * np.log10(float(header["EXPTIME"])) - extinction * float(header.get("AIRMASS", 1.0))
+    zero = 2.5 * np.log10(float(header["EXPTIME"])) - extinction * (airmass_of(header.get) or 1.0)
     mag = -2.5 * np.log10(light) + zero
     return Stars(x[clean], y[clean], np.mod(ra, 360.0), dec, mag, 1.0857 * noise / light, header)
 

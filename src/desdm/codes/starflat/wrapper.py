@@ -18,6 +18,8 @@ from desdm.codes.starflat.stars import Stars, good_stars, join, read_stars, writ
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
 from desdm.survey.bands import BANDS
+from desdm.survey.spherical import angles_to
+from desdm.survey.spherical import unit as direction
 
 __all__ = ["mkstarflat", "starcat", "starfit"]
 
@@ -133,7 +135,7 @@ def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, 
     first = float(ra[0])
     middle = (first + float(np.median((ra - first + 180.0) % 360.0 - 180.0))) % 360.0, float(np.median(dec))
     epoch = epoch_of_header(some[0].header, partial(task.finding, 2))
-    reach = float(np.ptp(dec)) + 0.1
+    reach = float(np.degrees(angles_to(direction(*middle), direction(ra, dec))).max()) + 0.1
     found = read_reference(task.inputs["refcat"], epoch, *middle, reach, partial(task.finding, 2))
     standard = found.standard(band, terms_of(task.settings, task.name)) if found is not None else None
     if found is None or standard is None or not standard.known:

@@ -12,9 +12,23 @@ import numpy as np
 from desdm.survey.bands import BY_LOWER_NAME
 from desdm.survey.bintable import BinTable
 from desdm.survey.refstars.record import Array, Catalog, Passband, RefStars, System
-from desdm.survey.refstars.units import ab_errors, ab_magnitudes, degrees, julian_years, milliarcseconds
+from desdm.survey.refstars.units import (
+    ab_errors,
+    ab_magnitudes,
+    degrees,
+    julian_years,
+    magnitude_unit,
+    milliarcseconds,
+)
 
-__all__ = ["LAYOUTS", "Layout"]
+__all__ = ["LAYOUTS", "UNTOLD_EPOCH", "Layout"]
+
+#: Julian year of positions whose catalogue tells no epoch: Gaia's DR2.
+UNTOLD_EPOCH = 2015.5
+#: Degrees; right ascensions run from 0 or from -180, and where a field crosses 0 some catalogues count on.
+_WESTMOST, _EASTMOST = -180.0, 540.0
+#: What stands for no angle.
+_NO_ANGLE = (-99.0, -999.0, -9999.0)
 
 #: Gaia's zero points, AB less Vega: DR2 (Evans et al. 2018, A&A 616, A4) and EDR3 (Riello et al. 2021, A&A 649, A3).
 _GAIA_AB = {
@@ -40,9 +54,16 @@ class Layout:
         return table.numeric(self.ra) and table.numeric(self.dec) and self.matches(table)
 
     def positions(self, table: BinTable) -> tuple[Array, Array]:
-        """Right ascension (0 to 360) and declination of all rows, degrees."""
-        ra, dec = (degrees(table.numbers(n), table.unit(n), self.unit, n) for n in (self.ra, self.dec))
-        return np.mod(ra, 360.0), dec
+        """Right ascension (0 to 360) and declination of all rows, degrees; NaN where one of them is no angle."""
+        stored = [table.numbers(name) for name in (self.ra, self.dec)]
+        ra, dec = (
+            degrees(v, table.unit(name), self.unit, name)
+            for v, name in zip(stored, (self.ra, self.dec), strict=True)
+        )
+        with np.errstate(invalid="ignore"):
+            good = (ra >= _WESTMOST) & (ra <= _EASTMOST) & (np.abs(dec) <= 90.0)
+            good &= ~np.isin(stored[0], _NO_ANGLE)
+        return np.where(good, np.mod(ra, 360.0), np.nan), np.where(good, dec, np.nan)
 
 
 def _column(table: BinTable, name: str, keep: Any, count: int) -> Array:
@@ -60,11 +81,73 @@ def _positive(values: Array) -> Array:
     return np.where(values > 0, values, np.nan)
 
 
-def _motion(pmra: Array, pmdec: Array, error_ra: Array, error_dec: Array) -> tuple[Array, Array, Array]:
-    """Proper motions with their error; a row without a positive error in both coordinates has none."""
-    error = np.hypot(_positive(error_ra), _positive(error_dec)) / np.sqrt(2.0)
-    known = np.isfinite(pmra) & np.isfinite(pmdec) & np.isfinite(error)
+#: Magnitudes of stars lie between these; 0, 99, -999 and the like stand for "not measured".
+_BRIGHTEST, _FAINTEST, _WORST = -5.0, 40.0, 10.0
+#: mas a year; error of motions whose catalogue has no column of errors: as good as Gaia's faint ones.
+_MOTION_ERROR = 0.5
+#: What stands in both coordinates of a motion that was not measured.
+_NO_MOTION = (-99.0, -999.0, -9999.0)
+
+
+def _magnitudes(
+    table: BinTable, names: tuple[str, str], keep: Any, count: int, findings: list[str]
+) -> tuple[Array, Array, str] | None:
+    """Magnitudes and errors of two columns and the zero point that TUNIT tells; None, with a finding: it is no magnitude.
+
+    A number that stands for "not measured" is NaN.
+    """
+    name, error = names
+    unit = magnitude_unit(table.unit(name))
+    if unit is None:
+        findings.append(f"column {name} is in {table.unit(name)!r}, no unit of magnitude: it is left out")
+        return None
+    scale, system = unit
+    mags, errors = table.numbers(name, keep) * scale, _column(table, error, keep, count)
+    other = magnitude_unit(table.unit(error)) if error in table and table.unit(error) else unit
+    errors = _positive(errors) * (other or unit)[0]
+    with np.errstate(invalid="ignore"):
+        known = (mags > _BRIGHTEST) & (mags < _FAINTEST) & (mags != 0.0)
+    return np.where(known, mags, np.nan), np.where(errors < _WORST, errors, np.nan), system
+
+
+def _motion(
+    table: BinTable, names: tuple[str, str, str, str], keep: Any, unit: str, findings: list[str] | None = None
+) -> tuple[Array, Array, Array]:
+    """Proper motions with their error; a row without a positive error in both coordinates has none.
+
+    Without a column of errors the motions stand, with an assumed one, which ``findings`` tells; a column with nothing in
+    it says unsolved.
+    """
+    n = np.arange(table.rows)[keep].size
+    pmra, pmdec = (_column(table, name, keep, n) for name in names[:2])
+    unsolved = (pmra == pmdec) & np.isin(pmra, _NO_MOTION)
+    pmra, pmdec = (_angle(table, name, keep, n, unit) for name in names[:2])
+    lacking = [name for name in names[2:] if name not in table]
+    if findings is not None and lacking and names[0] in table:
+        findings.append(
+            f"no column {' or '.join(lacking)}: proper motions are taken as known to {_MOTION_ERROR:g} mas a year"
+        )
+    errors = [
+        _angle(table, name, keep, n, unit) if name in table else np.full(n, _MOTION_ERROR)
+        for name in names[2:]
+    ]
+    error = np.hypot(*(_positive(e) for e in errors)) / np.sqrt(2.0)
+    known = np.isfinite(pmra) & np.isfinite(pmdec) & np.isfinite(error) & ~unsolved
     return tuple(np.where(known, v, np.nan) for v in (pmra, pmdec, error))  # type: ignore[return-value]
+
+
+def _epochs(table: BinTable, names: tuple[str, ...], keep: Any, count: int, findings: list[str]) -> Array:
+    """Julian years by the first of some columns; `UNTOLD_EPOCH`, with a finding, where none is told."""
+    name = next((n for n in names if table.numeric(n)), "")
+    if not name:
+        if count:
+            findings.append(f"no column {' or '.join(names)}: positions are taken as of {UNTOLD_EPOCH}")
+        return np.full(count, UNTOLD_EPOCH)
+    epoch = julian_years(table.numbers(name, keep), name)
+    unknown = int((~np.isfinite(epoch)).sum())
+    if unknown:
+        findings.append(f"{unknown} of {count} rows have no epoch in {name}: {UNTOLD_EPOCH} is assumed")
+    return np.where(np.isfinite(epoch), epoch, UNTOLD_EPOCH)
 
 
 # LSST's shards: coord_ra and coord_dec in radians, <band>_flux in nJy, epoch, pm_ra, pm_dec (pipelines.lsst.io,
@@ -118,14 +201,13 @@ def _lsst(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     # year: against Gaia's in the same field the slope is 1.004.
     old = "coord_ra_err" in table
     rate, tail = ("arcsec", "_err") if old else ("rad", "err")
-    pmra, pmdec, error_ra, error_dec = (
-        _angle(table, name, keep, n, rate) for name in ("pm_ra", "pm_dec", "pm_ra" + tail, "pm_dec" + tail)
-    )
-    pmra, pmdec, pm_error = _motion(pmra, pmdec, error_ra, error_dec)
-    epoch = julian_years(_column(table, "epoch", keep, n), "epoch")
+    findings: list[str] = []
+    motion = _motion(table, ("pm_ra", "pm_dec", "pm_ra" + tail, "pm_dec" + tail), keep, rate, findings)
+    epoch = _epochs(table, ("epoch",), keep, n, findings)
     return RefStars(
         _lsst_catalog(bands), ra, dec, _positive(_angle(table, "coord_ra" + tail, keep, n, "rad")),
-        _positive(_angle(table, "coord_dec" + tail, keep, n, "rad")), epoch, epoch, pmra, pmdec, pm_error, mags, errors,
+        _positive(_angle(table, "coord_dec" + tail, keep, n, "rad")), epoch, epoch, *motion, mags, errors,
+        tuple(findings),
     )  # fmt: skip
 
 
@@ -136,60 +218,71 @@ def _tycho2(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     mean position (epoch 0) are of the observed one, about 1991.5.
     """
     n = ra.size
-    motion = _motion(
-        *(
-            _angle(table, name, keep, n, "arcsec")
-            for name in ("pm_ra", "pm_dec", "sigma_pm_ra", "sigma_pm_dec")
-        )
-    )
+    findings: list[str] = []
+    motion = _motion(table, ("pm_ra", "pm_dec", "sigma_pm_ra", "sigma_pm_dec"), keep, "arcsec", findings)
     epoch, epoch_dec = (
         np.where(np.isfinite(e := julian_years(_column(table, name, keep, n), name)), e, 1991.5)
         for name in ("epoch_ra", "epoch_dec")
     )
-    bands = {"BT": "mag_bt", "VT": "mag_vt"}
-    mags = {
-        Passband(System.TYCHO2, band): np.where((v := _column(table, name, keep, n)) > 0, v, np.nan)
-        for band, name in bands.items() if name in table
-    }  # fmt: skip
+    mags = {}
+    for band, name in (("BT", "mag_bt"), ("VT", "mag_vt")):
+        if name in table and (found := _magnitudes(table, (name, ""), keep, n, findings)) is not None:
+            mags[Passband(System.TYCHO2, band)] = found[0]
     return RefStars(
         Catalog.TYCHO2, ra, dec, _positive(_angle(table, "sigma_ra", keep, n, "deg")),
-        _positive(_angle(table, "sigma_dec", keep, n, "deg")), epoch, epoch_dec, *motion, mags, {},
+        _positive(_angle(table, "sigma_dec", keep, n, "deg")), epoch, epoch_dec, *motion, mags, {}, tuple(findings),
     )  # fmt: skip
 
 
 def _gaia(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     """Rows of the Gaia archive: mas, mas a year, Vega magnitudes, which become AB."""
-    n = ra.size
-    epoch = julian_years(_column(table, "ref_epoch", keep, n), "ref_epoch")
-    epoch = np.where(np.isfinite(epoch), epoch, 2015.5)
-    motion = _motion(
-        *(_angle(table, name, keep, n, "mas") for name in ("pmra", "pmdec", "pmra_error", "pmdec_error"))
-    )
+    n, mags, errors = ra.size, {}, {}
+    findings: list[str] = []
+    epoch = _epochs(table, ("ref_epoch", "epoch"), keep, n, findings)
+    motion = _motion(table, ("pmra", "pmdec", "pmra_error", "pmdec_error"), keep, "mas", findings)
     zero = _GAIA_AB["DR2" if n and float(epoch[0]) < 2015.9 else "DR3"]
-    mags, errors = {}, {}
     for band, stem in _GAIA_COLUMNS.items():
-        if f"{stem}_mag" in table:
-            mags[Passband(System.GAIA, band)] = table.numbers(f"{stem}_mag", keep) + zero[band]
+        if f"{stem}_mag" not in table:
+            continue
+        found = _magnitudes(table, (f"{stem}_mag", ""), keep, n, findings)
+        if found is not None and found[2] != "st":
+            passband = Passband(System.GAIA, band)
+            mags[passband] = found[0] + (0.0 if found[2] == "ab" else zero[band])
             snr = _column(table, f"{stem}_flux_over_error", keep, n)
-            errors[Passband(System.GAIA, band)] = 2.5 / np.log(10.0) / _positive(snr)
+            errors[passband] = 2.5 / np.log(10.0) / _positive(snr)
     return RefStars(
         Catalog.GAIA, ra, dec, _positive(_angle(table, "ra_error", keep, n, "mas")),
-        _positive(_angle(table, "dec_error", keep, n, "mas")), epoch, epoch, *motion, mags, errors,
+        _positive(_angle(table, "dec_error", keep, n, "mas")), epoch, epoch, *motion, mags, errors, tuple(findings),
     )  # fmt: skip
+
+
+def _ab(
+    table: BinTable, names: tuple[str, str], passband: Passband, keep: Any, count: int, findings: list[str]
+) -> dict[Passband, tuple[Array, Array]]:
+    """AB magnitudes of a column and their errors; those of another zero point are of no system with colour terms."""
+    found = _magnitudes(table, names, keep, count, findings)
+    if found is None:
+        return {}
+    mags, errors, system = found
+    if system in ("", "ab"):
+        return {passband: (mags, errors)}
+    findings.append(f"column {names[0]} is in {table.unit(names[0])!r}, not AB: it serves no photometry")
+    return {Passband(System.OTHER, passband.band): (mags, errors)}
 
 
 def _mast(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     """Rows of PS1 as MAST lists mean objects: arcsec, MJD, mean PSF magnitudes (-999 where there is none)."""
-    n, mags, errors = ra.size, {}, {}
+    n, findings = ra.size, list[str]()
+    found: dict[Passband, tuple[Array, Array]] = {}
     for band in "grizy":
         if f"{band}meanpsfmag" in table:
-            passband = Passband(System.PS1, band)
-            mags[passband] = _positive(table.numbers(f"{band}meanpsfmag", keep))
-            errors[passband] = _positive(_column(table, f"{band}meanpsfmagerr", keep, n))
-    epoch, none = julian_years(_column(table, "epochmean", keep, n), "epochmean"), np.full(n, np.nan)
+            names = (f"{band}meanpsfmag", f"{band}meanpsfmagerr")
+            found |= _ab(table, names, Passband(System.PS1, band), keep, n, findings)
+    epoch, none = _epochs(table, ("epochmean",), keep, n, findings), np.full(n, np.nan)
     return RefStars(
         Catalog.PS1, ra, dec, _positive(_angle(table, "rameanerr", keep, n, "arcsec")),
-        _positive(_angle(table, "decmeanerr", keep, n, "arcsec")), epoch, epoch, none, none, none, mags, errors,
+        _positive(_angle(table, "decmeanerr", keep, n, "arcsec")), epoch, epoch, none, none, none,
+        {p: v[0] for p, v in found.items()}, {p: v[1] for p, v in found.items()}, tuple(findings),
     )  # fmt: skip
 
 
@@ -198,23 +291,21 @@ _OWN_MAG = re.compile(r"mag_(u|g|r|i|z|y|vr)")
 
 def _own(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     """Rows with magnitudes ``mag_<band>`` of the survey itself, or with positions alone; mas, mas a year."""
-    n, mags, errors = ra.size, {}, {}
+    n, findings = ra.size, list[str]()
+    found: dict[Passband, tuple[Array, Array]] = {}
     for name in table.names:
         match = _OWN_MAG.fullmatch(name)
         if match is not None:
             passband = Passband(System.DES, BY_LOWER_NAME[match[1]])
-            mags[passband] = table.numbers(name, keep)
-            errors[passband] = _positive(_column(table, f"magerr_{match[1]}", keep, n))
-    epoch = julian_years(_column(table, "ref_epoch", keep, n), "ref_epoch")
-    pmra, pmdec = (_angle(table, name, keep, n, "mas") for name in ("pmra", "pmdec"))
-    # Without a column of errors a motion is as good as Gaia's faint ones; a column with nothing in it says unsolved.
-    told = [
-        _angle(table, name, keep, n, "mas") if name in table else np.full(n, 0.5)
-        for name in ("pmra_error", "pmdec_error")
-    ]
+            found |= _ab(table, (name, f"magerr_{match[1]}"), passband, keep, n, findings)
+    epoch = _epochs(table, ("ref_epoch", "epoch"), keep, n, findings)
+    # The survey's own catalogues list no errors of motions.
+    motion = _motion(table, ("pmra", "pmdec", "pmra_error", "pmdec_error"), keep, "mas")
+    own = any(p.system is System.DES for p in found)
     return RefStars(
-        Catalog.SURVEY if mags else Catalog.OTHER, ra, dec, _positive(_angle(table, "ra_error", keep, n, "mas")),
-        _positive(_angle(table, "dec_error", keep, n, "mas")), epoch, epoch, *_motion(pmra, pmdec, *told), mags, errors,
+        Catalog.SURVEY if own else Catalog.OTHER, ra, dec, _positive(_angle(table, "ra_error", keep, n, "mas")),
+        _positive(_angle(table, "dec_error", keep, n, "mas")), epoch, epoch, *motion,
+        {p: v[0] for p, v in found.items()}, {p: v[1] for p, v in found.items()}, tuple(findings),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,20 @@ def stars_of(data: Any, hdus: tuple[HDU, ...], choose: Choice | None = None) -> 
     if end > len(data):
         raise FileTypeError(f"its table is cut off: {len(data)} bytes of {end}")
     ra, dec = layout.positions(table)
-    good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
+    good = np.isfinite(ra)
     if table.rows and not good.any():
         raise FileTypeError(f"none of its {table.rows} rows has a position in {layout.ra} and {layout.dec}")
+    lost = int(table.rows - good.sum())
     if choose is not None:
-        good &= choose(ra, dec)
+        good[good] = choose(ra[good], dec[good])
     keep = np.flatnonzero(good)
-    return layout.read(table, keep, ra[keep], dec[keep])
+    stars = layout.read(table, keep, ra[keep], dec[keep])
+    if lost:
+        text = (
+            f"{lost} of {table.rows} rows have no position in {layout.ra} and {layout.dec}: they are left out"
+        )
+        stars = replace(stars, findings=(text, *stars.findings))
+    return stars
 
 
 def read_stars(path: Path, choose: Choice | None = None) -> RefStars:

@@ -65,6 +65,8 @@ class RefStars:
         Milliarcseconds a year; ``pmra`` with cos δ.
     mags, mag_errors
         By passband.
+    findings
+        What of the file was assumed or left out, in words.
     """
 
     catalog: Catalog
@@ -79,6 +81,7 @@ class RefStars:
     pm_error: Array
     mags: dict[Passband, Array] = field(default_factory=dict)
     mag_errors: dict[Passband, Array] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.ra.size)

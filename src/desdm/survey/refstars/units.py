@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from desdm.errors import FileTypeError
 from desdm.survey.refstars.record import Array
 
-__all__ = ["ab_errors", "ab_magnitudes", "degrees", "julian_years", "milliarcseconds", "year_of_mjd"]
+__all__ = [
+    "ab_errors", "ab_magnitudes", "degrees", "julian_years", "magnitude_unit", "milliarcseconds", "year_of_mjd",
+]  # fmt: skip
 
 _MAS = {
     "rad": 180.0 / np.pi * 3.6e6, "radian": 180.0 / np.pi * 3.6e6, "deg": 3.6e6, "degree": 3.6e6, "arcsec": 1e3,
@@ -92,6 +96,23 @@ def julian_years(values: Array, column: str) -> Array:
         first = float(values[known][0])
         raise FileTypeError(f"column {column} holds {first:g}, which is no year, MJD, JD or Unix time")
     return out
+
+
+_MAGNITUDE = re.compile(r"(ab|vega|st)?(m?)mag(?:nitude)?s?(ab|vega|st)?")
+
+
+def magnitude_unit(unit: str) -> tuple[float, str] | None:
+    """Magnitudes of one unit (``mag``, ``mmag``) and the zero point in it: ``ab``, ``vega``, ``st``, or empty if untold.
+
+    ``ABmag``, ``mag(AB)``, ``Vega mag`` and the like are known; None: it is no unit of magnitude.
+    """
+    word = re.sub(r"[\s()_.\[\]-]", "", unit.lower())
+    if not word:
+        return 1.0, ""
+    match = _MAGNITUDE.fullmatch(word)
+    if match is None:
+        return None
+    return 1e-3 if match[2] else 1.0, match[1] or match[3] or ""
 
 
 def ab_magnitudes(flux: Array, unit: str, column: str) -> Array:
