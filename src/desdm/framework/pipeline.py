@@ -49,6 +49,8 @@ class FileSet:
     savefiles: bool = True
     #: True: the archive chooses the calibration of this file type: epoch table, nearest good night, tag
     calibration: bool = False
+    #: True: a calibration that is read only where the run makes none of its own; it does not make it other work
+    fallback: bool = False
     #: ``module.file`` whose rows give the names of these files, one name each (``depends-newname``)
     newname: str = ""
     #: program that finds the files when the run is submitted, and its arguments (``exec``, ``args`` of a file or list)

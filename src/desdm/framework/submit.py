@@ -30,6 +30,7 @@ from desdm.framework.handover import budget
 from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer
+from desdm.framework.model import Attempt
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import under_way
@@ -129,7 +130,7 @@ def submit(
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
     with database.write() as conn:
         store.lock_submissions(conn)
-        same = store.attempt_with_fingerprint(conn, fingerprint)
+        same = _same_work(conn, pipeline, fingerprint, found)
         done = same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again
         taken = same if same is not None and not again and (done or resume) else None
         if taken is not None and not dry_run:
@@ -338,6 +339,21 @@ def _check_programs(pipeline: Pipeline) -> None:
             )
 
 
+def _fallbacks(pipeline: Pipeline) -> dict[tuple[str, str], str]:
+    """File types of the inputs that are read only where the run makes none of its own, by module and input."""
+    return {(m.name, f.name): f.filetype for _, m in pipeline.modules() for f in m.inputs if f.fallback}
+
+
+def _same_work(conn: Connection, pipeline: Pipeline, fingerprint: str, found: Found) -> Attempt | None:
+    """The attempt at the same work, if there is one; where it did read fallbacks, with those that would serve now."""
+    fallbacks = _fallbacks(pipeline)
+    serving = {int(row["id"]) for key in fallbacks for row in found.get(key, ())}
+    for attempt in store.attempts_with_fingerprint(conn, fingerprint):
+        if not fallbacks or store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= serving:
+            return attempt
+    return None
+
+
 def _fingerprint(
     pipeline: Pipeline,
     run: Mapping[str, Any],
@@ -345,11 +361,14 @@ def _fingerprint(
     codes: Mapping[Path, str],
     found: Found,
 ) -> str:
-    # A CCD that is excluded makes it other work, though the file is the same.
+    # A CCD that is excluded makes it other work, though the file is the same; a calibration that is read only where the
+    # run makes none of its own does not: see `_same_work`.
+    unread = _fallbacks(pipeline)
     inputs = sorted(
         {
             (str(r["filename"]), str(r["sha256"]), *filter(None, [str(r.get("excluded_ccds") or "")]))
-            for rows in found.values()
+            for key, rows in found.items()
+            if key not in unread
             for r in rows
         }
     )

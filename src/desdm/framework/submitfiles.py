@@ -26,7 +26,7 @@ __all__ = [
 FILE_KEYS = frozenset({
     "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "ops_enddir",
     "query_fields", "depends", "depends-newname", "exec", "args", "match", "whole", "optional",
-    "listonly", "savefiles", "calibration", "text", "name",
+    "listonly", "savefiles", "calibration", "fallback", "text", "name",
 })  # fmt: skip
 LIST_KEYS = frozenset({
     "columns", "format", "filename", "divide_by", "div_list_by_col", "sortkey", "allow_missing", "match", "depends",
@@ -165,7 +165,7 @@ def fileset(
             key: wcl.truth(text.get(key, default))
             for key, default in (
                 ("whole", "false"), ("optional", "false"), ("listonly", "false"), ("savefiles", "true"),
-                ("calibration", "false"),
+                ("calibration", "false"), ("fallback", "false"),
             )
         }  # fmt: skip
     except WCLError as err:
