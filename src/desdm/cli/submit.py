@@ -113,7 +113,12 @@ def command(
     if dry_run:
         document["inputs"] = [i._asdict() for i in submission.inputs]
 
+    if submission.notes:
+        document["notes"] = list(submission.notes)
+
     def human() -> None:
+        for note in submission.notes:
+            click.echo(f"note: {note}")
         for reason, count in Counter(o.reason for o in submission.omitted).items():
             click.echo(f"left out: {count} files: {reason}")
         if dry_run and submission.reused:

@@ -9,18 +9,16 @@ from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
 from desdm.archive.model import Scope
+from desdm.archive.unsound import PIXELS
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.release import store
-from desdm.release.contents import CALIBRATION, Contents
+from desdm.release.contents import CALIBRATION, Contents, again
 from desdm.release.findings import Check, failed, note, passed
 from desdm.release.withdrawn import Withdrawn, junk_of_exposures
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
 __all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses"]
-
-#: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
-SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
 
 #: Verdicts of ``survey`` attempts of every project and campaign: where nobody says what production is.
 ANY = (Scope("", ""),)
@@ -78,15 +76,15 @@ def check_exposures(
         ccdnum = row["ccdnum"]
         faulty = [f for f in contents.ancestors.values() if _is_of(contents, f, row["expnum"], ccdnum)]
         what = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
-        checks += _faults(contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}")
+        checks += _faults(conn, contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}")
     for number in numbers:
-        images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in SCIENCE]
+        images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in PIXELS]
         if not images:
             continue
         own = [f for f in images if f.attempt_id is not None]
         verdict, words = _verdict(judged, number)
         if verdict is Verdict.REJECTED:
-            checks += _faults(contents, images, exposure_name(number), f"rejected: {words}")
+            checks += _faults(conn, contents, images, exposure_name(number), f"rejected: {words}")
         elif verdict is Verdict.UNKNOWN and own and not any(f.attempt_id in junk for f in own):
             unassessed.append(number)
     if not checks:
@@ -118,7 +116,7 @@ def _is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) 
         return file.expnum == expnum
     if file.ccdnum != ccdnum:
         return False
-    if file.filetype in SCIENCE:
+    if file.filetype in PIXELS:
         return file.expnum == expnum
     parents = (contents.ancestors[p] for p in contents.parents.get(file.id, ()))
     return file.filetype.startswith(CALIBRATION) and any(
@@ -143,13 +141,16 @@ def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]
     return (Verdict.UNKNOWN, "it has no verdict") if standing is None else standing.overall
 
 
-def _faults(contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str) -> Iterator[Check]:
+def _faults(
+    conn: Connection, contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str
+) -> Iterator[Check]:
     """One finding for each file of the release that was made from one of the faulty files."""
     goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        if names := contents.path(number, goals):
-            way = " <- ".join(names)
-            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; make the coadd again")
+        if chain := contents.chain(number, goals):
+            way = " <- ".join(contents.ancestors[n].name for n in chain)
+            remedy = again(conn, contents, chain[:-1])
+            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; {remedy}")
 
 
 def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:
@@ -164,7 +165,7 @@ def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] 
     scopes
         Attempts whose verdicts count, as of `check_exposures`.
     """
-    images = [f for f in contents.ancestors.values() if f.filetype in SCIENCE and f.expnum is not None]
+    images = [f for f in contents.ancestors.values() if f.filetype in PIXELS and f.expnum is not None]
     ccds: dict[int, set[int]] = {}
     facts: dict[int, tuple[str, str]] = {}
     for f in images:

@@ -63,7 +63,7 @@ def validate(
         withdrawn = withdrawn_under(conn, contents)
         exposures = [
             *check_exposures(conn, name, contents, scopes, withdrawn),
-            *check_withdrawn(release.name, contents, withdrawn),
+            *check_withdrawn(conn, release.name, contents, withdrawn),
             *check_suspects(conn, name, contents),
         ]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]

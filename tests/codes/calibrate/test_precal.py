@@ -226,7 +226,9 @@ def test_a_bad_amplifier_is_masked_in_its_ccd_s_calibrations(tmp_path, monkeypat
 def test_a_flat_is_derived_from_the_frames_and_the_bias_that_it_was_made_from(tmp_path):
     """Not from a flat that was sifted out (the lamp was off), nor from the archive's bias beside the night's own."""
     time = clock(7)
-    shots = [zero(time) for _ in range(5)] + [flat(time, BAND) for _ in range(5)] + [flat(time, BAND, level=60.0)]
+    shots = (
+        [zero(time) for _ in range(5)] + [flat(time, BAND) for _ in range(5)] + [flat(time, BAND, level=60.0)]
+    )
     precal, _ = night(tmp_path, 7, shots)
     precal.biases()
     precal.domes(BAND)

@@ -498,7 +498,7 @@ def _stack(task: Task, frame: Frame, noise: Any, *, photons: bool) -> Stack:
 
 
 def _bias_input(task: Task, ccdnum: int) -> str:
-    """The input that holds the bias: this run's own, or that of the archive; empty: the bias's structure stays in the flat."""
+    """The input that holds the bias: the run's own, else the archive's; empty: its structure stays in the flat."""
     for name in ("biascor", "old_biascor"):
         if task.inputs.get(name):
             if name == "old_biascor":
