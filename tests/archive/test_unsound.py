@@ -13,6 +13,9 @@ from desdm.archive.model import Scope
 from desdm.archive.unsound import unsound
 from desdm.framework.mark import mark
 from desdm.framework.scope import InputFinder
+from desdm.operations import acceptance
+from desdm.operations.acceptance import refresh_tags, refresh_tags_of
+from desdm.quality.qa.verdict import record
 from desdm.schema import opm_was_derived_from, pfw_attempt
 from desdm.schema.database import Database
 from desdm.schema.states import DataState
@@ -179,3 +182,43 @@ def test_a_lineage_without_exclusions_or_junk_runs_is_not_walked(
         assert unsound(conn, {41: 11}) == {}
         assert len(catalog.find_sound(conn, {"filetype": "cal_biascor"})[0]) == 4
     assert calls == []
+
+
+def judged(database: Database) -> None:
+    """Exposure 11 is accepted, and its run carries the tag."""
+    row = {"exposurename": "D00000011", "expnum": 11, "nite": "20121120", "band": "r", "accepted": "True",
+           "reason": ""}  # fmt: skip
+    with database.write() as conn:
+        record(conn, "firstcut", row, 2)
+        assert refresh_tags(conn, PRODUCTION, [11], who="me", reason="run").added == TAGGED
+
+
+PRODUCTION = Scope("", "")
+TAGGED = (("FIRSTCUT_ACCEPTED_20121120", "D00000011_r2p01"),)
+
+
+def test_an_exclusion_tells_what_it_reaches_and_the_tag_follows(night: Database) -> None:
+    judged(night)
+    with night.write() as conn:
+        made = acceptance.exclude(conn, 2, 0, reason="light leak", who="ann", scope=PRODUCTION)
+    assert made.removed == TAGGED
+    assert "precal 20121120_r1p01; firstcut D00000011_r2p01" in made.note
+    with night.write() as conn:
+        made = acceptance.lift(conn, 2, None, reason="none", who="ann", scope=PRODUCTION)
+    assert made.added == TAGGED
+    with night.write() as conn:
+        sifted = acceptance.exclude(conn, 3, 0, reason="light leak", who="ann", scope=PRODUCTION)
+    assert (sifted.removed, sifted.note) == ((), "")
+
+
+def test_a_junk_mark_tells_what_it_reaches_and_the_tag_follows(night: Database) -> None:
+    judged(night)
+    junk(night, "20121120_r1p01")
+    with night.write() as conn:
+        made = refresh_tags_of(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp off")
+    assert made.removed == TAGGED
+    assert "firstcut D00000011_r2p01" in made.note
+    with night.write() as conn:
+        mark(conn, "20121120_r1p01", DataState.ACTIVE, who="mary", reason="lamp was on")
+        made = refresh_tags_of(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp on")
+    assert (made.added, made.note) == (TAGGED, "")

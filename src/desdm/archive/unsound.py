@@ -9,13 +9,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.schema.store import exposure_name
 
-__all__ = ["EVIDENCE", "PIXELS", "content_edges", "exclusion_text", "unsound"]
+__all__ = [
+    "EVIDENCE",
+    "PIXELS",
+    "Reach",
+    "content_edges",
+    "exclusion_text",
+    "reach_of_exclusions",
+    "reach_of_run",
+    "unsound",
+    "unsound_attempts",
+]
+
+#: Runs of a pipeline that a text names.
+_NAMED = 5
 
 #: File type of the lists of frames: what is made by such a list has no pixel of the frames that it rejects.
 EVIDENCE = "cal_frames"
@@ -30,10 +44,10 @@ def exclusion_text(expnum: int, ccdnum: int, reason: str, analyst: str) -> str:
 
 
 def content_edges(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]:
-    """(child, parent) of the edges that begin in ``ids``, without those to lists of frames."""
+    """(child, parent) of the edges that begin in ``ids``, without those of lists of frames."""
     edges = store.derived_among(conn, ids)
-    lists = store.files_of_type(conn, sorted({parent for _, parent in edges}), EVIDENCE)
-    return [edge for edge in edges if edge[1] not in lists] if lists else edges
+    lists = store.files_of_type(conn, sorted({number for edge in edges for number in edge}), EVIDENCE)
+    return [edge for edge in edges if lists.isdisjoint(edge)] if lists else edges
 
 
 def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]:
@@ -65,6 +79,55 @@ def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]
     marked = _junk_reasons(conn, junk.values())
     reasons = _descendants(edges, {number: marked[attempt] for number, attempt in junk.items()})
     return {n: text for n, text in reasons.items() if n in files} | found
+
+
+def unsound_attempts(conn: Connection, attempts: Iterable[int]) -> dict[int, str]:
+    """Return, of attempts of which no image may be used because of its lineage, why."""
+    numbers = sorted(set(attempts))
+    if not numbers or not store.anything_unsound(conn):
+        return {}
+    images = store.images_of_attempts(conn, numbers, PIXELS)
+    reasons = unsound(conn, {number: expnum for number, _, expnum in images})
+    good = {attempt for number, attempt, _ in images if number not in reasons}
+    return {attempt: reasons[number] for number, attempt, _ in images if attempt not in good}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The attempts of which files have an exclusion, or a run, under them; ``text`` names them, empty if there are none."""
+
+    attempts: tuple[int, ...] = ()
+    text: str = ""
+
+
+def reach_of_exclusions(conn: Connection, expnum: int, ccdnum: int | None) -> Reach:
+    """Return what the exclusions in force of an exposure reach beyond it: ``ccdnum`` 0, all of it; None: also its CCDs."""
+    own = store.files_of_exposure(conn, expnum)
+    rows = [one for one in store.excluded_files(conn, own) if ccdnum is None or one.banned == ccdnum]
+    edges = content_edges(conn, store.reached(conn, own, up=False)) if rows else []
+    return _reach(conn, set(_descendants(edges, _roots(conn, rows, edges))).difference(own), ())
+
+
+def reach_of_run(conn: Connection, attempt_id: int) -> Reach:
+    """Return what was made from the files of an attempt by other attempts."""
+    own = store.files_of_attempts(conn, [attempt_id])
+    edges = content_edges(conn, store.reached(conn, sorted(own), up=False)) if own else []
+    return _reach(conn, set(_descendants(edges, dict.fromkeys(own, ""))).difference(own), (attempt_id,))
+
+
+def _reach(conn: Connection, files: Iterable[int], without: Sequence[int]) -> Reach:
+    """The attempts that made files, by pipeline in the order in which they ran."""
+    numbers = sorted(set(store.attempts_of(conn, sorted(files))).difference(without))
+    facts = store.attempt_facts(conn, numbers) if numbers else {}
+    by_pipeline: dict[str, list[str]] = {}
+    for number in numbers:
+        if facts[number].good:
+            by_pipeline.setdefault(facts[number].pipeline, []).append(facts[number].run)
+    parts = []
+    for pipeline, runs in by_pipeline.items():
+        more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+        parts.append(f"{pipeline} {', '.join(runs[:_NAMED])}{more}")
+    return Reach(tuple(numbers), "; ".join(parts))
 
 
 def _roots(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import Connection, exists, func, or_, select
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import METADATA_TABLES, desfile, exclude_list, pfw_attempt
@@ -14,9 +14,13 @@ from desdm.schema.states import DataState
 __all__ = [
     "ExcludedFile",
     "anything_unsound",
+    "attempts_of",
     "calibration_ccds",
     "excluded_files",
+    "files_of_attempts",
+    "files_of_exposure",
     "files_of_type",
+    "images_of_attempts",
     "junk_files",
 ]
 
@@ -89,3 +93,41 @@ def calibration_ccds(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
         table.c.ccdnum.is_not(None), among(conn, table.c.desfile_id)
     )
     return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, ids)})}
+
+
+def files_of_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, int]:
+    """Return the files that attempts made, with the number of the attempt."""
+    query = select(desfile.c.id, desfile.c.pfw_attempt_id).where(among(conn, desfile.c.pfw_attempt_id))
+    return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, attempts)})}
+
+
+def files_of_exposure(conn: Connection, expnum: int) -> list[int]:
+    """Return every file that is of an exposure."""
+    found: list[int] = []
+    for table in METADATA_TABLES.values():
+        if "expnum" in table.c:
+            found += conn.execute(select(table.c.desfile_id).where(table.c.expnum == expnum)).scalars()
+    return found
+
+
+def attempts_of(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Return the attempts that made files, each with the number of these."""
+    query = (
+        select(desfile.c.pfw_attempt_id, func.count())
+        .where(desfile.c.pfw_attempt_id.is_not(None), among(conn, desfile.c.id))
+        .group_by(desfile.c.pfw_attempt_id)
+    )
+    return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, ids)})}
+
+
+def images_of_attempts(
+    conn: Connection, attempts: Sequence[int], filetypes: Sequence[str]
+) -> list[tuple[int, int, int | None]]:
+    """Return (file, attempt, exposure) of the images of these types that attempts made."""
+    table = METADATA_TABLES["image"]
+    query = (
+        select(desfile.c.id, desfile.c.pfw_attempt_id, table.c.expnum)
+        .join(table, table.c.desfile_id == desfile.c.id)
+        .where(among(conn, desfile.c.pfw_attempt_id), desfile.c.filetype.in_(filetypes))
+    )
+    return [(r[0], r[1], r[2]) for r in conn.execute(query, {"among": packed(conn, attempts)})]
