@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from desdm.archive import catalog, store
-from desdm.archive.calibrations import Occasion, choose, why_none
+from desdm.archive.calibrations import Occasion, choose, define_epoch, register, why_none
 from desdm.archive.model import Scope
 from desdm.archive.unsound import unsound
 from desdm.framework.mark import mark
@@ -222,3 +222,51 @@ def test_a_junk_mark_tells_what_it_reaches_and_the_tag_follows(night: Database) 
         mark(conn, "20121120_r1p01", DataState.ACTIVE, who="mary", reason="lamp was on")
         made = refresh_tags_of(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp on")
     assert (made.added, made.note) == (TAGGED, "")
+
+
+def test_why_none_tells_that_the_pinned_or_tagged_run_is_junk(night: Database) -> None:
+    from desdm.archive.tags import tag
+
+    with night.write() as conn:
+        tag(conn, "MYCAL", [], ["20121120_r1p01"], who="ann")
+    junk(night, "20121120_r1p01")
+    words = "its run 20121120_r1p01 is JUNK: marked by mary: lamp off"
+    with night.read() as conn:
+        pinned = why_none(
+            conn, "cal_biascor", Occasion(11, "20121120", pins={"cal_biascor": "20121120_r1p01"})
+        )
+        tagged = why_none(conn, "cal_biascor", Occasion(11, "20110101", tag="MYCAL"))
+    assert f"the operator set calibration.cal_biascor = 20121120_r1p01 ({words})" in pinned
+    assert "epoch table" not in pinned
+    assert f"nothing tagged MYCAL that may be used ({words})" in tagged
+
+
+def test_an_epoch_row_of_a_junk_run_is_passed_over_with_a_note(night: Database) -> None:
+    with night.write() as conn:
+        define_epoch(conn, "E1", 1, 99, "first light", who="ann")
+        register(conn, "E1", "cal_biascor", attempt="20121120_r1p01", who="ann")
+    assert chosen(night) == ["new_c1.fits", "new_c2.fits"]
+    junk(night, "20121120_r1p01")
+    assert chosen(night) == ["old_c1.fits", "old_c2.fits"]
+    with night.read() as conn:
+        answer = choose(conn, "cal_biascor", EXPOSURE)
+    (note,) = answer.notes
+    assert "epoch E1 names 20121120_r1p01 for cal_biascor, of which 2 files are not used" in note
+    assert "is JUNK: marked by mary: lamp off" in note
+    assert note in answer.choices[0].reason
+
+
+def test_a_pinned_calibration_of_another_run_class_serves_with_a_note(night: Database) -> None:
+    with night.write() as conn:
+        conn.execute(pfw_attempt.update().where(pfw_attempt.c.id == 3).values(run_class="study"))
+    pins = {"cal_biascor": "20121118_r1p01"}
+    with night.read() as conn:
+        answer = choose(conn, "cal_biascor", Occasion(11, "20121120", pins=pins, scopes=(PRODUCTION,)))
+        own = choose(
+            conn,
+            "cal_biascor",
+            Occasion(11, "20121120", pins={"cal_biascor": "20121120_r1p01"}, scopes=(PRODUCTION,)),
+        )
+    assert [c.row["filename"] for c in answer.choices] == ["old_c1.fits", "old_c2.fits"]
+    assert "20121118_r1p01 is a study run; runs of class survey count" in answer.notes[0]
+    assert own.notes == []
