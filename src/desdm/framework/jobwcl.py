@@ -174,8 +174,14 @@ def _list_rows(wrapper: PlannedWrapper, one: ListSet) -> Iterable[tuple[str, str
         column, numeric, reverse = one.sortkey
 
         def order(item: tuple[str, PlannedFile]) -> Any:
-            value = item[1].row.get(column, item[1].filename)
-            return float(value) if numeric else str(value)
+            file, where = item[1], f"module {wrapper.module.name}, list {one.name}: sortkey {column}"
+            value = file.filename if column in ("filename", "fullname") else file.row.get(column)
+            if value is None:
+                raise PlanError(f"{where}: {file.filename} has no such column")
+            try:
+                return float(value) if numeric else str(value)
+            except ValueError as err:
+                raise PlanError(f"{where}: {value!r} of {file.filename} is not a number") from err
 
         files.sort(key=order, reverse=reverse)
     if not files and not one.allow_missing:

@@ -11,7 +11,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from desdm.wcl import Tree
 
-__all__ = ["Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree", "texts"]
+__all__ = ["LIST_FORMATS", "Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree", "texts"]
+
+
+#: How the columns of a list are written: format → what separates them.
+LIST_FORMATS = {"textsp": " ", "texttab": "\t", "textcsv": ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class ListSet:
     divide_by: tuple[str, ...] = ()
     #: (column, numeric, reverse)
     sortkey: tuple[str, bool, bool] | None = None
-    #: textsp, texttab, textcsv or wcl
+    #: one of `LIST_FORMATS`
     format: str = "textsp"
     allow_missing: bool = False
 

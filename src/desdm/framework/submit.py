@@ -24,6 +24,7 @@ from desdm.archive.calibrations import Choice, Occasion, Passed, choose, why_non
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
+from desdm.framework.commandlines import check_command_lines
 from desdm.framework.configs import is_program, module_configs, overlaid
 from desdm.framework.filenames import plain_value
 from desdm.framework.handover import budget
@@ -172,6 +173,8 @@ def submit(
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
         nwrap = sum(len(job.wrappers) for job in jobs)
+        own = {"unitname": unitname, "reqnum": str(identity.reqnum), "attnum": str(identity.attnum)}
+        check_command_lines(plan, run, configs, {**own, "run": identity.run})
         _check_programs(pipeline)
         if dry_run:
             conn.rollback()
