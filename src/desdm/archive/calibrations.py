@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
+from desdm.archive.unsound import unsound
 from desdm.archive.withheld import outside, unfit_reasons, withheld
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.schema.states import DataState, EventKind
@@ -305,10 +306,35 @@ def _nearest(
     conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None = None
 ) -> tuple[list[Choice], list[Passed]]:
     """The calibrations of the nearest night whose run ended well, and those of nearer nights that must not be used."""
-    wanted = _day(occasion.nite)
     query = {"filetype": filetype, "nite": _nites(occasion)}
-    sound, spoiled = catalog.find_sound(conn, query, scope)
-    rows = _of_band(sound, occasion.band)
+    rows: Sequence[Mapping[str, Any]] = catalog.find(conn, query, scope=scope)
+    chosen = _by_distance(conn, rows, occasion)
+    spoiled: list[Passed] = []
+    # The lineage of what is chosen is looked at, and of all nights' only where one of these must not be used.
+    if unsound(conn, {int(c.row["id"]): c.row.get("expnum") for c in chosen}):
+        rows, left = catalog.find_sound(conn, query, scope)
+        spoiled = [Passed(*one) for one in left]
+        chosen = _by_distance(conn, rows, occasion)
+    others = withheld(conn, query, rows, scope, key=lambda row: row["id"])
+    unused = _of_band_passed([*spoiled, *(Passed(one.row, one.reason) for one in others)], occasion.band)
+    runs = store.attempt_names(conn, sorted({n for p in unused if (n := p.row["pfw_attempt_id"])}))
+    nearest = {_place(c.row): _distance(c.row, occasion) for c in chosen}
+    passed = [
+        one
+        for one in unused
+        if not _own(one.row, runs, occasion)
+        and _distance(one.row, occasion) < nearest.get(_place(one.row), occasion.nights + 1)
+    ]
+    if reasons := list(dict.fromkeys(one.reason for one in passed)):
+        words = f"; nearer ones are not used: {'; '.join(reasons[:_REASONS])}"
+        chosen = [one._replace(reason=one.reason + words) for one in chosen]
+    return chosen, passed
+
+
+def _by_distance(conn: Connection, found: Sequence[Mapping[str, Any]], occasion: Occasion) -> list[Choice]:
+    """Of each CCD and band the calibration of the nearest night whose run ended well."""
+    wanted = _day(occasion.nite)
+    rows = _of_band(found, occasion.band)
     runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
     good, bad = [], set()
     for row in rows:
@@ -321,31 +347,22 @@ def _nearest(
             good.append(row)
     by_ccd: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for row in good:
-        by_ccd.setdefault((row.get("ccdnum"), _band_of(row)), []).append(row)
+        by_ccd.setdefault(_place(row), []).append(row)
     orders = _orders(conn, good)
-    chosen = [
-        Choice(*_nearest_of(rows, wanted, occasion, runs, orders, sorted(bad)))
-        for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
+    return [
+        Choice(*_nearest_of(some, wanted, occasion, runs, orders, sorted(bad)))
+        for _, some in sorted(by_ccd.items(), key=lambda item: str(item[0]))
     ]
-    distance = {
-        (c.row.get("ccdnum"), _band_of(c.row)): abs((_day(c.row["nite"]) - wanted).days) for c in chosen
-    }
-    unused = [Passed(*one) for one in spoiled]
-    unused += [
-        Passed(one.row, one.reason) for one in withheld(conn, query, rows, scope, key=lambda row: row["id"])
-    ]
-    mine = store.attempt_names(conn, sorted({n for p in unused if (n := p.row["pfw_attempt_id"])}))
-    passed = [
-        one
-        for one in _of_band_passed(unused, occasion.band)
-        if not _own(one.row, mine, occasion)
-        and abs((_day(one.row["nite"]) - wanted).days)
-        < distance.get((one.row["ccdnum"], _band_of(one.row)), occasion.nights + 1)
-    ]
-    if reasons := list(dict.fromkeys(one.reason for one in passed)):
-        words = f"; nearer ones are not used: {'; '.join(reasons[:_REASONS])}"
-        chosen = [one._replace(reason=one.reason + words) for one in chosen]
-    return chosen, passed
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, str]:
+    """What a calibration is of, among those of its type: CCD and band."""
+    return row.get("ccdnum"), _band_of(row)
+
+
+def _distance(row: Mapping[str, Any], occasion: Occasion) -> int:
+    """Days between a calibration's night and the occasion's."""
+    return abs((_day(row["nite"]) - _day(occasion.nite)).days)
 
 
 def _nites(occasion: Occasion) -> str:
@@ -399,7 +416,7 @@ def _newest(rows: Sequence[Mapping[str, Any]], orders: Mapping[int, int]) -> lis
     """Of each CCD and band the newest of the runs that come first."""
     newest: dict[tuple[Any, Any], Mapping[str, Any]] = {}
     for row in sorted(rows, key=lambda r: (orders.get(r["pfw_attempt_id"] or 0, 0), -int(r["id"]))):
-        newest.setdefault((row.get("ccdnum"), _band_of(row)), row)
+        newest.setdefault(_place(row), row)
     return list(newest.values())
 
 
