@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from desdm.archive import catalog
 from desdm.errors import PlanError, WCLError
 from desdm.facility import Facility
 from desdm.framework.pipeline import Pipeline
+from desdm.framework.submit import Submission, submit
 from desdm.framework.submitwcl import from_wcl, read_submit, to_wcl, unheeded
 from desdm.framework.tileinfo import TILE_KEYS, tile_info
-from tests.support.toy import arrive, plan, text_pipeline
+from tests.support.toy import arrive, text_pipeline
 
 SUBMIT = """
 pipeline = words
@@ -108,6 +110,13 @@ def desdm(facility: Facility, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def dry_run(facility: Facility, pipeline: Pipeline, top: Mapping[str, str]) -> Submission:
+    """Plan a submit WCL and check it; nothing is written."""
+    return submit(
+        facility.config, facility.database, facility.archive, pipeline, {}, who="test", top=top, dry_run=True
+    )
+
+
 def test_a_submit_wcl_runs_from_the_command_line(facility: Facility, tmp_path: Path) -> None:
     path = tmp_path / "words.wcl"
     path.write_text(SUBMIT.replace('"head -c', "head -c").replace('fullname}"', "fullname}"))
@@ -191,8 +200,8 @@ def test_a_format_of_lists_that_is_not_written_is_refused(value: str) -> None:
             "divide_jobs_by = nosuch\n",
             "divide_jobs_by = nosuch: no wrapper .* they have n",
         ),
-        ("_01_list = ", "X = ${nosuchvar}\n_01_list = ", "module paste, exec_1: x = .*nosuchvar"),
-        ("_01_list = ", "X = ${aa}\n_01_list = ", "module paste, exec_1: x = .*circle"),
+        ("_01_list = ", "X = ${nosuchvar}\n_01_list = ", "module paste, exec_1: X = .*nosuchvar"),
+        ("_01_list = ", "X = ${aa}\n_01_list = ", "module paste, exec_1: X = .*circle"),
         ("_01_list = ", "X = $HEAD{${list.nolist.fullname},A}\n_01_list = ", "list.nolist.fullname"),
     ],
 )
@@ -204,7 +213,7 @@ def test_a_value_that_no_job_could_follow_is_refused_before_anything_is_queued(
     assert old in text
     pipeline, top = from_wcl(wcl.loads(text.replace(old, new)).tree)
     with pytest.raises(PlanError, match=says):
-        plan(facility, pipeline, top, dry_run=True)
+        dry_run(facility, pipeline, top)
 
 
 def test_what_a_command_line_may_name_is_accepted(facility: Facility, tmp_path: Path) -> None:
@@ -215,7 +224,7 @@ def test_what_a_command_line_may_name_is_accepted(facility: Facility, tmp_path: 
     pipeline, top = from_wcl(
         wcl.loads(text.replace("use_qcf = false", "band = r\nrms_r = 7\nuse_qcf = false")).tree
     )
-    assert plan(facility, pipeline, top, dry_run=True).jobs == 4
+    assert dry_run(facility, pipeline, top).jobs == 4
 
 
 def test_what_get_tile_info_brings_is_no_key_without_effect() -> None:

@@ -16,9 +16,9 @@ from desdm import wcl
 from desdm.errors import PlanError
 from desdm.framework.picking import excluded_ccds
 from desdm.framework.pipeline import Exec, ListSet, Module
-from desdm.framework.plan import Identity, PlannedFile, PlannedJob, PlannedWrapper
+from desdm.framework.plan import Identity, Plan, PlannedFile, PlannedJob, PlannedWrapper
 
-__all__ = ["JobFile", "JobOrder", "JobRenderer", "WrapperOrder", "read_job"]
+__all__ = ["JobFile", "JobOrder", "JobRenderer", "WrapperOrder", "check_lists", "read_job"]
 
 
 class JobRenderer:
@@ -166,6 +166,15 @@ def _excluded(wrapper: PlannedWrapper) -> list[str]:
 
 def _paths(files: Iterable[PlannedFile]) -> str:
     return ",".join(_plain(f"{f.directory}/{f.filename}", "file") for f in files)
+
+
+def check_lists(plan: Plan) -> None:
+    """Refuse with `PlanError` what the lists of a plan's wrappers cannot hold, as writing the jobs would."""
+    for job in plan.jobs:
+        for wrapper in job.wrappers:
+            for one in wrapper.lists.values():
+                for _ in _list_rows(wrapper, one):
+                    pass
 
 
 def _list_rows(wrapper: PlannedWrapper, one: ListSet) -> Iterable[tuple[str, str]]:

@@ -30,7 +30,7 @@ from desdm.framework.filenames import plain_value
 from desdm.framework.handover import budget
 from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
-from desdm.framework.jobwcl import JobRenderer
+from desdm.framework.jobwcl import JobRenderer, check_lists
 from desdm.framework.model import Attempt
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
@@ -177,6 +177,7 @@ def submit(
         check_command_lines(plan, run, configs, {**own, "run": identity.run})
         _check_programs(pipeline)
         if dry_run:
+            check_lists(plan)
             conn.rollback()
             name, state = (identity.run, AttemptState.PLANNED) if taken is None else (taken.run, taken.state)
             return Submission(
