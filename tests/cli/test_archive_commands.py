@@ -200,10 +200,23 @@ def test_events_tell_who_did_what_and_why(run: Run, tmp_path: Path) -> None:
     assert document(run("events", "--until", "2000-01-01", "--json")) == []
     assert document(run("events", "--who", found[0]["who"], "--limit", "1", "--json")) == found[-1:]
     assert "dome lights on" in run("events", "--kind", "problem").stdout
-    assert "2026-11-28" in run("events", "--since", "yesterday", status=2).stderr
+    for wrong in ("yesterday", "2026-W48"):
+        assert "2026-11-28" in run("events", "--since", wrong, status=2).stderr
+    # In the basic format, too, the minute is the minute (ISO 8601-1, 5.4.2).
+    midnight = found[0]["time"][:10].replace("-", "") + "T0000"
+    assert [
+        e for e in document(run("events", "--until", midnight, "--json")) if e["time"][11:16] > "00:00"
+    ] == []
+    assert "COLUMN=VALUE" in run("history", "--where", "bogus", status=2).stderr
+    for limit in ("0", "-3"):
+        assert "--limit" in run("history", "--limit", limit, status=2).stderr
     # An event is found by the second, the minute and the hour under which it is listed, and by that of another zone.
     listed = found[-1]["time"][:19]
-    for until in (listed, listed[:16], listed[:13], listed.replace("T", " ") + "Z", listed + "+00:00"):
+    basic = listed.replace("-", "").replace(":", "")
+    for until in (
+        listed, listed[:16], listed[:13], listed.replace("T", " ") + "Z", listed + "+00:00", basic, basic[:13], basic[:11],
+        basic[:8],
+    ):  # fmt: skip
         assert document(run("events", "--since", listed, "--until", until, "--json"))[-1] == found[-1]
     assert "later than" in run("events", "--since", today, "--until", "2000-01-01", status=2).stderr
     assert "desdm exclude EXPNUM" in run("exclude", "--lift", "--reason", "x", status=2).stderr

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from desdm.archive import calibrations, store
 from desdm.archive.catalog import attempt_number
+from desdm.archive.provenance import ancestors
 from desdm.archive.tags import tag
 from desdm.errors import ConflictError, NotFoundError, PlanError
 from desdm.facility import Facility
@@ -39,6 +40,19 @@ def use(task: Task) -> None:
 def fail(task: Task) -> None:
     """Makes its calibration, then the run fails."""
     raise ValueError("the shutter stuck")
+
+
+def prefer_own(task: Task) -> None:
+    """A product from the run's own calibration, else from the archive's; of odd CCDs only there is one of its own."""
+    source = "own" if task.inputs.get("own") else "norm"
+    task.output("out").write_text(task.input(source).read_text())
+    task.derived("out", [task.input(source)])
+
+
+def make_odd(task: Task) -> None:
+    """A calibration of odd CCDs."""
+    if int(task.keys["ccdnum"]) % 2:
+        task.output("own").write_text(json.dumps({"nite": task.keys["nite"]}))
 
 
 def calibrate(facility: Facility, nite: str, *, bad: bool = False, unit: str = "") -> str:
@@ -194,3 +208,46 @@ def test_a_missing_calibration_names_the_runs_that_must_not_be_used(facility: Fa
     assert "N20110101" not in text
     with pytest.raises(PlanError, match=f"its run {junk} is JUNK: marked by ann: light leak"):
         plan(facility, expose(**{"calibration": {"flatnorm": junk}}))
+
+
+def with_own(ccds: str) -> Pipeline:
+    """A night's run that makes calibrations of odd CCDs, and takes the archive's for the others."""
+    own = FileSet("own", "flatnorm", filename="${run}_c${ccdnum:2}_own.json", optional=True)
+    wanted = FileSet("norm", "flatnorm", calibration=True, fallback=True, match=("ccdnum",), optional=True)
+    make_own = Module("make_own", f"{HERE}.make_odd", loop=("ccdnum",), outputs=(own,))
+    product = Module(
+        "product", f"{HERE}.prefer_own", loop=("ccdnum",),
+        inputs=(FileSet("own", depends="make_own.own", match=("ccdnum",), optional=True), wanted),
+        outputs=(FileSet("out", "misc", filename="${run}_c${ccdnum:2}.txt"),),
+    )  # fmt: skip
+    return Pipeline(
+        "night", "a night", (Block("one", (make_own, product)),), unit="nite",
+        settings={"ccdnum": ccds, "nite": "20121120", "unitname": "20121120"},
+    )  # fmt: skip
+
+
+def test_a_fallback_that_is_not_read_makes_no_other_work(facility: Facility) -> None:
+    """Another night's calibration that arrives later changes nothing where the run made its own."""
+    name = plan(facility, with_own("1")).run
+    assert run(facility, name).value == "done"
+    other = calibrate(facility, "20121121")
+    again = plan(facility, with_own("1"))
+    assert (again.run, again.reused) == (name, True)
+    with facility.database.read() as conn:
+        files = store.list_files(conn, {"attempt": attempt_number(conn, name)}, None)
+        parents = {p for f in files for p in ancestors(conn, f.id)}
+        assert len(files) >= 2
+        assert not [p.name for p in store.files_by_id(conn, sorted(parents)) if p.name.startswith(other)]
+
+
+def test_a_fallback_that_was_read_makes_other_work_when_another_serves(facility: Facility) -> None:
+    calibrate(facility, "20121118")
+    name = plan(facility, with_own("2")).run
+    assert run(facility, name).value == "done"
+    assert plan(facility, with_own("2")).run == name
+    calibrate(facility, "20121121")
+    near = plan(facility, with_own("2"))
+    assert not near.reused
+    assert run(facility, near.run).value == "done"
+    # Both attempts stand at the same settings; the one that read what serves now is the same work.
+    assert plan(facility, with_own("2")).run == near.run

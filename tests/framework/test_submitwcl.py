@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from desdm import wcl
 from desdm.archive import catalog
-from desdm.errors import WCLError
+from desdm.errors import PlanError, WCLError
 from desdm.facility import Facility
 from desdm.framework.pipeline import Pipeline
-from desdm.framework.submitwcl import from_wcl, read_submit, to_wcl
-from tests.support.toy import text_pipeline
+from desdm.framework.submit import Submission, submit
+from desdm.framework.submitwcl import from_wcl, read_submit, to_wcl, unheeded
+from desdm.framework.tileinfo import TILE_KEYS, tile_info
+from tests.support.toy import arrive, text_pipeline
 
 SUBMIT = """
 pipeline = words
@@ -107,6 +110,13 @@ def desdm(facility: Facility, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def dry_run(facility: Facility, pipeline: Pipeline, top: Mapping[str, str]) -> Submission:
+    """Plan a submit WCL and check it; nothing is written."""
+    return submit(
+        facility.config, facility.database, facility.archive, pipeline, {}, who="test", top=top, dry_run=True
+    )
+
+
 def test_a_submit_wcl_runs_from_the_command_line(facility: Facility, tmp_path: Path) -> None:
     path = tmp_path / "words.wcl"
     path.write_text(SUBMIT.replace('"head -c', "head -c").replace('fullname}"', "fullname}"))
@@ -168,3 +178,65 @@ def test_a_module_that_no_section_describes_is_told(tmp_path: Path) -> None:
     path.write_text(SUBMIT.replace("modulelist = paste", "modulelist = paste, glue"))
     with pytest.raises(WCLError, match="no <module glue>"):
         read_submit(path)
+
+
+@pytest.mark.parametrize("value", ["wcl", "parquet"])
+def test_a_format_of_lists_that_is_not_written_is_refused(value: str) -> None:
+    with pytest.raises(WCLError, match=f"format = {value}: known are textsp, texttab, textcsv") as told:
+        from_wcl(wcl.loads(SUBMIT.replace("format = textsp", f"format = {value}")).tree)
+    assert "list tops" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "sortkey = (n, True, True)",
+            "sortkey = nosuchkey",
+            "list tops: sortkey nosuchkey: .* has no such column",
+        ),
+        (
+            "divide_jobs_by = n\n",
+            "divide_jobs_by = nosuch\n",
+            "divide_jobs_by = nosuch: no wrapper .* they have n",
+        ),
+        ("_01_list = ", "X = ${nosuchvar}\n_01_list = ", "module paste, exec_1: X = .*nosuchvar"),
+        ("_01_list = ", "X = ${aa}\n_01_list = ", "module paste, exec_1: X = .*circle"),
+        ("_01_list = ", "X = $HEAD{${list.nolist.fullname},A}\n_01_list = ", "list.nolist.fullname"),
+    ],
+)
+def test_a_value_that_no_job_could_follow_is_refused_before_anything_is_queued(
+    facility: Facility, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    arrive(facility, tmp_path)
+    text = SUBMIT.replace("use_qcf = false", "use_qcf = false\naa = ${bb}\nbb = ${aa}")
+    assert old in text
+    pipeline, top = from_wcl(wcl.loads(text.replace(old, new)).tree)
+    with pytest.raises(PlanError, match=says):
+        dry_run(facility, pipeline, top)
+
+
+def test_what_a_command_line_may_name_is_accepted(facility: Facility, tmp_path: Path) -> None:
+    """Headers and functions are left to the job; ``$opt{}`` may be empty; a value may be composed of the loop's."""
+    arrive(facility, tmp_path)
+    options = "A = $HEAD{${file.raw.fullname},EXPTIME}\nB = x$opt{nosuch}y\nD = ${rms_${band}}\nE = ${unitname}_${attnum:2}"
+    text = SUBMIT.replace("            c = ", f"{options}\n            c = ")
+    pipeline, top = from_wcl(
+        wcl.loads(text.replace("use_qcf = false", "band = r\nrms_r = 7\nuse_qcf = false")).tree
+    )
+    assert dry_run(facility, pipeline, top).jobs == 4
+
+
+def test_what_get_tile_info_brings_is_no_key_without_effect() -> None:
+    row = {
+        "tilename": "T1",
+        "ra_cent": 10.0,
+        "dec_cent": -20.0,
+        "naxis1": 100,
+        "naxis2": 100,
+        "pixelscale": 0.263,
+    }
+    brought = tile_info(row)
+    assert set(brought) == TILE_KEYS
+    tree = wcl.loads(SUBMIT).tree
+    assert unheeded({**tree, **brought}) == unheeded(tree)

@@ -103,6 +103,8 @@ def test_an_excluded_calibration_frame_is_found_through_the_calibration(coadd: D
         "path: coadd_r.fits <- D00000002_c01_nwgint.fits <- D00000002_c01_immask.fits <- flat_r_c01.fits"
         in text
     )
+    # Nobody's run made this flat; what was made with it must be made again in this order, the coadd alone does not help.
+    assert "make again, in this order: firstcut of D00000002, coadd of DES0001+0001, the draft" in text
 
 
 def test_notes_tell_what_was_used_and_what_was_dropped(coadd: Database) -> None:

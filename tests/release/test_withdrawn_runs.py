@@ -74,7 +74,7 @@ def contents(conn: Any) -> Contents:
 def marks(database: Database) -> list[Check]:
     with database.read() as conn:
         found = contents(conn)
-        return list(check_withdrawn("R", found, withdrawn_under(conn, found)))
+        return list(check_withdrawn(conn, "R", found, withdrawn_under(conn, found)))
 
 
 def notes(database: Database) -> str:
@@ -168,12 +168,14 @@ def test_deleting_a_junk_run_does_not_clear_it(coadd: Database) -> None:
     assert "marked by mary: ghost" in notes(coadd)
 
 
-def test_junk_calibrations_are_noted_by_the_name_of_their_run(coadd: Database) -> None:
+def test_a_product_made_with_calibrations_of_a_junk_run_is_named_with_what_helps(coadd: Database) -> None:
     junk(coadd, "20121120_r2p01", "lamp off")
     (found,) = marks(coadd)
-    assert found.outcome == "note"
+    assert (found.outcome, found.subject) == ("error", PATH)
     assert "20121120_r2p01 is JUNK, marked by mary: lamp off" in found.text
     assert "coadd_r.fits <- D00000001_nwgint.fits <- D00000001_immask.fits <- biascor.fits" in found.text
+    order = "precal of 20121120, firstcut of D00000001, coadd of DES0001+0001, the draft"
+    assert f"make again, in this order: {order}; or, if the data are good: desdm mark" in found.text
 
 
 def test_a_run_that_is_marked_active_again_passes(coadd: Database) -> None:

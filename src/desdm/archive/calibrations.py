@@ -11,12 +11,24 @@ from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
-from desdm.archive.withheld import unfit_reasons, withheld
+from desdm.archive.unsound import unsound
+from desdm.archive.withheld import outside, unfit_reasons, withheld
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.schema.states import DataState, EventKind
 from desdm.schema.store import record_event
 
-__all__ = ["SERVING", "Choice", "Occasion", "choose", "define_epoch", "register", "register_all", "why_none"]
+__all__ = [
+    "SERVING",
+    "Answer",
+    "Choice",
+    "Occasion",
+    "Passed",
+    "choose",
+    "define_epoch",
+    "register",
+    "register_all",
+    "why_none",
+]
 
 #: Calibrations that serve exposures; what else a supercal makes (lists of frames, star catalogues) is its own evidence.
 SERVING = (
@@ -37,6 +49,13 @@ class Choice(NamedTuple):
 
     row: Mapping[str, Any]
     how: str
+    reason: str
+
+
+class Passed(NamedTuple):
+    """A calibration file that was not chosen, and why."""
+
+    row: Mapping[str, Any]
     reason: str
 
 
@@ -73,65 +92,129 @@ class Occasion:
     scopes: tuple[Scope, ...] = ()
 
 
-def choose(conn: Connection, filetype: str, occasion: Occasion) -> list[Choice]:
+@dataclass(slots=True)
+class Answer:
+    """What was chosen, what was passed over although it lay nearer or was named, each with why, and remarks for people."""
+
+    choices: list[Choice] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def choose(conn: Connection, filetype: str, occasion: Occasion) -> Answer:
     """The calibrations of that type for an occasion: one a CCD and band (or one, for types of the whole camera).
 
     DESDM's order (desdm.md section 4): the epoch table by exposure number, band and campaign; then the nearest night
-    whose calibration run ended well; then a tag. What the operator pins comes before all.
+    whose calibration run ended well; then a tag. What the operator pins comes before all. What was made from an excluded
+    frame, or by or from a JUNK run, is never chosen (`desdm.archive.unsound`).
 
     Returns
     -------
-    list of Choice
-        Empty: there is none; `why_none` says so in words.
+    Answer
+        Without choices there is none; `why_none` says so in words.
     """
     if filetype in occasion.pins:
-        run = occasion.pins[filetype]
-        rows = _of_band(
-            _usable(conn, catalog.find(conn, {"filetype": filetype, "attempt": run})), occasion.band
-        )
-        return [Choice(row, "operator", f"the operator set calibration.{filetype} = {run}") for row in rows]
+        return _pinned(conn, filetype, occasion)
+    answer = Answer()
     for entry in store.epoch_inputs(conn, filetype, occasion.expnum, occasion.band, occasion.campaign):
-        rows = _of_band(_of_entry(conn, entry), occasion.band)
+        rows, passed = _of_entry(conn, entry)
+        rows, passed = _of_band(rows, occasion.band), _of_band_passed(passed, occasion.band)
+        answer.passed += passed
+        if passed:
+            source = entry.attempt or f"files {entry.filepat}"
+            answer.notes.append(
+                f"epoch {entry.epoch} names {source} for {filetype}, of which {len(passed)} files are not used: "
+                f"{passed[0].reason}"
+            )
         if rows:
-            return [Choice(row, "epoch", _epoch_text(entry, occasion)) for row in rows]
+            answer.choices = [Choice(row, "epoch", _epoch_text(entry, occasion)) for row in rows]
+            return answer
     scopes: tuple[Scope | None, ...] = occasion.scopes or (None,)
     for scope in scopes:
-        chosen = _in_scope(conn, filetype, occasion, scope)
+        chosen, passed = _in_scope(conn, filetype, occasion, scope)
+        answer.passed += passed
         if chosen and scope is not scopes[0] and scope is not None:
             note = f"; taken from {scope.describe()}, since the run's own scope has none"
-            return [choice._replace(reason=choice.reason + note) for choice in chosen]
+            chosen = [choice._replace(reason=choice.reason + note) for choice in chosen]
         if chosen:
-            return chosen
-    return []
+            answer.choices = chosen
+            break
+    if answer.notes:
+        words = "; ".join(answer.notes)
+        answer.choices = [one._replace(reason=f"{one.reason}; {words}") for one in answer.choices]
+    return answer
 
 
-def _in_scope(conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None) -> list[Choice]:
-    """The calibrations of the nearest good night, else of the tag, among the attempts of a scope."""
+def _pinned(conn: Connection, filetype: str, occasion: Occasion) -> Answer:
+    """The calibrations of the run that the operator named, with a remark where it lies outside the run's scope."""
+    run = occasion.pins[filetype]
+    found, passed = _usable(conn, {"filetype": filetype, "attempt": run})
+    rows = _of_band(found, occasion.band)
+    reason, notes = f"the operator set calibration.{filetype} = {run}", []
+    numbers = sorted({int(r["pfw_attempt_id"]) for r in rows if r["pfw_attempt_id"]})
+    facts = store.attempt_facts(conn, numbers) if numbers and occasion.scopes else {}
+    for one in facts.values():
+        others = [outside(one, scope) for scope in occasion.scopes]
+        if all(others):
+            notes.append(
+                f"calibration.{filetype} = {one.run} is {others[0]}; it is used because it was named"
+            )
+    return Answer(
+        [Choice(row, "operator", "; ".join([reason, *notes])) for row in rows],
+        _of_band_passed(passed, occasion.band),
+        notes,
+    )
+
+
+def _in_scope(
+    conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None
+) -> tuple[list[Choice], list[Passed]]:
+    """The calibrations of the nearest good night, else of the tag, among the attempts of a scope; what was passed over."""
+    passed: list[Passed] = []
     if occasion.nite:
-        chosen = _nearest(conn, filetype, occasion, scope)
+        chosen, passed = _nearest(conn, filetype, occasion, scope)
         if chosen:
-            return chosen
+            return chosen, passed
     if occasion.tag:
-        rows = catalog.find(conn, {"filetype": filetype, "tag": occasion.tag}, scope=scope)
+        rows, left = catalog.find_sound(conn, {"filetype": filetype, "tag": occasion.tag}, scope)
+        passed += _of_band_passed([Passed(*one) for one in left], occasion.band)
         rows_of_band = _of_band(rows, occasion.band)
         runs = store.attempt_names(
             conn, sorted({r["pfw_attempt_id"] for r in rows_of_band if r["pfw_attempt_id"]})
         )
         others = [r for r in rows_of_band if not _own(r, runs, occasion)]
         why = f"no row of the epoch table and no good night within {occasion.nights} d; tag {occasion.tag}"
-        return [Choice(row, "tag", why) for row in _newest(others, _orders(conn, others))]
-    return []
+        return [Choice(row, "tag", why) for row in _newest(others, _orders(conn, others))], passed
+    return [], passed
 
 
 def why_none(conn: Connection, filetype: str, occasion: Occasion) -> str:
     """Why nothing was found, which runs must not be used, and what to do."""
     what = f"{filetype} for exposure {occasion.expnum} of night {occasion.nite or '?'}"
     band = f", band {occasion.band}" if occasion.band else ""
-    tag = f"nothing tagged {occasion.tag}" if occasion.tag else "no calibration_tag is set"
+    if filetype in occasion.pins:
+        run = occasion.pins[filetype]
+        why = _unfit(conn, filetype, occasion) or ", which made none"
+        return (
+            f"no {what}{band}: the operator set calibration.{filetype} = {run}{why}; name another run, or leave the "
+            "setting out"
+        )
+    tag = "no calibration_tag is set"
+    if occasion.tag:
+        left = _withheld_reasons(conn, {"filetype": filetype, "tag": occasion.tag}, occasion)
+        words = "; ".join(left[:_REASONS])
+        tag = f"nothing tagged {occasion.tag}" + (f" that may be used ({words})" if left else "")
+    entries = store.epoch_inputs(conn, filetype, occasion.expnum, occasion.band, occasion.campaign)
+    named = [f"{e.attempt or e.filepat}: {p[0].reason}" for e in entries if (p := _of_entry(conn, e)[1])]
+    table = (
+        f"no usable row of the epoch table ({'; '.join(named[:_REASONS])})"
+        if named
+        else "no row of the epoch table"
+    )
     where = f" in {' or '.join(s.describe() for s in occasion.scopes)}" if occasion.scopes else ""
     unfit = _unfit(conn, filetype, occasion)
     return (
-        f"no {what}{band}{where}: no row of the epoch table, no night within {occasion.nights} d whose calibration run "
+        f"no {what}{band}{where}: {table}, no night within {occasion.nights} d whose calibration run "
         f"ended well{unfit}, {tag}; run precal of a near night, or register one (desdm epoch use)"
     )
 
@@ -139,24 +222,33 @@ def why_none(conn: Connection, filetype: str, occasion: Occasion) -> str:
 def _unfit(conn: Connection, filetype: str, occasion: Occasion) -> str:
     """The runs of near nights, or that the operator pinned, whose calibrations must not be used, with the reasons."""
     query = {"filetype": filetype}
-    scopes: tuple[Scope | None, ...] = occasion.scopes or (None,)
     if filetype in occasion.pins:
-        rows = catalog.find(conn, {**query, "attempt": occasion.pins[filetype]})
+        rows, passed = _usable(conn, {**query, "attempt": occasion.pins[filetype]})
         numbers = {int(r["pfw_attempt_id"]) for r in _of_band(rows, occasion.band) if r["pfw_attempt_id"]}
-        reasons = list(unfit_reasons(conn, numbers).values())
+        reasons = [one.reason for one in _of_band_passed(passed, occasion.band)]
+        reasons += unfit_reasons(conn, numbers).values()
     else:
-        if occasion.nite:
-            query["nite"] = _nites(occasion)
-        reasons = []
-        for scope in scopes:
-            found = _of_band(catalog.find(conn, query, scope=scope), occasion.band)
-            numbers = {int(r["pfw_attempt_id"]) for r in found if r["pfw_attempt_id"]}
-            reasons += unfit_reasons(conn, numbers, scope).values()
-            left = withheld(conn, query, found, scope, key=lambda row: row["id"])
-            reasons += [one.reason for one in left if _of_band([one.row], occasion.band)]
+        reasons = (
+            _withheld_reasons(conn, {**query, "nite": _nites(occasion)}, occasion) if occasion.nite else []
+        )
     named = list(dict.fromkeys(reasons))
     more = f"; {len(named) - _REASONS} more" if len(named) > _REASONS else ""
     return f" ({'; '.join(named[:_REASONS])}{more})" if named else ""
+
+
+def _withheld_reasons(conn: Connection, query: Mapping[str, str], occasion: Occasion) -> list[str]:
+    """Why files that fit a query must not be used, in the scopes of an occasion."""
+    reasons: list[str] = []
+    scopes: tuple[Scope | None, ...] = occasion.scopes or (None,)
+    for scope in scopes:
+        rows, spoiled = catalog.find_sound(conn, query, scope)
+        found = _of_band(rows, occasion.band)
+        numbers = {int(r["pfw_attempt_id"]) for r in found if r["pfw_attempt_id"]}
+        reasons += unfit_reasons(conn, numbers, scope).values()
+        left = withheld(conn, query, found, scope, key=lambda row: row["id"])
+        reasons += [one.reason for one in left if _of_band([one.row], occasion.band)]
+        reasons += [reason for row, reason in spoiled if _of_band([row], occasion.band)]
+    return list(dict.fromkeys(reasons))
 
 
 def _of_band(rows: Sequence[Mapping[str, Any]], band: str) -> list[Mapping[str, Any]]:
@@ -169,24 +261,35 @@ def _band_of(row: Mapping[str, Any]) -> str:
     return str(row.get("band") or "") if row.get("filetype") in BANDED else ""
 
 
-def _of_entry(conn: Connection, entry: store.EpochInput) -> list[Mapping[str, Any]]:
-    """The files that an entry of the epoch table names and that may be used."""
+def _of_band_passed(passed: Sequence[Passed], band: str) -> list[Passed]:
+    return [one for one in passed if _of_band([one.row], band)]
+
+
+def _of_entry(conn: Connection, entry: store.EpochInput) -> tuple[list[Mapping[str, Any]], list[Passed]]:
+    """The files that an entry of the epoch table names and that may be used, and the others."""
     query = {"filetype": entry.filetype}
     if entry.attempt is not None:
         query["attempt"] = entry.attempt
     else:
         query["filename"] = str(entry.filepat)
-    return _usable(conn, catalog.find(conn, query))
+    rows, passed = _usable(conn, query)
+    if entry.attempt is None:
+        passed += [
+            Passed(one.row, one.reason) for one in withheld(conn, query, rows, key=lambda row: row["id"])
+        ]
+    return rows, passed
 
 
-def _usable(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows whose attempt is not JUNK or PRUNED: who names an attempt does not thereby bless it."""
+def _usable(conn: Connection, query: Mapping[str, str]) -> tuple[list[Mapping[str, Any]], list[Passed]]:
+    """The files that may be used, and the others: who names an attempt does not thereby bless it."""
+    rows, spoiled = catalog.find_sound(conn, query)
+    passed = [Passed(*one) for one in spoiled]
     numbers = sorted({int(r["pfw_attempt_id"]) for r in rows if r["pfw_attempt_id"]})
     facts = store.attempt_facts(conn, numbers) if numbers else {}
-    unfit = (DataState.JUNK, DataState.PRUNED)
-    return [
-        r for r in rows if not r["pfw_attempt_id"] or facts[int(r["pfw_attempt_id"])].data_state not in unfit
-    ]
+    unfit = [n for n, one in facts.items() if one.data_state in (DataState.JUNK, DataState.PRUNED)]
+    reasons = unfit_reasons(conn, unfit) if unfit else {}
+    good: list[Mapping[str, Any]] = [r for r in rows if r["pfw_attempt_id"] not in reasons]
+    return good, [*passed, *(Passed(r, reasons[n]) for r in rows if (n := r["pfw_attempt_id"]) in reasons)]
 
 
 def _epoch_text(entry: store.EpochInput, occasion: Occasion) -> str:
@@ -199,11 +302,39 @@ def _epoch_text(entry: store.EpochInput, occasion: Occasion) -> str:
     )
 
 
-def _nearest(conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None = None) -> list[Choice]:
-    """The calibrations of the nearest night whose run ended well."""
-    wanted = _day(occasion.nite)
+def _nearest(
+    conn: Connection, filetype: str, occasion: Occasion, scope: Scope | None = None
+) -> tuple[list[Choice], list[Passed]]:
+    """The calibrations of the nearest night whose run ended well, and those of nearer nights that must not be used."""
     query = {"filetype": filetype, "nite": _nites(occasion)}
-    rows = _of_band(catalog.find(conn, query, scope=scope), occasion.band)
+    rows: Sequence[Mapping[str, Any]] = catalog.find(conn, query, scope=scope)
+    chosen = _by_distance(conn, rows, occasion)
+    spoiled: list[Passed] = []
+    # The lineage of what is chosen is looked at, and of all nights' only where one of these must not be used.
+    if unsound(conn, {int(c.row["id"]): c.row.get("expnum") for c in chosen}):
+        rows, left = catalog.find_sound(conn, query, scope)
+        spoiled = [Passed(*one) for one in left]
+        chosen = _by_distance(conn, rows, occasion)
+    others = withheld(conn, query, rows, scope, key=lambda row: row["id"])
+    unused = _of_band_passed([*spoiled, *(Passed(one.row, one.reason) for one in others)], occasion.band)
+    runs = store.attempt_names(conn, sorted({n for p in unused if (n := p.row["pfw_attempt_id"])}))
+    nearest = {_place(c.row): _distance(c.row, occasion) for c in chosen}
+    passed = [
+        one
+        for one in unused
+        if not _own(one.row, runs, occasion)
+        and _distance(one.row, occasion) < nearest.get(_place(one.row), occasion.nights + 1)
+    ]
+    if reasons := list(dict.fromkeys(one.reason for one in passed)):
+        words = f"; nearer ones are not used: {'; '.join(reasons[:_REASONS])}"
+        chosen = [one._replace(reason=one.reason + words) for one in chosen]
+    return chosen, passed
+
+
+def _by_distance(conn: Connection, found: Sequence[Mapping[str, Any]], occasion: Occasion) -> list[Choice]:
+    """Of each CCD and band the calibration of the nearest night whose run ended well."""
+    wanted = _day(occasion.nite)
+    rows = _of_band(found, occasion.band)
     runs = store.attempt_names(conn, sorted({r["pfw_attempt_id"] for r in rows if r["pfw_attempt_id"]}))
     good, bad = [], set()
     for row in rows:
@@ -216,12 +347,22 @@ def _nearest(conn: Connection, filetype: str, occasion: Occasion, scope: Scope |
             good.append(row)
     by_ccd: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for row in good:
-        by_ccd.setdefault((row.get("ccdnum"), _band_of(row)), []).append(row)
+        by_ccd.setdefault(_place(row), []).append(row)
     orders = _orders(conn, good)
     return [
-        Choice(*_nearest_of(rows, wanted, occasion, runs, orders, sorted(bad)))
-        for _, rows in sorted(by_ccd.items(), key=lambda item: str(item[0]))
+        Choice(*_nearest_of(some, wanted, occasion, runs, orders, sorted(bad)))
+        for _, some in sorted(by_ccd.items(), key=lambda item: str(item[0]))
     ]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, str]:
+    """What a calibration is of, among those of its type: CCD and band."""
+    return row.get("ccdnum"), _band_of(row)
+
+
+def _distance(row: Mapping[str, Any], occasion: Occasion) -> int:
+    """Days between a calibration's night and the occasion's."""
+    return abs((_day(row["nite"]) - _day(occasion.nite)).days)
 
 
 def _nites(occasion: Occasion) -> str:
@@ -275,7 +416,7 @@ def _newest(rows: Sequence[Mapping[str, Any]], orders: Mapping[int, int]) -> lis
     """Of each CCD and band the newest of the runs that come first."""
     newest: dict[tuple[Any, Any], Mapping[str, Any]] = {}
     for row in sorted(rows, key=lambda r: (orders.get(r["pfw_attempt_id"] or 0, 0), -int(r["id"]))):
-        newest.setdefault((row.get("ccdnum"), _band_of(row)), row)
+        newest.setdefault(_place(row), row)
     return list(newest.values())
 
 
@@ -334,11 +475,12 @@ def register(
     if epoch not in {name for name, *_ in store.epochs(conn)}:
         raise NotFoundError(f"no epoch {epoch}; define it: desdm epoch add")
     entry = store.EpochInput(0, epoch, filetype, band, campaign, attempt, filepat, who)
-    rows = _of_band(_of_entry(conn, entry), band)
+    usable, passed = _of_entry(conn, entry)
+    rows = _of_band(usable, band)
     if not rows:
-        raise NotFoundError(
-            f"no {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)} is in the archive"
-        )
+        what = f"no {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)}"
+        why = f"that may be used is in the archive: {passed[0].reason}" if passed else "is in the archive"
+        raise NotFoundError(f"{what} {why}")
     number = catalog.attempt_number(conn, attempt) if attempt else None
     store.insert_epoch_input(
         conn,

@@ -15,10 +15,11 @@ from desdm.archive.filetypes import BY_NAME, FILETYPES
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.names import split_name
 from desdm.archive.query import condition, overlap, region
+from desdm.archive.unsound import unsound
 from desdm.errors import UsageError
 from desdm.schema import METADATA_TABLES, desfile
 
-__all__ = ["attempt_number", "by_name", "define", "files", "find", "withheld_rows"]
+__all__ = ["attempt_number", "by_name", "define", "files", "find", "find_sound", "withheld_rows"]
 
 _ATTEMPT = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
 _SPECIAL = ("attempt", "region", "tag")
@@ -134,6 +135,39 @@ def find(
         If there is no such attempt.
     """
     asked = {key.lower(): str(value) for key, value in query.items()}
+    rows = _matching(conn, asked, archive)
+    if "attempt" not in asked:
+        rows = _standing(conn, rows, scope, blessed, asked.get("tag"), {})
+    rows = _once(rows)
+    return rows if limit is None else rows[:limit]
+
+
+def find_sound(
+    conn: Connection, query: Mapping[str, str], scope: Scope | None = None
+) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], str]]]:
+    """Return what `find` does, but for files that must not be used because of their lineage; these apart, each with why.
+
+    Such a file supersedes nothing: where another attempt has the product, that one is returned. Parameters as of `find`.
+    """
+    asked = {key.lower(): str(value) for key, value in query.items()}
+    rows = _matching(conn, asked, None)
+    reasons = unsound(conn, {int(row["id"]): row.get("expnum") for row in rows})
+    if "attempt" not in asked:
+        rows = _standing(conn, rows, scope, False, asked.get("tag"), reasons)
+    rows = _once(rows)
+    sound = [row for row in rows if row["id"] not in reasons]
+    have = {_subject(row) for row in sound}
+    left = [(row, reasons[row["id"]]) for row in rows if row["id"] in reasons and _subject(row) not in have]
+    return sound, left
+
+
+def _subject(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """What a file is of: another of the same may stand for it."""
+    return tuple(row.get(key) for key in ("filetype", "expnum", "ccdnum", "band", "nite", "tilename"))
+
+
+def _matching(conn: Connection, asked: Mapping[str, str], archive: str | None) -> list[dict[str, Any]]:
+    """Files that fit a query, of whatever attempt, in the order of their names."""
     rows: list[dict[str, Any]] = []
     selections = _selections(conn, asked)
     for table, conditions in selections:
@@ -141,10 +175,7 @@ def find(
         rows += [_row(dict(zip(columns, row, strict=True))) for row in found]
     if len(selections) > 1:
         rows.sort(key=lambda row: (row["filename"], row["id"]))
-    if "attempt" not in asked:
-        rows = _standing(conn, rows, scope, blessed, asked.get("tag"))
-    rows = _once(rows)
-    return rows if limit is None else rows[:limit]
+    return rows
 
 
 def withheld_rows(
@@ -234,15 +265,47 @@ def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _standing(
-    conn: Connection, rows: list[dict[str, Any]], scope: Scope | None, blessed: bool, tag: str | None
+    conn: Connection,
+    rows: list[dict[str, Any]],
+    scope: Scope | None,
+    blessed: bool,
+    tag: str | None,
+    reasons: Mapping[int, str],
 ) -> list[dict[str, Any]]:
-    """The rows whose attempt is in scope, for use and not superseded by another that has the tag too."""
+    """The rows whose attempt is in scope, for use and not superseded by another that has the tag too.
+
+    Those with a reason not to be used supersede nothing.
+    """
     attempts = sorted({row["pfw_attempt_id"] for row in rows if row["pfw_attempt_id"] is not None})
     tagged = None if tag is None else lambda column: condition(column, tag)
-    gone = store.superseded(conn, attempts, scope, blessed=blessed, tag_condition=tagged)
+    gone = store.superseded(
+        conn, attempts, scope, blessed=blessed, tag_condition=tagged, spoiled=_spoiled(rows, reasons)
+    )
     if not gone:
         return rows
     return [row for row in rows if _stands(row, gone.get(row["pfw_attempt_id"], ()))]
+
+
+def _spoiled(rows: Sequence[Mapping[str, Any]], reasons: Mapping[int, str]) -> dict[int, store.Spoiled]:
+    """The products of each attempt that must not be used, and those of which none may be."""
+    if not reasons:
+        return {}
+    single: dict[int, set[tuple[str, str | None, int | None]]] = {}
+    usable: dict[int, set[tuple[str, str | None]]] = {}
+    for row in rows:
+        attempt, product = row["pfw_attempt_id"], (row["filetype"], row.get("band"))
+        if attempt is None:
+            continue
+        if row["id"] in reasons:
+            single.setdefault(attempt, set()).add((*product, row.get("ccdnum")))
+        else:
+            usable.setdefault(attempt, set()).add(product)
+    return {
+        attempt: store.Spoiled(
+            frozenset(products), frozenset({p[:2] for p in products} - usable.get(attempt, set()))
+        )
+        for attempt, products in single.items()
+    }
 
 
 def _stands(row: Mapping[str, Any], rivals: Sequence[store.Rival] | None) -> bool:

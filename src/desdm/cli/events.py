@@ -15,38 +15,44 @@ if TYPE_CHECKING:
     from desdm.schema.store import Event
 
 
-#: Length of a time in ISO 8601 → what it names: a day, an hour, a minute, a second.
-_UNITS = {
-    len("2026-11-28"): timedelta(days=1),
-    len("2026-11-28T14"): timedelta(hours=1),
-    len("2026-11-28T14:30"): timedelta(minutes=1),
-    len("2026-11-28T14:30:05"): timedelta(seconds=1),
-}
-_OFFSET = re.compile(r"(?<=\d)\s*(Z|[+-]\d\d(:?\d\d)?)$", re.IGNORECASE)
+#: A date or time in ISO 8601, basic or extended: what it ends with says how long a time it names.
+_TIME = re.compile(
+    r"(?P<day>\d{4}-?\d\d-?\d\d|\d{4}-?W\d\d-?\d)"
+    r"(?:[T ](?P<hour>\d\d)(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?P<part>[.,]\d+)?)?)?"
+    r"\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.IGNORECASE,
+)
+_UNITS = (
+    ("part", timedelta(microseconds=1)),
+    ("second", timedelta(seconds=1)),
+    ("minute", timedelta(minutes=1)),
+    ("hour", timedelta(hours=1)),
+    ("day", timedelta(days=1)),
+)
 
 
 def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     """A date or a date with time, ISO 8601, UTC unless it has an offset.
 
-    With --until it is the end of the day, minute or second that is named: times are listed to the second, and an event
-    must be found by the time under which it is listed.
+    With --until it is the end of the day, hour, minute or second that is named: times are listed to the second, and an
+    event must be found by the time under which it is listed.
     """
     if value is None:
         return None
     text = value.strip()
+    found = _TIME.fullmatch(text)
+    message = f"{value!r} is not a date or time: give 2026-11-28 or 2026-11-28T14:30, UTC"
+    if found is None:
+        raise click.BadParameter(message)
     try:
         time = datetime.fromisoformat(text)
     except ValueError as err:
-        raise click.BadParameter(
-            f"{value!r} is not a date or time: give 2026-11-28 or 2026-11-28T14:30, UTC"
-        ) from err
+        raise click.BadParameter(message) from err
     if time.tzinfo is not None:
         time = time.astimezone(UTC).replace(tzinfo=None)
     if param.name == "until":
-        clock = text if len(text) <= len("2026-11-28") else text[:10] + _OFFSET.sub("", text[10:])
-        unit = _UNITS.get(len(clock))
-        if unit is not None:
-            time += unit - timedelta(microseconds=1)
+        unit = next(length for name, length in _UNITS if found[name])
+        time += unit - timedelta(microseconds=1)
     return time
 
 
@@ -56,7 +62,7 @@ def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> dat
 @click.option("--who", default="", help="Of this person or program.")
 @click.option("--since", metavar="TIME", callback=_time, help="From this date or time on, UTC.")
 @click.option(
-    "--until", metavar="TIME", callback=_time, help="Up to the end of this date, minute or second, UTC."
+    "--until", metavar="TIME", callback=_time, help="Up to the end of this date, hour, minute or second, UTC."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
 @json_option

@@ -11,7 +11,15 @@ from desdm.cli.door import Door, json_option, pass_door
 
 
 def _pairs(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    found = {}
+    for pair in pairs:
+        column, sign, value = pair.partition("=")
+        if not sign or not column.strip():
+            raise click.BadParameter(f"{pair!r}: say COLUMN=VALUE, for instance state=failed")
+        if column.strip() in found:
+            raise click.BadParameter(f"column {column.strip()} is said twice")
+        found[column.strip()] = value
+    return found
 
 
 @click.command()
@@ -20,7 +28,7 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...])
     "--where", multiple=True, metavar="COLUMN=VALUE", callback=_pairs, help="Only runs with this value."
 )
 @click.option("--sort", help="Column to sort by.")
-@click.option("--limit", type=int, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(min=1), help="The newest so many.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma separated values.")
 @json_option
 @pass_door

@@ -114,7 +114,12 @@ def command(
     if dry_run:
         document["inputs"] = [i._asdict() for i in submission.inputs]
 
+    if submission.notes:
+        document["notes"] = list(submission.notes)
+
     def human() -> None:
+        for note in submission.notes:
+            click.echo(f"note: {note}")
         for line in omissions(submission.omitted):
             click.echo(f"left out: {line}")
         if dry_run and submission.reused:

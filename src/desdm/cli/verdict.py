@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
+
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.findings import print_holders
 from desdm.cli.names import EXPOSURE
+
+#: Exposures that a line names.
+_NAMED = 5
+#: Verdicts of which the lineage is looked at in one list.
+_MOST = 1000
 
 
 @click.command()
@@ -31,6 +39,7 @@ def command(
     An accepted exposure that is excluded is not used all the same: column EXCLUDED says so, see desdm exclude.
     Nothing is overwritten. The tags of accepted runs, the plans of coadds and the checks of releases follow at once.
     """
+    from desdm.archive.unsound import unsound_attempts
     from desdm.cli.tag import print_retagged
     from desdm.errors import UsageError
     from desdm.operations.acceptance import Retagged, set_verdict, withdraw_verdict
@@ -65,6 +74,10 @@ def command(
         numbers = {int(row["expnum"]) for row in counting}
         rows = [{**row, "state": COUNTS} for row in counting]
         rows += uncounted(conn, cut, numbers, expnum, scope)
+        attempts = [row["pfw_attempt_id"] for row in counting if row["pfw_attempt_id"]]
+        # The lineage of every image of a survey is not walked to show a list.
+        spoiled = unsound_attempts(conn, attempts) if len(attempts) <= _MOST else {}
+        rows = [{**row, "unsound": spoiled.get(row["pfw_attempt_id"], "")} for row in rows]
         rows = with_exclusions(conn, sorted(rows, key=lambda row: int(row["expnum"])))
         why = "" if rows or expnum is None else why_no_verdict(conn, cut, expnum, scope)
         if expnum is not None and accepted == Verdict.REJECTED.value:
@@ -86,6 +99,13 @@ def command(
         )
         for one in out:
             click.echo(one.text)
+        for unsound, those in groupby(
+            sorted((r["unsound"], r["exposurename"]) for r in rows), key=itemgetter(0)
+        ):
+            names = [name for _, name in those]
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            if unsound:
+                click.echo(f"{', '.join(names[:_NAMED])}{more}: not used in coadds: the images are {unsound}")
         print_retagged(changed)
         print_holders(held)
 

@@ -29,6 +29,7 @@ from desdm.framework.inputdigests import read_digests
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
+from desdm.framework.pipeline import LIST_FORMATS
 from desdm.framework.shortpaths import ShortPaths
 from desdm.framework.software import Software, framework, of_folder
 from desdm.framework.wrapper import ExecRecord, Finding, LogTee, Scanner, Task, Wrapper
@@ -37,7 +38,6 @@ from desdm.modes import make_private
 __all__ = ["Ticket", "WarmCache", "run_job"]
 
 #: Formats of list files and what parts their columns.
-_SEPARATORS = {"textsp": " ", "texttab": "\t", "textcsv": ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +443,7 @@ class _Runner:
         for name, rows in wrapper.listrows.items():
             spec = module.get("list", {}).get(name, {})
             path = self.workdir / f"{wrapper.modname}_{wrapper.wrapnum}_{name}.list"
-            separator = _SEPARATORS.get(spec.get("format", "textsp"), " ")
+            separator = LIST_FORMATS[spec.get("format", "textsp")]
             lines = [separator.join(self._cell(c) for c in row) for row in rows]
             path.write_text("\n".join(lines) + "\n", "utf-8")
             made[f"list.{name}"] = (path,)

@@ -16,9 +16,9 @@ from desdm import wcl
 from desdm.errors import PlanError
 from desdm.framework.picking import excluded_ccds
 from desdm.framework.pipeline import Exec, ListSet, Module
-from desdm.framework.plan import Identity, PlannedFile, PlannedJob, PlannedWrapper
+from desdm.framework.plan import Identity, Plan, PlannedFile, PlannedJob, PlannedWrapper
 
-__all__ = ["JobFile", "JobOrder", "JobRenderer", "WrapperOrder", "read_job"]
+__all__ = ["JobFile", "JobOrder", "JobRenderer", "WrapperOrder", "check_lists", "read_job"]
 
 
 class JobRenderer:
@@ -168,14 +168,29 @@ def _paths(files: Iterable[PlannedFile]) -> str:
     return ",".join(_plain(f"{f.directory}/{f.filename}", "file") for f in files)
 
 
+def check_lists(plan: Plan) -> None:
+    """Refuse with `PlanError` what the lists of a plan's wrappers cannot hold, as writing the jobs would."""
+    for job in plan.jobs:
+        for wrapper in job.wrappers:
+            for one in wrapper.lists.values():
+                for _ in _list_rows(wrapper, one):
+                    pass
+
+
 def _list_rows(wrapper: PlannedWrapper, one: ListSet) -> Iterable[tuple[str, str]]:
     files = [(nick, f) for nick in one.files for f in (*wrapper.inputs.get(nick, ()), *_made(wrapper, nick))]
     if one.sortkey:
         column, numeric, reverse = one.sortkey
 
         def order(item: tuple[str, PlannedFile]) -> Any:
-            value = item[1].row.get(column, item[1].filename)
-            return float(value) if numeric else str(value)
+            file, where = item[1], f"module {wrapper.module.name}, list {one.name}: sortkey {column}"
+            value = file.filename if column in ("filename", "fullname") else file.row.get(column)
+            if value is None:
+                raise PlanError(f"{where}: {file.filename} has no such column")
+            try:
+                return float(value) if numeric else str(value)
+            except ValueError as err:
+                raise PlanError(f"{where}: {value!r} of {file.filename} is not a number") from err
 
         files.sort(key=order, reverse=reverse)
     if not files and not one.allow_missing:

@@ -11,7 +11,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from desdm.wcl import Tree
 
-__all__ = ["Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree", "texts"]
+__all__ = ["LIST_FORMATS", "Block", "Exec", "FileSet", "ListSet", "Module", "Pipeline", "Tree", "texts"]
+
+
+#: How the columns of a list are written: format → what separates them.
+LIST_FORMATS = {"textsp": " ", "texttab": "\t", "textcsv": ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class FileSet:
     savefiles: bool = True
     #: True: the archive chooses the calibration of this file type: epoch table, nearest good night, tag
     calibration: bool = False
+    #: True: a calibration that is read only where the run makes none of its own; it does not make it other work
+    fallback: bool = False
     #: ``module.file`` whose rows give the names of these files, one name each (``depends-newname``)
     newname: str = ""
     #: program that finds the files when the run is submitted, and its arguments (``exec``, ``args`` of a file or list)
@@ -87,7 +93,7 @@ class ListSet:
     divide_by: tuple[str, ...] = ()
     #: (column, numeric, reverse)
     sortkey: tuple[str, bool, bool] | None = None
-    #: textsp, texttab, textcsv or wcl
+    #: one of `LIST_FORMATS`
     format: str = "textsp"
     allow_missing: bool = False
 

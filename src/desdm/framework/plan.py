@@ -196,6 +196,13 @@ class _Planner:
                 _same_job(wrapper, key, maker, block)
                 maker[wrapper.wrapnum] = key
                 jobs.setdefault(key, []).append(wrapper)
+        for at, name in enumerate(block.divide_jobs_by):
+            if jobs and not any(key[at] for key in jobs):
+                known = sorted({k for some in jobs.values() for w in some for k, v in w.keys.items() if v})
+                raise PlanError(
+                    f"block {block.name}: divide_jobs_by = {name}: no wrapper of the block has this key; "
+                    f"they have {', '.join(known) or 'none'}"
+                )
         planned = []
         for key, wrappers in jobs.items():
             self.jobnum += 1

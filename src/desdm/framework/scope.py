@@ -110,15 +110,20 @@ class InputFinder:
         plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
         text = repr(sorted(query.items()))
         if text not in self._answers:
-            rows: list[Row] = list(catalog.find(self.conn, plain, scope=self.scope))
+            sound, spoiled = catalog.find_sound(self.conn, plain, self.scope)
+            rows: list[Row] = list(sound)
+            if policy or not rows:
+                for one_row, reason in spoiled:
+                    number, name = int(one_row["id"]), str(one_row["filename"])
+                    left = Omitted(number, name, one_row.get("expnum"), _ccd(one_row), reason)
+                    self.omitted[left.desfile_id, left.ccdnum] = left
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
                 for one in withheld(self.conn, plain, rows, self.scope):
                     row = one.row
-                    ccdnum = int(row["ccdnum"] or 0)
-                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], ccdnum, one.reason)
-                    self.omitted.setdefault((left.desfile_id, ccdnum), left)
+                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), one.reason)
+                    self.omitted.setdefault((left.desfile_id, left.ccdnum), left)
                 rows = selection.rows
                 self._empty |= not rows
             self._answers[text] = rows
@@ -130,7 +135,10 @@ class InputFinder:
         plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
         if query.get(ASSESSMENT) and self.omitted:
             return _counted(self.omitted.values())
-        count = len(catalog.find(self.conn, plain))
+        rows, spoiled = catalog.find_sound(self.conn, plain)
+        if spoiled and not rows:
+            return f"; {len(spoiled)} files that fit must not be used: {spoiled[0][1]}"
+        count = len(rows)
         if not count:
             return ""
         return (
@@ -141,6 +149,11 @@ class InputFinder:
     def left_out(self) -> str:
         """Say what was left out where a query with rules of assessment found nothing; empty: every one found something."""
         return _counted(self.omitted.values()) if self.omitted and self._empty else ""
+
+
+def _ccd(row: Mapping[str, Any]) -> int:
+    """The CCD that a file is of; 0: none or several."""
+    return int(row.get("ccdnum") or 0)
 
 
 def _counted(left: Collection[Omitted]) -> str:

@@ -20,16 +20,18 @@ from sqlalchemy import Connection
 
 from desdm import wcl
 from desdm.archive.archive import Archive
-from desdm.archive.calibrations import Choice, Occasion, choose, why_none
+from desdm.archive.calibrations import Choice, Occasion, Passed, choose, why_none
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
+from desdm.framework.commandlines import check_command_lines
 from desdm.framework.configs import is_program, module_configs, overlaid
 from desdm.framework.filenames import plain_value
 from desdm.framework.handover import budget
 from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
-from desdm.framework.jobwcl import JobRenderer
+from desdm.framework.jobwcl import JobRenderer, check_lists
+from desdm.framework.model import Attempt
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import under_way
@@ -60,6 +62,22 @@ class Submission:
     #: what the plan takes from the archive, and what it leaves out (of a dry run, or of a new plan)
     inputs: tuple[PlannedInput, ...] = ()
     omitted: tuple[Omitted, ...] = ()
+    #: what a person should know of the calibrations that were chosen
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was found in the archive: files by module and input, the queries with their counts, calibrations.
+
+    ``passed`` are calibrations that were not chosen though they lay nearer or were named; ``notes`` are for people.
+    """
+
+    found: Found
+    queries: list[tuple[str, str, str, int]]
+    choices: list[Choice]
+    passed: tuple[Omitted, ...]
+    notes: tuple[str, ...]
 
 
 def submit(
@@ -121,15 +139,16 @@ def submit(
         finder = InputFinder(conn, scopes.inputs)
         run |= _inclfunc(pipeline, finder, run)
         run |= resolved_identity(run)
-        found, queries, choices = _find(finder, pipeline, run, scopes)
-    omitted = tuple(finder.omitted.values())
+        inputs = _find(finder, pipeline, run, scopes)
+    found = inputs.found
+    omitted = (*finder.omitted.values(), *inputs.passed)
     _check_there(archive, found)
     configs = overlaid(base, run)
     unitname = _unit(pipeline, run)
     fingerprint = _fingerprint(pipeline, run, configs, codes, found)
     with database.write() as conn:
         store.lock_submissions(conn)
-        same = store.attempt_with_fingerprint(conn, fingerprint)
+        same = _same_work(conn, pipeline, fingerprint, found)
         done = same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again
         taken = same if same is not None and not again and (done or resume) else None
         if taken is not None and not dry_run:
@@ -154,12 +173,16 @@ def submit(
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
         nwrap = sum(len(job.wrappers) for job in jobs)
+        own = {"unitname": unitname, "reqnum": str(identity.reqnum), "attnum": str(identity.attnum)}
+        check_command_lines(plan, run, configs, {**own, "run": identity.run})
         _check_programs(pipeline)
         if dry_run:
+            check_lists(plan)
             conn.rollback()
             name, state = (identity.run, AttemptState.PLANNED) if taken is None else (taken.run, taken.state)
-            inputs = tuple(plan.inputs())
-            return Submission(name, state, len(jobs), nwrap, reused=done, inputs=inputs, omitted=omitted)
+            return Submission(
+                name, state, len(jobs), nwrap, done, tuple(plan.inputs()), omitted, inputs.notes
+            )
         folder = config.runs / identity.run
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
         try:
@@ -172,19 +195,21 @@ def submit(
             identity,
             plan,
             values={k: v for k, v in run.items() if isinstance(v, str)},
-            queries=queries,
+            queries=inputs.queries,
             labels=labels,
             operator=who,
             archive_path=run_dir,
             fingerprint=fingerprint,
-            calibrations=choices,
+            calibrations=inputs.choices,
             run_class=run_class,
             omitted=omitted,
             reason=reason,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
         keep_record(conn, archive, identity, number, run_dir, folder, Record(run, configs, codes, texts))
-    return Submission(identity.run, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted)
+    return Submission(
+        identity.run, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
+    )
 
 
 def _named(run: Mapping[str, Any], key: str, default: str) -> str:
@@ -229,18 +254,24 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Mapping[str, Any]) -
     return found
 
 
-def _find(
-    finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scopes: Scopes
-) -> tuple[Found, list[tuple[str, str, str, int]], list[Choice]]:
-    """The files of every external file set, the queries with their counts, and the chosen calibrations."""
+def _find(finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scopes: Scopes) -> Inputs:
+    """The files of every external file set."""
     found: Found = {}
     occasion = _occasion(run, scopes)
     choices: dict[int, Choice] = {}
+    passed: dict[int, Passed] = {}
+    notes: dict[str, None] = {}
     asked: list[tuple[str, str, str, int]] = []
     for _, module in pipeline.modules():
         for fileset in module.inputs:
             if fileset.calibration:
-                chosen = choose(finder.conn, fileset.filetype, occasion)
+                answer = choose(finder.conn, fileset.filetype, occasion)
+                chosen = answer.choices
+                passed |= {p.row["id"]: p for p in answer.passed}
+                notes |= dict.fromkeys(answer.notes)
+                if fileset.fallback:
+                    own = "; read only where the run makes none of its own"
+                    chosen = [one._replace(reason=one.reason + own) for one in chosen]
                 if not chosen and not fileset.optional:
                     raise PlanError(
                         f"module {module.name}, input {fileset.name}: {why_none(finder.conn, fileset.filetype, occasion)}"
@@ -270,7 +301,17 @@ def _find(
                 )
             found[module.name, fileset.name] = rows
             asked.append((module.name, fileset.name, text, len(rows)))
-    return found, asked, list(choices.values())
+    left = tuple(
+        Omitted(
+            int(p.row["id"]),
+            str(p.row["filename"]),
+            p.row.get("expnum"),
+            int(p.row.get("ccdnum") or 0),
+            p.reason,
+        )
+        for p in passed.values()
+    )
+    return Inputs(found, asked, list(choices.values()), left, tuple(notes))
 
 
 def _images_of(query: Mapping[str, str], module: str, found: Found) -> Sequence[Row]:
@@ -338,6 +379,21 @@ def _check_programs(pipeline: Pipeline) -> None:
             )
 
 
+def _fallbacks(pipeline: Pipeline) -> dict[tuple[str, str], str]:
+    """File types of the inputs that are read only where the run makes none of its own, by module and input."""
+    return {(m.name, f.name): f.filetype for _, m in pipeline.modules() for f in m.inputs if f.fallback}
+
+
+def _same_work(conn: Connection, pipeline: Pipeline, fingerprint: str, found: Found) -> Attempt | None:
+    """The attempt at the same work, if there is one; where it did read fallbacks, with those that would serve now."""
+    fallbacks = _fallbacks(pipeline)
+    serving = {int(row["id"]) for key in fallbacks for row in found.get(key, ())}
+    for attempt in store.attempts_with_fingerprint(conn, fingerprint):
+        if not fallbacks or store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= serving:
+            return attempt
+    return None
+
+
 def _fingerprint(
     pipeline: Pipeline,
     run: Mapping[str, Any],
@@ -345,11 +401,14 @@ def _fingerprint(
     codes: Mapping[Path, str],
     found: Found,
 ) -> str:
-    # A CCD that is excluded makes it other work, though the file is the same.
+    # A CCD that is excluded makes it other work, though the file is the same; a calibration that is read only where the
+    # run makes none of its own does not: see `_same_work`.
+    unread = _fallbacks(pipeline)
     inputs = sorted(
         {
             (str(r["filename"]), str(r["sha256"]), *filter(None, [str(r.get("excluded_ccds") or "")]))
-            for rows in found.values()
+            for key, rows in found.items()
+            if key not in unread
             for r in rows
         }
     )

@@ -9,7 +9,7 @@ from typing import Any
 from desdm import wcl
 from desdm.errors import WCLError
 from desdm.framework.headerupdates import PREFIX, header_updates
-from desdm.framework.pipeline import FileSet, ListSet
+from desdm.framework.pipeline import LIST_FORMATS, FileSet, ListSet
 
 __all__ = [
     "FILE_KEYS",
@@ -26,7 +26,7 @@ __all__ = [
 FILE_KEYS = frozenset({
     "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "ops_enddir",
     "query_fields", "depends", "depends-newname", "exec", "args", "match", "whole", "optional",
-    "listonly", "savefiles", "calibration", "text", "name",
+    "listonly", "savefiles", "calibration", "fallback", "text", "name",
 })  # fmt: skip
 LIST_KEYS = frozenset({
     "columns", "format", "filename", "divide_by", "div_list_by_col", "sortkey", "allow_missing", "match", "depends",
@@ -165,7 +165,7 @@ def fileset(
             key: wcl.truth(text.get(key, default))
             for key, default in (
                 ("whole", "false"), ("optional", "false"), ("listonly", "false"), ("savefiles", "true"),
-                ("calibration", "false"),
+                ("calibration", "false"), ("fallback", "false"),
             )
         }  # fmt: skip
     except WCLError as err:
@@ -279,9 +279,16 @@ def listset(one: ListSpec, known: Mapping[str, Any], where: str) -> ListSet:
         filename=str(spec.get("filename", "")),
         divide_by=tuple(names(str(spec.get("divide_by", "")))),
         sortkey=_sortkey(str(spec.get("sortkey", "")), where),
-        format=str(spec.get("format", "textsp")),
+        format=_list_format(str(spec.get("format", "textsp")), f"{where}, list {one.name}"),
         allow_missing=wcl.truth(str(spec.get("allow_missing", "false"))),
     )
+
+
+def _list_format(text: str, where: str) -> str:
+    name = text.strip().lower()
+    if name not in LIST_FORMATS:
+        raise WCLError(f"format = {text}: known are {', '.join(LIST_FORMATS)}", where)
+    return name
 
 
 def _sortkey(text: str, where: str) -> tuple[str, bool, bool] | None:

@@ -10,6 +10,7 @@ from desdm.errors import PlanError
 from desdm.framework.configs import FURTHER, code_config
 from desdm.framework.headerupdates import PREFIX
 from desdm.framework.submitfiles import FILE_KEYS, LIST_KEYS, names
+from desdm.framework.tileinfo import TILE_KEYS
 
 __all__ = ["ignored_keys", "unheeded"]
 
@@ -108,7 +109,7 @@ def ignored_keys(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             heeded = key in _TOP_SECTIONS or key == _ENVIRONMENT or key in used or key in of_codes
             if (key in _TOP_IGNORED or not heeded) and not known.names(key):
                 yield (key,)
-        elif key not in _TOP and not known.names(key):
+        elif key not in _TOP and key not in TILE_KEYS and not known.names(key):
             yield (key,)
     for name, body in blocks.items():
         if not isinstance(body, dict) or name not in listed:

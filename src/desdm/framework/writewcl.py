@@ -80,7 +80,7 @@ def _write_file(f: FileSet) -> Tree:
         tree |= dict(f.query)
     if f.match:
         tree["match"] = ",".join(f.match)
-    for key in ("whole", "optional", "listonly", "calibration"):
+    for key in ("whole", "optional", "listonly", "calibration", "fallback"):
         if getattr(f, key):
             tree[key] = "true"
     if not f.savefiles:

@@ -12,11 +12,12 @@ from desdm.archive import store
 from desdm.archive.catalog import attempt_number
 from desdm.archive.model import Scope
 from desdm.archive.tags import tag, untag
+from desdm.archive.unsound import Reach, reach_of_exclusions, reach_of_run, unsound_attempts
 from desdm.errors import NotFoundError, UsageError
 from desdm.quality.qa.store import attempts_judged, exposures_of
 from desdm.quality.qa.verdict import overrule, verdicts, withdraw
 from desdm.schema import EVALUATIONS
-from desdm.schema.states import EventKind, Verdict
+from desdm.schema.states import DataState, EventKind, Verdict
 from desdm.schema.store import Act, exposure_name, record_event, record_events, require_reason
 from desdm.survey.detectors import SCIENCE_CCDS
 from desdm.texttable import time_text
@@ -109,9 +110,13 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
         conn, EventKind.EXCLUDE, who, f"{what} excluded", subject=exposure_name(expnum), reason=reason
     )
     note = _unknown(ccds, expnum, ccdnum)
-    if ccdnum:
+    reach = reach_of_exclusions(conn, expnum, ccdnum)
+    if reach.text:
+        note = f"{note}; {_reached(reach)}" if note else _reached(reach)
+    if ccdnum and not reach.attempts:
         return Retagged(note=note)
-    return replace(refresh_tags(conn, scope, [expnum], who=who, reason=f"excluded: {reason}"), note=note)
+    changed = _refresh_with(conn, scope, [expnum], reach, who=who, reason=f"excluded: {reason}")
+    return replace(changed, note=note)
 
 
 def lift(
@@ -129,6 +134,7 @@ def lift(
         Nothing of it is excluded.
     """
     _check(expnum, ccdnum or 0, reason)
+    reach = reach_of_exclusions(conn, expnum, ccdnum)
     count = store.lift_exclusion(conn, expnum, ccdnum, reason, who)
     what = _named(expnum, ccdnum or 0)
     if not count:
@@ -141,7 +147,7 @@ def lift(
         raise NotFoundError(f"{what} is not excluded; the list: desdm exclude")
     text = f"{what}: exclusion lifted" if count == 1 else f"{what}: {count} exclusions lifted"
     record_event(conn, EventKind.EXCLUDE, who, text, subject=exposure_name(expnum), reason=reason)
-    return refresh_tags(conn, scope, [expnum], who=who, reason=f"exclusion lifted: {reason}")
+    return _refresh_with(conn, scope, [expnum], reach, who=who, reason=f"exclusion lifted: {reason}")
 
 
 def refresh_tags(
@@ -150,7 +156,7 @@ def refresh_tags(
     """Make the accepted tags say what verdicts, exclusions and data states say.
 
     An attempt of First Cut carries the tag of its night when it is the one whose verdict counts, in ``scope``, good and
-    usable, its exposure accepted and not excluded.
+    usable, its exposure accepted and not excluded, and neither an excluded frame nor a JUNK run is under its images.
 
     Parameters
     ----------
@@ -165,10 +171,11 @@ def refresh_tags(
     banned = {e["expnum"] for e in store.excluded(conn, expnums) if not e["ccdnum"]}
     numbers = sorted({int(v["pfw_attempt_id"]) for v in rows.values() if v["pfw_attempt_id"]})
     facts = store.attempt_facts(conn, numbers)
+    spoiled = unsound_attempts(conn, numbers)
     wanted = {
         int(v["pfw_attempt_id"]): accepted_tag(str(v["nite"]))
         for number, v in rows.items()
-        if number not in banned and _acceptable(v, facts, scope)
+        if number not in banned and v["pfw_attempt_id"] not in spoiled and _acceptable(v, facts, scope)
     }
     judged = attempts_judged(conn, EVALUATIONS["firstcut"], expnums)
     nites = {str(v["nite"]) for v in rows.values() if v["nite"]}
@@ -204,8 +211,31 @@ def refresh_tags(
 
 
 def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> Retagged:
-    """Make the accepted tags follow a change of an attempt's data state. Parameters as of `refresh_tags`."""
-    return refresh_tags_of_attempts(conn, scope, [attempt_number(conn, run)], who=who, reason=reason)
+    """Make the accepted tags follow a change of an attempt's data state, also those of what was made from its files.
+
+    A note says what was made from the files of a JUNK run. Parameters as of `refresh_tags`.
+    """
+    number = attempt_number(conn, run)
+    reach = reach_of_run(conn, number)
+    changed = refresh_tags_of_attempts(conn, scope, [number, *reach.attempts], who=who, reason=reason)
+    junk = store.attempt_facts(conn, [number])[number].data_state is DataState.JUNK
+    return replace(changed, note=_reached(reach)) if junk and reach.text else changed
+
+
+def _refresh_with(
+    conn: Connection, scope: Scope, expnums: Sequence[int], reach: Reach, *, who: str, reason: str
+) -> Retagged:
+    """Make the accepted tags of exposures, and of the attempts that are reached, follow."""
+    others = {n for number in reach.attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
+    return refresh_tags(conn, scope, sorted({*expnums, *others}), who=who, reason=reason)
+
+
+def _reached(reach: Reach) -> str:
+    """Say what is not used any more, and what to do."""
+    return (
+        f"made from it, and not used from now on: {reach.text}; make again what is needed, in this order (desdm run night "
+        "makes a night's calibrations and exposures)"
+    )
 
 
 def refresh_tags_of_attempts(

@@ -6,6 +6,8 @@ the frames that are combined, which add up to that of the combination, so that n
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.pipelines.calframes import NOT_REJECTED
 
@@ -144,7 +146,7 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
                 DFLAT,
                 from_module("frames", "mini_compare.frames", "band"),
                 from_module("biascor", "mkbiascor.biascor", "ccdnum"),
-                calibration("old_biascor", "cal_biascor"),
+                replace(calibration("old_biascor", "cal_biascor"), fallback=True),
                 lintable,
                 crosstalk,
                 calibration("bf", "cal_bf", ccd=False),

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
+from desdm.archive.unsound import content_edges
 from desdm.release import store
 
-__all__ = ["CALIBRATION", "Contents", "contents_of"]
+__all__ = ["CALIBRATION", "Contents", "again", "contents_of"]
 
 #: How the names of the file types of calibrations begin.
 CALIBRATION = "cal_"
@@ -29,7 +30,11 @@ class Contents:
     parents: Mapping[int, Sequence[int]]
 
     def path(self, start: int, goals: Collection[int], *, calibrations: bool = True) -> list[str]:
-        """Return the names of the files on a shortest path from a file to one that it was made from; empty: none.
+        """Return the names of the files on a shortest path; parameters as of `chain`."""
+        return [self.ancestors[n].name for n in self.chain(start, goals, calibrations=calibrations)]
+
+    def chain(self, start: int, goals: Collection[int], *, calibrations: bool = True) -> list[int]:
+        """Return the files on a shortest path from a file to one that it was made from; empty: none.
 
         Parameters
         ----------
@@ -45,20 +50,39 @@ class Contents:
         while queue:
             here = queue.popleft()
             if here in goals:
-                names = []
+                chain = []
                 while here:
-                    names.append(self.ancestors[here].name)
+                    chain.append(here)
                     here = before[here]
-                return names[::-1]
+                return chain[::-1]
             for parent in self.parents.get(here, ()):
                 if parent not in before and (calibrations or not self._calibration(parent)):
                     before[parent] = here
                     queue.append(parent)
         return []
 
+    def runs(self, chain: Sequence[int]) -> list[int]:
+        """Return the attempts that made the files of a chain, the first one first: these are to be made again."""
+        made = [self.ancestors[n].attempt_id for n in reversed(chain)]
+        return list(dict.fromkeys(n for n in made if n is not None))
+
     def _calibration(self, number: int) -> bool:
         """Whether a file is a calibration."""
         return self.ancestors[number].filetype.startswith(CALIBRATION)
+
+
+def again(conn: Connection, contents: Contents, chain: Sequence[int]) -> str:
+    """Say which runs must be made again, in their order, for a product without what a chain ends with.
+
+    Parameters
+    ----------
+    contents, chain
+        What the product was made from, and the path in it (`Contents.chain`).
+    """
+    numbers = contents.runs(chain)
+    facts = archive_store.attempt_facts(conn, numbers) if numbers else {}
+    steps = [f"{facts[n].pipeline} of {facts[n].run.rpartition('_r')[0]}" for n in numbers if n in facts]
+    return f"make again, in this order: {', '.join([*steps, 'the draft'])}"
 
 
 def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
@@ -72,6 +96,6 @@ def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
     start = sorted(files)
     every = sorted({*start, *archive_store.reached(conn, start, up=True)}) if start else []
     parents: dict[int, list[int]] = {}
-    for child, parent in archive_store.derived_among(conn, every):
+    for child, parent in content_edges(conn, every):
         parents.setdefault(child, []).append(parent)
     return Contents(files, store.file_facts(conn, every), parents)

@@ -9,18 +9,16 @@ from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
 from desdm.archive.model import Scope
+from desdm.archive.unsound import PIXELS
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.release import store
-from desdm.release.contents import CALIBRATION, Contents
+from desdm.release.contents import CALIBRATION, Contents, again
 from desdm.release.findings import Check, correction, failed, note, passed
 from desdm.release.withdrawn import Withdrawn, junk_of_exposures
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
 __all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses", "is_of"]
-
-#: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
-SCIENCE = ("red_immask", "cp_image", "coadd_nwgint")
 
 #: Verdicts of ``survey`` attempts of every project and campaign: where nobody says what production is.
 ANY = (Scope("", ""),)
@@ -76,22 +74,23 @@ def check_exposures(
     banned = archive_store.excluded(conn, numbers)
     judged = _standings(conn, numbers, scopes)
     junk = {attempt_id for attempt_id, run in (withdrawn or {}).items() if run.junk}
-    remedy = correction(release) if published else "make the coadd again"
+    remedy = correction(release) if published else ""
     checks: list[Check] = []
     unassessed: list[int] = []
     for row in banned:
         ccdnum = row["ccdnum"]
         faulty = [f for f in contents.ancestors.values() if is_of(contents, f, row["expnum"], ccdnum)]
         what = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
-        checks += _faults(contents, faulty, what, f"excluded by {row['analyst']}: {row['reason']}", remedy)
+        why = f"excluded by {row['analyst']}: {row['reason']}"
+        checks += _faults(conn, contents, faulty, what, why, remedy)
     for number in numbers:
-        images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in SCIENCE]
+        images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in PIXELS]
         if not images:
             continue
         own = [f for f in images if f.attempt_id is not None]
         verdict, words = _verdict(judged, number)
         if verdict is Verdict.REJECTED:
-            checks += _faults(contents, images, exposure_name(number), f"rejected: {words}", remedy)
+            checks += _faults(conn, contents, images, exposure_name(number), f"rejected: {words}", remedy)
         elif verdict is Verdict.UNKNOWN and own and not any(f.attempt_id in junk for f in own):
             unassessed.append(number)
     if not checks:
@@ -110,11 +109,11 @@ def check_suspects(
 
     Parameters as of `check_exposures`.
     """
-    again = correction(release) if published else "make it again"
+    anew = correction(release) if published else "make it again"
     checks: list[Check] = []
     for mark in archive_store.suspects_of(conn, sorted(contents.files)):
         way = " <- ".join(contents.path(mark.desfile_id, {mark.cause_id})) or mark.filename
-        text = f"it is suspect: {mark.reason}; path: {way}; put back the good copy and run: desdm audit, or {again}"
+        text = f"it is suspect: {mark.reason}; path: {way}; put back the good copy and run: desdm audit, or {anew}"
         checks.append(failed("suspect", contents.files[mark.desfile_id], text))
     return checks or [passed("suspect", release, "nothing in it was made from a damaged file")]
 
@@ -129,7 +128,7 @@ def is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -
         return file.expnum == expnum
     if file.ccdnum != ccdnum:
         return False
-    if file.filetype in SCIENCE:
+    if file.filetype in PIXELS:
         return file.expnum == expnum
     parents = (contents.ancestors[p] for p in contents.parents.get(file.id, ()))
     return file.filetype.startswith(CALIBRATION) and any(
@@ -155,14 +154,18 @@ def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]
 
 
 def _faults(
-    contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str, remedy: str
+    conn: Connection, contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str, remedy: str
 ) -> Iterator[Check]:
-    """One finding for each file of the release that was made from one of the faulty files."""
+    """One finding for each file of the release that was made from one of the faulty files.
+
+    ``remedy`` is what helps; empty: the runs on the path must be made again.
+    """
     goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        if names := contents.path(number, goals):
-            way = " <- ".join(names)
-            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; {remedy}")
+        if chain := contents.chain(number, goals):
+            way = " <- ".join(contents.ancestors[n].name for n in chain)
+            advice = remedy or again(conn, contents, chain[:-1])
+            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; {advice}")
 
 
 def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:
@@ -177,7 +180,7 @@ def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] 
     scopes
         Attempts whose verdicts count, as of `check_exposures`.
     """
-    images = [f for f in contents.ancestors.values() if f.filetype in SCIENCE and f.expnum is not None]
+    images = [f for f in contents.ancestors.values() if f.filetype in PIXELS and f.expnum is not None]
     ccds: dict[int, set[int]] = {}
     facts: dict[int, tuple[str, str]] = {}
     for f in images:

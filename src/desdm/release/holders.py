@@ -9,9 +9,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
+from desdm.archive.unsound import PIXELS
 from desdm.release import store
 from desdm.release.contents import Contents
-from desdm.release.exposures import SCIENCE, is_of
+from desdm.release.exposures import is_of
 from desdm.release.findings import correction
 from desdm.release.validate import selection_of
 from desdm.schema.states import ReleaseState
@@ -98,7 +99,7 @@ def holders_of_exposure(
             (
                 f.id
                 for f in facts.values()
-                if is_of(contents, f, expnum, ccdnum) and (not images or f.filetype in SCIENCE)
+                if is_of(contents, f, expnum, ccdnum) and (not images or f.filetype in PIXELS)
             ),
         )
     return holders(conn, releases, every)

@@ -63,7 +63,7 @@ def validate(
         withdrawn = withdrawn_under(conn, contents)
         exposures = [
             *check_exposures(conn, name, contents, scopes, withdrawn, published=published),
-            *check_withdrawn(name, contents, withdrawn, published=published),
+            *check_withdrawn(conn, name, contents, withdrawn, published=published),
             *check_suspects(conn, name, contents, published=published),
         ]
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]

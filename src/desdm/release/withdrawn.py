@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from desdm.archive.model import Scope
 from desdm.release import store
-from desdm.release.contents import Contents
-from desdm.release.findings import Check, correction, failed, note, passed
+from desdm.release.contents import Contents, again
+from desdm.release.findings import Check, correction, failed, passed
 from desdm.schema.states import DataState, EventKind
 from desdm.schema.store import find_events
 
@@ -40,14 +40,18 @@ class Withdrawn:
         )
         return f"run {self.run} is {state}" + (f", {self.marked}" if self.marked else "")
 
-    def remedy(self, release: str, *, published: bool) -> str:
-        """What a person can do about a release that holds products of it."""
-        again = "make the product again without that run, and the draft from it"
-        if published:
-            again = correction(release)
+    def remedy(self, anew: str) -> str:
+        """What a person can do about a product of it; ``anew`` in place of making product and draft again."""
+        anew = anew or "make the product again without that run, and the draft from it"
         if self.state is DataState.PRUNED:
-            return f"bring the files back (desdm delete --undelete FILE), or {again}"
-        return f"{again}; or, if the data are good: desdm mark {self.run} active --reason TEXT"
+            return f"bring the files back (desdm delete --undelete FILE), or {anew}"
+        return f"{anew}; or, if the data are good: {self.active}"
+
+    @property
+    def active(self) -> str:
+        """How a person says that the data are good: deleted ones must come back first."""
+        back = "desdm delete --undelete FILE, then " if self.state is DataState.PRUNED else ""
+        return f"{back}desdm mark {self.run} active --reason TEXT"
 
 
 def withdrawn_under(conn: Connection, contents: Contents) -> dict[int, Withdrawn]:
@@ -82,17 +86,22 @@ def _withdrawn(conn: Connection, run: store.WithdrawnRun) -> Withdrawn:
 
 
 def check_withdrawn(
-    release: str, contents: Contents, withdrawn: Mapping[int, Withdrawn], *, published: bool = False
+    conn: Connection,
+    release: str,
+    contents: Contents,
+    withdrawn: Mapping[int, Withdrawn],
+    *,
+    published: bool = False,
 ) -> Iterator[Check]:
     """Check that no file of a release is a product of a JUNK or PRUNED run, or was made from files of a JUNK one.
 
-    A run whose files serve as calibrations alone is noted by its name. Files of First Cut may be PRUNED once they are in
-    a coadd, which is no finding.
+    What was made with a calibration of a JUNK run is no better than its product. Files of First Cut may be PRUNED once
+    they are in a coadd, which is no finding.
 
     Parameters
     ----------
-    release
-        Its name.
+    conn, release
+        The database; the release's name.
     contents
         What its files were made from.
     withdrawn
@@ -104,31 +113,30 @@ def check_withdrawn(
     for number, run in sorted(withdrawn.items()):
         files = {f.id for f in contents.ancestors.values() if f.attempt_id == number}
         goals = files if run.junk else files.intersection(contents.files)
-        checks = list(_products(contents, goals, run, run.remedy(release, published=published)))
-        if run.junk and not checks:
-            checks = [note("marks", release, _calibrations(contents, files, run))]
+        checks = list(_products(conn, contents, goals, run, correction(release) if published else ""))
         found = found or bool(checks)
         yield from checks
     if not found:
         yield passed("marks", release, "its products come from runs that are neither JUNK nor PRUNED")
 
 
-def _products(contents: Contents, goals: Collection[int], run: Withdrawn, remedy: str) -> Iterator[Check]:
-    """One finding for each file of the release that was made from a run's files other than as calibrations."""
+def _products(
+    conn: Connection, contents: Contents, goals: Collection[int], run: Withdrawn, remedy: str
+) -> Iterator[Check]:
+    """One finding for each file of the release that a run made, or that was made from its files.
+
+    ``remedy`` is what helps beside marking the run active; empty: the runs on the path must be made again.
+    """
     if not goals:
         return
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        way = contents.path(number, goals, calibrations=False)
-        if way:
+        direct = contents.chain(number, goals, calibrations=False)
+        chain = direct or contents.chain(number, goals)
+        if chain:
+            way = " <- ".join(contents.ancestors[n].name for n in chain)
             what = "it is a product of a run" if number in goals else "it contains files of a run"
-            text = f"{what} that must not be used: {run.text}; path: {' <- '.join(way)}; {remedy}"
-            yield failed("marks", path, text)
-
-
-def _calibrations(contents: Contents, files: Collection[int], run: Withdrawn) -> str:
-    """Say which product has a run's files as calibrations."""
-    number, way = next((n, w) for n in sorted(contents.files) if (w := contents.path(n, files)))
-    return (
-        f"{run.text}; its calibrations are under products of the release, for instance {contents.files[number]}; "
-        f"path: {' <- '.join(way)}; decide whether the products must be made again"
-    )
+            advice = run.remedy(remedy)
+            if not direct:
+                what = "it was made with calibrations of a run"
+                advice = f"{remedy or again(conn, contents, chain)}; or, if the data are good: {run.active}"
+            yield failed("marks", path, f"{what} that must not be used: {run.text}; path: {way}; {advice}")

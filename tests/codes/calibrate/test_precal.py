@@ -221,3 +221,28 @@ def test_a_bad_amplifier_is_masked_in_its_ccd_s_calibrations(tmp_path, monkeypat
     )
     assert (fits.getdata(bpm, "MSK")[bad] & both == both).all()
     assert not [f for f in task.log.findings if "of the pixels are bad" in f.text]
+
+
+def test_a_flat_is_derived_from_the_frames_and_the_bias_that_it_was_made_from(tmp_path):
+    """Not from a flat that was sifted out (the lamp was off), nor from the archive's bias beside the night's own."""
+    time = clock(7)
+    shots = (
+        [zero(time) for _ in range(5)] + [flat(time, BAND) for _ in range(5)] + [flat(time, BAND, level=60.0)]
+    )
+    precal, _ = night(tmp_path, 7, shots)
+    precal.biases()
+    precal.domes(BAND)
+    *good, odd = precal.flats(BAND)
+    frames, own = precal.path("flatframes", BAND), precal.path("biascor", 1)
+    other = precal.path("biascor", 2)
+    keys = {"ccdnum": "1", "band": BAND}
+    common = {"raw": [*good, odd], "frames": [frames], "old_biascor": [other]}
+    made = {"flatcor": tmp_path / "flat.fits"}
+    task = precal.do("mkflatcor", {**common, "biascor": [own]}, made, **keys)
+    assert task.parents == {"flat.fits": tuple(p.name for p in (*good, frames, own))}
+    task = precal.do("mkflatcor", {**common, "biascor": []}, made, **{**keys, "ccdnum": "2"})
+    assert task.parents == {"flat.fits": tuple(p.name for p in (*good, frames, other))}
+    minis = [precal.path("miniflat", p.name[6:14]) for p in (*good, odd)]
+    norm = {"flatnorm": tmp_path / "norm.json"}
+    task = precal.do("find_norm", {"minis": minis, "frames": [frames]}, norm, band=BAND)
+    assert task.parents == {"norm.json": (*(p.name for p in minis[:-1]), frames.name)}

@@ -11,5 +11,6 @@ from desdm.archive.store.search import *  # noqa: F403
 from desdm.archive.store.standing import *  # noqa: F403
 from desdm.archive.store.superseding import *  # noqa: F403
 from desdm.archive.store.suspects import *  # noqa: F403
+from desdm.archive.store.unsound import *  # noqa: F403
 from desdm.archive.store.upkeep import *  # noqa: F403
 from desdm.archive.store.withheld import *  # noqa: F403

@@ -14,7 +14,7 @@ Before all that counts the order of `standing`, and the run class.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, exists, literal, not_, or_, select
@@ -37,10 +37,18 @@ from desdm.schema import (
 )
 from desdm.wcl.ranges import split_range
 
-__all__ = ["Rival", "ccds_tried", "partial", "superseded"]
+__all__ = ["Rival", "Spoiled", "ccds_tried", "partial", "superseded"]
 
 #: A product: file type and band.
 _Product = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """Products of an attempt that must not be used: each with its CCD, and those of which no file may be used."""
+
+    products: frozenset[tuple[str, str | None, int | None]]
+    whole: frozenset[_Product]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ class Rival:
         CCDs that it was to process, where both attempts say theirs.
     covers
         They are all that the other attempt was to process.
+    spoiled
+        Products of it, with CCD, that must not be used themselves.
     """
 
     products: frozenset[_Product]
@@ -67,6 +77,7 @@ class Rival:
     first_of_ccds: bool
     ccds: frozenset[int] | None
     covers: bool
+    spoiled: frozenset[tuple[str, str | None, int | None]] = frozenset()
 
     def supersedes(self, filetype: str, band: str | None, ccdnum: int | None) -> bool:
         """Whether a product of the other attempt is superseded by this one's."""
@@ -75,9 +86,12 @@ class Rival:
             return self.first_of_bands and any(name == filetype for name, _ in self.products)
         if (filetype, band) not in self.products:
             return False
+        calibration = kind is not None and kind.table == "calibration" and filetype.startswith("cal_")
+        if calibration and (filetype, band, ccdnum) in self.spoiled:
+            return False
         if self.ccds is None:
             return self.first
-        if kind is not None and kind.table == "calibration" and filetype.startswith("cal_"):
+        if calibration:
             return self.first and (self.covers if ccdnum is None else ccdnum in self.ccds)
         return self.first_of_ccds
 
@@ -89,6 +103,7 @@ def superseded(
     *,
     blessed: bool = False,
     tag_condition: Callable[[Any], ColumnElement[bool]] | None = None,
+    spoiled: Mapping[int, Spoiled] | None = None,
 ) -> dict[int, tuple[Rival, ...] | None]:
     """Return the rivals of each attempt that has some; None: its data are not for use at all.
 
@@ -106,6 +121,8 @@ def superseded(
         Only blessed attempts are for use, as in a release.
     tag_condition
         Only files with a tag are wanted, so that others supersede nothing; as of `tagged`.
+    spoiled
+        Products that must not be used, by attempt: they supersede nothing.
     """
     if not attempts:
         return {}
@@ -113,11 +130,16 @@ def superseded(
     pairs = [p for p in _pairs(conn, attempts, scope, blessed) if p[0] not in found]
     everyone = sorted({number for mine, other, *_ in pairs for number in (mine, other)})
     products = _products(conn, everyone, tag_condition)
+    bad = spoiled or {}
+    for number in bad.keys() & products.keys():
+        products[number] = products[number] - bad[number].whole
     tried = ccds_tried(conn, everyone)
     rivals: dict[int, list[Rival]] = {}
     for mine, other, my_place, other_place in pairs:
         if products.get(other):
             one = _rival(mine, other, my_place, other_place, products, tried)
+            if other in bad:
+                one = replace(one, spoiled=bad[other].products)
             rivals.setdefault(mine, []).append(one)
     return found | {number: tuple(some) for number, some in rivals.items()}
 

@@ -182,6 +182,7 @@ def mkbiascor(task: Task) -> None:
     task.metric("bias_level", float(np.nanmedian(made.mean)), "adu", text="median of the combined bias")
     task.metric("bias_noise", float(np.sqrt(np.median(made.variance))), "adu", text="its expected noise")
     task.metric("bias_clipped", made.clipped, text="share of pixels that was clipped")
+    task.derived("biascor", [*(f.path for f in used), task.input("frames")])
     task.give("biascor", planes, write_planes)
 
 
@@ -193,7 +194,9 @@ def mkflatcor(task: Task) -> None:
     if not paths:
         task.say(f"CCD {ccdnum}, band {band}: no dome flat is combined")
         return
-    kit = _kit(task, ccdnum, bias=_bias(task, ccdnum), electrons=True, whole=False)
+    source = _bias_input(task, ccdnum)
+    bias = task.take(source, read_planes) if source else None
+    kit = _kit(task, ccdnum, bias=bias, electrons=True, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in paths:
@@ -214,13 +217,20 @@ def mkflatcor(task: Task) -> None:
         task.say(f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced")
     head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
     task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
+    # Frames that were sifted out, and a bias of the archive beside the run's own, are not in the flat.
+    constants = [p for name in (source, "lintable", "crosstalk", "bf") for p in task.inputs.get(name, ())]
+    task.derived("flatcor", [*(f.path for f in used), task.input("frames"), *constants])
     task.give("flatcor", planes_of(made, head, used), write_planes)
 
 
 def find_norm(task: Task) -> None:
     """find_flat_normalization: one number for the band's flats; output ``flatnorm``, none if there are too few."""
     good = read_frames(task.input("frames")).good()
-    minis = [m for m in task.takes("minis", read_mini) if str(m.header.get("RAWFILE")) in good]
+    paths, minis = [], []
+    for path, mini in zip(task.inputs.get("minis", ()), task.takes("minis", read_mini), strict=True):
+        if str(mini.header.get("RAWFILE")) in good:
+            paths.append(path)
+            minis.append(mini)
     if not minis:
         task.say(f"band {task.keys['band']}: no flat to normalise")
         return
@@ -239,6 +249,7 @@ def find_norm(task: Task) -> None:
         },
     }
     task.output("flatnorm").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    task.derived("flatnorm", [*paths, task.input("frames")])
     task.metric("flat_electrons", sum(good.values()), "electron", text="levels of the band's flats added up")
 
 
@@ -304,7 +315,8 @@ def ramp(task: Task) -> None:
         task.say(f"CCD {ccdnum}: no linearity ramp was taken")
         return
     gauge = Gauge(ccdnum, task.number("faint"), task.number("bright"))
-    kit = _kit(task, ccdnum, bias=_bias(task, ccdnum))
+    source = _bias_input(task, ccdnum)
+    kit = _kit(task, ccdnum, bias=task.take(source, read_planes) if source else None)
     for path in task.inputs["raw"]:
         frame = _frame(task, path, kit)
         if frame is not None:
@@ -485,15 +497,15 @@ def _stack(task: Task, frame: Frame, noise: Any, *, photons: bool) -> Stack:
     )
 
 
-def _bias(task: Task, ccdnum: int) -> Planes | None:
-    """This run's bias, or the one that the archive chose; without either the flat keeps the bias's structure."""
+def _bias_input(task: Task, ccdnum: int) -> str:
+    """The input that holds the bias: the run's own, else the archive's; empty: its structure stays in the flat."""
     for name in ("biascor", "old_biascor"):
         if task.inputs.get(name):
             if name == "old_biascor":
                 task.finding(3, f"CCD {ccdnum}: no bias of its own; {task.input(name).name} is used")
-            return task.take(name, read_planes)
+            return name
     task.finding(2, f"CCD {ccdnum}: no bias for the flats; what structure the bias has stays in them")
-    return None
+    return ""
 
 
 def _about(task: Task, source: fits.Header, output: str) -> fits.Header:

@@ -49,6 +49,10 @@ def detrend(task: Task) -> None:
         task.finding(level, text)
     for name, (value, unit, text) in result.metrics.items():
         task.metric(name, value, unit, text=text)
+    # A calibration whose step is not chosen was not read.
+    needed = [s.calibration for s in steps.STEPS if s.calibration and s.name in chosen]
+    read = [p for name in dict.fromkeys(("raw", *needed)) for p in task.inputs.get(name, ())]
+    task.derived("image", read)
     _give(task, result.planes)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from desdm.framework.store.attempts import (
     attempt_by_name,
-    attempt_with_fingerprint,
+    attempts_with_fingerprint,
+    calibrations_read,
     change_attempt,
     claim_attempt,
     hand_to_submitter,
@@ -20,7 +21,8 @@ from desdm.framework.store.plans import insert_plan, keep_config
 
 __all__ = [
     "attempt_by_name",
-    "attempt_with_fingerprint",
+    "attempts_with_fingerprint",
+    "calibrations_read",
     "change_attempt",
     "claim_attempt",
     "close_job",

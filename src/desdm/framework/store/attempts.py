@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
@@ -12,13 +13,14 @@ from desdm.errors import UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.plan import Identity
 from desdm.framework.store.common import now
-from desdm.schema import pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_request, pfw_unit, task
 from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
 from desdm.schema.store import record_event
 
 __all__ = [
     "attempt_by_name",
-    "attempt_with_fingerprint",
+    "attempts_with_fingerprint",
+    "calibrations_read",
     "change_attempt",
     "claim_attempt",
     "hand_to_submitter",
@@ -123,15 +125,35 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
     return _attempt(row)
 
 
-def attempt_with_fingerprint(conn: Connection, fingerprint: str) -> Attempt | None:
-    """The attempt at the same work (pipeline, settings, inputs): the last done, else the last flagged, else the last."""
+def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attempt]:
+    """The attempts at the same work (pipeline, settings, inputs): the done ones, then the flagged, each the last first."""
     query = (
         select(*_ATTEMPT)
         .where(pfw_attempt.c.fingerprint == fingerprint, pfw_attempt.c.data_state.in_(["NEW", "ACTIVE"]))
         .order_by(order_of_columns(pfw_attempt), pfw_attempt.c.id.desc())
     )
-    row = conn.execute(query).first()
-    return None if row is None else _attempt(row)
+    return [_attempt(row) for row in conn.execute(query)]
+
+
+def calibrations_read(conn: Connection, attempt_id: int, filetypes: Collection[str]) -> set[int]:
+    """Return the files of these types that other runs made and from which an attempt derived its own."""
+    parent, child = desfile.alias("parent"), desfile.alias("child")
+    edge = opm_was_derived_from.c
+    query = (
+        select(parent.c.id)
+        .select_from(
+            opm_was_derived_from.join(child, child.c.id == edge.child_desfile_id).join(
+                parent, parent.c.id == edge.parent_desfile_id
+            )
+        )
+        .where(
+            child.c.pfw_attempt_id == attempt_id,
+            parent.c.filetype.in_(sorted(filetypes)),
+            parent.c.pfw_attempt_id.is_distinct_from(attempt_id),
+        )
+        .distinct()
+    )
+    return set(conn.execute(query).scalars())
 
 
 def lock_submissions(conn: Connection) -> None:

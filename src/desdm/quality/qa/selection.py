@@ -36,7 +36,7 @@ class AssessmentPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Omitted:
-    """A file, or one CCD of a file of several, that is not used, and why; ``ccdnum`` is 0 for all CCDs of a file."""
+    """A file, or one CCD of a file of several, that is not used, and why; ``ccdnum`` 0: a file of several, all of it."""
 
     desfile_id: int
     filename: str
@@ -135,7 +135,7 @@ def select_images(
         chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy, tried, unfit)
         for row, reason in chooser.decide(of_exposure):
             if reason:
-                omitted.append(_omitted(row, 0, reason))
+                omitted.append(_omitted(row, int(row.get("ccdnum") or 0), reason))
             else:
                 kept[id(row)] = chooser.without_ccds(row, omitted)
     used = [kept.get(id(row), row) for row in rows if id(row) in kept or row.get("expnum") is None]
