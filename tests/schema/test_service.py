@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect, select, text
+from sqlalchemy import DateTime, TextClause, bindparam, inspect, select, text
 
 import desdm.schema
 from desdm.accounts import sessions, tokens
@@ -22,6 +22,12 @@ from desdm.services.mydb import store as mydb
 @pytest.fixture
 def service(tmp_path: Path) -> Database:
     return Database(f"sqlite:///{tmp_path}/service.sqlite")
+
+
+def _timed(statement: str) -> TextClause:
+    """SQL with its times declared: Python's sqlite3 has no adapter of its own for them from 3.12 on."""
+    names = [name for name in ("at", "later", "ended") if f":{name}" in statement]
+    return text(statement).bindparams(*(bindparam(name, type_=DateTime()) for name in names))
 
 
 def _at(revision: str, request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Database:
@@ -44,19 +50,19 @@ def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     made = _at("0006", request, tmp_path, request.param)
     with made.write() as conn:
         conn.execute(
-            text(
+            _timed(
                 "INSERT INTO uws_job (id, service, owner, run_id, phase, creation_time, execution_duration, destruction,"
                 " tries) VALUES ('a1', 'tap', 'alice', '', 'COMPLETED', :at, 60, :at, 1)"
             ),
             {"at": datetime(2026, 1, 2, 3, 4, 5)},
         )
         conn.execute(
-            text(
+            _timed(
                 "INSERT INTO uws_parameter (job_id, ordinal, name, value) VALUES ('a1', 0, 'QUERY', 'SELECT 1')"
             )
         )
         conn.execute(
-            text(
+            _timed(
                 "INSERT INTO access_denial (at, login, address, action, subject, reason)"
                 " VALUES (:at, '', '192.0.2.1', 'GET', '/x', 'no')"
             ),
@@ -97,7 +103,7 @@ def test_sessions_and_tables_of_0008_are_carried_over(
     at, later = datetime(2026, 1, 2, 3, 4, 5), datetime(2099, 1, 1)
     with old.write() as conn:
         conn.execute(
-            text(
+            _timed(
                 "INSERT INTO person (id, login, name, email, role, created_by, created_at)"
                 " VALUES (1, 'alice', '', '', 'collaborator', 'boss', :at)"
             ),
@@ -105,7 +111,7 @@ def test_sessions_and_tables_of_0008_are_carried_over(
         )
         for number, kind_of, ended in ((1, "session", None), (2, "session", at), (3, "api", None)):
             conn.execute(
-                text(
+                _timed(
                     "INSERT INTO access_token"
                     " (id, person_id, kind, name, digest, scopes, created_at, expires_at, revoked_at)"
                     " VALUES (:n, 1, :kind, '', :digest, 'mydb read', :at, :later, :ended)"
@@ -116,7 +122,7 @@ def test_sessions_and_tables_of_0008_are_carried_over(
                 },
             )  # fmt: skip
         conn.execute(
-            text(
+            _timed(
                 "INSERT INTO mydb_table (owner, table_name, row_count, bytes, columns, text, created_at)"
                 " VALUES ('alice', 'mine', 7, 99, '[]', 'stars', :at)"
             ),
