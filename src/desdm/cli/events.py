@@ -98,7 +98,9 @@ def command(
     titles = ("TIME", "KIND", "WHO", "SUBJECT", "WHAT", "WHY")
     rows = [(e.time, e.kind, e.who, e.subject or e.run, e.text, e.reason) for e in found]
     door.show(
-        [_document(e) for e in found], lambda: door.table(titles, rows, empty="no event as asked"), as_json
+        [_document(e) for e in found],
+        lambda: door.table(titles, rows, empty="no event as asked", expendable=("KIND",)),
+        as_json,
     )
 
 
