@@ -6,7 +6,7 @@ SEED ?= 1
 SCALE ?= 1
 PYTEST_ARGS ?=
 
-.PHONY: demo test rehearsal setup-demo setup-test lint typing imports pages style format tests bench faults lock migration clean
+.PHONY: demo test rehearsal setup-demo setup-test lint typing imports pages style format tests coverage bench faults lock migration clean
 
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
@@ -31,6 +31,7 @@ typing:
 
 pages:
 	.venv/bin/python scripts/pipeline_pages.py --check
+	.venv/bin/python scripts/changelog.py --check
 
 style:  ## Figures of style beside their bounds; fails beyond those that are enforced.
 	@.venv/bin/python scripts/style_figures.py
@@ -40,6 +41,9 @@ imports:
 
 tests:
 	.venv/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+coverage: setup-test  ## Tests with a report of the lines that they reach, in build/coverage; no figure fails.
+	.venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(PYTEST_ARGS)
 
 format:
 	.venv/bin/ruff check --fix src tests bench scripts
@@ -54,6 +58,8 @@ bench: setup-test  ## One JSON line a figure; ONLY=name for one bench.
 lock:  ## Pin dependencies anew, by digest.
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  pyproject.toml requirements.in -o requirements.lock
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	  -c requirements.lock requirements-docs.in -o requirements-docs.lock
 
 clean:
-	rm -rf .venv demo rehearsal .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build demo rehearsal .mypy_cache .ruff_cache .pytest_cache
