@@ -6,12 +6,12 @@ SEED ?= 1
 SCALE ?= 1
 PYTEST_ARGS ?=
 
-.PHONY: demo test rehearsal setup-demo setup-test lint typing imports pages style format tests coverage bench faults lock migration clean
+.PHONY: demo test rehearsal setup-demo setup-test lint typing imports pages style docs format tests coverage bench faults lock migration clean
 
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
-test: setup-test lint typing imports pages style tests  ## Everything that must hold.
+test: setup-test lint typing imports pages style docs tests  ## Everything that must hold.
 
 rehearsal: setup-demo  ## A night, a trial, rejections, a flagged coadd, a release: fails on any false statement.
 	@.venv/bin/python scripts/rehearsal.py "$(REHEARSAL)"
@@ -35,6 +35,9 @@ pages:
 
 style:  ## Figures of style beside their bounds; fails beyond those that are enforced.
 	@.venv/bin/python scripts/style_figures.py
+
+docs:  ## The documentation site in build/site; warnings and dead links are errors.
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
 
 imports:
 	.venv/bin/lint-imports
