@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
-test: setup-test lint typing imports pages style docs tests  ## Everything that must hold.
+test: setup-test lint typing imports pages style tests docs  ## Everything that must hold.
 
 rehearsal: setup-demo  ## A night, a trial, rejections, a flagged coadd, a release: fails on any false statement.
 	@.venv/bin/python scripts/rehearsal.py "$(REHEARSAL)"
@@ -23,8 +23,8 @@ setup-test:
 	@scripts/setup.sh test
 
 lint:
-	.venv/bin/ruff check src tests bench scripts
-	.venv/bin/ruff format --check src tests bench scripts
+	.venv/bin/ruff check src tests bench scripts docs/tutorials
+	.venv/bin/ruff format --check src tests bench scripts docs/tutorials
 
 typing:
 	.venv/bin/mypy
@@ -36,7 +36,7 @@ pages:
 style:  ## Figures of style beside their bounds; fails beyond those that are enforced.
 	@.venv/bin/python scripts/style_figures.py
 
-docs:  ## The documentation site in build/site; warnings and dead links are errors.
+docs:  ## The documentation site in build/site (with plots of the tutorials after the tests); warnings and dead links are errors.
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
 
 imports:
@@ -50,8 +50,8 @@ coverage: setup-test  ## Tests with a report of the lines that they reach, in bu
 	  --deselect tests/wcl/test_command.py::test_reading_wcl_loads_no_library_of_arrays_images_or_tables $(PYTEST_ARGS)
 
 format:
-	.venv/bin/ruff check --fix src tests bench scripts
-	.venv/bin/ruff format src tests bench scripts
+	.venv/bin/ruff check --fix src tests bench scripts docs/tutorials
+	.venv/bin/ruff format src tests bench scripts docs/tutorials
 
 faults: setup-test  ## One JSON line a family of injected faults; ONLY=name,…; SCALE=n: n times as many tries.
 	@.venv/bin/python -m tests.faults.run --only "$(ONLY)" --scale $(SCALE) --table docs/operations/faults.md

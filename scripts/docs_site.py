@@ -1,7 +1,7 @@
 """Hook of mkdocs: pages made from the sources, and a check that no page loads anything from elsewhere.
 
-Made are a page for each table of the database and of a release, an API page for each package, the tutorials, and the changes. They exist in
-the site only.
+Made are a page for each table of the database and of a release, an API page for each package, the tutorials, and the
+changes. They exist in the site only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SOURCE = ROOT / "src" / "desdm"
 # What a browser fetches on its own; links that a reader follows may lead anywhere.
 _LOADS = re.compile(
     r"<(?:script|img|iframe|source|audio|video)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^\"' >]+"
-    r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|icon|preload|preconnect|dns-prefetch|modulepreload))[^>]*\bhref=[\"']?(?:https?:)?//[^\"' >]+"
+    r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|icon|preload|preconnect|dns-prefetch|modulepreload))"
+    r"[^>]*\bhref=[\"']?(?:https?:)?//[^\"' >]+"
     r"|@import\s+(?:url\()?[\"']?(?:https?:)?//|url\([\"']?(?:https?:)?//"
 )
 
@@ -80,7 +81,8 @@ def expand_value(value: Any, paths: list[str]) -> Any:
     if not value.endswith("/*"):
         return value
     folder = value.removesuffix("*")
-    below = sorted(p for p in paths if p.startswith(folder) and "/" not in p.removeprefix(folder))
+    below = [p for p in paths if p.startswith(folder) and "/" not in p.removeprefix(folder)]
+    below.sort(key=lambda p: (group(p) == "Tables of the database", p))
     index = f"{folder}index.md"
     groups: dict[str, list[Any]] = {}
     for path in below:
@@ -131,8 +133,9 @@ def tables() -> dict[str, str]:
         [
             "# Tables",
             "",
-            "Names, texts, units (VOUnits) and UCDs are those of the sources: `desdm.schema` for the database of an installation, the "
-            "code that makes a table for a release. They are shown as well by `/tap/tables` and `/tables/<table>` of a server.",
+            "Names, texts, units (VOUnits) and UCDs are those of the sources: `desdm.schema` for the database of an "
+            "installation, the code that makes a table for a release. A server shows them at `/tap/tables` and "
+            "`/tables/<table>`.",
             "",
             "## Released tables",
             "",
@@ -193,7 +196,7 @@ def database_page(name: str, table: Any) -> str:
 
 
 def released_tables() -> list[tuple[str, str, list[tuple[str, str, str, str, str]]]]:
-    """Return the tables of a release and of the services over it: name, text, and (name, type, unit, UCD, text) of each column."""
+    """Return the released tables: name, text, and (name, type, unit, UCD, text) of each column."""
     from desdm.services.obscore.columns import COLUMNS
     from desdm.services.tap_schema.columns import TABLES, TEXTS
 
@@ -268,14 +271,16 @@ def api() -> dict[str, str]:
         if path.parent == SOURCE and path.name == "__init__.py":
             continue
         page = f"api/{name}.md"
-        pages[page] = f"# desdm.{name}\n\n::: desdm.{name}\n"
+        # Only the client is for everybody: the search would otherwise answer with internals, and be four times as large.
+        search = "" if name == "client" else "---\nsearch:\n  exclude: true\n---\n\n"
+        pages[page] = f"{search}# desdm.{name}\n\n::: desdm.{name}\n"
         rows.append(f"| [`desdm.{name}`]({name}.md) | {cell(first_sentence(path))} |")
     pages["api/index.md"] = "\n".join(
         [
             "# API",
             "",
-            "Modules, classes and functions, from their docstrings. The [client](client.md) is for users; the rest is for those who "
-            "extend the system, and changes without notice.",
+            "Modules, classes and functions, from their docstrings. The [client](client.md) is for users; the rest is for "
+            "those who extend the system, and changes without notice.",
             "",
             "| package | what it is |",
             "|---|---|",

@@ -11,7 +11,7 @@ from desdm.quality.qc import Action, Matcher, Scanner, read_controls
 
 CODES = Path(desdm.codes.__file__).parent
 
-#: (qc.wcl, program, line of its log, pattern that reports it or None, action). The lines are from the programs' own logs or sources.
+#: (qc.wcl, program, line of its log as it writes it, pattern that reports it or None, action).
 LINES = [
     ("coadd", "swarp", "> *Error*: cannot open tile.fits", "swarp_error", Action.FLAG),
     (
