@@ -274,6 +274,8 @@ def api() -> dict[str, str]:
         # Only the client is for everybody: the search would otherwise answer with internals, and be four times as large.
         search = "" if name == "client" else "---\nsearch:\n  exclude: true\n---\n\n"
         pages[page] = f"{search}# desdm.{name}\n\n::: desdm.{name}\n"
+        if name == "client":  # what users import, once
+            pages[page] += "    options:\n      show_submodules: false\n\n::: desdm.client.mydb\n"
         rows.append(f"| [`desdm.{name}`]({name}.md) | {cell(first_sentence(path))} |")
     pages["api/index.md"] = "\n".join(
         [
@@ -332,6 +334,9 @@ def output(item: dict[str, Any]) -> str:
             f'<img alt="plot" src="data:image/png;base64,{"".join(data["image/png"]).replace(chr(10), "")}">'
         )
     if "text/html" in data and "<table" in "".join(data["text/html"]):
-        return re.sub(r"<style.*?</style>|\n\s*", "", "".join(data["text/html"]), flags=re.DOTALL)
+        bare = re.sub(r"<style.*?</style>|\n\s*", "", "".join(data["text/html"]), flags=re.DOTALL)
+        return re.sub(
+            r"<(table|thead|tbody|tr|th|td)\s[^>]*>", r"<\1>", bare
+        )  # the site's style, not Jupyter's
     text = "".join(item.get("text", data.get("text/plain", "")))
     return f"```text\n{text.rstrip()}\n```" if text.strip() else ""
