@@ -37,7 +37,7 @@ style:  ## Figures of style beside their bounds; fails beyond those that are enf
 	@.venv/bin/python scripts/style_figures.py
 
 docs:  ## The documentation site in build/site (with plots of the tutorials after the tests); warnings and dead links are errors.
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
 
 imports:
 	.venv/bin/lint-imports

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from mkdocs.exceptions import PluginError
 
 from scripts import docs_site
 
+ROOT = Path(__file__).parents[2]
 PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
 
 
@@ -62,3 +67,29 @@ def test_a_folder_of_the_navigation_becomes_its_pages() -> None:
         {"A": "index.md"},
         {"B": ["b/index.md", {"C": ["adr/index.md", "adr/0001-y.md", "adr/0002-x.md"]}]},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[x](nowhere.md)", "nowhere.md"),
+        ("[x](#nowhere)", "#nowhere"),
+        ("[x](/etc/passwd)", "/etc/passwd"),
+        ("fine", ""),
+    ],
+)
+def test_a_dead_link_fails_the_build(tmp_path: Path, text: str, fault: str) -> None:
+    # The project's own settings and command, on a site of one page.
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    for key in ("hooks", "nav", "plugins", "extra_css"):
+        del settings[key]
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings), "utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Page\n\n{text}\n", "utf-8")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    command = subprocess.run(
+        ["make", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode != 0) == bool(fault), done.stderr
+    assert fault in done.stderr
