@@ -156,24 +156,16 @@ def tables() -> dict[str, str]:
 
 def database_page(name: str, table: Any) -> str:
     """Return the page of a table of the database."""
-    lines = [
-        f"# {name}",
-        "",
-        f"{table.comment or ''}.",
-        "",
-        "| column | type | unit | UCD | what it is |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for column in table.columns:
         notes = [column.comment or ""]
         notes += ["primary key"] if column.primary_key else []
         notes += ["may be NULL"] if column.nullable else []
         notes += [f"refers to [`{k.column}`]({k.column.table.name}.md)" for k in column.foreign_keys]
-        info = column.info
-        lines.append(
-            f"| `{column.name}` | {str(column.type).lower()} | {info.get('unit', '')} | {info.get('ucd', '')} | "
-            f"{cell('; '.join(n for n in notes if n))} |"
-        )
+        text = cell("; ".join(note for note in notes if note))
+        unit, ucd = column.info.get("unit", ""), column.info.get("ucd", "")
+        rows.append((f"`{column.name}`", str(column.type).lower(), unit, ucd, text))
+    lines = [f"# {name}", "", f"{table.comment or ''}.", "", *column_table(rows)]
     keys = [k for k in table.foreign_key_constraints if len(k.columns) > 1]
     if keys:
         lines += ["", "Keys of several columns:", ""]
@@ -193,6 +185,13 @@ def database_page(name: str, table: Any) -> str:
     if using:
         lines += ["", "Referred to by " + ", ".join(f"[`{n}`]({n}.md)" for n in using) + "."]
     return "\n".join(lines) + "\n"
+
+
+def column_table(rows: list[tuple[str, str, str, str, str]]) -> list[str]:
+    """Return the lines of a table of columns: name, type, unit, UCD and text; without those that are empty in all rows."""
+    header = ("column", "type", "unit", "UCD", "what it is")
+    used = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return [f"| {' | '.join(row[i] for i in used)} |" for row in (header, ("---",) * len(header), *rows)]
 
 
 def released_tables() -> list[tuple[str, str, list[tuple[str, str, str, str, str]]]]:
@@ -254,8 +253,7 @@ def released_page(name: str, text: str, columns: list[tuple[str, str, str, str, 
             "Columns with `<band>` are there once for each band of the release, for instance `mag_auto_r`.",
             "",
         ]
-    lines += ["| column | type | unit | UCD | what it is |", "|---|---|---|---|---|"]
-    lines += [f"| `{n}` | {kind} | {unit} | {ucd} | {cell(said)} |" for n, kind, unit, ucd, said in columns]
+    lines += column_table([(f"`{n}`", kind, unit, ucd, cell(about)) for n, kind, unit, ucd, about in columns])
     return "\n".join(lines) + "\n"
 
 
