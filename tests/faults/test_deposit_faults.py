@@ -259,12 +259,13 @@ def test_a_file_over_the_limit_of_size(database: Database, archive: Archive, tmp
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB; only root can mount one."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
+    """A file system of 2 MB; only root can mount one, and not in every container."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True
+    ).returncode:
+        pytest.skip("a small file system cannot be mounted here")
     yield folder
     subprocess.run(["umount", folder], check=True)
 

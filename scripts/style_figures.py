@@ -1,0 +1,204 @@
+"""Print figures of the style of src/desdm, each beside its bound: style_figures.py [--json | --files MEASURE] [FOLDER].
+
+Exit status 1: a figure is beyond a bound that is enforced. A figure beyond another bound is printed with the word "above"
+(or "below"). `--files MEASURE` lists the files that contribute most to a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import json
+import re
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "desdm"
+
+
+class Measure(NamedTuple):
+    """A figure with its bound; `enforced` bounds fail `make test`."""
+
+    name: str
+    text: str
+    unit: str
+    bound: float | None
+    at_least: bool = False
+    enforced: bool = False
+
+
+# The bounds. Set `enforced` as soon as the sources keep one: from then on `make test` fails beyond it.
+MEASURES = (
+    Measure("participles", "participles as names and in prose", "per kline", 8),
+    Measure("participles-names", "of these, names", "per kline", None),
+    Measure("any", "lines that name Any", "per kline", 3),
+    Measure("maps", "lines with untyped maps", "per kline", 1),
+    Measure("private-docstrings", "private functions with a docstring", "%", 90, at_least=True),
+    Measure("parameters", "public functions of 3+ arguments with Parameters", "%", 80, at_least=True),
+    Measure("fmt-skip", "lines with `fmt: skip` or `fmt: off`", "lines", 40),
+)
+
+PARTICIPLES = ("found", "told", "said", "given", "asked", "made", "held", "kept", "shown", "seen")
+MAPS = ("dict", "Mapping", "MutableMapping")
+
+# Folders and files whose values have no type by nature: `Any` and untyped maps are not counted there.
+UNTYPED = {
+    "wcl/": "WCL documents hold whatever their author wrote",
+}
+
+_WORD = re.compile(rf"\b(?:{'|'.join(PARTICIPLES)})\b")
+_FMT = re.compile(r"fmt: *(?:skip|off)")
+
+
+def is_untyped(path: str) -> bool:
+    """Tell whether a file is one of those whose values have no type by nature."""
+    return any(path == name or (name.endswith("/") and path.startswith(name)) for name in UNTYPED)
+
+
+def lines_with_any(tree: ast.Module) -> set[int]:
+    """Return the lines that name `Any`, imports among them."""
+    lines = set()
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Name) and node.id == "Any") or (
+            isinstance(node, (ast.Attribute, ast.alias))
+            and "Any" in (getattr(node, "attr", ""), getattr(node, "name", ""))
+        ):
+            lines.add(node.lineno)
+    return lines
+
+
+def lines_with_maps(tree: ast.Module) -> set[int]:
+    """Return the lines with a map of texts to `Any` or `object`."""
+    lines = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(
+                value=ast.Name(id=name) | ast.Attribute(attr=name),
+                slice=ast.Tuple(
+                    elts=[ast.Name(id="str"), ast.Name(id="Any" | "object") | ast.Attribute(attr="Any")]
+                ),
+            ) if name in MAPS:
+                lines.add(node.lineno)
+    return lines
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield every function and method of a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the number of arguments of a function, `self` and `cls` aside."""
+    args = function.args
+    return sum(a.arg not in {"self", "cls"} for a in (*args.posonlyargs, *args.args, *args.kwonlyargs))
+
+
+def names(text: str) -> int:
+    """Return how many tokens of a source are a name that is a participle."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return sum(token.type == tokenize.NAME and token.string in PARTICIPLES for token in tokens)
+
+
+def count(path: str, text: str) -> Counter[str]:
+    """Return the counts of one file by measure; shares are counted as `<measure>` of `<measure>/all`.
+
+    A word counts where it stands alone, in code, docstrings, comments and messages; as part of a longer name it does not.
+    """
+    tree = ast.parse(text)
+    counts = Counter(
+        {"lines": text.count("\n"), "participles": len(_WORD.findall(text)), "participles-names": names(text)}
+    )
+    counts["fmt-skip"] = sum(bool(_FMT.search(line)) for line in text.splitlines())
+    if not is_untyped(path):
+        counts["any"] = len(lines_with_any(tree))
+        counts["maps"] = len(lines_with_maps(tree))
+    for function in functions(tree):
+        docstring = ast.get_docstring(function)
+        if function.name.startswith("__"):
+            continue
+        if function.name.startswith("_"):
+            counts["private-docstrings/all"] += 1
+            counts["private-docstrings"] += bool(docstring)
+        elif arguments(function) >= 3:
+            counts["parameters/all"] += 1
+            counts["parameters"] += "Parameters\n" in (docstring or "")
+    return counts
+
+
+def value(measure: Measure, counts: Counter[str]) -> float:
+    """Return a figure from the counts of all files."""
+    if measure.unit == "%":
+        return 100 * counts[measure.name] / max(counts[f"{measure.name}/all"], 1)
+    if measure.unit == "per kline":
+        return 1000 * counts[measure.name] / max(counts["lines"], 1)
+    return counts[measure.name]
+
+
+def state(measure: Measure, figure: float) -> str:
+    """Return "ok", or on which side of its bound a figure lies."""
+    if measure.bound is None:
+        return ""
+    if measure.at_least:
+        return "ok" if figure >= measure.bound else "below"
+    return "ok" if figure <= measure.bound else "above"
+
+
+def contribution(measure: Measure, counts: Counter[str]) -> int:
+    """Return what a file adds to a figure: occurrences, or functions without what is counted."""
+    return (
+        counts[f"{measure.name}/all"] - counts[measure.name] if measure.unit == "%" else counts[measure.name]
+    )
+
+
+def main() -> int:
+    """Print the figures; return 1 if one is beyond an enforced bound."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=SOURCE, help="package to count (default: src/desdm)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument(
+        "--files", choices=[m.name for m in MEASURES], metavar="MEASURE", help="the 20 files that add most"
+    )
+    options = parser.parse_args()
+    files = {p.relative_to(options.folder).as_posix(): p for p in sorted(options.folder.rglob("*.py"))}
+    by_file = {name: count(name, path.read_text("utf-8")) for name, path in files.items()}
+    total: Counter[str] = sum(by_file.values(), Counter())
+    if options.files:
+        measure = next(m for m in MEASURES if m.name == options.files)
+        adds = Counter({name: contribution(measure, counts) for name, counts in by_file.items()})
+        for name, number in adds.most_common(20):
+            print(f"{number:6d}  {name}")
+        return 0
+    figures = [(m, value(m, total)) for m in MEASURES]
+    if options.json:
+        rows = [
+            {
+                "measure": m.name,
+                "value": round(v, 2),
+                "unit": m.unit,
+                "bound": m.bound,
+                "state": state(m, v),
+                "enforced": m.enforced,
+            }
+            for m, v in figures
+        ]
+        print(json.dumps({"lines": total["lines"], "files": len(files), "figures": rows}))
+    else:
+        print(f"{len(files)} files, {total['lines']} lines")
+        for m, v in figures:
+            bound = "" if m.bound is None else f"{'at least' if m.at_least else 'at most'} {m.bound:g}"
+            print(f"{m.text:50} {v:7.1f} {m.unit:10} {bound:12} {state(m, v)}".rstrip())
+    return int(any(m.enforced and state(m, v) != "ok" for m, v in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

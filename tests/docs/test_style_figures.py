@@ -1,0 +1,92 @@
+"""The figures of style: what is counted, and that an enforced bound fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SOURCE = '''"""A module; what it found is not in its name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# fmt: off
+found_rows = "kept"  # a longer name does not count, the text does
+found: Mapping[str, object] = {}
+# fmt: on
+
+
+def public(one: int, two: int, three: int) -> Any:
+    """Return nothing.
+
+    Parameters
+    ----------
+    one, two, three
+        Numbers.
+    """
+
+
+def other(one: int, two: dict[str, Any], three: int) -> None:
+    """Return nothing."""
+
+
+class Table:
+    """A table."""
+
+    def few(self, one: int, two: int) -> None:
+        """`self` is no argument of the caller's."""
+
+    def _private(self) -> None:
+        """Explain."""
+
+    def _silent(self) -> None: ...
+'''
+
+
+def figures(folder: Path) -> dict[str, float]:
+    """Figures of a folder by measure."""
+    command = [sys.executable, str(ROOT / "scripts" / "style_figures.py"), "--json", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {f["measure"]: f["value"] for f in json.loads(done.stdout)["figures"]}
+
+
+def test_each_measure_counts_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(SOURCE + "\n" * (100 - SOURCE.count("\n")))
+    assert figures(tmp_path) == {
+        "participles": 30,  # the docstring's, the text's and the name's "found" and "kept" in 100 lines
+        "participles-names": 10,
+        "any": 30,  # the import, a return type, an argument
+        "maps": 20,
+        "private-docstrings": 50,
+        "parameters": 50,
+        "fmt-skip": 1,
+    }
+
+
+def test_wcl_has_no_types_by_nature(tmp_path: Path) -> None:
+    (tmp_path / "wcl").mkdir()
+    (tmp_path / "wcl" / "module.py").write_text(SOURCE)
+    counted = figures(tmp_path)
+    assert counted["any"] == counted["maps"] == 0
+    assert counted["participles"] > 0
+
+
+def test_an_enforced_bound_fails_and_another_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from scripts import style_figures
+
+    (tmp_path / "module.py").write_text("# fmt: skip\n" * 41)
+    monkeypatch.setattr(sys, "argv", ["style_figures.py", str(tmp_path)])
+    loose = tuple(m._replace(enforced=False) for m in style_figures.MEASURES)
+    monkeypatch.setattr(style_figures, "MEASURES", loose)
+    assert style_figures.main() == 0
+    assert "at most 40   above" in capsys.readouterr().out
+    monkeypatch.setattr(style_figures, "MEASURES", tuple(m._replace(enforced=True) for m in loose))
+    assert style_figures.main() == 1
