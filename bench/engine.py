@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from common import emit, workplace
+from desdm.query.adql.translate import translate
+from desdm.query.catalogue import Catalogue, release_entry
+from desdm.query.engines.duckdb import DuckEngine
+from desdm.query.engines.model import Engine, Query, Upload
 from desdm.release import store
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql.translate import translate
-from desdm.services.catalogue import Catalogue, release_entry
-from desdm.services.engines.duckdb import DuckEngine
-from desdm.services.engines.model import Engine, Query, Upload
 from synthetic import NAME, release
 
 #: DaCHS 2.7 on a machine of this kind, over HTTP, 1M rows (reference, services.md, 2).

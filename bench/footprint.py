@@ -23,6 +23,8 @@ from healsparse import HealSparseMap
 
 from common import emit, workplace
 from desdm.facility import Facility, initialise
+from desdm.query.engines.model import Upload
+from desdm.query.formats.upload import read_upload
 from desdm.release import footprint as release_footprint
 from desdm.release import manifest, store
 from desdm.release.addtable import add_table
@@ -30,10 +32,8 @@ from desdm.release.create import create_empty
 from desdm.release.depthmaps import FIELDS, NSIDE
 from desdm.release.publish import publish
 from desdm.release.steps import Made
-from desdm.services.engines.model import Upload
 from desdm.services.footprint.lookup import Footprint
 from desdm.services.footprint.tables import answered, packed, position_columns
-from desdm.services.formats.upload import read_upload
 
 POINTS = 1_000_000
 RUNS = 5

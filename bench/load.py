@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from common import emit, workplace
+from desdm.query.catalogue import Catalogue, release_entry
+from desdm.query.engines.postgres import PostgresEngine
 from desdm.release import store
-from desdm.services.catalogue import Catalogue, release_entry
-from desdm.services.engines.postgres import PostgresEngine
 from engine import queries
 from synthetic import NAME, release
 

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from common import clock, emit, workplace
+from desdm.query.formats import FORMATS, stream
 from desdm.release.model import ReleaseColumn
-from desdm.services.formats import FORMATS, stream
 
 ROWS = 1_000_000
 COLUMNS = (

@@ -20,8 +20,8 @@ from desdm.client import Client
 from desdm.client.hdf5 import write
 from desdm.client.tables import as_format, as_upload, format_of
 from desdm.errors import AccessDenied, DesdmError, LimitExceeded, NotFoundError, TransientError, UsageError
-from desdm.services.formats.upload import read_upload
-from desdm.services.formats.votable import error_document
+from desdm.query.formats.upload import read_upload
+from desdm.query.formats.votable import error_document
 
 
 @contextmanager

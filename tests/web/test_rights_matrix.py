@@ -19,9 +19,9 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from desdm.accounts import people, rights, tokens
 from desdm.facility import Facility
+from desdm.query.engines.open import open_engine
 from desdm.release.create import create_empty
 from desdm.schema.states import Role
-from desdm.services.engines.open import open_engine
 from desdm.web.app import create_app, open_services
 from tests.support.release import demo_release, small_release
 from tests.support.server import served

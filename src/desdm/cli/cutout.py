@@ -106,9 +106,9 @@ def command(
 
 def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults) -> tuple[Shelf, list[Item]]:
     from desdm.accounts.model import Action, Caller
+    from desdm.query.engines.open import open_engine
+    from desdm.query.formats.upload import read_upload
     from desdm.schema.states import Role
-    from desdm.services.engines.open import open_engine
-    from desdm.services.formats.upload import read_upload
     from desdm.services.soda.files import Shelf
     from desdm.services.soda.rows import items_of, one_row
     from desdm.web.app import open_services

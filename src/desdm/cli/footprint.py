@@ -183,9 +183,9 @@ def _table(
     out: Path | None,
 ) -> None:
     from desdm.errors import NotFoundError
+    from desdm.query.formats import choose, stream
+    from desdm.query.formats.upload import read_upload
     from desdm.services.footprint.tables import answered, position_columns
-    from desdm.services.formats import choose, stream
-    from desdm.services.formats.upload import read_upload
     from desdm.texttable import size_text
 
     try:

@@ -28,10 +28,10 @@ def engine_of(facility: Facility, release: str) -> Iterator[Served]:
     """The engine of the installation's services, for one release that nobody sees yet."""
     import pyarrow as pa
 
+    from desdm.query.adql.translate import translate
+    from desdm.query.catalogue import Catalogue, release_entry
+    from desdm.query.engines.open import open_engine
     from desdm.release import store
-    from desdm.services.adql.translate import translate
-    from desdm.services.catalogue import Catalogue, release_entry
-    from desdm.services.engines.open import open_engine
 
     with facility.database.read() as conn:
         tables = store.tables(conn, release)

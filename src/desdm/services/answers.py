@@ -46,7 +46,7 @@ def told(err: DesdmError) -> str:
 
 def error_response(err: DesdmError) -> Response:
     """An error as DALI 1.1 says it (section 4.2): a VOTable with QUERY_STATUS ERROR, and a status that says whose it is."""
-    from desdm.services.formats.votable import error_document
+    from desdm.query.formats.votable import error_document
 
     status = status_of(err)
     headers = {}

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from desdm.accounts.model import Caller
 from desdm.archive.archive import Archive
 from desdm.config import Config
+from desdm.query.engines.model import Engine
 from desdm.schema.database import Database
-from desdm.services.engines.model import Engine
 from desdm.services.journal import Journal
 from desdm.services.problems import FaultList
 from desdm.services.published import Published

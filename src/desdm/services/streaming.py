@@ -18,9 +18,9 @@ from starlette.types import Message, Receive, Scope, Send
 from typing_extensions import override
 
 from desdm.errors import DesdmError
+from desdm.query.engines.model import Cancel
+from desdm.query.formats import TableStream
 from desdm.services.context import Services
-from desdm.services.engines.model import Cancel
-from desdm.services.formats import TableStream
 
 __all__ = ["Stream", "let_go", "watched"]
 

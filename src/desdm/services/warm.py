@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from desdm.errors import DesdmError
+from desdm.query.formats import choose, stream
 from desdm.release.model import ReleaseColumn
 from desdm.services.context import Services
 from desdm.services.footprint.maps import BandMap, cells
-from desdm.services.formats import choose, stream
 from desdm.survey.boxes import Box, open_plane
 from desdm.survey.cards import read_hdus
 

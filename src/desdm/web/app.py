@@ -24,10 +24,10 @@ from desdm.accounts import store
 from desdm.accounts.clock import now
 from desdm.errors import DesdmError, NotFoundError, TransientError
 from desdm.facility import Facility
+from desdm.query.engines.model import Engine
 from desdm.schema.service import prepare
 from desdm.services import SERVICES
 from desdm.services.context import Services
-from desdm.services.engines.model import Engine
 from desdm.services.published import Published
 from desdm.services.uws import servers
 from desdm.services.warm import warm

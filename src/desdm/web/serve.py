@@ -18,7 +18,7 @@ from typing_extensions import override
 from desdm.errors import UsageError
 from desdm.facility import Facility
 from desdm.operations.doctor.places import open_places
-from desdm.services.engines.open import open_engine
+from desdm.query.engines.open import open_engine
 from desdm.web.app import RATE, create_app, open_services
 from desdm.web.connections import Bounds, protocol
 

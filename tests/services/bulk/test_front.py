@@ -10,9 +10,9 @@ from typing import Any, cast
 from starlette.applications import Starlette
 
 from desdm.facility import Facility
+from desdm.query.engines.model import Engine
 from desdm.services.bulk.handlers import routes
 from desdm.services.context import Services
-from desdm.services.engines.model import Engine
 from desdm.services.published import Published
 from tests.support.files import file_release
 

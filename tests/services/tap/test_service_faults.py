@@ -20,7 +20,7 @@ import requests
 from astropy.io import votable
 
 from desdm.errors import DatabaseUnavailable
-from desdm.services.engines.model import Cancel
+from desdm.query.engines.model import Cancel
 from desdm.services.streaming import Stream
 from desdm.services.threads import Threads
 from tests.support.postgres import Cluster

@@ -8,11 +8,11 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
 from desdm.errors import LimitExceeded, UsageError
+from desdm.query.formats.votable import small_table
 from desdm.services.access import access_of
 from desdm.services.answers import base_url, guarded, work, xml_document
 from desdm.services.context import Services, caller_of
 from desdm.services.datalink.links import COLUMNS, SERVICES, links_of
-from desdm.services.formats.votable import small_table
 from desdm.services.limits import limits_of
 from desdm.services.obscore.rows import DATALINK, file_of
 from desdm.services.parameters import Given, given

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, DesdmError, NotFoundError, UsageError
-from desdm.services import formats
+from desdm.query import formats
 from desdm.services.access import access_of
 from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of

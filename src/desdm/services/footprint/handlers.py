@@ -16,17 +16,17 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, CorruptFile, DesdmError, NotFoundError, UsageError
+from desdm.query.engines.model import Cancel, Upload
+from desdm.query.formats import Format, TableStream, choose, stream
+from desdm.query.formats.upload import read_upload
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
 from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of
-from desdm.services.engines.model import Cancel, Upload
 from desdm.services.faults import status_of
 from desdm.services.footprint.asked import bands_of, format_of, number_of, region_of, same_format, table_sent
 from desdm.services.footprint.atlas import Atlas
 from desdm.services.footprint.selection import Cuts, moc_of, written
 from desdm.services.footprint.tables import answered, packed, position_columns
-from desdm.services.formats import Format, TableStream, choose, stream
-from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
 from desdm.services.soda.stencil import Circle

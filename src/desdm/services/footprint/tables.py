@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from desdm.errors import UsageError
+from desdm.query.engines.model import Upload
+from desdm.query.formats.parquet import metadata_of
 from desdm.release.model import ReleaseColumn
-from desdm.services.engines.model import Upload
 from desdm.services.footprint.lookup import Footprint
-from desdm.services.formats.parquet import metadata_of
 
 __all__ = ["answered", "packed", "position_columns"]
 

@@ -14,14 +14,14 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
 from desdm.errors import DesdmError, LimitExceeded, UsageError
-from desdm.services.adql.translate import translate
+from desdm.query.adql.translate import translate
+from desdm.query.dialect import dialect_of
+from desdm.query.engines.model import Cancel
+from desdm.query.formats.upload import read_upload
 from desdm.services.answers import told, work
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.dialect import dialect_of
-from desdm.services.engines.model import Cancel
 from desdm.services.faults import status_of
-from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
 from desdm.services.mydb.model import UserTable
 from desdm.services.mytables.keep import Keeper, allowed

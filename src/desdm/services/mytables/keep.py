@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, ConflictError, LimitExceeded, NotFoundError, UsageError
+from desdm.query.adql.reader import STRUCTURAL
 from desdm.release.model import ReleaseColumn
-from desdm.services.adql.reader import STRUCTURAL
 from desdm.services.context import Services
 from desdm.services.limits import limits_of
 from desdm.services.mydb import store

@@ -12,13 +12,14 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, NotFoundError, UsageError
-from desdm.services.adql.translate import translate
+from desdm.query.adql.translate import translate
+from desdm.query.catalogue import Catalogue, Entry
+from desdm.query.dialect import dialect_of
+from desdm.query.engines.model import Cancel
+from desdm.query.formats import Format, TableStream, choose, stream
 from desdm.services.answers import base_url, guarded, work
-from desdm.services.catalogue import Catalogue, Entry, catalogue_for
+from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.dialect import dialect_of
-from desdm.services.engines.model import Cancel
-from desdm.services.formats import Format, TableStream, choose, stream
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
 from desdm.services.streaming import Stream, let_go, watched

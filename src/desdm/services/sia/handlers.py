@@ -11,10 +11,10 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied
+from desdm.query.formats import choose, stream
 from desdm.services.access import access_of
 from desdm.services.answers import base_url, guarded, work
 from desdm.services.context import Services, caller_of
-from desdm.services.formats import choose, stream
 from desdm.services.limits import limits_of
 from desdm.services.obscore.columns import COLUMNS, UTYPES
 from desdm.services.obscore.rows import obscore_rows, placed

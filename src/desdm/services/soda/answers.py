@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 from starlette.responses import Response
 
+from desdm.query.engines.model import Cancel
 from desdm.services.context import Services
-from desdm.services.engines.model import Cancel
 from desdm.services.soda.batch import Item, Member, produce
 from desdm.services.soda.bundle import MIME, Form, bundle
 from desdm.services.soda.files import Shelf

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, UsageError
+from desdm.query.engines.model import Upload
+from desdm.query.formats.upload import read_upload
 from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
-from desdm.services.engines.model import Upload
-from desdm.services.formats.upload import read_upload
 from desdm.services.limits import limits_of
 from desdm.services.parameters import given, is_form, real
 from desdm.services.soda import colour

@@ -7,9 +7,9 @@ from typing import Any
 
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError, UsageError
+from desdm.query.adql.translate import translate
 from desdm.release.model import ReleaseTable
 from desdm.services.access import access_of
-from desdm.services.adql.translate import translate
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from desdm.accounts.model import Caller
 from desdm.errors import LimitExceeded, UsageError
+from desdm.query.engines.model import Upload
 from desdm.services.context import Services
-from desdm.services.engines.model import Upload
 from desdm.services.soda import colour
 from desdm.services.soda.batch import Item, safe
 from desdm.services.soda.cutout import Outside

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied
-from desdm.services.adql.translate import translate
+from desdm.query.adql.translate import translate
+from desdm.query.dialect import dialect_of
+from desdm.query.engines.model import Cancel, Upload
+from desdm.query.formats import TableStream, stream
+from desdm.query.formats.rows import Rows
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services
-from desdm.services.dialect import dialect_of
-from desdm.services.engines.model import Cancel, Upload
-from desdm.services.formats import TableStream, stream
-from desdm.services.formats.rows import Rows
 from desdm.services.obscore.columns import PLAN_UTYPES, UTYPES
 from desdm.services.obscore.rows import PLACE
 from desdm.services.tap.asked import Asked

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from desdm.errors import UsageError
-from desdm.services.engines.model import Upload
-from desdm.services.formats import Format, choose
-from desdm.services.formats.upload import read_upload
+from desdm.query.engines.model import Upload
+from desdm.query.formats import Format, choose
+from desdm.query.formats.upload import read_upload
 from desdm.services.limits import Limits
 
 __all__ = ["Asked", "asked", "uploads"]

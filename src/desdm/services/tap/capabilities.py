@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from desdm.services.adql import statistics
-from desdm.services.adql.userfunctions import FORMS
+from desdm.query.adql import statistics
+from desdm.query.adql.userfunctions import FORMS
+from desdm.query.formats import FORMATS
 from desdm.services.answers import base_url, xml_document
 from desdm.services.context import Services, caller_of
-from desdm.services.formats import FORMATS
 from desdm.services.limits import limits_of
 from desdm.services.tap_schema.describe import OBSCORE_MODEL, PLAN_MODEL
 

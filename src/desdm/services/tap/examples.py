@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from desdm.services.catalogue import Catalogue, Entry
+from desdm.query.catalogue import Catalogue, Entry
 
 __all__ = ["Example", "examples_of"]
 

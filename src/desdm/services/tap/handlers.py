@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action
 from desdm.errors import AccessDenied, UsageError
+from desdm.query.engines.model import Cancel
+from desdm.query.formats import TableStream
 from desdm.services.answers import base_url, guarded, work, xml_document
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.engines.model import Cancel
-from desdm.services.formats import TableStream
 from desdm.services.limits import limits_of
 from desdm.services.parameters import Given, given
 from desdm.services.streaming import Stream, let_go, watched

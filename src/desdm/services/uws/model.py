@@ -9,9 +9,9 @@ from pathlib import Path
 
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
+from desdm.query.engines.model import Cancel
 from desdm.schema.states import Phase
 from desdm.services.context import Services
-from desdm.services.engines.model import Cancel
 
 __all__ = [
     "ACTIVE",

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from desdm.accounts.model import Caller
 from desdm.errors import DesdmError, LimitExceeded, TransientError
+from desdm.query.engines.model import Cancel
 from desdm.schema.states import Phase
 from desdm.services.answers import told
 from desdm.services.context import Services
-from desdm.services.engines.model import Cancel
 from desdm.services.limits import limits_of
 from desdm.services.uws import servers, store
 from desdm.services.uws.model import Job, JobContext, JobKind, Owner, Result, owner_key

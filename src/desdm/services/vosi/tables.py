@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.errors import NotFoundError
+from desdm.query.catalogue import Catalogue
 from desdm.release.model import ReleaseColumn
 from desdm.services.answers import guarded, work, xml_response
-from desdm.services.catalogue import Catalogue, catalogue_for
+from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.parameters import given
 from desdm.services.tap_schema.columns import KEYS

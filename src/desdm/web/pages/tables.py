@@ -10,8 +10,8 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
 from desdm.errors import DesdmError, NotFoundError
+from desdm.query.adql.translate import translate
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.adql.translate import translate
 from desdm.services.answers import told, work
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of

@@ -1,0 +1,321 @@
+"""Writes values of ADQL in an engine's SQL: names, literals, CASE, aggregates, functions; the rest is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from desdm.errors import QueryError
+from desdm.query.adql import functions, measures, nodes, regions, statistics, userfunctions
+from desdm.query.adql.arithmetic import closed, operate
+from desdm.query.adql.conditions import Conditions
+from desdm.query.adql.fragments import (
+    GEOMETRIES,
+    INTEGERS,
+    NUMBERS,
+    Fragment,
+    Parameters,
+    Written,
+    constant,
+    double,
+)
+from desdm.query.adql.geometry import Geometry
+from desdm.query.adql.otherdialects import function_advice
+from desdm.query.adql.scope import Scope
+from desdm.query.adql.units import factor
+from desdm.query.engines.writing import SQL_TYPES, Dialect
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["Expressions"]
+
+_SHAPES = ("POINT", "CIRCLE", "BOX", "POLYGON")
+_MEASURES = (
+    "DISTANCE", "AREA", "CENTROID", "COORD1", "COORD2", "COORDSYS", "CONTAINS", "INTERSECTS", "REGION",
+)  # fmt: skip
+
+
+class Expressions:
+    """Writes expressions of one query; queries within them are written by ``query``."""
+
+    def __init__(
+        self, dialect: Dialect, parameters: Parameters, query: Callable[[nodes.Statement, Scope], Written],
+        footprint: Callable[[str, tuple[int, int]], str],
+    ) -> None:  # fmt: skip
+        self.dialect, self._parameters, self._query = dialect, parameters, query
+        self._types = SQL_TYPES[dialect]
+        self._footprint = footprint
+        #: SQL of ``hpix29`` by the number of its table
+        self.cells: dict[int, str] = {}
+        self.geometry = Geometry(self.cell, dialect)
+        self._conditions = Conditions(self, query)
+        self.condition, self.alike = self._conditions.condition, self._conditions.alike
+
+    def cell(self, lon: Fragment, lat: Fragment) -> str | None:
+        """SQL of ``hpix29`` of a position, if it is that of a table which has one."""
+        a, d = lon.column, lat.column
+        if a is None or d is None or a.table != d.table or (a.role, d.role) != ("ra", "dec"):
+            return None
+        return self.cells.get(a.table)
+
+    # Values
+
+    def value(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        """SQL of a value; under GROUP BY a column must be grouped by or stand in an aggregate."""
+        return closed(self._operand(node, scope))
+
+    def _operand(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        """SQL of a value with which arithmetic goes on, so that its check for overflow may wait."""
+        if scope.groups is None or scope.within:
+            return self._value(node, scope)
+        before = len(scope.loose)
+        found = self._value(node, scope)
+        whole = closed(found)
+        if whole.sql and whole.sql in scope.groups:
+            # The engines know an expression that is grouped by by its text.
+            del scope.loose[before:]
+            return whole
+        return found
+
+    def _value(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        match node:
+            case nodes.Literal():
+                return self._literal(node)
+            case nodes.Name():
+                return self._name(node, scope)
+            case nodes.Chain():
+                return self._chain(node, scope)
+            case nodes.Sign():
+                return self._sign(node, scope)
+            case nodes.Aggregate():
+                return self._aggregate(node, scope)
+            case nodes.Cast():
+                return functions.cast(
+                    self.value(node.operand, scope), node.target, node.length, self.dialect, self._types
+                )
+            case nodes.Case():
+                return self._case(node, scope)
+            case nodes.Subquery():
+                return self._scalar(node, scope)
+            case nodes.Call():
+                return self._call(node, scope)
+            case _:
+                raise QueryError("a value is expected here, not a condition", *node.at)
+
+    def _literal(self, node: nodes.Literal) -> Fragment:
+        if node.kind == "text":
+            meta = None if node.text.isascii() else ReleaseColumn("", "unicodeChar")
+            return Fragment(self._parameters.text(node.text), "char", node.at, meta, node.text)
+        if node.kind == "null":
+            return Fragment("NULL", "null", node.at)
+        if node.kind == "boolean":
+            return Fragment(node.text, "boolean", node.at)
+        if node.text.isdigit() and int(node.text) < 2**63:
+            number = int(node.text)
+            return Fragment(str(number), "int" if number < 2**31 else "long", node.at, constant=float(number))
+        return constant(float(node.text), node.at)
+
+    def _name(self, node: nodes.Name, scope: Scope) -> Fragment:
+        if len(node.parts) == 1 and not any(_same(node.parts[0], c.name) for c in scope.columns):
+            alias = scope.aliases.get(
+                node.parts[0].text if node.parts[0].quoted else node.parts[0].text.lower()
+            )
+            if alias is not None:
+                return alias
+        column, owner = scope.find(node.parts)
+        if (
+            owner.groups is not None
+            and not owner.within
+            and owner is scope
+            and column.sql not in owner.groups
+        ):
+            owner.loose.append((column.name, node.at))
+        return Fragment(column.sql, column.kind, node.at, column.meta, column=column)
+
+    def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:
+        left = self._operand(node.first, scope)
+        for operator, at, right in node.rest:
+            left = operate(operator, left, self._operand(right, scope), at, self.dialect)
+        return left
+
+    def _sign(self, node: nodes.Sign, scope: Scope) -> Fragment:
+        value = self._operand(node.operand, scope)
+        if value.kind not in (*NUMBERS, "null") or (node.sign == "~" and value.kind not in INTEGERS):
+            raise QueryError(f"{node.sign} takes a number", *node.at)
+        if node.sign == "+":
+            return value
+        if node.sign == "-" and value.number is not None and value.kind == "double":
+            return constant(-value.number, node.at)
+        known = -value.number if node.sign == "-" and value.number is not None else None
+        return Fragment(
+            f"({node.sign}{value.sql})", value.kind, node.at, value.meta, known,
+            open=value.open, operands=value.operands,
+        )  # fmt: skip
+
+    def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
+        if scope.within:
+            raise QueryError(f"{node.name} cannot stand within another aggregate", *node.at)
+        if scope.groups is None:
+            raise QueryError(
+                f"{node.name} cannot stand here; it belongs into SELECT, HAVING or ORDER BY", *node.at
+            )
+        if node.argument is None:
+            return Fragment(
+                "count(*)", "long", node.at, ReleaseColumn("", "long", ucd="meta.number", text="Rows")
+            )
+        scope.within = True
+        value = self.value(node.argument, scope)
+        scope.within = False
+        if value.kind in (*GEOMETRIES, "array") and not (
+            value.kind == "region" and node.name == "COUNT" and not node.distinct
+        ):
+            raise QueryError(f"{node.name} takes no geometry", *node.at)
+        if node.name in statistics.FORMS:
+            return statistics.aggregate(node.name, value, node.distinct, node.at, self.dialect)
+        word = "DISTINCT " if node.distinct else ""
+        if node.name == "COUNT":
+            return Fragment(
+                f"count({word}{value.sql})", "long", node.at, ReleaseColumn("", "long", ucd="meta.number")
+            )
+        if node.name in ("MIN", "MAX"):
+            if value.kind == "boolean":
+                raise QueryError(f"{node.name} takes numbers or text", *node.at)
+            return Fragment(f"{node.name.lower()}({value.sql})", value.kind, node.at, value.meta)
+        if value.kind not in (*NUMBERS, "null"):
+            raise QueryError(f"{node.name} takes numbers", *node.at)
+        if node.name == "SUM" and value.kind in INTEGERS:
+            return Fragment(
+                f"CAST(sum({word}{value.sql}) AS {self._types['long']})", "long", node.at, value.meta
+            )
+        # A sum over +Inf and -Inf is no number.
+        x = functions.as_double(value).sql
+        found = f"{node.name.lower()}({word}{x})"
+        if self.dialect == "duckdb":
+            found = functions.summed(found, x)
+        return Fragment(functions.without_nan(found), "double", node.at, value.meta)
+
+    def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
+        operand = None if node.operand is None else node.operand
+        whens = []
+        for when, then in node.branches:
+            condition = when if operand is None else nodes.Compare("=", operand, when, when.at)
+            whens.append((self.condition(condition, scope), self.value(then, scope)))
+        values = [v for _, v in whens]
+        if node.otherwise is not None:
+            values.append(self.value(node.otherwise, scope))
+        values = self.common(values, node.at)
+        branches = " ".join(f"WHEN {c} THEN {v.sql}" for (c, _), v in zip(whens, values, strict=False))
+        otherwise = f" ELSE {values[-1].sql}" if node.otherwise is not None else ""
+        return Fragment(f"(CASE {branches}{otherwise} END)", values[0].kind, node.at, values[0].meta)
+
+    def common(self, values: Sequence[Fragment], at: tuple[int, int]) -> list[Fragment]:
+        """Values brought to one kind."""
+        kinds = {v.kind for v in values} - {"null"}
+        if kinds & {*GEOMETRIES, "array"}:
+            raise QueryError("geometry cannot stand here", *at)
+        if len(kinds) <= 1:
+            kind = next(iter(kinds), "char")
+        elif kinds <= set(NUMBERS):
+            kind = "double" if "float" in kinds else max(kinds, key=NUMBERS.index)
+        else:
+            raise QueryError(
+                f"values of different kinds stand here: {', '.join(sorted(kinds))}; use CAST", *at
+            )
+        return [v if v.kind == kind else self.to_kind(v, kind) for v in values]
+
+    def to_kind(self, value: Fragment, kind: str) -> Fragment:
+        """The same value as another kind of number, or NULL of a kind."""
+        return Fragment(f"CAST({value.sql} AS {self._types[kind]})", kind, value.at, value.meta)
+
+    def _scalar(self, node: nodes.Subquery, scope: Scope) -> Fragment:
+        written = self._query(node.query, scope)
+        if len(written.columns) != 1:
+            raise QueryError(f"a query as a value has one column, not {len(written.columns)}", *node.at)
+        column = written.columns[0]
+        if column.kind in (*GEOMETRIES, "array"):
+            raise QueryError("a query as a value gives no geometry", *node.at)
+        return Fragment(f"({written.sql})", column.kind, node.at, column.meta)
+
+    def _call(self, node: nodes.Call, scope: Scope) -> Fragment:
+        name, at = node.name, node.at
+        if name in _SHAPES:
+            return self.geometry.build(name, [self.value(a, scope) for a in node.arguments], at)
+        if name in _MEASURES:
+            return self._measure(node, scope)
+        if name == "COALESCE":
+            if not node.arguments:
+                raise QueryError("COALESCE takes one value or more", *at)
+            values = self.common([self.value(a, scope) for a in node.arguments], at)
+            return Fragment(
+                f"coalesce({', '.join(v.sql for v in values)})", values[0].kind, at, values[0].meta
+            )
+        if name == "NULLIF":
+            if len(node.arguments) != 2:
+                raise QueryError("NULLIF takes two values", *at)
+            left, right = (self.value(a, scope) for a in node.arguments)
+            left, right = self.alike(left, right, at)
+            return Fragment(f"nullif({left.sql}, {right.sql})", left.kind, at, left.meta)
+        if name == "IN_UNIT":
+            return self._in_unit(node, scope)
+        if name in functions.FUNCTIONS or name in ("MOD", "ROUND", "TRUNCATE"):
+            return functions.call(name, [self.value(a, scope) for a in node.arguments], at, self.dialect)
+        if name in userfunctions.NAMES:
+            return userfunctions.call(
+                name,
+                [self.value(a, scope) for a in node.arguments],
+                at,
+                self.dialect,
+                self.cell,
+                self._footprint,
+            )
+        advice = function_advice(name)
+        raise QueryError(f"there is no function {node.name[:60]}{advice and '; ' + advice}", *at)
+
+    def _measure(self, node: nodes.Call, scope: Scope) -> Fragment:
+        name, at = node.name, node.at
+        if name in ("CONTAINS", "INTERSECTS"):
+            return Fragment(f"CAST({self._conditions.meets(node, scope)} AS {self._types['int']})", "int", at)
+        given = [self._conditions.region(self.value(a, scope)) for a in node.arguments]
+        if name == "REGION":
+            return self.geometry.build(*regions.from_text(given, at), at)
+        if name == "DISTANCE":
+            found = self.geometry.distance(given, at)
+            meta = ReleaseColumn("", "double", unit="deg", ucd="pos.angDistance", text="Angular distance")
+            return Fragment(found.sql, "double", at, meta, found.constant)
+        if len(given) != 1 or given[0].kind not in GEOMETRIES:
+            raise QueryError(f"{name} takes one geometry", *at)
+        if name == "AREA":
+            found = measures.area(given[0], at)
+            return Fragment(
+                found.sql,
+                "double",
+                at,
+                ReleaseColumn("", "double", unit="deg2", ucd="phys.angArea"),
+                found.constant,
+            )
+        if name == "CENTROID":
+            return measures.centroid(given[0], at)
+        if name == "COORDSYS":
+            return Fragment(self._parameters.text("ICRS"), "char", at)
+        if given[0].kind != "point":
+            raise QueryError(f"{name} takes a POINT", *at)
+        part = functions.as_double(given[0].parts[name == "COORD2"])
+        return Fragment(part.sql, "double", at, part.meta, part.constant)
+
+    def _in_unit(self, node: nodes.Call, scope: Scope) -> Fragment:
+        given = [self.value(a, scope) for a in node.arguments]
+        if (
+            len(given) != 2
+            or not isinstance(given[1].constant, str)
+            or given[0].kind not in (*NUMBERS, "null")
+        ):
+            raise QueryError(
+                "IN_UNIT takes a number with a unit, and the wanted unit in single quotes", *node.at
+            )
+        unit = given[0].meta.unit if given[0].meta else ""
+        scale = factor(unit, given[1].constant, node.at)
+        meta = ReleaseColumn("", "double", unit=given[1].constant, ucd=given[0].meta.ucd if given[0].meta else "",
+                             text=given[0].meta.text if given[0].meta else "")  # fmt: skip
+        return Fragment(f"({functions.as_double(given[0]).sql} * {double(scale)})", "double", node.at, meta)
+
+
+def _same(ident: nodes.Ident, name: str) -> bool:
+    return ident.text == name if ident.quoted else ident.text.lower() == name.lower()

@@ -1,0 +1,282 @@
+"""The functions of ADQL that take and give plain values, and how each engine writes them (REC-ADQL-2.1, 2.3, 4.3-4.6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from desdm.errors import QueryError
+from desdm.query.adql.fragments import INTEGERS, NUMBERS, Fragment, double
+from desdm.query.adql.tokens import Place
+from desdm.query.engines.writing import SQL_TYPES, Dialect
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["FUNCTIONS", "Function", "call", "cast"]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function: its signature for people, how many arguments, of which kinds, and what it gives.
+
+    Attributes
+    ----------
+    duckdb, postgresql
+        SQL with ``{0}``, ``{1}`` … for the arguments.
+    result
+        Kind of what it gives; ``=``: that of its first argument.
+    unit
+        Unit of what it gives; ``=``: that of its argument.
+    """
+
+    form: str
+    least: int
+    most: int
+    takes: tuple[str, ...]
+    result: str
+    duckdb: str
+    postgresql: str
+    unit: str = ""
+    text: str = ""
+
+
+def _math(name: str, sql: str, unit: str = "", postgresql: str | None = None, text: str = "") -> Function:
+    return Function(
+        f"{name}(x DOUBLE) -> DOUBLE", 1, 1, ("double",), "double", sql, postgresql or sql, unit, text
+    )
+
+
+def _finite(sql: str, saying: str) -> str:
+    """What is not defined or too large is an error in DuckDB too, as it is in PostgreSQL."""
+    return f"(CASE WHEN isfinite({sql}) IS FALSE AND isfinite({{0}}) THEN error('{saying}') ELSE {sql} END)"
+
+
+#: PostgreSQL refuses a result that is too near to zero for its type; it is 0, as in DuckDB. exp(x) < 2^-1075 there.
+_LEAST = 745.1332191019412
+_PG_EXP = f"(CASE WHEN {{0}} < -{_LEAST} THEN 0 ELSE exp({{0}}) END)"
+_PG_POWER = f"(CASE WHEN {{1}} / 1000 * ln(abs(NULLIF({{0}}, 0))) < -{_LEAST / 1000} THEN 0 ELSE power({{0}}, {{1}}) END)"
+_DUCKDB_POWER = (
+    "(CASE WHEN isfinite(power({0}, {1})) IS FALSE AND isfinite({0}) AND isfinite({1}) "
+    "THEN error(CASE WHEN isnan(power({0}, {1})) OR {0} = 0 THEN 'power' ELSE 'overflow' END) ELSE power({0}, {1}) END)"
+)
+
+
+_TEXT = ("char",)
+#: Capitals of every script: in PostgreSQL the columns themselves are in the order of their bytes, which folds only ASCII.
+_FOLDING = '{0} COLLATE "und-x-icu"'
+FUNCTIONS: dict[str, Function] = {
+    "ABS": Function("ABS(x) -> x", 1, 1, ("number",), "=", "abs({0})", "abs({0})", "="),
+    "CEILING": _math("CEILING", "ceil({0})", "="),
+    "FLOOR": _math("FLOOR", "floor({0})", "="),
+    "DEGREES": _math("DEGREES", _finite("degrees({0})", "overflow"), "deg", postgresql="degrees({0})"),
+    "RADIANS": _math("RADIANS", "radians({0})", "rad"),
+    "EXP": _math("EXP", _finite("exp({0})", "overflow"), postgresql=_PG_EXP),
+    "LOG": _math("LOG", "ln({0})"),
+    "LOG10": _math("LOG10", "log10({0})", postgresql="log({0})"),
+    "SQRT": _math("SQRT", "sqrt({0})"),
+    "ACOS": _math("ACOS", "acos({0})", "rad"),
+    "ASIN": _math("ASIN", "asin({0})", "rad"),
+    "ATAN": _math("ATAN", "atan({0})", "rad"),
+    "COS": _math("COS", "cos({0})"),
+    "SIN": _math("SIN", "sin({0})"),
+    "TAN": _math("TAN", "tan({0})"),
+    "COT": _math("COT", "cot({0})", postgresql="(1 / tan({0}))"),
+    "ATAN2": Function("ATAN2(y DOUBLE, x DOUBLE) -> DOUBLE", 2, 2, ("double", "double"), "double",
+                      "atan2({0}, {1})", "atan2({0}, {1})", "rad"),
+    "POWER": Function("POWER(x DOUBLE, y DOUBLE) -> DOUBLE", 2, 2, ("double", "double"), "double",
+                      _DUCKDB_POWER, _PG_POWER),
+    "PI": Function("PI() -> DOUBLE", 0, 0, (), "double", "pi()", "pi()"),
+    "RAND": Function("RAND([seed]) -> DOUBLE", 0, 1, ("number",), "double", "random()", "random()"),
+    "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})",
+                      f"(upper({_FOLDING}) COLLATE \"C\")"),
+    "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})",
+                      f"(lower({_FOLDING}) COLLATE \"C\")"),
+    "TIMESTAMP": Function("TIMESTAMP(s VARCHAR) -> TIMESTAMP", 1, 1, ("time",), "timestamp",
+                          "CAST({0} AS TIMESTAMP)", "CAST({0} AS timestamp)"),
+}  # fmt: skip
+
+
+def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    """A function of the table above in the engine's SQL."""
+    if name in _SPECIAL:
+        return _SPECIAL[name](name, arguments, at, dialect)
+    function = FUNCTIONS[name]
+    count(name, function.form, arguments, function.least, function.most, at)
+    given = [_argument(name, wanted, a) for wanted, a in zip(function.takes, arguments, strict=False)]
+    kind = (
+        (given[0].kind if given[0].kind != "null" else "double")
+        if function.result == "="
+        else function.result
+    )
+    template = function.duckdb if dialect == "duckdb" else function.postgresql
+    sql = template.format(*(g.sql for g in given))
+    unit = given[0].meta.unit if function.unit == "=" and given and given[0].meta else function.unit
+    wide = (
+        kind == "char"
+        and bool(given)
+        and given[0].meta is not None
+        and given[0].meta.datatype == "unicodeChar"
+    )
+    meta = ReleaseColumn("", "unicodeChar" if wide else kind, unit="" if unit == "=" else unit)
+    if name == "PI":
+        return Fragment(sql, kind, at, meta, constant=math.pi)
+    return Fragment(sql, kind, at, meta)
+
+
+def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most: int, at: Place) -> None:
+    """That a function has as many arguments as it takes."""
+    if not least <= len(arguments) <= most:
+        raise QueryError(f"{name} has {len(arguments)} arguments, it is {form}", *at)
+
+
+def _argument(name: str, wanted: str, given: Fragment) -> Fragment:
+    if wanted in ("double", "number"):
+        if given.kind not in (*NUMBERS, "null"):
+            raise QueryError(f"{name} takes a number here", *given.at)
+        return as_double(given) if wanted == "double" else given
+    if wanted == "char" and given.kind not in ("char", "null"):
+        raise QueryError(f"{name} takes text here", *given.at)
+    if wanted == "time" and given.kind not in ("char", "null", "timestamp"):
+        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *given.at)
+    return given
+
+
+def as_double(given: Fragment) -> Fragment:
+    """The same value as a double."""
+    if given.kind == "double":
+        return given
+    if given.number is not None:
+        return Fragment(double(given.number), "double", given.at, given.meta, given.number)
+    return Fragment(
+        f"CAST({given.sql} AS float8)", "double", given.at, given.meta,
+        open=given.open, operands=given.operands,
+    )  # fmt: skip
+
+
+def summed(sql: str, x: str) -> str:
+    """A sum or mean over ``x`` in DuckDB: finite numbers whose sum is not are an error, as in PostgreSQL."""
+    infinite = f"count(*) FILTER (WHERE isinf({x}))"
+    return f"(CASE WHEN isfinite({sql}) IS FALSE AND {infinite} = 0 THEN error('overflow') ELSE {sql} END)"
+
+
+def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    count(name, "MOD(x, y) -> x", arguments, 2, 2, at)
+    x, y = (_argument(name, "number", a) for a in arguments)
+    if x.kind in INTEGERS and y.kind in INTEGERS:
+        # DuckDB divides first: the least number over -1 is none of its type, its remainder 0 is.
+        over = f"(CASE WHEN {y.sql} = -1 THEN 1 ELSE {y.sql} END)"
+        sql = f"({x.sql} % {over})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
+        return Fragment(sql, max(x.kind, y.kind, key=NUMBERS.index), at)
+    x, y = as_double(x), as_double(y)
+    if dialect == "duckdb":
+        return Fragment(without_nan(f"({x.sql} % {y.sql})"), "double", at)
+    sql = f"CAST(mod(CAST({x.sql} AS numeric), CAST({y.sql} AS numeric)) AS float8)"
+    return Fragment(without_nan(sql), "double", at)
+
+
+def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    count(name, f"{name}(x DOUBLE, [n INTEGER]) -> DOUBLE", arguments, 1, 2, at)
+    x = as_double(_argument(name, "number", arguments[0]))
+    places = arguments[1].number if len(arguments) == 2 else 0.0
+    if (
+        places is None
+        or not places.is_integer()
+        or abs(places) > 18
+        or (len(arguments) == 2 and arguments[1].kind not in INTEGERS)
+    ):
+        raise QueryError(f"{name}: the number of places is a whole number from -18 to 18", *arguments[1].at)
+    function = "round" if name == "ROUND" else "trunc"
+    if dialect == "duckdb":
+        sql = f"{function}({x.sql}, {int(places)})" if places else f"{function}({x.sql})"
+    else:
+        sql = f"CAST({function}(CAST({x.sql} AS numeric), {int(places)}) AS float8)"
+    return Fragment(sql, "double", at, arguments[0].meta)
+
+
+_SPECIAL: dict[str, Callable[[str, Sequence[Fragment], Place, Dialect], Fragment]] = {
+    "MOD": _mod,
+    "ROUND": _round,
+    "TRUNCATE": _round,
+}
+
+_TARGETS = {
+    "SMALLINT": "short", "INTEGER": "int", "INT": "int", "BIGINT": "long", "REAL": "float", "DOUBLE": "double",
+    "CHAR": "char", "VARCHAR": "char", "TIMESTAMP": "timestamp",
+}  # fmt: skip
+
+
+def cast(
+    value: Fragment, target: str, length: int | None, dialect: Dialect, types: dict[str, str]
+) -> Fragment:
+    """CAST to a plain type; CHAR(n) and VARCHAR(n) cut what is longer."""
+    kind = _TARGETS.get(target)
+    if kind is None:
+        raise QueryError(f"CAST to {target} is not possible here; use the function {target}", *value.at)
+    if value.kind in ("array", "condition", "region") or (
+        value.kind == "timestamp" and kind not in ("char", "timestamp")
+    ):
+        raise QueryError(f"this value cannot be cast to {target}", *value.at)
+    if kind == "timestamp" and value.kind not in ("char", "timestamp", "null"):
+        raise QueryError("only text can be cast to TIMESTAMP", *value.at)
+    sql = value.sql
+    if kind == "char":
+        sql = as_text(value, dialect)
+    elif kind in INTEGERS and value.kind == "char" and dialect == "postgresql":
+        # '1.5' is rounded, as DuckDB does it.
+        sql = f"CAST(round(CAST({sql} AS numeric)) AS {types[kind]})"
+    elif kind in INTEGERS and value.kind in ("float", "double"):
+        # Half to even, as PostgreSQL does it with doubles: one answer on both engines.
+        whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
+        sql = f"CAST({whole} AS {types[kind]})"
+    else:
+        plain = sql
+        sql = f"CAST({sql} AS {types[kind]})"
+        if value.kind == "char" and kind in ("float", "double"):
+            sql = _number_of_text(sql, plain, dialect)
+        elif kind == "float" and value.kind == "double" and dialect == "postgresql":
+            # As in DuckDB, what is nearer to zero than half the least float is 0.
+            sql = f"(CASE WHEN abs({plain}) < {_LEAST_FLOAT} THEN 0 ELSE {sql} END)"
+    if length is not None:
+        sql = f"left({sql}, {length})"
+    known = value.number if kind in NUMBERS and value.number is not None and kind == "double" else None
+    return Fragment(sql, kind, value.at, value.meta if kind == value.kind or kind in NUMBERS else None, known)
+
+
+#: Half the least number above zero of IEEE 754's binary32: 2^-150.
+_LEAST_FLOAT = 2.0**-150
+
+
+def _number_of_text(sql: str, text: str, dialect: Dialect) -> str:
+    """A number that was cast from text: a word for infinity is one, digits that are too large are an error."""
+    if dialect == "duckdb":
+        sql = f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
+    return without_nan(sql)
+
+
+def as_text(value: Fragment, dialect: Dialect) -> str:
+    """SQL of a value as text: numbers that are not whole by kind have a point or an exponent."""
+    if value.kind == "char":
+        return value.sql
+    if value.kind == "timestamp":
+        return iso(value.sql, dialect)
+    sql = f"CAST({value.sql} AS {SQL_TYPES[dialect]['char']})"
+    if dialect == "postgresql" and value.kind in ("float", "double"):
+        return f"regexp_replace({sql}, '^(-?[0-9]+)$', '\\1.0')"
+    return sql
+
+
+def without_nan(sql: str) -> str:
+    """A floating-point value with NULL for NaN: both engines would take NaN for the largest number of all."""
+    return f"NULLIF({sql}, 'NaN')"
+
+
+def folding(sql: str) -> str:
+    """Text of PostgreSQL that is compared whatever its capitals."""
+    return f"({_FOLDING.format(sql)})"
+
+
+def iso(sql: str, dialect: Dialect) -> str:
+    """A timestamp as DALI writes it: 2026-11-22T03:04:05.678."""
+    if dialect == "duckdb":
+        return f"strftime({sql}, '%Y-%m-%dT%H:%M:%S.%g')"
+    return f"to_char({sql}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS')"

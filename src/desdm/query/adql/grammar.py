@@ -1,0 +1,260 @@
+"""Reads a whole ADQL query into its tree (REC-ADQL-2.1, appendix A)."""
+
+from __future__ import annotations
+
+from desdm.errors import QueryError
+from desdm.query.adql import nodes
+from desdm.query.adql.otherdialects import word_advice
+from desdm.query.adql.reader import Reader
+from desdm.query.adql.tokens import Kind
+from desdm.query.adql.values import Values
+
+__all__ = ["parse"]
+
+
+def parse(query: str) -> nodes.Statement:
+    """The tree of a query.
+
+    Raises
+    ------
+    QueryError
+        It is no ADQL query; with line and column of the first word that does not fit.
+    """
+    try:
+        return _Grammar(Reader(query)).whole()
+    except RecursionError:
+        raise QueryError("the query nests too deep; split it with WITH", 1, 1) from None
+
+
+class _Grammar:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._values = Values(reader, self.statement)
+
+    def whole(self) -> nodes.Statement:
+        reader = self._reader
+        if reader.ended():
+            raise reader.fail("the query is empty")
+        if not reader.is_word("SELECT", "WITH") and not reader.is_sign("("):
+            advice = word_advice(reader.now.upper, "")
+            raise reader.fail(
+                f"only SELECT queries are answered here, not {reader.now.text[:40]!r}{advice and '; ' + advice}"
+            )
+        statement = self.statement()
+        while reader.is_sign(";") and reader.ahead().kind in (Kind.END, Kind.SIGN):
+            reader.advance()
+        if not reader.ended():
+            raise reader.unexpected("the end of the query")
+        return statement
+
+    def statement(self) -> nodes.Statement:
+        """``[WITH …] query [ORDER BY …] [OFFSET n]``."""
+        reader, at = self._reader, self._reader.now.at
+        withs = self._withs() if reader.word("WITH") else ()
+        body = self._sums()
+        order: list[nodes.Order] = []
+        if reader.word("ORDER"):
+            reader.need_word("BY")
+            order.append(self._term())
+            while reader.sign(","):
+                order.append(self._term())
+        offset = reader.whole("OFFSET") if reader.word("OFFSET") else None
+        return nodes.Statement(withs, body, tuple(order), offset, at)
+
+    def _withs(self) -> tuple[nodes.With, ...]:
+        reader = self._reader
+        if reader.is_word("RECURSIVE") and reader.ahead().upper != "AS":
+            raise reader.fail("ADQL has no recursive WITH")
+        found = [self._with()]
+        while reader.sign(","):
+            found.append(self._with())
+        return tuple(found)
+
+    def _with(self) -> nodes.With:
+        reader = self._reader
+        name = reader.identifier("a name")
+        reader.need_word("AS")
+        return nodes.With(name, self._enclosed())
+
+    def _enclosed(self) -> nodes.Statement:
+        self._reader.need_sign("(")
+        with self._reader.deeper():
+            if not self._reader.is_word("SELECT", "WITH") and not self._reader.is_sign("("):
+                raise self._reader.unexpected("SELECT")
+            query = self.statement()
+        self._reader.need_sign(")")
+        return query
+
+    def _sums(self) -> nodes.Body:
+        """UNION and EXCEPT, from left to right; INTERSECT binds closer."""
+        left = self._products()
+        while self._reader.is_word("UNION", "EXCEPT"):
+            left = self._operation(left, self._products)
+        return left
+
+    def _products(self) -> nodes.Body:
+        left = self._operand()
+        while self._reader.is_word("INTERSECT"):
+            left = self._operation(left, self._operand)
+        return left
+
+    def _operation(self, left: nodes.Body, right: object) -> nodes.Body:
+        token = self._reader.advance()
+        every = self._reader.word("ALL", "DISTINCT") == "ALL"
+        assert callable(right)
+        with self._reader.deeper():
+            return nodes.SetOperation(token.upper, every, left, right(), token.at)
+
+    def _operand(self) -> nodes.Body:
+        return self._enclosed() if self._reader.is_sign("(") else self._select()
+
+    def _term(self) -> nodes.Order:
+        value = self._values.value()
+        descending = self._reader.word("ASC", "DESC") == "DESC"
+        if self._reader.is_word("NULLS"):
+            raise self._reader.fail("ADQL has no NULLS FIRST or NULLS LAST; here they always come last")
+        return nodes.Order(value, descending)
+
+    def _select(self) -> nodes.Select:
+        reader = self._reader
+        at = reader.need_word("SELECT").at
+        distinct = reader.word("DISTINCT", "ALL") == "DISTINCT"
+        top = reader.whole("TOP") if reader.word("TOP") else None
+        items = [self._item()]
+        while reader.sign(","):
+            items.append(self._item())
+        if reader.is_word("INTO"):
+            raise reader.fail("SELECT INTO is not allowed; keep a result as a table of your own in mydb")
+        tables: list[nodes.TableReference] = []
+        if reader.word("FROM"):
+            tables.append(self._table())
+            while reader.sign(","):
+                tables.append(self._table())
+        where = self._values.condition() if reader.word("WHERE") else None
+        group: list[nodes.Expression] = []
+        if reader.word("GROUP"):
+            reader.need_word("BY")
+            group.append(self._values.value())
+            while reader.sign(","):
+                group.append(self._values.value())
+        having = self._values.condition() if reader.word("HAVING") else None
+        return nodes.Select(distinct, top, tuple(items), tuple(tables), where, tuple(group), having, at)
+
+    def _item(self) -> nodes.Item | nodes.Star:
+        reader, at = self._reader, self._reader.now.at
+        if reader.sign("*"):
+            return self._bare_star(nodes.Star((), at))
+        by = 0
+        while reader.ahead(by).kind in (Kind.WORD, Kind.QUOTED) and reader.ahead(by + 1).text == ".":
+            by += 2
+        if by and reader.ahead(by).text == "*" and reader.ahead(by).kind is Kind.SIGN:
+            qualifier = []
+            while not reader.sign("*"):
+                qualifier.append(reader.identifier("a table"))
+                reader.need_sign(".")
+            return self._bare_star(nodes.Star(tuple(qualifier), at))
+        value = self._values.value()
+        alias = None
+        if reader.word("AS") or reader.is_name():
+            alias = reader.identifier("a name")
+        return nodes.Item(value, alias)
+
+    def _bare_star(self, star: nodes.Star) -> nodes.Star:
+        if not (self._reader.is_sign(",", ")", ";") or self._reader.now.kind is Kind.END or self._reader.is_word(
+            "FROM", "LIMIT", "INTO"
+        )):  # fmt: skip
+            raise self._reader.fail("nothing may follow * in the select list: no name, no list of exceptions")
+        return star
+
+    def _table(self) -> nodes.TableReference:
+        left = self._joinable()
+        while True:
+            reader, at = self._reader, self._reader.now.at
+            natural = reader.word("NATURAL") is not None
+            kind = reader.word("INNER", "LEFT", "RIGHT", "FULL", "CROSS")
+            if kind in ("LEFT", "RIGHT", "FULL"):
+                reader.word("OUTER")
+            if kind is None and not natural and not reader.is_word("JOIN"):
+                return left
+            reader.need_word("JOIN")
+            with reader.deeper():
+                left = self._join(kind or "INNER", natural, left, at)
+
+    def _join(
+        self, kind: str, natural: bool, left: nodes.TableReference, at: tuple[int, int]
+    ) -> nodes.TableReference:
+        reader = self._reader
+        right = self._joinable()
+        on: nodes.Expression | None = None
+        using: list[nodes.Ident] = []
+        if reader.word("ON"):
+            on = self._values.condition()
+        elif reader.word("USING"):
+            reader.need_sign("(")
+            using.append(reader.identifier("a column"))
+            while reader.sign(","):
+                using.append(reader.identifier("a column"))
+            reader.need_sign(")")
+        bare = on is None and not using
+        if (natural or kind == "CROSS") != bare:
+            what = (
+                "a NATURAL or CROSS JOIN takes no ON and no USING" if not bare else "a JOIN needs ON or USING"
+            )
+            raise reader.fail(what, at)
+        return nodes.Join(kind, natural, left, right, on, tuple(using), at)
+
+    def _joinable(self) -> nodes.TableReference:
+        reader, at = self._reader, self._reader.now.at
+        if reader.is_word("LATERAL", "UNNEST"):
+            raise reader.fail(f"ADQL has no {reader.now.upper}")
+        if reader.now.kind is Kind.TEXT:
+            raise reader.fail("a table is expected here, not text in single quotes")
+        if not reader.is_sign("("):
+            return self._named()
+        if self._opens_query():
+            query = self._enclosed()
+            return nodes.Derived(query, self._alias(), at)
+        reader.need_sign("(")
+        with reader.deeper():
+            inner = self._table()
+        reader.need_sign(")")
+        return inner
+
+    def _opens_query(self) -> bool:
+        by = 0
+        while self._reader.ahead(by).text == "(" and self._reader.ahead(by).kind is Kind.SIGN:
+            by += 1
+        if self._reader.ahead(by).upper not in ("SELECT", "WITH"):
+            return False
+        return by == 1 or not self._joins_within()
+
+    def _joins_within(self) -> bool:
+        """Whether ``((SELECT …) AS a JOIN …)`` comes next, not a query in double parentheses."""
+        depth, by = 0, 1
+        while self._reader.ahead(by).kind is not Kind.END:
+            text = self._reader.ahead(by).text if self._reader.ahead(by).kind is Kind.SIGN else ""
+            depth += (text == "(") - (text == ")")
+            by += 1
+            if depth == 0:
+                break
+        after = self._reader.ahead(by)
+        return not (after.text == ")" or after.upper in ("UNION", "EXCEPT", "INTERSECT", "ORDER", "OFFSET"))
+
+    def _named(self) -> nodes.Named:
+        parts = [self._reader.identifier("a table")]
+        while self._reader.sign("."):
+            parts.append(self._reader.identifier("a table"))
+        if self._reader.is_sign("("):
+            raise self._reader.fail(
+                "a table is expected here; functions that make tables are not allowed", parts[0].at
+            )
+        return nodes.Named(tuple(parts), self._alias())
+
+    def _alias(self) -> nodes.Ident | None:
+        if self._reader.word("AS") or self._reader.is_name():
+            alias = self._reader.identifier("a name")
+            if self._reader.is_sign("("):
+                advice = word_advice("(", alias.text.upper())
+                raise self._reader.fail(advice or "ADQL has no list of column names after an alias")
+            return alias
+        return None

@@ -1,0 +1,107 @@
+"""Joins of two tables by position: by cells of HEALPix in DuckDB, by Q3C in PostgreSQL."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from desdm.query.adql.fragments import Column, Fragment, double
+from desdm.query.adql.functions import as_double
+from desdm.query.adql.scope import Source
+
+if TYPE_CHECKING:
+    from desdm.query.adql.expressions import Expressions
+
+__all__ = ["Tables", "join", "order_for"]
+
+Point = tuple[Fragment, Fragment]
+#: Beyond this distance (degrees) every row is held against every other.
+_WIDEST = 7.0
+
+
+@dataclass(slots=True)
+class Tables:
+    """What FROM gives: SQL, tables by name, columns without qualifier."""
+
+    sql: str
+    sources: list[Source]
+    columns: list[Column]
+    #: of a single table: what it is without alias, its alias, its rows as far as they are known
+    body: str = ""
+    alias: str = ""
+    rows: int = 0
+    #: conditions that make a match by position fast
+    extra: str = ""
+    #: whether each row stands there once for each cell around it
+    spread: bool = False
+
+
+def order_for(distance: float) -> int:
+    """The finest order at which a circle of ``distance`` about a point of a cell stays within the cell and its
+    neighbours: the narrowest part of a neighbour is more than half the root of a cell's area."""
+    return max(1, min(24, math.floor(math.log2(58.6323 * 0.5 / max(distance, 1e-9)))))
+
+
+def join(
+    expressions: Expressions, left: Tables, right: Tables, a: Point, b: Point, distance: float, kind: str
+) -> tuple[Tables, Tables, str]:
+    """Two tables joined where ``a`` of the left and ``b`` of the right are at most ``distance`` degrees apart.
+
+    Returns
+    -------
+    left, right, extra
+        The tables as they stand in FROM then, and what is added to the condition; the exact test stays.
+    """
+    if distance > _WIDEST or kind == "FULL":
+        return left, right, ""
+    if expressions.dialect == "postgresql":
+        return left, right, _by_q3c(expressions, left, right, a, b, distance)
+    order = order_for(distance)
+    near = kind == "RIGHT" or (kind == "INNER" and _smaller(left, right))
+    if not _free(left if near else right):
+        # The other side can be spread as well, where no row of it is kept for itself.
+        if kind != "INNER" or not _free(right if near else left):
+            return left, right, ""
+        near = not near
+    spread, point = (left, a) if near else (right, b)
+    kept, other = (right, b) if near else (left, a)
+    cell, shift = _cell(expressions, point), 2 * (29 - order)
+    few = ""
+    if kind != "INNER" and kept.alias and not kept.body.startswith("("):
+        # All rows of the other side are kept, often a few uploaded: what lies around none of them is not spread.
+        around = f"unnest(desdm_around({_cell(expressions, other)}, {order}))"
+        few = f" WHERE ({cell} >> {shift}) IN (SELECT {around} FROM {kept.body} AS {kept.alias})"
+    sql = (
+        f"(SELECT {spread.alias}.*, unnest(desdm_around({cell}, {order})) AS desdm_cell "
+        f"FROM {spread.body} AS {spread.alias}{few}) AS {spread.alias}"
+    )
+    extra = f" AND ({_cell(expressions, other)} >> {shift}) = {spread.alias}.desdm_cell"
+    spread = replace(spread, sql=sql, spread=True)
+    return (spread, right, extra) if near else (left, spread, extra)
+
+
+def _free(tables: Tables) -> bool:
+    """Whether it can be spread over cells: a single table that was not yet."""
+    return bool(tables.alias) and not tables.spread
+
+
+def _smaller(left: Tables, right: Tables) -> bool:
+    """Whether the left has fewer rows; uploads, of which none are known, are small."""
+    return left.rows < right.rows
+
+
+def _cell(expressions: Expressions, point: Point) -> str:
+    own = expressions.cell(*point)
+    return own or f"desdm_hpix29({as_double(point[0]).sql}, {as_double(point[1]).sql})"
+
+
+def _by_q3c(
+    expressions: Expressions, left: Tables, right: Tables, a: Point, b: Point, distance: float
+) -> str:
+    """The index is asked on the side that has one and more rows."""
+    indexed, given = (a, b) if right.rows < left.rows else (b, a)
+    if expressions.cell(*indexed) is None:
+        return ""
+    reach = double(distance * (1 + 1e-9) + 1e-9)
+    return f" AND desdm_join({given[0].sql}, {given[1].sql}, {indexed[0].sql}, {indexed[1].sql}, {reach})"

@@ -1,0 +1,122 @@
+"""Which tables and columns a query can name, and what it has named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from desdm.errors import QueryError
+from desdm.query.adql.fragments import Column, Fragment
+from desdm.query.adql.nodes import Ident
+from desdm.query.adql.otherdialects import value_advice
+from desdm.query.adql.tokens import Place
+
+__all__ = ["Scope", "Source", "matches"]
+
+
+def matches(ident: Ident, name: str) -> bool:
+    """Whether an identifier names it: a delimited one with its case, another whatever the case."""
+    return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table of FROM.
+
+    Attributes
+    ----------
+    name
+        Its alias, else its own name.
+    schema
+        Its schema, if it stands there without alias.
+    """
+
+    name: str
+    schema: str | None
+    columns: tuple[Column, ...]
+
+    def named(self, qualifier: Sequence[Ident]) -> bool:
+        """Whether ``schema.table`` or ``table`` means it."""
+        if not matches(qualifier[-1], self.name):
+            return False
+        return len(qualifier) == 1 or (self.schema is not None and matches(qualifier[-2], self.schema))
+
+
+@dataclass(slots=True)
+class Scope:
+    """What one SELECT sees.
+
+    Attributes
+    ----------
+    sources
+        Its tables, for ``table.column``.
+    columns
+        Their columns without qualifier, those of USING and NATURAL once.
+    aliases
+        Names given in its select list, for GROUP BY, HAVING and ORDER BY.
+    groups
+        SQL of what it groups by; None: it does not group.
+    loose
+        Columns met that are neither grouped by nor within an aggregate.
+    """
+
+    parent: Scope | None
+    sources: list[Source] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    aliases: dict[str, Fragment] = field(default_factory=dict)
+    groups: frozenset[str] | None = None
+    loose: list[tuple[str, Place]] = field(default_factory=list)
+    within: bool = False
+
+    def find(self, parts: Sequence[Ident]) -> tuple[Column, Scope]:
+        """The column that a name means, here or in the queries around."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope._here(parts)
+            if len(found) > 1:
+                raise QueryError(
+                    f"{dotted(parts)} could mean several columns; write table.column", *parts[0].at
+                )
+            if found:
+                return found[0], scope
+            scope = scope.parent
+        raise self._unknown(parts)
+
+    def _here(self, parts: Sequence[Ident]) -> list[Column]:
+        if len(parts) == 1:
+            return [c for c in self.columns if matches(parts[0], c.name)]
+        found = [s for s in self.sources if s.named(parts[:-1])]
+        return [c for s in found for c in s.columns if matches(parts[-1], c.name)]
+
+    def source(self, qualifier: Sequence[Ident]) -> Source:
+        """The table that a qualifier means."""
+        found = [s for s in self.sources if s.named(qualifier)]
+        if len(found) != 1:
+            raise QueryError(f"there is no table {dotted(qualifier)} in this FROM", *qualifier[0].at)
+        return found[0]
+
+    def _unknown(self, parts: Sequence[Ident]) -> QueryError:
+        names: list[str] = []
+        scope: Scope | None = self
+        while scope is not None:
+            if len(parts) > 1 and not any(s.named(parts[:-1]) for s in scope.sources):
+                scope = scope.parent
+                continue
+            names += [c.name for c in (scope._of(parts) if len(parts) > 1 else scope.columns)]
+            scope = scope.parent
+        if len(parts) > 1 and not names:
+            return QueryError(f"there is no table {dotted(parts[:-1])} in this FROM", *parts[0].at)
+        if advice := value_advice(parts[-1].text):
+            return QueryError(advice, *parts[-1].at)
+        near = get_close_matches(parts[-1].text.lower(), [n.lower() for n in names], 1, 0.6)
+        hint = f"; did you mean {next(n for n in names if n.lower() == near[0])}?" if near else ""
+        return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)
+
+    def _of(self, parts: Sequence[Ident]) -> Iterable[Column]:
+        return (c for s in self.sources if s.named(parts[:-1]) for c in s.columns)
+
+
+def dotted(parts: Sequence[Ident]) -> str:
+    """A name as it was written, cut where it is long."""
+    return ".".join(p.text for p in parts)[:100]

@@ -1,0 +1,75 @@
+"""Aggregates of our own: standard deviation, variance and median, as the capabilities declare them."""
+
+from __future__ import annotations
+
+from desdm.errors import QueryError
+from desdm.query.adql.fragments import NUMBERS, Fragment
+from desdm.query.adql.functions import as_double, without_nan
+from desdm.query.adql.tokens import Place
+from desdm.query.engines.writing import Dialect
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["FORMS", "aggregate"]
+
+#: Signature and text of each, as the capabilities tell them.
+FORMS: dict[str, tuple[str, str]] = {
+    "STDDEV": (
+        "stddev(x DOUBLE) -> DOUBLE",
+        "Standard deviation of a sample (n - 1), an aggregate; NULL for one row",
+    ),
+    "STDDEV_SAMP": ("stddev_samp(x DOUBLE) -> DOUBLE", "The same as stddev"),
+    "STDDEV_POP": ("stddev_pop(x DOUBLE) -> DOUBLE", "Standard deviation of a population (n), an aggregate"),
+    "VARIANCE": (
+        "variance(x DOUBLE) -> DOUBLE",
+        "Variance of a sample (n - 1), an aggregate; NULL for one row",
+    ),
+    "VAR_SAMP": ("var_samp(x DOUBLE) -> DOUBLE", "The same as variance"),
+    "VAR_POP": ("var_pop(x DOUBLE) -> DOUBLE", "Variance of a population (n), an aggregate"),
+    "MEDIAN": (
+        "median(x DOUBLE) -> DOUBLE",
+        "Median, the mean of the middle two of an even number; an aggregate",
+    ),
+}
+_SQL = {"STDDEV": "stddev_samp", "VARIANCE": "var_samp"}
+
+
+def aggregate(name: str, value: Fragment, distinct: bool, at: Place, dialect: Dialect) -> Fragment:
+    """Write one of these aggregates in the engine's SQL.
+
+    Parameters
+    ----------
+    name
+        One of `FORMS`.
+    value
+        What it is of.
+    distinct
+        Whether equal values count once.
+    at
+        Where it stands, for errors.
+    dialect
+        The engine.
+    """
+    if value.kind not in (*NUMBERS, "null"):
+        raise QueryError(f"{name} takes numbers", *at)
+    x = as_double(value).sql
+    unit = value.meta.unit if value.meta else ""
+    if name == "MEDIAN":
+        if distinct:
+            raise QueryError("MEDIAN takes no DISTINCT", *at)
+        sql = f"median({x})" if dialect == "duckdb" else f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {x})"
+        return Fragment(
+            without_nan(sql), "double", at, ReleaseColumn("", "double", unit=unit, ucd="stat.median")
+        )
+    word = "DISTINCT " if distinct else ""
+    sql = f"{_SQL.get(name, name.lower())}({word}{x})"
+    if dialect == "duckdb":
+        # DuckDB refuses infinities here, where PostgreSQL finds no number; both give NULL.
+        infinite = f"count(*) FILTER (WHERE isinf({x})) > 0"
+        sql = f"{sql} FILTER (WHERE isfinite({x}))"
+        sql = f"(CASE WHEN {infinite} THEN NULL WHEN isfinite({sql}) IS FALSE THEN error('overflow') ELSE {sql} END)"
+    if name.startswith("VAR"):
+        squared = f"{unit}**2" if unit.isalpha() else ""
+        meta = ReleaseColumn("", "double", unit=squared, ucd="stat.variance")
+    else:
+        meta = ReleaseColumn("", "double", unit=unit, ucd="stat.stdev")
+    return Fragment(without_nan(sql), "double", at, meta)

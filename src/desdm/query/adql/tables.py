@@ -1,0 +1,271 @@
+"""Writes FROM: tables of the catalogue, uploads, queries that stand as tables, and joins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from desdm.errors import QueryError
+from desdm.query.adql import matching, nodes
+from desdm.query.adql.expressions import Expressions
+from desdm.query.adql.fragments import Column, Fragment, Parameters, Written
+from desdm.query.adql.matching import Tables
+from desdm.query.adql.otherdialects import table_advice
+from desdm.query.adql.scope import Scope, Source, matches
+from desdm.query.adql.tokens import Place
+from desdm.query.catalogue import Catalogue, Entry
+from desdm.query.engines.model import Upload
+from desdm.query.engines.writing import Dialect, kind_of, quote
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["From"]
+
+UPLOADS = "tap_upload"
+
+
+class From:
+    """Writes what stands after FROM in one ADQL text; queries in it are written by ``query``.
+
+    Attributes
+    ----------
+    withs
+        Queries of WITH that can be named here, the innermost last: by name their SQL name, name and text.
+    read
+        (schema, table) that were read.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, dialect: Dialect, uploads: Mapping[str, Upload], parameters: Parameters,
+        query: Callable[[nodes.Statement, Scope | None], Written], numbers: Iterator[int],
+    ) -> None:  # fmt: skip
+        self._catalogue, self._dialect, self._parameters, self._query = catalogue, dialect, parameters, query
+        self._uploads = {name.lower(): upload for name, upload in uploads.items()}
+        self._numbers = numbers
+        self._expressions = Expressions(dialect, parameters, query, self.footprint)
+        self.withs: list[dict[str, tuple[str, nodes.Ident, Written]]] = []
+        self.read: set[tuple[str, str]] = set()
+
+    @property
+    def expressions(self) -> Expressions:
+        """Writes values and conditions of the same text."""
+        return self._expressions
+
+    def _quote(self, name: str) -> str:
+        return quote(name, self._dialect)
+
+    def tables(self, node: nodes.Select, scope: Scope) -> Tables:
+        """FROM of a SELECT, with what makes its matches by position fast."""
+        if not node.tables:
+            return Tables("", [], [])
+        found = [self._table(t, scope) for t in node.tables]
+        sources = [s for t in found for s in t.sources]
+        self._unlike(sources, node.tables[0].at)
+        extra = ""
+        if len(found) > 1 and node.where is not None:
+            inner = Scope(scope.parent, sources, [c for t in found for c in t.columns])
+            for k in range(1, len(found)):
+                for i in range(k):
+                    found[i], found[k], more = self._matched(found[i], found[k], node.where, inner, "INNER")
+                    extra += more
+        sql = ", ".join(t.sql for t in found)
+        return Tables(sql, sources, [c for t in found for c in t.columns], extra=extra)
+
+    def _matched(
+        self, left: Tables, right: Tables, condition: nodes.Expression, scope: Scope, kind: str
+    ) -> tuple[Tables, Tables, str]:
+        """Two tables that are joined by position, and the condition by which that is fast."""
+        both = isinstance(condition, nodes.Junction) and condition.word == "AND"
+        parts = condition.parts if both and isinstance(condition, nodes.Junction) else (condition,)
+        pairs = self._expressions.geometry.pairs
+        for part in parts:
+            if not (isinstance(part, nodes.Compare) and _measures(part)):
+                continue
+            pairs.clear()
+            test = self._expressions.condition(part, scope)
+            if test.startswith("(NOT") or len(pairs) != 1:
+                continue
+            a, b, limit = pairs[0]
+            if _of(a, right) and _of(b, left):
+                a, b = b, a
+            if _of(a, left) and _of(b, right):
+                return matching.join(self._expressions, left, right, a, b, limit, kind)
+        return left, right, ""
+
+    def _unlike(self, sources: Sequence[Source], at: Place) -> None:
+        seen: set[tuple[str | None, str]] = set()
+        for source in sources:
+            key = (source.schema and source.schema.lower(), source.name.lower())
+            if key in seen:
+                raise QueryError(f"two tables are called {source.name} here; give one an alias", *at)
+            seen.add(key)
+
+    def _table(self, node: nodes.TableReference, scope: Scope) -> Tables:
+        match node:
+            case nodes.Named():
+                return self._named(node)
+            case nodes.Derived():
+                written = self._query(node.query, scope.parent)
+                alias = f"t{next(self._numbers)}"
+                return self._outer(
+                    f"({written.sql}) AS {alias}", alias, node.alias.text if node.alias else alias, written
+                )
+            case nodes.Join():
+                return self._join(node, scope)
+
+    def _named(self, node: nodes.Named) -> Tables:
+        alias = f"t{next(self._numbers)}"
+        if len(node.parts) == 1:
+            for named in reversed(self.withs):
+                for name, ident, written in named.values():
+                    if _alike(node.parts[0], ident):
+                        shown = node.alias.text if node.alias else ident.text
+                        return self._outer(f"{name} AS {alias}", alias, shown, written)
+        entry = self._entry(node)
+        self.read.add((entry.schema, entry.name))
+        physical = ".".join(self._quote(p) for p in entry.physical)
+        columns, number = self._columns(alias, entry), next(self._numbers)
+        columns = [replace(c, table=number) for c in columns]
+        cell = next((c.sql for c in columns if c.role == "hpix"), None)
+        if cell is not None:
+            self._expressions.cells[number] = cell
+        if entry.row_filter is not None:
+            column, values = entry.row_filter
+            marks = ", ".join(self._parameters.text(v) for v in sorted(values)) or "NULL"
+            physical = f"(SELECT * FROM {physical} WHERE {self._quote(column)} IN ({marks}))"
+        name, schema = (node.alias.text, None) if node.alias else (entry.name, entry.schema)
+        sources = [Source(name, schema, tuple(columns))]
+        return Tables(f"{physical} AS {alias}", sources, columns, physical, alias, entry.row_count)
+
+    def _entry(self, node: nodes.Named) -> Entry:
+        schema = node.parts[-2].text if len(node.parts) > 1 else None
+        table = node.parts[-1]
+        if len(node.parts) <= 2 and schema is not None and schema.lower() == UPLOADS:
+            upload = self._uploads.get(table.text.lower())
+            if upload is not None:
+                return self._upload(upload)
+            raise QueryError(f"no table {table.text[:60]} was uploaded with this query", *node.at)
+        entry = self._catalogue.entry(schema, table.text) if len(node.parts) <= 2 else None
+        if entry is not None:
+            return entry
+        shown = ".".join(p.text for p in node.parts)[:80]
+        several = self._catalogue.named(table.text)
+        if schema is None and len(several) > 1:
+            names = ", ".join(f"{e.schema}.{e.name}" for e in several)
+            raise QueryError(f"{shown} could be {names}; write it with its schema", *node.at)
+        advice = table_advice(schema, table.text) or "tap_schema.tables lists what there is"
+        raise QueryError(f"there is no table {shown} that you may ask; {advice}", *node.at)
+
+    def _upload(self, upload: Upload) -> Entry:
+        known = {c.name.lower(): c.name for c in upload.columns}
+        return Entry(
+            "TAP_UPLOAD",
+            upload.name,
+            upload.columns,
+            (f"{UPLOADS}_{upload.name}",),
+            known.get("ra"),
+            known.get("dec"),
+        )
+
+    def _columns(self, alias: str, entry: Entry) -> list[Column]:
+        roles = {entry.ra: "ra", entry.dec: "dec", entry.hpix: "hpix"}
+        roles.pop(None, None)
+        return [
+            Column(c.name, f"{alias}.{self._quote(c.name)}", kind_of(c), c, role=roles.get(c.name, ""))
+            for c in entry.columns
+        ]
+
+    def outer_columns(self, alias: str, written: Written) -> list[Column]:
+        """Columns of a query that stands as a table; a position stays one where its columns are handed on."""
+        found: list[Column] = []
+        numbers: dict[int, int] = {}
+        for out in written.columns:
+            inner = out.fragment.column if out.fragment is not None else None
+            table, role = -1, ""
+            if inner is not None and inner.role:
+                table = numbers.setdefault(inner.table, next(self._numbers))
+                role = inner.role
+            sql = f"{alias}.{self._quote(out.name)}"
+            if role == "hpix":
+                self._expressions.cells[table] = sql
+            found.append(
+                Column(out.name, sql, out.kind, out.meta or ReleaseColumn(out.name, out.kind), table, role)
+            )
+        return found
+
+    def _outer(self, sql: str, alias: str, shown: str, written: Written) -> Tables:
+        columns = self.outer_columns(alias, written)
+        return Tables(
+            sql, [Source(shown, None, tuple(columns))], columns, sql.removesuffix(f" AS {alias}"), alias
+        )
+
+    # Joins
+
+    def _join(self, node: nodes.Join, scope: Scope) -> Tables:
+        left, right = self._table(node.left, scope), self._table(node.right, scope)
+        sources = [*left.sources, *right.sources]
+        self._unlike(sources, node.at)
+        if node.on is not None:
+            inner = Scope(scope.parent, sources, [*left.columns, *right.columns])
+            left, right, extra = self._matched(left, right, node.on, inner, node.kind)
+            condition = self._expressions.condition(node.on, inner)
+            sql = f"({left.sql} {node.kind} JOIN {right.sql} ON {condition}{extra})"
+            return Tables(sql, sources, inner.columns)
+        if node.kind == "CROSS":
+            return Tables(f"({left.sql} CROSS JOIN {right.sql})", sources, [*left.columns, *right.columns])
+        return self._using(node, left, right, sources)
+
+    def _using(self, node: nodes.Join, left: Tables, right: Tables, sources: list[Source]) -> Tables:
+        if node.natural:
+            shared = {c.name.lower() for c in right.columns}
+            wanted = [nodes.Ident(c.name, False, node.at) for c in left.columns if c.name.lower() in shared]
+        else:
+            wanted = list(node.using)
+        merged, gone, tests = [], set(), []
+        for ident in wanted:
+            pair = [self._only(side, ident) for side in (left, right)]
+            gone |= {c.sql for c in pair}
+            fragments = [Fragment(c.sql, c.kind, ident.at, c.meta, column=c) for c in pair]
+            a, b = self._expressions.alike(fragments[0], fragments[1], ident.at)
+            tests.append(f"{a.sql} = {b.sql}")
+            kept = pair[1] if node.kind == "RIGHT" else pair[0]
+            if node.kind == "FULL":
+                kept = replace(kept, sql=f"coalesce({pair[0].sql}, {pair[1].sql})", role="")
+            merged.append(kept)
+        rest = [c for c in (*left.columns, *right.columns) if c.sql not in gone]
+        kind = node.kind if tests else "CROSS"
+        on = f" ON {' AND '.join(tests)}" if tests else ""
+        return Tables(f"({left.sql} {kind} JOIN {right.sql}{on})", sources, [*merged, *rest])
+
+    def _only(self, side: Tables, ident: nodes.Ident) -> Column:
+        found = [c for c in side.columns if matches(ident, c.name)]
+        if len(found) != 1:
+            raise QueryError(f"{ident.text} must be one column of each of the joined tables", *ident.at)
+        return found[0]
+
+    def footprint(self, release: str, at: Place) -> str:
+        """The table in which the footprint of a release stands."""
+        entry = self._catalogue.entry(release, "footprint")
+        if entry is None:
+            raise QueryError(f"there is no release {release[:40]} with a footprint that you may ask", *at)
+        self.read.add((entry.schema, entry.name))
+        return ".".join(self._quote(p) for p in entry.physical)
+
+
+def _measures(node: nodes.Compare) -> bool:
+    """Whether a comparison is one of geometry."""
+    return any(
+        isinstance(side, nodes.Call) and side.name in ("CONTAINS", "DISTANCE", "INTERSECTS")
+        for side in (node.left, node.right)
+    )
+
+
+def _of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
+    """Whether both coordinates are columns of it."""
+    known = {c.sql for c in tables.columns}
+    return all(f.column is not None and f.column.sql in known for f in point)
+
+
+def _alike(used: nodes.Ident, defined: nodes.Ident) -> bool:
+    if used.quoted:
+        return used.text == defined.text
+    return used.text.lower() == defined.text.lower()

@@ -1,0 +1,132 @@
+"""Tables as queries name them: of releases, of users, and the service's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from desdm.release.model import ReleaseColumn, ReleaseTable
+
+__all__ = ["MYDB", "Catalogue", "Entry", "Visible", "own_entry", "release_entry", "user_entry"]
+
+MYDB = "mydb"
+#: In which column of the service's own tables the name stands by which rows are shown or not.
+_FILTERED = {
+    ("tap_schema", "schemas"): "schema_name",
+    ("tap_schema", "tables"): "table_name",
+    ("tap_schema", "columns"): "table_name",
+    ("tap_schema", "keys"): "from_table",
+    ("ivoa", "obscore"): "obs_collection",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One table.
+
+    Attributes
+    ----------
+    schema, name
+        As queries name it.
+    physical
+        Its name in the engine, one identifier a part.
+    ra, dec, hpix
+        Columns of its position (ICRS, degrees) and of its HEALPix number of order 29; None: it has none.
+    row_filter
+        (column, values): only rows are shown whose column has one of the values; None: all.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[ReleaseColumn, ...]
+    physical: tuple[str, ...]
+    ra: str | None = None
+    dec: str | None = None
+    hpix: str | None = None
+    row_filter: tuple[str, frozenset[str]] | None = None
+    row_count: int = 0
+
+
+class Catalogue:
+    """Tables by schema and name, whatever their case.
+
+    Parameters
+    ----------
+    entries
+        The tables.
+    refuse
+        Called with schema and table of what is not among them: the caller may have asked for something hidden.
+    """
+
+    def __init__(self, entries: Iterable[Entry], refuse: Callable[[str, str], None] | None = None) -> None:
+        self._refuse = refuse
+        self._entries = {(e.schema.lower(), e.name.lower()): e for e in entries}
+
+    def entry(self, schema: str | None, table: str) -> Entry | None:
+        """A table; without schema the only one of that name."""
+        if schema is not None:
+            entry = self._entries.get((schema.lower(), table.lower()))
+            if entry is None and self._refuse is not None:
+                self._refuse(schema, table)
+            return entry
+        found = [e for (_, name), e in self._entries.items() if name == table.lower()]
+        return found[0] if len(found) == 1 else None
+
+    def named(self, table: str) -> list[Entry]:
+        """All tables of a name, in every schema."""
+        return [e for (_, name), e in self._entries.items() if name == table.lower()]
+
+    def schemas(self) -> list[str]:
+        """Names of the schemas."""
+        return sorted({e.schema for e in self._entries.values()})
+
+    def entries(self) -> list[Entry]:
+        """All tables, by schema and name."""
+        return [self._entries[key] for key in sorted(self._entries)]
+
+
+def release_entry(table: ReleaseTable) -> Entry:
+    """A table of a release as queries see it."""
+    hpix = next((c.name for c in table.columns if c.name.lower() == "hpix29"), None)
+    return Entry(
+        table.release, table.name, table.columns, (table.release, table.name),
+        table.ra_column, table.dec_column, hpix, row_count=table.row_count,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Which rows of the service's own tables a caller may see.
+
+    Attributes
+    ----------
+    tables
+        Names of schemas and tables, for ``tap_schema``.
+    collections
+        Releases whose images the caller may see, for ``ivoa.obscore``: a right to a table brings no image.
+    """
+
+    tables: frozenset[str]
+    collections: frozenset[str]
+
+
+def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visible: Visible | None) -> Entry:
+    """A table of the service's own (``tap_schema``, ``ivoa``); of its rows only the visible ones."""
+    known = {c.name.lower(): c.name for c in columns}
+    column = known.get(_FILTERED.get((schema.lower(), name.lower()), ""))
+    wanted = None
+    if column is not None and visible is not None:
+        wanted = (column, visible.collections if schema.lower() == "ivoa" else visible.tables)
+    ra, dec = known.get("s_ra"), known.get("s_dec")
+    return Entry(schema, name, columns, (schema, name), ra, dec, row_filter=wanted)
+
+
+def user_entry(owner: str, name: str, columns: tuple[ReleaseColumn, ...], rows: int = 0) -> Entry:
+    """A table of a user's own."""
+    known = {c.name.lower(): c.name for c in columns}
+    hpix = known.get("hpix29")
+    ra = next((known[c] for c in ("ra", "alphawin_j2000", "raj2000") if c in known), None)
+    dec = next((known[c] for c in ("dec", "deltawin_j2000", "dej2000", "decj2000") if c in known), None)
+    return Entry(
+        MYDB, name, columns, (f"mydb_{owner}", name), ra, dec, hpix if ra and dec else None, None, rows
+    )

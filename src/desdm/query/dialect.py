@@ -1,0 +1,14 @@
+"""Which SQL an engine speaks, as the translator of ADQL names it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from desdm.query.engines.model import Engine
+
+__all__ = ["dialect_of"]
+
+
+def dialect_of(engine: Engine) -> Literal["duckdb", "postgresql"]:
+    """The dialect of an engine."""
+    return "postgresql" if engine.dialect == "postgresql" else "duckdb"

@@ -1,0 +1,263 @@
+"""The embedded engine: one DuckDB in the server's process, releases from native copies, a cursor a query."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote as quote_path
+
+import duckdb
+import pyarrow as pa
+
+from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
+from desdm.query.engines import cells, native
+from desdm.query.engines.faults import told
+from desdm.query.engines.model import Cancel, Query, Upload
+from desdm.query.engines.running import Running
+from desdm.query.engines.writing import quote
+from desdm.release.model import ReleaseColumn, ReleaseTable
+
+__all__ = ["DuckEngine"]
+
+#: Rows of one batch that is handed on.
+_BATCH = 32_768
+#: How long the end of the engine waits for a query to end, seconds.
+_PATIENCE = 1.0
+
+
+class DuckEngine:
+    """Answers queries with DuckDB.
+
+    Parameters
+    ----------
+    home
+        Of the installation; copies of releases go to ``serving``, tables of users to ``mydb``.
+    memory
+        The most memory that the database may take, as DuckDB writes it.
+    threads
+        Its threads; None: one a processor.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(self, home: Path, memory: str = "4GB", threads: int | None = None) -> None:
+        self._serving, self._mydb, self._memory = home / "serving", home / "mydb", memory
+        self._lock = threading.RLock()
+        self._attached: dict[str, Path] = {}
+        self._running: set[Running] = set()
+        self._owners: set[str] = set()
+        self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
+        self._serving.mkdir(parents=True, exist_ok=True)
+        self._mydb.mkdir(parents=True, exist_ok=True)
+        self._conn = duckdb.connect(
+            config={
+                "ieee_floating_point_ops": "false", "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false", "python_enable_replacements": "false",
+                "memory_limit": memory, "threads": threads or os.cpu_count() or 1,
+                "temp_directory": str(self._serving / "tmp"),
+            }
+        )  # fmt: skip
+        cells.define(self._conn)
+        # Files of the two folders only, and no way back: whatever a query found, it could read nothing else.
+        folders = ", ".join("'" + f"{f}/".replace("'", "''") + "'" for f in (self._serving, self._mydb))
+        self._conn.execute(f"SET allowed_directories = [{folders}]")
+        self._conn.execute("SET enable_external_access = false")
+        self._conn.execute("SET lock_configuration = true")
+
+    # What there is to ask
+
+    def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
+        """Make the tables of a release ready from their native copy, which is made where it is absent."""
+        path = native.make(self._serving, release, tables, root, self._memory)
+        with self._lock:
+            if self._attached.get(release) == path:
+                return
+            name = quote(release, "duckdb")
+            if release in self._attached:
+                self._conn.execute(f"DETACH {name}")
+            self._conn.execute(f"ATTACH {_text(path)} AS {name} (READ_ONLY)")
+            self._attached[release] = path
+
+    def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
+        """Put a small table of the service's own in place."""
+        where = f"{quote(schema, 'duckdb')}.{quote(table, 'duckdb')}"
+        with self._lock, self._conn.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema, 'duckdb')}")
+            cursor.register("desdm_rows", rows)
+            cursor.execute(
+                f"CREATE OR REPLACE TABLE {where} AS SELECT {native.projection(columns)} FROM desdm_rows"  # noqa: S608
+            )
+            cursor.unregister("desdm_rows")
+            self._own = {**self._own, (schema, table): tuple(columns)}
+
+    def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
+        """The service's own tables with their columns."""
+        return self._own
+
+    # Queries
+
+    @contextmanager
+    def execute(
+        self,
+        query: Query,
+        *,
+        uploads: Mapping[str, Upload] | None = None,
+        owner: str = "",
+        seconds: float | None = None,
+        cancel: Cancel | None = None,
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """Run a query; its rows come as they are computed, and it ends when the context does."""
+        if owner:
+            self._open(owner)
+        cursor = self._conn.cursor()
+        try:
+            with Running(cursor.interrupt, seconds, cancel) as running:
+                self._running.add(running)
+                try:
+                    for upload in (uploads or {}).values():
+                        cursor.register(f"tap_upload_{upload.name}", self._cleaned(cursor, upload))
+                    yield running.rows(self._batches(cursor, query, running))
+                finally:
+                    self._running.discard(running)
+        finally:
+            with suppress(duckdb.Error):
+                cursor.close()
+
+    def _cleaned(self, cursor: duckdb.DuckDBPyConnection, upload: Upload) -> pa.Table:
+        """An upload's rows in the engine's types."""
+        cursor.register("desdm_rows", upload.rows)
+        try:
+            return cursor.sql(f"SELECT {native.projection(upload.columns)} FROM desdm_rows").to_arrow_table()  # noqa: S608
+        except duckdb.Error as err:
+            raise told(str(err)) from None if isinstance(err, duckdb.Error) else err
+        finally:
+            cursor.unregister("desdm_rows")
+
+    def _batches(
+        self, cursor: duckdb.DuckDBPyConnection, query: Query, running: Running
+    ) -> Generator[pa.RecordBatch]:
+        try:
+            reader = cursor.sql(query.sql, params=list(query.params) or None).to_arrow_reader(_BATCH)
+            yield from reader
+        except (duckdb.Error, pa.ArrowException, RuntimeError, OSError) as err:
+            raise self._fault(err, running) from None
+
+    def _fault(self, err: Exception, running: Running) -> DesdmError:
+        if running.was_ended:
+            return running.fault()
+        message = str(err)
+        if isinstance(err, duckdb.OutOfMemoryException) or "Out of Memory" in message:
+            return LimitExceeded("the query needs more memory than there is; ask for less at once", "size")
+        if (
+            isinstance(err, duckdb.IOException | duckdb.ConnectionException | OSError)
+            or "IO Error" in message
+        ):
+            return DatabaseUnavailable(
+                "the database of the release tables cannot be read now; try again later"
+            )
+        return told(message)
+
+    # Tables of users
+
+    def _open(self, owner: str) -> None:
+        """Attach the tables of a user, if there are any."""
+        path = self._mydb / f"{quote_path(owner, safe='')}.duckdb"
+        with self._lock:
+            if owner in self._owners or not path.exists():
+                return
+            self._conn.execute(f"ATTACH {_text(path)} AS {quote(f'mydb_{owner}', 'duckdb')}")
+            self._owners.add(owner)
+
+    def save(
+        self,
+        owner: str,
+        name: str,
+        columns: Sequence[ReleaseColumn],
+        rows: Iterator[pa.RecordBatch],
+        *,
+        append: bool = False,
+    ) -> tuple[int, int]:
+        """Make or extend a table of a user, whole or not at all; rows and bytes that it then has."""
+        database = quote(f"mydb_{owner}", "duckdb")
+        where, counted = f"{database}.{quote(name, 'duckdb')}", [0]
+        self._create(owner)
+        with self._conn.cursor() as cursor:
+            first = next(rows, None)
+            if first is not None:
+                reader = pa.RecordBatchReader.from_batches(first.schema, _counted(first, rows, counted))
+                cursor.register("desdm_rows", reader)
+            try:
+                cursor.execute("BEGIN")
+                if first is None and not append:
+                    cursor.execute(f"CREATE OR REPLACE TABLE {where} ({_declared(columns)})")
+                elif first is not None:
+                    verb = f"INSERT INTO {where} BY NAME" if append else f"CREATE OR REPLACE TABLE {where} AS"
+                    cursor.execute(f"{verb} SELECT {native.projection(columns)} FROM desdm_rows")  # noqa: S608
+                cursor.execute("COMMIT")
+            except duckdb.CatalogException:
+                cursor.execute("ROLLBACK")
+                raise NotFoundError(f"there is no table mydb.{name} to append to") from None
+            except (duckdb.Error, pa.ArrowException) as err:
+                cursor.execute("ROLLBACK")
+                raise told(str(err)) from None
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            total = cursor.execute(f"SELECT count(*) FROM {where}").fetchone()  # noqa: S608
+        return int(total[0]) if total else 0, counted[0]
+
+    def _create(self, owner: str) -> None:
+        path = self._mydb / f"{quote_path(owner, safe='')}.duckdb"
+        with self._lock:
+            if owner not in self._owners:
+                self._conn.execute(f"ATTACH {_text(path)} AS {quote(f'mydb_{owner}', 'duckdb')}")
+                self._owners.add(owner)
+
+    def drop(self, owner: str, name: str) -> None:
+        """Drop a table of a user."""
+        self._open(owner)
+        with self._lock, self._conn.cursor() as cursor:
+            if owner in self._owners:
+                cursor.execute(
+                    f"DROP TABLE IF EXISTS {quote(f'mydb_{owner}', 'duckdb')}.{quote(name, 'duckdb')}"
+                )
+
+    def ping(self) -> bool:
+        """Whether it answers."""
+        try:
+            with self._conn.cursor() as cursor:
+                return bool(cursor.execute("SELECT 1").fetchone() == (1,))
+        except duckdb.Error:
+            return False
+
+    def close(self) -> None:
+        """End what is under way and close the database."""
+        for running in list(self._running):
+            running.end()
+        free = [running.stop(_PATIENCE) for running in list(self._running)]
+        if all(free):
+            self._conn.close()
+
+
+def _declared(columns: Sequence[ReleaseColumn]) -> str:
+    from desdm.query.engines.writing import SQL_TYPES, kind_of
+
+    types = SQL_TYPES["duckdb"]
+    return ", ".join(f"{quote(c.name, 'duckdb')} {types.get(kind_of(c), 'DOUBLE[]')}" for c in columns)
+
+
+def _counted(
+    first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], counted: list[int]
+) -> Iterator[pa.RecordBatch]:
+    counted[0] += first.nbytes
+    yield first
+    for batch in rest:
+        counted[0] += batch.nbytes
+        yield batch
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,117 @@
+"""What an engine of queries is, whatever database stands behind it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from desdm.release.model import ReleaseColumn, ReleaseTable
+
+__all__ = ["Cancel", "Engine", "Query", "Upload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An ADQL query in the engine's own SQL.
+
+    Attributes
+    ----------
+    sql, params
+        Statement and bound values, in the engine's way of marking them.
+    columns
+        Of the answer, in order: name, datatype, unit, UCD, text.
+    tables
+        (schema, table) that it reads, as TAP_SCHEMA names them; rights are asked for these.
+    top
+        Rows after TOP, or None.
+    """
+
+    sql: str
+    params: tuple[Any, ...]
+    columns: tuple[ReleaseColumn, ...]
+    tables: frozenset[tuple[str, str]]
+    top: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A table that comes with a query: ``TAP_UPLOAD.<name>``."""
+
+    name: str
+    columns: tuple[ReleaseColumn, ...]
+    rows: pa.Table
+
+
+@dataclass(slots=True)
+class Cancel:
+    """Ends a query from another thread; the engine hangs its own way of ending on ``callbacks``."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    callbacks: list[Any] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        """End the query, now and in the database."""
+        self.event.set()
+        for callback in list(self.callbacks):
+            callback()
+
+
+class Engine(Protocol):
+    """Answers queries on release tables, uploads and tables of users."""
+
+    #: ``duckdb`` or ``postgresql``: the dialect that ``query/adql`` writes for it.
+    dialect: str
+
+    def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
+        """Make the tables of a release ready, below ``root`` in HATS layout; again is no harm."""
+
+    def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
+        """Put a small table of the service's own in place: ``tap_schema.…``, ``ivoa.obscore``."""
+
+    def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
+        """The service's own tables that were put in place, with their columns."""
+
+    def execute(
+        self,
+        query: Query,
+        *,
+        uploads: Mapping[str, Upload] | None = None,
+        owner: str = "",
+        seconds: float | None = None,
+        cancel: Cancel | None = None,
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """Run a query and hand on its rows as they come, with bounded memory.
+
+        Raises
+        ------
+        LimitExceeded
+            It took longer than ``seconds``.
+        DatabaseUnavailable
+            The database went away, also in the middle of the rows.
+        """
+
+    def save(
+        self,
+        owner: str,
+        name: str,
+        columns: Sequence[ReleaseColumn],
+        rows: Iterator[pa.RecordBatch],
+        *,
+        append: bool = False,
+    ) -> tuple[int, int]:
+        """Make or extend ``mydb.<name>`` of ``owner``, whole or not at all; its rows and bytes."""
+
+    def drop(self, owner: str, name: str) -> None:
+        """Drop ``mydb.<name>`` of ``owner``."""
+
+    def ping(self) -> bool:
+        """Whether it answers."""
+
+    def close(self) -> None:
+        """Let everything go."""

@@ -1,0 +1,139 @@
+"""The native copy of a release for DuckDB: made when it is absent or stale, can be deleted at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from desdm.errors import CorruptFile, StorageFull
+from desdm.query.engines.writing import SQL_TYPES, kind_of, quote
+from desdm.release.model import ReleaseColumn, ReleaseTable
+
+__all__ = ["make", "partitions", "projection", "source"]
+
+#: Rows that one block of the copy holds; a cone reads few of them.
+_BLOCK = 30_720
+#: The layout of the copy; another number makes all copies anew.
+_VERSION = 2
+
+
+def partitions(root: Path, table: ReleaseTable) -> list[Path]:
+    """Parquet files of a table in the order of ``hpix29``."""
+
+    def place(path: Path) -> tuple[int, str]:
+        name, order = path.name.partition(".")[0], 0
+        for part in path.parts:
+            if part.startswith("Norder="):
+                order = int(part[7:])
+        number = name.removeprefix("Npix=")
+        return (int(number) << 2 * (29 - order) if number.isdigit() else 0, str(path))
+
+    folder = root / table.path
+    found = [
+        p for p in folder.rglob("*.parquet") if "dataset" in p.parts and p.name != "data_thumbnail.parquet"
+    ]
+    return sorted(found or folder.rglob("*.parquet"), key=place)
+
+
+def source(root: Path, table: ReleaseTable) -> str:
+    """The Parquet files of a table as DuckDB reads them.
+
+    ``can_have_nan``: minimum and maximum of Parquet leave NaN out, and DuckDB would conclude from a finite maximum that
+    the column has none, and drop every test for it.
+    """
+    files = ", ".join(_text(str(path)) for path in partitions(root, table))
+    return f"read_parquet([{files}], hive_partitioning = false, can_have_nan = true)"
+
+
+def projection(columns: Sequence[ReleaseColumn]) -> str:
+    """Select list that brings columns to the types of the engine; NaN, which is no value, becomes NULL.
+
+    NaN is what is neither finite nor infinite: unlike ``isnan`` and comparisons, DuckDB evaluates these two on each row,
+    whatever the statistics of a file say.
+    """
+    items = []
+    for column in columns:
+        name, kind = quote(column.name, "duckdb"), kind_of(column)
+        if kind in ("float", "double"):
+            wanted = SQL_TYPES["duckdb"][kind]
+            items.append(
+                f"CASE WHEN isfinite({name}) OR isinf({name}) THEN CAST({name} AS {wanted}) END AS {name}"
+            )
+        elif kind in SQL_TYPES["duckdb"]:
+            items.append(f"CAST({name} AS {SQL_TYPES['duckdb'][kind]}) AS {name}")
+        else:
+            items.append(name)
+    return ", ".join(items)
+
+
+def _fingerprint(tables: Sequence[ReleaseTable], root: Path) -> str:
+    """What the copy was made of: names, types, and the files' sizes and times."""
+    facts: list[object] = [_VERSION]
+    for table in tables:
+        files = [
+            (str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns)
+            for p in partitions(root, table)
+        ]
+        facts.append([table.name, table.row_count, [(c.name, kind_of(c)) for c in table.columns], files])
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path, memory: str) -> Path:
+    """The native copy of a release; made anew where it is absent or older than the Parquet files.
+
+    Parameters
+    ----------
+    folder
+        ``serving`` of the installation.
+    root
+        Directory of the release.
+
+    Raises
+    ------
+    CorruptFile
+        A Parquet file cannot be read.
+    StorageFull
+        No room for the copy.
+    """
+    wanted = _fingerprint(tables, root)
+    path = folder / f"{release}-{wanted[:16]}.duckdb"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / f".{release}-{secrets.token_hex(4)}.duckdb"
+    try:
+        _write(made, tables, root, memory)
+        made.replace(path)
+    except duckdb.IOException as err:
+        raise StorageFull(
+            f"{release}: no room for the copy that serves it, or its files cannot be read"
+        ) from err
+    except duckdb.Error as err:
+        raise CorruptFile(f"{release}: a table cannot be read; run: desdm release verify {release}") from err
+    finally:
+        for rest in folder.glob(f"{made.name}*"):
+            rest.unlink(missing_ok=True)
+    for old in folder.glob(f"{release}-{'[0-9a-f]' * 16}.duckdb"):
+        if old != path:
+            # A server that still has it open keeps it until it closes.
+            old.unlink(missing_ok=True)
+    return path
+
+
+def _write(made: Path, tables: Sequence[ReleaseTable], root: Path, memory: str) -> None:
+    with duckdb.connect(config={"memory_limit": memory}) as conn:
+        conn.execute(f"ATTACH {_text(str(made))} AS made (ROW_GROUP_SIZE {_BLOCK})")
+        for table in tables:
+            name = quote(table.name, "duckdb")
+            rows = f"SELECT {projection(table.columns)} FROM {source(root, table)}"  # noqa: S608
+            conn.execute(f"CREATE TABLE made.{name} AS {rows}")
+        conn.execute("DETACH made")
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,111 @@
+"""A query under way: its deadline, its end from another thread, and that nothing is let go under a reader."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from desdm.errors import DesdmError
+from desdm.query.engines.faults import ended
+from desdm.query.engines.model import Cancel
+
+__all__ = ["Running"]
+
+#: How long whoever lets go of a query waits for a thread that still reads from it, and how often it says so.
+_PATIENCE, _AGAIN = 5.0, 0.2
+
+
+class Running:
+    """One query, from its start to the moment when its connection is free again.
+
+    A connection must not be closed, given to somebody else or rolled back while a thread waits in it: PostgreSQL's
+    client holds a lock as long as a COPY is open, DuckDB refuses. So the reader holds a lock for each batch, and
+    whoever lets go asks the database to end first, and then waits for that lock.
+
+    Parameters
+    ----------
+    interrupt
+        Asks the database to end the query; comes back at once.
+    seconds
+        How long it may take; None: for ever.
+    """
+
+    def __init__(self, interrupt: Callable[[], None], seconds: float | None, cancel: Cancel | None) -> None:
+        self._interrupt, self._seconds, self._cancel = interrupt, seconds, cancel
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._late = self._over = False
+        self._rows: Generator[pa.RecordBatch] | None = None
+        self._timer: threading.Timer | None = None
+        #: whether the database was asked to end it; then its connection serves nobody else
+        self.was_ended = False
+
+    def __enter__(self) -> Self:
+        if self._cancel is not None:
+            self._cancel.callbacks.append(self.end)
+            if self._cancel.event.is_set():
+                self._cancel.callbacks.remove(self.end)
+                raise ended(self._seconds, False)
+        if self._seconds:
+            self._timer = threading.Timer(self._seconds, self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cancel is not None and self.end in self._cancel.callbacks:
+            self._cancel.callbacks.remove(self.end)
+        self.stop(_PATIENCE)
+        with self._lock:
+            self._over = True
+
+    def end(self) -> None:
+        """Ask the database to end the query; nothing happens if it has ended."""
+        with self._lock:
+            if not self._over:
+                self.was_ended = True
+                self._interrupt()
+
+    def stop(self, patience: float) -> bool:
+        """End what is read at this moment and close the answer; whether nobody reads any more."""
+        until = time.monotonic() + patience
+        free = self._reading.acquire(blocking=False)
+        while not free and time.monotonic() < until:
+            # An end that comes before the statement began ends nothing: it is said again.
+            self.end()
+            free = self._reading.acquire(timeout=_AGAIN)
+        if free:
+            try:
+                if self._rows is not None:
+                    with suppress(DesdmError):
+                        self._rows.close()
+            finally:
+                self._reading.release()
+        return free
+
+    def rows(self, batches: Generator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches, each fetched under the reader's lock."""
+        self._rows = batches
+        while True:
+            with self._reading:
+                if self.was_ended:
+                    raise self.fault()
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def fault(self) -> DesdmError:
+        """What to say of a query that was ended."""
+        return ended(self._seconds, self._late)
+
+    def _expire(self) -> None:
+        self._late = True
+        self.end()

@@ -1,0 +1,191 @@
+"""BINARY2 of VOTable 1.4 (section 6.4): rows of big-endian values with a mask of nulls, in base64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from desdm.query.formats.rows import is_array, size_of
+from desdm.release.model import ReleaseColumn
+from desdm.survey.compiled import compiled
+
+__all__ = ["Base64", "elements", "rows", "values", "variable"]
+
+Bytes = npt.NDArray[np.uint8]
+Longs = npt.NDArray[np.int64]
+
+_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", np.uint8)
+
+
+@compiled()
+def _put_fixed(out: Bytes, at: Longs, source: Bytes) -> None:
+    # Each row's next ``source.shape[1]`` bytes; ``at`` moves on.
+    width = source.shape[1]
+    if width == 8:
+        for i in range(source.shape[0]):
+            here = at[i]
+            for k in range(8):
+                out[here + k] = source[i, k]
+            at[i] = here + 8
+    elif width == 4:
+        for i in range(source.shape[0]):
+            here = at[i]
+            for k in range(4):
+                out[here + k] = source[i, k]
+            at[i] = here + 4
+    else:
+        for i in range(source.shape[0]):
+            here = at[i]
+            for k in range(width):
+                out[here + k] = source[i, k]
+            at[i] = here + width
+
+
+@compiled()
+def _put_variable(out: Bytes, at: Longs, offsets: Longs, data: Bytes, width: int) -> None:
+    # A count of elements in four bytes, then the elements, ``width`` bytes each.
+    for i in range(len(offsets) - 1):
+        here, size = at[i], offsets[i + 1] - offsets[i]
+        count = size // width
+        out[here] = (count >> 24) & 255
+        out[here + 1] = (count >> 16) & 255
+        out[here + 2] = (count >> 8) & 255
+        out[here + 3] = count & 255
+        for k in range(size):
+            out[here + 4 + k] = data[offsets[i] + k]
+        at[i] = here + 4 + size
+
+
+@compiled()
+def _encode64(source: Bytes, letters: Bytes, out: Bytes) -> None:
+    at = 0
+    for i in range(0, len(source) - 2, 3):
+        three = (np.uint32(source[i]) << 16) | (np.uint32(source[i + 1]) << 8) | np.uint32(source[i + 2])
+        out[at] = letters[three >> 18]
+        out[at + 1] = letters[(three >> 12) & 63]
+        out[at + 2] = letters[(three >> 6) & 63]
+        out[at + 3] = letters[three & 63]
+        at += 4
+
+
+class Base64:
+    """Turns a stream of bytes into base64; what does not fill three bytes waits for the next piece."""
+
+    def __init__(self) -> None:
+        self._kept: Bytes = np.empty(0, np.uint8)
+
+    def feed(self, piece: Bytes) -> bytes:
+        """Letters of the next piece, and a line's end, so that no line is endless."""
+        if len(self._kept):
+            piece = np.concatenate((self._kept, piece))
+        whole = len(piece) // 3 * 3
+        self._kept = piece[whole:].copy()
+        out = np.empty(whole // 3 * 4 + 1, np.uint8)
+        _encode64(piece[:whole], _LETTERS, out)
+        out[-1] = 10
+        return out.tobytes()
+
+    def end(self) -> bytes:
+        """Letters of what is left."""
+        import binascii
+
+        return binascii.b2a_base64(self._kept.tobytes())
+
+
+def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> Bytes:
+    """The bytes of a batch's rows.
+
+    Parameters
+    ----------
+    batch
+        Rows in the types of `rows.arrow_type`.
+    columns
+        Their description.
+
+    Returns
+    -------
+    array of uint8
+        Row after row: a mask with one bit a column, highest bit first, then the cells.
+    """
+    count = batch.num_rows
+    mask = np.zeros((count, (len(columns) + 7) // 8), np.uint8)
+    fixed: dict[int, Bytes] = {-1: mask}
+    loose: dict[int, tuple[Longs, Bytes, int]] = {}
+    for j, (array, column) in enumerate(zip(batch.columns, columns, strict=True)):
+        if array.null_count:
+            gone = array.is_null().to_numpy(zero_copy_only=False)
+            mask[:, j >> 3] |= gone.astype(np.uint8) << np.uint8(7 - (j & 7))
+        if column.datatype in ("char", "unicodeChar") or (is_array(column) and size_of(column) is None):
+            loose[j] = variable(array, column)
+        else:
+            fixed[j] = values(array, column)
+    length = np.full(count, sum(piece.shape[1] for piece in fixed.values()) + 4 * len(loose), np.int64)
+    for offsets, _, _ in loose.values():
+        length += np.diff(offsets)
+    at = np.zeros(count, np.int64)
+    np.cumsum(length[:-1], out=at[1:])
+    out = np.empty(int(length.sum()), np.uint8)
+    for j in range(-1, len(columns)):
+        if j in fixed:
+            _put_fixed(out, at, fixed[j])
+        else:
+            offsets, data, width = loose[j]
+            _put_variable(out, at, offsets, data, width)
+    return out
+
+
+def values(array: pa.Array, column: ReleaseColumn, null: int = 0) -> Bytes:
+    """Cells of one size, big-endian, as bytes of shape (rows, bytes a cell); nulls are NaN, ``null`` or ``?``."""
+    count = len(array)
+    if size_of(column) is not None:
+        return values(elements(array), _scalar(column), null).reshape(count, -1)
+    if column.datatype == "boolean":
+        text = np.where(_plain(array, False), np.uint8(ord("T")), np.uint8(ord("F")))
+        if array.null_count:
+            text[array.is_null().to_numpy(zero_copy_only=False)] = ord("?")
+        return text.reshape(count, 1)
+    found = _plain(array, float("nan") if pa.types.is_floating(array.type) else null)
+    swapped = np.ascontiguousarray(found).byteswap() if found.itemsize > 1 else np.ascontiguousarray(found)
+    return swapped.view(np.uint8).reshape(count, found.itemsize)
+
+
+def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]:
+    """Offsets (rows + 1, in bytes), bytes, and bytes an element of cells that differ in length; nulls are empty."""
+    if array.null_count:
+        empty = pa.scalar("" if pa.types.is_string(array.type) else [], array.type)
+        array = array.fill_null(empty) if pa.types.is_string(array.type) else pc.coalesce(array, empty)
+    if column.datatype == "unicodeChar":
+        encoded = [text.encode("utf-16-be") for text in array.to_pylist()]
+        array = pa.array(encoded, pa.binary())
+    offsets = np.frombuffer(array.buffers()[1], np.int32, len(array) + 1, array.offset * 4).astype(np.int64)
+    first, last = int(offsets[0]), int(offsets[-1])
+    offsets -= first
+    if column.datatype in ("char", "unicodeChar"):
+        held = array.buffers()[2]
+        data = np.frombuffer(held, np.uint8)[first:last] if held is not None else np.empty(0, np.uint8)
+        return offsets, data, 2 if column.datatype == "unicodeChar" else 1
+    cells = values(array.values.slice(first, last - first), _scalar(column))
+    width = cells.shape[1]
+    return offsets * width, cells.reshape(-1), width
+
+
+def _plain(array: pa.Array, null: float | bool) -> npt.NDArray[np.generic]:
+    if array.null_count:
+        array = array.fill_null(pa.scalar(null, array.type))
+    found: npt.NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _scalar(column: ReleaseColumn) -> ReleaseColumn:
+    return ReleaseColumn(column.name, column.datatype)
+
+
+def elements(array: pa.Array) -> pa.Array:
+    """All elements of cells of one length in a row; those of a null cell are null."""
+    if array.null_count:
+        array = pc.if_else(array.is_valid(), array, pa.scalar([None] * array.type.list_size, array.type))
+    return array.flatten()

@@ -1,0 +1,178 @@
+"""FITS binary tables (FITS 4.0, section 7.3): rows wait in a temporary file until their number is known."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from desdm.query.formats.binary2 import Bytes, values, variable
+from desdm.query.formats.rows import TEXT, Rows, is_array, size_of
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["table", "widened"]
+
+_BLOCK = 2880
+_CODES = {"boolean": ("L", 1), "short": ("I", 2), "int": ("J", 4), "long": ("K", 8),
+          "float": ("E", 4), "double": ("D", 8)}  # fmt: skip
+#: The null of an integer column (TNULL); the least value of its type, which no column of ours holds.
+_NULLS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
+#: Text up to this long is padded; longer text goes to the heap, so that one long cell does not widen all rows.
+_PADDED = 256
+
+
+class _Column:
+    """One column on its way into a table: its greatest length is known when all rows have come."""
+
+    def __init__(self, column: ReleaseColumn) -> None:
+        self.column = column
+        self.loose = is_array(column) and size_of(column) is None
+        self.longest, self.heap = 0, 0
+
+    def look(self, array: pa.Array) -> pa.Array:
+        """Take note of a batch's cells; text comes back in ASCII, which is all that FITS allows."""
+        if self.column.datatype in TEXT:
+            array = pc.replace_substring_regex(array, r"[^\x20-\x7e]", "?")
+            lengths = pc.binary_length(array)
+        elif self.loose:
+            lengths = pc.list_value_length(array)
+        else:
+            return array
+        self.longest = max(self.longest, pc.max(lengths).as_py() or 0)
+        self.heap += pc.sum(lengths).as_py() or 0
+        return array
+
+    def settle(self) -> None:
+        """All rows have come: decide between cells of one size and the heap."""
+        if self.column.datatype in TEXT:
+            self.loose = self.longest > _PADDED
+
+    @property
+    def form(self) -> str:
+        """TFORM."""
+        if self.column.datatype in TEXT:
+            return f"1QA({self.longest})" if self.loose else f"{max(self.longest, 1)}A"
+        code, _ = _CODES[self.column.datatype]
+        return f"1Q{code}({self.longest})" if self.loose else f"{size_of(self.column) or 1}{code}"
+
+    @property
+    def width(self) -> int:
+        """Bytes in each row."""
+        if self.loose:
+            return 16
+        if self.column.datatype in TEXT:
+            return max(self.longest, 1)
+        return (size_of(self.column) or 1) * _CODES[self.column.datatype][1]
+
+    @property
+    def heap_bytes(self) -> int:
+        """Bytes in the heap."""
+        return (
+            self.heap * (1 if self.column.datatype in TEXT else _CODES[self.column.datatype][1]) * self.loose
+        )
+
+    def cells(self, array: pa.Array, at: int) -> tuple[Bytes, int]:
+        """Bytes of shape (rows, width), and where in the heap the next batch's cells begin."""
+        if not self.loose and self.column.datatype not in TEXT:
+            found = values(array, self.column, _NULLS.get(self.column.datatype, 0))
+            if self.column.datatype == "boolean":
+                found = np.where(found == ord("?"), np.uint8(0), found)
+            return found, at
+        offsets, data, element = variable(array, _ascii(self.column))
+        if self.loose:
+            sizes = np.diff(offsets)
+            pairs = np.stack([sizes // element, at + offsets[:-1]], axis=1).astype(">i8")
+            return pairs.view(np.uint8).reshape(len(array), 16), at + int(offsets[-1])
+        padded = np.zeros((len(array), self.width), np.uint8)
+        lengths = np.diff(offsets)
+        inside = np.arange(self.width)[None, :] < lengths[:, None]
+        padded[inside] = data
+        return padded, at
+
+
+def widened(columns: Sequence[ReleaseColumn]) -> list[ReleaseColumn]:
+    """Bytes as short integers: all 256 values of a byte may be data, so that none is left for its null."""
+    return [replace(c, datatype="short") if c.datatype == "unsignedByte" else c for c in columns]
+
+
+def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
+    """A FITS file with one binary table; null integers have TNULL, null text is empty, other signs than ASCII ``?``."""
+    found = [_Column(column) for column in rows.columns]
+    with tempfile.TemporaryFile(prefix="desdm-fits-") as spool:
+        with pa.ipc.new_stream(spool, rows.schema) as writer:
+            for batch in rows:
+                seen = [c.look(array) for c, array in zip(found, batch.columns, strict=True)]
+                writer.write_batch(pa.RecordBatch.from_arrays(seen, schema=rows.schema))
+        for column in found:
+            column.settle()
+        width, heap = sum(c.width for c in found), sum(c.heap_bytes for c in found)
+        yield _header(found, rows, width, heap, infos, title)
+        starts, at = [], 0
+        for column in found:
+            starts.append(at)
+            at += column.heap_bytes
+        for batch in _again(spool):
+            pieces = []
+            for i, (column, array) in enumerate(zip(found, batch.columns, strict=True)):
+                cells, starts[i] = column.cells(array, starts[i])
+                pieces.append(cells)
+            yield np.concatenate(pieces, axis=1).tobytes()
+        for i, column in enumerate(found):
+            if column.loose:
+                for batch in _again(spool):
+                    yield variable(batch.columns[i], _ascii(column.column))[1].tobytes()
+        yield b"\0" * (-(width * rows.count + heap) % _BLOCK)
+
+
+def _again(spool: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    spool.seek(0)
+    with pa.ipc.open_stream(spool) as reader:
+        yield from reader
+
+
+def _ascii(column: ReleaseColumn) -> ReleaseColumn:
+    return ReleaseColumn(column.name, "char" if column.datatype in TEXT else column.datatype, "*")
+
+
+def _header(
+    found: list[_Column], rows: Rows, width: int, heap: int, infos: Sequence[tuple[str, str, str]], title: str
+) -> bytes:
+    from astropy.io import fits
+
+    primary = fits.Header([("SIMPLE", True, "FITS 4.0"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
+    head = fits.Header()
+    head["XTENSION"] = ("BINTABLE", "binary table")
+    head["BITPIX"], head["NAXIS"] = 8, 2
+    head["NAXIS1"] = (width, "bytes a row")
+    head["NAXIS2"] = (rows.count, "rows")
+    head["PCOUNT"] = (heap, "bytes in the heap")
+    head["GCOUNT"], head["TFIELDS"] = 1, len(found)
+    head["EXTNAME"] = "RESULT"
+    for n, (column, utype) in enumerate(zip(found, rows.utypes, strict=True), 1):
+        about = column.column
+        head[f"TTYPE{n}"] = (_plain(about.name), _plain(about.text)[:40])
+        head[f"TFORM{n}"] = column.form
+        if about.unit:
+            head[f"TUNIT{n}"] = _plain(about.unit)
+        if about.datatype in _NULLS and not is_array(about):
+            head[f"TNULL{n}"] = _NULLS[about.datatype]
+        if about.ucd:
+            head[f"TUCD{n}"] = _plain(about.ucd)
+        if utype:
+            head[f"TUTYP{n}"] = _plain(utype)
+    head["QSTATUS"] = ("OVERFLOW" if rows.overflow else "OK", "OVERFLOW: there are more rows")
+    if title:
+        head.add_history(_plain(title))
+    for name, value, text in infos:
+        head.add_history(_plain(f"{name}: {text or value}"))
+    cards: str = primary.tostring() + head.tostring()
+    return cards.encode("ascii")
+
+
+def _plain(text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in text)

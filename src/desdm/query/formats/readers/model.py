@@ -1,0 +1,146 @@
+"""What a reader of uploads gets and hands back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from desdm.errors import LimitExceeded, UsageError
+from desdm.query.formats.rows import arrow_type
+from desdm.release.model import ReleaseColumn
+
+__all__ = ["Limits", "Table", "described", "finite_or_said", "table_of"]
+
+_DATATYPES = (
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_uint8, "short"),
+    (pa.types.is_int8, "short"),
+    (pa.types.is_int16, "short"),
+    (pa.types.is_uint16, "int"),
+    (pa.types.is_int32, "int"),
+    (pa.types.is_integer, "long"),
+    (pa.types.is_float16, "float"),
+    (pa.types.is_float32, "float"),
+    (pa.types.is_floating, "double"),
+    (pa.types.is_decimal, "double"),
+    (pa.types.is_temporal, "char"),
+    (pa.types.is_null, "char"),
+)
+
+#: From here on a number of a type that is not a double is rounded to infinity (IEEE 754, 4.3.1): 2**128 - 2**103.
+_TOO_LARGE = {"float": 2.0**128 - 2.0**103}
+#: Columns of a table that a caller sends.
+MOST_COLUMNS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an upload may be: rows, and bytes once it is unpacked."""
+
+    rows: int
+    unpacked: int
+
+    def check_rows(self, count: int) -> None:
+        """Refuse a table with more rows.
+
+        Raises
+        ------
+        LimitExceeded
+            If there are more.
+        """
+        if count > self.rows:
+            raise LimitExceeded(
+                f"an upload may have {self.rows} rows at most; send it in parts, or keep it in mydb"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a reader found: description and rows."""
+
+    columns: tuple[ReleaseColumn, ...]
+    rows: pa.Table
+
+
+def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> ReleaseColumn:
+    """Description of an Arrow column whose file says no more than ``about`` (description, unit, ucd).
+
+    Raises
+    ------
+    UsageError
+        If its type has no place in VOTable.
+    """
+    kind, arraysize = array.type, None
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        arraysize = str(kind.list_size) if pa.types.is_fixed_size_list(kind) else "*"
+        kind = kind.value_type
+    unit, ucd, words = about.get("unit", ""), about.get("ucd", ""), about.get("description", "")
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        if arraysize is not None:
+            raise UsageError(f"column {name}: lists of text cannot be uploaded")
+        ascii_only = pc.all(pc.string_is_ascii(array.cast(pa.string()))).as_py()
+        datatype = "unicodeChar" if ascii_only is False else "char"
+        return ReleaseColumn(name, datatype, "*", None, unit, ucd, words)
+    for fits, datatype in _DATATYPES:
+        if fits(kind):
+            text = datatype == "char"
+            xtype = "timestamp" if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else None
+            return ReleaseColumn(name, datatype, "*" if text else arraysize, xtype, unit, ucd, words)
+    raise UsageError(
+        f"column {name}: values of type {kind} cannot be uploaded; send numbers, text or truth values"
+    )
+
+
+def finite_or_said(text: str, datatype: str = "double") -> float:
+    """Return the number of a text; `ValueError` if it is too large for its type: infinity must be written as such."""
+    value = float(text)
+    too_large = math.isinf(value) or abs(value) >= _TOO_LARGE.get(datatype, math.inf)
+    if too_large and "inf" not in text.lower():
+        raise ValueError(f"{text[:40]} is too large for a {datatype}; write Inf if infinity is meant")
+    return value
+
+
+def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) -> Table:
+    """Put columns together, each in the Arrow type of its data type.
+
+    Raises
+    ------
+    UsageError
+        If two names are the same, columns too many, or a value does not fit.
+    """
+    if len(columns) > MOST_COLUMNS:
+        raise UsageError(f"a table may have {MOST_COLUMNS} columns at most")
+    seen: dict[str, str] = {}
+    for column in columns:
+        if not column.name:
+            raise UsageError("a column has no name; name every column")
+        key = column.name.lower()
+        if key in seen:
+            raise UsageError(f"two columns are called {seen[key]}; names must differ by more than case")
+        seen[key] = column.name
+    if not columns:
+        raise UsageError("the table has no column")
+    schema = pa.schema([pa.field(c.name, arrow_type(c)) for c in columns])
+    cast = []
+    for array, field in zip(arrays, schema, strict=True):
+        try:
+            cast.append(_fitting(array, field.type))
+        except pa.ArrowException as err:
+            raise UsageError(f"column {field.name}: a value does not fit its type {field.type}") from err
+    return Table(columns, pa.Table.from_arrays(cast, schema=schema))
+
+
+def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    if array.type == wanted:
+        return array
+    if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):
+        return pc.replace_substring(array.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.float64())
+    return array.cast(wanted)

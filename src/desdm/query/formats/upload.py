@@ -1,0 +1,74 @@
+"""Tables that come with a query: read within limits, whatever format they have."""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+from desdm.errors import LimitExceeded, UsageError
+from desdm.query.engines.model import Upload
+from desdm.query.formats.readers import delimited, fits, parquet, votable
+from desdm.query.formats.readers.model import Limits, Table
+
+__all__ = ["read_upload"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
+#: A packed file may grow so many times, and by so many bytes: tables of equal values pack well.
+_GROWTH = 20
+_MORE = 256_000_000
+
+
+def read_upload(
+    name: str, data: BinaryIO | bytes, mime: str | None, *, max_bytes: int, max_rows: int
+) -> Upload:
+    """Read a table that a caller sent.
+
+    Parameters
+    ----------
+    name
+        What the query calls it, after ``TAP_UPLOAD.``.
+    data
+        Its bytes: VOTable (TABLEDATA, BINARY, BINARY2), CSV, TSV, FITS or Parquet. Its first bytes tell which;
+        ``mime`` is asked only where they do not.
+    max_bytes, max_rows
+        How much it may be.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read; the text says where and why.
+    LimitExceeded
+        If it is too large.
+    """
+    if not _NAME.match(name):
+        raise UsageError(f"upload {name[:64]!r}: a name has letters, digits and _, and begins with a letter")
+    held = data if isinstance(data, bytes) else data.read(max_bytes + 1)
+    if len(held) > max_bytes:
+        raise LimitExceeded(
+            f"upload {name}: it is larger than {max_bytes} bytes, which is all that may be sent"
+        )
+    try:
+        unpacked = min(_GROWTH * max_bytes, _GROWTH * len(held) + _MORE)
+        found = _read(held, (mime or "").lower(), Limits(max_rows, unpacked))
+    except LimitExceeded as err:
+        raise LimitExceeded(f"upload {name}: {err}", err.kind) from err
+    except UsageError as err:
+        raise UsageError(f"upload {name}: {err}") from err
+    return Upload(name, found.columns, found.rows)
+
+
+def _read(held: bytes, mime: str, limits: Limits) -> Table:
+    if held.startswith(b"SIMPLE  ="):
+        return fits.read(held, limits)
+    if held.startswith(b"PAR1"):
+        return parquet.read(held, limits)
+    start = held[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"<") or held[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return votable.read(held, limits)
+    if not start:
+        raise UsageError("it is empty")
+    if b"\0" in held[:4096]:
+        raise UsageError("it is neither VOTable, CSV, TSV, FITS nor Parquet")
+    first = held.split(b"\n", 1)[0]
+    tabs = "tab-separated" in mime or "tsv" in mime or (b"\t" in first and b"," not in first)
+    return delimited.read(held, "\t" if tabs else ",", limits)
