@@ -25,6 +25,10 @@ from astropy.io import fits
 
 from common import clock, emit, workplace
 from desdm.facility import Facility, initialise
+from desdm.pixels.boxes import Box, RicePlane
+from desdm.pixels.fitsbytes import pool, sealed, word_sum, write
+from desdm.pixels.packed import Steps
+from desdm.pixels.tiled import pack_tiles
 from desdm.release import store
 from desdm.release.create import create_empty
 from desdm.release.images import facts
@@ -34,12 +38,8 @@ from desdm.release.steps import Made
 from desdm.services.soda.batch import Item, produce
 from desdm.services.soda.files import Opened
 from desdm.services.soda.stencil import Around
-from desdm.survey.boxes import Box, RicePlane
-from desdm.survey.fitsbytes import pool, sealed, word_sum, write
 from desdm.survey.headers import wcs_of
 from desdm.survey.imageio import Planes
-from desdm.survey.packed import Steps
-from desdm.survey.tiled import pack_tiles
 
 SIDE, SCALE, SIZE = 10_000, 0.263, 228
 PATH = "images/T/T_g.fits.fz"

@@ -19,9 +19,9 @@ import numpy as np
 from astropy.io import fits
 
 from common import clock, emit, workplace
-from desdm.survey import packed
-from desdm.survey.cards import read_hdus
-from desdm.survey.fitsbytes import pool, sealed, word_sum, write
+from desdm.pixels import packed
+from desdm.pixels.cards import read_hdus
+from desdm.pixels.fitsbytes import pool, sealed, word_sum, write
 from desdm.survey.imageio import LEVEL, Planes, mapped, pixels, read_planes, write_planes
 
 NY, NX = 4096, 2048

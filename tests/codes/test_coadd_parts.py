@@ -16,10 +16,10 @@ from desdm.codes.coadd.relative import tie
 from desdm.codes.coadd.swarp import add_exposures, by_exposure, coadd_header
 from desdm.codes.objects.merge import merge
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
+from desdm.sky.healpix import hpix29
 from desdm.survey.headers import merged, wcs_of
-from desdm.survey.healpix import hpix29
 from desdm.survey.images import Planes, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.tiles import Tile
 from tests.support.fits import unclean
 from tests.support.tasks import run

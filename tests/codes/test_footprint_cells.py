@@ -9,8 +9,8 @@ from astropy.wcs import WCS
 from astropy_healpix import HEALPix
 
 from desdm.codes.footprint.cells import Grid, cells_of, exposures
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.headers import wcs_of
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.tiles import Tile
 
 SIDE = 1200

@@ -12,8 +12,8 @@ from desdm.codes.nullweight.rowinterp import interpolate_rows
 from desdm.codes.nullweight.standard import bits_of
 from desdm.codes.nullweight.zeropoint import find_zeropoint
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import read_planes
-from desdm.survey.maskbits import MaskBit
 from tests.support.tasks import run
 
 

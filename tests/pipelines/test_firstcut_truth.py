@@ -19,11 +19,11 @@ from astropy.wcs import WCS
 from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.limits import information
 from desdm.simulate.plan import plan_night
 from desdm.simulate.psf import Moffat
 from desdm.survey.images import read_planes
-from desdm.survey.maskbits import MaskBit
 from tests.support.night import Processed, flat_electrons, plane, processed_once
 
 SEEDS = (11, 12, 13)

@@ -17,12 +17,12 @@ from desdm.framework.engines.local import LocalEngine
 from desdm.framework.submit import submit
 from desdm.operations.mainjob import ingest_folder
 from desdm.pipelines import get
+from desdm.pixels.maskbits import MaskBit
 from desdm.quality.qa.verdict import verdicts
 from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
 from desdm.survey.images import read_planes
-from desdm.survey.maskbits import MaskBit
 from tests.support.night import flat_electrons, plane
 
 

@@ -21,7 +21,7 @@ from desdm.release.hats import parts
 from desdm.release.model import ReleaseTable
 from desdm.release.publish import publish
 from desdm.schema.database import Database
-from desdm.survey.healpix import hpix29
+from desdm.sky.healpix import hpix29
 from tests.support.release import objects
 
 

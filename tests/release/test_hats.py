@@ -16,7 +16,7 @@ from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
 from desdm.release.hats import Layout, parts, write_hats
-from desdm.survey.healpix import hpix29
+from desdm.sky.healpix import hpix29
 
 pytestmark = pytest.mark.filterwarnings("default")  # hats and its own packages warn on import
 

@@ -11,11 +11,11 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import Night, make_night, renderer_of
 from desdm.simulate.plan import Plan, plan_night
 from desdm.simulate.readout import read_out
-from desdm.survey.maskbits import MaskBit
 from tests.simulate.inverse import Inverse, overscanned, section
 from tests.support.fits import unclean
 

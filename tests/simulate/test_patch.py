@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.camera import expose
 from desdm.simulate.limits import information
 from desdm.simulate.patch import Truth, make
@@ -14,7 +15,6 @@ from desdm.simulate.psf import Moffat
 from desdm.simulate.sky import make_sky
 from desdm.survey.headers import wcs_of
 from desdm.survey.images import read_planes
-from desdm.survey.maskbits import MaskBit
 from tests.support.fits import unclean
 
 

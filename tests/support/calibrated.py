@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
 from desdm.survey.headers import copy_wcs
 from desdm.survey.images import Planes, write_planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Exposure", "exposures"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from astropy.io import fits
 from scipy.signal import savgol_filter
 
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.raw import Amp, RawCCD, amps_of
 
 Array = npt.NDArray[Any]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.psf import Moffat, gaussian_stamp
 from desdm.simulate.tpv import DECAM_PV, TPV
 from desdm.survey.images import Planes, write_planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["NX", "NY", "Chip", "Scene", "observe", "scene"]
 

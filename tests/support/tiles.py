@@ -21,7 +21,7 @@ from desdm.release.build import STEPS
 from desdm.release.create import create
 from desdm.release.publish import publish
 from desdm.schema.database import Database
-from desdm.survey.healpix import hpix29
+from desdm.sky.healpix import hpix29
 from desdm.survey.imageio import Planes, write_planes
 from desdm.survey.tiles import Tile
 

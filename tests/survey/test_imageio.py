@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from desdm.errors import FileTypeError
-from desdm.survey.blank import NULL
+from desdm.pixels.blank import NULL
+from desdm.pixels.quantize import ZERO, dequantize_rows, dither_table, quantize_rows
+from desdm.pixels.rice import decode_rows, encode_rows, room
 from desdm.survey.imageio import Planes, read_planes, write_planes
-from desdm.survey.quantize import ZERO, dequantize_rows, dither_table, quantize_rows
-from desdm.survey.rice import decode_rows, encode_rows, room
 
 
 def image(ny: int = 150, nx: int = 130, seed: int = 1) -> Planes:

@@ -9,8 +9,8 @@ import pytest
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.tiles import Tile
 from tests.support.fits import unclean
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from desdm.archive.names import plain_name
 from desdm.errors import FileTypeError
-from desdm.survey.cards import HDU, Column, Header, Value, columns, read_hdus
+from desdm.pixels.cards import HDU, Column, Header, Value, columns, read_hdus
+from desdm.pixels.gunzip import GZIP, gunzip
 from desdm.survey.findings import Finding, Severity
-from desdm.survey.gunzip import GZIP, gunzip
 
 if TYPE_CHECKING:
-    from desdm.survey.bintable import BinTable
+    from desdm.pixels.bintable import BinTable
 
 __all__ = ["Content"]
 
@@ -166,7 +166,7 @@ class Content:
 
     def table(self, number: int) -> BinTable:
         """The columns of the binary table in HDU ``number``; it needs numpy."""
-        from desdm.survey.bintable import BinTable
+        from desdm.pixels.bintable import BinTable
 
         return BinTable(self.data, self.hdus[number])
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from desdm.archive.content import Content
-from desdm.survey.blank import blank_of
-from desdm.survey.cards import HDU, Header
+from desdm.pixels.blank import blank_of
+from desdm.pixels.cards import HDU, Header
 from desdm.survey.findings import Finding, Severity
 
 __all__ = ["header_findings"]

@@ -132,7 +132,7 @@ def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults
 
 def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
     """Return the position that was given as arguments, ICRS degrees; None if there are none."""
-    from desdm.survey.position import read_position
+    from desdm.sky.position import read_position
 
     # Options that nobody knows arrive here too, since a declination may begin with a minus sign.
     for word in words:

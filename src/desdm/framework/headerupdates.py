@@ -37,7 +37,7 @@ def header_updates(name: str, spec: Mapping[str, Any], where: str) -> dict[str, 
     WCLError
         A keyword is none of FITS, or says how the data are stored.
     """
-    from desdm.survey.fitsbytes import is_structure
+    from desdm.pixels.fitsbytes import is_structure
 
     found: dict[str, dict[str, str]] = {}
     for key, body in spec.items():

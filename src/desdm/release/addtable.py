@@ -26,7 +26,7 @@ from desdm.release.statistics import Statistics
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
 from desdm.schema.store import record_event
-from desdm.survey.healpix import cell_distance, hpix29
+from desdm.sky.healpix import cell_distance, hpix29
 
 __all__ = ["add_table", "draft"]
 

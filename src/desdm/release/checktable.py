@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from desdm.release.findings import Check, failed, note, passed
 from desdm.release.hats import HPIX, parts
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.survey.healpix import hpix29
+from desdm.sky.healpix import hpix29
 
 __all__ = ["check_table"]
 

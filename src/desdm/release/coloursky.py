@@ -13,10 +13,10 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from desdm.pixels.boxes import Box, Plane, open_plane
+from desdm.pixels.cards import read_hdus
+from desdm.pixels.fitsbytes import hdu_header
 from desdm.release.steps import BuildContext
-from desdm.survey.boxes import Box, Plane, open_plane
-from desdm.survey.cards import read_hdus
-from desdm.survey.fitsbytes import hdu_header
 from desdm.survey.headers import wcs_of
 from desdm.survey.imageio import mapped
 from desdm.survey.lupton import WHITE, lupton

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FatalError
-from desdm.survey.polygons import Outlines, unit
+from desdm.sky.polygons import Outlines, unit
 
 __all__ = ["FIELDS", "NSIDE", "merge", "stored", "valid"]
 

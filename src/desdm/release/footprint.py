@@ -19,8 +19,8 @@ from desdm.release.addtable import add_table
 from desdm.release.depthmaps import FIELDS, NSIDE, merge, stored, valid
 from desdm.release.model import ReleaseColumn
 from desdm.release.steps import BuildContext, Made, Picked
+from desdm.sky.polygons import Outlines
 from desdm.survey.bands import BANDS, band_order
-from desdm.survey.polygons import Outlines
 
 __all__ = ["COLUMNS", "TABLE", "make"]
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from desdm.survey.healpix import ORDER
+from desdm.sky.healpix import ORDER
 
 __all__ = ["HPIX", "Cell", "Layout", "parts", "write_hats"]
 

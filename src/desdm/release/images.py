@@ -11,13 +11,13 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
+from desdm.pixels.fitsbytes import Bytes, is_structure, pool, sealed, word_sum, write
+from desdm.pixels.packed import Steps
+from desdm.pixels.tiled import pack_tiles
 from desdm.release import store
 from desdm.release.steps import BuildContext, Made, Picked
-from desdm.survey.fitsbytes import Bytes, is_structure, pool, sealed, word_sum, write
 from desdm.survey.headers import copy_wcs, wcs_of
 from desdm.survey.imageio import LEVEL, Planes, read_planes
-from desdm.survey.packed import Steps
-from desdm.survey.tiled import pack_tiles
 
 __all__ = ["facts", "make", "put_whole", "write_image"]
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from desdm.archive import catalog
 from desdm.archive.model import Scope
 from desdm.errors import FileTypeError
+from desdm.pixels.cards import read_hdus
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
 from desdm.release.contents import contents_of
@@ -28,7 +29,6 @@ from desdm.release.tables import OBJECTS
 from desdm.release.withdrawn import check_withdrawn, withdrawn_under
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
-from desdm.survey.cards import read_hdus
 
 __all__ = ["errors", "incomplete", "selection_of", "sources_of", "validate"]
 

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from desdm.errors import DesdmError
+from desdm.pixels.boxes import Box, open_plane
+from desdm.pixels.cards import read_hdus
 from desdm.query.formats import choose, stream
 from desdm.release.model import ReleaseColumn
 from desdm.services.context import Services
 from desdm.services.footprint.maps import BandMap, cells
-from desdm.survey.boxes import Box, open_plane
-from desdm.survey.cards import read_hdus
 
 __all__ = ["warm"]
 

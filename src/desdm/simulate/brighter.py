@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 
 __all__ = ["move_charge"]
 

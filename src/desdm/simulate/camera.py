@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.psf import Moffat, gaussian_stamp
 from desdm.simulate.sky import Sky, generator
 from desdm.simulate.tpv import TPV
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Exposure", "expose"]
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate import pixels, profile
 from desdm.simulate.brighter import move_charge
 from desdm.simulate.conditions import magzero
@@ -19,7 +20,6 @@ from desdm.simulate.response import Response
 from desdm.simulate.shots import Plan, Shot
 from desdm.simulate.sky import generator
 from desdm.simulate.tpv import TPV
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Charge", "Objects", "Renderer", "Stage"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.conditions import BANDS
 from desdm.simulate.instrument import CCD, Camera
 from desdm.simulate.sky import generator
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Maps", "Response"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from desdm.survey.cards import Value
+from desdm.pixels.cards import Value
 from desdm.survey.obstime import mjd_of, moment, night_keyword
 
 __all__ = ["EXPOSURE_KEYS", "Contradiction", "contradictions", "same_value"]

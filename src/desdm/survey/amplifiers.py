@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from desdm.errors import FileTypeError
-from desdm.survey.cards import Header
+from desdm.pixels.cards import Header
 from desdm.survey.sections import Section, section_of
 
 __all__ = ["Amp", "amps_of"]

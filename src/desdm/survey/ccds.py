@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from desdm.survey.cards import Value
+from desdm.pixels.cards import Value
 from desdm.survey.findings import Finding, Severity
 
 __all__ = ["DECAM_CCDNUM", "CCDNumber", "ccd_number", "ccd_of"]

@@ -17,11 +17,11 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.sky.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import BANDS
 from desdm.survey.ccds import DECAM_CCDNUM
 from desdm.survey.obstime import mjd_of, observation
-from desdm.survey.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 
 __all__ = [
     "DECAM_CCDNUM",

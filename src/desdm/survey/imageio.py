@@ -24,10 +24,10 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey import packed
-from desdm.survey.blank import blank_of, scaled, scaling_of, valued
-from desdm.survey.cards import HDU, read_hdus
-from desdm.survey.fitsbytes import (
+from desdm.pixels import packed
+from desdm.pixels.blank import blank_of, scaled, scaling_of, valued
+from desdm.pixels.cards import HDU, read_hdus
+from desdm.pixels.fitsbytes import (
     Bytes,
     Pool,
     hdu_header,
@@ -38,9 +38,9 @@ from desdm.survey.fitsbytes import (
     word_sum,
     write,
 )
-from desdm.survey.gunzip import GZIP, gunzip
+from desdm.pixels.gunzip import GZIP, gunzip
+from desdm.sky.projection import complaint
 from desdm.survey.headers import copy_wcs, footprint, merged, settle_wcs
-from desdm.survey.projection import complaint
 
 __all__ = [
     "LEVEL",

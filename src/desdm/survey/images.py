@@ -8,8 +8,8 @@ import numpy as np
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit, from_cp_codes
 from desdm.survey.imageio import Planes, read_image, read_image_and_mask, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit, from_cp_codes
 
 __all__ = ["Planes", "has_planes", "read_community", "read_image_and_mask", "read_planes", "write_planes"]
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from desdm.survey.cards import Value
+from desdm.pixels.cards import Value
 from desdm.survey.findings import Finding, Severity
 
 __all__ = [

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
+from desdm.pixels.cards import HDU, Value, read_hdus
+from desdm.pixels.fitsbytes import hdu_header, pool
 from desdm.survey.agreement import contradictions
 from desdm.survey.amplifiers import Amp, amps_of
-from desdm.survey.cards import HDU, Value, read_hdus
 from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
-from desdm.survey.fitsbytes import hdu_header, pool
 from desdm.survey.headers import settle_wcs
 from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation

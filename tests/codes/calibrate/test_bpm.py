@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from desdm.codes.calibrate.bpm import Limits, from_bias, from_flats, from_ramp, smooth_background
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 
 NY, NX = 512, 256
 BAD, SUSPECT = int(MaskBit.BPM), int(MaskBit.SUSPECT)

@@ -10,13 +10,13 @@ from astropy.io import fits
 from scipy import ndimage
 
 from desdm.codes.calibrate.minis import read_frames, read_mini
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import make_night
 from desdm.simulate.shots import Clock, Plan, flat, zero
 from desdm.survey import detectors
 from desdm.survey.detectors import Outage
 from desdm.survey.images import read_planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.sections import parse_section
 from tests.support.precal import Precal, wrap
 

@@ -15,9 +15,9 @@ from desdm.codes.detrend.linearity import Table
 from desdm.codes.detrend.recipe import Recipe
 from desdm.codes.detrend.steps import STEPS, chosen
 from desdm.errors import FileTypeError, UsageError
-from desdm.survey.fitsbytes import pool
+from desdm.pixels.fitsbytes import pool
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 from tests.support import detrending
 from tests.support.detrending import Truth
 

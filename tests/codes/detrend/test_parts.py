@@ -28,8 +28,8 @@ from desdm.codes.detrend.linearity import read_table
 from desdm.codes.detrend.recipe import Recipe
 from desdm.codes.detrend.steps import chosen
 from desdm.errors import FileTypeError, UsageError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import Amp, read_ccd
 from desdm.survey.sections import Section
 from tests.support import detrending

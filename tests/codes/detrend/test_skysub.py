@@ -13,7 +13,7 @@ from desdm.codes.detrend.steps import chosen
 from desdm.codes.sky.blocks import centres
 from desdm.codes.sky.model import CoarseSky, TemplateSky, fill
 from desdm.errors import FileTypeError, UsageError
-from desdm.survey.fitsbytes import pool
+from desdm.pixels.fitsbytes import pool
 from desdm.survey.images import Planes
 from tests.support import detrending
 

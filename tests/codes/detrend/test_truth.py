@@ -20,13 +20,13 @@ from desdm.codes.sky.minisky import Place
 from desdm.codes.sky.model import write_skyfit
 from desdm.errors import FileTypeError, ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.pixels.maskbits import MaskBit
 from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import plan_night
 from desdm.survey import detectors
 from desdm.survey.detectors import Outage
 from desdm.survey.images import Planes, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 from tests.support.tasks import run
 
 CCDS = (1, 2)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from desdm.codes.immask.bleed import BleedLimits, mask_bleeds
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 from tests.support.ccdscene import make_scene, moffat
 
 WELL = 130_000.0

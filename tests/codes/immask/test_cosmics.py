@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from desdm.codes.immask.cosmics import find_cosmics
 from desdm.codes.immask.seeing import measure_seeing
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import read_community
-from desdm.survey.maskbits import MaskBit
 from tests.support.ccdscene import Scene, make_scene
 
 

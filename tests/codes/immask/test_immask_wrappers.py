@@ -9,8 +9,8 @@ import pytest
 from astropy.io import fits
 
 from desdm.errors import ProgramFailed
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 from tests.support.ccdscene import Scene, make_scene
 from tests.support.tasks import run
 

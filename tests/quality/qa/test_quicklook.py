@@ -16,11 +16,11 @@ from astropy.visualization import ZScaleInterval
 from PIL import Image
 
 from desdm.errors import FileTypeError, NotFoundError, UsageError
+from desdm.pixels.maskbits import MaskBit
 from desdm.quality.qa.draw import compass
 from desdm.quality.qa.masks import COLOURS
 from desdm.quality.qa.quicklook import quicklook
 from desdm.survey.images import Planes, write_planes
-from desdm.survey.maskbits import MaskBit
 
 REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "real"
 STACK = REAL / "decam-cp-stack"

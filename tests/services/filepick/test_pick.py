@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from desdm.release.model import ReleaseFile
 from desdm.services.filepick.outline import Outlines
-from desdm.survey.spherical import polygon_distance, unit
+from desdm.sky.spherical import polygon_distance, unit
 from tests.support.files import file_release
 from tests.support.server import Served, served
 

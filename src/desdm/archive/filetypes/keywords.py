@@ -8,15 +8,15 @@ from dataclasses import replace
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
+from desdm.pixels.cards import Header
+from desdm.sky.outline import Outline, outline
+from desdm.sky.projection import complaint
 from desdm.survey import airmass
 from desdm.survey.agreement import contradictions
 from desdm.survey.bands import BY_LOWER_NAME
-from desdm.survey.cards import Header
 from desdm.survey.ccds import ccd_number, ccd_of
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import mjd_of, observation
-from desdm.survey.outline import Outline, outline
-from desdm.survey.projection import complaint
 
 __all__ = ["band", "ccd_number", "identity", "image", "observed", "region"]
 

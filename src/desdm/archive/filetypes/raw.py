@@ -13,14 +13,14 @@ from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import band, image, observed, region
 from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.errors import FileTypeError
+from desdm.pixels.cards import HDU, Header
+from desdm.sky.outline import outline, union
 from desdm.survey import airmass
 from desdm.survey.amplifiers import amps_of
 from desdm.survey.bands import unit_complaint
-from desdm.survey.cards import HDU, Header
 from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
 from desdm.survey.findings import Finding, Severity
-from desdm.survey.outline import outline, union
 
 _SKY = ("object", "standard")
 _FLATS = ("dome flat", "dflat", "flat", "sky flat")

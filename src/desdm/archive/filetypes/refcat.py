@@ -8,8 +8,8 @@ from typing import Any
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import region
 from desdm.archive.filetypes.kind import FileType, Metadata, has_table
+from desdm.sky.outline import Outline
 from desdm.survey.findings import Finding, Severity
-from desdm.survey.outline import Outline
 
 
 def _readable(content: Content) -> Iterator[str]:

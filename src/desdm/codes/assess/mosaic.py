@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from desdm.survey.bins import bin_sums
+from desdm.pixels.bins import bin_sums
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.headers import wcs_of
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Tile", "mosaic", "save"]
 

@@ -14,11 +14,11 @@ from scipy.spatial import cKDTree
 
 from desdm.codes.detection.sextractor import header_table
 from desdm.errors import FileTypeError
+from desdm.sky.spherical import angles_to
+from desdm.sky.spherical import unit as direction
 from desdm.survey.refstars import Catalog, Passband, RefStars, System, read_stars
 from desdm.survey.refstars.colour import ColourTerm, Standard, standard
 from desdm.survey.refstars.units import year_of_mjd
-from desdm.survey.spherical import angles_to
-from desdm.survey.spherical import unit as direction
 
 __all__ = ["Reference", "epoch_of", "epoch_of_header", "read_reference", "write_ldac"]
 

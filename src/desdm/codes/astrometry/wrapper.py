@@ -31,10 +31,10 @@ from desdm.codes.detection.sextractor import as_ldac, objects
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.sky.spherical import angles_to
+from desdm.sky.spherical import unit as direction
 from desdm.survey.headers import footprint, identity
 from desdm.survey.images import read_planes, write_planes
-from desdm.survey.spherical import angles_to
-from desdm.survey.spherical import unit as direction
 
 __all__ = ["check", "combine_cats", "scamp", "scampcat", "scampexposure", "updatewcs"]
 

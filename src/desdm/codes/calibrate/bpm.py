@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter, zoom
 
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.imageio import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Limits", "from_bias", "from_flats", "from_ramp", "smooth_background", "variance_of"]
 

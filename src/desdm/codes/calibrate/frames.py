@@ -18,11 +18,11 @@ from desdm.codes.detrend.crosstalk import read_matrix
 from desdm.codes.detrend.linearity import read_table
 from desdm.codes.detrend.overscan import Recipe as Overscan
 from desdm.errors import FileTypeError
+from desdm.pixels.fitsbytes import pool
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.detectors import outages_of
-from desdm.survey.fitsbytes import pool
 from desdm.survey.headers import band_of
 from desdm.survey.imageio import Planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import Amp, read_ccd
 from desdm.survey.sections import Section, parse_section
 

@@ -12,8 +12,8 @@ from astropy.io import fits
 from desdm.codes.calibrate.frames import Frame
 from desdm.codes.calibrate.stack import Combined
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.imageio import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["about", "planes_of", "read_mask", "write_mask"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import ProgramFailed
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 
 __all__ = ["Combined", "Stack"]
 

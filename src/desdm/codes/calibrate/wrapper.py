@@ -39,9 +39,9 @@ from desdm.codes.calibrate.stack import Stack
 from desdm.codes.provenance import stamp
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.detectors import outages_of
 from desdm.survey.imageio import Planes, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import CCDEntry, RawExposure, open_raw
 
 __all__ = [

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 
 __all__ = ["MaskStack", "mapping"]
 

@@ -10,8 +10,8 @@ import fitsio
 import numpy as np
 from astropy.io import fits
 
-from desdm.survey.cards import read_hdus
-from desdm.survey.fitsbytes import padded, sealed, word_sum, write
+from desdm.pixels.cards import read_hdus
+from desdm.pixels.fitsbytes import padded, sealed, word_sum, write
 from desdm.survey.headers import lenient, merged
 
 __all__ = [

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError
-from desdm.survey.compiled import compiled
-from desdm.survey.fitsbytes import Pool
+from desdm.pixels.compiled import compiled
+from desdm.pixels.fitsbytes import Pool
 
 __all__ = ["HALF", "Kernels", "correct", "read_kernels"]
 

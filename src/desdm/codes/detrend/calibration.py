@@ -15,9 +15,9 @@ from desdm.codes.detrend.bf import Kernels
 from desdm.codes.detrend.crosstalk import Matrix
 from desdm.codes.detrend.linearity import Table
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.imageio import read_image
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Calibrations", "Subject", "bias_variance", "check_pair", "flat_variance", "read_plane"]
 

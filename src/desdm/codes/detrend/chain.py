@@ -16,9 +16,9 @@ from desdm.codes.detrend.fixcols import fix_columns
 from desdm.codes.detrend.recipe import BAD, Recipe, Result
 from desdm.codes.detrend.steps import STEPS, done, record
 from desdm.errors import FileTypeError, UsageError
-from desdm.survey.fitsbytes import Pool
+from desdm.pixels.fitsbytes import Pool
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import RawCCD
 
 __all__ = ["Recipe", "Result", "detrend"]

@@ -13,8 +13,8 @@ from desdm.codes.detrend.amplifiers import State
 from desdm.codes.detrend.calibration import Calibrations
 from desdm.codes.detrend.recipe import BAD, Recipe, Result
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import Amp, RawCCD
 
 __all__ = ["ReadCCD", "Rows", "prepare", "source_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 
 __all__ = ["fix_columns"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.signal import savgol_filter
 
 from desdm.errors import UsageError
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 from desdm.survey.raw import Amp
 
 __all__ = ["Recipe", "levels", "row_means"]

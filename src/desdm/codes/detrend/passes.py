@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.compiled import compiled
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.compiled import compiled
+from desdm.pixels.maskbits import MaskBit
 
 __all__ = ["NONE", "NO_BITS", "image_rows", "raw_rows"]
 

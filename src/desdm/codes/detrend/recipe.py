@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from desdm.codes.detrend.checks import Bulb
 from desdm.codes.detrend.overscan import Recipe as Overscan
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["BAD", "Recipe", "Result"]
 

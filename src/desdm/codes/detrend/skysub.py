@@ -12,10 +12,10 @@ from astropy.io import fits
 from desdm.codes.detrend import amplifiers
 from desdm.codes.detrend.steps import record
 from desdm.errors import FileTypeError, UsageError
-from desdm.survey.compiled import compiled
-from desdm.survey.fitsbytes import Pool
+from desdm.pixels.compiled import compiled
+from desdm.pixels.fitsbytes import Pool
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Coarse", "Names", "Templates", "subtract"]
 

@@ -19,8 +19,8 @@ from desdm.codes.provenance import stamp
 from desdm.codes.sky.model import read_skyfit, sky_of
 from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.framework.wrapper import Task
+from desdm.pixels.fitsbytes import pool
 from desdm.survey.detectors import outages_of
-from desdm.survey.fitsbytes import pool
 from desdm.survey.images import Planes, read_planes, write_planes
 from desdm.survey.raw import RawCCD, open_raw, read_ccd
 

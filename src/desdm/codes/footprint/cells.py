@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 
 from desdm.codes.coadd.depth import aperture
 from desdm.codes.coadd.masks import mapping
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 
 __all__ = ["FIELDS", "Grid", "cells_of", "exposures"]
 

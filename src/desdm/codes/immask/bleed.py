@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.codes.immask.groups import groups
-from desdm.survey.compiled import compiled
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.compiled import compiled
+from desdm.pixels.maskbits import MaskBit
 
 __all__ = ["Bleed", "BleedLimits", "mask_bleeds"]
 

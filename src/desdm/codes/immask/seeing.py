@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 
 __all__ = ["Seeing", "measure_seeing"]
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from desdm.codes.immask.profile import Profile, straighten, tune
 from desdm.codes.immask.radon import Line, strongest_line
-from desdm.survey.bins import bin_sums
+from desdm.pixels.bins import bin_sums
 
 __all__ = ["Streak", "StreakLimits", "find_streaks", "look_along", "mask_streak"]
 

@@ -27,9 +27,9 @@ from desdm.codes.nullweight.standard import bits_of
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["bleedmask", "connect_streaks", "immask", "streakmask"]
 

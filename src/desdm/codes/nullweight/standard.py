@@ -10,9 +10,9 @@ from astropy.io import fits
 from desdm.codes.nullweight.rowinterp import interpolate_rows
 from desdm.codes.nullweight.zeropoint import ZeroPoint
 from desdm.errors import FileTypeError
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.headers import copy_wcs, identity
 from desdm.survey.images import Planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["COMMON_ZERO", "Recipe", "bits_of", "standard"]
 

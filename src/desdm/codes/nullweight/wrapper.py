@@ -10,11 +10,11 @@ from desdm.codes.nullweight.zeropoint import ZeroPoint, find_zeropoint
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.pixels.maskbits import MaskBit
 from desdm.survey.bands import gain_of
 from desdm.survey.detectors import bad_places
 from desdm.survey.headers import identity
 from desdm.survey.images import Planes, has_planes, read_community, read_planes, write_planes
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["nwgint", "rowinterp_nullweight"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError
-from desdm.survey.healpix import hpix29
+from desdm.sky.healpix import hpix29
 
 __all__ = ["Column", "merge"]
 

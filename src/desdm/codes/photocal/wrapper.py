@@ -19,13 +19,13 @@ from desdm.codes.photocal.zeropoints import Flag, Limits, Stars, Zero, colour_sl
 from desdm.codes.provenance import stamp
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
+from desdm.sky.spherical import angles_to
+from desdm.sky.spherical import unit as direction
 from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.headers import identity
 from desdm.survey.refstars import Passband, System
 from desdm.survey.refstars.colour import Standard
-from desdm.survey.spherical import angles_to
-from desdm.survey.spherical import unit as direction
 
 __all__ = ["zeropoint"]
 

@@ -14,7 +14,7 @@ from desdm.codes.sky.blocks import centres
 from desdm.codes.sky.fit import SkyFit
 from desdm.codes.sky.minisky import layout_hdu, read_layout
 from desdm.errors import FileTypeError
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 
 __all__ = ["CoarseSky", "SkyModel", "TemplateSky", "fill", "read_skyfit", "sky_of", "write_skyfit"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.codes.sky.blocks import Blocks, sky_blocks
-from desdm.survey.bins import bin_sums
-from desdm.survey.compiled import compiled
+from desdm.pixels.bins import bin_sums
+from desdm.pixels.compiled import compiled
 
 __all__ = ["sky_between"]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from desdm.codes.sky.model import CoarseSky, fill
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 
 __all__ = ["ReadRows", "sky_templates"]
 

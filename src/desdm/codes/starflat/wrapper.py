@@ -17,9 +17,9 @@ from desdm.codes.starflat.fit import Net, fit_starflat
 from desdm.codes.starflat.stars import Stars, good_stars, join, read_stars, write_stars
 from desdm.errors import FileTypeError
 from desdm.framework.wrapper import Task
+from desdm.sky.spherical import angles_to
+from desdm.sky.spherical import unit as direction
 from desdm.survey.bands import BANDS
-from desdm.survey.spherical import angles_to
-from desdm.survey.spherical import unit as direction
 
 __all__ = ["mkstarflat", "starcat", "starfit"]
 

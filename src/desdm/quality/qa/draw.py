@@ -93,8 +93,8 @@ def paint(
 
 def compass(header: Any, shape: tuple[int, int]) -> Compass | None:
     """Where north and east are at the middle of an image of (ny, nx) pixels; None without celestial coordinates."""
+    from desdm.sky.projection import complaint, has_wcs
     from desdm.survey.headers import wcs_of
-    from desdm.survey.projection import complaint, has_wcs
 
     if not has_wcs(header) or complaint(header):
         return None

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError, NotFoundError
-from desdm.survey.blank import Blank, blank_of, scaled, scaling_of, valued
-from desdm.survey.gunzip import GZIP, gunzip
+from desdm.pixels.blank import Blank, blank_of, scaled, scaling_of, valued
+from desdm.pixels.gunzip import GZIP, gunzip
 
 __all__ = ["Frame", "Layout", "Opened", "Piece", "arrange", "open_image", "read_bits", "read_mean"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.pixels.maskbits import MaskBit, from_cp_codes
 from desdm.survey.images import _is_coded
-from desdm.survey.maskbits import MaskBit, from_cp_codes
 
 __all__ = ["COLOURS", "PRIORITY", "beside", "is_mask", "names_of_mask", "translator"]
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError, UsageError, storage_error
+from desdm.pixels.maskbits import MaskBit
 from desdm.quality.qa.draw import Compass, Legend, compass, dress, paint, stretch
 from desdm.quality.qa.frame import Frame, Layout, Opened, arrange, open_image, read_bits, read_mean
 from desdm.quality.qa.masks import COLOURS, beside, is_mask, translator
 from desdm.survey.headers import identity
-from desdm.survey.maskbits import MaskBit
 
 __all__ = ["Picture", "quicklook"]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey import spherical
+from desdm.sky import spherical
 
 __all__ = [
     "area",

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from desdm.pixels.compiled import compiled
 from desdm.query.formats.rows import is_array, size_of
 from desdm.release.model import ReleaseColumn
-from desdm.survey.compiled import compiled
 
 __all__ = ["Base64", "elements", "rows", "values", "variable"]
 

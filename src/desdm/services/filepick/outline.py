@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.release.model import ReleaseFile
-from desdm.survey.spherical import SLACK, Vectors, angles_to, polygon_distance, unit
+from desdm.sky.spherical import SLACK, Vectors, angles_to, polygon_distance, unit
 
 __all__ = ["Outlines"]
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.services.footprint.maps import NSIDE, BandMap, Values, cells
+from desdm.sky.polygons import Outlines, unit
 from desdm.survey.bands import band_order
-from desdm.survey.polygons import Outlines, unit
 
 __all__ = ["Answer", "Footprint", "Summary", "shortest"]
 

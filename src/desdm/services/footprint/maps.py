@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import CorruptFile
-from desdm.survey.cards import read_hdus
+from desdm.pixels.cards import read_hdus
 
 __all__ = ["NSIDE", "BandMap", "Values", "cells"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from desdm.errors import UsageError
 from desdm.services.parameters import Given
 from desdm.services.soda.stencil import Stencil, stencils_of
-from desdm.survey.spherical import SLACK, unit
+from desdm.sky.spherical import SLACK, unit
 
 __all__ = ["NAMES", "conditions"]
 

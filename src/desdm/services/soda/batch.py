@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from desdm.errors import CorruptFile, LimitExceeded, UsageError
+from desdm.pixels.boxes import Blocks, Box
 from desdm.release.model import ReleaseFile
 from desdm.services.soda import colour
 from desdm.services.soda.cutout import Cut, Outside, fits_parts, place, read
 from desdm.services.soda.files import Opened, Shelf
 from desdm.services.soda.stencil import Around, Stencil
-from desdm.survey.boxes import Blocks, Box
 
 __all__ = ["Done", "Item", "Member", "produce", "safe"]
 

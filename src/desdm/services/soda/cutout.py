@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from desdm import __version__
 from desdm.errors import LimitExceeded
+from desdm.pixels.boxes import Blocks, Box
 from desdm.release.model import ReleaseFile
 from desdm.services.soda.files import Opened
 from desdm.services.soda.fitsfile import Card, card, image_hdu, primary_hdu
 from desdm.services.soda.stencil import Around, Stencil
-from desdm.survey.boxes import Blocks, Box
 
 __all__ = ["MOST_PIXELS", "OUTSIDE", "Cut", "Outside", "cut", "fits_parts", "place", "read"]
 

@@ -19,14 +19,14 @@ import numpy.typing as npt
 
 from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, FileTypeError, NotFoundError, UsageError
+from desdm.pixels.boxes import Plane, open_plane
+from desdm.pixels.cards import HDU, read_hdus
+from desdm.pixels.fitsbytes import hdu_header, is_structure
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.services.soda.sky import Grid
 from desdm.services.soda.stencil import Polygon, vectors
-from desdm.survey.boxes import Plane, open_plane
-from desdm.survey.cards import HDU, read_hdus
-from desdm.survey.fitsbytes import hdu_header, is_structure
 from desdm.survey.headers import merged
 
 __all__ = ["Opened", "Shelf"]

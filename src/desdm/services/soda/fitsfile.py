@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.fitsbytes import BLOCK, padded, stamped, word_sum
+from desdm.pixels.fitsbytes import BLOCK, padded, stamped, word_sum
 
 __all__ = ["Card", "card", "image_hdu", "primary_hdu"]
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import UsageError
+from desdm.pixels.boxes import Box
+from desdm.pixels.compiled import compiled
 from desdm.services.soda.stencil import Around, Circle, Stencil, angles, frame, vectors
-from desdm.survey.boxes import Box
-from desdm.survey.compiled import compiled
+from desdm.sky.projection import is_polynomial
+from desdm.sky.spherical import angles_to
 from desdm.survey.headers import wcs_of
-from desdm.survey.projection import is_polynomial
-from desdm.survey.spherical import angles_to
 
 __all__ = ["Grid"]
 

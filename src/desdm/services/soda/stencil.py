@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import UsageError
-from desdm.survey import spherical
+from desdm.sky import spherical
 
 __all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of", "vectors"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from desdm.pixels.bintable import BinTable
 from desdm.survey.bands import BY_LOWER_NAME
-from desdm.survey.bintable import BinTable
 from desdm.survey.refstars.record import Array, Catalog, Passband, RefStars, System
 from desdm.survey.refstars.units import (
     ab_errors,

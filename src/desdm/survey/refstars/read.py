@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError
-from desdm.survey.bintable import BinTable
-from desdm.survey.cards import HDU, read_hdus
-from desdm.survey.gunzip import GZIP, gunzip
+from desdm.pixels.bintable import BinTable
+from desdm.pixels.cards import HDU, read_hdus
+from desdm.pixels.gunzip import GZIP, gunzip
 from desdm.survey.refstars.layouts import LAYOUTS, Layout
 from desdm.survey.refstars.record import Array, RefStars
 

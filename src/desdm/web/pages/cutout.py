@@ -15,8 +15,8 @@ from desdm.release.model import ReleaseFile
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
+from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
-from desdm.survey.position import read_position
 from desdm.web.pages.seen import seen
 from desdm.web.render import page
 

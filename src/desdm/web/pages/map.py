@@ -18,8 +18,8 @@ from desdm.services.access import access_of, no_release
 from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.hips.pictures import Pictures
+from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
-from desdm.survey.position import read_position
 from desdm.web.pages.files import ALADIN
 from desdm.web.pages.seen import SeenRelease, seen
 from desdm.web.pages.skymap import sky_svg

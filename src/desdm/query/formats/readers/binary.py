@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.errors import UsageError
+from desdm.pixels.compiled import compiled
 from desdm.query.formats.readers.model import Limits
 from desdm.query.formats.rows import TEXT, is_array, size_of
 from desdm.release.model import ReleaseColumn
-from desdm.survey.compiled import compiled
 
 __all__ = ["columns_of"]
 

@@ -7,8 +7,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.blank import NULL
-from desdm.survey.compiled import compiled
+from desdm.pixels.blank import NULL
+from desdm.pixels.compiled import compiled
 
 __all__ = ["NULL", "ZERO", "dequantize_box", "dequantize_rows", "dither_table", "quantize_rows"]
 

@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from desdm.errors import UsageError
-from desdm.survey.position import read_position
+from desdm.sky.position import read_position
 
 TYPED = ("30.1 -5.2", "30.1,-5.2", " 30.1 , \u22125.2 ", "0 90", "360 -90", "+12.5 +0.25")
 SEXAGESIMAL = (

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import CorruptFile, FileTypeError
-from desdm.survey.blank import blank_of, null_of, scaled, scaling_of, valued
-from desdm.survey.cards import HDU, columns
-from desdm.survey.gunzip import GZIP, gunzip
-from desdm.survey.quantize import dequantize_box, dither_table
-from desdm.survey.rice import decode_tile
+from desdm.pixels.blank import blank_of, null_of, scaled, scaling_of, valued
+from desdm.pixels.cards import HDU, columns
+from desdm.pixels.gunzip import GZIP, gunzip
+from desdm.pixels.quantize import dequantize_box, dither_table
+from desdm.pixels.rice import decode_tile
 
 __all__ = ["Blocks", "Box", "OtherPlane", "PlainPlane", "Plane", "RicePlane", "open_plane"]
 

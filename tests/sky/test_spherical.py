@@ -7,7 +7,7 @@ import pytest
 from astropy.wcs import WCS
 
 from desdm.services.soda.stencil import stencils_of
-from desdm.survey.spherical import Bounds, unit
+from desdm.sky.spherical import Bounds, unit
 
 #: Pixels of a side; the sides of a gnomonic image are great circles.
 _SIDE = 1000

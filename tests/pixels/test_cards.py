@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desdm.errors import FileTypeError
-from desdm.survey.cards import Header, columns, read_hdus
+from desdm.pixels.cards import Header, columns, read_hdus
 
 
 def cards(*lines: str) -> bytes:

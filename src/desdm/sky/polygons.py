@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.spherical import SLACK as _SLACK
-from desdm.survey.spherical import unit
+from desdm.sky.spherical import SLACK as _SLACK
+from desdm.sky.spherical import unit
 
 __all__ = ["Outlines", "unit"]
 

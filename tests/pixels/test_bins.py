@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from desdm.survey.bins import bin_sums
+from desdm.pixels.bins import bin_sums
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7])

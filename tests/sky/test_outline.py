@@ -12,8 +12,8 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desdm.survey.cards import Header
-from desdm.survey.outline import box, outline
+from desdm.pixels.cards import Header
+from desdm.sky.outline import box, outline
 
 
 def header(**keys: object) -> tuple[Header, fits.Header]:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from desdm.survey.fitsbytes import Bytes, Pool, padded
-from desdm.survey.packed import Steps, layout
-from desdm.survey.quantize import NULL, dither_table, quantize_rows
-from desdm.survey.rice import encode_rows, room
+from desdm.pixels.fitsbytes import Bytes, Pool, padded
+from desdm.pixels.packed import Steps, layout
+from desdm.pixels.quantize import NULL, dither_table, quantize_rows
+from desdm.pixels.rice import encode_rows, room
 
 __all__ = ["SIDE", "pack_tiles"]
 

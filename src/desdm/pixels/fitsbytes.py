@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from desdm.survey.compiled import compiled
+from desdm.pixels.compiled import compiled
 
 __all__ = [
     "BLOCK",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import FileTypeError
-from desdm.survey.cards import HDU, Column, columns
+from desdm.pixels.cards import HDU, Column, columns
 
 __all__ = ["BinTable"]
 
@@ -24,7 +24,7 @@ class BinTable:
     data
         The whole file's bytes, or an mmap of them.
     hdu
-        The table in it, from `desdm.survey.cards.read_hdus`.
+        The table in it, from `desdm.pixels.cards.read_hdus`.
 
     Raises
     ------

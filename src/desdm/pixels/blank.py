@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from desdm.survey.maskbits import MaskBit
+from desdm.pixels.maskbits import MaskBit
 
 __all__ = ["NULL", "Blank", "Keywords", "blank_of", "null_of", "scaled", "scaling_of", "valued"]
 

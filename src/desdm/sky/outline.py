@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from desdm.survey.cards import Header
-from desdm.survey.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
+from desdm.pixels.cards import Header
+from desdm.sky.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 
 __all__ = ["Outline", "box", "outline", "union"]
 

@@ -10,11 +10,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.pixels.cards import Header
 from desdm.services.soda.sky import Grid
-from desdm.survey.cards import Header
+from desdm.sky.outline import outline
+from desdm.sky.projection import complaint, has_wcs
 from desdm.survey.headers import copy_wcs, wcs_of
-from desdm.survey.outline import outline
-from desdm.survey.projection import complaint, has_wcs
 
 SHAPE = (400, 300)
 TAN = {

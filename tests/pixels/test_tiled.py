@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from desdm.survey.fitsbytes import pool, sealed, word_sum, write
-from desdm.survey.packed import Steps
-from desdm.survey.tiled import pack_tiles
+from desdm.pixels.fitsbytes import pool, sealed, word_sum, write
+from desdm.pixels.packed import Steps
+from desdm.pixels.tiled import pack_tiles
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (300, 700), (5, 600), (513, 1), (100, 100)])

@@ -13,8 +13,8 @@ import pytest
 from astropy.io import fits
 
 from desdm.errors import CorruptFile
-from desdm.survey.boxes import Blocks, Box, OtherPlane, PlainPlane, Plane, RicePlane, open_plane
-from desdm.survey.cards import read_hdus
+from desdm.pixels.boxes import Blocks, Box, OtherPlane, PlainPlane, Plane, RicePlane, open_plane
+from desdm.pixels.cards import read_hdus
 
 NY, NX = 700, 611
 

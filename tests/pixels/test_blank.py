@@ -15,13 +15,13 @@ from astropy.io import fits
 from astropy.table import Table
 
 from desdm.errors import FileTypeError
+from desdm.pixels.boxes import Box, open_plane
+from desdm.pixels.cards import read_hdus
+from desdm.pixels.gunzip import gunzip
+from desdm.pixels.maskbits import MaskBit
 from desdm.quality.qa.frame import open_image
-from desdm.survey.boxes import Box, open_plane
-from desdm.survey.cards import read_hdus
-from desdm.survey.gunzip import gunzip
 from desdm.survey.imageio import read_image, read_planes
 from desdm.survey.images import read_community
-from desdm.survey.maskbits import MaskBit
 from desdm.survey.raw import open_raw, read_ccd
 from desdm.survey.refstars.read import read_stars
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
-from desdm.survey.blank import null_of
-from desdm.survey.cards import HDU, columns
-from desdm.survey.fitsbytes import Bytes, Pool, padded
-from desdm.survey.quantize import NULL, dequantize_rows, dither_table, quantize_rows
-from desdm.survey.rice import BLOCK, decode_rows, encode_rows, room
+from desdm.pixels.blank import null_of
+from desdm.pixels.cards import HDU, columns
+from desdm.pixels.fitsbytes import Bytes, Pool, padded
+from desdm.pixels.quantize import NULL, dequantize_rows, dither_table, quantize_rows
+from desdm.pixels.rice import BLOCK, decode_rows, encode_rows, room
 
 __all__ = ["Steps", "layout", "pack", "readable", "unpack"]
 

@@ -1,0 +1,1 @@
+"""Directions on the sphere: projections, outlines of images, polygons, HEALPix."""
