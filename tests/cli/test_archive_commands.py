@@ -141,7 +141,7 @@ def test_delete_is_dry_without_yes_and_can_be_undone(run: Run, tmp_path: Path) -
     ("words", "told"),
     [
         (("files", "--filetype", "nonsense"), "no file type"),
-        (("files", "--attempt", "nonsense"), "<unit>_r<request>p<attempt>"),
+        (("files", "--attempt", "nonsense"), "<unit>_r<req>p<att>"),
         (("files", "--attempt", "D00000001_r1p01"), "no run"),
         (("files", "--query", "colour=blue"), "colour"),
         (("files", "--query", "colour"), "KEY=VALUE"),

@@ -18,16 +18,26 @@ def require_mounted(database: Database, archive: Archive) -> None:
     Files written there would lie hidden under the disk once it is mounted again, and an audit would call every file
     missing. A root that is not there before the first file is made by the first deposit.
     """
-    try:
-        with os.scandir(archive.root) as entries:
-            if next(entries, None) is not None:
-                return
-        what = f"{archive.root} is empty although files are registered in it"
-    except (FileNotFoundError, NotADirectoryError):
-        what = f"{archive.root} is no directory"
-    except OSError as err:
-        raise storage_error(err, archive.root) from err
+    what = _missing(archive)
+    if not what:
+        return
     with database.read() as conn:
         if not store.copies_after(conn, archive.name, 0, 1):
             return
-    raise StorageUnavailable(f"{what}; mount it, or correct archive.root")
+    # Another process may have made the first deposit between the two looks; its bytes were in place before its rows.
+    what = _missing(archive)
+    if what:
+        raise StorageUnavailable(f"{what}; mount it, or correct archive.root")
+
+
+def _missing(archive: Archive) -> str:
+    """What the root lacks, in words; empty if there is something in it."""
+    try:
+        with os.scandir(archive.root) as entries:
+            if next(entries, None) is not None:
+                return ""
+        return f"{archive.root} is empty although files are registered in it"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{archive.root} is no directory"
+    except OSError as err:
+        raise storage_error(err, archive.root) from err
