@@ -15,6 +15,7 @@ from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import HDU, Header
 from desdm.sky.outline import outline, union
+from desdm.sky.spherical import angles_to, unit
 from desdm.survey import airmass
 from desdm.survey.amplifiers import amps_of
 from desdm.survey.bands import unit_complaint
@@ -312,10 +313,7 @@ def _elsewhere(content: Content, told: Metadata) -> Iterator[Finding]:
 
 def _separation(ra: float, dec: float, ra2: float, dec2: float) -> float:
     """Angle between two directions; all in degrees."""
-    a, b = math.radians(dec), math.radians(dec2)
-    half = math.sin((b - a) / 2) ** 2
-    half += math.cos(a) * math.cos(b) * math.sin(math.radians(ra2 - ra) / 2) ** 2
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
+    return math.degrees(float(angles_to(unit(ra, dec), unit(ra2, dec2))))
 
 
 def _degrees(value: object, *, hours: bool, least: float, most: float) -> float | None:

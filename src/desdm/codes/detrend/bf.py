@@ -204,9 +204,8 @@ def correct(
     ar, at = (_fold(kernel) for kernel in kernels)
 
     rows = _BAND + 2 + 2 * HALF
-    spare: list[
-        tuple[Plane, Plane]
-    ] = []  # fresh memory for every band would have to be cleared by the kernel
+    # Fresh memory for every band would have to be cleared by the operating system.
+    spare: list[tuple[Plane, Plane]] = []
 
     def band(y0: int) -> None:
         y1 = min(y0 + _BAND, ny)
