@@ -11,6 +11,7 @@ from astropy.io import fits
 from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import constant, moffat, read_model, write_model
 from desdm.codes.psf.normalise import normalised, wing
+from desdm.codes.psf.stars import size_range
 from desdm.errors import FileTypeError
 from desdm.simulate.psf import Moffat
 from desdm.survey.headers import wcs_of
@@ -94,3 +95,24 @@ def test_moffat_of_a_seeing_has_that_seeing() -> None:
     middle = image[30]
     # Half the peak is crossed two pixels from the middle.
     assert middle[32] / middle[30] == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("seeing", [2.6, 4.0, 6.5])
+def test_stars_are_looked_for_near_their_size_among_many_galaxies(seeing: float) -> None:
+    """Three galaxies for each star: the range holds all stars, and of the galaxies those only that are as small."""
+    rng = np.random.default_rng(8)
+    stars, galaxies = rng.normal(seeing, 0.03 * seeing, 60), seeing * rng.uniform(1.2, 2.5, 180)
+    sizes = np.r_[stars, galaxies]
+    rows = np.zeros(
+        sizes.size, [("FLUX_RADIUS", "f4"), ("FLAGS", "i2"), ("ELONGATION", "f4"), ("SNR_WIN", "f4")]
+    )
+    rows["FLUX_RADIUS"], rows["ELONGATION"] = sizes / 2, 1.1
+    rows["SNR_WIN"] = rng.uniform(50, 300, sizes.size)
+    found = size_range(rows, (2.0, 10.0), 0.25)
+    assert found is not None
+    assert found[0] < stars.min() and stars.max() < found[1] < 1.4 * seeing
+    assert size_range(rows, (2.0, 10.0), 0.0) is None
+    assert size_range(rows, (2.0, seeing), 0.25) == (pytest.approx(found[0]), seeing)
+    assert size_range(rows, (9.0, 10.0), 0.25) is None
+    rows["FLAGS"] = 1
+    assert size_range(rows, (2.0, 10.0), 0.25) is None

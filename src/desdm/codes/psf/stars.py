@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["select", "signal_to_noise"]
+__all__ = ["select", "signal_to_noise", "size_range"]
 
 Array = npt.NDArray[np.float64]
 
@@ -29,8 +29,9 @@ def select(
 ) -> npt.NDArray[np.bool_]:
     """Stars of one image.
 
-    The ridge is the mode of the half-light radii (half-sample mode, Robertson & Cryer 1974) of clean bright objects;
-    stars are those within ``width`` of it, or within 3 of its own robust widths if that is less.
+    The ridge is where a window of ``width`` (relative) holds the most half-light radii of clean bright objects: a mode by
+    halves of the sample ends among the galaxies where these are three times as many. Stars are those within ``width`` of
+    the ridge, or within 3 of its own robust widths if that is less.
 
     Parameters
     ----------
@@ -57,18 +58,40 @@ def select(
         good &= 1.0 / (1.0 - np.minimum(rows["ELLIPTICITY"], 0.99)) < elongation
     if good.sum() < 5:
         return np.zeros(len(rows), bool)
-    middle = _mode(np.sort(np.log(radius[good])))
+    middle = _mode(np.sort(np.log(radius[good])), width)
     off = np.abs(np.log(np.where(radius > 0, radius, 1e-9)) - middle)
     near = off[good & (off < width)]
     limit = min(width, max(3.0 * 1.4826 * float(np.median(near)), 0.02)) if near.size else width
     return np.asarray(good & (off < limit))
 
 
-def _mode(values: Array) -> float:
-    """Half-sample mode of sorted values."""
-    while values.size > 3:
-        half = (values.size + 1) // 2
-        spans = values[half - 1 :] - values[: values.size - half + 1]
-        first = int(np.argmin(spans))
-        values = values[first : first + half]
-    return float(np.mean(values))
+def size_range(rows: Any, limits: tuple[float, float], share: float) -> tuple[float, float] | None:
+    """Sizes among which the stars are: about the median size of the clean bright ones.
+
+    Parameters
+    ----------
+    rows
+        As of `select`.
+    limits
+        Least and largest size (twice the half-light radius, pixel) that may be asked for.
+    share
+        Width to either side, as a share of the size; 0: no range.
+
+    Returns
+    -------
+    tuple or None
+        None if there are too few clean bright objects, or none of their sizes lies within the limits.
+    """
+    chosen = select(rows)
+    if share <= 0 or not chosen.any():
+        return None
+    middle = 2.0 * float(np.median(rows["FLUX_RADIUS"][chosen]))
+    low, high = max(limits[0], middle / (1.0 + share)), min(limits[1], middle * (1.0 + share))
+    return (low, high) if low < high else None
+
+
+def _mode(values: Array, width: float) -> float:
+    """Middle of those of the sorted values that lie in the fullest window of a width; of two equally full the lower."""
+    ends = np.searchsorted(values, values + width, side="right")
+    first = int(np.argmax(ends - np.arange(values.size)))
+    return float(np.median(values[first : ends[first]]))

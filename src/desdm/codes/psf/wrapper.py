@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from astropy.io import fits
 
 from desdm.codes.detection.sextractor import (
@@ -25,7 +24,7 @@ from desdm.codes.psf.combine import Part, combine
 from desdm.codes.psf.model import PSFModel, field_facts, moffat, read_model, write_model
 from desdm.codes.psf.normalise import normalised, sharpened
 from desdm.codes.psf.piff import configuration, read_piff, write_stars
-from desdm.codes.psf.stars import select
+from desdm.codes.psf.stars import select, size_range
 from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.framework.wrapper import Task
 from desdm.survey.headers import identity, wcs_of
@@ -183,23 +182,16 @@ def _fit_piff(task: Task, image: Path, catalogue: Path) -> PSFModel | None:
 
 
 def _sizes(task: Task, rows: Any, keys: Mapping[str, str]) -> dict[str, str]:
-    """SAMPLE_FWHMRANGE about the ridge of the stars, within the range that was set.
+    """SAMPLE_FWHMRANGE about the ridge of the stars, within the range that was set; empty: as it was set.
 
     PSFEx from 3.23 on looks for the range of sizes that is narrowest relative to the size, over all objects: among many
     galaxies it takes those (median magnitudes 0.26 too bright in a field of the NTT); 3.21 does not.
     """
-    share = task.number("ridge_share", 0.25)
     given = [float(part) for part in keys.get("sample_fwhmrange", "").split(",") if part.strip()]
-    if share <= 0 or len(given) != 2 or keys.get("sample_autoselect", "Y").upper() != "Y":
+    if len(given) != 2 or keys.get("sample_autoselect", "Y").upper() != "Y":
         return {}
-    chosen = select(rows)
-    if not chosen.any():
-        return {}
-    middle = 2.0 * float(np.median(rows["FLUX_RADIUS"][chosen]))
-    low, high = max(given[0], middle / (1.0 + share)), min(given[1], middle * (1.0 + share))
-    if low >= high:
-        return {}
-    return {"sample_fwhmrange": f"{low:.3f},{high:.3f}"}
+    found = size_range(rows, (given[0], given[1]), task.number("ridge_share", 0.25))
+    return {} if found is None else {"sample_fwhmrange": f"{found[0]:.3f},{found[1]:.3f}"}
 
 
 def _degree(task: Task, rows: Any, keys: Mapping[str, str]) -> int:
