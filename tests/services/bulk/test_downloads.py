@@ -154,6 +154,15 @@ def test_wget_takes_a_list_of_addresses_and_follows_folders(site: Site, tmp_path
     assert check.returncode == 0, check.stdout
 
 
+def test_a_folder_leads_back_to_its_release(site: Site) -> None:
+    """The folder page has no header of the site: without a link a reader would be at a dead end."""
+    top, below = (curl(f"{site.url}/files/T1/{folder}").stdout.decode() for folder in ("", "images/"))
+    for page in (top, below):
+        assert '<a href="/releases/T1">Release T1</a>' in page
+    assert '<a href="/files/T1/">' in below
+    assert '<a href="../">../</a>' in below and '<a href="../">' not in top
+
+
 @pytest.mark.parametrize(
     "path",
     [
