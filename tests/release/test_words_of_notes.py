@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
+from desdm.release.documents import data
+from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import _counted, _judged
-from desdm.schema.states import Verdict
+from desdm.schema.states import ReleaseState, Verdict
 
 
 @pytest.mark.parametrize(
@@ -18,3 +22,18 @@ def test_a_verdict_without_reason_has_no_colon(words: str, text: str) -> None:
 
 def test_one_is_singular() -> None:
     assert [_counted(n, "tile") for n in (0, 1, 2)] == ["0 tiles", "1 tile", "2 tiles"]
+
+
+def test_the_data_documentation_reads_as_sentences() -> None:
+    """A text of a table ends with one full stop; lists are listed; integers are whole."""
+    columns = (ReleaseColumn("n", "long", minimum=3.0, maximum=123456789.0),)
+    table = ReleaseTable(
+        "R1", "sky", "footprint", "Cells with good pixels", 238, None, None, None, "tables/sky", columns
+    )
+    release = Release(
+        "R1", ReleaseState.DRAFT, "", "", "", None, False, "ada", datetime(2026, 1, 1), None, None, None, None
+    )
+    text = data(release, [table], {"sky": {"sources": ["a.fits", "b.fits"]}}).markdown()
+    assert "Cells with good pixels. 238 rows." in text
+    assert "- sources: a.fits, b.fits" in text
+    assert "123456789" in text

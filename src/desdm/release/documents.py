@@ -14,7 +14,7 @@ from desdm.release.contents import contents_of
 from desdm.release.document import Document
 from desdm.release.exposures import exposure_uses
 from desdm.release.findings import Check
-from desdm.release.model import Release, ReleaseTable
+from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
 from desdm.release.select import verdict_scopes
@@ -91,7 +91,9 @@ def data(release: Release, tables: Sequence[ReleaseTable], sources: Mapping[str,
     page = Document(f"Data of release {release.name}")
     for table in tables:
         page.heading(f"{release.name}.{table.name}")
-        page.paragraph(f"{table.text or 'Nobody says what a row is.'} {table.row_count} rows.")
+        text = table.text or "Nobody says what a row is"
+        rows = f"{table.row_count} row{'' if table.row_count == 1 else 's'}"
+        page.paragraph(f"{text.rstrip('. ')}. {rows}.")
         if table.ra_column:
             page.paragraph(
                 f"Positions: {table.ra_column}, {table.dec_column} (ICRS, degrees). Rows are sorted by hpix29; the Parquet "
@@ -103,7 +105,7 @@ def data(release: Release, tables: Sequence[ReleaseTable], sources: Mapping[str,
             [
                 (
                     c.name, c.xtype or (c.datatype if c.arraysize is None else "text"), c.unit, c.ucd,
-                    c.text + (" (guessed)" if c.inferred else ""), _short(c.minimum), _short(c.maximum), c.null_count,
+                    c.text + (" (guessed)" if c.inferred else ""), _short(c, c.minimum), _short(c, c.maximum), c.null_count,
                 )
                 for c in table.columns
             ],
@@ -121,8 +123,15 @@ def _source(page: Document, source: Mapping[str, Any]) -> None:
             ],
         )
     elif source:
-        page.points([f"{key}: {value}" for key, value in sorted(source.items())])
+        page.points([f"{key}: {_words(value)}" for key, value in sorted(source.items())])
 
 
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+def _words(value: object) -> str:
+    """A value of a selection as text: several with commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _short(column: ReleaseColumn, value: float | None) -> str:
+    """A limit of a column: integers whole, as far as a 64-bit float holds them."""
+    whole = column.datatype in ("short", "int", "long") and value is not None and abs(value) <= 2**53
+    return "" if value is None else f"{value:.0f}" if whole else f"{value:.6g}"
