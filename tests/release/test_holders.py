@@ -127,6 +127,15 @@ def test_json_of_a_mark_and_of_descendants_names_the_releases(installation: Run)
     assert sorted(marked["releases"]) == ["D2", "DR1"]
 
 
+@pytest.mark.parametrize("words", [("exclude", "1"), ("verdict", "1", "--set", "False")])
+def test_json_of_an_exclusion_and_of_a_verdict_names_the_releases(
+    installation: Run, words: tuple[str, ...]
+) -> None:
+    (row,) = document(installation(*words, "--reason", "clouds", "--json"))
+    assert row["expnum"] == 1
+    assert row["releases"] == ["DR1", "D2"]
+
+
 def test_a_published_release_is_corrected_by_a_point_release(installation: Run) -> None:
     """Its files never change, so that making a coadd again does not mend it."""
     notes(installation, "mark", FIRSTCUT, "junk")

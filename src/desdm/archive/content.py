@@ -41,6 +41,8 @@ class Content:
         "_data",
         "_error",
         "_hdus",
+        "_headers",
+        "_images",
         "_plain",
         "_size",
         "delivered",
@@ -56,6 +58,8 @@ class Content:
         self._data, self._size = data, size
         self._plain: bytes | None = None
         self._hdus: tuple[HDU, ...] | None = None
+        self._headers: tuple[Header, ...] | None = None
+        self._images: tuple[HDU, ...] | None = None
         self._error: FileTypeError | None = None
         self._columns: dict[int, dict[str, Column]] = {}
         self.findings: list[Finding] = []
@@ -127,9 +131,11 @@ class Content:
 
     def images(self) -> tuple[HDU, ...]:
         """The HDUs that hold pixels."""
-        return tuple(
-            hdu for hdu in self.hdus if hdu.kind == "image" and len(hdu.shape) >= 2 and all(hdu.shape)
-        )
+        if self._images is None:
+            self._images = tuple(
+                hdu for hdu in self.hdus if hdu.kind == "image" and len(hdu.shape) >= 2 and all(hdu.shape)
+            )
+        return self._images
 
     def tables(self) -> Iterator[tuple[int, HDU]]:
         """(number, HDU) of the binary tables."""
@@ -141,12 +147,20 @@ class Content:
         The first image's, then the primary one; of a FITS_LDAC catalogue the primary one, then that of the catalogued
         image, which stands as text in the table LDAC_IMHEAD.
         """
+        if self._headers is None:
+            self._headers = tuple(self._in_order())
+        return self._headers
+
+    def _in_order(self) -> Iterator[Header]:
+        """The headers of `headers`."""
         images = self.images()
         first = self.hdus[0].header
-        if images:
-            return (images[0].header, first) if images[0].header is not first else (first,)
-        cards = self._catalogued()
-        return (first,) if cards is None else (first, cards)
+        if images and images[0].header is not first:
+            yield images[0].header
+        yield first
+        cards = None if images else self._catalogued()
+        if cards is not None:
+            yield cards
 
     def _catalogued(self) -> Header | None:
         """The header of the (first) image of a FITS_LDAC catalogue."""

@@ -213,7 +213,7 @@ class _Registration:
 
     def _types(self, wanted: set[str]) -> None:
         """A file type that this program knows and the database does not, since it is newer, is entered on first use."""
-        new = wanted - store.known_filetypes(self.conn)
+        new = wanted - store.known_filetypes(self.conn, wanted)
         if new:
             rows = [BY_NAME[name] for name in sorted(new)]
             store.define_filetypes(

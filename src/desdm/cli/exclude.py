@@ -66,4 +66,6 @@ def command(
         print_retagged(changed)
         print_holders(held)
 
-    door.show(rows, human, as_json)
+    releases = [holder.release for holder in held]
+    document = [{**row, "releases": releases if row["expnum"] == expnum else []} for row in rows]
+    door.show(document, human, as_json)

@@ -109,4 +109,5 @@ def command(
         print_retagged(changed)
         print_holders(held)
 
-    door.show(rows, human, as_json)
+    releases = [holder.release for holder in held]
+    door.show([{**row, "releases": releases} for row in rows], human, as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -38,7 +39,7 @@ class Header:
         The cards before END, a multiple of 80 bytes.
     """
 
-    __slots__ = ("_at", "_hierarch", "_lower", "_text")
+    __slots__ = ("_at", "_hierarch", "_keys", "_lower", "_text", "_values")
 
     def __init__(self, raw: bytes) -> None:
         self._text = text = raw.decode("latin-1")
@@ -47,6 +48,9 @@ class Header:
         self._lower = names != names.upper()
         if self._lower:
             keys = [self._keyword(i) for i in range(0, len(text), _CARD)]
+        self._keys = keys
+        #: Values that were parsed already: a file's rules, record and findings ask for the same ones.
+        self._values: dict[str, Value] = {}
         # The first of two cards with one keyword counts, as in other readers: hence from the end.
         self._at = dict(zip(reversed(keys), range(len(text) - _CARD, -1, -_CARD), strict=True))
         self._hierarch: dict[str, int] | None = None
@@ -63,10 +67,11 @@ class Header:
 
     def get(self, key: str, default: Value = None) -> Value:
         """Value of a keyword: str, int, float, bool, or ``default`` if it is absent or has no value."""
-        at = self._find(key)
-        if at is None:
-            return default
-        value = self._value(at)
+        try:
+            value = self._values[key]
+        except KeyError:
+            at = self._find(key)
+            value = self._values[key] = None if at is None else self._value(at)
         return default if value is None else value
 
     def number(self, key: str) -> float | None:
@@ -121,12 +126,11 @@ class Header:
         """(keyword, values) of keywords that stand in the header more than once; ``without`` some."""
         if len(self._at) == len(self):
             return
-        places: dict[str, list[int]] = {}
-        for at in range(0, len(self._text), _CARD):
-            places.setdefault(self._keyword(at), []).append(at)
-        for key, found in places.items():
-            if len(found) > 1 and key.rstrip() not in without:
-                yield key.rstrip(), [self._value(at) for at in found]
+        several = [key for key, count in Counter(self._keys).items() if count > 1]
+        for key in several:
+            if key.rstrip() not in without:
+                places = (i * _CARD for i, other in enumerate(self._keys) if other == key)
+                yield key.rstrip(), [self._value(at) for at in places]
 
     def lower_case(self) -> list[str]:
         """Keywords of cards with a value that are not in upper case (FITS 4.0, section 4.1.2.1)."""
@@ -155,7 +159,7 @@ class Header:
                 return at
         if self._hierarch is None:
             self._hierarch = dict(self._hierarch_cards()) if "HIERARCH" in self._at else {}
-        return self._hierarch.get(key.upper())
+        return self._hierarch.get(key.upper()) if self._hierarch else None
 
     def _hierarch_cards(self) -> Iterator[tuple[str, int]]:
         for at in range(0, len(self._text), _CARD):

@@ -19,6 +19,8 @@ from desdm.pixels.rice import BLOCK, decode_rows, encode_rows, room
 __all__ = ["Steps", "layout", "pack", "readable", "unpack"]
 
 _INTEGERS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8"}
+#: SUBTRACTIVE_DITHER_2, which our writer uses.
+_DITHER = 2
 _BAND = 256  # rows a piece of work: its buffers stay in the cache
 
 
@@ -40,7 +42,10 @@ class _Piece:
     missing: int
 
 
-def _pack_band(data: npt.NDArray[Any], first: int, steps: Steps | None) -> _Piece:
+def _pack_band(
+    data: npt.NDArray[Any], first: int, steps: Steps | None, stored: npt.NDArray[np.float32] | None
+) -> _Piece:
+    """Compress the rows that begin with number ``first``; ``stored``, if given, gets what a reader will see of them."""
     rows, columns_ = data.shape
     heap, lengths = np.empty(rows * room(columns_), np.uint8), np.empty(rows, np.int64)
     scales, zeros = np.empty(rows), np.empty(rows)
@@ -50,11 +55,18 @@ def _pack_band(data: npt.NDArray[Any], first: int, steps: Steps | None) -> _Piec
         missing = quantize_rows(
             data, first + steps.seed - 1, steps.step, steps.relative, dither_table(), levels, scales, zeros
         )
+        if stored is not None:
+            blanks = np.full(rows, NULL, np.int64)
+            dequantize_rows(
+                levels, first + steps.seed - 1, scales, zeros, blanks, _DITHER, dither_table(), stored
+            )
     used = encode_rows(levels, heap, lengths)
     return _Piece(heap[:used].copy(), lengths, scales, zeros, missing)
 
 
-def pack(data: npt.NDArray[Any], steps: Steps | None, run: Pool) -> tuple[fits.Header, Bytes]:
+def pack(
+    data: npt.NDArray[Any], steps: Steps | None, run: Pool, stored: npt.NDArray[np.float32] | None = None
+) -> tuple[fits.Header, Bytes]:
     """Compress an image.
 
     Parameters
@@ -65,6 +77,9 @@ def pack(data: npt.NDArray[Any], steps: Steps | None, run: Pool) -> tuple[fits.H
         For float32 the quantisation; None for int32, which is kept as it is.
     run
         Where bands of rows are worked on.
+    stored
+        (ny, nx) float32, filled with the quantised values, bit for bit as a reader of the file gets them; it may be
+        ``data`` itself. Left alone where nothing is quantised.
 
     Returns
     -------
@@ -74,7 +89,12 @@ def pack(data: npt.NDArray[Any], steps: Steps | None, run: Pool) -> tuple[fits.H
     ny, nx = data.shape
     starts = range(0, ny, _BAND)
     data = np.ascontiguousarray(data)
-    pieces: list[_Piece] = list(run(lambda y: _pack_band(data[y : y + _BAND], y, steps), starts))
+
+    def band(y: int) -> _Piece:
+        rows = slice(y, y + _BAND)
+        return _pack_band(data[rows], y, steps, None if stored is None else stored[rows])
+
+    pieces: list[_Piece] = list(run(band, starts))
     lengths = np.concatenate([p.lengths for p in pieces])
     heap = int(lengths.sum())
     fields = [("n", ">i4"), ("at", ">i4"), *([] if steps is None else [("scale", ">f8"), ("zero", ">f8")])]

@@ -6,11 +6,12 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select, text
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -279,6 +280,12 @@ def _sqlite_begin(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+@cache
+def _largest_id(table: Table) -> Select[tuple[int]]:
+    """Statement for the largest number in ``table.id``, 0 if it is empty; kept, since each deposit asks."""
+    return select(func.coalesce(func.max(table.c.id), 0))
+
+
 def new_ids(conn: Connection, table: Table, count: int) -> Sequence[int]:
     """``count`` fresh numbers for ``table.id``, to be used in this transaction.
 
@@ -289,7 +296,7 @@ def new_ids(conn: Connection, table: Table, count: int) -> Sequence[int]:
     if count == 0:
         return range(0)
     if conn.dialect.name == "sqlite":
-        top = conn.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+        top = conn.execute(_largest_id(table)).scalar_one()
         return range(top + 1, top + 1 + count)
     sequence = f"{table.name}_id_seq"
     drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count))

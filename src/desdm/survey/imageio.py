@@ -302,7 +302,14 @@ def _find(hdus: tuple[HDU, ...], name: str, path: Path) -> int:
     raise FileTypeError(f"{path.name}: no two-dimensional image HDU {name}")
 
 
-def write_planes(path: Path, planes: Planes, step: float | None = None, threads: int | None = None) -> None:
+def write_planes(
+    path: Path,
+    planes: Planes,
+    step: float | None = None,
+    threads: int | None = None,
+    *,
+    as_stored: bool = False,
+) -> None:
     """Write SCI, MSK and WGT, each with the WCS, EXTNAME and checksums; compressed if the name ends in ``.fz``.
 
     The header goes to SCI as it stands, apart from structural keywords and a footprint made anew. Plain files
@@ -319,12 +326,19 @@ def write_planes(path: Path, planes: Planes, step: float | None = None, threads:
         median weight tells.
     threads
         Threads that compress; all that the process may run if None.
+    as_stored
+        Let ``planes`` hold the quantised values afterwards, as a reader of the file gets them, so that who goes on with
+        the image in memory sees what others see in the file.
     """
+    if as_stored:
+        planes.sci, planes.wgt = (np.require(p, np.float32, ["C", "W"]) for p in (planes.sci, planes.wgt))
     with pool(threads_here() if threads is None else threads) as run:
-        write(path, _parts(planes, path.name.endswith(".fz"), step, run))
+        write(path, _parts(planes, path.name.endswith(".fz"), step, run, as_stored))
 
 
-def _parts(planes: Planes, small: bool, step: float | None, run: Pool) -> Iterator[bytes | Bytes]:
+def _parts(
+    planes: Planes, small: bool, step: float | None, run: Pool, as_stored: bool
+) -> Iterator[bytes | Bytes]:
     """The file's headers and data units, one after another: the memory of one plane serves for the next."""
     sci = _sci_header(planes)
     texts = (
@@ -338,7 +352,8 @@ def _parts(planes: Planes, small: bool, step: float | None, run: Pool) -> Iterat
     for (name, text), data in zip(texts, (planes.sci, planes.msk, planes.wgt), strict=True):
         data = np.ascontiguousarray(data, np.int32 if name == "MSK" else np.float32)
         if small:
-            header, unit = packed.pack(data, _steps(name, planes, step), run)
+            steps = _steps(name, planes, step)
+            header, unit = packed.pack(data, steps, run, data if as_stored and name != "MSK" else None)
             total = word_sum(unit)
         else:
             header = _plain_layout(data, name == "SCI")

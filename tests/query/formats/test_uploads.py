@@ -390,6 +390,25 @@ def test_a_number_too_large_for_a_double_is_refused_with_its_line(
         read(data, "text/csv" if delimiter == "," else None)
 
 
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        (["12345678901234567891", "7"], 2),  # beyond 2^63 - 1
+        (["1.5", "9007199254740993"], 3),  # 2^53 + 1 is no double (IEEE 754)
+        (["9223372036854775807", "1"], 0),  # a column of 64-bit integers
+        (["1.5", "9007199254740992"], 0),
+        (["1.5", "1e30"], 0),
+    ],
+)
+def test_a_whole_number_that_would_lose_digits_is_refused_with_its_line(cells: list[str], line: int) -> None:
+    data = "".join(f"{cell}\n" for cell in ["id", *cells]).encode()
+    if line:
+        with pytest.raises(UsageError, match=rf"line {line}, column id: .* more digits than"):
+            read(data, "text/csv")
+    else:
+        assert [float(v) for v in read(data, "text/csv").rows["id"].to_pylist()] == [float(c) for c in cells]
+
+
 def test_a_line_is_counted_as_the_file_has_it() -> None:
     with pytest.raises(UsageError, match="line 5, column x"):
         read(b'name,x\n"two\nlines",1\nb,2\nc,1e999\n')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -46,9 +46,6 @@ class Standing(NamedTuple):
     state: str | None
 
 
-_KNOWN = select(ops_filetype.c.filetype)
-
-
 def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> None:
     """Make ``ops_filetype`` hold these rows (filetype, metadata_table, description)."""
     known = {row.filetype: row for row in conn.execute(select(ops_filetype))}
@@ -64,9 +61,14 @@ def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> Non
             conn.execute(update(ops_filetype).where(ops_filetype.c.filetype == row["filetype"]).values(**row))
 
 
-def known_filetypes(conn: Connection) -> set[str]:
-    """Names in ``ops_filetype``."""
-    return set(conn.execute(_KNOWN).scalars())
+@cache
+def _known_filetypes(dialect: str) -> Select[Any]:
+    return select(ops_filetype.c.filetype).where(among(dialect, ops_filetype.c.filetype))
+
+
+def known_filetypes(conn: Connection, names: Iterable[str]) -> set[str]:
+    """Those of the names that are in ``ops_filetype``."""
+    return set(conn.execute(_known_filetypes(conn.dialect.name), {"among": packed(conn, names)}).scalars())
 
 
 def define_archive(conn: Connection, name: str, root: str) -> None:

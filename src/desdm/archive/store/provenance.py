@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, true
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord
@@ -65,11 +65,17 @@ def reached(conn: Connection, start: int | Sequence[int], *, up: bool) -> list[i
     return json.loads(found) if isinstance(found, str) else list(found or ())
 
 
+@cache
+def _files_by_id(dialect: str) -> Select[Any]:
+    """Statement of `files_by_id`; SQLAlchemy takes longer to put it together than a database to answer it."""
+    return records().where(among(dialect, desfile.c.id)).order_by(desfile.c.id)
+
+
 def files_by_id(conn: Connection, ids: Sequence[int]) -> list[FileRecord]:
     """Records of files, in the order of their numbers."""
-    rows = conn.execute(
-        records().where(among(conn, desfile.c.id)).order_by(desfile.c.id), {"among": packed(conn, ids)}
-    )
+    if not ids:
+        return []
+    rows = conn.execute(_files_by_id(conn.dialect.name), {"among": packed(conn, ids)})
     return list({row[0]: FileRecord._make(row[:11]) for row in rows}.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from desdm.survey.assessment import assess as judge
 from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.detectors import outages_of
 from desdm.survey.headers import identity
-from desdm.survey.images import read_image_and_mask, read_planes
+from desdm.survey.images import Planes, read_image_and_mask
 
 __all__ = ["assess", "focalplane"]
 
@@ -255,24 +256,24 @@ def focalplane(task: Task) -> None:
     tiles, title, block = [], "", 0
     for path in paths:
         try:
-            # From the file also where the image is in memory: its pixels are quantized, and a run that is resumed has
-            # no others.
-            if path.is_file():
-                sci, msk, header = read_image_and_mask(path)
-            else:
-                planes = task.look(path, read_planes)
-                sci, msk, header = planes.sci, planes.msk, planes.header
+            planes = task.look(path, _without_weights)
         except (OSError, FileTypeError) as err:
             task.finding(2, f"{path.name}: left out of the picture: {err}")
             continue
         # The focal plane is about as wide as the root of its pixels; all CCDs are binned alike.
-        block = block or max(1, math.ceil(1.1 * (len(paths) * sci.size) ** 0.5 / size))
-        tiles.append(Tile.of(sci, msk, header, block))
+        block = block or max(1, math.ceil(1.1 * (len(paths) * planes.sci.size) ** 0.5 / size))
+        tiles.append(Tile.of(planes.sci, planes.msk, planes.header, block))
         if not title:
-            who = identity(header)
+            who = identity(planes.header)
             title = f"exposure {who.get('EXPNUM', '')}   {who.get('BAND', '')}   {who.get('OBJECT', '')}"
     if not tiles:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure can be shown")
     grid, names = mosaic(tiles)
     save(task.output("picture"), grid, names, title, size)
     task.metric("ccds_shown", len(tiles), text="CCDs in the picture")
+
+
+def _without_weights(path: Path) -> Planes:
+    """An image from its file, all weights 0: they cost as much to read as the pixels, and no picture shows them."""
+    sci, msk, header = read_image_and_mask(path)
+    return Planes(sci, msk, np.broadcast_to(np.float32(0.0), sci.shape), header)

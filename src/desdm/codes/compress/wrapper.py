@@ -45,7 +45,7 @@ def finish(task: Task) -> None:
     threads = int(task.number("threads", 1))
 
     def write(path: Path, value: Planes) -> None:
-        write_planes(path, value, threads=threads)
+        write_planes(path, value, threads=threads, as_stored=True)
 
     task.give("image", planes, write)
     size = task.output("image").stat().st_size

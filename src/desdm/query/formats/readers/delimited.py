@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,10 @@ from desdm.errors import UsageError
 from desdm.query.formats.readers.model import Limits, Table, described, finite_or_said, table_of
 
 __all__ = ["read"]
+
+#: Whole numbers below this are exact as doubles.
+_EXACT = 2**53
+_WHOLE = re.compile(r"[+-]?[0-9]{16,}")
 
 
 def read(data: bytes, delimiter: str, limits: Limits) -> Table:
@@ -44,7 +49,7 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     for name, array in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_binary(array.type):
             raise UsageError(f"column {name}: its text is not UTF-8; save the file in that encoding")
-    _refuse_too_large(data, delimiter, rows)
+    _refuse_inexact(data, delimiter, rows)
     columns = tuple(
         described(name.strip(), array, {})
         for name, array in zip(rows.column_names, rows.columns, strict=True)
@@ -52,28 +57,38 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     return table_of(columns, rows.columns)
 
 
-def _refuse_too_large(data: bytes, delimiter: str, rows: pa.Table) -> None:
-    """Refuse a finite number that no double holds: it has become infinity, which nobody wrote."""
-    infinite = [
+def _refuse_inexact(data: bytes, delimiter: str, rows: pa.Table) -> None:
+    """Refuse a finite number that became infinity and a whole number that lost digits: nobody wrote those values."""
+    large = [
         number
         for number, array in enumerate(rows.columns)
-        if pa.types.is_floating(array.type) and pc.any(pc.is_inf(array)).as_py()
+        if pa.types.is_floating(array.type) and pc.any(pc.greater_equal(pc.abs(array), float(_EXACT))).as_py()
     ]
-    if not infinite:
+    if not large:
         return
     lines = csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline=""), delimiter=delimiter)
     next(lines, None)
     for row in lines:
-        for number in infinite:
-            cell = row[number].strip() if number < len(row) else ""
-            try:
-                if cell:
-                    finite_or_said(cell)
-            except ValueError as err:
-                # A cell that is no number at all stands for null.
-                if "too large" in str(err):
-                    name = rows.column_names[number].strip()
-                    raise UsageError(f"line {lines.line_num}, column {name}: {err}") from err
+        for number in large:
+            complaint = _complaint(row[number].strip() if number < len(row) else "")
+            if complaint:
+                name = rows.column_names[number].strip()
+                raise UsageError(f"line {lines.line_num}, column {name}: {complaint}")
+
+
+def _complaint(cell: str) -> str:
+    """What a double cannot hold of a cell; empty if it holds it."""
+    try:
+        value = finite_or_said(cell) if cell else 0.0
+    except ValueError as err:
+        # A cell that is no number at all stands for null.
+        return str(err) if "too large" in str(err) else ""
+    if _WHOLE.fullmatch(cell) and int(value) != int(cell):
+        return (
+            f"{cell} has more digits than this column of numbers holds (64-bit integers up to {2**63 - 1}, else doubles); "
+            "put a letter before such identifiers, so that the column is text"
+        )
+    return ""
 
 
 def _said(err: Exception) -> str:
