@@ -38,8 +38,10 @@ def check_command_lines(
     seen: set[tuple[object, ...]] = set()
     for job in plan.jobs:
         for wrapper in job.wrappers:
+            if not wrapper.module.execs:
+                continue
             kind = (wrapper.module.name, *((k, v) for k, v in wrapper.keys.items() if k not in _OF_ONE))
-            if wrapper.module.execs and kind not in seen:
+            if kind not in seen:
                 seen.add(kind)
                 _check(wrapper, {**run, **configs.get(wrapper.module.name, {}), **top, **wrapper.keys})
 

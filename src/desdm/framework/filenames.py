@@ -105,11 +105,13 @@ class NamePattern:
     A name may stand for several: a comma list, or a variable whose value is a list or a range.
     """
 
-    __slots__ = ("_template", "parts", "text")
+    __slots__ = ("_latest", "_template", "parts", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.parts = tuple(_parts(text))
+        #: The latest values and the name that they gave: most files of a run go into one directory.
+        self._latest: tuple[list[str | None], str] = ([], "")
         try:
             self._template: Template | None = Template(text) if len(self.parts) == 1 else None
         except WCLError:  # nested references or functions
@@ -123,9 +125,15 @@ class NamePattern:
 
     def fill(self, scope: Mapping[str, str]) -> str:
         """The one name; `WCLError` if a value is missing or it stands for several."""
+        values = [] if self._template is None else [scope.get(n) for n in self._template.names]
+        latest = self._latest
+        if values and values == latest[0]:
+            return latest[1]
         found = self.several(scope)
         if len(found) != 1:
             raise WCLError(f"{self.text} stands for {len(found)} names, where one is wanted: {found[0][0]} …")
+        if values and _single([value or "" for value in values]):
+            self._latest = values, found[0][0]
         return found[0][0]
 
     def several(self, scope: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
