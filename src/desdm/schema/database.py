@@ -281,7 +281,7 @@ def _sqlite_begin(conn: Connection) -> None:
 
 
 @cache
-def _largest_id(table: Table) -> Select[tuple[int]]:
+def _largest_id(table: Table) -> Select[Any]:
     """Statement for the largest number in ``table.id``, 0 if it is empty; kept, since each deposit asks."""
     return select(func.coalesce(func.max(table.c.id), 0))
 
@@ -296,7 +296,7 @@ def new_ids(conn: Connection, table: Table, count: int) -> Sequence[int]:
     if count == 0:
         return range(0)
     if conn.dialect.name == "sqlite":
-        top = conn.execute(_largest_id(table)).scalar_one()
+        top = int(conn.execute(_largest_id(table)).scalar_one())
         return range(top + 1, top + 1 + count)
     sequence = f"{table.name}_id_seq"
     drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count))

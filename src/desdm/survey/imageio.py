@@ -349,11 +349,12 @@ def _parts(
     if small:
         empty = fits.Header([("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, "")])
         yield sealed(empty, 0)
+    stored = {"SCI": planes.sci, "WGT": planes.wgt} if as_stored else {}
     for (name, text), data in zip(texts, (planes.sci, planes.msk, planes.wgt), strict=True):
         data = np.ascontiguousarray(data, np.int32 if name == "MSK" else np.float32)
         if small:
             steps = _steps(name, planes, step)
-            header, unit = packed.pack(data, steps, run, data if as_stored and name != "MSK" else None)
+            header, unit = packed.pack(data, steps, run, stored.get(name))
             total = word_sum(unit)
         else:
             header = _plain_layout(data, name == "SCI")
