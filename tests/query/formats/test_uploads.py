@@ -412,6 +412,21 @@ def test_a_whole_number_that_would_lose_digits_is_refused_with_its_line(cells: l
         assert [float(v) for v in read(data, "text/csv").rows["id"].to_pylist()] == [float(c) for c in cells]
 
 
+@pytest.mark.parametrize(
+    ("first", "text"),
+    [
+        ("id;ra;dec", "is the name of one column"),
+        ("# catalogue of May", "is the name of one column"),
+        ("id  ra  dec", "is the name of one column"),
+        ("1,30.5,-5", "begins with the names of its columns"),
+        ("30.5", "begins with the names of its columns"),
+    ],
+)
+def test_a_first_line_without_names_is_refused(first: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        read(f"{first}\n{first}\n".encode())
+
+
 def test_a_line_is_counted_as_the_file_has_it() -> None:
     with pytest.raises(UsageError, match="line 5, column x"):
         read(b'name,x\n"two\nlines",1\nb,2\nc,1e999\n')
