@@ -15,13 +15,13 @@ from starlette.types import Message
 
 from desdm.errors import LimitExceeded, UsageError
 
-__all__ = ["Given", "given", "is_form", "real", "time_of"]
+__all__ = ["RequestParams", "is_form", "parse_parameters", "parse_real", "parse_time"]
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _FIELD = 10_000_000
 
 
-def real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
+def parse_real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
     """A finite number within bounds; every parameter that is a number is read here.
 
     Raises
@@ -40,7 +40,7 @@ def real(name: str, text: str, least: float = -math.inf, most: float = math.inf)
     return value
 
 
-def time_of(name: str, text: str) -> datetime:
+def parse_time(name: str, text: str) -> datetime:
     """A time in UTC, without zone; every parameter that is a time is read here.
 
     Raises
@@ -59,7 +59,7 @@ def time_of(name: str, text: str) -> datetime:
 
 
 @dataclass(slots=True)
-class Given:
+class RequestParams:
     """What a request gave.
 
     Attributes
@@ -79,10 +79,10 @@ class Given:
 
     def value(self, name: str, default: str = "") -> str:
         """The one value of a parameter; `UsageError` if it is given with two different ones."""
-        found = list(dict.fromkeys(self.values(name)))
-        if len(found) > 1:
-            raise UsageError(f"{name} is given {len(found)} times; give it once")
-        return found[0] if found else default
+        distinct = list(dict.fromkeys(self.values(name)))
+        if len(distinct) > 1:
+            raise UsageError(f"{name} is given {len(distinct)} times; give it once")
+        return distinct[0] if distinct else default
 
     def number(self, name: str) -> int | None:
         """A count that is not negative; None if it is not given."""
@@ -110,7 +110,7 @@ def is_form(content_type: str) -> bool:
     return content_type.split(";")[0].strip().lower() in _FORMS
 
 
-async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
+async def parse_parameters(request: Request, max_bytes: int, plain: str = "") -> RequestParams:
     """Read the parameters of a request: of its query, and of the form that a POST or PUT sends.
 
     Parameters
@@ -129,20 +129,20 @@ async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
     UsageError
         The form is broken.
     """
-    found = Given([(name.upper(), value) for name, value in request.query_params.multi_items()])
+    params = RequestParams([(name.upper(), value) for name, value in request.query_params.multi_items()])
     form_sent = is_form(request.headers.get("content-type", ""))
     if request.method not in ("POST", "PUT") or not (form_sent or (plain and request.method == "PUT")):
-        return found
+        return params
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > max_bytes):
         raise _too_large(max_bytes)
-    read = 0
+    size = 0
 
     async def bounded() -> Message:
-        nonlocal read
+        nonlocal size
         message = await request.receive()
-        read += len(message.get("body", b""))
-        if read > max_bytes:
+        size += len(message.get("body", b""))
+        if size > max_bytes:
             raise _too_large(max_bytes)
         return message
 
@@ -155,8 +155,8 @@ async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
         first, sign, rest = text.partition("=")
         text = unquote_plus(rest) if sign and first.strip().upper() == plain else text
         if text:
-            found.pairs.append((plain, text))
-        return found
+            params.pairs.append((plain, text))
+        return params
     try:
         form = await Request(request.scope, bounded).form(
             max_files=100, max_fields=10_000, max_part_size=_FIELD
@@ -167,13 +167,14 @@ async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
         raise UsageError("the client went away before the form was whole") from err
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            found.files[name] = value
+            params.files[name] = value
         else:
-            found.pairs.append((name.upper(), value))
-    return found
+            params.pairs.append((name.upper(), value))
+    return params
 
 
 def _too_large(max_bytes: int) -> LimitExceeded:
+    """Return the error for a body that is larger than the role's limit."""
     return LimitExceeded(
         f"the request is larger than {max_bytes // 1_000_000} MB; send less, or log in for a larger limit",
         "size",

@@ -31,12 +31,12 @@ from desdm.services.context import Services
 from desdm.services.published import Published
 from desdm.services.uws import servers
 from desdm.services.warm import warm
-from desdm.web.auth import Guard
+from desdm.web.auth import Authentication
+from desdm.web.error_responses import error_response
 from desdm.web.headers import Headers
 from desdm.web.health import health_routes, probe
 from desdm.web.pages import page_routes
 from desdm.web.rates import Rates
-from desdm.web.refusals import refusal
 
 __all__ = ["RATE", "create_app", "open_services"]
 
@@ -111,7 +111,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         middleware=[
             Middleware(Headers),
             Middleware(
-                Guard,
+                Authentication,
                 database=services.database,
                 state=services.state,
                 rates=Rates(rate, _BURST * rate),
@@ -148,15 +148,15 @@ def _warmed(services: Services) -> None:
 
 async def _refused(request: Request, err: Exception) -> Response:
     assert isinstance(err, DesdmError)
-    return refusal(request.scope, err)
+    return error_response(request.scope, err)
 
 
 async def _refused_by_http(request: Request, err: Exception) -> Response:
     assert isinstance(err, HTTPException)
     if err.status_code == 404:
-        return refusal(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
-    said = {"error": {"status": err.status_code, "message": err.detail}}
-    return JSONResponse(said, err.status_code, err.headers)
+        return error_response(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
+    document = {"error": {"status": err.status_code, "message": err.detail}}
+    return JSONResponse(document, err.status_code, err.headers)
 
 
 async def _failed(request: Request, err: Exception) -> Response:

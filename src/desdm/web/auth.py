@@ -23,11 +23,11 @@ from desdm.errors import AccessDenied, DesdmError
 from desdm.schema.database import Database
 from desdm.services.journal import Journal
 from desdm.services.threads import CALLER, PAGE
+from desdm.web.error_responses import error_response, plain_text
 from desdm.web.headers import OPEN, within
 from desdm.web.rates import Rates
-from desdm.web.refusals import refusal, said
 
-__all__ = ["COOKIE", "FORMS", "Guard"]
+__all__ = ["COOKIE", "FORMS", "Authentication"]
 
 COOKIE = "desdm_session"
 
@@ -47,7 +47,7 @@ _RECORDED = 0.25
 T = TypeVar("T")
 
 
-class Guard:
+class Authentication:
     """Puts a `Caller` into ``scope["desdm.caller"]``, or refuses.
 
     A credential that is wrong, expired or revoked is refused, never taken for no credential: who believes to be
@@ -94,7 +94,7 @@ class Guard:
         except DesdmError as err:
             if isinstance(err, AccessDenied):
                 await self._record(caller, scope, str(err))
-            answer = refusal(scope, err, session=cookie is not None)
+            answer = error_response(scope, err, session=cookie is not None)
             if cookie is not None and isinstance(err, AccessDenied) and not err.known:
                 answer.delete_cookie(COOKIE)
             await answer(scope, receive, send)
@@ -105,13 +105,13 @@ class Guard:
         await self.app(scope, receive, self._watched(caller, scope, send))
 
     async def _caller(self, scope: Scope, headers: Headers, cookie: str | None, address: str) -> Caller:
-        given = headers.get("authorization")
-        if given is None and cookie is None:
+        authorization = headers.get("authorization")
+        if authorization is None and cookie is None:
             return await self._anybody(address)
         self._rates.check(address)
         try:
-            if given is not None:
-                login, secret = _credential(given)
+            if authorization is not None:
+                login, secret = _credential(authorization)
                 return await self._known(secret, login, address)
             assert cookie is not None
             session = cookie
@@ -161,7 +161,9 @@ class Guard:
                 return
             if held:
                 start = held.pop()
-                await self._record(caller, scope, said(message.get("body", b"")) or f"{start['status']}")
+                await self._record(
+                    caller, scope, plain_text(message.get("body", b"")) or f"{start['status']}"
+                )
                 await send(start)
             await send(message)
 
@@ -193,9 +195,9 @@ def _cookie(headers: Headers) -> str | None:
     return found.value if found is not None else None
 
 
-def _credential(given: str) -> tuple[str | None, str]:
+def _credential(authorization: str) -> tuple[str | None, str]:
     """Login (Basic only) and token of an ``Authorization`` header."""
-    scheme, _, value = given.partition(" ")
+    scheme, _, value = authorization.partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer" and value:
         return None, value

@@ -206,9 +206,10 @@ class _Bounded(HttpToolsProtocol):
         self._stop_timer()
         text = message.encode() + b"\n"
         self.transport.write(
-            _ANSWERS[status] + b"Server: desdm\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+            _ANSWERS[status]
+            + b"Server: desdm\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
             b"Content-Length: " + str(len(text)).encode() + b"\r\n\r\n" + text
-        )  # fmt: skip
+        )
         # Closed at once, the rest of what the client sends would reset the connection before it reads the answer.
         if self.transport.can_write_eof():
             self.transport.write_eof()

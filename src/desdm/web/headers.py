@@ -10,8 +10,17 @@ __all__ = ["MAP_POLICY", "OPEN", "POLICY", "Headers"]
 
 #: Paths of the data services: programs and pages of other sites may read what is public there.
 OPEN = (
-    "/tap", "/scs", "/sia", "/datalink", "/soda", "/footprint", "/files", "/hips", "/api", "/feed.xml",
-)  # fmt: skip
+    "/tap",
+    "/scs",
+    "/sia",
+    "/datalink",
+    "/soda",
+    "/footprint",
+    "/files",
+    "/hips",
+    "/api",
+    "/feed.xml",
+)
 
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 

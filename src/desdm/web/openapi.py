@@ -26,7 +26,7 @@ class Param:
 class Operation:
     """One thing that can be asked over HTTP."""
 
-    shelf: str
+    section: str
     method: str
     path: str
     text: str
@@ -205,7 +205,7 @@ def document(base: str) -> dict[str, Any]:
 def _operation(op: Operation) -> dict[str, Any]:
     made: dict[str, Any] = {
         "summary": op.text,
-        "tags": [op.shelf],
+        "tags": [op.section],
         "responses": {
             "200": {"description": "The answer", "content": {mime: {} for mime in op.gives}},
             "4XX": {"description": "What to mend: as VOTable from IVOA services, else as JSON"},
@@ -215,9 +215,15 @@ def _operation(op: Operation) -> dict[str, Any]:
     inside = [p for p in op.params if p.place == "form"]
     if outside:
         made["parameters"] = [
-            {"name": p.name, "in": p.place, "required": p.required, "description": p.text, "schema": _schema(p)}
+            {
+                "name": p.name,
+                "in": p.place,
+                "required": p.required,
+                "description": p.text,
+                "schema": _schema(p),
+            }
             for p in outside
-        ]  # fmt: skip
+        ]
     if inside:
         schema = {
             "type": "object",

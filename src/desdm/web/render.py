@@ -21,8 +21,12 @@ STATIC = Path(__file__).parent / "static"
 
 #: Pages in the bar at the top.
 _BAR = (
-    ("/query", "Query"), ("/cutout", "Cutouts"), ("/map", "Map"), ("/pick", "Files"), ("/api", "Programs"),
-)  # fmt: skip
+    ("/query", "Query"),
+    ("/cutout", "Cutouts"),
+    ("/map", "Map"),
+    ("/pick", "Files"),
+    ("/api", "Programs"),
+)
 
 
 @cache
@@ -51,9 +55,11 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
     """A page from ``templates/<template>``; it knows the caller and the token of its forms."""
     caller: Caller = caller_of(request)
     secret = request.scope.get("desdm.session")
-    text = _environment().get_template(template).render(
-        caller=caller, csrf=form_token(secret) if secret else "", path=request.url.path, **values
-    )  # fmt: skip
+    text = (
+        _environment()
+        .get_template(template)
+        .render(caller=caller, csrf=form_token(secret) if secret else "", path=request.url.path, **values)
+    )
     headers = {"desdm-page": "1", "Cache-Control": "no-store" if caller.known else "no-cache"}
     return HTMLResponse(text, status, headers)
 

@@ -12,8 +12,19 @@ __all__ = ["PAGES", "page_routes"]
 
 #: A new page is a file ``pages/<name>.py``, and its name here.
 PAGES = (
-    "home", "releases", "tables", "query", "cutout", "map", "pick", "login", "account", "api", "feed", "files",
-)  # fmt: skip
+    "home",
+    "releases",
+    "tables",
+    "query",
+    "cutout",
+    "map",
+    "pick",
+    "login",
+    "account",
+    "api",
+    "feed",
+    "files",
+)
 
 
 def page_routes(services: Services) -> list[BaseRoute]:

@@ -12,10 +12,10 @@ from desdm.accounts import people, store, tokens
 from desdm.accounts.clock import now
 from desdm.accounts.model import Action
 from desdm.errors import AccessDenied, UsageError
-from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
-from desdm.services.parameters import real
+from desdm.services.parameters import parse_real
+from desdm.services.responses import run_blocking
 from desdm.web.pages.login import checked_form, small_form
 from desdm.web.render import page
 
@@ -55,7 +55,7 @@ def routes(services: Services) -> list[BaseRoute]:
     async def account(request: Request) -> Response:
         if not isinstance(request.scope.get("desdm.session"), str):
             return RedirectResponse("/login?next=/account", 303)
-        return await work(services, lambda: show(request))
+        return await run_blocking(services, lambda: show(request))
 
     async def token(request: Request) -> Response:
         await checked_form(request)
@@ -67,17 +67,21 @@ def routes(services: Services) -> list[BaseRoute]:
                 if not caller_of(request).may(Action.TOKEN):
                     raise AccessDenied("your role makes no tokens")
                 scopes = [Action(str(s)) for s in form.getlist("scope") if str(s) in tuple(Action)]
-                lasts = timedelta(days=real("days", str(form.get("days", "90")), 0.0, 366.0))
+                lasts = timedelta(days=parse_real("days", str(form.get("days", "90")), 0.0, 366.0))
                 with services.database.write() as conn:
                     secret = tokens.make(
-                        conn, people.find(conn, login), name=str(form.get("name", ""))[:80], scopes=scopes, lasts=lasts,
+                        conn,
+                        people.find(conn, login),
+                        name=str(form.get("name", ""))[:80],
+                        scopes=scopes,
+                        lasts=lasts,
                         who=login,
-                    )  # fmt: skip
+                    )
             except UsageError as err:
                 return show(request, trouble=str(err))
             return show(request, secret=secret)
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     async def revoke(request: Request) -> Response:
         await checked_form(request)
@@ -90,7 +94,7 @@ def routes(services: Services) -> list[BaseRoute]:
                     tokens.revoke(conn, login, int(number), who=login)
             return RedirectResponse("/account", 303)
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [
         Route("/account", account, methods=["GET"]),

@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute, Route
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseFile
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
+from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -47,17 +47,17 @@ def routes(services: Services) -> list[BaseRoute]:
     indexes = Indexes(services)
 
     async def cutout(request: Request) -> Response:
-        given = request.query_params
+        query = request.query_params
         asked = {
-            "pos": given.get("pos", "").strip()[:80],
-            "size": given.get("size", "1")[:12] or "1",
-            "release": given.get("release", "")[:40],
-            "q": given.get("q", "8")[:12] or "8",
+            "pos": query.get("pos", "").strip()[:80],
+            "size": query.get("size", "1")[:12] or "1",
+            "release": query.get("release", "")[:40],
+            "q": query.get("q", "8")[:12] or "8",
         }
 
         def make() -> Response:
             caller = caller_of(request)
-            names = [s.release.name for s in seen(services, caller) if s.whole and s.files]
+            names = [s.release.name for s in visible_releases(services, caller) if s.whole and s.files]
             asked["release"] = next(
                 (n for n in names if n.lower() == asked["release"].lower()), names[0] if names else ""
             )
@@ -86,7 +86,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 where=where,
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/cutout", cutout)]
 
@@ -116,18 +116,20 @@ def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) ->
         colour = _address(files[0], circle, FORMAT="png", BANDS=",".join(three), Q=f"{softening:g}")
     images = [
         Image(
-            f.band or "", f.fwhm, _address(f, circle, FORMAT="png", BANDS=f.band or "", Q=f"{softening:g}"),
+            f.band or "",
+            f.fwhm,
+            _address(f, circle, FORMAT="png", BANDS=f.band or "", Q=f"{softening:g}"),
             _address(f, circle),
         )
         for f in files
-    ]  # fmt: skip
+    ]
     stem = f"{name}_{circle.replace(' ', '_')}"
     return Tile(name, stem, colour, " ".join(three), images)
 
 
 def _address(file: ReleaseFile, circle: str, **more: str) -> str:
-    given = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
-    return f"/soda/sync?{urlencode(given, quote_via=quote)}"
+    query = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
+    return f"/soda/sync?{urlencode(query, quote_via=quote)}"
 
 
 def _number(name: str, text: str, most: float) -> float:

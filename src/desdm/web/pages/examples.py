@@ -81,9 +81,10 @@ def _middle(column: ReleaseColumn) -> float:
 
 def _magnitudes(table: ReleaseTable) -> list[str]:
     return [
-        c.name for c in table.columns
+        c.name
+        for c in table.columns
         if c.ucd.lower().startswith("phot.mag") and c.datatype in _NUMBERS and c.arraysize is None
-    ]  # fmt: skip
+    ]
 
 
 def _magnitude(table: ReleaseTable) -> str | None:

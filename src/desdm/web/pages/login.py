@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts import denials, sessions
 from desdm.errors import AccessDenied, LimitExceeded
-from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import run_blocking
 from desdm.services.threads import Threads
 from desdm.web.auth import COOKIE
 from desdm.web.rates import Rates
@@ -113,7 +113,7 @@ def routes(services: Services) -> list[BaseRoute]:
     async def logout(request: Request) -> Response:
         secret = await checked_form(request)
 
-        await work(services, lambda: sessions.end(services.state, secret))
+        await run_blocking(services, lambda: sessions.end(services.state, secret))
         done = RedirectResponse("/", 303)
         done.delete_cookie(COOKIE)
         return done
@@ -149,8 +149,8 @@ async def small_form(request: Request) -> FormData:
     LimitExceeded
         It is larger than any form here, or does not say how large it is.
     """
-    said = request.headers.get("content-length", "")
-    if not said.isascii() or not said.isdigit() or len(said) > 9 or int(said) > _FORM_BYTES:
+    length = request.headers.get("content-length", "")
+    if not length.isascii() or not length.isdigit() or len(length) > 9 or int(length) > _FORM_BYTES:
         raise LimitExceeded(f"a form of these pages has at most {_FORM_BYTES} bytes, and says how many")
     return await request.form(max_files=0, max_fields=50)
 

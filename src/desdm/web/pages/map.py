@@ -15,14 +15,14 @@ from starlette.routing import BaseRoute, Route
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.model import ReleaseFile
 from desdm.services.access import access_of, no_release
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.hips.pictures import Pictures
+from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
 from desdm.web.pages.files import ALADIN
-from desdm.web.pages.seen import SeenRelease, seen
 from desdm.web.pages.skymap import sky_svg
+from desdm.web.pages.visible import VisibleRelease, visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -59,7 +59,7 @@ def routes(services: Services) -> list[BaseRoute]:
         pos = request.query_params.get("pos", "").strip()[:80]
 
         def make() -> Response:
-            releases = [s for s in seen(services, caller_of(request)) if s.whole and s.files]
+            releases = [s for s in visible_releases(services, caller_of(request)) if s.whole and s.files]
             it = next((s for s in releases if s.release.name.lower() == wanted.lower()), None)
             it = it or (releases[0] if releases else None)
             ra, dec, fov = _middle(it.files if it else ())
@@ -89,7 +89,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 base=base_url(request),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/map", sky), Route("/map/hips/{release}/{path:path}", tile)]
 
@@ -102,14 +102,14 @@ def _clear() -> bytes:
     return made.getvalue()
 
 
-def _layers(it: SeenRelease) -> list[tuple[str, str]]:
+def _layers(it: VisibleRelease) -> list[tuple[str, str]]:
     """(name, address) of the release's HiPS; the coadds' colours first."""
     paths = [f.path for f in it.files if f.path.startswith("hips/") and f.path.endswith("/properties")]
     names = sorted((p.split("/")[1] for p in paths), key=lambda name: ("color" not in name, name))
     return [(name.replace("_", " "), f"/hips/{it.release.name}/{name}") for name in names]
 
 
-def _mocs(it: SeenRelease) -> list[str]:
+def _mocs(it: VisibleRelease) -> list[str]:
     ending = ".moc.fits"
     names = [
         f.path[len("footprint/") : -len(ending)]

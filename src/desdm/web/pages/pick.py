@@ -10,12 +10,12 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.errors import UsageError
 from desdm.release.model import Release, ReleaseFile
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
-from desdm.services.filepick.pick import choose, read
-from desdm.services.parameters import Given
-from desdm.web.pages.seen import SeenRelease, seen
+from desdm.services.filepick.pick import parse_choice, select_files
+from desdm.services.parameters import RequestParams
+from desdm.services.responses import base_url, run_blocking
+from desdm.web.pages.visible import VisibleRelease, visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -33,12 +33,14 @@ def routes(services: Services) -> list[BaseRoute]:
 
         def make() -> Response:
             caller = caller_of(request)
-            releases = seen(services, caller)
+            releases = visible_releases(services, caller)
             files: list[tuple[Release, ReleaseFile]] = []
             trouble = ""
             try:
-                files = choose(
-                    indexes, caller, read(Given([(k.upper(), v) for k, v in asked.items() if v]))
+                files = select_files(
+                    indexes,
+                    caller,
+                    parse_choice(RequestParams([(k.upper(), v) for k, v in asked.items() if v])),
                 ).files
             except UsageError as err:
                 trouble = str(err)
@@ -58,10 +60,10 @@ def routes(services: Services) -> list[BaseRoute]:
                 base=base_url(request),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/pick", pick)]
 
 
-def _bands(releases: list[SeenRelease]) -> list[str]:
+def _bands(releases: list[VisibleRelease]) -> list[str]:
     return list(dict.fromkeys(band for s in releases for band in s.bands))

@@ -6,12 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import work
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.tap_schema.describe import Described
+from desdm.services.responses import run_blocking
+from desdm.services.tap_schema.describe import TapSchema
 from desdm.web.pages.examples import examples
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -22,12 +22,12 @@ _SHOWN = 500
 
 def routes(services: Services) -> list[BaseRoute]:
     """Route of the page."""
-    described = Described(services)
+    described = TapSchema(services)
 
     async def query(request: Request) -> Response:
         def make() -> Response:
             caller = caller_of(request)
-            releases = seen(services, caller)
+            releases = visible_releases(services, caller)
             listed = examples([t for s in releases for t in s.tables])
             described.refresh()
             entries = catalogue_for(services, caller).entries()
@@ -38,6 +38,6 @@ def routes(services: Services) -> list[BaseRoute]:
             text = request.query_params.get("query") or (listed[0][1] if listed else "")
             return page(request, "query.html", query=text, examples=listed, tables=entries, shown=_SHOWN)
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/query", query)]

@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import base_url, run_blocking
 from desdm.web.pages.news import news
-from desdm.web.pages.seen import seen, seen_release
 from desdm.web.pages.skymap import sky_svg
+from desdm.web.pages.visible import visible_release, visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -26,9 +26,11 @@ def routes(services: Services) -> list[BaseRoute]:
     async def release(request: Request) -> Response:
         def make() -> Response:
             caller = caller_of(request)
-            it = seen_release(services, caller, request.path_params["release"])
+            it = visible_release(services, caller, request.path_params["release"])
             later = [
-                s.release.name for s in seen(services, caller) if s.release.erratum_of == it.release.name
+                s.release.name
+                for s in visible_releases(services, caller)
+                if s.release.erratum_of == it.release.name
             ]
             return page(
                 request,
@@ -44,7 +46,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 base=base_url(request),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     async def every(_: Request) -> Response:
         return RedirectResponse("/", 301)

@@ -12,11 +12,11 @@ from desdm.accounts.model import Caller
 from desdm.errors import DesdmError, NotFoundError
 from desdm.query.adql.translate import translate
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.answers import told, work
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import public_message, run_blocking
 from desdm.web.pages.examples import example
-from desdm.web.pages.seen import seen_release
+from desdm.web.pages.visible import visible_release
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -42,7 +42,7 @@ def routes(services: Services) -> list[BaseRoute]:
         def make() -> Response:
             caller = caller_of(request)
             name, _, wanted = request.path_params["table"].partition(".")
-            tables = seen_release(services, caller, name).tables
+            tables = visible_release(services, caller, name).tables
             found = next((t for t in tables if t.name.lower() == wanted.lower()), None)
             if found is None:
                 raise NotFoundError(f"no table {name[:40]}.{wanted[:60]} here, or none for you")
@@ -60,7 +60,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 example=example(found),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/tables/{table}", table)]
 
@@ -74,7 +74,7 @@ def _first(services: Services, caller: Caller, table: ReleaseTable) -> tuple[Row
             rows = [list(row.values()) for batch in batches for row in batch.to_pylist()]
     except DesdmError as err:
         # The columns are worth the page also while the engine is away.
-        return None, told(err)
+        return None, public_message(err)
     kinds = [column.datatype for column in query.columns]
     cells = [[_cell(v, kind) for v, kind in zip(row, kinds, strict=True)] for row in rows]
     return (Rows(query.columns, cells) if rows else None), ""

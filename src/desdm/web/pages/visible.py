@@ -12,11 +12,11 @@ from desdm.services.access import Access, access_of
 from desdm.services.context import Services
 from desdm.survey.bands import band_order
 
-__all__ = ["SeenRelease", "seen", "seen_release"]
+__all__ = ["VisibleRelease", "visible_release", "visible_releases"]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRelease:
+class VisibleRelease:
     """A release with the tables and files that the caller may see; ``whole``: that is all of it."""
 
     release: Release
@@ -50,15 +50,15 @@ class SeenRelease:
         return [(kind, count[kind], size[kind]) for kind in sorted(count)]
 
 
-def seen(services: Services, caller: Caller) -> list[SeenRelease]:
+def visible_releases(services: Services, caller: Caller) -> list[VisibleRelease]:
     """Releases of which the caller sees something, newest first."""
     return _seen(access_of(services, caller))
 
 
-def _seen(access: Access) -> list[SeenRelease]:
+def _seen(access: Access) -> list[VisibleRelease]:
     """Releases of which a caller sees something, newest first."""
     return [
-        SeenRelease(
+        VisibleRelease(
             # The name of a release that the caller may not see stands nowhere.
             replace(release, erratum_of=access.erratum_of(release)),
             tuple(access.tables(release)),
@@ -69,7 +69,7 @@ def _seen(access: Access) -> list[SeenRelease]:
     ]
 
 
-def seen_release(services: Services, caller: Caller, name: str) -> SeenRelease:
+def visible_release(services: Services, caller: Caller, name: str) -> VisibleRelease:
     """One of them; `NotFoundError` also where the caller may not know of it."""
     access = access_of(services, caller)
     for found in _seen(access):

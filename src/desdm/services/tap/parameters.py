@@ -1,4 +1,4 @@
-"""What a TAP request asks for (TAP 1.1, section 2.7): language, query, format, rows, uploads."""
+"""Parameters of a TAP request (TAP 1.1, section 2.7): language, query, format, rows, uploads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from desdm.query.formats import Format, choose
 from desdm.query.formats.upload import read_upload
 from desdm.services.limits import Limits
 
-__all__ = ["Asked", "asked", "uploads"]
+__all__ = ["QueryParams", "parse_query_params", "read_uploads"]
 
 _LANGUAGE = re.compile(r"ADQL(-2\.[01])?", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -22,13 +22,13 @@ Values = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A query as asked for.
+class QueryParams:
+    """Parameters of one query.
 
     Attributes
     ----------
     maxrec
-        Rows that go out at most; 0: only the description of the columns.
+        Largest number of rows; 0: only the description of the columns.
     uploads
         Name after ``TAP_UPLOAD.`` → URI.
     """
@@ -40,8 +40,8 @@ class Asked:
     uploads: Mapping[str, str]
 
 
-def asked(values: Values, limits: Limits) -> Asked:
-    """Read the parameters of a TAP query.
+def parse_query_params(values: Values, limits: Limits) -> QueryParams:
+    """Parse the parameters of a TAP query.
 
     Parameters
     ----------
@@ -51,35 +51,43 @@ def asked(values: Values, limits: Limits) -> Asked:
     Raises
     ------
     UsageError
-        A parameter is missing, given twice or not understood.
+        A parameter is missing, repeated or invalid.
     """
-    request = _one(values, "REQUEST", "doQuery")
+    request = _single_value(values, "REQUEST", "doQuery")
     if request.lower() != "doquery":
         raise UsageError(f"REQUEST={request[:40]}: doQuery is all there is; the rest has paths of its own")
-    language = _one(values, "LANG", "ADQL")
+    language = _single_value(values, "LANG", "ADQL")
     if not _LANGUAGE.fullmatch(language):
         raise UsageError(f"LANG={language[:40]}: ADQL is wanted (ADQL-2.0, ADQL-2.1)")
-    query = _one(values, "QUERY", "")
+    query = _single_value(values, "QUERY", "")
     if not query.strip():
         raise UsageError(
             "QUERY is missing: an ADQL query, for instance SELECT TOP 5 * FROM tap_schema.tables"
         )
-    requested = _one(values, "RESPONSEFORMAT", "") or _one(values, "FORMAT", "")
+    requested = _single_value(values, "RESPONSEFORMAT", "") or _single_value(values, "FORMAT", "")
     form = choose(requested)
-    # A media type that was asked for literally is what the answer is called.
+    # A media type that the client requests literally becomes the media type of the response.
     plain = requested.strip().lower()
     mime = plain if "/" in plain and plain in form.aliases and form.name != plain else form.mime
-    return Asked(query, form, mime, _maxrec(_one(values, "MAXREC", ""), limits), _pairs(values("UPLOAD")))
+    return QueryParams(
+        query,
+        form,
+        mime,
+        _parse_maxrec(_single_value(values, "MAXREC", ""), limits),
+        _parse_uploads(values("UPLOAD")),
+    )
 
 
-def _one(values: Values, name: str, default: str) -> str:
-    found = list(dict.fromkeys(values(name)))
-    if len(found) > 1:
-        raise UsageError(f"{name} is given {len(found)} times; give it once")
-    return found[0] if found else default
+def _single_value(values: Values, name: str, default: str) -> str:
+    """Return the value of a parameter; `UsageError` if there are two different ones."""
+    distinct = list(dict.fromkeys(values(name)))
+    if len(distinct) > 1:
+        raise UsageError(f"{name} is given {len(distinct)} times; give it once")
+    return distinct[0] if distinct else default
 
 
-def _maxrec(text: str, limits: Limits) -> int:
+def _parse_maxrec(text: str, limits: Limits) -> int:
+    """Parse MAXREC, bounded by the caller's limits."""
     if not text.strip():
         return limits.rows_default
     if not re.fullmatch(r"\s*\d{1,18}\s*", text, re.ASCII):
@@ -87,8 +95,9 @@ def _maxrec(text: str, limits: Limits) -> int:
     return min(int(text), limits.rows)
 
 
-def _pairs(values: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _parse_uploads(values: list[str]) -> dict[str, str]:
+    """Parse UPLOAD into names and URIs."""
+    tables: dict[str, str] = {}
     for part in (p.strip() for value in values for p in value.split(";")):
         if not part:
             continue
@@ -101,36 +110,48 @@ def _pairs(values: list[str]) -> dict[str, str]:
             raise UsageError(
                 f"UPLOAD: {name[:40]!r} cannot be a table's name; letters, digits and _, a letter first"
             )
-        if name.strip().lower() in (known.lower() for known in found):
+        if name.strip().lower() in (other.lower() for other in tables):
             raise UsageError(f"UPLOAD: {name.strip()} is given twice; give each table a name of its own")
-        found[name.strip()] = uri.strip()
-    if len(found) > _PARTS:
-        raise UsageError(f"UPLOAD: {len(found)} tables; {_PARTS} at most")
-    return found
+        tables[name.strip()] = uri.strip()
+    if len(tables) > _PARTS:
+        raise UsageError(f"UPLOAD: {len(tables)} tables; {_PARTS} at most")
+    return tables
 
 
-def uploads(
-    wanted: Mapping[str, str],
-    opened: Callable[[str], BinaryIO],
-    result: Callable[[str], BinaryIO],
+def read_uploads(
+    uris: Mapping[str, str],
+    open_part: Callable[[str], BinaryIO],
+    open_result: Callable[[str], BinaryIO],
     limits: Limits,
 ) -> dict[str, Upload]:
-    """Read the tables that come with a query.
+    """Read the uploaded tables of a query.
 
     Parameters
     ----------
-    wanted
+    uris
         Name → URI.
-    opened
-        Opens the part of the request with a name (``param:<name>``).
-    result
-        Opens a result of this very service by its URL; other servers are not asked on anybody's behalf.
+    open_part
+        Opens a part of the request by its name (``param:<name>``).
+    open_result
+        Opens a result of this service by its URL; other servers are never contacted.
+    limits
+        Limits of the caller on bytes and rows.
+
+    Returns
+    -------
+    dict
+        Tables by name.
+
+    Raises
+    ------
+    UsageError
+        An upload is missing or unreadable.
     """
-    found = {}
-    for name, uri in wanted.items():
+    tables = {}
+    for name, uri in uris.items():
         scheme, _, rest = uri.partition(":")
-        with opened(rest) if scheme.lower() == "param" else result(uri) as data:
-            found[name] = read_upload(
+        with open_part(rest) if scheme.lower() == "param" else open_result(uri) as data:
+            tables[name] = read_upload(
                 name, data, None, max_bytes=limits.request_bytes, max_rows=limits.upload_rows
             )
-    return found
+    return tables

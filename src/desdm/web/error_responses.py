@@ -10,18 +10,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from desdm.errors import DesdmError, LimitExceeded
-from desdm.services.answers import error_response, told
-from desdm.services.faults import status_of
+from desdm.services.responses import public_message, votable_error_response
+from desdm.services.status import status_of
 from desdm.web.headers import within
 from desdm.web.render import page
 
-__all__ = ["refusal", "said"]
+__all__ = ["error_response", "plain_text"]
 
 _VO = ("/tap", "/scs", "/sia", "/datalink", "/soda")
 _PROGRAMS = ("/api", "/footprint", "/files", "/hips")
 
 
-def refusal(scope: Scope, err: DesdmError, *, session: bool = False) -> Response:
+def error_response(scope: Scope, err: DesdmError, *, session: bool = False) -> Response:
     """The answer to a request that the door does not let through.
 
     Parameters
@@ -32,12 +32,12 @@ def refusal(scope: Scope, err: DesdmError, *, session: bool = False) -> Response
     """
     path, status = scope["path"], status_of(err)
     if within(path, _VO):
-        answer = error_response(err)
+        answer = votable_error_response(err)
     elif within(path, _PROGRAMS) or "text/html" not in Headers(scope=scope).get("accept", ""):
-        answer = JSONResponse({"error": {"status": status, "message": told(err)}}, status)
+        answer = JSONResponse({"error": {"status": status, "message": public_message(err)}}, status)
     else:
         template = "login.html" if status == 401 else "error.html"
-        answer = page(Request(scope), template, status, message=told(err), next=path)
+        answer = page(Request(scope), template, status, message=public_message(err), next=path)
     if status == 401:
         challenge = 'Bearer realm="desdm"'
         answer.headers["WWW-Authenticate"] = challenge if session else f'{challenge}, Basic realm="desdm"'
@@ -49,7 +49,7 @@ def refusal(scope: Scope, err: DesdmError, *, session: bool = False) -> Response
     return answer
 
 
-def said(body: bytes) -> str:
+def plain_text(body: bytes) -> str:
     """The words of an answer's beginning, without its marks: the reason that is kept of a denial."""
     text = re.sub(r"<[^>]*>", " ", body[:4000].decode("utf-8", "replace"))
     return " ".join(text.split())
