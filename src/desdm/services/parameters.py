@@ -1,4 +1,4 @@
-"""Parameters of a request as DALI reads them: names in any case, values that repeat, files that come along."""
+"""Request parameters as DALI defines them: case-insensitive names, repeated values, uploaded files."""
 
 from __future__ import annotations
 
@@ -22,12 +22,26 @@ _FIELD = 10_000_000
 
 
 def parse_real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """A finite number within bounds; every parameter that is a number is read here.
+    """Parse a finite number within bounds.
+
+    Parameters
+    ----------
+    name
+        Parameter name, for the error message.
+    text
+        Value as the client sent it.
+    least, most
+        Smallest and largest accepted value.
+
+    Returns
+    -------
+    float
+        The number.
 
     Raises
     ------
     UsageError
-        It is no number, not finite (nan, inf, 1e400), or out of bounds.
+        The text is not a number, not finite (nan, inf, 1e400), or out of bounds.
     """
     try:
         value = float(text)
@@ -41,12 +55,12 @@ def parse_real(name: str, text: str, least: float = -math.inf, most: float = mat
 
 
 def parse_time(name: str, text: str) -> datetime:
-    """A time in UTC, without zone; every parameter that is a time is read here.
+    """Parse an ISO 8601 time; return it in UTC, without zone.
 
     Raises
     ------
     UsageError
-        It is no ISO 8601 time, or not between the years 1900 and 9000.
+        The text is not an ISO 8601 time, or its year is not between 1900 and 9000.
     """
     try:
         when = datetime.fromisoformat(text.strip())
@@ -60,32 +74,32 @@ def parse_time(name: str, text: str) -> datetime:
 
 @dataclass(slots=True)
 class RequestParams:
-    """What a request gave.
+    """Parameters and uploaded files of a request.
 
     Attributes
     ----------
     pairs
-        (name in capitals, value) in the order given, of query and form.
+        (name in capitals, value) in the order of the request, of query string and form.
     files
-        Uploaded parts by their name, whose case counts (``param:<name>``).
+        Uploaded parts by their case-sensitive name (``param:<name>``).
     """
 
     pairs: list[tuple[str, str]] = field(default_factory=list)
     files: dict[str, UploadFile] = field(default_factory=dict)
 
     def values(self, name: str) -> list[str]:
-        """All values of a parameter."""
+        """Return all values of a parameter."""
         return [value for key, value in self.pairs if key == name]
 
     def value(self, name: str, default: str = "") -> str:
-        """The one value of a parameter; `UsageError` if it is given with two different ones."""
+        """Return the value of a parameter; `UsageError` if it has two different values."""
         distinct = list(dict.fromkeys(self.values(name)))
         if len(distinct) > 1:
-            raise UsageError(f"{name} is given {len(distinct)} times; give it once")
+            raise UsageError(f"{name} has {len(distinct)} different values; give it once")
         return distinct[0] if distinct else default
 
     def number(self, name: str) -> int | None:
-        """A count that is not negative; None if it is not given."""
+        """Return a non-negative whole number; None if the parameter is absent."""
         text = self.value(name).strip()
         if not text:
             return None
@@ -94,40 +108,40 @@ class RequestParams:
         return int(text)
 
     async def close(self) -> None:
-        """Let the uploaded files go."""
+        """Close the uploaded files."""
         for part in self.files.values():
             await part.close()
 
     def only(self, names: Sequence[str]) -> None:
-        """Refuse other parameters than these."""
+        """Raise `UsageError` for a parameter that is not among ``names``."""
         for name, _ in self.pairs:
             if name not in names:
                 raise UsageError(f"unknown parameter {name[:40]}; known: {', '.join(names)}")
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a body of this type is a form, which `given` reads."""
+    """Whether a body of this media type is a form, which `parse_parameters` reads."""
     return content_type.split(";")[0].strip().lower() in _FORMS
 
 
 async def parse_parameters(request: Request, max_bytes: int, plain: str = "") -> RequestParams:
-    """Read the parameters of a request: of its query, and of the form that a POST or PUT sends.
+    """Read the parameters of a request from its query string and from the form of a POST or PUT.
 
     Parameters
     ----------
     request
         The request; its body is read.
     max_bytes
-        Size of the largest body that is read.
+        Largest size of the body.
     plain
-        Name of the parameter whose value is the body of a PUT that is no form; empty: such a body is not read.
+        Name of the parameter whose value is the body of a PUT that is not a form; empty: such a body is not read.
 
     Raises
     ------
     LimitExceeded
-        The body is larger than ``max_bytes``; found before it is read where its length is said.
+        The body is larger than ``max_bytes``; raised before reading if Content-Length is larger.
     UsageError
-        The form is broken.
+        The form is invalid, or the client disconnected.
     """
     params = RequestParams([(name.upper(), value) for name, value in request.query_params.multi_items()])
     form_sent = is_form(request.headers.get("content-type", ""))
@@ -164,7 +178,7 @@ async def parse_parameters(request: Request, max_bytes: int, plain: str = "") ->
     except HTTPException as err:
         raise UsageError(f"the form cannot be read: {err.detail}") from err
     except ClientDisconnect as err:
-        raise UsageError("the client went away before the form was whole") from err
+        raise UsageError("the client disconnected before the form was complete") from err
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             params.files[name] = value

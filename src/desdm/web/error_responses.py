@@ -1,4 +1,4 @@
-"""How the door says no: as VOTable to VO clients, as JSON to programs, as a page to browsers."""
+"""Error responses: VOTable for VO clients, JSON for programs, a page for browsers."""
 
 from __future__ import annotations
 
@@ -22,34 +22,43 @@ _PROGRAMS = ("/api", "/footprint", "/files", "/hips")
 
 
 def error_response(scope: Scope, err: DesdmError, *, session: bool = False) -> Response:
-    """The answer to a request that the door does not let through.
+    """Return the response to a request that failed, in the format of its path.
 
     Parameters
     ----------
+    scope
+        ASGI scope of the request.
+    err
+        The error.
     session
-        Whether the request came with a browser's session: then the browser must not open its own window for a
-        password, which the challenge of HTTP Basic would make it do.
+        Whether the request has a browser's session: without the challenge of HTTP Basic the browser does not open its own
+        password window.
+
+    Returns
+    -------
+    Response
+        The response, not to be stored in caches.
     """
     path, status = scope["path"], status_of(err)
     if within(path, _VO):
-        answer = votable_error_response(err)
+        response = votable_error_response(err)
     elif within(path, _PROGRAMS) or "text/html" not in Headers(scope=scope).get("accept", ""):
-        answer = JSONResponse({"error": {"status": status, "message": public_message(err)}}, status)
+        response = JSONResponse({"error": {"status": status, "message": public_message(err)}}, status)
     else:
         template = "login.html" if status == 401 else "error.html"
-        answer = page(Request(scope), template, status, message=public_message(err), next=path)
+        response = page(Request(scope), template, status, message=public_message(err), next=path)
     if status == 401:
         challenge = 'Bearer realm="desdm"'
-        answer.headers["WWW-Authenticate"] = challenge if session else f'{challenge}, Basic realm="desdm"'
+        response.headers["WWW-Authenticate"] = challenge if session else f'{challenge}, Basic realm="desdm"'
     if isinstance(err, LimitExceeded) and err.retry_after is not None:
-        answer.headers["Retry-After"] = str(err.retry_after)
+        response.headers["Retry-After"] = str(err.retry_after)
     elif status == 503:
-        answer.headers["Retry-After"] = "30"
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+        response.headers["Retry-After"] = "30"
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def plain_text(body: bytes) -> str:
-    """The words of an answer's beginning, without its marks: the reason that is kept of a denial."""
+    """Return the first text of a response without markup: the recorded reason of a denial."""
     text = re.sub(r"<[^>]*>", " ", body[:4000].decode("utf-8", "replace"))
     return " ".join(text.split())

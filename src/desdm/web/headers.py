@@ -1,4 +1,4 @@
-"""Headers of every answer: what a page may load (CSP), who may read an answer from another site (CORS)."""
+"""Headers of every response: content security policy, and access from other sites (CORS)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _PREFLIGHT = {
 
 
 class Headers:
-    """Adds the headers, and answers the questions that browsers ask before a request (CORS preflight)."""
+    """Adds the headers, and answers CORS preflight requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -92,11 +92,12 @@ class Headers:
 
 
 def within(path: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether a path is one of the prefixes or stands below it."""
+    """Whether a path equals one of the prefixes or is below it."""
     return any(path == prefix or path.startswith(prefix + "/") for prefix in prefixes)
 
 
 def _policy(path: str, ours: bool) -> str:
+    """Return the content security policy of a path."""
     if path == "/map":
         return MAP_POLICY
     # A service's own page (browsing of files) comes from our templates; a file of a release does not.

@@ -233,9 +233,7 @@ class Footprint:
             It is not a position.
         """
         if not (math.isfinite(ra) and math.isfinite(dec) and abs(dec) <= 90):
-            raise UsageError(
-                f"ra={ra:g}, dec={dec:g} is no position; degrees are wanted, dec within -90 and 90"
-            )
+            raise UsageError(f"ra={ra:g}, dec={dec:g} is not a position; give degrees, dec within -90 and 90")
         position = np.array([ra % 360.0]), np.array([dec])
         values = self.points(*position, bands)
         by_band: dict[str, BandValues] = {}

@@ -94,7 +94,7 @@ def split_bands(text: str) -> list[str]:
         words = list(words[0])
     for word in words:
         if word not in WHITE:
-            raise UsageError(f"{word[:10]!r} is no band; bands are {', '.join(WHITE)}")
+            raise UsageError(f"{word[:10]!r} is not a band; bands are {', '.join(WHITE)}")
     return list(dict.fromkeys(words))
 
 

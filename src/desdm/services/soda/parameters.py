@@ -100,7 +100,7 @@ def parse_request(
     def single(name: str) -> str:
         distinct = list(dict.fromkeys(values.get(name, [])))
         if len(distinct) > 1:
-            raise UsageError(f"{name} is given {len(distinct)} times; give it once")
+            raise UsageError(f"{name} has {len(distinct)} different values; give it once")
         return distinct[0] if distinct else ""
 
     identifiers = list(dict.fromkeys(values.get("ID", [])))

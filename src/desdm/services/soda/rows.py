@@ -173,11 +173,11 @@ def _number(name: str, value: object) -> float:
     try:
         number = float(value) if isinstance(value, _NUMERIC) else math.nan
     except ValueError:
-        raise UsageError(f"{name} {str(value)[:40]!r} is no number") from None
+        raise UsageError(f"{name} {str(value)[:40]!r} is not a number") from None
     if not isinstance(value, _NUMERIC):
-        raise UsageError(f"{name} {str(value)[:40]!r} is no number")
+        raise UsageError(f"{name} {str(value)[:40]!r} is not a number")
     if not math.isfinite(number):
-        raise UsageError(f"{name} is no finite number")
+        raise UsageError(f"{name} is not a finite number")
     return number
 
 

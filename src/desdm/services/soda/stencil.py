@@ -282,9 +282,9 @@ def _numbers(name: str, words: Sequence[str], infinite: bool = False) -> list[fl
         try:
             value = float(word)
         except ValueError:
-            raise UsageError(f"{name}: {word[:40]!r} is no number") from None
+            raise UsageError(f"{name}: {word[:40]!r} is not a number") from None
         if math.isnan(value) or (math.isinf(value) and not infinite):
-            raise UsageError(f"{name}: {word[:40]!r} is no finite number")
+            raise UsageError(f"{name}: {word[:40]!r} is not a finite number")
         values.append(value)
     return values
 

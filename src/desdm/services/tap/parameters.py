@@ -82,7 +82,7 @@ def _single_value(values: Values, name: str, default: str) -> str:
     """Return the value of a parameter; `UsageError` if there are two different ones."""
     distinct = list(dict.fromkeys(values(name)))
     if len(distinct) > 1:
-        raise UsageError(f"{name} is given {len(distinct)} times; give it once")
+        raise UsageError(f"{name} has {len(distinct)} different values; give it once")
     return distinct[0] if distinct else default
 
 
@@ -111,7 +111,7 @@ def _parse_uploads(values: list[str]) -> dict[str, str]:
                 f"UPLOAD: {name[:40]!r} cannot be a table's name; letters, digits and _, a letter first"
             )
         if name.strip().lower() in (other.lower() for other in tables):
-            raise UsageError(f"UPLOAD: {name.strip()} is given twice; give each table a name of its own")
+            raise UsageError(f"UPLOAD: {name.strip()} names two tables; give each table a name of its own")
         tables[name.strip()] = uri.strip()
     if len(tables) > _PARTS:
         raise UsageError(f"UPLOAD: {len(tables)} tables; {_PARTS} at most")

@@ -126,7 +126,7 @@ class JobContext:
         """
         values = self.values(name)
         if len(values) > 1:
-            raise UsageError(f"{name} is given {len(values)} times; give it once")
+            raise UsageError(f"{name} has {len(values)} values; give it once")
         return values[0] if values else default
 
     def values(self, name: str) -> list[str]:

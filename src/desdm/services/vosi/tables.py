@@ -58,8 +58,8 @@ def tables_route(prefix: str, services: Services, refresh: Callable[[], None]) -
 
     async def document(request: Request) -> Response:
         caller = caller_of(request)
-        asked = await parse_parameters(request, 0)
-        detail = asked.value("DETAIL", "max").lower()
+        params = await parse_parameters(request, 0)
+        detail = params.value("DETAIL", "max").lower()
         if detail not in _DETAIL:
             detail = "max"
         name = request.path_params.get("table", "")

@@ -1,4 +1,4 @@
-"""The account page: tokens made and revoked, tables of one's own, rights; for staff, what was denied."""
+"""The account page: creation and revocation of tokens, own tables, rights; for staff, denials."""
 
 from __future__ import annotations
 
@@ -26,22 +26,38 @@ def routes(services: Services) -> list[BaseRoute]:
     """Routes of the page and of its forms."""
 
     def show(request: Request, secret: str = "", trouble: str = "") -> Response:
+        """Render the account page.
+
+        Parameters
+        ----------
+        request
+            Request of the caller.
+        secret
+            Secret of a new token, shown once.
+        trouble
+            Error of the last form.
+
+        Returns
+        -------
+        Response
+            The page.
+        """
         caller = caller_of(request)
         with services.database.read() as conn:
             person = people.find(conn, caller.login)
-            standing = [
+            valid_tokens = [
                 t for t in store.tokens(conn, caller.login) if t.revoked_at is None and t.expires_at > now()
             ]
         with services.state.read() as conn:
-            used = store.last_uses(conn)
+            last_uses = store.last_uses(conn)
             denied = store.denials(conn, 50) if caller.may(Action.DENIALS) else None
         return page(
             request,
             "account.html",
             400 if trouble else 200,
             person=person,
-            tokens=standing,
-            used=used,
+            tokens=valid_tokens,
+            used=last_uses,
             may=sorted(tokens.actions_of(person.role)),
             withheld=tokens.WITHHELD,
             rights=sorted(caller.rights),
@@ -62,7 +78,7 @@ def routes(services: Services) -> list[BaseRoute]:
         form = await small_form(request)
         login = caller_of(request).login
 
-        def make() -> Response:
+        def create() -> Response:
             try:
                 if not caller_of(request).may(Action.TOKEN):
                     raise AccessDenied("your role makes no tokens")
@@ -81,20 +97,20 @@ def routes(services: Services) -> list[BaseRoute]:
                 return show(request, trouble=str(err))
             return show(request, secret=secret)
 
-        return await run_blocking(services, make)
+        return await run_blocking(services, create)
 
     async def revoke(request: Request) -> Response:
         await checked_form(request)
         number = str((await small_form(request)).get("number", ""))
         login = caller_of(request).login
 
-        def make() -> Response:
+        def end() -> Response:
             if number.isascii() and number.isdigit() and len(number) < 10:
                 with services.database.write() as conn:
                     tokens.revoke(conn, login, int(number), who=login)
             return RedirectResponse("/account", 303)
 
-        return await run_blocking(services, make)
+        return await run_blocking(services, end)
 
     return [
         Route("/account", account, methods=["GET"]),

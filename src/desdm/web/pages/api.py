@@ -23,9 +23,11 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def show(request: Request) -> Response:
         def make() -> Response:
-            listed = examples([t for s in visible_releases(services, caller_of(request)) for t in s.tables])
+            queries = examples([t for s in visible_releases(services, caller_of(request)) for t in s.tables])
             sections = [(section, list(ops)) for section, ops in groupby(OPERATIONS, lambda op: op.section)]
-            query = listed[0][1].replace("\n", " ") if listed else "SELECT table_name FROM tap_schema.tables"
+            query = (
+                queries[0][1].replace("\n", " ") if queries else "SELECT table_name FROM tap_schema.tables"
+            )
             return page(request, "api.html", base=base_url(request), sections=sections, query=query)
 
         return await run_blocking(services, make)

@@ -1,4 +1,4 @@
-"""The cutout page: a place, a size, previews in colour and by band, FITS to download."""
+"""The cutout page: a position, a size, previews in colour and by band, FITS to download."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def cutout(request: Request) -> Response:
         query = request.query_params
-        asked = {
+        fields = {
             "pos": query.get("pos", "").strip()[:80],
             "size": query.get("size", "1")[:12] or "1",
             "release": query.get("release", "")[:40],
@@ -58,14 +58,14 @@ def routes(services: Services) -> list[BaseRoute]:
         def make() -> Response:
             caller = caller_of(request)
             names = [s.release.name for s in visible_releases(services, caller) if s.whole and s.files]
-            asked["release"] = next(
-                (n for n in names if n.lower() == asked["release"].lower()), names[0] if names else ""
+            fields["release"] = next(
+                (n for n in names if n.lower() == fields["release"].lower()), names[0] if names else ""
             )
             tiles: list[Tile] = []
             trouble, bad, where = "", False, ""
-            if asked["pos"]:
+            if fields["pos"]:
                 try:
-                    tiles, where = _tiles(indexes, caller, asked)
+                    tiles, where = _tiles(indexes, caller, fields)
                     trouble = (
                         ""
                         if tiles
@@ -77,7 +77,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 request,
                 "cutout.html",
                 400 if bad else 200,
-                asked=asked,
+                fields=fields,
                 releases=names,
                 tiles=tiles,
                 trouble=trouble,
@@ -91,15 +91,16 @@ def routes(services: Services) -> list[BaseRoute]:
     return [Route("/cutout", cutout)]
 
 
-def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[list[Tile], str]:
-    ra, dec = read_position(asked["pos"])
-    size, softening = _number("size", asked["size"], 30), _number("Q", asked["q"], 1e6)
-    if not asked["release"]:
+def _tiles(indexes: Indexes, caller: Caller, fields: dict[str, str]) -> tuple[list[Tile], str]:
+    """Return the cutouts of all tiles at a position, and the position as text."""
+    ra, dec = read_position(fields["pos"])
+    size, softening = _number("size", fields["size"], 30), _number("Q", fields["q"], 1e6)
+    if not fields["release"]:
         return [], ""
     circle = f"{ra:.7f} {dec:.7f} {size / 120:.7f}"
     tiles: dict[str, list[ReleaseFile]] = {}
     access = indexes.access(caller)
-    for file in indexes.of(asked["release"], caller).near(ra, dec, 0.0):
+    for file in indexes.of(fields["release"], caller).near(ra, dec, 0.0):
         if file.filetype == "coadd" and file.band and access.file(file):
             tiles.setdefault(file.tilename or file.path, []).append(file)
     return [
@@ -108,6 +109,7 @@ def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[lis
 
 
 def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) -> Tile:
+    """Return the cutouts of one tile."""
     files = sorted(files, key=lambda f: band_order(f.band or ""))
     bands = [f.band or "" for f in files]
     three = ["g", "r", "i"] if {"g", "r", "i"} <= set(bands) else bands[:3]
@@ -128,11 +130,13 @@ def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) ->
 
 
 def _address(file: ReleaseFile, circle: str, **more: str) -> str:
+    """Return the address of a cutout."""
     query = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
     return f"/soda/sync?{urlencode(query, quote_via=quote)}"
 
 
 def _number(name: str, text: str, most: float) -> float:
+    """Parse a number between 0 and a maximum."""
     try:
         value = float(text)
     except ValueError:

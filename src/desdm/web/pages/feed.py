@@ -16,7 +16,7 @@ from desdm.web.pages.visible import visible_releases
 
 __all__ = ["routes"]
 
-#: A feed without entries has not changed since the clock began.
+#: Time of change of a feed without entries.
 _NEVER = datetime(1970, 1, 1)
 
 
@@ -34,6 +34,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
 
 def _atom(base: str, announcements: list[News]) -> bytes:
+    """Return the feed as XML."""
     root = Element("feed", xmlns="http://www.w3.org/2005/Atom")
     SubElement(root, "title").text = "Releases of the survey"
     SubElement(root, "id").text = f"{base}/feed.xml"
@@ -52,4 +53,5 @@ def _atom(base: str, announcements: list[News]) -> bytes:
 
 
 def _time(at: datetime) -> str:
+    """Format a time as RFC 3339."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The first page: releases, doors, announcements."""
+"""The home page: releases, links to the services, announcements."""
 
 from __future__ import annotations
 

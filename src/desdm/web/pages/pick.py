@@ -1,4 +1,4 @@
-"""The page of the file pick: a form, the files that fit, and the same for programs."""
+"""The page that selects files: a form, the matching files, and the same as commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from desdm.web.render import page
 __all__ = ["routes"]
 
 _NAMES = ("release", "tilename", "band", "filetype", "pos")
-_SHOWN = 500
+_MOST_ROWS = 500
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -29,7 +29,7 @@ def routes(services: Services) -> list[BaseRoute]:
     indexes = Indexes(services)
 
     async def pick(request: Request) -> Response:
-        asked = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}
+        fields = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}
 
         def make() -> Response:
             caller = caller_of(request)
@@ -40,7 +40,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 files = select_files(
                     indexes,
                     caller,
-                    parse_choice(RequestParams([(k.upper(), v) for k, v in asked.items() if v])),
+                    parse_choice(RequestParams([(k.upper(), v) for k, v in fields.items() if v])),
                 ).files
             except UsageError as err:
                 trouble = str(err)
@@ -48,14 +48,14 @@ def routes(services: Services) -> list[BaseRoute]:
                 request,
                 "pick.html",
                 200 if not trouble else 400,
-                asked=asked,
+                fields=fields,
                 releases=[s.release.name for s in releases],
                 bands=_bands(releases),
                 filetypes=sorted({f.filetype for s in releases for f in s.files}),
-                found=files[:_SHOWN],
+                files=files[:_MOST_ROWS],
                 total=len(files),
                 size=sum(file.filesize for _, file in files),
-                query="".join(f"{urlencode({k: v})}&" for k, v in asked.items() if v),
+                query="".join(f"{urlencode({k: v})}&" for k, v in fields.items() if v),
                 trouble=trouble,
                 base=base_url(request),
             )
@@ -66,4 +66,5 @@ def routes(services: Services) -> list[BaseRoute]:
 
 
 def _bands(releases: list[VisibleRelease]) -> list[str]:
+    """Return the bands of some releases."""
     return list(dict.fromkeys(band for s in releases for band in s.bands))

@@ -17,7 +17,7 @@ __all__ = ["routes"]
 
 _DOCUMENTS = ("document", "manifest")
 #: Documents that people read, in this order; the others are for programs.
-_READ = {"docs/notes.html": "Release notes", "docs/data.html": "The data: tables, columns, images"}
+_READABLE = {"docs/notes.html": "Release notes", "docs/data.html": "The data: tables, columns, images"}
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -26,29 +26,31 @@ def routes(services: Services) -> list[BaseRoute]:
     async def release(request: Request) -> Response:
         def make() -> Response:
             caller = caller_of(request)
-            it = visible_release(services, caller, request.path_params["release"])
-            later = [
+            view = visible_release(services, caller, request.path_params["release"])
+            corrections = [
                 s.release.name
                 for s in visible_releases(services, caller)
-                if s.release.erratum_of == it.release.name
+                if s.release.erratum_of == view.release.name
             ]
             return page(
                 request,
                 "release.html",
-                it=it,
-                corrected_by=later[0] if later else None,
+                it=view,
+                corrected_by=corrections[0] if corrections else None,
                 read=[
-                    (title, path) for path, title in _READ.items() if any(f.path == path for f in it.files)
+                    (title, path)
+                    for path, title in _READABLE.items()
+                    if any(f.path == path for f in view.files)
                 ],
-                documents=[f for f in it.files if f.filetype in _DOCUMENTS and f.path not in _READ],
-                sky=sky_svg(it.files, it.release.name),
-                news=news(services, {it.release.name}),
+                documents=[f for f in view.files if f.filetype in _DOCUMENTS and f.path not in _READABLE],
+                sky=sky_svg(view.files, view.release.name),
+                news=news(services, {view.release.name}),
                 base=base_url(request),
             )
 
         return await run_blocking(services, make)
 
-    async def every(_: Request) -> Response:
+    async def all_releases(_: Request) -> Response:
         return RedirectResponse("/", 301)
 
-    return [Route("/releases", every), Route("/releases/{release}", release)]
+    return [Route("/releases", all_releases), Route("/releases/{release}", release)]

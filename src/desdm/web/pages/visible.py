@@ -1,4 +1,4 @@
-"""What of the holdings a caller sees, in the form in which the pages show it."""
+"""Releases as the pages show them: only what the caller may see."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["VisibleRelease", "visible_release", "visible_releases"]
 
 @dataclass(frozen=True, slots=True)
 class VisibleRelease:
-    """A release with the tables and files that the caller may see; ``whole``: that is all of it."""
+    """A release with the tables and files that the caller may see; ``whole``: the caller may see everything."""
 
     release: Release
     tables: tuple[ReleaseTable, ...]
@@ -37,8 +37,8 @@ class VisibleRelease:
     @property
     def bands(self) -> list[str]:
         """Bands in the order of their wavelengths."""
-        found = {f.band for f in self.files if f.band and len(f.band) == 1}
-        return sorted(found, key=band_order)
+        bands = {f.band for f in self.files if f.band and len(f.band) == 1}
+        return sorted(bands, key=band_order)
 
     @property
     def kinds(self) -> list[tuple[str, int, int]]:
@@ -51,15 +51,15 @@ class VisibleRelease:
 
 
 def visible_releases(services: Services, caller: Caller) -> list[VisibleRelease]:
-    """Releases of which the caller sees something, newest first."""
-    return _seen(access_of(services, caller))
+    """Return the releases of which the caller may see at least a part, newest first."""
+    return _all_visible(access_of(services, caller))
 
 
-def _seen(access: Access) -> list[VisibleRelease]:
+def _all_visible(access: Access) -> list[VisibleRelease]:
     """Releases of which a caller sees something, newest first."""
     return [
         VisibleRelease(
-            # The name of a release that the caller may not see stands nowhere.
+            # The name of a hidden release is not shown.
             replace(release, erratum_of=access.erratum_of(release)),
             tuple(access.tables(release)),
             access.files(release),
@@ -70,10 +70,30 @@ def _seen(access: Access) -> list[VisibleRelease]:
 
 
 def visible_release(services: Services, caller: Caller, name: str) -> VisibleRelease:
-    """One of them; `NotFoundError` also where the caller may not know of it."""
+    """Return a visible release by name, ignoring case.
+
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    caller
+        Caller of the request.
+    name
+        Name of the release.
+
+    Returns
+    -------
+    VisibleRelease
+        The release.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such release, or it is hidden from the caller.
+    """
     access = access_of(services, caller)
-    for found in _seen(access):
-        if found.release.name.lower() == name.lower():
-            return found
+    for visible in _all_visible(access):
+        if visible.release.name.lower() == name.lower():
+            return visible
     access.refuse(name)
     raise NotFoundError(f"no release {name[:40]!r} here, or none for you; the first page lists what there is")
