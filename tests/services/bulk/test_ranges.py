@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from desdm.services.bulk.conditions import ranges_count, precondition_status
+from desdm.services.bulk.conditions import precondition_status, ranges_count
 from desdm.services.bulk.ranges import Unsatisfiable, parse
 
 CHANGED = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
