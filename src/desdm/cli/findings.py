@@ -27,7 +27,7 @@ def finding_document(finding: Finding) -> dict[str, str]:
 
 
 def print_holders(holders: Sequence[Holder]) -> None:
-    """Print which releases were made from what was withdrawn."""
+    """Print which releases contain products of withdrawn data."""
     for one in holders:
         click.echo(f"note: {one.text}", err=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.command()
@@ -34,9 +34,9 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.option("--token", envvar="DESDM_TOKEN", help="Access token (better: $DESDM_TOKEN).")
 @click.option("--list", "only_list", is_flag=True, help="Show what would be fetched.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     what: str,
     server: str | None,
     tiles: tuple[str, ...],
@@ -65,10 +65,10 @@ def command(
     if only_list:
         rows = [{"path": f.path, "size": f.size, "sha256": f.sha256, "url": f.url} for f in files]
         listed = [(f.path, size_text(f.size)) for f in files]
-        door.show({"files": rows, "bytes": size}, lambda: door.table(("path", "size"), listed), as_json)
+        context.show({"files": rows, "bytes": size}, lambda: context.table(("path", "size"), listed), as_json)
         return 0
     folder = out or Path(origin.release)
-    with door.progress() as progress:
+    with context.progress() as progress:
         bar = progress.add_task(origin.release, total=size)
         link.moved = lambda count: progress.advance(bar, count)
         report = get(link, files, folder, parallel=parallel)
@@ -89,5 +89,5 @@ def command(
         for path, reason in report.failed:
             click.echo(click.style("not had: ", fg="red") + f"{path}: {reason}")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
     return 1 if report.failed else 0

@@ -26,8 +26,5 @@ def news(services: Services, releases: Collection[str], count: int = 50) -> list
     """The last announcements of these releases, newest first."""
     with services.database.read() as conn:
         found = announcements(conn)
-    kept = [row for row in found if row["release_name"] in releases]
-    return [
-        News(row["id"], row["release_name"], row["subject"], row["body"], row["announced_at"])
-        for row in kept[:count]
-    ]
+    kept = [row for row in found if row.release in releases]
+    return [News(row.id, row.release, row.subject, row.body, row.announced_at) for row in kept[:count]]
