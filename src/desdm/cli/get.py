@@ -54,13 +54,13 @@ def command(
 
     Exit status 1: some could not be had.
     """
-    from desdm.client.get import Part, get, source, wanted
+    from desdm.client.get import Part, get, remote_files, source
     from desdm.client.transfer import Link
     from desdm.texttable import size_text
 
     link = Link(token=token, patience=patience)
     origin = source(what, server)
-    files = wanted(link, origin, Part(tiles, bands, types, pos))
+    files = remote_files(link, origin, Part(tiles, bands, types, pos))
     size = sum(one.size for one in files)
     if only_list:
         rows = [{"path": f.path, "size": f.size, "sha256": f.sha256, "url": f.url} for f in files]
@@ -70,12 +70,12 @@ def command(
     folder = out or Path(origin.release)
     with context.progress() as progress:
         bar = progress.add_task(origin.release, total=size)
-        link.moved = lambda count: progress.advance(bar, count)
+        link.progress = lambda count: progress.advance(bar, count)
         report = get(link, files, folder, parallel=parallel)
     document = {
         "folder": str(folder),
         "fetched": report.fetched,
-        "standing": report.standing,
+        "standing": report.present,
         "failed": [{"path": path, "reason": reason} for path, reason in report.failed],
         "bytes": report.bytes,
     }
@@ -83,7 +83,7 @@ def command(
     def human() -> None:
         click.echo(
             f"{folder}: {len(report.fetched)} files fetched ({report.bytes} bytes), "
-            f"{len(report.standing)} stood already, all verified"
+            f"{len(report.present)} stood already, all verified"
             + (f"; {len(report.failed)} not had" if report.failed else "")
         )
         for path, reason in report.failed:

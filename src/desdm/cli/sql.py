@@ -57,7 +57,7 @@ def command(
     import sys
 
     from desdm.client import Client
-    from desdm.client.shell.reading import statements
+    from desdm.client.shell.parser import statements
     from desdm.client.shell.shell import Shell
 
     todo = list(commands)
