@@ -10,9 +10,9 @@ import click
 from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from desdm.cli.context import JsonValue
+    from desdm.simulate.night import ShotEntry
 
 
 @click.group()
@@ -112,22 +112,8 @@ def _number(text: str) -> int:
         raise click.BadParameter(f"{text!r} is not a CCD number", param_hint="--ccds") from err
 
 
-def _print_exposures(
-    context: CommandContext, exposures: Sequence[Mapping[str, JsonValue]], out: Path
-) -> None:
+def _print_exposures(context: CommandContext, exposures: Sequence[ShotEntry], out: Path) -> None:
     """Print the exposures with their truth."""
-    keys = (
-        "expnum",
-        "obstype",
-        "band",
-        "object",
-        "fwhm_asec",
-        "sky_e_s",
-        "cloud_mag",
-        "t_eff",
-        "verdict",
-        "corner",
-    )
     titles = (
         "EXPNUM",
         "OBSTYPE",
@@ -140,5 +126,20 @@ def _print_exposures(
         "VERDICT",
         "CORNER",
     )
-    context.table(titles, [[e[k] for k in keys] for e in exposures])
+    rows = [
+        (
+            e["expnum"],
+            e["obstype"],
+            e["band"],
+            e["object"],
+            e["fwhm_asec"],
+            e["sky_e_s"],
+            e["cloud_mag"],
+            e["t_eff"],
+            e["verdict"],
+            e["corner"],
+        )
+        for e in exposures
+    ]
+    context.table(titles, rows)
     click.echo(f"\n{len(exposures)} exposures in {out}/raw; the truth lies in {out}/truth")

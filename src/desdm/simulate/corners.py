@@ -9,7 +9,7 @@ __all__ = ["corner_shots"]
 
 
 def corner_shots(clock: Clock, bands: tuple[str, ...]) -> list[Shot]:
-    """One shot a case; those that are faults of the file, not of the light, are made when the file is written.
+    """One shot a case; those that are faults of the file, not of the light, are added when the file is written.
 
     - ``lamp off``, ``flat gradient``: dome flats that do not belong to the others;
     - ``flat of wrong band``: its header says one band, its light was another;

@@ -17,7 +17,22 @@ __all__ = ["write_instrument", "write_refcat"]
 
 
 def write_instrument(folder: Path, camera: Camera, response: Response, bands: tuple[str, ...]) -> list[Path]:
-    """Write crosstalk, linearity, brighter-fatter kernels, bad pixels and star flats, all exact."""
+    """Write crosstalk, linearity, brighter-fatter kernels, bad pixels and star flats, all exact.
+
+    Parameters
+    ----------
+    folder
+        Output folder.
+    camera, response
+        The camera and its response.
+    bands
+        Bands of the star flats.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     text = ["# crosstalk of the simulated camera: victim amplifier, source amplifier, coefficient"]
     text += [f"{x.victim:10s} {x.source:10s} {x.coefficient:.8e}" for x in camera.crosstalk]
@@ -49,6 +64,7 @@ def write_instrument(folder: Path, camera: Camera, response: Response, bands: tu
 
 
 def _image(path: Path, name: str, data: object, head: list[Card], compress: bool) -> None:
+    """Write one image with its header."""
     path.unlink(missing_ok=True)
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
         out.write(None, header=head)
@@ -56,6 +72,7 @@ def _image(path: Path, name: str, data: object, head: list[Card], compress: bool
 
 
 def _lintable(path: Path, camera: Camera, base: list[Card]) -> None:
+    """Write the linearity table of every CCD."""
     path.unlink(missing_ok=True)
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
         out.write(None, header=[*base, card("FILETYPE", "cal_lintable")])
@@ -72,6 +89,7 @@ def _lintable(path: Path, camera: Camera, base: list[Card]) -> None:
 
 
 def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
+    """Write the brighter-fatter kernels."""
     path.unlink(missing_ok=True)
     half = camera.ar.shape[0] // 2
     head = [
@@ -87,6 +105,17 @@ def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
 
 def write_refcat(path: Path, sky: Field, seed: int, faintest: float = 21.5) -> int:
     """Write the stars brighter than ``faintest`` (r) as a survey such as Gaia has them: errors of 1 mas and 5 mmag.
+
+    Parameters
+    ----------
+    path
+        Output file.
+    sky
+        The objects.
+    seed
+        Seed of the errors.
+    faintest
+        Magnitude limit in r.
 
     Returns
     -------

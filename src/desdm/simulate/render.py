@@ -122,12 +122,12 @@ class Renderer:
 
     def objects(self, shot: Shot, ccd: CCD) -> Objects:
         """Sources within reach of a CCD."""
-        from desdm.simulate.extras import seen
+        from desdm.simulate.extras import magnitudes_in
 
         assert self.sky is not None, "a shot of the sky needs a sky"
         wcs, nx, ny = self.wcs(shot, ccd), self.camera.nx, self.camera.ny
         ra, dec = self.sky.at(shot.year)
-        mag = seen(self.sky, self.kinds, shot, ra, dec)
+        mag = magnitudes_in(self.sky, self.kinds, shot, ra, dec)
         centre = wcs.world(np.array([nx / 2]), np.array([ny / 2]))
         reach = np.hypot(nx, ny) / 2 * 0.28 / 3600.0 + 0.01
         dra = ((ra - centre[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(centre[1]))
@@ -160,27 +160,28 @@ class Renderer:
         return self._banks[key]
 
     def _light(self, shot: Shot, ccd: CCD) -> tuple[Plane, Objects]:
+        """Render the light of all objects."""
         light = np.zeros((self.camera.ny, self.camera.nx), np.float32)
-        found = self.spots(shot, ccd) if shot.kind == "crosstalk" else self.objects(shot, ccd)
+        objects = self.spots(shot, ccd) if shot.kind == "crosstalk" else self.objects(shot, ccd)
         psf, (stamps, u, v) = self.psf(shot), self.stamps(shot, ccd)
-        at_u, at_v = self.response.place(ccd, found.x + 1, found.y + 1)
+        at_u, at_v = self.response.place(ccd, objects.x + 1, objects.y + 1)
         gx, gy = (at_u - u[0]) / (u[1] - u[0]), (at_v - v[0]) / (v[1] - v[0])
         point = (
-            np.ones(found.x.size, bool)
+            np.ones(objects.x.size, bool)
             if self.sky is None or shot.kind == "crosstalk"
-            else self.kinds[found.index] != "galaxy"
+            else self.kinds[objects.index] != "galaxy"
         )
         profile.add_stars(
-            light, stamps, found.x[point], found.y[point], found.flux[point], gx[point], gy[point],
+            light, stamps, objects.x[point], objects.y[point], objects.flux[point], gx[point], gy[point],
             psf.forms(at_u[point], at_v[point]),
         )  # fmt: skip
         if not point.all() and self.sky is not None:
-            g = found.index[~point]
+            g = objects.index[~point]
             profile.add_galaxies(
-                light, found.x[~point], found.y[~point], found.flux[~point], self.sky.radius[g] / 0.263, self.sky.e1[g],
-                self.sky.e2[g], psf.fwhm,
+                light, objects.x[~point], objects.y[~point], objects.flux[~point], self.sky.radius[g] / 0.263,
+                self.sky.e1[g], self.sky.e2[g], psf.fwhm,
             )  # fmt: skip
-        return light, found
+        return light, objects
 
     def spots(self, shot: Shot, ccd: CCD) -> Objects:
         """Bright spots below saturation, strewn over the CCD, for crosstalk to be measured."""
@@ -248,6 +249,7 @@ class Renderer:
             pixels.to_adu(out.adu, first, last, amp.gain, self._observed(ccd, n), _STEP)
 
     def _streaks(self, shot: Shot, ccd: CCD, out: Charge, place: Array) -> None:
+        """Add streaks of satellites."""
         ny, nx = self.camera.ny, self.camera.nx
         noise = np.sqrt(shot.sky * shot.exptime + 40.0)
         for n in range(shot.streaks):
@@ -258,10 +260,11 @@ class Renderer:
             out.adu[row, column] += light.astype(np.float32)
             if out.extra is not None:
                 out.extra[row, column] += light.astype(np.float32)
-            seen = light > 0.5 * noise
-            out.bits[row[seen], column[seen]] |= int(MaskBit.STREAK)
+            visible = light > 0.5 * noise
+            out.bits[row[visible], column[visible]] |= int(MaskBit.STREAK)
 
     def _strike(self, shot: Shot, ccd: CCD, out: Charge) -> None:
+        """Add cosmic rays."""
         ny, nx = self.camera.ny, self.camera.nx
         rng = generator(self.plan.seed, Stage.COSMICS, shot.expnum, ccd.ccdnum)
         row, column, charge = cosmics(rng, ny, nx, shot.exptime + READOUT)

@@ -46,10 +46,10 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
     """
     source = path
     if path.is_dir():
-        found = sorted(path.glob("ps1_*.fits"))
-        if not found:
+        files = sorted(path.glob("ps1_*.fits"))
+        if not files:
             raise NotFoundError(f"{path}: no ps1_*.fits in it; name a PS1 shard or its folder")
-        source = found[0]
+        source = files[0]
     rows = _table(source, ("coord_ra", "coord_dec", "r_flux", "i_flux"))
     ra, dec = np.degrees(rows["coord_ra"]), np.degrees(rows["coord_dec"])
     # AB magnitude of a nanojansky: 31.4.
@@ -83,6 +83,7 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> npt.NDArray[np.void]:
+    """Read the first table that has some columns."""
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus[1:]:
             if isinstance(hdu, fits.BinTableHDU) and set(columns) <= set(hdu.columns.names):
@@ -93,11 +94,13 @@ def _table(path: Path, columns: tuple[str, ...]) -> npt.NDArray[np.void]:
 
 
 def _magnitude(flux: Array) -> Array:
+    """Convert flux (nJy) to AB magnitude."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(31.4 - 2.5 * np.log10(np.where(flux > 0, flux, np.nan)))
 
 
 def _plane(ra: Array, dec: Array, middle: tuple[float, float]) -> Array:
+    """Return positions on the tangent plane, arcsec."""
     dra = (ra - middle[0] + 180.0) % 360.0 - 180.0
     return np.stack([dra * np.cos(np.radians(middle[1])), dec - middle[1]], axis=1) * 3600.0
 

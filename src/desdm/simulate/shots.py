@@ -97,7 +97,22 @@ class Clock:
 
     @classmethod
     def of(cls, seed: int, nite: str, expnum: int) -> Clock:
-        """The clock at noon of a nite (YYYYMMDD), the next exposure being ``expnum``."""
+        """Return the clock at noon of a night.
+
+        Parameters
+        ----------
+        seed
+            Seed.
+        nite
+            Night, YYYYMMDD.
+        expnum
+            Number of the next exposure.
+
+        Returns
+        -------
+        Clock
+            The clock.
+        """
         try:
             noon = date(int(nite[:4]), int(nite[4:6]), int(nite[6:])) - date(1858, 11, 17)
         except ValueError as err:
@@ -135,7 +150,24 @@ def flat(clock: Clock, band: str, **more: object) -> Shot:
 
 
 def science(clock: Clock, band: str, exptime: float = 90.0, **more: object) -> Shot:
-    """An exposure of the survey in good conditions, dithered by some 20″ about the field."""
+    """Plan an exposure of the survey in good conditions, dithered by some 20″ about the field.
+
+    Parameters
+    ----------
+    clock
+        Source of exposure numbers and times.
+    band
+        Band.
+    exptime
+        Exposure time, s.
+    more
+        Further fields of the shot.
+
+    Returns
+    -------
+    Shot
+        The exposure.
+    """
     number, mjd = clock.stamp(exptime, True)
     rng = generator(clock.seed, 301, number)
     of, ra, dec = BANDS[band], *FIELD

@@ -53,7 +53,7 @@ class Sky:
 def generator(seed: int, *stage: int) -> np.random.Generator:
     """A counter-based generator of its own for each stage (Salmon et al. 2011, Philox).
 
-    Whatever order CCDs are made in, or if one is made alone, its numbers are the same.
+    The numbers of a CCD do not depend on the others or on their order.
     """
     key = np.random.SeedSequence([seed, *stage]).generate_state(2, np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
@@ -135,5 +135,6 @@ def make_sky(
 
 
 def _sign(band: str) -> float:
+    """Return the sign of the colour term of a band."""
     # A redder object is fainter blueward of r and brighter redward.
     return 1.0 if band in ("u", "g") else -1.0

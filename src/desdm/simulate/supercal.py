@@ -53,6 +53,7 @@ def supercal_shots(
 
 
 def _ramps(clock: Clock, band: str) -> list[Shot]:
+    """Plan two ramps of flats."""
     out = []
     for _ in range(2):
         for seconds in RAMP:
@@ -68,6 +69,7 @@ def _ramps(clock: Clock, band: str) -> list[Shot]:
 
 
 def _crosstalk_fields(clock: Clock, band: str) -> list[Shot]:
+    """Plan exposures of bright stars that measure crosstalk."""
     few = BANDS[band].sky * 0.5
     return [
         science(
@@ -86,6 +88,7 @@ def _crosstalk_fields(clock: Clock, band: str) -> list[Shot]:
 
 
 def _star_flats(clock: Clock, band: str) -> list[Shot]:
+    """Plan dithered exposures of a dense field."""
     out = []
     for n in range(12):
         rng = generator(clock.seed, 302, clock.expnum)
@@ -100,6 +103,7 @@ def _star_flats(clock: Clock, band: str) -> list[Shot]:
 
 
 def _wide(clock: Clock, band: str) -> Shot:
+    """Plan an exposure of changing sky and pointing."""
     rng = generator(clock.seed, 303, clock.expnum)
     of = BANDS[band]
     dra, ddec = rng.uniform(-0.04, 0.04, 2)
