@@ -148,12 +148,12 @@ def token_(
     if unknown:
         raise UsageError(f"no scope {', '.join(unknown)}; there are: {', '.join(Action)}")
     with context.facility.database.write() as conn:
-        wanted = [Action(s) for s in scopes] or None
+        actions = [Action(s) for s in scopes] or None
         secret = tokens.make(
             conn,
             people.find(conn, login),
             name=name,
-            scopes=wanted,
+            scopes=actions,
             lasts=timedelta(days=days),
             who=context.facility.config.operator,
         )

@@ -79,7 +79,7 @@ def command(
             "name": f"cutout_{place[0]:.5f}{place[1]:+.5f}_{size:g}arcmin",
         }
     )
-    wanted = Defaults(
+    defaults = Defaults(
         release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
         look=Lupton(q, stretch, minimum),
     )  # fmt: skip
@@ -90,7 +90,7 @@ def command(
             results.append(one)
             yield one
 
-    index, items = _items(context, table, {k: str(v) for k, v in row.items()}, wanted)
+    index, items = _items(context, table, {k: str(v) for k, v in row.items()}, defaults)
     written = _write(noted(produce(index, items)), out, only_cutouts=table is None)
     for one in sorted(results, key=lambda done: done.item.number)[:20]:
         if table is not None or one.status != "ok":
@@ -105,7 +105,7 @@ def command(
 
 
 def _items(
-    context: CommandContext, table: Path | None, row: dict[str, str], wanted: Defaults
+    context: CommandContext, table: Path | None, row: dict[str, str], defaults: Defaults
 ) -> tuple[Shelf, list[Item]]:
     """Return the file index and the cutouts of the positions."""
     from desdm.accounts.model import Action, Caller
@@ -116,11 +116,11 @@ def _items(
     from desdm.services.soda.rows import items_of, one_row
     from desdm.web.app import open_services
 
-    most = 10_000_000
+    max_rows = 10_000_000
     rows = (
         one_row(row)
         if table is None
-        else read_upload("rows", table.read_bytes(), None, max_bytes=4_000_000_000, max_rows=most)
+        else read_upload("rows", table.read_bytes(), None, max_bytes=4_000_000_000, max_rows=max_rows)
     )
     engine = open_engine(context.facility.config)
     try:
@@ -128,7 +128,7 @@ def _items(
         # Whoever may read the installation's files may see all of them.
         caller = Caller(role=Role.ADMIN, actions=frozenset(Action))
         index = Shelf(services)
-        return index, items_of(services, index, caller, rows, wanted, most)
+        return index, items_of(services, index, caller, rows, defaults, max_rows)
     finally:
         engine.close()
 

@@ -120,13 +120,13 @@ def _selected_files(
 
     if not names and not attempt:
         raise UsageError("name files, or give --attempt")
-    chosen = catalog.files(conn, attempt=attempt, filetype=filetype) if attempt else []
+    files = catalog.files(conn, attempt=attempt, filetype=filetype) if attempt else []
     for name in names:
         record = catalog.by_name(conn, name)
         if record is None:
             raise NotFoundError(f"no file {name} in the archive; see: desdm files")
-        chosen.append(record)
-    return list({f.id: f for f in chosen}.values())
+        files.append(record)
+    return list({f.id: f for f in files}.values())
 
 
 def _document(plan: Plan, done: bool) -> Mapping[str, JsonValue]:

@@ -103,18 +103,18 @@ def command(
     entries: list[dict[str, Any]] = []
     ids = {row["filename"]: number for number, row in zip(numbers, document, strict=True)}
     for number, row in zip(numbers, document, strict=True):
-        odd = [finding_document(f) for f in findings.get(number, ())]
+        file_findings = [finding_document(f) for f in findings.get(number, ())]
         marks = [suspect_document(m) for m in suspects if m.desfile_id == number]
-        if (odd or not only) and (marks or not doubtful):
-            entries.append(row | {"findings": odd} | ({"suspect": marks} if marks else {}))
+        if (file_findings or not only) and (marks or not doubtful):
+            entries.append(row | {"findings": file_findings} | ({"suspect": marks} if marks else {}))
     if only or doubtful:
         entries = entries[:limit]
 
-    none = "no such file; desdm files lists all"
+    empty_text = "no such file; desdm files lists all"
     if query:
-        none = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
+        empty_text = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
     elif hidden:
-        none = f"no such file; {hidden} of JUNK runs are hidden: --all"
+        empty_text = f"no such file; {hidden} of JUNK runs are hidden: --all"
 
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")
@@ -123,7 +123,7 @@ def command(
             for row in entries
         )
         titles = [*columns[:3], "size", "findings"]
-        context.table(titles, cells, expendable=titles[::-1], empty=none)
+        context.table(titles, cells, expendable=titles[::-1], empty=empty_text)
         for row in entries:
             for mark in row.get("suspect", ()):
                 click.echo(click.style("suspect: ", fg="red") + f"{row['filename']}: {mark['reason']}")

@@ -28,8 +28,8 @@ def finding_document(finding: Finding) -> dict[str, str]:
 
 def print_holders(holders: Sequence[Holder]) -> None:
     """Print which releases contain products of withdrawn data."""
-    for one in holders:
-        click.echo(f"note: {one.text}", err=True)
+    for holder in holders:
+        click.echo(f"note: {holder.text}", err=True)
 
 
 def suspect_document(mark: Suspect) -> dict[str, str]:

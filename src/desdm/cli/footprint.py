@@ -67,14 +67,14 @@ def command(
     from desdm.errors import UsageError
     from desdm.services.footprint.lookup import Footprint
 
-    place = position_of(position)
-    subjects = [place is not None, region is not None, table is not None]
+    position_deg = position_of(position)
+    subjects = [position_deg is not None, region is not None, table is not None]
     if sum(subjects) != 1:
         raise UsageError("name one of RA DEC, --region or --table")
     if url:
         if table is not None:
             raise UsageError("a table is read by this installation only; at a server, POST it to /footprint")
-        document = _query_server(url, token, place, region, name, bands)
+        document = _query_server(url, token, position_deg, region, name, bands)
         show = _show_region if region is not None else _show
         context.show(document, lambda: show(context, document), as_json)
         return
@@ -95,12 +95,12 @@ def command(
         }
         context.show(document, lambda: _show_region(context, document), as_json)
         return
-    answer = {"release": release.name, **footprint.at(*(place or (0.0, 0.0)), bands).record()}
+    answer = {"release": release.name, **footprint.at(*(position_deg or (0.0, 0.0)), bands).record()}
     context.show(answer, lambda: _show(context, answer), as_json)
 
 
 def _query_server(
-    url: str, token: str | None, place: tuple[float, float] | None, region: str | None, release: str | None,
+    url: str, token: str | None, position: tuple[float, float] | None, region: str | None, release: str | None,
     bands: tuple[str, ...],
 ) -> dict[str, Any]:  # fmt: skip
     """Query a server on a position or a region."""
@@ -108,12 +108,12 @@ def _query_server(
 
     parameters: list[tuple[str, str]] = [("release", release)] if release else []
     parameters += [("band", band) for band in bands]
-    if place is not None:
-        parameters += [("ra", repr(place[0])), ("dec", repr(place[1]))]
+    if position is not None:
+        parameters += [("ra", repr(position[0])), ("dec", repr(position[1]))]
     else:
         parameters.append(("POS", str(region)))
     with Client(url, token) as client:
-        path = "/footprint" if place is not None else "/footprint/region"
+        path = "/footprint" if position is not None else "/footprint/region"
         answer: dict[str, Any] = client.connection.document("GET", path, params=parameters)
     return answer
 
@@ -202,21 +202,21 @@ def _table(
         raise NotFoundError(f"no file {table}") from None
     # It is one's own machine: the file's size is the limit.
     upload = read_upload("positions", data, None, max_bytes=len(data) + 1, max_rows=1 << 40)
-    place = position_columns(upload, *columns)
-    described, rows = answered(footprint, upload, place, footprint.chosen(bands), tiles=tiles)
+    columns_of_position = position_columns(upload, *columns)
+    described, rows = answered(footprint, upload, columns_of_position, footprint.chosen(bands), tiles=tiles)
     if out is None:
         sys.stdout.buffer.writelines(stream(choose("csv"), described, rows))
         return
     ending = out.suffix.lstrip(".").lower()
     form = choose({"vot": "votable", "xml": "votable", "tab": "tsv", "fit": "fits"}.get(ending, ending))
-    there = out.exists()
+    replaces = out.exists()
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("wb") as file:
             file.writelines(stream(form, described, rows))
         part.replace(out)
         click.echo(
-            f"wrote {out} ({size_text(out.stat().st_size)}){', in place of an earlier file' if there else ''}"
+            f"wrote {out} ({size_text(out.stat().st_size)}){', in place of an earlier file' if replaces else ''}"
         )
     finally:
         part.unlink(missing_ok=True)

@@ -61,11 +61,13 @@ def command(
     link = Link(token=token, patience=patience)
     origin = source(what, server)
     files = remote_files(link, origin, Part(tiles, bands, types, pos))
-    size = sum(one.size for one in files)
+    size = sum(file.size for file in files)
     if only_list:
         rows = [{"path": f.path, "size": f.size, "sha256": f.sha256, "url": f.url} for f in files]
-        listed = [(f.path, size_text(f.size)) for f in files]
-        context.show({"files": rows, "bytes": size}, lambda: context.table(("path", "size"), listed), as_json)
+        rows_of_files = [(f.path, size_text(f.size)) for f in files]
+        context.show(
+            {"files": rows, "bytes": size}, lambda: context.table(("path", "size"), rows_of_files), as_json
+        )
         return 0
     folder = out or Path(origin.release)
     with context.progress() as progress:

@@ -56,9 +56,9 @@ def command(
         calibrations = calibrations_of(conn, attempt.id)
         excluded = exclusions_of_run(conn, attempt.id)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
-    ran = {s["name"] for s in software}
+    program_names = {s["name"] for s in software}
     # The system and its codes are no programs that are called and counted: they run within the jobs.
-    own = [s for s in configuration.software if s["name"] not in ran]
+    own = [s for s in configuration.software if s["name"] not in program_names]
     document = {
         "attempt": run,
         "pipeline": attempt.pipeline,
@@ -78,7 +78,7 @@ def command(
         "messages": [m._asdict() for m in messages],
         "metrics": metrics,
         "software": own + software,
-        "excluded": [one.document() for one in excluded],
+        "excluded": [exclusion.document() for exclusion in excluded],
         "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
         "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
     }
@@ -95,8 +95,8 @@ def command(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
         )
-        for one in excluded:
-            click.echo(click.style("excluded: ", fg="yellow") + one.text)
+        for exclusion in excluded:
+            click.echo(click.style("excluded: ", fg="yellow") + exclusion.text)
         for mark in suspects:
             click.echo(click.style("suspect: ", fg="red") + f"{mark.filename}: {mark.reason}")
         listed_jobs = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]

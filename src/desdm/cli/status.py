@@ -46,7 +46,7 @@ def command(
         rows = store.runs(conn, where, None if everything else limit + 1)
         cut = not everything and len(rows) > limit
         rows = rows[:limit] if cut else rows
-        none = "" if rows else _none(store.runs(conn, {}, None), where)
+        empty_text = "" if rows else _empty_text(store.runs(conn, {}, None), where)
     document = [_document(row) for row in rows]
 
     def human() -> None:
@@ -81,7 +81,7 @@ def command(
                 for d in document
             ],
             expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED", "CLASS"),
-            empty=none,
+            empty=empty_text,
         )
         if cut:
             click.echo(f"… the newest {limit} are listed; all: desdm status --all")
@@ -89,7 +89,7 @@ def command(
     context.show(document, human, as_json)
 
 
-def _none(rows: list[RunRow], where: dict[str, str]) -> str:
+def _empty_text(rows: list[RunRow], where: dict[str, str]) -> str:
     """Return the text for no matching run: the values that runs have."""
     if not rows:
         return "no run yet; next: desdm submit PIPELINE --wait"

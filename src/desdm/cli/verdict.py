@@ -103,8 +103,8 @@ def command(
             if expnum is not None
             else f"no verdict of {cut} yet; next: desdm run night YYYYMMDD",
         )
-        for one in out:
-            click.echo(one.text)
+        for entry in out:
+            click.echo(entry.text)
         for unsound, those in groupby(
             sorted((r["unsound"], r["exposurename"]) for r in rows), key=itemgetter(0)
         ):

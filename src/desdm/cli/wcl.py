@@ -70,13 +70,13 @@ def check_command(
         severity = "warning" if compat else "error"
         findings += [
             {
-                "file": one.file,
-                "line": one.line,
+                "file": finding.file,
+                "line": finding.line,
                 "severity": severity,
-                "kind": one.kind.name.lower(),
-                "message": f"{one.kind.value}: {one.text}",
+                "kind": finding.kind.name.lower(),
+                "message": f"{finding.kind.value}: {finding.text}",
             }
-            for one in warnings
+            for finding in warnings
         ]
         if err is not None:
             status = 2
@@ -91,9 +91,9 @@ def check_command(
             )
 
     def human() -> None:
-        for one in findings:
-            line = "" if one["line"] is None else f":{one['line']}"
-            click.echo(f"{one['file']}{line}: {one['severity']}: {one['message']}")
+        for finding in findings:
+            line = "" if finding["line"] is None else f":{finding['line']}"
+            click.echo(f"{finding['file']}{line}: {finding['severity']}: {finding['message']}")
         if not findings:
             click.echo(f"{len(files)} file{'s' if len(files) > 1 else ''} clean")
 
@@ -179,13 +179,13 @@ def _explanation_document(explanation: Explanation) -> Mapping[str, JsonValue]:
         "problem": explanation.problem,
         "references": [
             {
-                "name": used.name,
-                "value": used.value,
-                "scope": used.scope,
-                "file": used.origin.file if used.origin else None,
-                "line": used.origin.line if used.origin else None,
+                "name": reference.name,
+                "value": reference.value,
+                "scope": reference.scope,
+                "file": reference.origin.file if reference.origin else None,
+                "line": reference.origin.line if reference.origin else None,
             }
-            for used in explanation.used
+            for reference in explanation.used
         ],
     }
 
@@ -196,10 +196,12 @@ def _print_explanations(explanations: Iterable[Explanation]) -> None:
         click.echo(f"{explanation.key} = {explanation.value}")
         for at, origin in enumerate(() if explanation.origin is None else explanation.origin.history()):
             click.echo(f"    {origin.file}:{origin.line}" if at == 0 else _overridden_line(origin))
-        for used in explanation.used:
-            place = f", {used.origin.file}:{used.origin.line}" if used.origin else ""
-            text = f"{used.value}  ({used.scope}{place})" if used.scope else "no value here"
-            click.echo(f"    ${{{used.name}}} = {text}")
+        for reference in explanation.used:
+            origin_text = f", {reference.origin.file}:{reference.origin.line}" if reference.origin else ""
+            text = (
+                f"{reference.value}  ({reference.scope}{origin_text})" if reference.scope else "no value here"
+            )
+            click.echo(f"    ${{{reference.name}}} = {text}")
         if explanation.problem is not None:
             click.echo(f"    unresolved: {explanation.problem}")
         elif explanation.used:

@@ -337,7 +337,7 @@ class Client:
             The file.
         """
         idents = [ident] if isinstance(ident, str) else list(ident)
-        pairs = [("ID", one) for one in idents] + [(k.upper(), v) for k, v in stencil.items()]
+        pairs = [("ID", image_id) for image_id in idents] + [(k.upper(), v) for k, v in stencil.items()]
         self.connection.into(Path(path), "POST", "/soda/sync", data=pairs)
         return Path(path)
 

@@ -236,8 +236,8 @@ def _check_position(schema: pa.Schema, ra: str | None, dec: str | None) -> None:
         if name is None:
             continue
         if name not in schema.names:
-            near = ", ".join(schema.names[:12])
-            raise UsageError(f"{option} {name}: the table has no such column; it has {near}")
+            available = ", ".join(schema.names[:12])
+            raise UsageError(f"{option} {name}: the table has no such column; it has {available}")
         if not pa.types.is_floating(schema.field(name).type):
             raise UsageError(f"{option} {name}: a position is a floating-point number of degrees")
 

@@ -64,14 +64,14 @@ class ColumnText:
     principal: bool = False
 
 
-def check_name(name: str, what: str, longest: int) -> None:
+def check_name(name: str, kind: str, longest: int) -> None:
     """Check that a name can be written in ADQL without quotes (ADQL 2.1, 2.1.3).
 
     Parameters
     ----------
     name
         Name of a table or column.
-    what
+    kind
         Kind of the name, for the message.
     longest
         Largest number of characters.
@@ -83,7 +83,7 @@ def check_name(name: str, what: str, longest: int) -> None:
     """
     if not _NAME.match(name) or len(name) > longest:
         raise UsageError(
-            f"{what} {name!r}: at most {longest} letters, digits and _, a letter first; name it otherwise"
+            f"{kind} {name!r}: at most {longest} letters, digits and _, a letter first; name it otherwise"
         )
 
 

@@ -63,7 +63,7 @@ def merge(tiles: Iterable[tuple[int, Path]], outlines: Outlines) -> HealSparseMa
         for name in ("depth", "nexp", "fraction", "grid"):
             new[name] = values[name]
         new["tile"] = number
-        whole.update_values_pix(cells, _joined(cells, whole[cells], new, outlines))
+        whole.update_values_pix(cells, _merged_records(cells, whole[cells], new, outlines))
     return whole
 
 
@@ -77,7 +77,7 @@ def _covered(paths: Iterable[Path]) -> npt.NDArray[np.int64]:
     return np.array(sorted(pixels), np.int64)
 
 
-def _joined(cells: npt.NDArray[np.int64], old: Records, new: Records, outlines: Outlines) -> Records:
+def _merged_records(cells: npt.NDArray[np.int64], old: Records, new: Records, outlines: Outlines) -> Records:
     """Merge the records of cells that two tiles share."""
     both = old["fraction"] > 0
     a, b = old[both], new[both]

@@ -189,7 +189,12 @@ def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]
 
 
 def _faults(
-    conn: Connection, contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str, remedy: str
+    conn: Connection,
+    contents: Contents,
+    faulty: Sequence[store.FileFacts],
+    content: str,
+    cause: str,
+    remedy: str,
 ) -> Iterator[Check]:
     """Yield one finding for each file of the release that was made from one of the faulty files.
 
@@ -198,9 +203,9 @@ def _faults(
     goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
         if chain := contents.chain(number, goals):
-            way = " <- ".join(contents.ancestors[n].name for n in chain)
+            chain_text = " <- ".join(contents.ancestors[n].name for n in chain)
             advice = remedy or again(conn, contents, chain[:-1])
-            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; {advice}")
+            yield failed("exposures", path, f"it contains {content}, {cause}; path: {chain_text}; {advice}")
 
 
 def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:

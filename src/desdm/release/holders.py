@@ -32,11 +32,12 @@ class Holder:
     def text(self) -> str:
         """Describe the release, and how to remove withdrawn files from it."""
         count = len(self.files)
-        what = f"{self.state.value} release {self.release} was made from {count} {'file' if count == 1 else 'files'} of it"
+        files = f"{count} {'file' if count == 1 else 'files'} of it"
+        description = f"{self.state.value} release {self.release} was made from {files}"
         if self.state is ReleaseState.PUBLISHED:
-            return f"{what}; {correction(self.release)}"
+            return f"{description}; {correction(self.release)}"
         return (
-            f"{what}; make it again without them: desdm release discard {self.release}, then "
+            f"{description}; make it again without them: desdm release discard {self.release}, then "
             f"desdm release create {self.release}"
         )
 

@@ -121,7 +121,7 @@ def _distance(ra: Floats, dec: Floats, ra0: float, dec0: float) -> Floats:
 
 
 def write_image(
-    path: Path, planes: Planes, release: str, picked: SelectedFile, name: str, threads: int = 1
+    path: Path, planes: Planes, release: str, coadd: SelectedFile, name: str, threads: int = 1
 ) -> None:
     """Write a release image: an empty primary HDU with identity and provenance, then SCI, MSK and WGT in squares.
 
@@ -136,14 +136,14 @@ def write_image(
         Pixels, mask and weight of the coadd.
     release
         Name of the release.
-    picked
+    coadd
         The coadd.
     name
         Relative path of the image in the release.
     threads
         Threads for the compression.
     """
-    seed = 1 + int(picked.record.sha256[:8], 16) % 9973
+    seed = 1 + int(coadd.record.sha256[:8], 16) % 9973
     good = planes.wgt[planes.wgt > 0]
     noise = 1.0 / float(np.sqrt(np.median(good))) if good.size else 1.0
     plan: tuple[tuple[str, npt.NDArray[np.generic], Steps | None], ...] = (
@@ -151,7 +151,7 @@ def write_image(
         ("MSK", planes.msk, None),
         ("WGT", planes.wgt, Steps(0.0, 0.01, seed)),
     )
-    parts: list[bytes | Bytes] = [sealed(_primary(release, picked, name), 0)]
+    parts: list[bytes | Bytes] = [sealed(_primary(release, coadd, name), 0)]
     with pool(threads) as run:
         for plane, data, steps in plan:
             header, unit = pack_tiles(np.ascontiguousarray(data), steps, run)
@@ -185,14 +185,14 @@ def _science(source: fits.Header) -> fits.Header:
     return head
 
 
-def _picture(context: BuildContext, picked: SelectedFile, image: BuiltFile | None) -> BuiltFile:
+def _picture(context: BuildContext, picture: SelectedFile, image: BuiltFile | None) -> BuiltFile:
     """Copy the colour picture of a tile."""
-    relative = f"images/{picked.tilename}/{picked.tilename}_color.png"
-    source = context.verified(picked)
+    relative = f"images/{picture.tilename}/{picture.tilename}_color.png"
+    source = context.verified(picture)
     put_whole(context.root / relative, lambda part: shutil.copyfile(source, part))
-    place = {} if image is None else {
+    geometry = {} if image is None else {
         key: getattr(image, key) for key in ("ra_cent", "dec_cent", "radius", "s_region", "naxis1", "naxis2", "pixscale")
     }  # fmt: skip
     return BuiltFile(
-        relative, "coadd_color", "image/png", picked.tilename, None, picked.record.id, picked.record.sha256, **place
+        relative, "coadd_color", "image/png", picture.tilename, None, picture.record.id, picture.record.sha256, **geometry
     )  # fmt: skip

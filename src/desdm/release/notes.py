@@ -210,9 +210,9 @@ def _queries(page: Document, queries: Sequence[QueryResult]) -> None:
         page.paragraph(f"{query.title} ({query.rows} rows):").code(query.adql)
 
 
-def _counted(count: int, what: str) -> str:
+def _counted(count: int, noun: str) -> str:
     """Return a number with its noun, in the singular for one."""
-    return f"{count} {what}" + ("" if count == 1 else "s")
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _judged(verdict: Verdict, words: str) -> str:

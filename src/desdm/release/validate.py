@@ -198,11 +198,11 @@ def _census(
         if selected.filetype == "coadd_cat" and selected.objects is not None:
             census.setdefault(selected.tilename or "", {})[selected.file] = int(selected.objects)
     for name, entry in sorted(tiles.items()):
-        gone = sum(entry.dropped.values())
-        if counted.get(name, 0) != entry.own or entry.own + gone != entry.rows:
+        dropped = sum(entry.dropped.values())
+        if counted.get(name, 0) != entry.own or entry.own + dropped != entry.rows:
             yield failed(
                 "census", name,
-                f"{counted.get(name, 0)} rows in the table, {gone} given to other tiles, {entry.rows} in "
+                f"{counted.get(name, 0)} rows in the table, {dropped} given to other tiles, {entry.rows} in "
                 f"{entry.file}",
             )  # fmt: skip
         for file, objects in sorted(census.get(name, {}).items()):

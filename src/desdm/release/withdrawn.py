@@ -146,10 +146,12 @@ def _products(
         direct = contents.chain(number, goals, calibrations=False)
         chain = direct or contents.chain(number, goals)
         if chain:
-            way = " <- ".join(contents.ancestors[n].name for n in chain)
-            what = "it is a product of a run" if number in goals else "it contains files of a run"
+            chain_text = " <- ".join(contents.ancestors[n].name for n in chain)
+            relation = "it is a product of a run" if number in goals else "it contains files of a run"
             advice = run.remedy(remedy)
             if not direct:
-                what = "it was made with calibrations of a run"
+                relation = "it was made with calibrations of a run"
                 advice = f"{remedy or again(conn, contents, chain)}; or, if the data are good: {run.active}"
-            yield failed("marks", path, f"{what} that must not be used: {run.text}; path: {way}; {advice}")
+            yield failed(
+                "marks", path, f"{relation} that must not be used: {run.text}; path: {chain_text}; {advice}"
+            )
