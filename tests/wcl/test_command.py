@@ -43,7 +43,9 @@ def site(tmp_path: Path) -> str:
 
 
 def run(*arguments: str) -> click.testing.Result:
-    return click.testing.CliRunner().invoke(command, arguments, obj=CommandContext(None), standalone_mode=False)
+    return click.testing.CliRunner().invoke(
+        command, arguments, obj=CommandContext(None), standalone_mode=False
+    )
 
 
 def answer(*arguments: str) -> Any:

@@ -110,7 +110,10 @@ def command(
     if only or doubtful:
         entries = entries[:limit]
 
-    empty_text = "no such file; desdm files lists all"
+    filtered = bool(attempt or filetype or band or tag or only or doubtful)
+    empty_text = (
+        "no such file; desdm files lists all" if filtered else "no file yet; next: desdm ingest FOLDER"
+    )
     if query:
         empty_text = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
     elif hidden:

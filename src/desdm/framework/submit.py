@@ -20,7 +20,13 @@ from sqlalchemy import Connection
 
 from desdm import wcl
 from desdm.archive.archive import Archive
-from desdm.archive.calibrations import Choice, Occasion, Passed, choose, why_none
+from desdm.archive.calibrations import (
+    CalibrationChoice,
+    CalibrationRequest,
+    RejectedCalibration,
+    choose,
+    explain_none,
+)
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
@@ -75,7 +81,7 @@ class Inputs:
 
     found: Found
     queries: list[tuple[str, str, str, int]]
-    choices: list[Choice]
+    choices: list[CalibrationChoice]
     passed: tuple[Omitted, ...]
     notes: tuple[str, ...]
 
@@ -257,27 +263,26 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Mapping[str, Any]) -
 def _find(finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scopes: Scopes) -> Inputs:
     """The files of every external file set."""
     found: Found = {}
-    occasion = _occasion(run, scopes)
-    choices: dict[int, Choice] = {}
-    passed: dict[int, Passed] = {}
+    request = _calibration_request(run, scopes)
+    choices: dict[int, CalibrationChoice] = {}
+    passed: dict[int, RejectedCalibration] = {}
     notes: dict[str, None] = {}
     asked: list[tuple[str, str, str, int]] = []
     for _, module in pipeline.modules():
         for fileset in module.inputs:
             if fileset.calibration:
-                answer = choose(finder.conn, fileset.filetype, occasion)
-                chosen = answer.choices
-                passed |= {p.row["id"]: p for p in answer.passed}
-                notes |= dict.fromkeys(answer.notes)
+                selection = choose(finder.conn, fileset.filetype, request)
+                chosen = selection.choices
+                passed |= {one.file.id: one for one in selection.rejected}
+                notes |= dict.fromkeys(selection.notes)
                 if fileset.fallback:
                     own = "; read only where the run makes none of its own"
                     chosen = [one._replace(reason=one.reason + own) for one in chosen]
                 if not chosen and not fileset.optional:
-                    raise PlanError(
-                        f"module {module.name}, input {fileset.name}: {why_none(finder.conn, fileset.filetype, occasion)}"
-                    )
-                found[module.name, fileset.name] = [one.row for one in chosen]
-                choices |= {int(one.row["id"]): one for one in chosen}
+                    reason = explain_none(finder.conn, fileset.filetype, request)
+                    raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
+                found[module.name, fileset.name] = [dict(one.file.row) for one in chosen]
+                choices |= {one.file.id: one for one in chosen}
                 asked.append((module.name, fileset.name, f"calibration {fileset.filetype}", len(chosen)))
                 continue
             if fileset.by_name or fileset.newname or fileset.program:
@@ -302,14 +307,8 @@ def _find(finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scope
             found[module.name, fileset.name] = rows
             asked.append((module.name, fileset.name, text, len(rows)))
     left = tuple(
-        Omitted(
-            int(p.row["id"]),
-            str(p.row["filename"]),
-            p.row.get("expnum"),
-            int(p.row.get("ccdnum") or 0),
-            p.reason,
-        )
-        for p in passed.values()
+        Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
+        for one in passed.values()
     )
     return Inputs(found, asked, list(choices.values()), left, tuple(notes))
 
@@ -320,12 +319,12 @@ def _images_of(query: Mapping[str, str], module: str, found: Found) -> Sequence[
     return found.get((owner if dot else module, name), [])
 
 
-def _occasion(run: Mapping[str, Any], scopes: Scopes) -> Occasion:
-    """What calibrations are wanted for: the run's exposure, night, band and campaign."""
+def _calibration_request(run: Mapping[str, Any], scopes: Scopes) -> CalibrationRequest:
+    """Build the request for calibrations of a run: its exposure, night, band and campaign."""
     expnum = str(run.get("expnum", ""))
     band = str(run.get("band", ""))
     pins = run.get("calibration", {})
-    return Occasion(
+    return CalibrationRequest(
         int(expnum) if expnum.isdecimal() else None,
         str(run.get("nite", "")),
         "" if "," in band else band,

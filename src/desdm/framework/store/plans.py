@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from desdm.archive.calibrations import Choice
+from desdm.archive.calibrations import CalibrationChoice
 from desdm.archive.store import keep_choices
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedJob
@@ -120,7 +120,7 @@ def insert_plan(
     archive_path: str,
     fingerprint: str,
     jobroots: Mapping[int, str],
-    calibrations: Iterable[Choice] = (),
+    calibrations: Iterable[CalibrationChoice] = (),
     run_class: RunClass = RunClass.SURVEY,
     omitted: Iterable[Omitted] = (),
     reason: str = "",
@@ -171,10 +171,10 @@ def insert_plan(
     chosen = [
         {
             **mine,
-            "desfile_id": int(c.row["id"]),
-            "filetype": c.row["filetype"],
-            "ccdnum": c.row.get("ccdnum"),
-            "how": c.how,
+            "desfile_id": c.file.id,
+            "filetype": c.file.filetype,
+            "ccdnum": c.file.ccdnum,
+            "how": c.rule.value,
             "reason": c.reason,
         }
         for c in calibrations
