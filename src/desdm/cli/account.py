@@ -77,11 +77,17 @@ def listing(context: CommandContext, as_json: bool) -> None:
         people = store.people(conn)
     document = [
         {
-            "login": p.login, "name": p.name, "email": p.email, "role": p.role.value, "password": p.has_password,
-            "closed": p.disabled_at, "made_by": p.created_by, "made_at": p.created_at,
+            "login": p.login,
+            "name": p.name,
+            "email": p.email,
+            "role": p.role.value,
+            "password": p.has_password,
+            "closed": p.disabled_at,
+            "made_by": p.created_by,
+            "made_at": p.created_at,
         }
         for p in people
-    ]  # fmt: skip
+    ]
     rows = [
         [p.login, p.role.value, p.name, p.email, "yes" if p.has_password else "", p.disabled_at]
         for p in people
@@ -196,10 +202,16 @@ def tokens_(context: CommandContext, login: str | None, as_json: bool) -> None:
 def _token(token: Token, last_used_at: datetime | None) -> Mapping[str, JsonValue]:
     """Return the JSON document of a token."""
     return {
-        "number": token.id, "login": token.login, "kind": token.kind, "name": token.name,
-        "scopes": sorted(token.scopes), "created_at": token.created_at, "expires_at": token.expires_at,
-        "revoked_at": token.revoked_at, "last_used_at": last_used_at,
-    }  # fmt: skip
+        "number": token.id,
+        "login": token.login,
+        "kind": token.kind,
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_at": token.revoked_at,
+        "last_used_at": last_used_at,
+    }
 
 
 @command.command("revoke")

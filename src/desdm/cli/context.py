@@ -122,9 +122,13 @@ class CommandContext:
             click.echo(empty)
             return
         lines = table_lines(
-            columns, cells, width=terminal_width(), expendable=expendable, mixed=mixed,
+            columns,
+            cells,
+            width=terminal_width(),
+            expendable=expendable,
+            mixed=mixed,
             style=_styled if sys.stdout.isatty() else None,
-        )  # fmt: skip
+        )
         click.echo("\n".join(lines))
 
     def progress(self) -> Progress:

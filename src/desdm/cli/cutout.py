@@ -48,9 +48,21 @@ if TYPE_CHECKING:
 )
 @pass_command_context
 def command(
-    context: CommandContext, position: tuple[str, ...], identifier: str | None, table: Path | None, release: str,
-    objects: str, size: float, bands: str, png: bool, no_fits: bool, stretch: float, q: float, minimum: float, out: Path,
-) -> int:  # fmt: skip
+    context: CommandContext,
+    position: tuple[str, ...],
+    identifier: str | None,
+    table: Path | None,
+    release: str,
+    objects: str,
+    size: float,
+    bands: str,
+    png: bool,
+    no_fits: bool,
+    stretch: float,
+    q: float,
+    minimum: float,
+    out: Path,
+) -> int:
     """Cut the place RA DEC (ICRS; degrees, or 02:00:24 -05:12:00), an object, or each row of a table out of a release.
 
     Each cutout is a FITS file with image, mask and weight. With --table, and in a tar or zip, results.csv says what became
@@ -80,9 +92,15 @@ def command(
         }
     )
     defaults = Defaults(
-        release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
+        release=release,
+        table=objects,
+        xsize=size,
+        ysize=size,
+        bands=bands,
+        fits=not no_fits,
+        png=png or no_fits,
         look=Lupton(q, stretch, minimum),
-    )  # fmt: skip
+    )
     results: list[Done] = []
 
     def noted(outcomes: Iterable[Done]) -> Iterator[Done]:

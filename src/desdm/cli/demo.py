@@ -84,9 +84,14 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
         say(f"writing the report of {run}")
         write_report(database, archive, config, run, reports / f"{run}.html")
     summary = mainjob.summarise(
-        config, database, archive, submission.run, reports / f"{submission.run}.html", night=night,
+        config,
+        database,
+        archive,
+        submission.run,
+        reports / f"{submission.run}.html",
+        night=night,
         folder=folder if data is None else None,
-    )  # fmt: skip
+    )
     summary.write(config.home / "summary.json")
     context.show(summary.document(), lambda: _print_summary(context, summary), as_json)
     if data is None and exit_status(state) < 2:

@@ -92,7 +92,14 @@ def use(
         return
     with facility.database.write() as conn:
         count = assign(
-            conn, name, filetype, band=band, campaign=campaign, attempt=attempt, filepat=filepat,
-            who=facility.config.operator, reason=reason,
-        )  # fmt: skip
+            conn,
+            name,
+            filetype,
+            band=band,
+            campaign=campaign,
+            attempt=attempt,
+            filepat=filepat,
+            who=facility.config.operator,
+            reason=reason,
+        )
     click.echo(f"epoch {name}: {count} {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)}")

@@ -53,11 +53,15 @@ def command(
             affected = holders_of_exposure(conn, facility.config.releases, expnum, ccdnum or 0)
     cells = [
         (
-            r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], r["since"],
+            r["expnum"],
+            r["ccdnum"] or "all",
+            r["reason"],
+            r["analyst"],
+            r["since"],
             f"{r['lifted_by']}: {r['lift_reason']}" if r["lifted_at"] else "",
         )
         for r in rows
-    ]  # fmt: skip
+    ]
 
     def human() -> None:
         context.table(

@@ -51,10 +51,20 @@ if TYPE_CHECKING:
 @json_option
 @pass_command_context
 def command(
-    context: CommandContext, position: tuple[str, ...], name: str | None, bands: tuple[str, ...], region: str | None,
-    table: Path | None, ra_column: str, dec_column: str, tiles: bool, out: Path | None,
-    url: str | None, token: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    context: CommandContext,
+    position: tuple[str, ...],
+    name: str | None,
+    bands: tuple[str, ...],
+    region: str | None,
+    table: Path | None,
+    ra_column: str,
+    dec_column: str,
+    tiles: bool,
+    out: Path | None,
+    url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
     """Ask the footprint of a release: of the place RA DEC (ICRS; degrees or hours), of a region, or of a table of places.
 
     \b
@@ -100,9 +110,13 @@ def command(
 
 
 def _query_server(
-    url: str, token: str | None, position: tuple[float, float] | None, region: str | None, release: str | None,
+    url: str,
+    token: str | None,
+    position: tuple[float, float] | None,
+    region: str | None,
+    release: str | None,
     bands: tuple[str, ...],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Query a server on a position or a region."""
     from desdm.client import Client
 

@@ -161,8 +161,15 @@ def _home_first(args: list[str]) -> list[str]:
 def _damage_errors() -> tuple[type[Exception], ...]:
     """Return the types of errors that a damaged file or database may cause, those of loaded libraries included."""
     types: list[type[Exception]] = [
-        OSError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
-    ]  # fmt: skip
+        OSError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ]
     for module, name in (("sqlalchemy.exc", "SQLAlchemyError"), ("sqlite3", "Error")):
         if module in sys.modules:
             types.append(getattr(sys.modules[module], name))

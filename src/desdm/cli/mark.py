@@ -63,9 +63,12 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
         with facility.database.read() as conn:
             affected = holders_of_run(conn, facility.config.releases, attempt_number(conn, result.run))
     document = {
-        "run": result.run, "data_state": result.after.value, "before": result.before.value, "changed": result.changed,
+        "run": result.run,
+        "data_state": result.after.value,
+        "before": result.before.value,
+        "changed": result.changed,
         "releases": [h.release for h in affected],
-    }  # fmt: skip
+    }
 
     def human() -> None:
         click.echo(_text(result))

@@ -72,16 +72,33 @@ def create(
         conditions = again(find(facility.database, erratum_of).selection)
     if conditions is None:
         release = verb.create_empty(
-            facility.database, root, name, title=title, text=text, proprietary=proprietary, erratum_of=erratum_of,
-            who=config.operator, reason=reason,
-        )  # fmt: skip
+            facility.database,
+            root,
+            name,
+            title=title,
+            text=text,
+            proprietary=proprietary,
+            erratum_of=erratum_of,
+            who=config.operator,
+            reason=reason,
+        )
     else:
         release, selection = verb.create(
-            facility.database, facility.archive, root, name, conditions, title=title, text=text,
-            proprietary=proprietary, erratum_of=erratum_of, who=config.operator, reason=reason,
-            workers=_workers(config.workers), progress=lambda line: click.echo(f"  {line}", err=True),
+            facility.database,
+            facility.archive,
+            root,
+            name,
+            conditions,
+            title=title,
+            text=text,
+            proprietary=proprietary,
+            erratum_of=erratum_of,
+            who=config.operator,
+            reason=reason,
+            workers=_workers(config.workers),
+            progress=lambda line: click.echo(f"  {line}", err=True),
             scope=facility.production,
-        )  # fmt: skip
+        )
         file_count, omission_count = len(selection.files), len(selection.omissions)
     after = (
         f"desdm release add-table {release.name} TABLE FILE.parquet"
@@ -149,10 +166,22 @@ def add_table(
         )
     source = TableSource({"file": file.name, "sha256": digest(file)}) if file.is_file() else None
     record = addtable.add_table(
-        facility.database, _root(context, release), release, table, file, ra=ra, dec=dec, schema=schema, infer=infer,
-        text=text, who=facility.config.operator, provenance=source, id_column=id_column, replace_it=replace_it,
+        facility.database,
+        _root(context, release),
+        release,
+        table,
+        file,
+        ra=ra,
+        dec=dec,
+        schema=schema,
+        infer=infer,
+        text=text,
+        who=facility.config.operator,
+        provenance=source,
+        id_column=id_column,
+        replace_it=replace_it,
         reason=reason,
-    )  # fmt: skip
+    )
     guess_count = sum(c.inferred for c in record.columns)
     context.show(
         {
@@ -209,10 +238,21 @@ def add_product(
 
     facility = context.facility
     record = add_value_added(
-        facility.database, _root(context, release), release, table, file, schema=schema, documentation=documentation,
-        came_from=came_from, reviewed_by=reviewed_by, review=review, ra=ra, dec=dec, id_column=id_column,
+        facility.database,
+        _root(context, release),
+        release,
+        table,
+        file,
+        schema=schema,
+        documentation=documentation,
+        came_from=came_from,
+        reviewed_by=reviewed_by,
+        review=review,
+        ra=ra,
+        dec=dec,
+        id_column=id_column,
         who=facility.config.operator,
-    )  # fmt: skip
+    )
     context.show(
         {"table": f"{release}.{table}", "rows": record.row_count, "reviewed_by": reviewed_by},
         lambda: click.echo(f"{release}.{table}: {record.row_count} rows, reviewed by {reviewed_by}"),

@@ -88,11 +88,19 @@ def show(context: CommandContext, release: str, as_json: bool) -> None:
         tables, files = store.tables(conn, record.name), store.files(conn, record.name)
     kinds = Counter(f.filetype for f in files)
     document = {
-        "release": record.name, "state": record.state.value, "title": record.title, "selection": record.selection,
-        "erratum_of": record.erratum_of, "proprietary": record.proprietary, "published_at": record.published_at,
-        "manifest_sha256": record.manifest_sha256, "files": dict(kinds),
-        "tables": [{"name": t.name, "rows": t.row_count, "columns": len(t.columns), "kind": t.kind} for t in tables],
-    }  # fmt: skip
+        "release": record.name,
+        "state": record.state.value,
+        "title": record.title,
+        "selection": record.selection,
+        "erratum_of": record.erratum_of,
+        "proprietary": record.proprietary,
+        "published_at": record.published_at,
+        "manifest_sha256": record.manifest_sha256,
+        "files": dict(kinds),
+        "tables": [
+            {"name": t.name, "rows": t.row_count, "columns": len(t.columns), "kind": t.kind} for t in tables
+        ],
+    }
 
     def human() -> None:
         click.echo(f"{record.name} ({record.state.value}): {record.title}")
@@ -120,11 +128,14 @@ def list_(context: CommandContext, as_json: bool) -> None:
         incomplete_names = {r.name for r in releases if incomplete(conn, root / r.name, r)}
     rows = [
         (
-            r.name, f"{r.state.value}, incomplete" if r.name in incomplete_names else r.state.value, r.title, r.erratum_of,
+            r.name,
+            f"{r.state.value}, incomplete" if r.name in incomplete_names else r.state.value,
+            r.title,
+            r.erratum_of,
             r.published_at,
         )
         for r in releases
-    ]  # fmt: skip
+    ]
     keys = ("release", "state", "title", "erratum_of", "published_at")
     columns = ("RELEASE", "STATE", "TITLE", "ERRATUM OF", "PUBLISHED")
     document: list[Mapping[str, JsonValue]] = [

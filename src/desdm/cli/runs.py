@@ -150,14 +150,21 @@ def drive_in_background(context: CommandContext, run: str, *, reason: str = "") 
     with (folder / "submitter.log").open("ab") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "desdm.cli.main", "--home", str(context.facility.config.home), "resume", run,
-                "--wait", *(["--reason", reason] if reason else []),
+                sys.executable,
+                "-m",
+                "desdm.cli.main",
+                "--home",
+                str(context.facility.config.home),
+                "resume",
+                run,
+                "--wait",
+                *(["--reason", reason] if reason else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-        )  # fmt: skip
+        )
     with context.facility.database.write() as conn:
         store.hand_to_submitter(conn, run, process.pid, process_start(process.pid))
     return process.pid

@@ -67,10 +67,25 @@ def _split_list(text: str) -> tuple[str, ...]:
 @json_option
 @pass_command_context
 def night(
-    context: CommandContext, camera: str, seed: int, out: Path, program: str, nite: str, bands: str, exposures: int | None,
-    biases: int, flats: int, expnum: int, ccds: str, corner_cases: bool, truth: str, sky: Path | None,
-    instrument: Path | None, threads: int, as_json: bool,
-) -> None:  # fmt: skip
+    context: CommandContext,
+    camera: str,
+    seed: int,
+    out: Path,
+    program: str,
+    nite: str,
+    bands: str,
+    exposures: int | None,
+    biases: int,
+    flats: int,
+    expnum: int,
+    ccds: str,
+    corner_cases: bool,
+    truth: str,
+    sky: Path | None,
+    instrument: Path | None,
+    threads: int,
+    as_json: bool,
+) -> None:
     """Write raw files of one night (supercal: of several), instrument files, a reference catalogue, and the truth."""
     from desdm.simulate.cameras import camera_of
     from desdm.simulate.night import make_night
@@ -84,9 +99,19 @@ def night(
     field = read_shard(sky, tuple(dict.fromkeys((*band_list, "r"))), seed) if sky else None
     middle = field.middle if field else (None, None)
     plan = plan_night(
-        seed, program=program, nite=nite, bands=band_list, exposures=exposures, biases=biases, flats=flats,
-        corner_cases=corner_cases, truth=truth, expnum=expnum, ra=middle[0], dec=middle[1],
-    )  # fmt: skip
+        seed,
+        program=program,
+        nite=nite,
+        bands=band_list,
+        exposures=exposures,
+        biases=biases,
+        flats=flats,
+        corner_cases=corner_cases,
+        truth=truth,
+        expnum=expnum,
+        ra=middle[0],
+        dec=middle[1],
+    )
     with context.progress() as progress:
         bar = progress.add_task("simulate", total=len(plan.shots))
         written = make_night(
@@ -98,9 +123,14 @@ def night(
             progress=lambda done, _: progress.update(bar, completed=done),
         )
     document = {
-        "out": str(out), "camera": camera, "seed": seed, "raw": len(written.raw), "instrument": len(written.instrument),
-        "refcat": written.refcat.name, "exposures": written.document["exposures"],
-    }  # fmt: skip
+        "out": str(out),
+        "camera": camera,
+        "seed": seed,
+        "raw": len(written.raw),
+        "instrument": len(written.instrument),
+        "refcat": written.refcat.name,
+        "exposures": written.document["exposures"],
+    }
     context.show(document, lambda: _print_exposures(context, written.document["exposures"], out), as_json)
 
 

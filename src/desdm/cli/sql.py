@@ -92,9 +92,12 @@ def _own(context: CommandContext) -> Iterator[str]:
         # A session of its own: Ctrl-C in the shell ends a query, not the server.
         server = subprocess.Popen(
             [*program, "--home", home, "serve", "--port", "0"],
-            stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
             preexec_fn=ends_with_parent(),  # noqa: PLW1509 - no other thread runs yet
-        )  # fmt: skip
+        )
         try:
             assert server.stdout is not None
             line = server.stdout.readline()

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 #: How a state is coloured on a terminal.
 COLOURS = {
-    "done": "green", "running": "cyan", "planned": "blue", "failed": "red", "flagged": "yellow",
-    "interrupted": "yellow", "cancelled": "bright_black",
-}  # fmt: skip
+    "done": "green",
+    "running": "cyan",
+    "planned": "blue",
+    "failed": "red",
+    "flagged": "yellow",
+    "interrupted": "yellow",
+    "cancelled": "bright_black",
+}
 
 
 @click.command()

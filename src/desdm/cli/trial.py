@@ -70,15 +70,27 @@ def release_of(context: CommandContext, run: str, say: Callable[[str], object]) 
     if not holders:
         say(f"making release {name}: tables, images, pictures of the sky")
         create.create(
-            facility.database, facility.archive, root, name, {}, title="The demo's night", who=who,
-            workers=facility.config.workers or threads_here(), scope=facility.production,
-        )  # fmt: skip
+            facility.database,
+            facility.archive,
+            root,
+            name,
+            {},
+            title="The demo's night",
+            who=who,
+            workers=facility.config.workers or threads_here(),
+            scope=facility.production,
+        )
     say(f"checking and publishing {name}")
     with engine_of(facility, name) as served:
         publish.publish(
-            facility.database, root, name, who=who, prepare=served.prepare, ask=served.ask,
+            facility.database,
+            root,
+            name,
+            who=who,
+            prepare=served.prepare,
+            ask=served.ask,
             production=facility.production,
-        )  # fmt: skip
+        )
     return name
 
 
@@ -111,9 +123,11 @@ def trial(home: Path, release: str, band: str) -> Trial:
     example = Trial(query, [], [])
     command = [sys.executable, "-m", "desdm.cli.main", "--home", str(home), "serve", "--port", "0"]
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True,
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
         preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it only calls prctl, which was loaded before
-    )  # fmt: skip
+    )
     with child as server:
         try:
             assert server.stdout is not None

@@ -90,9 +90,19 @@ def command(
             affected = holders_of_exposure(conn, facility.config.releases, expnum, images=True)
         out = [] if expnum is None else exclusions(conn, [expnum])
     columns = (
-        "expnum", "band", "processed", "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec",
-        "analyst", "state",
-    )  # fmt: skip
+        "expnum",
+        "band",
+        "processed",
+        "accepted",
+        "reason",
+        "t_eff",
+        "f_eff",
+        "b_eff",
+        "c_eff",
+        "fwhm_asec",
+        "analyst",
+        "state",
+    )
 
     def human() -> None:
         context.table(

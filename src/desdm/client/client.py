@@ -219,9 +219,13 @@ class Client:
         with translated(self.connection.url):
             try:
                 job = AsyncTAPJob.create(
-                    f"{self.connection.url}/tap", adql, maxrec=maxrec, uploads=bodies or None,
-                    session=self.connection.session, RESPONSEFORMAT="parquet",
-                )  # fmt: skip
+                    f"{self.connection.url}/tap",
+                    adql,
+                    maxrec=maxrec,
+                    uploads=bodies or None,
+                    session=self.connection.session,
+                    RESPONSEFORMAT="parquet",
+                )
                 return job.run()
             except DALServiceError as err:
                 raise of_pyvo(err) from err
@@ -262,8 +266,14 @@ class Client:
         columns: list[OwnColumn] = next(
             (t["columns"] for t in self.mydb.tables() if t["name"].lower() == name.lower()), []
         )
-        names = {"column_name": "name", "datatype": "datatype", "arraysize": "arraysize", "unit": "unit", "ucd": "ucd",
-                 "description": "text"}  # fmt: skip
+        names = {
+            "column_name": "name",
+            "datatype": "datatype",
+            "arraysize": "arraysize",
+            "unit": "unit",
+            "ucd": "ucd",
+            "description": "text",
+        }
         return pa.table({to: pa.array([c.get(of) for c in columns], pa.string()) for to, of in names.items()})
 
     def cone(self, table: str, ra: float, dec: float, radius: float) -> Table:

@@ -27,9 +27,19 @@ FORMATS = ("table", "dataframe", "arrow")
 
 #: Ending of a file → format of the service; ``h5`` is written by the client.
 WRITERS = {
-    ".csv": "csv", ".tab": "tsv", ".tsv": "tsv", ".fits": "fits", ".fit": "fits", ".parquet": "parquet", ".pq": "parquet",
-    ".vot": "votable", ".xml": "votable", ".votable": "votable", ".h5": "h5", ".hdf5": "h5",
-}  # fmt: skip
+    ".csv": "csv",
+    ".tab": "tsv",
+    ".tsv": "tsv",
+    ".fits": "fits",
+    ".fit": "fits",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".votable": "votable",
+    ".h5": "h5",
+    ".hdf5": "h5",
+}
 
 
 @runtime_checkable

@@ -127,10 +127,19 @@ def add_table(
         if not layout.rows:
             raise UsageError(f"table {table} has no rows")
         record = ReleaseTable(
-            release=release, name=table, kind=kind, text=text or schema_file[0], row_count=layout.rows, ra_column=ra,
-            dec_column=dec, id_column=id_column or _identity(described_columns), path=f"tables/{table}",
-            columns=statistics.onto(_with_roles(converter.columns, ra, dec, id_column or _identity(described_columns))),
-        )  # fmt: skip
+            release=release,
+            name=table,
+            kind=kind,
+            text=text or schema_file[0],
+            row_count=layout.rows,
+            ra_column=ra,
+            dec_column=dec,
+            id_column=id_column or _identity(described_columns),
+            path=f"tables/{table}",
+            columns=statistics.onto(
+                _with_roles(converter.columns, ra, dec, id_column or _identity(described_columns))
+            ),
+        )
         _install(database, building / "t", final, record, provenance or TableSource(), who, reason)
     finally:
         shutil.rmtree(building, ignore_errors=True)

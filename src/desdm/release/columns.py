@@ -97,9 +97,17 @@ def stored_type(kind: pa.DataType, column: str) -> pa.DataType:
     """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    replacements = {pa.int8(): pa.int16(), pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
-              pa.uint64(): pa.int64(), pa.float16(): pa.float32(), pa.large_string(): pa.string(),
-              pa.string_view(): pa.string(), pa.null(): pa.string()}  # fmt: skip
+    replacements = {
+        pa.int8(): pa.int16(),
+        pa.uint8(): pa.int16(),
+        pa.uint16(): pa.int32(),
+        pa.uint32(): pa.int64(),
+        pa.uint64(): pa.int64(),
+        pa.float16(): pa.float32(),
+        pa.large_string(): pa.string(),
+        pa.string_view(): pa.string(),
+        pa.null(): pa.string(),
+    }
     kind = replacements.get(kind, kind)
     if pa.types.is_decimal(kind):
         return pa.float64()

@@ -83,11 +83,20 @@ def create_empty(
             f"({', '.join(sorted(_RESERVED))}): the name is the tables' schema in ADQL"
         )
     draft = Release(
-        name=name, state=ReleaseState.DRAFT, title=title or name, text=text, selection=selection,
-        erratum_of=erratum_of, proprietary=proprietary, created_by=who,
-        created_at=datetime.now(UTC).replace(tzinfo=None), frozen_at=None, published_by=None, published_at=None,
+        name=name,
+        state=ReleaseState.DRAFT,
+        title=title or name,
+        text=text,
+        selection=selection,
+        erratum_of=erratum_of,
+        proprietary=proprietary,
+        created_by=who,
+        created_at=datetime.now(UTC).replace(tzinfo=None),
+        frozen_at=None,
+        published_by=None,
+        published_at=None,
         manifest_sha256=None,
-    )  # fmt: skip
+    )
     with database.write() as conn:
         existing = {r.name.lower(): r for r in store.releases(conn)}
         if name.lower() in existing:
@@ -166,9 +175,17 @@ def create(
         selection = select(conn, conditions, scope)
     with exclusive(root):
         draft = create_empty(
-            database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
-            erratum_of=erratum_of, who=who, reason=reason,
-        )  # fmt: skip
+            database,
+            root,
+            name,
+            title=title,
+            text=text,
+            selection=selection.text,
+            proprietary=proprietary,
+            erratum_of=erratum_of,
+            who=who,
+            reason=reason,
+        )
         try:
             write_selection(root, selection)
             context = BuildContext(name, root, database, archive, selection.files, who, progress, workers)

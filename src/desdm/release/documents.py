@@ -105,11 +105,17 @@ def schema_file(table: ReleaseTable) -> TableSchema:
     return {
         "description": table.text,
         "columns": [
-            {"name": c.name, "description": c.text, "unit": c.unit, "ucd": c.ucd, "datatype": c.datatype,
-             "principal": c.principal}
+            {
+                "name": c.name,
+                "description": c.text,
+                "unit": c.unit,
+                "ucd": c.ucd,
+                "datatype": c.datatype,
+                "principal": c.principal,
+            }
             for c in table.columns
         ],
-    }  # fmt: skip
+    }
 
 
 def data(release: Release, tables: Sequence[ReleaseTable], sources: Mapping[str, TableSource]) -> Document:
@@ -145,12 +151,18 @@ def data(release: Release, tables: Sequence[ReleaseTable], sources: Mapping[str,
             ("column", "type", "unit", "UCD", "what it is", "least", "largest", "without value"),
             [
                 (
-                    c.name, c.xtype or (c.datatype if c.arraysize is None else "text"), c.unit, c.ucd,
-                    c.text + (" (guessed)" if c.inferred else ""), _short(c, c.minimum), _short(c, c.maximum), c.null_count,
+                    c.name,
+                    c.xtype or (c.datatype if c.arraysize is None else "text"),
+                    c.unit,
+                    c.ucd,
+                    c.text + (" (guessed)" if c.inferred else ""),
+                    _short(c, c.minimum),
+                    _short(c, c.maximum),
+                    c.null_count,
                 )
                 for c in table.columns
             ],
-        )  # fmt: skip
+        )
     return page
 
 

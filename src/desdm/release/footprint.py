@@ -46,10 +46,15 @@ COLUMNS = (
 )  # fmt: skip
 _SCHEMA = pa.schema(
     [
-        ("hpix", pa.int64()), ("band", pa.string()), ("depth", pa.float32()), ("nexp", pa.int16()),
-        ("fraction", pa.float32()), ("ra", pa.float64()), ("dec", pa.float64()),
+        ("hpix", pa.int64()),
+        ("band", pa.string()),
+        ("depth", pa.float32()),
+        ("nexp", pa.int16()),
+        ("fraction", pa.float32()),
+        ("ra", pa.float64()),
+        ("dec", pa.float64()),
     ]
-)  # fmt: skip
+)
 
 
 def make(context: BuildContext) -> list[BuiltFile]:
@@ -96,18 +101,30 @@ def _files(context: BuildContext, parts: Sequence[SelectedFile], out: Path) -> l
             yield from _batches(whole, band)
 
     add_table(
-        context.database, context.root, context.release, TABLE, rows(), ra="ra", dec="dec", columns=COLUMNS,
-        text="Where the release has seen the sky: a row for each HEALPix cell and band with good pixels", who=context.who,
-        provenance=TableSource({"made from": sorted(p.record.filename for p in parts)}), replace_it=True,
-    )  # fmt: skip
+        context.database,
+        context.root,
+        context.release,
+        TABLE,
+        rows(),
+        ra="ra",
+        dec="dec",
+        columns=COLUMNS,
+        text="Where the release has seen the sky: a row for each HEALPix cell and band with good pixels",
+        who=context.who,
+        provenance=TableSource({"made from": sorted(p.record.filename for p in parts)}),
+        replace_it=True,
+    )
     owners.write(out / "tiles.hsp")
     _outlines(tiles, out)
     _images(context, parts, heads, out / "images.parquet")
     text = "text/plain"
     for name, mime in (
-        ("tiles.hsp", "application/fits"), ("tiles.json", "application/json"), ("tiles.stcs", text),
-        ("tiles.reg", text), ("images.parquet", "application/vnd.apache.parquet"),
-    ):  # fmt: skip
+        ("tiles.hsp", "application/fits"),
+        ("tiles.json", "application/json"),
+        ("tiles.stcs", text),
+        ("tiles.reg", text),
+        ("images.parquet", "application/vnd.apache.parquet"),
+    ):
         products.append(BuiltFile(f"footprint/{name}", "footprint", mime))
     return products
 
@@ -143,9 +160,12 @@ def _batches(whole: HealSparseMap, band: str) -> Iterator[pa.RecordBatch]:
     for cells, values in map_rows(whole):
         ra, dec = hpgeom.pixel_to_angle(NSIDE, cells)
         columns = [
-            pa.array(cells), pa.array([band]).take(pa.array(np.zeros(cells.size, np.int32))),
-            *(pa.array(np.ascontiguousarray(values[name])) for name, _ in FIELDS), pa.array(ra), pa.array(dec),
-        ]  # fmt: skip
+            pa.array(cells),
+            pa.array([band]).take(pa.array(np.zeros(cells.size, np.int32))),
+            *(pa.array(np.ascontiguousarray(values[name])) for name, _ in FIELDS),
+            pa.array(ra),
+            pa.array(dec),
+        ]
         yield pa.record_batch(columns, schema=_SCHEMA)
 
 
@@ -215,11 +235,16 @@ def _images(
     order = sorted(range(len(parts)), key=lambda i: (heads[i]["TILENAME"], heads[i]["BAND"]))
     schema = pa.schema(
         [
-            ("tilename", pa.string()), ("band", pa.string()), ("expnum", pa.int64()), ("ccdnum", pa.int16()),
-            ("mjd_obs", pa.float64()), ("exptime", pa.float32()), ("filename", pa.string()),
+            ("tilename", pa.string()),
+            ("band", pa.string()),
+            ("expnum", pa.int64()),
+            ("ccdnum", pa.int16()),
+            ("mjd_obs", pa.float64()),
+            ("exptime", pa.float32()),
+            ("filename", pa.string()),
             *((f"{axis}{i}", pa.float64()) for i in range(1, 5) for axis in ("ra", "dec")),
         ]
-    )  # fmt: skip
+    )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for i in order:
             columns = _rows(heads[i], np.asarray(fits.getdata(context.verified(parts[i]), "IMAGES")))

@@ -119,10 +119,18 @@ def write_hips(
     moc = MOC.from_healpix_cells(deepest, np.full(deepest.size, order, np.uint8), order)
     moc.save(str(out / "Moc.fits"), v1_compatible=True, fits_keywords={"PIXTYPE": "HEALPIX"})
     properties = {
-        **words, "hips_version": "1.4", "hips_status": "public master clonableOnce", "hips_frame": "equatorial",
-        "hips_order": str(order), "hips_order_min": "0", "hips_tile_width": str(SIDE), "hips_tile_format": "png",
-        "dataproduct_subtype": "color", "hips_builder": "desdm", "moc_sky_fraction": f"{moc.sky_fraction:.6g}",
-    }  # fmt: skip
+        **words,
+        "hips_version": "1.4",
+        "hips_status": "public master clonableOnce",
+        "hips_frame": "equatorial",
+        "hips_order": str(order),
+        "hips_order_min": "0",
+        "hips_tile_width": str(SIDE),
+        "hips_tile_format": "png",
+        "dataproduct_subtype": "color",
+        "hips_builder": "desdm",
+        "moc_sky_fraction": f"{moc.sky_fraction:.6g}",
+    }
     (out / "properties").write_text("".join(f"{k:<20} = {v}\n" for k, v in properties.items()), "utf-8")
 
 

@@ -79,12 +79,18 @@ def _image(context: BuildContext, coadd: SelectedFile, times: Mapping[int, tuple
     )
     begins = [begin for begin, _ in times.values()]
     return BuiltFile(
-        relative, "coadd", "application/fits", tile, band, coadd.record.id, coadd.record.sha256,
+        relative,
+        "coadd",
+        "application/fits",
+        tile,
+        band,
+        coadd.record.id,
+        coadd.record.sha256,
         **facts(planes),
         t_min=min(begins, default=None),
         t_max=max((begin + seconds / 86400.0 for begin, seconds in times.values()), default=None),
         t_exptime=sum(seconds for _, seconds in times.values()) or None,
-    )  # fmt: skip
+    )
 
 
 def facts(planes: Planes) -> ImageFacts:
@@ -100,11 +106,15 @@ def facts(planes: Planes) -> ImageFacts:
     fwhm = planes.header.get("FWHM")
     corners = " ".join(f"{a:.8f} {d:.8f}" for a, d in zip(ra[:4] % 360.0, dec[:4], strict=True))
     return {
-        "ra_cent": round(float(ra[4] % 360.0), 10), "dec_cent": round(float(dec[4]), 10),
-        "radius": round(float(far.max()), 10), "s_region": f"POLYGON ICRS {corners}", "naxis1": nx, "naxis2": ny,
+        "ra_cent": round(float(ra[4] % 360.0), 10),
+        "dec_cent": round(float(dec[4]), 10),
+        "radius": round(float(far.max()), 10),
+        "s_region": f"POLYGON ICRS {corners}",
+        "naxis1": nx,
+        "naxis2": ny,
         "pixscale": None if pixscale is None else round(float(pixscale), 8),
         "fwhm": None if fwhm is None or pixscale is None else round(float(fwhm) * float(pixscale), 6),
-    }  # fmt: skip
+    }
 
 
 def _distance(ra: Floats, dec: Floats, ra0: float, dec0: float) -> Floats:
@@ -167,12 +177,18 @@ def write_image(
 def _primary(release: str, coadd: SelectedFile, name: str) -> fits.Header:
     """Return the primary header: identity and provenance."""
     cards: list[tuple[str, str | int | None, str]] = [
-        ("SIMPLE", True, "FITS 4.0"), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""),
-        ("RELEASE", release, "release"), ("FILENAME", name.rpartition("/")[2], "name of this file"),
-        ("TILENAME", coadd.tilename, "tile"), ("BAND", coadd.band, "band"),
+        ("SIMPLE", True, "FITS 4.0"),
+        ("BITPIX", 8, ""),
+        ("NAXIS", 0, ""),
+        ("EXTEND", True, ""),
+        ("RELEASE", release, "release"),
+        ("FILENAME", name.rpartition("/")[2], "name of this file"),
+        ("TILENAME", coadd.tilename, "tile"),
+        ("BAND", coadd.band, "band"),
         ("ATTEMPT", coadd.run, "run that made the coadd"),
-        ("SRCFILE", coadd.record.name, "archive's file"), ("SRCSHA", coadd.record.sha256, ""),
-    ]  # fmt: skip
+        ("SRCFILE", coadd.record.name, "archive's file"),
+        ("SRCSHA", coadd.record.sha256, ""),
+    ]
     return fits.Header(cards)
 
 
@@ -190,9 +206,21 @@ def _picture(context: BuildContext, picture: SelectedFile, image: BuiltFile | No
     relative = f"images/{picture.tilename}/{picture.tilename}_color.png"
     source = context.verified(picture)
     put_whole(context.root / relative, lambda part: shutil.copyfile(source, part))
-    geometry = {} if image is None else {
-        key: getattr(image, key) for key in ("ra_cent", "dec_cent", "radius", "s_region", "naxis1", "naxis2", "pixscale")
-    }  # fmt: skip
+    geometry = (
+        {}
+        if image is None
+        else {
+            key: getattr(image, key)
+            for key in ("ra_cent", "dec_cent", "radius", "s_region", "naxis1", "naxis2", "pixscale")
+        }
+    )
     return BuiltFile(
-        relative, "coadd_color", "image/png", picture.tilename, None, picture.record.id, picture.record.sha256, **geometry
-    )  # fmt: skip
+        relative,
+        "coadd_color",
+        "image/png",
+        picture.tilename,
+        None,
+        picture.record.id,
+        picture.record.sha256,
+        **geometry,
+    )

@@ -18,13 +18,23 @@ __all__ = ["MANIFESTS", "Fault", "list_files", "measure", "on_disk", "verify", "
 MANIFESTS = ("manifest.json", "MANIFEST.sha256")
 
 _MIMES = {
-    ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv", ".json": "application/json", ".md": "text/markdown",
-    ".html": "text/html", ".png": "image/png", ".jpg": "image/jpeg",
-    ".fits": "application/fits", ".fz": "application/fits",
-    ".hsp": "application/fits", ".txt": "text/plain", ".reg": "text/plain", ".stcs": "text/plain",
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".fits": "application/fits",
+    ".fz": "application/fits",
+    ".hsp": "application/fits",
+    ".txt": "text/plain",
+    ".reg": "text/plain",
+    ".stcs": "text/plain",
     ".yaml": "application/yaml",
-    ".properties": "text/plain", ".sha256": "text/plain",
-}  # fmt: skip
+    ".properties": "text/plain",
+    ".sha256": "text/plain",
+}
 #: File types by directory, for files without a build step of their own.
 _TYPES = {"tables": "table", "docs": "document", "footprint": "footprint", "hips": "hips"}
 

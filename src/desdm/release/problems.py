@@ -170,10 +170,13 @@ def blocking(
     expnums, runs, names = store.upstream(conn, files)
     tag = (again(selection) or {}).get("tag", "")
     subjects: dict[str, set[str]] = {
-        "release": {release.lower()}, "tag": {t.lower() for t in tag.split(",") if t},
-        "tile": {t.lower() for t in tiles}, "exposure": {str(n) for n in expnums},
-        "attempt": {r.lower() for r in runs}, "file": {n.lower() for n in names},
-    }  # fmt: skip
+        "release": {release.lower()},
+        "tag": {t.lower() for t in tag.split(",") if t},
+        "tile": {t.lower() for t in tiles},
+        "exposure": {str(n) for n in expnums},
+        "attempt": {r.lower() for r in runs},
+        "file": {n.lower() for n in names},
+    }
     return [p for p in candidates if _subject(p) in subjects.get(p.subject_kind, set())]
 
 

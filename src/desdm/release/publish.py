@@ -131,9 +131,13 @@ def freeze(database: Database, root: Path, name: str, *, who: str, reason: str =
     own = manifest.write_manifest(root, name, rows)
     with database.write() as conn:
         done = store.change(
-            conn, name, ReleaseState.DRAFT, state=ReleaseState.FROZEN, manifest_sha256=own[0].sha256,
+            conn,
+            name,
+            ReleaseState.DRAFT,
+            state=ReleaseState.FROZEN,
+            manifest_sha256=own[0].sha256,
             frozen_at=datetime.now(UTC).replace(tzinfo=None),
-        )  # fmt: skip
+        )
         now = {
             f.path: f.sha256 for f in store.files(conn, name) if f.path in measured or f.filetype == "table"
         }

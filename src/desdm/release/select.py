@@ -211,11 +211,18 @@ def _with_whole_tiles(conditions: Mapping[str, str]) -> dict[str, str]:
 def _selected_file(row: Mapping[str, Any], run: str) -> SelectedFile:
     """Make the record of a selected file from a row of the archive's query."""
     record = FileRecord(
-        id=row["id"], filename=row["filename"].removesuffix(row["compression"]), compression=row["compression"],
-        filetype=row["filetype"], filesize=row["filesize"], sha256=row["sha256"], md5sum=row["md5sum"],
-        pfw_attempt_id=row["pfw_attempt_id"], archive_name=row["archive_name"], path=row["path"],
+        id=row["id"],
+        filename=row["filename"].removesuffix(row["compression"]),
+        compression=row["compression"],
+        filetype=row["filetype"],
+        filesize=row["filesize"],
+        sha256=row["sha256"],
+        md5sum=row["md5sum"],
+        pfw_attempt_id=row["pfw_attempt_id"],
+        archive_name=row["archive_name"],
+        path=row["path"],
         band=row.get("band"),
-    )  # fmt: skip
+    )
     # A table of objects and a picture carry their tile in their names only.
     tile_in_name = _OF_TILE.match(record.filename)
     return SelectedFile(

@@ -44,10 +44,15 @@ class TableSource:
         """Return the provenance as JSON with sorted keys."""
         tiles = {
             name: {
-                "file": t.file, "sha256": t.sha256, "run": t.run, "rows": t.rows, "kept": t.own, "dropped": t.dropped,
+                "file": t.file,
+                "sha256": t.sha256,
+                "run": t.run,
+                "rows": t.rows,
+                "kept": t.own,
+                "dropped": t.dropped,
             }
             for name, t in self.tiles.items()
-        }  # fmt: skip
+        }
         return json.dumps({**self.facts, **({"tiles": tiles} if tiles else {})}, sort_keys=True)
 
     @classmethod

@@ -89,20 +89,37 @@ def tables(conn: Connection, name: str) -> list[ReleaseTable]:
     for row in conn.execute(column_query.order_by(release_column.c.table_name, release_column.c.ordinal)):
         columns[row.table_name].append(
             ReleaseColumn(
-                name=row.column_name, datatype=row.datatype, arraysize=row.arraysize, xtype=row.xtype, unit=row.unit,
-                ucd=row.ucd, text=row.text, principal=row.principal, indexed=row.indexed, inferred=row.inferred,
-                minimum=row.minimum, maximum=row.maximum, null_count=row.null_count,
+                name=row.column_name,
+                datatype=row.datatype,
+                arraysize=row.arraysize,
+                xtype=row.xtype,
+                unit=row.unit,
+                ucd=row.ucd,
+                text=row.text,
+                principal=row.principal,
+                indexed=row.indexed,
+                inferred=row.inferred,
+                minimum=row.minimum,
+                maximum=row.maximum,
+                null_count=row.null_count,
             )
-        )  # fmt: skip
+        )
     table_query = select(release_table).where(release_table.c.release_name == name)
     return [
         ReleaseTable(
-            release=name, name=row.table_name, kind=row.kind, text=row.text, row_count=row.row_count,
-            ra_column=row.ra_column, dec_column=row.dec_column, id_column=row.id_column, path=row.path,
+            release=name,
+            name=row.table_name,
+            kind=row.kind,
+            text=row.text,
+            row_count=row.row_count,
+            ra_column=row.ra_column,
+            dec_column=row.dec_column,
+            id_column=row.id_column,
+            path=row.path,
             columns=tuple(columns[row.table_name]),
         )
         for row in conn.execute(table_query.order_by(release_table.c.table_name))
-    ]  # fmt: skip
+    ]
 
 
 def files(conn: Connection, name: str, **equal: str | None) -> list[ReleaseFile]:
@@ -206,18 +223,30 @@ def insert_table(
     """
     conn.execute(
         insert(release_table).values(
-            release_name=table.release, table_name=table.name, kind=table.kind, text=table.text, path=table.path,
-            row_count=table.row_count, ra_column=table.ra_column, dec_column=table.dec_column,
-            id_column=table.id_column, provenance=source.to_json(), added_by=who, added_at=when,
+            release_name=table.release,
+            table_name=table.name,
+            kind=table.kind,
+            text=table.text,
+            path=table.path,
+            row_count=table.row_count,
+            ra_column=table.ra_column,
+            dec_column=table.dec_column,
+            id_column=table.id_column,
+            provenance=source.to_json(),
+            added_by=who,
+            added_at=when,
         )
-    )  # fmt: skip
+    )
     rows = [
         {
-            "release_name": table.release, "table_name": table.name, "column_name": c.name, "ordinal": i,
+            "release_name": table.release,
+            "table_name": table.name,
+            "column_name": c.name,
+            "ordinal": i,
             **{name: getattr(c, name) for name in c.__slots__ if name != "name"},
         }
         for i, c in enumerate(table.columns)
-    ]  # fmt: skip
+    ]
     conn.execute(insert(release_column), rows)
 
 
@@ -330,11 +359,16 @@ def runs_of(conn: Connection, pipeline: str) -> list[RunFacts]:
     )
     return [
         RunFacts(
-            row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", AttemptState(row[4]), DataState(row[5]), RunClass(row[6]), row[7],
+            row[0],
+            f"{row[1]}_r{row[2]}p{row[3]:02d}",
+            AttemptState(row[4]),
+            DataState(row[5]),
+            RunClass(row[6]),
+            row[7],
             row[8],
         )
         for row in conn.execute(query)
-    ]  # fmt: skip
+    ]
 
 
 def open_problems(conn: Connection) -> list[Problem]:

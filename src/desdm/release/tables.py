@@ -29,11 +29,19 @@ def make(context: BuildContext) -> list[BuiltFile]:
     tiles: dict[str, TileRows] = {}
     schema = _schema(context, catalogues)
     add_table(
-        context.database, context.root, context.release, OBJECTS, _rows(context, catalogues, schema, tiles),
-        ra="ra", dec="dec", id_column="coadd_object_id", who=context.who, replace_it=True,
+        context.database,
+        context.root,
+        context.release,
+        OBJECTS,
+        _rows(context, catalogues, schema, tiles),
+        ra="ra",
+        dec="dec",
+        id_column="coadd_object_id",
+        who=context.who,
+        replace_it=True,
         text="Objects detected on the coadds, one a row, measured in every band of their tile",
         provenance=TableSource({"step": "tables"}, tiles),
-    )  # fmt: skip
+    )
     return []
 
 

@@ -201,10 +201,11 @@ def _census(
         dropped = sum(entry.dropped.values())
         if counted.get(name, 0) != entry.own or entry.own + dropped != entry.rows:
             yield failed(
-                "census", name,
+                "census",
+                name,
                 f"{counted.get(name, 0)} rows in the table, {dropped} given to other tiles, {entry.rows} in "
                 f"{entry.file}",
-            )  # fmt: skip
+            )
         for file, objects in sorted(census.get(name, {}).items()):
             if objects != entry.rows:
                 yield failed("census", name, f"{entry.file} has {entry.rows} rows, {file} has {objects}")

@@ -77,13 +77,29 @@ def add_value_added(
     if not source.is_file():
         raise NotFoundError(f"no file {source}")
     record = add_table(
-        database, root, release, table, source, ra=ra, dec=dec, schema=schema, kind="value-added", who=who,
-        id_column=id_column, replace_it=False,
-        provenance=TableSource({
-            "came_from": came_from.strip(), "reviewed_by": reviewed_by.strip(), "review": review.strip(),
-            "file": source.name, "sha256": digest(source), "documentation": f"docs/{table}.md",
-        }),
-    )  # fmt: skip
+        database,
+        root,
+        release,
+        table,
+        source,
+        ra=ra,
+        dec=dec,
+        schema=schema,
+        kind="value-added",
+        who=who,
+        id_column=id_column,
+        replace_it=False,
+        provenance=TableSource(
+            {
+                "came_from": came_from.strip(),
+                "reviewed_by": reviewed_by.strip(),
+                "review": review.strip(),
+                "file": source.name,
+                "sha256": digest(source),
+                "documentation": f"docs/{table}.md",
+            }
+        ),
+    )
     docs = root / "docs"
     docs.mkdir(parents=True, exist_ok=True)
     (docs / f"{table}.md").write_text(text, "utf-8")

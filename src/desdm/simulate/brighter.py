@@ -119,9 +119,21 @@ def _active(charge: Plane, level: float, least: float, side: int, reach: int) ->
 
 @compiled()
 def _refine(
-    charge: Plane, shifted: Plane, ar: Plane, at: Plane, core: Array, level: float, least: float, right: Plane, top: Plane,
-    bits: npt.NDArray[np.int32], well_a: float, well_b: float, active: npt.NDArray[np.bool_], side: int,
-) -> None:  # fmt: skip
+    charge: Plane,
+    shifted: Plane,
+    ar: Plane,
+    at: Plane,
+    core: Array,
+    level: float,
+    least: float,
+    right: Plane,
+    top: Plane,
+    bits: npt.NDArray[np.int32],
+    well_a: float,
+    well_b: float,
+    active: npt.NDArray[np.bool_],
+    side: int,
+) -> None:
     """Repeat the shifts in the active blocks with the charges ``shifted``, block after block and in place."""
     ny, nx = charge.shape
     size = ar.shape[0]

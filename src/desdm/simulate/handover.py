@@ -93,10 +93,14 @@ def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
     path.unlink(missing_ok=True)
     half = camera.ar.shape[0] // 2
     head = [
-        *base, card("FILETYPE", "cal_bf"), card("BUNIT", "pixel/electron"),
-        card("COMMENT", f"element [{half}+dy, {half}+dx] times the charge at (x+dx, y+dy) moves the right (AR)"),
+        *base,
+        card("FILETYPE", "cal_bf"),
+        card("BUNIT", "pixel/electron"),
+        card(
+            "COMMENT", f"element [{half}+dy, {half}+dx] times the charge at (x+dx, y+dy) moves the right (AR)"
+        ),
         card("COMMENT", "or top (AT) boundary of the pixel (x, y) outward; even light moves nothing"),
-    ]  # fmt: skip
+    ]
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
         out.write(None, header=head)
         out.write(camera.ar, extname="AR")
@@ -132,10 +136,12 @@ def write_refcat(path: Path, sky: Field, seed: int, faintest: float = 21.5) -> i
         "source_id": sky.ident[keep],
         "ra": (sky.ra[keep] + rng.normal(scale=error, size=n) / np.cos(np.radians(sky.dec[keep]))) % 360.0,
         "dec": sky.dec[keep] + rng.normal(scale=error, size=n),
-        "ra_error": np.full(n, 1.0), "dec_error": np.full(n, 1.0),
-        "pmra": sky.pmra[keep] + rng.normal(scale=0.05, size=n), "pmdec": sky.pmdec[keep] + rng.normal(scale=0.05, size=n),
+        "ra_error": np.full(n, 1.0),
+        "dec_error": np.full(n, 1.0),
+        "pmra": sky.pmra[keep] + rng.normal(scale=0.05, size=n),
+        "pmdec": sky.pmdec[keep] + rng.normal(scale=0.05, size=n),
         "ref_epoch": np.full(n, sky.epoch),
-    }  # fmt: skip
+    }
     units = ["", "deg", "deg", "mas", "mas", "mas/yr", "mas/yr", "yr"]
     for band, mags in sky.mags.items():
         columns[f"mag_{band}"] = mags[keep] + rng.normal(scale=0.005, size=n)

@@ -164,12 +164,15 @@ def decam(serial: int = 0) -> Camera:
         dx, dy = (row - 5.5) * 2250.0, (place - (len(rows[row]) - 1) / 2) * 4258.0
         ccds.append(
             CCD(
-                number, name, (row * 2250, round(dy + 15000)),
+                number,
+                name,
+                (row * 2250, round(dy + 15000)),
                 _placed(nx / 2 + 0.5 - dx, ny / 2 + 0.5 - dy, _radial(radius)),
                 (_amplifier("A", serial, number), _amplifier("B", serial, number)),
-                1.0 + 0.01 * float(rng.uniform(-1, 1)), _defects(serial, number, nx, ny, columns=8, pixels=400),
+                1.0 + 0.01 * float(rng.uniform(-1, 1)),
+                _defects(serial, number, nx, ny, columns=8, pixels=400),
             )
-        )  # fmt: skip
+        )
     return Camera(
         "decam", "DECam", nx, ny, tuple(ccds), _crosstalk(serial, 62), *_kernels(), radius, True, serial
     )

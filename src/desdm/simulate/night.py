@@ -145,12 +145,16 @@ def make_night(
             if progress is not None:
                 progress(done, len(plan.shots))
     document: NightDocument = {
-        "camera": camera.name, "seed": plan.seed, "nite": plan.shots[0].nite if plan.shots else "",
-        "ccds": [c.ccdnum for c in camera.ccds], "bands": list(plan.bands), "truth": plan.truth,
+        "camera": camera.name,
+        "seed": plan.seed,
+        "nite": plan.shots[0].nite if plan.shots else "",
+        "ccds": [c.ccdnum for c in camera.ccds],
+        "bands": list(plan.bands),
+        "truth": plan.truth,
         "fwhm_rule": "FWHM of the PSF with the pixel (width at half maximum, circle of equal area), mean of 4x4 places "
         f"over the focal plane; f_eff takes it + {FWHM_OFFSET} arcsec, as DESDM's assessment does",
         "exposures": entries,
-    }  # fmt: skip
+    }
     (folders["truth"] / "night.json").write_text(json.dumps(document, indent=1) + "\n")
     return Night(tuple(paths), tuple(instrument), refcat, folders["truth"], document)
 
@@ -264,24 +268,53 @@ def _deliveries(raw: Path, path: Path, shot: Shot) -> list[Path]:
 def _entry(renderer: Renderer, shot: Shot) -> ShotEntry:
     """Return the shot as in ``night.json``."""
     entry: ShotEntry = {
-        "expnum": shot.expnum, "filename": shot.filename, "obstype": shot.obstype, "object": shot.title, "band": shot.band,
-        "exptime": shot.exptime, "mjd": shot.mjd, "nite": shot.nite, "airmass": shot.airmass, "ra": shot.ra,
-        "dec": shot.dec, "kind": shot.kind, "fwhm_asec": None, "sky_e_s": None, "zeropoint": None, "cloud_mag": None,
-        "f_eff": None, "b_eff": None, "c_eff": None, "t_eff": None, "verdict": "", "reason": "",
+        "expnum": shot.expnum,
+        "filename": shot.filename,
+        "obstype": shot.obstype,
+        "object": shot.title,
+        "band": shot.band,
+        "exptime": shot.exptime,
+        "mjd": shot.mjd,
+        "nite": shot.nite,
+        "airmass": shot.airmass,
+        "ra": shot.ra,
+        "dec": shot.dec,
+        "kind": shot.kind,
+        "fwhm_asec": None,
+        "sky_e_s": None,
+        "zeropoint": None,
+        "cloud_mag": None,
+        "f_eff": None,
+        "b_eff": None,
+        "c_eff": None,
+        "t_eff": None,
+        "verdict": "",
+        "reason": "",
         "processed": shot.processed,
-        "corner": shot.corner, "missing": list(shot.missing), "level_e": shot.level, "slope": list(shot.slope),
-        "ghost": shot.ghost, "fringe": shot.fringe, "streaks": shot.streaks, "lit_band": shot.lit,
-    }  # fmt: skip
+        "corner": shot.corner,
+        "missing": list(shot.missing),
+        "level_e": shot.level,
+        "slope": list(shot.slope),
+        "ghost": shot.ghost,
+        "fringe": shot.fringe,
+        "streaks": shot.streaks,
+        "lit_band": shot.lit,
+    }
     if shot.kind not in ("object", "star flat"):
         return entry
     fwhm, sky = _mean_fwhm(renderer, shot), _mean_sky(renderer, shot)
     cloud = offset(shot.band, shot.airmass, shot.cloud)
     verdict = assess(shot.band, fwhm, sky, cloud, shot.reference)
     entry |= {
-        "fwhm_asec": fwhm, "sky_e_s": sky, "zeropoint": magzero(shot.band, shot.exptime, shot.airmass, shot.cloud),
-        "cloud_mag": cloud, "f_eff": verdict.f_eff, "b_eff": verdict.b_eff, "c_eff": verdict.c_eff,
+        "fwhm_asec": fwhm,
+        "sky_e_s": sky,
+        "zeropoint": magzero(shot.band, shot.exptime, shot.airmass, shot.cloud),
+        "cloud_mag": cloud,
+        "f_eff": verdict.f_eff,
+        "b_eff": verdict.b_eff,
+        "c_eff": verdict.c_eff,
         "t_eff": verdict.t_eff,
-    }  # fmt: skip
+    }
     if shot.processed:
         entry |= {"verdict": verdict.verdict, "reason": verdict.reason}
     return entry

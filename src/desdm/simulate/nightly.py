@@ -88,9 +88,13 @@ def _stars(truth: Path, entries: list[ShotEntry]) -> dict[str, Array]:
             noise = area * ((entry["sky_e_s"] or 0.0) * entry["exptime"] + READ_NOISE**2) + rows["flux"]
             zero_free = rows["mag"]
             for key, values in (
-                ("id", rows["id"]), ("ra", rows["ra"]), ("dec", rows["dec"]), ("mag", zero_free),
-                ("snr2", rows["flux"] ** 2 / noise), ("peak", rows["flux"] / (2 * np.pi * sigma**2)),
-            ):  # fmt: skip
+                ("id", rows["id"]),
+                ("ra", rows["ra"]),
+                ("dec", rows["dec"]),
+                ("mag", zero_free),
+                ("snr2", rows["flux"] ** 2 / noise),
+                ("peak", rows["flux"] / (2 * np.pi * sigma**2)),
+            ):
                 parts[key].append(np.asarray(values))
     joined = {k: np.concatenate(v) for k, v in parts.items()}
     ids, first, inverse = np.unique(joined["id"], return_index=True, return_inverse=True)

@@ -81,12 +81,21 @@ def plan(
             fwhm = seeing * float(rng.uniform(0.95, 1.15)) / PIXSCALE
             out.append(
                 Exposure(
-                    expnum, 34, band, _pointing(rng, ra, dec, size),
+                    expnum,
+                    34,
+                    band,
+                    _pointing(rng, ra, dec, size),
                     Moffat(fwhm, 3.5, float(rng.normal(scale=0.03)), float(rng.normal(scale=0.03))),
-                    magzero - float(rng.uniform(0.0, 0.25)), sky * float(rng.uniform(0.9, 1.2)), 6.5, 170000.0,
-                    90.0, 58150.1 + 0.004 * (b * nexp + k), 1.2, size,
+                    magzero - float(rng.uniform(0.0, 0.25)),
+                    sky * float(rng.uniform(0.9, 1.2)),
+                    6.5,
+                    170000.0,
+                    90.0,
+                    58150.1 + 0.004 * (b * nexp + k),
+                    1.2,
+                    size,
                 )
-            )  # fmt: skip
+            )
     return tuple(out)
 
 
@@ -115,10 +124,18 @@ def _pointing(rng: np.random.Generator, ra: float, dec: float, size: int) -> TPV
 
 
 def make(
-    out: Path, seed: int = 1, bands: tuple[str, ...] = ("g", "r", "z"), nexp: int = 3, size: int = 1024,
-    *, ra: float = 30.0, dec: float = -5.0, bright: int | None = None, faint: int | None = None,
+    out: Path,
+    seed: int = 1,
+    bands: tuple[str, ...] = ("g", "r", "z"),
+    nexp: int = 3,
+    size: int = 1024,
+    *,
+    ra: float = 30.0,
+    dec: float = -5.0,
+    bright: int | None = None,
+    faint: int | None = None,
     galaxies: int | None = None,
-) -> Truth:  # fmt: skip
+) -> Truth:
     """Make a patch into the folder ``out``.
 
     Parameters
@@ -142,11 +159,15 @@ def make(
     out.mkdir(parents=True, exist_ok=True)
     area = (size / 1024.0) ** 2
     sky = make_sky(
-        seed, ra, dec, size * PIXSCALE + 10.0, bands,
+        seed,
+        ra,
+        dec,
+        size * PIXSCALE + 10.0,
+        bands,
         bright=round(200 * area) if bright is None else bright,
         faint=round(70 * area) if faint is None else faint,
         galaxies=round(50 * area) if galaxies is None else galaxies,
-    )  # fmt: skip
+    )
     exposures = plan(seed, bands, nexp, size, ra, dec)
     images = []
     for exposure in exposures:
@@ -247,11 +268,23 @@ def _write_facts(path: Path, exposures: tuple[Exposure, ...], seed: int, ra: flo
     """Write the conditions of the exposures."""
     rows = [
         {
-            "filename": e.name, "expnum": e.expnum, "ccdnum": e.ccdnum, "band": e.band, "magzero": e.magzero,
-            "sky": e.sky, "readnoise": e.readnoise, "fwhm": e.psf.fwhm, "beta": e.psf.beta, "e1": e.psf.e1,
-            "e2": e.psf.e2, "exptime": e.exptime, "mjd": e.mjd, "crval": e.wcs.crval, "crpix": e.wcs.crpix,
+            "filename": e.name,
+            "expnum": e.expnum,
+            "ccdnum": e.ccdnum,
+            "band": e.band,
+            "magzero": e.magzero,
+            "sky": e.sky,
+            "readnoise": e.readnoise,
+            "fwhm": e.psf.fwhm,
+            "beta": e.psf.beta,
+            "e1": e.psf.e1,
+            "e2": e.psf.e2,
+            "exptime": e.exptime,
+            "mjd": e.mjd,
+            "crval": e.wcs.crval,
+            "crpix": e.wcs.crpix,
             "cd": e.wcs.cd,
         }
         for e in exposures
-    ]  # fmt: skip
+    ]
     path.write_text(json.dumps({"seed": seed, "ra": ra, "dec": dec, "exposures": rows}, indent=1) + "\n")

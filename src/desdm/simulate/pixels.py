@@ -59,8 +59,12 @@ def collect(
     """
     ny, nx = light.shape
     level, slope_u, slope_v, of_ghost, of_fringe = (
-        np.float32(sky[0]), np.float32(sky[1]), np.float32(sky[2]), np.float32(sky[3]), np.float32(sky[4]),
-    )  # fmt: skip
+        np.float32(sky[0]),
+        np.float32(sky[1]),
+        np.float32(sky[2]),
+        np.float32(sky[3]),
+        np.float32(sky[4]),
+    )
     one, sixth, least = np.float32(1.0), np.float32(1.0 / 6.0), np.float32(20.0)
     for row in range(ny):
         base = np.float32(1.0 + slope_v * (place[1] + row * place[2]) + slope_u * place[0])
@@ -202,9 +206,17 @@ def add_crosstalk(out: Plane, source: Plane, victim: int, origin: int, coefficie
 
 @compiled()
 def read_half(
-    raw: npt.NDArray[np.int32], column: int, adu: Plane, bias: Plane, first: int, last: int, level: Plane,
-    normal: Plane, noise: float, prescan: int,
-) -> None:  # fmt: skip
+    raw: npt.NDArray[np.int32],
+    column: int,
+    adu: Plane,
+    bias: Plane,
+    first: int,
+    last: int,
+    level: Plane,
+    normal: Plane,
+    noise: float,
+    prescan: int,
+) -> None:
     """Write one amplifier's data columns: ADU, bias structure, level of the row and read noise, digitised.
 
     Parameters

@@ -234,9 +234,17 @@ def _direct(image: Plane, form: Plane, x: float, y: float, flux: float, half: in
 
 @compiled(fast=True)
 def _stars(
-    image: Plane, stamps: Plane, x: Array, y: Array, flux: Array, gx: Array, gy: Array, forms: Plane, rules: Plane,
+    image: Plane,
+    stamps: Plane,
+    x: Array,
+    y: Array,
+    flux: Array,
+    gx: Array,
+    gy: Array,
+    forms: Plane,
+    rules: Plane,
     limits: Array,
-) -> None:  # fmt: skip
+) -> None:
     """Add stars, bright ones without the bank."""
     for i in range(x.size):
         f = flux[i]

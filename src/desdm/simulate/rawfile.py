@@ -178,8 +178,11 @@ def write_raw(
             ccd = camera[ccdnum]
             floating = frame.dtype.kind == "f"
             out.write(
-                frame, extname=ccd.detpos, header=extension_cards(camera, shot, ccd, wcs),
-                compress=None if floating else "RICE", tile_dims=None if floating else (1, frame.shape[1]),
-            )  # fmt: skip
+                frame,
+                extname=ccd.detpos,
+                header=extension_cards(camera, shot, ccd, wcs),
+                compress=None if floating else "RICE",
+                tile_dims=None if floating else (1, frame.shape[1]),
+            )
         for n in range(more):
             out.write(np.zeros((8, 8), np.int32), extname=f"EXTRA{n + 1}", compress="RICE")

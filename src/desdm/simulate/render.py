@@ -96,9 +96,12 @@ class Renderer:
             rng.normal(scale=0.015, size=2),
         )
         return PSF(
-            shot.seeing / 0.263, (float(slope[0]), float(slope[1])), float(rng.uniform(0.002, 0.010)),
-            (float(e[0]), float(e[1])), (float(twist[0]), float(twist[1])),
-        )  # fmt: skip
+            shot.seeing / 0.263,
+            (float(slope[0]), float(slope[1])),
+            float(rng.uniform(0.002, 0.010)),
+            (float(e[0]), float(e[1])),
+            (float(twist[0]), float(twist[1])),
+        )
 
     def wcs(self, shot: Shot, ccd: CCD) -> TPV:
         """The true solution: the camera's, turned and scaled a little (refraction, aberration, the mount)."""
@@ -107,9 +110,11 @@ class Renderer:
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         cd = turn @ np.array(ccd.wcs.cd)
         return TPV(
-            (shot.ra, shot.dec), ccd.wcs.crpix,
-            ((float(cd[0, 0]), float(cd[0, 1])), (float(cd[1, 0]), float(cd[1, 1]))), ccd.wcs.pv,
-        )  # fmt: skip
+            (shot.ra, shot.dec),
+            ccd.wcs.crpix,
+            ((float(cd[0, 0]), float(cd[0, 1])), (float(cd[1, 0]), float(cd[1, 1]))),
+            ccd.wcs.pv,
+        )
 
     def guess(self, shot: Shot, ccd: CCD) -> TPV:
         """The first solution: the camera's, where the telescope believes to look (it errs by some arcsec)."""
@@ -172,15 +177,27 @@ class Renderer:
             else self.kinds[objects.index] != "galaxy"
         )
         profile.add_stars(
-            light, stamps, objects.x[point], objects.y[point], objects.flux[point], gx[point], gy[point],
+            light,
+            stamps,
+            objects.x[point],
+            objects.y[point],
+            objects.flux[point],
+            gx[point],
+            gy[point],
             psf.forms(at_u[point], at_v[point]),
-        )  # fmt: skip
+        )
         if not point.all() and self.sky is not None:
             g = objects.index[~point]
             profile.add_galaxies(
-                light, objects.x[~point], objects.y[~point], objects.flux[~point], self.sky.radius[g] / 0.263,
-                self.sky.e1[g], self.sky.e2[g], psf.fwhm,
-            )  # fmt: skip
+                light,
+                objects.x[~point],
+                objects.y[~point],
+                objects.flux[~point],
+                self.sky.radius[g] / 0.263,
+                self.sky.e1[g],
+                self.sky.e2[g],
+                psf.fwhm,
+            )
         return light, objects
 
     def spots(self, shot: Shot, ccd: CCD) -> Objects:

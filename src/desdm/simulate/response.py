@@ -165,8 +165,11 @@ class Response:
         for _ in range(max(2, nx * ny // 250_000)):
             cx, cy, size = rng.uniform(0, nx), rng.uniform(0, ny), rng.uniform(12, 30)
             low, high, left, right = (
-                int(max(cy - 2 * size, 0)), int(cy + 2 * size), int(max(cx - 2 * size, 0)), int(cx + 2 * size),
-            )  # fmt: skip
+                int(max(cy - 2 * size, 0)),
+                int(cy + 2 * size),
+                int(max(cx - 2 * size, 0)),
+                int(cx + 2 * size),
+            )
             d = np.hypot(x[:, left:right] - cx, y[low:high] - cy)
             out[low:high, left:right] *= 1.0 - 0.02 * np.exp(-0.5 * ((d - size) / 4.0) ** 2)
         if not self.keep:

@@ -76,10 +76,18 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
         own = mags.get(b, np.full(n, np.nan))
         filled[b] = np.where(np.isfinite(own), own, reference + colours[b])[first]
     return Field(
-        ident[first], ra[first], dec[first], pm[0][first], pm[1][first], star[first], filled,
+        ident[first],
+        ra[first],
+        dec[first],
+        pm[0][first],
+        pm[1][first],
+        star[first],
+        filled,
         np.where(star, 0.0, half)[first],
-        e[0][first], e[1][first], isolation(ra[first], dec[first], reference[first]),
-    )  # fmt: skip
+        e[0][first],
+        e[1][first],
+        isolation(ra[first], dec[first], reference[first]),
+    )
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> npt.NDArray[np.void]:

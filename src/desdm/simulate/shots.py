@@ -143,9 +143,16 @@ def flat(clock: Clock, band: str, **more: object) -> Shot:
     number, mjd = clock.stamp(10.0, False)
     rng = generator(clock.seed, 300, number)
     shot = Shot(
-        number, "dome flat", "dome flat", f"dome flat {band}", band, 10.0, mjd, clock.nite,
+        number,
+        "dome flat",
+        "dome flat",
+        f"dome flat {band}",
+        band,
+        10.0,
+        mjd,
+        clock.nite,
         level=82000.0 * float(rng.uniform(0.97, 1.03)),
-    )  # fmt: skip
+    )
     return replace(shot, **more)  # type: ignore[arg-type]
 
 
@@ -176,14 +183,26 @@ def science(clock: Clock, band: str, exptime: float = 90.0, **more: object) -> S
     import math
 
     shot = Shot(
-        number, "object", "object", f"DES survey hex {band} tiling 1", band, exptime, mjd, clock.nite,
-        ra=ra + float(dra) / 3600.0 / math.cos(math.radians(dec)), dec=dec + float(ddec) / 3600.0,
+        number,
+        "object",
+        "object",
+        f"DES survey hex {band} tiling 1",
+        band,
+        exptime,
+        mjd,
+        clock.nite,
+        ra=ra + float(dra) / 3600.0 / math.cos(math.radians(dec)),
+        dec=dec + float(ddec) / 3600.0,
         airmass=round(float(rng.uniform(1.05, 1.35)), 3),
-        seeing=0.86 * of.seeing * float(rng.uniform(0.95, 1.08)), sky=of.sky * float(rng.uniform(0.95, 1.2)),
-        cloud=float(rng.uniform(0.0, 0.05)), slope=(float(size * math.cos(angle)), float(size * math.sin(angle))),
-        ghost=of.ghost * float(rng.uniform(0.6, 1.4)), fringe=of.fringe * float(rng.uniform(0.6, 1.4)),
-        streaks=int(rng.random() < 0.25), processed=True,
-    )  # fmt: skip
+        seeing=0.86 * of.seeing * float(rng.uniform(0.95, 1.08)),
+        sky=of.sky * float(rng.uniform(0.95, 1.2)),
+        cloud=float(rng.uniform(0.0, 0.05)),
+        slope=(float(size * math.cos(angle)), float(size * math.sin(angle))),
+        ghost=of.ghost * float(rng.uniform(0.6, 1.4)),
+        fringe=of.fringe * float(rng.uniform(0.6, 1.4)),
+        streaks=int(rng.random() < 0.25),
+        processed=True,
+    )
     return replace(shot, **more)  # type: ignore[arg-type]
 
 

@@ -61,10 +61,17 @@ def _ramps(clock: Clock, band: str) -> list[Shot]:
             # The lamp is regulated for a ramp: only photons scatter its levels.
             out.append(
                 Shot(
-                    number, "linearity", "dome flat", f"linearity ramp {band} {seconds:g}s", band, seconds, mjd, clock.nite,
+                    number,
+                    "linearity",
+                    "dome flat",
+                    f"linearity ramp {band} {seconds:g}s",
+                    band,
+                    seconds,
+                    mjd,
+                    clock.nite,
                     level=_RATE * seconds,
                 )
-            )  # fmt: skip
+            )
     return out
 
 
@@ -95,10 +102,19 @@ def _star_flats(clock: Clock, band: str) -> list[Shot]:
         dra, ddec = (float(v) for v in rng.uniform(-0.05, 0.05, 2))
         out.append(
             science(
-                clock, band, 30.0, kind="star flat", title=f"star flat {band} {n + 1}", ra=DENSE_FIELD[0] + dra,
-                dec=DENSE_FIELD[1] + ddec, cloud=0.0, streaks=0, airmass=1.05, processed=False,
+                clock,
+                band,
+                30.0,
+                kind="star flat",
+                title=f"star flat {band} {n + 1}",
+                ra=DENSE_FIELD[0] + dra,
+                dec=DENSE_FIELD[1] + ddec,
+                cloud=0.0,
+                streaks=0,
+                airmass=1.05,
+                processed=False,
             )
-        )  # fmt: skip
+        )
     return out
 
 
@@ -109,7 +125,12 @@ def _wide(clock: Clock, band: str) -> Shot:
     dra, ddec = rng.uniform(-0.04, 0.04, 2)
     slope = rng.uniform(-0.025, 0.025, 2)
     return science(
-        clock, band, ra=30.0 + float(dra), dec=-5.0 + float(ddec), sky=of.sky * float(rng.uniform(0.9, 2.2)),
-        slope=(float(slope[0]), float(slope[1])), ghost=of.ghost * float(rng.uniform(0.2, 2.5)),
+        clock,
+        band,
+        ra=30.0 + float(dra),
+        dec=-5.0 + float(ddec),
+        sky=of.sky * float(rng.uniform(0.9, 2.2)),
+        slope=(float(slope[0]), float(slope[1])),
+        ghost=of.ghost * float(rng.uniform(0.2, 2.5)),
         fringe=of.fringe * float(rng.uniform(0.2, 2.5)),
-    )  # fmt: skip
+    )

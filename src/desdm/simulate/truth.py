@@ -92,10 +92,17 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
     ccd = renderer.camera[ccdnum]
     head = [card(key, value) for key, value in renderer.wcs(shot, ccd).cards().items()]
     head += [
-        card("MAGZERO", magzero(shot.band, shot.exptime, shot.airmass, shot.cloud), "[mag] AB magnitude of one electron"),
-        card("EXPNUM", shot.expnum), card("CCDNUM", ccdnum), card("BAND", shot.band), card("EXPTIME", shot.exptime),
+        card(
+            "MAGZERO",
+            magzero(shot.band, shot.exptime, shot.airmass, shot.cloud),
+            "[mag] AB magnitude of one electron",
+        ),
+        card("EXPNUM", shot.expnum),
+        card("CCDNUM", ccdnum),
+        card("BAND", shot.band),
+        card("EXPTIME", shot.exptime),
         card("SKY", shot.sky * shot.exptime, "[electron] mean sky a pixel, without ghost"),
-    ]  # fmt: skip
+    ]
     path.unlink(missing_ok=True)
     psf = renderer.psf(shot)
     u, v = renderer.response.place(
@@ -109,9 +116,11 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
         if lit.light is not None and lit.extra is not None:
             sky = sky_plane(renderer, shot, ccd)
             planes: dict[str, npt.NDArray[np.float32]] = {
-                "NOISELESS": lit.light, "SKY": sky, "VAR": variance_plane(renderer, shot, ccd, lit.light, sky),
+                "NOISELESS": lit.light,
+                "SKY": sky,
+                "VAR": variance_plane(renderer, shot, ccd, lit.light, sky),
                 "EXTRA": lit.extra,
-            }  # fmt: skip
+            }
             out.write(lit.bits, extname="MSK", compress="RICE")
             for name, plane in planes.items():
                 out.write(plane, extname=name)
@@ -160,21 +169,32 @@ def write_camera(folder: Path, camera: Camera, response: Response, bands: tuple[
         Bands.
     """
     document = {
-        "camera": camera.name, "instrume": camera.instrume, "nx": camera.nx, "ny": camera.ny, "radius": camera.radius,
+        "camera": camera.name,
+        "instrume": camera.instrume,
+        "nx": camera.nx,
+        "ny": camera.ny,
+        "radius": camera.radius,
         "flat_norm": "median 1 over the good pixels of all CCDs",
         "ccds": [
             {
-                "ccdnum": c.ccdnum, "detpos": c.detpos, "efficiency": c.efficiency,
+                "ccdnum": c.ccdnum,
+                "detpos": c.detpos,
+                "efficiency": c.efficiency,
                 "amps": {
                     a.name: {
-                        "gain": a.gain, "rdnoise": a.rdnoise, "saturate": a.saturate, "level": a.level,
+                        "gain": a.gain,
+                        "rdnoise": a.rdnoise,
+                        "saturate": a.saturate,
+                        "level": a.level,
                         "linearity": _polynomial(a.linear),
-                    } for a in c.amps
+                    }
+                    for a in c.amps
                 },
-            } for c in camera.ccds
+            }
+            for c in camera.ccds
         ],
         "crosstalk": [[x.victim, x.source, x.coefficient] for x in camera.crosstalk],
-    }  # fmt: skip
+    }
     (folder / "camera.json").write_text(json.dumps(document, indent=1) + "\n")
     for ccd in camera.ccds:
         path = folder / f"truth_camera_c{ccd.ccdnum:02d}.fits"
@@ -186,8 +206,11 @@ def write_camera(folder: Path, camera: Camera, response: Response, bands: tuple[
             for band in bands:
                 maps = response.maps(ccd, band)
                 for name, plane in (
-                    ("FLAT", maps.flat), ("STARFLAT", maps.starflat), ("GHOST", maps.ghost), ("FRINGE", maps.fringe),
-                ):  # fmt: skip
+                    ("FLAT", maps.flat),
+                    ("STARFLAT", maps.starflat),
+                    ("GHOST", maps.ghost),
+                    ("FRINGE", maps.fringe),
+                ):
                     out.write(plane, extname=f"{name}_{band}")
 
 

@@ -49,9 +49,15 @@ def _find_tables_with_column(shell: Session, words: tuple[str, ...]) -> None:
         "SELECT table_name, column_name, unit, description FROM tap_schema.columns"
     )
     own = [
-        {"table_name": f"mydb.{t['name']}", "column_name": c["name"], "unit": c.get("unit"), "description": c.get("text")}
-        for t in _own_tables(shell) for c in t["columns"]
-    ]  # fmt: skip
+        {
+            "table_name": f"mydb.{t['name']}",
+            "column_name": c["name"],
+            "unit": c.get("unit"),
+            "description": c.get("text"),
+        }
+        for t in _own_tables(shell)
+        for c in t["columns"]
+    ]
     if own:
         columns = pa.concat_tables([columns, pa.Table.from_pylist(own, schema=columns.schema)])
     _show_like(shell, columns, "column_name", words[0], "table with a column")
@@ -245,9 +251,10 @@ def _show_index(shell: Session, words: tuple[str, ...]) -> None:
         raise NotFoundError(f"there is no table {words[0]}; find_tables %part% looks for names")
     names = [row["column_name"] for row in columns if row["indexed"]]
     shell.answer(
-        f"searched by position (cone, box, polygon) and by: {', '.join(names)}" if names
+        f"searched by position (cone, box, polygon) and by: {', '.join(names)}"
+        if names
         else "no column is marked as indexed; searches by position are fast in every release table"
-    )  # fmt: skip
+    )
 
 
 def _help_function(shell: Session, words: tuple[str, ...]) -> None:

@@ -18,9 +18,19 @@ _DROP = re.compile(r"(?is)\s*drop\s+table\s+(?:if\s+exists\s+)?(?:mydb\.)?(\w+)\
 _PLAN = re.compile(r"(?is)^\s*plan\s+for\b")
 #: Commands of psql, and their names here; ``\\d`` with a table describes it.
 _PSQL = {
-    "\\q": "quit", "\\d": "find_tables", "\\dt": "find_tables", "\\dn": "find_tables", "\\h": "help", "\\?": "help",
-    "\\i": "loadsql", "\\e": "edit", "\\l": "show_db", "\\c": "change_db", "\\conninfo": "show_db", "\\s": "history",
-}  # fmt: skip
+    "\\q": "quit",
+    "\\d": "find_tables",
+    "\\dt": "find_tables",
+    "\\dn": "find_tables",
+    "\\h": "help",
+    "\\?": "help",
+    "\\i": "loadsql",
+    "\\e": "edit",
+    "\\l": "show_db",
+    "\\c": "change_db",
+    "\\conninfo": "show_db",
+    "\\s": "history",
+}
 #: A target at the end of a query: a file of a format that can be written, or a table of one's own.
 _TARGET = re.compile(r"(?is)>\s*(mydb\.\w+|\S+\.(?:csv|tab|tsv|fits?|parquet|vot|xml|h5|hdf5))\s*$")
 _MYDB = re.compile(r"(?i)mydb\.(\w+)$")
