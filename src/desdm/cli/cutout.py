@@ -12,8 +12,8 @@ from desdm.cli.context import CommandContext, pass_command_context
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from desdm.services.soda.batch import Done, Item
-    from desdm.services.soda.files import Shelf
+    from desdm.services.soda.batch import Item, ItemResult
+    from desdm.services.soda.files import ImageCache
     from desdm.services.soda.rows import Defaults
 
 
@@ -73,7 +73,7 @@ def command(
     desdm cutout --table objects.csv --bands gri --out cutouts.zip
     """
     from desdm.errors import UsageError
-    from desdm.services.soda.batch import produce
+    from desdm.services.soda.batch import cut_items
     from desdm.services.soda.colour import Lupton
     from desdm.services.soda.rows import Defaults
     from desdm.texttable import size_text
@@ -101,15 +101,15 @@ def command(
         png=png or no_fits,
         look=Lupton(q, stretch, minimum),
     )
-    results: list[Done] = []
+    results: list[ItemResult] = []
 
-    def noted(outcomes: Iterable[Done]) -> Iterator[Done]:
+    def noted(outcomes: Iterable[ItemResult]) -> Iterator[ItemResult]:
         for one in outcomes:
             results.append(one)
             yield one
 
-    index, items = _items(context, table, {k: str(v) for k, v in row.items()}, defaults)
-    written = _write(noted(produce(index, items)), out, only_cutouts=table is None)
+    images, items = _items(context, table, {k: str(v) for k, v in row.items()}, defaults)
+    written = _write(noted(cut_items(images, items)), out, only_cutouts=table is None)
     for one in sorted(results, key=lambda done: done.item.number)[:20]:
         if table is not None or one.status != "ok":
             click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
@@ -124,13 +124,13 @@ def command(
 
 def _items(
     context: CommandContext, table: Path | None, row: dict[str, str], defaults: Defaults
-) -> tuple[Shelf, list[Item]]:
-    """Return the file index and the cutouts of the positions."""
+) -> tuple[ImageCache, list[Item]]:
+    """Return the cache of images and the cutouts of the positions."""
     from desdm.accounts.model import Action, Caller
     from desdm.query.engines.open import open_engine
     from desdm.query.formats.upload import read_upload
     from desdm.schema.states import Role
-    from desdm.services.soda.files import Shelf
+    from desdm.services.soda.files import ImageCache
     from desdm.services.soda.rows import items_of, one_row
     from desdm.web.app import open_services
 
@@ -145,8 +145,8 @@ def _items(
         services = open_services(context.facility, engine)
         # Whoever may read the installation's files may see all of them.
         caller = Caller(role=Role.ADMIN, actions=frozenset(Action))
-        index = Shelf(services)
-        return index, items_of(services, index, caller, rows, defaults, max_rows)
+        images = ImageCache(services)
+        return images, items_of(services, images, caller, rows, defaults, max_rows)
     finally:
         engine.close()
 
@@ -162,7 +162,7 @@ def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
     return read_position(" ".join(words)) if words else None
 
 
-def _write(outcomes: Iterable[Done], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int, bool]]:
+def _write(outcomes: Iterable[ItemResult], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int, bool]]:
     """Write the files; returns path, size, and whether one was replaced. Of one place no table of results is written."""
     from desdm.services.soda.bundle import bundle, members
 

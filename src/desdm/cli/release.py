@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.releaselook import LOOKS
+
+if TYPE_CHECKING:
+    from desdm.release.findings import Check
+    from desdm.release.model import Release
 
 _reason = click.option("--reason", default="", help="Why; recorded with the event.")
 
@@ -100,18 +105,42 @@ def create(
             scope=facility.production,
         )
         file_count, omission_count = len(selection.files), len(selection.omissions)
+    faults = [] if conditions is None else _lineage_faults(context, release)
     after = (
         f"desdm release add-table {release.name} TABLE FILE.parquet"
         if conditions is None
-        else f"desdm release publish {release.name}"
+        else f"desdm release {'validate' if faults else 'publish'} {release.name}"
     )
-    context.show(
-        {"release": release.name, "state": release.state, "files": file_count, "left_out": omission_count},
-        lambda: click.echo(
+
+    def human() -> None:
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            first = f"{faults[0].subject}: {faults[0].text}{more}"
+            click.echo(f"note: {release.name} cannot be published as it is: {first}", err=True)
+        click.echo(
             f"{release.name} is a draft of {file_count} files, {omission_count} left out; next: {after}"
-        ),
-        as_json,
-    )
+        )
+
+    document = {
+        "release": release.name,
+        "state": release.state,
+        "files": file_count,
+        "left_out": omission_count,
+        "faults": len(faults),
+    }
+    context.show(document, human, as_json)
+
+
+def _lineage_faults(context: CommandContext, release: Release) -> list[Check]:
+    """Return what forbids to publish a new draft: products of rejected, excluded or withdrawn data."""
+    from desdm.release import store
+    from desdm.release.findings import errors
+    from desdm.release.validate import check_lineage
+
+    facility, root = context.facility, _root(context, release.name)
+    with facility.database.read() as conn:
+        files = store.files(conn, release.name)
+        return errors(check_lineage(conn, root, release, files, facility.production))
 
 
 def _workers(configured: int) -> int:

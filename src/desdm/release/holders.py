@@ -32,13 +32,13 @@ class Holder:
     def text(self) -> str:
         """Describe the release, and how to remove withdrawn files from it."""
         count = len(self.files)
-        files = f"{count} {'file' if count == 1 else 'files'} of it"
-        description = f"{self.state.value} release {self.release} was made from {files}"
+        files = f"{count} {'file' if count == 1 else 'files'} made from it"
+        description = f"{self.state.value} release {self.release} holds {files}"
         if self.state is ReleaseState.PUBLISHED:
             return f"{description}; {correction(self.release)}"
         return (
-            f"{description}; make it again without them: desdm release discard {self.release}, then "
-            f"desdm release create {self.release}"
+            f"{description}; make them again without it (desdm submit coadd), then the release: desdm release discard "
+            f"{self.release}, desdm release create {self.release}"
         )
 
 
