@@ -101,7 +101,7 @@ _NIGHT = re.compile(r"\d{8}|\d{4}-\d\d-\d\d")
 
 
 def advice(err: click.UsageError) -> str:
-    """What was probably meant by a word, option or argument that a command does not take; empty if that is not known."""
+    """Return the probable meaning of an unknown word, option or argument; empty if there is none."""
     name = err.ctx.info_name if err.ctx is not None and err.ctx.info_name else ""
     match = re.match(r"No such (?:command|option):? '?(.+?)'?\.(?:\s|$)", err.message)
     if match:

@@ -64,7 +64,7 @@ def command(context: CommandContext, workers: int, lift: str | None, reason: str
 
 
 def _lift(context: CommandContext, name: str, reason: str, as_json: bool) -> int:
-    """A person's word that a file is not suspect."""
+    """Lift the suspect mark of a file, on the word of a person."""
     from desdm.archive.suspects import lift
 
     facility = context.facility

@@ -143,7 +143,7 @@ def _items(
     engine = open_engine(context.facility.config)
     try:
         services = open_services(context.facility, engine)
-        # Whoever may read the installation's files may see all of them.
+        # A user who may read the installation's files may see all of them.
         caller = Caller(role=Role.ADMIN, actions=frozenset(Action))
         images = ImageCache(services)
         return images, items_of(services, images, caller, rows, defaults, max_rows)
@@ -155,7 +155,7 @@ def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
     """Parse the position of the arguments, ICRS degrees; None without arguments."""
     from desdm.sky.position import read_position
 
-    # Options that nobody knows arrive here too, since a declination may begin with a minus sign.
+    # Unknown options arrive here too, since a declination may begin with a minus sign.
     for word in words:
         if word.startswith("--"):
             raise click.NoSuchOption(word)

@@ -35,7 +35,7 @@ _UNITS = (
 
 
 def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """A date or a date with time, ISO 8601, UTC unless it has an offset.
+    """Parse a date or a date with time, ISO 8601, UTC unless it has an offset.
 
     With --until it is the end of the day, hour, minute or second that is named: times are listed to the second, and an
     event must be selected by the time under which it is listed.

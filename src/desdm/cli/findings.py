@@ -16,7 +16,7 @@ __all__ = ["finding_document", "print_holders", "suspect_document"]
 
 
 def finding_document(finding: Finding) -> dict[str, str]:
-    """A finding as a part of a JSON document."""
+    """Return the JSON document of a finding."""
     return {
         "severity": finding.severity.value,
         "keyword": finding.key,
@@ -33,7 +33,7 @@ def print_holders(holders: Sequence[Holder]) -> None:
 
 
 def suspect_document(mark: Suspect) -> dict[str, str]:
-    """The mark of a suspect file as a part of a JSON document."""
+    """Return the JSON document of the mark of a suspect file."""
     return {
         "cause": mark.cause,
         "who": mark.who,

@@ -214,7 +214,7 @@ def _table(
         data = table.read_bytes()
     except FileNotFoundError:
         raise NotFoundError(f"no file {table}") from None
-    # It is one's own machine: the file's size is the limit.
+    # On the user's own machine the size of the file is the only limit.
     upload = read_upload("positions", data, None, max_bytes=len(data) + 1, max_rows=1 << 40)
     columns_of_position = position_columns(upload, *columns)
     described, rows = add_footprint(

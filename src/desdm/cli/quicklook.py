@@ -54,7 +54,7 @@ def _stem(name: str) -> str:
 
 
 def _registered(context: CommandContext, name: str) -> tuple[Path, Path | None]:
-    """Where a registered file lies, and the mask that was registered with it."""
+    """Return the path of a registered file, and of the mask registered with it."""
     from desdm.archive import catalog
     from desdm.archive.verify import verified
     from desdm.errors import ConfigError, NotFoundError

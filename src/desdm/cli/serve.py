@@ -34,7 +34,7 @@ def command(
     """Serve the published releases until SIGTERM (or Ctrl-C); the address is printed when it answers."""
     from desdm.web.serve import listen, serve
 
-    # The port is taken first: whoever must wait for the tables learns at once that it is not free.
+    # The port is opened first, so that a port in use is reported before the tables are loaded.
     with listen(host, port) as bound:
         home = context.facility.config.home
         serve(

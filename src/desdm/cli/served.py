@@ -25,7 +25,7 @@ class Served:
 
 @contextmanager
 def engine_of(facility: Facility, release: str) -> Iterator[Served]:
-    """The engine of the installation's services, for one release that nobody sees yet."""
+    """Open the engine of the installation's services for one release that is not visible yet."""
     import pyarrow as pa
 
     from desdm.query.adql.translate import translate

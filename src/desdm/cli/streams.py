@@ -31,7 +31,7 @@ _ASCII = {
 
 
 def prepare_streams() -> None:
-    """Make standard output and error safe to write to, whoever reads them; call it before anything is written."""
+    """Make standard output and error safe to write to, whatever reads them; call it before anything is written."""
     codecs.register_error("desdm.legible", _legible)
     _open_closed()
     sys.stdout, sys.stderr = _wrapped(sys.stdout), _wrapped(sys.stderr)
@@ -43,7 +43,7 @@ def prepare_streams() -> None:
 class _Output(io.FileIO):
     """A standard stream that discards what is written after its reader went away, as ``head`` does.
 
-    A command that acts must finish its work and end with its own status, whether or not anybody reads how far it is.
+    A command that acts must finish its work and end with its own status, whether or not its progress is read.
     """
 
     @override

@@ -241,7 +241,7 @@ class Client:
         except (DALServiceError, DALQueryError) as err:
             raise of_pyvo(err) from err
         except BaseException:
-            # Whoever interrupts the waiting does not want the job either.
+            # A user who interrupts the wait does not need the job either.
             quietly(job.abort)
             raise
 
@@ -262,7 +262,7 @@ class Client:
 
     def _own_columns(self, name: str) -> pa.Table:
         """Return the columns of a user's table, which TAP_SCHEMA does not list."""
-        # TAP_SCHEMA is the same for all callers: it does not tell of tables of one's own.
+        # TAP_SCHEMA is the same for all callers: it does not list tables of users.
         columns: list[OwnColumn] = next(
             (t["columns"] for t in self.mydb.tables() if t["name"].lower() == name.lower()), []
         )

@@ -20,7 +20,7 @@ from desdm.schema.store import exposure_name
 
 __all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses", "is_of"]
 
-#: Verdicts of ``survey`` attempts of every project and campaign: where nobody says what production is.
+#: Verdicts of ``survey`` attempts of every project and campaign: where the production scope is unknown.
 ANY = (Scope("", ""),)
 
 

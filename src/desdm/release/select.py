@@ -177,7 +177,7 @@ def _scope(conditions: Mapping[str, str], production: Scope) -> Scope:
 def verdict_scopes(text: str, production: Scope | None = None) -> tuple[Scope, ...]:
     """Return the scopes whose verdicts count for a release, the first one first.
 
-    Those of the runs that its selection takes; an exposure that nobody judged there has the verdict of production.
+    Those of the runs that its selection takes; an exposure without a verdict there has that of production.
 
     Parameters
     ----------

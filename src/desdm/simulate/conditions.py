@@ -108,7 +108,7 @@ class Verdict:
 
 
 def assess(band: str, fwhm: float, sky: float, cloud: float, reference: bool = True) -> Verdict:
-    """The verdict that a measurement without error would reach.
+    """Return the verdict of a measurement without errors.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ def _crosstalk(path: Path) -> Iterator[Crosstalk]:
 
 
 def _defects(folder: Path, ccd: CCD) -> tuple[Box, ...]:
-    """The latest boxes before 2014 of a CCD (the stand-in's without them); a column is taken as hot, a patch as blind."""
+    """Return the latest defects before 2014 of a CCD; a column counts as hot, a patch as blind."""
     files = sorted((folder / "defects" / ccd.detpos.lower()).glob("201[0-3]*.ecsv"))
     if not files:
         return ccd.defects

@@ -95,7 +95,7 @@ def add_extras(
 
 
 def _transients(plan: Plan, times: Sequence[float], size: tuple[float, float]) -> list[_Extra]:
-    """Those that exploded in the windows before and around the shots: the same for every plan of that seed."""
+    """Return the transients of the windows before and around the shots, the same for every plan of a seed."""
     if not times or not plan.transients:
         return []
     out = []
@@ -109,7 +109,7 @@ def _transients(plan: Plan, times: Sequence[float], size: tuple[float, float]) -
 
 
 def _movers(plan: Plan, times: Sequence[float], size: tuple[float, float]) -> list[_Extra]:
-    """Some for each night of the plan, in the field at that night's beginning; by the next they have moved on."""
+    """Return the moving objects of each night, which have left the field by the next night."""
     out = []
     for night in sorted({int(mjd) for mjd in times}):
         rng = generator(plan.seed, 401, night)

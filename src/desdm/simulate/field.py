@@ -130,7 +130,7 @@ def _tree(lon: Array, lat: Array) -> tuple[object, Array]:
 
 
 def _thin(lon: Array, lat: Array, r: Array) -> npt.NDArray[np.bool_]:
-    """Of each two objects within 4″ the fainter goes: a field of tests is not a globular cluster."""
+    """Remove the fainter of each two objects within 4″: test fields are not crowded."""
     tree, _ = _tree(lon, lat)
     pairs = tree.query_pairs(4.0, output_type="ndarray")  # type: ignore[attr-defined]
     keep = np.ones(lon.size, bool)

@@ -105,14 +105,14 @@ class Camera:
         raise UsageError(f"camera {self.name} has no CCD {ccdnum}; it has {[c.ccdnum for c in self.ccds]}")
 
     def only(self, ccdnums: tuple[int, ...]) -> Camera:
-        """The camera with these CCDs alone: crosstalk from the others ceases with them."""
+        """Return the camera with some of its CCDs; crosstalk from the others is removed."""
         ccds = tuple(self[n] for n in sorted(set(ccdnums)))
         names = {f"ccd{c.ccdnum:02d}{a}" for c in ccds for a in "AB"}
         pairs = tuple(x for x in self.crosstalk if x.victim in names and x.source in names)
         return replace(self, ccds=ccds, crosstalk=pairs)
 
     def sources(self, ccdnum: int) -> dict[int, list[Crosstalk]]:
-        """Who disturbs a CCD: source CCD number → its pairs; the CCD itself stands among them."""
+        """Return the amplifier pairs whose crosstalk reaches a CCD, by source CCD (itself included)."""
         out: dict[int, list[Crosstalk]] = {}
         for pair in self.crosstalk:
             if int(pair.victim[3:-1]) == ccdnum:
@@ -121,7 +121,7 @@ class Camera:
 
 
 def mini(serial: int = 0) -> Camera:
-    """The test camera: 2 × 2 CCDs of 512 × 1024 pixels, gaps of 40 pixels, distortion of DECam's size at its own rim.
+    """Return the test camera: 2 × 2 CCDs of 512 × 1024 pixels, gaps of 40 pixels, and distortion as large as DECam's.
 
     Parameters
     ----------

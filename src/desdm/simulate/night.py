@@ -219,7 +219,7 @@ def _joined(one: Field, other: Field) -> Field:
 
 
 def _shot(raw: Path, truth: Path, renderer: Renderer, shot: Shot) -> list[Path]:
-    """Render and write one shot; its charges live only as long as somebody needs them for crosstalk."""
+    """Render and write one shot; charges are released when no other CCD needs them for crosstalk."""
     camera = renderer.camera
     lit: dict[int, Charge] = {}
     frames: dict[int, tuple[npt.NDArray[np.generic], TPV]] = {}

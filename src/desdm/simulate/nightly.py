@@ -77,7 +77,7 @@ def compare_night(truth: Path, objects: Path, expnums: Collection[int]) -> dict[
 
 
 def _stars(truth: Path, entries: list[ShotEntry]) -> dict[str, Array]:
-    """Every star of the band once: position, magnitude, (S/N)² added over the exposures that have it, and their number."""
+    """Return each star of a band once: position, magnitude, (S/N)² summed over its exposures, and their number."""
     parts: dict[str, list[Array]] = {k: [] for k in ("id", "ra", "dec", "mag", "snr2", "peak")}
     for entry in entries:
         for path in sorted(truth.glob(f"truth_D{entry['expnum']:08d}_c*.fits")):

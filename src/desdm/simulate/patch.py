@@ -100,7 +100,7 @@ def plan(
 
 
 def _pointing(rng: np.random.Generator, ra: float, dec: float, size: int) -> TPV:
-    """A solution whose CCD looks at (ra, dec), dithered up to 12″, rotated by 0.1° at most.
+    """Return a WCS centred on (ra, dec), dithered up to 12″ and rotated by at most 0.1°.
 
     The CCD sits where DECam's CCD 34 does, away from the optical axis, so that the cubic terms matter.
     """
@@ -192,7 +192,7 @@ def _table(path: Path, name: str, columns: dict[str, tuple[npt.NDArray[np.generi
 
 
 def _write_refcat(path: Path, sky: Sky, seed: int) -> None:
-    """A catalogue such as Gaia with magnitudes: stars with r below 21, errors of 0.3 mas and 2 mmag."""
+    """Write a catalogue such as Gaia with magnitudes: stars with r below 21, errors of 0.3 mas and 2 mmag."""
     rng = generator(seed, 4)
     first = next(iter(sky.mags.values())) if "r" not in sky.mags else sky.mags["r"]
     keep = sky.star & (first < 21.0)

@@ -73,7 +73,7 @@ def read_out(renderer: Renderer, shot: Shot, ccdnum: int, lit: dict[int, Charge]
         for rows, columns in ((slice(None), border), (slice(0, PRESCAN), data)):
             raw[rows, columns] = np.rint(level[a][rows, None] + np.float32(noise) * normal[rows, columns])
         pixels.read_half(raw, edge + first, adu, bias, first, last, level[a], normal, noise, PRESCAN)
-    # The first six columns of either side are clocked while the serial register settles: no use to anybody.
+    # The first six columns of either side are clocked while the serial register settles: they are not used.
     raw[:, :JUNK] += 40
     raw[:, -JUNK:] += 40
     return raw

@@ -88,7 +88,7 @@ class Renderer:
     _banks: dict[tuple[int, int], tuple[Plane, Array, Array]] = field(default_factory=dict)
 
     def psf(self, shot: Shot) -> PSF:
-        """The shot's PSF."""
+        """Return the PSF of a shot."""
         rng = generator(self.plan.seed, Stage.PSF, shot.expnum)
         slope, twist, e = (
             rng.uniform(-0.012, 0.012, 2),
@@ -104,7 +104,7 @@ class Renderer:
         )
 
     def wcs(self, shot: Shot, ccd: CCD) -> TPV:
-        """The true solution: the camera's, turned and scaled a little (refraction, aberration, the mount)."""
+        """Return the true WCS: the camera's, slightly turned and scaled (refraction, aberration, the mount)."""
         rng = generator(self.plan.seed, Stage.POINTING, shot.expnum)
         angle, scale = np.radians(rng.normal(scale=0.01)), 1.0 + float(rng.normal(scale=5e-5))
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -117,7 +117,7 @@ class Renderer:
         )
 
     def guess(self, shot: Shot, ccd: CCD) -> TPV:
-        """The first solution: the camera's, where the telescope believes to look (it errs by some arcsec)."""
+        """Return the first WCS: the camera's at the nominal pointing, which is wrong by some arcsec."""
         rng = generator(self.plan.seed, Stage.POINTING, shot.expnum, 1)
         dra, ddec = rng.normal(scale=3.0 / 3600.0, size=2)
         ra = shot.ra + float(dra) / float(np.cos(np.radians(shot.dec)))
@@ -145,7 +145,7 @@ class Renderer:
         return Objects(index, x[inside], y[inside], ra[index], dec[index], mag[index], flux)
 
     def stamps(self, shot: Shot, ccd: CCD) -> tuple[Plane, Array, Array]:
-        """The bank of a shot (and CCD), and focal-plane places of its nodes."""
+        """Return the PSF bank of a shot (and CCD), and the focal-plane positions of its nodes."""
         key = (shot.expnum, ccd.ccdnum if self.camera.psf_per_ccd else 0)
         if key not in self._banks:
             ccds = (ccd,) if self.camera.psf_per_ccd else self.camera.ccds

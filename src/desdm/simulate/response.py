@@ -68,7 +68,7 @@ class Response:
         return (x - ccd.wcs.crpix[0]) / radius, (y - ccd.wcs.crpix[1]) / radius
 
     def maps(self, ccd: CCD, band: str) -> Maps:
-        """The maps of one CCD in one band."""
+        """Return the maps of one CCD in one band."""
         key = (ccd.ccdnum, band)
         maps = self._maps.get(key)
         if maps is None:
@@ -196,7 +196,7 @@ class Response:
 
 
 def _ghost(u: Plane, v: Plane) -> Plane:
-    """The pupil's out-of-focus image: a ring with a dark middle, slightly off the axis."""
+    """Return the ghost: the out-of-focus image of the pupil, a ring slightly off the axis."""
     r = np.hypot(u - 0.03, v + 0.02)
     return np.asarray((1.0 / (1.0 + np.exp((r - 0.62) / 0.05))) * (1.0 / (1.0 + np.exp((0.22 - r) / 0.05))))
 

@@ -135,7 +135,7 @@ def _gaia(path: Path, ra: Array, dec: Array) -> tuple[npt.NDArray[np.bool_], Arr
 
 
 def _single(ra: Array, dec: Array, r: Array) -> npt.NDArray[np.intp]:
-    """The brighter of each two within 2″: PS1 breaks bright and extended objects into pieces."""
+    """Select the brighter of each two objects within 2″: PS1 splits bright and extended objects."""
     from scipy.spatial import cKDTree
 
     middle = (float(np.median(ra)), float(np.median(dec)))

@@ -121,7 +121,7 @@ class Clock:
         return cls(seed, nite, expnum, noon.days + 0.72, noon.days + 1.02)
 
     def stamp(self, exptime: float, dark: bool) -> tuple[int, float]:
-        """Number and MJD of the next exposure, in the afternoon or in the dark."""
+        """Return number and MJD of the next exposure, in the afternoon or at night."""
         number, self.expnum = self.expnum, self.expnum + 1
         start = self.night if dark else self.day
         step = (exptime + 30.0) / 86400.0
@@ -133,13 +133,13 @@ class Clock:
 
 
 def zero(clock: Clock, **more: object) -> Shot:
-    """A bias frame."""
+    """Plan a bias frame."""
     number, mjd = clock.stamp(0.0, False)
     return replace(Shot(number, "zero", "zero", "zero", "none", 0.0, mjd, clock.nite), **more)  # type: ignore[arg-type]
 
 
 def flat(clock: Clock, band: str, **more: object) -> Shot:
-    """A dome flat near 20 000 ADU; the lamp wanders by some per cent."""
+    """Plan a dome flat near 20 000 ADU; the lamp varies by some per cent."""
     number, mjd = clock.stamp(10.0, False)
     rng = generator(clock.seed, 300, number)
     shot = Shot(
@@ -207,6 +207,6 @@ def science(clock: Clock, band: str, exptime: float = 90.0, **more: object) -> S
 
 
 def nite_after(nite: str, days: int) -> str:
-    """The nite some days later."""
+    """Return the night some days later."""
     day = date(int(nite[:4]), int(nite[4:6]), int(nite[6:])) + timedelta(days=days)
     return day.strftime("%Y%m%d")

@@ -51,7 +51,7 @@ class Sky:
 
 
 def generator(seed: int, *stage: int) -> np.random.Generator:
-    """A counter-based generator of its own for each stage (Salmon et al. 2011, Philox).
+    """Return a counter-based random generator of a stage (Salmon et al. 2011, Philox).
 
     The numbers of a CCD do not depend on the others or on their order.
     """

@@ -19,7 +19,7 @@ _RATE = 8300.0  # electrons a second: 2000 ADU
 def supercal_shots(
     clock: Clock, bands: tuple[str, ...], exposures: int, biases: int, flats: int
 ) -> list[Shot]:
-    """All shots, in order of time.
+    """Return all shots, in order of time.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ class TPV:
         return self.crpix[0] + (c22 * a - c12 * b) / det_cd, self.crpix[1] + (c11 * b - c21 * a) / det_cd
 
     def cards(self) -> dict[str, str | float | int]:
-        """The solution as FITS keywords."""
+        """Return the WCS as FITS keywords."""
         out: dict[str, str | float | int] = {
             "WCSAXES": 2,
             "CTYPE1": "RA---TPV",
