@@ -8,7 +8,7 @@ __all__ = ["COMMANDS", "Entry"]
 
 
 class Entry(NamedTuple):
-    """A command: its name, the section it stands on in ``--help``, and one line on it."""
+    """A command: its name, its section in ``--help``, and its description."""
 
     name: str
     section: str

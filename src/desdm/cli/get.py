@@ -85,11 +85,11 @@ def command(
     def human() -> None:
         click.echo(
             f"{folder}: {len(report.fetched)} files fetched ({report.bytes} bytes), "
-            f"{len(report.present)} stood already, all verified"
-            + (f"; {len(report.failed)} not had" if report.failed else "")
+            f"{len(report.present)} present before, all verified"
+            + (f"; {len(report.failed)} failed" if report.failed else "")
         )
         for path, reason in report.failed:
-            click.echo(click.style("not had: ", fg="red") + f"{path}: {reason}")
+            click.echo(click.style("failed: ", fg="red") + f"{path}: {reason}")
 
     context.show(document, human, as_json)
     return 1 if report.failed else 0

@@ -82,7 +82,7 @@ def _texts(table: ReleaseTable) -> Iterator[Check]:
             "texts", table.name, f"{len(table.columns)} columns have text, UCD, and a unit where it applies"
         )
     if not table.text:
-        yield note("texts", table.name, "nobody says what a row is (--text)")
+        yield note("texts", table.name, "the table has no description of its rows (--text)")
 
 
 def _units(table: ReleaseTable) -> Iterator[Check]:

@@ -138,7 +138,7 @@ def data(release: Release, tables: Sequence[ReleaseTable], sources: Mapping[str,
     page = Document(f"Data of release {release.name}")
     for table in tables:
         page.heading(f"{release.name}.{table.name}")
-        text = table.text or "Nobody says what a row is"
+        text = table.text or "Without a description of its rows"
         rows = f"{table.row_count} row{'' if table.row_count == 1 else 's'}"
         page.paragraph(f"{text.rstrip('. ')}. {rows}.")
         if table.ra_column:

@@ -60,4 +60,4 @@ def guess(name: str, datatype: str) -> Guess:
     for pattern, unit, ucd, text in _RULES:
         if re.fullmatch(pattern, lower) and (number or not unit):
             return Guess(unit, ucd, f"{text} (guessed from the name {name})")
-    return Guess("", "meta.note" if not number else "stat.value", f"{name} (nobody says what it is)")
+    return Guess("", "meta.note" if not number else "stat.value", f"{name} (without description)")

@@ -73,7 +73,7 @@ def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[Relea
     """Add the tables and images of the release."""
     page.heading("What it holds")
     rows = [
-        (f"{t.release}.{t.name}", t.row_count, len(t.columns), t.kind, t.text or "nobody says what a row is")
+        (f"{t.release}.{t.name}", t.row_count, len(t.columns), t.kind, t.text or "without description")
         for t in tables
     ]
     if rows:
