@@ -467,7 +467,7 @@ def test_a_flipped_byte_in_a_map_is_refused_and_reported(url: Served, home: Path
 
     def listed() -> list[tuple[str, str]]:
         with database.read() as conn:
-            return [(p["subject_kind"], p["subject"]) for p in problems(conn)]
+            return [(p.subject_kind, p.subject) for p in problems(conn)]
 
     assert until(listed) == [("file", "X1/footprint/g.hsp")]
     database.close()

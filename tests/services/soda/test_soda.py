@@ -326,7 +326,7 @@ def test_a_flipped_byte_is_refused_and_stands_in_the_problem_list(
 
     def listed() -> list[object]:
         with facility.database.read() as conn:
-            return [p for p in store.open_problems(conn) if p["subject"] == f"F1/{hurt.relative(TILE, 'g')}"]
+            return [p for p in store.open_problems(conn) if p.subject == f"F1/{hurt.relative(TILE, 'g')}"]
 
     found = until(listed)
     facility.close()
