@@ -24,10 +24,10 @@ from desdm import wcl
 from desdm.archive.verify import Expected, Verifier
 from desdm.errors import CorruptFile, FileTypeError, ProgramFailed, StorageFull, UsageError
 from desdm.framework.allocator import memory_kept
-from desdm.framework.handover import HOLD_MEMORY, Handover, budget
 from desdm.framework.inputdigests import read_digests
 from desdm.framework.jobwcl import JobFile, JobOrder, WrapperOrder, read_job
 from desdm.framework.memory import forget_peak, own_peak
+from desdm.framework.objectstore import HOLD_MEMORY, ObjectStore, budget
 from desdm.framework.outcome import Made, OutcomeWriter, WrapperOutcome
 from desdm.framework.pipeline import LIST_FORMATS
 from desdm.framework.shortpaths import ShortPaths
@@ -222,7 +222,7 @@ class _Runner:
         self.provenance: dict[str, Any] = {}
         self.tolerated = False
         self.run_dir = order.top.get("ops_run_dir", "?") + "/"
-        self.handover = Handover(budget(order.run, ticket.hold_memory) << 20, self._due)
+        self.objects = ObjectStore(budget(order.run, ticket.hold_memory) << 20, self._due)
         #: where in the running order each file is read, ascending; and where the job is
         self.readers: dict[str, list[int]] = {}
         self.place = -1
@@ -253,7 +253,7 @@ class _Runner:
         return again
 
     def close(self) -> None:
-        self.handover.close()
+        self.objects.close()
         own = framework()
         ran = {
             "attempt": self.order.attempt,
@@ -321,7 +321,7 @@ class _Runner:
         for name in [*_read_by(wrapper), *(file.filename for file in wrapper.outputs.values())]:
             readers = self.readers.get(name)
             if not readers or readers[-1] <= self.place:
-                self.handover.drop(name)
+                self.objects.drop(name)
 
     def _lacking(self, wrapper: WrapperOrder, module: Mapping[str, Any]) -> str:
         """Why a wrapper of a tolerant module is left out: the input of which nothing was made; empty: nothing lacks."""
@@ -388,9 +388,9 @@ class _Runner:
             self.log,
             self.cache.versions,
             wrapper.excluded,
-            handover=self.handover,
-            wanted=frozenset(name for name in _read_by(wrapper) if self.readers[name][-1] > self.place),
-            saved=frozenset(name for name, file in wrapper.outputs.items() if file.save),
+            objects=self.objects,
+            later_inputs=frozenset(name for name in _read_by(wrapper) if self.readers[name][-1] > self.place),
+            archived_outputs=frozenset(name for name, file in wrapper.outputs.items() if file.save),
             paths=self.paths,
         )
 
@@ -418,7 +418,7 @@ class _Runner:
         name = relpath.rpartition("/")[2]
         places = [self.root / relpath]
         if name in self.made_here:
-            if self.handover.has(name):
+            if self.objects.has(name):
                 return self.workdir / name
             places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
         return next((p for p in places if p.is_file()), None)
@@ -471,7 +471,7 @@ class _Runner:
             path = task.outputs[name]
             if file.workpath and path.is_file():
                 path = path.replace(self.workdir / file.filename)
-            held = not file.save and self.handover.has(path.name)
+            held = not file.save and self.objects.has(path.name)
             if not held and not path.is_file():
                 if f"out.{name}" in wrapper.optional:
                     continue
@@ -482,7 +482,7 @@ class _Runner:
             mine = parents if own is None else self._saved(own)
             if not file.save:
                 self.unsaved[file.filename] = mine
-            size = self.handover.size(path.name) if held else path.stat().st_size
+            size = self.objects.size(path.name) if held else path.stat().st_size
             made.append(self._made(file, size, mine, wrapper))
         return tuple(made)
 

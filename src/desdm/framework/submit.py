@@ -27,11 +27,11 @@ from desdm.framework import store
 from desdm.framework.commandlines import check_command_lines
 from desdm.framework.configs import is_program, module_configs, overlaid
 from desdm.framework.filenames import plain_value
-from desdm.framework.handover import budget
 from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer, check_lists
 from desdm.framework.model import Attempt
+from desdm.framework.objectstore import budget
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import under_way

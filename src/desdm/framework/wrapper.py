@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, StorageFull, UsageError
-from desdm.framework.handover import Handover
 from desdm.framework.memory import PeakMemory
+from desdm.framework.objectstore import ObjectStore
 from desdm.framework.shortpaths import ShortPaths, plain
 from desdm.framework.software import file_digest
 from desdm.wcl import Resolver
@@ -164,7 +164,7 @@ class LogTee:
         if self._scanner is not None:
             self._take(self._scanner.feed(data))
 
-    def say(self, finding: Finding) -> None:
+    def add_finding(self, finding: Finding) -> None:
         """Keep a finding that a code says itself, and write it into the log."""
         text = " ".join(finding.text.split())
         self._own.add(self.lines + 1)
@@ -213,15 +213,15 @@ class Task:
     execs: list[ExecRecord] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    handover: Handover = field(default_factory=Handover)
+    objects: ObjectStore = field(default_factory=ObjectStore)
     #: names of files that a later wrapper of the job reads too
-    wanted: frozenset[str] = frozenset()
+    later_inputs: frozenset[str] = frozenset()
     #: outputs that go into the archive
-    saved: frozenset[str] = frozenset()
+    archived_outputs: frozenset[str] = frozenset()
     #: gives programs paths that they can take
     paths: ShortPaths | None = None
     #: the end of what the last program wrote
-    _said: bytes = field(default=b"", init=False, repr=False)
+    _last_output: bytes = field(default=b"", init=False, repr=False)
 
     # -- files
 
@@ -244,49 +244,49 @@ class Task:
             )
         return self.outputs[name]
 
-    def take(self, name: str, read: Callable[[Path], T]) -> T:
+    def read_input(self, name: str, read: Callable[[Path], T]) -> T:
         """What the file of input ``name`` holds: the object that an earlier module of the job gave, or read from disk.
 
         The object is the caller's own to change.
         """
-        return self._taken(self.input(name), read)
+        return self._read(self.input(name), read)
 
-    def takes(self, name: str, read: Callable[[Path], T]) -> list[T]:
+    def read_inputs(self, name: str, read: Callable[[Path], T]) -> list[T]:
         """The same for an input of several files, in their order."""
-        return [self._taken(path, read) for path in self.inputs.get(name, ())]
+        return [self._read(path, read) for path in self.inputs.get(name, ())]
 
-    def _taken(self, path: Path, read: Callable[[Path], T]) -> T:
-        if self.handover.has(path.name):
-            return cast(T, self.handover.get(path.name, last=path.name not in self.wanted))
+    def _read(self, path: Path, read: Callable[[Path], T]) -> T:
+        if self.objects.has(path.name):
+            return cast(T, self.objects.get(path.name, last=path.name not in self.later_inputs))
         return read(path)
 
-    def look(self, path: Path, read: Callable[[Path], T]) -> T:
+    def view_input(self, path: Path, read: Callable[[Path], T]) -> T:
         """The same for one file of an input, to look at and not to change: nothing is copied."""
-        if self.handover.has(path.name):
-            return cast(T, self.handover.get(path.name, last=True))
+        if self.objects.has(path.name):
+            return cast(T, self.objects.get(path.name, last=True))
         return read(path)
 
-    def give(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
+    def write_output(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
         """Hand output ``name`` on in memory.
 
         ``write(path, value)`` makes its file: at once if it goes into the archive, else when a program needs it
-        (`on_disk`) or memory is short.
+        (`input_on_disk`) or memory is short.
         """
-        self.handover.put(self.output(name), value, write, now=name in self.saved)
+        self.objects.put(self.output(name), value, write, now=name in self.archived_outputs)
 
-    def on_disk(self, name: str) -> Path:
+    def input_on_disk(self, name: str) -> Path:
         """Path of the one file of input ``name``, written if it was only held in memory: for a program to read."""
         path = self.input(name)
-        self.handover.on_disk(path.name)
+        self.objects.write_file(path.name)
         return path
 
-    def all_on_disk(self, name: str) -> tuple[Path, ...]:
+    def inputs_on_disk(self, name: str) -> tuple[Path, ...]:
         """The same for an input of several files."""
         for path in self.inputs.get(name, ()):
-            self.handover.on_disk(path.name)
+            self.objects.write_file(path.name)
         return self.inputs.get(name, ())
 
-    def derived(self, output: str, parents: Iterable[Path]) -> None:
+    def set_parents(self, output: str, parents: Iterable[Path]) -> None:
         """Say of which input files ``output`` was derived (default: of all).
 
         Where every output says so, these are also the files that the wrapper used: optional ones that it
@@ -322,18 +322,18 @@ class Task:
 
     # -- what it says
 
-    def say(self, text: str) -> None:
+    def write_log(self, text: str) -> None:
         """A line into the log, where the quality controls read it."""
         self.log.write(text.encode("utf-8", "replace").rstrip(b"\n") + b"\n")
 
     def finding(self, level: int, text: str) -> None:
         """Record something for the operator: level 1 error, 2 warning, 3 info; it is in the log too."""
-        self.log.say(Finding(level, text, pattern=f"{self.name}.finding"))
+        self.log.add_finding(Finding(level, text, pattern=f"{self.name}.finding"))
 
     def metric(self, name: str, value: float, unit: str = "", band: str = "", text: str = "") -> None:
         """Record a QA number; one that is not finite is left out and said in the log."""
         if not math.isfinite(value):
-            self.say(f"metric {name} is not finite and is not recorded")
+            self.write_log(f"metric {name} is not finite and is not recorded")
             return
         self.metrics.append(Metric(name, float(value), unit, band or self.keys.get("band", ""), text))
 
@@ -368,7 +368,7 @@ class Task:
             )
         version = self._version(path, spec)
         argv = [path, *(self._argument(str(one)) for one in args)]
-        self.say("$ " + " ".join([program, *argv[1:]]))
+        self.write_log("$ " + " ".join([program, *argv[1:]]))
         with self.log.reader(execname):
             record = self._measure(argv, execname, version)
         self.execs.append(record)
@@ -379,7 +379,7 @@ class Task:
             how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
             failed = f"{self.name}: {program} ended with {how}"
             left, words = shutil.disk_usage(self.workdir).free, str(spec.get("write_error", "")).encode()
-            if left < _ROOM or (words and words in self._said):
+            if left < _ROOM or (words and words in self._last_output):
                 raise StorageFull(
                     f"{failed}, and {self.workdir} has room for {left} bytes only; make room and try again"
                 )
@@ -394,7 +394,7 @@ class Task:
 
     def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         start, peak = time.time(), PeakMemory()
-        self._said = b""
+        self._last_output = b""
         process = subprocess.Popen(
             argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._environment(),
@@ -406,7 +406,7 @@ class Task:
             if not chunk:
                 break
             self.log.write(chunk)
-            self._said = self._said[-_LAST:] + chunk
+            self._last_output = self._last_output[-_LAST:] + chunk
             if self.log.stop is not None:
                 process.kill()
                 break

@@ -156,7 +156,7 @@ def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header
 
 def scampcat(task: Task) -> None:
     """Catalogue a detrended ``image`` (its sky still in it) with windowed positions; output ``catalog`` (cat_scamp)."""
-    image, out = task.on_disk("image"), task.output("catalog")
+    image, out = task.input_on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
     keys = task.section("sextractor_keys")
     task.run("sextractor", sextractor_arguments(image, out, DATA / "scampcat.param", keys, header=head))
@@ -171,7 +171,7 @@ def scampcat(task: Task) -> None:
 
 def combine_cats(task: Task) -> None:
     """Bring the ``catalogs`` of an exposure's CCDs together; outputs ``catalog`` (cat_scamp), ``ahead`` (if declared)."""
-    found = [one for path in task.all_on_disk("catalogs") for one in read_combined(path)]
+    found = [one for path in task.inputs_on_disk("catalogs") for one in read_combined(path)]
     if not found:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
     card = fits.Header()
@@ -192,7 +192,7 @@ def scampexposure(task: Task) -> None:
     Inputs are ``catalog`` (of `combine_cats`), ``refcat`` (optional, several files) and ``ahead`` (optional). What
     cannot be solved keeps its first solution, with SCAMPFLG 1 in its part of the head, and is a finding.
     """
-    found = read_combined(task.on_disk("catalog"))
+    found = read_combined(task.input_on_disk("catalog"))
     solutions = [CcdSolution(one.header) for one in found]
     task.output("xml").write_text(_NO_XML, "ascii")
     reference = _field_stars(task, found)
@@ -335,7 +335,7 @@ def updatewcs(task: Task) -> None:
 
     Without one the first WCS stays and SCAMPFLG is 1. Corners and pixel scale are made anew.
     """
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     header, path = planes.header, task.optional("head")
     ccd = int(header.get("CCDNUM", 0))
     mine = [h for h in (read_heads(path) if path else []) if h.get("CCDNUM") == ccd]
@@ -353,4 +353,4 @@ def updatewcs(task: Task) -> None:
             header[key] = (mine[0][key], text)
     for key, value, comment in footprint(header, planes.shape).cards():
         header[key] = (value, comment)
-    task.give("image", planes, write_planes)
+    task.write_output("image", planes, write_planes)

@@ -53,7 +53,7 @@ def swarp(task: Task) -> None:
         settings["combine_type"] = "WEIGHTED"
     scales = _scales(task, heads)
     tied = scales != [float(h["FLXSCALE"]) for h in heads]
-    task.derived("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
+    task.set_parents("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
     args = arguments(images, weights, scales, tile, *raw, task.workdir, settings)
     task.run("swarp", args)
     sci, wgt, made = read_output(*raw)

@@ -38,7 +38,7 @@ def secatalog(task: Task) -> None:
     object each pixel belongs to) are made if they are declared. SPREAD_MODEL is measured if the setting
     ``spread_model`` is Y: it costs thirty times all the rest.
     """
-    image, out = task.on_disk("image"), task.output("catalog")
+    image, out = task.input_on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
     settings, segments = (
         without_sky(task.section("sextractor_keys"), head),
@@ -111,7 +111,7 @@ def _extract(
         parameters,
         task.section("sextractor_keys") if settings is None else settings,
         detect=detect,
-        psf=task.on_disk("psf") if task.inputs.get("psf") else None,
+        psf=task.input_on_disk("psf") if task.inputs.get("psf") else None,
         header=head,
     )
     task.run("sextractor", args)

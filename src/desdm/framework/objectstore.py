@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 from desdm.errors import UsageError
 from desdm.framework.spill import Spill, Spilled
 
-__all__ = ["HOLD_MEMORY", "Handover", "budget", "weight"]
+__all__ = ["HOLD_MEMORY", "ObjectStore", "budget", "weight"]
 
 #: MB of images that a job holds in memory, where the installation does not say: those of ten CCDs of DECam.
 HOLD_MEMORY = 1024
@@ -65,7 +65,7 @@ def budget(settings: Mapping[str, Any], installation: int) -> int:
     return int(text)
 
 
-class Handover:
+class ObjectStore:
     """Objects by the name of the file that they stand for.
 
     A file that is only on its way, from one module to the next program, is written into memory (``memfd_create``) with a
@@ -116,7 +116,7 @@ class Handover:
             return self._object(held)
         return held.value if last else copy.deepcopy(held.value)
 
-    def on_disk(self, name: str) -> None:
+    def write_file(self, name: str) -> None:
         """See that the file is written."""
         held = self._held.get(name)
         if held is None or held.written:
