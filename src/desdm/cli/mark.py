@@ -45,7 +45,7 @@ def command(door: Door, run: str, state: str, reason: str, as_json: bool) -> Non
     from desdm.archive.catalog import attempt_number
     from desdm.cli.tag import print_retagged
     from desdm.framework.mark import mark
-    from desdm.operations.acceptance import Retagged, refresh_tags_of
+    from desdm.operations.acceptance import TagChange, refresh_tags_of
     from desdm.release.holders import Holder, holders_of_run
     from desdm.schema.states import DataState
 
@@ -54,7 +54,7 @@ def command(door: Door, run: str, state: str, reason: str, as_json: bool) -> Non
     held: list[Holder] = []
     with facility.database.write() as conn:
         made = mark(conn, run, DataState(state.upper()), who=who, reason=reason)
-        changed = Retagged()
+        changed = TagChange()
         if made.changed:
             changed = refresh_tags_of(
                 conn, facility.production, made.run, who=who, reason=f"{made.after.value}: {reason}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from desdm.errors import UsageError
+from desdm.framework.sections import Settings
 from desdm.framework.spill import Spill, Spilled
 
 __all__ = ["HOLD_MEMORY", "ObjectStore", "budget", "weight"]
@@ -53,7 +54,7 @@ def weight(value: object) -> int:
     return 0
 
 
-def budget(settings: Mapping[str, Any], installation: int) -> int:
+def budget(settings: Settings, installation: int) -> int:
     """MB that a job may hold: its run's ``hold_memory`` (`UsageError` if that is no number), else the installation's."""
     text = settings.get("hold_memory")
     if text is None:

@@ -91,5 +91,5 @@ def _corners(ra: float, dec: float, naxis1: int, naxis2: int, scale: float) -> l
     header = Tile("", ra, dec, naxis1, scale).header()
     header["CRPIX2"] = (naxis2 + 1) / 2.0
     points = [(1, 1), (naxis1, 1), (naxis1, naxis2), (1, naxis2)]
-    found = WCS(header).all_pix2world(points, 1)
-    return [(math.fmod(float(r) + 360.0, 360.0), float(d)) for r, d in found]
+    corners = WCS(header).all_pix2world(points, 1)
+    return [(math.fmod(float(r) + 360.0, 360.0), float(d)) for r, d in corners]

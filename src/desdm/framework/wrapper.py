@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, StorageFull, UsageError
 from desdm.framework.memory import PeakMemory
 from desdm.framework.objectstore import ObjectStore
-from desdm.framework.shortpaths import ShortPaths, plain
+from desdm.framework.sections import Settings, Tree, section, texts_of
+from desdm.framework.shortpaths import ShortPaths, is_portable
 from desdm.framework.software import file_digest
 from desdm.wcl import Resolver
 
@@ -32,11 +33,11 @@ __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "T
 NO_VERSION = "not declared"
 
 #: Bytes: where a program failed and less is left on the disk of its work folder, the disk is why. Few programs say so.
-_ROOM = 1 << 20
+_MIN_FREE = 1 << 20
 #: Bytes of a program's output, at its end, in which its `write_error` is looked for.
-_LAST = 4096
+_TAIL_BYTES = 4096
 
-Settings: TypeAlias = Mapping[str, Any]
+
 T = TypeVar("T")
 
 
@@ -139,43 +140,49 @@ class LogTee:
         self._base = 0
         self.lines = 0
         #: lines that are findings already, so that no pattern makes a second message of them
-        self._own: set[int] = set()
+        self._own_lines: set[int] = set()
         self.findings: list[Finding] = []
         self.stop: Finding | None = None
 
     @contextmanager
     def reader(self, name: str) -> Iterator[None]:
         """What is written within comes from program or module ``name``."""
-        outer, base, begun = self._scanner, self._base, self.lines
+        outer, base, first_line = self._scanner, self._base, self.lines
         self._scanner = self._scanners(name) if self._scanners else None
-        self._base = begun
+        self._base = first_line
         try:
             yield
         finally:
             if self._scanner is not None:
-                self._take(self._scanner.close())
+                self._add_messages(self._scanner.close())
             # The outer scanner has not seen these lines, so its own numbers run behind by as many.
-            self._scanner, self._base = outer, base + self.lines - begun
+            self._scanner, self._base = outer, base + self.lines - first_line
 
     def write(self, data: bytes) -> None:
         """Append ``data`` and look at it; a pattern with the action ``stop`` sets ``self.stop``."""
         self._file.write(data)
         self.lines += data.count(b"\n")
         if self._scanner is not None:
-            self._take(self._scanner.feed(data))
+            self._add_messages(self._scanner.feed(data))
 
     def add_finding(self, finding: Finding) -> None:
         """Keep a finding that a code says itself, and write it into the log."""
         text = " ".join(finding.text.split())
-        self._own.add(self.lines + 1)
+        self._own_lines.add(self.lines + 1)
         self.findings.append(replace(finding, line=self.lines + 1))
         word = ("", "ERROR", "WARNING", "INFO")[finding.level]
         self.write(f"{word}: {text}\n".encode("utf-8", "replace"))
 
-    def _take(self, messages: Iterable[Message]) -> None:
-        for m in messages:
-            finding = Finding(int(m.level), m.text, self._base + m.line, m.pattern, str(m.action))
-            if finding.line in self._own:
+    def _add_messages(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            finding = Finding(
+                int(message.level),
+                message.text,
+                self._base + message.line,
+                message.pattern,
+                str(message.action),
+            )
+            if finding.line in self._own_lines:
                 continue
             self.findings.append(finding)
             if finding.action == "stop" and self.stop is None:
@@ -183,8 +190,8 @@ class LogTee:
 
     def drain(self) -> list[Finding]:
         """The findings since the last call."""
-        kept, self.findings = self.findings, []
-        return kept
+        findings, self.findings = self.findings, []
+        return findings
 
     def close(self) -> None:
         """Close the file."""
@@ -296,12 +303,13 @@ class Task:
 
     # -- settings
 
-    def section(self, *path: str) -> dict[str, Any]:
+    def section(self, *path: str) -> Tree:
         """A section of the settings; empty if it is not there."""
-        here: Any = self.settings
-        for step in path:
-            here = here.get(step, {}) if isinstance(here, Mapping) else {}
-        return dict(here) if isinstance(here, Mapping) else {}
+        return dict(section(self.settings, *path))
+
+    def keywords(self, *path: str) -> dict[str, str]:
+        """Return the values of a section of the settings, without the sections in it; empty if it is missing."""
+        return texts_of(section(self.settings, *path))
 
     def text(self, key: str, default: str | None = None) -> str:
         """A setting as text; `UsageError` if it is missing and there is no default."""
@@ -359,7 +367,7 @@ class Task:
         int
             Exit status; negative: ended by that signal.
         """
-        spec = self.section("exec", execname)
+        spec = self.keywords("exec", execname)
         program = str(spec.get("program", execname))
         path = shutil.which(program)
         if path is None:
@@ -367,32 +375,40 @@ class Task:
                 f"{self.name}: program {program} is not installed (Debian package of that name)"
             )
         version = self._version(path, spec)
-        argv = [path, *(self._argument(str(one)) for one in args)]
+        argv = [path, *(self._argument(str(argument)) for argument in args)]
         self.write_log("$ " + " ".join([program, *argv[1:]]))
         with self.log.reader(execname):
-            record = self._measure(argv, execname, version)
+            record = self._run_measured(argv, execname, version)
         self.execs.append(record)
         if self.log.stop is not None:
             stop = self.log.stop
             raise ProgramFailed(f"{self.name}: stopped by quality control, {stop.pattern}: {stop.text}")
         if check and record.status != 0:
-            how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
-            failed = f"{self.name}: {program} ended with {how}"
-            left, words = shutil.disk_usage(self.workdir).free, str(spec.get("write_error", "")).encode()
-            if left < _ROOM or (words and words in self._last_output):
+            ending = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
+            failed = f"{self.name}: {program} ended with {ending}"
+            free, write_error = (
+                shutil.disk_usage(self.workdir).free,
+                str(spec.get("write_error", "")).encode(),
+            )
+            if free < _MIN_FREE or (write_error and write_error in self._last_output):
                 raise StorageFull(
-                    f"{failed}, and {self.workdir} has room for {left} bytes only; make room and try again"
+                    f"{failed}, and {self.workdir} has room for {free} bytes only; make room and try again"
                 )
             raise ProgramFailed(f"{failed}; its log is {self.log.path.name}")
         return record.status
 
     def _argument(self, text: str) -> str:
         """An argument; a file whose path the program could not take is given by a link (a code's own data files)."""
-        if self.paths is None or not text.startswith("/") or plain(Path(text)) or not Path(text).is_file():
+        if (
+            self.paths is None
+            or not text.startswith("/")
+            or is_portable(Path(text))
+            or not Path(text).is_file()
+        ):
             return text
         return str(self.paths.file(Path(text)))
 
-    def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
+    def _run_measured(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         start, peak = time.time(), PeakMemory()
         self._last_output = b""
         process = subprocess.Popen(
@@ -406,14 +422,13 @@ class Task:
             if not chunk:
                 break
             self.log.write(chunk)
-            self._last_output = self._last_output[-_LAST:] + chunk
+            self._last_output = self._last_output[-_TAIL_BYTES:] + chunk
             if self.log.stop is not None:
                 process.kill()
                 break
         process.stdout.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        used = usage
         return ExecRecord(
             execnum=len(self.execs) + 1,
             name=execname,
@@ -422,27 +437,27 @@ class Task:
             status=process.returncode,
             start_time=start,
             end_time=time.time(),
-            utime=used.ru_utime,
-            stime=used.ru_stime,
-            maxrss=peak.of(used),
-            minflt=used.ru_minflt,
-            majflt=used.ru_majflt,
-            inblock=used.ru_inblock,
-            oublock=used.ru_oublock,
-            nvcsw=used.ru_nvcsw,
-            nivcsw=used.ru_nivcsw,
+            utime=usage.ru_utime,
+            stime=usage.ru_stime,
+            maxrss=peak.of(usage),
+            minflt=usage.ru_minflt,
+            majflt=usage.ru_majflt,
+            inblock=usage.ru_inblock,
+            oublock=usage.ru_oublock,
+            nvcsw=usage.ru_nvcsw,
+            nivcsw=usage.ru_nivcsw,
             digest=file_digest(Path(argv[0])),
         )
 
     def _environment(self) -> dict[str, str] | None:
         """The programs' environment: section ``job_environment``, in capitals, over the worker's; None: the worker's."""
-        asked = self.section("job_environment")
-        if not asked:
+        variables = self.keywords("job_environment")
+        if not variables:
             return None
         resolver = Resolver({**self.settings, **self.keys})
-        return {**os.environ, **{k.upper(): resolver.replace(str(v)) for k, v in asked.items()}}
+        return {**os.environ, **{k.upper(): resolver.replace(v) for k, v in variables.items()}}
 
-    def _version(self, path: str, spec: Mapping[str, Any]) -> str:
+    def _version(self, path: str, spec: Mapping[str, str]) -> str:
         """What a program says of its version; one without a declared call is not started to ask for it."""
         flag = str(spec.get("version_flag", ""))
         if not flag:
@@ -451,7 +466,7 @@ class Task:
         stat = Path(path).stat()
         key = f"{path} {stat.st_mtime_ns} {stat.st_size} {flag}"
         if key not in self.versions:
-            asked = subprocess.run(
+            output = subprocess.run(
                 [path, *flag.split()],
                 capture_output=True,
                 text=True,
@@ -460,10 +475,10 @@ class Task:
                 timeout=60,
                 check=False,
             )
-            found = re.search(
-                str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), asked.stdout + asked.stderr
+            match = re.search(
+                str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), output.stdout + output.stderr
             )
-            self.versions[key] = found.group(found.lastindex or 0) if found else "unknown"
+            self.versions[key] = match.group(match.lastindex or 0) if match else "unknown"
         return self.versions[key]
 
 

@@ -12,7 +12,7 @@ from desdm.config import Config
 from desdm.errors import ConflictError, DesdmError, NotFoundError, PlanError
 from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
-from desdm.framework.fleet import drive_many
+from desdm.framework.parallel import drive_many
 from desdm.framework.scope import run_class_of
 from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
@@ -117,9 +117,9 @@ def _settings_of(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Pipeline → the settings that it knows; one that neither pipeline knows is refused before anything is run."""
     known = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
     for key in given:
-        if not any(one.has(key) for one in known.values()):
+        if not any(one.contains(key) for one in known.values()):
             known["firstcut"].check([key])
-    return {name: {k: v for k, v in given.items() if one.has(k)} for name, one in known.items()}
+    return {name: {k: v for k, v in given.items() if one.contains(k)} for name, one in known.items()}
 
 
 def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submission:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from desdm.errors import PlanError
+from desdm.framework.model import Row, number
+from desdm.framework.sections import Settings, Tree
 from desdm.pipelines.exposure import without_dead
 from desdm.survey.bands import band_order
 from desdm.wcl import split_range
 
 __all__ = ["NONE", "NOT_REJECTED", "SETTINGS", "night", "nights"]
 
-Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
 #: What an operator may set of the frames; ``nite`` is of one night, ``nitemin`` and ``nitemax`` of several.
@@ -33,7 +34,7 @@ NONE = "-1"
 MOST = 150
 
 
-def night(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
+def night(find: Find, settings: Settings) -> Tree:
     """Frames of one night: the submission's ``inclfunc`` of ``precal``.
 
     Parameters
@@ -62,7 +63,7 @@ def night(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**told, "unitname": str(settings.get("unitname") or nite)}
 
 
-def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
+def nights(find: Find, settings: Settings) -> Tree:
     """Frames of a range of nights: the submission's ``inclfunc`` of ``supercal``.
 
     Parameters
@@ -95,7 +96,7 @@ def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**told, "nite": last, "nitemin": first, "nitemax": last, "unitname": unit}
 
 
-def _range(settings: Mapping[str, Any]) -> tuple[str, str]:
+def _range(settings: Settings) -> tuple[str, str]:
     first, last = str(settings.get("nitemin", "")).strip(), str(settings.get("nitemax", "")).strip()
     unit = str(settings.get("unitname", ""))
     if not first and unit[8:9] == "t" and unit[:8].isdigit() and unit[9:].isdigit():
@@ -107,18 +108,18 @@ def _range(settings: Mapping[str, Any]) -> tuple[str, str]:
     return first, last
 
 
-def _rows(find: Find, nite: str, settings: Mapping[str, Any]) -> list[Row]:
+def _rows(find: Find, nite: str, settings: Settings) -> list[Row]:
     """Raw exposures by number; those that are excluded, or stand twice in the archive, are left out."""
     said = str(settings.get("exclude", "")).strip()
     banned = {int(n) for n in split_range(said)} if said else set()
     found: dict[int, list[Row]] = {}
     for row in find({"filetype": "raw", "nite": nite, **NOT_REJECTED}):
         if row.get("expnum") is not None:
-            found.setdefault(int(row["expnum"]), []).append(row)
+            found.setdefault(int(number(row, "expnum")), []).append(row)
     return [rows[0] for n, rows in sorted(found.items()) if len(rows) == 1 and n not in banned]
 
 
-def _frames(rows: Sequence[Row], settings: Mapping[str, Any], when: str) -> dict[str, Any]:
+def _frames(rows: Sequence[Row], settings: Settings, when: str) -> Tree:
     most = _most(settings)
     zeros = [r for r in rows if _word(r, "obstype") in ("zero", "bias")]
     flats = [r for r in rows if _word(r, "obstype") in ("dome flat", "dflat") and not _ramp(r)]
@@ -142,7 +143,7 @@ def _frames(rows: Sequence[Row], settings: Mapping[str, Any], when: str) -> dict
     }
 
 
-def _most(settings: Mapping[str, Any]) -> int:
+def _most(settings: Settings) -> int:
     return int(str(settings.get("max_frames", MOST)))
 
 

@@ -141,7 +141,7 @@ def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band
             task.finding(2, f"{name} is left out of the {what}: {verdict.reason}")
     good = sum(v.good for v in verdicts)
     least = int(task.number("min_frames"))
-    left = task.section("left_out").get("zero" if band == "none" else band)
+    left = task.keywords("left_out").get("zero" if band == "none" else band)
     if left:
         task.finding(3, f"{left} {what} more than a combination takes are left out")
     if good < least:
@@ -476,7 +476,7 @@ def _kit(
     """How a CCD's frames are detrended; not ``whole``: without the amplifiers that do not work."""
     return Kit.read(
         ccdnum,
-        task.section("overscan"),
+        task.keywords("overscan"),
         bias=bias,
         lintable=task.optional("lintable"),
         crosstalk=task.optional("crosstalk"),

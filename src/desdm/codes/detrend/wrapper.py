@@ -144,7 +144,8 @@ def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> R
 
 def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
     found: dict[int, tuple[Bulb, ...]] = {}
-    for name, values in task.section("lightbulbs").items():
+    for name in task.section("lightbulbs"):
+        values = task.keywords("lightbulbs", name)
         try:
             ccdnum = int(str(values["ccdnum"]))
             bulb = Bulb(*(float(values[key]) for key in ("x", "y", "radius", "limit")))

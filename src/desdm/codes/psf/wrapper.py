@@ -102,7 +102,11 @@ def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
     task.run(
         "sextractor",
         arguments(
-            image, out, DATA / "psfcat.param", without_sky(task.section("sextractor_keys"), head), header=head
+            image,
+            out,
+            DATA / "psfcat.param",
+            without_sky(task.keywords("sextractor_keys"), head),
+            header=head,
         ),
     )
 
@@ -111,7 +115,7 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     """Run PSFEx; None if it found too few stars for a model that one can trust."""
     made = task.workdir / f"{catalogue.stem}.psf"
     made.unlink(missing_ok=True)
-    keys = task.section("psfex_keys")
+    keys = task.keywords("psfex_keys")
     rows = objects(catalogue)
     keys["psfvar_degrees"] = str(_degree(task, rows, keys))
     keys |= _sizes(task, rows, keys)
@@ -147,7 +151,7 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
 
 def _fit_piff(task: Task, image: Path, catalogue: Path) -> PSFModel | None:
     """Run PIFF on the stars of the catalogue; None if there are too few."""
-    program = str(task.section("exec", "piffify").get("program", "piffify"))
+    program = str(task.keywords("exec", "piffify").get("program", "piffify"))
     if shutil.which(program) is None:
         raise ProgramFailed(
             f"{task.name}: psf_code is piff, but {program} is not installed; install the extra desdm[piff] "

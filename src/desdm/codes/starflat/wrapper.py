@@ -32,7 +32,7 @@ def starcat(task: Task) -> None:
     """Stars of one detrended ``image``, its sky still in it; output ``stars`` (file type cal_starcat)."""
     image, scratch = task.input_on_disk("image"), task.workdir / f"{task.output('stars').stem}_se.fits"
     head = fits.getheader(image, 0)
-    keys = task.section("sextractor_keys")
+    keys = task.keywords("sextractor_keys")
     task.run("sextractor", arguments(image, scratch, DATA / "stars.param", keys, header=head))
     apertures = [float(v) for v in str(keys.get("PHOT_APERTURES", keys.get("phot_apertures", ""))).split(",")]
     band = str(head.get("BAND", "")).strip()

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 from desdm.archive.store import no_such_run, order_of_columns
 from desdm.errors import UsageError
 from desdm.framework.model import Attempt
-from desdm.framework.plan import Identity
 from desdm.framework.store.common import now
 from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
 from desdm.schema.store import record_event
 
@@ -42,7 +42,7 @@ def number_attempt(
     unitname: str,
     jira_id: str | None = None,
     reqnum: int | None = None,
-) -> Identity:
+) -> RunName:
     """The identity of a new attempt.
 
     Without ``reqnum`` the request is that of the same project, campaign, pipeline and ticket, made if there
@@ -71,7 +71,7 @@ def number_attempt(
     last = select(func.coalesce(func.max(pfw_attempt.c.attnum), 0)).where(
         pfw_attempt.c.reqnum == reqnum, pfw_attempt.c.unitname == unitname
     )
-    return Identity(unitname, reqnum, 1 + conn.execute(last).scalar_one())
+    return RunName(unitname, reqnum, 1 + conn.execute(last).scalar_one())
 
 
 _ATTEMPT = (
@@ -98,9 +98,28 @@ _ATTEMPT = (
 
 
 def _attempt(row: Any) -> Attempt:
-    values = list(row)
-    values[6], values[7], values[8] = AttemptState(values[6]), DataState(values[7]), RunClass(values[8])
-    return Attempt(*values)
+    """Return the record of a row of `_ATTEMPT`."""
+    return Attempt(
+        id=row.id,
+        reqnum=row.reqnum,
+        unitname=row.unitname,
+        attnum=row.attnum,
+        task_id=row.task_id,
+        pipeline=row.pipeprod,
+        state=AttemptState(row.state),
+        data_state=DataState(row.data_state),
+        run_class=RunClass(row.run_class),
+        operator=row.operator,
+        submittime=row.submittime,
+        endtime=row.endtime,
+        archive_path=row.archive_path,
+        fingerprint=row.fingerprint,
+        token=row.token,
+        submitter_host=row.submitter_host,
+        submitter_pid=row.submitter_pid,
+        submitter_start=row.submitter_start,
+        cancel_requested=row.cancel_requested,
+    )
 
 
 def run_filter(run: str) -> ColumnElement[bool] | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 from desdm.framework.model import Job, WrapperRow
 from desdm.framework.store.common import now
 from desdm.schema import pfw_block, pfw_job, pfw_wrapper, task
-from desdm.schema.states import JobState
+from desdm.schema.states import JobState, WrapperState
 
 __all__ = ["close_job", "jobs_of", "queue_job", "start_job", "wrappers_of"]
 
@@ -25,8 +25,21 @@ def jobs_of(conn: Connection, attempt_id: int) -> list[Job]:
         .where(j.pfw_attempt_id == attempt_id)
         .order_by(j.jobnum)
     )
-    rows = (list(row) for row in conn.execute(query))
-    return [Job._make([*row[:5], JobState(row[5]), *row[6:]]) for row in rows]
+    return [
+        Job(
+            row.task_id,
+            row.blknum,
+            row.name,
+            row.jobnum,
+            row.jobkeys,
+            JobState(row.state),
+            row.tries,
+            row.token,
+            row.jobroot,
+            row.comment,
+        )
+        for row in conn.execute(query)
+    ]
 
 
 def wrappers_of(conn: Connection, attempt_id: int, job_task_id: int | None = None) -> list[WrapperRow]:
@@ -36,7 +49,12 @@ def wrappers_of(conn: Connection, attempt_id: int, job_task_id: int | None = Non
     query = query.where(w.pfw_attempt_id == attempt_id)
     if job_task_id is not None:
         query = query.where(w.pfw_job_task_id == job_task_id)
-    return [WrapperRow(*row) for row in conn.execute(query.order_by(w.wrapnum))]
+    return [
+        WrapperRow(
+            row.task_id, row.pfw_job_task_id, row.wrapnum, row.modname, row.wrapkeys, WrapperState(row.state)
+        )
+        for row in conn.execute(query.order_by(w.wrapnum))
+    ]
 
 
 def queue_job(conn: Connection, job: Job, token: str, engine: str, jobroot: str) -> None:

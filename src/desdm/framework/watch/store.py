@@ -24,6 +24,7 @@ from desdm.schema import (
     task,
     task_message,
 )
+from desdm.schema.runname import RunName
 
 __all__ = [
     "HISTORY_COLUMNS",
@@ -120,14 +121,14 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
         query = query.where(columns[key] == (int(value) if key == "reqnum" and value.isdecimal() else value))
     rows = conn.execute(query if limit is None else query.limit(limit)).all()
     ids = [row.id for row in rows]
-    done = _job_counts(conn, ids if limit is not None else None)
-    wrapped = _wrapper_counts(conn, ids if limit is not None else None)
+    job_counts = _job_counts(conn, ids if limit is not None else None)
+    wrappers_done = _wrapper_counts(conn, ids if limit is not None else None)
     return [
         RunRow(
-            row.id, f"{row.unitname}_r{row.reqnum}p{row.attnum:02d}", row.pipeprod, row.project, row.campaign,
+            row.id, RunName(row.unitname, row.reqnum, row.attnum).text, row.pipeprod, row.project, row.campaign,
             row.state, row.data_state, row.run_class, row.operator, row.submittime, row.endtime, row.heartbeat,
-            row.numexpjobs, row.numexpwrap, *done.get(row.id, (0, 0)), wrapped.get(row.id, 0), row.submitter_host,
-            row.submitter_pid, row.submitter_start, row.comment,
+            row.numexpjobs, row.numexpwrap, *job_counts.get(row.id, (0, 0)), wrappers_done.get(row.id, 0),
+            row.submitter_host, row.submitter_pid, row.submitter_start, row.comment,
         )
         for row in rows
     ]  # fmt: skip
@@ -309,9 +310,9 @@ HISTORY_COLUMNS: dict[str, str] = {
 
 def history(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[dict[str, Any]]:
     """Runs with the columns of `HISTORY_COLUMNS`."""
-    made = []
+    records = []
     for row in runs(conn, where, limit):
         fields = row._asdict()
-        wall = None if row.endtime is None else (row.endtime - row.submittime).total_seconds()
-        made.append({**{k: fields.get(k) for k in HISTORY_COLUMNS}, "wall_s": wall})
-    return made
+        seconds = None if row.endtime is None else (row.endtime - row.submittime).total_seconds()
+        records.append({**{k: fields.get(k) for k in HISTORY_COLUMNS}, "wall_s": seconds})
+    return records

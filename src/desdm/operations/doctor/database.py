@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import inspect
 
 from desdm.errors import ConfigError, DatabaseUnavailable, DesdmError
-from desdm.framework.process import under_way
+from desdm.framework.process import is_in_progress
 from desdm.operations.doctor import store
 from desdm.operations.doctor.model import Check, State
 from desdm.schema.database import Database
@@ -108,14 +108,14 @@ def _attempts(database: Database) -> Iterator[Check]:
     """Runs whose submitter went away."""
     with database.read() as conn:
         open_ones = store.unfinished(conn)
-    stale = [a for a in open_ones if a.state is AttemptState.RUNNING and not under_way(a)]
+    stale = [a for a in open_ones if a.state is AttemptState.RUNNING and not is_in_progress(a)]
     for attempt in stale:
         text = f"{attempt.run} is running, but its submitter (process {attempt.submitter_pid}) is gone"
         yield Check(
             "runs", State.PROBLEM, f"{text}; run: desdm resume {attempt.run}, or desdm cancel {attempt.run}"
         )
     if not stale:
-        alive = sum(map(under_way, open_ones))
+        alive = sum(map(is_in_progress, open_ones))
         yield Check("runs", State.OK, f"{alive} runs are under way, none has lost its submitter")
 
 

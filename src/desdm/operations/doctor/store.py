@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, func, select, text
 from desdm.framework import store as runs
 from desdm.framework.model import Attempt
 from desdm.schema import CopyState, desfile, file_archive_info, file_suspect, pfw_attempt
+from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState
 
 __all__ = ["Named", "damaged_copies", "server_facts", "suspect_files", "unfinished"]
@@ -36,7 +37,7 @@ def unfinished(conn: Connection) -> list[Attempt]:
         .where(pfw_attempt.c.state.in_((AttemptState.PLANNED.value, AttemptState.RUNNING.value)))
         .order_by(pfw_attempt.c.id)
     ).all()
-    return [runs.attempt_by_name(conn, f"{r.unitname}_r{r.reqnum}p{r.attnum:02d}") for r in rows]
+    return [runs.attempt_by_name(conn, RunName(r.unitname, r.reqnum, r.attnum).text) for r in rows]
 
 
 def damaged_copies(conn: Connection, most: int) -> dict[CopyState, Named]:

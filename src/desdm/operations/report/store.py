@@ -14,6 +14,7 @@ from desdm.schema import (
     pfw_exec,
     pfw_wrapper,
 )
+from desdm.schema.runname import RunName
 
 __all__ = ["CommandLine", "Flow", "Made", "command_lines", "files_made", "files_used", "programs_of_modules"]
 
@@ -100,7 +101,7 @@ def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
     flows = []
     for module, filetype, made_by, by, unit, request, attempt, count, size in conn.execute(query):
         here = by == attempt_id
-        run = None if by is None or here else f"{unit}_r{request}p{attempt:02d}"
+        run = None if by is None or here else RunName(unit, request, attempt).text
         flows.append(Flow(module, filetype, made_by if here else None, run, count, int(size)))
     return flows
 
