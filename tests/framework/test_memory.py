@@ -38,7 +38,7 @@ def numbers(value: int, size: int = 100) -> npt.NDArray[np.float32]:
 
 def test_what_is_needed_last_is_spilled_and_comes_back_bit_for_bit(tmp_path: Path) -> None:
     order = [f"a{n}.npy" for n in range(5)]
-    held = ObjectStore(most=1000, due=lambda name: 1 + order.index(name))
+    held = ObjectStore(capacity=1000, next_use=lambda name: 1 + order.index(name))
     for n, name in enumerate(order):
         held.put(tmp_path / name, numbers(n), np.save)
         assert held._weight() <= 1000
@@ -55,7 +55,7 @@ def test_what_is_needed_last_is_spilled_and_comes_back_bit_for_bit(tmp_path: Pat
 
 def test_what_a_program_reads_is_written_wherever_its_object_lies(tmp_path: Path) -> None:
     due = {"a.npy": 5, "b.npy": 1, "kept.npy": 3}
-    held = ObjectStore(most=500, due=lambda name: due[name])
+    held = ObjectStore(capacity=500, next_use=lambda name: due[name])
     held.put(tmp_path / "a.npy", numbers(1), np.save)
     held.put(tmp_path / "b.npy", numbers(2), np.save)
     assert held._held["a.npy"].spilled is not None
@@ -71,7 +71,7 @@ def test_what_a_program_reads_is_written_wherever_its_object_lies(tmp_path: Path
 
 
 def test_what_runs_just_now_keeps_its_inputs_even_beyond_the_budget(tmp_path: Path) -> None:
-    held = ObjectStore(most=1000, due=lambda name: 0)
+    held = ObjectStore(capacity=1000, next_use=lambda name: 0)
     values = [numbers(n) for n in range(4)]
     for n, value in enumerate(values):
         held.put(tmp_path / f"a{n}.npy", value, np.save)

@@ -112,7 +112,7 @@ def test_a_file_for_a_program_lies_in_memory_and_is_gone_with_its_reader(tmp_pat
 
     import numpy as np
 
-    held, path = ObjectStore(most=10_000), tmp_path / "image.npy"
+    held, path = ObjectStore(capacity=10_000), tmp_path / "image.npy"
     held.put(path, np.arange(100.0), np.save)
     held.write_file("image.npy")
     assert path.is_symlink()

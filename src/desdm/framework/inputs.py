@@ -1,4 +1,4 @@
-"""What a submission asks the archive for: inputs by name, and files that a query program finds."""
+"""Find the inputs of a submission in the archive: by name, and with query programs."""
 
 from __future__ import annotations
 
@@ -59,12 +59,21 @@ def resolved_identity(run: Settings) -> dict[str, str]:
 
 
 def query_value(key: str, text: str, scope: Settings) -> str:
-    """The value that a query asks for: names with ``%`` for what has several values, ranges as lists.
+    """Return the value of a query: names with ``%`` for variables of several values, ranges as lists.
+
+    Parameters
+    ----------
+    key
+        Column of the query.
+    text
+        Its value, with references.
+    scope
+        Values by name.
 
     Raises
     ------
     WCLError
-        It names a setting that has no value.
+        A setting in it has no value.
     """
     if key == "filename" and "$" in text:
         return query_name(NamePattern.of(text), scope)

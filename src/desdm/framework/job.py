@@ -1,8 +1,8 @@
-"""Runs one job: reads its WCL, runs its wrappers in order, writes its receipt. Touches no database.
+"""Run one job: read its WCL, run its wrappers in order, write its receipt. No database is used.
 
-A wrapper that fails ends the job; what was done before it stays in the receipt and is registered. A tolerant
-module's wrapper that cannot use a file is recorded as failed, wrappers that need what it should have made are left
-out, and the job goes on.
+A wrapper that fails ends the job; the results before it stay in the receipt and are registered. If a wrapper of a
+tolerant module cannot use a file, it is recorded as failed, wrappers that need its outputs are omitted, and the job
+continues.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ __all__ = ["JobRequest", "WorkerCache", "run_job"]
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What an engine hands to a worker.
+    """Order to run a job, as an engine passes it to a worker.
 
     Attributes
     ----------
     wcl
         The job's WCL.
     workdir
-        Private work folder of this try; made here.
+        Private work folder of this try, created by the worker.
     token
-        Names the try; goes into the receipt.
+        Identifies the try; it goes into the receipt.
     skip
         Numbers of wrappers that are done already.
     earlier
         Work folders of earlier tries, where outputs of skipped wrappers may lie.
     hold_memory
-        MB of images that may lie in memory between modules, unless the run's settings say another number.
+        MB of images that may stay in memory between modules, unless the run's settings say another number.
     digests
         File with the registered size and digest of each input that lies in the archive; empty: nothing is registered.
     """
@@ -74,7 +74,7 @@ class JobRequest:
 
 @dataclass(slots=True)
 class WorkerCache:
-    """What a warm worker keeps from job to job."""
+    """State that a worker keeps from job to job: loaded codes, program versions, scanners, verified files."""
 
     versions: dict[str, str] = field(default_factory=dict)
     wrappers: dict[str, Wrapper] = field(default_factory=dict)
@@ -136,9 +136,9 @@ class WorkerCache:
 
 
 class _ErrorCapture:
-    """Runs a wrapper's code: whatever it raises is told in the log and fails this wrapper alone.
+    """Context that catches the error of a wrapper's code, writes it to the log and fails only this wrapper.
 
-    A code is not ours; any error of it must end in the record, never in the loss of the job's receipt.
+    Codes are foreign to the framework: no error of theirs may lose the job's receipt.
     """
 
     def __init__(self, log: LogTee) -> None:
@@ -209,6 +209,8 @@ def run_job(
 
 
 class _Runner:
+    """Runs the wrappers of one job in one work folder."""
+
     def __init__(self, spec: JobSpec, request: JobRequest, cache: WorkerCache, workdir: Path) -> None:
         self.paths = ShortPaths(workdir)
         self.spec, self.cache, self.workdir = spec, cache, self.paths.workdir
@@ -256,6 +258,7 @@ class _Runner:
         return again
 
     def close(self) -> None:
+        """Write the output WCL, and close log, objects and links."""
         self.objects.close()
         own = system_software()
         ran = {
@@ -270,6 +273,7 @@ class _Runner:
         self.paths.close()
 
     def run(self, wrapper: WrapperSpec) -> WrapperOutcome:
+        """Run one wrapper and return its outcome."""
         start = time.time()
         self.position += 1
         module = self.spec.modules[wrapper.modname]
@@ -320,14 +324,14 @@ class _Runner:
         return outcome
 
     def _drop_objects(self, wrapper: WrapperSpec) -> None:
-        """Drop what this wrapper was the last to read, and what it made for nobody."""
+        """Drop objects in memory that no later wrapper of the job reads."""
         for name in [*_input_names(wrapper), *(file.filename for file in wrapper.outputs.values())]:
             readers = self.readers.get(name)
             if not readers or readers[-1] <= self.position:
                 self.objects.drop(name)
 
     def _missing_input(self, wrapper: WrapperSpec, module: ModuleSpec) -> str:
-        """Why a wrapper of a tolerant module is left out: the input of which nothing was made; empty: nothing lacks."""
+        """Return which input prevents a wrapper of a tolerant module from running; empty if none does."""
         if not module.tolerant:
             return ""
         for name, paths in wrapper.inputs.items():
@@ -340,6 +344,7 @@ class _Runner:
         return ""
 
     def _outcome_of_omitted(self, wrapper: WrapperSpec, start: float, why: str) -> WrapperOutcome:
+        """Return the outcome of a wrapper that is not run, with the reason."""
         outcome = WrapperOutcome(
             wrapnum=wrapper.wrapnum,
             modname=wrapper.modname,
@@ -354,6 +359,7 @@ class _Runner:
         return outcome
 
     def _findings(self, wrapper: WrapperSpec, error: str) -> list[Finding]:
+        """Return the messages of a wrapper, with its error as one of level 1."""
         findings = self.log.drain()
         if error:
             # The reason of a failure is always a message of level 1, whether a pattern knows it or not.
@@ -361,6 +367,7 @@ class _Runner:
         return findings
 
     def _task(self, wrapper: WrapperSpec, module: ModuleSpec) -> Task:
+        """Return the task of a wrapper: its files, settings and keys; `ProgramFailed` if an input is missing."""
         inputs: dict[str, tuple[Path, ...]] = {}
         for name, paths in wrapper.inputs.items():
             optional = f"in.{name}" in wrapper.optional
@@ -415,6 +422,7 @@ class _Runner:
         return relpath.rpartition("/")[2] in self.own_outputs or relpath.startswith(self.run_dir)
 
     def _path_of(self, relpath: str) -> Path | None:
+        """Return the path by which programs reach a file; None if it is nowhere."""
         path = self._locate(relpath)
         return None if path is None else self.paths.file(path)
 
@@ -444,6 +452,7 @@ class _Runner:
         return None if path is None else self.paths.file(path)
 
     def _write_lists(self, wrapper: WrapperSpec, module: ModuleSpec) -> dict[str, tuple[Path, ...]]:
+        """Write the list files of a wrapper and return their paths."""
         lists: dict[str, tuple[Path, ...]] = {}
         for name, rows in wrapper.listrows.items():
             path = self.workdir / f"{wrapper.modname}_{wrapper.wrapnum}_{name}.list"
@@ -454,6 +463,7 @@ class _Runner:
         return lists
 
     def _cell_text(self, text: str) -> str:
+        """Return the text of a cell of a list, with files as full paths."""
         if text.startswith("form:"):
             size, _, rest = text[5:].partition(":")
             return rest[: int(size)].replace("%s", self._cell_text(rest[int(size) :]), 1)
@@ -467,6 +477,7 @@ class _Runner:
         return str(path)
 
     def _outputs(self, wrapper: WrapperSpec, task: Task) -> tuple[OutputRecord, ...]:
+        """Check the outputs of a wrapper and return their records with parentage."""
         parents = self._archived_parents(
             p.name for name, files in task.inputs.items() for p in files if not name.startswith("list.")
         )
@@ -504,6 +515,7 @@ class _Runner:
     def _output_record(
         file: JobFile, size: int, parents: tuple[str, ...], wrapper: WrapperSpec
     ) -> OutputRecord:
+        """Return the record of one output."""
         return OutputRecord(
             file.filename,
             file.filetype,
@@ -515,6 +527,7 @@ class _Runner:
         )
 
     def _archived_parents(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Replace files that are not archived by the files they came from, so that lineage has no gap."""
         # A file that is not archived stands for the files it came from, so that lineage has no gap.
         names_of_parents: dict[str, None] = {}
         for name in names:
@@ -523,6 +536,7 @@ class _Runner:
         return tuple(n for n in names_of_parents if not n.endswith(".list"))
 
     def _add_provenance(self, outcome: WrapperOutcome) -> None:
+        """Add a wrapper to the output WCL: what ran, with which version, its inputs and outputs."""
         # The output WCL of the reference: what ran, with which version, what it used and made.
         tree: Tree = {
             "wrapper": {"wrapnum": str(outcome.wrapnum), "modname": outcome.modname, "state": outcome.state}
@@ -558,6 +572,7 @@ def _input_names(wrapper: WrapperSpec) -> set[str]:
 
 
 def _used_files(task: Task, outputs: Sequence[OutputRecord]) -> Sequence[str]:
+    """Return the inputs of a wrapper, without those that its code declares unused."""
     # A code that says of each output what it came from has looked at its other inputs and left them.
     if outputs and all(m.filename in task.parents for m in outputs):
         return tuple(dict.fromkeys(name for parents in task.parents.values() for name in parents))
@@ -565,6 +580,7 @@ def _used_files(task: Task, outputs: Sequence[OutputRecord]) -> Sequence[str]:
 
 
 def _code_exec(name: str, start: float, cpu: float) -> ExecRecord:
+    """Return the exec record of a code that starts no program: its version is that of its package."""
     # A code that starts no program is its own exec; its version is the package's, with the digest of its files.
     own = _own_software(name)
     return ExecRecord(

@@ -23,12 +23,12 @@ __all__ = ["JobFile", "JobRenderer", "JobSpec", "WrapperSpec", "check_lists", "r
 
 
 class JobRenderer:
-    """Writes the WCL of an attempt's jobs; what is common to many jobs is written once and kept.
+    """Render the WCL of an attempt's jobs; parts that jobs share are rendered once.
 
     Parameters
     ----------
     identity
-        Whose jobs they are.
+        Name of the run.
     common
         Keys at the top of every job file (archive root, pattern file …).
     run
@@ -66,6 +66,7 @@ class JobRenderer:
         return "".join(parts)
 
     def _module_text(self, module: Module) -> str:
+        """Return the WCL of a module, rendered once for all jobs."""
         if module.name not in self._modules:
             settings = dict(self._configs.get(module.name, {}))
             for number, item in enumerate(module.execs, 1):
@@ -89,6 +90,7 @@ class JobRenderer:
 
 
 def _exec_section(program: Exec) -> Tree:
+    """Return the WCL section of a program."""
     keys = (
         "execname",
         "cmd_hyphen",
@@ -113,6 +115,7 @@ def _list_section(list_set: ListSet) -> Tree:
 
 
 def _checked_name(text: str, what: str) -> str:
+    """Return a text that WCL can hold in a list of files; `PlanError` for any other."""
     # Job files are written by hand for speed; what WCL cannot hold is refused here as its writer would.
     if "#" in text or "," in text or "\n" in text or text != text.strip() or not text or text.endswith("\\"):
         raise PlanError(f"{what} {text!r} cannot stand in a WCL list of files; rename the file")
@@ -120,6 +123,7 @@ def _checked_name(text: str, what: str) -> str:
 
 
 def _wrapper_text(wrapper: PlannedWrapper) -> str:
+    """Return the WCL of a wrapper."""
     lines = [f"<wrapper {wrapper.wrapnum}>\n    modname = {wrapper.module.name}\n"]
     if wrapper.keys:
         lines.append("    <key>\n")
@@ -171,6 +175,7 @@ def _excluded_line(wrapper: PlannedWrapper) -> list[str]:
 
 
 def _relative_paths(files: Iterable[PlannedFile]) -> str:
+    """Return the paths of files in the archive as a comma list."""
     return ",".join(_checked_name(f"{f.directory}/{f.filename}", "file") for f in files)
 
 
@@ -184,6 +189,7 @@ def check_lists(plan: Plan) -> None:
 
 
 def _list_rows(wrapper: PlannedWrapper, list_set: ListSet) -> Iterable[tuple[str, str]]:
+    """Yield the rows of a wrapper's list, sorted; `PlanError` if it is empty or a column is missing."""
     files = [
         (nick, f)
         for nick in list_set.files
@@ -193,6 +199,7 @@ def _list_rows(wrapper: PlannedWrapper, list_set: ListSet) -> Iterable[tuple[str
         column, numeric, reverse = list_set.sortkey
 
         def sort_key(item: tuple[str, PlannedFile]) -> tuple[float, str]:
+            """Return the sort key of a row, a number or a text."""
             file, place = item[1], f"module {wrapper.module.name}, list {list_set.name}: sortkey {column}"
             value = file.filename if column in ("filename", "fullname") else file.row.get(column)
             if value is None:
@@ -212,11 +219,12 @@ def _list_rows(wrapper: PlannedWrapper, list_set: ListSet) -> Iterable[tuple[str
 
 
 def _outputs_of(wrapper: PlannedWrapper, nick: str) -> list[PlannedFile]:
-    """The wrapper's own outputs of a name: a list may say what is to be made."""
+    """Return the wrapper's own outputs of a name: a list may contain files that it will write."""
     return [f for name, f in wrapper.outputs.items() if name.partition(".")[0] == nick]
 
 
 def _cell(text: str, nick: str, file: PlannedFile, wrapper: PlannedWrapper, list_set: ListSet) -> str:
+    """Return one cell of a list row; files are marked, since only the job knows their paths."""
     form = ""
     if text.startswith("$FMT{") and text.endswith("}"):
         form, _, text = text[5:-1].partition(",")

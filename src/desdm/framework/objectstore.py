@@ -1,4 +1,4 @@
-"""What modules of one job hand to each other in memory; files only where a program, the archive or a full memory asks."""
+"""Store of objects that the modules of a job pass to each other in memory, written to files only when needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ Write = Callable[[Path, T], object]
 
 
 @dataclass(slots=True)
-class _Held(Generic[T]):
+class _Entry(Generic[T]):
+    """An object in the store, with the state of its file."""
+
     path: Path
     #: None: it lies in the spill
     value: T | None
@@ -55,7 +57,7 @@ def weight(value: object) -> int:
 
 
 def budget(settings: Settings, installation: int) -> int:
-    """MB that a job may hold: its run's ``hold_memory`` (`UsageError` if that is no number), else the installation's."""
+    """Return the MB of images that a job may keep in memory: the run's ``hold_memory``, else the installation's."""
     text = settings.get("hold_memory")
     if text is None:
         return installation
@@ -82,122 +84,148 @@ class ObjectStore:
         How many wrappers from now the object of a name is read next; 0: by the one that runs, so that it must stay.
     """
 
-    def __init__(self, most: int = HOLD_MEMORY << 20, due: Callable[[str], int] = lambda name: 0) -> None:
-        self.most, self.due = most, due
-        self._held: dict[str, _Held[Any]] = {}
+    def __init__(
+        self, capacity: int = HOLD_MEMORY << 20, next_use: Callable[[str], int] = lambda name: 0
+    ) -> None:
+        self.capacity, self.next_use = capacity, next_use
+        self._entries: dict[str, _Entry[Any]] = {}
         self._spill: Spill | None = None
         #: files that are only on their way: nobody wants them once their last reader has read
-        self._passing: dict[str, Path] = {}
+        self._temporary: dict[str, Path] = {}
 
     def put(self, path: Path, value: T, write: Write[T], *, now: bool = False) -> None:
-        """Hold ``value`` as the file ``path``; ``now``: write it too, for it goes into the archive."""
-        earlier = self._held.pop(path.name, None)
-        if earlier is not None:
-            self._forget(earlier)
-        held = _Held(path, value, write, weight(value))
-        self._held[path.name] = held
+        """Store an object as the file ``path``.
+
+        Parameters
+        ----------
+        path
+            File that the object stands for; another object of this name is dropped.
+        value
+            The object; its arrays count as memory.
+        write
+            Writes it: ``write(path, value)``.
+        now
+            Write the file at once, for it goes into the archive.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; nothing of it is left.
+        """
+        previous = self._entries.pop(path.name, None)
+        if previous is not None:
+            self._free(previous)
+        entry = _Entry(path, value, write, weight(value))
+        self._entries[path.name] = entry
         if now:
-            self._write(held, value)
+            self._write(entry, value)
         else:
-            self._passing[path.name] = path
-        self._make_room(0)
+            self._temporary[path.name] = path
+        self._free_memory(0)
 
     def has(self, name: str) -> bool:
-        """Whether an object stands for that file."""
-        return name in self._held
+        """Return whether there is an object for that file."""
+        return name in self._entries
 
     def size(self, name: str) -> int:
-        """Bytes of arrays held under that name; 0: none."""
-        return self._held[name].size if name in self._held else 0
+        """Return the bytes of arrays of the object of that name; 0 if there is none."""
+        return self._entries[name].size if name in self._entries else 0
 
     def get(self, name: str, *, last: bool) -> Any:
-        """The object; a copy unless its taker is the ``last``, so that no module changes another's input."""
-        held = self._held[name]
-        if held.spilled is not None:
-            return self._object(held)
-        return held.value if last else copy.deepcopy(held.value)
+        """Return an object; a copy unless it is read for the ``last`` time, so that no module changes another's input."""
+        entry = self._entries[name]
+        if entry.spilled is not None:
+            return self._load(entry)
+        return entry.value if last else copy.deepcopy(entry.value)
 
     def write_file(self, name: str) -> None:
-        """See that the file is written."""
-        held = self._held.get(name)
-        if held is None or held.written:
+        """Write the file of an object if it is not written yet."""
+        entry = self._entries.get(name)
+        if entry is None or entry.written:
             return
-        self._make_room(held.size)
-        if self._weight() + held.size <= self.most:
-            held.memory = _in_memory(held.path)
-        self._write(held, self._object(held))
+        self._free_memory(entry.size)
+        if self._total_weight() + entry.size <= self.capacity:
+            entry.memory = _in_memory(entry.path)
+        self._write(entry, self._load(entry))
 
     def drop(self, name: str) -> None:
-        """Let go of the object, and of its file if that was only written on the way (a CCD's is 100 MB)."""
-        held = self._held.pop(name, None)
-        if held is not None:
-            self._forget(held)
-        passing = self._passing.pop(name, None)
-        if passing is not None:
-            passing.unlink(missing_ok=True)
+        """Remove an object, and its file if that is temporary (a CCD's is 100 MB)."""
+        entry = self._entries.pop(name, None)
+        if entry is not None:
+            self._free(entry)
+        temporary = self._temporary.pop(name, None)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of everything."""
-        for name in [*self._held, *self._passing]:
+        """Remove all objects and the spill file."""
+        for name in [*self._entries, *self._temporary]:
             self.drop(name)
         if self._spill is not None:
             self._spill.close()
             self._spill = None
 
-    def _object(self, held: _Held[T]) -> T:
-        """The object, read anew where it is spilled."""
-        if held.spilled is None:
-            return cast(T, held.value)
+    def _load(self, entry: _Entry[T]) -> T:
+        """Return the object, read from the spill file if it is there."""
+        if entry.spilled is None:
+            return cast(T, entry.value)
         assert self._spill is not None
-        return cast(T, self._spill.read(held.spilled))
+        return cast(T, self._spill.read(entry.spilled))
 
-    def _weight(self) -> int:
-        return sum(h.weight for h in self._held.values())
+    def _total_weight(self) -> int:
+        """Return the bytes of memory that all objects and files in memory take."""
+        return sum(h.weight for h in self._entries.values())
 
-    def _make_room(self, size: int) -> None:
-        """Have ``size`` bytes free, if what nobody reads just now gives that room; what is needed last goes first."""
-        over = self._weight() + size - self.most
+    def _free_memory(self, size: int) -> None:
+        """Free memory for ``size`` bytes as far as idle objects allow; the one that is needed last goes first."""
+        over = self._total_weight() + size - self.capacity
         if over <= 0:
             return
         # What weighs next to nothing gives no room either.
-        idle = [h for h in self._held.values() if h.weight > self.most // 1000 and self.due(h.path.name) > 0]
-        for held in sorted(idle, key=lambda h: self.due(h.path.name), reverse=True):
-            before = held.weight
-            if held.memory >= 0:
-                self._release(held)
-            if over > before - held.weight and held.spilled is None:
+        idle = [
+            h
+            for h in self._entries.values()
+            if h.weight > self.capacity // 1000 and self.next_use(h.path.name) > 0
+        ]
+        for entry in sorted(idle, key=lambda h: self.next_use(h.path.name), reverse=True):
+            before = entry.weight
+            if entry.memory >= 0:
+                self._close_memory(entry)
+            if over > before - entry.weight and entry.spilled is None:
                 if self._spill is None:
-                    self._spill = Spill(held.path.parent)
-                held.spilled, held.value = self._spill.write(held.value), None
-            over -= before - held.weight
+                    self._spill = Spill(entry.path.parent)
+                entry.spilled, entry.value = self._spill.write(entry.value), None
+            over -= before - entry.weight
             if over <= 0:
                 return
 
     @staticmethod
-    def _write(held: _Held[T], value: T) -> None:
+    def _write(entry: _Entry[T], value: T) -> None:
+        """Write an object to its file; an incomplete file is removed."""
         try:
-            held.write(held.path, value)
+            entry.write(entry.path, value)
         except OSError:
-            held.path.unlink(missing_ok=True)
+            entry.path.unlink(missing_ok=True)
             raise
-        held.written = True
+        entry.written = True
 
-    def _forget(self, held: _Held[Any]) -> None:
-        """Give back what an object holds."""
-        if held.memory >= 0:
-            self._release(held)
-        if held.spilled is not None and self._spill is not None:
-            self._spill.free(held.spilled)
+    def _free(self, entry: _Entry[Any]) -> None:
+        """Free the memory and the spill space of an object."""
+        if entry.memory >= 0:
+            self._close_memory(entry)
+        if entry.spilled is not None and self._spill is not None:
+            self._spill.free(entry.spilled)
 
     @staticmethod
-    def _release(held: _Held[Any]) -> None:
-        os.close(held.memory)
-        held.memory, held.written = -1, False
-        held.path.unlink(missing_ok=True)
+    def _close_memory(entry: _Entry[Any]) -> None:
+        """Remove the file in memory of an object."""
+        os.close(entry.memory)
+        entry.memory, entry.written = -1, False
+        entry.path.unlink(missing_ok=True)
 
 
 def _in_memory(path: Path) -> int:
-    """A file in memory with a link to it as ``path``; its descriptor, or -1 where the system has none to give."""
+    """Create a file in memory with a link to it as ``path``; return its descriptor, or -1 if the system has none."""
     try:
         number = os.memfd_create(path.name)
     except OSError:

@@ -52,7 +52,7 @@ class Picker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileLookup:
-    """Files that a name may mean: made earlier in the attempt, or found in the archive."""
+    """Files by name: planned earlier in the attempt, or in the archive."""
 
     planned: Mapping[str, PlannedFile]
     archived: Mapping[str, PlannedFile] = field(default_factory=dict)
@@ -86,7 +86,27 @@ def text_of(value: object) -> str:
 def expand_names(
     pattern: NamePattern, scope: Mapping[str, str], module: Module, fileset: FileSet
 ) -> list[tuple[str, dict[str, str]]]:
-    """The names of a file set for a wrapper; `PlanError` if a value is missing."""
+    """Return the names of a file set for a wrapper.
+
+    Parameters
+    ----------
+    pattern
+        Pattern of the names.
+    scope
+        Values by name: settings and loop values.
+    module, fileset
+        Whose names they are; label and suffix of the file set are values too.
+
+    Returns
+    -------
+    list
+        Each name with the values of the variables that have more than one.
+
+    Raises
+    ------
+    PlanError
+        A value is missing.
+    """
     try:
         return pattern.all_names({**scope, "flabel": fileset.flabel, "fsuffix": fileset.fsuffix})
     except WCLError as err:

@@ -1,4 +1,4 @@
-"""Plans an attempt, a pure function: pipeline, settings and files found in, jobs of wrappers out.
+"""Plan an attempt with a pure function: pipeline, settings and archive files in, jobs of wrappers out.
 
 Nothing here reads a database or a file, so that the same pipeline, settings and files always give the same
 plan; the planner of DESDM (``begblock``) did the same inside each block, with the database at hand.
@@ -149,6 +149,8 @@ def make_plan(
 
 
 class _Planner:
+    """Plans the blocks of a pipeline in order; each module sees the files of those before it."""
+
     def __init__(
         self,
         pipeline: Pipeline,
@@ -175,6 +177,7 @@ class _Planner:
         self.jobnum = 0
 
     def plan_block(self, number: int, block: Block) -> tuple[PlannedJob, ...]:
+        """Return the jobs of a block; `PlanError` if it is divided by a key that no wrapper has."""
         jobs: dict[tuple[str, ...], list[PlannedWrapper]] = {}
         job_of_wrapper: dict[int, tuple[str, ...]] = {}
         for module in block.modules:
@@ -200,6 +203,7 @@ class _Planner:
         return tuple(jobs_of_block)
 
     def plan_module(self, module: Module) -> Iterator[PlannedWrapper]:
+        """Yield the wrappers of a module, one for each combination of its loop values."""
         base = {**self.base, **{k: v for k, v in module.settings.items() if isinstance(v, str)}}
         sources: dict[str, Sequence[PlannedFile]] = {}
         for f in module.inputs:
@@ -245,7 +249,17 @@ class _Planner:
         base: Mapping[str, str],
         sources: Mapping[str, Sequence[PlannedFile]],
     ) -> Sequence[PlannedFile]:
-        """The files that an input's picker picks from: of an earlier module, of the archive, or by name."""
+        """Return the files from which the picker of an input selects.
+
+        Parameters
+        ----------
+        module, fileset
+            The input.
+        base
+            Settings of run and module.
+        sources
+            Files of the inputs before this one, by name.
+        """
         if fileset.depends:
             return self.files_of_dependency(module, fileset, fileset.depends, {})
         if fileset.own_attempt:
@@ -277,7 +291,22 @@ class _Planner:
     def files_of_dependency(
         self, module: Module, fileset: FileSet, text: str, own: Mapping[str, Sequence[PlannedFile]]
     ) -> Sequence[PlannedFile]:
-        """The files of ``module.file``, of an earlier module or among the inputs of this one."""
+        """Return the files of ``module.file``.
+
+        Parameters
+        ----------
+        module, fileset
+            The file set that depends on them.
+        text
+            The dependency: a file of an earlier module, or an input of this one.
+        own
+            Inputs of this module by name.
+
+        Raises
+        ------
+        PlanError
+            No earlier module makes such files.
+        """
         maker, _, name = text.partition(".")
         name = name.removeprefix("file.").removeprefix("list.")
         if maker == module.name and name in own:
@@ -296,7 +325,15 @@ class _Planner:
     def picker(
         self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
     ) -> Picker:
-        """What picks an input's files for each wrapper."""
+        """Return the picker of an input.
+
+        Parameters
+        ----------
+        module, fileset
+            The input.
+        sources
+            Files of the module's inputs, by name.
+        """
         if fileset.by_name:
             pattern = self.name_of(module, fileset)
             return NamePicker(module, fileset, pattern, self.lookup(module, fileset))
@@ -309,7 +346,15 @@ class _Planner:
     def newname_source(
         self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
     ) -> KeyPicker | None:
-        """Picks the files whose values name those of a ``depends-newname``; None for any other file set."""
+        """Return the picker of the files that name those of a ``depends-newname``; None for other file sets.
+
+        Parameters
+        ----------
+        module, fileset
+            The file set.
+        sources
+            Files of the module's inputs, by name.
+        """
         if not fileset.newname:
             return None
         return KeyPicker(module, fileset, self.files_of_dependency(module, fileset, fileset.newname, sources))
@@ -400,7 +445,26 @@ class _Planner:
         scope: Mapping[str, str],
         carried: Mapping[str, str],
     ) -> dict[str, PlannedFile]:
-        """The files of an output of one wrapper: ``F``, and ``F.2`` … where the name stands for several."""
+        """Plan the files of one output of a wrapper: ``F``, and ``F.2`` … if the name stands for several.
+
+        Parameters
+        ----------
+        module, fileset
+            The output.
+        pattern, directory
+            Patterns of its name and its directory.
+        source
+            Selects the files that give the names; None: the wrapper's values do.
+        scope
+            Values by name.
+        carried
+            Columns that the outputs inherit.
+
+        Returns
+        -------
+        dict
+            Planned files by name in the wrapper.
+        """
         scopes: list[tuple[Mapping[str, str], Row]] = [(scope, {})]
         if source is not None:
             rows = [file.row for file in source.pick(carried, scope)]
@@ -427,7 +491,26 @@ class _Planner:
         scope: Mapping[str, str],
         row: Row,
     ) -> PlannedFile:
-        """One file that the current wrapper makes."""
+        """Add a file that the current wrapper will write.
+
+        Parameters
+        ----------
+        module, fileset
+            The output.
+        path
+            Path in the work folder.
+        directory
+            Pattern of its directory in the archive.
+        scope
+            Values by name.
+        row
+            Columns of the file.
+
+        Raises
+        ------
+        PlanError
+            Another wrapper has the same name, or a value of the directory is missing.
+        """
         filename = base_name(path)
         if filename in self.names:
             raise PlanError(
@@ -483,6 +566,7 @@ def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, 
 
 
 def _common_values(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the columns in which all rows agree."""
     values: dict[str, str] = {}
     different: set[str] = set()
     for row in rows:
@@ -499,6 +583,7 @@ def _common_values(rows: Iterable[Row]) -> dict[str, str]:
 def _check_same_job(
     wrapper: PlannedWrapper, key: tuple[str, ...], maker: Mapping[int, tuple[str, ...]], block: Block
 ) -> None:
+    """Raise `PlanError` if a wrapper reads a file of another job of its block."""
     for name, files in wrapper.inputs.items():
         for file in files:
             if maker.get(file.wrapnum, key) != key:

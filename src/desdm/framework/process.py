@@ -38,6 +38,7 @@ def is_in_progress(attempt: Attempt) -> bool:
 
 
 def _process_exists(attempt: Attempt) -> bool:
+    """Return whether the submitter's process exists; on another machine it is assumed to."""
     if attempt.submitter_pid is None:
         return False
     if attempt.submitter_host != os.uname().nodename:

@@ -1,7 +1,7 @@
-"""Registers what a job made: files, parentage, states, execs, messages and QA numbers in one transaction.
+"""Register the results of a job: files, parentage, states, execs, messages and QA numbers in one transaction.
 
-Bytes go into the archive first; then one transaction takes the job's live token and writes every row, so that a
-late twin of a job can register nothing, and no file is ever known without the task that made it.
+Files are moved into the archive first; then one transaction consumes the job's live token and writes every row, so that
+a superseded try of a job can register nothing, and no file is registered without the task that wrote it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from desdm.archive.model import Deposit
 from desdm.archive.mounted import require_mounted
 from desdm.errors import StaleToken
 from desdm.framework import store
-from desdm.framework.model import Attempt, Job, WrapperRow
+from desdm.framework.model import Attempt, Job, Value, WrapperRow
 from desdm.framework.outcome import WrapperOutcome, read_outcome
 from desdm.framework.plan import CARRIED
 from desdm.quality.qa.contents import CONTENTS
@@ -111,6 +111,7 @@ def register_job(
 def _deposits(
     attempt: Attempt, rows: Mapping[int, WrapperRow], outcomes: Iterable[WrapperOutcome], workdir: Path
 ) -> Iterable[Deposit]:
+    """Yield the deposits of outputs that go into the archive."""
     for wrapper in outcomes:
         for output in wrapper.made:
             if output.save:
@@ -145,6 +146,7 @@ def _store_contents(
 
 
 def _log_deposit(path: Path, filetype: str, attempt: Attempt, task_id: int) -> Deposit:
+    """Return the deposit of a log, output WCL or junk archive."""
     return Deposit(
         source=path,
         filetype=filetype,
@@ -158,6 +160,7 @@ def _log_deposit(path: Path, filetype: str, attempt: Attempt, task_id: int) -> D
 
 
 def _write_junk_archive(workdir: Path, attempt: Attempt, job: Job) -> Path:
+    """Pack the work folder of a failed try, for whoever must find the cause."""
     # Everything of a failed try's work folder, for whoever must find out why.
     token = (job.token or "")[:8]
     target = workdir.parent / f"{attempt.run}_J{job.jobnum:04d}_{token}_junk.tar.gz"
@@ -174,9 +177,15 @@ def _insert_outcomes(
     outcomes: Sequence[WrapperOutcome],
     refused_names: set[str],
 ) -> None:
+    """Insert what wrappers did: states, times, execs, inputs, messages and metrics."""
     names = {name for wrapper in outcomes for name in wrapper.used}
     ids = store.file_ids(conn, names) if names else {}
-    wrappers, tasks, execs, used, messages, metrics = [], [], [], [], [], []
+    wrappers: list[dict[str, Value]] = []
+    tasks: list[dict[str, Value]] = []
+    execs: list[dict[str, Value]] = []
+    used: list[dict[str, Value]] = []
+    messages: list[dict[str, Value]] = []
+    metrics: list[dict[str, Value]] = []
     for wrapper in outcomes:
         task_id = rows[wrapper.wrapnum].task_id
         failed = wrapper.state is WrapperState.FAILED or any(
@@ -185,7 +194,7 @@ def _insert_outcomes(
         regular = WrapperState.LEFT if wrapper.state is WrapperState.LEFT else WrapperState.DONE
         state = WrapperState.FAILED if failed else regular
         size = sum(m.filesize for m in wrapper.made)
-        times = {
+        times: dict[str, Value] = {
             "start_time": _utc_time(wrapper.start_time),
             "end_time": _utc_time(wrapper.end_time),
             "exec_host": wrapper.host,
@@ -193,14 +202,14 @@ def _insert_outcomes(
         wrappers.append({"number": task_id, "state": state.value, "log": wrapper.log, "diskusage": size})
         tasks.append({"number": task_id, "status": int(failed), **times})
         for program in wrapper.execs:
-            row = asdict(program)
+            row: dict[str, Value] = asdict(program)
             row["start_time"], row["end_time"] = _utc_time(program.start_time), _utc_time(program.end_time)
             execs.append(row | {"pfw_wrapper_task_id": task_id, "exec_host": wrapper.host})
         if not failed:  # a wrapper that runs again says then what it used
             used += [
                 {"task_id": task_id, "desfile_id": i} for i in {ids[n] for n in wrapper.used if n in ids}
             ]
-        keys_of_row = {"task_id": task_id, "pfw_attempt_id": attempt.id}
+        keys_of_row: dict[str, Value] = {"task_id": task_id, "pfw_attempt_id": attempt.id}
         messages += [
             keys_of_row
             | {
@@ -225,4 +234,5 @@ def _insert_outcomes(
 
 
 def _utc_time(seconds: float) -> datetime:
+    """Return a POSIX time as naive UTC."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

@@ -22,7 +22,17 @@ def section(settings: Settings, *path: str) -> Tree:
 
 
 def text_value(settings: Settings, key: str, default: str = "") -> str:
-    """Return the value of a key; the default if it is missing or a section."""
+    """Return the text of a key.
+
+    Parameters
+    ----------
+    settings
+        The section.
+    key
+        The key.
+    default
+        Result if the key is missing or a section.
+    """
     value = settings.get(key)
     return value if isinstance(value, str) else default
 

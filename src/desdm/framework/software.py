@@ -65,6 +65,7 @@ def system_software() -> Software:
 
 @lru_cache(maxsize=1)
 def _folder_software(folder: Path) -> Software:
+    """Return the identity of the whole system, computed once in a process."""
     return folder_software("desdm", folder, desdm.__version__)
 
 

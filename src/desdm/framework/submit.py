@@ -1,8 +1,8 @@
-"""Submits a pipeline: settings, queries, checks, a plan, and every row of it in one transaction.
+"""Submit a pipeline: settings, queries, checks, a plan, and all rows of it in one transaction.
 
-Nothing is queued before all is known to be well: every query found something, every input lies in the archive,
+Nothing is queued before everything is checked: every query has a result, every input lies in the archive,
 every name is free. The same work is not done twice: pipeline, codes, settings and inputs make a fingerprint, and
-an attempt that has it and is done is taken over, unless ``again`` asks for a new one.
+an attempt that has it and is done is reused, unless ``again`` asks for a new one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was found in the archive: files by module and input, the queries with their counts, calibrations.
+    """Inputs of a run: files by module and input, the queries with their counts, the calibrations.
 
     ``passed`` are calibrations that were not chosen though they lay nearer or were named; ``notes`` are for people.
     """
@@ -242,6 +242,7 @@ def _composed_setting(run: Settings, key: str, default: str) -> str:
 
 
 def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> Tree:
+    """Return the settings of a run: the pipeline's with the operator's over them, dotted keys in sections."""
     run: Tree = wcl.merge({}, dict(pipeline.settings))
     for key, value in settings.items():
         here = run
@@ -359,6 +360,7 @@ def _calibration_request(run: Settings, scopes: Scopes) -> Occasion:
 
 
 def _query(module: Module, fileset: FileSet, run: Settings) -> dict[str, str]:
+    """Return the query of an input with its values filled in."""
     scope = {**run, **module.settings}
     query = dict(fileset.query) or {"filename": fileset.filename}
     if fileset.filetype and "filetype" not in query:
@@ -375,6 +377,7 @@ def _query(module: Module, fileset: FileSet, run: Settings) -> dict[str, str]:
 
 
 def _check_archived(archive: Archive, rows_by_input: FoundRows) -> None:
+    """Raise `PlanError` if a registered input is missing in the archive."""
     checked: set[str] = set()
     for (module, name), rows in rows_by_input.items():
         for row in rows:
@@ -423,6 +426,7 @@ def _fingerprint(
     codes: Mapping[Path, str],
     rows_by_input: FoundRows,
 ) -> str:
+    """Return the digest of everything that determines the results of a run."""
     # A CCD that is excluded makes it other work, though the file is the same; a calibration that is read only where the
     # run makes none of its own does not: see `_same_work`.
     unread = _fallbacks(pipeline)
@@ -441,6 +445,7 @@ def _fingerprint(
 
 
 def _unit_name(pipeline: Pipeline, run: Settings) -> str:
+    """Return the name of the unit; `PlanError` if no setting tells it, `UsageError` if it has other characters."""
     key = UNIT_KEYS.get(pipeline.unit, pipeline.unit)
     unit = run.get("unitname", run.get(key))
     if not isinstance(unit, str) or not unit:
@@ -473,6 +478,7 @@ def _run_dir(pipeline: Pipeline, identity: RunName, project: str, run: Settings)
 
 
 def _integer_setting(run: Settings, key: str) -> int | None:
+    """Return a setting as an integer, None if it is missing; `UsageError` if it is not one."""
     value = run.get(key)
     if value is None:
         return None

@@ -243,6 +243,7 @@ def _owner(column: str) -> str:
 
 
 def _nickname(list_name: str, spec: Settings) -> str:
+    """Return the name of the files in a list: that of the first column that has one."""
     return next((owner for column in columns(spec) if (owner := _owner(column))), list_name)
 
 
@@ -283,6 +284,7 @@ def listset(one: ListSpec, known: Collection[str], where: str) -> ListSet:
 
 
 def _list_format(text: str, where: str) -> str:
+    """Return the format of a list in lower case; `WCLError` if it is not known."""
     name = text.strip().lower()
     if name not in LIST_FORMATS:
         raise WCLError(f"format = {text}: known are {', '.join(LIST_FORMATS)}", where)
@@ -290,6 +292,7 @@ def _list_format(text: str, where: str) -> str:
 
 
 def _sortkey(text: str, where: str) -> tuple[str, bool, bool] | None:
+    """Return column, numeric and reverse of a sort key; None for an empty one."""
     if not text:
         return None
     parts = [p.strip() for p in text.strip("() ").split(",")]

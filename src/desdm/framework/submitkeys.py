@@ -1,4 +1,4 @@
-"""Which keys of a submit WCL have no effect here, so that an operator is told of every one."""
+"""Find the keys of a submit WCL that have no effect, so that an operator is informed of every one."""
 
 from __future__ import annotations
 
@@ -141,6 +141,7 @@ def _has_effect_in_block(key: str, reads: Collection[Collection[str] | None], kn
 
 
 def _is_exec(key: str) -> bool:
+    """Return whether a key is that of an exec section."""
     return key.startswith("exec_") and key[5:].isdecimal()
 
 
@@ -160,6 +161,7 @@ def _keys_of_code(body: Settings) -> frozenset[str] | None:
 def _ignored_of_module(
     body: Settings, reads: Collection[str] | None, names_used: _NameIndex
 ) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of keys of a module that have no effect."""
     for key, value in body.items():
         if _is_exec(key) and isinstance(value, dict):
             yield from ((key, k) for k in value if k not in _EXEC)
@@ -213,6 +215,7 @@ class _NameIndex:
         return key in self._names or any(key.startswith(start) for start in self._starts)
 
     def _collect(self, tree: Settings) -> None:
+        """Collect the names in a section and the sections in it."""
         for key, value in tree.items():
             if isinstance(value, Mapping):
                 self._collect(value)

@@ -39,7 +39,22 @@ _FILE_REFERENCE = re.compile(r"\$\{\s*file\.([^.}]+)\.", re.IGNORECASE)
 def read_submit(
     path: Path, *, compat: bool = False, functions: IncludeFunctions | None = None
 ) -> tuple[Pipeline, dict[str, str]]:
-    """Read a submit WCL: its pipeline, and the values at its top (``unitname``, ``reqnum`` …)."""
+    """Read a submit WCL.
+
+    Parameters
+    ----------
+    path
+        The file.
+    compat
+        Read as DESDM's own reader does, with warnings instead of errors.
+    functions
+        Functions for ``<<inclfunc>>``.
+
+    Returns
+    -------
+    tuple
+        The pipeline, and the values at the top (``unitname``, ``reqnum`` …).
+    """
     tree = wcl.read(path, compat=compat, functions=functions).tree
     return from_wcl(tree, str(path))
 
@@ -77,11 +92,13 @@ def from_wcl(tree: Settings, name: str = "<submit>") -> tuple[Pipeline, dict[str
 
 
 def _directory_patterns(tree: Settings) -> dict[str, str]:
+    """Return the directory patterns: of each the archive side (ops), not that of the run (runtime)."""
     # A directory pattern of the reference has an archive side (ops) and a side for the run (runtime).
     return {k: v if isinstance(v, str) else str(v.get("ops", "")) for k, v in tree.items()}
 
 
 def _block(block_name: str, body: Settings, modules: Settings, links: Links, name: str) -> Block:
+    """Return the record of a block with its modules."""
     overrides = {k: v for k, v in body.items() if k not in ("modulelist", "divide_jobs_by", "text")}
     module_records = []
     for module_name in names(str(body.get("modulelist", ""))):
@@ -103,6 +120,7 @@ def _block(block_name: str, body: Settings, modules: Settings, links: Links, nam
 
 
 def _module(module_name: str, body: Settings, links: Links, where: str) -> Module:
+    """Return the record of a module: its files as inputs and outputs, its lists and programs."""
     numbered = [
         (int(k[5:]), v)
         for k, v in body.items()
@@ -198,11 +216,13 @@ def _referenced_files(module: str, body: Settings, execs: tuple[Exec, ...], link
 
 
 def _wrapper_name(text: str) -> str:
+    """Return the name of a wrapper; ``genwrap.py`` of the reference is our own generic wrapper."""
     # genwrap.py is the reference's generic wrapper; ours runs without starting an interpreter.
     return "genwrap" if text in ("genwrap.py", "genwrap") else text
 
 
 def _exec(spec: Settings) -> Exec:
+    """Return the record of an exec section."""
     text = {k: v for k, v in spec.items() if isinstance(v, str)}
     keys = (
         "execname",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 from desdm.errors import PlanError
-from desdm.framework.store.tiles import tile_row
+from desdm.framework.store.tiles import TileRow, tile_row
 from desdm.schema.database import Database
 from desdm.survey.tiles import Tile
 from desdm.wcl.include import IncludeFunctions
@@ -41,7 +40,7 @@ def include_functions(database: Database) -> IncludeFunctions:
     return {"get_tile_info": get_tile_info}
 
 
-def tile_info(row: Mapping[str, Any]) -> dict[str, str]:
+def tile_info(row: TileRow) -> dict[str, str]:
     """A tile's values as the original's ``get_tile_info`` names them.
 
     Parameters

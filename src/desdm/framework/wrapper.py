@@ -1,8 +1,8 @@
-"""What a wrapper gets: one Task with its inputs, outputs, settings, log and programs.
+"""The interface between the framework and a code: one Task with inputs, outputs, settings, log and programs.
 
 The contract, after DESDM's generic wrapper (desdm.md section 4): inputs are checked before the code starts,
-each program is asked its version and measured (``wait4``), its log is read by the quality controls while it
-is written, outputs are checked after, and everything seen goes into the outcome with parentage.
+the version of each program is recorded and its resources are measured (``wait4``), its log is read by the quality
+controls while it is written, outputs are checked after, and all of this goes into the outcome with parentage.
 """
 
 from __future__ import annotations
@@ -115,10 +115,10 @@ class Scanner(Protocol):
     """Reads a log while it is written."""
 
     def feed(self, data: bytes) -> Sequence[Message]:
-        """Take the next bytes; gives what was found in them."""
+        """Read the next bytes; return the messages in them."""
 
     def close(self) -> Sequence[Message]:
-        """The log of this program ends here; gives what was still open."""
+        """End the log of this program; return the messages that were not complete."""
 
 
 class LogTee:
@@ -166,7 +166,7 @@ class LogTee:
             self._add_messages(self._scanner.feed(data))
 
     def add_finding(self, finding: Finding) -> None:
-        """Keep a finding that a code says itself, and write it into the log."""
+        """Add a finding of a code itself, and write it into the log."""
         text = " ".join(finding.text.split())
         self._own_lines.add(self.lines + 1)
         self.findings.append(replace(finding, line=self.lines + 1))
@@ -174,6 +174,7 @@ class LogTee:
         self.write(f"{word}: {text}\n".encode("utf-8", "replace"))
 
     def _add_messages(self, messages: Iterable[Message]) -> None:
+        """Add the messages of a scanner to the findings; one with the action stop ends the program."""
         for message in messages:
             finding = Finding(
                 int(message.level),
@@ -189,7 +190,7 @@ class LogTee:
                 self.stop = finding
 
     def drain(self) -> list[Finding]:
-        """The findings since the last call."""
+        """Return the findings since the last call."""
         findings, self.findings = self.findings, []
         return findings
 
@@ -233,18 +234,18 @@ class Task:
     # -- files
 
     def input(self, name: str) -> Path:
-        """The one file of input ``name``; `ProgramFailed` if there is none or more than one."""
+        """Return the file of input ``name``; `ProgramFailed` unless there is exactly one."""
         files = self.inputs.get(name, ())
         if len(files) != 1:
             raise ProgramFailed(f"{self.name}: input {name!r} should be one file, not {len(files)}")
         return files[0]
 
     def optional(self, name: str) -> Path | None:
-        """The one file of input ``name``, or None if it is not there."""
+        """Return the file of input ``name``; None if it is missing."""
         return self.input(name) if self.inputs.get(name) else None
 
     def output(self, name: str) -> Path:
-        """Where output ``name`` must be written."""
+        """Return the path to which output ``name`` must be written."""
         if name not in self.outputs:
             raise ProgramFailed(
                 f"{self.name}: no output {name!r} is declared; known: {', '.join(self.outputs)}"
@@ -252,52 +253,60 @@ class Task:
         return self.outputs[name]
 
     def read_input(self, name: str, read: Callable[[Path], T]) -> T:
-        """What the file of input ``name`` holds: the object that an earlier module of the job gave, or read from disk.
+        """Return the content of input ``name``: the object of an earlier module of the job, or read from disk.
 
-        The object is the caller's own to change.
+        The caller may change the object.
         """
         return self._read(self.input(name), read)
 
     def read_inputs(self, name: str, read: Callable[[Path], T]) -> list[T]:
-        """The same for an input of several files, in their order."""
+        """Return the contents of an input of several files, in their order; see `read_input`."""
         return [self._read(path, read) for path in self.inputs.get(name, ())]
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T:
+        """Return the object of a file from memory, else read the file."""
         if self.objects.has(path.name):
             return cast(T, self.objects.get(path.name, last=path.name not in self.later_inputs))
         return read(path)
 
     def view_input(self, path: Path, read: Callable[[Path], T]) -> T:
-        """The same for one file of an input, to look at and not to change: nothing is copied."""
+        """Return the content of one file of an input without copying it: the caller must not change it."""
         if self.objects.has(path.name):
             return cast(T, self.objects.get(path.name, last=True))
         return read(path)
 
     def write_output(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
-        """Hand output ``name`` on in memory.
+        """Store output ``name`` in memory for later modules.
 
-        ``write(path, value)`` makes its file: at once if it goes into the archive, else when a program needs it
-        (`input_on_disk`) or memory is short.
+        Parameters
+        ----------
+        name
+            The output.
+        value
+            The object.
+        write
+            Writes its file, ``write(path, value)``: at once if it goes into the archive, else when a program needs it
+            (`input_on_disk`) or memory is short.
         """
         self.objects.put(self.output(name), value, write, now=name in self.archived_outputs)
 
     def input_on_disk(self, name: str) -> Path:
-        """Path of the one file of input ``name``, written if it was only held in memory: for a program to read."""
+        """Return the path of the one file of input ``name``, written if it is in memory only: for programs."""
         path = self.input(name)
         self.objects.write_file(path.name)
         return path
 
     def inputs_on_disk(self, name: str) -> tuple[Path, ...]:
-        """The same for an input of several files."""
+        """Return the paths of the files of input ``name``, all written: for programs."""
         for path in self.inputs.get(name, ()):
             self.objects.write_file(path.name)
         return self.inputs.get(name, ())
 
     def set_parents(self, output: str, parents: Iterable[Path]) -> None:
-        """Say of which input files ``output`` was derived (default: of all).
+        """Declare from which input files ``output`` was derived (default: all).
 
-        Where every output says so, these are also the files that the wrapper used: optional ones that it
-        looked at and left do not enter the lineage.
+        If this is declared for every output, the wrapper has used these files only: optional ones that it
+        has read and not used do not enter the lineage.
         """
         self.parents[self.output(output).name] = tuple(p.name for p in parents)
 
@@ -331,7 +340,7 @@ class Task:
     # -- what it says
 
     def write_log(self, text: str) -> None:
-        """A line into the log, where the quality controls read it."""
+        """Write a line into the log, where the quality controls read it."""
         self.log.write(text.encode("utf-8", "replace").rstrip(b"\n") + b"\n")
 
     def finding(self, level: int, text: str) -> None:
@@ -339,7 +348,19 @@ class Task:
         self.log.add_finding(Finding(level, text, pattern=f"{self.name}.finding"))
 
     def metric(self, name: str, value: float, unit: str = "", band: str = "", text: str = "") -> None:
-        """Record a QA number; one that is not finite is left out and said in the log."""
+        """Record a QA number; one that is not finite is logged and not recorded.
+
+        Parameters
+        ----------
+        name, value
+            Name and value.
+        unit
+            Unit, such as arcsec or mag; empty: none.
+        band
+            Band; empty: that of the wrapper.
+        text
+            What the number means.
+        """
         if not math.isfinite(value):
             self.write_log(f"metric {name} is not finite and is not recorded")
             return
@@ -398,7 +419,7 @@ class Task:
         return record.status
 
     def _argument(self, text: str) -> str:
-        """An argument; a file whose path the program could not take is given by a link (a code's own data files)."""
+        """Return an argument; a file path that the program could not read is replaced by a link."""
         if (
             self.paths is None
             or not text.startswith("/")
@@ -409,6 +430,7 @@ class Task:
         return str(self.paths.file(Path(text)))
 
     def _run_measured(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
+        """Run a program, read its output as it comes, and return its record with times and resources."""
         start, peak = time.time(), PeakMemory()
         self._last_output = b""
         process = subprocess.Popen(
@@ -450,7 +472,7 @@ class Task:
         )
 
     def _environment(self) -> dict[str, str] | None:
-        """The programs' environment: section ``job_environment``, in capitals, over the worker's; None: the worker's."""
+        """Return the environment of programs: section ``job_environment``, in capitals; None: the worker's."""
         variables = self.keywords("job_environment")
         if not variables:
             return None
@@ -458,7 +480,7 @@ class Task:
         return {**os.environ, **{k.upper(): resolver.replace(v) for k, v in variables.items()}}
 
     def _version(self, path: str, spec: Mapping[str, str]) -> str:
-        """What a program says of its version; one without a declared call is not started to ask for it."""
+        """Return the version of a program; one without a declared call is not started for it."""
         flag = str(spec.get("version_flag", ""))
         if not flag:
             return NO_VERSION

@@ -200,19 +200,21 @@ def summarise(
         registered_files=count,
         detections={m["band"]: int(m["value"]) for m in metrics if m["name"] == "ndetected"},
         single_exposure_detections=single,
-        exposures=list(images.values()) if night is None else _judged(night, truth),
+        exposures=list(images.values()) if night is None else _verdicts_with_truth(night, truth),
         depth={m["band"]: round(m["value"], 3) for m in metrics if m["name"] == "depth_snr10"},
         report=report,
-        truth=_against(folder, verified(archive, tables[0]), night) if folder and night and tables else {},
+        truth=_compare_with_truth(folder, verified(archive, tables[0]), night)
+        if folder and night and tables
+        else {},
         before=tuple((a.run, a.pipeline, a.state.value) for a in before),
         images=tuple(images.values()),
     )
 
 
-def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _verdicts_with_truth(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One entry an exposure of the night: what was said of it, and beside it the truth where it is known."""
     known = {t["expnum"]: t for t in truth}
-    found = []
+    rows = []
     for v in night.verdicts:
         true = known.get(v["expnum"], {})
         numbers = (
@@ -226,7 +228,7 @@ def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, 
             "magzero",
             "depth",
         )
-        found.append(
+        rows.append(
             {
                 "expnum": v["expnum"], "band": v["band"], "obstype": true.get("obstype", "object"),
                 "processed": v["processed"] == "True", "verdict": v["accepted"], "reason": v["reason"],
@@ -234,10 +236,11 @@ def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, 
                 "truth": {key: true[key] for key in _TRUE if key in true},
             }
         )  # fmt: skip
-    return found
+    return rows
 
 
-def _against(folder: Path, objects: Path, night: Night) -> dict[str, dict[str, float]]:
+def _compare_with_truth(folder: Path, objects: Path, night: Night) -> dict[str, dict[str, float]]:
+    """Return the comparison of an object table with the truth of a simulated night, by band."""
     from desdm.simulate.nightly import compare_night
 
     accepted = {int(v["expnum"]) for v in night.accepted}

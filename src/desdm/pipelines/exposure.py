@@ -11,7 +11,7 @@ from desdm.framework.sections import Settings
 from desdm.survey.detectors import dead
 from desdm.wcl import split_range
 
-__all__ = ["SETTINGS", "exposure", "without_dead"]
+__all__ = ["SETTINGS", "exposure", "working_ccds"]
 
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
@@ -54,7 +54,7 @@ def exposure(find: Find, settings: Settings) -> dict[str, str]:
     ccds = str(settings.get("ccdnum") or row.get("ccds") or row.get("ccdnum") or "")
     if not ccds:
         raise PlanError(f"{row['filename']} does not say of which CCDs it is; set ccdnum=…")
-    working = without_dead(ccds, [row])
+    working = working_ccds(ccds, [row])
     if not working["ccdnum"]:
         raise PlanError(f"{row['filename']}: {working['dead_ccds']}; no other CCD is asked for")
     values = {
@@ -71,7 +71,7 @@ def exposure(find: Find, settings: Settings) -> dict[str, str]:
     return values
 
 
-def without_dead(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
+def working_ccds(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
     """Leave out the CCDs that were dead whenever they are wanted.
 
     Parameters

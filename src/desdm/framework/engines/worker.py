@@ -39,7 +39,7 @@ def main() -> None:
         request = JobRequest(**{**fields, "skip": tuple(fields["skip"]), "earlier": tuple(fields["earlier"])})
 
         def report(state: WrapperState, wrapper: WrapperSpec, token: str = request.token) -> None:
-            """Report the state of a wrapper."""
+            """Report the state of a wrapper; ``token`` is bound to the job of this turn."""
             send({"event": "wrapper", "token": token, "wrapnum": wrapper.wrapnum, "state": state})
 
         send({"event": "started", "token": request.token})

@@ -1,4 +1,4 @@
-"""The SQL of jobs and wrappers: their states while a run is driven."""
+"""Jobs and wrappers in the database: their states while a run is driven."""
 
 from __future__ import annotations
 
@@ -43,7 +43,17 @@ def jobs_of(conn: Connection, attempt_id: int) -> list[Job]:
 
 
 def wrappers_of(conn: Connection, attempt_id: int, job_task_id: int | None = None) -> list[WrapperRow]:
-    """Wrappers of an attempt, or of one job of it, in order."""
+    """Return the wrappers of an attempt in order.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    attempt_id
+        The attempt.
+    job_task_id
+        Only those of this job; None: all.
+    """
     w = pfw_wrapper.c
     query = select(w.task_id, w.pfw_job_task_id, w.wrapnum, w.modname, w.wrapkeys, w.state)
     query = query.where(w.pfw_attempt_id == attempt_id)
@@ -58,7 +68,21 @@ def wrappers_of(conn: Connection, attempt_id: int, job_task_id: int | None = Non
 
 
 def queue_job(conn: Connection, job: Job, token: str, engine: str, jobroot: str) -> None:
-    """Give a job out under a new token, which alone may register its outputs."""
+    """Record that a job is queued under a new token, which alone may register its outputs.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    job
+        The job.
+    token
+        Token of this try.
+    engine
+        Name of the engine.
+    jobroot
+        Work folder of the job.
+    """
     conn.execute(
         update(pfw_job)
         .where(pfw_job.c.task_id == job.task_id)
@@ -70,7 +94,17 @@ def queue_job(conn: Connection, job: Job, token: str, engine: str, jobroot: str)
 
 
 def start_job(conn: Connection, task_id: int, token: str, handle: str) -> None:
-    """A worker has begun the job."""
+    """Record that a worker has started a job.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    task_id, token
+        The job and the token of its try.
+    handle
+        Name of the job or worker in the engine.
+    """
     conn.execute(
         update(pfw_job)
         .where(pfw_job.c.task_id == task_id, pfw_job.c.token == token)
@@ -91,7 +125,24 @@ def close_job(
     comment: str | None,
     junktar: str | None,
 ) -> bool:
-    """End a job in ``state`` if ``token`` is its live one; False: it is not, and nothing was changed."""
+    """Set the final state of a job, if the token is its live one.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    task_id, token
+        The job and the token of the try that ends.
+    state, comment
+        Its state, and why.
+    junktar
+        Name of the archive of its work folder, for a try that failed.
+
+    Returns
+    -------
+    bool
+        False if the token is not live; nothing is changed then.
+    """
     live = (JobState.QUEUED.value, JobState.RUNNING.value)
     done = conn.execute(
         update(pfw_job)

@@ -1,4 +1,4 @@
-"""The SQL of outcomes: what wrappers did, used, made, said and measured."""
+"""Outcomes in the database: states, execs, inputs, messages and QA numbers of wrappers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,25 @@ def insert_outcome(
     messages: Values,
     metrics: Values,
 ) -> None:
-    """Keep what a job's wrappers did: states and times, execs, files used, messages and QA numbers."""
+    """Insert what the wrappers of a job did.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt_id
+        The attempt.
+    wrappers, tasks
+        New values of `pfw_wrapper` and `task`, with the task's number as ``number``.
+    execs
+        Rows of `pfw_exec` with the times and states of their tasks.
+    used
+        Rows of `opm_used`.
+    messages
+        Rows of `task_message`.
+    metrics
+        Rows of `qa_metric`; they replace those of the same wrappers.
+    """
     if wrappers:
         conn.execute(_SET_WRAPPER, wrappers)
         conn.execute(_SET_TASK, tasks)

@@ -1,4 +1,4 @@
-"""The SQL of plans: every row of an attempt, written at once."""
+"""Plans in the database: all rows of an attempt, inserted at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
 from desdm.archive.calibrations import Choice
 from desdm.archive.store import keep_choices
+from desdm.framework.model import Value
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Plan, PlannedJob
 from desdm.framework.process import process_start
@@ -44,12 +44,23 @@ class _PlanRows:
     attempt_id: int
     root: int
     ids: Iterator[int]
-    tasks: list[dict[str, Any]] = field(default_factory=list)
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    jobs: list[dict[str, Any]] = field(default_factory=list)
-    wrappers: list[dict[str, Any]] = field(default_factory=list)
+    tasks: list[dict[str, Value]] = field(default_factory=list)
+    blocks: list[dict[str, Value]] = field(default_factory=list)
+    jobs: list[dict[str, Value]] = field(default_factory=list)
+    wrappers: list[dict[str, Value]] = field(default_factory=list)
 
     def add_task(self, name: str, table: str, parent: int | None, label: str) -> int:
+        """Add a row of `task` and return its number.
+
+        Parameters
+        ----------
+        name, label
+            Name and label; longer ones are cut.
+        table
+            Table with more about it.
+        parent
+            Number of the parent task; None: the root.
+        """
         number = self.root if parent is None else next(self.ids)
         self.tasks.append(
             {
@@ -64,6 +75,17 @@ class _PlanRows:
         return number
 
     def add_block(self, number: int, name: str, modules: str, jobs: int) -> int:
+        """Add a block and return the number of its task.
+
+        Parameters
+        ----------
+        number, name
+            Number from 1, and name.
+        modules
+            Names of its modules, comma separated.
+        jobs
+            Number of jobs.
+        """
         task_id = self.add_task(name, "pfw_block", self.root, name)
         self.blocks.append(
             {
@@ -78,6 +100,17 @@ class _PlanRows:
         return task_id
 
     def add_job(self, job: PlannedJob, block: int, jobroot: str | None) -> None:
+        """Add a job with its wrappers.
+
+        Parameters
+        ----------
+        job
+            The job.
+        block
+            Number of the block's task.
+        jobroot
+            Work folder of the job.
+        """
         task_id = self.add_task(f"job{job.jobnum:04d}", "pfw_job", block, job.jobkeys)
         self.jobs.append(
             {
@@ -126,7 +159,42 @@ def insert_plan(
     omitted: Iterable[Omitted] = (),
     reason: str = "",
 ) -> int:
-    """Write every row of a planned attempt, with the reason why it was submitted; returns the attempt's number."""
+    """Insert every row of a planned attempt.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    pipeline, identity, plan
+        What is planned, and under which name.
+    values
+        Settings of the run.
+    queries
+        Module, input, query and number of files of each query.
+    labels
+        Labels of the attempt.
+    operator
+        Who submits it.
+    archive_path
+        Directory of the run in the archive.
+    fingerprint
+        Digest of pipeline, codes, settings and inputs.
+    jobroots
+        Work folders by job number.
+    calibrations
+        Calibrations that were chosen, with reasons.
+    run_class
+        Purpose of the attempt.
+    omitted
+        Inputs that were omitted, with reasons.
+    reason
+        Why it is submitted; empty: none.
+
+    Returns
+    -------
+    int
+        Number of the attempt.
+    """
     jobs = list(plan.jobs)
     nwrap = sum(len(job.wrappers) for job in jobs)
     ids = iter(new_ids(conn, task, 1 + len(plan.blocks) + len(jobs) + nwrap))
@@ -138,7 +206,7 @@ def insert_plan(
         )
         for job in jobs_of_block:
             rows.add_job(job, number, jobroots.get(job.jobnum))
-    attempt = {
+    attempt: dict[str, Value] = {
         "id": rows.attempt_id,
         "reqnum": identity.reqnum,
         "unitname": identity.unitname,
@@ -161,7 +229,7 @@ def insert_plan(
         "submitter_pid": os.getpid(),
         "submitter_start": process_start(os.getpid()),
     }
-    keys_of_row = {"pfw_attempt_id": rows.attempt_id}
+    keys_of_row: dict[str, Value] = {"pfw_attempt_id": rows.attempt_id}
     insert_many(conn, task, rows.tasks)
     insert_many(conn, pfw_attempt, [attempt])
     insert_many(conn, pfw_block, rows.blocks)
@@ -173,7 +241,7 @@ def insert_plan(
         {**keys_of_row, "modname": m, "dataname": d, "query": q, "nfound": n} for m, d, q, n in queries
     ]
     insert_many(conn, pfw_data_query, query_rows)
-    choice_rows = [
+    choice_rows: list[dict[str, Value]] = [
         {
             **keys_of_row,
             "desfile_id": int(c.row["id"]),
@@ -185,7 +253,7 @@ def insert_plan(
         for c in calibrations
     ]
     keep_choices(conn, choice_rows)
-    omitted_rows = [
+    omitted_rows: list[dict[str, Value]] = [
         {
             **keys_of_row,
             "desfile_id": o.desfile_id,
@@ -204,7 +272,17 @@ def insert_plan(
 
 
 def insert_config(conn: Connection, attempt_id: int, settings: str, modules: str, software: str) -> None:
-    """Keep the configuration of an attempt, each part as JSON."""
+    """Insert the configuration of an attempt, each part as JSON.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt_id
+        The attempt.
+    settings, modules, software
+        Settings of the run and of each module, and the identities of the software.
+    """
     conn.execute(
         pfw_attempt_config.insert(),
         {"pfw_attempt_id": attempt_id, "settings": settings, "modules": modules, "software": software},

@@ -99,6 +99,7 @@ def _own(text: str) -> Markup:
 
 
 def _source(environment: Environment, name: str) -> str:
+    """Return the source of a template."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
@@ -116,7 +117,8 @@ def _policy(style: str, script: str) -> str:
 
 
 def _content(facts: RunFacts) -> dict[str, Any]:
-    unread: list[science.Unread] = []
+    """Return the values of the page's template."""
+    unread: list[science.UnreadableFile] = []
     coadds, coadds_left = pictures.coadds(facts, unread)
     singles, singles_left = pictures.singles(facts, unread)
     groups = facts.groups()
@@ -150,15 +152,17 @@ def _content(facts: RunFacts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _judged(facts: RunFacts, unread: list[science.Unread]) -> list[exposures.Judged]:
+def _judged(facts: RunFacts, unread: list[science.UnreadableFile]) -> list[exposures.AssessedExposure]:
     """Verdicts, their drawings marked as ours."""
     return [
         v._replace(figures=tuple(f._replace(svg=_own(f.svg)) for f in v.figures))
-        for v in exposures.judged(facts, unread)
+        for v in exposures.assessed_exposures(facts, unread)
     ]
 
 
-def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, list[dict[str, Any]], bool]]:
+def _figures(
+    facts: RunFacts, unread: list[science.UnreadableFile]
+) -> list[tuple[str, list[dict[str, Any]], bool]]:
     """Plots by shelf, and whether the shelf is folded."""
     depth = plots.depth_figure(science.depths(facts, unread))
     table = science.objects(facts, unread)
@@ -189,10 +193,12 @@ def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, l
 
 
 def _number(value: float | None, digits: int = 4) -> str:
+    """Return a number as text with significant digits; a dash if there is none."""
     if value is None:
         return "–"
     return number_text(float(f"{value:.{digits}g}"))
 
 
 def _when(value: datetime | None) -> str:
+    """Return a time as text; a dash if there is none."""
     return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"

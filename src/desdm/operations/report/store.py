@@ -16,10 +16,18 @@ from desdm.schema import (
 )
 from desdm.schema.runname import RunName
 
-__all__ = ["CommandLine", "Flow", "Made", "command_lines", "files_made", "files_used", "programs_of_modules"]
+__all__ = [
+    "CommandLine",
+    "Flow",
+    "OutputFiles",
+    "command_lines",
+    "files_made",
+    "files_used",
+    "programs_of_modules",
+]
 
 
-class Made(NamedTuple):
+class OutputFiles(NamedTuple):
     """Files of one type that one module made."""
 
     module: str
@@ -49,7 +57,7 @@ class CommandLine(NamedTuple):
     arguments: str
 
 
-def files_made(conn: Connection, attempt_id: int) -> list[Made]:
+def files_made(conn: Connection, attempt_id: int) -> list[OutputFiles]:
     """What each module of a run made, by file type."""
     w, d, g = pfw_wrapper.c, desfile.c, opm_was_generated_by.c
     query = (
@@ -60,7 +68,7 @@ def files_made(conn: Connection, attempt_id: int) -> list[Made]:
         .group_by(w.modname, d.filetype)
         .order_by(func.min(w.wrapnum), d.filetype)
     )
-    return [Made(row[0], row[1], row[2], int(row[3])) for row in conn.execute(query)]
+    return [OutputFiles(row[0], row[1], row[2], int(row[3])) for row in conn.execute(query)]
 
 
 def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
@@ -116,10 +124,10 @@ def programs_of_modules(conn: Connection, attempt_id: int) -> dict[str, list[tup
         .group_by(w.modname, e.name, e.version)
         .order_by(w.modname, e.name)
     )
-    found: dict[str, list[tuple[str, str]]] = {}
+    programs: dict[str, list[tuple[str, str]]] = {}
     for module, name, version in conn.execute(query):
-        found.setdefault(module, []).append((name, version))
-    return found
+        programs.setdefault(module, []).append((name, version))
+    return programs
 
 
 def command_lines(conn: Connection, attempt_id: int) -> list[CommandLine]:
