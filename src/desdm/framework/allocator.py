@@ -17,7 +17,7 @@ _MOST = 2**31 - 1
 
 @contextmanager
 def retain_freed_memory() -> Iterator[None]:
-    """Within: what is freed is used again, not given back to the system; after it all is given back.
+    """Context in which freed memory is reused and not returned to the system; at its end all is returned.
 
     By itself glibc maps each image anew and unmaps it when it is freed, so that the kernel has to clear every page of every
     intermediate plane: a third of what First Cut's own codes cost. Where the C library is another one nothing changes.

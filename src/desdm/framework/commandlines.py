@@ -1,4 +1,4 @@
-"""Checks the command lines of a plan: a value that no job could fill is told before anything is queued."""
+"""Check the command lines of a plan: a value that no job could fill is reported before anything is queued."""
 
 from __future__ import annotations
 

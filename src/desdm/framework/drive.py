@@ -30,10 +30,10 @@ from desdm.schema.states import AttemptState, JobState, WrapperState
 
 __all__ = ["Progress", "drive", "submitter_alive"]
 
-#: Seconds between signs of life, which are also how late a cancel is seen.
+#: Seconds between heartbeats, and the longest delay until a cancel takes effect.
 HEARTBEAT = 1.0
 
-#: How a job that found no room says so.
+#: Texts by which the error of a job is recognised as lack of disk space.
 _STORAGE_ERRORS = ("StorageFull", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 _COMPLETED = (WrapperState.DONE, WrapperState.REUSED)
@@ -134,7 +134,7 @@ class _Driver:
         self.started_jobs: list[tuple[Job, str]] = []
         self.progress = Progress()
         self.last_heartbeat = 0.0
-        #: file with the digests of the inputs of the jobs that are given out now
+        #: file with the digests of the inputs of the jobs that are queued next
         self.digests = ""
 
     def run(self) -> AttemptState:

@@ -1,4 +1,4 @@
-"""Names of files as patterns, filled with the values of a wrapper; and the patterns that DESDM kept in its database."""
+"""Names of files as patterns, filled with the values of a wrapper; and the patterns of DESDM's database."""
 
 from __future__ import annotations
 

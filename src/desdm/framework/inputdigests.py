@@ -18,7 +18,7 @@ from desdm.schema.database import Database
 __all__ = ["read_digests", "write_digests", "write_inputs"]
 
 _INPUTS = "inputs.json"
-#: Names asked of the database at once.
+#: Names in one query of the database.
 _CHUNK = 5000
 
 

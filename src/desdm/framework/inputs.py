@@ -131,7 +131,7 @@ def find_by_name(
 def find_by_program(
     conn: Connection, module: Module, fileset: FileSet, run: Settings
 ) -> tuple[str, list[Row]]:
-    """Run the query program of a file set and read what it found.
+    """Run the query program of a file set and read its result.
 
     The program writes a WCL file to ``${qoutfile}``: each section with a ``filename`` is a file, and its other keys
     (and those of the section around it) are known of it. Every file must be in the archive.

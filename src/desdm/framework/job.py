@@ -80,7 +80,7 @@ class WorkerCache:
     wrappers: dict[str, Wrapper] = field(default_factory=dict)
     #: scanner factories of the quality controls by the digest of their pattern file
     scanners: dict[str, Callable[[str], Scanner]] = field(default_factory=dict)
-    #: how many wrappers were there when the garbage collector was last told to pass them over
+    #: number of wrappers when their imports were last excluded from garbage collection
     frozen_wrappers: int = 0
     #: which files of the archive were hashed and are sound
     verifier: Verifier = field(default_factory=Verifier)
@@ -244,7 +244,7 @@ class _Runner:
         return next(later, len(self.spec.wrappers))
 
     def wrappers_to_repeat(self, skip: set[int]) -> set[int]:
-        """Wrappers that are done but whose outputs, held in memory only, went with their try: they run again."""
+        """Return wrappers that are done but whose outputs were lost with the memory of their try: they run again."""
         maker = {f.filename: w.wrapnum for w in self.spec.wrappers for f in w.outputs.values()}
         again: set[int] = set()
         for wrapper in reversed(self.spec.wrappers):
@@ -537,7 +537,7 @@ class _Runner:
 
     def _add_provenance(self, outcome: WrapperOutcome) -> None:
         """Add a wrapper to the output WCL: what ran, with which version, its inputs and outputs."""
-        # The output WCL of the reference: what ran, with which version, what it used and made.
+        # The output WCL of the reference: what ran, with which version, inputs and outputs.
         tree: Tree = {
             "wrapper": {"wrapnum": str(outcome.wrapnum), "modname": outcome.modname, "state": outcome.state}
         }

@@ -2,7 +2,7 @@
 
 Its sections: ``<run>`` (settings of the attempt), ``<module M>`` (wrapper's name and settings, once a module),
 ``<wrapper N>`` (loop values, inputs, outputs). Paths are relative to the archive's root; an input that the job
-itself makes is named like its output and found in the work folder.
+itself makes is named like its output and lies in the work folder.
 """
 
 from __future__ import annotations

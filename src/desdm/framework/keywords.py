@@ -35,7 +35,7 @@ class KeywordSection:
     flag: str
 
     def keywords(self) -> frozenset[str] | None:
-        """Return the keywords in lower case, as WCL has them; None where the program cannot be asked."""
+        """Return the keywords in lower case, as WCL has them; None if the program does not print them."""
         return program_keywords(self.program, self.flag)
 
 

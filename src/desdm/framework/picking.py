@@ -125,7 +125,7 @@ class KeyPicker:
             # What no file says of itself cannot part them.
             keys = fileset.match or module.loop
             self.match = tuple(k for k in keys if any(f.row.get(k) is not None for f in files))
-        #: for some of the keys: values → files; an index is made when it is first asked for
+        #: for some of the keys: values → files; an index is built at its first use
         self.indexes: dict[tuple[str, ...], dict[tuple[str, ...], tuple[PlannedFile, ...]]] = {}
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
@@ -165,7 +165,7 @@ class KeyPicker:
 
 
 class NamePicker:
-    """Picks by name, filled with the wrapper's values: a file made earlier in the attempt, or one in the archive."""
+    """Picks by name, filled with the wrapper's values: a file planned earlier in the attempt, or one in the archive."""
 
     def __init__(self, module: Module, fileset: FileSet, pattern: NamePattern, known: FileLookup) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
@@ -177,7 +177,7 @@ class NamePicker:
 
 
 class NewNamePicker:
-    """Picks the files whose names are made of the values of other files (``depends-newname``)."""
+    """Picks the files whose names contain the values of other files (``depends-newname``)."""
 
     def __init__(
         self, module: Module, fileset: FileSet, pattern: NamePattern, known: FileLookup, source: KeyPicker

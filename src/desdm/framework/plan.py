@@ -41,7 +41,7 @@ __all__ = [
     "make_plan",
 ]
 
-#: Columns that a product inherits from the rows it is made of, where these agree.
+#: Columns that a product inherits from its input rows, where these agree.
 CARRIED = ("expnum", "ccdnum", "band", "nite", "tilename")
 
 
@@ -133,7 +133,7 @@ def make_plan(
         Unit, request and attempt.
     settings
         Values by key; a loop key without ``loopobj`` takes its values here (``ccdnum = (1:62)``).
-    found
+    rows_by_input
         Rows of the archive for each external file set, by (module, file set).
     run_dir
         Directory of the attempt in the archive; an output that names no directory goes below it, by file type.
@@ -284,7 +284,7 @@ class _Planner:
             except WCLError:  # only a wrapper knows its name
                 continue
             named = ((lookup.get(base_name(path)), values) for path, values in several)
-            # What a name was made of is known of the file, too.
+            # The values in a name are columns of the file, too.
             files += [replace(f, row={**values, **f.row}) if values else f for f, values in named if f]
         return files
 
@@ -538,7 +538,7 @@ class _Planner:
 
 
 def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, ...]:
-    """Wrappers of one job, given module by module: modules in a row that loop over the same keys run value by value.
+    """Order the wrappers of a job: successive modules that loop over the same keys run value by value.
 
     A CCD goes through all of them before the next one starts, so that few images are under way at a time. A module that
     reads what another value's wrapper makes waits until all of them are done.

@@ -42,5 +42,5 @@ def _process_exists(attempt: Attempt) -> bool:
     if attempt.submitter_pid is None:
         return False
     if attempt.submitter_host != os.uname().nodename:
-        return True  # another machine's process cannot be seen from here
+        return True  # processes of another machine are not visible
     return process_start(attempt.submitter_pid) == attempt.submitter_start

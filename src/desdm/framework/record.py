@@ -1,4 +1,4 @@
-"""The record of what an attempt was told: settings whole, own software, and the WCL of every job, archived."""
+"""The configuration of an attempt in the archive: all settings, own software, and the WCL of every job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ConfigRecord", "archive_record"]
 
 @dataclass(frozen=True, slots=True)
 class ConfigRecord:
-    """What is to be kept of an attempt.
+    """Configuration of an attempt, to be archived.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ def archive_record(
     folder
         Its work folder.
     record
-        What to keep.
+        What to archive.
 
     Raises
     ------

@@ -86,7 +86,7 @@ def _or_any(value: object, default: str) -> str:
 
 @dataclass(slots=True)
 class InputFinder:
-    """Answers the queries of one submission; what it leaves out is kept in ``omitted``."""
+    """Answers the queries of one submission; files that it omits are listed in ``omitted``."""
 
     conn: Connection
     scope: Scope
@@ -148,7 +148,7 @@ class InputFinder:
         )
 
     def describe_omitted(self) -> str:
-        """Say what was left out where a query with rules of assessment found nothing; empty: every one found something."""
+        """Describe omitted files if a query with rules of assessment has no result; empty if every one has."""
         return _describe_reasons(self.omitted.values()) if self.omitted and self._empty else ""
 
 

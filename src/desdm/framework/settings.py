@@ -4,7 +4,7 @@ Known are the settings of every run (`RUN_SETTINGS`), those that the pipeline de
 beside its ``inclfunc``, the values that a submit WCL has at its top), the variables that its queries and command lines
 name, and ``<module>.<key>`` for each value that the module or the ``config.wcl`` of its code has. There ``further_keys``
 lists keys that a run may add, and ``keywords`` of a program names the sections that hold keywords of that program, which
-the installed program itself is asked for.
+are read from the installed program.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class KnownSettings:
         return self._programs
 
     def contains(self, key: str) -> bool:
-        """Say whether a dotted key is known; the program is asked only for keywords that no ``config.wcl`` has."""
+        """Say whether a dotted key is known; programs are started only for keywords that no ``config.wcl`` has."""
         name = key.strip().lower()
         if name in self.keys or _in_open_section(name, self.keys, self._configs):
             return True

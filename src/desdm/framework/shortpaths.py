@@ -1,7 +1,7 @@
 """Paths that every program can take: without blanks and special characters, and not too long.
 
 source-extractor splits file names at blanks, cfitsio reads ``[`` and ``(``, and all have buffers of some hundred
-characters. A work folder or file whose path they could not take is given to them by a symbolic link.
+characters. A work folder or file with another path is passed to them as a symbolic link.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Settings) -> dict[st
     try:
         values: dict[str, str] = function(finder.find, run)
     except PlanError as err:
-        # Where a query found no image, what was left out is the cause.
+        # If a query has no image, omitted ones are the cause.
         raise PlanError(f"{err}{finder.describe_omitted()}") from err
     return values
 

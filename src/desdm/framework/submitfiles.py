@@ -154,7 +154,7 @@ def fileset(name: str, spec: Settings, module: Settings, links: Links, where: st
         query[key] = text.get(key, str(module.get(key, f"${{{key}}}")))
     if "depends" in text or "exec" in text:
         query = {}
-    # A key that is asked for is no name of ours; a single type that is asked for is also what the files are.
+    # A column of the query is not a key of the file set; a single file type in it is also the type of the files.
     filetype = text.get("filetype", "")
     if "filetype" in query and not query["filetype"].replace("_", "").isalnum():
         filetype = ""
@@ -214,7 +214,7 @@ def list_source(
     } | {k: v for k, v in file.items() if k.startswith(PREFIX)}
     spec = {**name_keys, **origin} if "query_fields" in origin else {**origin, **name_keys}
     if "depends" in origin or "exec" in origin:
-        # The names are those of the rows; only new names are made by a pattern.
+        # The names are those of the rows; patterns are for new names only.
         spec = {k: v for k, v in spec.items() if k not in ("filepat", "filename")}
     match = str(one.spec.get("match", one.spec.get("divide_by", "")))
     allowed = str(one.spec.get("allow_missing", file.get("optional", "false")))

@@ -51,7 +51,7 @@ def tile_info(row: TileRow) -> dict[str, str]:
     Returns
     -------
     dict
-        tilename, tileid (a number made of the name), ra_cent and dec_cent (degrees), naxis1 and naxis2,
+        tilename, tileid (a checksum of the name), ra_cent and dec_cent (degrees), naxis1 and naxis2,
         pixelscale (arcsec), corners rac1 … decc4 (degrees), their ranges, and crossra0 (Y or N).
     """
     naxis1, naxis2 = int(row["naxis1"]), int(row["naxis2"])

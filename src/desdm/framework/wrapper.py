@@ -155,7 +155,7 @@ class LogTee:
         finally:
             if self._scanner is not None:
                 self._add_messages(self._scanner.close())
-            # The outer scanner has not seen these lines, so its own numbers run behind by as many.
+            # The outer scanner did not read these lines, so its own numbers are lower by as many.
             self._scanner, self._base = outer, base + self.lines - first_line
 
     def write(self, data: bytes) -> None:
@@ -214,7 +214,7 @@ class Task:
     outputs: Mapping[str, Path]
     workdir: Path
     log: LogTee
-    #: program version by path, kept by a warm worker from job to job
+    #: program version by path; a worker reuses them from job to job
     versions: dict[str, str] = field(default_factory=dict)
     #: CCDs that must not be used, of input files of several CCDs, by the file's name
     excluded: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -484,7 +484,7 @@ class Task:
         flag = str(spec.get("version_flag", ""))
         if not flag:
             return NO_VERSION
-        # The file's time and size are part of the key, so that an upgrade under a warm worker is seen.
+        # The file's time and size are part of the key, so that a running worker notices an upgrade.
         stat = Path(path).stat()
         key = f"{path} {stat.st_mtime_ns} {stat.st_size} {flag}"
         if key not in self.versions:

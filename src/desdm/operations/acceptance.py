@@ -58,9 +58,25 @@ def accepted_tag(nite: str) -> str:
 def set_verdict(
     conn: Connection, cut: str, expnum: int, verdict: Verdict, *, reason: str, who: str, scope: Scope
 ) -> TagChange:
-    """Give a person's verdict on an exposure; the accepted tags follow.
+    """Record a person's verdict on an exposure, and refresh the accepted tags.
 
-    Parameters and errors as of `desdm.quality.qa.verdict.overrule`; the attempts of ``scope`` also carry the tags.
+    Parameters
+    ----------
+    conn
+        The transaction.
+    cut
+        Pipeline that is assessed: firstcut or finalcut.
+    expnum
+        The exposure.
+    verdict, reason, who
+        The verdict, why, and the person.
+    scope
+        Attempts that carry the tags.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        As of `desdm.quality.qa.verdict.overrule`.
     """
     if not overrule(conn, cut, expnum, verdict, reason, who, scope):
         return TagChange(
@@ -72,7 +88,21 @@ def set_verdict(
 def withdraw_verdict(
     conn: Connection, cut: str, expnum: int, *, reason: str, who: str, scope: Scope
 ) -> TagChange:
-    """Withdraw the persons' verdicts on an exposure; the accepted tags follow. Parameters as of `set_verdict`."""
+    """Withdraw the persons' verdicts on an exposure, and refresh the accepted tags.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    cut
+        Pipeline that is assessed: firstcut or finalcut.
+    expnum
+        The exposure.
+    reason, who
+        Why, and the person.
+    scope
+        Attempts that carry the tags.
+    """
     withdraw(conn, cut, expnum, reason, who, scope)
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
 
@@ -122,9 +152,20 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
 def lift(
     conn: Connection, expnum: int, ccdnum: int | None, *, reason: str, who: str, scope: Scope
 ) -> TagChange:
-    """Lift the exclusions of an exposure: of one CCD, of the whole (0), or all that are in force (None).
+    """Lift the exclusions of an exposure.
 
-    Parameters as of `exclude`.
+    Parameters
+    ----------
+    conn
+        The transaction.
+    expnum
+        The exposure.
+    ccdnum
+        The CCD; 0: the exclusion of the whole exposure; None: all that are in force.
+    reason, who
+        Why, and the person.
+    scope
+        Attempts that carry the accepted tags.
 
     Raises
     ------
@@ -211,9 +252,18 @@ def refresh_tags(
 
 
 def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> TagChange:
-    """Make the accepted tags follow a change of an attempt's data state, also those of what was made from its files.
+    """Refresh the accepted tags after a change of an attempt's data state, also of files derived from its own.
 
-    A note says what was made from the files of a JUNK run. Parameters as of `refresh_tags`.
+    Parameters
+    ----------
+    conn
+        The transaction.
+    scope
+        Attempts that carry the tags.
+    run
+        Name of the attempt.
+    who, reason
+        Author and reason of the change.
     """
     number = attempt_number(conn, run)
     reach = reach_of_run(conn, number)
@@ -241,7 +291,19 @@ def _reached(reach: Reach) -> str:
 def refresh_tags_of_attempts(
     conn: Connection, scope: Scope, attempts: Iterable[int], *, who: str, reason: str
 ) -> TagChange:
-    """Make the accepted tags follow a change of the data states of attempts. Parameters as of `refresh_tags`."""
+    """Refresh the accepted tags after a change of the data states of attempts.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    scope
+        Attempts that carry the tags.
+    attempts
+        The attempts.
+    who, reason
+        Author and reason of the change.
+    """
     expnums = {n for number in attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
     return refresh_tags(conn, scope, sorted(expnums), who=who, reason=reason) if expnums else TagChange()
 

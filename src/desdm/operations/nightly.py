@@ -168,7 +168,7 @@ def _precal(
         without = {"exclude": ",".join(map(str, banned))} if banned else {}
         planned = _submit(work, "precal", {**settings, **without, "nite": nite})
     except PlanError as err:
-        # Near nights' calibrations may serve: whether they do is seen when each exposure is planned.
+        # Near nights' calibrations may serve: the plan of each exposure checks that.
         work.say(f"night {nite}: no precal: {err}")
         return {}
     if planned.reused:

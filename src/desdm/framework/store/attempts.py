@@ -337,7 +337,7 @@ def change_attempt(
     who
         Author of the event.
     comment
-        Why it ended so; shown by ``desdm status``.
+        Why it ended so; ``desdm status`` prints it.
     reason
         A person's reason; else the comment is the reason of the event.
     """

@@ -134,7 +134,7 @@ def file_ids(conn: Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def generated_names(conn: Connection, task_ids: Sequence[int]) -> dict[int, set[str]]:
-    """Names of registered files by the task that made them."""
+    """Return the names of registered files by the task that generated them."""
     names: dict[int, set[str]] = {}
     for start in range(0, len(task_ids), 500):
         query = (

@@ -59,7 +59,7 @@ def check_database(database: Database) -> Iterator[Check]:
 
 
 def check_service_database(service: Database) -> Iterator[Check]:
-    """Whether the service's own database answers and is whole; it is made by the first server, and not before."""
+    """Whether the service's own database answers and is whole; the first server creates it."""
     name = "service database"
     path = service.url.database if service.dialect == "sqlite" else None
     if path and not Path(path).exists():

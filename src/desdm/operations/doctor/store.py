@@ -41,7 +41,7 @@ def unfinished(conn: Connection) -> list[Attempt]:
 
 
 def damaged_copies(conn: Connection, most: int) -> dict[CopyState, NameSample]:
-    """Corrupt and missing copies, as the last audit found them; the first ``most`` by name."""
+    """Return corrupt and missing copies as of the last audit; the first ``most`` by name."""
     name = desfile.c.filename
     samples = {}
     for state in (CopyState.CORRUPT, CopyState.MISSING):

@@ -47,7 +47,7 @@ _STYLES = {"True": ("accepted", "done"), "False": ("rejected", "failed")}
 
 
 def assessed_exposures(facts: RunFacts, unread: list[UnreadableFile]) -> list[AssessedExposure]:
-    """The verdicts that the run made (file type ``qa_assess``), by exposure number."""
+    """Return the verdicts of the run (file type ``qa_assess``), by exposure number."""
     records: list[dict[str, Any]] = []
     for file in facts.of_type("qa_assess"):
         try:

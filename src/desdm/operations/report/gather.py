@@ -179,7 +179,7 @@ class RunFacts:
         )
 
     def of_type(self, filetype: str) -> list[FileRecord]:
-        """Files of a type that the run made, by band and name."""
+        """Return the run's files of a type, by band and name."""
         files = [f for f in self.files if f.filetype == filetype]
         return sorted(files, key=lambda f: (band_order(f.band or ""), f.name))
 

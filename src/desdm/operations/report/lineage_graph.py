@@ -1,4 +1,4 @@
-"""Draws where a run's files came from: files taken in, modules with their programs, and what each made, as one graph."""
+"""Draw the lineage of a run as one graph: input files, modules with their programs, and their outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def size_text(size: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A node: a module with what it made, or files taken in (``module`` is empty)."""
+    """A node: a module with its outputs, or input files (``module`` is empty)."""
 
     title: str
     lines: tuple[str, ...]
@@ -48,7 +48,7 @@ class _Card:
 
 
 def lineage_graph(facts: RunFacts) -> str:
-    """The SVG; empty if nothing was made. Parallel files of one module and type are one row: "9 files"."""
+    """The SVG; empty if there are no outputs. Parallel files of one module and type are one row: "9 files"."""
     # Logs and the like are no lineage of data.
     outputs = [output for output in facts.outputs if output.filetype not in ("log", "wcl", "junktar")]
     flows = [f for f in facts.flows if f.filetype not in ("log", "wcl", "junktar")]
@@ -116,7 +116,7 @@ def _files(count: int) -> str:
 
 def _programs(programs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return the lines that name the programs of a module."""
-    # A code of our own is said by its package: its dotted name is the module's, which stands above.
+    # A code of our own is named by its package: its dotted name is the module's, which stands above.
     short = dict.fromkeys(f"{name.partition('.')[0]} {version}" for name, version in programs)
     lines = list(short)
     if len(lines) > _MOST_PROGRAMS:
@@ -164,10 +164,11 @@ class _Drawing:
         for box in self.boxes.values():
             self.layers[box.layer].append(box)
         for edge in self.edges:
-            self._path_of(edge)
+            self._add_edge(edge)
         self.height = arrange(self.layers, _GAP)
 
-    def _path_of(self, edge: _Edge) -> None:
+    def _add_edge(self, edge: _Edge) -> None:
+        """Add an edge to the layers, with a bend in each layer that it crosses."""
         # All edges of one output share their bends, as a bus does: six uses of one file are one line with six exits.
         here, goal = self.boxes[edge.origin], self.boxes[edge.to]
         for layer in range(here.layer + 1, goal.layer):
@@ -175,12 +176,13 @@ class _Drawing:
             if key not in self.bends:
                 self.bends[key] = Box("", _BEND, layer)
                 self.layers[layer].append(self.bends[key])
-                self._hint_of(here, self.bends[key])
+                self._connect(here, self.bends[key])
             here = self.bends[key]
-        self._hint_of(here, goal)
+        self._connect(here, goal)
 
     @staticmethod
-    def _hint_of(origin: Box, to: Box) -> None:
+    def _connect(origin: Box, to: Box) -> None:
+        """Record that two boxes are neighbours."""
         if to not in origin.after:
             origin.after.append(to)
             to.before.append(origin)

@@ -1,4 +1,4 @@
-"""Writes the page: gathers, draws, fills the template, and forbids the page every request by its policy."""
+"""Write the page of a report: gather, draw, fill the template; its security policy forbids every request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_report(database: Database, archive: Archive, config: Config, run: str,
     run
         Name of the run, ``<unit>_r<request>p<attempt>``; of any pipeline and in any state.
     out
-        HTML file; its directory is made. An older one is replaced whole or not at all.
+        HTML file; its directory is created. An older one is replaced whole or not at all.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def _judged(facts: RunFacts, unread: list[science.UnreadableFile]) -> list[expos
 def _figures(
     facts: RunFacts, unread: list[science.UnreadableFile]
 ) -> list[tuple[str, list[dict[str, Any]], bool]]:
-    """Plots by shelf, and whether the shelf is folded."""
+    """Return the plots by section of the page, and whether the section is folded."""
     depth = plots.depth_figure(science.depths(facts, unread))
     table = science.objects(facts, unread)
     of_catalogues = [

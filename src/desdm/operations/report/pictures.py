@@ -47,7 +47,7 @@ def _data_uri(picture: Any) -> str:
 
 
 def colour(facts: RunFacts, unread: list[UnreadableFile]) -> list[Picture]:
-    """Colour pictures that the run made, at most four."""
+    """Return the colour pictures of the run, at most four."""
     return [
         picture
         for record in facts.of_type("coadd_color")[:4]
@@ -64,9 +64,9 @@ def coadds(facts: RunFacts, unread: list[UnreadableFile]) -> tuple[list[Picture]
 
 
 def singles(facts: RunFacts, unread: list[UnreadableFile]) -> tuple[list[Picture], int]:
-    """Single images that the run made, with their masks; of many, some spread evenly over bands and exposures.
+    """Return single images of the run, with their masks; of many, some spread evenly over bands and exposures.
 
-    A run that made several images of an exposure shows the last that its work came to.
+    Of several images of an exposure the last in the order of the work is taken.
     """
     kinds = [k.name for k in BY_NAME.values() if k.table == "image" and not k.name.startswith("coadd_det")]
     one = {e.record: e for e in facts.exposures}
@@ -74,7 +74,7 @@ def singles(facts: RunFacts, unread: list[UnreadableFile]) -> tuple[list[Picture
         f for kind in kinds if kind != "coadd" for f in facts.of_type(kind) if not one or f.name in one
     ]
     records.sort(key=lambda f: (band_order(f.band or ""), f.name))
-    # Of a calibration run first what it was made for: the combined frames, then what they were judged by.
+    # Of a calibration run first its results, the combined frames, then the images by which they are assessed.
     combined = [
         f
         for kind in _COMBINED
@@ -100,7 +100,7 @@ def singles_title(facts: RunFacts) -> str:
 
 
 def focal_planes(facts: RunFacts, unread: list[UnreadableFile]) -> list[Picture]:
-    """Pictures of exposures' focal planes that the run made, at most four."""
+    """Return the pictures of exposures' focal planes, at most four."""
     records = [record for record in facts.of_type("qa_plot") if "focalplane" in record.name]
     return _load_pictures(facts, records, 4, _COLOUR, unread, mask=False)
 

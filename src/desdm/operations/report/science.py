@@ -103,7 +103,7 @@ def _residual_rows(path: str) -> tuple[str, Any]:
 
 
 def objects(facts: RunFacts, unread: list[UnreadableFile]) -> Objects | None:
-    """Columns of the object tables (Parquet); None if the run made none."""
+    """Columns of the object tables (Parquet); None if the run has none."""
     parts: list[dict[str, Values]] = []
     count = 0
     for record in facts.of_type("coadd_objects"):

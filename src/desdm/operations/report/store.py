@@ -28,7 +28,7 @@ __all__ = [
 
 
 class OutputFiles(NamedTuple):
-    """Files of one type that one module made."""
+    """Files of one type among the outputs of a module."""
 
     module: str
     filetype: str
@@ -37,7 +37,7 @@ class OutputFiles(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Files of one type that one module used; ``maker`` made them in this run, or ``run`` is another one."""
+    """Files of one type that one module used; outputs of ``maker`` in this run, or of another ``run``."""
 
     module: str
     filetype: str
@@ -58,7 +58,7 @@ class CommandLine(NamedTuple):
 
 
 def files_made(conn: Connection, attempt_id: int) -> list[OutputFiles]:
-    """What each module of a run made, by file type."""
+    """Return the outputs of each module of a run, by file type."""
     w, d, g = pfw_wrapper.c, desfile.c, opm_was_generated_by.c
     query = (
         select(w.modname, d.filetype, func.count(), func.sum(d.filesize))
@@ -72,7 +72,7 @@ def files_made(conn: Connection, attempt_id: int) -> list[OutputFiles]:
 
 
 def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
-    """What each module of a run used, by file type and by who made it."""
+    """Return the inputs of each module of a run, by file type and origin."""
     user, maker = pfw_wrapper.alias("user"), pfw_wrapper.alias("maker")
     # A file that several wrappers of one module used is one file, and its bytes count once.
     each = (

@@ -1,4 +1,4 @@
-"""A small plotting kit: axes with ticks and units, points, steps and lines as SVG, coloured by style sheet classes.
+"""A small plotting library: axes with ticks and units, points, steps and lines as SVG, coloured by style sheet classes.
 
 Colours come from the page, so that a plot is as crisp and legible on a dark page as on a light one.
 """
@@ -44,7 +44,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def number_text(value: float) -> str:
-    """A number as short as it can be said, with a real minus sign."""
+    """Return a number in its shortest form, with a typographic minus sign."""
     if value == 0:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:

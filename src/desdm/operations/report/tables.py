@@ -69,7 +69,7 @@ class Failure(NamedTuple):
 
 
 class FileType(NamedTuple):
-    """A file type that the run made."""
+    """Files of one type among the outputs of the run."""
 
     name: str
     text: str
