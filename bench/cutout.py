@@ -35,8 +35,8 @@ from desdm.release.images import facts
 from desdm.release.manifest import measured
 from desdm.release.publish import publish
 from desdm.release.steps import Made
-from desdm.services.soda.batch import Item, produce
-from desdm.services.soda.files import Opened
+from desdm.services.soda.batch import Item, cut_items
+from desdm.services.soda.files import ReleaseImage
 from desdm.services.soda.stencil import Around
 from desdm.survey.headers import wcs_of
 from desdm.survey.imageio import Planes
@@ -92,7 +92,7 @@ def _installation(home: Path) -> Path:
     return root / PATH
 
 
-def _bare(opened: Opened, boxes: list[Box]) -> list[float]:
+def _bare(opened: ReleaseImage, boxes: list[Box]) -> list[float]:
     # Every touched square of all planes, whole: what no server can go below unless it stops early.
     times = []
     for box in boxes:
@@ -157,7 +157,7 @@ def main() -> None:
     with facility.database.read() as conn:
         record = store.files(conn, "B1", path=PATH)[0]
     facility.close()
-    opened = Opened(path, record).look()
+    opened = ReleaseImage(path, record).read_headers()
     rng = np.random.default_rng(3)
     corner = rng.integers(0, SIDE - SIZE, (100, 2))
     boxes = [Box(int(x), int(x) + SIZE, int(y), int(y) + SIZE) for x, y in corner]
@@ -190,14 +190,14 @@ def main() -> None:
 
 class _OneFile:
     # The shelf of a batch that has one file.
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: ReleaseImage) -> None:
         self._opened = opened
 
-    def open(self, _: object) -> Opened:
+    def open(self, _: object) -> ReleaseImage:
         return self._opened
 
 
-def _batch(opened: Opened, port: int) -> None:
+def _batch(opened: ReleaseImage, port: int) -> None:
     rng = np.random.default_rng(4)
     half = (SIDE / 2 - SIZE) * SCALE / 3600
     ra, dec = 30 + rng.uniform(-half, half, 1000), -5 + rng.uniform(-half, half, 1000)
@@ -206,7 +206,7 @@ def _batch(opened: Opened, port: int) -> None:
         for i, (a, d) in enumerate(zip(ra, dec, strict=True))
     ]
     with clock() as spent:
-        done = sum(len(one.members) for one in produce(_OneFile(opened), items))  # type: ignore[arg-type]
+        done = sum(len(one.members) for one in cut_items(_OneFile(opened), items))  # type: ignore[arg-type]
     emit("cutout.batch", done / spent.cpu, "FITS/s per core", done, wall=spent.wall)
     table = io.StringIO()
     table.write("ra,dec\n")

@@ -33,7 +33,7 @@ from desdm.release.depthmaps import FIELDS, NSIDE
 from desdm.release.publish import publish
 from desdm.release.steps import Made
 from desdm.services.footprint.lookup import Footprint
-from desdm.services.footprint.tables import answered, packed, position_columns
+from desdm.services.footprint.tables import add_footprint, parquet_file, position_columns
 
 POINTS = 1_000_000
 RUNS = 5
@@ -161,7 +161,7 @@ def main() -> None:
 
     def worked() -> None:
         upload: Upload = read_upload("t", data, None, max_bytes=1 << 30, max_rows=1 << 30)
-        list(packed(*answered(here, upload, position_columns(upload), ("r",))))
+        list(parquet_file(*add_footprint(here, upload, position_columns(upload), ("r",))))
 
     with server(home) as url:
 

@@ -129,6 +129,8 @@ def initialise(
             raise ConfigError(f"{directory} is no installation yet; run: desdm init {directory}")
         raise ConflictError(f"{directory} is an installation already; to bring it up to date add --upgrade")
     before = _there(directory)
+    # An empty directory was made for this installation; one with other files may be shared for a reason.
+    closes = not upgrade and directory.is_dir() and not any(directory.iterdir())
     try:
         if not upgrade:
             _write_settings(path, database, archive)
@@ -150,6 +152,8 @@ def initialise(
         if not upgrade:
             _remove_new(directory, before)
         raise
+    if closes and directory.stat().st_uid == os.geteuid():
+        directory.chmod(0o700)
     for folder in (config.archive_root, config.runs, config.releases):
         make_private(folder)
     return config

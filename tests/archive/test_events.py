@@ -85,7 +85,7 @@ def test_an_epoch_is_an_event_when_it_is_defined_and_when_calibrations_serve_in_
     deposit(database, archive, [Deposit(tmp_path / "mini_bf.dat", "misc")], who="me")
     with database.write() as conn:
         calibrations.define_epoch(conn, "Y1E1", 1, 9, "first light", who="ann")
-        calibrations.register(conn, "Y1E1", "misc", filepat="mini_%", who="bob")
+        calibrations.assign(conn, "Y1E1", "misc", filepat="mini_%", who="bob")
     first, second = events(database, EventKind.EPOCH, subject="Y1E1")
     assert (first.who, first.reason, second.who) == ("ann", "first light", "bob")
     assert "mini_%" in second.text

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from desdm.archive import catalog, store
-from desdm.archive.calibrations import Occasion, choose, define_epoch, register, why_none
+from desdm.archive.calibrations import CalibrationRequest, assign, choose, define_epoch, explain_none
 from desdm.archive.model import Scope
 from desdm.archive.unsound import unsound
 from desdm.framework.mark import mark
@@ -22,7 +22,7 @@ from desdm.schema.states import DataState
 from tests.archive.test_find import attempt, put
 
 NIGHT = {"nite": "20121120"}
-EXPOSURE = Occasion(expnum=11, nite="20121120")
+EXPOSURE = CalibrationRequest(expnum=11, nite="20121120")
 
 
 def derive(conn: Any, child: int, *parents: int) -> None:
@@ -65,9 +65,9 @@ def exclude(database: Database, expnum: int, ccdnum: int = 0) -> None:
         store.exclude(conn, expnum, ccdnum, "light leak", "ann")
 
 
-def chosen(database: Database, occasion: Occasion = EXPOSURE) -> list[str]:
+def chosen(database: Database, request: CalibrationRequest = EXPOSURE) -> list[str]:
     with database.read() as conn:
-        return [c.row["filename"] for c in choose(conn, "cal_biascor", occasion).choices]
+        return [c.file.filename for c in choose(conn, "cal_biascor", request).choices]
 
 
 def images(database: Database) -> tuple[list[str], list[tuple[str, int | None, int, str]]]:
@@ -93,7 +93,7 @@ def test_a_calibration_with_an_excluded_frame_under_it_is_not_chosen_and_told(ni
     assert chosen(night) == ["old_c1.fits", "old_c2.fits"]
     with night.read() as conn:
         answer = choose(conn, "cal_biascor", EXPOSURE)
-    assert [(p.row["filename"], p.reason) for p in answer.passed] == [
+    assert [(p.file.filename, p.reason) for p in answer.rejected] == [
         ("new_c1.fits", EXCLUDED),
         ("new_c2.fits", EXCLUDED),
     ]
@@ -153,7 +153,7 @@ def test_what_must_not_be_used_supersedes_nothing(night: Database) -> None:
     exclude(night, 2)
     assert chosen(night) == ["again_c1.fits", "again_c2.fits"]
     with night.read() as conn:
-        assert choose(conn, "cal_biascor", EXPOSURE).passed == []
+        assert choose(conn, "cal_biascor", EXPOSURE).rejected == []
 
 
 @pytest.mark.parametrize("how", ["pin", "tag"])
@@ -163,14 +163,14 @@ def test_neither_a_pin_nor_a_tag_makes_it_usable(night: Database, how: str) -> N
     exclude(night, 2)
     with night.write() as conn:
         tag(conn, "MYCAL", [], ["20121120_r1p01"], who="ann")
-    occasion = (
-        Occasion(11, "20121120", pins={"cal_biascor": "20121120_r1p01"})
+    request = (
+        CalibrationRequest(11, "20121120", pins={"cal_biascor": "20121120_r1p01"})
         if how == "pin"
-        else Occasion(11, "20110101", tag="MYCAL")
+        else CalibrationRequest(11, "20110101", tag="MYCAL")
     )
-    assert chosen(night, occasion) == []
+    assert chosen(night, request) == []
     with night.read() as conn:
-        assert EXCLUDED in why_none(conn, "cal_biascor", occasion)
+        assert EXCLUDED in explain_none(conn, "cal_biascor", request)
 
 
 def test_a_lineage_without_exclusions_or_junk_runs_is_not_walked(
@@ -224,7 +224,7 @@ def test_a_junk_mark_tells_what_it_reaches_and_the_tag_follows(night: Database) 
     assert (made.added, made.note) == (TAGGED, "")
 
 
-def test_why_none_tells_that_the_pinned_or_tagged_run_is_junk(night: Database) -> None:
+def test_the_explanation_tells_that_the_pinned_or_tagged_run_is_junk(night: Database) -> None:
     from desdm.archive.tags import tag
 
     with night.write() as conn:
@@ -232,10 +232,10 @@ def test_why_none_tells_that_the_pinned_or_tagged_run_is_junk(night: Database) -
     junk(night, "20121120_r1p01")
     words = "its run 20121120_r1p01 is JUNK: marked by mary: lamp off"
     with night.read() as conn:
-        pinned = why_none(
-            conn, "cal_biascor", Occasion(11, "20121120", pins={"cal_biascor": "20121120_r1p01"})
+        pinned = explain_none(
+            conn, "cal_biascor", CalibrationRequest(11, "20121120", pins={"cal_biascor": "20121120_r1p01"})
         )
-        tagged = why_none(conn, "cal_biascor", Occasion(11, "20110101", tag="MYCAL"))
+        tagged = explain_none(conn, "cal_biascor", CalibrationRequest(11, "20110101", tag="MYCAL"))
     assert f"the operator set calibration.cal_biascor = 20121120_r1p01 ({words})" in pinned
     assert "epoch table" not in pinned
     assert f"nothing tagged MYCAL that may be used ({words})" in tagged
@@ -244,7 +244,7 @@ def test_why_none_tells_that_the_pinned_or_tagged_run_is_junk(night: Database) -
 def test_an_epoch_row_of_a_junk_run_is_passed_over_with_a_note(night: Database) -> None:
     with night.write() as conn:
         define_epoch(conn, "E1", 1, 99, "first light", who="ann")
-        register(conn, "E1", "cal_biascor", attempt="20121120_r1p01", who="ann")
+        assign(conn, "E1", "cal_biascor", attempt="20121120_r1p01", who="ann")
     assert chosen(night) == ["new_c1.fits", "new_c2.fits"]
     junk(night, "20121120_r1p01")
     assert chosen(night) == ["old_c1.fits", "old_c2.fits"]
@@ -261,12 +261,14 @@ def test_a_pinned_calibration_of_another_run_class_serves_with_a_note(night: Dat
         conn.execute(pfw_attempt.update().where(pfw_attempt.c.id == 3).values(run_class="study"))
     pins = {"cal_biascor": "20121118_r1p01"}
     with night.read() as conn:
-        answer = choose(conn, "cal_biascor", Occasion(11, "20121120", pins=pins, scopes=(PRODUCTION,)))
+        answer = choose(
+            conn, "cal_biascor", CalibrationRequest(11, "20121120", pins=pins, scopes=(PRODUCTION,))
+        )
         own = choose(
             conn,
             "cal_biascor",
-            Occasion(11, "20121120", pins={"cal_biascor": "20121120_r1p01"}, scopes=(PRODUCTION,)),
+            CalibrationRequest(11, "20121120", pins={"cal_biascor": "20121120_r1p01"}, scopes=(PRODUCTION,)),
         )
-    assert [c.row["filename"] for c in answer.choices] == ["old_c1.fits", "old_c2.fits"]
+    assert [c.file.filename for c in answer.choices] == ["old_c1.fits", "old_c2.fits"]
     assert "20121118_r1p01 is a study run; runs of class survey count" in answer.notes[0]
     assert own.notes == []

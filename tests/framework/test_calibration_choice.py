@@ -138,11 +138,11 @@ def test_the_epoch_table_goes_before_any_night(facility: Facility) -> None:
         with pytest.raises(ConflictError, match="overlap E1"):
             calibrations.define_epoch(conn, "E2", 999, 2000, "a warm-up", who="me")
         with pytest.raises(NotFoundError, match="no epoch E9"):
-            calibrations.register(conn, "E9", "flatnorm", attempt=old, who="me")
+            calibrations.assign(conn, "E9", "flatnorm", attempt=old, who="me")
         with pytest.raises(NotFoundError, match="no cal_bpm"):
-            calibrations.register(conn, "E1", "cal_bpm", attempt=old, who="me")
-        assert calibrations.register(conn, "E1", "flatnorm", attempt=old, who="me") == 2
-        assert calibrations.register(conn, "E1", "flatnorm", attempt=newer, campaign="Y6A1", who="me") == 2
+            calibrations.assign(conn, "E1", "cal_bpm", attempt=old, who="me")
+        assert calibrations.assign(conn, "E1", "flatnorm", attempt=old, who="me") == 2
+        assert calibrations.assign(conn, "E1", "flatnorm", attempt=newer, campaign="Y6A1", who="me") == 2
     rows = chosen(facility, plan(facility, expose(campaign="Y1")).run)
     assert {r[1] for r in rows} == {"epoch"}
     assert old in rows[0][2]

@@ -470,6 +470,27 @@ def test_a_person_s_verdict_counts_for_both_cuts(database: Database) -> None:
         assert select_images(conn, rows, AssessmentPolicy.ACCEPTED).rows == []
 
 
+def test_a_person_s_verdict_after_final_cut_acts_on_the_first_cut_s_list_and_tag(night: Database) -> None:
+    with night.write() as conn:
+        final_cut(conn, 1, 50, "True")
+        conn.execute(update(pfw_request).values(campaign="C1"))
+        set_verdict(conn, "finalcut", 1, Verdict.REJECTED, reason="trail", who="mary", scope=PRODUCTION)
+        (row,) = verdicts(conn, "firstcut", [1], PRODUCTION)
+        assert (row["accepted"], row["analyst"], row["pfw_attempt_id"]) == ("False", "mary", 1)
+        assert row["reason"] == "overruled: trail (after finalcut)"
+        assert tagged_in(conn) == {2}
+        with pytest.raises(NotFoundError, match="--cut finalcut"):
+            withdraw_verdict(conn, "firstcut", 1, reason="no", who="mary", scope=PRODUCTION)
+        # The newer word of a person counts, whichever cut it was given after.
+        set_verdict(conn, "firstcut", 1, Verdict.ACCEPTED, reason="looked again", who="ann", scope=PRODUCTION)
+        assert tagged_in(conn) == {1, 2}
+        withdraw_verdict(conn, "firstcut", 1, reason="mistake", who="ann", scope=PRODUCTION)
+        assert tagged_in(conn) == {2}
+        withdraw_verdict(conn, "finalcut", 1, reason="no trail", who="mary", scope=PRODUCTION)
+        assert tagged_in(conn) == {1, 2}
+        assert verdicts(conn, "firstcut", [1], PRODUCTION)[0]["program"] == "assess"
+
+
 def test_the_same_act_twice_is_recorded_once_and_a_second_reason_is_kept(night: Database) -> None:
     with night.write() as conn:
         exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)

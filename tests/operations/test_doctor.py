@@ -71,6 +71,19 @@ def test_a_new_installation_is_closed_and_sound(home: Path) -> None:
     assert [mode(home / name) for name in ("desdm.toml", "desdm.sqlite")] == [0o600] * 2
 
 
+@pytest.mark.parametrize(("others", "closed"), [((), True), (("notes.txt",), False)])
+def test_an_empty_directory_is_closed_and_one_with_other_files_is_left(
+    tmp_path: Path, others: tuple[str, ...], closed: bool
+) -> None:
+    home = tmp_path / "survey"
+    home.mkdir()
+    home.chmod(0o755)
+    for name in others:
+        (home / name).write_text("mine")
+    initialise(home)
+    assert mode(home) == (0o700 if closed else 0o755)
+
+
 def test_what_commands_make_is_closed_whatever_the_umask(home: Path, tmp_path: Path) -> None:
     (tmp_path / "raw.txt").write_text("raw")
     for words in (

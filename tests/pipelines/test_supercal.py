@@ -64,10 +64,10 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     ingest_folder(opened.database, opened.archive, folder / "instrument", "test")
     with opened.database.write() as conn:
         calibrations.define_epoch(conn, "Y1E1", 1, 999_999, "first light", who="me")
-        calibrations.register(conn, "Y1E1", "cal_bf", filepat="mini_bf.fits", who="test")
+        calibrations.assign(conn, "Y1E1", "cal_bf", filepat="mini_bf.fits", who="test")
     supercal = run(opened, "supercal", {"nitemin": "20121101", "nitemax": "20121231"})
     with opened.database.write() as conn:
-        calibrations.register_all(conn, "Y1E1", supercal, who="test")
+        calibrations.assign_all(conn, "Y1E1", supercal, who="test")
     sky = [
         e for e in made.document["exposures"] if e["obstype"] == "object" and e["object"].startswith("DES")
     ]

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
+from desdm.archive.catalog import files
 from desdm.facility import Facility
 from desdm.release.create import SELECTION, create_empty
 from desdm.schema import opm_was_derived_from, pfw_request, release, release_file
 from tests.archive.test_find import attempt, put
 from tests.cli.test_archive_commands import Run, document, runner
 from tests.operations.test_acceptance import judge
+from tests.support.tiles import deposit_tiles
 
 FIRSTCUT, COADD = "D00000001_r1p01", "DES0001+0001_r3p01"
 
@@ -95,9 +97,9 @@ def notes(run: Run, *words: str) -> str:
 )
 def test_the_releases_of_what_is_withdrawn_are_named(installation: Run, words: tuple[str, ...]) -> None:
     told = notes(installation, *words)
-    assert "published release DR1 was made from" in told
+    assert "published release DR1 holds 1 file made from it" in told
     assert "desdm release create NAME --erratum-of DR1" in told
-    assert "draft release D2 was made from" in told and "desdm release discard D2" in told
+    assert "draft release D2 holds 1 file made from it" in told and "desdm release discard D2" in told
 
 
 @pytest.mark.parametrize(
@@ -149,3 +151,24 @@ def test_a_published_release_is_corrected_by_a_point_release(installation: Run) 
     assert "put back from a copy" in closing["text"]
     drafts = document(installation("release", "validate", "D2", "--json", status=1))
     assert not any("erratum" in c["text"] for c in drafts)
+
+
+def test_a_draft_of_what_must_not_be_used_says_so_at_once(tmp_path: Path) -> None:
+    """Who creates a release learns then, and not when it is published, that a coadd of it must be made again."""
+    desdm = runner(tmp_path / "home")
+    facility = Facility.open(tmp_path / "home")
+    deposit_tiles(facility.database, facility.archive, tmp_path / "incoming")
+    with facility.database.write() as conn:
+        put(conn, 9001, "im_e77.fits", expnum=77, ccdnum=1, band="r", nite="20121120")
+        coadd = files(conn, filetype="coadd")[0]
+        conn.execute(
+            insert(opm_was_derived_from), [{"child_desfile_id": coadd.id, "parent_desfile_id": 9001}]
+        )
+    facility.close()
+    sound = desdm("release", "create", "D1", "--select", "tag=BLESSED")
+    assert "cannot be published" not in sound.stderr and "next: desdm release publish D1" in sound.stdout
+    desdm("exclude", "77", "--reason", "ghost")
+    unsound = desdm("release", "create", "D2", "--select", "tag=BLESSED")
+    assert "note: D2 cannot be published as it is" in unsound.stderr and "D00000077" in unsound.stderr
+    assert "next: desdm release validate D2" in unsound.stdout
+    assert "D00000077" in desdm("release", "validate", "D2", status=1).stdout

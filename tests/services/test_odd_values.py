@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from desdm.errors import UsageError
-from desdm.services.parameters import real, time_of
+from desdm.services.parameters import parse_real, parse_time
 from tests.support.server import Served
 
 NUMBERS = ("nan", "inf", "-inf", "1e400", "-1e400", "1e999999", "0x10", "1_0_", "", "NaN(3)")
@@ -25,13 +25,13 @@ TIMES = (
 @pytest.mark.parametrize("text", NUMBERS)
 def test_a_number_is_finite(text: str) -> None:
     with pytest.raises(UsageError, match="days="):
-        real("days", text)
+        parse_real("days", text)
 
 
 @pytest.mark.parametrize("text", TIMES)
 def test_a_time_is_of_this_world(text: str) -> None:
     with pytest.raises(UsageError, match="AFTER="):
-        time_of("AFTER", text)
+        parse_time("AFTER", text)
 
 
 @pytest.mark.parametrize(

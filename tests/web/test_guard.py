@@ -11,14 +11,14 @@ from sqlalchemy import text
 from desdm.accounts.model import Caller
 from desdm.schema.database import Database
 from desdm.services.journal import Journal
-from desdm.web.auth import Guard
+from desdm.web.auth import Authentication
 from desdm.web.rates import Rates
 
 THREADS = ThreadPoolExecutor(1)
 
 
-def guarded(app: Any, database: Database, rates: Rates) -> Guard:
-    return Guard(app, database, database, rates, THREADS, Journal(database))
+def guarded(app: Any, database: Database, rates: Rates) -> Authentication:
+    return Authentication(app, database, database, rates, THREADS, Journal(database))
 
 
 class Inside:
@@ -33,7 +33,9 @@ class Inside:
         await send({"type": "http.response.body", "body": b""})
 
 
-def ask(guard: Guard, path: str, address: str = "192.0.2.1", **headers: str) -> tuple[int, dict[str, str]]:
+def ask(
+    guard: Authentication, path: str, address: str = "192.0.2.1", **headers: str
+) -> tuple[int, dict[str, str]]:
     """Status and headers of one request."""
     came: list[Any] = []
 

@@ -16,10 +16,14 @@ def record(conn: Connection, caller: Caller, action: str, subject: str, reason: 
     store.add_denial(
         conn,
         Denial(
-            at=now(), login=caller.login, address=caller.address[:64], action=action[:48],
-            subject=_plain(subject, 400), reason=_plain(reason, 400),
+            at=now(),
+            login=caller.login,
+            address=caller.address[:64],
+            action=action[:48],
+            subject=_plain(subject, 400),
+            reason=_plain(reason, 400),
         ),
-    )  # fmt: skip
+    )
 
 
 def _plain(text: str, most: int) -> str:

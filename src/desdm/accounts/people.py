@@ -56,8 +56,15 @@ def add(
         raise ConflictError(f"account {login!r} exists; change it with desdm account role or password")
     store.add_person(
         conn,
-        {"login": login, "name": name, "email": email, "role": role.value, "created_by": who, "created_at": now()},
-    )  # fmt: skip
+        {
+            "login": login,
+            "name": name,
+            "email": email,
+            "role": role.value,
+            "created_by": who,
+            "created_at": now(),
+        },
+    )
     record_event(
         conn, EventKind.ACCOUNT, who, f"{login}: account made, {role.value}", subject=login, reason=reason
     )

@@ -41,10 +41,14 @@ def grant(
     store.add_right(
         conn,
         {
-            "grantee_kind": kind, "grantee": grantee, "release_name": release, "table_name": table,
-            "granted_by": who, "granted_at": now(),
+            "grantee_kind": kind,
+            "grantee": grantee,
+            "release_name": release,
+            "table_name": table,
+            "granted_by": who,
+            "granted_at": now(),
         },
-    )  # fmt: skip
+    )
     told = f"{grantee}: may see {release}.{table}"
     record_event(conn, EventKind.ACCOUNT, who, told, subject=grantee, reason=reason)
 

@@ -47,11 +47,15 @@ def begin(database: Database, state: Database, login: str, password: str, browse
         store.add_session(
             conn,
             {
-                "digest": tokens.digest(secret), "login": person.login, "generation": person.session_generation,
-                "name": browser[:80], "scopes": " ".join(sorted(tokens.actions_of(person.role))), "created_at": at,
+                "digest": tokens.digest(secret),
+                "login": person.login,
+                "generation": person.session_generation,
+                "name": browser[:80],
+                "scopes": " ".join(sorted(tokens.actions_of(person.role))),
+                "created_at": at,
                 "expires_at": at + LASTS,
             },
-        )  # fmt: skip
+        )
     return secret
 
 

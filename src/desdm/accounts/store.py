@@ -50,10 +50,17 @@ def people(conn: Connection, login: str | None = None) -> list[Person]:
 
 def _person(row: Row[Any]) -> Person:
     return Person(
-        id=row.id, login=row.login, name=row.name, email=row.email, role=Role(row.role),
-        has_password=row.password_hash is not None, disabled_at=row.disabled_at,
-        created_by=row.created_by, created_at=row.created_at, session_generation=row.session_generation or 0,
-    )  # fmt: skip
+        id=row.id,
+        login=row.login,
+        name=row.name,
+        email=row.email,
+        role=Role(row.role),
+        has_password=row.password_hash is not None,
+        disabled_at=row.disabled_at,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        session_generation=row.session_generation or 0,
+    )
 
 
 def password_hash(conn: Connection, login: str) -> str | None:
@@ -84,10 +91,15 @@ def _scopes(text: str) -> frozenset[Action]:
 
 def _token(row: Row[Any]) -> Token:
     return Token(
-        id=row.id, login=row.login, kind=row.kind, name=row.name,
+        id=row.id,
+        login=row.login,
+        kind=row.kind,
+        name=row.name,
         scopes=_scopes(row.scopes),
-        created_at=row.created_at, expires_at=row.expires_at, revoked_at=row.revoked_at,
-    )  # fmt: skip
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
 
 
 def add_token(conn: Connection, values: dict[str, Any]) -> None:
@@ -184,11 +196,15 @@ def rights(conn: Connection) -> list[Right]:
     """All rights, in the order in which they were granted."""
     return [
         Right(
-            grantee_kind=row.grantee_kind, grantee=row.grantee, release=row.release_name, table=row.table_name,
-            granted_by=row.granted_by, granted_at=row.granted_at,
+            grantee_kind=row.grantee_kind,
+            grantee=row.grantee,
+            release=row.release_name,
+            table=row.table_name,
+            granted_by=row.granted_by,
+            granted_at=row.granted_at,
         )
         for row in conn.execute(select(data_right).order_by(data_right.c.id))
-    ]  # fmt: skip
+    ]
 
 
 def rights_of(conn: Connection, login: str, roles: Sequence[Role]) -> frozenset[tuple[str, str]]:

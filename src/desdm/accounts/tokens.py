@@ -88,10 +88,15 @@ def make(
     store.add_token(
         conn,
         {
-            "person_id": person.id, "kind": "api", "name": name, "digest": digest(secret),
-            "scopes": " ".join(sorted(wanted)), "created_at": at, "expires_at": at + lasts,
+            "person_id": person.id,
+            "kind": "api",
+            "name": name,
+            "digest": digest(secret),
+            "scopes": " ".join(sorted(wanted)),
+            "created_at": at,
+            "expires_at": at + lasts,
         },
-    )  # fmt: skip
+    )
     told = f"{person.login}: token made, until {at + lasts:%Y-%m-%d}, for {' '.join(sorted(wanted))}"
     record_event(conn, EventKind.ACCOUNT, who or person.login, told, subject=person.login, reason=name)
     return secret

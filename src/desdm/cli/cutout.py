@@ -12,8 +12,8 @@ from desdm.cli.door import Door, pass_door
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from desdm.services.soda.batch import Done, Item
-    from desdm.services.soda.files import Shelf
+    from desdm.services.soda.batch import Item, ItemResult
+    from desdm.services.soda.files import ImageCache
     from desdm.services.soda.rows import Defaults
 
 
@@ -61,7 +61,7 @@ def command(
     desdm cutout --table objects.csv --bands gri --out cutouts.zip
     """
     from desdm.errors import UsageError
-    from desdm.services.soda.batch import produce
+    from desdm.services.soda.batch import cut_items
     from desdm.services.soda.colour import Lupton
     from desdm.services.soda.rows import Defaults
     from desdm.texttable import size_text
@@ -83,15 +83,15 @@ def command(
         release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
         look=Lupton(q, stretch, minimum),
     )  # fmt: skip
-    told: list[Done] = []
+    told: list[ItemResult] = []
 
-    def noted(outcomes: Iterable[Done]) -> Iterator[Done]:
+    def noted(outcomes: Iterable[ItemResult]) -> Iterator[ItemResult]:
         for one in outcomes:
             told.append(one)
             yield one
 
-    shelf, items = _items(door, table, {k: str(v) for k, v in row.items()}, wanted)
-    written = _write(noted(produce(shelf, items)), out, only_cutouts=table is None)
+    images, items = _items(door, table, {k: str(v) for k, v in row.items()}, wanted)
+    written = _write(noted(cut_items(images, items)), out, only_cutouts=table is None)
     for one in sorted(told, key=lambda done: done.item.number)[:20]:
         if table is not None or one.status != "ok":
             click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
@@ -104,12 +104,14 @@ def command(
     return int(any(one.status in ("outside", "failed") for one in told))
 
 
-def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults) -> tuple[Shelf, list[Item]]:
+def _items(
+    door: Door, table: Path | None, row: dict[str, str], wanted: Defaults
+) -> tuple[ImageCache, list[Item]]:
     from desdm.accounts.model import Action, Caller
     from desdm.query.engines.open import open_engine
     from desdm.query.formats.upload import read_upload
     from desdm.schema.states import Role
-    from desdm.services.soda.files import Shelf
+    from desdm.services.soda.files import ImageCache
     from desdm.services.soda.rows import items_of, one_row
     from desdm.web.app import open_services
 
@@ -124,8 +126,8 @@ def _items(door: Door, table: Path | None, row: dict[str, str], wanted: Defaults
         services = open_services(door.facility, engine)
         # Whoever may read the installation's files may see all of them.
         caller = Caller(role=Role.ADMIN, actions=frozenset(Action))
-        shelf = Shelf(services)
-        return shelf, items_of(services, shelf, caller, rows, wanted, most)
+        images = ImageCache(services)
+        return images, items_of(services, images, caller, rows, wanted, most)
     finally:
         engine.close()
 
@@ -141,7 +143,7 @@ def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
     return read_position(" ".join(words)) if words else None
 
 
-def _write(outcomes: Iterable[Done], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int, bool]]:
+def _write(outcomes: Iterable[ItemResult], out: Path, *, only_cutouts: bool) -> list[tuple[Path, int, bool]]:
     """Write the files; returns path, size, and whether one was replaced. Of one place no table of results is written."""
     from desdm.services.soda.bundle import bundle, members
 

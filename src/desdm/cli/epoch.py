@@ -77,7 +77,7 @@ def use(
 
     FILETYPE all, with --attempt: every calibration of a supercal, each in its own band.
     """
-    from desdm.archive.calibrations import register, register_all
+    from desdm.archive.calibrations import assign, assign_all
     from desdm.errors import UsageError
 
     facility = door.facility
@@ -85,13 +85,13 @@ def use(
         if attempt is None:
             raise UsageError("all is of one run: --attempt RUN")
         with facility.database.write() as conn:
-            found = register_all(
+            found = assign_all(
                 conn, name, attempt, campaign=campaign, who=facility.config.operator, reason=reason
             )
         click.echo(f"epoch {name}: " + ", ".join(f"{n} {k}" for k, n in found.items()) + f" of {attempt}")
         return
     with facility.database.write() as conn:
-        count = register(
+        count = assign(
             conn, name, filetype, band=band, campaign=campaign, attempt=attempt, filepat=filepat,
             who=facility.config.operator, reason=reason,
         )  # fmt: skip

@@ -110,7 +110,8 @@ def command(
     if only or doubtful:
         kept = kept[:limit]
 
-    none = "no such file; desdm files lists all"
+    filtered = bool(attempt or filetype or band or tag or only or doubtful)
+    none = "no such file; desdm files lists all" if filtered else "no file yet; next: desdm ingest FOLDER"
     if query:
         none = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
     elif hidden:

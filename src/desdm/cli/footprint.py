@@ -185,7 +185,7 @@ def _table(
     from desdm.errors import NotFoundError
     from desdm.query.formats import choose, stream
     from desdm.query.formats.upload import read_upload
-    from desdm.services.footprint.tables import answered, position_columns
+    from desdm.services.footprint.tables import add_footprint, position_columns
     from desdm.texttable import size_text
 
     try:
@@ -195,7 +195,7 @@ def _table(
     # It is one's own machine: the file's size is the limit.
     upload = read_upload("positions", data, None, max_bytes=len(data) + 1, max_rows=1 << 40)
     place = position_columns(upload, *columns)
-    described, rows = answered(footprint, upload, place, footprint.chosen(bands), tiles=tiles)
+    described, rows = add_footprint(footprint, upload, place, footprint.select_bands(bands), tiles=tiles)
     if out is None:
         sys.stdout.buffer.writelines(stream(choose("csv"), described, rows))
         return

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from desdm.cli.door import Door, json_option, pass_door
 from desdm.cli.releaselook import LOOKS
+
+if TYPE_CHECKING:
+    from desdm.release.findings import Check
+    from desdm.release.model import Release
 
 _reason = click.option("--reason", default="", help="Why; kept with the event.")
 
@@ -82,16 +87,40 @@ def create(
             scope=facility.production,
         )  # fmt: skip
         picked, left = len(selection.picked), len(selection.left)
+    faults = [] if asked is None else _lineage_faults(door, made)
     after = (
         f"desdm release add-table {made.name} TABLE FILE.parquet"
         if asked is None
-        else f"desdm release publish {made.name}"
+        else f"desdm release {'validate' if faults else 'publish'} {made.name}"
     )
-    door.show(
-        {"release": made.name, "state": made.state, "files": picked, "left_out": left},
-        lambda: click.echo(f"{made.name} is a draft of {picked} files, {left} left out; next: {after}"),
-        as_json,
-    )
+
+    def human() -> None:
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            first = f"{faults[0].subject}: {faults[0].text}{more}"
+            click.echo(f"note: {made.name} cannot be published as it is: {first}", err=True)
+        click.echo(f"{made.name} is a draft of {picked} files, {left} left out; next: {after}")
+
+    document = {
+        "release": made.name,
+        "state": made.state,
+        "files": picked,
+        "left_out": left,
+        "faults": len(faults),
+    }
+    door.show(document, human, as_json)
+
+
+def _lineage_faults(door: Door, release: Release) -> list[Check]:
+    """Return what forbids that a fresh draft is published: products of what is rejected, excluded or withdrawn."""
+    from desdm.release import store
+    from desdm.release.findings import errors
+    from desdm.release.validate import check_lineage
+
+    facility, root = door.facility, _root(door, release.name)
+    with facility.database.read() as conn:
+        files = store.files(conn, release.name)
+        return errors(check_lineage(conn, root, release, files, facility.production))
 
 
 def _workers(told: int) -> int:

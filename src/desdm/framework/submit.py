@@ -20,7 +20,13 @@ from sqlalchemy import Connection
 
 from desdm import wcl
 from desdm.archive.archive import Archive
-from desdm.archive.calibrations import Choice, Occasion, Passed, choose, why_none
+from desdm.archive.calibrations import (
+    CalibrationChoice,
+    CalibrationRequest,
+    RejectedCalibration,
+    choose,
+    explain_none,
+)
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
@@ -37,7 +43,7 @@ from desdm.framework.plan import Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import is_in_progress
 from desdm.framework.record import ConfigRecord, archive_record
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
-from desdm.framework.sections import Settings, Tree
+from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
 from desdm.framework.software import system_software
 from desdm.modes import make_private
@@ -77,7 +83,7 @@ class Inputs:
 
     rows_by_input: FoundRows
     queries: list[tuple[str, str, str, int]]
-    choices: list[Choice]
+    choices: list[CalibrationChoice]
     passed: tuple[Omitted, ...]
     notes: tuple[str, ...]
 
@@ -276,27 +282,26 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Settings) -> dict[st
 def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes: Scopes) -> Inputs:
     """The files of every external file set."""
     rows_by_input: FoundRows = {}
-    occasion = _calibration_request(run, scopes)
-    choices: dict[int, Choice] = {}
-    rejected: dict[int, Passed] = {}
+    request = _calibration_request(run, scopes)
+    choices: dict[int, CalibrationChoice] = {}
+    rejected: dict[int, RejectedCalibration] = {}
     notes: dict[str, None] = {}
     queries: list[tuple[str, str, str, int]] = []
     for _, module in pipeline.modules():
         for fileset in module.inputs:
             if fileset.calibration:
-                selection = choose(finder.conn, fileset.filetype, occasion)
+                selection = choose(finder.conn, fileset.filetype, request)
                 choices_here = selection.choices
-                rejected |= {p.row["id"]: p for p in selection.passed}
+                rejected |= {one.file.id: one for one in selection.rejected}
                 notes |= dict.fromkeys(selection.notes)
                 if fileset.fallback:
                     suffix = "; read only where the run makes none of its own"
                     choices_here = [one._replace(reason=one.reason + suffix) for one in choices_here]
                 if not choices_here and not fileset.optional:
-                    raise PlanError(
-                        f"module {module.name}, input {fileset.name}: {why_none(finder.conn, fileset.filetype, occasion)}"
-                    )
-                rows_by_input[module.name, fileset.name] = [one.row for one in choices_here]
-                choices |= {int(one.row["id"]): one for one in choices_here}
+                    reason = explain_none(finder.conn, fileset.filetype, request)
+                    raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
+                rows_by_input[module.name, fileset.name] = [dict(one.file.row) for one in choices_here]
+                choices |= {one.file.id: one for one in choices_here}
                 queries.append(
                     (module.name, fileset.name, f"calibration {fileset.filetype}", len(choices_here))
                 )
@@ -323,14 +328,8 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
             rows_by_input[module.name, fileset.name] = rows
             queries.append((module.name, fileset.name, text, len(rows)))
     omitted = tuple(
-        Omitted(
-            int(p.row["id"]),
-            str(p.row["filename"]),
-            p.row.get("expnum"),
-            int(p.row.get("ccdnum") or 0),
-            p.reason,
-        )
-        for p in rejected.values()
+        Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
+        for one in rejected.values()
     )
     return Inputs(rows_by_input, queries, list(choices.values()), omitted, tuple(notes))
 
@@ -341,19 +340,18 @@ def _images_of(query: Mapping[str, str], module: str, rows_by_input: FoundRows) 
     return rows_by_input.get((owner if dot else module, name), [])
 
 
-def _calibration_request(run: Settings, scopes: Scopes) -> Occasion:
-    """What calibrations are wanted for: the run's exposure, night, band and campaign."""
+def _calibration_request(run: Settings, scopes: Scopes) -> CalibrationRequest:
+    """Build the request for calibrations of a run: its exposure, night, band and campaign."""
     expnum = str(run.get("expnum", ""))
     band = str(run.get("band", ""))
-    pins = run.get("calibration", {})
-    return Occasion(
+    return CalibrationRequest(
         int(expnum) if expnum.isdecimal() else None,
         str(run.get("nite", "")),
         "" if "," in band else band,
         str(run.get("campaign", "")),
         _integer_setting(run, "calibration_nights") or 10,
         str(run.get("calibration_tag", "")),
-        {k: str(v) for k, v in pins.items()} if isinstance(pins, Mapping) else {},
+        texts_of(section(run, "calibration")),
         str(run.get("unitname", "")),
         scopes.calibrations,
     )

@@ -283,8 +283,9 @@ def _refresh_with(
 def _reached(reach: Reach) -> str:
     """Say what is not used any more, and what to do."""
     return (
-        f"made from it, and not used from now on: {reach.text}; make again what is needed, in this order (desdm run night "
-        "makes a night's calibrations and exposures)"
+        f"runs that used it: {reach.text}; what they made from it is not used from now on, and a release that holds it "
+        "cannot be published; make again what is needed, in this order (desdm run night makes a night's calibrations and "
+        "exposures)"
     )
 
 

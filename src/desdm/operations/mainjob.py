@@ -144,7 +144,7 @@ def hand_over(database: Database, camera: str, who: str) -> None:
             conn, SIMULATED, 1, 999_999_999, "the simulated camera, constants of its makers", who=who
         )
         for filetype, pattern in _INSTRUMENT.items():
-            calibrations.register(conn, SIMULATED, filetype, filepat=pattern.format(camera=camera), who=who)
+            calibrations.assign(conn, SIMULATED, filetype, filepat=pattern.format(camera=camera), who=who)
 
 
 def ingest_folder(

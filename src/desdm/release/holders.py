@@ -32,12 +32,12 @@ class Holder:
     def text(self) -> str:
         """What a person should know who has withdrawn what the release was made from."""
         count = len(self.files)
-        what = f"{self.state.value} release {self.release} was made from {count} {'file' if count == 1 else 'files'} of it"
+        what = f"{self.state.value} release {self.release} holds {count} {'file' if count == 1 else 'files'} made from it"
         if self.state is ReleaseState.PUBLISHED:
             return f"{what}; {correction(self.release)}"
         return (
-            f"{what}; make it again without them: desdm release discard {self.release}, then "
-            f"desdm release create {self.release}"
+            f"{what}; make them again without it (desdm submit coadd), then the release: desdm release discard "
+            f"{self.release}, desdm release create {self.release}"
         )
 
 

@@ -30,7 +30,7 @@ from desdm.release.withdrawn import check_withdrawn, withdrawn_under
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 
-__all__ = ["errors", "incomplete", "selection_of", "sources_of", "validate"]
+__all__ = ["check_lineage", "errors", "incomplete", "selection_of", "sources_of", "validate"]
 
 _PLANES = ("SCI", "MSK", "WGT")
 #: Pixels a side of the squares in which images are compressed.
@@ -51,7 +51,6 @@ def validate(
     production
         The runs that are production; None: ``survey`` runs of every project and campaign.
     """
-    scopes = verdict_scopes(release.selection, production)
     name, published = release.name, release.state is ReleaseState.PUBLISHED
     with database.read() as conn:
         tables, files = store.tables(conn, name), store.files(conn, name)
@@ -59,13 +58,7 @@ def validate(
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
-        contents = contents_of(conn, sources_of(conn, root, files))
-        withdrawn = withdrawn_under(conn, contents)
-        exposures = [
-            *check_exposures(conn, name, contents, scopes, withdrawn, published=published),
-            *check_withdrawn(conn, name, contents, withdrawn, published=published),
-            *check_suspects(conn, name, contents, published=published),
-        ]
+        exposures = check_lineage(conn, root, release, files, production)
     checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
     for problem in blocking:
         subject = f"{problem['subject_kind']} {problem['subject']}"
@@ -86,6 +79,35 @@ def validate(
         )
         checks.append(note("published", name, text))
     return checks
+
+
+def check_lineage(
+    conn: Connection,
+    root: Path,
+    release: Release,
+    files: Sequence[ReleaseFile],
+    production: Scope | None = None,
+) -> list[Check]:
+    """Check that nothing in a release was made from what is excluded, rejected, withdrawn or damaged.
+
+    Parameters
+    ----------
+    root
+        The release's directory.
+    release, files
+        The release and its files.
+    production
+        As of `validate`.
+    """
+    scopes = verdict_scopes(release.selection, production)
+    name, published = release.name, release.state is ReleaseState.PUBLISHED
+    contents = contents_of(conn, sources_of(conn, root, files))
+    withdrawn = withdrawn_under(conn, contents)
+    return [
+        *check_exposures(conn, name, contents, scopes, withdrawn, published=published),
+        *check_withdrawn(conn, name, contents, withdrawn, published=published),
+        *check_suspects(conn, name, contents, published=published),
+    ]
 
 
 def selection_of(root: Path) -> dict[str, Any]:

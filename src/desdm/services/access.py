@@ -1,4 +1,4 @@
-"""What a caller may see of what is published: the one place that decides it, for every endpoint, page and table.
+"""Visibility of published releases, tables and files: the one place that decides it, for every endpoint and page.
 
 A release of which a caller may see nothing is answered as one that does not exist: the same status, the same text, with
 the name as the caller wrote it. The same holds for a table or a file that the caller may not see.
@@ -19,22 +19,22 @@ from desdm.services.refusals import Refusals
 
 __all__ = ["WHOLE", "Access", "access_of", "no_release", "table_of"]
 
-#: Stands in a right for the whole release: all its tables and all its files.
+#: Subject of a right to the whole release: all its tables and all its files.
 WHOLE = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one caller may see of one state of the holdings.
+    """Visibility of one state of the holdings to one caller.
 
     Attributes
     ----------
     holdings
-        What is published.
+        Published releases with their tables and files.
     caller
-        Who asks, with rights and scopes.
+        Caller of the request, with rights and scopes.
     refusals
-        Takes requests for what the caller may not see; None: nobody keeps them.
+        Records requests for hidden releases; None: they are not recorded.
     """
 
     holdings: Holdings
@@ -42,11 +42,12 @@ class Access:
     refusals: Refusals | None = None
 
     def require_read(self) -> None:
-        """Raise `AccessDenied` if the caller's token has no scope to read, whatever is asked for."""
+        """Raise `AccessDenied` if the caller's token has no scope to read."""
         if not self.caller.may(Action.READ):
             raise AccessDenied("your token has no scope to read", self.caller.known)
 
     def _may(self, release: Release, subject: str) -> bool:
+        """Whether the caller may read a subject (table name or `WHOLE`) of a release."""
         caller = self.caller
         if not caller.may(Action.READ):
             return False
@@ -69,10 +70,11 @@ class Access:
         return release is not None and self._may(release, table_of(file.path))
 
     def any(self, release: Release) -> bool:
-        """Whether the caller may see anything of a release."""
+        """Whether the caller may see at least a part of a release."""
         return self.whole(release) or any(self._may(release, table.name) for table in self._tables(release))
 
     def _tables(self, release: Release) -> Iterator[ReleaseTable]:
+        """All tables of a release, visible or not."""
         return (t for (of, _), t in self.holdings.tables.items() if of == release.name)
 
     def tables(self, release: Release) -> list[ReleaseTable]:
@@ -85,20 +87,20 @@ class Access:
         return tuple(files) if self.whole(release) else tuple(f for f in files if self.file(f))
 
     def releases(self) -> list[Release]:
-        """Releases of which the caller may see something, newest first."""
+        """Releases of which the caller may see at least a part, newest first."""
         return _newest_first([r for r in self.holdings.releases if self.any(r)])
 
     def whole_releases(self) -> list[Release]:
-        """Releases of which the caller may see all, newest first."""
+        """Releases that the caller may see completely, newest first."""
         return _newest_first([r for r in self.holdings.releases if self.whole(r)])
 
     def find(self, name: str) -> Release | None:
-        """A release by name, whatever its case, of which the caller may see something; else None."""
-        found = self.holdings.release(name)
-        return found if found is not None and self.any(found) else None
+        """Return a release by name, ignoring case, if the caller may see part of it; else None."""
+        release = self.holdings.release(name)
+        return release if release is not None and self.any(release) else None
 
     def release(self, name: str) -> Release:
-        """A release of which the caller may see something.
+        """Return a release of which the caller may see at least a part.
 
         Raises
         ------
@@ -108,59 +110,60 @@ class Access:
             No release of this name is published, or the caller may see nothing of it.
         """
         self.require_read()
-        found = self.find(name)
-        if found is None:
+        release = self.find(name)
+        if release is None:
             self.refuse(name)
             raise no_release(name)
-        return found
+        return release
 
     def whole_release(self, name: str) -> Release:
-        """A release of which the caller may see all; raises as `release` does."""
-        found = self.release(name)
-        if not self.whole(found):
+        """Return a release of which the caller may see everything; raises as `release` does."""
+        release = self.release(name)
+        if not self.whole(release):
             self.refuse(name)
             raise no_release(name)
-        return found
+        return release
 
     def refuse(self, name: str, table: str = "") -> None:
-        """Have it kept as a denial that the caller named a release, or a table of it, that is there but not for the caller.
+        """Record a denial if the name is of a release, or of a table in it, that exists and is hidden from the caller.
 
-        Whether there is one is found out later and elsewhere, so that a name that does not exist takes as long.
+        The look-up runs later in the journal's thread, so that response times do not depend on whether the name exists.
         """
         if self.refusals is not None:
             self.refusals.note(self.caller, lambda: self._hidden(name, table))
 
     def _hidden(self, name: str, table: str) -> str | None:
-        """The name of a release, or ``release.table``, that exists and that the caller may not see; else None."""
+        """Return the name of a release, or ``release.table``, that exists and is hidden from the caller; else None."""
         release = self.holdings.release(name)
         if release is None or self.whole(release):
             return None
         if table in ("", WHOLE):
             return release.name
-        found = next((t for t in self._tables(release) if t.name.lower() == table.lower()), None)
-        return None if found is None or self._may(release, found.name) else f"{release.name}.{found.name}"
+        match = next((t for t in self._tables(release) if t.name.lower() == table.lower()), None)
+        return None if match is None or self._may(release, match.name) else f"{release.name}.{match.name}"
 
     def erratum_of(self, release: Release) -> str | None:
-        """The name of the release that this one corrects, if the caller may see something of it."""
-        found = self.find(release.erratum_of) if release.erratum_of else None
-        return found.name if found is not None else None
+        """Return the name of the release that this one corrects, if the caller may see part of it."""
+        corrected = self.find(release.erratum_of) if release.erratum_of else None
+        return corrected.name if corrected is not None else None
 
 
 def _newest_first(releases: list[Release]) -> list[Release]:
+    """Sort releases by time of publication, newest first."""
     return sorted(releases, key=lambda r: (r.published_at is not None, r.published_at, r.name), reverse=True)
 
 
 def no_release(name: str) -> NotFoundError:
-    """The error for a release that is not published, and for one that the caller may not see."""
+    """Return the error for a release that is not published and for one that is hidden from the caller."""
     return NotFoundError(f"no published release {name[:40]}; they are listed at /api/releases")
 
 
 def table_of(path: str) -> str:
-    """The table to which a file of a release belongs; `WHOLE` for files of the whole release."""
+    """Return the table to which a file of a release belongs; `WHOLE` for files of the whole release."""
     parts = path.split("/", 2)
     return parts[1] if len(parts) == 3 and parts[0] == "tables" else WHOLE
 
 
 def access_of(services: Services, caller: Caller) -> Access:
-    """What a caller may see now."""
+    """Return the visibility of the current holdings to a caller."""
     return Access(services.published.current(), caller, services.refusals)

@@ -1,4 +1,4 @@
-"""What every data service gets: the installation, what is published, the engine of queries, the limits."""
+"""Shared state of the data services: installation, published releases, query engine, thread pools."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from desdm.services.threads import Threads
 
 __all__ = ["Services", "caller_of"]
 
-#: Threads that one caller has at once.
+#: Threads that one caller may use at once: queries, pages.
 _SHARE, _PAGE_SHARE = 6, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the handlers of a service take; made once by the web's app.
+    """Shared state of all handlers; created once by the web application.
 
     Attributes
     ----------
     database, archive
-        Of operations: releases and people stand there.
+        Operations database (releases, people) and file archive.
     state
-        The service's own database: jobs, denials, use of tokens.
+        Service database: jobs, denials, use of tokens.
     published
-        What is published now.
+        Published releases; re-read when a release is published.
     engine
-        The engine that answers queries on release tables.
+        Query engine of the release tables.
     pool
         Threads for work that would hold up the event loop: queries, cutouts, reading files.
     supervisor
-        Keeps the background loops alive.
+        Runs the background loops.
     pages
         Threads of pages, health and availability.
     journal
-        Takes small writes of requests.
+        Queue of small writes to the service database.
     faults
-        Takes files of releases that are not as released.
+        Queue of damaged or missing release files for the problem list.
     refusals
-        Takes requests for releases that the caller may not see.
+        Records requests for releases that the caller may not see.
     threads, page_threads
-        The pools with a share for each caller.
+        The two pools with a share for each caller.
     server
-        Name of this server process, unique over restarts; jobs carry it.
+        Name of this server process, unique over restarts; jobs store it.
     """
 
     config: Config
@@ -93,6 +93,6 @@ class Services:
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks, as the door found out."""
+    """Return the caller of a request, as the authentication middleware stored it."""
     caller = request.scope.get("desdm.caller")
     return caller if isinstance(caller, Caller) else Caller()

@@ -1,4 +1,4 @@
-"""Small writes of requests to the service's own database, queued: no request waits for the database's lock."""
+"""Queue of small writes to the service database, so that no request waits for the database's lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Write = Callable[[Connection], None]
 
 
 class Journal:
-    """Writes what is queued, some hundred entries in one transaction; drops and counts what cannot be written."""
+    """Writes queued entries, up to 200 in one transaction; drops and counts entries that cannot be written."""
 
     def __init__(self, state: Database) -> None:
         self._state = state
@@ -30,11 +30,11 @@ class Journal:
         self.dropped = 0
 
     def start(self, supervisor: Supervisor, until: Callable[[], bool] | None = None) -> None:
-        """Begin to write."""
+        """Start the writing loop."""
         supervisor.loop("journal", self.step, 0.0, until=until)
 
     def put(self, write: Write) -> Future[bool]:
-        """Queue a write; the future says whether it stands. A full queue drops it."""
+        """Queue a write and return a future that tells whether it was committed; a full queue drops it."""
         done: Future[bool] = Future()
         try:
             self._queue.put_nowait((write, done))
@@ -43,7 +43,7 @@ class Journal:
         return done
 
     def step(self) -> None:
-        """Write what is queued; wait for it at most half a second."""
+        """Write the queued entries; wait for the first at most half a second."""
         try:
             entries = [self._queue.get(timeout=0.5)]
         except queue.Empty:
@@ -53,22 +53,23 @@ class Journal:
                 entries.append(self._queue.get_nowait())
             except queue.Empty:
                 break
-        stands = False
+        committed = False
         try:
             with self._state.write() as conn:
                 for write, _ in entries:
                     write(conn)
-            stands = True
+            committed = True
         except TransientError as err:
             _LOG.warning("%d entries of the journal are dropped: %s", len(entries), err)
         finally:
-            if stands:
+            if committed:
                 for _, done in entries:
                     done.set_result(True)
             else:
                 self._drop([done for _, done in entries])
 
     def _drop(self, futures: list[Future[bool]]) -> None:
+        """Count entries as dropped and resolve their futures with False."""
         self.dropped += len(futures)
         for done in futures:
             done.set_result(False)

@@ -1,4 +1,4 @@
-"""Parameters of a request as DALI reads them: names in any case, values that repeat, files that come along."""
+"""Request parameters as DALI defines them: case-insensitive names, repeated values, uploaded files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,33 @@ from starlette.types import Message
 
 from desdm.errors import LimitExceeded, UsageError
 
-__all__ = ["Given", "given", "is_form", "real", "time_of"]
+__all__ = ["RequestParams", "is_form", "parse_parameters", "parse_real", "parse_time"]
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _FIELD = 10_000_000
 
 
-def real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """A finite number within bounds; every parameter that is a number is read here.
+def parse_real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """Parse a finite number within bounds.
+
+    Parameters
+    ----------
+    name
+        Parameter name, for the error message.
+    text
+        Value as the client sent it.
+    least, most
+        Smallest and largest accepted value.
+
+    Returns
+    -------
+    float
+        The number.
 
     Raises
     ------
     UsageError
-        It is no number, not finite (nan, inf, 1e400), or out of bounds.
+        The text is not a number, not finite (nan, inf, 1e400), or out of bounds.
     """
     try:
         value = float(text)
@@ -40,13 +54,13 @@ def real(name: str, text: str, least: float = -math.inf, most: float = math.inf)
     return value
 
 
-def time_of(name: str, text: str) -> datetime:
-    """A time in UTC, without zone; every parameter that is a time is read here.
+def parse_time(name: str, text: str) -> datetime:
+    """Parse an ISO 8601 time; return it in UTC, without zone.
 
     Raises
     ------
     UsageError
-        It is no ISO 8601 time, or not between the years 1900 and 9000.
+        The text is not an ISO 8601 time, or its year is not between 1900 and 9000.
     """
     try:
         when = datetime.fromisoformat(text.strip())
@@ -59,33 +73,33 @@ def time_of(name: str, text: str) -> datetime:
 
 
 @dataclass(slots=True)
-class Given:
-    """What a request gave.
+class RequestParams:
+    """Parameters and uploaded files of a request.
 
     Attributes
     ----------
     pairs
-        (name in capitals, value) in the order given, of query and form.
+        (name in capitals, value) in the order of the request, of query string and form.
     files
-        Uploaded parts by their name, whose case counts (``param:<name>``).
+        Uploaded parts by their case-sensitive name (``param:<name>``).
     """
 
     pairs: list[tuple[str, str]] = field(default_factory=list)
     files: dict[str, UploadFile] = field(default_factory=dict)
 
     def values(self, name: str) -> list[str]:
-        """All values of a parameter."""
+        """Return all values of a parameter."""
         return [value for key, value in self.pairs if key == name]
 
     def value(self, name: str, default: str = "") -> str:
-        """The one value of a parameter; `UsageError` if it is given with two different ones."""
-        found = list(dict.fromkeys(self.values(name)))
-        if len(found) > 1:
-            raise UsageError(f"{name} is given {len(found)} times; give it once")
-        return found[0] if found else default
+        """Return the value of a parameter; `UsageError` if it has two different values."""
+        distinct = list(dict.fromkeys(self.values(name)))
+        if len(distinct) > 1:
+            raise UsageError(f"{name} has {len(distinct)} different values; give it once")
+        return distinct[0] if distinct else default
 
     def number(self, name: str) -> int | None:
-        """A count that is not negative; None if it is not given."""
+        """Return a non-negative whole number; None if the parameter is absent."""
         text = self.value(name).strip()
         if not text:
             return None
@@ -94,55 +108,55 @@ class Given:
         return int(text)
 
     async def close(self) -> None:
-        """Let the uploaded files go."""
+        """Close the uploaded files."""
         for part in self.files.values():
             await part.close()
 
     def only(self, names: Sequence[str]) -> None:
-        """Refuse other parameters than these."""
+        """Raise `UsageError` for a parameter that is not among ``names``."""
         for name, _ in self.pairs:
             if name not in names:
                 raise UsageError(f"unknown parameter {name[:40]}; known: {', '.join(names)}")
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a body of this type is a form, which `given` reads."""
+    """Whether a body of this media type is a form, which `parse_parameters` reads."""
     return content_type.split(";")[0].strip().lower() in _FORMS
 
 
-async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
-    """Read the parameters of a request: of its query, and of the form that a POST or PUT sends.
+async def parse_parameters(request: Request, max_bytes: int, plain: str = "") -> RequestParams:
+    """Read the parameters of a request from its query string and from the form of a POST or PUT.
 
     Parameters
     ----------
     request
         The request; its body is read.
     max_bytes
-        Size of the largest body that is read.
+        Largest size of the body.
     plain
-        Name of the parameter whose value is the body of a PUT that is no form; empty: such a body is not read.
+        Name of the parameter whose value is the body of a PUT that is not a form; empty: such a body is not read.
 
     Raises
     ------
     LimitExceeded
-        The body is larger than ``max_bytes``; found before it is read where its length is said.
+        The body is larger than ``max_bytes``; raised before reading if Content-Length is larger.
     UsageError
-        The form is broken.
+        The form is invalid, or the client disconnected.
     """
-    found = Given([(name.upper(), value) for name, value in request.query_params.multi_items()])
+    params = RequestParams([(name.upper(), value) for name, value in request.query_params.multi_items()])
     form_sent = is_form(request.headers.get("content-type", ""))
     if request.method not in ("POST", "PUT") or not (form_sent or (plain and request.method == "PUT")):
-        return found
+        return params
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > max_bytes):
         raise _too_large(max_bytes)
-    read = 0
+    size = 0
 
     async def bounded() -> Message:
-        nonlocal read
+        nonlocal size
         message = await request.receive()
-        read += len(message.get("body", b""))
-        if read > max_bytes:
+        size += len(message.get("body", b""))
+        if size > max_bytes:
             raise _too_large(max_bytes)
         return message
 
@@ -155,8 +169,8 @@ async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
         first, sign, rest = text.partition("=")
         text = unquote_plus(rest) if sign and first.strip().upper() == plain else text
         if text:
-            found.pairs.append((plain, text))
-        return found
+            params.pairs.append((plain, text))
+        return params
     try:
         form = await Request(request.scope, bounded).form(
             max_files=100, max_fields=10_000, max_part_size=_FIELD
@@ -164,16 +178,17 @@ async def given(request: Request, max_bytes: int, plain: str = "") -> Given:
     except HTTPException as err:
         raise UsageError(f"the form cannot be read: {err.detail}") from err
     except ClientDisconnect as err:
-        raise UsageError("the client went away before the form was whole") from err
+        raise UsageError("the client disconnected before the form was complete") from err
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            found.files[name] = value
+            params.files[name] = value
         else:
-            found.pairs.append((name.upper(), value))
-    return found
+            params.pairs.append((name.upper(), value))
+    return params
 
 
 def _too_large(max_bytes: int) -> LimitExceeded:
+    """Return the error for a body that is larger than the role's limit."""
     return LimitExceeded(
         f"the request is larger than {max_bytes // 1_000_000} MB; send less, or log in for a larger limit",
         "size",

@@ -1,7 +1,7 @@
-"""Files of releases that a service finds not as released, on their way to the problem list of production.
+"""Damaged or missing files of releases: queued by requests, entered into the problem list of production by a loop.
 
-A request only queues what it met. It is kept in the service's own database, and a loop enters it into the problem list,
-once, when production can be written: neither a flood of requests nor a lock of production touches the other.
+A request only queues a fault. It is stored in the service database; the loop enters it into the problem list once, as
+soon as the operations database can be written, so that requests and operations do not block each other.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from desdm.services.supervise import Supervisor
 
 __all__ = ["Fault", "FaultList"]
 
-#: Seconds between looks at what earlier steps could not enter.
+#: Seconds between attempts to enter faults that earlier steps could not enter.
 _EVERY = 10.0
 _MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one file of a release, and which service met it."""
+    """Fault of one file of a release, with the service that detected it."""
 
     release: str
     path: str
@@ -37,14 +37,14 @@ class Fault:
 
 
 class FaultList:
-    """Takes faults of requests and enters them into the problem list.
+    """Queues faults that requests detect and enters them into the problem list.
 
     Parameters
     ----------
     database, state
-        Of operations, with the problem list, and the service's own.
+        Operations database with the problem list, and service database.
     journal
-        Writes what requests met.
+        Writes the faults to the service database.
     """
 
     def __init__(self, database: Database, state: Database, journal: Journal) -> None:
@@ -52,11 +52,11 @@ class FaultList:
         self._wake = threading.Event()
 
     def start(self, supervisor: Supervisor, until: Callable[[], bool] | None = None) -> None:
-        """Begin to enter faults."""
+        """Start the loop that enters faults."""
         supervisor.loop("problems", self.step, _EVERY, wake=self._wake, until=until)
 
     def report(self, release: str, path: str, fault: str, who: str) -> None:
-        """Queue a fault; nobody waits for a database.
+        """Queue a fault without waiting for a database.
 
         Parameters
         ----------
@@ -65,45 +65,47 @@ class FaultList:
         fault
             What is wrong with it.
         who
-            Service that met it.
+            Service that detected it.
         """
-        met = Fault(release, path[:200], fault, who)
-        self._journal.put(lambda conn: _keep(conn, met)).add_done_callback(lambda _: self._wake.set())
+        record = Fault(release, path[:200], fault, who)
+        self._journal.put(lambda conn: _store_fault(conn, record)).add_done_callback(
+            lambda _: self._wake.set()
+        )
 
     def step(self) -> None:
-        """Enter what is not in the problem list yet."""
+        """Enter the pending faults into the problem list."""
         with self._state.read() as conn:
-            waiting = _waiting(conn)
-        for met in waiting:
-            said = f"{met.release}/{met.path}: {met.fault}"
-            number = report_file(self._database, met.release, met.path, said, met.who)
+            pending = _pending(conn)
+        for fault in pending:
+            text = f"{fault.release}/{fault.path}: {fault.fault}"
+            number = report_file(self._database, fault.release, fault.path, text, fault.who)
             if number is None:
-                return  # production cannot be written now; the next step tries again
+                return  # the operations database cannot be written now; the next step tries again
             with self._state.write() as conn:
-                _entered(conn, met, number)
+                _mark_entered(conn, fault, number)
 
 
-def _keep(conn: Connection, met: Fault) -> None:
-    """Keep a fault, to be entered; one that stands in the list already is looked up there again."""
-    conn.execute(delete(release_fault).where(_is(met)))
+def _store_fault(conn: Connection, fault: Fault) -> None:
+    """Store a fault as pending, also if it was entered before: the problem list then confirms its number."""
+    conn.execute(delete(release_fault).where(_file_condition(fault)))
     conn.execute(
         insert(release_fault).values(
-            release=met.release, path=met.path, at=now(), who=met.who, fault=met.fault, problem=None
+            release=fault.release, path=fault.path, at=now(), who=fault.who, fault=fault.fault, problem=None
         )
     )
 
 
-def _waiting(conn: Connection) -> list[Fault]:
-    """Faults that are not entered yet, oldest first."""
+def _pending(conn: Connection) -> list[Fault]:
+    """Return the faults that are not entered yet, oldest first."""
     query = select(release_fault).where(release_fault.c.problem.is_(None)).order_by(release_fault.c.at)
     return [Fault(row.release, row.path, row.fault, row.who) for row in conn.execute(query.limit(_MOST))]
 
 
-def _entered(conn: Connection, met: Fault, number: int) -> None:
-    """Note the number under which a fault stands in the problem list."""
-    conn.execute(update(release_fault).where(_is(met)).values(problem=number))
+def _mark_entered(conn: Connection, fault: Fault, number: int) -> None:
+    """Store the number of a fault in the problem list."""
+    conn.execute(update(release_fault).where(_file_condition(fault)).values(problem=number))
 
 
-def _is(met: Fault) -> ColumnElement[bool]:
-    """The condition that picks the row of a file."""
-    return (release_fault.c.release == met.release) & (release_fault.c.path == met.path)
+def _file_condition(fault: Fault) -> ColumnElement[bool]:
+    """Return the condition that selects the row of a file."""
+    return (release_fault.c.release == fault.release) & (release_fault.c.path == fault.path)

@@ -1,4 +1,4 @@
-"""What is published now: releases, tables and files, read again when a release is published."""
+"""Published releases, tables and files; re-read when a release is published."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """One state of what is published; never changes."""
+    """Immutable snapshot of the published releases."""
 
     releases: tuple[Release, ...]
     tables: dict[tuple[str, str], ReleaseTable]
     files: dict[str, tuple[ReleaseFile, ...]]
-    #: changes with every publication, for caches
+    #: increases with every publication, for caches
     generation: int
 
     def release(self, name: str) -> Release | None:
-        """A release by name, whatever its case."""
+        """Return a release by name, ignoring case; None if there is none."""
         return next((r for r in self.releases if r.name.lower() == name.lower()), None)
 
 
 class Published:
-    """Keeps the holdings; looks at most once a second whether another release was published.
+    """Source of the current holdings; checks at most once a second whether another release was published.
 
     Parameters
     ----------
     prepare
-        Called with a release and its tables before anybody sees it: it makes the engine ready for them. A release
-        that cannot be made ready is left out and logged; the others are served.
+        Called with a release and its tables before they become visible: prepares the query engine. A release for which
+        it fails is omitted and logged; the others are served.
     """
 
     def __init__(
@@ -54,43 +54,45 @@ class Published:
         self._database, self._every, self._prepare = database, every, prepare
         self._lock = threading.Lock()
         self._mark: tuple[int, datetime | None] | None = None
-        self._looked = 0.0
+        self._checked_at = 0.0
         self._ready: set[str] = set()
         self._holdings = Holdings((), {}, {}, 0)
 
     def current(self) -> Holdings:
-        """What is published now."""
-        if self._looked and time.monotonic() - self._looked < self._every:
+        """Return the current holdings."""
+        if self._checked_at and time.monotonic() - self._checked_at < self._every:
             return self._holdings
-        # While one thread makes a new release ready the others go on with what was there before.
+        # While one thread prepares a new release the others use the previous holdings.
         if not self._lock.acquire(blocking=self._mark is None):
             return self._holdings
         try:
-            if not self._looked or time.monotonic() - self._looked >= self._every:
+            if not self._checked_at or time.monotonic() - self._checked_at >= self._every:
                 self._refresh()
-                self._looked = time.monotonic()
+                self._checked_at = time.monotonic()
         finally:
             self._lock.release()
         return self._holdings
 
     def _refresh(self) -> None:
+        """Re-read the releases if their number or newest time of publication changed."""
         with self._database.read() as conn:
-            found = store.releases(conn, [ReleaseState.PUBLISHED])
-            mark = (len(found), max((r.published_at for r in found if r.published_at), default=None))
+            releases = store.releases(conn, [ReleaseState.PUBLISHED])
+            mark = (len(releases), max((r.published_at for r in releases if r.published_at), default=None))
             if mark == self._mark:
                 return
-            tables = {r.name: store.tables(conn, r.name) for r in found}
-            files = {r.name: tuple(store.files(conn, r.name)) for r in found}
-        found = [r for r in found if self._make_ready(r.name, tables[r.name])]
+            tables = {r.name: store.tables(conn, r.name) for r in releases}
+            files = {r.name: tuple(store.files(conn, r.name)) for r in releases}
+        releases = [r for r in releases if self._prepare_release(r.name, tables[r.name])]
         self._holdings = Holdings(
-            tuple(found),
-            {(t.release, t.name): t for r in found for t in tables[r.name]},
-            {r.name: files[r.name] for r in found},
+            tuple(releases),
+            {(t.release, t.name): t for r in releases for t in tables[r.name]},
+            {r.name: files[r.name] for r in releases},
             self._holdings.generation + 1,
         )
         self._mark = mark
 
-    def _make_ready(self, release: str, tables: Sequence[ReleaseTable]) -> bool:
+    def _prepare_release(self, release: str, tables: Sequence[ReleaseTable]) -> bool:
+        """Prepare the engine for a release; False if that is impossible."""
         if self._prepare is None or release in self._ready:
             return True
         try:

@@ -1,4 +1,4 @@
-"""The record of requests for releases that the caller may not see: kept as denials, although they are answered as 404."""
+"""Record of requests for hidden releases: stored as denials, although the response is 404."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from desdm.services.journal import Journal
 
 __all__ = ["Refusals"]
 
-#: Callers and subjects that are remembered, so that a crawler makes one entry a minute for each, not thousands.
+#: Pairs of caller and subject in memory, so that a crawler causes one entry a minute for each instead of thousands.
 _MOST = 10_000
 _ACTION = "see release"
 _REASON = "no right to see it; answered as a release that does not exist"
@@ -23,37 +23,37 @@ _REASON = "no right to see it; answered as a release that does not exist"
 class Refusals:
     """Queues denials for the journal.
 
-    A name that does not exist goes the same way, so that it takes as long; whether there is anything to keep is found out
-    by the journal's writer.
+    Names that do not exist are queued too, so that the response time is the same; the journal's writer decides whether
+    there is anything to record.
 
     Parameters
     ----------
     journal
-        Writes them to the service's own database.
+        Writes the denials to the service database.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        # Only the journal's writer looks at it.
-        self._kept: dict[tuple[str, str], datetime] = {}
+        # Only the journal's writer uses it.
+        self._recorded: dict[tuple[str, str], datetime] = {}
 
     def note(self, caller: Caller, hidden: Callable[[], str | None]) -> None:
-        """Queue what a caller asked for; ``hidden`` gives the name of what is hidden, None if there is no such thing."""
+        """Queue a request of a caller; ``hidden`` returns the name of the hidden subject, or None if nothing is hidden."""
 
         def write(conn: Connection) -> None:
             name = hidden()
-            if name is None or not self._first(caller, name):
+            if name is None or not self._is_first(caller, name):
                 return
             denials.record(conn, caller, _ACTION, name, _REASON)
 
         self._journal.put(write)
 
-    def _first(self, caller: Caller, name: str) -> bool:
-        """Whether it is the first time within this minute."""
+    def _is_first(self, caller: Caller, name: str) -> bool:
+        """Whether this is the first request of the caller for the subject within this minute."""
         key, minute = (caller.login or caller.address, name), now().replace(second=0)
-        if self._kept.get(key) == minute:
+        if self._recorded.get(key) == minute:
             return False
-        if len(self._kept) >= _MOST:
-            self._kept.clear()
-        self._kept[key] = minute
+        if len(self._recorded) >= _MOST:
+            self._recorded.clear()
+        self._recorded[key] = minute
         return True

@@ -1,7 +1,7 @@
-"""A table on its way to a client: made in the pool, a piece at a time, while the piece before is sent.
+"""Streaming response: the next piece is computed in the thread pool while the previous one is sent.
 
-The client sets the pace. Nothing is made before what came before it is on its way, so that memory is bounded; a
-client that reads nothing for a while, or that goes away, ends the query in the database.
+The client sets the pace: at most one piece is computed ahead, so that memory is bounded. A client that stops reading or
+disconnects cancels the query in the database.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from desdm.query.engines.model import Cancel
 from desdm.query.formats import TableStream
 from desdm.services.context import Services
 
-__all__ = ["Stream", "let_go", "watched"]
+__all__ = ["Stream", "cancel_on_disconnect", "close_resources"]
 
 _LOG = logging.getLogger(__name__)
-#: A client that takes nothing for so many seconds has gone, though its connection stands.
+#: Seconds without progress before a stalled client is disconnected.
 _STALL = 60.0
 _END = b""
 T = TypeVar("T")
 
 
 class Stream(Response):
-    """An answer whose bytes come from an iterator that blocks.
+    """Response whose bytes come from a blocking iterator.
 
     Parameters
     ----------
     pieces
-        The bytes. What they raise after their first piece is told in a VOTable's own end (DALI 1.1, section 4.4.1);
-        an answer in any other format is left without the chunk that ends it.
-    held
-        What is to be let go at the end: the query with its connection.
+        The bytes. An error after the first piece is reported at the end of a VOTable (DALI 1.1, section 4.4.1); a
+        response in any other format is left without its terminating chunk.
+    resources
+        Closed at the end: the query with its connection.
     cancel
-        Ends the query in the database.
+        Cancels the query in the database.
     """
 
     def __init__(
         self,
         services: Services,
         pieces: Iterator[bytes],
-        held: ExitStack,
+        resources: ExitStack,
         cancel: Cancel,
         media_type: str,
         headers: Mapping[str, str] | None = None,
@@ -57,79 +57,98 @@ class Stream(Response):
     ) -> None:
         self.status_code, self.media_type, self.background = 200, media_type, None
         self.init_headers({**(headers or {}), **(pieces.headers if isinstance(pieces, TableStream) else {})})
-        # The length is not known before the end.
+        # The length is unknown until the end.
         self.raw_headers = [(k, v) for k, v in self.raw_headers if k != b"content-length"]
-        self._services, self._pieces, self._held, self._cancel = services, pieces, held, cancel
+        self._services, self._pieces, self._resources, self._cancel = services, pieces, resources, cancel
         self._stall = stall
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(_gone(receive, self._cancel))
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive, self._cancel))
         try:
             await self._send(
                 send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             )
-            made = self._next()
-            while (piece := await made) != _END:
-                made = self._next()
+            following = self._start_next()
+            while (piece := await following) != _END:
+                following = self._start_next()
                 try:
                     await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
                 except BaseException:
                     self._cancel()
-                    # The thread must be done with the query before its connection is let go.
+                    # The thread must finish with the query before its connection is released.
                     with suppress(Exception):
-                        await asyncio.shield(made)
+                        await asyncio.shield(following)
                     raise
-                if gone.done():
+                if disconnected.done():
                     self._cancel()
             await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except DesdmError as err:
-            if gone.done():
+            if disconnected.done():
                 return
             if isinstance(self._pieces, TableStream) and self._pieces.reported_error:
-                _LOG.warning("an answer ended with an error in it: %s", err)
+                _LOG.warning("a response ended with an error in it: %s", err)
                 await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
                 return
-            # Without the chunk that ends an answer the client knows that this one is not whole.
-            _LOG.warning("an answer broke off: %s", err)
-            raise _BrokenOffError(str(err)) from None
+            # Without the terminating chunk the client knows that the response is incomplete.
+            _LOG.warning("a response was aborted: %s", err)
+            raise _IncompleteResponseError(str(err)) from None
         finally:
-            gone.cancel()
-            await let_go(self._held)
+            disconnected.cancel()
+            await close_resources(self._resources)
 
-    def _next(self) -> asyncio.Task[bytes]:
-        return asyncio.ensure_future(self._services.threads.run(partial(_following, self._pieces)))
+    def _start_next(self) -> asyncio.Task[bytes]:
+        """Start to compute the next piece in the thread pool."""
+        return asyncio.ensure_future(self._services.threads.run(partial(_next_piece, self._pieces)))
 
     async def _send(self, send: Send, message: Message) -> None:
+        """Send a message; `TimeoutError` if the client stalls."""
         await asyncio.wait_for(send(message), self._stall)
 
 
-class _BrokenOffError(ConnectionError):
-    """An answer could not be ended; the server closes the connection."""
+class _IncompleteResponseError(ConnectionError):
+    """A response could not be completed; the server closes the connection."""
 
 
-async def _gone(receive: Receive, cancel: Cancel) -> None:
+async def _wait_for_disconnect(receive: Receive, cancel: Cancel) -> None:
+    """Wait until the client disconnects, then cancel the query."""
     while (await receive())["type"] != "http.disconnect":
         pass
     cancel()
 
 
-async def let_go(held: ExitStack) -> None:
-    """Let a query go in a thread of its own: it waits for who still reads from it, the others need not."""
-    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, held.close))
+async def close_resources(resources: ExitStack) -> None:
+    """Close the resources of a query in another thread, since that waits for its readers."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, resources.close))
 
 
-async def watched(receive: Receive, cancel: Cancel, task: Awaitable[T]) -> T:
-    """Wait for the first rows of a query, and end it in the database if the client goes away meanwhile."""
-    gone = asyncio.create_task(_gone(receive, cancel))
+async def cancel_on_disconnect(receive: Receive, cancel: Cancel, task: Awaitable[T]) -> T:
+    """Await the first rows of a query, and cancel it in the database if the client disconnects meanwhile.
+
+    Parameters
+    ----------
+    receive
+        ASGI channel of the request.
+    cancel
+        Cancels the query.
+    task
+        Computes the first rows.
+
+    Returns
+    -------
+    T
+        Result of ``task``.
+    """
+    disconnected = asyncio.create_task(_wait_for_disconnect(receive, cancel))
     try:
         return await task
     finally:
-        gone.cancel()
+        disconnected.cancel()
 
 
-def _following(pieces: Iterator[bytes]) -> bytes:
-    # An empty piece would be taken for the end.
+def _next_piece(pieces: Iterator[bytes]) -> bytes:
+    """Return the next piece that is not empty; `_END` after the last."""
+    # An empty piece would be mistaken for the end.
     for piece in pieces:
         if piece:
             return piece

@@ -1,4 +1,4 @@
-"""Background loops that do not die: an unforeseen error is logged and the loop goes on; the health endpoint tells of it."""
+"""Background loops that survive unforeseen errors: they are logged and reported by the health endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 __all__ = ["Supervisor"]
 
 _LOG = logging.getLogger(__name__)
-#: Seconds after which a step that has not come back counts as stalled.
+#: Seconds after which a running step counts as stalled.
 _STALLED = 60.0
 #: Longest pause after errors, seconds.
 _LONGEST = 30.0
@@ -19,7 +19,7 @@ _LONGEST = 30.0
 
 @dataclass(slots=True)
 class _Loop:
-    """State of one loop: when its step began, how often in a row it failed, and of what."""
+    """State of one loop: start of its current step, number of consecutive failures, type of the last error."""
 
     begun: float | None = None
     failures: int = 0
@@ -29,7 +29,7 @@ class _Loop:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs steps again and again, each in a thread of its own."""
+    """Runs background loops, each in its own thread."""
 
     _loops: dict[str, _Loop] = field(default_factory=dict)
     _notes: dict[str, str] = field(default_factory=dict)
@@ -45,20 +45,20 @@ class Supervisor:
         until: Callable[[], bool] | None = None,
         last: Callable[[], None] | None = None,
     ) -> None:
-        """Begin a loop.
+        """Start a loop.
 
         Parameters
         ----------
         name
-            Name of the thread, which the health endpoint tells.
+            Name of the thread, shown by the health endpoint.
         step
-            What is done each time; whatever it raises is logged, and it is tried again, later after each failure.
+            Body of the loop; its errors are logged, and it is repeated, with longer pauses after each failure.
         every
             Seconds from the end of a step to the next.
         wake
             Set: the next step begins at once.
         until
-            Asked before each step: whether the loop ends.
+            Called before each step; true ends the loop.
         last
             Called once when it ends.
         """
@@ -90,7 +90,7 @@ class Supervisor:
         state.thread.start()
 
     def note(self, subject: str, trouble: str) -> None:
-        """Keep something for the health endpoint that is wrong until it is right again; an empty text takes it back."""
+        """Set the trouble of a subject for the health endpoint; an empty text removes it."""
         if trouble:
             self._notes[subject] = trouble
         else:
@@ -101,15 +101,15 @@ class Supervisor:
         self._stop.set()
 
     def troubles(self) -> dict[str, str]:
-        """What is wrong now, by loop or subject; without details of our insides."""
-        found = dict(self._notes)
+        """Return the current troubles by loop or subject, without internal details."""
+        problems = dict(self._notes)
         now = time.monotonic()
         for name, state in list(self._loops.items()):
             begun = state.begun
             if state.failures:
-                found[name] = f"failed {state.failures} times in a row ({state.error})"
+                problems[name] = f"failed {state.failures} times in a row ({state.error})"
             elif begun is not None and now - begun > _STALLED:
-                found[name] = f"has not come back for {now - begun:.0f} s"
+                problems[name] = f"has not come back for {now - begun:.0f} s"
             elif state.thread is not None and not state.thread.is_alive() and not self._stop.is_set():
-                found[name] = "has ended"
-        return found
+                problems[name] = "has ended"
+        return problems

@@ -1,4 +1,4 @@
-"""Shares of threads: one caller has a few at once and waits for more, so that others always find one."""
+"""Shares of a thread pool: each caller uses a few threads at once, so that others are not blocked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from desdm.errors import LimitExceeded
 
 __all__ = ["CALLER", "PAGE", "Threads"]
 
-#: Who asks, by login or address; empty outside of a request.
+#: Caller of the current request by login or address; empty outside of a request.
 CALLER: ContextVar[str] = ContextVar("desdm_caller", default="")
 #: Whether the request is for a page, health or availability, which have threads of their own.
 PAGE: ContextVar[bool] = ContextVar("desdm_page", default=False)
@@ -36,9 +36,9 @@ class Threads:
     pool
         The threads.
     share
-        How many of them one caller has at once.
+        Threads that one caller may use at once.
     queued
-        How many tasks of one caller wait for one; more are refused.
+        Tasks of one caller that may wait; more are rejected.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, share: int, queued: int = 256) -> None:
@@ -46,12 +46,12 @@ class Threads:
         self._shares: dict[str, _Share] = {}
 
     async def run(self, task: Callable[[], T]) -> T:
-        """Run a task in a thread when its caller has one free.
+        """Run a task in a thread of its caller's share.
 
         Raises
         ------
         LimitExceeded
-            Too many tasks of the caller wait.
+            Too many tasks of the caller are waiting.
         """
         caller, loop = CALLER.get(), asyncio.get_running_loop()
         if not caller:
@@ -61,13 +61,13 @@ class Threads:
             share.running += 1
         else:
             await self._wait(share)
-        # The thread is counted until it is done, also when whoever asked has gone.
+        # The thread counts until it finishes, also after its client disconnected.
         done = self.pool.submit(task)
-        done.add_done_callback(lambda _: self._soon(loop, caller))
+        done.add_done_callback(lambda _: self._schedule_release(loop, caller))
         return await asyncio.wrap_future(done)
 
     async def _wait(self, share: _Share) -> None:
-        """Wait until a task of the same caller hands over its place."""
+        """Wait until another task of the same caller releases its thread."""
         if len(share.waiting) >= self._queued:
             raise LimitExceeded(
                 f"{self._queued} requests from you wait already; send fewer at once", "rate", retry_after=5
@@ -83,11 +83,13 @@ class Threads:
                 share.waiting.remove(turn)
             raise
 
-    def _soon(self, loop: asyncio.AbstractEventLoop, caller: str) -> None:
+    def _schedule_release(self, loop: asyncio.AbstractEventLoop, caller: str) -> None:
+        """Release the thread of a caller from the event loop."""
         if not loop.is_closed():
             loop.call_soon_threadsafe(self._release, caller)
 
     def _release(self, caller: str) -> None:
+        """Release a thread of a caller and forget callers without threads."""
         share = self._shares[caller]
         self._hand_over(share)
         if not share.running:
@@ -95,7 +97,7 @@ class Threads:
 
     @staticmethod
     def _hand_over(share: _Share) -> None:
-        """Give the place to the next that waits, or count one less."""
+        """Pass a thread to the next waiting task, or decrease the count."""
         while share.waiting:
             turn = share.waiting.popleft()
             if not turn.done():

@@ -1,4 +1,4 @@
-"""Loads what the first request would have to wait for: compiled loops, writers, readers of images and maps."""
+"""Warm-up of a server: loads compiled loops, writers and readers before the first request needs them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from desdm.services.footprint.maps import BandMap, cells
 
 __all__ = ["warm"]
 
-#: More places than `BandMap` looks up without compiled code.
+#: More positions than `BandMap` looks up without compiled code.
 _PLACES = 5000
 
 
 def warm(services: Services) -> None:
-    """Do a little of everything once; what is not there or is damaged is left to the request that meets it."""
+    """Write every format, read one image and one map; missing or damaged files are skipped."""
     _formats()
     files = list(chain.from_iterable(services.published.current().files.values()))
     image = next((f for f in files if f.filetype == "coadd"), None)
     depth = next((f for f in files if f.path.endswith(".hsp") and f.band), None)
-    # A damaged file is told to whoever asks for it, with its name; here it only stays cold.
+    # A damaged file is reported by the request that needs it.
     with contextlib.suppress(DesdmError, OSError):
         if image is not None:
             _image(services, image.release, image.path)
@@ -40,13 +40,16 @@ def warm(services: Services) -> None:
 
 
 def _formats() -> None:
-    rows = pa.record_batch({
-        "whole": pa.array([1, None], pa.int64()),
-        "small": pa.array([1, None], pa.int32()),
-        "real": pa.array([1.0, None], pa.float64()),
-        "single": pa.array([1.0, None], pa.float32()),
-        "text": pa.array(["a", None], pa.string()),
-    })  # fmt: skip
+    """Write a small table in every format."""
+    rows = pa.record_batch(
+        {
+            "whole": pa.array([1, None], pa.int64()),
+            "small": pa.array([1, None], pa.int32()),
+            "real": pa.array([1.0, None], pa.float64()),
+            "single": pa.array([1.0, None], pa.float32()),
+            "text": pa.array(["a", None], pa.string()),
+        }
+    )
     kinds = (("whole", "long"), ("small", "int"), ("real", "double"), ("single", "float"))
     columns = [*(ReleaseColumn(name, kind) for name, kind in kinds), ReleaseColumn("text", "char", "*")]
     for name in ("votable", "votable/td", "csv", "tsv", "fits", "parquet"):
@@ -55,6 +58,7 @@ def _formats() -> None:
 
 
 def _image(services: Services, release: str, path: str) -> None:
+    """Read a corner of every plane of an image."""
     whole = services.root(release) / path
     with whole.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for number, hdu in enumerate(read_hdus(cast(bytes, data), len(data))):

@@ -1,1 +1,1 @@
-"""The door of the web: one ASGI app that mounts the data services and the pages."""
+"""Web server: one ASGI application with the data services and the pages."""

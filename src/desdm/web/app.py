@@ -1,4 +1,4 @@
-"""The ASGI app: data services and pages behind one door."""
+"""The ASGI application: data services and pages with common middleware."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ from desdm.services.context import Services
 from desdm.services.published import Published
 from desdm.services.uws import servers
 from desdm.services.warm import warm
-from desdm.web.auth import Guard
+from desdm.web.auth import Authentication
+from desdm.web.error_responses import error_response
 from desdm.web.headers import Headers
 from desdm.web.health import health_routes, probe
 from desdm.web.pages import page_routes
 from desdm.web.rates import Rates
-from desdm.web.refusals import refusal
 
 __all__ = ["RATE", "create_app", "open_services"]
 
 _LOG = logging.getLogger(__name__)
-#: Seconds that a write of a request waits for a lock of the operations database.
-_PATIENCE = 5.0
+#: Seconds that a write waits for a lock of the operations database.
+_LOCK_SECONDS = 5.0
 
-#: Requests a second of one public address over a time; at once it may be so many times more before that counts.
+#: Sustained requests a second of one public address, and the burst as a multiple of it.
 RATE, _BURST = 200.0, 10.0
 
-#: Denials that are kept at most, and how long sessions are kept after they ended.
+#: Largest number of stored denials, and time until ended sessions are deleted.
 _MOST_DENIALS, _KEEP_SESSIONS = 200_000, timedelta(days=30)
 
 
 def open_services(facility: Facility, engine: Engine) -> Services:
-    """What the services share, for one server process."""
+    """Create the shared state of the services of one server process."""
     releases = facility.config.releases
-    facility.database.wait_at_most(_PATIENCE)
+    facility.database.wait_at_most(_LOCK_SECONDS)
     prepare(facility.service)
     return Services(
         config=facility.config,
@@ -71,15 +71,17 @@ def open_services(facility: Facility, engine: Engine) -> Services:
 
 
 def create_app(services: Services, *, rate: float = RATE) -> Starlette:
-    """The app that serves one installation.
+    """Create the application of one installation.
 
     Parameters
     ----------
+    services
+        Shared state of the services.
     rate
         Requests a second of one public address; 0: no limit.
     """
 
-    door = ThreadPoolExecutor(2, thread_name_prefix="desdm-door")
+    auth_threads = ThreadPoolExecutor(2, thread_name_prefix="desdm-auth")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -87,15 +89,15 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         supervisor = services.supervisor
         services.journal.start(supervisor)
         services.faults.start(supervisor)
-        # A new release is made ready here, in a thread, so that no request has to wait for it.
+        # A new release is prepared here, in a thread, so that no request has to wait for it.
         supervisor.loop("published", partial(_refresh, services), 1.0)
         supervisor.loop("retention", partial(_prune, services), 3600.0)
         supervisor.loop("probe", partial(probe, services), 5.0)
-        services.pool.submit(_warmed, services)
+        services.pool.submit(_warm_up, services)
         yield
         supervisor.stop()
         services.pages.shutdown(wait=False, cancel_futures=True)
-        door.shutdown(wait=False, cancel_futures=True)
+        auth_threads.shutdown(wait=False, cancel_futures=True)
         services.pool.shutdown(wait=False, cancel_futures=True)
         services.engine.close()
         servers.leave(services.results, services.server)
@@ -111,26 +113,30 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         middleware=[
             Middleware(Headers),
             Middleware(
-                Guard,
+                Authentication,
                 database=services.database,
                 state=services.state,
                 rates=Rates(rate, _BURST * rate),
-                threads=door,
+                threads=auth_threads,
                 journal=services.journal,
             ),
         ],
-        exception_handlers={DesdmError: _refused, HTTPException: _refused_by_http, Exception: _failed},
+        exception_handlers={
+            DesdmError: _handle_error,
+            HTTPException: _handle_http_exception,
+            Exception: _handle_unexpected,
+        },
     )
 
 
 def _refresh(services: Services) -> None:
-    """Look whether another release was published."""
+    """Check whether another release was published."""
     with suppress(TransientError):
         services.published.current()
 
 
 def _prune(services: Services) -> None:
-    """Drop denials that are older than the settings say or too many, and sessions that ended long ago."""
+    """Delete old and excess denials, and sessions that ended long ago."""
     at = now()
     with suppress(TransientError), services.state.write() as conn:
         store.drop_denials_before(conn, at - timedelta(days=services.config.keep_denials_days))
@@ -138,29 +144,32 @@ def _prune(services: Services) -> None:
         store.drop_sessions_before(conn, at - _KEEP_SESSIONS)
 
 
-def _warmed(services: Services) -> None:
-    """Load what the first request would wait for; without it that request only takes longer."""
+def _warm_up(services: Services) -> None:
+    """Warm up the server; a failure only makes the first requests slower."""
     try:
         warm(services)
     except Exception:  # noqa: BLE001 - nothing depends on it
         _LOG.exception("the server could not be warmed up; the first requests take longer")
 
 
-async def _refused(request: Request, err: Exception) -> Response:
+async def _handle_error(request: Request, err: Exception) -> Response:
+    """Respond to an error of desdm."""
     assert isinstance(err, DesdmError)
-    return refusal(request.scope, err)
+    return error_response(request.scope, err)
 
 
-async def _refused_by_http(request: Request, err: Exception) -> Response:
+async def _handle_http_exception(request: Request, err: Exception) -> Response:
+    """Respond to an error of Starlette: unknown address, method not allowed."""
     assert isinstance(err, HTTPException)
     if err.status_code == 404:
-        return refusal(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
-    said = {"error": {"status": err.status_code, "message": err.detail}}
-    return JSONResponse(said, err.status_code, err.headers)
+        return error_response(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
+    document = {"error": {"status": err.status_code, "message": err.detail}}
+    return JSONResponse(document, err.status_code, err.headers)
 
 
-async def _failed(request: Request, err: Exception) -> Response:
-    # A fault of ours: what went wrong is in the log with its place, the answer tells nothing of our insides.
+async def _handle_unexpected(request: Request, err: Exception) -> Response:
+    """Respond to an unexpected error."""
+    # The log has the traceback; the response has no internal details.
     del request, err
     return Response(
         "the service failed; report it with the time and the request\n",

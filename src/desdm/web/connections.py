@@ -1,7 +1,7 @@
 """Connections of clients: bounds of request heads, deadlines for heads and bodies, connections of one address.
 
-uvicorn's protocol on httptools has none of these. What is added runs when a head begins and ends and when data come,
-which costs some microseconds a request.
+uvicorn's protocol on httptools has none of these. The additional code runs at the begin and end of a head and for each
+piece of data, which costs some microseconds for each request.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["Bounds", "protocol"]
 
 @dataclass(slots=True)
 class Bounds:
-    """Bounds of all connections of a server, and how many there are.
+    """Bounds of all connections of a server, and their current number.
 
     Attributes
     ----------
     head, url, headers
         Bytes of a request's head; bytes of its address; number of its headers.
     head_seconds
-        Within which a head must have come, from its first byte, or from the connection.
+        Time in which a head must be complete, from its first byte, or from the connection.
     body_seconds, body_bytes
-        In each such time so many bytes of a body must come while the server reads it.
+        Least number of bytes of a body in each such interval while the server reads it.
     of_address, total
         Connections of one address, and of all.
     proxy
@@ -49,7 +49,7 @@ class Bounds:
 
 
 def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
-    """The protocol class of a server with these bounds."""
+    """Return the protocol class of a server with these bounds."""
 
     class Bounded(_Bounded):
         _bounds = bounds
@@ -57,9 +57,9 @@ def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
     return Bounded
 
 
-#: Seconds in which a refused client may read why; what it sends meanwhile is thrown away.
+#: Seconds in which a rejected client may read the response; its further bytes are discarded.
 _LINGER = 1.0
-_ANSWERS = {
+_STATUS_LINES = {
     408: b"HTTP/1.1 408 Request Timeout\r\n",
     414: b"HTTP/1.1 414 URI Too Long\r\n",
     429: b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 10\r\n",
@@ -69,7 +69,7 @@ _ANSWERS = {
 
 
 class _Bounded(HttpToolsProtocol):
-    """One connection."""
+    """A connection with bounds and deadlines."""
 
     _bounds: Bounds
 
@@ -93,7 +93,7 @@ class _Bounded(HttpToolsProtocol):
         elif count[self._address] > bounds.of_address and self._address != bounds.proxy:
             self._refuse(429, f"more than {bounds.of_address} connections from your address; close some")
         else:
-            self._timer = self.loop.call_later(bounds.head_seconds, self._head_late)
+            self._timer = self.loop.call_later(bounds.head_seconds, self._head_timeout)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -118,15 +118,16 @@ class _Bounded(HttpToolsProtocol):
         self._after_data()
 
     def _after_data(self) -> None:
-        """Refuse a head that is too large; give a deadline to whoever sends what begins no request."""
+        """Reject a head that is too large; set a deadline for data that do not begin a request."""
         if self._refused or not self._in_head:
             return
         if self._head_size > self._bounds.head:
             self._too_large()
         elif self._timer is None and (self.cycle is None or self.cycle.response_complete):  # type: ignore[redundant-expr]
-            self._timer = self.loop.call_later(self._bounds.head_seconds, self._head_late)
+            self._timer = self.loop.call_later(self._bounds.head_seconds, self._head_timeout)
 
     def _too_large(self) -> None:
+        """Reject a head that is too large."""
         self._refuse(431, f"the head of a request has at most {self._bounds.head} bytes")
 
     @override
@@ -134,7 +135,7 @@ class _Bounded(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._url_size, self._header_count = True, 0, 0
         if self._timer is None and not self._refused:
-            self._timer = self.loop.call_later(self._bounds.head_seconds, self._head_late)
+            self._timer = self.loop.call_later(self._bounds.head_seconds, self._head_timeout)
 
     @override
     def on_url(self, url: bytes) -> None:
@@ -164,7 +165,7 @@ class _Bounded(HttpToolsProtocol):
             return
         self._in_head, self._head_size, self._body_size = False, 0, 0
         super().on_headers_complete()
-        self._timer = self.loop.call_later(self._bounds.body_seconds, self._body_due)
+        self._timer = self.loop.call_later(self._bounds.body_seconds, self._body_timeout)
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -178,12 +179,13 @@ class _Bounded(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
-    def _head_late(self) -> None:
+    def _head_timeout(self) -> None:
+        """Reject a head that is too slow."""
         self._timer = None
         self._refuse(408, f"the head of the request did not come within {self._bounds.head_seconds:g} s")
 
-    def _body_due(self) -> None:
-        """End a connection whose body comes too slowly, unless it is the server that does not read."""
+    def _body_timeout(self) -> None:
+        """Close a connection whose body arrives too slowly, unless the server itself does not read."""
         self._timer = None
         reading = len(self.cycle.body) <= HIGH_WATER_LIMIT
         if reading and self._body_size < self._bounds.body_bytes:
@@ -191,25 +193,27 @@ class _Bounded(HttpToolsProtocol):
             self.transport.close()
             return
         self._body_size = 0
-        self._timer = self.loop.call_later(self._bounds.body_seconds, self._body_due)
+        self._timer = self.loop.call_later(self._bounds.body_seconds, self._body_timeout)
 
     def _stop_timer(self) -> None:
+        """Cancel the current deadline."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer without the app, and close."""
+        """Respond without the application, and close."""
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
         self._stop_timer()
         text = message.encode() + b"\n"
         self.transport.write(
-            _ANSWERS[status] + b"Server: desdm\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+            _STATUS_LINES[status]
+            + b"Server: desdm\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
             b"Content-Length: " + str(len(text)).encode() + b"\r\n\r\n" + text
-        )  # fmt: skip
-        # Closed at once, the rest of what the client sends would reset the connection before it reads the answer.
+        )
+        # An immediate close would reset the connection before the client has read the response.
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._timer = self.loop.call_later(_LINGER, self.transport.close)

@@ -1,4 +1,4 @@
-"""Headers of every answer: what a page may load (CSP), who may read an answer from another site (CORS)."""
+"""Headers of every response: content security policy, and access from other sites (CORS)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ __all__ = ["MAP_POLICY", "OPEN", "POLICY", "Headers"]
 
 #: Paths of the data services: programs and pages of other sites may read what is public there.
 OPEN = (
-    "/tap", "/scs", "/sia", "/datalink", "/soda", "/footprint", "/files", "/hips", "/api", "/feed.xml",
-)  # fmt: skip
+    "/tap",
+    "/scs",
+    "/sia",
+    "/datalink",
+    "/soda",
+    "/footprint",
+    "/files",
+    "/hips",
+    "/api",
+    "/feed.xml",
+)
 
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -47,7 +56,7 @@ _PREFLIGHT = {
 
 
 class Headers:
-    """Adds the headers, and answers the questions that browsers ask before a request (CORS preflight)."""
+    """Adds the headers, and answers CORS preflight requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -83,11 +92,12 @@ class Headers:
 
 
 def within(path: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether a path is one of the prefixes or stands below it."""
+    """Whether a path equals one of the prefixes or is below it."""
     return any(path == prefix or path.startswith(prefix + "/") for prefix in prefixes)
 
 
 def _policy(path: str, ours: bool) -> str:
+    """Return the content security policy of a path."""
     if path == "/map":
         return MAP_POLICY
     # A service's own page (browsing of files) comes from our templates; a file of a release does not.

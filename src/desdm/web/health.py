@@ -1,4 +1,4 @@
-"""``/health``: whether the server works, from what its loops found out; it waits for nothing."""
+"""``/health``: state of the server as its background loops reported it; responds without waiting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def health_routes(services: Services) -> list[BaseRoute]:
 
 
 def probe(services: Services) -> None:
-    """Find out whether databases, engine and disk answer; what does not is told by ``/health``."""
+    """Check databases, engine and disk, for ``/health``."""
     note = services.supervisor.note
     for name, database in (("operations database", services.database), ("service database", services.state)):
         try:

@@ -1,18 +1,22 @@
-"""The REST parts as OpenAPI 3.1: one table of what can be asked, from which document and page are made."""
+"""OpenAPI 3.1 of the REST endpoints: one table of operations, from which document and page follow."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from desdm import __version__
 
 __all__ = ["OPERATIONS", "Operation", "Param", "document"]
 
+#: A value of a JSON document.
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter: its name, where it stands (query, path or form), what it is."""
+    """A parameter: name, description and location (query, path or form)."""
 
     name: str
     text: str
@@ -24,15 +28,15 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked over HTTP."""
+    """One operation over HTTP."""
 
-    shelf: str
+    section: str
     method: str
     path: str
     text: str
     params: tuple[Param, ...] = ()
-    gives: tuple[str, ...] = ("application/json",)
-    known: bool = False  # whether only people with an account may
+    media_types: tuple[str, ...] = ("application/json",)
+    needs_account: bool = False  # whether it needs an account
 
 
 _R = Param("release", "Release", "path", True)
@@ -174,13 +178,15 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("Files", "get", "/api/releases", "The releases."),
     Operation("Files", "get", "/api/releases/{release}", "One release.", (_R,)),
     Operation("Files", "get", "/api/releases/{release}/files", "Its files.", (_R,)),
-    Operation("Tables of your own", "get", "/api/mydb", "Your tables and your quota.", (), known=True),
+    Operation(
+        "Tables of your own", "get", "/api/mydb", "Your tables and your quota.", (), needs_account=True
+    ),
 )
 
 
-def document(base: str) -> dict[str, Any]:
-    """The OpenAPI document, for a server at ``base``."""
-    paths: dict[str, dict[str, Any]] = {}
+def document(base: str) -> dict[str, Json]:
+    """Return the OpenAPI document of a server at ``base``."""
+    paths: dict[str, dict[str, Json]] = {}
     for op in OPERATIONS:
         paths.setdefault(op.path, {})[op.method] = _operation(op)
     return {
@@ -202,33 +208,41 @@ def document(base: str) -> dict[str, Any]:
     }
 
 
-def _operation(op: Operation) -> dict[str, Any]:
-    made: dict[str, Any] = {
+def _operation(op: Operation) -> dict[str, Json]:
+    """Return an operation as OpenAPI."""
+    operation: dict[str, Json] = {
         "summary": op.text,
-        "tags": [op.shelf],
+        "tags": [op.section],
         "responses": {
-            "200": {"description": "The answer", "content": {mime: {} for mime in op.gives}},
-            "4XX": {"description": "What to mend: as VOTable from IVOA services, else as JSON"},
+            "200": {"description": "The answer", "content": {mime: {} for mime in op.media_types}},
+            "4XX": {"description": "What to correct: as VOTable from IVOA services, else as JSON"},
         },
     }
-    outside = [p for p in op.params if p.place != "form"]
-    inside = [p for p in op.params if p.place == "form"]
-    if outside:
-        made["parameters"] = [
-            {"name": p.name, "in": p.place, "required": p.required, "description": p.text, "schema": _schema(p)}
-            for p in outside
-        ]  # fmt: skip
-    if inside:
-        schema = {
+    address_params = [p for p in op.params if p.place != "form"]
+    form_params = [p for p in op.params if p.place == "form"]
+    if address_params:
+        operation["parameters"] = [
+            {
+                "name": p.name,
+                "in": p.place,
+                "required": p.required,
+                "description": p.text,
+                "schema": _schema(p),
+            }
+            for p in address_params
+        ]
+    if form_params:
+        schema: dict[str, Json] = {
             "type": "object",
-            "properties": {p.name: {**_schema(p), "description": p.text} for p in inside},
-            "required": [p.name for p in inside if p.required],
+            "properties": {p.name: {**_schema(p), "description": p.text} for p in form_params},
+            "required": [p.name for p in form_params if p.required],
         }
-        made["requestBody"] = {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}
-    if op.known:
-        made["security"] = [{"bearer": []}, {"basic": []}]
-    return made
+        operation["requestBody"] = {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}
+    if op.needs_account:
+        operation["security"] = [{"bearer": []}, {"basic": []}]
+    return operation
 
 
-def _schema(param: Param) -> dict[str, Any]:
+def _schema(param: Param) -> dict[str, Json]:
+    """Return the JSON schema of a parameter."""
     return {"type": "array", "items": {"type": param.kind}} if param.many else {"type": param.kind}

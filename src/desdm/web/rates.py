@@ -11,8 +11,8 @@ from desdm.errors import LimitExceeded
 
 __all__ = ["Rates"]
 
-#: Callers that are kept in mind; who comes back after being forgotten has a full bucket.
-_KEPT = 20_000
+#: Buckets in memory; a caller whose bucket was dropped starts with a full one.
+_MOST = 20_000
 
 
 class Rates:
@@ -23,9 +23,9 @@ class Rates:
     rate
         Requests that a bucket gains in a second; 0: no limit.
     burst
-        Requests that it holds.
+        Size of a bucket, requests.
     clock
-        Seconds that never go back.
+        Monotonic clock, seconds.
     """
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,12 +33,21 @@ class Rates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str, cost: float = 1.0, share: float = 1.0) -> None:
-        """Take a request out of a caller's bucket, which is ``share`` times the usual one.
+        """Take a request out of a caller's bucket.
+
+        Parameters
+        ----------
+        key
+            Caller: login or address.
+        cost
+            Requests to take.
+        share
+            Rate and size of the bucket as multiples of the normal ones.
 
         Raises
         ------
         LimitExceeded
-            It is empty; ``retry_after`` says when it will not be.
+            The bucket is empty; ``retry_after`` is the time until it is not.
         """
         self._take(key, cost, min(cost, 1.0), share)
 
@@ -46,25 +55,36 @@ class Rates:
         """Raise `LimitExceeded` where `take` would, and take nothing."""
         self._take(key, 0.0, 1.0, share)
 
-    def give(self, key: str, cost: float = 1.0, share: float = 1.0) -> None:
-        """Put back what was taken for a request that is not to count."""
+    def refund(self, key: str, cost: float = 1.0, share: float = 1.0) -> None:
+        """Put back what `take` took for a request that does not count.
+
+        Parameters
+        ----------
+        key
+            Caller: login or address.
+        cost
+            Requests to put back.
+        share
+            As for `take`.
+        """
         if key in self._buckets:
             level, at = self._buckets[key]
             self._buckets[key] = (min(self._burst * share, level + cost), at)
 
-    def _take(self, key: str, cost: float, needed: float, share: float) -> None:
+    def _take(self, key: str, cost: float, required: float, share: float) -> None:
+        """Take ``cost`` out of a bucket that has at least ``required``; raise `LimitExceeded` otherwise."""
         if not self._rate:
             return
         at, rate, burst = self._clock(), self._rate * share, self._burst * share
         level, before = self._buckets.pop(key, (burst, at))
         level = min(burst, level + (at - before) * rate)
-        # What is dear may overdraw a bucket that holds at least one: else it would never be let in.
-        let_in = level >= needed
-        self._buckets[key] = (level - cost if let_in else level, at)
-        if len(self._buckets) > _KEPT:
+        # An expensive request may overdraw a bucket with at least one left: else it would never be accepted.
+        accepted = level >= required
+        self._buckets[key] = (level - cost if accepted else level, at)
+        if len(self._buckets) > _MOST:
             self._buckets.popitem(last=False)
-        if not let_in:
-            wait = max(1, math.ceil((needed - level) / rate))
+        if not accepted:
+            wait = max(1, math.ceil((required - level) / rate))
             raise LimitExceeded(
                 f"more than {rate:g} requests a second over a time; try again in {wait} s", "rate", wait
             )

@@ -1,4 +1,4 @@
-"""Pages out of templates: every value escaped, every address of a static file marked with its content."""
+"""Rendering of pages from templates: values are escaped, addresses of static files have a content hash."""
 
 from __future__ import annotations
 
@@ -19,51 +19,76 @@ __all__ = ["STATIC", "page", "static"]
 
 STATIC = Path(__file__).parent / "static"
 
-#: Pages in the bar at the top.
+#: Pages in the navigation bar.
 _BAR = (
-    ("/query", "Query"), ("/cutout", "Cutouts"), ("/map", "Map"), ("/pick", "Files"), ("/api", "Programs"),
-)  # fmt: skip
+    ("/query", "Query"),
+    ("/cutout", "Cutouts"),
+    ("/map", "Map"),
+    ("/pick", "Files"),
+    ("/api", "Programs"),
+)
 
 
 @cache
 def static(name: str) -> str:
-    """Address of a static file, with a mark of its content, so that browsers may keep it."""
+    """Return the address of a static file with a hash of its content, so that browsers may cache it."""
     return f"/static/{name}?{hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]}"
 
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    """Return the template environment of the pages."""
+    environment = Environment(
         loader=PackageLoader("desdm.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(static=static, bar=_BAR, Action=Action)
-    made.filters.update(
+    environment.globals.update(static=static, bar=_BAR, Action=Action)
+    environment.filters.update(
         size=_size, underscored=_underscored, count=lambda number: f"{number:,}".replace(",", "\u2009")
     )
-    return made
+    return environment
 
 
 def page(request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
-    """A page from ``templates/<template>``; it knows the caller and the token of its forms."""
+    """Render a page for the caller of a request.
+
+    Parameters
+    ----------
+    request
+        Request, which names caller and session.
+    template
+        File name below ``templates``.
+    status
+        HTTP status.
+    values
+        Values of the template.
+
+    Returns
+    -------
+    HTMLResponse
+        The page.
+    """
     caller: Caller = caller_of(request)
     secret = request.scope.get("desdm.session")
-    text = _environment().get_template(template).render(
-        caller=caller, csrf=form_token(secret) if secret else "", path=request.url.path, **values
-    )  # fmt: skip
+    text = (
+        _environment()
+        .get_template(template)
+        .render(caller=caller, csrf=form_token(secret) if secret else "", path=request.url.path, **values)
+    )
     headers = {"desdm-page": "1", "Cache-Control": "no-store" if caller.known else "no-cache"}
     return HTMLResponse(text, status, headers)
 
 
 def _underscored(name: str) -> Markup:
-    """A name that a browser breaks after its underscores and nowhere else."""
+    """Return a name that a browser breaks only after its underscores."""
     return Markup("_<wbr>").join(name.split("_"))
 
 
 def _size(count: float) -> str:
+    """Return a number of bytes as text with a unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"

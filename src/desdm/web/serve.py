@@ -1,4 +1,4 @@
-"""Runs the app on one port of this machine, from the first table made ready to the last answer given."""
+"""Runs the application on one port of this machine."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = ["listen", "serve"]
 
 _LOG = logging.getLogger(__name__)
 
-#: How long a client may leave bytes unread, milliseconds.
-_UNREAD = 150_000
-#: Answers under way when the server is told to end have this long to finish, seconds.
-_GRACE = 1
-#: And threads that work for nobody any more so long, seconds.
-_PATIENCE = 2.0
+#: Time that a client may leave bytes unread, milliseconds.
+_UNREAD_MS = 150_000
+#: Seconds for running responses to finish at shutdown.
+_GRACE_SECONDS = 1
+#: Seconds to wait for abandoned worker threads.
+_THREAD_SECONDS = 2.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to ``host`` and ``port`` (0: a free one).
+    """Return a socket bound to ``host`` and ``port`` (0: a free one).
 
     Raises
     ------
     UsageError
-        The port is taken, or may not be taken; or there is no such address.
+        The port is in use or not permitted, or the address does not exist.
     """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -48,8 +48,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"--host {host}: {err.strerror}") from err
     bound = socket.socket(family, kind, proto)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Bytes that nobody acknowledges hold a socket no longer than this: a client that never reads is let go.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
+    # Limits the time of unacknowledged bytes, so that a client that never reads is disconnected.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     try:
         bound.bind(address)
     except OSError as err:
@@ -75,26 +75,28 @@ def serve(
 
     Parameters
     ----------
+    facility
+        The installation.
     bound
         Socket of `listen`.
     ready
-        Called with the address once requests are answered.
+        Called with the address as soon as the server accepts requests.
     database
-        PostgreSQL of the release tables; None: what the settings say.
+        PostgreSQL of the release tables; None: from the settings.
     proxy
-        Address of a front server whose ``X-Forwarded-…`` headers are believed.
+        Address of a front server whose ``X-Forwarded-…`` headers are trusted.
     rate
         Requests a second of a public address; 0: no limit.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+        signal.signal(number, _exit_on_signal)
     engine = open_engine(facility.config, database)
     try:
-        # What the server writes (results, journals of databases) is closed, whatever the umask was.
+        # Files that the server writes (results, journals of databases) are private, whatever the umask was.
         os.umask(0o077)
         services = open_services(facility, engine)
-        for place in open_places(facility.config):
-            _LOG.warning("%s", place.text)
+        for open_place in open_places(facility.config):
+            _LOG.warning("%s", open_place.text)
             services.supervisor.note("modes", "files of the installation are open to others; see the log")
         app = create_app(services, rate=rate)
         config = uvicorn.Config(
@@ -108,17 +110,19 @@ def serve(
             server_header=False,
             proxy_headers=proxy is not None,
             forwarded_allow_ips=proxy,
-            timeout_graceful_shutdown=_GRACE,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
             timeout_keep_alive=15,
             backlog=512,
         )
         _Server(config, ready).run([bound])
     finally:
         engine.close()
-        _leave(facility)
+        _shut_down(facility)
 
 
 class _Server(uvicorn.Server):
+    """Server that reports its address once it accepts requests."""
+
     def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
         super().__init__(config)
         self._ready = ready
@@ -131,21 +135,23 @@ class _Server(uvicorn.Server):
         self._ready(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/")
 
 
-def _end(_number: int, _frame: object) -> None:
-    # uvicorn raises the signal again after its own clean end; to be told to end is no failure.
+def _exit_on_signal(_number: int, _frame: object) -> None:
+    """Exit with status 0 on a signal."""
+    # uvicorn raises the signal again after its shutdown; a requested shutdown is not a failure.
     sys.exit(0)
 
 
-def _leave(facility: Facility) -> None:
+def _shut_down(facility: Facility) -> None:
+    """Close the installation and end the process, unless an error is raised."""
     if sys.exc_info()[0] not in (None, SystemExit):
         return
     facility.close()
-    until = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _THREAD_SECONDS
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
-            thread.join(timeout=max(0.0, until - time.monotonic()))
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
     sys.stdout.flush()
     sys.stderr.flush()
-    # All is closed. Python's own end would wait for a thread that a silent client holds, and DuckDB's binding
-    # writes pages on what it did not free.
+    # Everything is closed. Python's own exit would wait for threads of silent clients, and DuckDB's binding would print
+    # pages about memory that it did not free.
     os._exit(0)

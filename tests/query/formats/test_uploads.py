@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import decimal
 import gzip
 import io
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from astropy.table import Table
 
 from desdm.errors import LimitExceeded, UsageError
 from desdm.query.engines.model import Upload
+from desdm.query.formats import choose, stream
 from desdm.query.formats.upload import read_upload
 
 MANY, MUCH = 100_000, 10_000_000
@@ -409,6 +412,21 @@ def test_a_whole_number_that_would_lose_digits_is_refused_with_its_line(cells: l
         assert [float(v) for v in read(data, "text/csv").rows["id"].to_pylist()] == [float(c) for c in cells]
 
 
+@pytest.mark.parametrize(
+    ("first", "text"),
+    [
+        ("id;ra;dec", "is the name of one column"),
+        ("# catalogue of May", "is the name of one column"),
+        ("id  ra  dec", "is the name of one column"),
+        ("1,30.5,-5", "begins with the names of its columns"),
+        ("30.5", "begins with the names of its columns"),
+    ],
+)
+def test_a_first_line_without_names_is_refused(first: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        read(f"{first}\n{first}\n".encode())
+
+
 def test_a_line_is_counted_as_the_file_has_it() -> None:
     with pytest.raises(UsageError, match="line 5, column x"):
         read(b'name,x\n"two\nlines",1\nb,2\nc,1e999\n')
@@ -447,3 +465,92 @@ def test_null_and_nan_without_quotes_are_null_in_text_too() -> None:
     assert upload.rows.to_pydict() == {
         "id": [1, 2, 3, 4], "text": [None, "NULL", None, "Null"], "x": [None, None, 1.5, None]
     }  # fmt: skip
+
+
+def test_null_elements_of_integer_arrays_become_nan_and_never_zero() -> None:
+    """VOTable has no null for an element of an integer array unless VALUES says one (VOTable 1.4, section 5.5)."""
+    rows = pa.table({"d": pa.array([[1, 2], None, [3, None]], pa.list_(pa.int32()))})
+    upload = read(_parquet(rows))
+    assert upload.columns[0].datatype == "double"
+    csv = b"".join(stream(choose("csv"), upload.columns, upload.rows.to_batches())).decode().split()
+    assert csv[1:] == ["1", "2", '""', "3", "NaN"]
+    truth = pa.table({"b": pa.array([[True, None]], pa.list_(pa.bool_()))})
+    upload = read(_parquet(truth))
+    answer = b"".join(stream(choose("votable/td"), upload.columns, upload.rows.to_batches()))
+    assert b"<TD>true ?</TD>" in answer or b"<TD>T ?</TD>" in answer
+    large = pa.table({"d": pa.array([[2**53 + 1, None]], pa.list_(pa.int64()))})
+    with pytest.raises(UsageError, match=r"row 1, column d: .* more digits than a double"):
+        read(_parquet(large))
+
+
+def test_decimals_that_would_lose_digits_are_refused() -> None:
+    value = decimal.Decimal("12345678901234567890123")
+    with pytest.raises(UsageError, match="row 1: 12345678901234567890123 has more digits"):
+        read(_parquet(pa.table({"d": pa.array([value], pa.decimal128(30, 0))})))
+    assert read(_parquet(pa.table({"d": pa.array([decimal.Decimal("1.5")])}))).rows["d"].to_pylist() == [1.5]
+
+
+def test_the_answer_of_a_query_that_failed_is_no_table() -> None:
+    """DALI 1.1, section 4.4.1: QUERY_STATUS ERROR after the table says that an error came while it was written."""
+    body = "<TABLEDATA><TR><TD>1</TD></TR></TABLEDATA>"
+    whole = votable_of(body)
+    assert read(whole).rows.num_rows == 1
+    failed = whole.replace(b"</v:TABLE>", b'</v:TABLE><INFO name="QUERY_STATUS" value="ERROR">disk</INFO>')
+    assert failed != whole
+    with pytest.raises(UsageError, match="QUERY_STATUS ERROR"):
+        read(failed)
+    fine = whole.replace(b"</v:TABLE>", b'</v:TABLE><INFO name="QUERY_STATUS" value="OK"/>')
+    assert read(fine).rows.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("datatype", "cell", "text"),
+    [
+        ("boolean", "yes", "a cell is no boolean: 'yes'"),
+        ("double", "1_0.5", "'1_0.5' is not a number"),
+        ("int", "1_0", "'1_0' is not a number"),
+        ("double", "\u0663", "is not a number"),
+        ("int", "0x_ff", "is not a number"),
+    ],
+)
+def test_a_cell_that_only_python_reads_is_refused(datatype: str, cell: str, text: str) -> None:
+    data = votable_of(
+        f"<TABLEDATA><TR><TD>{cell}</TD></TR></TABLEDATA>", f'<FIELD name="a" datatype="{datatype}"/>'
+    )
+    with pytest.raises(UsageError, match=re.escape(text)):
+        read(data)
+
+
+def _regions(xtype: str, size: str, *cells: str) -> Upload:
+    rows = "".join(f"<TR><TD>{cell}</TD></TR>" for cell in cells)
+    field = f'<FIELD name="p" datatype="double" arraysize="{size}" xtype="{xtype}"/>'
+    return read(votable_of(f"<TABLEDATA>{rows}</TABLEDATA>", field))
+
+
+@pytest.mark.parametrize(
+    ("xtype", "size", "cell"),
+    [("point", "2", "30 NaN"), ("circle", "3", "30 -5 NaN"), ("polygon", "*", "NaN NaN 1 1 2 2")],
+)
+def test_a_region_with_nan_is_null(xtype: str, size: str, cell: str) -> None:
+    """NaN of uploads is null everywhere: it lies in no region and no region lies in it."""
+    assert _regions(xtype, size, cell).rows["p"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("xtype", "size", "cell", "text"),
+    [
+        ("point", "2", "30 -95", "the declination -95 is beyond a pole"),
+        ("circle", "3", "30 -5 -1", "the radius -1 of a circle"),
+        ("circle", "3", "30 -5 200", "the radius 200 of a circle"),
+        ("circle", "3", "30 95 1", "the declination 95"),
+        ("polygon", "*", "29 -6 31 -6", "a polygon has three corners at least"),
+        ("polygon", "*", "29 -6 31 -6 31 -94", "the declination -94"),
+        ("point", "2", "30 Inf", "finite numbers"),
+    ],
+)
+def test_an_impossible_region_is_refused_with_its_row(xtype: str, size: str, cell: str, text: str) -> None:
+    """DALI 1.1, section 3.3: declinations from -90 to 90, radii from 0 to 180 degrees."""
+    good = {"point": "390 -5", "circle": "30 -5 180", "polygon": "29 -6 31 -6 31 -4"}[xtype]
+    assert _regions(xtype, size, good).rows.num_rows == 1
+    with pytest.raises(UsageError, match=f"row 2, column p: .*{text}"):
+        _regions(xtype, size, good, cell)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from desdm.services.bulk.conditions import ranges_count, verdict
+from desdm.services.bulk.conditions import precondition_status, ranges_count
 from desdm.services.bulk.ranges import Unsatisfiable, parse
 
 CHANGED = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -89,7 +89,7 @@ def test_no_header_makes_an_answer_longer_than_the_file(text: str, size: int) ->
     ],
 )
 def test_conditions_lead_to_this_status(headers: dict[str, str], status: int) -> None:
-    assert verdict(Headers(headers), '"a"', CHANGED) == status
+    assert precondition_status(Headers(headers), '"a"', CHANGED) == status
 
 
 @pytest.mark.parametrize(

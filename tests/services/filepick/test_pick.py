@@ -199,4 +199,4 @@ def test_the_angle_to_a_polygon_is_that_to_its_nearest_point(
 
 def test_a_file_without_a_place_is_nowhere() -> None:
     file = ReleaseFile(1, "R", "docs/a.md", "document", "text/markdown", None, None, 1, "0" * 64)
-    assert not Outlines([file]).touched(0, 0, 180).any()
+    assert not Outlines([file]).touches(0, 0, 180).any()

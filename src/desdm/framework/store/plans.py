@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from desdm.archive.calibrations import Choice
+from desdm.archive.calibrations import CalibrationChoice
 from desdm.archive.store import keep_choices
 from desdm.framework.model import Value
 from desdm.framework.pipeline import Pipeline
@@ -154,7 +154,7 @@ def insert_plan(
     archive_path: str,
     fingerprint: str,
     jobroots: Mapping[int, str],
-    calibrations: Iterable[Choice] = (),
+    calibrations: Iterable[CalibrationChoice] = (),
     run_class: RunClass = RunClass.SURVEY,
     omitted: Iterable[Omitted] = (),
     reason: str = "",
@@ -244,10 +244,10 @@ def insert_plan(
     choice_rows: list[dict[str, Value]] = [
         {
             **keys_of_row,
-            "desfile_id": int(c.row["id"]),
-            "filetype": c.row["filetype"],
-            "ccdnum": c.row.get("ccdnum"),
-            "how": c.how,
+            "desfile_id": c.file.id,
+            "filetype": c.file.filetype,
+            "ccdnum": c.file.ccdnum,
+            "how": c.rule.value,
             "reason": c.reason,
         }
         for c in calibrations

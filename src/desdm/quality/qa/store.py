@@ -22,6 +22,7 @@ __all__ = [
     "attempts_judged",
     "counting",
     "exposures_of",
+    "has_verdicts_of_persons",
     "program_verdicts",
     "zeropoints_of",
 ]
@@ -33,6 +34,11 @@ PERSON, LIFTED = "analyst", "lifted"
 def add_evaluation(conn: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Add a verdict; earlier ones stay."""
     conn.execute(table.insert(), {"id": new_ids(conn, table, 1)[0], **row})
+
+
+def has_verdicts_of_persons(conn: Connection, table: Table) -> bool:
+    """Tell whether a person ever judged an exposure in an evaluation table."""
+    return conn.execute(select(table.c.id).where(table.c.program == PERSON).limit(1)).first() is not None
 
 
 def counting(

@@ -58,7 +58,10 @@ class Standing:
 def verdicts(
     conn: Connection, cut: str, expnums: Sequence[int] | None = None, scope: Scope | None = None
 ) -> list[dict[str, Any]]:
-    """Return the verdict of each exposure that counts; columns of firstcut_eval.
+    """Return the verdict of each exposure that counts for products of a cut; columns of firstcut_eval.
+
+    A person's verdict that was given after another cut stands above the program's of this one, unless a person gave a newer
+    one after this cut: its reason names the other cut.
 
     Parameters
     ----------
@@ -69,7 +72,27 @@ def verdicts(
     scope
         Attempts whose verdicts count; None: ``survey`` attempts of every project and campaign.
     """
-    return store.counting(conn, EVALUATIONS[cut], scope, expnums)
+    rows = store.counting(conn, EVALUATIONS[cut], scope, expnums)
+    for other, table in EVALUATIONS.items():
+        if other == cut or not rows or not store.has_verdicts_of_persons(conn, table):
+            continue
+        persons = {
+            row["expnum"]: row
+            for row in store.counting(conn, table, scope, expnums)
+            if row["program"] == store.PERSON
+        }
+        rows = [_overruled(row, persons.get(row["expnum"]), other) for row in rows]
+    return rows
+
+
+def _overruled(row: dict[str, Any], person: Mapping[str, Any] | None, cut: str) -> dict[str, Any]:
+    """The verdict of a row with that of a person which was given after another cut, if that one counts."""
+    if person is None:
+        return row
+    if row["program"] == store.PERSON and row["lastchanged_time"] > person["lastchanged_time"]:
+        return row
+    kept = ("accepted", "program", "analyst", "analyst_comment", "lastchanged_time")
+    return {**row, **{key: person[key] for key in kept}, "reason": f"{person['reason']} (after {cut})"}
 
 
 def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = None) -> dict[int, Standing]:
@@ -78,7 +101,7 @@ def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = No
     programs: dict[int, dict[str, Verdict]] = {}
     words: dict[int, dict[str, str]] = {}
     for cut in EVALUATIONS:
-        for row in verdicts(conn, cut, expnums, scope):
+        for row in store.counting(conn, EVALUATIONS[cut], scope, expnums):
             number = int(row["expnum"])
             of = words.setdefault(number, {})
             if row["program"] == store.PERSON:
@@ -179,8 +202,14 @@ def withdraw(
     require_reason(reason)
     known = store.counting(conn, EVALUATIONS[cut], scope, [expnum])
     if not known or known[0]["program"] != store.PERSON:
+        others = [
+            other
+            for other, table in EVALUATIONS.items()
+            if any(row["program"] == store.PERSON for row in store.counting(conn, table, scope, [expnum]))
+        ]
+        hint = f"; a person's verdict was given after {others[0]}: --cut {others[0]}" if others else ""
         raise NotFoundError(
-            f"no person's verdict on exposure {expnum} counts in {cut}_eval; nothing to withdraw"
+            f"no person's verdict on exposure {expnum} counts in {cut}_eval; nothing to withdraw{hint}"
         )
     row = {**known[0], "program": store.LIFTED, "analyst": analyst, "analyst_comment": reason}
     record(conn, cut, row, known[0]["pfw_attempt_id"])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from desdm.numbers import decimal_number
+
 __all__ = ["Region", "read"]
 
 Vector = npt.NDArray[np.float64]
@@ -15,7 +17,7 @@ Vector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A polygon without dents (``corners``), or a circle about its only corner of ``radius`` radians."""
+    """A convex polygon (``corners``), or a circle about its only corner of ``radius`` radians."""
 
     corners: Vector
     radius: float = 0.0
@@ -53,7 +55,7 @@ def read(text: str) -> Region | None:
     numbers = []
     for word in words[1:]:
         try:
-            numbers.append(float(word))
+            numbers.append(decimal_number(word))
         except ValueError:
             if numbers:
                 return None

@@ -74,7 +74,8 @@ def _cells(
         fixed = pa.types.is_fixed_size_list(array.type)
         inner = elements(array) if fixed else array.flatten()
         flat = _cells(inner, plain, text, nan="NaN", infinity=infinity, minus=minus)
-        flat = flat.fill_null("NaN" if column.datatype in ("float", "double") else "0")
+        nulls = {"float": "NaN", "double": "NaN", "boolean": "?"}
+        flat = flat.fill_null(nulls.get(column.datatype, "0"))
         sizes = [array.type.list_size] * len(array) if fixed else pc.list_value_length(array).fill_null(0)
         ends = pc.cumulative_sum(pa.array(sizes, pa.int32()))
         offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])

@@ -1,1 +1,1 @@
-"""The files of releases over HTTP: ranges, validators, digests; verified before they go out."""
+"""The files of releases over HTTP: ranges, validators, digests; verified before they are sent."""

@@ -1,4 +1,4 @@
-"""Whether a conditional request gets the file, and whether its ranges count (RFC 9110, section 13)."""
+"""Conditional requests: status of the preconditions, and validity of ranges (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -8,45 +8,61 @@ from typing import Literal
 
 from starlette.datastructures import Headers
 
-__all__ = ["ranges_count", "verdict"]
+__all__ = ["precondition_status", "ranges_count"]
 
 
-def verdict(headers: Headers, etag: str, modified: datetime) -> Literal[200, 304, 412]:
-    """Status that the preconditions lead to, in the order of RFC 9110, 13.2.2.
+def precondition_status(headers: Headers, etag: str, modified: datetime) -> Literal[200, 304, 412]:
+    """Return the status that the preconditions lead to, in the order of RFC 9110, 13.2.2.
 
     Parameters
     ----------
     headers
-        Of the request, which is GET or HEAD.
+        Headers of the request, which is GET or HEAD.
     etag
-        Strong validator of the file, with its quotes.
+        Strong validator of the file, in quotes.
     modified
-        Its time of change, UTC, whole seconds.
+        Time of its last change, UTC, whole seconds.
     """
     match, unmodified = headers.get("if-match"), _date(headers.get("if-unmodified-since"))
     if match is not None:
-        if not _listed(etag, match, weak=False):
+        if not _matches(etag, match, weak=False):
             return 412
     elif unmodified is not None and modified > unmodified:
         return 412
     none, since = headers.get("if-none-match"), _date(headers.get("if-modified-since"))
     if none is not None:
-        return 304 if _listed(etag, none, weak=True) else 200
+        return 304 if _matches(etag, none, weak=True) else 200
     return 304 if since is not None and modified <= since else 200
 
 
 def ranges_count(headers: Headers, etag: str, modified: datetime) -> bool:
-    """Whether ``Range`` is heeded: without ``If-Range``, or when that names this very file (RFC 9110, 13.1.5)."""
-    said = headers.get("if-range")
-    if said is None:
+    """Whether ``Range`` applies: without ``If-Range``, or if that matches this version of the file (RFC 9110, 13.1.5).
+
+    Parameters
+    ----------
+    headers
+        Headers of the request.
+    etag
+        Strong validator of the file, in quotes.
+    modified
+        Time of its last change, UTC, whole seconds.
+
+    Returns
+    -------
+    bool
+        False: the whole file is sent.
+    """
+    if_range = headers.get("if-range")
+    if if_range is None:
         return True
-    said = said.strip()
-    if '"' in said:
-        return said == etag  # a weak one begins with W/ and never counts
-    return _date(said) == modified
+    if_range = if_range.strip()
+    if '"' in if_range:
+        return if_range == etag  # a weak validator begins with W/ and never matches
+    return _date(if_range) == modified
 
 
-def _listed(etag: str, header: str, *, weak: bool) -> bool:
+def _matches(etag: str, header: str, *, weak: bool) -> bool:
+    """Whether a header with validators contains one."""
     tags = [tag.strip() for tag in header.split(",")]
     if weak:
         tags = [tag.removeprefix("W/") for tag in tags]
@@ -54,10 +70,11 @@ def _listed(etag: str, header: str, *, weak: bool) -> bool:
 
 
 def _date(value: str | None) -> datetime | None:
+    """Parse an HTTP date; None if it is absent or invalid."""
     if value is None:
         return None
     try:
-        found = parsedate_to_datetime(value)
+        date = parsedate_to_datetime(value)
     except ValueError:
-        return None  # a date that cannot be read is as none (RFC 9110, 13.1.3)
-    return found if found.tzinfo is not None else None
+        return None  # an invalid date is ignored (RFC 9110, 13.1.3)
+    return date if date.tzinfo is not None else None

@@ -1,4 +1,4 @@
-"""HTTP of the files themselves: ``/files/<R>/<path>``, and the manifests."""
+"""HTTP endpoints of files: ``/files/<R>/<path>``, and the manifests."""
 
 from __future__ import annotations
 
@@ -19,36 +19,38 @@ from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.access import table_of
-from desdm.services.bulk.answer import FileAnswer
-from desdm.services.bulk.conditions import ranges_count, verdict
+from desdm.services.bulk.conditions import precondition_status, ranges_count
 from desdm.services.bulk.ranges import Unsatisfiable, parse
+from desdm.services.bulk.response import FileResponse
 from desdm.services.bulk.verify import Verifier
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.handlers import plainly
+from desdm.services.filepick.handlers import plain_errors
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST, as_digests, as_json
-from desdm.services.filepick.render import spelt
+from desdm.services.filepick.render import url_path
 
 __all__ = ["Bulk", "routes"]
 
 _LOG = logging.getLogger(__name__)
-#: What a browser shows; it offers to save the rest.
-_SHOWN = ("text/", "image/png", "image/jpeg", "application/json", "application/pdf")
+#: Media types that a browser displays; it offers to save the others.
+_INLINE = ("text/", "image/png", "image/jpeg", "application/json", "application/pdf")
 
 
 class _Target(NamedTuple):
+    """File to send, with its release."""
+
     release: Release
     file: ReleaseFile
 
 
 class Bulk:
-    """The handlers, with threads of their own: slow queries do not hold up downloads, nor these them.
+    """Handlers of files, with their own threads, so that queries and downloads do not block each other.
 
     Parameters
     ----------
     accel
         Address prefix below which a front server (nginx, ``internal``) finds the directory of the releases;
-        the bytes then go out by its sendfile, after they were verified here. Empty: they go out from here.
+        it sends the bytes by sendfile, after this server verified them. Empty: this server sends them.
     """
 
     def __init__(self, services: Services, accel: str = "", readers: int = 8) -> None:
@@ -63,9 +65,10 @@ class Bulk:
         target = await to_thread.run_sync(self._find, name, path, caller_of(request), limiter=self._readers)
         if isinstance(target, Response):
             return target
-        return await self._answer(request, *target)
+        return await self._respond(request, *target)
 
     def _find(self, name: str, path: str, caller: Caller) -> _Target | Response:
+        """Find a file; or return a generated manifest, or the redirect to a folder."""
         index = self._indexes.of(name, caller)
         release = index.release
         access = self._indexes.access(caller)
@@ -73,21 +76,22 @@ class Bulk:
         if file is not None and access.file(file):
             return _Target(release, file)
         if path in (MANIFEST, DIGESTS):
-            # Whoever may have a part of a release gets the manifest of that part.
-            seen = [f for f in access.files(release) if f.filetype != "manifest"]
+            # A caller who may read a part of a release gets the manifest of that part.
+            files = [f for f in access.files(release) if f.filetype != "manifest"]
             if path == MANIFEST:
-                return Response(as_json(release.name, seen), media_type="application/json")
-            return Response(as_digests(seen), media_type="text/plain")
+                return Response(as_json(release.name, files), media_type="application/json")
+            return Response(as_digests(files), media_type="text/plain")
         if path in index.folders_for(access):
-            return RedirectResponse(f"/files/{spelt(release.name)}/{spelt(path)}/", status_code=308)
+            return RedirectResponse(f"/files/{url_path(release.name)}/{url_path(path)}/", status_code=308)
         access.refuse(name, table_of(path))
         raise NotFoundError(f"{release.name} has no file {path[:200]}; see /files/{release.name}/")
 
-    async def _answer(self, request: Request, release: Release, file: ReleaseFile) -> Response:
+    async def _respond(self, request: Request, release: Release, file: ReleaseFile) -> Response:
+        """Answer a request for a file: preconditions, ranges, verification."""
         modified = (release.published_at or release.created_at).replace(microsecond=0, tzinfo=UTC)
         headers = _headers(release, file, modified)
         etag = headers["etag"]
-        status = verdict(request.headers, etag, modified)
+        status = precondition_status(request.headers, etag, modified)
         if status == 304:
             return Response(status_code=304, headers=headers)
         if status == 412:
@@ -100,23 +104,25 @@ class Bulk:
         except Unsatisfiable:
             return Response(status_code=416, headers={"content-range": f"bytes */{file.filesize}"})
         path = self._services.root(release.name) / file.path
-        opened = await self._verifier.open(path, file, self._readers)
+        verified = await self._verifier.open(path, file, self._readers)
         if self._accel:
-            os.close(opened.fd)
-            # The front server reads Range itself; nginx keeps of our headers only those that it knows.
-            where = f"{self._accel.rstrip('/')}/{spelt(release.name)}/{spelt(file.path)}"
-            return Response(headers={**headers, "x-accel-redirect": where}, media_type=file.mime)
-        return FileAnswer(opened, spans, file.mime, headers, self._readers)
+            os.close(verified.fd)
+            # The front server handles Range itself; nginx passes only the headers that it knows.
+            internal = f"{self._accel.rstrip('/')}/{url_path(release.name)}/{url_path(file.path)}"
+            return Response(headers={**headers, "x-accel-redirect": internal}, media_type=file.mime)
+        return FileResponse(verified, spans, file.mime, headers, self._readers)
 
     def _report(self, file: ReleaseFile, fault: str) -> None:
+        """Log a fault and enter it into the problem list."""
         _LOG.error("%s/%s: %s", file.release, file.path, fault)
         self._services.faults.report(file.release, file.path, fault, "files service")
 
 
 def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[str, str]:
+    """Return the headers of a file."""
     name = file.path.rpartition("/")[2]
     plain = name.encode("ascii", "replace").decode().replace('"', "_").replace("\\", "_")
-    kind = "inline" if file.mime.startswith(_SHOWN) else "attachment"
+    kind = "inline" if file.mime.startswith(_INLINE) else "attachment"
     digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
     headers = {
         "etag": f'"{file.sha256}"',
@@ -126,12 +132,12 @@ def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[st
         "x-desdm-release": release.name,
         "accept-ranges": "bytes",
     }
-    # A published file never changes; a proprietary one must not stay in caches that others share.
+    # A published file never changes; a proprietary one must not stay in shared caches.
     headers["cache-control"] = "private, no-cache" if release.proprietary else "public, max-age=86400"
     return headers
 
 
 def routes(services: Services, accel: str | None = None) -> list[BaseRoute]:
-    """Routes of the files; ``accel`` as for `Bulk`, None: as the settings say."""
+    """Return the routes of files; ``accel`` as for `Bulk`, None: from the settings."""
     bulk = Bulk(services, services.config.services_accel if accel is None else accel)
-    return [Route("/files/{release}/{path:path}", plainly(bulk.get), methods=["GET"])]
+    return [Route("/files/{release}/{path:path}", plain_errors(bulk.get), methods=["GET"])]

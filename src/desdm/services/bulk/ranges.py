@@ -1,4 +1,4 @@
-"""Which bytes a ``Range`` header asks for (RFC 9110, section 14)."""
+"""Parser of the ``Range`` header (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["MOST", "Span", "Unsatisfiable", "parse"]
 
 #: The most ranges that one request may ask for; with more, the header is ignored (RFC 9110, 14.2 allows it).
 MOST = 200
-#: Twenty digits hold every size there is; longer numbers are no numbers of bytes.
+#: Twenty digits are enough for any size; longer numbers are invalid.
 _SPEC = re.compile(r"(\d{0,20})-(\d{0,20})")
 
 
@@ -22,14 +22,14 @@ class Span(NamedTuple):
 
 
 class Unsatisfiable(Exception):
-    """No range asked for lies within the file: status 416."""
+    """No requested range lies within the file: status 416."""
 
 
 def parse(header: str | None, size: int) -> list[Span] | None:
-    """The bytes asked for, or None for all of them.
+    """Return the requested bytes, or None for all of them.
 
-    Ranges come back in the order asked; where some overlap they are joined and come in the file's order, so
-    that an answer is never longer than the file and its frames.
+    Ranges are in the order of the request; overlapping ranges are merged, in the order of the file, so that a response
+    is never longer than the file and its part headers.
 
     Parameters
     ----------
@@ -59,32 +59,34 @@ def parse(header: str | None, size: int) -> list[Span] | None:
         return None
     spans: list[Span] = []
     for part in parts:
-        found = _SPEC.fullmatch(part)
-        if found is None or part == "-":
+        match = _SPEC.fullmatch(part)
+        if match is None or part == "-":
             return None
-        first, last = found.groups()
+        first, last = match.groups()
         if first and last and int(last) < int(first):
             return None
-        span = Span(max(0, size - int(last)), size) if not first else _from(int(first), last, size)
+        span = Span(max(0, size - int(last)), size) if not first else _open_span(int(first), last, size)
         if span.start < span.stop:
             spans.append(span)
     if not spans:
         raise Unsatisfiable
-    return _joined(spans)
+    return _join(spans)
 
 
-def _from(start: int, last: str, size: int) -> Span:
+def _open_span(start: int, last: str, size: int) -> Span:
+    """Return the span from a start to an optional last byte, within the file."""
     return Span(start, min(int(last) + 1, size) if last else size)
 
 
-def _joined(spans: list[Span]) -> list[Span]:
+def _join(spans: list[Span]) -> list[Span]:
+    """Merge overlapping spans; without any, return them unchanged."""
     ordered = sorted(spans)
     if all(a.stop <= b.start for a, b in pairwise(ordered)):
         return spans
-    joined = [ordered[0]]
+    merged = [ordered[0]]
     for span in ordered[1:]:
-        if span.start <= joined[-1].stop:
-            joined[-1] = Span(joined[-1].start, max(joined[-1].stop, span.stop))
+        if span.start <= merged[-1].stop:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].stop, span.stop))
         else:
-            joined.append(span)
-    return joined
+            merged.append(span)
+    return merged

@@ -1,4 +1,4 @@
-"""The paths of DataLink: the links of identifiers, and what the service says of itself."""
+"""HTTP endpoints of DataLink: links of identifiers, and the VOSI documents."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from desdm.accounts.model import Caller
 from desdm.errors import LimitExceeded, UsageError
 from desdm.query.formats.votable import small_table
 from desdm.services.access import access_of
-from desdm.services.answers import base_url, guarded, work, xml_document
 from desdm.services.context import Services, caller_of
 from desdm.services.datalink.links import COLUMNS, SERVICES, links_of
 from desdm.services.limits import limits_of
 from desdm.services.obscore.rows import DATALINK, file_of
-from desdm.services.parameters import Given, given
+from desdm.services.parameters import RequestParams, parse_parameters
+from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
@@ -35,42 +35,49 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def links(request: Request) -> Response:
         caller = caller_of(request)
-        asked = await given(request, limits_of(caller.role).request_bytes)
+        params = await parse_parameters(request, limits_of(caller.role).request_bytes)
         base = base_url(request)
-        document = await work(services, lambda: _document(services, caller, asked, base))
+        document = await run_blocking(services, lambda: _document(services, caller, params, base))
         return Response(document, media_type=DATALINK)
 
-    def own(request: Request) -> str:
+    def capabilities(request: Request) -> str:
         return capability(_STANDARD, f"{base_url(request)}{_PREFIX}/links", use="base", version="1.0")
 
-    handler = guarded(links)
+    handler = votable_errors(links)
     return [
         Route(_PREFIX, handler, methods=["GET", "POST"]),
         Route(f"{_PREFIX}/links", handler, methods=["GET", "POST"]),
-        *vosi_routes(_PREFIX, services, own),
+        *vosi_routes(_PREFIX, services, capabilities),
     ]
 
 
-def _document(services: Services, caller: Caller, asked: Given, base: str) -> bytes:
-    form = asked.value("RESPONSEFORMAT").replace(" ", "").lower()
+def _document(services: Services, caller: Caller, params: RequestParams, base: str) -> bytes:
+    """Return the VOTable with the links of the requested identifiers."""
+    form = params.value("RESPONSEFORMAT").replace(" ", "").lower()
     if form not in _FORMATS:
         raise UsageError(f"RESPONSEFORMAT={form[:60]}: links are a VOTable ({DATALINK})")
-    dids = list(dict.fromkeys(did.strip() for did in asked.values("ID") if did.strip()))
+    dids = list(dict.fromkeys(did.strip() for did in params.values("ID") if did.strip()))
     if len(dids) > _MOST:
         raise LimitExceeded(f"{len(dids)} identifiers; {_MOST} at most in one request", "size")
     access = access_of(services, caller)
     access.require_read()
     rows = [row for did in dids for row in links_of(access, did, base)]
     used = {row[2] for row in rows if row[2]}
-    only = file_of(access.holdings, dids[0]) if len(dids) == 1 and used else None
-    region = (only.s_region or "").split() if only else []
+    single = file_of(access.holdings, dids[0]) if len(dids) == 1 and used else None
+    region = (single.s_region or "").split() if single else []
     polygon = " ".join(region[1:]).removeprefix("ICRS ") if region and region[0].upper() == "POLYGON" else ""
-    circle = "" if only is None or only.radius is None else f"{only.ra_cent} {only.dec_cent} {only.radius}"
-    described = [(key, _SODA[key][0], base + _SODA[key][1], SERVICES[key]) for key in SERVICES if key in used]
+    circle = (
+        ""
+        if single is None or single.radius is None
+        else f"{single.ra_cent} {single.dec_cent} {single.radius}"
+    )
+    descriptors = [
+        (key, _SODA[key][0], base + _SODA[key][1], SERVICES[key]) for key in SERVICES if key in used
+    ]
     extra = xml_document(
-        "desdm.services.datalink", "services.xml", services=described, circle=circle, polygon=polygon
+        "desdm.services.datalink", "services.xml", services=descriptors, circle=circle, polygon=polygon
     ).decode()
     infos = (("standardID", _STANDARD, ""),)
-    most = asked.number("MAXREC")
-    more = most is not None and len(rows) > most
-    return small_table(COLUMNS, rows[:most], infos, extra=extra, overflow=more)
+    most = params.number("MAXREC")
+    overflow = most is not None and len(rows) > most
+    return small_table(COLUMNS, rows[:most], infos, extra=extra, overflow=overflow)

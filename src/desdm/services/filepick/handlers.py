@@ -1,4 +1,4 @@
-"""HTTP of the file pick: choices of files, folders, releases."""
+"""HTTP endpoints that list files, folders and releases."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from desdm.accounts.model import Caller
 from desdm.errors import CorruptFile, DesdmError, NotFoundError, UsageError
 from desdm.query import formats
 from desdm.services.access import access_of
-from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of
-from desdm.services.faults import status_of
 from desdm.services.filepick import render
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST
-from desdm.services.filepick.pick import Choice, choose, read
-from desdm.services.parameters import given
+from desdm.services.filepick.pick import Choice, parse_choice, select_files
+from desdm.services.parameters import parse_parameters
+from desdm.services.responses import base_url, public_message, run_blocking
+from desdm.services.status import status_of
 
-__all__ = ["FilePick", "plainly", "routes"]
+__all__ = ["FilePick", "plain_errors", "routes"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 _FORM_BYTES = 1_000_000
-#: Rows of a page for people; programs get all, or what LIMIT says.
+#: Rows of a web page; programs get all rows, or LIMIT rows.
 _PAGE = 500
 
 
-def plainly(handler: Handler) -> Handler:
-    """A handler whose errors become one line of text, or JSON below ``/api``."""
+def plain_errors(handler: Handler) -> Handler:
+    """Wrap a handler so that its errors become one line of text, or JSON below ``/api``."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
@@ -42,7 +42,7 @@ def plainly(handler: Handler) -> Handler:
             return await handler(request)
         except DesdmError as err:
             status = status_of(err)
-            text = str(err) if isinstance(err, CorruptFile) else told(err)
+            text = str(err) if isinstance(err, CorruptFile) else public_message(err)
             headers = {"cache-control": "no-store"}
             if status == 401:
                 headers["www-authenticate"] = "Bearer"
@@ -56,44 +56,47 @@ def plainly(handler: Handler) -> Handler:
 
 
 class FilePick:
-    """The handlers, with the index of files that they share."""
+    """Handlers and the index of files that they share."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.indexes = Indexes(services)
 
     async def files(self, request: Request) -> Response:
-        """GET ``/files`` and ``/api/releases/<R>/files``: files that fit, in the form asked for."""
-        asked = await given(request, _FORM_BYTES)
+        """GET ``/files`` and ``/api/releases/<R>/files``: matching files in the requested format."""
+        params = await parse_parameters(request, _FORM_BYTES)
         release = request.path_params.get("release")
-        choice = read(asked, release)
-        form = asked.value("FORMAT").lower() or ("json" if release else _preferred(request))
+        choice = parse_choice(params, release)
+        form = params.value("FORMAT").lower() or ("json" if release else _preferred(request))
         if form == "html" and choice.limit is None:
             choice = replace(choice, limit=_PAGE)
-        task = _Answer(self.indexes, caller_of(request), choice, base_url(request), form, request)
-        return await work(self._services, task)
+        task = _ListResponse(self.indexes, caller_of(request), choice, base_url(request), form, request)
+        return await run_blocking(self._services, task)
 
     async def folder(self, request: Request) -> Response:
-        """GET ``/files/<R>/<folder>/``: the folder's names, as a page that people and ``wget -r`` can follow."""
+        """GET ``/files/<R>/<folder>/``: the folder as a page with links for browsers and ``wget -r``."""
         caller, path = caller_of(request), request.path_params.get("folder", "")
-        return await work(self._services, lambda: self._folder(request.path_params["release"], path, caller))
+        return await run_blocking(
+            self._services, lambda: self._folder(request.path_params["release"], path, caller)
+        )
 
     def _folder(self, name: str, path: str, caller: Caller) -> Response:
+        """Render a folder."""
         index = self.indexes.of(name, caller)
-        found = index.folders_for(self.indexes.access(caller)).get(path)
-        if found is None:
+        folder = index.folders_for(self.indexes.access(caller)).get(path)
+        if folder is None:
             raise NotFoundError(f"{index.release.name} has no folder {path[:200]}")
         files: list[tuple[str, int | None, str | None]] = [
-            (file.path.rpartition("/")[2], file.filesize, file.sha256) for file in found.files
+            (file.path.rpartition("/")[2], file.filesize, file.sha256) for file in folder.files
         ]
         if not path:
-            named = {n for n, _, _ in files}
-            files += [(n, None, None) for n in (MANIFEST, DIGESTS) if n not in named]
+            names = {n for n, _, _ in files}
+            files += [(n, None, None) for n in (MANIFEST, DIGESTS) if n not in names]
         text = render.page(
             "folder.html",
             release=index.release.name,
             folder=f"{path}/" if path else "",
-            folders=sorted(found.folders),
+            folders=sorted(folder.folders),
             files=sorted(files),
         )
         return Response(text, media_type="text/html")
@@ -102,27 +105,28 @@ class FilePick:
         """GET ``/api/releases``: the releases that the caller may see, newest first."""
         caller, base = caller_of(request), base_url(request)
 
-        def task() -> list[dict[str, object]]:
+        def task() -> list[render.ReleaseEntry]:
             return [self._release(r.name, caller, base) for r in self.indexes.visible(caller)]
 
-        return _json({"releases": await work(self._services, task)})
+        return _json({"releases": await run_blocking(self._services, task)})
 
     async def release(self, request: Request) -> Response:
         """GET ``/api/releases/<R>``: one release."""
         name, caller, base = request.path_params["release"], caller_of(request), base_url(request)
-        return _json(await work(self._services, lambda: self._release(name, caller, base)))
+        return _json(await run_blocking(self._services, lambda: self._release(name, caller, base)))
 
-    def _release(self, name: str, caller: Caller, base: str) -> dict[str, object]:
+    def _release(self, name: str, caller: Caller, base: str) -> render.ReleaseEntry:
+        """Return a release as a JSON entry."""
         access = access_of(self._services, caller)
         release = access.release(name)
         files, tables = access.files(release), sorted(t.name for t in access.tables(release))
-        # The name of a release that the caller may not see stands nowhere.
+        # The name of a hidden release is never shown.
         release = replace(release, erratum_of=access.erratum_of(release))
         return render.release_entry(base, release, len(files), sum(f.filesize for f in files), tables)
 
 
-class _Answer:
-    """Makes the answer to one choice, in a thread."""
+class _ListResponse:
+    """Response to one choice of files, computed in a thread."""
 
     def __init__(
         self, indexes: Indexes, caller: Caller, choice: Choice, base: str, form: str, request: Request
@@ -132,42 +136,43 @@ class _Answer:
 
     def __call__(self) -> Response:
         form, choice = self._form, self._choice
-        kind = None if form in ("html", "json", "txt") else _format(form)
-        found = choose(self._indexes, self._caller, choice)
-        following = self._following(found.total)
-        # The next part of a list stands in the answer itself where the form has room for it (JSON, page).
-        headers = {"x-total-count": str(found.total)}
+        table_format = None if form in ("html", "json", "txt") else _format(form)
+        selection = select_files(self._indexes, self._caller, choice)
+        following = self._following(selection.total)
+        # The address of the next part is in the response itself where the format allows it (JSON, page).
+        headers = {"x-total-count": str(selection.total)}
         if following:
             headers["link"] = f'<{following}>; rel="next"'
-        if kind is not None:
+        if table_format is not None:
             table = formats.stream(
-                kind,
+                table_format,
                 render.COLUMNS,
-                render.batches(self._base, found),
+                render.batches(self._base, selection),
                 title="Files",
                 more=following is not None,
             )
-            return StreamingResponse(table, headers=headers | table.headers, media_type=kind.mime)
+            return StreamingResponse(table, headers=headers | table.headers, media_type=table_format.mime)
         if form == "txt":
-            lines = render.addresses(self._base, found)
+            lines = render.addresses(self._base, selection)
             return StreamingResponse(lines, headers=headers, media_type="text/plain")
         if form == "json":
-            pieces = render.listing(self._base, found, choice.offset, following)
+            pieces = render.listing(self._base, selection, choice.offset, following)
             return StreamingResponse(pieces, headers=headers, media_type="application/json")
-        query = {name.lower(): value for name, value in self._request.query_params.items()}
+        parameters = {name.lower(): value for name, value in self._request.query_params.items()}
         text = render.page(
             "files.html",
             releases=[r.name for r in self._indexes.visible(self._caller)],
             choice=choice,
-            asked={name: query.get(name, "") for name in ("tilename", "band", "filetype", "pos")},
-            files=[render.entry("", file) for _, file in found.files],
-            total=found.total,
+            query={name: parameters.get(name, "") for name in ("tilename", "band", "filetype", "pos")},
+            files=[render.entry("", file) for _, file in selection.files],
+            total=selection.total,
             offset=choice.offset,
             following=following,
         )
         return Response(text, headers=headers, media_type="text/html")
 
     def _following(self, total: int) -> str | None:
+        """Return the URL of the next part of the list; None after the last."""
         limit, offset = self._choice.limit, self._choice.offset
         if not limit or offset + limit >= total:
             return None
@@ -179,6 +184,7 @@ class _Answer:
 
 
 def _format(name: str) -> formats.Format:
+    """Return a table format by name."""
     try:
         return formats.choose("votable/td" if name == "votable" else name)
     except UsageError as err:
@@ -187,14 +193,17 @@ def _format(name: str) -> formats.Format:
 
 
 def _preferred(request: Request) -> str:
+    """Return the default format: a page for browsers, JSON for programs."""
     return "html" if "text/html" in request.headers.get("accept", "") else "json"
 
 
 def _json(document: object) -> Response:
+    """Return a JSON response."""
     return Response(json.dumps(document, ensure_ascii=False), media_type="application/json")
 
 
-async def _slash(request: Request) -> Response:
+async def _redirect_to_folder(request: Request) -> Response:
+    """Redirect to the address with a trailing slash."""
     return RedirectResponse(request.url.path + "/", status_code=308)
 
 
@@ -202,12 +211,12 @@ def routes(services: Services) -> list[BaseRoute]:
     """Routes of the file pick."""
     pick = FilePick(services)
     return [
-        Route("/files", plainly(pick.files), methods=["GET"]),
-        Route("/files/", plainly(pick.files), methods=["GET"]),
-        Route("/files/{release}", _slash, methods=["GET"]),
-        Route("/files/{release}/", plainly(pick.folder), methods=["GET"]),
-        Route("/files/{release}/{folder:path}/", plainly(pick.folder), methods=["GET"]),
-        Route("/api/releases", plainly(pick.releases), methods=["GET"]),
-        Route("/api/releases/{release}", plainly(pick.release), methods=["GET"]),
-        Route("/api/releases/{release}/files", plainly(pick.files), methods=["GET"]),
+        Route("/files", plain_errors(pick.files), methods=["GET"]),
+        Route("/files/", plain_errors(pick.files), methods=["GET"]),
+        Route("/files/{release}", _redirect_to_folder, methods=["GET"]),
+        Route("/files/{release}/", plain_errors(pick.folder), methods=["GET"]),
+        Route("/files/{release}/{folder:path}/", plain_errors(pick.folder), methods=["GET"]),
+        Route("/api/releases", plain_errors(pick.releases), methods=["GET"]),
+        Route("/api/releases/{release}", plain_errors(pick.release), methods=["GET"]),
+        Route("/api/releases/{release}/files", plain_errors(pick.files), methods=["GET"]),
     ]

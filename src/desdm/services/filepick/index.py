@@ -1,4 +1,4 @@
-"""The files of the published releases, ready to be found: by path, by folder, by place."""
+"""Indexes of the files of published releases: by path, by folder, by position."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Folder", "Indexes", "ReleaseIndex", "folders_of"]
 
 
 class Folder:
-    """A folder of a release: the names of its folders, and its files."""
+    """A folder of a release: names of its subfolders, and its files."""
 
     __slots__ = ("files", "folders")
 
@@ -29,17 +29,17 @@ class Folder:
 
 
 def folders_of(files: Iterable[ReleaseFile]) -> dict[str, Folder]:
-    """Folders by path, with ``""`` for the release's own; only what files are in."""
-    found: dict[str, Folder] = {"": Folder()}
+    """Folders by path, with ``""`` for the top folder; only folders with files."""
+    by_path: dict[str, Folder] = {"": Folder()}
     for file in files:
         *names, _ = file.path.split("/")
-        above = ""
+        parent = ""
         for name in names:
-            found[above].folders.add(name)
-            above = f"{above}/{name}" if above else name
-            found.setdefault(above, Folder())
-        found[above].files.append(file)
-    return found
+            by_path[parent].folders.add(name)
+            parent = f"{parent}/{name}" if parent else name
+            by_path.setdefault(parent, Folder())
+        by_path[parent].files.append(file)
+    return by_path
 
 
 class ReleaseIndex:
@@ -48,7 +48,7 @@ class ReleaseIndex:
     Parameters
     ----------
     release, files
-        As the holdings have them, files in the order of their paths.
+        Release, and its files in the order of their paths.
     """
 
     def __init__(self, release: Release, files: Sequence[ReleaseFile]) -> None:
@@ -57,53 +57,64 @@ class ReleaseIndex:
 
     @cached_property
     def folders(self) -> dict[str, Folder]:
-        """Folders by path, with ``""`` for the release's own; only what files are in."""
+        """Folders by path, with ``""`` for the top folder; only folders with files."""
         return folders_of(self.files)
 
     def folders_for(self, access: Access) -> dict[str, Folder]:
-        """Folders that hold a file which the caller may have."""
+        """Return the folders with a file that the caller may read."""
         return self.folders if access.whole(self.release) else folders_of(access.files(self.release))
 
     @cached_property
     def outlines(self) -> Outlines:
-        """Where each file lies on the sky."""
+        """Outlines of the files on the sky."""
         return Outlines(self.files)
 
     def near(self, ra: float, dec: float, radius: float) -> list[ReleaseFile]:
-        """Files that the circle touches (degrees, ICRS), in the order of their paths."""
-        return [self.files[int(i)] for i in np.flatnonzero(self.outlines.touched(ra, dec, radius))]
+        """Return the files that a circle touches.
+
+        Parameters
+        ----------
+        ra, dec, radius
+            Centre and radius, degrees (ICRS).
+
+        Returns
+        -------
+        list of ReleaseFile
+            Files in the order of their paths.
+        """
+        return [self.files[int(i)] for i in np.flatnonzero(self.outlines.touches(ra, dec, radius))]
 
 
 class Indexes:
-    """An index for each published release, made when it is first asked for and kept until another is published."""
+    """Indexes of the published releases, created on first use and discarded at the next publication."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._lock = threading.Lock()
         self._generation = -1
-        self._made: dict[str, ReleaseIndex] = {}
+        self._indexes: dict[str, ReleaseIndex] = {}
 
     def holdings(self) -> Holdings:
-        """What is published now."""
+        """Return the current holdings."""
         return self._services.published.current()
 
     def access(self, caller: Caller) -> Access:
-        """What a caller may see of it."""
+        """Return their visibility to a caller."""
         return access_of(self._services, caller)
 
     def visible(self, caller: Caller) -> list[Release]:
-        """Releases of which the caller may see some file, newest first."""
+        """Return the releases of which the caller may see at least a part, newest first."""
         return self.access(caller).releases()
 
     def of(self, name: str, caller: Caller) -> ReleaseIndex:
-        """The index of a release of which the caller may see something.
+        """Return the index of a release of which the caller may see at least a part.
 
-        Its files are all files of the release: `Access.file` says which of them the caller may have.
+        It has all files of the release: `Access.file` decides which of them the caller may read.
 
         Raises
         ------
         NotFoundError
-            No such release is published, or the caller may see nothing of it.
+            No such release is published, or it is hidden from the caller.
         AccessDenied
             The caller's token has no scope to read.
         """
@@ -111,7 +122,7 @@ class Indexes:
         release, holdings = access.release(name), access.holdings
         with self._lock:
             if self._generation != holdings.generation:
-                self._generation, self._made = holdings.generation, {}
-            if release.name not in self._made:
-                self._made[release.name] = ReleaseIndex(release, holdings.files.get(release.name, ()))
-            return self._made[release.name]
+                self._generation, self._indexes = holdings.generation, {}
+            if release.name not in self._indexes:
+                self._indexes[release.name] = ReleaseIndex(release, holdings.files.get(release.name, ()))
+            return self._indexes[release.name]

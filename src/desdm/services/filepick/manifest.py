@@ -1,4 +1,4 @@
-"""A manifest of those files of a release that a caller may have, as JSON and as ``sha256sum -c`` reads it."""
+"""Manifest of the files of a release that a caller may read, as JSON and for ``sha256sum -c``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIGESTS = "MANIFEST.sha256"
 
 
 def as_json(release: str, files: Sequence[ReleaseFile]) -> bytes:
-    """The manifest of some files of a release, in the form of the release's own."""
+    """Return the manifest of some files, in the format of the release's own manifest."""
     rows = [
         {
             "path": file.path,
@@ -32,5 +32,5 @@ def as_json(release: str, files: Sequence[ReleaseFile]) -> bytes:
 
 
 def as_digests(files: Sequence[ReleaseFile]) -> bytes:
-    """A line for each file: digest, two blanks, path."""
+    """Return a line for each file: digest, two blanks, path."""
     return "".join(f"{file.sha256}  {file.path}\n" for file in files).encode()

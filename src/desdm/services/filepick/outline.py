@@ -1,4 +1,4 @@
-"""Where the files of a release lie on the sky, and which of them a circle touches."""
+"""Outlines of the files of a release on the sky, and which of them a circle touches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Outlines:
     ----------
     files
         A file's outline is its ``s_region``; else the circle about its centre; else the HEALPix cell in its
-        path. A file with none of these lies nowhere.
+        path. A file with none of these has no position.
     """
 
     def __init__(self, files: Sequence[ReleaseFile]) -> None:
@@ -41,8 +41,19 @@ class Outlines:
                 self._centres[i] = unit(file.ra_cent, file.dec_cent)
                 self._radii[i] = np.radians(file.radius or 0.0)
 
-    def touched(self, ra: float, dec: float, radius: float) -> npt.NDArray[np.bool_]:
-        """Whether each outline has a point within ``radius`` of the position; degrees, ICRS."""
+    def touches(self, ra: float, dec: float, radius: float) -> npt.NDArray[np.bool_]:
+        """Whether each outline has a point in common with a circle.
+
+        Parameters
+        ----------
+        ra, dec, radius
+            Centre and radius, degrees (ICRS).
+
+        Returns
+        -------
+        numpy.ndarray
+            (files,) booleans.
+        """
         point, reach = unit(ra, dec), np.radians(radius) + SLACK
         with np.errstate(invalid="ignore"):
             near: npt.NDArray[np.bool_] = angles_to(point, self._centres) <= self._radii + reach
@@ -54,9 +65,10 @@ class Outlines:
 
 
 def _polygon(file: ReleaseFile) -> Vectors | None:
-    found = _POLYGON.match(file.s_region or "")
-    if found:
-        numbers = np.array(found.group(1).split(), dtype=np.float64)
+    """Return the corners of a file's outline from its ``s_region`` or its HEALPix cell; None without either."""
+    match = _POLYGON.match(file.s_region or "")
+    if match:
+        numbers = np.array(match.group(1).split(), dtype=np.float64)
         if len(numbers) >= 6 and len(numbers) % 2 == 0:
             return unit(numbers[0::2], numbers[1::2])
     cell = _CELL.search(file.path)
@@ -66,10 +78,11 @@ def _polygon(file: ReleaseFile) -> Vectors | None:
 
 
 def _cell_polygon(order: int, number: int) -> Vectors | None:
+    """Return the outline of a HEALPix cell; None if its number is too large."""
     from astropy_healpix import HEALPix
 
     if number >= 12 * 4**order:
         return None
-    # The sides of a cell are no great circles; eight pieces a side come within 1 % of its size.
+    # The sides of a cell are not great circles; eight segments a side approximate them to 1 % of its size.
     ra, dec = HEALPix(nside=2**order, order="nested").boundaries_lonlat([number], step=8)
     return unit(ra.deg[0], dec.deg[0])

@@ -1,4 +1,4 @@
-"""Which files a caller asks for: the parameters of a choice, read once, and the choice itself."""
+"""Selection of files: the parameters, parsed once, and the selection itself."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.filepick.index import Indexes
-from desdm.services.parameters import Given
+from desdm.services.parameters import RequestParams
 
-__all__ = ["PARAMETERS", "Choice", "Found", "choose", "read"]
+__all__ = ["PARAMETERS", "Choice", "Selection", "parse_choice", "select_files"]
 
-#: What a choice of files understands; any other name is refused, so that a misspelt one cannot mean "all".
+#: Accepted parameters; any other name is rejected, so that a misspelt one cannot mean "all".
 PARAMETERS = ("RELEASE", "TILENAME", "BAND", "FILETYPE", "PATH", "POS", "FORMAT", "LIMIT", "OFFSET")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice of files; an empty condition is none.
+    """Conditions on files; an empty condition accepts every file.
 
     Attributes
     ----------
     releases, tilenames, bands, filetypes
-        Names, any of which will do; capitals do not matter.
+        Alternative names; case does not matter.
     path
-        Beginning of the path.
+        Prefix of the path.
     circle
-        (ra, dec, radius) in degrees, ICRS, that the file's outline must touch.
+        (ra, dec, radius) in degrees, ICRS, which the file's outline must touch.
     limit, offset
-        Part of the answer: so many files, after so many.
+        Largest number of files, and number of files to skip.
     """
 
     releases: tuple[str, ...] = ()
@@ -44,8 +44,8 @@ class Choice:
     limit: int | None = None
     offset: int = 0
 
-    def takes(self, file: ReleaseFile) -> bool:
-        """Whether a file fits, its place left aside."""
+    def accepts(self, file: ReleaseFile) -> bool:
+        """Whether a file meets all conditions but the circle."""
         return (
             (not self.tilenames or (file.tilename or "").lower() in self.tilenames)
             and (not self.bands or file.band in self.bands)
@@ -54,62 +54,78 @@ class Choice:
         )
 
 
-class Found(NamedTuple):
-    """Files of an answer with their releases, and how many there are in all."""
+class Selection(NamedTuple):
+    """Selected files with their releases, and the total number of matches."""
 
     files: list[tuple[Release, ReleaseFile]]
     total: int
 
 
-def read(given: Given, release: str | None = None) -> Choice:
-    """The choice that parameters describe; ``release`` where the address names it.
+def parse_choice(params: RequestParams, release: str | None = None) -> Choice:
+    """Parse the conditions of a request; ``release`` is set if the URL names it.
 
     Raises
     ------
     UsageError
-        Naming the parameter that cannot be understood.
+        A parameter is unknown or invalid; the message names it.
     """
-    given.only([name for name in PARAMETERS if release is None or name != "RELEASE"])
-    pos = given.value("POS").strip()
+    params.only([name for name in PARAMETERS if release is None or name != "RELEASE"])
+    pos = params.value("POS").strip()
     return Choice(
-        releases=(release,) if release else tuple(_names(given, "RELEASE", str)),
-        tilenames=frozenset(_names(given, "TILENAME", str.lower)),
-        bands=frozenset(_names(given, "BAND", str)),  # y is no band, Y is
-        filetypes=frozenset(_names(given, "FILETYPE", str.lower)),
-        path=given.value("PATH"),
+        releases=(release,) if release else tuple(_names(params, "RELEASE", str)),
+        tilenames=frozenset(_names(params, "TILENAME", str.lower)),
+        bands=frozenset(_names(params, "BAND", str)),  # y is not a band, Y is
+        filetypes=frozenset(_names(params, "FILETYPE", str.lower)),
+        path=params.value("PATH"),
         circle=_circle(pos) if pos else None,
-        limit=given.number("LIMIT"),
-        offset=given.number("OFFSET") or 0,
+        limit=params.number("LIMIT"),
+        offset=params.number("OFFSET") or 0,
     )
 
 
-def choose(indexes: Indexes, caller: Caller, choice: Choice) -> Found:
-    """Files that fit and that the caller may have: releases newest first, files in the order of their paths.
+def select_files(indexes: Indexes, caller: Caller, choice: Choice) -> Selection:
+    """Select the matching files that the caller may read.
+
+    Parameters
+    ----------
+    indexes
+        Indexes of the published releases.
+    caller
+        Caller, whose rights decide which files are visible.
+    choice
+        Conditions.
+
+    Returns
+    -------
+    Selection
+        Releases newest first, files in the order of their paths.
 
     Raises
     ------
     NotFoundError
-        A release that is named is not published, or the caller may see nothing of it.
+        A requested release is not published, or it is hidden from the caller.
     """
     names = choice.releases or [release.name for release in indexes.visible(caller)]
     access = indexes.access(caller)
-    found: list[tuple[Release, ReleaseFile]] = []
+    matches: list[tuple[Release, ReleaseFile]] = []
     for name in dict.fromkeys(names):
         index = indexes.of(name, caller)
         files: Sequence[ReleaseFile] = index.near(*choice.circle) if choice.circle else index.files
         for file in files:
-            if choice.takes(file) and access.file(file):
-                found.append((index.release, file))
+            if choice.accepts(file) and access.file(file):
+                matches.append((index.release, file))
     stop = None if choice.limit is None else choice.offset + choice.limit
-    return Found(found[choice.offset : stop], len(found))
+    return Selection(matches[choice.offset : stop], len(matches))
 
 
-def _names(given: Given, name: str, spelt: Callable[[str], str]) -> list[str]:
-    parts = [part.strip() for value in given.values(name) for part in value.split(",")]
-    return [spelt(part) for part in parts if part]
+def _names(params: RequestParams, name: str, normalize: Callable[[str], str]) -> list[str]:
+    """Parse the values of a parameter, repeated or separated by commas."""
+    parts = [part.strip() for value in params.values(name) for part in value.split(",")]
+    return [normalize(part) for part in parts if part]
 
 
 def _circle(text: str) -> tuple[float, float, float]:
+    """Parse POS into right ascension, declination and radius."""
     words = text.replace(",", " ").split()
     if words and words[0].upper() == "CIRCLE":
         words = words[1:]

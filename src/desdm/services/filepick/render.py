@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -13,11 +13,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from desdm.release.document import STYLE
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
-from desdm.services.filepick.pick import Found
+from desdm.services.filepick.pick import Selection
 
-__all__ = ["COLUMNS", "address", "addresses", "batches", "entry", "listing", "page", "release_entry", "spelt"]
+__all__ = [
+    "COLUMNS",
+    "address",
+    "addresses",
+    "batches",
+    "entry",
+    "listing",
+    "page",
+    "release_entry",
+    "url_path",
+]
 
-#: What a row of the table of files says.
+#: Columns of the table of files.
 COLUMNS = (
     ReleaseColumn("release", "char", "*", text="Release"),
     ReleaseColumn("path", "char", "*", ucd="meta.id;meta.file", text="Path in the release"),
@@ -27,26 +37,76 @@ COLUMNS = (
     ReleaseColumn("band", "char", "*", ucd="instr.bandpass", text="Band"),
     ReleaseColumn("size", "long", unit="byte", ucd="phys.size;meta.file", text="Size"),
     ReleaseColumn("sha256", "char", "*", ucd="meta.checksum", text="sha-256 of the bytes, hexadecimal"),
-    ReleaseColumn("ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension of the centre, ICRS"),
-    ReleaseColumn("dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination of the centre, ICRS"),
+    ReleaseColumn(
+        "ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension of the centre, ICRS"
+    ),
+    ReleaseColumn(
+        "dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination of the centre, ICRS"
+    ),
     ReleaseColumn("url", "char", "*", ucd="meta.ref.url", text="Address"),
-)  # fmt: skip
-#: Files of one piece of an answer.
+)
+#: Files of one piece of a response.
 _PIECE = 5_000
 
 
-def spelt(path: str) -> str:
-    """A path as an address spells it: what may stand (RFC 3986, 3.3) stays, so that wget names files as they are."""
+class FileEntry(TypedDict):
+    """A file in JSON."""
+
+    release: str
+    path: str
+    filetype: str
+    mime: str
+    tilename: str | None
+    band: str | None
+    size: int
+    sha256: str
+    ra: float | None
+    dec: float | None
+    url: str
+
+
+class ReleaseEntry(TypedDict):
+    """A release in JSON."""
+
+    name: str
+    title: str
+    text: str
+    proprietary: bool
+    erratum_of: str | None
+    published_at: str | None
+    manifest_sha256: str | None
+    tables: list[str]
+    files: int
+    bytes: int
+    url: str
+    manifest: str
+
+
+def url_path(path: str) -> str:
+    """Quote a path for a URL; permitted characters (RFC 3986, 3.3) are not escaped, so that wget uses the right names."""
     return quote(path, safe="/=+,:@")
 
 
 def address(base: str, release: str, path: str) -> str:
-    """Address of a file or folder of a release."""
-    return f"{base}/files/{spelt(release)}/{spelt(path)}"
+    """Return the URL of a file or folder of a release.
+
+    Parameters
+    ----------
+    base
+        URL of this server.
+    release, path
+        Release, and path in it.
+
+    Returns
+    -------
+    str
+        The URL.
+    """
+    return f"{base}/files/{url_path(release)}/{url_path(path)}"
 
 
-def entry(base: str, file: ReleaseFile) -> dict[str, Any]:
-    """A file as JSON says it."""
+def entry(base: str, file: ReleaseFile) -> FileEntry:
+    """Return a file as a JSON entry."""
     return {
         "release": file.release,
         "path": file.path,
@@ -62,17 +122,34 @@ def entry(base: str, file: ReleaseFile) -> dict[str, Any]:
     }
 
 
-def release_entry(
-    base: str, release: Release, files: int, size: int, tables: Sequence[str]
-) -> dict[str, Any]:
-    """A release as JSON says it."""
+def release_entry(base: str, release: Release, files: int, size: int, tables: Sequence[str]) -> ReleaseEntry:
+    """Return a release as a JSON entry.
+
+    Parameters
+    ----------
+    base
+        URL of this server.
+    release
+        Release.
+    files, size
+        Number of files that the caller may read, and their bytes.
+    tables
+        Names of the tables that the caller may query.
+
+    Returns
+    -------
+    ReleaseEntry
+        The entry.
+    """
     return {
         "name": release.name,
         "title": release.title,
         "text": release.text,
         "proprietary": release.proprietary,
         "erratum_of": release.erratum_of,
-        "published_at": release.published_at and release.published_at.isoformat(timespec="seconds") + "Z",
+        "published_at": (
+            None if release.published_at is None else release.published_at.isoformat(timespec="seconds") + "Z"
+        ),
         "manifest_sha256": release.manifest_sha256,
         "tables": [f"{release.name}.{table}" for table in tables],
         "files": files,
@@ -82,50 +159,73 @@ def release_entry(
     }
 
 
-def listing(base: str, found: Found, offset: int, following: str | None) -> Iterator[bytes]:
-    """The files of an answer as JSON, in pieces: how many there are in all, where the next ones are, and these."""
-    head = json.dumps({"total": found.total, "offset": offset, "next": following})
+def listing(base: str, selection: Selection, offset: int, next_url: str | None) -> Iterator[bytes]:
+    """Encode files as JSON, in pieces.
+
+    Parameters
+    ----------
+    base
+        URL of this server.
+    selection
+        Files.
+    offset
+        Number of matches before the first file.
+    next_url
+        URL of the next part; None after the last.
+
+    Yields
+    ------
+    bytes
+        Pieces of the document.
+    """
+    head = json.dumps({"total": selection.total, "offset": offset, "next": next_url})
     yield f'{head[:-1]}, "files": ['.encode()
-    for at in range(0, len(found.files), _PIECE):
-        rows = (entry(base, file) for _, file in found.files[at : at + _PIECE])
+    for start in range(0, len(selection.files), _PIECE):
+        rows = (entry(base, file) for _, file in selection.files[start : start + _PIECE])
         text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        yield f"{',' if at else ''}\n{text}".encode()
+        yield f"{',' if start else ''}\n{text}".encode()
     yield b"\n]}\n"
 
 
-def addresses(base: str, found: Found) -> Iterator[bytes]:
-    """The addresses of the files, one a line, as ``wget -i`` and ``xargs curl`` read them; in pieces."""
-    for at in range(0, len(found.files), _PIECE):
-        part = found.files[at : at + _PIECE]
+def addresses(base: str, selection: Selection) -> Iterator[bytes]:
+    """Yield the URLs of the files in pieces, one a line, for ``wget -i`` and ``xargs curl``."""
+    for start in range(0, len(selection.files), _PIECE):
+        part = selection.files[start : start + _PIECE]
         yield "".join(f"{address(base, file.release, file.path)}\n" for _, file in part).encode()
 
 
-def batches(base: str, found: Found) -> Iterator[pa.RecordBatch]:
-    """The files as rows of `COLUMNS`."""
+def batches(base: str, selection: Selection) -> Iterator[pa.RecordBatch]:
+    """Yield the files as rows of `COLUMNS`."""
     types = {"char": pa.string(), "long": pa.int64(), "double": pa.float64()}
     schema = pa.schema([(column.name, types[column.datatype]) for column in COLUMNS])
-    for at in range(0, len(found.files), _PIECE):
-        rows = [entry(base, file) for _, file in found.files[at : at + _PIECE]]
+    for start in range(0, len(selection.files), _PIECE):
+        rows = [entry(base, file) for _, file in selection.files[start : start + _PIECE]]
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
 @cache
 def _templates() -> Environment:
+    """Return the template environment."""
     environment = Environment(
-        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["size"] = _size
-    environment.filters["spelt"] = spelt
+    environment.filters["url_path"] = url_path
     environment.globals["style"] = STYLE
     return environment
 
 
 def page(template: str, **values: object) -> str:
-    """A page from ``templates/<template>``; every value is escaped."""
+    """Render the page ``templates/<template>``; every value is escaped."""
     return _templates().get_template(template).render(**values)
 
 
 def _size(count: int) -> str:
+    """Return a number of bytes as text with a unit."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:

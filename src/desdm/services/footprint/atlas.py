@@ -1,4 +1,4 @@
-"""The footprints of the published releases, as a caller may see them, with the files of their tiles."""
+"""Footprints of the published releases visible to a caller, with the files of their tiles."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LISTING = "footprint/tiles.json"
 
 
 @dataclass(slots=True)
-class _Kept:
-    """One release: its footprint, and its files by tile and by path."""
+class _Entry:
+    """Footprint of one release, and its files by tile and by path."""
 
     footprint: Footprint
     by_tile: dict[str, list[ReleaseFile]] = field(default_factory=dict)
@@ -31,16 +31,16 @@ class _Kept:
 
 
 class Atlas:
-    """Opens the footprint of a release when it is first asked for, and keeps it."""
+    """Opens the footprint of a release on first use and keeps it open."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._lock = threading.Lock()
         self._generation = -1
-        self._kept: dict[str, _Kept] = {}
+        self._entries: dict[str, _Entry] = {}
 
     def release(self, caller: Caller, name: str = "") -> Release:
-        """The release meant; none said: the newest with a footprint that the caller may see.
+        """Return a release by name, or the newest visible one with a footprint.
 
         Raises
         ------
@@ -52,53 +52,73 @@ class Atlas:
         access = access_of(self._services, caller)
         access.require_read()
         if name:
-            found = access.whole_release(name)
-            if not _has(access.holdings, found):
-                raise NotFoundError(f"release {found.name} has no footprint")
-            return found
-        seen = [release for release in access.whole_releases() if _has(access.holdings, release)]
-        if not seen:
+            release = access.whole_release(name)
+            if not _has_footprint(access.holdings, release):
+                raise NotFoundError(f"release {release.name} has no footprint")
+            return release
+        releases = [
+            release for release in access.whole_releases() if _has_footprint(access.holdings, release)
+        ]
+        if not releases:
             raise NotFoundError(
                 "no release with a footprint is published; releases are listed at /api/releases"
             )
-        return seen[0]
+        return releases[0]
 
     def footprint(self, release: Release) -> Footprint:
-        """The footprint of a release.
+        """Return the footprint of a release.
 
         Raises
         ------
         CorruptFile
-            A file of it is not as it was released.
+            A file of the footprint differs from the release.
         """
-        return self._of(release).footprint
+        return self._entry(release).footprint
 
     def files(self, release: Release, tiles: Iterable[str], bands: Sequence[str]) -> list[ReleaseFile]:
-        """Files of the release that belong to these tiles, of these bands or of all bands together."""
-        kept = self._of(release)
+        """Return the files of some tiles, of some bands or common to all bands.
+
+        Parameters
+        ----------
+        release
+            Release.
+        tiles, bands
+            Names of tiles and bands.
+
+        Returns
+        -------
+        list of ReleaseFile
+            Files in the order of the tiles.
+        """
+        entry = self._entry(release)
         return [
-            file for tile in tiles for file in kept.by_tile.get(tile, ()) if file.band is None or file.band in bands
-        ]  # fmt: skip
+            file
+            for tile in tiles
+            for file in entry.by_tile.get(tile, ())
+            if file.band is None or file.band in bands
+        ]
 
     def file(self, release: Release, path: str) -> tuple[ReleaseFile, bytes]:
-        """A small file of the release's footprint, whole, its bytes held against its digest."""
-        found = self._of(release).by_path.get(f"footprint/{path}")
-        if found is None:
+        """Return a small file of the footprint and its verified bytes."""
+        record = self._entry(release).by_path.get(f"footprint/{path}")
+        if record is None:
             raise NotFoundError(f"release {release.name} has no footprint/{path[:60]}")
-        place = self._services.root(release.name) / found.path
-        self._verified(place, found)
-        return found, place.read_bytes()
+        full_path = self._services.root(release.name) / record.path
+        self._verify(full_path, record)
+        return record, full_path.read_bytes()
 
-    def _of(self, release: Release) -> _Kept:
+    def _entry(self, release: Release) -> _Entry:
+        """Return the entry of a release, opened on first use."""
         holdings = self._services.published.current()
         with self._lock:
             if self._generation != holdings.generation:
-                self._generation, self._kept = holdings.generation, {}
-            if release.name not in self._kept:
-                self._kept[release.name] = self._open(holdings, release)
-            return self._kept[release.name]
+                self._generation, self._entries = holdings.generation, {}
+            if release.name not in self._entries:
+                self._entries[release.name] = self._open(holdings, release)
+            return self._entries[release.name]
 
-    def _open(self, holdings: Holdings, release: Release) -> _Kept:
+    def _open(self, holdings: Holdings, release: Release) -> _Entry:
+        """Open the footprint of a release and verify its files."""
         root = self._services.root(release.name)
         by_tile: dict[str, list[ReleaseFile]] = {}
         by_path: dict[str, ReleaseFile] = {}
@@ -107,17 +127,19 @@ class Atlas:
                 by_tile.setdefault(file.tilename, []).append(file)
             if file.path.startswith("footprint/"):
                 by_path[file.path] = file
-                # Read once in a server's life; what is mapped afterwards is what was released.
-                self._verified(root / file.path, file)
-        return _Kept(Footprint(root), by_tile, by_path)
+                # Verified once in a server's life, before the file is mapped.
+                self._verify(root / file.path, file)
+        return _Entry(Footprint(root), by_tile, by_path)
 
-    def _verified(self, path: Path, file: ReleaseFile) -> None:
+    def _verify(self, path: Path, file: ReleaseFile) -> None:
+        """Raise `CorruptFile` and report a fault if a file differs from the release."""
         if path.is_file() and digest(path) == file.sha256:
             return
-        said = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
-        self._services.faults.report(file.release, file.path, said, "footprint")
-        raise CorruptFile(said)
+        fault = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
+        self._services.faults.report(file.release, file.path, fault, "footprint")
+        raise CorruptFile(fault)
 
 
-def _has(holdings: Holdings, release: Release) -> bool:
+def _has_footprint(holdings: Holdings, release: Release) -> bool:
+    """Whether a release has a footprint."""
     return any(file.path == _LISTING for file in holdings.files.get(release.name, ()))

@@ -1,4 +1,4 @@
-"""The loop that takes many records out of a map, compiled; few are taken without it, for its compiler loads slowly."""
+"""Compiled look-up of many records of a map; few are looked up without it, since the compiler loads slowly."""
 
 from __future__ import annotations
 
@@ -10,17 +10,39 @@ from desdm.pixels.compiled import compiled
 __all__ = ["gather"]
 
 Longs = npt.NDArray[np.int64]
-#: What HealSparse writes where nothing is known is far below.
+#: HealSparse's value of empty cells is far below.
 _UNSEEN = -1e30
 
 
 @compiled()
 def gather(
-    table: npt.NDArray[np.uint8], index: Longs, shift: int, pixels: Longs, depth: npt.NDArray[np.uint32],
-    nexp: npt.NDArray[np.uint16], fraction: npt.NDArray[np.uint32], depth_value: npt.NDArray[np.float32],
+    table: npt.NDArray[np.uint8],
+    index: Longs,
+    shift: int,
+    pixels: Longs,
+    depth: npt.NDArray[np.uint32],
+    nexp: npt.NDArray[np.uint16],
+    fraction: npt.NDArray[np.uint32],
+    depth_value: npt.NDArray[np.float32],
     fraction_value: npt.NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Take big-endian records of 10 bytes; ``depth`` and ``depth_value`` are two views of one array."""
+) -> None:
+    """Copy big-endian records of 10 bytes (depth, nexp, fraction) of many cells.
+
+    Parameters
+    ----------
+    table
+        Bytes of the records.
+    index
+        Offset of each coverage pixel's records.
+    shift
+        Bits from a cell number to its coverage pixel.
+    pixels
+        (n,) cells; -1: no position.
+    depth, nexp, fraction
+        (n,) outputs, as unsigned integers.
+    depth_value, fraction_value
+        (n,) the same memory as ``depth`` and ``fraction``, as floats.
+    """
     for i in range(pixels.size):
         pixel = pixels[i]
         if pixel >= 0:

@@ -1,4 +1,4 @@
-"""HTTP of the footprint: a point, a table, a region; MOCs and outlines."""
+"""HTTP endpoints of the footprint: a point, a table, a region; MOCs and outlines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import wraps
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -20,16 +20,23 @@ from desdm.query.engines.model import Cancel, Upload
 from desdm.query.formats import Format, TableStream, choose, stream
 from desdm.query.formats.upload import read_upload
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
-from desdm.services.answers import base_url, told, work
 from desdm.services.context import Services, caller_of
-from desdm.services.faults import status_of
-from desdm.services.footprint.asked import bands_of, format_of, number_of, region_of, same_format, table_sent
 from desdm.services.footprint.atlas import Atlas
-from desdm.services.footprint.selection import Cuts, moc_of, written
-from desdm.services.footprint.tables import answered, packed, position_columns
+from desdm.services.footprint.parameters import (
+    bands_of,
+    format_of,
+    number_of,
+    read_table_part,
+    region_of,
+    same_format,
+)
+from desdm.services.footprint.selection import Cuts, moc_of, serialize_moc
+from desdm.services.footprint.tables import add_footprint, parquet_file, position_columns
 from desdm.services.limits import limits_of
-from desdm.services.parameters import Given, given
-from desdm.services.soda.stencil import Circle
+from desdm.services.parameters import RequestParams, parse_parameters
+from desdm.services.responses import base_url, public_message, run_blocking
+from desdm.services.soda.stencil import Circle, Stencil
+from desdm.services.status import status_of
 from desdm.services.streaming import Stream
 
 __all__ = ["routes"]
@@ -58,20 +65,32 @@ _FILES = (
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class FileEntry(TypedDict):
+    """A file in JSON; the keys are the columns of `_FILES`."""
+
+    path: str
+    filetype: str
+    tilename: str | None
+    band: str | None
+    filesize: int
+    sha256: str
+    url: str
+
+
 def routes(services: Services) -> list[BaseRoute]:
     """``/footprint``, ``/footprint/region``, and below ``/footprint/<R>`` its files and the MOC of what passes cuts."""
-    door = _Door(services, Atlas(services))
+    handlers = _Handlers(services, Atlas(services))
     return [
-        Route("/footprint", _plainly(door.point), methods=["GET"]),
-        Route("/footprint", _plainly(door.table), methods=["POST"]),
-        Route("/footprint/region", _plainly(door.region), methods=["GET", "POST"]),
-        Route("/footprint/{release}/moc", _plainly(door.moc), methods=["GET"]),
-        Route("/footprint/{release}/{name}", _plainly(door.file), methods=["GET"]),
+        Route("/footprint", _json_errors(handlers.point), methods=["GET"]),
+        Route("/footprint", _json_errors(handlers.table), methods=["POST"]),
+        Route("/footprint/region", _json_errors(handlers.region), methods=["GET", "POST"]),
+        Route("/footprint/{release}/moc", _json_errors(handlers.moc), methods=["GET"]),
+        Route("/footprint/{release}/{name}", _json_errors(handlers.file), methods=["GET"]),
     ]
 
 
-def _plainly(handler: Handler) -> Handler:
-    """A handler whose errors become JSON."""
+def _json_errors(handler: Handler) -> Handler:
+    """Wrap a handler so that its errors become JSON."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
@@ -79,7 +98,7 @@ def _plainly(handler: Handler) -> Handler:
             return await handler(request)
         except DesdmError as err:
             status = status_of(err)
-            text = str(err) if isinstance(err, CorruptFile) else told(err)
+            text = str(err) if isinstance(err, CorruptFile) else public_message(err)
             headers = {"cache-control": "no-store"}
             if status == 401:
                 headers["www-authenticate"] = "Bearer"
@@ -90,124 +109,141 @@ def _plainly(handler: Handler) -> Handler:
     return answer
 
 
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response."""
     body = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return Response(body, status, headers, media_type="application/json")
 
 
-class _Door:
-    """The handlers, and the footprints that they share."""
+class _Handlers:
+    """Handlers and the footprints that they share."""
 
     def __init__(self, services: Services, atlas: Atlas) -> None:
         self._services, self._atlas = services, atlas
 
     async def point(self, request: Request) -> Response:
-        """One position: JSON, or the row of a table in the format asked for."""
-        asked, caller = await self._asked(request)
-        return await work(self._services, lambda: self._point(asked, caller, base_url(request)))
+        """One position: JSON, or the row of a table in the requested format."""
+        params, caller = await self._parse(request)
+        return await run_blocking(self._services, lambda: self._point(params, caller, base_url(request)))
 
-    def _point(self, asked: Given, caller: Caller, base: str) -> Response:
-        if asked.value("POS") and (asked.value("RA") or asked.value("DEC")):
+    def _point(self, params: RequestParams, caller: Caller, base: str) -> Response:
+        """Look up one position, or summarise a region that POS names."""
+        if params.value("POS") and (params.value("RA") or params.value("DEC")):
             raise UsageError("give a position by POS or by ra and dec, not by both")
-        if asked.value("POS"):
-            region = region_of(asked)
+        if params.value("POS"):
+            region = region_of(params)
             if not isinstance(region, Circle) or region.radius > 0:
-                return self._region(asked, caller, base, region)
+                return self._region(params, caller, base, region)
             ra, dec = region.ra, region.dec
         else:
-            ra, dec = number_of(asked, "RA"), number_of(asked, "DEC")
-        release = self._atlas.release(caller, asked.value("RELEASE"))
+            ra, dec = number_of(params, "RA"), number_of(params, "DEC")
+        release = self._atlas.release(caller, params.value("RELEASE"))
         footprint = self._atlas.footprint(release)
-        bands = footprint.chosen(bands_of(asked))
+        bands = footprint.select_bands(bands_of(params))
         answer = footprint.at(ra, dec, bands)
-        if format_of(asked).lower() not in ("", "json", "application/json"):
-            one = pa.table({"ra": [answer.ra], "dec": [answer.dec]})
+        if format_of(params).lower() not in ("", "json", "application/json"):
+            row = pa.table({"ra": [answer.ra], "dec": [answer.dec]})
             columns = (
-                ReleaseColumn("ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension, ICRS"),
-                ReleaseColumn("dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination, ICRS"),
-            )  # fmt: skip
-            described, rows = answered(
-                footprint, Upload("point", columns, one), ("ra", "dec"), bands, tiles=True
+                ReleaseColumn(
+                    "ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension, ICRS"
+                ),
+                ReleaseColumn(
+                    "dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination, ICRS"
+                ),
             )
-            form = choose(format_of(asked))
-            return Response(b"".join(stream(form, described, rows)), media_type=form.mime)
+            output_columns, rows = add_footprint(
+                footprint, Upload("point", columns, row), ("ra", "dec"), bands, tiles=True
+            )
+            form = choose(format_of(params))
+            return Response(b"".join(stream(form, output_columns, rows)), media_type=form.mime)
         files = self._atlas.files(release, answer.tiles, bands)
         return _json({"release": release.name, **answer.record(), "files": [_file(f, base) for f in files]})
 
     async def table(self, request: Request) -> Response:
-        """A table of positions: its rows come back with what each band says of them."""
+        """A table of positions: its rows with the values of each band."""
         caller = caller_of(request)
         if not caller.may(Action.UPLOAD):
             raise AccessDenied(
                 "you may not send tables; ask with a token that has the scope upload", caller.known
             )
         limits = limits_of(caller.role)
-        asked = await given(request, limits.request_bytes)
-        asked.only(_NAMES)
+        params = await parse_parameters(request, limits.request_bytes)
+        params.only(_NAMES)
         try:
-            data, mime = await table_sent(request, asked, limits.request_bytes)
+            data, mime = await read_table_part(request, params, limits.request_bytes)
         finally:
-            await asked.close()
+            await params.close()
         if data is None:
-            return await work(self._services, lambda: self._point(asked, caller, base_url(request)))
+            return await run_blocking(self._services, lambda: self._point(params, caller, base_url(request)))
         sent = data
-        form, columns, rows = await work(
+        form, columns, rows = await run_blocking(
             self._services,
-            lambda: self._table(asked, caller, sent, mime, (limits.request_bytes, limits.upload_rows)),
+            lambda: self._table(params, caller, sent, mime, (limits.request_bytes, limits.upload_rows)),
         )
         name = f'attachment; filename="footprint.{form.extension}"'
-        title = "footprint at the positions given"
-        pieces = packed(columns, rows) if form.name == "parquet" else stream(form, columns, rows, title=title)
+        title = "footprint at the uploaded positions"
+        pieces = (
+            parquet_file(columns, rows)
+            if form.name == "parquet"
+            else stream(form, columns, rows, title=title)
+        )
         if isinstance(pieces, TableStream):
-            await work(self._services, pieces.begin)
+            await run_blocking(self._services, pieces.begin)
         return Stream(self._services, pieces, ExitStack(), Cancel(), form.mime, {"content-disposition": name})
 
     def _table(
-        self, asked: Given, caller: Caller, data: bytes, mime: str, most: tuple[int, int]
+        self, params: RequestParams, caller: Caller, data: bytes, mime: str, most: tuple[int, int]
     ) -> tuple[Format, list[ReleaseColumn], Iterator[pa.RecordBatch]]:
-        form = choose(format_of(asked)) if format_of(asked) else choose(same_format(data, mime))
-        footprint = self._atlas.footprint(self._atlas.release(caller, asked.value("RELEASE")))
-        bands = footprint.chosen(bands_of(asked))
+        """Parse an uploaded table and look up its positions."""
+        form = choose(format_of(params)) if format_of(params) else choose(same_format(data, mime))
+        footprint = self._atlas.footprint(self._atlas.release(caller, params.value("RELEASE")))
+        bands = footprint.select_bands(bands_of(params))
         upload = read_upload("positions", data, mime, max_bytes=most[0], max_rows=most[1])
-        place = position_columns(upload, asked.value("RA_COLUMN"), asked.value("DEC_COLUMN"))
-        tiles = asked.value("TILES").lower() in ("1", "true", "yes")
-        return (form, *answered(footprint, upload, place, bands, tiles=tiles))
+        place = position_columns(upload, params.value("RA_COLUMN"), params.value("DEC_COLUMN"))
+        tiles = params.value("TILES").lower() in ("1", "true", "yes")
+        return (form, *add_footprint(footprint, upload, place, bands, tiles=tiles))
 
     async def region(self, request: Request) -> Response:
-        """A region: what each band says of it, its tiles, and their files; or the files as a table."""
-        asked, caller = await self._asked(request)
-        return await work(
-            self._services, lambda: self._region(asked, caller, base_url(request), region_of(asked))
+        """A region: summary by band, its tiles and their files; or the files as a table."""
+        params, caller = await self._parse(request)
+        return await run_blocking(
+            self._services, lambda: self._region(params, caller, base_url(request), region_of(params))
         )
 
-    def _region(self, asked: Given, caller: Caller, base: str, region: Any) -> Response:
-        release = self._atlas.release(caller, asked.value("RELEASE"))
+    def _region(self, params: RequestParams, caller: Caller, base: str, region: Stencil) -> Response:
+        """Summarise a region."""
+        release = self._atlas.release(caller, params.value("RELEASE"))
         footprint = self._atlas.footprint(release)
-        bands = footprint.chosen(bands_of(asked))
-        found = footprint.within(region, bands)
-        files = [_file(f, base) for f in self._atlas.files(release, found.tiles, bands)]
-        if format_of(asked).lower() not in ("", "json", "application/json"):
-            return _files_table(files, choose(format_of(asked)))
+        bands = footprint.select_bands(bands_of(params))
+        summary = footprint.within(region, bands)
+        files = [_file(f, base) for f in self._atlas.files(release, summary.tiles, bands)]
+        if format_of(params).lower() not in ("", "json", "application/json"):
+            return _files_table(files, choose(format_of(params)))
         return _json(
             {
-                "release": release.name, "region": found.region, "bands": found.bands, "tiles": found.tiles,
+                "release": release.name,
+                "region": summary.region,
+                "bands": summary.bands,
+                "tiles": summary.tiles,
                 "files": files,
             }
-        )  # fmt: skip
+        )
 
     async def moc(self, request: Request) -> Response:
         """MOC of the cells whose depth, exposures and good fraction pass the cuts in all bands that are named."""
         caller = caller_of(request)
-        asked = await given(request, 1_000_000)
-        asked.only(("BAND", "DEPTH", "NEXP", "FRACTION", "RESPONSEFORMAT", "FORMAT"))
-        cuts = Cuts(*(number_of(asked, n) if asked.value(n) else None for n in ("DEPTH", "NEXP", "FRACTION")))
+        params = await parse_parameters(request, 1_000_000)
+        params.only(("BAND", "DEPTH", "NEXP", "FRACTION", "RESPONSEFORMAT", "FORMAT"))
+        cuts = Cuts(
+            *(number_of(params, n) if params.value(n) else None for n in ("DEPTH", "NEXP", "FRACTION"))
+        )
 
         def make() -> tuple[bytes, str]:
             release = self._atlas.release(caller, request.path_params["release"])
-            found = moc_of(self._atlas.footprint(release), bands_of(asked), cuts)
-            return written(found, format_of(asked).lower() or "json")
+            selection = moc_of(self._atlas.footprint(release), bands_of(params), cuts)
+            return serialize_moc(selection, format_of(params).lower() or "json")
 
-        data, mime = await work(self._services, make)
+        data, mime = await run_blocking(self._services, make)
         return Response(data, media_type=mime)
 
     async def file(self, request: Request) -> Response:
@@ -223,30 +259,38 @@ class _Door:
             release = self._atlas.release(caller, request.path_params["release"])
             return release, self._atlas.file(release, name)
 
-        _, (file, data) = await work(self._services, read)
+        _, (file, data) = await run_blocking(self._services, read)
         tag = f'"{file.sha256}"'
         headers = {"etag": tag, "cache-control": "no-cache"}
         if tag in request.headers.get("if-none-match", ""):
             return Response(None, 304, headers)
         return Response(data, 200, headers, media_type=file.mime)
 
-    async def _asked(self, request: Request) -> tuple[Given, Caller]:
+    async def _parse(self, request: Request) -> tuple[RequestParams, Caller]:
+        """Return parameters and caller of a request without a table."""
         caller = caller_of(request)
-        asked = await given(request, 1_000_000)
-        await asked.close()
-        asked.only(_NAMES)
-        return asked, caller
+        params = await parse_parameters(request, 1_000_000)
+        await params.close()
+        params.only(_NAMES)
+        return params, caller
 
 
-def _file(file: ReleaseFile, base: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        name: getattr(file, name) for name in ("path", "filetype", "tilename", "band", "filesize", "sha256")
+def _file(file: ReleaseFile, base: str) -> FileEntry:
+    """Return a file as a JSON entry."""
+    return {
+        "path": file.path,
+        "filetype": file.filetype,
+        "tilename": file.tilename,
+        "band": file.band,
+        "filesize": file.filesize,
+        "sha256": file.sha256,
+        "url": f"{base}/files/{quote(file.release)}/{quote(file.path)}",
     }
-    return {**told, "url": f"{base}/files/{quote(file.release)}/{quote(file.path)}"}
 
 
-def _files_table(files: list[dict[str, Any]], form: Format) -> Response:
+def _files_table(files: list[FileEntry], form: Format) -> Response:
+    """Encode file entries as a table."""
     kinds = {"filesize": pa.int64()}
-    arrays = [pa.array([f[c.name] for f in files], kinds.get(c.name, pa.string())) for c in _FILES]
-    rows = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in _FILES])
+    schema = pa.schema([(c.name, kinds.get(c.name, pa.string())) for c in _FILES])
+    rows = pa.RecordBatch.from_pylist(files, schema=schema)
     return Response(b"".join(stream(form, _FILES, [rows], title="files of the region")), media_type=form.mime)

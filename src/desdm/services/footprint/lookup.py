@@ -1,4 +1,4 @@
-"""The footprint of one release: the Python call that service, command and tests share."""
+"""Look-up in the footprint of one release, shared by the service and the command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,54 +17,111 @@ import pyarrow.parquet as pq
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.services.footprint.maps import NSIDE, BandMap, Values, cells
+from desdm.services.soda.stencil import Stencil
 from desdm.sky.polygons import Outlines, unit
 from desdm.survey.bands import band_order
 
 __all__ = ["Answer", "Footprint", "Summary", "shortest"]
 
 Floats = npt.NDArray[np.float64]
+
+
+class BandValues(TypedDict):
+    """Values of one band at a position, as in JSON; outside, all but ``inside`` are None."""
+
+    inside: bool
+    depth: float | None
+    nexp: int | None
+    fraction: float | None
+
+
+class Image(TypedDict):
+    """An image that contributes to a tile, as in JSON."""
+
+    expnum: int
+    ccdnum: int
+    band: str
+    mjd_obs: float
+    exptime: float
+    filename: str
+
+
+class Statistics(TypedDict):
+    """Median, least and largest value, as in JSON."""
+
+    median: float
+    min: float
+    max: float
+
+
+class BandSummary(TypedDict):
+    """Summary of one band in a region, as in JSON: cells, their good area (deg²), depth and exposures."""
+
+    cells: int
+    area: float
+    depth: Statistics | None
+    nexp: Statistics | None
+
+
+class PositionRecord(TypedDict):
+    """`Answer` as JSON."""
+
+    ra: float
+    dec: float
+    hpix: int
+    inside: bool
+    bands: dict[str, BandValues]
+    tiles: list[str]
+    exposures: list[Image]
+
+
 _CELL = 4 * math.pi * math.degrees(1) ** 2 / (12 * NSIDE**2)
-#: Tiles whose lists of images are kept.
-_KEPT = 64
+#: Tiles whose lists of images stay in memory.
+_CACHED_TILES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a release knows of one position.
+    """Footprint of a release at one position.
 
     Attributes
     ----------
     bands
         By band: inside, depth (AB mag of S/N 10 in 2″), nexp, fraction; outside the last three are None.
     tiles
-        Names of the tiles that hold it.
+        Names of the tiles that contain it.
     exposures
-        The images that went into those tiles and hold it: expnum, ccdnum, band, mjd_obs, exptime, filename.
+        Images of those tiles that contain it: expnum, ccdnum, band, mjd_obs, exptime, filename.
     """
 
     ra: float
     dec: float
     hpix: int
-    bands: dict[str, dict[str, Any]]
+    bands: dict[str, BandValues]
     tiles: list[str]
-    exposures: list[dict[str, Any]]
+    exposures: list[Image]
 
     @property
     def inside(self) -> bool:
-        """Whether any band has seen it."""
+        """Whether the position is inside in any band."""
         return any(band["inside"] for band in self.bands.values())
 
-    def record(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+    def record(self) -> PositionRecord:
+        """Return the values for JSON."""
         return {
-            "ra": self.ra, "dec": self.dec, "hpix": self.hpix, "inside": self.inside, "bands": self.bands,
-            "tiles": self.tiles, "exposures": self.exposures,
-        }  # fmt: skip
+            "ra": self.ra,
+            "dec": self.dec,
+            "hpix": self.hpix,
+            "inside": self.inside,
+            "bands": self.bands,
+            "tiles": self.tiles,
+            "exposures": self.exposures,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a release knows of a region.
+    """Footprint of a release in a region.
 
     Attributes
     ----------
@@ -76,12 +133,12 @@ class Summary:
     """
 
     region: str
-    bands: dict[str, dict[str, Any]]
+    bands: dict[str, BandSummary]
     tiles: list[str]
 
 
 class Footprint:
-    """The footprint of a release, from the files below its directory; may be asked by many threads.
+    """The footprint of a release, from the files below its directory; thread-safe.
 
     Parameters
     ----------
@@ -97,21 +154,21 @@ class Footprint:
     def __init__(self, root: Path) -> None:
         self._root = root / "footprint"
         try:
-            listed = json.loads((self._root / "tiles.json").read_text("utf-8"))["tiles"]
+            entries = json.loads((self._root / "tiles.json").read_text("utf-8"))["tiles"]
         except FileNotFoundError:
             raise NotFoundError(
                 f"release {root.name} has no footprint: it holds no coadd whose pipeline made one"
             ) from None
-        self.tiles: list[str] = [tile["tilename"] for tile in listed]
-        made = {band: None for tile in listed for band in tile["bands"]}
-        self.bands: tuple[str, ...] = tuple(sorted(made, key=band_order))
-        self._outlines = Outlines(np.array([tile["corners"] for tile in listed], float).reshape(-1, 4, 2))
+        self.tiles: list[str] = [tile["tilename"] for tile in entries]
+        names = {band: None for tile in entries for band in tile["bands"]}
+        self.bands: tuple[str, ...] = tuple(sorted(names, key=band_order))
+        self._outlines = Outlines(np.array([tile["corners"] for tile in entries], float).reshape(-1, 4, 2))
         self._maps: dict[str, BandMap] = {}
-        self._images: OrderedDict[str, tuple[Outlines, list[dict[str, Any]]]] = OrderedDict()
+        self._images: OrderedDict[str, tuple[Outlines, list[Image]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def chosen(self, bands: Sequence[str]) -> tuple[str, ...]:
-        """The bands meant, in order; none said: all.
+    def select_bands(self, bands: Sequence[str]) -> tuple[str, ...]:
+        """Return the requested bands in their order; all bands if none is requested.
 
         Raises
         ------
@@ -126,83 +183,119 @@ class Footprint:
         return tuple(b for b in self.bands if b in bands) if bands else self.bands
 
     def map(self, band: str) -> BandMap:
-        """The map of a band."""
+        """Return the map of a band."""
         with self._lock:
             if band not in self._maps:
                 self._maps[band] = BandMap(self._root / f"{band}.hsp")
             return self._maps[band]
 
     def points(self, ra: Floats, dec: Floats, bands: Sequence[str] = ()) -> dict[str, Values]:
-        """Depth, exposures and good fraction at many positions (degrees, ICRS), by band; no position is outside."""
+        """Look up depth, exposures and good fraction at many positions.
+
+        Parameters
+        ----------
+        ra, dec
+            (n,) positions, degrees (ICRS); an invalid position counts as outside.
+        bands
+            Bands; empty: all.
+
+        Returns
+        -------
+        dict
+            Values by band.
+        """
         pixels = cells(np.ascontiguousarray(ra, float), np.ascontiguousarray(dec, float))
-        return {band: self.map(band).values(pixels) for band in self.chosen(bands)}
+        return {band: self.map(band).values(pixels) for band in self.select_bands(bands)}
 
     def tiles_at(self, ra: Floats, dec: Floats) -> list[list[str]]:
-        """Names of the tiles that hold each of many positions."""
-        found = self._outlines.each(unit(np.asarray(ra, float), np.asarray(dec, float)))
-        return [[self.tiles[i] for i in numbers] for numbers in found]
+        """Return the names of the tiles that contain each of many positions."""
+        numbers = self._outlines.each(unit(np.asarray(ra, float), np.asarray(dec, float)))
+        return [[self.tiles[i] for i in row] for row in numbers]
 
     def at(self, ra: float, dec: float, bands: Sequence[str] = ()) -> Answer:
-        """Everything at one position (degrees, ICRS).
+        """Look up everything at one position.
+
+        Parameters
+        ----------
+        ra, dec
+            Position, degrees (ICRS).
+        bands
+            Bands; empty: all.
+
+        Returns
+        -------
+        Answer
+            Values by band, tiles and images.
 
         Raises
         ------
         UsageError
-            It is no position.
+            It is not a position.
         """
         if not (math.isfinite(ra) and math.isfinite(dec) and abs(dec) <= 90):
-            raise UsageError(
-                f"ra={ra:g}, dec={dec:g} is no position; degrees are wanted, dec within -90 and 90"
-            )
-        place = np.array([ra % 360.0]), np.array([dec])
-        values = self.points(*place, bands)
-        told = {}
-        for band, one in values.items():
-            inside = bool(one.inside[0])
-            told[band] = {
-                "inside": inside, "depth": shortest(one.depth[0]) if inside else None,
-                "nexp": int(one.nexp[0]) if inside else None,
-                "fraction": shortest(one.fraction[0]) if inside else None,
-            }  # fmt: skip
+            raise UsageError(f"ra={ra:g}, dec={dec:g} is not a position; give degrees, dec within -90 and 90")
+        position = np.array([ra % 360.0]), np.array([dec])
+        values = self.points(*position, bands)
+        by_band: dict[str, BandValues] = {}
+        for band, value in values.items():
+            inside = bool(value.inside[0])
+            by_band[band] = {
+                "inside": inside,
+                "depth": shortest(value.depth[0]) if inside else None,
+                "nexp": int(value.nexp[0]) if inside else None,
+                "fraction": shortest(value.fraction[0]) if inside else None,
+            }
         tiles = [self.tiles[i] for i in self._outlines.holding(ra, dec)]
         images = [
             image for tile in tiles for image in self._images_at(tile, ra, dec) if image["band"] in values
         ]
-        # An exposure near the edge of a tile went into its neighbour too.
-        once = {(self.bands.index(i["band"]), i["expnum"], i["ccdnum"]): i for i in reversed(images)}
+        # An exposure near the edge of a tile is part of the adjacent tile too.
+        unique = {(self.bands.index(i["band"]), i["expnum"], i["ccdnum"]): i for i in reversed(images)}
         return Answer(
-            ra % 360.0, dec, int(cells(*place)[0]), told, tiles, [once[key] for key in sorted(once)]
+            ra % 360.0, dec, int(cells(*position)[0]), by_band, tiles, [unique[key] for key in sorted(unique)]
         )
 
-    def _images_at(self, tile: str, ra: float, dec: float) -> list[dict[str, Any]]:
+    def _images_at(self, tile: str, ra: float, dec: float) -> list[Image]:
+        """Return the images of a tile that contain a position."""
         with self._lock:
             if tile not in self._images:
                 self._images[tile] = self._read_images(tile)
-                while len(self._images) > _KEPT:
+                while len(self._images) > _CACHED_TILES:
                     self._images.popitem(last=False)
             self._images.move_to_end(tile)
             outlines, rows = self._images[tile]
         return [rows[i] for i in outlines.holding(ra, dec)]
 
-    def _read_images(self, tile: str) -> tuple[Outlines, list[dict[str, Any]]]:
-        # Rows lie by tile: the statistics of the row groups leave out all but one or two.
+    def _read_images(self, tile: str) -> tuple[Outlines, list[Image]]:
+        """Read the images of a tile; the statistics of the row groups skip all but one or two."""
         rows = pq.read_table(self._root / "images.parquet", filters=[("tilename", "=", tile)]).to_pylist()
         corners = [[[row[f"ra{i}"], row[f"dec{i}"]] for i in range(1, 5)] for row in rows]
-        names = ("expnum", "ccdnum", "band", "mjd_obs", "exptime", "filename")
-        return Outlines(np.array(corners, float).reshape(-1, 4, 2)), [{n: r[n] for n in names} for r in rows]
+        images = [
+            Image(
+                expnum=row["expnum"],
+                ccdnum=row["ccdnum"],
+                band=row["band"],
+                mjd_obs=row["mjd_obs"],
+                exptime=row["exptime"],
+                filename=row["filename"],
+            )
+            for row in rows
+        ]
+        return Outlines(np.array(corners, float).reshape(-1, 4, 2)), images
 
-    def within(self, region: Any, bands: Sequence[str] = ()) -> Summary:
-        """What lies in a region: a stencil of ``services/soda/stencil.py``."""
-        told = {band: _summary(self.map(band), region) for band in self.chosen(bands)}
-        return Summary(region.text, told, [self.tiles[i] for i in self._outlines.touched(region)])
+    def within(self, region: Stencil, bands: Sequence[str] = ()) -> Summary:
+        """Summarise a region."""
+        by_band = {band: _summary(self.map(band), region) for band in self.select_bands(bands)}
+        return Summary(region.text, by_band, [self.tiles[i] for i in self._outlines.touched(region)])
 
 
 def shortest(value: np.float32) -> float:
-    """A single-precision number by its shortest decimal form, as tables in text have it."""
+    """Return a single-precision number by its shortest decimal form, as text tables write it."""
     return float(str(value))
 
 
-def _summary(band: BandMap, region: Any) -> dict[str, Any]:
+def _summary(band: BandMap, region: Stencil) -> BandSummary:
+    """Summarise the cells of a band whose centres lie in a region."""
     import hpgeom
 
     edge, centre = unit(*region.outline()), unit(*region.centre())
@@ -223,7 +316,12 @@ def _summary(band: BandMap, region: Any) -> dict[str, Any]:
         return {"cells": 0, "area": 0.0, "depth": None, "nexp": None}
     depth, nexp = np.concatenate(depths), np.concatenate(nexps)
     return {
-        "cells": count, "area": area,
-        "depth": {n: shortest(np.float32(f(depth))) for n, f in (("median", np.median), ("min", np.min), ("max", np.max))},
+        "cells": count,
+        "area": area,
+        "depth": {
+            "median": shortest(np.float32(np.median(depth))),
+            "min": shortest(np.float32(np.min(depth))),
+            "max": shortest(np.float32(np.max(depth))),
+        },
         "nexp": {"median": float(np.median(nexp)), "min": int(nexp.min()), "max": int(nexp.max())},
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""The depth map of one band, read where it is asked: its HealSparse file is mapped, not loaded."""
+"""The depth map of one band: its HealSparse file is memory-mapped, not loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,15 @@ __all__ = ["NSIDE", "BandMap", "Values", "cells"]
 NSIDE = 4096
 Longs = npt.NDArray[np.int64]
 _RECORD = np.dtype([("depth", ">f4"), ("nexp", ">i2"), ("fraction", ">f4")])
-#: What HealSparse writes where nothing is known is far below.
+#: HealSparse's value of empty cells is far below.
 _UNSEEN = -1e30
-#: So many positions are looked up without the compiled loop.
+#: Number of positions up to which the compiled loop is not used.
 _FEW = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What a map says at n positions; outside: ``depth`` NaN, ``nexp`` 0, ``fraction`` 0."""
+    """Values of a map at n positions; outside: ``depth`` NaN, ``nexp`` 0, ``fraction`` 0."""
 
     depth: npt.NDArray[np.float32]
     nexp: npt.NDArray[np.int16]
@@ -40,7 +40,7 @@ class Values:
 
 
 def cells(ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]) -> Longs:
-    """Cells (order 12, nested) of positions in degrees; -1 where it is no position."""
+    """Return the cells (order 12, nested) of positions in degrees; -1 for an invalid position."""
     import hpgeom
 
     # One pass for the common case: a minimum is NaN as soon as one value is.
@@ -65,7 +65,7 @@ class BandMap:
     Raises
     ------
     CorruptFile
-        It is not such a file.
+        The file is not such a map.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +73,7 @@ class BandMap:
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         hdus = {hdu.name: hdu for hdu in read_hdus(cast(bytes, buffer), len(buffer), [])}
         if not {"COV", "SPARSE"} <= set(hdus):
-            raise CorruptFile(f"{path.name}: no HDUs COV and SPARSE; it is no HealSparse map")
+            raise CorruptFile(f"{path.name}: no HDUs COV and SPARSE; it is not a HealSparse map")
         cov, sparse = hdus["COV"], hdus["SPARSE"]
         head = sparse.header
         fields = [(head.get(f"TTYPE{i}"), head.get(f"TFORM{i}")) for i in range(1, 4)]
@@ -88,7 +88,7 @@ class BandMap:
         self._rows = self._bytes.view(_RECORD)
 
     def values(self, pixels: Longs) -> Values:
-        """What it says of cells (-1: no position)."""
+        """Return the values at cells (-1: no position)."""
         if pixels.size <= _FEW:
             return self._few(pixels)
         from desdm.services.footprint.gather import gather
@@ -97,25 +97,33 @@ class BandMap:
         depth, fraction = np.empty(n, np.float32), np.empty(n, np.float32)
         nexp = np.empty(n, np.int16)
         gather(
-            self._bytes, self._index, self._shift, pixels, depth.view(np.uint32), nexp.view(np.uint16),
-            fraction.view(np.uint32), depth, fraction,
-        )  # fmt: skip
+            self._bytes,
+            self._index,
+            self._shift,
+            pixels,
+            depth.view(np.uint32),
+            nexp.view(np.uint16),
+            fraction.view(np.uint32),
+            depth,
+            fraction,
+        )
         return Values(depth, nexp, fraction)
 
     def _few(self, pixels: Longs) -> Values:
-        known = np.maximum(pixels, 0)
-        rows = self._rows[self._index[known >> self._shift] + known]
-        seen = (pixels >= 0) & (rows["depth"] > _UNSEEN)
+        """Look up a few cells with numpy."""
+        safe = np.maximum(pixels, 0)
+        rows = self._rows[self._index[safe >> self._shift] + safe]
+        valid = (pixels >= 0) & (rows["depth"] > _UNSEEN)
         return Values(
-            np.where(seen, rows["depth"], np.nan).astype(np.float32),
-            np.where(seen, rows["nexp"], 0).astype(np.int16),
-            np.where(seen, rows["fraction"], 0).astype(np.float32),
+            np.where(valid, rows["depth"], np.nan).astype(np.float32),
+            np.where(valid, rows["nexp"], 0).astype(np.int16),
+            np.where(valid, rows["fraction"], 0).astype(np.float32),
         )
 
     @property
     def covered(self) -> Longs:
         """Coverage pixels (nested) that have rows."""
-        # The first block belongs to nobody: what is not covered points into it.
+        # Coverage pixels without data point into the first block.
         start = self._index + (np.arange(self._index.size, dtype=np.int64) << self._shift)
         return np.flatnonzero(start > 0)
 
@@ -124,11 +132,11 @@ class BandMap:
         """Resolution of the coverage pixels."""
         return int(np.sqrt(self._index.size // 12))
 
-    def blocks(self, coverage: Longs) -> Iterator[tuple[Longs, Any]]:
-        """Cells with good area, and their records in native order, of each of these coverage pixels."""
-        for one in coverage.tolist():
-            first = one << self._shift
-            start = first + int(self._index[one])
+    def blocks(self, coverage: Longs) -> Iterator[tuple[Longs, npt.NDArray[np.void]]]:
+        """Yield the cells with good area, and their records in native byte order, of each coverage pixel."""
+        for pixel in coverage.tolist():
+            first = pixel << self._shift
+            start = first + int(self._index[pixel])
             rows = self._rows[start : start + (1 << self._shift)]
-            seen = np.flatnonzero(rows["fraction"] > 0)
-            yield seen + first, rows[seen].astype(_RECORD.newbyteorder("="))
+            covered = np.flatnonzero(rows["fraction"] > 0)
+            yield covered + first, rows[covered].astype(_RECORD.newbyteorder("="))

@@ -1,4 +1,4 @@
-"""Where a release is good enough: the MOC of the cells that pass cuts in depth, exposures and good fraction."""
+"""MOC of the cells of a release that pass cuts in depth, exposures and good fraction."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from desdm.errors import UsageError
 from desdm.services.footprint.lookup import Footprint
 from desdm.services.footprint.maps import NSIDE
 
-__all__ = ["MOC_FORMATS", "Cuts", "moc_of", "written"]
+if TYPE_CHECKING:
+    from mocpy import MOC
+
+__all__ = ["MOC_FORMATS", "Cuts", "moc_of", "serialize_moc"]
 
 #: Format → media type.
 MOC_FORMATS = {"fits": "application/fits", "json": "application/json", "ascii": "text/plain"}
@@ -30,26 +34,42 @@ class Cuts:
     fraction: float | None = None
 
 
-def moc_of(footprint: Footprint, bands: Sequence[str], cuts: Cuts) -> Any:
-    """Cells that pass the cuts in all of the bands, as a ``mocpy.MOC``; one coverage pixel is in memory at a time."""
+def moc_of(footprint: Footprint, bands: Sequence[str], cuts: Cuts) -> MOC:
+    """Select the cells that pass the cuts in all of the bands.
+
+    Parameters
+    ----------
+    footprint
+        Footprint of a release.
+    bands
+        Bands; empty: all.
+    cuts
+        Lower bounds.
+
+    Returns
+    -------
+    mocpy.MOC
+        The cells; one coverage pixel is in memory at a time.
+    """
     from mocpy import MOC
 
-    maps = [footprint.map(band) for band in footprint.chosen(bands)]
+    maps = [footprint.map(band) for band in footprint.select_bands(bands)]
     common = maps[0].covered
     for other in maps[1:]:
         common = np.intersect1d(common, other.covered)
-    kept = []
-    for blocks in zip(*(one.blocks(common) for one in maps), strict=True):
+    parts = []
+    for blocks in zip(*(band_map.blocks(common) for band_map in maps), strict=True):
         passing = [cells[_pass(rows, cuts)] for cells, rows in blocks]
-        found = passing[0]
-        for more in passing[1:]:
-            found = np.intersect1d(found, more, assume_unique=True)
-        kept.append(found)
-    cells = np.concatenate(kept).astype(np.uint64) if kept else np.zeros(0, np.uint64)
+        passed = passing[0]
+        for other in passing[1:]:
+            passed = np.intersect1d(passed, other, assume_unique=True)
+        parts.append(passed)
+    cells = np.concatenate(parts).astype(np.uint64) if parts else np.zeros(0, np.uint64)
     return MOC.from_healpix_cells(cells, np.full(cells.size, _ORDER, np.uint8), _ORDER)
 
 
-def _pass(rows: Any, cuts: Cuts) -> Any:
+def _pass(rows: npt.NDArray[np.void], cuts: Cuts) -> npt.NDArray[np.bool_]:
+    """Return which records pass the cuts."""
     good = np.ones(rows.size, np.bool_)
     for name in ("depth", "nexp", "fraction"):
         least = getattr(cuts, name)
@@ -58,13 +78,13 @@ def _pass(rows: Any, cuts: Cuts) -> Any:
     return good
 
 
-def written(moc: Any, form: str) -> tuple[bytes, str]:
-    """The bytes of a MOC, and their media type.
+def serialize_moc(moc: MOC, form: str) -> tuple[bytes, str]:
+    """Serialise a MOC; return its bytes and media type.
 
     Raises
     ------
     UsageError
-        There is no such format.
+        The format is unknown.
     """
     mime = MOC_FORMATS.get(form)
     if mime is None:

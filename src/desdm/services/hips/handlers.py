@@ -1,4 +1,4 @@
-"""HiPS over HTTP: ``/hips/<release>/<name>/…``; a tile that is not there is a plain 404, as viewers expect."""
+"""HiPS over HTTP: ``/hips/<release>/<name>/…``; a missing tile is a plain 404, as viewers expect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.handlers import plainly
+from desdm.services.filepick.handlers import plain_errors
 from desdm.services.hips.pictures import Pictures
 
 __all__ = ["cache_control", "routes"]
@@ -19,23 +19,21 @@ def routes(services: Services) -> list[BaseRoute]:
     pictures = Pictures(services)
 
     async def tile(request: Request) -> Response:
-        wanted = request.path_params
+        parts = request.path_params
         access = access_of(services, caller_of(request))
         access.require_read()
-        release = access.find(wanted["release"])
-        file = (
-            None if release is None else pictures.find(access, release, f"{wanted['name']}/{wanted['path']}")
-        )
+        release = access.find(parts["release"])
+        file = None if release is None else pictures.find(access, release, f"{parts['name']}/{parts['path']}")
         if release is None or file is None:
-            access.refuse(wanted["release"])
-            # The same for a tile and for a release that is not there, or not for this caller.
+            access.refuse(parts["release"])
+            # The same response for a missing tile, a missing release and a hidden release.
             return PlainTextResponse("no such tile", 404, {"Cache-Control": "private, max-age=3600"})
         headers = {"Cache-Control": cache_control(release.proprietary)}
         return Response(await pictures.read(file), headers=headers, media_type=file.mime)
 
-    return [Route("/hips/{release}/{name}/{path:path}", plainly(tile), methods=["GET"])]
+    return [Route("/hips/{release}/{name}/{path:path}", plain_errors(tile), methods=["GET"])]
 
 
 def cache_control(proprietary: bool) -> str:
-    """``Cache-Control`` of a picture: a published file never changes, but a proprietary one stays out of shared caches."""
+    """Return ``Cache-Control`` of a picture: published files never change; proprietary ones stay out of shared caches."""
     return "private, no-cache" if proprietary else "public, max-age=86400"

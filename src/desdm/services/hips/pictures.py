@@ -1,4 +1,4 @@
-"""Files of the HiPS of a release, verified at each reading, for ``/hips`` and for the map page."""
+"""Files of the HiPS of a release, verified at each read, for ``/hips`` and the map page."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from desdm.services.filepick.index import Indexes
 __all__ = ["Pictures"]
 
 _LOG = logging.getLogger(__name__)
-#: Tiles are small: their bytes are hashed whenever they are read, so that no earlier verdict has to be believed.
+#: Threads that read tiles; a tile is small, so that it is hashed at every read.
 _READERS = 4
 
 
 class Pictures:
-    """Finds and reads pictures that a caller may see: those of releases of which the caller may see all."""
+    """Finds and reads pictures, of releases that the caller may see completely."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -32,18 +32,33 @@ class Pictures:
         self._verifier = Verifier(self._report)
 
     def find(self, access: Access, release: Release, path: str) -> ReleaseFile | None:
-        """The file ``hips/<path>`` of a release; None if there is none, or none for this caller."""
+        """Return the file ``hips/<path>`` of a release.
+
+        Parameters
+        ----------
+        access
+            Visibility of releases to the caller.
+        release
+            Release.
+        path
+            Path below ``hips``.
+
+        Returns
+        -------
+        ReleaseFile or None
+            None if there is no such file, or the caller may not see it.
+        """
         if not access.whole(release):
             return None
         return self._indexes.of(release.name, access.caller).by_path.get(f"hips/{path}")
 
     async def read(self, file: ReleaseFile) -> bytes:
-        """The bytes of a file.
+        """Return the verified bytes of a file.
 
         Raises
         ------
         CorruptFile
-            They are not those that were released; the file stands in the problem list then.
+            The bytes differ from the release; the fault is entered into the problem list.
         TransientError
             It is being written.
         """
@@ -52,21 +67,22 @@ class Pictures:
             data = await to_thread.run_sync(_read, path, file, limiter=self._readers)
             if data is not None:
                 return data
-            # The verifier keeps its verdict as long as nobody touches the file: it is entered into the list once.
-            opened = await self._verifier.open(path, file, self._readers)
-            opened.close()
+            # The verifier remembers its verdict while the file is unchanged, so that a fault is reported once.
+            verified = await self._verifier.open(path, file, self._readers)
+            verified.close()
         raise TransientError(f"{file.release}/{file.path} is being written on this server; try again")
 
     def _report(self, file: ReleaseFile, fault: str) -> None:
+        """Log a fault and enter it into the problem list."""
         _LOG.error("%s/%s: %s", file.release, file.path, fault)
         self._services.faults.report(file.release, file.path, fault, "pictures")
 
 
 def _read(path: Path, file: ReleaseFile) -> bytes | None:
-    """The bytes of the file, or None if they are not those that were released."""
+    """Return the bytes of a file; None if they differ from the release."""
     try:
-        with path.open("rb") as opened:
-            data = opened.read(file.filesize + 1)
+        with path.open("rb") as file_handle:
+            data = file_handle.read(file.filesize + 1)
     except OSError:
         return None
     return data if hashlib.sha256(data).hexdigest() == file.sha256 else None

@@ -1,4 +1,4 @@
-"""What a user's own table is."""
+"""Record of a user's own table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["UserTable"]
 
 @dataclass(frozen=True, slots=True)
 class UserTable:
-    """A table of a user's own, ``mydb.<name>`` in queries; ``size`` is the room that it takes, in bytes."""
+    """A table of a user's own, ``mydb.<name>`` in queries; ``size`` is in bytes."""
 
     owner: str
     name: str

@@ -1,1 +1,1 @@
-"""Tables that users keep, over HTTP: made from a query or an upload, extended, listed, dropped, within a quota."""
+"""Tables that users keep, over HTTP: created from a query or an upload, extended, listed, dropped, within a quota."""

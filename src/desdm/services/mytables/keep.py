@@ -1,4 +1,4 @@
-"""Makes, extends and drops tables of a user, within the quota; the engine's rows and our record go together."""
+"""Creates, extends and drops tables of a user within the quota, in the query engine and in the service database."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from desdm.services.mydb import store
 from desdm.services.mydb.model import UserTable
 from desdm.services.uws.store import now
 
-__all__ = ["Keeper", "allowed"]
+__all__ = ["Keeper", "require_mydb"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
 
 
-def allowed(caller: Caller) -> None:
-    """Refuse who may not keep tables."""
+def require_mydb(caller: Caller) -> None:
+    """Raise `AccessDenied` unless the caller may have own tables."""
     if not caller.may(Action.MYDB):
         if caller.known:
-            # Whatever the role, a token allows no more than its scopes.
+            # The role allows it, so that the token lacks the scope.
             raise AccessDenied(
                 f"this token does not allow tables of your own: it lacks the scope {Action.MYDB.value}; "
                 f"make one that has it: desdm account token {caller.login} --scope {Action.READ.value} "
@@ -39,27 +39,27 @@ def allowed(caller: Caller) -> None:
 
 
 class _OwnerLock:
-    """Held while tables of one user are changed."""
+    """Lock of the tables of one user."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
 
 
 class Keeper:
-    """Keeps the tables of all users of one server; two deeds on tables of one user follow one another."""
+    """Manages the tables of all users on one server; changes to tables of one user are serialised."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._guard = threading.Lock()
+        self._locks_lock = threading.Lock()
         self._locks: weakref.WeakValueDictionary[str, _OwnerLock] = weakref.WeakValueDictionary()
 
     def _lock(self, owner: str) -> _OwnerLock:
-        """The lock of one user's tables; a query of one user does not hold up another."""
-        with self._guard:
+        """Return the lock of one user's tables, so that users do not wait for each other."""
+        with self._locks_lock:
             return self._locks.setdefault(owner, _OwnerLock())
 
     def tables(self, caller: Caller) -> list[UserTable]:
-        """Tables of a user."""
+        """Return the tables of a user."""
         with self._services.state.read() as conn:
             return store.tables(conn, caller.login)
 
@@ -73,65 +73,91 @@ class Keeper:
         append: bool,
         text: str = "",
     ) -> UserTable:
-        """Make a table, or add rows to it; whole or not at all.
+        """Create a table, or append rows to it, atomically.
+
+        Parameters
+        ----------
+        caller
+            Owner of the table.
+        name
+            Name of the table.
+        columns
+            Columns of the rows.
+        rows
+            Rows.
+        append
+            Append to an existing table instead of creating one.
+        text
+            Description; empty: that of the existing table.
+
+        Returns
+        -------
+        UserTable
+            Record of the table.
 
         Raises
         ------
         UsageError
-            The name cannot be a table's, or the columns are not those of the table.
+            The name is invalid, or the columns differ from those of the table.
         ConflictError
-            A table to make is there already.
+            The table to create exists already.
         NotFoundError
-            A table to extend is not there.
+            The table to append to does not exist.
         LimitExceeded
-            The quota does not suffice.
+            The rows exceed the quota.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(f"table {name[:48]!r}: 48 letters, digits and _ at most, a letter first")
         with self._lock(caller.login).lock:
-            held = self.tables(caller)
-            known = next((t for t in held if t.name.lower() == name.lower()), None)
-            if known is not None and not append:
-                raise ConflictError(f"mydb.{known.name} is there already; drop it, or add to it")
-            if known is None and name.upper() in STRUCTURAL:
+            tables = self.tables(caller)
+            existing = next((t for t in tables if t.name.lower() == name.lower()), None)
+            if existing is not None and not append:
+                raise ConflictError(f"mydb.{existing.name} is there already; drop it, or add to it")
+            if existing is None and name.upper() in STRUCTURAL:
                 raise UsageError(f"{name} is a reserved word of ADQL; give the table another name")
-            if known is None and append:
+            if existing is None and append:
                 raise NotFoundError(f"there is no mydb.{name} to add to; make it first")
-            if known is not None and [c.name for c in known.columns] != [c.name for c in columns]:
+            if existing is not None and [c.name for c in existing.columns] != [c.name for c in columns]:
                 raise UsageError(
-                    f"mydb.{known.name} has the columns {', '.join(c.name for c in known.columns)}"
+                    f"mydb.{existing.name} has the columns {', '.join(c.name for c in existing.columns)}"
                 )
-            free = limits_of(caller.role).mydb_bytes - sum(t.size for t in held)
-            stands = name if known is None else known.name
+            free = limits_of(caller.role).mydb_bytes - sum(t.size for t in tables)
+            table_name = name if existing is None else existing.name
             total, size = self._services.engine.save(
-                caller.login, stands, columns, _bounded(rows, free), append=append
+                caller.login, table_name, columns, _within_quota(rows, free), append=append
             )
-            # The engine tells the bytes that came now.
-            before = 0 if known is None else known.size
-            made = UserTable(
-                caller.login, stands, total, before + size, tuple(columns),
-                text or (known.text if known else ""), known.created_at if known else now(),
-            )  # fmt: skip
+            # The engine returns the bytes of the new rows.
+            before = 0 if existing is None else existing.size
+            table = UserTable(
+                caller.login,
+                table_name,
+                total,
+                before + size,
+                tuple(columns),
+                text or (existing.text if existing else ""),
+                existing.created_at if existing else now(),
+            )
             with self._services.state.write() as conn:
-                store.put(conn, made)
-        return made
+                store.put(conn, table)
+        return table
 
     def drop(self, caller: Caller, name: str) -> None:
         """Drop a table; `NotFoundError` if there is none."""
         with self._lock(caller.login).lock:
-            known = next((t for t in self.tables(caller) if t.name.lower() == name.lower()), None)
-            if known is None:
+            existing = next((t for t in self.tables(caller) if t.name.lower() == name.lower()), None)
+            if existing is None:
                 raise NotFoundError(f"there is no mydb.{name[:48]}")
-            self._services.engine.drop(caller.login, known.name)
+            self._services.engine.drop(caller.login, existing.name)
             with self._services.state.write() as conn:
-                store.remove(conn, caller.login, known.name)
+                store.remove(conn, caller.login, existing.name)
 
 
-def _bounded(rows: Iterator[pa.RecordBatch], free: int) -> Iterator[pa.RecordBatch]:
-    taken = 0
+def _within_quota(rows: Iterator[pa.RecordBatch], free: int) -> Iterator[pa.RecordBatch]:
+    """Pass batches on; `LimitExceeded` when they exceed the free bytes."""
+    size = 0
     for batch in rows:
-        taken += batch.nbytes
-        if taken > free:
+        size += batch.nbytes
+        if size > free:
             raise LimitExceeded(
                 f"the table is larger than the {max(0, free) // 1_000_000} MB that are free for your tables; drop some",
                 "quota",

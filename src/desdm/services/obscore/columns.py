@@ -51,7 +51,7 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
 _MAIN = frozenset(("obs_collection", "obs_id", "access_url", "s_ra", "s_dec", "s_region", "em_min", "em_max"))
 _XTYPES = {"s_region": "adql:REGION"}
 
-#: Columns of planned observations that ObsCore has not, in the same form.
+#: Columns of planned observations that ObsCore does not have, in the same form.
 _PLANNED: tuple[tuple[str, str, str, str, str, str], ...] = (
     ("t_planning", "double", "d", "", "", "When it was planned (MJD)"),
     ("category", "char", "", "", "", "Fixed, Coordinated, Window or Other"),
@@ -67,7 +67,7 @@ _PLANNED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Planned exposure time",
     ),
 )
-#: Those of ObsCore that planned observations have too.
+#: Columns of ObsCore that planned observations have too.
 _SHARED = frozenset((
     "target_name", "obs_id", "obs_collection", "s_ra", "s_dec", "s_fov", "s_region", "s_resolution", "t_min", "t_max",
     "t_exptime", "t_resolution", "em_min", "em_max", "em_res_power", "o_ucd", "pol_states", "pol_xel",
@@ -77,6 +77,7 @@ _PLAN = (_PLANNED[0], *(column for column in _TABLE if column[0] in _SHARED), *_
 
 
 def _columns(table: tuple[tuple[str, str, str, str, str, str], ...]) -> tuple[ReleaseColumn, ...]:
+    """Return the descriptions of columns from their table."""
     return tuple(
         ReleaseColumn(
             name,
@@ -98,8 +99,10 @@ PLAN_COLUMNS: tuple[ReleaseColumn, ...] = _columns(_PLAN)
 #: Column → utype.
 UTYPES: dict[str, str] = {name: f"obscore:{utype}" for name, _, _, _, utype, _ in _TABLE}
 #: ObsLocTAP writes some parts of the same model in small letters, and none with a prefix.
-_SPELT = {"Target.Name": "Target.name", "DataID.Collection": "DataID.collection"}
-PLAN_UTYPES: dict[str, str] = {name: _SPELT.get(utype, utype) for name, _, _, _, utype, _ in _PLAN if utype}
+_PLAN_SPELLINGS = {"Target.Name": "Target.name", "DataID.Collection": "DataID.collection"}
+PLAN_UTYPES: dict[str, str] = {
+    name: _PLAN_SPELLINGS.get(utype, utype) for name, _, _, _, utype, _ in _PLAN if utype
+}
 
 _KINDS = {"char": pa.string(), "int": pa.int32(), "long": pa.int64(), "double": pa.float64()}
 ARROW: pa.Schema = pa.schema([(name, _KINDS[datatype]) for name, datatype, *_ in _TABLE])

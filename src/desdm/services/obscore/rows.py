@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -12,17 +11,17 @@ from desdm.release.model import ReleaseFile
 from desdm.services.obscore.columns import ARROW
 from desdm.services.published import Holdings
 
-__all__ = ["DATALINK", "PLACE", "did_of", "file_of", "obscore_rows", "placed", "served"]
+__all__ = ["BASE_PLACEHOLDER", "DATALINK", "did_of", "file_of", "is_image", "obscore_rows", "with_base_url"]
 
-#: Stands for the server's address in the table: under which name a server is reached, its requests say.
-PLACE = "desdm:/"
+#: Placeholder of the server's URL in the table, since that depends on the request.
+BASE_PLACEHOLDER = "desdm:/"
 DATALINK = "application/x-votable+xml;content=datalink"
 _AUTHORITY = "ivo://desdm"
 
 #: File type of a release → (calibration level, what the pixels are).
 _IMAGES = {"coadd": (3, "phot.flux"), "coadd_color": (3, "phot.flux")}
 
-#: Band → (centre, width) in m, as the FILTER card of DECam's headers says them.
+#: Band → (centre, width) in m, from the FILTER card of DECam's headers.
 _BANDS = {
     "u": (3.500e-7, 1.000e-7), "g": (4.720e-7, 1.520e-7), "r": (6.415e-7, 1.480e-7), "i": (7.835e-7, 1.470e-7),
     "z": (9.260e-7, 1.520e-7), "Y": (1.0095e-6, 1.130e-7), "VR": (6.300e-7, 2.600e-7),
@@ -30,12 +29,12 @@ _BANDS = {
 
 
 def did_of(file: ReleaseFile) -> str:
-    """Identifier of a file: ``ivo://desdm/<release>?<path>``."""
+    """Return the identifier of a file: ``ivo://desdm/<release>?<path>``."""
     return f"{_AUTHORITY}/{file.release}?{quote(file.path, safe='/')}"
 
 
 def file_of(holdings: Holdings, did: str) -> ReleaseFile | None:
-    """The file of an identifier; None if it names none that is published."""
+    """Return the published file of an identifier; None if there is none."""
     head, mark, path = did.partition("?")
     prefix = f"{_AUTHORITY}/"
     if not mark or not head.lower().startswith(prefix):
@@ -43,16 +42,17 @@ def file_of(holdings: Holdings, did: str) -> ReleaseFile | None:
     release = holdings.release(head[len(prefix) :])
     if release is None:
         return None
-    wanted = unquote(path)
-    return next((f for f in holdings.files.get(release.name, ()) if f.path == wanted), None)
+    file_path = unquote(path)
+    return next((f for f in holdings.files.get(release.name, ()) if f.path == file_path), None)
 
 
-def served(file: ReleaseFile) -> bool:
-    """Whether a file is an image with a place on the sky."""
+def is_image(file: ReleaseFile) -> bool:
+    """Whether a file is an image with a position on the sky."""
     return file.filetype in _IMAGES and file.ra_cent is not None and file.filetype != "coadd_color"
 
 
-def _record(file: ReleaseFile) -> dict[str, Any]:
+def _record(file: ReleaseFile) -> dict[str, str | int | float | None]:
+    """Return the row of an image."""
     low, high, power = _spectral(file.band)
     level, ucd = _IMAGES[file.filetype]
     return {
@@ -63,7 +63,7 @@ def _record(file: ReleaseFile) -> dict[str, Any]:
         "obs_id": f"{file.tilename}_{file.band}" if file.band else (file.tilename or file.path),
         "obs_title": f"{file.release}: coadd of tile {file.tilename}, band {file.band}",
         "obs_publisher_did": did_of(file),
-        "access_url": f"{PLACE}datalink/links?ID={quote(did_of(file), safe='')}",
+        "access_url": f"{BASE_PLACEHOLDER}datalink/links?ID={quote(did_of(file), safe='')}",
         "access_format": DATALINK,
         "access_estsize": max(1, file.filesize // 1000),
         "target_name": file.tilename,
@@ -92,18 +92,19 @@ def _record(file: ReleaseFile) -> dict[str, Any]:
 
 
 def _spectral(band: str | None) -> tuple[float | None, float | None, float | None]:
-    found = _BANDS.get(band or "")
-    if found is None:
+    """Return short end, long end and resolving power of a band."""
+    limits = _BANDS.get(band or "")
+    if limits is None:
         return None, None, None
-    centre, width = found
+    centre, width = limits
     return centre - width / 2, centre + width / 2, centre / width
 
 
 def obscore_rows(files: Iterable[ReleaseFile]) -> pa.Table:
-    """The rows of all images among ``files``."""
-    return pa.Table.from_pylist([_record(file) for file in files if served(file)], schema=ARROW)
+    """Return the rows of all images among ``files``."""
+    return pa.Table.from_pylist([_record(file) for file in files if is_image(file)], schema=ARROW)
 
 
-def placed(text: str, base: str) -> str:
-    """A text of the table with the address under which this server was reached."""
-    return base + "/" + text[len(PLACE) :] if text.startswith(PLACE) else text
+def with_base_url(text: str, base: str) -> str:
+    """Replace the placeholder in a text of the table by the URL of this server."""
+    return base + "/" + text[len(BASE_PLACEHOLDER) :] if text.startswith(BASE_PLACEHOLDER) else text

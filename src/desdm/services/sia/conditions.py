@@ -1,21 +1,22 @@
-"""The conditions of a SIA query (SIA 2.0, section 2.1), each a test on rows of ObsCore."""
+"""Conditions of a SIA query (SIA 2.0, section 2.1), each a test of a row of ObsCore."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from desdm.errors import UsageError
-from desdm.services.parameters import Given
+from desdm.services.parameters import RequestParams
 from desdm.services.soda.stencil import Stencil, stencils_of
 from desdm.sky.spherical import SLACK, unit
 
 __all__ = ["NAMES", "conditions"]
 
-Row = Mapping[str, Any]
+#: A row of ObsCore by column; numbers or texts.
+Row = Mapping[str, str | int | float | None]
 Condition = Callable[[Row], bool]
 
 #: Parameter → columns of ObsCore whose interval it must meet.
@@ -54,45 +55,51 @@ NAMES = (
 )
 
 
-def conditions(given: Given) -> list[Condition]:
-    """The tests that a row must pass, all of them; values of one parameter are alternatives.
+def conditions(params: RequestParams) -> list[Condition]:
+    """Return the tests that a row must pass; values of one parameter are alternatives.
 
     Raises
     ------
     UsageError
-        A value cannot be understood; the text names the parameter.
+        A value is invalid; the message names the parameter.
     """
-    found: list[Condition] = []
-    places = given.values("POS")
-    if places:
-        shapes = stencils_of({"POS": places})
-        found.append(lambda row: any(_meets(row, shape) for shape in shapes))
+    tests: list[Condition] = []
+    positions = params.values("POS")
+    if positions:
+        shapes = stencils_of({"POS": positions})
+        tests.append(lambda row: any(_meets(row, shape) for shape in shapes))
     for name, columns in _INTERVALS.items():
-        if given.values(name):
-            found.append(_within([_interval(name, text) for text in given.values(name)], *columns))
+        if params.values(name):
+            tests.append(_interval_test([_interval(name, text) for text in params.values(name)], *columns))
     for name, column in _TEXTS.items():
-        if given.values(name):
-            found.append(_among(given.values(name), column))
-    if given.values("POL"):
+        if params.values(name):
+            tests.append(_text_test(params.values(name), column))
+    if params.values("POL"):
         # No image of the survey measures polarisation.
-        found.append(lambda row: row["pol_states"] is not None)
-    return found
+        tests.append(lambda row: row["pol_states"] is not None)
+    return tests
 
 
-def _within(bounds: list[tuple[float, float]], first: str, last: str) -> Condition:
+def _interval_test(bounds: list[tuple[float, float]], first: str, last: str) -> Condition:
+    """Return a test whether an interval of a row meets one of some bounds."""
+
     def test(row: Row) -> bool:
         low, high = row[first], row[last]
-        return low is not None and high is not None and any(low <= b and high >= a for a, b in bounds)
+        if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+            return False
+        return any(low <= b and high >= a for a, b in bounds)
 
     return test
 
 
-def _among(values: list[str], column: str) -> Condition:
-    wanted = {value.strip().lower() for value in values}
-    return lambda row: row[column] is not None and str(row[column]).lower() in wanted
+def _text_test(values: list[str], column: str) -> Condition:
+    """Return a test whether a column of a row is one of some values, ignoring case."""
+    accepted = {value.strip().lower() for value in values}
+    return lambda row: row[column] is not None and str(row[column]).lower() in accepted
 
 
 def _interval(name: str, text: str) -> tuple[float, float]:
+    """Parse one number or two as an interval."""
     words = text.replace(",", " ").split()
     try:
         numbers = [float(word) for word in words]
@@ -107,15 +114,20 @@ def _interval(name: str, text: str) -> tuple[float, float]:
 
 
 def _meets(row: Row, shape: Stencil) -> bool:
-    """Whether an image has a point in common with a shape."""
-    corners = _corners(row["s_region"])
+    """Whether an image has a point in common with a region."""
+    region, ra, dec, diameter = row["s_region"], row["s_ra"], row["s_dec"], row["s_fov"]
+    corners = _corners(region) if isinstance(region, str) else None
     if corners is not None:
         return shape.meets(corners)
-    return shape.distance(unit(row["s_ra"], row["s_dec"])) <= math.radians(row["s_fov"] or 0.0) / 2 + SLACK
+    if not isinstance(ra, float) or not isinstance(dec, float):
+        return False
+    radius = math.radians(diameter) / 2 if isinstance(diameter, float) else 0.0
+    return shape.distance(unit(ra, dec)) <= radius + SLACK
 
 
-def _corners(region: str | None) -> np.ndarray[Any, Any] | None:
-    words = (region or "").split()
+def _corners(region: str) -> npt.NDArray[np.float64] | None:
+    """Return the corners of a polygon in STC-S as unit vectors; None for another region."""
+    words = region.split()
     if not words or words[0].upper() != "POLYGON":
         return None
     numbers = np.array([float(w) for w in words if w.upper() not in ("POLYGON", "ICRS")])

@@ -1,42 +1,44 @@
-"""Many cutouts at once: worked tile by tile, each compressed block decoded once, each row with its own outcome."""
+"""Batches of cutouts: processed tile by tile, each compressed block decoded once, each row with its own result."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from desdm.errors import CorruptFile, LimitExceeded, UsageError
 from desdm.pixels.boxes import Blocks, Box
 from desdm.release.model import ReleaseFile
 from desdm.services.soda import colour
 from desdm.services.soda.cutout import Cut, Outside, fits_parts, place, read
-from desdm.services.soda.files import Opened, Shelf
+from desdm.services.soda.files import ImageCache, ReleaseImage
 from desdm.services.soda.stencil import Around, Stencil
 
-__all__ = ["Done", "Item", "Member", "produce", "safe"]
+__all__ = ["Item", "ItemResult", "Member", "cut_items", "safe"]
 
-_STRIP = 256  # rows of the image that are worked on before the next: the height of a compressed block
+_STRIP = 256  # rows of the image that are processed together: the height of a compressed block
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One region that is asked for.
+    """One region to cut.
 
     Attributes
     ----------
     number
-        Its place among those asked for, from 1.
+        Position in the request, from 1.
     name
-        What its files are called, before band and ending.
+        Stem of its file names, before band and extension.
     files
         Images of one tile to cut, by band; empty where there is none.
     reason
-        Why it cannot be cut, if that is known beforehand.
+        Reason why it cannot be cut, if that is clear from the request.
     fits, png
-        What is made: a FITS file a band; one picture of all of them.
+        Whether to write a FITS file for each band, and one picture of all bands.
     """
 
     number: int
@@ -52,11 +54,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file that was made: its name, media type, and bytes in pieces."""
+    """One output file: name, media type, and bytes in pieces."""
 
     name: str
     mime: str
-    parts: Sequence[Any]
+    parts: Sequence[bytes | memoryview]
 
     @property
     def size(self) -> int:
@@ -64,22 +66,22 @@ class Member:
         return sum(len(memoryview(p).cast("B")) for p in self.parts)
 
     def bytes(self) -> bytes:
-        """Its bytes in one piece."""
+        """Return the bytes in one piece."""
         return b"".join(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What became of an item.
+class ItemResult:
+    """Result of cutting an item.
 
     Attributes
     ----------
     status
         ``ok``, ``trimmed`` (the image ends within the region), ``outside`` or ``failed``.
     reason
-        Why it is not ``ok``.
+        Explanation of a status other than ``ok``.
     too_large
-        It failed because it has more pixels than a cutout may have.
+        Whether it failed because it has more pixels than a cutout may have.
     """
 
     item: Item
@@ -90,94 +92,122 @@ class Done:
 
 
 def safe(text: str) -> str:
-    """A name for files out of any text."""
+    """Return a text as a file name, with unsafe characters replaced."""
     return _UNSAFE.sub("_", text).strip("._")[:80] or "cutout"
 
 
-def produce(shelf: Shelf, items: Sequence[Item], ended: Callable[[], bool] = lambda: False) -> Iterator[Done]:
-    """Cut all items, tile by tile; their order is that of the work.
+def cut_items(
+    images: ImageCache, items: Sequence[Item], cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[ItemResult]:
+    """Cut all items, tile by tile; results come in the order of processing.
 
     Parameters
     ----------
-    ended
-        Asked before each: whether nobody wants the rest any more.
+    images
+        Cache of release images.
+    items
+        Regions to cut.
+    cancelled
+        Called after each item; true ends the work.
+
+    Yields
+    ------
+    ItemResult
+        Result of each item.
     """
     groups: dict[tuple[str, ...], list[Item]] = {}
     for item in items:
         if not item.files:
-            yield Done(item, "failed" if item.reason else "outside", item.reason or "outside footprint")
+            yield ItemResult(item, "failed" if item.reason else "outside", item.reason or "outside footprint")
             continue
         groups.setdefault(tuple(sorted(f"{f.release}/{f.path}" for f in item.files.values())), []).append(
             item
         )
     for group in groups.values():
-        for done in _tile(shelf, group):
-            yield done
-            if ended():
+        for result in _cut_tile(images, group):
+            yield result
+            if cancelled():
                 return
 
 
-def _tile(shelf: Shelf, items: list[Item]) -> Iterator[Done]:
-    # Of one tile, in the same bands.
+def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
+    """Cut the items of one tile, all in the same bands."""
     try:
-        opened = {band: shelf.open(file) for band, file in items[0].files.items()}
-        first = next(iter(opened.values()))
-        if any(o.grid.shape != first.grid.shape for o in opened.values()):
+        sources = {band: images.open(file) for band, file in items[0].files.items()}
+        first = next(iter(sources.values()))
+        if any(o.grid.shape != first.grid.shape for o in sources.values()):
             raise UsageError(f"the images of {first.file.tilename} differ in size")
     except (CorruptFile, UsageError) as err:
         text = (
             "the image is damaged on this server and not served" if isinstance(err, CorruptFile) else str(err)
         )
-        yield from (Done(item, "failed", text) for item in items)
+        yield from (ItemResult(item, "failed", text) for item in items)
         return
-    placed: list[tuple[Item, Box, Any]] = []
+    boxes: list[tuple[Item, Box, npt.NDArray[np.bool_] | None]] = []
     for item in items:
         try:
-            found = place(first, item.stencil)
+            position = place(first, item.stencil)
         except LimitExceeded as err:
-            yield Done(item, "failed", str(err), too_large=True)
+            yield ItemResult(item, "failed", str(err), too_large=True)
             continue
-        if found is None:
-            yield Done(item, "outside", "outside footprint")
+        if position is None:
+            yield ItemResult(item, "outside", "outside footprint")
         else:
-            placed.append((item, *found))
-    placed.sort(key=lambda p: (p[1].y0 // _STRIP, p[1].x0, p[0].number))
+            boxes.append((item, *position))
+    boxes.sort(key=lambda p: (p[1].y0 // _STRIP, p[1].x0, p[0].number))
     blocks = Blocks()
-    for item, box, _ in placed:
-        for one in opened.values():
-            for name, plane in one.planes.items():
-                if name in _names(item, one):
+    for item, box, _ in boxes:
+        for source in sources.values():
+            for name, plane in source.planes.items():
+                if name in _planes_for(item, source):
                     blocks.expect(plane, box)
-    for item, box, inside in placed:
+    for item, box, inside in boxes:
         try:
-            yield _made(item, opened, box, inside, blocks)
+            yield _cut_item(item, sources, box, inside, blocks)
         except CorruptFile:
-            yield Done(item, "failed", "the image is damaged on this server and not served")
+            yield ItemResult(item, "failed", "the image is damaged on this server and not served")
 
 
-def _names(item: Item, opened: Opened) -> tuple[str, ...]:
-    # A picture alone needs no mask, and the weight only for its stretch.
+def _planes_for(item: Item, image: ReleaseImage) -> tuple[str, ...]:
+    """Return the planes that an item needs: a picture needs no mask, and the weight only for its stretch."""
     if item.fits:
-        return tuple(opened.planes)
+        return tuple(image.planes)
     return ("SCI", "WGT") if not item.look.stretch > 0 else ("SCI",)
 
 
-def _made(item: Item, opened: dict[str, Opened], box: Box, inside: Any, blocks: Blocks) -> Done:
+def _cut_item(
+    item: Item,
+    sources: dict[str, ReleaseImage],
+    box: Box,
+    inside: npt.NDArray[np.bool_] | None,
+    blocks: Blocks,
+) -> ItemResult:
+    """Cut one item out of the images of its bands and encode its files."""
     cuts: dict[str, Cut] = {
         band: read(
-            one, item.stencil, box, inside, names=_names(item, one), outside=item.outside, blocks=blocks
+            image,
+            item.stencil,
+            box,
+            inside,
+            names=_planes_for(item, image),
+            outside=item.outside,
+            blocks=blocks,
         )
-        for band, one in opened.items()
+        for band, image in sources.items()
     }
     members = []
     whole = all(c.whole for c in cuts.values())
     if item.png:
-        wanted = cuts if len(cuts) == 1 else {b: cuts[b] for b in colour.three_of(cuts, "")}
+        pictured = cuts if len(cuts) == 1 else {b: cuts[b] for b in colour.three_of(cuts, "")}
         members.append(
-            Member(f"{item.name}.png", "image/png", (colour.png(*colour.grey_or_colour(wanted, item.look)),))
+            Member(
+                f"{item.name}.png", "image/png", (colour.png(*colour.grey_or_colour(pictured, item.look)),)
+            )
         )
     if item.fits:
-        for band, made in cuts.items():
+        for band, cut in cuts.items():
             ending = f"_{band}.fits" if band else ".fits"
-            members.append(Member(item.name + ending, "application/fits", fits_parts(made)))
-    return Done(item, "ok" if whole else "trimmed", "" if whole else "the image ends here", tuple(members))
+            members.append(Member(item.name + ending, "application/fits", fits_parts(cut)))
+    return ItemResult(
+        item, "ok" if whole else "trimmed", "" if whole else "the image ends here", tuple(members)
+    )

@@ -1,4 +1,4 @@
-"""Many cutouts as one stream: tar or zip, with a table of what became of each row at the end."""
+"""Archives of many cutouts: tar or zip streams that end with a table of the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Literal, cast
 
 from desdm import __version__
-from desdm.services.soda.batch import Done, Member
+from desdm.services.soda.batch import ItemResult, Member
 
 __all__ = ["MIME", "Form", "bundle", "members"]
 
@@ -21,31 +21,39 @@ _COLUMNS = ("row", "name", "region", "release", "tilename", "bands", "status", "
 _BLOCK = 512
 
 
-def bundle(form: Form, done: Iterable[Done]) -> Iterator[bytes]:
-    """The stream: each file as soon as it is made, then ``results.csv`` and ``summary.json``.
+def bundle(form: Form, results: Iterable[ItemResult]) -> Iterator[bytes]:
+    """Stream each file as soon as it is cut, then ``results.csv`` and ``summary.json``.
 
     Parameters
     ----------
-    done
-        Outcomes in any order; ``results.csv`` has them in the order of the rows.
+    form
+        ``tar`` or ``zip``.
+    results
+        Results in any order; ``results.csv`` has them in the order of the rows.
     """
-    return (_tar if form == "tar" else _zip)(members(done))
+    return (_tar if form == "tar" else _zip)(members(results))
 
 
-def members(done: Iterable[Done]) -> Iterator[Member]:
-    """The files of all outcomes as they come, then ``results.csv`` and ``summary.json``."""
+def members(results: Iterable[ItemResult]) -> Iterator[Member]:
+    """Yield the files of all results, then ``results.csv`` and ``summary.json``."""
     rows: dict[int, tuple[str, ...]] = {}
     counts: dict[str, int] = {"ok": 0, "trimmed": 0, "outside": 0, "failed": 0}
-    for one in done:
-        item = one.item
+    for result in results:
+        item = result.item
         file = next(iter(item.files.values()), None)
-        counts[one.status] += 1
+        counts[result.status] += 1
         rows[item.number] = (
-            str(item.number), item.name, item.stencil.text, file.release if file else "",
-            (file.tilename or "") if file else "", " ".join(item.files), one.status, one.reason,
-            " ".join(m.name for m in one.members),
-        )  # fmt: skip
-        yield from one.members
+            str(item.number),
+            item.name,
+            item.stencil.text,
+            file.release if file else "",
+            (file.tilename or "") if file else "",
+            " ".join(item.files),
+            result.status,
+            result.reason,
+            " ".join(m.name for m in result.members),
+        )
+        yield from result.members
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -56,6 +64,7 @@ def members(done: Iterable[Done]) -> Iterator[Member]:
 
 
 def _tar(files: Iterator[Member]) -> Iterator[bytes]:
+    """Encode files as a tar stream."""
     for member in files:
         info = tarfile.TarInfo(member.name)
         info.size, info.mode = member.size, 0o644
@@ -65,23 +74,25 @@ def _tar(files: Iterator[Member]) -> Iterator[bytes]:
 
 
 class _Pipe:
-    # What zipfile writes to: it cannot go back, so that sizes follow each file.
+    """Output of zipfile that cannot seek, so that sizes follow each file."""
+
     def __init__(self) -> None:
-        self._held: list[bytes] = []
+        self._pieces: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        self._held.append(bytes(data))
+        self._pieces.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
         pass
 
     def take(self) -> bytes:
-        found, self._held = b"".join(self._held), []
-        return found
+        data, self._pieces = b"".join(self._pieces), []
+        return data
 
 
 def _zip(files: Iterator[Member]) -> Iterator[bytes]:
+    """Encode files as a zip stream."""
     pipe = _Pipe()
     with zipfile.ZipFile(cast("IO[bytes]", pipe), "w", zipfile.ZIP_STORED) as archive:
         for member in files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from desdm.survey.lupton import WHITE, lupton
 
 __all__ = ["Lupton", "grey_or_colour", "noise_of", "png", "split_bands", "three_of"]
 
-_NOISES = 12.0  # the stretch when none is said, in units of the sky's noise
+_NOISES = 12.0  # default stretch, in units of the sky's noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Lupton:
     @classmethod
     def of(cls, values: Mapping[str, str]) -> Lupton:
         """From the parameters Q, STRETCH and MINIMUM of a request; `UsageError` names the one that is wrong."""
-        found = {}
+        numbers = {}
         for name, low in (("Q", 0.0), ("STRETCH", 0.0), ("MINIMUM", -math.inf)):
             text = values.get(name, "").strip()
             if not text:
@@ -52,66 +52,75 @@ class Lupton:
                 raise UsageError(f"{name}={text[:40]}: a number is wanted") from None
             if not math.isfinite(value) or value < low or (name == "Q" and value > 1e6):
                 raise UsageError(f"{name}={text[:40]} is out of bounds; Q 0 to 1e6, STRETCH not negative")
-            found[name.lower()] = value
-        return cls(**found)
+            numbers[name.lower()] = value
+        return cls(**numbers)
 
 
-def three_of(bands: Mapping[str, object], wanted: str) -> list[str]:
-    """The bands of a picture, from blue to red: the wanted ones, else g r i, else what there is.
+def three_of(bands: Collection[str], requested: str) -> list[str]:
+    """The bands of a picture, from blue to red: the requested ones, else g r i, else those that exist.
 
     Parameters
     ----------
     bands
-        What there is.
-    wanted
-        ``g,r,i`` or ``gri``, or one band for a grey picture; empty: the program chooses.
+        Images by band.
+    requested
+        ``g,r,i`` or ``gri``, or one band for a grey picture; empty: default.
 
     Raises
     ------
     UsageError
-        One of them is not there, or their number is neither one nor three.
+        A requested band has no image, or their number is neither one nor three.
     """
-    names = split_bands(wanted)
+    names = split_bands(requested)
     for name in names:
         if name not in bands:
             raise UsageError(f"band {name!r} is not there; there are: {', '.join(sorted(bands))}")
     if names:
         if len(names) not in (1, 3):
-            raise UsageError(f"BANDS={wanted[:40]}: a picture takes one band or three")
+            raise UsageError(f"BANDS={requested[:40]}: a picture takes one band or three")
         return sorted(names, key=list(WHITE).index)
     if {"g", "r", "i"} <= set(bands):
         return ["g", "r", "i"]
-    known = [b for b in WHITE if b in bands]
-    if not known:
+    usable = [b for b in WHITE if b in bands]
+    if not usable:
         raise UsageError("there is no image in a known band")
-    return [known[0], known[len(known) // 2], known[-1]] if len(known) > 1 else known
+    return [usable[0], usable[len(usable) // 2], usable[-1]] if len(usable) > 1 else usable
 
 
 def split_bands(text: str) -> list[str]:
-    """Bands of a list (``g,r,i``) or of a word (``gri``); `UsageError` for one that is none."""
+    """Return the bands of a list (``g,r,i``) or a word (``gri``); `UsageError` for an unknown band."""
     words = [w for w in text.replace(",", " ").replace(";", " ").split() if w]
     if len(words) == 1 and words[0] not in WHITE:
         words = list(words[0])
     for word in words:
         if word not in WHITE:
-            raise UsageError(f"{word[:10]!r} is no band; bands are {', '.join(WHITE)}")
+            raise UsageError(f"{word[:10]!r} is not a band; bands are {', '.join(WHITE)}")
     return list(dict.fromkeys(words))
 
 
 def noise_of(cut: Cut) -> float:
-    """Noise of the sky, from the median weight; 1 if the weights tell nothing."""
+    """Return the noise of the sky from the median weight; 1 without positive weights."""
     weight = cut.planes.get("WGT")
     good = weight[weight > 0] if weight is not None else np.empty(0, np.float32)
     return 1.0 / math.sqrt(float(np.median(good))) if good.size else 1.0
 
 
 def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
-    """A picture of cutouts of one box in one band or three, and the parameters that made it.
+    """Render cutouts of one box in one band or three, and describe how.
 
     Parameters
     ----------
     cuts
-        By band, from blue to red; with SCI and, where the stretch is not said, WGT.
+        By band, from blue to red; with SCI and, without an explicit stretch, WGT.
+    settings
+        Parameters of the stretch.
+
+    Returns
+    -------
+    rgb : numpy.ndarray
+        (ny, nx, 3), uint8.
+    texts : dict
+        Parameters and sources, for the PNG's text chunks.
     """
     bands = list(cuts)
     factors = {b: WHITE[b] if len(bands) == 3 else 1.0 for b in bands}
@@ -135,9 +144,9 @@ def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArr
 
 
 def png(rgb: npt.NDArray[np.uint8], texts: Mapping[str, str]) -> bytes:
-    """A picture as PNG, its first row below as in the image; ``texts`` stand in it.
+    """Encode a picture as PNG, first row at the bottom as in the image, with ``texts`` as text chunks.
 
-    Sky is noise that no level of compression makes small, so that the fastest is taken.
+    Sky noise does not compress at any level, so that the fastest level is used.
     """
     from PIL import Image as Pillow
     from PIL.PngImagePlugin import PngInfo

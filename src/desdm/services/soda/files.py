@@ -1,4 +1,4 @@
-"""Release images kept open for cutouts: found by identifier or position, verified, with header and grid at hand."""
+"""Cache of open release images for cutouts: looked up by identifier or position, verified, with header and pixel grid."""
 
 from __future__ import annotations
 
@@ -29,21 +29,33 @@ from desdm.services.soda.sky import Grid
 from desdm.services.soda.stencil import Polygon, vectors
 from desdm.survey.headers import merged
 
-__all__ = ["Opened", "Shelf"]
+__all__ = ["ImageCache", "ReleaseImage"]
 
 Floats = npt.NDArray[np.float64]
 _AUTHORITY = "ivo://desdm/"
-_OPEN = 256  # files; each holds a descriptor, its tables of tiles and its header
+_OPEN = 256  # files; each has a descriptor, its tables of tiles and its header
 _TICK_NS = 50_000_000  # a file written so shortly before it was hashed may be written again in the same tick
 _PIECE = 4 << 20
-#: Keywords of the whole image that a cutout gets anew or that do not hold for it.
+#: Keywords of the whole image that a cutout replaces or omits.
 _WHOLE = (
-    "RA_CENT", "DEC_CENT", "RACMIN", "RACMAX", "DECCMIN", "DECCMAX", "CROSSRA0", "CRPIX1", "CRPIX2", "WCSAXES",
-    "RELEASE", "FILENAME",
-)  # fmt: skip
+    "RA_CENT",
+    "DEC_CENT",
+    "RACMIN",
+    "RACMAX",
+    "DECCMIN",
+    "DECCMAX",
+    "CROSSRA0",
+    "CRPIX1",
+    "CRPIX2",
+    "WCSAXES",
+    "RELEASE",
+    "FILENAME",
+)
 
 
 class _Stamp(NamedTuple):
+    """Identity of a file's content as long as nobody changes the file."""
+
     inode: int
     size: int
     modified_ns: int
@@ -51,23 +63,24 @@ class _Stamp(NamedTuple):
 
     @classmethod
     def of(cls, fd: int) -> _Stamp:
-        found = os.fstat(fd)
-        return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        """Return the stamp of an open file."""
+        status = os.fstat(fd)
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-class Opened:
-    """A release image that is open and whose bytes are right; closed when nobody holds it any more.
+class ReleaseImage:
+    """An open release image; closed when the last reference is gone.
 
     Attributes
     ----------
     file
-        Its record.
+        Record of the file.
     planes
-        Its image planes of one shape by name: SCI, MSK, WGT; or, in a file of another make, its first image.
+        Image planes of one shape by name: SCI, MSK, WGT; the first image of a file without SCI.
     grid
-        Its pixels on the sky.
+        Pixel grid on the sky.
     primary, cards
-        Cards that go into a cutout as they are: of the primary HDU, and of each plane.
+        Cards that a cutout copies: of the primary HDU, and of each plane.
     """
 
     def __init__(self, path: Path, file: ReleaseFile) -> None:
@@ -80,7 +93,7 @@ class Opened:
         self.stamp = _Stamp.of(self._fd)
 
     def verify(self) -> bool:
-        """Hash the file; whether its stamp can stand for its bytes from now on.
+        """Verify the digest of the file; return whether its stamp identifies its bytes from now on.
 
         Raises
         ------
@@ -99,50 +112,53 @@ class Opened:
         return settled and self.fresh()
 
     def fresh(self) -> bool:
-        """Whether nobody wrote into the file since, nor put another in its place."""
+        """Whether the file is unchanged since it was opened."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except FileNotFoundError:
             return False
-        return self.stamp == (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return self.stamp == (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
-    def look(self) -> Opened:
-        """Read headers and tables of tiles; itself."""
+    def read_headers(self) -> ReleaseImage:
+        """Read headers and tables of tiles; return the image itself."""
         with mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ) as view:
             try:
                 hdus = read_hdus(cast(bytes, view), len(view))
             except FileTypeError as err:
                 raise CorruptFile(f"{self.file.release}/{self.file.path}: {err}") from err
             heads = [bytes(view[h.start : h.data_start]) for h in hdus]
-        images = [
+        numbers = [
             i for i, h in enumerate(hdus) if h.kind == "image" and len(h.shape) == 2 and min(h.shape) > 0
         ]
-        if not images:
+        if not numbers:
             raise UsageError(f"{self.file.release}/{self.file.path} holds no image")
-        named = {hdus[i].name: i for i in reversed(images)}
-        first = named.get("SCI", images[0])
-        wanted = [
-            n for n in ("SCI", "MSK", "WGT") if n in named and hdus[named[n]].shape == hdus[first].shape
+        by_name = {hdus[i].name: i for i in reversed(numbers)}
+        first = by_name.get("SCI", numbers[0])
+        names = [
+            n for n in ("SCI", "MSK", "WGT") if n in by_name and hdus[by_name[n]].shape == hdus[first].shape
         ]
-        numbers = [named[n] for n in wanted] or [first]
+        chosen = [by_name[n] for n in names] or [first]
         self.planes: dict[str, Plane] = {
-            hdus[i].name or "SCI": open_plane(self._path, self._fd, i, hdus[i]) for i in numbers
+            hdus[i].name or "SCI": open_plane(self._path, self._fd, i, hdus[i]) for i in chosen
         }
-        header = merged(_Headed(hdu_header(heads[i])) for i in dict.fromkeys((0, first)))
+        header = merged(_HeaderOnly(hdu_header(heads[i])) for i in dict.fromkeys((0, first)))
         self.grid = Grid(header, (int(hdus[first].shape[0]), int(hdus[first].shape[1])))
-        self.cards = {hdus[i].name or "SCI": _copied(heads[i]) for i in numbers}
-        self.primary = _copied(heads[0]) if first else b""
+        self.cards = {hdus[i].name or "SCI": _copied_cards(heads[i]) for i in chosen}
+        self.primary = _copied_cards(heads[0]) if first else b""
         self.hdus: tuple[HDU, ...] = hdus
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class _Headed:
+class _HeaderOnly:
+    """HDU-like object with a header, as `merged` reads it."""
+
     header: object
 
 
-def _copied(head: bytes) -> bytes:
-    kept, keep = [], False
+def _copied_cards(head: bytes) -> bytes:
+    """Return the cards of a header that a cutout copies."""
+    lines, copying = [], False
     for at in range(0, len(head), 80):
         line = head[at : at + 80]
         key = line[:8].decode("ascii", "replace").strip()
@@ -150,15 +166,16 @@ def _copied(head: bytes) -> bytes:
             break
         if key != "CONTINUE":
             corner = key[:-1] in ("RAC", "DECC") and key[-1:].isdigit()
-            keep = bool(key) and key != "COMMENT" and not (is_structure(key) or corner or key in _WHOLE)
-        if keep:
-            kept.append(line if line.isascii() else bytes(c if 32 <= c < 127 else 63 for c in line))
-    return b"".join(kept)
+            copying = bool(key) and key != "COMMENT" and not (is_structure(key) or corner or key in _WHOLE)
+        if copying:
+            lines.append(line if line.isascii() else bytes(c if 32 <= c < 127 else 63 for c in line))
+    return b"".join(lines)
 
 
 @dataclass(slots=True)
 class _Index:
-    # What is published, by path and by place.
+    """Published images by path and by position."""
+
     generation: int = -1
     by_path: dict[tuple[str, str], ReleaseFile] = field(default_factory=dict)
     coadds: dict[str, list[ReleaseFile]] = field(default_factory=dict)
@@ -167,38 +184,39 @@ class _Index:
     outlines: dict[int, Polygon] = field(default_factory=dict)
 
 
-class Shelf:
-    """Finds release images and keeps the last ones open; one for a server, safe between threads."""
+class ImageCache:
+    """Looks up release images and keeps the most recent ones open; one for each server, thread-safe."""
 
     def __init__(self, services: Services, most: int = _OPEN) -> None:
         self._services, self._most = services, most
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, str], Opened] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], ReleaseImage] = OrderedDict()
         self._trusted: dict[tuple[str, str], _Stamp] = {}
-        self._making: dict[tuple[str, str], threading.Lock] = {}
+        self._opening: dict[tuple[str, str], threading.Lock] = {}
         self._index = _Index()
 
-    def _published(self) -> _Index:
+    def _current_index(self) -> _Index:
+        """Return the index of the current holdings."""
         holdings = self._services.published.current()
         if self._index.generation == holdings.generation:
             return self._index
-        made = _Index(holdings.generation)
+        index = _Index(holdings.generation)
         for release, files in holdings.files.items():
             low = release.lower()
-            made.by_path.update({(low, f.path): f for f in files})
-            found = [f for f in files if f.filetype == "coadd" and f.ra_cent is not None]
-            made.coadds[low] = found
-            made.centres[low] = vectors(
-                np.array([f.ra_cent for f in found], float), np.array([f.dec_cent for f in found], float)
+            index.by_path.update({(low, f.path): f for f in files})
+            coadds = [f for f in files if f.filetype == "coadd" and f.ra_cent is not None]
+            index.coadds[low] = coadds
+            index.centres[low] = vectors(
+                np.array([f.ra_cent for f in coadds], float), np.array([f.dec_cent for f in coadds], float)
             ).reshape(-1, 3)
-            # Chords, a hair longer than what the record says.
-            radius = np.radians(np.array([f.radius or 0.0 for f in found], float))
-            made.reaches[low] = 2.0 * np.sin(radius / 2.0) * (1 + 1e-9) + 1e-12
-        self._index = made
-        return made
+            # Chords, slightly longer than the radius in the record.
+            radius = np.radians(np.array([f.radius or 0.0 for f in coadds], float))
+            index.reaches[low] = 2.0 * np.sin(radius / 2.0) * (1 + 1e-9) + 1e-12
+        self._index = index
+        return index
 
     def release(self, caller: Caller, name: str) -> Release:
-        """A release that the caller may see; with an empty name the newest.
+        """Return a release that the caller may see; with an empty name the newest.
 
         Raises
         ------
@@ -208,23 +226,23 @@ class Shelf:
         access = access_of(self._services, caller)
         if name:
             return access.whole_release(name)
-        seen = access.whole_releases()
-        if not seen:
+        releases = access.whole_releases()
+        if not releases:
             access.require_read()
             raise NotFoundError("no release is published yet")
-        return seen[0]
+        return releases[0]
 
     def find(self, caller: Caller, identifier: str) -> ReleaseFile:
-        """The image that a publisher DID ``ivo://desdm/<release>?<path>``, or ``<release>/<path>``, names.
+        """Return the image of a publisher DID ``ivo://desdm/<release>?<path>``, or of ``<release>/<path>``.
 
         Raises
         ------
         NotFoundError
             There is none, or the caller may not see it.
         UsageError
-            It is no image.
+            The file is not an image.
         """
-        # A plus in a query that was not encoded comes as a blank; no path has one.
+        # An unencoded plus arrives as a blank; no path has a blank.
         text = unquote(identifier.strip()).replace(" ", "+")
         text = text[len(_AUTHORITY) :] if text.lower().startswith(_AUTHORITY) else text
         at = min((text.index(c) for c in "?/" if c in text), default=-1)
@@ -234,7 +252,7 @@ class Shelf:
             name = self.release(caller, text[:at]).name
         except NotFoundError:
             raise NotFoundError(f"ID {identifier[:120]!r}: no such dataset") from None
-        file = self._published().by_path.get((name.lower(), text[at + 1 :]))
+        file = self._current_index().by_path.get((name.lower(), text[at + 1 :]))
         if file is None:
             raise NotFoundError(f"ID {identifier[:120]!r}: no such dataset")
         if not file.path.endswith((".fits", ".fits.fz")):
@@ -242,13 +260,26 @@ class Shelf:
         return file
 
     def bands(self, file: ReleaseFile) -> dict[str, ReleaseFile]:
-        """The images of the same tile, by band."""
-        found = self._published().coadds.get(file.release.lower(), [])
-        return {f.band: f for f in found if f.tilename == file.tilename and f.band}
+        """Return the images of the same tile by band."""
+        coadds = self._current_index().coadds.get(file.release.lower(), [])
+        return {f.band: f for f in coadds if f.tilename == file.tilename and f.band}
 
-    def holding(self, release: str, ra: float, dec: float) -> dict[str, ReleaseFile]:
-        """Images of the tile in which a position lies, by band; where tiles overlap, of the one with the nearest centre."""
-        index = self._published()
+    def images_at(self, release: str, ra: float, dec: float) -> dict[str, ReleaseFile]:
+        """Return the images at a position by band; where tiles overlap, those of the tile with the nearest centre.
+
+        Parameters
+        ----------
+        release
+            Name of the release.
+        ra, dec
+            Position, degrees (ICRS).
+
+        Returns
+        -------
+        dict
+            Images by band; empty outside of all tiles.
+        """
+        index = self._current_index()
         files, centres = index.coadds.get(release.lower(), []), index.centres.get(release.lower())
         if not files or centres is None:
             return {}
@@ -263,36 +294,37 @@ class Shelf:
         return {}
 
     def _outline(self, index: _Index, file: ReleaseFile) -> Polygon | None:
+        """Return the outline of an image; None if its record has none."""
         if file.id not in index.outlines and file.s_region:
             values = [float(w) for w in file.s_region.split() if w[:1] in "+-.0123456789"]
             index.outlines[file.id] = Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
         return index.outlines.get(file.id)
 
-    def open(self, file: ReleaseFile) -> Opened:
-        """An image, open and verified: hashed before its first cutout, and again when somebody touched it.
+    def open(self, file: ReleaseFile) -> ReleaseImage:
+        """Return an image, open and verified: hashed before the first cutout and after each change.
 
         Raises
         ------
         CorruptFile
-            Its bytes are not those that were released; it is in the problem list then.
+            Its bytes differ from the release; the fault is entered into the problem list.
         """
         key = (file.release, file.path)
         with self._lock:
-            found = self._open.get(key)
-            if found is not None:
+            image = self._open.get(key)
+            if image is not None:
                 self._open.move_to_end(key)
-            making = self._making.setdefault(key, threading.Lock())
-        if found is not None and found.fresh() and found.file.sha256 == file.sha256:
-            return found
-        with making:
+            opening = self._opening.setdefault(key, threading.Lock())
+        if image is not None and image.fresh() and image.file.sha256 == file.sha256:
+            return image
+        with opening:
             with self._lock:
-                found = self._open.get(key)
-            if found is not None and found.fresh() and found.file.sha256 == file.sha256:
-                return found
-            made = Opened(self._services.root(file.release) / file.path, file)
+                image = self._open.get(key)
+            if image is not None and image.fresh() and image.file.sha256 == file.sha256:
+                return image
+            new = ReleaseImage(self._services.root(file.release) / file.path, file)
             try:
-                settled = self._trusted.get(key) == made.stamp or made.verify()
-                made.look()
+                settled = self._trusted.get(key) == new.stamp or new.verify()
+                new.read_headers()
             except CorruptFile as err:
                 with self._lock:
                     self._open.pop(key, None)
@@ -300,9 +332,9 @@ class Shelf:
                 raise
             with self._lock:
                 if settled:
-                    self._trusted[key] = made.stamp
-                    self._open[key] = made
+                    self._trusted[key] = new.stamp
+                    self._open[key] = new
                     while len(self._open) > self._most:
                         self._open.popitem(last=False)
-                self._making.pop(key, None)
-            return made
+                self._opening.pop(key, None)
+            return new

@@ -1,11 +1,11 @@
-"""Rows of a table of coordinates or objects, each with its own size and bands, read into items of work."""
+"""Rows of a table of coordinates or objects, each with its own size and bands, parsed into regions to cut."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import SupportsFloat
 
 from desdm.accounts.model import Caller
 from desdm.errors import LimitExceeded, UsageError
@@ -14,13 +14,13 @@ from desdm.services.context import Services
 from desdm.services.soda import colour
 from desdm.services.soda.batch import Item, safe
 from desdm.services.soda.cutout import Outside
-from desdm.services.soda.files import Shelf
+from desdm.services.soda.files import ImageCache
 from desdm.services.soda.objects import positions_of
 from desdm.services.soda.stencil import Around
 
 __all__ = ["Defaults", "items_of", "one_row"]
 
-#: Names under which a column is known, ours first; DESaccess' own among them.
+#: Accepted names of each column, ours first, those of DESaccess among them.
 _NAMES: dict[str, tuple[str, ...]] = {
     "ra": ("ra", "raj2000", "ra_deg", "ra_icrs", "alphawin_j2000", "s_ra"),
     "dec": ("dec", "dej2000", "decj2000", "dec_deg", "de_icrs", "deltawin_j2000", "s_dec"),
@@ -31,13 +31,18 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "label"),
 }
 _LARGEST = 60.0  # arcmin
+#: Types of values that can be converted to a float.
+_NUMERIC = (int, float, str, bytes, SupportsFloat)
+
+#: Values of one row of a client's table, of any type, by our name of the column.
+Row = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for a row that does not say it itself; sizes in arcmin, ``bands`` empty for all.
+    """Default values of a row; sizes in arcmin, ``bands`` empty for all.
 
-    ``table`` is where objects are looked up: ``T`` or ``R.T``; empty: the release's first with an identifier.
+    ``table`` is the table in which objects are looked up: ``T`` or ``R.T``; empty: the release's first with an identifier.
     """
 
     release: str = ""
@@ -52,21 +57,29 @@ class Defaults:
 
 
 def items_of(
-    services: Services, shelf: Shelf, caller: Caller, rows: Upload, defaults: Defaults, most: int
+    services: Services, images: ImageCache, caller: Caller, rows: Upload, defaults: Defaults, most: int
 ) -> list[Item]:
-    """One item a row.
+    """Return one item for each row.
 
     Parameters
     ----------
+    services
+        Shared state of the services.
+    images
+        Cache of release images.
+    caller
+        Caller, whose rights decide which images are visible.
     rows
-        With columns ra and dec (degrees, ICRS) or id; where they are there: xsize, ysize (arcmin), bands, name.
+        Columns ra and dec (degrees, ICRS) or id; optional: xsize, ysize (arcmin), bands, name.
+    defaults
+        Values of rows without their own.
     most
-        Rows that are allowed.
+        Largest number of rows.
 
     Raises
     ------
     UsageError
-        A column is missing, or a default is wrong. A row that is wrong is an item with its reason.
+        A column is missing, or a default is invalid. An invalid row becomes an item with its reason.
     NotFoundError
         There is no such release or table.
     LimitExceeded
@@ -77,45 +90,47 @@ def items_of(
         raise LimitExceeded(
             f"{count} rows are more than {most}; send less, or as a job at /api/cutouts/async", "size"
         )
-    release = shelf.release(caller, defaults.release).name
+    release = images.release(caller, defaults.release).name
     _size("xsize", defaults.xsize), _size("ysize", defaults.ysize)
     colour.split_bands(defaults.bands)
     columns = {name.lower(): rows.rows.column(name) for name in rows.rows.column_names}
-    found: dict[str, Sequence[Any]] = {}
+    values: dict[str, Sequence[object]] = {}
     for name, aliases in _NAMES.items():
         alias = next((a for a in aliases if a in columns), None)
         if alias is not None:
-            found[name] = columns[alias].to_pylist()
-    if not ({"ra", "dec"} <= set(found)):
-        if "id" not in found:
+            values[name] = columns[alias].to_pylist()
+    if not ({"ra", "dec"} <= set(values)):
+        if "id" not in values:
             raise UsageError("the table has neither columns ra and dec (degrees, ICRS) nor id")
-        places = positions_of(services, caller, release, defaults.table, found["id"])
-        found["ra"] = [places.get(_key(i), (None, None))[0] for i in found["id"]]
-        found["dec"] = [places.get(_key(i), (None, None))[1] for i in found["id"]]
+        places = positions_of(services, caller, release, defaults.table, values["id"])
+        values["ra"] = [places.get(_key(i), (None, None))[0] for i in values["id"]]
+        values["dec"] = [places.get(_key(i), (None, None))[1] for i in values["id"]]
         unknown = "no object with this id"
     else:
         unknown = "no position"
     used: set[str] = set()
     items = []
     for i in range(count):
-        row = {name: values[i] for name, values in found.items() if values[i] is not None}
-        items.append(_item(i + 1, row, shelf, release, defaults, used, unknown))
+        row = {name: column[i] for name, column in values.items() if column[i] is not None}
+        items.append(_item(i + 1, row, images, release, defaults, used, unknown))
     return items
 
 
-def _key(value: Any) -> str:
+def _key(value: object) -> str:
+    """Return an identifier as text; whole floats without their decimals."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _item(
     number: int,
-    row: Mapping[str, Any],
-    shelf: Shelf,
+    row: Row,
+    images: ImageCache,
     release: str,
     defaults: Defaults,
     used: set[str],
     unknown: str,
 ) -> Item:
+    """Parse one row into an item."""
     name = (
         safe(str(row["name"]))
         if "name" in row
@@ -133,37 +148,48 @@ def _item(
             raise UsageError(f"dec {dec:g} is not within -90 and 90")
         width = _size("xsize", _number("xsize", row.get("xsize", defaults.xsize)))
         height = _size("ysize", _number("ysize", row.get("ysize", defaults.ysize)))
-        wanted = colour.split_bands(str(row.get("bands", defaults.bands)))
+        bands = colour.split_bands(str(row.get("bands", defaults.bands)))
     except UsageError as err:
         return Item(number, name, Around(math.nan, math.nan, 0.0, 0.0), reason=str(err))
     stencil = Around(ra, dec, width, height)
-    there = shelf.holding(release, ra, dec)
-    files = {band: there[band] for band in (wanted or there) if band in there}
-    reason = f"no image in {', '.join(wanted)} here" if there and not files else ""
+    available = images.images_at(release, ra, dec)
+    files = {band: available[band] for band in (bands or available) if band in available}
+    reason = f"no image in {', '.join(bands)} here" if available and not files else ""
     return Item(
-        number, name, stencil, files, fits=defaults.fits, png=defaults.png, outside=defaults.outside,
-        look=defaults.look, reason=reason,
-    )  # fmt: skip
+        number,
+        name,
+        stencil,
+        files,
+        fits=defaults.fits,
+        png=defaults.png,
+        outside=defaults.outside,
+        look=defaults.look,
+        reason=reason,
+    )
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: object) -> float:
+    """Return a value as a finite float; `UsageError` otherwise."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise UsageError(f"{name} {str(value)[:40]!r} is no number") from None
+        number = float(value) if isinstance(value, _NUMERIC) else math.nan
+    except ValueError:
+        raise UsageError(f"{name} {str(value)[:40]!r} is not a number") from None
+    if not isinstance(value, _NUMERIC):
+        raise UsageError(f"{name} {str(value)[:40]!r} is not a number")
     if not math.isfinite(number):
-        raise UsageError(f"{name} is no finite number")
+        raise UsageError(f"{name} is not a finite number")
     return number
 
 
 def _size(name: str, value: float) -> float:
+    """Return a size in arcmin if it is within bounds; `UsageError` otherwise."""
     if not 0.0 < value <= _LARGEST:
         raise UsageError(f"{name} {value:g} is not above 0 and at most {_LARGEST:g} arcmin")
     return value
 
 
 def one_row(values: Mapping[str, str]) -> Upload:
-    """A table of one row out of parameters ra, dec, id, name."""
+    """Return a table of one row from the parameters ra, dec, id, name."""
     import pyarrow as pa
 
     return Upload("row", (), pa.table({key: [value] for key, value in values.items()}))

@@ -1,4 +1,4 @@
-"""Pixels of an image and the sky: where a stencil lies in it, and which pixels of a box are in the stencil."""
+"""Pixel grid of an image on the sky: the box of a stencil, and the pixels of a box that are inside."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _APART = 100
 def _disc(
     crpix: Floats, cd: Floats, centre: Floats, chord2: float, x0: int, y0: int, out: npt.NDArray[np.bool_]
 ) -> None:
-    # `Circle.contains` in the axes of the image's own frame, without an array of vectors between.
+    """`Circle.contains` in the axes of the image's own frame, without a temporary array of vectors."""
     for y in range(out.shape[0]):
         dy = y + y0 - crpix[1]
         for x in range(out.shape[1]):
@@ -44,7 +44,7 @@ def _disc(
 class Grid:
     """The pixel grid of one image on the sky; pixels count from 0.
 
-    A plain gnomonic image, as all coadds are, is worked out here (FITS WCS paper II, section 5.1.3), many times faster than
+    A plain gnomonic image, as all coadds are, is computed here (FITS WCS paper II, section 5.1.3), many times faster than
     a general library and without a lock; any other is left to wcslib.
 
     Parameters
@@ -66,14 +66,14 @@ class Grid:
         self._cd = self._wcs.pixel_scale_matrix
         self._inverse = np.linalg.inv(self._cd)
         self._frame = frame(*w.crval)
-        # wcslib itself calls a TPV image TAN once it has taken the polynomial apart: the header is asked.
+        # wcslib itself calls a TPV image TAN after it has parsed the polynomial: the header decides.
         plain = [str(header.get(f"CTYPE{i}")).strip() for i in (1, 2)] == ["RA---TAN", "DEC--TAN"]
         self._plain = plain and not is_polynomial(header) and w.lonpole in (180.0, 999.0)
         #: arcsec a pixel
         self.scale = math.sqrt(abs(float(np.linalg.det(self._cd)))) * 3600.0
 
     def pixels(self, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-        """Where positions (degrees, ICRS) lie; NaN on the far side of the sky."""
+        """Return the pixels of positions (degrees, ICRS); NaN on the far side of the sky."""
         if not self._plain:
             with self._lock:
                 x, y = self._wcs.all_world2pix(ra, dec, 0, quiet=True)
@@ -106,15 +106,15 @@ class Grid:
         return out
 
     def box(self, stencil: Stencil | Around) -> Box:
-        """The smallest box within the image that holds the stencil's pixels, give or take one; maybe without any."""
+        """Return the smallest box within the image that has the stencil's pixels, to within one pixel; possibly empty."""
         if isinstance(stencil, Around):
             return self._around(stencil).within(self.shape)
-        # What lies in both reaches as far as the stencil's edge near the image, and the image's corners in the stencil.
+        # The common part extends to the stencil's edge near the image, and to the image's corners in the stencil.
         ny, nx = self.shape
         corners = np.array([[-0.5, -0.5], [nx - 0.5, -0.5], [nx - 0.5, ny - 0.5], [-0.5, ny - 0.5]])
         x, y = self._edge(stencil, corners)
-        held = corners[stencil.contains(self.points(*corners.T))]
-        x, y = np.concatenate([x, held[:, 0]]), np.concatenate([y, held[:, 1]])
+        covered = corners[stencil.contains(self.points(*corners.T))]
+        x, y = np.concatenate([x, covered[:, 0]]), np.concatenate([y, covered[:, 1]])
         if not x.size:
             return Box(0, 0, 0, 0)
         edge = 1.0 if isinstance(stencil, Circle) else 0.0
@@ -138,6 +138,7 @@ class Grid:
         )
 
     def _around(self, stencil: Around) -> Box:
+        """Return the box of pixels around a point, possibly beyond the image."""
         x, y = self.pixels(np.array([stencil.ra]), np.array([stencil.dec]))
         if not (math.isfinite(x[0]) and math.isfinite(y[0])):
             return Box(0, 0, 0, 0)
@@ -146,6 +147,7 @@ class Grid:
         return Box(x0, x0 + nx, y0, y0 + ny)
 
     def _contained(self, stencil: Stencil, box: Box) -> npt.NDArray[np.bool_]:
+        """Return which pixel centres of a box lie in the stencil."""
         if self._plain and isinstance(stencil, Circle):
             toward = vectors(np.array(stencil.ra), np.array(stencil.dec))
             chord = 2.0 * math.sin(math.radians(stencil.radius) / 2.0)
@@ -157,29 +159,29 @@ class Grid:
         return stencil.contains(self.points(*np.meshgrid(x, y)))
 
     def inside(self, stencil: Stencil, box: Box) -> tuple[Box, npt.NDArray[np.bool_]]:
-        """The pixels of a box whose centres lie in the stencil, and the box cut to them.
+        """Return the pixels of a box whose centres lie in the stencil, and the box trimmed to them.
 
         A stencil that lies between the centres of pixels takes the pixel under its own centre.
 
         Returns
         -------
         Box, numpy.ndarray
-            Box, and (rows, columns) of it; both without pixels if none is inside.
+            Box, and booleans of its (rows, columns); both empty if no pixel is inside.
         """
         if not box.pixels:
             return box, np.zeros(box.shape, bool)
-        found = self._contained(stencil, box)
-        if not found.any():
+        selected = self._contained(stencil, box)
+        if not selected.any():
             ra, dec = stencil.centre()
             x, y = self.pixels(np.array([ra]), np.array([dec]))
             if not (np.isfinite(x[0]) and np.isfinite(y[0])):
                 return self._under_edge(stencil, box)
             column, row = round(float(x[0])), round(float(y[0]))
-            one = Box(column, column + 1, row, row + 1).within(self.shape)
+            pixel = Box(column, column + 1, row, row + 1).within(self.shape)
             if box.x0 <= column < box.x1 and box.y0 <= row < box.y1:
-                return one, np.ones(one.shape, bool)
+                return pixel, np.ones(pixel.shape, bool)
             return self._under_edge(stencil, box)
-        return _cut(box, found)
+        return _trim(box, selected)
 
     def _under_edge(self, stencil: Stencil, box: Box) -> tuple[Box, npt.NDArray[np.bool_]]:
         """The pixels under the edge of a stencil so thin that no pixel has its centre in it."""
@@ -193,15 +195,15 @@ class Grid:
             np.round(np.concatenate([v, (v[side] * (1 - share) + v[side + 1] * share).ravel()])).astype(int)
             for v in (x, y)
         )
-        here = (x >= box.x0) & (x < box.x1) & (y >= box.y0) & (y < box.y1)
-        found = np.zeros(box.shape, bool)
-        found[y[here] - box.y0, x[here] - box.x0] = True
-        return _cut(box, found) if here.any() else (Box(0, 0, 0, 0), np.zeros((0, 0), bool))
+        in_box = (x >= box.x0) & (x < box.x1) & (y >= box.y0) & (y < box.y1)
+        selected = np.zeros(box.shape, bool)
+        selected[y[in_box] - box.y0, x[in_box] - box.x0] = True
+        return _trim(box, selected) if in_box.any() else (Box(0, 0, 0, 0), np.zeros((0, 0), bool))
 
 
-def _cut(box: Box, found: npt.NDArray[np.bool_]) -> tuple[Box, npt.NDArray[np.bool_]]:
+def _trim(box: Box, selected: npt.NDArray[np.bool_]) -> tuple[Box, npt.NDArray[np.bool_]]:
     """A box and its pixels, cut to those that are in the stencil."""
-    columns, rows = np.flatnonzero(found.any(axis=0)), np.flatnonzero(found.any(axis=1))
+    columns, rows = np.flatnonzero(selected.any(axis=0)), np.flatnonzero(selected.any(axis=1))
     (cx0, cx1), (cy0, cy1) = (columns[0], columns[-1] + 1), (rows[0], rows[-1] + 1)
     cut = Box(box.x0 + int(cx0), box.x0 + int(cx1), box.y0 + int(cy0), box.y0 + int(cy1))
-    return cut, found[cy0:cy1, cx0:cx1]
+    return cut, selected[cy0:cy1, cx0:cx1]

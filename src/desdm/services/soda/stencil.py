@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,9 @@ _STEPS = 720  # points of a circle's outline: between them it bulges by 1e-5 of 
 class Stencil(Protocol):
     """A region of the sky, ICRS, degrees."""
 
-    #: as SODA's POS writes it
-    text: str
+    @property
+    def text(self) -> str:
+        """The region in the syntax of SODA's POS."""
 
     def outline(self) -> tuple[Floats, Floats]:
         """Points of its edge (RA, Dec), close to one another."""
@@ -74,7 +75,7 @@ def _half_width(height: float, swing: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """All within ``radius`` of a point; the edge is in it."""
+    """Positions within ``radius`` of a point, edge included."""
 
     ra: float
     dec: float
@@ -123,7 +124,7 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """A polygon of great circles, smaller than a hemisphere; any order of its corners, hollows allowed."""
+    """A polygon of great circles, smaller than a hemisphere; corners in any order, not necessarily convex."""
 
     corners: tuple[tuple[float, float], ...]
 
@@ -146,7 +147,7 @@ class Polygon:
 
     def edge_within(self, toward: Floats, reach: float) -> Floats:
         corners = vectors(*np.array(self.corners, float).T)
-        found = [np.empty((0, 3))]
+        arcs = [np.empty((0, 3))]
         for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             forward = b - (a @ b) * a
             norm = float(np.linalg.norm(forward))
@@ -162,8 +163,8 @@ class Polygon:
                 first, last = max(0.0, around - half), min(length, around + half)
                 if first <= last:
                     t = np.linspace(first, last, 33)[:, None]
-                    found.append(a * np.cos(t) + forward * np.sin(t))
-        return np.concatenate(found)
+                    arcs.append(a * np.cos(t) + forward * np.sin(t))
+        return np.concatenate(arcs)
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         # Great circles are straight lines in a gnomonic projection.
@@ -227,7 +228,7 @@ class Range:
         if low > high:
             return np.empty((0, 3))
         up = np.linspace(low, high, 256)
-        found = [vectors(np.full(256, west), up) for west in (self.ra1, self.ra1 + self.span)]
+        lines = [vectors(np.full(256, west), up) for west in (self.ra1, self.ra1 + self.span)]
         # Right ascensions that the cap around the direction has: all, where it holds a pole.
         wide = abs(float(dec)) + size >= 90.0
         aside = (
@@ -238,10 +239,10 @@ class Range:
             first, last = max(0.0, middle - aside), min(self.span, middle + aside)
             if first <= last:
                 along = self.ra1 + np.linspace(first, last, 16 * _STEPS if wide else _STEPS)
-                found += [
+                lines += [
                     vectors(along, np.full(along.size, d)) for d in (self.dec1, self.dec2) if low <= d <= high
                 ]
-        return np.concatenate(found)
+        return np.concatenate(lines)
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         ra, dec = angles(points)
@@ -250,6 +251,7 @@ class Range:
 
     @property
     def _bounds(self) -> spherical.Bounds:
+        """The range as bounds of the spherical geometry."""
         return spherical.Bounds(self.ra1, self.span, self.dec1, self.dec2)
 
     def meets(self, corners: Floats) -> bool:
@@ -274,25 +276,28 @@ class Around:
 
 
 def _numbers(name: str, words: Sequence[str], infinite: bool = False) -> list[float]:
+    """Parse numbers; `UsageError` names the parameter and the word."""
     values = []
     for word in words:
         try:
             value = float(word)
         except ValueError:
-            raise UsageError(f"{name}: {word[:40]!r} is no number") from None
+            raise UsageError(f"{name}: {word[:40]!r} is not a number") from None
         if math.isnan(value) or (math.isinf(value) and not infinite):
-            raise UsageError(f"{name}: {word[:40]!r} is no finite number")
+            raise UsageError(f"{name}: {word[:40]!r} is not a finite number")
         values.append(value)
     return values
 
 
 def _dec(name: str, value: float) -> float:
+    """Return a declination if it is within -90 and 90; `UsageError` otherwise."""
     if not -90.0 <= value <= 90.0:
         raise UsageError(f"{name}: declination {value:g} is not within -90 and 90")
     return value
 
 
 def _circle(name: str, words: Sequence[str]) -> Circle:
+    """Parse a circle."""
     values = _numbers(name, words)
     if len(values) != 3:
         raise UsageError(
@@ -304,22 +309,24 @@ def _circle(name: str, words: Sequence[str]) -> Circle:
 
 
 def _polygon(name: str, words: Sequence[str]) -> Polygon:
+    """Parse a polygon that is smaller than a hemisphere."""
     values = _numbers(name, words)
     if len(values) < 6 or len(values) % 2:
         raise UsageError(
             f"{name}: a polygon is at least three pairs RA Dec, {len(values)} numbers were given"
         )
     corners = tuple((a % 360.0, _dec(name, d)) for a, d in zip(values[::2], values[1::2], strict=True))
-    found = Polygon(corners)
+    polygon = Polygon(corners)
     points = vectors(*np.array(corners, float).T)
     middle = points.sum(axis=0)
     length = float(np.linalg.norm(middle))
     if length < 1e-9 or float((points @ middle).min()) / length < 0.02:
         raise UsageError(f"{name}: the polygon is not smaller than a hemisphere; cut it in two")
-    return found
+    return polygon
 
 
 def _range(name: str, words: Sequence[str]) -> Range:
+    """Parse a range; infinite bounds mean the whole circle or the poles."""
     values = _numbers(name, words, infinite=True)
     if len(values) != 4:
         raise UsageError(f"{name}: RANGE is RA1 RA2 Dec1 Dec2 (degrees), {len(values)} numbers were given")
@@ -331,11 +338,15 @@ def _range(name: str, words: Sequence[str]) -> Range:
     return Range(ra1, ra2, dec1, dec2)
 
 
-_SHAPES = {"CIRCLE": _circle, "POLYGON": _polygon, "RANGE": _range}
+_SHAPES: dict[str, Callable[[str, Sequence[str]], Stencil]] = {
+    "CIRCLE": _circle,
+    "POLYGON": _polygon,
+    "RANGE": _range,
+}
 
 
-def stencils_of(parameters: Mapping[str, Iterable[str]]) -> list[Any]:
-    """The stencils that SODA parameters name: CIRCLE, POLYGON, POS, each any number of times.
+def stencils_of(parameters: Mapping[str, Iterable[str]]) -> list[Stencil]:
+    """Parse the stencils of SODA parameters: CIRCLE, POLYGON, POS, each any number of times.
 
     Parameters
     ----------
@@ -345,14 +356,16 @@ def stencils_of(parameters: Mapping[str, Iterable[str]]) -> list[Any]:
     Raises
     ------
     UsageError
-        One of them cannot be understood; the text names parameter and value.
+        One of them cannot be parsed; the message names parameter and value.
     """
-    found: list[Any] = [_circle("CIRCLE", v.replace(",", " ").split()) for v in parameters.get("CIRCLE", ())]
-    found += [_polygon("POLYGON", v.replace(",", " ").split()) for v in parameters.get("POLYGON", ())]
+    stencils: list[Stencil] = [
+        _circle("CIRCLE", v.replace(",", " ").split()) for v in parameters.get("CIRCLE", ())
+    ]
+    stencils += [_polygon("POLYGON", v.replace(",", " ").split()) for v in parameters.get("POLYGON", ())]
     for value in parameters.get("POS", ()):
         words = value.replace(",", " ").split()
         shape = _SHAPES.get(words[0].upper()) if words else None
         if shape is None:
             raise UsageError(f"POS {value[:60]!r}: begin with CIRCLE, POLYGON or RANGE")
-        found.append(shape("POS", words[1:]))
-    return found
+        stencils.append(shape("POS", words[1:]))
+    return stencils

@@ -7,17 +7,29 @@ from starlette.requests import Request
 from desdm.query.adql import statistics
 from desdm.query.adql.userfunctions import FORMS
 from desdm.query.formats import FORMATS
-from desdm.services.answers import base_url, xml_document
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
+from desdm.services.responses import base_url, xml_document
 from desdm.services.tap_schema.describe import OBSCORE_MODEL, PLAN_MODEL
 
 __all__ = ["tap_capabilities"]
 
-_GEOMETRY = ("AREA", "BOX", "CENTROID", "CIRCLE", "CONTAINS", "COORD1", "COORD2", "COORDSYS", "DISTANCE",
-             "INTERSECTS", "POINT", "POLYGON")  # fmt: skip
+_GEOMETRY = (
+    "AREA",
+    "BOX",
+    "CENTROID",
+    "CIRCLE",
+    "CONTAINS",
+    "COORD1",
+    "COORD2",
+    "COORDSYS",
+    "DISTANCE",
+    "INTERSECTS",
+    "POINT",
+    "POLYGON",
+)
 
-#: ADQL 2.1's optional features: kind → what is there.
+#: ADQL 2.1's optional features: kind → supported features.
 _OPTIONAL = {
     "features-adql-string": ("LOWER", "UPPER", "ILIKE"),
     "features-adql-common-table": ("WITH",),
@@ -29,11 +41,33 @@ _OPTIONAL = {
 
 
 def tap_capabilities(services: Services, prefix: str, request: Request) -> str:
-    """Capabilities of TAP as this caller has them."""
+    """Return the capabilities of TAP with the limits of the caller.
+
+    Parameters
+    ----------
+    services
+        Not used; part of the common signature.
+    prefix
+        Path of the service.
+    request
+        Request, which names server and caller.
+
+    Returns
+    -------
+    str
+        XML elements ``<capability>``.
+    """
     del services
-    here = base_url(request) + prefix
+    url = base_url(request) + prefix
     return xml_document(
-        "desdm.services.tap", "capabilities.xml", here=here, formats=FORMATS, geometry=_GEOMETRY, optional=_OPTIONAL,
+        "desdm.services.tap",
+        "capabilities.xml",
+        here=url,
+        formats=FORMATS,
+        geometry=_GEOMETRY,
+        optional=_OPTIONAL,
         functions=[*FORMS.values(), *statistics.FORMS.values()],
-        limits=limits_of(caller_of(request).role), obscore=OBSCORE_MODEL, obsplan=PLAN_MODEL,
-    ).decode()  # fmt: skip
+        limits=limits_of(caller_of(request).role),
+        obscore=OBSCORE_MODEL,
+        obsplan=PLAN_MODEL,
+    ).decode()

@@ -1,6 +1,6 @@
-"""Example queries on what is published now, for the examples page (DALI 1.1, section 2.3) and the query page."""
+"""Example queries on the published tables, for the examples page (DALI 1.1, section 2.3) and the query page."""
 
-# ruff: noqa: S608 - texts for a form; what is run goes through the translator as any query
+# ruff: noqa: S608 - texts for a form; queries pass the translator before they run
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ __all__ = ["Example", "examples_of"]
 
 
 class Example(NamedTuple):
-    """A query that works here: what it shows, what it is, its text, the tables it reads."""
+    """Example query: identifier, title, ADQL text and the tables that it reads."""
 
     id: str
     title: str
@@ -20,8 +20,8 @@ class Example(NamedTuple):
 
 
 def examples_of(catalogue: Catalogue) -> list[Example]:
-    """Examples for the tables that a caller sees."""
-    found = [
+    """Return examples for the tables that a caller may query."""
+    examples = [
         Example(
             "tables",
             "Which tables there are",
@@ -38,27 +38,28 @@ def examples_of(catalogue: Catalogue) -> list[Example]:
     for entry in catalogue.entries():
         if entry.schema.lower() in ("tap_schema", "ivoa", "mydb"):
             continue
-        found += _on(entry)
-    return found
+        examples += _table_examples(entry)
+    return examples
 
 
-def _on(entry: Entry) -> list[Example]:
+def _table_examples(entry: Entry) -> list[Example]:
+    """Return the examples of one table."""
     name = f"{entry.schema}.{entry.name}"
     slug = name.replace(".", "-").lower()
-    found = [Example(f"first-{slug}", f"First rows of {name}", f"SELECT TOP 10 * FROM {name}", (name,))]
+    examples = [Example(f"first-{slug}", f"First rows of {name}", f"SELECT TOP 10 * FROM {name}", (name,))]
     if entry.ra and entry.dec:
         query = (
             f"SELECT TOP 100 * FROM {name}\n"
             f"WHERE 1 = CONTAINS(POINT('ICRS', {entry.ra}, {entry.dec}), CIRCLE('ICRS', 30.0, -5.0, 0.1))"
         )
-        found.append(Example(f"cone-{slug}", f"Rows of {name} within 0.1° of a position", query, (name,)))
+        examples.append(Example(f"cone-{slug}", f"Rows of {name} within 0.1° of a position", query, (name,)))
         upload = (
             "SELECT u.*, t.*,\n"
             f"  DISTANCE(POINT('ICRS', t.{entry.ra}, t.{entry.dec}), POINT('ICRS', u.ra, u.dec)) AS separation\n"
             f"FROM TAP_UPLOAD.mine AS u JOIN {name} AS t\n"
             f"ON 1 = CONTAINS(POINT('ICRS', t.{entry.ra}, t.{entry.dec}), CIRCLE('ICRS', u.ra, u.dec, 1.0 / 3600))"
         )
-        found.append(
+        examples.append(
             Example(f"match-{slug}", f"Partners in {name} of an uploaded table, within 1″", upload, (name,))
         )
-    return found
+    return examples

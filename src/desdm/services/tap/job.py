@@ -9,50 +9,51 @@ from typing import BinaryIO
 
 from desdm.errors import LimitExceeded, UsageError
 from desdm.services.limits import limits_of
-from desdm.services.tap.answer import Answering
-from desdm.services.tap.asked import asked, uploads
+from desdm.services.tap.execute import QueryRunner
+from desdm.services.tap.parameters import parse_query_params, read_uploads
 from desdm.services.tap.results import result_of
 from desdm.services.uws.model import OVERFLOW, JobContext
 
 __all__ = ["run_query"]
 
 
-def run_query(answering: Answering, context: JobContext) -> None:
-    """Run the query of a job and keep its answer, whole or not at all."""
+def run_query(runner: QueryRunner, context: JobContext) -> None:
+    """Run the query of a job and store its result as a file; an incomplete result is discarded."""
     limits = limits_of(context.caller.role)
-    wanted = asked(context.values, limits)
+    params = parse_query_params(context.values, limits)
     base = context.value("_BASE")
 
-    def part(name: str) -> BinaryIO:
+    def open_part(name: str) -> BinaryIO:
         return context.uploaded(name).open("rb")
 
-    def result(uri: str) -> BinaryIO:
-        return result_of(answering.services, context.caller, base, uri)
+    def open_result(uri: str) -> BinaryIO:
+        return result_of(runner.services, context.caller, base, uri)
 
-    tables = uploads(wanted.uploads, part, result, limits)
-    name = f"result.{wanted.format.extension}"
-    partial = context.directory / f"{name}.part"
-    with ExitStack() as held:
-        pieces = answering.pieces(
+    tables = read_uploads(params.uploads, open_part, open_result, limits)
+    name = f"result.{params.format.extension}"
+    temporary = context.directory / f"{name}.part"
+    with ExitStack() as resources:
+        rows = runner.stream_rows(
             context.caller,
-            wanted,
+            params,
             tables,
             seconds=context.seconds,
             cancel=context.cancel,
             base=base,
-            held=held,
+            resources=resources,
         )
-        _written(partial, pieces, context)
-    if pieces.overflow:
+        _write_result(temporary, rows, context)
+    if rows.overflow:
         context.notes.append(OVERFLOW)
-    partial.rename(context.directory / name)
-    context.result("result", name, wanted.mime)
+    temporary.rename(context.directory / name)
+    context.result("result", name, params.mime)
 
 
-def _written(path: Path, pieces: Iterable[bytes], context: JobContext) -> None:
+def _write_result(path: Path, rows: Iterable[bytes], context: JobContext) -> None:
+    """Write the result to a file; raise if the job is cancelled or the result is too large."""
     size, most = 0, limits_of(context.caller.role).result_bytes
     with path.open("wb") as out:
-        for piece in pieces:
+        for piece in rows:
             if context.cancel.event.is_set():
                 raise UsageError("the job was ended")
             size += len(piece)

@@ -1,4 +1,4 @@
-"""Results of earlier jobs as uploads: found by their URL, read from this server's own files."""
+"""Results of earlier jobs as uploads: identified by their URL, read from this server's files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,42 @@ __all__ = ["result_of"]
 def result_of(services: Services, caller: Caller, base: str, uri: str) -> BinaryIO:
     """Open the result of a job of this service by its URL.
 
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    caller
+        Caller, who must own the job or may see all jobs.
+    base
+        URL of this server.
+    uri
+        URL of the result.
+
+    Returns
+    -------
+    BinaryIO
+        The open file.
+
     Raises
     ------
     UsageError
-        The URL is another server's: this one asks no other server on anybody's behalf.
-    NotFoundError, AccessDenied
-        There is no such job, or it is another's.
+        The URL is another server's; this service never contacts other servers.
+    NotFoundError
+        There is no such job or result.
+    AccessDenied
+        The job belongs to another user.
     """
-    own = re.fullmatch(re.escape(base) + r"/tap/async/([0-9a-f]{1,32})/results/(\w{1,64})", uri)
-    if own is None:
+    match = re.fullmatch(re.escape(base) + r"/tap/async/([0-9a-f]{1,32})/results/(\w{1,64})", uri)
+    if match is None:
         raise UsageError(
             f"UPLOAD: {uri[:80]!r} is not read from here; send the table itself (param:…), "
             "or give the URL of a result of this service"
         )
     with services.state.read() as conn:
-        job = store.job(conn, "tap", own[1])
-    found = next((r for r in job.results if r.id == own[2]), None) if job else None
-    if job is None or found is None:
-        raise NotFoundError(f"UPLOAD: there is no result {own[2]} of a job {own[1]}")
+        job = store.job(conn, "tap", match[1])
+    result = next((r for r in job.results if r.id == match[2]), None) if job else None
+    if job is None or result is None:
+        raise NotFoundError(f"UPLOAD: there is no result {match[2]} of a job {match[1]}")
     if job.owner and job.owner != caller.login and not caller.may(Action.SEE_JOBS):
         raise AccessDenied(f"UPLOAD: job {job.id} is not yours", caller.known)
-    return (services.results / found.path).open("rb")
+    return (services.results / result.path).open("rb")

@@ -52,7 +52,7 @@ TEXTS = {
     "key_columns": "Columns by which they belong together",
 }
 
-_SAID: dict[str, tuple[tuple[str, str, str, bool], ...]] = {
+_COLUMNS: dict[str, tuple[tuple[str, str, str, bool], ...]] = {
     "schemas": (
         ("schema_name", "char", "Schema", True),
         ("utype", "char", "Data model that it follows", False),
@@ -102,11 +102,11 @@ TABLES: dict[str, tuple[ReleaseColumn, ...]] = {
         ReleaseColumn(name, datatype, "*" if datatype == "char" else None, text=text, principal=principal)
         for name, datatype, text, principal in columns
     )
-    for table, columns in _SAID.items()
+    for table, columns in _COLUMNS.items()
 }
 
 _KINDS = {"char": pa.string(), "int": pa.int32()}
 ARROW: dict[str, pa.Schema] = {
     table: pa.schema([(name, _KINDS[datatype]) for name, datatype, *_ in columns])
-    for table, columns in _SAID.items()
+    for table, columns in _COLUMNS.items()
 }

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -18,11 +17,20 @@ from desdm.services.obscore.rows import obscore_rows
 from desdm.services.published import Holdings
 from desdm.services.tap_schema.columns import ARROW, KEYS, TABLES, TEXTS
 
-__all__ = ["OBSCORE_MODEL", "PLAN_MODEL", "SCHEMA_TEXTS", "Described", "DescribedTable", "described_tables"]
+__all__ = [
+    "OBSCORE_MODEL",
+    "PLAN_MODEL",
+    "SCHEMA_TEXTS",
+    "TableDescription",
+    "TapSchema",
+    "table_descriptions",
+]
 
 OBSCORE_MODEL = "ivo://ivoa.net/std/ObsCore#core-1.1"
 PLAN_MODEL = "ivo://ivoa.net/std/obsloctap#table-1.0"
 _PLAN_TEXT = "Planned observations (ObsLocTAP 1.0): none, the survey's observations are done"
+#: A row of TAP_SCHEMA by column.
+Row = dict[str, str | int | None]
 SCHEMA_TEXTS = {
     "tap_schema": "Tables that describe all tables here",
     "ivoa": "Tables that IVOA standards define",
@@ -31,8 +39,8 @@ SCHEMA_TEXTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedTable:
-    """A table as TAP_SCHEMA and VOSI tell of it."""
+class TableDescription:
+    """Description of a table for TAP_SCHEMA and VOSI."""
 
     schema: str
     name: str
@@ -43,22 +51,22 @@ class DescribedTable:
     utype: str | None = None
 
 
-def described_tables(holdings: Holdings) -> Iterator[DescribedTable]:
-    """All tables: those of the releases in the order of publication, then the service's own."""
+def table_descriptions(holdings: Holdings) -> Iterator[TableDescription]:
+    """Yield the descriptions of all tables: those of the releases in the order of publication, then the service's own."""
     for release in holdings.releases:
         for table in holdings.tables.values():
             if table.release == release.name:
-                yield DescribedTable(release.name, table.name, table.text, table.columns, {}, False)
-    yield DescribedTable(
+                yield TableDescription(release.name, table.name, table.text, table.columns, {}, False)
+    yield TableDescription(
         "ivoa", "obscore", "Images of the releases (ObsCore 1.1)", OBSCORE, UTYPES, True, OBSCORE_MODEL
     )
-    yield DescribedTable("ivoa", "obsplan", _PLAN_TEXT, PLAN_COLUMNS, PLAN_UTYPES, True, PLAN_MODEL)
+    yield TableDescription("ivoa", "obsplan", _PLAN_TEXT, PLAN_COLUMNS, PLAN_UTYPES, True, PLAN_MODEL)
     for name, columns in TABLES.items():
-        yield DescribedTable("tap_schema", name, TEXTS[name], columns, {}, True)
+        yield TableDescription("tap_schema", name, TEXTS[name], columns, {}, True)
 
 
-class Described:
-    """Keeps the engine's TAP_SCHEMA and ObsCore as the published releases are."""
+class TapSchema:
+    """Keeps the engine's TAP_SCHEMA and ObsCore in step with the published releases."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -66,7 +74,7 @@ class Described:
         self._generation = -1
 
     def refresh(self) -> None:
-        """Write them again if a release was published since."""
+        """Write the tables again if a release was published since."""
         holdings = self._services.published.current()
         if holdings.generation == self._generation:
             return
@@ -76,19 +84,20 @@ class Described:
             engine = self._services.engine
             for name, rows in _rows(holdings).items():
                 engine.replace("tap_schema", name, TABLES[name], rows)
-            files = [file for held in holdings.files.values() for file in held]
+            files = [file for release_files in holdings.files.values() for file in release_files]
             engine.replace("ivoa", "obscore", OBSCORE, obscore_rows(files))
             engine.replace("ivoa", "obsplan", PLAN_COLUMNS, PLAN_ARROW.empty_table())
             self._generation = holdings.generation
 
 
 def _rows(holdings: Holdings) -> dict[str, pa.Table]:
-    tables = list(described_tables(holdings))
+    """Return the tables of TAP_SCHEMA."""
+    tables = list(table_descriptions(holdings))
     titles = {release.name: release.title or release.text for release in holdings.releases} | SCHEMA_TEXTS
     schemas = list(dict.fromkeys([*(r.name for r in holdings.releases), *(t.schema for t in tables)]))
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    rows: dict[str, list[Row]] = {name: [] for name in TABLES}
     for number, schema in enumerate(schemas):
-        found["schemas"].append(
+        rows["schemas"].append(
             {
                 "schema_name": schema,
                 "utype": None,
@@ -98,37 +107,53 @@ def _rows(holdings: Holdings) -> dict[str, pa.Table]:
         )
     for number, table in enumerate(tables):
         whole = f"{table.schema}.{table.name}"
-        found["tables"].append(
+        rows["tables"].append(
             {
-                "schema_name": table.schema, "table_name": whole, "table_type": "table", "utype": table.utype,
-                "description": table.text, "table_index": number,
+                "schema_name": table.schema,
+                "table_name": whole,
+                "table_type": "table",
+                "utype": table.utype,
+                "description": table.text,
+                "table_index": number,
             }
-        )  # fmt: skip
-        found["columns"] += [
+        )
+        rows["columns"] += [
             _column(whole, table, column, place) for place, column in enumerate(table.columns)
         ]
     for key in KEYS:
-        found["keys"].append(
+        rows["keys"].append(
             {
-                "key_id": key.id, "from_table": key.table, "target_table": key.target, "description": key.text,
+                "key_id": key.id,
+                "from_table": key.table,
+                "target_table": key.target,
+                "description": key.text,
                 "utype": None,
             }
-        )  # fmt: skip
-        found["key_columns"].append(
+        )
+        rows["key_columns"].append(
             {"key_id": key.id, "from_column": key.column, "target_column": key.target_column}
         )
-    return {name: pa.Table.from_pylist(rows, schema=ARROW[name]) for name, rows in found.items()}
+    return {name: pa.Table.from_pylist(rows, schema=ARROW[name]) for name, rows in rows.items()}
 
 
-def _column(whole: str, table: DescribedTable, column: ReleaseColumn, place: int) -> dict[str, Any]:
-    fixed = re.fullmatch(r"\d+", column.arraysize or "")
-    # A reserved word of ADQL is told in quotes, as a query must write it (TAP 1.1, section 4).
+def _column(whole: str, table: TableDescription, column: ReleaseColumn, place: int) -> Row:
+    """Return the row of a column."""
+    length = re.fullmatch(r"\d+", column.arraysize or "")
+    # A reserved word of ADQL is in quotes, as a query must write it (TAP 1.1, section 4).
     name = '"size"' if (table.schema, column.name) == ("tap_schema", "size") else column.name
     return {
-        "table_name": whole, "column_name": name, "datatype": column.datatype, "arraysize": column.arraysize,
-        "xtype": column.xtype, "size": int(fixed[0]) if fixed else None,
+        "table_name": whole,
+        "column_name": name,
+        "datatype": column.datatype,
+        "arraysize": column.arraysize,
+        "xtype": column.xtype,
+        "size": int(length[0]) if length else None,
         "description": column.text + (" (guessed)" if column.inferred else ""),
-        "utype": table.utypes.get(column.name), "unit": column.unit or None, "ucd": column.ucd or None,
-        "indexed": int(column.indexed), "principal": int(column.principal), "std": int(table.std),
+        "utype": table.utypes.get(column.name),
+        "unit": column.unit or None,
+        "ucd": column.ucd or None,
+        "indexed": int(column.indexed),
+        "principal": int(column.principal),
+        "std": int(table.std),
         "column_index": place,
-    }  # fmt: skip
+    }

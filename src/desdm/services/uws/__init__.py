@@ -1,1 +1,1 @@
-"""Asynchronous jobs (IVOA UWS 1.1), once for all services: `uws_routes` mounts them, `JobKind` says what runs."""
+"""Asynchronous jobs (IVOA UWS 1.1), for all services: `uws_routes` adds the endpoints, `JobKind` defines the work."""

@@ -1,4 +1,4 @@
-"""The HTTP face of asynchronous jobs (UWS 1.1, section 2.2): list, job, phase, times, parameters, results, error."""
+"""HTTP endpoints of asynchronous jobs (UWS 1.1, section 2.2): list, job, phase, times, parameters, results, error."""
 
 from __future__ import annotations
 
@@ -30,10 +30,16 @@ from desdm.errors import (
     UsageError,
 )
 from desdm.schema.states import Phase
-from desdm.services.answers import base_url, error_response, guarded, work, xml_response
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import Limits, limits_of
-from desdm.services.parameters import Given, given, real, time_of
+from desdm.services.parameters import RequestParams, parse_parameters, parse_real, parse_time
+from desdm.services.responses import (
+    base_url,
+    run_blocking,
+    votable_error_response,
+    votable_errors,
+    xml_response,
+)
 from desdm.services.uws import store
 from desdm.services.uws.model import BLOCKING, ENDED, OVERFLOW, Job, JobKind, Parameters
 from desdm.services.uws.owner import owner_of
@@ -44,107 +50,144 @@ __all__ = ["uws_routes"]
 _PACKAGE = "desdm.services.uws"
 _CONTROL = ("PHASE", "ACTION", "WAIT", "RUNID", "DESTRUCTION", "EXECUTIONDURATION")
 _WAIT_MOST = 60.0
-#: Among so many of the newest unowned jobs the list looks for those of an address.
-_LOOKED = 1000
+#: Number of the newest anonymous jobs that are searched for those of an address.
+_NEWEST = 1000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute]:
-    """Routes of the jobs of one kind below ``prefix``, for instance ``/tap/async``; their runner is started."""
+    """Return the routes of the jobs of one kind, and start their runner.
+
+    Parameters
+    ----------
+    prefix
+        Path of the job list, for instance ``/tap/async``.
+    kind
+        Kind of the jobs.
+    services
+        Shared state of the services.
+
+    Returns
+    -------
+    list of BaseRoute
+        The routes.
+    """
     runner = Runner(kind, services, partial(owner_of, services.database))
     jobs = _Jobs(prefix.rstrip("/"), kind, services, runner)
     runner.start()
-    one = jobs.prefix + "/{job}"
+    job_path = jobs.prefix + "/{job}"
 
     def route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
-        """One route for all methods of a path: a method that is not offered is told those that are (Allow)."""
+        """Return one route for all methods of a path, so that a 405 response lists them (Allow)."""
 
         async def dispatch(request: Request) -> Response:
             return await handlers["GET" if request.method == "HEAD" else request.method](request)
 
-        return Route(path, guarded(dispatch), methods=list(handlers))
+        return Route(path, votable_errors(dispatch), methods=list(handlers))
 
     value = partial(partial, jobs.value)
     return [
-        route(jobs.prefix, GET=jobs.listed, POST=jobs.create),
-        route(one, GET=jobs.shown, POST=jobs.acted, DELETE=jobs.deleted),
-        route(one + "/phase", GET=jobs.phase, POST=jobs.set_phase, PUT=jobs.set_phase),
+        route(jobs.prefix, GET=jobs.list_jobs, POST=jobs.create),
+        route(job_path, GET=jobs.show, POST=jobs.act, DELETE=jobs.delete),
+        route(job_path + "/phase", GET=jobs.phase, POST=jobs.set_phase, PUT=jobs.set_phase),
         route(
-            one + "/executionduration",
+            job_path + "/executionduration",
             GET=value("executionduration"),
             POST=jobs.set_duration,
             PUT=jobs.set_duration,
         ),
         route(
-            one + "/destruction",
+            job_path + "/destruction",
             GET=value("destruction"),
             POST=jobs.set_destruction,
             PUT=jobs.set_destruction,
         ),
-        route(one + "/quote", GET=value("quote")),
-        route(one + "/owner", GET=value("owner")),
-        route(one + "/error", GET=jobs.error),
-        route(one + "/parameters", GET=jobs.parameters, POST=jobs.set_parameters),
-        route(one + "/results", GET=jobs.results),
-        route(one + "/results/{result}", GET=jobs.result),
+        route(job_path + "/quote", GET=value("quote")),
+        route(job_path + "/owner", GET=value("owner")),
+        route(job_path + "/error", GET=jobs.error),
+        route(job_path + "/parameters", GET=jobs.parameters, POST=jobs.set_parameters),
+        route(job_path + "/results", GET=jobs.results),
+        route(job_path + "/results/{result}", GET=jobs.result),
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Jobs:
+    """Handlers of the jobs of one kind."""
+
     prefix: str
     kind: JobKind
     services: Services
     runner: Runner
 
-    async def listed(self, request: Request) -> Response:
-        caller = _allowed(request)
-        asked = await given(request, 0)
-        phases = [_phase(text) for text in asked.values("PHASE")]
-        after = time_of("AFTER", asked.value("AFTER")) if asked.value("AFTER") else None
-        found = await work(self.services, lambda: self._visible(caller, phases, after, asked.number("LAST")))
+    async def list_jobs(self, request: Request) -> Response:
+        """Return the list of the caller's jobs."""
+        caller = _require_async(request)
+        params = await parse_parameters(request, 0)
+        phases = [_parse_phase(text) for text in params.values("PHASE")]
+        after = parse_time("AFTER", params.value("AFTER")) if params.value("AFTER") else None
+        matches = await run_blocking(
+            self.services, lambda: self._visible(caller, phases, after, params.number("LAST"))
+        )
         return xml_response(
-            _PACKAGE, "jobs.xml", jobs=found, base=base_url(request) + self.prefix, stamp=_stamp
+            _PACKAGE, "jobs.xml", jobs=matches, base=base_url(request) + self.prefix, stamp=_iso_time
         )
 
     def _visible(
-        self, caller: Caller, phases: list[Phase], after: datetime | None, last: int | None
+        self, caller: Caller, phases: list[Phase], after: datetime | None, count: int | None
     ) -> list[Job]:
+        """Load the jobs that the caller may see."""
         owner = None if caller.may(Action.SEE_JOBS) else caller.login
         with self.services.state.read() as conn:
             if owner != "":
-                return store.jobs(conn, self.kind.name, owner, phases=phases, after=after, last=last)
-            found = store.jobs(conn, self.kind.name, "", phases=phases, after=after, last=_LOOKED)
-        # Whoever knows the number of an unowned job may end it: the list shows only those from the same address.
-        own = [job for job in found if ("_ADDRESS", _address(caller)) in job.parameters]
-        return own if last is None else own[:last]
+                return store.jobs(conn, self.kind.name, owner, phases=phases, after=after, last=count)
+            matches = store.jobs(conn, self.kind.name, "", phases=phases, after=after, last=_NEWEST)
+        # Knowing the number of an anonymous job is enough to end it: the list has only those from the same address.
+        same_address = [job for job in matches if ("_ADDRESS", _address(caller)) in job.parameters]
+        return same_address if count is None else same_address[:count]
 
     async def create(self, request: Request) -> Response:
-        caller = _allowed(request)
+        """Create a job, and start it with PHASE=RUN."""
+        caller = _require_async(request)
         limits = limits_of(caller.role)
-        asked = await given(request, limits.request_bytes)
+        params = await parse_parameters(request, limits.request_bytes)
         now = store.now()
-        duration = asked.number("EXECUTIONDURATION")
+        duration = params.number("EXECUTIONDURATION")
         job = Job(
-            id=secrets.token_hex(12), service=self.kind.name, owner=caller.login,
-            run_id=asked.value("RUNID")[:64], phase=Phase.PENDING, creation_time=now, start_time=None, end_time=None,
-            execution_duration=_within(duration, limits.job_seconds),
+            id=secrets.token_hex(12),
+            service=self.kind.name,
+            owner=caller.login,
+            run_id=params.value("RUNID")[:64],
+            phase=Phase.PENDING,
+            creation_time=now,
+            start_time=None,
+            end_time=None,
+            execution_duration=_bounded_seconds(duration, limits.job_seconds),
             destruction=now + timedelta(seconds=limits.keep_seconds),
-            error_type=None, error_message=None, server=None, tries=0, address=_address(caller),
-            parameters=(*_plain(asked), ("_ADDRESS", _address(caller)), ("_BASE", base_url(request))),
-        )  # fmt: skip
-        run = asked.value("PHASE").upper() == "RUN"
-        if asked.value("PHASE") and not run:
+            error_type=None,
+            error_message=None,
+            server=None,
+            tries=0,
+            address=_address(caller),
+            parameters=(
+                *_job_parameters(params),
+                ("_ADDRESS", _address(caller)),
+                ("_BASE", base_url(request)),
+            ),
+        )
+        run = params.value("PHASE").upper() == "RUN"
+        if params.value("PHASE") and not run:
             raise UsageError(
-                f"PHASE={asked.value('PHASE')[:40]}: a new job can only be started, with PHASE=RUN"
+                f"PHASE={params.value('PHASE')[:40]}: a new job can only be started, with PHASE=RUN"
             )
         try:
-            await work(self.services, lambda: self._enter(job, asked.files, caller, run))
+            await run_blocking(self.services, lambda: self._add(job, params.files, caller, run))
         finally:
-            await asked.close()
-        return self._to(request, job.id)
+            await params.close()
+        return self._redirect(request, job.id)
 
-    def _enter(self, job: Job, files: dict[str, UploadFile], caller: Caller, run: bool) -> None:
+    def _add(self, job: Job, files: dict[str, UploadFile], caller: Caller, run: bool) -> None:
+        """Store a job with its uploads, and queue it on request."""
         limits = limits_of(caller.role)
         size = _parameters_size(job.parameters, limits) + _files_size(files)
         self._require_room()
@@ -153,7 +196,7 @@ class _Jobs:
         if run and self.kind.check is not None:
             self.kind.check(self.services, caller, job.parameters)
         try:
-            self._keep(job.id, files)
+            self._store_uploads(job.id, files)
             with self.services.state.write() as conn:
                 self._require_share(conn, caller, size)
                 store.add(conn, replace(job, size=size))
@@ -167,9 +210,9 @@ class _Jobs:
             self.runner.wake()
 
     def _require_share(self, conn: Connection, caller: Caller, more: int) -> None:
-        """Refuse a job of whoever has as many, or as much in them, as the role allows."""
+        """Raise `LimitExceeded` if the caller has as many jobs, or bytes in them, as the role allows."""
         limits = limits_of(caller.role)
-        count, size = store.held(conn, caller.login, _address(caller))
+        count, size = store.usage(conn, caller.login, _address(caller))
         if count >= limits.queued:
             raise LimitExceeded(
                 f"{count} jobs of yours wait or run already; start, end or delete some first",
@@ -183,17 +226,21 @@ class _Jobs:
             )
 
     def _require_room(self) -> None:
-        """Refuse a job when the disk is nearly full: what runs and what others keep need the rest."""
+        """Raise `StorageFull` when the disk is nearly full, so that running jobs can finish."""
         config = self.services.config
         if shutil.disk_usage(config.home).free < config.keep_free_mb * 1e6:
-            raise StorageFull(f"{config.home}: less than {config.keep_free_mb:g} MB are free; no job is made")
+            raise StorageFull(
+                f"{config.home}: less than {config.keep_free_mb:g} MB are free; no job is created"
+            )
 
     def _queue(self, conn: Connection, job: Job) -> None:
-        # It was counted among its owner's when it was made.
+        """Change a pending job to queued."""
+        # It was counted for its owner when it was created.
         if not store.change(conn, job.id, (Phase.PENDING, Phase.HELD), phase=Phase.QUEUED):
             raise ConflictError(f"job {job.id} is {job.phase}; only a pending job can be started")
 
-    def _keep(self, job_id: str, files: dict[str, UploadFile]) -> None:
+    def _store_uploads(self, job_id: str, files: dict[str, UploadFile]) -> None:
+        """Write uploaded files into the job's directory."""
         folder = self.runner.directory(job_id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, part in files.items():
@@ -204,61 +251,68 @@ class _Jobs:
             with (folder / "uploads" / name).open("wb") as out:
                 shutil.copyfileobj(part.file, out, 1 << 20)
 
-    async def shown(self, request: Request) -> Response:
-        job = await self._found(request)
-        asked = await given(request, 0)
-        if asked.value("WAIT"):
-            job = await self._waited(request, job, asked)
+    async def show(self, request: Request) -> Response:
+        """Return the job document, after WAIT if requested."""
+        job = await self._load(request)
+        params = await parse_parameters(request, 0)
+        if params.value("WAIT"):
+            job = await self._wait(request, job, params)
         return self._document(request, "job.xml", job)
 
-    async def _waited(self, request: Request, job: Job, asked: Given) -> Job:
-        """Hold the answer until the phase changes (UWS 1.1, 2.2.1.1): at most a minute, not past a client that left."""
-        text = asked.value("WAIT").strip()
+    async def _wait(self, request: Request, job: Job, params: RequestParams) -> Job:
+        """Wait until the phase changes (UWS 1.1, 2.2.1.1), at most a minute, or until the client disconnects."""
+        text = params.value("WAIT").strip()
         if not re.fullmatch(r"-1|\d{1,9}", text):
             raise UsageError(f"WAIT={text[:40]}: seconds are wanted, or -1")
-        seconds = _WAIT_MOST if text == "-1" else min(real("WAIT", text), _WAIT_MOST)
-        expected = _phase(asked.value("PHASE")) if asked.value("PHASE") else job.phase
+        seconds = _WAIT_MOST if text == "-1" else min(parse_real("WAIT", text), _WAIT_MOST)
+        expected = _parse_phase(params.value("PHASE")) if params.value("PHASE") else job.phase
         end, pause = time.monotonic() + seconds, 0.01
         while job.phase is expected and job.phase in BLOCKING and time.monotonic() < end:
             await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
             pause = min(pause * 1.5, 0.5)
             if await request.is_disconnected():
                 break
-            # A job that was deleted meanwhile is not found any more (404), which ends the wait as well.
-            job = await self._found(request)
+            # A job that was deleted meanwhile raises `NotFoundError`, which ends the wait as well.
+            job = await self._load(request)
         return job
 
-    async def acted(self, request: Request) -> Response:
-        job = await self._found(request)
-        asked = await given(request, 100_000)
-        if asked.value("ACTION").upper() != "DELETE":
+    async def act(self, request: Request) -> Response:
+        """Delete the job on ACTION=DELETE."""
+        job = await self._load(request)
+        params = await parse_parameters(request, 100_000)
+        if params.value("ACTION").upper() != "DELETE":
             raise UsageError(
                 "POST to a job takes ACTION=DELETE; its phase and times have addresses of their own"
             )
-        return await self._gone(request, job)
+        return await self._discard(request, job)
 
-    async def deleted(self, request: Request) -> Response:
-        return await self._gone(request, await self._found(request))
+    async def delete(self, request: Request) -> Response:
+        """Delete the job."""
+        return await self._discard(request, await self._load(request))
 
-    async def _gone(self, request: Request, job: Job) -> Response:
-        await work(self.services, lambda: self.runner.discard(job.id))
+    async def _discard(self, request: Request, job: Job) -> Response:
+        """Delete the job and redirect to the list."""
+        await run_blocking(self.services, lambda: self.runner.discard(job.id))
         return RedirectResponse(base_url(request) + self.prefix, 303)
 
     async def phase(self, request: Request) -> Response:
-        return PlainTextResponse((await self._found(request)).phase)
+        """Return the phase."""
+        return PlainTextResponse((await self._load(request)).phase)
 
     async def set_phase(self, request: Request) -> Response:
-        caller, job = caller_of(request), await self._found(request)
-        asked = (await given(request, 100_000, "PHASE")).value("PHASE").strip().upper()
-        if asked == "RUN":
-            await work(self.services, lambda: self._start(job, caller))
-        elif asked == "ABORT":
-            await work(self.services, lambda: self._abort(job))
+        """Start or abort the job."""
+        caller, job = caller_of(request), await self._load(request)
+        phase_name = (await parse_parameters(request, 100_000, "PHASE")).value("PHASE").strip().upper()
+        if phase_name == "RUN":
+            await run_blocking(self.services, lambda: self._start(job, caller))
+        elif phase_name == "ABORT":
+            await run_blocking(self.services, lambda: self._abort(job))
         else:
-            raise UsageError(f"PHASE={asked[:40]}: RUN or ABORT is wanted")
-        return self._to(request, job.id)
+            raise UsageError(f"PHASE={phase_name[:40]}: RUN or ABORT is wanted")
+        return self._redirect(request, job.id)
 
     def _start(self, job: Job, caller: Caller) -> None:
+        """Check the parameters and queue the job."""
         if self.kind.check is not None:
             self.kind.check(self.services, caller, job.parameters)
         with self.services.state.write() as conn:
@@ -267,120 +321,136 @@ class _Jobs:
         self.runner.wake()
 
     def _abort(self, job: Job) -> None:
+        """Set the phase to ABORTED and cancel the work."""
         before = (Phase.PENDING, Phase.QUEUED, Phase.EXECUTING, Phase.HELD, Phase.SUSPENDED)
         with self.services.state.write() as conn:
             store.change(conn, job.id, before, phase=Phase.ABORTED, end_time=store.now())
         self.runner.cancel(job.id)
 
     async def value(self, name: str, request: Request) -> Response:
-        job = await self._found(request)
-        shown = {
+        """Return one value of the job as text."""
+        job = await self._load(request)
+        values = {
             "executionduration": f"{job.execution_duration:.0f}",
-            "destruction": _stamp(job.destruction),
+            "destruction": _iso_time(job.destruction),
             "quote": "",
             "owner": job.owner,
         }
-        return PlainTextResponse(shown[name])
+        return PlainTextResponse(values[name])
 
     async def set_duration(self, request: Request) -> Response:
-        caller, job = caller_of(request), await self._found(request)
-        asked = (await given(request, 100_000, "EXECUTIONDURATION")).number("EXECUTIONDURATION")
-        if asked is None:
+        """Set the execution duration, within the role's limit."""
+        caller, job = caller_of(request), await self._load(request)
+        duration = (await parse_parameters(request, 100_000, "EXECUTIONDURATION")).number("EXECUTIONDURATION")
+        if duration is None:
             raise UsageError("EXECUTIONDURATION is missing: seconds, 0 for the longest allowed")
-        seconds = _within(asked, limits_of(caller.role).job_seconds)
-        await work(self.services, lambda: self._change(job, execution_duration=seconds))
-        return self._to(request, job.id)
+        seconds = _bounded_seconds(duration, limits_of(caller.role).job_seconds)
+        await run_blocking(self.services, lambda: self._change(job, execution_duration=seconds))
+        return self._redirect(request, job.id)
 
     async def set_destruction(self, request: Request) -> Response:
-        caller, job = caller_of(request), await self._found(request)
-        when = time_of("DESTRUCTION", (await given(request, 100_000, "DESTRUCTION")).value("DESTRUCTION"))
+        """Set the destruction time, within the role's limit."""
+        caller, job = caller_of(request), await self._load(request)
+        when = parse_time(
+            "DESTRUCTION", (await parse_parameters(request, 100_000, "DESTRUCTION")).value("DESTRUCTION")
+        )
         latest = store.now() + timedelta(seconds=limits_of(caller.role).keep_seconds)
-        await work(self.services, lambda: self._change(job, destruction=min(when, latest)))
-        return self._to(request, job.id)
+        await run_blocking(self.services, lambda: self._change(job, destruction=min(when, latest)))
+        return self._redirect(request, job.id)
 
     def _change(self, job: Job, **values: object) -> None:
+        """Change values of a job if its phase allows it."""
         before = tuple(Phase) if "destruction" in values else (Phase.PENDING, Phase.QUEUED, Phase.HELD)
         with self.services.state.write() as conn:
             if not store.change(conn, job.id, before, **values):
                 raise ConflictError(f"job {job.id} is {job.phase}; this can be set only before it runs")
 
     async def error(self, request: Request) -> Response:
-        job = await self._found(request)
+        """Return the error document of the job."""
+        job = await self._load(request)
         if job.error_message is None:
             raise NotFoundError(f"job {job.id} is {job.phase} and has no error")
-        answer = error_response(UsageError(job.error_message))
+        answer = votable_error_response(UsageError(job.error_message))
         answer.status_code = 200
         return answer
 
     async def parameters(self, request: Request) -> Response:
-        return self._document(request, "parameters.xml", await self._found(request))
+        """Return the parameters document."""
+        return self._document(request, "parameters.xml", await self._load(request))
 
     async def set_parameters(self, request: Request) -> Response:
-        caller, job = caller_of(request), await self._found(request)
-        asked = await given(request, limits_of(caller.role).request_bytes)
+        """Add parameters and uploads to a pending job."""
+        caller, job = caller_of(request), await self._load(request)
+        params = await parse_parameters(request, limits_of(caller.role).request_bytes)
         if job.phase is not Phase.PENDING:
             raise ConflictError(
                 f"job {job.id} is {job.phase}; parameters can be set only while it is pending"
             )
 
-        def enter() -> None:
-            size = _parameters_size([*job.parameters, *_plain(asked)], limits_of(caller.role))
-            size += _files_size(asked.files)
+        def add() -> None:
+            size = _parameters_size([*job.parameters, *_job_parameters(params)], limits_of(caller.role))
+            size += _files_size(params.files)
             self._require_room()
             with self.services.state.read() as conn:
                 self._require_share(conn, caller, size)
-            self._keep(job.id, asked.files)
+            self._store_uploads(job.id, params.files)
             with self.services.state.write() as conn:
-                store.add_parameters(conn, job.id, _plain(asked))
+                store.add_parameters(conn, job.id, _job_parameters(params))
                 store.grow(conn, job.id, size)
 
         try:
-            await work(self.services, enter)
+            await run_blocking(self.services, add)
         finally:
-            await asked.close()
-        return self._to(request, job.id)
+            await params.close()
+        return self._redirect(request, job.id)
 
     async def results(self, request: Request) -> Response:
-        return self._document(request, "results.xml", await self._found(request))
+        """Return the list of results."""
+        return self._document(request, "results.xml", await self._load(request))
 
     async def result(self, request: Request) -> Response:
-        job = await self._found(request)
-        wanted = request.path_params["result"]
-        found = next((r for r in job.results if r.id == wanted), None)
-        if found is None:
-            raise NotFoundError(f"job {job.id} is {job.phase} and has no result {wanted[:40]!r}")
-        path = self.services.results / found.path
-        if not path.is_file() or path.stat().st_size != found.filesize:
+        """Return a result file."""
+        job = await self._load(request)
+        result_id = request.path_params["result"]
+        match = next((r for r in job.results if r.id == result_id), None)
+        if match is None:
+            raise NotFoundError(f"job {job.id} is {job.phase} and has no result {result_id[:40]!r}")
+        path = self.services.results / match.path
+        if not path.is_file() or path.stat().st_size != match.filesize:
             raise FatalError(f"result {path} of job {job.id} is gone or of another size")
         headers = {"X-Query-Status": OVERFLOW[1]} if OVERFLOW in job.parameters else None
-        return FileResponse(path, headers=headers, media_type=found.mime, filename=Path(found.path).name)
+        return FileResponse(path, headers=headers, media_type=match.mime, filename=Path(match.path).name)
 
-    async def _found(self, request: Request) -> Job:
-        caller, job_id = _allowed(request), request.path_params["job"]
+    async def _load(self, request: Request) -> Job:
+        """Load the job of the request, if the caller may see it."""
+        caller, job_id = _require_async(request), request.path_params["job"]
 
-        def look() -> Job | None:
+        def load() -> Job | None:
             with self.services.state.read() as conn:
                 return store.job(conn, self.kind.name, job_id)
 
-        job = await work(self.services, look)
+        job = await run_blocking(self.services, load)
         if job is None:
-            raise NotFoundError(f"no job {job_id[:40]!r}: it was never made, or its time was over")
+            raise NotFoundError(f"no job {job_id[:40]!r}: it was never created, or it has expired")
         if job.owner != caller.login and job.owner and not caller.may(Action.SEE_JOBS):
             raise AccessDenied(f"job {job.id} is not yours; log in as its owner", caller.known)
         if request.method != "GET" and job.phase in ENDED and request.url.path.endswith("/executionduration"):
             raise ConflictError(f"job {job.id} is {job.phase}; this can be set only before it runs")
         return job
 
-    def _to(self, request: Request, job_id: str) -> Response:
+    def _redirect(self, request: Request, job_id: str) -> Response:
+        """Redirect to the job."""
         return RedirectResponse(f"{base_url(request)}{self.prefix}/{job_id}", 303)
 
     def _document(self, request: Request, template: str, job: Job) -> Response:
-        here = f"{base_url(request)}{self.prefix}/{job.id}"
-        shown = [(name, value) for name, value in job.parameters if not name.startswith("_")]
-        return xml_response(_PACKAGE, template, job=job, parameters=shown, here=here, stamp=_stamp)
+        """Render a document of the job."""
+        url = f"{base_url(request)}{self.prefix}/{job.id}"
+        visible = [(name, value) for name, value in job.parameters if not name.startswith("_")]
+        return xml_response(_PACKAGE, template, job=job, parameters=visible, here=url, stamp=_iso_time)
 
 
-def _allowed(request: Request) -> Caller:
+def _require_async(request: Request) -> Caller:
+    """Return the caller, who must be allowed to run jobs."""
     caller = caller_of(request)
     if not caller.may(Action.ASYNC):
         raise AccessDenied("asynchronous jobs are not among what this token allows", caller.known)
@@ -405,24 +475,28 @@ def _files_size(files: dict[str, UploadFile]) -> int:
 
 
 def _address(caller: Caller) -> str:
+    """Return the address of a caller; ``-`` if it is unknown."""
     return caller.address or "-"
 
 
-def _plain(asked: Given) -> list[tuple[str, str]]:
-    # Names with an underscore before them are the service's own notes.
-    return [(n[:64], v) for n, v in asked.pairs if n not in _CONTROL and not n.startswith("_")]
+def _job_parameters(params: RequestParams) -> list[tuple[str, str]]:
+    """Return the parameters of the job itself; names with a leading underscore are reserved for the service."""
+    return [(n[:64], v) for n, v in params.pairs if n not in _CONTROL and not n.startswith("_")]
 
 
-def _within(asked: int | None, most: float) -> float:
-    return most if not asked else min(float(asked), most)
+def _bounded_seconds(seconds: int | None, most: float) -> float:
+    """Bound a duration by the role's limit; 0 or None mean the limit."""
+    return most if not seconds else min(float(seconds), most)
 
 
-def _phase(text: str) -> Phase:
+def _parse_phase(text: str) -> Phase:
+    """Parse the name of a phase."""
     try:
         return Phase(text.upper())
     except ValueError as err:
         raise UsageError(f"PHASE={text[:40]}: one of {', '.join(Phase)} is wanted") from err
 
 
-def _stamp(when: datetime | None) -> str:
+def _iso_time(when: datetime | None) -> str:
+    """Format a time as UTC in ISO 8601; empty for None."""
     return "" if when is None else when.isoformat(timespec="milliseconds") + "Z"

@@ -1,4 +1,4 @@
-"""What an asynchronous job is: its record, its kind, and what its code is given."""
+"""Asynchronous jobs: record, kind, and the context of the running code."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ __all__ = [
     "owner_key",
 ]
 
-#: Phases from which a job goes on by itself.
+#: Phases from which a job proceeds by itself.
 ACTIVE = frozenset((Phase.QUEUED, Phase.EXECUTING))
 #: Phases in which WAIT holds its answer (UWS 1.1, 2.2.1.1: the active phases); a pending job may be started meanwhile.
 BLOCKING = ACTIVE | {Phase.PENDING}
 #: Phases that a job never leaves.
 ENDED = frozenset((Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.ARCHIVED))
 
-#: What the service notes at a job whose result was cut at MAXREC.
+#: Reserved parameter of a job whose result was truncated at MAXREC.
 OVERFLOW = ("_STATUS", "OVERFLOW")
-#: (name in capitals, value), in the order given; a name may stand several times.
+#: (name in capitals, value), in the order of the request; names may repeat.
 Parameters = Sequence[tuple[str, str]]
-#: Whose share a job counts in: (login, ""), or ("", address) of who is not known.
+#: Owner for the share of places: (login, ""), or ("", address) of an anonymous caller.
 Owner = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A file that a job made; ``path`` is relative to the results' directory."""
+    """A result file of a job; ``path`` is relative to the results' directory."""
 
     id: str
     path: str
@@ -54,7 +54,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as the database has it; times are UTC."""
+    """Record of a job; times are UTC."""
 
     id: str
     service: str
@@ -77,13 +77,13 @@ class Job:
 
 
 def owner_key(job: Job) -> Owner:
-    """Whose share of places a job counts in: strangers are many, each known by the address alone."""
+    """Return the owner for the share of places; anonymous callers are distinguished by address."""
     return (job.owner, "") if job.owner else ("", job.address)
 
 
 @dataclass(slots=True)
 class JobContext:
-    """What the code of a job is given.
+    """Context of the code of a job.
 
     Attributes
     ----------
@@ -92,13 +92,13 @@ class JobContext:
     caller
         Its owner, with the rights of now.
     directory
-        Where its results go; it exists. ``uploads/<name>`` in it are the files that came with the job.
+        Existing directory of its results; ``uploads/<name>`` in it are the uploaded files.
     cancel
-        Set when the job is to end; long work looks at ``cancel.event``.
+        Set when the job must end; long work checks ``cancel.event``.
     seconds
-        How long the job may run; None: no limit.
+        Time limit of the job; None: no limit.
     notes
-        What the service is to keep of the finished job, as parameters whose names begin with an underscore.
+        Reserved parameters (leading underscore) to store with the finished job.
     """
 
     id: str
@@ -113,35 +113,50 @@ class JobContext:
 
     @property
     def owner(self) -> str:
-        """Login of the owner; empty: anybody."""
+        """Login of the owner; empty: anonymous."""
         return self.caller.login
 
     def value(self, name: str, default: str = "") -> str:
-        """The one value of a parameter.
+        """Return the value of a parameter.
 
         Raises
         ------
         UsageError
-            If it is given twice.
+            The parameter is repeated.
         """
-        found = self.values(name)
-        if len(found) > 1:
-            raise UsageError(f"{name} is given {len(found)} times; give it once")
-        return found[0] if found else default
+        values = self.values(name)
+        if len(values) > 1:
+            raise UsageError(f"{name} has {len(values)} values; give it once")
+        return values[0] if values else default
 
     def values(self, name: str) -> list[str]:
         """All values of a parameter."""
         return [value for key, value in self.parameters if key == name]
 
     def uploaded(self, name: str) -> Path:
-        """File that came with the job as multipart part ``name`` (``param:<name>``)."""
+        """Return the uploaded file of multipart part ``name`` (``param:<name>``)."""
         path = self.directory / "uploads" / name
         if "/" in name or name.startswith(".") or not path.is_file():
             raise UsageError(f"no file came with the job as part {name!r}; send it as multipart/form-data")
         return path
 
     def result(self, id: str, filename: str, mime: str) -> Path:
-        """Tell of a result that stands, whole, as ``directory / filename``; its path."""
+        """Register the complete file ``directory / filename`` as a result.
+
+        Parameters
+        ----------
+        id
+            Identifier of the result.
+        filename
+            Name of the file in the job's directory.
+        mime
+            Media type.
+
+        Returns
+        -------
+        Path
+            Path of the file.
+        """
         path = self.directory / filename
         self.results.append(Result(id, f"{self.id}/{filename}", mime, path.stat().st_size))
         return path
@@ -149,16 +164,16 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """A kind of asynchronous jobs: one a service.
+    """Kind of asynchronous jobs: one for each service.
 
     Attributes
     ----------
     name
         Name of the service in the database: tap, soda, cutout.
     run
-        Does the work of one job in a thread of its own; results by `JobContext.result`.
+        Runs one job in its own thread; registers results by `JobContext.result`.
     check
-        Refuses parameters that can never work, when the job is made or started; optional.
+        Raises for invalid parameters when a job is created or started; optional.
     places
         Jobs of this kind that run at once in one server.
     """

@@ -1,4 +1,4 @@
-"""The owner of a job that outlived its server: role and rights of now, as if the owner had just come in."""
+"""Owner of a job that outlived its server, with the current role and rights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["owner_of"]
 
 
 def owner_of(database: Database, login: str) -> Caller:
-    """The caller that a login is now; anybody, if it is empty or its account is closed."""
+    """Return the caller of a login with its current rights; anonymous, if it is empty or the account is closed."""
     with database.read() as conn:
         person = next(iter(store.people(conn, login)), None) if login else None
         if person is None or person.disabled_at is not None:

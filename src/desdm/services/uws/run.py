@@ -1,7 +1,7 @@
-"""Runs asynchronous jobs: takes up what waits, ends what is aborted or late, sweeps what is due, recovers what died.
+"""Runner of asynchronous jobs: starts queued jobs, ends aborted and late ones, deletes expired ones, recovers lost ones.
 
-The queue is the database. Each server looks at it once a second, or at once when it made a job itself; a job is
-taken up by one guarded UPDATE, so that several servers share a queue.
+The queue is the database. Each server polls it once a second, or at once after it created a job itself; a job is claimed
+by one conditional UPDATE, so that several servers share a queue.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from desdm.accounts.model import Caller
 from desdm.errors import DesdmError, LimitExceeded, TransientError
 from desdm.query.engines.model import Cancel
 from desdm.schema.states import Phase
-from desdm.services.answers import told
 from desdm.services.context import Services
 from desdm.services.limits import limits_of
+from desdm.services.responses import public_message
 from desdm.services.uws import servers, store
 from desdm.services.uws.model import Job, JobContext, JobKind, Owner, Result, owner_key
 
@@ -31,22 +31,24 @@ _LOG = logging.getLogger(__name__)
 _BEAT = 1.0
 _SWEEP = 30.0
 _TRIES = 2
-#: An engine ends a query at its deadline by itself; what has not ended so long after is ended from here.
+#: Seconds after the deadline, at which the engine ends a query by itself, until the runner cancels the job.
 _GRACE = 5.0
 _LATE = "the job ran longer than its execution duration of {:g} s; ask for less, or set a longer one"
 _DIED = "the server died twice while the job ran; report it"
 _LOST = "the server could not begin the job; start it again"
-#: Waiting jobs that are looked at in one piece: a queue may be thousands long.
+#: Queued jobs that are loaded at once: a queue may be thousands long.
 _PIECE = 32
-#: A job that nobody starts goes after so long, seconds.
+#: Seconds until a job that is never started is deleted.
 _PENDING = 86_400.0
 _FAILED = "the program failed; report the job's number"
 
-Who = Callable[[str], Caller]
+CallerLookup = Callable[[str], Caller]
 
 
 @dataclass(slots=True)
 class _Running:
+    """A running job: its cancellation, its owner and its deadline."""
+
     cancel: Cancel
     owner: Owner
     ends: float | None
@@ -54,7 +56,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a job ended, to be written into its record."""
+    """End of a job, to be written into its record."""
 
     job_id: str
     phase: Phase
@@ -69,50 +71,59 @@ class Runner:
 
     Parameters
     ----------
-    who
-        The caller that a login is now, for jobs that outlived the server at which they were made.
+    kind
+        Kind of the jobs.
+    services
+        Shared state of the services.
+    caller_of
+        Returns the caller of a login, for jobs that outlived the server at which they were created.
     """
 
-    def __init__(self, kind: JobKind, services: Services, who: Who) -> None:
+    def __init__(self, kind: JobKind, services: Services, caller_of: CallerLookup) -> None:
         self.kind, self.services = kind, services
-        self._who = who
+        self._caller_of = caller_of
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
-        #: Jobs whose work is over and whose end is being written, or could not be written yet.
+        #: Jobs whose work has ended and whose record is not written yet.
         self._ended: set[str] = set()
         self._unwritten: deque[_End] = deque()
         self._callers: dict[str, Caller] = {}
         self._wake = threading.Event()
-        self._swept = 0.0
-        self._held: int | None = None
+        self._swept_at = 0.0
+        self._server_lock: int | None = None
 
     def start(self) -> None:
-        """Begin to look at the queue; ends by itself when the services' pool is shut down."""
+        """Start the loop; it ends by itself when the services' pool is shut down."""
         self.services.supervisor.loop(
-            f"uws-{self.kind.name}", self._beat, _BEAT, wake=self._wake, until=self._closing, last=self._cancel_all
-        )  # fmt: skip
+            f"uws-{self.kind.name}",
+            self._step,
+            _BEAT,
+            wake=self._wake,
+            until=self._is_shutting_down,
+            last=self._cancel_all,
+        )
 
     def wake(self) -> None:
-        """Look at the queue now."""
+        """Poll the queue now."""
         self._wake.set()
 
     def remember(self, job_id: str, caller: Caller) -> None:
-        """Keep who made a job, with the narrower rights of the token that was used."""
+        """Remember the creator of a job, with the narrower rights of the token in use."""
         self._callers[job_id] = caller
 
     def cancel(self, job_id: str) -> None:
-        """End the work of a job, if this server does it; its phase is the caller's concern."""
+        """Cancel a job if this server runs it; the caller changes its phase."""
         with self._lock:
-            found = self._running.get(job_id)
-        if found is not None:
-            found.cancel()
+            running = self._running.get(job_id)
+        if running is not None:
+            running.cancel()
 
     def directory(self, job_id: str) -> Path:
-        """Where uploads and results of a job lie."""
+        """Return the directory of the uploads and results of a job."""
         return self.services.results / job_id
 
     def discard(self, job_id: str) -> None:
-        """Delete a job: end its work, forget its record, remove its files."""
+        """Delete a job: its record, its work and its files."""
         with self.services.state.write() as conn:
             store.remove(conn, job_id)
         self._callers.pop(job_id, None)
@@ -120,45 +131,47 @@ class Runner:
         shutil.rmtree(self.directory(job_id), ignore_errors=True)
 
     def _cancel_all(self) -> None:
-        """End the work of every job that runs here."""
+        """Cancel every job that this server runs."""
         with self._lock:
-            under_way = list(self._running.values())
-        for running in under_way:
+            jobs = list(self._running.values())
+        for running in jobs:
             running.cancel()
 
-    def _closing(self) -> bool:
+    def _is_shutting_down(self) -> bool:
+        """Whether the services' pool is shut down."""
         try:
             self.services.pool.submit(int).cancel()
         except RuntimeError:
             return True
         return False
 
-    def _beat(self) -> None:
-        if self._held is None:
-            self._held = servers.announce(self.services.results, self.services.server)
-        if time.monotonic() - self._swept > _SWEEP or not self._swept:
+    def _step(self) -> None:
+        """Do one step of the loop: recover, delete, write, cancel, start."""
+        if self._server_lock is None:
+            self._server_lock = servers.announce(self.services.results, self.services.server)
+        if time.monotonic() - self._swept_at > _SWEEP or not self._swept_at:
             self._recover()
             self._sweep()
-            self._swept = time.monotonic()
+            self._swept_at = time.monotonic()
         self._write_ends()
         self._end_aborted()
-        self._take_up()
+        self._launch_queued()
 
     def _recover(self) -> None:
-        """Jobs of servers that died wait again once, then end with an error."""
+        """Queue the jobs of dead servers again; end them with an error the second time."""
         with self.services.state.read() as conn:
-            under_way = store.running(conn, self.kind.name)
-        this = self.services.server
+            executing = store.running(conn, self.kind.name)
+        own_name = self.services.server
         with self._lock:
-            here = set(self._running) | self._ended
-        for job in under_way:
+            own_jobs = set(self._running) | self._ended
+        for job in executing:
             if job.server is None:
                 continue
-            if job.server == this and job.id not in here:
-                # Taken up, but its thread is not there: the server did not get so far as to begin it.
+            if job.server == own_name and job.id not in own_jobs:
+                # Claimed, but without a thread: this server failed before it could start the job.
                 self._finish(_End(job.id, Phase.ERROR, "fatal", _LOST, (), ()))
                 continue
-            if servers.alive(self.services.results, job.server, this):
+            if servers.alive(self.services.results, job.server, own_name):
                 continue
             with self.services.state.write() as conn:
                 if job.tries < _TRIES:
@@ -169,6 +182,7 @@ class Runner:
                     )
 
     def _sweep(self) -> None:
+        """Delete expired jobs and jobs that were never started."""
         with self.services.state.read() as conn:
             due = store.expired(conn, self.kind.name)
             due += store.forgotten(conn, self.kind.name, _PENDING)
@@ -176,30 +190,32 @@ class Runner:
             self.discard(job_id)
 
     def _end_aborted(self) -> None:
+        """Cancel running jobs that are late or no longer EXECUTING in the database."""
         with self._lock:
-            under_way = dict(self._running)
-        if not under_way:
+            jobs = dict(self._running)
+        if not jobs:
             return
         with self.services.state.read() as conn:
-            phases = store.phases(conn, under_way)
-        for job_id, running in under_way.items():
+            phases = store.phases(conn, jobs)
+        for job_id, running in jobs.items():
             late = running.ends is not None and time.monotonic() > running.ends + _GRACE
             if late or phases.get(job_id) is not Phase.EXECUTING:
                 running.cancel()
 
-    def _take_up(self) -> None:
+    def _launch_queued(self) -> None:
+        """Claim and start queued jobs while places are free."""
         with self._lock:
             free = self.kind.places - len(self._running)
         if free <= 0:
             return
-        # Owners that have as many jobs at work as they may; their number is bounded by the places.
+        # Owners who run as many jobs as they may; their number is bounded by the places.
         full: set[Owner] = set()
         while free > 0:
             with self.services.state.read() as conn:
                 waiting = store.queued(conn, self.kind.name, full, _PIECE)
             for job in waiting:
-                caller = self._callers.get(job.id) or self._who(job.owner)
-                if self._share(job) >= self._most(job, caller):
+                caller = self._callers.get(job.id) or self._caller_of(job.owner)
+                if self._running_count(job) >= self._limit(job, caller):
                     full.add(owner_key(job))
                     continue
                 with self.services.state.write() as conn:
@@ -212,17 +228,18 @@ class Runner:
             if len(waiting) < _PIECE:
                 return
 
-    def _most(self, job: Job, caller: Caller) -> int:
-        """How many jobs of the owner of a job may run here; a stranger leaves a place to others."""
+    def _limit(self, job: Job, caller: Caller) -> int:
+        """Return how many jobs of the owner of a job may run here; an anonymous owner leaves a place to others."""
         most = limits_of(caller.role).jobs
         return most if job.owner else min(most, max(1, self.kind.places - 1))
 
-    def _share(self, job: Job) -> int:
-        """How many jobs of the owner of a job run here."""
+    def _running_count(self, job: Job) -> int:
+        """Return how many jobs of the owner of a job run here."""
         with self._lock:
             return sum(running.owner == owner_key(job) for running in self._running.values())
 
     def _launch(self, job: Job, caller: Caller) -> None:
+        """Start a thread for a claimed job."""
         seconds = job.execution_duration or None
         cancel = Cancel()
         context = JobContext(
@@ -234,6 +251,7 @@ class Runner:
         threading.Thread(target=self._run, args=(context,), name=f"job-{job.id}", daemon=True).start()
 
     def _run(self, context: JobContext) -> None:
+        """Run the code of a job and translate its errors into phase and message."""
         phase, kind, message = Phase.ERROR, "fatal", _FAILED
         try:
             context.directory.mkdir(parents=True, exist_ok=True)
@@ -243,7 +261,7 @@ class Runner:
             phase = Phase.ABORTED if err.kind == "time" else Phase.ERROR
             message = str(err)
         except DesdmError as err:
-            kind, message = ("transient" if isinstance(err, TransientError) else "fatal"), told(err)
+            kind, message = ("transient" if isinstance(err, TransientError) else "fatal"), public_message(err)
         except OSError as err:
             _LOG.error("job %s: %s", context.id, err)
             kind, message = "transient", "the server could not write the results; try again later"
@@ -253,7 +271,7 @@ class Runner:
             self._end(context, phase, kind, message)
 
     def _end(self, context: JobContext, phase: Phase, kind: str, message: str) -> None:
-        """End a job: files that are no results go at once; its record is written now, or when that is possible again."""
+        """End a job: delete files that are not results; write its record now, or as soon as that is possible."""
         job_id = context.id
         with self._lock:
             running = self._running.pop(job_id)
@@ -262,12 +280,17 @@ class Runner:
         late = running.ends is not None and time.monotonic() > running.ends
         if phase is not Phase.COMPLETED and late and running.cancel.event.is_set():
             phase, message = Phase.ABORTED, _LATE.format(context.seconds)
-        done = phase is Phase.COMPLETED
-        # The room is needed, perhaps for the very record of the end.
-        shutil.rmtree(context.directory / "uploads" if done else context.directory, ignore_errors=True)
+        completed = phase is Phase.COMPLETED
+        # Frees disk space, which the record of the end may need.
+        shutil.rmtree(context.directory / "uploads" if completed else context.directory, ignore_errors=True)
         end = _End(
-            job_id, phase, kind, message, tuple(context.results) if done else (), tuple(context.notes) if done else ()
-        )  # fmt: skip
+            job_id,
+            phase,
+            kind,
+            message,
+            tuple(context.results) if completed else (),
+            tuple(context.notes) if completed else (),
+        )
         try:
             self._finish(end)
             with self._lock:
@@ -280,7 +303,7 @@ class Runner:
             self.wake()
 
     def _write_ends(self) -> None:
-        """Write the ends of jobs that could not be written before; those that are being written are not touched."""
+        """Write the records of ended jobs that could not be written before."""
         while self._unwritten:
             end = self._unwritten[0]
             self._finish(end)
@@ -289,22 +312,27 @@ class Runner:
                 self._ended.discard(end.job_id)
 
     def _finish(self, end: _End) -> None:
-        """Write the end of a job, and remove its files if it stands no more."""
+        """Write the record of an ended job, and remove its files if it was aborted or deleted meanwhile."""
         server = self.services.server
         with self.services.state.write() as conn:
-            if end.phase is not Phase.COMPLETED and self._closing():
-                # The server goes down: the job is not to blame, another server takes it up.
-                found = store.job(conn, self.kind.name, end.job_id)
-                if found is not None:
-                    store.requeue(conn, found)
+            if end.phase is not Phase.COMPLETED and self._is_shutting_down():
+                # The server shuts down, which is not the job's fault: another server runs it again.
+                job = store.job(conn, self.kind.name, end.job_id)
+                if job is not None:
+                    store.requeue(conn, job)
                 return
-            stands = store.finish(
-                conn, end.job_id, server, end.phase, end.results, error_type=end.kind or None,
+            written = store.finish(
+                conn,
+                end.job_id,
+                server,
+                end.phase,
+                end.results,
+                error_type=end.kind or None,
                 error_message=end.message or None,
-            )  # fmt: skip
-            if stands and end.results and end.notes:
+            )
+            if written and end.results and end.notes:
                 store.add_parameters(conn, end.job_id, end.notes)
-            left = None if stands else store.job(conn, self.kind.name, end.job_id)
-        if not stands and (left is None or left.phase is not Phase.COMPLETED):
-            # It was aborted or deleted meanwhile; what is completed keeps its results, whoever wrote that.
+            current = None if written else store.job(conn, self.kind.name, end.job_id)
+        if not written and (current is None or current.phase is not Phase.COMPLETED):
+            # It was aborted or deleted meanwhile; a completed job keeps its results, whichever server wrote its record.
             shutil.rmtree(self.directory(end.job_id), ignore_errors=True)

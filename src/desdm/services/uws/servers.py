@@ -1,4 +1,4 @@
-"""Which server processes live: each holds a lock on a file of its own, which the kernel lets go when it dies."""
+"""Detection of live server processes: each locks its own file, and the kernel releases the lock when it dies."""
 
 from __future__ import annotations
 
@@ -10,37 +10,52 @@ __all__ = ["alive", "announce", "leave"]
 
 
 def announce(results: Path, server: str) -> int:
-    """Say that ``server`` is this process, for as long as it lives; the descriptor that must stay open.
+    """Lock the file of ``server`` for the life of this process; return the descriptor, which must stay open.
 
-    POSIX locks are the process's own: a child that outlives a killed server does not keep it alive.
+    POSIX locks belong to the process: a child that outlives a killed server does not extend them.
     """
     folder = results / ".servers"
     folder.mkdir(parents=True, exist_ok=True)
-    held = os.open(folder / server, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return held
+    descriptor = os.open(folder / server, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
 
 
 def leave(results: Path, server: str) -> None:
-    """Remove the file of a server that ends in order, so that nothing is left that looks like one that died."""
+    """Remove the file of a server that shuts down in order, so that it does not look like a dead one."""
     (results / ".servers" / server).unlink(missing_ok=True)
 
 
-def alive(results: Path, server: str, this: str) -> bool:
-    """Whether the process called ``server`` lives; ``this`` is our own name, whose file must not be opened twice."""
-    if server == this:
+def alive(results: Path, server: str, own_name: str) -> bool:
+    """Whether a server process is alive.
+
+    Parameters
+    ----------
+    results
+        Directory of results, which has the lock files.
+    server
+        Name of the server.
+    own_name
+        Name of this server, whose file must not be opened twice.
+
+    Returns
+    -------
+    bool
+        False if its lock is free or its file does not exist.
+    """
+    if server == own_name:
         return True
     path = results / ".servers" / server
     try:
-        asked = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        fcntl.lockf(asked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return True
     else:
         path.unlink(missing_ok=True)
         return False
     finally:
-        os.close(asked)
+        os.close(descriptor)

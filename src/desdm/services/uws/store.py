@@ -1,11 +1,10 @@
-"""SQL of asynchronous jobs: records in and out, and changes of phase that only one can make."""
+"""SQL of asynchronous jobs: records, and conditional changes of phase that only one process can make."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, delete, func, insert, not_, select, update
 
@@ -22,7 +21,6 @@ __all__ = [
     "finish",
     "forgotten",
     "grow",
-    "held",
     "job",
     "jobs",
     "now",
@@ -31,6 +29,7 @@ __all__ = [
     "remove",
     "requeue",
     "running",
+    "usage",
 ]
 
 _JOB = tuple(name for name in Job.__slots__ if name not in ("parameters", "results"))
@@ -38,18 +37,28 @@ _SELECT = select(*(uws_job.c[name] for name in _JOB))
 
 
 def now() -> datetime:
-    """The time, UTC, as the database keeps it: without zone."""
+    """Return the current time in UTC, without zone."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def add(conn: Connection, made: Job) -> None:
-    """Put in a new job with its parameters."""
-    conn.execute(insert(uws_job), {name: getattr(made, name) for name in _JOB})
-    add_parameters(conn, made.id, made.parameters)
+def add(conn: Connection, record: Job) -> None:
+    """Insert a job with its parameters."""
+    conn.execute(insert(uws_job), {name: getattr(record, name) for name in _JOB})
+    add_parameters(conn, record.id, record.parameters)
 
 
 def add_parameters(conn: Connection, job_id: str, parameters: Parameters) -> None:
-    """Add parameters; an ``UPLOAD`` joins those that stand, any other name replaces its values."""
+    """Add parameters to a job.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    job_id
+        Job.
+    parameters
+        (name, value); ``UPLOAD`` is appended to existing values, any other name replaces its values.
+    """
     names = {name for name, _ in parameters if name != "UPLOAD"}
     if names:
         conn.execute(
@@ -68,9 +77,22 @@ def add_parameters(conn: Connection, job_id: str, parameters: Parameters) -> Non
 
 
 def job(conn: Connection, service: str, job_id: str) -> Job | None:
-    """A job of a service with parameters and results."""
-    found = _records(conn, _SELECT.where(uws_job.c.id == job_id, uws_job.c.service == service))
-    return found[0] if found else None
+    """Return a job with parameters and results.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    service, job_id
+        Kind of the job and its identifier.
+
+    Returns
+    -------
+    Job or None
+        None if there is no such job.
+    """
+    records = _records(conn, _SELECT.where(uws_job.c.id == job_id, uws_job.c.service == service))
+    return records[0] if records else None
 
 
 def jobs(
@@ -82,14 +104,32 @@ def jobs(
     after: datetime | None = None,
     last: int | None = None,
 ) -> list[Job]:
-    """Jobs of an owner (None: of all), newest first, without parameters and results of the archived.
+    """Return jobs, newest first (UWS 1.1, 2.2.2.1).
 
-    ``last``: the newest so many only (UWS 1.1, 2.2.2.1).
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    service
+        Kind of the jobs.
+    owner
+        Login; empty: anonymous jobs; None: all jobs.
+    phases
+        Only these phases; empty: all but ARCHIVED.
+    after
+        Only jobs created after this time, UTC.
+    last
+        Only so many of the newest jobs.
+
+    Returns
+    -------
+    list of Job
+        The jobs.
     """
     query = _SELECT.where(uws_job.c.service == service)
     if owner is not None:
         query = query.where(uws_job.c.owner == owner)
-    # Archived jobs are shown only when they are asked for.
+    # Archived jobs are returned on request only.
     query = query.where(uws_job.c.phase.in_(phases) if phases else uws_job.c.phase != Phase.ARCHIVED)
     if after is not None:
         query = query.where(uws_job.c.creation_time > after)
@@ -97,7 +137,7 @@ def jobs(
 
 
 def phases(conn: Connection, job_ids: Iterable[str]) -> dict[str, Phase]:
-    """Phase of each of some jobs that still exist."""
+    """Return the phases of those of some jobs that still exist."""
     query = select(uws_job.c.id, uws_job.c.phase).where(uws_job.c.id.in_(list(job_ids)))
     return {row.id: Phase(row.phase) for row in conn.execute(query)}
 
@@ -105,7 +145,24 @@ def phases(conn: Connection, job_ids: Iterable[str]) -> dict[str, Phase]:
 def queued(
     conn: Connection, service: str, without: Iterable[Owner] = (), limit: int | None = None
 ) -> list[Job]:
-    """Jobs that wait, oldest first, but for those of the owners ``without``; at most ``limit``."""
+    """Return queued jobs, oldest first.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    service
+        Kind of the jobs.
+    without
+        Owners whose jobs are skipped.
+    limit
+        Largest number of jobs.
+
+    Returns
+    -------
+    list of Job
+        The jobs.
+    """
     query = _SELECT.where(uws_job.c.service == service, uws_job.c.phase == Phase.QUEUED)
     for login, address in without:
         own = uws_job.c.owner == login if login else and_(uws_job.c.owner == "", uws_job.c.address == address)
@@ -114,18 +171,33 @@ def queued(
 
 
 def running(conn: Connection, service: str) -> list[Job]:
-    """Jobs that run, on any server."""
+    """Return the jobs that run, on any server."""
     return _records(conn, _SELECT.where(uws_job.c.service == service, uws_job.c.phase == Phase.EXECUTING))
 
 
 def expired(conn: Connection, service: str) -> list[str]:
-    """Jobs whose destruction time has come."""
+    """Return the jobs whose destruction time has passed."""
     query = select(uws_job.c.id).where(uws_job.c.service == service, uws_job.c.destruction <= now())
     return list(conn.execute(query).scalars())
 
 
 def forgotten(conn: Connection, service: str, seconds: float) -> list[str]:
-    """Jobs that were made so long ago and were never started."""
+    """Return old jobs that were never started.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    service
+        Kind of the jobs.
+    seconds
+        Least age.
+
+    Returns
+    -------
+    list of str
+        Identifiers.
+    """
     query = select(uws_job.c.id).where(
         uws_job.c.service == service,
         uws_job.c.phase == Phase.PENDING.value,
@@ -134,31 +206,88 @@ def forgotten(conn: Connection, service: str, seconds: float) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
-def held(conn: Connection, owner: str, address: str) -> tuple[int, int]:
-    """How many jobs of an owner have not ended, and the bytes of all; an empty owner is everybody at the address."""
-    whose = [uws_job.c.owner == owner]
+def usage(conn: Connection, owner: str, address: str) -> tuple[int, int]:
+    """Return the use of an owner.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    owner
+        Login; empty: anonymous callers at the address.
+    address
+        Address of the caller.
+
+    Returns
+    -------
+    tuple of int
+        Number of jobs that have not ended, and bytes of all jobs.
+    """
+    conditions = [uws_job.c.owner == owner]
     if not owner:
-        whose.append(uws_job.c.address == address)
+        conditions.append(uws_job.c.address == address)
     waiting = func.sum(case((uws_job.c.phase.in_([p.value for p in BLOCKING]), 1), else_=0))
     row = conn.execute(
-        select(func.coalesce(waiting, 0), func.coalesce(func.sum(uws_job.c.size), 0)).where(*whose)
+        select(func.coalesce(waiting, 0), func.coalesce(func.sum(uws_job.c.size), 0)).where(*conditions)
     ).one()
     return int(row[0]), int(row[1])
 
 
 def grow(conn: Connection, job_id: str, size: int) -> None:
-    """Count more bytes to the room that a job takes."""
+    """Increase the size of a job.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    job_id
+        Job.
+    size
+        Bytes to add.
+    """
     conn.execute(update(uws_job).where(uws_job.c.id == job_id).values(size=uws_job.c.size + size))
 
 
-def change(conn: Connection, job_id: str, before: Iterable[Phase], **values: Any) -> bool:
-    """Change a job if it is in a phase of ``before``; whether it was."""
+def change(conn: Connection, job_id: str, before: Iterable[Phase], **values: object) -> bool:
+    """Change a job if it is in one of some phases.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    job_id
+        Job.
+    before
+        Phases in which the change is allowed.
+    values
+        New values by column.
+
+    Returns
+    -------
+    bool
+        Whether the job was changed.
+    """
     query = update(uws_job).where(uws_job.c.id == job_id, uws_job.c.phase.in_([p.value for p in before]))
     return bool(conn.execute(query.values(**values)).rowcount)
 
 
 def claim(conn: Connection, job_id: str, server: str) -> bool:
-    """Take a waiting job up; False if another server was first."""
+    """Claim a queued job for a server.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    job_id
+        Job.
+    server
+        Name of the server.
+
+    Returns
+    -------
+    bool
+        False if another server was first.
+    """
     values = {"phase": Phase.EXECUTING, "server": server, "start_time": now(), "tries": uws_job.c.tries + 1}
     return change(conn, job_id, (Phase.QUEUED,), **values)
 
@@ -173,7 +302,26 @@ def finish(
     error_type: str | None = None,
     error_message: str | None = None,
 ) -> bool:
-    """End a job that ``server`` runs; False if it was aborted, deleted or given away meanwhile."""
+    """Write the end of a job that a server runs.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    job_id, server
+        Job, and the server that runs it.
+    phase
+        Final phase.
+    results
+        Result files.
+    error_type, error_message
+        Error, if it failed.
+
+    Returns
+    -------
+    bool
+        False if it was aborted, deleted or requeued meanwhile.
+    """
     query = update(uws_job).where(
         uws_job.c.id == job_id, uws_job.c.phase == Phase.EXECUTING.value, uws_job.c.server == server
     )
@@ -203,7 +351,7 @@ def finish(
 
 
 def requeue(conn: Connection, lost: Job) -> bool:
-    """Let a job whose server is gone wait for its turn again."""
+    """Queue a job of a dead server again."""
     query = update(uws_job).where(
         uws_job.c.id == lost.id, uws_job.c.phase == Phase.EXECUTING.value, uws_job.c.server == lost.server
     )
@@ -217,19 +365,20 @@ def remove(conn: Connection, job_id: str) -> bool:
     return bool(conn.execute(delete(uws_job).where(uws_job.c.id == job_id)).rowcount)
 
 
-def _records(conn: Connection, query: Select[Any]) -> list[Job]:
+def _records(conn: Connection, query: Select[tuple[object, ...]]) -> list[Job]:
+    """Load jobs with their parameters and results."""
     rows = list(conn.execute(query))
     ids = [row.id for row in rows]
     parameters: dict[str, list[tuple[str, str]]] = defaultdict(list)
     results: dict[str, list[Result]] = defaultdict(list)
-    # Some hundred ids at a time: SQLite bounds the number of parameters of a statement.
+    # Batches of ids, since SQLite bounds the number of parameters of a statement.
     for first in range(0, len(ids), 500):
-        some = ids[first : first + 500]
-        held = select(uws_parameter).where(uws_parameter.c.job_id.in_(some))
-        for row in conn.execute(held.order_by(uws_parameter.c.job_id, uws_parameter.c.ordinal)):
+        batch = ids[first : first + 500]
+        query = select(uws_parameter).where(uws_parameter.c.job_id.in_(batch))
+        for row in conn.execute(query.order_by(uws_parameter.c.job_id, uws_parameter.c.ordinal)):
             parameters[row.job_id].append((row.name, row.value))
-        made = select(uws_result).where(uws_result.c.job_id.in_(some))
-        for row in conn.execute(made.order_by(uws_result.c.job_id, uws_result.c.ordinal)):
+        results_query = select(uws_result).where(uws_result.c.job_id.in_(batch))
+        for row in conn.execute(results_query.order_by(uws_result.c.job_id, uws_result.c.ordinal)):
             results[row.job_id].append(Result(row.result_id, row.path, row.mime, row.filesize))
     return [
         Job(

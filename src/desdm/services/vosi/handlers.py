@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.errors import DesdmError
-from desdm.services.answers import base_url, guarded, work, xml_document, xml_response
 from desdm.services.context import Services
+from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document, xml_response
 
 __all__ = ["capability", "vosi_routes"]
 
 _PACKAGE = "desdm.services.vosi"
 
-#: Makes the inside of the capabilities document for a base URL: elements ``<capability>``.
+#: Returns the content of the capabilities document for a request: elements ``<capability>``.
 Capability = Callable[[Request], str]
 
 
@@ -30,9 +29,30 @@ def capability(
     version: str = "",
     package: str = _PACKAGE,
     template: str = "capability.xml",
-    **values: Any,
+    **values: object,
 ) -> str:
-    """One ``<capability>`` of a service that takes parameters at a URL (VODataService ``vs:ParamHTTP``)."""
+    """Return one ``<capability>`` of a service that takes parameters at a URL (VODataService ``vs:ParamHTTP``).
+
+    Parameters
+    ----------
+    standard
+        Identifier of the standard.
+    url
+        URL of the interface.
+    use
+        ``full``: the URL accepts every request; ``base``: parameters are appended.
+    version
+        Version of the standard.
+    package, template
+        Template of the element.
+    values
+        Further values of the template.
+
+    Returns
+    -------
+    str
+        The XML element.
+    """
     return xml_document(
         package, template, standard=standard, url=url, use=use, version=version, **values
     ).decode()
@@ -48,23 +68,23 @@ def vosi_routes(prefix: str, services: Services, own: Capability) -> list[BaseRo
     """
 
     async def availability(request: Request) -> Response:
-        note = await work(services, lambda: _trouble(services))
+        note = await run_blocking(services, lambda: _trouble(services))
         return xml_response(_PACKAGE, "availability.xml", available=not note, note=note, now=_now())
 
     async def capabilities(request: Request) -> Response:
-        here = base_url(request) + prefix
+        url = base_url(request) + prefix
         return Response(
-            xml_document(_PACKAGE, "capabilities.xml", here=here, own=own(request)), media_type="text/xml"
+            xml_document(_PACKAGE, "capabilities.xml", here=url, own=own(request)), media_type="text/xml"
         )
 
     return [
-        Route(f"{prefix}/availability", guarded(availability), methods=["GET"]),
-        Route(f"{prefix}/capabilities", guarded(capabilities), methods=["GET"]),
+        Route(f"{prefix}/availability", votable_errors(availability), methods=["GET"]),
+        Route(f"{prefix}/capabilities", votable_errors(capabilities), methods=["GET"]),
     ]
 
 
 def _trouble(services: Services) -> str:
-    """What keeps the service from its work; empty: nothing."""
+    """Return the reason why the service is not available; empty if it is."""
     for name, trouble in services.supervisor.troubles().items():
         if name.startswith("uws-"):
             return f"asynchronous jobs: {name} {trouble}"
@@ -79,4 +99,5 @@ def _trouble(services: Services) -> str:
 
 
 def _now() -> str:
+    """Return the current time as ISO 8601 text."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

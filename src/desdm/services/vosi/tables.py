@@ -1,4 +1,4 @@
-"""The tables of TAP as VOSI tells of them (VOSI 1.1, section 3.2)."""
+"""The tables of TAP as a VOSI document (VOSI 1.1, section 3.2)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from starlette.routing import BaseRoute, Route
 from desdm.errors import NotFoundError
 from desdm.query.catalogue import Catalogue
 from desdm.release.model import ReleaseColumn
-from desdm.services.answers import guarded, work, xml_response
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.parameters import given
+from desdm.services.parameters import parse_parameters
+from desdm.services.responses import run_blocking, votable_errors, xml_response
 from desdm.services.tap_schema.columns import KEYS
-from desdm.services.tap_schema.describe import SCHEMA_TEXTS, described_tables
+from desdm.services.tap_schema.describe import SCHEMA_TEXTS, table_descriptions
 
-__all__ = ["Shown", "tables_route"]
+__all__ = ["TableEntry", "tables_route"]
 
 _PACKAGE = "desdm.services.vosi"
 _DETAIL = ("min", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A table as the document shows it."""
+class TableEntry:
+    """A table in the document."""
 
     schema: str
     name: str
@@ -39,59 +39,74 @@ class Shown:
 
 
 def tables_route(prefix: str, services: Services, refresh: Callable[[], None]) -> list[BaseRoute]:
-    """Routes of the tables (VOSI 1.1, section 3.2): all of them, or one by its name.
+    """Return the routes of the tables (VOSI 1.1, section 3.2): all of them, or one by its name.
 
     Parameters
     ----------
+    prefix
+        Path of the service.
+    services
+        Shared state of the services.
     refresh
         Brings the engine's own tables up to date.
+
+    Returns
+    -------
+    list of BaseRoute
+        The routes.
     """
 
-    async def tables(request: Request) -> Response:
+    async def document(request: Request) -> Response:
         caller = caller_of(request)
-        asked = await given(request, 0)
-        detail = asked.value("DETAIL", "max").lower()
+        params = await parse_parameters(request, 0)
+        detail = params.value("DETAIL", "max").lower()
         if detail not in _DETAIL:
             detail = "max"
-        wanted = request.path_params.get("table", "")
+        name = request.path_params.get("table", "")
 
-        def look() -> tuple[list[str], list[Shown], dict[str, str]]:
+        def load() -> tuple[list[str], list[TableEntry], dict[str, str]]:
             refresh()
             catalogue = catalogue_for(services, caller)
             titles = {r.name: r.title or r.text for r in services.published.current().releases} | SCHEMA_TEXTS
-            return catalogue.schemas(), _shown(services, catalogue), titles
+            return catalogue.schemas(), _table_entries(services, catalogue), titles
 
-        schemas, shown, titles = await work(services, look)
-        if not wanted:
+        schemas, tables, titles = await run_blocking(services, load)
+        if not name:
             return xml_response(
                 _PACKAGE,
                 "tables.xml",
                 schemas=schemas,
-                tables=shown,
+                tables=tables,
                 titles=titles,
                 full=detail == "max",
                 keys=KEYS,
             )
-        one = [t for t in shown if f"{t.schema}.{t.name}".lower() == wanted.lower()]
-        if not one:
-            raise NotFoundError(f"no table {wanted[:80]!r}; {prefix}/tables lists them")
-        return xml_response(_PACKAGE, "table.xml", table=one[0], full=True, keys=KEYS)
+        matches = [t for t in tables if f"{t.schema}.{t.name}".lower() == name.lower()]
+        if not matches:
+            raise NotFoundError(f"no table {name[:80]!r}; {prefix}/tables lists them")
+        return xml_response(_PACKAGE, "table.xml", table=matches[0], full=True, keys=KEYS)
 
     return [
-        Route(f"{prefix}/tables", guarded(tables), methods=["GET"]),
-        Route(f"{prefix}/tables/{{table}}", guarded(tables), methods=["GET"]),
+        Route(f"{prefix}/tables", votable_errors(document), methods=["GET"]),
+        Route(f"{prefix}/tables/{{table}}", votable_errors(document), methods=["GET"]),
     ]
 
 
-def _shown(services: Services, catalogue: Catalogue) -> list[Shown]:
-    told = {(t.schema, t.name): t for t in described_tables(services.published.current())}
-    found = []
+def _table_entries(services: Services, catalogue: Catalogue) -> list[TableEntry]:
+    """Return the visible tables with their descriptions."""
+    descriptions = {(t.schema, t.name): t for t in table_descriptions(services.published.current())}
+    entries = []
     for entry in catalogue.entries():
-        known = told.get((entry.schema, entry.name))
-        found.append(
-            Shown(
-                entry.schema, entry.name, known.text if known else "", known.utype if known else None, entry.columns,
-                known.utypes if known else {}, bool(known and known.std),
+        described = descriptions.get((entry.schema, entry.name))
+        entries.append(
+            TableEntry(
+                entry.schema,
+                entry.name,
+                described.text if described else "",
+                described.utype if described else None,
+                entry.columns,
+                described.utypes if described else {},
+                bool(described and described.std),
             )
-        )  # fmt: skip
-    return found
+        )
+    return entries

@@ -1,1 +1,1 @@
-"""Who the caller is to this server, and how much that role may ask."""
+"""Identity of the caller, and the limits of its role."""

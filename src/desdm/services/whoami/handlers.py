@@ -1,4 +1,4 @@
-"""GET ``/api/whoami``: login, role, what may be done, and the limits of the role."""
+"""GET ``/api/whoami``: login, role, permitted actions and limits of the caller."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = ["routes"]
 
 
 async def _whoami(request: Request) -> JSONResponse:
+    """Return login, role, permitted actions and limits of the caller."""
     caller = caller_of(request)
     document = {
         "login": caller.login or None,

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import base_url, run_blocking
 from desdm.web.openapi import OPERATIONS, document
 from desdm.web.pages.examples import examples
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -23,12 +23,14 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def show(request: Request) -> Response:
         def make() -> Response:
-            listed = examples([t for s in seen(services, caller_of(request)) for t in s.tables])
-            shelves = [(shelf, list(ops)) for shelf, ops in groupby(OPERATIONS, lambda op: op.shelf)]
-            query = listed[0][1].replace("\n", " ") if listed else "SELECT table_name FROM tap_schema.tables"
-            return page(request, "api.html", base=base_url(request), shelves=shelves, query=query)
+            queries = examples([t for s in visible_releases(services, caller_of(request)) for t in s.tables])
+            sections = [(section, list(ops)) for section, ops in groupby(OPERATIONS, lambda op: op.section)]
+            query = (
+                queries[0][1].replace("\n", " ") if queries else "SELECT table_name FROM tap_schema.tables"
+            )
+            return page(request, "api.html", base=base_url(request), sections=sections, query=query)
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(document(base_url(request)))

@@ -1,4 +1,4 @@
-"""The cutout page: a place, a size, previews in colour and by band, FITS to download."""
+"""The cutout page: a position, a size, previews in colour and by band, FITS to download."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute, Route
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseFile
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
+from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -47,25 +47,25 @@ def routes(services: Services) -> list[BaseRoute]:
     indexes = Indexes(services)
 
     async def cutout(request: Request) -> Response:
-        given = request.query_params
-        asked = {
-            "pos": given.get("pos", "").strip()[:80],
-            "size": given.get("size", "1")[:12] or "1",
-            "release": given.get("release", "")[:40],
-            "q": given.get("q", "8")[:12] or "8",
+        query = request.query_params
+        fields = {
+            "pos": query.get("pos", "").strip()[:80],
+            "size": query.get("size", "1")[:12] or "1",
+            "release": query.get("release", "")[:40],
+            "q": query.get("q", "8")[:12] or "8",
         }
 
         def make() -> Response:
             caller = caller_of(request)
-            names = [s.release.name for s in seen(services, caller) if s.whole and s.files]
-            asked["release"] = next(
-                (n for n in names if n.lower() == asked["release"].lower()), names[0] if names else ""
+            names = [s.release.name for s in visible_releases(services, caller) if s.whole and s.files]
+            fields["release"] = next(
+                (n for n in names if n.lower() == fields["release"].lower()), names[0] if names else ""
             )
             tiles: list[Tile] = []
             trouble, bad, where = "", False, ""
-            if asked["pos"]:
+            if fields["pos"]:
                 try:
-                    tiles, where = _tiles(indexes, caller, asked)
+                    tiles, where = _tiles(indexes, caller, fields)
                     trouble = (
                         ""
                         if tiles
@@ -77,7 +77,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 request,
                 "cutout.html",
                 400 if bad else 200,
-                asked=asked,
+                fields=fields,
                 releases=names,
                 tiles=tiles,
                 trouble=trouble,
@@ -86,20 +86,21 @@ def routes(services: Services) -> list[BaseRoute]:
                 where=where,
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/cutout", cutout)]
 
 
-def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[list[Tile], str]:
-    ra, dec = read_position(asked["pos"])
-    size, softening = _number("size", asked["size"], 30), _number("Q", asked["q"], 1e6)
-    if not asked["release"]:
+def _tiles(indexes: Indexes, caller: Caller, fields: dict[str, str]) -> tuple[list[Tile], str]:
+    """Return the cutouts of all tiles at a position, and the position as text."""
+    ra, dec = read_position(fields["pos"])
+    size, softening = _number("size", fields["size"], 30), _number("Q", fields["q"], 1e6)
+    if not fields["release"]:
         return [], ""
     circle = f"{ra:.7f} {dec:.7f} {size / 120:.7f}"
     tiles: dict[str, list[ReleaseFile]] = {}
     access = indexes.access(caller)
-    for file in indexes.of(asked["release"], caller).near(ra, dec, 0.0):
+    for file in indexes.of(fields["release"], caller).near(ra, dec, 0.0):
         if file.filetype == "coadd" and file.band and access.file(file):
             tiles.setdefault(file.tilename or file.path, []).append(file)
     return [
@@ -108,6 +109,7 @@ def _tiles(indexes: Indexes, caller: Caller, asked: dict[str, str]) -> tuple[lis
 
 
 def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) -> Tile:
+    """Return the cutouts of one tile."""
     files = sorted(files, key=lambda f: band_order(f.band or ""))
     bands = [f.band or "" for f in files]
     three = ["g", "r", "i"] if {"g", "r", "i"} <= set(bands) else bands[:3]
@@ -116,21 +118,25 @@ def _tile(name: str, files: list[ReleaseFile], circle: str, softening: float) ->
         colour = _address(files[0], circle, FORMAT="png", BANDS=",".join(three), Q=f"{softening:g}")
     images = [
         Image(
-            f.band or "", f.fwhm, _address(f, circle, FORMAT="png", BANDS=f.band or "", Q=f"{softening:g}"),
+            f.band or "",
+            f.fwhm,
+            _address(f, circle, FORMAT="png", BANDS=f.band or "", Q=f"{softening:g}"),
             _address(f, circle),
         )
         for f in files
-    ]  # fmt: skip
+    ]
     stem = f"{name}_{circle.replace(' ', '_')}"
     return Tile(name, stem, colour, " ".join(three), images)
 
 
 def _address(file: ReleaseFile, circle: str, **more: str) -> str:
-    given = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
-    return f"/soda/sync?{urlencode(given, quote_via=quote)}"
+    """Return the address of a cutout."""
+    query = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
+    return f"/soda/sync?{urlencode(query, quote_via=quote)}"
 
 
 def _number(name: str, text: str, most: float) -> float:
+    """Parse a number between 0 and a maximum."""
     try:
         value = float(text)
     except ValueError:

@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import base_url, run_blocking
 from desdm.web.pages.news import News, news
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 
 __all__ = ["routes"]
 
-#: A feed without entries has not changed since the clock began.
+#: Time of change of a feed without entries.
 _NEVER = datetime(1970, 1, 1)
 
 
@@ -25,23 +25,24 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def feed(request: Request) -> Response:
         def make() -> bytes:
-            names = {s.release.name for s in seen(services, caller_of(request))}
+            names = {s.release.name for s in visible_releases(services, caller_of(request))}
             return _atom(base_url(request), news(services, names))
 
-        return Response(await work(services, make), media_type="application/atom+xml")
+        return Response(await run_blocking(services, make), media_type="application/atom+xml")
 
     return [Route("/feed.xml", feed)]
 
 
-def _atom(base: str, told: list[News]) -> bytes:
+def _atom(base: str, announcements: list[News]) -> bytes:
+    """Return the feed as XML."""
     root = Element("feed", xmlns="http://www.w3.org/2005/Atom")
     SubElement(root, "title").text = "Releases of the survey"
     SubElement(root, "id").text = f"{base}/feed.xml"
     SubElement(root, "link", rel="self", href=f"{base}/feed.xml")
     SubElement(root, "link", rel="alternate", href=f"{base}/")
-    SubElement(root, "updated").text = _time(told[0].announced_at if told else _NEVER)
+    SubElement(root, "updated").text = _time(announcements[0].announced_at if announcements else _NEVER)
     SubElement(SubElement(root, "author"), "name").text = "desdm"
-    for item in told:
+    for item in announcements:
         entry = SubElement(root, "entry")
         SubElement(entry, "title").text = item.subject
         SubElement(entry, "id").text = f"{base}/releases/{item.release}#announcement-{item.id}"
@@ -52,4 +53,5 @@ def _atom(base: str, told: list[News]) -> bytes:
 
 
 def _time(at: datetime) -> str:
+    """Format a time as RFC 3339."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")

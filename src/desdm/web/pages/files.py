@@ -1,4 +1,4 @@
-"""Static files: style sheet, scripts and icon of the pages, and Aladin Lite as the set-up brought it."""
+"""Static files: style sheet, scripts and icon of the pages, and Aladin Lite if it is installed."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 def routes(services: Services) -> list[BaseRoute]:
     """Routes below ``/static``."""
     del services
-    known = {f"/static/{path.name}": path for path in STATIC.iterdir() if path.suffix in _TYPES}
-    known |= {f"/static/aladin/{name}": ALADIN / name for name in ("aladin.js", "COPYING")}
+    paths = {f"/static/{path.name}": path for path in STATIC.iterdir() if path.suffix in _TYPES}
+    paths |= {f"/static/aladin/{name}": ALADIN / name for name in ("aladin.js", "COPYING")}
 
     async def send(request: Request) -> Response:
-        path = known.get(request.url.path)
-        # Asked for each time: the set-up may bring Aladin Lite while we serve.
+        path = paths.get(request.url.path)
+        # Checked each time: the set-up may install Aladin Lite while the server runs.
         if path is None or not path.is_file():
             raise NotFoundError(f"there is nothing at {request.url.path}")
-        # The address holds a mark of the content, so that a browser never needs to ask again.
+        # The address has a hash of the content, so that a browser may cache the file for ever.
         headers = {
             "Cache-Control": "public, max-age=31536000, immutable" if request.url.query else "no-cache"
         }
-        packed = path.with_suffix(path.suffix + ".gz")
-        if "gzip" in request.headers.get("accept-encoding", "") and packed.is_file():
+        compressed = path.with_suffix(path.suffix + ".gz")
+        if "gzip" in request.headers.get("accept-encoding", "") and compressed.is_file():
             headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-            return FileResponse(packed, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
+            return FileResponse(compressed, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
         return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
 
     return [Route("/static/{name:path}", send)]

@@ -1,4 +1,4 @@
-"""The first page: releases, doors, announcements."""
+"""The home page: releases, links to the services, announcements."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import run_blocking
 from desdm.web.pages.news import news
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -20,10 +20,10 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def home(request: Request) -> Response:
         def make() -> Response:
-            releases = seen(services, caller_of(request))
-            told = news(services, {s.release.name for s in releases}, 8)
-            return page(request, "home.html", releases=releases, news=told)
+            releases = visible_releases(services, caller_of(request))
+            announcements = news(services, {s.release.name for s in releases}, 8)
+            return page(request, "home.html", releases=releases, news=announcements)
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/", home)]

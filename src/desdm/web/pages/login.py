@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts import denials, sessions
 from desdm.errors import AccessDenied, LimitExceeded
-from desdm.services.answers import work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import run_blocking
 from desdm.services.threads import Threads
 from desdm.web.auth import COOKIE
 from desdm.web.rates import Rates
@@ -26,16 +26,16 @@ __all__ = ["checked_form", "routes", "small_form"]
 
 _FORM_BYTES = 20_000
 
-#: Failed attempts to log in, a second and at once, for one login; an address, behind which many sit, has more.
-_TRIES, _ADDRESS = (0.1, 10.0), 4.0
+#: Sustained rate and burst of failed logins of one login; an address, behind which many clients may be, has more.
+_TRY_RATE, _ADDRESS_SHARE = (0.1, 10.0), 4.0
 
 
-#: Logins of all callers that are hashed or wait for it.
-_WAITING = 24
+#: Largest number of logins that are hashed or wait for it.
+_MOST_WAITING = 24
 
 
-class Waiting:
-    """Bounds how many logins are under way; more are told to come again."""
+class LoginQueue:
+    """Bounds the number of simultaneous logins; raises `LimitExceeded` beyond it."""
 
     def __init__(self, most: int) -> None:
         self._most, self._count = most, 0
@@ -53,21 +53,23 @@ class Waiting:
 
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of login and logout."""
-    rates = Rates(*_TRIES)
-    # Hashing takes 64 MB and all of a processor: two at once, and few may wait. No page and no query shares these threads.
+    rates = Rates(*_TRY_RATE)
+    # Hashing takes 64 MB and all of a processor: two at once, and few may wait. Pages and queries use other threads.
     hashing = ThreadPoolExecutor(2, thread_name_prefix="desdm-login")
     logins = Threads(hashing, share=1, queued=8)
-    waiting = Waiting(_WAITING)
+    queue = LoginQueue(_MOST_WAITING)
 
     async def show(request: Request) -> Response:
-        return page(request, "login.html", message="", next=_inside(request.query_params.get("next", "/")))
+        return page(
+            request, "login.html", message="", next=_local_path(request.query_params.get("next", "/"))
+        )
 
     async def login(request: Request) -> Response:
         _same_site(request)
         form = await small_form(request)
         name, password = str(form.get("login", "")).strip()[:64], str(form.get("password", ""))[:1024]
         caller = caller_of(request)
-        target = _inside(str(form.get("next", "/")))
+        target = _local_path(str(form.get("next", "/")))
 
         def begin() -> str:
             return sessions.begin(
@@ -75,18 +77,18 @@ def routes(services: Services) -> list[BaseRoute]:
             )
 
         address = caller.address
-        keys = ((f"address {address}", _ADDRESS), (f"login {name} from {address}", 1.0))
+        keys = ((f"address {address}", _ADDRESS_SHARE), (f"login {name} from {address}", 1.0))
         try:
-            # A try is charged before the hash, so that no more run at once than are allowed; the right one is given back.
-            # The key of the login holds the address: a stranger cannot lock a person out.
+            # An attempt is charged before the hash, so that the limit holds for simultaneous ones, and refunded on success.
+            # The key of the login contains the address, so that a stranger cannot lock a person out.
             for key, share in keys:
                 rates.take(key, share=share)
-            with waiting:
+            with queue:
                 secret = await logins.run(begin)
             for key, share in keys:
-                rates.give(key, share=share)
+                rates.refund(key, share=share)
         except AccessDenied as err:
-            # The page's own answer: the guard keeps what it denies, so this one is told apart by its status.
+            # The middleware records responses 401 and 403; this page responds 400 and records the denial itself.
             reason = str(err)
             written = services.journal.put(lambda conn: denials.record(conn, caller, "login", name, reason))
             with suppress(TimeoutError):
@@ -99,8 +101,8 @@ def routes(services: Services) -> list[BaseRoute]:
             )
             answer.headers["Retry-After"] = wait
             return answer
-        done = RedirectResponse(target, 303)
-        done.set_cookie(
+        response = RedirectResponse(target, 303)
+        response.set_cookie(
             COOKIE,
             secret,
             max_age=int(sessions.LASTS.total_seconds()),
@@ -108,15 +110,15 @@ def routes(services: Services) -> list[BaseRoute]:
             samesite="lax",
             secure=request.url.scheme == "https",
         )
-        return done
+        return response
 
     async def logout(request: Request) -> Response:
         secret = await checked_form(request)
 
-        await work(services, lambda: sessions.end(services.state, secret))
-        done = RedirectResponse("/", 303)
-        done.delete_cookie(COOKIE)
-        return done
+        await run_blocking(services, lambda: sessions.end(services.state, secret))
+        response = RedirectResponse("/", 303)
+        response.delete_cookie(COOKIE)
+        return response
 
     return [
         Route("/login", show, methods=["GET"]),
@@ -126,12 +128,12 @@ def routes(services: Services) -> list[BaseRoute]:
 
 
 async def checked_form(request: Request) -> str:
-    """The session's secret, once the form's token was found to belong to it.
+    """Check the token of a form and return the secret of its session.
 
     Raises
     ------
     AccessDenied
-        Nobody is logged in, or another site made the browser send the form.
+        There is no session, or the form comes from another site.
     """
     _same_site(request)
     secret = request.scope.get("desdm.session")
@@ -142,27 +144,28 @@ async def checked_form(request: Request) -> str:
 
 
 async def small_form(request: Request) -> FormData:
-    """The fields of a form of ours, which are few and short; what is larger is not read.
+    """Return the fields of a form of our pages; a larger body is not read.
 
     Raises
     ------
     LimitExceeded
-        It is larger than any form here, or does not say how large it is.
+        The form is too large, or has no Content-Length.
     """
-    said = request.headers.get("content-length", "")
-    if not said.isascii() or not said.isdigit() or len(said) > 9 or int(said) > _FORM_BYTES:
-        raise LimitExceeded(f"a form of these pages has at most {_FORM_BYTES} bytes, and says how many")
+    length = request.headers.get("content-length", "")
+    if not length.isascii() or not length.isdigit() or len(length) > 9 or int(length) > _FORM_BYTES:
+        raise LimitExceeded(f"a form of these pages has at most {_FORM_BYTES} bytes and needs Content-Length")
     return await request.form(max_files=0, max_fields=50)
 
 
 def _same_site(request: Request) -> None:
+    """Raise `AccessDenied` if another site sent the form."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise AccessDenied("another site sent this form; load the page here and send it from here")
 
 
-def _inside(target: str) -> str:
-    """A path of this server; anything else, as another site's address, becomes the first page."""
+def _local_path(target: str) -> str:
+    """Return a path of this server; any other target becomes the home page."""
     return (
         target
         if target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target

@@ -15,14 +15,14 @@ from starlette.routing import BaseRoute, Route
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.model import ReleaseFile
 from desdm.services.access import access_of, no_release
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.hips.pictures import Pictures
+from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
 from desdm.web.pages.files import ALADIN
-from desdm.web.pages.seen import SeenRelease, seen
 from desdm.web.pages.skymap import sky_svg
+from desdm.web.pages.visible import VisibleRelease, visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -35,8 +35,8 @@ def routes(services: Services) -> list[BaseRoute]:
     pictures = Pictures(services)
 
     async def tile(request: Request) -> Response:
-        # The tiles of /hips, but where a picture has none a clear one: Aladin Lite asks before it knows the MOC,
-        # and a browser takes each 404 for a fault of the page.
+        # As /hips, but with a transparent tile instead of a 404: Aladin Lite requests tiles before it knows the MOC, and
+        # a browser reports each 404 as an error of the page.
         access = access_of(services, caller_of(request))
         release = access.release(request.path_params["release"])
         path = request.path_params["path"]
@@ -45,9 +45,9 @@ def routes(services: Services) -> list[BaseRoute]:
         if file is not None:
             return Response(await pictures.read(file), media_type=file.mime, headers=headers)
         if access.whole(release) and _TILE.fullmatch(path.partition("/")[2]):
-            return Response(_clear(), media_type="image/png", headers=headers)
+            return Response(_empty_tile(), media_type="image/png", headers=headers)
         access.refuse(request.path_params["release"])
-        # Who may see tables of a release only is told the same as about one that does not exist.
+        # A caller who may see only tables of a release gets the same response as for one that does not exist.
         raise (
             NotFoundError(f"there is nothing at {request.url.path}")
             if access.whole(release)
@@ -55,14 +55,14 @@ def routes(services: Services) -> list[BaseRoute]:
         )
 
     async def sky(request: Request) -> Response:
-        wanted = request.query_params.get("release", "")
+        name = request.query_params.get("release", "")
         pos = request.query_params.get("pos", "").strip()[:80]
 
         def make() -> Response:
-            releases = [s for s in seen(services, caller_of(request)) if s.whole and s.files]
-            it = next((s for s in releases if s.release.name.lower() == wanted.lower()), None)
-            it = it or (releases[0] if releases else None)
-            ra, dec, fov = _middle(it.files if it else ())
+            releases = [s for s in visible_releases(services, caller_of(request)) if s.whole and s.files]
+            view = next((s for s in releases if s.release.name.lower() == name.lower()), None)
+            view = view or (releases[0] if releases else None)
+            ra, dec, fov = _middle(view.files if view else ())
             trouble, here = "", ""
             if pos:
                 try:
@@ -74,11 +74,11 @@ def routes(services: Services) -> list[BaseRoute]:
                 request,
                 "map.html",
                 400 if trouble else 200,
-                release=it.release.name if it else "",
+                release=view.release.name if view else "",
                 releases=[s.release.name for s in releases],
-                layers=_layers(it) if it else [],
-                mocs=_mocs(it) if it else [],
-                sky=sky_svg(it.files, it.release.name) if it else None,
+                layers=_layers(view) if view else [],
+                mocs=_mocs(view) if view else [],
+                sky=sky_svg(view.files, view.release.name) if view else None,
                 ra=f"{ra:.6f}",
                 dec=f"{dec:.6f}",
                 fov=f"{fov:.4f}",
@@ -89,38 +89,39 @@ def routes(services: Services) -> list[BaseRoute]:
                 base=base_url(request),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/map", sky), Route("/map/hips/{release}/{path:path}", tile)]
 
 
 @cache
-def _clear() -> bytes:
-    """A tile with nothing on it."""
-    made = io.BytesIO()
-    Image.new("LA", (512, 512)).save(made, "PNG")
-    return made.getvalue()
+def _empty_tile() -> bytes:
+    """Return a transparent tile."""
+    buffer = io.BytesIO()
+    Image.new("LA", (512, 512)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
-def _layers(it: SeenRelease) -> list[tuple[str, str]]:
-    """(name, address) of the release's HiPS; the coadds' colours first."""
-    paths = [f.path for f in it.files if f.path.startswith("hips/") and f.path.endswith("/properties")]
+def _layers(view: VisibleRelease) -> list[tuple[str, str]]:
+    """Return (name, address) of the release's HiPS; the coadds' colours first."""
+    paths = [f.path for f in view.files if f.path.startswith("hips/") and f.path.endswith("/properties")]
     names = sorted((p.split("/")[1] for p in paths), key=lambda name: ("color" not in name, name))
-    return [(name.replace("_", " "), f"/hips/{it.release.name}/{name}") for name in names]
+    return [(name.replace("_", " "), f"/hips/{view.release.name}/{name}") for name in names]
 
 
-def _mocs(it: SeenRelease) -> list[str]:
+def _mocs(view: VisibleRelease) -> list[str]:
+    """Return the bands with a MOC."""
     ending = ".moc.fits"
     names = [
         f.path[len("footprint/") : -len(ending)]
-        for f in it.files
+        for f in view.files
         if f.path.endswith(ending) and f.path.startswith("footprint/")
     ]
     return sorted(names, key=band_order)
 
 
 def _middle(files: tuple[ReleaseFile, ...]) -> tuple[float, float, float]:
-    """A view on all images: right ascension, declination and width, degrees."""
+    """Return a view of all images: right ascension, declination and width, degrees."""
     centres = [
         (f.ra_cent, f.dec_cent, f.radius or 0.0)
         for f in files
@@ -142,6 +143,7 @@ def _middle(files: tuple[ReleaseFile, ...]) -> tuple[float, float, float]:
 
 
 def _unit(ra: float, dec: float) -> tuple[float, float, float]:
+    """Return the unit vector of a position in degrees."""
     across = math.cos(math.radians(dec))
     return (
         across * math.cos(math.radians(ra)),

@@ -1,4 +1,4 @@
-"""Announcements of the releases that a caller sees."""
+"""Announcements of the visible releases."""
 
 from __future__ import annotations
 
@@ -23,11 +23,26 @@ class News(NamedTuple):
 
 
 def news(services: Services, releases: Collection[str], count: int = 50) -> list[News]:
-    """The last announcements of these releases, newest first."""
+    """Return the last announcements of some releases, newest first.
+
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    releases
+        Names of the releases.
+    count
+        Largest number of announcements.
+
+    Returns
+    -------
+    list of News
+        The announcements.
+    """
     with services.database.read() as conn:
-        found = announcements(conn)
-    kept = [row for row in found if row["release_name"] in releases]
+        rows = announcements(conn)
+    selected = [row for row in rows if row["release_name"] in releases]
     return [
         News(row["id"], row["release_name"], row["subject"], row["body"], row["announced_at"])
-        for row in kept[:count]
+        for row in selected[:count]
     ]

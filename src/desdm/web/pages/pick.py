@@ -1,4 +1,4 @@
-"""The page of the file pick: a form, the files that fit, and the same for programs."""
+"""The page that selects files: a form, the matching files, and the same as commands."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.errors import UsageError
 from desdm.release.model import Release, ReleaseFile
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
 from desdm.services.filepick.index import Indexes
-from desdm.services.filepick.pick import choose, read
-from desdm.services.parameters import Given
-from desdm.web.pages.seen import SeenRelease, seen
+from desdm.services.filepick.pick import parse_choice, select_files
+from desdm.services.parameters import RequestParams
+from desdm.services.responses import base_url, run_blocking
+from desdm.web.pages.visible import VisibleRelease, visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
 
 _NAMES = ("release", "tilename", "band", "filetype", "pos")
-_SHOWN = 500
+_MOST_ROWS = 500
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -29,16 +29,18 @@ def routes(services: Services) -> list[BaseRoute]:
     indexes = Indexes(services)
 
     async def pick(request: Request) -> Response:
-        asked = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}
+        fields = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}
 
         def make() -> Response:
             caller = caller_of(request)
-            releases = seen(services, caller)
+            releases = visible_releases(services, caller)
             files: list[tuple[Release, ReleaseFile]] = []
             trouble = ""
             try:
-                files = choose(
-                    indexes, caller, read(Given([(k.upper(), v) for k, v in asked.items() if v]))
+                files = select_files(
+                    indexes,
+                    caller,
+                    parse_choice(RequestParams([(k.upper(), v) for k, v in fields.items() if v])),
                 ).files
             except UsageError as err:
                 trouble = str(err)
@@ -46,22 +48,23 @@ def routes(services: Services) -> list[BaseRoute]:
                 request,
                 "pick.html",
                 200 if not trouble else 400,
-                asked=asked,
+                fields=fields,
                 releases=[s.release.name for s in releases],
                 bands=_bands(releases),
                 filetypes=sorted({f.filetype for s in releases for f in s.files}),
-                found=files[:_SHOWN],
+                files=files[:_MOST_ROWS],
                 total=len(files),
                 size=sum(file.filesize for _, file in files),
-                query="".join(f"{urlencode({k: v})}&" for k, v in asked.items() if v),
+                query="".join(f"{urlencode({k: v})}&" for k, v in fields.items() if v),
                 trouble=trouble,
                 base=base_url(request),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/pick", pick)]
 
 
-def _bands(releases: list[SeenRelease]) -> list[str]:
+def _bands(releases: list[VisibleRelease]) -> list[str]:
+    """Return the bands of some releases."""
     return list(dict.fromkeys(band for s in releases for band in s.bands))

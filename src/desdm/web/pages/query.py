@@ -6,38 +6,40 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import work
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.tap_schema.describe import Described
+from desdm.services.responses import run_blocking
+from desdm.services.tap_schema.describe import TapSchema
 from desdm.web.pages.examples import examples
-from desdm.web.pages.seen import seen
+from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
 
-#: Rows that the page shows; a browser with more of them is no help.
-_SHOWN = 500
+#: Largest number of rows that the page displays.
+_MOST_ROWS = 500
 
 
 def routes(services: Services) -> list[BaseRoute]:
     """Route of the page."""
-    described = Described(services)
+    schema = TapSchema(services)
 
     async def query(request: Request) -> Response:
         def make() -> Response:
             caller = caller_of(request)
-            releases = seen(services, caller)
-            listed = examples([t for s in releases for t in s.tables])
-            described.refresh()
+            releases = visible_releases(services, caller)
+            queries = examples([t for s in releases for t in s.tables])
+            schema.refresh()
             entries = catalogue_for(services, caller).entries()
-            # What one asks for most stands first: releases, own tables, and last the service's own.
+            # In the order of use: own tables, releases, and last the service's own tables.
             entries.sort(
                 key=lambda e: (e.schema.lower() in ("tap_schema", "ivoa"), e.schema.lower() != "mydb")
             )
-            text = request.query_params.get("query") or (listed[0][1] if listed else "")
-            return page(request, "query.html", query=text, examples=listed, tables=entries, shown=_SHOWN)
+            text = request.query_params.get("query") or (queries[0][1] if queries else "")
+            return page(
+                request, "query.html", query=text, examples=queries, tables=entries, max_rows=_MOST_ROWS
+            )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
     return [Route("/query", query)]

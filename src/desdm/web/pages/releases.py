@@ -6,18 +6,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from desdm.services.answers import base_url, work
 from desdm.services.context import Services, caller_of
+from desdm.services.responses import base_url, run_blocking
 from desdm.web.pages.news import news
-from desdm.web.pages.seen import seen, seen_release
 from desdm.web.pages.skymap import sky_svg
+from desdm.web.pages.visible import visible_release, visible_releases
 from desdm.web.render import page
 
 __all__ = ["routes"]
 
 _DOCUMENTS = ("document", "manifest")
 #: Documents that people read, in this order; the others are for programs.
-_READ = {"docs/notes.html": "Release notes", "docs/data.html": "The data: tables, columns, images"}
+_READABLE = {"docs/notes.html": "Release notes", "docs/data.html": "The data: tables, columns, images"}
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -26,27 +26,31 @@ def routes(services: Services) -> list[BaseRoute]:
     async def release(request: Request) -> Response:
         def make() -> Response:
             caller = caller_of(request)
-            it = seen_release(services, caller, request.path_params["release"])
-            later = [
-                s.release.name for s in seen(services, caller) if s.release.erratum_of == it.release.name
+            view = visible_release(services, caller, request.path_params["release"])
+            corrections = [
+                s.release.name
+                for s in visible_releases(services, caller)
+                if s.release.erratum_of == view.release.name
             ]
             return page(
                 request,
                 "release.html",
-                it=it,
-                corrected_by=later[0] if later else None,
+                it=view,
+                corrected_by=corrections[0] if corrections else None,
                 read=[
-                    (title, path) for path, title in _READ.items() if any(f.path == path for f in it.files)
+                    (title, path)
+                    for path, title in _READABLE.items()
+                    if any(f.path == path for f in view.files)
                 ],
-                documents=[f for f in it.files if f.filetype in _DOCUMENTS and f.path not in _READ],
-                sky=sky_svg(it.files, it.release.name),
-                news=news(services, {it.release.name}),
+                documents=[f for f in view.files if f.filetype in _DOCUMENTS and f.path not in _READABLE],
+                sky=sky_svg(view.files, view.release.name),
+                news=news(services, {view.release.name}),
                 base=base_url(request),
             )
 
-        return await work(services, make)
+        return await run_blocking(services, make)
 
-    async def every(_: Request) -> Response:
+    async def all_releases(_: Request) -> Response:
         return RedirectResponse("/", 301)
 
-    return [Route("/releases", every), Route("/releases/{release}", release)]
+    return [Route("/releases", all_releases), Route("/releases/{release}", release)]

@@ -1,9 +1,9 @@
-"""A plain picture of where images lie on the sky: outlines of the tiles in a flat map, as SVG."""
+"""Sky map of images as SVG: outlines of the tiles in a flat projection."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from markupsafe import Markup, escape
 
@@ -11,12 +11,12 @@ from desdm.release.model import ReleaseFile
 
 __all__ = ["sky_svg"]
 
-#: Width of the picture, and the most that it is higher; in units of its own.
+#: Width of the picture in its own units, and its largest ratio of height to width.
 _WIDE, _HIGHER = 400.0, 1.1
 
 
 def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
-    """The tiles' outlines with a grid; each tile is a link to its files. None without images.
+    """Draw the outlines of the tiles with a grid; each tile is a link to its files. None without images.
 
     East is left as on the sky; right ascension is squeezed by the cosine of the middle declination.
     """
@@ -40,7 +40,7 @@ def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
     margin = 0.12 * max((max(ras) - min(ras)) * squeeze, max(decs) - min(decs), 0.05)
     left, right = max(ras) + margin / squeeze, min(ras) - margin / squeeze
     top, low = max(decs) + margin, min(decs) - margin
-    # A tall strip gets room at its sides instead of a page of its own.
+    # A tall strip is padded at its sides.
     lack = max(0.0, (top - low) / _HIGHER - (left - right) * squeeze) / squeeze / 2
     left, right = left + lack, right - lack
     scale = _WIDE / ((left - right) * squeeze)
@@ -63,8 +63,15 @@ def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
     return Markup("".join(parts) + "</svg>")  # noqa: S704 - every name above is escaped, the rest are numbers
 
 
-def _grid(left: float, right: float, low: float, top: float, middle: float, place: object) -> list[str]:
-    assert callable(place)
+def _grid(
+    left: float,
+    right: float,
+    low: float,
+    top: float,
+    middle: float,
+    place: Callable[[float, float], tuple[float, float]],
+) -> list[str]:
+    """Draw the lines and labels of the grid."""
     step = _step(max(left - right, top - low))
     parts = []
     for k in range(math.ceil((right + middle) / step), math.floor((left + middle) / step) + 1):
@@ -81,6 +88,7 @@ def _grid(left: float, right: float, low: float, top: float, middle: float, plac
 
 
 def _step(span: float) -> float:
+    """Return the spacing of the grid for a span in degrees."""
     return next((s for s in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0) if span / s <= 5), 45.0)
 
 

@@ -17,6 +17,7 @@ __all__ = ["read"]
 
 #: Whole numbers below this are exact as doubles.
 _EXACT = 2**53
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]{16,}")
 
 
@@ -46,6 +47,7 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     except pa.ArrowInvalid as err:
         raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_said(err)}") from err
     limits.check_rows(rows.num_rows)
+    _check_names(rows.column_names, "TSV" if delimiter == "\t" else "CSV")
     for name, array in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_binary(array.type):
             raise UsageError(f"column {name}: its text is not UTF-8; save the file in that encoding")
@@ -55,6 +57,19 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
         for name, array in zip(rows.column_names, rows.columns, strict=True)
     )
     return table_of(columns, rows.columns)
+
+
+def _check_names(names: list[str], kind: str) -> None:
+    """Refuse a first line that holds no names of columns: other delimiters, comments, and files without such a line."""
+    if len(names) == 1 and re.search(r"[;|#]|\S\s+\S", names[0].strip()):
+        raise UsageError(
+            f"its first line, {names[0][:60]!r}, is the name of one column; separate names and values by commas (CSV) or "
+            "tabs (TSV), without comment lines"
+        )
+    if all(_NUMBER.fullmatch(name.strip()) for name in names):
+        raise UsageError(
+            f"its first line holds numbers ({', '.join(names)[:60]}); a {kind} file begins with the names of its columns"
+        )
 
 
 def _refuse_inexact(data: bytes, delimiter: str, rows: pa.Table) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.errors import LimitExceeded, UsageError
+from desdm.numbers import decimal_number
+from desdm.query.formats.readers.regions import checked_regions
 from desdm.query.formats.rows import arrow_type
 from desdm.release.model import ReleaseColumn
 
@@ -99,7 +101,7 @@ def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> Re
 
 def finite_or_said(text: str, datatype: str = "double") -> float:
     """Return the number of a text; `ValueError` if it is too large for its type: infinity must be written as such."""
-    value = float(text)
+    value = decimal_number(text)
     too_large = math.isinf(value) or abs(value) >= _TOO_LARGE.get(datatype, math.inf)
     if too_large and "inf" not in text.lower():
         raise ValueError(f"{text[:40]} is too large for a {datatype}; write Inf if infinity is meant")
@@ -126,11 +128,13 @@ def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) 
         seen[key] = column.name
     if not columns:
         raise UsageError("the table has no column")
+    pairs = [_with_null_elements(c, array) for c, array in zip(columns, arrays, strict=True)]
+    columns = tuple(column for column, _ in pairs)
     schema = pa.schema([pa.field(c.name, arrow_type(c)) for c in columns])
     cast = []
-    for array, field in zip(arrays, schema, strict=True):
+    for (column, array), field in zip(pairs, schema, strict=True):
         try:
-            cast.append(_fitting(array, field.type))
+            cast.append(checked_regions(column, _fitting(array, field.type)))
         except pa.ArrowException as err:
             raise UsageError(f"column {field.name}: a value does not fit its type {field.type}") from err
     return Table(columns, pa.Table.from_arrays(cast, schema=schema))
@@ -142,5 +146,43 @@ def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):
         return pc.replace_substring(array.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
     if pa.types.is_decimal(array.type):
+        _refuse_inexact(array)
         array = array.cast(pa.float64())
     return array.cast(wanted)
+
+
+def _refuse_inexact(decimals: pa.ChunkedArray) -> None:
+    """Refuse whole decimal numbers that a double does not hold exactly: identifiers would be changed."""
+    for number, value in enumerate(decimals.to_pylist()):
+        if value is not None and value == value.to_integral_value() and int(float(value)) != int(value):
+            raise UsageError(
+                f"row {number + 1}: {value} has more digits than a double holds; send such identifiers as text"
+            )
+
+
+def _with_null_elements(
+    column: ReleaseColumn, array: pa.ChunkedArray
+) -> tuple[ReleaseColumn, pa.ChunkedArray]:
+    """Make arrays of whole numbers with a null element arrays of doubles, where NaN stands for it.
+
+    No format of an answer has a null for an element of an integer array; it would be written as 0.
+    """
+    kind = array.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return column, array
+    if not pa.types.is_integer(kind.value_type) or not any(c.flatten().null_count for c in array.chunks):
+        return column, array
+    values = array.to_pylist()
+    for number, value in enumerate(values):
+        for element in value or ():
+            if element is not None and int(float(element)) != element:
+                raise UsageError(
+                    f"row {number + 1}, column {column.name}: an array with null elements holds {element}, which has more "
+                    "digits than a double; send no nulls, or smaller numbers"
+                )
+    doubles = (
+        pa.list_(pa.float64(), kind.list_size)
+        if pa.types.is_fixed_size_list(kind)
+        else pa.list_(pa.float64())
+    )
+    return replace(column, datatype="double"), pa.chunked_array([pa.array(values, doubles)])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.errors import UsageError
+from desdm.numbers import whole_number
 from desdm.query.formats.binary2 import elements
 from desdm.query.formats.readers import binary
 from desdm.query.formats.readers.model import MOST_COLUMNS, Limits, Table, finite_or_said, table_of
@@ -21,7 +22,17 @@ __all__ = ["read"]
 
 _DEEPEST = 40
 _KNOWN = ("boolean", "bit", "unsignedByte", "short", "int", "long", "float", "double", "char", "unicodeChar")
-_TRUTH = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
+#: Truth values of VOTable 1.4, section 6; "?" and blank stand for null.
+_TRUTH = {
+    "t": True,
+    "true": True,
+    "1": True,
+    "f": False,
+    "false": False,
+    "0": False,
+    "?": None,
+    "": None,
+}
 
 
 def read(data: bytes, limits: Limits) -> Table:
@@ -82,6 +93,8 @@ class _Reader:
         self.way.append(name)
         if len(self.way) > _DEEPEST:
             raise UsageError(f"the VOTable is nested deeper than {_DEEPEST} elements")
+        if name == "INFO" and attributes.get("name") == "QUERY_STATUS":
+            self._query_status(attributes.get("value", ""))
         if self.done:
             return
         if name == "TD":
@@ -122,6 +135,13 @@ class _Reader:
         elif name == "TABLE":
             self.done = True
             self.text.clear()
+
+    def _query_status(self, value: str) -> None:
+        """Refuse the answer of a query that failed: its table is not whole (DALI 1.1, section 4.4.1)."""
+        if value.upper() == "ERROR":
+            raise UsageError(
+                "the table is the answer of a query that failed (QUERY_STATUS ERROR) and is not whole; run that query again"
+            )
 
     def _field(self, attributes: dict[str, str]) -> None:
         name, datatype = attributes.get("name") or attributes.get("ID", ""), attributes.get("datatype", "")
@@ -210,10 +230,12 @@ def _value(text: str, column: ReleaseColumn, null: str | None) -> Any:
 def _scalar(text: str, column: ReleaseColumn) -> Any:
     """The value of one element."""
     if column.datatype in ("boolean", "bit"):
-        return _TRUTH.get(text.lower())
+        if text.lower() not in _TRUTH:
+            raise ValueError(f"{text[:40]!r}; write T, F or, without a value, nothing")
+        return _TRUTH[text.lower()]
     if column.datatype in ("float", "double"):
         return finite_or_said(text, column.datatype)
-    return int(text, 16) if text[:2].lower() == "0x" else int(text)
+    return whole_number(text, 16 if text[:2].lower() == "0x" else 10)
 
 
 def _without(array: pa.Array, column: ReleaseColumn, null: str | None) -> pa.Array:

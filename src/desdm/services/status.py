@@ -1,4 +1,4 @@
-"""Which HTTP status an error of ours becomes; the services render the text in their own form."""
+"""HTTP status of an error; each service renders the message in its own format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIMITS = {"time": 400, "size": 413, "rate": 429, "quota": 403}
 
 
 def status_of(err: DesdmError) -> int:
-    """HTTP status of an error: 4xx mend the request, 503 try again, 500 report it."""
+    """Return the HTTP status of an error: 4xx correct the request, 503 try again, 500 report it."""
     if isinstance(err, AccessDenied):
         return 403 if err.known else 401
     if isinstance(err, LimitExceeded):

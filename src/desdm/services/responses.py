@@ -1,4 +1,4 @@
-"""Answers that all data services give alike: errors as VOTable, XML documents, work in the pool."""
+"""HTTP responses that the data services share: errors as VOTable, XML documents; blocking work in the thread pool."""
 
 from __future__ import annotations
 
@@ -20,18 +20,27 @@ from desdm.errors import (
     UsageError,
 )
 from desdm.services.context import Services
-from desdm.services.faults import status_of
+from desdm.services.status import status_of
 from desdm.services.threads import PAGE
 
-__all__ = ["base_url", "error_response", "guarded", "told", "work", "xml_document", "xml_response"]
+__all__ = [
+    "Handler",
+    "base_url",
+    "public_message",
+    "run_blocking",
+    "votable_error_response",
+    "votable_errors",
+    "xml_document",
+    "xml_response",
+]
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def told(err: DesdmError) -> str:
-    """What an error says to those outside: what they can mend in full, what they cannot without our insides."""
+def public_message(err: DesdmError) -> str:
+    """Return the public message of an error: usage errors verbatim, other errors without internal details."""
     if isinstance(err, UsageError):
         return str(err)
     _LOG.error("%s: %s", type(err).__name__, err)
@@ -44,8 +53,8 @@ def told(err: DesdmError) -> str:
     return "the service failed; report it with the time and the request"
 
 
-def error_response(err: DesdmError) -> Response:
-    """An error as DALI 1.1 says it (section 4.2): a VOTable with QUERY_STATUS ERROR, and a status that says whose it is."""
+def votable_error_response(err: DesdmError) -> Response:
+    """Return an error as a VOTable with QUERY_STATUS ERROR and its HTTP status (DALI 1.1, section 4.2)."""
     from desdm.query.formats.votable import error_document
 
     status = status_of(err)
@@ -56,34 +65,37 @@ def error_response(err: DesdmError) -> Response:
         headers["Retry-After"] = "30"
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(error_document(told(err)), status, headers, media_type="application/x-votable+xml")
+    return Response(
+        error_document(public_message(err)), status, headers, media_type="application/x-votable+xml"
+    )
 
 
-def guarded(handler: Handler) -> Handler:
-    """A handler whose errors become VOTables."""
+def votable_errors(handler: Handler) -> Handler:
+    """Wrap a handler so that its errors become VOTables."""
 
     @wraps(handler)
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         try:
             return await handler(request)
         except DesdmError as err:
-            return error_response(err)
+            return votable_error_response(err)
 
-    return answer
+    return respond
 
 
-async def work(services: Services, task: Callable[[], T]) -> T:
-    """Do blocking work in the pool, within the caller's share of its threads."""
+async def run_blocking(services: Services, task: Callable[[], T]) -> T:
+    """Run a blocking task in the thread pool, within the caller's share of its threads."""
     return await (services.page_threads if PAGE.get() else services.threads).run(task)
 
 
 def base_url(request: Request) -> str:
-    """Address at which the client reached this server, without a slash at its end."""
+    """Return the URL at which the client reached this server, without a trailing slash."""
     return str(request.base_url).rstrip("/")
 
 
 @cache
 def _environment(package: str) -> Environment:
+    """Return the template environment of a package."""
     return Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -94,10 +106,10 @@ def _environment(package: str) -> Environment:
 
 
 def xml_document(package: str, template: str, **values: object) -> bytes:
-    """A document from ``templates/<template>`` of a package; every value is escaped."""
+    """Render ``templates/<template>`` of a package as bytes; every value is escaped."""
     return _environment(package).get_template(template).render(**values).encode()
 
 
 def xml_response(package: str, template: str, **values: object) -> Response:
-    """`xml_document` as an answer."""
+    """Return `xml_document` as a response."""
     return Response(xml_document(package, template, **values), media_type="text/xml")

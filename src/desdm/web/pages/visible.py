@@ -1,4 +1,4 @@
-"""What of the holdings a caller sees, in the form in which the pages show it."""
+"""Releases as the pages show them: only what the caller may see."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from desdm.services.access import Access, access_of
 from desdm.services.context import Services
 from desdm.survey.bands import band_order
 
-__all__ = ["SeenRelease", "seen", "seen_release"]
+__all__ = ["VisibleRelease", "visible_release", "visible_releases"]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRelease:
-    """A release with the tables and files that the caller may see; ``whole``: that is all of it."""
+class VisibleRelease:
+    """A release with the tables and files that the caller may see; ``whole``: the caller may see everything."""
 
     release: Release
     tables: tuple[ReleaseTable, ...]
@@ -37,8 +37,8 @@ class SeenRelease:
     @property
     def bands(self) -> list[str]:
         """Bands in the order of their wavelengths."""
-        found = {f.band for f in self.files if f.band and len(f.band) == 1}
-        return sorted(found, key=band_order)
+        bands = {f.band for f in self.files if f.band and len(f.band) == 1}
+        return sorted(bands, key=band_order)
 
     @property
     def kinds(self) -> list[tuple[str, int, int]]:
@@ -50,16 +50,16 @@ class SeenRelease:
         return [(kind, count[kind], size[kind]) for kind in sorted(count)]
 
 
-def seen(services: Services, caller: Caller) -> list[SeenRelease]:
-    """Releases of which the caller sees something, newest first."""
-    return _seen(access_of(services, caller))
+def visible_releases(services: Services, caller: Caller) -> list[VisibleRelease]:
+    """Return the releases of which the caller may see at least a part, newest first."""
+    return _all_visible(access_of(services, caller))
 
 
-def _seen(access: Access) -> list[SeenRelease]:
+def _all_visible(access: Access) -> list[VisibleRelease]:
     """Releases of which a caller sees something, newest first."""
     return [
-        SeenRelease(
-            # The name of a release that the caller may not see stands nowhere.
+        VisibleRelease(
+            # The name of a hidden release is not shown.
             replace(release, erratum_of=access.erratum_of(release)),
             tuple(access.tables(release)),
             access.files(release),
@@ -69,11 +69,31 @@ def _seen(access: Access) -> list[SeenRelease]:
     ]
 
 
-def seen_release(services: Services, caller: Caller, name: str) -> SeenRelease:
-    """One of them; `NotFoundError` also where the caller may not know of it."""
+def visible_release(services: Services, caller: Caller, name: str) -> VisibleRelease:
+    """Return a visible release by name, ignoring case.
+
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    caller
+        Caller of the request.
+    name
+        Name of the release.
+
+    Returns
+    -------
+    VisibleRelease
+        The release.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such release, or it is hidden from the caller.
+    """
     access = access_of(services, caller)
-    for found in _seen(access):
-        if found.release.name.lower() == name.lower():
-            return found
+    for visible in _all_visible(access):
+        if visible.release.name.lower() == name.lower():
+            return visible
     access.refuse(name)
     raise NotFoundError(f"no release {name[:40]!r} here, or none for you; the first page lists what there is")

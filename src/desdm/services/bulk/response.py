@@ -1,4 +1,4 @@
-"""Sends an open file as an HTTP answer: whole, one range or several, with bounded memory."""
+"""HTTP response with an open file: whole, one range or several, with bounded memory."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from desdm.services.bulk.ranges import Span
-from desdm.services.bulk.verify import Opened
+from desdm.services.bulk.verify import VerifiedFile
 
-__all__ = ["FileAnswer"]
+__all__ = ["FileResponse"]
 
-#: One piece is in flight for each client: this times the clients is the memory that downloads take.
+#: Bytes in memory for each client.
 _PIECE = 512 << 10
-#: A client that takes nothing for so many seconds is let go.
-_PATIENCE = 120.0
+#: Seconds without progress before a stalled client is disconnected.
+_STALL = 120.0
 
 
-class FileAnswer(Response):
+class FileResponse(Response):
     """A verified file, or some of its bytes.
 
     Parameters
     ----------
-    opened
-        The file; closed when the answer ends, however it ends.
+    file
+        The file; closed when the response ends.
     spans
-        Bytes to send, or None for all. Two or more make a ``multipart/byteranges`` (RFC 9110, 14.6).
+        Bytes to send, or None for all. Two or more ranges make a ``multipart/byteranges`` (RFC 9110, 14.6).
     headers
-        Of the answer, without length and range.
+        Headers of the response, without length and range.
     readers
-        How many threads read the disk at once.
-    patience
-        Seconds without progress after which a client is let go.
+        Limits the threads that read the disk at once.
+    stall
+        Seconds without progress before a stalled client is disconnected.
     """
 
     def __init__(
         self,
-        opened: Opened,
+        file: VerifiedFile,
         spans: Sequence[Span] | None,
         mime: str,
         headers: dict[str, str],
         readers: CapacityLimiter,
-        patience: float = _PATIENCE,
+        stall: float = _STALL,
     ) -> None:
-        self._opened, self._readers, self._patience = opened, readers, patience
-        size = opened.stamp.size
+        self._file, self._readers, self._stall = file, readers, stall
+        size = file.stamp.size
         headers = {**headers, "accept-ranges": "bytes"}
         self.status_code = 200 if spans is None else 206
         self.background = None
@@ -71,7 +71,7 @@ class FileAnswer(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(_gone(receive))
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -80,51 +80,56 @@ class FileAnswer(Response):
                 await send({"type": "http.response.body", "body": b""})
                 return
             for part in self._parts:
-                if not await self._send(part, send, gone):
-                    return  # unfinished on purpose: the server breaks the connection, the client sees it
+                if not await self._send(part, send, disconnected):
+                    return  # incomplete: the server closes the connection, which tells the client
             await send({"type": "http.response.body", "body": b""})
         finally:
-            gone.cancel()
-            os.close(self._opened.fd)
+            disconnected.cancel()
+            os.close(self._file.fd)
 
-    async def _send(self, part: bytes | Span, send: Send, gone: asyncio.Task[None]) -> bool:
+    async def _send(self, part: bytes | Span, send: Send, disconnected: asyncio.Task[None]) -> bool:
+        """Send bytes, or a span of the file; False if the client is gone or the file changed."""
         if isinstance(part, bytes):
-            return await self._pass_on(part, send)
-        at = part.start
-        while at < part.stop:
-            if gone.done():
+            return await self._send_piece(part, send)
+        offset = part.start
+        while offset < part.stop:
+            if disconnected.done():
                 return False
             piece = await to_thread.run_sync(
-                self._read, at, min(_PIECE, part.stop - at), limiter=self._readers
+                self._read, offset, min(_PIECE, part.stop - offset), limiter=self._readers
             )
-            if not piece or not await self._pass_on(piece, send):
+            if not piece or not await self._send_piece(piece, send):
                 return False
-            at += len(piece)
+            offset += len(piece)
         return True
 
-    def _read(self, at: int, length: int) -> bytes:
+    def _read(self, offset: int, length: int) -> bytes:
+        """Read a piece of the file; empty if that fails or the file changed."""
         try:
-            piece = os.pread(self._opened.fd, length, at)
+            piece = os.pread(self._file.fd, length, offset)
         except OSError:
             return b""
-        # Whoever writes into a released file spoils it: nothing of it goes out as if it were right.
-        return b"" if self._opened.touched() else piece
+        # A file that changes while it is sent is damaged: none of the new bytes are sent.
+        return b"" if self._file.changed() else piece
 
-    async def _pass_on(self, piece: bytes, send: Send) -> bool:
+    async def _send_piece(self, piece: bytes, send: Send) -> bool:
+        """Send a piece; False if the client stalls."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._stall):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except TimeoutError:
             return False
         return True
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _multipart(spans: Sequence[Span], boundary: str, mime: str, size: int) -> Iterator[bytes | Span]:
+    """Yield the parts of a ``multipart/byteranges``."""
     for span in spans:
         yield (
             f"\r\n--{boundary}\r\nContent-Type: {mime}\r\n"

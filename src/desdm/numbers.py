@@ -1,0 +1,26 @@
+"""Numbers in texts from outside: digits, sign, point and exponent, nothing else that Python would read as a number."""
+
+from __future__ import annotations
+
+__all__ = ["decimal_number", "whole_number"]
+
+
+def decimal_number(text: str) -> float:
+    """Return the number of a text; `ValueError` if it is not one.
+
+    Python also reads underscores between digits and the digits of other scripts; no standard of the services knows
+    them (VOTable 1.4, section 2.1; DALI 1.1, section 3.3.1), and other clients would read other numbers.
+    """
+    return float(_plain(text))
+
+
+def whole_number(text: str, base: int = 10) -> int:
+    """Return the whole number of a text in a base; `ValueError` as of `decimal_number`."""
+    return int(_plain(text), base)
+
+
+def _plain(text: str) -> str:
+    """Return the text; `ValueError` if it has an underscore or is not ASCII."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text[:40]!r} is not a number: write digits, sign, point and exponent")
+    return text
