@@ -20,9 +20,9 @@ from common import clock, emit, workplace
 from desdm.archive import catalog
 from desdm.facility import Facility, initialise
 from desdm.framework.drive import drive
-from desdm.framework.engines import JobEvent
+from desdm.framework.engines import JobEvent, JobEventKind
 from desdm.framework.engines.local import LocalEngine
-from desdm.framework.job import Ticket, WarmCache, run_job
+from desdm.framework.job import JobRequest, WorkerCache, run_job
 from desdm.framework.submit import submit
 from desdm.framework.wrapper import Task
 from desdm.operations.mainjob import hand_over, ingest_folder
@@ -39,13 +39,16 @@ class Inline:
 
     name = "inline"
 
-    def __init__(self, cache: WarmCache) -> None:
+    def __init__(self, cache: WorkerCache) -> None:
         self.cache = cache
         self.told: list[JobEvent] = []
 
-    def submit(self, ticket: Ticket) -> None:
-        run_job(ticket, self.cache)
-        self.told = [JobEvent(ticket.token, "started"), JobEvent(ticket.token, "ended")]
+    def submit(self, request: JobRequest) -> None:
+        run_job(request, self.cache)
+        self.told = [
+            JobEvent(request.token, JobEventKind.STARTED),
+            JobEvent(request.token, JobEventKind.ENDED),
+        ]
 
     def events(self, timeout: float) -> Sequence[JobEvent]:
         told, self.told = self.told, []
@@ -81,7 +84,7 @@ def prepare(home: Path) -> int:
     return int(made.document["exposures"][-1]["expnum"])
 
 
-def firstcut(facility: Facility, expnum: int, cache: WarmCache) -> str:
+def firstcut(facility: Facility, expnum: int, cache: WorkerCache) -> str:
     """One run of First Cut, from its submission to its last row."""
     planned = submit(
         facility.config, facility.database, facility.archive, get("firstcut"), {"expnum": str(expnum)}, who="bench",
@@ -127,7 +130,7 @@ def record(kept: Path, commands: list[str]) -> Any:
 def measure(home: Path, expnum: int) -> None:
     """Warm up, measure, and run the same programs bare."""
     facility = Facility.open(home)
-    cache = WarmCache()
+    cache = WorkerCache()
     firstcut(facility, expnum, cache)
     with clock(children=True) as spent:
         run = firstcut(facility, expnum, cache)

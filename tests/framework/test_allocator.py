@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from desdm.framework.allocator import memory_kept
+from desdm.framework.allocator import retain_freed_memory
 
 _IMAGE = 64 << 20
 
@@ -21,7 +21,7 @@ def _make_and_free() -> None:
 
 def test_a_freed_image_is_kept_within_a_job_and_given_back_after_it() -> None:
     before = _resident()
-    with memory_kept():
+    with retain_freed_memory():
         _make_and_free()
         assert _resident() > before + _IMAGE // 2
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -32,7 +32,7 @@ def test_a_freed_image_is_kept_within_a_job_and_given_back_after_it() -> None:
 
 
 def test_outside_of_a_job_an_image_goes_back_at_once() -> None:
-    with memory_kept():
+    with retain_freed_memory():
         _make_and_free()
     before = _resident()
     _make_and_free()
@@ -42,7 +42,7 @@ def test_outside_of_a_job_an_image_goes_back_at_once() -> None:
 def test_a_failing_job_gives_back_too() -> None:
     before = _resident()
     try:
-        with memory_kept():
+        with retain_freed_memory():
             _make_and_free()
             raise KeyError
     except KeyError:

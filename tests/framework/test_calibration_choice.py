@@ -46,7 +46,7 @@ def prefer_own(task: Task) -> None:
     """A product from the run's own calibration, else from the archive's; of odd CCDs only there is one of its own."""
     source = "own" if task.inputs.get("own") else "norm"
     task.output("out").write_text(task.input(source).read_text())
-    task.derived("out", [task.input(source)])
+    task.set_parents("out", [task.input(source)])
 
 
 def make_odd(task: Task) -> None:

@@ -14,7 +14,7 @@ from desdm.facility import Facility
 from desdm.framework.drive import drive
 from desdm.framework.engines import JobEvent
 from desdm.framework.engines.local import LocalEngine
-from desdm.framework.job import Ticket
+from desdm.framework.job import JobRequest
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.watch import store as watch
 from desdm.schema.states import AttemptState
@@ -100,10 +100,10 @@ class _Saboteur:
     def __init__(self, inner: LocalEngine, job: str, deed: Callable[[], object]) -> None:
         self.inner, self.job, self.deed = inner, job, deed
 
-    def submit(self, ticket: Ticket) -> None:
-        if self.job in ticket.wcl:
+    def submit(self, request: JobRequest) -> None:
+        if self.job in request.wcl:
             self.deed()
-        self.inner.submit(ticket)
+        self.inner.submit(request)
 
     def events(self, timeout: float) -> Sequence[JobEvent]:
         return self.inner.events(timeout)

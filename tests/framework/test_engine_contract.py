@@ -10,7 +10,7 @@ import pytest
 
 from desdm.framework.engines import Engine, JobEvent
 from desdm.framework.engines.local import LocalEngine
-from desdm.framework.job import Ticket
+from desdm.framework.job import JobRequest
 from desdm.framework.outcome import read_outcome
 
 ROOT = Path(__file__).parents[2]
@@ -60,10 +60,10 @@ def engine(
     made.close()
 
 
-def ticket(tmp_path: Path, number: int, code: str = "chatter", script: str = "true") -> Ticket:
+def request(tmp_path: Path, number: int, code: str = "chatter", script: str = "true") -> JobRequest:
     path = tmp_path / f"job{number}.wcl"
     path.write_text(JOB.format(number=number, root=tmp_path, code=code, script=script))
-    return Ticket(str(path), str(tmp_path / f"work{number}"), f"token{number}")
+    return JobRequest(str(path), str(tmp_path / f"work{number}"), f"token{number}")
 
 
 def until(engine: Engine, tokens: set[str], kinds: tuple[str, ...] = ("ended", "lost")) -> list[JobEvent]:
@@ -76,11 +76,11 @@ def until(engine: Engine, tokens: set[str], kinds: tuple[str, ...] = ("ended", "
 
 
 def test_every_job_of_a_focal_plane_begins_and_ends_once(engine: Engine, tmp_path: Path) -> None:
-    tickets = [ticket(tmp_path, n) for n in range(1, 63)]
-    for one in tickets:
+    requests = [request(tmp_path, n) for n in range(1, 63)]
+    for one in requests:
         engine.submit(one)
-    events = until(engine, {t.token for t in tickets})
-    for one in tickets:
+    events = until(engine, {t.token for t in requests})
+    for one in requests:
         mine = [e.kind for e in events if e.token == one.token]
         assert mine == ["started", "wrapper", "wrapper", "ended"]
         outcome = read_outcome(Path(one.workdir) / "outcome.jsonl")
@@ -89,7 +89,7 @@ def test_every_job_of_a_focal_plane_begins_and_ends_once(engine: Engine, tmp_pat
 
 
 def test_a_failing_job_ends_with_its_reason_and_harms_no_other(engine: Engine, tmp_path: Path) -> None:
-    bad, good = ticket(tmp_path, 1, "program", "exit 7"), ticket(tmp_path, 2)
+    bad, good = request(tmp_path, 1, "program", "exit 7"), request(tmp_path, 2)
     engine.submit(bad)
     engine.submit(good)
     until(engine, {bad.token, good.token})
@@ -100,7 +100,7 @@ def test_a_failing_job_ends_with_its_reason_and_harms_no_other(engine: Engine, t
 
 
 def test_a_job_whose_worker_dies_is_lost_and_the_next_one_runs(engine: Engine, tmp_path: Path) -> None:
-    deadly, good = ticket(tmp_path, 1, "program", "kill -9 $PPID"), ticket(tmp_path, 2)
+    deadly, good = request(tmp_path, 1, "program", "kill -9 $PPID"), request(tmp_path, 2)
     engine.submit(deadly)
     assert until(engine, {deadly.token})[-1].kind == "lost"
     engine.submit(good)
@@ -109,7 +109,7 @@ def test_a_job_whose_worker_dies_is_lost_and_the_next_one_runs(engine: Engine, t
 
 def test_a_cancelled_job_ends_with_its_program(engine: Engine, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
-    slow = ticket(tmp_path, 1, "program", f"echo $$ > {mark}; sleep 60")
+    slow = request(tmp_path, 1, "program", f"echo $$ > {mark}; sleep 60")
     engine.submit(slow)
     until(engine, {slow.token}, ("started",))
     while not mark.is_file() or not mark.read_text().strip():
@@ -120,7 +120,7 @@ def test_a_cancelled_job_ends_with_its_program(engine: Engine, tmp_path: Path) -
     while Path(f"/proc/{pid}").exists() and time.monotonic() < give_up:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()
-    engine.submit(ticket(tmp_path, 2))
+    engine.submit(request(tmp_path, 2))
     assert until(engine, {"token2"})[-1].kind == "ended"
 
 
@@ -135,7 +135,7 @@ def test_a_torn_receipt_tells_what_was_whole(tmp_path: Path) -> None:
     outcome = read_outcome(receipt)
     assert outcome is not None
     assert [w.wrapnum for w in outcome.wrappers] == [1]
-    assert outcome.state == ""
+    assert outcome.state is None
     receipt.write_text(head[:20])
     assert read_outcome(receipt) is None
     assert read_outcome(tmp_path / "none") is None

@@ -13,7 +13,7 @@ from desdm.facility import Facility
 from desdm.framework import store
 from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
-from desdm.framework.fleet import drive_many
+from desdm.framework.parallel import drive_many
 from desdm.schema.states import AttemptState
 from tests.framework.test_drive import WHOLE, product
 from tests.support.toy import plan, text_pipeline

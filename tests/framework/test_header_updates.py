@@ -19,7 +19,7 @@ from desdm.archive.model import Deposit
 from desdm.errors import ProgramFailed, WCLError
 from desdm.facility import Facility, initialise
 from desdm.framework.headerupdates import update_headers
-from desdm.framework.submitwcl import from_wcl, to_wcl, unheeded
+from desdm.framework.submitwcl import describe_ignored_keys, from_wcl, to_wcl
 from tests.framework.test_production_wcl import desdm
 
 RUN = """
@@ -165,7 +165,7 @@ def test_it_is_written_again_and_what_has_no_effect_says_why() -> None:
         "filename = first.fits", "filename = first.fits\n<hdrupd_x>\na = 1\n</hdrupd_x>\nrundir = x"
     )
     asked = asked.replace("filetype = misc", "filetype = misc\ncompress_files = true")
-    lines = unheeded(wcl.loads(asked, compat=True).tree)
+    lines = describe_ignored_keys(wcl.loads(asked, compat=True).tree)
     assert [line.partition(" is not acted upon: ")[0] for line in lines] == [
         "module.go.file.raw.hdrupd_x", "module.go.file.raw.rundir", "module.go.file.words.compress_files",
     ]  # fmt: skip

@@ -18,8 +18,8 @@ from desdm.facility import Facility
 from desdm.framework import store
 from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
-from desdm.framework.handover import Handover
 from desdm.framework.memory import forget_peak, own_peak
+from desdm.framework.objectstore import ObjectStore
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.spill import Spill
 from desdm.framework.watch import store as watch
@@ -38,7 +38,7 @@ def numbers(value: int, size: int = 100) -> npt.NDArray[np.float32]:
 
 def test_what_is_needed_last_is_spilled_and_comes_back_bit_for_bit(tmp_path: Path) -> None:
     order = [f"a{n}.npy" for n in range(5)]
-    held = Handover(most=1000, due=lambda name: 1 + order.index(name))
+    held = ObjectStore(capacity=1000, next_use=lambda name: 1 + order.index(name))
     for n, name in enumerate(order):
         held.put(tmp_path / name, numbers(n), np.save)
         assert held._weight() <= 1000
@@ -55,12 +55,12 @@ def test_what_is_needed_last_is_spilled_and_comes_back_bit_for_bit(tmp_path: Pat
 
 def test_what_a_program_reads_is_written_wherever_its_object_lies(tmp_path: Path) -> None:
     due = {"a.npy": 5, "b.npy": 1, "kept.npy": 3}
-    held = Handover(most=500, due=lambda name: due[name])
+    held = ObjectStore(capacity=500, next_use=lambda name: due[name])
     held.put(tmp_path / "a.npy", numbers(1), np.save)
     held.put(tmp_path / "b.npy", numbers(2), np.save)
     assert held._held["a.npy"].spilled is not None
     due["a.npy"] = 0
-    held.on_disk("a.npy")
+    held.write_file("a.npy")
     assert np.array_equal(np.load(tmp_path / "a.npy"), numbers(1))
     # A file for the archive stays, one that was only on its way goes with its last reader.
     held.put(tmp_path / "kept.npy", numbers(3), np.save, now=True)
@@ -71,7 +71,7 @@ def test_what_a_program_reads_is_written_wherever_its_object_lies(tmp_path: Path
 
 
 def test_what_runs_just_now_keeps_its_inputs_even_beyond_the_budget(tmp_path: Path) -> None:
-    held = Handover(most=1000, due=lambda name: 0)
+    held = ObjectStore(capacity=1000, next_use=lambda name: 0)
     values = [numbers(n) for n in range(4)]
     for n, value in enumerate(values):
         held.put(tmp_path / f"a{n}.npy", value, np.save)
@@ -120,7 +120,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
             spill.write(numbers(2, MB // 4))
         assert spill._file is not None
         assert os.fstat(spill._file.fileno()).st_size == MB
-        held, path = Handover(), tmp_path / "image.npy"
+        held, path = ObjectStore(), tmp_path / "image.npy"
         held.put(path, numbers(3, MB), np.save)
         with pytest.raises(OSError, match=r"requested|too large"):
             held.put(tmp_path / "archived.npy", numbers(4, MB), np.save, now=True)
@@ -139,12 +139,12 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 def expose(task: Task) -> None:
     """An image of a CCD."""
     value = int(task.keys["part"])
-    task.give("image", Planes(*np.full((3, 500, 500), value, "f4"), fits.Header()), write_planes)
+    task.write_output("image", Planes(*np.full((3, 500, 500), value, "f4"), fits.Header()), write_planes)
 
 
 def extract(task: Task) -> None:
     """What a program finds in it."""
-    planes = read_planes(task.on_disk("image"))
+    planes = read_planes(task.input_on_disk("image"))
     task.output("catalog").write_text(f"{planes.sci.mean():g}")
 
 
@@ -155,18 +155,18 @@ def combine(task: Task) -> None:
 
 def subtract(task: Task) -> None:
     """Change the image by what is known of all; as often as ``stop_file`` says, the process is killed."""
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     planes.sci -= len(task.input("all").read_text().split())
     stop = Path(task.text("stop_file", "/nonexistent"))
     if task.keys["part"] == "4" and stop.exists():
         stop.unlink()
         os.kill(os.getpid(), 9)
-    task.give("image", planes, write_planes)
+    task.write_output("image", planes, write_planes)
 
 
 def measure(task: Task) -> None:
     """Its end."""
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     task.output("number").write_text(f"{planes.sci.mean():g}/{planes.wgt.mean():g}")
 
 

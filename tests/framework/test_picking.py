@@ -6,7 +6,7 @@ import pytest
 
 from desdm.errors import PlanError
 from desdm.framework import picking
-from desdm.framework.picking import KeyPicker, stored
+from desdm.framework.picking import KeyPicker, file_from_row
 from desdm.framework.pipeline import FileSet, Module
 
 INPUT = FileSet("red", "red", match=("expnum", "ccdnum"))
@@ -19,7 +19,7 @@ def picker(exposures: int, ccds: int) -> KeyPicker:
         for e in range(1, exposures + 1)
         for c in range(1, ccds + 1)
     ]
-    return KeyPicker(COMBINE, INPUT, [stored(row, INPUT) for row in rows])
+    return KeyPicker(COMBINE, INPUT, [file_from_row(row, INPUT) for row in rows])
 
 
 @pytest.mark.parametrize(

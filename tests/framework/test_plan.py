@@ -10,9 +10,10 @@ import pytest
 from desdm.errors import PlanError
 from desdm.framework.jobwcl import JobRenderer, read_job
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
-from desdm.framework.plan import Identity, make_plan
+from desdm.framework.plan import make_plan
+from desdm.schema.runname import RunName
 
-WHO = Identity("D00229686", 4055, 1)
+WHO = RunName("D00229686", 4055, 1)
 PATTERN = {"ccd": "D${expnum:8}_${band}_c${ccdnum:2}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}"}
 
 

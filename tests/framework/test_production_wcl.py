@@ -17,9 +17,10 @@ import pytest
 from desdm import pipelines, wcl
 from desdm.errors import PlanError, WCLError
 from desdm.facility import Facility
-from desdm.framework.plan import Identity, Plan, make_plan
-from desdm.framework.submitwcl import from_wcl, ignored_keys, to_wcl, unheeded
+from desdm.framework.plan import Plan, make_plan
+from desdm.framework.submitwcl import describe_ignored_keys, from_wcl, ignored_keys, to_wcl
 from desdm.framework.tileinfo import tile_info
+from desdm.schema.runname import RunName
 from tests.support.toy import arrive
 
 HEAD = """
@@ -91,7 +92,7 @@ def planned(source: str, found: dict[tuple[str, str], list[dict[str, Any]]]) -> 
     pipeline, top = from_wcl(wcl.loads(source, compat=True).tree)
     again, _ = from_wcl(wcl.loads(wcl.dumps(to_wcl(pipeline)), compat=True).tree)
     assert again == pipeline  # written as WCL it is the same pipeline
-    return make_plan(pipeline, Identity("D00229686", 4055, 1), top, found, "OPS/x")
+    return make_plan(pipeline, RunName("D00229686", 4055, 1), top, found, "OPS/x")
 
 
 def inputs(plan: Plan, module: str) -> list[dict[str, list[str]]]:
@@ -379,7 +380,7 @@ def test_every_key_without_effect_is_named() -> None:
     )
     source = source.replace("dirpat = raw\n", "dirpat = raw\n<hdrupd_flag>\nscampflg = 1\n</hdrupd_flag>\n")
     source += "<site>\n<fermigrid>\nx = 1\n</fermigrid>\n</site>\n<module>\n<left>\nnoop = true\n</left>\n</module>\n"
-    notes = "\n".join(unheeded(wcl.loads(source, compat=True).tree))
+    notes = "\n".join(describe_ignored_keys(wcl.loads(source, compat=True).tree))
     for said in (
         "request_memory", "site", "module.left", "module.detrend.modnamepat", "module.detrend.max_fwthreads",
         "module.detrend.file.red.rundir is not acted upon: a job has one work folder",

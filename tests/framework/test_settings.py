@@ -99,7 +99,7 @@ def test_keywords_of_a_program_are_those_that_it_prints(
     (program,) = {one.program for name, one in known.programs().items() if name == section}
     printed = subprocess.run([program, "-dd"], capture_output=True, text=True, check=True).stdout
     has = re.search(rf"^\*?{other}\s", printed, re.MULTILINE) is not None
-    assert known.has(f"{section}.{other}") == has
+    assert known.contains(f"{section}.{other}") == has
     with pytest.raises(UsageError, match=rf"{program} has no such keyword; did you mean {section}.{meant}\?"):
         known.check([f"{section}.{wrong}"])
     with pytest.raises(UsageError, match=f"{program} has no such keyword; {program} -dd prints them all"):
@@ -203,14 +203,16 @@ def test_every_setting_that_a_code_reads_stands_in_its_config() -> None:
 def _read_by(
     name: str, functions: dict[str, ast.FunctionDef], seen: frozenset[str] = frozenset()
 ) -> set[str]:
-    """Keys of task.number, task.text and task.section in a function and in those that it names."""
+    """Keys of task.number, task.text, task.section and task.keywords in a function and in those that it names."""
     found: set[str] = set()
     for node in ast.walk(functions[name]):
         if isinstance(node, ast.Name) and node.id in functions and node.id not in seen | {name}:
             found |= _read_by(node.id, functions, seen | {name})
         match node:
             case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="task"), attr="number" | "text" | "section"),
+                func=ast.Attribute(
+                    value=ast.Name(id="task"), attr="number" | "text" | "section" | "keywords"
+                ),
                 args=[ast.Constant(value=str(key)), *_],
             ):
                 found.add(key)

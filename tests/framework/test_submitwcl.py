@@ -16,7 +16,7 @@ from desdm.errors import PlanError, WCLError
 from desdm.facility import Facility
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.submit import Submission, submit
-from desdm.framework.submitwcl import from_wcl, read_submit, to_wcl, unheeded
+from desdm.framework.submitwcl import describe_ignored_keys, from_wcl, read_submit, to_wcl
 from desdm.framework.tileinfo import TILE_KEYS, tile_info
 from tests.support.toy import arrive, text_pipeline
 
@@ -239,4 +239,4 @@ def test_what_get_tile_info_brings_is_no_key_without_effect() -> None:
     brought = tile_info(row)
     assert set(brought) == TILE_KEYS
     tree = wcl.loads(SUBMIT).tree
-    assert unheeded({**tree, **brought}) == unheeded(tree)
+    assert describe_ignored_keys({**tree, **brought}) == describe_ignored_keys(tree)

@@ -8,7 +8,7 @@ import pytest
 
 from desdm.errors import ProgramFailed
 from desdm.facility import Facility
-from desdm.framework.handover import Handover, weight
+from desdm.framework.objectstore import ObjectStore, weight
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.watch import store as watch
 from desdm.framework.wrapper import Task
@@ -22,15 +22,15 @@ def cut(task: Task) -> None:
     text, part = task.input("raw").read_text(), int(task.keys["part"])
     if task.text("bad", "") == str(part):
         raise ProgramFailed(f"{task.input('raw').name}: part {part} has no letters")
-    task.give("half", [part, text], lambda path, value: path.write_text(f"{value[0]}:{value[1]}"))
+    task.write_output("half", [part, text], lambda path, value: path.write_text(f"{value[0]}:{value[1]}"))
 
 
 def grow(task: Task) -> None:
     """Takes the object, not a file; a program would find the file."""
-    value = task.take("half", lambda path: ["read from", path.read_text()])
+    value = task.read_input("half", lambda path: ["read from", path.read_text()])
     assert not task.input("half").exists(), "it was written though nobody asked for it"
     value[1] = value[1].upper()
-    assert task.on_disk("half").is_file()
+    assert task.input_on_disk("half").is_file()
     task.output("big").write_text(f"{value[0]}:{value[1]}")
 
 
@@ -112,9 +112,9 @@ def test_a_file_for_a_program_lies_in_memory_and_is_gone_with_its_reader(tmp_pat
 
     import numpy as np
 
-    held, path = Handover(most=10_000), tmp_path / "image.npy"
+    held, path = ObjectStore(capacity=10_000), tmp_path / "image.npy"
     held.put(path, np.arange(100.0), np.save)
-    held.on_disk("image.npy")
+    held.write_file("image.npy")
     assert path.is_symlink()
     copied = subprocess.run(["cat", str(path)], capture_output=True, check=True).stdout
     assert len(copied) == path.stat().st_size > 800
@@ -122,7 +122,7 @@ def test_a_file_for_a_program_lies_in_memory_and_is_gone_with_its_reader(tmp_pat
     assert not path.is_symlink()
     # Too large for the memory that is allowed: on disk.
     held.put(path, np.zeros(1000), np.save)
-    held.on_disk("image.npy")
+    held.write_file("image.npy")
     assert path.is_file()
     assert not path.is_symlink()
     held.close()

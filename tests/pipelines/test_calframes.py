@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from desdm.errors import PlanError
-from desdm.framework.plan import Identity, make_plan
+from desdm.framework.plan import make_plan
 from desdm.pipelines.calframes import NONE, night, nights
 from desdm.pipelines.precal import PRECAL
 from desdm.pipelines.supercal import SUPERCAL
+from desdm.schema.runname import RunName
 
 
 def row(expnum, obstype, title, band=None, nite="20160101"):
@@ -106,7 +107,7 @@ def test_precal_is_planned_ccd_by_ccd_and_band_by_band():
             ("mkflatcor", FLATS),
         )
     }
-    plan = make_plan(PRECAL, Identity("20160101", 1, 1), settings, found, "run")
+    plan = make_plan(PRECAL, RunName("20160101", 1, 1), settings, found, "run")
     wrappers = [w for job in plan.jobs for w in job.wrappers]
     count = {m.name: sum(w.module.name == m.name for w in wrappers) for _, m in PRECAL.modules()}
     assert count == {

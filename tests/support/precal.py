@@ -39,7 +39,7 @@ def wrap(
         workdir=work,
         log=LogTee(work / f"{name}.log"),
         excluded=excluded or {},
-        saved=frozenset(outputs),
+        archived_outputs=frozenset(outputs),
     )
     getattr(importlib.import_module(module), name)(task)
     task.log.close()

@@ -48,7 +48,7 @@ def run(
         workdir=work,
         log=log,
         versions=VERSIONS,
-        saved=frozenset(outputs),
+        archived_outputs=frozenset(outputs),
     )
     try:
         function(task)

@@ -45,7 +45,7 @@ def join(task: Task) -> None:
 def chatter(task: Task) -> None:
     """Says what the settings say into its log."""
     for line in task.text("lines").split("|"):
-        task.say(line)
+        task.write_log(line)
     task.output("talk").write_text("done\n")
 
 
@@ -59,7 +59,7 @@ def program_then_say(task: Task) -> None:
     program(task)
     task.finding(2, "the moon is a finding")
     for line in task.text("lines").split("|"):
-        task.say(line)
+        task.write_log(line)
 
 
 def each(task: Task) -> None:

@@ -32,12 +32,12 @@ def command(
     from desdm.archive import store
     from desdm.cli.tag import print_retagged
     from desdm.errors import UsageError
-    from desdm.operations.acceptance import Retagged, exclude, lift
+    from desdm.operations.acceptance import TagChange, exclude, lift
     from desdm.release.holders import Holder, holders_of_exposure
 
     facility = context.facility
     scope, who = facility.production, facility.config.operator
-    changed = Retagged()
+    changed = TagChange()
     affected: list[Holder] = []
     if expnum is None and (lifting or reason or ccdnum is not None):
         raise UsageError("say which exposure: desdm exclude EXPNUM [--ccd C] [--lift] --reason TEXT")

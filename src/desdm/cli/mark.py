@@ -45,7 +45,7 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
     from desdm.archive.catalog import attempt_number
     from desdm.cli.tag import print_retagged
     from desdm.framework.mark import mark
-    from desdm.operations.acceptance import Retagged, refresh_tags_of
+    from desdm.operations.acceptance import TagChange, refresh_tags_of
     from desdm.release.holders import Holder, holders_of_run
     from desdm.schema.states import DataState
 
@@ -54,7 +54,7 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
     affected: list[Holder] = []
     with facility.database.write() as conn:
         result = mark(conn, run, DataState(state.upper()), who=who, reason=reason)
-        changed = Retagged()
+        changed = TagChange()
         if result.changed:
             changed = refresh_tags_of(
                 conn, facility.production, result.run, who=who, reason=f"{result.after.value}: {reason}"

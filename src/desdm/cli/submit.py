@@ -68,7 +68,7 @@ def command(
     from desdm import wcl
     from desdm.cli.runs import drive_here, drive_in_background, exit_status
     from desdm.framework.submit import submit
-    from desdm.framework.submitwcl import from_wcl, unheeded
+    from desdm.framework.submitwcl import describe_ignored_keys, from_wcl
     from desdm.framework.tileinfo import include_functions
     from desdm.pipelines import get
     from desdm.quality.qa.selection import omissions
@@ -78,7 +78,7 @@ def command(
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
         tree = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database)).tree
         value, top = from_wcl(tree, pipeline)
-        for line in unheeded(tree):
+        for line in describe_ignored_keys(tree):
             click.echo(f"note: {line}", err=True)
     else:
         value, top = get(pipeline), {}

@@ -10,12 +10,12 @@ from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
-    from desdm.operations.acceptance import Retagged
+    from desdm.operations.acceptance import TagChange
 
 __all__ = ["command", "print_retagged"]
 
 
-def print_retagged(changed: Retagged) -> None:
+def print_retagged(changed: TagChange) -> None:
     """Print which runs gained or lost the tag of accepted runs."""
     for name, run in changed.added:
         click.echo(f"{run} has the tag {name} now")

@@ -48,7 +48,7 @@ def command(
     from desdm.archive.unsound import unsound_attempts
     from desdm.cli.tag import print_retagged
     from desdm.errors import UsageError
-    from desdm.operations.acceptance import Retagged, set_verdict, withdraw_verdict
+    from desdm.operations.acceptance import TagChange, set_verdict, withdraw_verdict
     from desdm.quality.qa.exclusions import exclusions, summary, with_exclusions
     from desdm.quality.qa.uncounted import COUNTS, uncounted, why_no_verdict
     from desdm.quality.qa.verdict import verdicts
@@ -57,7 +57,7 @@ def command(
 
     facility = context.facility
     scope, who = facility.production, facility.config.operator
-    changed = Retagged()
+    changed = TagChange()
     affected: list[Holder] = []
     if accepted is not None or lift:
         if expnum is None:

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["memory_kept"]
+__all__ = ["retain_freed_memory"]
 
 # Names of glibc's <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -16,8 +16,8 @@ _MOST = 2**31 - 1
 
 
 @contextmanager
-def memory_kept() -> Iterator[None]:
-    """Within: what is freed is used again, not given back to the system; after it all is given back.
+def retain_freed_memory() -> Iterator[None]:
+    """Context in which freed memory is reused and not returned to the system; at its end all is returned.
 
     By itself glibc maps each image anew and unmaps it when it is freed, so that the kernel has to clear every page of every
     intermediate plane: a third of what First Cut's own codes cost. Where the C library is another one nothing changes.

@@ -1,4 +1,4 @@
-"""Ends a run: its submitter is told, or, if that is gone, the run is ended here."""
+"""Cancel a run: ask its submitter to end it, or end it here if that process is gone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from desdm.schema.store import record_event
 
 __all__ = ["cancel"]
 
-_ENDED = (AttemptState.DONE, AttemptState.FLAGGED, AttemptState.CANCELLED)
+_FINAL = (AttemptState.DONE, AttemptState.FLAGGED, AttemptState.CANCELLED)
 
 
 def cancel(
@@ -42,7 +42,7 @@ def cancel(
     """
     with database.write() as conn:
         attempt = store.attempt_by_name(conn, run)
-        if attempt.state in _ENDED:
+        if attempt.state in _FINAL:
             raise UsageError(f"{run} is {attempt.state.value} already")
         store.request_cancel(conn, attempt.id)
         text = f"{run} cancel requested"
@@ -56,7 +56,7 @@ def cancel(
         time.sleep(0.2)
         with database.read() as conn:
             attempt = store.attempt_by_name(conn, run)
-    if attempt.state in _ENDED:
+    if attempt.state in _FINAL:
         return attempt.state
     with database.read() as conn:
         jobs = store.jobs_of(conn, attempt.id)

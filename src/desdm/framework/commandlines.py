@@ -1,25 +1,25 @@
-"""Checks the command lines of a plan: a value that no job could fill is told before anything is queued."""
+"""Check the command lines of a plan: a value that no job could fill is reported before anything is queued."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from desdm.errors import PlanError, WCLError
 from desdm.framework.plan import Plan, PlannedWrapper
-from desdm.wcl import Resolver, Tree
+from desdm.framework.sections import Settings, Tree
+from desdm.wcl import Resolver
 
 __all__ = ["check_command_lines"]
 
 #: Keys of which each wrapper has its own value, so that one wrapper stands for all.
-_OF_ONE = ("expnum", "ccdnum", "tilename")
+_KEYS_OF_WRAPPER = ("expnum", "ccdnum", "tilename")
 #: What reads a file or calls a function is left to the job; the names within are looked up all the same.
 _CALLS = re.compile(r"\$(?:HEAD|FUNC)\{", re.IGNORECASE)
 
 
 def check_command_lines(
-    plan: Plan, run: Mapping[str, Any], configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, str]
+    plan: Plan, run: Settings, configs: Mapping[str, Settings], top: Mapping[str, str]
 ) -> None:
     """Look up the names in the command lines of a plan's programs, as the jobs will.
 
@@ -35,27 +35,32 @@ def check_command_lines(
     PlanError
         A name has no value, or values name each other in a circle.
     """
-    seen: set[tuple[object, ...]] = set()
+    checked: set[tuple[object, ...]] = set()
     for job in plan.jobs:
         for wrapper in job.wrappers:
             if not wrapper.module.execs:
                 continue
-            kind = (wrapper.module.name, *((k, v) for k, v in wrapper.keys.items() if k not in _OF_ONE))
-            if kind not in seen:
-                seen.add(kind)
-                _check(wrapper, {**run, **configs.get(wrapper.module.name, {}), **top, **wrapper.keys})
+            kind = (
+                wrapper.module.name,
+                *((k, v) for k, v in wrapper.keys.items() if k not in _KEYS_OF_WRAPPER),
+            )
+            if kind not in checked:
+                checked.add(kind)
+                _check_wrapper(
+                    wrapper, {**run, **configs.get(wrapper.module.name, {}), **top, **wrapper.keys}
+                )
 
 
-def _check(wrapper: PlannedWrapper, scope: Mapping[str, Any]) -> None:
+def _check_wrapper(wrapper: PlannedWrapper, scope: Settings) -> None:
     """Look up the names in the command lines of one wrapper."""
     module = wrapper.module
-    named: Tree = {"fullname": "FILE", "filename": "FILE"}
+    names_of_file: Tree = {"fullname": "FILE", "filename": "FILE"}
     files = [*(f.name for f in (*module.inputs, *module.outputs)), *wrapper.inputs, *wrapper.outputs]
-    of_files: Tree = dict.fromkeys(files, named)
-    of_lists: Tree = dict.fromkeys((one.name for one in module.lists), named)
+    of_files: Tree = dict.fromkeys(files, names_of_file)
+    of_lists: Tree = dict.fromkeys((program.name for program in module.lists), names_of_file)
     resolver = Resolver({**scope, "file": of_files, "list": of_lists})
-    for number, one in enumerate(module.execs, 1):
-        for option, value in one.cmdline.items():
+    for number, program in enumerate(module.execs, 1):
+        for option, value in program.cmdline.items():
             try:
                 resolver.replace(_CALLS.sub("{", str(value)))
             except WCLError as err:

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from desdm import wcl
 from desdm.errors import PlanError
 from desdm.framework.pipeline import Pipeline
+from desdm.framework.sections import Settings, Tree
 from desdm.framework.software import folder_digest
 
-__all__ = ["FURTHER", "code_config", "code_folder", "is_program", "module_configs", "overlaid"]
+__all__ = ["FURTHER", "code_config", "code_folder", "is_program", "module_configs", "overlay_settings"]
 
 #: The key of a ``config.wcl`` that lists further keys, separated by commas; in them ``*`` stands for any name.
 FURTHER = "further_keys"
 
 
-def module_configs(pipeline: Pipeline) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
+def module_configs(pipeline: Pipeline) -> tuple[dict[str, Tree], dict[Path, str]]:
     """Return the settings of each module, and the digest of each code's folder.
 
     A code's ``config.wcl`` holds values for all its wrappers, its programs (``<exec>``), and a section for each
     wrapper that has values of its own; the module's keys overlay them.
     """
-    configs: dict[str, dict[str, Any]] = {}
+    configs: dict[str, Tree] = {}
     codes: dict[Path, str] = {}
-    trees: dict[Path, dict[str, Any]] = {}
+    trees: dict[Path, Tree] = {}
     for _, module in pipeline.modules():
         folder = code_folder(module.wrapper)
         if folder is None:
@@ -35,12 +35,12 @@ def module_configs(pipeline: Pipeline) -> tuple[dict[str, dict[str, Any]], dict[
         if folder not in codes:
             codes[folder] = folder_digest(folder)
             path = folder / "config.wcl"
-            trees[folder] = dict(wcl.read(path).tree) if path.is_file() else {}
+            trees[folder] = wcl.read(path).tree if path.is_file() else {}
         configs[module.name] = wcl.merge(_of_wrapper(trees[folder], module.wrapper), dict(module.settings))
     return configs, codes
 
 
-def code_config(wrapper: str) -> dict[str, Any] | None:
+def code_config(wrapper: str) -> Tree | None:
     """Return what the ``config.wcl`` of a wrapper's code says for it; None for a program or the generic wrapper."""
     folder = code_folder(wrapper)
     if folder is None:
@@ -49,19 +49,21 @@ def code_config(wrapper: str) -> dict[str, Any] | None:
     return _of_wrapper(dict(wcl.read(path).tree) if path.is_file() else {}, wrapper)
 
 
-def _of_wrapper(tree: Mapping[str, Any], wrapper: str) -> dict[str, Any]:
+def _of_wrapper(tree: Settings, wrapper: str) -> Tree:
     """The values of a ``config.wcl`` for all wrappers, its programs, and the wrapper's own section over them."""
     own = tree.get(wrapper.rpartition(".")[2], {})
     base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
     return wcl.merge(base, own if isinstance(own, dict) else {})
 
 
-def overlaid(base: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def overlay_settings(base: Mapping[str, Settings], run: Settings) -> dict[str, Tree]:
     """Return the modules' settings with the operator's (``--set module.key=…``) over them."""
-    configs: dict[str, dict[str, Any]] = {}
+    configs: dict[str, Tree] = {}
     for name, config in base.items():
-        said = run.get(name)
-        configs[name] = wcl.merge(wcl.merge({}, dict(config)), said if isinstance(said, dict) else {})
+        overrides = run.get(name)
+        configs[name] = wcl.merge(
+            wcl.merge({}, dict(config)), overrides if isinstance(overrides, dict) else {}
+        )
     return configs
 
 

@@ -1,7 +1,7 @@
-"""Drives an attempt: gives its jobs to an engine block by block, registers what they made, ends it.
+"""Drive an attempt: queue its jobs on an engine block by block, register their outputs, and set its final state.
 
-The driver owns nothing but a token: all that it knows is in the database, so that after a SIGKILL another
-driver goes on (``resume``) at the first wrapper that is not done.
+The driver owns nothing but a token: its state is in the database, so that after a SIGKILL another driver continues
+(``resume``) at the first wrapper that is not done.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from desdm.archive.archive import Archive
 from desdm.config import Config
 from desdm.errors import ConflictError, DesdmError, StorageFull, TransientError, UsageError, storage_error
 from desdm.framework import store
-from desdm.framework.engines import Engine, JobEvent
-from desdm.framework.inputdigests import keep_digests
-from desdm.framework.job import Ticket
+from desdm.framework.engines import Engine, JobEvent, JobEventKind
+from desdm.framework.inputdigests import write_digests
+from desdm.framework.job import JobRequest
 from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.process import process_start, submitter_alive
 from desdm.framework.register import register_job
@@ -30,18 +30,18 @@ from desdm.schema.states import AttemptState, JobState, WrapperState
 
 __all__ = ["Progress", "drive", "submitter_alive"]
 
-#: Seconds between signs of life, which are also how late a cancel is seen.
+#: Seconds between heartbeats, and the longest delay until a cancel takes effect.
 HEARTBEAT = 1.0
 
-#: How a job that found no room says so.
-_NO_ROOM = ("StorageFull", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+#: Texts by which the error of a job is recognised as lack of disk space.
+_STORAGE_ERRORS = ("StorageFull", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
-_DONE = (WrapperState.DONE.value, WrapperState.REUSED.value)
+_COMPLETED = (WrapperState.DONE, WrapperState.REUSED)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is, for whoever watches."""
+    """Progress of a run, for whoever watches it."""
 
     total: int = 0
     done: int = 0
@@ -100,21 +100,23 @@ def drive(
         store.claim_attempt(conn, attempt, token, pid, process_start(pid), who, text, reason)
     driver = _Driver(config, database, archive, attempt, token, engine, who, watch)
     try:
-        return driver.go()
+        return driver.run()
     except KeyboardInterrupt:
         driver.interrupt()
         raise
     except (OSError, TransientError) as err:
-        driver.stopped(err)
-        found = storage_error(err, config.runs / run) if isinstance(err, OSError) else err
-        if isinstance(found, TransientError):
-            raise type(found)(f"{found}; then: desdm resume {run}") from err
-        raise found from err
+        driver.stop_on_error(err)
+        failure = storage_error(err, config.runs / run) if isinstance(err, OSError) else err
+        if isinstance(failure, TransientError):
+            raise type(failure)(f"{failure}; then: desdm resume {run}") from err
+        raise failure from err
     finally:
         engine.close()
 
 
 class _Driver:
+    """One attempt that this process drives."""
+
     def __init__(
         self,
         config: Config,
@@ -128,30 +130,31 @@ class _Driver:
     ) -> None:
         self.config, self.database, self.archive = config, database, archive
         self.attempt, self.token, self.engine, self.who, self.watch = attempt, token, engine, who, watch
-        self.live: dict[str, Job] = {}
-        self.started: list[tuple[Job, str]] = []
+        self.live_jobs: dict[str, Job] = {}
+        self.started_jobs: list[tuple[Job, str]] = []
         self.progress = Progress()
-        self.beat = 0.0
-        #: file with the digests of the inputs of the jobs that are given out now
+        self.last_heartbeat = 0.0
+        #: file with the digests of the inputs of the jobs that are queued next
         self.digests = ""
 
-    def go(self) -> AttemptState:
+    def run(self) -> AttemptState:
+        """Run the blocks in order and return the final state of the attempt."""
         with self.database.read() as conn:
             jobs = store.jobs_of(conn, self.attempt.id)
             wrappers = store.wrappers_of(conn, self.attempt.id)
         self.progress.total = len(wrappers)
-        self.progress.done = sum(w.state in _DONE for w in wrappers)
+        self.progress.done = sum(w.state in _COMPLETED for w in wrappers)
         for job in jobs:
             if job.state in (JobState.QUEUED, JobState.RUNNING):
-                self._adopt(job)
+                self._register_orphan(job)
         for blknum in sorted({job.blknum for job in jobs}):
-            if not self._block(blknum):
-                return self._end_badly()
-        return self._end()
+            if not self._run_block(blknum):
+                return self._finish_unsuccessful()
+        return self._finish()
 
     def interrupt(self) -> None:
-        """The submitter must stop: what is done is kept, the rest goes on at the next resume."""
-        for token, job in list(self.live.items()):
+        """Stop at the operator's request: results so far are registered, a resume continues with the rest."""
+        for token, job in list(self.live_jobs.items()):
             self.engine.cancel(token)
             self._register(job, JobState.CANCELLED, "interrupted")
         with self.database.write() as conn:
@@ -159,9 +162,9 @@ class _Driver:
                 conn, self.attempt, AttemptState.INTERRUPTED, self.who, "interrupted by its operator"
             )
 
-    def stopped(self, err: Exception) -> None:
-        """Storage or the database failed under the submitter: jobs end, and a resume goes on when it is well again."""
-        for token in list(self.live):
+    def stop_on_error(self, err: Exception) -> None:
+        """Stop after an error of the storage or the database: jobs are cancelled, a resume can continue."""
+        for token in list(self.live_jobs):
             self.engine.cancel(token)
         # Where even this cannot be written, the next submitter sees that this one went away.
         with suppress(DesdmError), self.database.write() as conn:
@@ -169,34 +172,38 @@ class _Driver:
 
     # -- blocks
 
-    def _block(self, blknum: int) -> bool:
+    def _run_block(self, blknum: int) -> bool:
+        """Run the jobs of a block that are not done; return whether all of them succeeded."""
         with self.database.read() as conn:
             jobs = [j for j in store.jobs_of(conn, self.attempt.id) if j.blknum == blknum]
             wrappers = store.wrappers_of(conn, self.attempt.id)
-            made = store.generated_names(conn, [w.task_id for w in wrappers if w.state in _DONE])
+            registered = store.generated_names(conn, [w.task_id for w in wrappers if w.state in _COMPLETED])
         by_job: dict[int, list[WrapperRow]] = {}
         for w in wrappers:
             by_job.setdefault(w.job_task_id, []).append(w)
-        todo = [j for j in jobs if j.state is not JobState.DONE]
+        pending = [j for j in jobs if j.state is not JobState.DONE]
         self.progress.block = jobs[0].block if jobs else ""
-        self._digests(todo)
-        for job in todo:
-            self._give(job, [w for w in by_job[job.task_id] if w.state in _DONE and made.get(w.task_id)])
-        good = True
-        while self.live:
+        self._write_digests(pending)
+        for job in pending:
+            self._queue_job(
+                job, [w for w in by_job[job.task_id] if w.state in _COMPLETED and registered.get(w.task_id)]
+            )
+        success = True
+        while self.live_jobs:
             for event in self.engine.events(min(0.2, HEARTBEAT)):
-                good &= self._happened(event)
-            self._flush()
+                success &= self._handle_event(event)
+            self._record_started_jobs()
             self.watch(self.progress)
-            if not self._alive():
-                self._cancel()
+            if not self._send_heartbeat():
+                self._cancel_jobs()
                 return False
-        return good
+        return success
 
-    def _give(self, job: Job, done: Sequence[WrapperRow]) -> None:
+    def _queue_job(self, job: Job, done: Sequence[WrapperRow]) -> None:
+        """Submit a job to the engine under a new token; ``done`` are wrappers that it skips."""
         token = secrets.token_hex(8)
         root = Path(job.jobroot or "")
-        ticket = Ticket(
+        request = JobRequest(
             wcl=str(root / "job.wcl"),
             workdir=str(root / f"try{job.tries + 1}"),
             token=token,
@@ -207,83 +214,92 @@ class _Driver:
         )
         with self.database.write() as conn:
             store.queue_job(conn, job, token, self.engine.name, str(root))
-        self.live[token] = job._replace(token=token, tries=job.tries + 1, state=JobState.QUEUED)
-        self.engine.submit(ticket)
+        self.live_jobs[token] = job._replace(token=token, tries=job.tries + 1, state=JobState.QUEUED)
+        self.engine.submit(request)
 
-    def _happened(self, event: JobEvent) -> bool:
-        job = self.live.get(event.token)
+    def _handle_event(self, event: JobEvent) -> bool:
+        """Act on an event of the engine; return False if it says that a job did not succeed."""
+        job = self.live_jobs.get(event.token)
         if job is None:
             return True
-        if event.kind == "started":
-            self.started.append((job, event.handle))
-        elif event.kind == "wrapper":
-            self._wrapper(event)
-        elif event.kind == "ended":
+        if event.kind is JobEventKind.STARTED:
+            self.started_jobs.append((job, event.handle))
+        elif event.kind is JobEventKind.WRAPPER:
+            self._count_wrapper(event)
+        elif event.kind is JobEventKind.ENDED:
             return self._register(job, JobState.DONE) is JobState.DONE
-        elif event.kind == "lost":
-            return self._lost(job, event.text)
+        elif event.kind is JobEventKind.LOST:
+            return self._handle_lost_job(job, event.text)
         return True
 
-    def _wrapper(self, event: JobEvent) -> None:
-        if event.state == "started":
+    def _count_wrapper(self, event: JobEvent) -> None:
+        """Count a wrapper that has started or ended."""
+        if event.state is WrapperState.RUNNING:
             self.progress.running[event.wrapnum] = event.token
         else:
             self.progress.running.pop(event.wrapnum, None)
-            self.progress.done += event.state in ("done", "left")
-            self.progress.failed += event.state == "failed"
+            self.progress.done += event.state in (WrapperState.DONE, WrapperState.LEFT)
+            self.progress.failed += event.state is WrapperState.FAILED
 
-    def _lost(self, job: Job, why: str) -> bool:
+    def _handle_lost_job(self, job: Job, why: str) -> bool:
+        """Register what a lost job has completed, and run the rest again if it has tries left."""
         self._register(job, JobState.LOST, why)
         if job.tries >= self.config.max_tries:
             return False
         with self.database.read() as conn:
             again = next(j for j in store.jobs_of(conn, self.attempt.id) if j.task_id == job.task_id)
             wrappers = store.wrappers_of(conn, self.attempt.id, job.task_id)
-            done = [w for w in wrappers if w.state in _DONE]
-            made = store.generated_names(conn, [w.task_id for w in done])
-        self._digests([again])  # of what its lost try has registered, too
-        self._give(again, [w for w in done if made.get(w.task_id)])
+            done = [w for w in wrappers if w.state in _COMPLETED]
+            registered = store.generated_names(conn, [w.task_id for w in done])
+        self._write_digests([again])  # of what its lost try has registered, too
+        self._queue_job(again, [w for w in done if registered.get(w.task_id)])
         return True
 
-    def _digests(self, jobs: Sequence[Job]) -> None:
-        """Write down for the jobs what their inputs are registered as: a node asks no database."""
+    def _write_digests(self, jobs: Sequence[Job]) -> None:
+        """Write a file with the registered digests of the jobs' inputs: a node asks no database."""
         self.digests = f"digests_{secrets.token_hex(4)}.json"
-        keep_digests(self.database, self.archive, [Path(job.jobroot or "") for job in jobs], self.digests)
+        write_digests(self.database, self.archive, [Path(job.jobroot or "") for job in jobs], self.digests)
 
-    def _adopt(self, job: Job) -> None:
+    def _register_orphan(self, job: Job) -> None:
+        """Register what a job of an earlier submitter has completed; the rest runs again."""
         # Its submitter went away: what its receipt says is done is good, the rest runs again.
-        self.live[job.token or ""] = job
+        self.live_jobs[job.token or ""] = job
         self._register(job, JobState.LOST, "its submitter went away")
 
     def _register(self, job: Job, state: JobState, comment: str | None = None) -> JobState:
-        self._flush()
-        self.live.pop(job.token or "", None)
+        """Register a try of a job that has ended, and forget its token."""
+        self._record_started_jobs()
+        self.live_jobs.pop(job.token or "", None)
         workdir = Path(job.jobroot or "") / f"try{job.tries}"
         return register_job(self.database, self.archive, self.attempt, job, workdir, state, comment)
 
-    def _flush(self) -> None:
-        if not self.started:
+    def _record_started_jobs(self) -> None:
+        """Record in one transaction which jobs have started since the last call."""
+        if not self.started_jobs:
             return
         with self.database.write() as conn:
-            for job, handle in self.started:
+            for job, handle in self.started_jobs:
                 store.start_job(conn, job.task_id, job.token or "", handle)
-        self.started.clear()
+        self.started_jobs.clear()
 
     # -- ends
 
-    def _alive(self) -> bool:
-        if time.monotonic() - self.beat < HEARTBEAT:
+    def _send_heartbeat(self) -> bool:
+        """Update the heartbeat once a second; return False if the attempt must stop."""
+        if time.monotonic() - self.last_heartbeat < HEARTBEAT:
             return True
-        self.beat = time.monotonic()
+        self.last_heartbeat = time.monotonic()
         with self.database.write() as conn:
             return store.heartbeat(conn, self.attempt.id, self.token)
 
-    def _cancel(self) -> None:
-        for token, job in list(self.live.items()):
+    def _cancel_jobs(self) -> None:
+        """Cancel the jobs that run, and register what they have completed."""
+        for token, job in list(self.live_jobs.items()):
             self.engine.cancel(token)
             self._register(job, JobState.CANCELLED, "cancelled")
 
-    def _end(self) -> AttemptState:
+    def _finish(self) -> AttemptState:
+        """Set the final state of an attempt whose jobs are all done: done, or flagged."""
         with self.database.write() as conn:
             errors, flags = store.count_findings(conn, self.attempt.id)
             state = AttemptState.FLAGGED if errors or flags else AttemptState.DONE
@@ -291,16 +307,16 @@ class _Driver:
             store.change_attempt(conn, self.attempt, state, self.who, comment)
         return state
 
-    def _end_badly(self) -> AttemptState:
-        """End as failed or cancelled; where jobs lacked room only, `StorageFull`: a resume can go on."""
+    def _finish_unsuccessful(self) -> AttemptState:
+        """End as failed or cancelled; if jobs only lacked disk space, raise `StorageFull`: a resume can continue."""
         with self.database.write() as conn:
-            now = store.attempt_by_name(conn, self.attempt.run)
-            state = AttemptState.CANCELLED if now.cancel_requested else AttemptState.FAILED
-            bad = [
+            current = store.attempt_by_name(conn, self.attempt.run)
+            state = AttemptState.CANCELLED if current.cancel_requested else AttemptState.FAILED
+            failed = [
                 j for j in store.jobs_of(conn, self.attempt.id) if j.state in (JobState.FAILED, JobState.LOST)
             ]
-            why = "; ".join(f"job {j.jobnum} ({j.jobkeys or j.block}): {j.comment}" for j in bad[:5])
-            if state is AttemptState.FAILED and any(mark in why for mark in _NO_ROOM):
-                raise StorageFull(f"{self.attempt.run}: no room for its jobs ({why[:300]}); make room")
-            store.change_attempt(conn, self.attempt, state, self.who, why[:2000] or state.text)
+            reasons = "; ".join(f"job {j.jobnum} ({j.jobkeys or j.block}): {j.comment}" for j in failed[:5])
+            if state is AttemptState.FAILED and any(mark in reasons for mark in _STORAGE_ERRORS):
+                raise StorageFull(f"{self.attempt.run}: no room for its jobs ({reasons[:300]}); make room")
+            store.change_attempt(conn, self.attempt, state, self.who, reasons[:2000] or state.text)
         return state

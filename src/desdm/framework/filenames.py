@@ -1,14 +1,14 @@
-"""Names of files as patterns, filled with the values of a wrapper; and the patterns that DESDM kept in its database."""
+"""Names of files as patterns, filled with the values of a wrapper; and the patterns of DESDM's database."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from desdm.errors import WCLError
 from desdm.framework.pipeline import FileSet, Pipeline
+from desdm.framework.sections import Settings
 from desdm.wcl import Resolver, Template
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "NamePattern",
     "base_name",
     "directory_pattern",
+    "expand_value",
     "name_pattern",
-    "plain_value",
     "query_name",
 ]
 
@@ -94,7 +94,7 @@ def base_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def plain_value(text: str, scope: Mapping[str, Any]) -> str:
+def expand_value(text: str, scope: Settings) -> str:
     """A text with every ``${}`` in it and in its values replaced; `WCLError` if one has no value."""
     return Resolver(dict(scope)).replace(text) if "$" in text else text
 
@@ -109,7 +109,7 @@ class NamePattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.parts = tuple(_parts(text))
+        self.parts = tuple(_split_names(text))
         #: The latest values and the name that they gave: most files of a run go into one directory.
         self._latest: tuple[list[str | None], str] = ([], "")
         try:
@@ -129,14 +129,14 @@ class NamePattern:
         latest = self._latest
         if values and values == latest[0]:
             return latest[1]
-        found = self.several(scope)
-        if len(found) != 1:
-            raise WCLError(f"{self.text} stands for {len(found)} names, where one is wanted: {found[0][0]} …")
-        if values and _single([value or "" for value in values]):
-            self._latest = values, found[0][0]
-        return found[0][0]
+        names = self.all_names(scope)
+        if len(names) != 1:
+            raise WCLError(f"{self.text} stands for {len(names)} names, where one is wanted: {names[0][0]} …")
+        if values and _is_single([value or "" for value in values]):
+            self._latest = values, names[0][0]
+        return names[0][0]
 
-    def several(self, scope: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
+    def all_names(self, scope: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
         """Every name, with the values of the variables that have more than one.
 
         Raises
@@ -144,23 +144,24 @@ class NamePattern:
         WCLError
             A value is missing.
         """
-        if self._template is not None and _single([scope.get(n, "") for n in self._template.names]):
+        if self._template is not None and _is_single([scope.get(n, "") for n in self._template.names]):
             return [(self._template.fill(scope), {})]
         # A bare range says more than one value, as one in parentheses does.
         resolver = Resolver({k: f"({v})" if _RANGE.fullmatch(v) else v for k, v in scope.items()})
-        found: list[tuple[str, dict[str, str]]] = []
+        names: list[tuple[str, dict[str, str]]] = []
         for part in self.parts:
             text = resolver.replace(part)
             if "," not in text and "(" not in text:
-                found.append((text, {}))
+                names.append((text, {}))
                 continue
-            found += [
-                (one.value, {k.lower(): v for k, v in one.kept.items()}) for one in resolver.expand(part)
+            names += [
+                (expansion.value, {k.lower(): v for k, v in expansion.kept.items()})
+                for expansion in resolver.expand(part)
             ]
-        return found
+        return names
 
 
-def _single(values: list[str]) -> bool:
+def _is_single(values: list[str]) -> bool:
     """Whether no value is a list, a range or holds a reference."""
     text = "\n".join(values)
     if "$" not in text and "," not in text and "(" not in text and ":" not in text:
@@ -168,7 +169,7 @@ def _single(values: list[str]) -> bool:
     return not any("$" in v or "," in v or v[:1] == "(" or _RANGE.fullmatch(v) for v in values)
 
 
-def _parts(text: str) -> list[str]:
+def _split_names(text: str) -> list[str]:
     """The names of a comma list; commas within braces part nothing."""
     parts, depth = [""], 0
     for char in text:
@@ -180,7 +181,7 @@ def _parts(text: str) -> list[str]:
     return [p.strip() for p in parts if p.strip()]
 
 
-def query_name(pattern: NamePattern, scope: Mapping[str, Any]) -> str:
+def query_name(pattern: NamePattern, scope: Settings) -> str:
     """What to ask the archive for: the names, with ``%`` for what only a wrapper or this attempt knows.
 
     Raises
@@ -191,14 +192,14 @@ def query_name(pattern: NamePattern, scope: Mapping[str, Any]) -> str:
     return ",".join(dict.fromkeys(_wildcards(part, scope) for part in pattern.parts))
 
 
-def _wildcards(part: str, scope: Mapping[str, Any]) -> str:
+def _wildcards(part: str, scope: Settings) -> str:
     """One name with ``%`` for each variable that has no value or several."""
 
-    def value(found: re.Match[str]) -> str:
-        text = str(scope.get(found[2].strip().lower(), "" if found[1] else "%"))
+    def value(match: re.Match[str]) -> str:
+        text = str(scope.get(match[2].strip().lower(), "" if match[1] else "%"))
         if "," in text or text[:1] == "(" or _RANGE.fullmatch(text):
             return "%"
-        return f"{int(text):0{int(found[3])}d}" if found[3] and text.isdecimal() else text
+        return f"{int(text):0{int(match[3])}d}" if match[3] and text.isdecimal() else text
 
     text = part
     for _ in range(100):
@@ -206,7 +207,7 @@ def _wildcards(part: str, scope: Mapping[str, Any]) -> str:
         if replaced == text:
             break
         text = replaced
-    text = re.sub("%+", "%", base_name(plain_value(text, scope)))
+    text = re.sub("%+", "%", base_name(expand_value(text, scope)))
     if len(text.replace("%", "")) < 3:
         raise WCLError(f"hardly anything of the name {part} has a value; set its variables")
     return text

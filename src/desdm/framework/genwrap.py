@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from desdm.errors import UsageError
+from desdm.framework.sections import Settings, Tree, section
 from desdm.framework.wrapper import Task
 from desdm.wcl import Resolver
 
@@ -27,21 +27,21 @@ def genwrap(task: Task) -> None:
         name = str(spec.get("execname", ""))
         if not name:
             raise UsageError(f"{task.name}: exec_{number} has no execname")
-        known = {**task.section("exec")}
-        known.setdefault(
+        programs = {**task.section("exec")}
+        programs.setdefault(
             name, {k: v for k, v in spec.items() if k.startswith("version_")} | {"program": name}
         )
-        task.settings = {**task.settings, "exec": known}
+        task.settings = {**task.settings, "exec": programs}
         task.run(name, list(arguments(spec, resolver)))
 
 
-def arguments(spec: Mapping[str, Any], resolver: Resolver) -> Iterator[str]:
+def arguments(spec: Settings, resolver: Resolver) -> Iterator[str]:
     """The command line of one exec: positional ``_01_x``, options, bare options (``_flag``)."""
     style = str(spec.get("cmd_hyphen", "allsingle"))
     if style not in _HYPHENS:
         raise UsageError(f"cmd_hyphen = {style}: one of {', '.join(_HYPHENS)}")
     single, double = _HYPHENS[style]
-    for key, value in spec.get("cmdline", {}).items():
+    for key, value in section(spec, "cmdline").items():
         text = resolver.replace(str(value))
         if key.startswith("_") and key[1:3].isdecimal():
             yield text
@@ -56,20 +56,22 @@ def arguments(spec: Mapping[str, Any], resolver: Resolver) -> Iterator[str]:
             yield text
 
 
-def _scope(task: Task) -> dict[str, Any]:
-    files: dict[str, Any] = {}
-    lists: dict[str, Any] = {}
+def _scope(task: Task) -> Tree:
+    """Return the values that command lines may name: settings, loop values, and files and lists by their names."""
+    files: Tree = {}
+    lists: Tree = {}
     for name, paths in task.inputs.items():
-        place = lists if name.startswith("list.") else files
-        place[name.removeprefix("list.")] = _named(paths)
-    made: dict[str, tuple[Path, ...]] = {}
+        target = lists if name.startswith("list.") else files
+        target[name.removeprefix("list.")] = _file_names(paths)
+    outputs: dict[str, tuple[Path, ...]] = {}
     for name, path in task.outputs.items():
         # An output whose name stands for several comes as F, F.2, F.3 …
         stem = name.partition(".")[0]
-        made[stem] = (*made.get(stem, ()), path)
-    files |= {name: _named(paths) for name, paths in made.items()}
+        outputs[stem] = (*outputs.get(stem, ()), path)
+    files |= {name: _file_names(paths) for name, paths in outputs.items()}
     return {**task.settings, **task.keys, "file": files, "list": lists}
 
 
-def _named(paths: tuple[Path, ...]) -> dict[str, str]:
+def _file_names(paths: tuple[Path, ...]) -> Tree:
+    """Return paths and names of files as comma lists."""
     return {"fullname": ",".join(map(str, paths)), "filename": ",".join(p.name for p in paths)}

@@ -7,11 +7,12 @@ HDU that holds data. Checksums in a header that is updated are computed again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from desdm.errors import ProgramFailed, WCLError
+from desdm.framework.sections import Settings
 
 __all__ = ["PREFIX", "header_updates", "update_headers"]
 
@@ -20,7 +21,7 @@ _HDUS = "headers"
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
 
-def header_updates(name: str, spec: Mapping[str, Any], where: str) -> dict[str, dict[str, str]]:
+def header_updates(name: str, spec: Settings, where: str) -> dict[str, dict[str, str]]:
     """Return the header updates of a ``<file F>`` section, by the name of their section.
 
     Parameters
@@ -39,7 +40,7 @@ def header_updates(name: str, spec: Mapping[str, Any], where: str) -> dict[str, 
     """
     from desdm.pixels.fitsbytes import is_structure
 
-    found: dict[str, dict[str, str]] = {}
+    updates: dict[str, dict[str, str]] = {}
     for key, body in spec.items():
         if not key.startswith(PREFIX) or not isinstance(body, Mapping):
             continue
@@ -54,8 +55,8 @@ def header_updates(name: str, spec: Mapping[str, Any], where: str) -> dict[str, 
                 raise WCLError(
                     f"file {name}: {key}.{keyword} says how the data are stored; it cannot be updated", where
                 )
-        found[key] = {k: str(v) for k, v in body.items()}
-    return found
+        updates[key] = {k: str(v) for k, v in body.items()}
+    return updates
 
 
 def update_headers(path: Path, updates: Mapping[str, Mapping[str, str]]) -> None:
@@ -65,12 +66,14 @@ def update_headers(path: Path, updates: Mapping[str, Mapping[str, str]]) -> None
     try:
         with fitsio.FITS(str(path), "rw") as file:
             for section, body in updates.items():
-                wanted = [n.strip() for n in body.get(_HDUS, "").split(",") if n.strip()] or [_first(file)]
-                for one in wanted:
-                    hdu = file[int(one) if one.isdecimal() else one]
+                hdus = [n.strip() for n in body.get(_HDUS, "").split(",") if n.strip()] or [
+                    _first_with_data(file)
+                ]
+                for name in hdus:
+                    hdu = file[int(name) if name.isdecimal() else name]
                     for keyword, text in body.items():
                         if keyword != _HDUS:
-                            hdu.write_key(keyword.upper(), _value(text), f"by {section}")
+                            hdu.write_key(keyword.upper(), _keyword_value(text), f"by {section}")
                     if "CHECKSUM" in hdu.read_header():
                         hdu.write_checksum()
     except (OSError, ValueError, IndexError) as err:
@@ -80,12 +83,19 @@ def update_headers(path: Path, updates: Mapping[str, Mapping[str, str]]) -> None
         ) from err
 
 
-def _first(file: Any) -> str:
+class _Hdu(Protocol):
+    """What `_first` needs of an HDU of fitsio."""
+
+    def has_data(self) -> bool:
+        """Return whether the HDU has data."""
+
+
+def _first_with_data(file: Iterable[_Hdu]) -> str:
     """Number of the first HDU that holds data; the primary one if none does."""
     return next((str(n) for n, hdu in enumerate(file) if hdu.has_data()), "0")
 
 
-def _value(text: str) -> bool | int | float | str:
+def _keyword_value(text: str) -> bool | int | float | str:
     """The value of a keyword: T and F are logical, numbers are numbers, all else is text."""
     if text in ("T", "F"):
         return text == "T"

@@ -15,10 +15,10 @@ from desdm.framework.jobwcl import read_job
 from desdm.framework.plan import PlannedJob
 from desdm.schema.database import Database
 
-__all__ = ["keep_digests", "read_digests", "write_inputs"]
+__all__ = ["read_digests", "write_digests", "write_inputs"]
 
 _INPUTS = "inputs.json"
-#: Names asked of the database at once.
+#: Names in one query of the database.
 _CHUNK = 5000
 
 
@@ -31,7 +31,7 @@ def write_inputs(folder: Path, jobs: Iterable[PlannedJob]) -> None:
     (folder / _INPUTS).write_text(json.dumps(tree), "utf-8")
 
 
-def keep_digests(database: Database, archive: Archive, jobroots: Sequence[Path], name: str) -> None:
+def write_digests(database: Database, archive: Archive, jobroots: Sequence[Path], name: str) -> None:
     """Write into the run's folder what the inputs of jobs are registered as now; what they make is not there yet.
 
     Parameters
@@ -46,17 +46,17 @@ def keep_digests(database: Database, archive: Archive, jobroots: Sequence[Path],
     if not jobroots:
         return
     paths = _inputs(jobroots)
-    wanted = iter(sorted({path.rpartition("/")[2] for path in paths}))
-    known: dict[str, Expected] = {}
+    names_left = iter(sorted({path.rpartition("/")[2] for path in paths}))
+    expected: dict[str, Expected] = {}
     with database.read() as conn:
-        while names := list(islice(wanted, _CHUNK)):
-            found = store.by_names(conn, archive.name, [split_name(one)[0] for one in names])
-            known |= {
-                there.record.relpath: Expected(there.record.filesize, there.record.sha256)
-                for there in found.values()
-                if there.state is not None
+        while names := list(islice(names_left, _CHUNK)):
+            records = store.by_names(conn, archive.name, [split_name(name)[0] for name in names])
+            expected |= {
+                entry.record.relpath: Expected(entry.record.filesize, entry.record.sha256)
+                for entry in records.values()
+                if entry.state is not None
             }
-    registered = {path: known[path] for path in sorted(paths) if path in known}
+    registered = {path: expected[path] for path in sorted(paths) if path in expected}
     (jobroots[0].parent / name).write_text(json.dumps(registered), "utf-8")
 
 
@@ -65,10 +65,10 @@ def _inputs(jobroots: Sequence[Path]) -> set[str]:
     path = jobroots[0].parent / _INPUTS
     if path.is_file():
         tree: dict[str, list[str]] = json.loads(path.read_text("utf-8"))
-        return {one for root in jobroots for one in tree.get(root.name, ())}
+        return {path for root in jobroots for path in tree.get(root.name, ())}
     # A run that an earlier version planned.
-    orders = [read_job(root / "job.wcl") for root in jobroots]
-    return {one for order in orders for w in order.wrappers for each in w.inputs.values() for one in each}
+    specs = [read_job(root / "job.wcl") for root in jobroots]
+    return {path for spec in specs for w in spec.wrappers for each in w.inputs.values() for path in each}
 
 
 def read_digests(path: Path) -> Mapping[str, Expected]:

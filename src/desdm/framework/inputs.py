@@ -1,4 +1,4 @@
-"""What a submission asks the archive for: inputs by name, and files that a query program finds."""
+"""Find the inputs of a submission in the archive: by name, and with query programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,9 +16,10 @@ from desdm import wcl
 from desdm.archive import catalog
 from desdm.archive.model import Scope
 from desdm.errors import PlanError, WCLError
-from desdm.framework.filenames import NamePattern, name_pattern, plain_value, query_name
+from desdm.framework.filenames import NamePattern, expand_value, name_pattern, query_name
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Row
+from desdm.framework.sections import Settings
 
 __all__ = ["IDENTITY", "find_by_name", "find_by_program", "query_value", "resolved_identity"]
 
@@ -39,7 +39,7 @@ IDENTITY = (
 _SECONDS = 600
 
 
-def resolved_identity(run: Mapping[str, Any]) -> dict[str, str]:
+def resolved_identity(run: Settings) -> dict[str, str]:
     """The settings that say which run it is, with the values of others put in.
 
     Raises
@@ -47,28 +47,37 @@ def resolved_identity(run: Mapping[str, Any]) -> dict[str, str]:
     PlanError
         One names a setting that has no value.
     """
-    found = {}
+    values = {}
     for key in IDENTITY:
         text = run.get(key)
         if isinstance(text, str) and "$" in text:
             try:
-                found[key] = plain_value(text, run)
+                values[key] = expand_value(text, run)
             except WCLError as err:
                 raise PlanError(f"{key} = {text}: {err.message}; set it: --set KEY=VALUE") from err
-    return found
+    return values
 
 
-def query_value(key: str, text: str, scope: Mapping[str, Any]) -> str:
-    """The value that a query asks for: names with ``%`` for what has several values, ranges as lists.
+def query_value(key: str, text: str, scope: Settings) -> str:
+    """Return the value of a query: names with ``%`` for variables of several values, ranges as lists.
+
+    Parameters
+    ----------
+    key
+        Column of the query.
+    text
+        Its value, with references.
+    scope
+        Values by name.
 
     Raises
     ------
     WCLError
-        It names a setting that has no value.
+        A setting in it has no value.
     """
     if key == "filename" and "$" in text:
         return query_name(NamePattern.of(text), scope)
-    value = plain_value(text, scope)
+    value = expand_value(text, scope)
     if value[:1] == "(" or re.fullmatch(r"[\d\s,]*\d:\d[\d\s,:]*", value):
         return ",".join(wcl.split_range(value))
     return value
@@ -79,7 +88,7 @@ def find_by_name(
     pipeline: Pipeline,
     module: Module,
     fileset: FileSet,
-    run: Mapping[str, Any],
+    run: Settings,
     where: Scope | None = None,
 ) -> tuple[str, list[Row]]:
     """Files of the archive that an input by name may mean; none is no error, since the attempt itself may make it.
@@ -120,9 +129,9 @@ def find_by_name(
 
 
 def find_by_program(
-    conn: Connection, module: Module, fileset: FileSet, run: Mapping[str, Any]
+    conn: Connection, module: Module, fileset: FileSet, run: Settings
 ) -> tuple[str, list[Row]]:
-    """Run the query program of a file set and read what it found.
+    """Run the query program of a file set and read its result.
 
     The program writes a WCL file to ``${qoutfile}``: each section with a ``filename`` is a file, and its other keys
     (and those of the section around it) are known of it. Every file must be in the archive.
@@ -146,30 +155,32 @@ def find_by_program(
     if path is None:
         raise PlanError(f"{where}: its query program {fileset.program} is not on the PATH; install it")
     with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "query.wcl"
-        scope = {**run, **module.settings, "qoutfile": str(answer)}
+        output = Path(folder) / "query.wcl"
+        scope = {**run, **module.settings, "qoutfile": str(output)}
         try:
-            arguments = shlex.split(plain_value(fileset.args, scope))
+            arguments = shlex.split(expand_value(fileset.args, scope))
         except (WCLError, ValueError) as err:
             raise PlanError(f"{where}: args = {fileset.args}: {err}") from err
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
                 stdin=subprocess.DEVNULL, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as err:
             raise PlanError(f"{where}: query program {fileset.program}: {err}") from err
-        if done.returncode != 0 or not answer.is_file():
-            said = (done.stderr or done.stdout).strip()[-500:]
-            raise PlanError(f"{where}: {fileset.program} ended with status {done.returncode}: {said}")
+        if process.returncode != 0 or not output.is_file():
+            message = (process.stderr or process.stdout).strip()[-500:]
+            raise PlanError(f"{where}: {fileset.program} ended with status {process.returncode}: {message}")
         try:
-            tree = wcl.read(answer, compat=True).tree
+            tree = wcl.read(output, compat=True).tree
         except WCLError as err:
             raise PlanError(f"{where}: the answer of {fileset.program} is not WCL: {err.message}") from err
-    return f"{fileset.program} {fileset.args}", _archived(conn, list(_files(tree, fileset.name, {})), where)
+    return f"{fileset.program} {fileset.args}", _catalogue_rows(
+        conn, list(_file_sections(tree, fileset.name, {})), where
+    )
 
 
-def _files(tree: Mapping[str, Any], nick: str, around: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def _file_sections(tree: Settings, nick: str, around: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Every section of an answer that names a file: that of the nick where a line has several."""
     own = {**around, **{k: v for k, v in tree.items() if isinstance(v, str)}}
     if "filename" in tree or "fullname" in tree:
@@ -177,18 +188,18 @@ def _files(tree: Mapping[str, Any], nick: str, around: Mapping[str, str]) -> Ite
         return
     sections = {k: v for k, v in tree.items() if isinstance(v, dict)}
     for inner in [sections[nick]] if nick in sections else sections.values():
-        yield from _files(inner, nick, own)
+        yield from _file_sections(inner, nick, own)
 
 
-def _archived(conn: Connection, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
+def _catalogue_rows(conn: Connection, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
     """The archive's rows of the files, with what the program says of them on top."""
     rows: list[Row] = []
-    for one in files:
-        name = one.get("filename", one.get("fullname", "")).rpartition("/")[2] + one.get("compression", "")
-        found = catalog.find(conn, {"filename": name})
-        if not found:
+    for file in files:
+        name = file.get("filename", file.get("fullname", "")).rpartition("/")[2] + file.get("compression", "")
+        matches = catalog.find(conn, {"filename": name})
+        if not matches:
             raise PlanError(f"{where}: {name} is not in the archive; ingest it")
         rows.append(
-            {**found[0], **{k: v for k, v in one.items() if k not in ("filename", "fullname", "path")}}
+            {**matches[0], **{k: v for k, v in file.items() if k not in ("filename", "fullname", "path")}}
         )
     return rows

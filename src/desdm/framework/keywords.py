@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+from desdm.framework.sections import Settings
 
 __all__ = ["KeywordSection", "keyword_sections", "program_keywords"]
 
@@ -34,22 +35,24 @@ class KeywordSection:
     flag: str
 
     def keywords(self) -> frozenset[str] | None:
-        """Return the keywords in lower case, as WCL has them; None where the program cannot be asked."""
+        """Return the keywords in lower case, as WCL has them; None if the program does not print them."""
         return program_keywords(self.program, self.flag)
 
 
-def keyword_sections(config: Mapping[str, Any]) -> dict[str, KeywordSection]:
+def keyword_sections(config: Settings) -> dict[str, KeywordSection]:
     """Return the sections of program keywords that a module has, by name, as its programs (``<exec>``) declare them."""
-    found: dict[str, KeywordSection] = {}
+    sections: dict[str, KeywordSection] = {}
     execs = config.get("exec")
     execs = execs if isinstance(execs, Mapping) else {}
     for name, spec in execs.items():
         if isinstance(spec, Mapping) and "keywords" in spec:
-            one = KeywordSection(str(spec.get("program", name)), str(spec.get("keywords_flag", "-dd")))
+            program_section = KeywordSection(
+                str(spec.get("program", name)), str(spec.get("keywords_flag", "-dd"))
+            )
             names = (section.strip().lower() for section in str(spec["keywords"]).split(","))
             # A code's programs are listed for all its modules; a section that this one has not is read by nobody.
-            found.update({section: one for section in names if section in config})
-    return found
+            sections.update({section: program_section for section in names if section in config})
+    return sections
 
 
 def program_keywords(program: str, flag: str) -> frozenset[str] | None:
@@ -71,17 +74,17 @@ def program_keywords(program: str, flag: str) -> frozenset[str] | None:
     if path is None:
         return None
     stat = Path(path).stat()
-    return _asked(path, flag, stat.st_mtime_ns, stat.st_size)
+    return _printed_keywords(path, flag, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=32)
-def _asked(path: str, flag: str, _changed: int, _size: int) -> frozenset[str] | None:
+def _printed_keywords(path: str, flag: str, _changed: int, _size: int) -> frozenset[str] | None:
     """Ask a program once in a process, and again when its file changes."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [path, flag], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
             stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return frozenset(word.lower() for word in _LINE.findall(done.stdout)) or None
+    return frozenset(word.lower() for word in _LINE.findall(process.stdout)) or None

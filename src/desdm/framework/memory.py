@@ -21,7 +21,7 @@ def own_peak() -> int:
 
 
 def forget_peak() -> None:
-    """Have the peak of this process begin anew (``clear_refs`` of proc(5)): a warm worker's job is told by itself."""
+    """Reset the memory peak of this process (``clear_refs`` of proc(5)), so that each job of a worker has its own."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", "ascii")
 
@@ -31,7 +31,7 @@ class PeakMemory:
 
     ``ru_maxrss`` of a child begins at the peak of the process that started it: until its ``exec`` it had that memory
     (getrusage(2) does not say so). Where the child's figure is not above that, it says nothing of the program, and the
-    largest ``VmHWM`` (proc(5)) that was seen while it ran is taken; of a program that ends within milliseconds, before its
+    largest ``VmHWM`` (proc(5)) that was read while it ran is taken; of a program that ends within milliseconds, before its
     memory could be seen, the pages that it asked for.
     """
 
@@ -58,7 +58,7 @@ class PeakMemory:
         self._pause = min(2 * self._pause, _MOST)
 
     def of(self, usage: resource.struct_rusage) -> int:
-        """The program's peak in kbyte, given what `os.wait4` told of it."""
+        """The program's peak in kbyte, from the resource usage of `os.wait4`."""
         if usage.ru_maxrss > self._inherited:
             return usage.ru_maxrss
         # The first look, just after its exec, finds an empty process.

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from desdm.schema.states import AttemptState, DataState, JobState, RunClass
+from desdm.errors import PlanError
+from desdm.schema.runname import RunName
+from desdm.schema.states import AttemptState, DataState, JobState, RunClass, WrapperState
 
-__all__ = ["Attempt", "Job", "WrapperRow"]
+__all__ = ["Attempt", "Job", "Row", "Value", "WrapperRow", "number"]
+
+#: A value in a column of the file catalogue.
+Value: TypeAlias = str | int | float | datetime | None
+#: A file of the catalogue, with the columns of its file type: which ones a plan needs, its pipeline says.
+Row: TypeAlias = Mapping[str, Value]
+
+
+def number(row: Row, column: str) -> float:
+    """Return the number in a column of a row; `PlanError` if the file has none."""
+    value = row.get(column)
+    if not isinstance(value, str | int | float):
+        raise PlanError(f"{row.get('filename')} has no {column}; correct its record, or choose other files")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +54,7 @@ class Attempt:
     @property
     def run(self) -> str:
         """``<unit>_r<req>p<att>``."""
-        return f"{self.unitname}_r{self.reqnum}p{self.attnum:02d}"
+        return RunName(self.unitname, self.reqnum, self.attnum).text
 
 
 class Job(NamedTuple):
@@ -64,4 +80,4 @@ class WrapperRow(NamedTuple):
     wrapnum: int
     modname: str
     wrapkeys: str
-    state: str
+    state: WrapperState

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 from desdm.errors import PlanError, WCLError
 from desdm.framework.filenames import NamePattern, base_name
+from desdm.framework.model import Row
 from desdm.framework.pipeline import FileSet, Module
 
 __all__ = [
@@ -18,12 +19,10 @@ __all__ = [
     "PlannedFile",
     "Row",
     "excluded_ccds",
-    "named",
-    "stored",
+    "expand_names",
+    "file_from_row",
     "text_of",
 ]
-
-Row: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +51,18 @@ class Picker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Files that a name may mean: made earlier in the attempt, or found in the archive."""
+class FileLookup:
+    """Files by name: planned earlier in the attempt, or in the archive."""
 
-    made: Mapping[str, PlannedFile]
+    planned: Mapping[str, PlannedFile]
     archived: Mapping[str, PlannedFile] = field(default_factory=dict)
 
     def get(self, name: str) -> PlannedFile | None:
         """The file of that name."""
-        return self.made.get(name) or self.archived.get(name)
+        return self.planned.get(name) or self.archived.get(name)
 
 
-def stored(row: Row, fileset: FileSet) -> PlannedFile:
+def file_from_row(row: Row, fileset: FileSet) -> PlannedFile:
     """A file that lies in the archive."""
     return PlannedFile(
         str(row["filename"]), str(row.get("filetype", fileset.filetype)), str(row["path"]), row
@@ -76,7 +75,7 @@ def excluded_ccds(rows: Iterable[Row]) -> frozenset[str]:
     return frozenset.intersection(*sets) if sets else frozenset()
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A loop value as text: 34, "34" and "034" are one CCD, so numbers are compared as the numbers that they are."""
     if value is None:
         return ""
@@ -84,12 +83,32 @@ def text_of(value: Any) -> str:
     return str(int(text)) if text.isdecimal() else text
 
 
-def named(
+def expand_names(
     pattern: NamePattern, scope: Mapping[str, str], module: Module, fileset: FileSet
 ) -> list[tuple[str, dict[str, str]]]:
-    """The names of a file set for a wrapper; `PlanError` if a value is missing."""
+    """Return the names of a file set for a wrapper.
+
+    Parameters
+    ----------
+    pattern
+        Pattern of the names.
+    scope
+        Values by name: settings and loop values.
+    module, fileset
+        Whose names they are; label and suffix of the file set are values too.
+
+    Returns
+    -------
+    list
+        Each name with the values of the variables that have more than one.
+
+    Raises
+    ------
+    PlanError
+        A value is missing.
+    """
     try:
-        return pattern.several({**scope, "flabel": fileset.flabel, "fsuffix": fileset.fsuffix})
+        return pattern.all_names({**scope, "flabel": fileset.flabel, "fsuffix": fileset.fsuffix})
     except WCLError as err:
         raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
@@ -106,7 +125,7 @@ class KeyPicker:
             # What no file says of itself cannot part them.
             keys = fileset.match or module.loop
             self.match = tuple(k for k in keys if any(f.row.get(k) is not None for f in files))
-        #: for some of the keys: values → files; an index is made when it is first asked for
+        #: for some of the keys: values → files; an index is built at its first use
         self.indexes: dict[tuple[str, ...], dict[tuple[str, ...], tuple[PlannedFile, ...]]] = {}
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
@@ -114,7 +133,7 @@ class KeyPicker:
         picked = self.files
         if self.match:
             values = tuple(text_of(keys.get(k, scope.get(k, ""))) for k in self.match)
-            picked = self.with_values(self.match, values) or self.partly(values)
+            picked = self.with_values(self.match, values) or self.with_some_values(values)
         ccdnum = keys.get("ccdnum")
         if self.has_exclusions and ccdnum:
             # A file of several CCDs serves all of them but those that are excluded.
@@ -128,7 +147,7 @@ class KeyPicker:
             )
         return picked
 
-    def partly(self, values: Sequence[str]) -> tuple[PlannedFile, ...]:
+    def with_some_values(self, values: Sequence[str]) -> tuple[PlannedFile, ...]:
         """The files that agree in those values that a wrapper has; a wrapper of several exposures gets all of theirs."""
         known = [
             (k, v) for k, v in zip(self.match, values, strict=True) if v and v.replace("_", "").isalnum()
@@ -146,40 +165,40 @@ class KeyPicker:
 
 
 class NamePicker:
-    """Picks by name, filled with the wrapper's values: a file made earlier in the attempt, or one in the archive."""
+    """Picks by name, filled with the wrapper's values: a file planned earlier in the attempt, or one in the archive."""
 
-    def __init__(self, module: Module, fileset: FileSet, pattern: NamePattern, known: Known) -> None:
+    def __init__(self, module: Module, fileset: FileSet, pattern: NamePattern, known: FileLookup) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
         self.pattern, self.known = pattern, known
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """The files of these names."""
-        return tuple(_known_files(self.pattern, scope, self.module, self.fileset, self.known))
+        return tuple(_files_of_names(self.pattern, scope, self.module, self.fileset, self.known))
 
 
 class NewNamePicker:
-    """Picks the files whose names are made of the values of other files (``depends-newname``)."""
+    """Picks the files whose names contain the values of other files (``depends-newname``)."""
 
     def __init__(
-        self, module: Module, fileset: FileSet, pattern: NamePattern, known: Known, source: KeyPicker
+        self, module: Module, fileset: FileSet, pattern: NamePattern, known: FileLookup, source: KeyPicker
     ) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
         self.pattern, self.known, self.source = pattern, known, source
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """One file for each file of the source."""
-        found: list[PlannedFile] = []
+        files: list[PlannedFile] = []
         for row in (file.row for file in self.source.pick(keys, scope)):
             values = {**scope, **{k: str(v) for k, v in row.items() if v is not None}}
-            found += _known_files(self.pattern, values, self.module, self.fileset, self.known)
-        return tuple(found)
+            files += _files_of_names(self.pattern, values, self.module, self.fileset, self.known)
+        return tuple(files)
 
 
-def _known_files(
-    pattern: NamePattern, values: Mapping[str, str], module: Module, fileset: FileSet, known: Known
+def _files_of_names(
+    pattern: NamePattern, values: Mapping[str, str], module: Module, fileset: FileSet, known: FileLookup
 ) -> Iterator[PlannedFile]:
     """The files of the names that values make; `PlanError` if one is not known and may not lack."""
-    for path, _ in named(pattern, values, module, fileset):
+    for path, _ in expand_names(pattern, values, module, fileset):
         name = base_name(path)
         file = known.get(name)
         if file is not None:

@@ -24,7 +24,7 @@ class FileSet:
 
     An input says where it comes from: from the archive (``query``), from an earlier module
     (``depends``), from a query program (``program``), or by its name (``filename``, or ``filepat`` with ``flabel``
-    and ``fsuffix``), made earlier in the attempt or archived. An output says its ``filetype`` and its name.
+    and ``fsuffix``), an earlier output of the attempt or archived. An output says its ``filetype`` and its name.
     """
 
     name: str
@@ -67,12 +67,12 @@ class FileSet:
 
     @property
     def own_attempt(self) -> bool:
-        """Whether its query asks for what the attempt itself made: ``pfw_attempt_id`` without a value of its own."""
+        """Whether its query selects the attempt's own outputs: ``pfw_attempt_id`` without a value of its own."""
         return self.query.get("pfw_attempt_id") == "${pfw_attempt_id}"
 
     @property
     def by_name(self) -> bool:
-        """Whether an input is found by its name alone, which each wrapper fills with its own values."""
+        """Whether an input is selected by its name alone, which each wrapper fills with its own values."""
         elsewhere = self.depends or self.query or self.calibration or self.newname or self.program
         return bool(self.filename or self.filepat) and not elsewhere
 
@@ -100,7 +100,7 @@ class ListSet:
 
 @dataclass(frozen=True, slots=True)
 class Exec:
-    """One ``<exec_N>``: a program, its command line, and what of the module's files it used and made.
+    """One ``<exec_N>``: a program, its command line, and which files of the module it reads and writes.
 
     ``cmdline`` holds option → value in order; ``_01_x`` is positional, the value ``_flag`` a bare option.
     """

@@ -1,4 +1,4 @@
-"""Plans an attempt, a pure function: pipeline, settings and files found in, jobs of wrappers out.
+"""Plan an attempt with a pure function: pipeline, settings and archive files in, jobs of wrappers out.
 
 Nothing here reads a database or a file, so that the same pipeline, settings and files always give the same
 plan; the planner of DESDM (``begblock``) did the same inside each block, with the database at hand.
@@ -9,28 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from desdm.errors import PlanError, WCLError
-from desdm.framework.filenames import NamePattern, base_name, directory_pattern, name_pattern, plain_value
+from desdm.framework.filenames import NamePattern, base_name, directory_pattern, expand_value, name_pattern
 from desdm.framework.picking import (
+    FileLookup,
     KeyPicker,
-    Known,
     NamePicker,
     NewNamePicker,
     Picker,
     PlannedFile,
     Row,
     excluded_ccds,
-    named,
-    stored,
+    expand_names,
+    file_from_row,
     text_of,
 )
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
+from desdm.framework.sections import Settings
+from desdm.schema.runname import RunName
 from desdm.wcl import split_range
 
 __all__ = [
-    "Identity",
     "Plan",
     "PlannedFile",
     "PlannedInput",
@@ -40,22 +41,8 @@ __all__ = [
     "make_plan",
 ]
 
-#: Columns that a product inherits from the rows it is made of, where these agree.
+#: Columns that a product inherits from its input rows, where these agree.
 CARRIED = ("expnum", "ccdnum", "band", "nite", "tilename")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who the attempt is: ``<unit>_r<req>p<att>``."""
-
-    unitname: str
-    reqnum: int
-    attnum: int
-
-    @property
-    def run(self) -> str:
-        """Name of the run, as DESDM writes it."""
-        return f"{self.unitname}_r{self.reqnum}p{self.attnum:02d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +118,9 @@ class Plan:
 
 def make_plan(
     pipeline: Pipeline,
-    identity: Identity,
-    settings: Mapping[str, Any],
-    found: Mapping[tuple[str, str], Sequence[Row]],
+    identity: RunName,
+    settings: Settings,
+    rows_by_input: Mapping[tuple[str, str], Sequence[Row]],
     run_dir: str,
 ) -> Plan:
     """Plan an attempt.
@@ -146,7 +133,7 @@ def make_plan(
         Unit, request and attempt.
     settings
         Values by key; a loop key without ``loopobj`` takes its values here (``ccdnum = (1:62)``).
-    found
+    rows_by_input
         Rows of the archive for each external file set, by (module, file set).
     run_dir
         Directory of the attempt in the archive; an output that names no directory goes below it, by file type.
@@ -157,67 +144,73 @@ def make_plan(
         If a needed input is missing, a loop has no values, a name stands twice, or a module reads what
         another job of its own block makes.
     """
-    planner = _Planner(pipeline, identity, settings, found, run_dir)
-    return Plan(tuple(planner.block(number, block) for number, block in enumerate(pipeline.blocks, 1)))
+    planner = _Planner(pipeline, identity, settings, rows_by_input, run_dir)
+    return Plan(tuple(planner.plan_block(number, block) for number, block in enumerate(pipeline.blocks, 1)))
 
 
 class _Planner:
+    """Plans the blocks of a pipeline in order; each module sees the files of those before it."""
+
     def __init__(
         self,
         pipeline: Pipeline,
-        identity: Identity,
-        settings: Mapping[str, Any],
-        found: Mapping[tuple[str, str], Sequence[Row]],
+        identity: RunName,
+        settings: Settings,
+        rows_by_input: Mapping[tuple[str, str], Sequence[Row]],
         run_dir: str,
     ) -> None:
-        self.pipeline, self.found = pipeline, found
+        self.pipeline, self.rows_by_input = pipeline, rows_by_input
         self.base: dict[str, str] = {k: v for k, v in settings.items() if isinstance(v, str)}
         self.base |= {
             "unitname": identity.unitname,
             "reqnum": str(identity.reqnum),
             "attnum": str(identity.attnum),
-            "run": identity.run,
+            "run": identity.text,
             "pipeline": pipeline.name,
             "ops_run_dir": run_dir,
         }
-        self.made: dict[tuple[str, str], list[PlannedFile]] = {}
+        self.files_by_module: dict[tuple[str, str], list[PlannedFile]] = {}
         self.names: dict[str, str] = {}
         #: every file that the attempt makes, by its name
         self.files: dict[str, PlannedFile] = {}
         self.wrapnum = 0
         self.jobnum = 0
 
-    def block(self, number: int, block: Block) -> tuple[PlannedJob, ...]:
+    def plan_block(self, number: int, block: Block) -> tuple[PlannedJob, ...]:
+        """Return the jobs of a block; `PlanError` if it is divided by a key that no wrapper has."""
         jobs: dict[tuple[str, ...], list[PlannedWrapper]] = {}
-        maker: dict[int, tuple[str, ...]] = {}
+        job_of_wrapper: dict[int, tuple[str, ...]] = {}
         for module in block.modules:
-            for wrapper in self.module(module):
+            for wrapper in self.plan_module(module):
                 key = tuple(wrapper.keys.get(k, "") for k in block.divide_jobs_by)
-                _same_job(wrapper, key, maker, block)
-                maker[wrapper.wrapnum] = key
+                _check_same_job(wrapper, key, job_of_wrapper, block)
+                job_of_wrapper[wrapper.wrapnum] = key
                 jobs.setdefault(key, []).append(wrapper)
-        for at, name in enumerate(block.divide_jobs_by):
-            if jobs and not any(key[at] for key in jobs):
-                known = sorted({k for some in jobs.values() for w in some for k, v in w.keys.items() if v})
+        for index, name in enumerate(block.divide_jobs_by):
+            if jobs and not any(key[index] for key in jobs):
+                available = sorted(
+                    {k for wrappers in jobs.values() for w in wrappers for k, v in w.keys.items() if v}
+                )
                 raise PlanError(
                     f"block {block.name}: divide_jobs_by = {name}: no wrapper of the block has this key; "
-                    f"they have {', '.join(known) or 'none'}"
+                    f"they have {', '.join(available) or 'none'}"
                 )
-        planned = []
+        jobs_of_block = []
         for key, wrappers in jobs.items():
             self.jobnum += 1
             keys = ",".join(f"{k}={v}" for k, v in zip(block.divide_jobs_by, key, strict=True))
-            planned.append(PlannedJob(self.jobnum, number, keys, _running_order(wrappers)))
-        return tuple(planned)
+            jobs_of_block.append(PlannedJob(self.jobnum, number, keys, _running_order(wrappers)))
+        return tuple(jobs_of_block)
 
-    def module(self, module: Module) -> Iterator[PlannedWrapper]:
+    def plan_module(self, module: Module) -> Iterator[PlannedWrapper]:
+        """Yield the wrappers of a module, one for each combination of its loop values."""
         base = {**self.base, **{k: v for k, v in module.settings.items() if isinstance(v, str)}}
         sources: dict[str, Sequence[PlannedFile]] = {}
         for f in module.inputs:
             sources[f.name] = self.source(module, f, base, sources)
         if module.noop:
             for f in module.inputs:
-                self.made[module.name, f.name] = list(sources[f.name])
+                self.files_by_module[module.name, f.name] = list(sources[f.name])
             return
         pickers = [self.picker(module, f, sources) for f in module.inputs]
         outputs = [
@@ -230,22 +223,24 @@ class _Planner:
             for f in module.outputs
         ]
         for f in module.outputs:
-            self.made[module.name, f.name] = []
+            self.files_by_module[module.name, f.name] = []
         lists = {one.name: one for one in module.lists}
         for keys, carried in self.loop(module, sources):
             self.wrapnum += 1
             scope = {**base, **carried, **keys}
             inputs = {p.name: p.pick(keys, scope) for p in pickers}
             if not module.loop:
-                carried = _agreed(row.row for files in inputs.values() for row in files)
+                carried = _common_values(row.row for files in inputs.values() for row in files)
                 scope = {**base, **carried}
-            made: dict[str, PlannedFile] = {}
+            planned_outputs: dict[str, PlannedFile] = {}
             for fileset, name, directory, source in outputs:
-                made |= self.output(module, fileset, name, directory, source, scope, {**carried, **keys})
-            yield PlannedWrapper(self.wrapnum, module, {**carried, **keys}, inputs, made, lists)
+                planned_outputs |= self.plan_outputs(
+                    module, fileset, name, directory, source, scope, {**carried, **keys}
+                )
+            yield PlannedWrapper(self.wrapnum, module, {**carried, **keys}, inputs, planned_outputs, lists)
         for f in module.inputs:
             # A later module may depend on what a list of this one reads.
-            self.made.setdefault((module.name, f.name), list(sources[f.name]))
+            self.files_by_module.setdefault((module.name, f.name), list(sources[f.name]))
 
     def source(
         self,
@@ -254,72 +249,115 @@ class _Planner:
         base: Mapping[str, str],
         sources: Mapping[str, Sequence[PlannedFile]],
     ) -> Sequence[PlannedFile]:
-        """The files that an input's picker picks from: of an earlier module, of the archive, or named."""
+        """Return the files from which the picker of an input selects.
+
+        Parameters
+        ----------
+        module, fileset
+            The input.
+        base
+            Settings of run and module.
+        sources
+            Files of the inputs before this one, by name.
+        """
         if fileset.depends:
-            return self.depended(module, fileset, fileset.depends, {})
+            return self.files_of_dependency(module, fileset, fileset.depends, {})
         if fileset.own_attempt:
-            wanted = fileset.query.get("filetype", fileset.filetype).split(",")
-            return [f for f in self.files.values() if f.filetype in wanted]
+            filetypes = fileset.query.get("filetype", fileset.filetype).split(",")
+            return [f for f in self.files.values() if f.filetype in filetypes]
         if not fileset.by_name and not fileset.newname:
-            return [stored(row, fileset) for row in self.found.get((module.name, fileset.name), ())]
-        known = self.known(module, fileset)
+            return [
+                file_from_row(row, fileset) for row in self.rows_by_input.get((module.name, fileset.name), ())
+            ]
+        lookup = self.lookup(module, fileset)
         pattern = self.name_of(module, fileset)
         if fileset.newname:
-            rows = [f.row for f in self.depended(module, fileset, fileset.newname, sources)]
+            rows = [f.row for f in self.files_of_dependency(module, fileset, fileset.newname, sources)]
             scopes = [{**base, **{k: str(v) for k, v in row.items() if v is not None}} for row in rows]
         else:
             scopes = [dict(base)]
-        found = []
+        files: list[PlannedFile] = []
         for scope in scopes:
             labels = {"flabel": fileset.flabel, "fsuffix": fileset.fsuffix}
             try:
-                several = pattern.several({**scope, **labels})
+                several = pattern.all_names({**scope, **labels})
             except WCLError:  # only a wrapper knows its name
                 continue
-            files = ((known.get(base_name(path)), values) for path, values in several)
-            # What a name was made of is known of the file, too.
-            found += [replace(f, row={**values, **f.row}) if values else f for f, values in files if f]
-        return found
+            named = ((lookup.get(base_name(path)), values) for path, values in several)
+            # The values in a name are columns of the file, too.
+            files += [replace(f, row={**values, **f.row}) if values else f for f, values in named if f]
+        return files
 
-    def depended(
+    def files_of_dependency(
         self, module: Module, fileset: FileSet, text: str, own: Mapping[str, Sequence[PlannedFile]]
     ) -> Sequence[PlannedFile]:
-        """The files of ``module.file``, of an earlier module or among the inputs of this one."""
+        """Return the files of ``module.file``.
+
+        Parameters
+        ----------
+        module, fileset
+            The file set that depends on them.
+        text
+            The dependency: a file of an earlier module, or an input of this one.
+        own
+            Inputs of this module by name.
+
+        Raises
+        ------
+        PlanError
+            No earlier module makes such files.
+        """
         maker, _, name = text.partition(".")
         name = name.removeprefix("file.").removeprefix("list.")
         if maker == module.name and name in own:
             return own[name]
-        if (maker, name) not in self.made:
+        if (maker, name) not in self.files_by_module:
             raise PlanError(
                 f"module {module.name}, file {fileset.name}: it depends on {text}, which no earlier module makes"
             )
-        return self.made[maker, name]
+        return self.files_by_module[maker, name]
 
-    def known(self, module: Module, fileset: FileSet) -> Known:
+    def lookup(self, module: Module, fileset: FileSet) -> FileLookup:
         """The files that a name of an input may mean."""
-        rows = self.found.get((module.name, fileset.name), ())
-        return Known(self.files, {str(row["filename"]): stored(row, fileset) for row in rows})
+        rows = self.rows_by_input.get((module.name, fileset.name), ())
+        return FileLookup(self.files, {str(row["filename"]): file_from_row(row, fileset) for row in rows})
 
     def picker(
         self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
     ) -> Picker:
-        """What picks an input's files for each wrapper."""
+        """Return the picker of an input.
+
+        Parameters
+        ----------
+        module, fileset
+            The input.
+        sources
+            Files of the module's inputs, by name.
+        """
         if fileset.by_name:
             pattern = self.name_of(module, fileset)
-            return NamePicker(module, fileset, pattern, self.known(module, fileset))
+            return NamePicker(module, fileset, pattern, self.lookup(module, fileset))
         source = self.newname_source(module, fileset, sources)
         if source is not None:
             pattern = self.name_of(module, fileset)
-            return NewNamePicker(module, fileset, pattern, self.known(module, fileset), source)
+            return NewNamePicker(module, fileset, pattern, self.lookup(module, fileset), source)
         return KeyPicker(module, fileset, sources[fileset.name])
 
     def newname_source(
         self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
     ) -> KeyPicker | None:
-        """Picks the files whose values name those of a ``depends-newname``; None for any other file set."""
+        """Return the picker of the files that name those of a ``depends-newname``; None for other file sets.
+
+        Parameters
+        ----------
+        module, fileset
+            The file set.
+        sources
+            Files of the module's inputs, by name.
+        """
         if not fileset.newname:
             return None
-        return KeyPicker(module, fileset, self.depended(module, fileset, fileset.newname, sources))
+        return KeyPicker(module, fileset, self.files_of_dependency(module, fileset, fileset.newname, sources))
 
     def loop(
         self, module: Module, sources: Mapping[str, Sequence[PlannedFile]]
@@ -354,7 +392,7 @@ class _Planner:
                     }
                     if keys.get("ccdnum") in banned:
                         continue
-                    yield keys, {k: v for k, v in _agreed(rows).items() if k not in keys}
+                    yield keys, {k: v for k, v in _common_values(rows).items() if k not in keys}
             return
         lists = []
         for key in module.loop:
@@ -379,7 +417,7 @@ class _Planner:
         if not isinstance(text, str):
             return ""
         try:
-            return plain_value(text, self.base)
+            return expand_value(text, self.base)
         except WCLError as err:
             raise PlanError(f"module {module.name} loops over {key} = {text}: {err.message}") from err
 
@@ -397,7 +435,7 @@ class _Planner:
         except WCLError as err:
             raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
-    def output(
+    def plan_outputs(
         self,
         module: Module,
         fileset: FileSet,
@@ -407,25 +445,44 @@ class _Planner:
         scope: Mapping[str, str],
         carried: Mapping[str, str],
     ) -> dict[str, PlannedFile]:
-        """The files of an output of one wrapper: ``F``, and ``F.2`` … where the name stands for several."""
+        """Plan the files of one output of a wrapper: ``F``, and ``F.2`` … if the name stands for several.
+
+        Parameters
+        ----------
+        module, fileset
+            The output.
+        pattern, directory
+            Patterns of its name and its directory.
+        source
+            Selects the files that give the names; None: the wrapper's values do.
+        scope
+            Values by name.
+        carried
+            Columns that the outputs inherit.
+
+        Returns
+        -------
+        dict
+            Planned files by name in the wrapper.
+        """
         scopes: list[tuple[Mapping[str, str], Row]] = [(scope, {})]
         if source is not None:
             rows = [file.row for file in source.pick(carried, scope)]
             scopes = [({**scope, **{k: str(v) for k, v in r.items() if v is not None}}, r) for r in rows]
-        made: dict[str, PlannedFile] = {}
+        files: dict[str, PlannedFile] = {}
         for values, row in scopes:
-            for path, own in named(pattern, values, module, fileset):
-                key = fileset.name if not made else f"{fileset.name}.{len(made) + 1}"
-                known = {**carried, **own} if own else carried
-                shared = {k: v for k, v in known.items() if k in CARRIED or k in module.loop}
+            for path, extra in expand_names(pattern, values, module, fileset):
+                key = fileset.name if not files else f"{fileset.name}.{len(files) + 1}"
+                values_of_row = {**carried, **extra} if extra else carried
+                shared = {k: v for k, v in values_of_row.items() if k in CARRIED or k in module.loop}
                 # A row that gives the name knows its file better than the wrapper, which may be of many.
-                mine = {**shared, **row} if row else shared
-                made[key] = self.planned(
-                    module, fileset, path, directory, {**values, **own} if own else values, mine
+                row_of_file = {**shared, **row} if row else shared
+                files[key] = self.add_planned_file(
+                    module, fileset, path, directory, {**values, **extra} if extra else values, row_of_file
                 )
-        return made
+        return files
 
-    def planned(
+    def add_planned_file(
         self,
         module: Module,
         fileset: FileSet,
@@ -434,7 +491,26 @@ class _Planner:
         scope: Mapping[str, str],
         row: Row,
     ) -> PlannedFile:
-        """One file that the current wrapper makes."""
+        """Add a file that the current wrapper will write.
+
+        Parameters
+        ----------
+        module, fileset
+            The output.
+        path
+            Path in the work folder.
+        directory
+            Pattern of its directory in the archive.
+        scope
+            Values by name.
+        row
+            Columns of the file.
+
+        Raises
+        ------
+        PlanError
+            Another wrapper has the same name, or a value of the directory is missing.
+        """
         filename = base_name(path)
         if filename in self.names:
             raise PlanError(
@@ -456,13 +532,13 @@ class _Planner:
             fileset.savefiles,
             path if path != filename else "",
         )
-        self.made[module.name, fileset.name].append(file)
+        self.files_by_module[module.name, fileset.name].append(file)
         self.files[filename] = file
         return file
 
 
 def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, ...]:
-    """Wrappers of one job, given module by module: modules in a row that loop over the same keys run value by value.
+    """Order the wrappers of a job: successive modules that loop over the same keys run value by value.
 
     A CCD goes through all of them before the next one starts, so that few images are under way at a time. A module that
     reads what another value's wrapper makes waits until all of them are done.
@@ -489,23 +565,25 @@ def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, 
     return (*order, *chain.from_iterable(chains.values()))
 
 
-def _agreed(rows: Iterable[Row]) -> dict[str, str]:
-    seen: dict[str, str] = {}
-    clash: set[str] = set()
+def _common_values(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the columns in which all rows agree."""
+    values: dict[str, str] = {}
+    different: set[str] = set()
     for row in rows:
         for key in CARRIED:
             value = row.get(key)
-            if value is None or key in clash:
+            if value is None or key in different:
                 continue
             text = text_of(value)
-            if seen.setdefault(key, text) != text:
-                clash.add(key)
-    return {k: v for k, v in seen.items() if k not in clash}
+            if values.setdefault(key, text) != text:
+                different.add(key)
+    return {k: v for k, v in values.items() if k not in different}
 
 
-def _same_job(
+def _check_same_job(
     wrapper: PlannedWrapper, key: tuple[str, ...], maker: Mapping[int, tuple[str, ...]], block: Block
 ) -> None:
+    """Raise `PlanError` if a wrapper reads a file of another job of its block."""
     for name, files in wrapper.inputs.items():
         for file in files:
             if maker.get(file.wrapnum, key) != key:

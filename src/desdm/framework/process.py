@@ -8,7 +8,7 @@ from pathlib import Path
 from desdm.framework.model import Attempt
 from desdm.schema.states import AttemptState
 
-__all__ = ["process_start", "submitter_alive", "under_way"]
+__all__ = ["is_in_progress", "process_start", "submitter_alive"]
 
 
 def process_start(pid: int) -> int:
@@ -26,20 +26,21 @@ def process_start(pid: int) -> int:
 
 def submitter_alive(attempt: Attempt) -> bool:
     """Whether the process that drives the attempt is still there (on this machine)."""
-    return attempt.state is AttemptState.RUNNING and _alive(attempt)
+    return attempt.state is AttemptState.RUNNING and _process_exists(attempt)
 
 
-def under_way(attempt: Attempt) -> bool:
+def is_in_progress(attempt: Attempt) -> bool:
     """Whether another process drives the attempt, or has planned it and is about to."""
     mine = attempt.submitter_pid == os.getpid() and attempt.submitter_host == os.uname().nodename
     return submitter_alive(attempt) or (
-        attempt.state is AttemptState.PLANNED and not mine and _alive(attempt)
+        attempt.state is AttemptState.PLANNED and not mine and _process_exists(attempt)
     )
 
 
-def _alive(attempt: Attempt) -> bool:
+def _process_exists(attempt: Attempt) -> bool:
+    """Return whether the submitter's process exists; on another machine it is assumed to."""
     if attempt.submitter_pid is None:
         return False
     if attempt.submitter_host != os.uname().nodename:
-        return True  # another machine's process cannot be seen from here
+        return True  # processes of another machine are not visible
     return process_start(attempt.submitter_pid) == attempt.submitter_start

@@ -1,4 +1,4 @@
-"""The record of what an attempt was told: settings whole, own software, and the WCL of every job, archived."""
+"""The configuration of an attempt in the archive: all settings, own software, and the WCL of every job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -16,15 +15,16 @@ from desdm.archive.deposit import register, stage
 from desdm.archive.model import Deposit
 from desdm.errors import PlanError
 from desdm.framework import store
-from desdm.framework.plan import Identity
-from desdm.framework.software import Software, framework, of_folder
+from desdm.framework.sections import Settings
+from desdm.framework.software import Software, folder_software, system_software
+from desdm.schema.runname import RunName
 
-__all__ = ["Record", "keep_record"]
+__all__ = ["ConfigRecord", "archive_record"]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What is to be kept of an attempt.
+class ConfigRecord:
+    """Configuration of an attempt, to be archived.
 
     Attributes
     ----------
@@ -38,20 +38,20 @@ class Record:
         WCL of each job, by its number.
     """
 
-    run: Mapping[str, Any]
-    configs: Mapping[str, Any]
+    run: Settings
+    configs: Settings
     codes: Mapping[Path, str]
     jobs: Mapping[int, str]
 
 
-def keep_record(
+def archive_record(
     conn: Connection,
     archive: Archive,
-    identity: Identity,
+    identity: RunName,
     attempt_id: int,
     run_dir: str,
     folder: Path,
-    record: Record,
+    record: ConfigRecord,
 ) -> None:
     """Keep an attempt's record in the transaction that writes its plan.
 
@@ -68,24 +68,26 @@ def keep_record(
     folder
         Its work folder.
     record
-        What to keep.
+        What to archive.
 
     Raises
     ------
     PlanError
         The archive refuses the file.
     """
-    software = [framework(), *(_software(code) for code in record.codes)]
-    store.keep_config(
+    software = [system_software(), *(_code_software(code) for code in record.codes)]
+    store.insert_config(
         conn,
         attempt_id,
         json.dumps(record.run, default=str),
         json.dumps(record.configs, default=str),
-        json.dumps([asdict(one) for one in software]),
+        json.dumps([asdict(program) for program in software]),
     )
-    name = f"{identity.run}_jobs.wcl.gz"
+    name = f"{identity.text}_jobs.wcl.gz"
     source = folder / name
-    text = "".join(f"<job_{number:04d}>\n{one}</job_{number:04d}>\n" for number, one in record.jobs.items())
+    text = "".join(
+        f"<job_{number:04d}>\n{program}</job_{number:04d}>\n" for number, program in record.jobs.items()
+    )
     # Without the time, so that the same jobs make the same bytes.
     source.write_bytes(gzip.compress(text.encode(), compresslevel=6, mtime=0))
     deposit = Deposit(
@@ -97,14 +99,14 @@ def keep_record(
         move=True,
     )
     staged, refused = stage(archive, [deposit])
-    refused = [*refused, *register(conn, archive, staged, who=identity.run).refused]
+    refused = [*refused, *register(conn, archive, staged, who=identity.text).refused]
     if refused:
         raise PlanError(f"{name} cannot be archived: {refused[0].reason}")
 
 
-def _software(folder: Path) -> Software:
+def _code_software(folder: Path) -> Software:
     """The identity of a code by its folder."""
-    own = framework()
+    own = system_software()
     parts = folder.parts
     name = ".".join(parts[parts.index("desdm") :]) if "desdm" in parts else folder.name
-    return of_folder(name, folder, own.version.partition("+")[0])
+    return folder_software(name, folder, own.version.partition("+")[0])

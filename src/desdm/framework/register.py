@@ -1,7 +1,7 @@
-"""Registers what a job made: files, parentage, states, execs, messages and QA numbers in one transaction.
+"""Register the results of a job: files, parentage, states, execs, messages and QA numbers in one transaction.
 
-Bytes go into the archive first; then one transaction takes the job's live token and writes every row, so that a
-late twin of a job can register nothing, and no file is ever known without the task that made it.
+Files are moved into the archive first; then one transaction consumes the job's live token and writes every row, so that
+a superseded try of a job can register nothing, and no file is registered without the task that wrote it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy import Connection
 
 from desdm.archive.archive import Archive
 from desdm.archive.deposit import record_refusals, register, stage
@@ -20,7 +21,7 @@ from desdm.archive.model import Deposit
 from desdm.archive.mounted import require_mounted
 from desdm.errors import StaleToken
 from desdm.framework import store
-from desdm.framework.model import Attempt, Job, WrapperRow
+from desdm.framework.model import Attempt, Job, Value, WrapperRow
 from desdm.framework.outcome import WrapperOutcome, read_outcome
 from desdm.framework.plan import CARRIED
 from desdm.quality.qa.contents import CONTENTS
@@ -30,7 +31,7 @@ from desdm.schema.store import record_event
 
 __all__ = ["register_job"]
 
-_ENDED = {WrapperState.DONE.value, WrapperState.REUSED.value}  # a wrapper left out is tried again
+_COMPLETED = {WrapperState.DONE, WrapperState.REUSED}  # a wrapper left out is tried again
 
 
 def register_job(
@@ -68,22 +69,24 @@ def register_job(
         outcome = None
     with database.read() as conn:
         rows = {w.wrapnum: w for w in store.wrappers_of(conn, attempt.id, job.task_id)}
-    fresh = [] if outcome is None else [w for w in outcome.wrappers if rows[w.wrapnum].state not in _ENDED]
-    if state is JobState.DONE and (outcome is None or outcome.state != "done"):
-        state = JobState.FAILED if outcome is not None and outcome.state == "failed" else JobState.LOST
-    deposits = list(_deposits(attempt, rows, fresh, workdir))
+    outcomes = (
+        [] if outcome is None else [w for w in outcome.wrappers if rows[w.wrapnum].state not in _COMPLETED]
+    )
+    if state is JobState.DONE and (outcome is None or outcome.state is not JobState.DONE):
+        state = JobState.FAILED if outcome is not None and outcome.state is JobState.FAILED else JobState.LOST
+    deposits = list(_deposits(attempt, rows, outcomes, workdir))
     if state is not JobState.DONE:
-        junk = _junk(workdir, attempt, job)
-        deposits.append(_record_file(junk, "junktar", attempt, job.task_id))
-    deposits += [_record_file(p, "log", attempt, job.task_id) for p in sorted(workdir.glob("*.log"))]
-    deposits += [_record_file(p, "wcl", attempt, job.task_id) for p in sorted(workdir.glob("*_out.wcl"))]
+        junk = _write_junk_archive(workdir, attempt, job)
+        deposits.append(_log_deposit(junk, "junktar", attempt, job.task_id))
+    deposits += [_log_deposit(p, "log", attempt, job.task_id) for p in sorted(workdir.glob("*.log"))]
+    deposits += [_log_deposit(p, "wcl", attempt, job.task_id) for p in sorted(workdir.glob("*_out.wcl"))]
     require_mounted(database, archive)
     staged, refused = stage(archive, deposits)
     if refused:
         state = JobState.FAILED
         comment = "; ".join(f"{Path(r.path).name}: {r.reason}" for r in refused)
     if comment is None and state is JobState.FAILED:
-        comment = next((w.comment for w in fresh if w.comment), None)
+        comment = next((w.comment for w in outcomes if w.comment), None)
     junktar = next((d.filename for d in deposits if d.filetype == "junktar"), None)
     with database.write() as conn:
         record_refusals(conn, refused, who=attempt.run, attempt_id=attempt.id)
@@ -93,9 +96,9 @@ def register_job(
             comment = "; ".join(f"{Path(r.path).name}: {r.reason}" for r in report.refused)
         if not store.close_job(conn, job.task_id, job.token, state, comment, junktar):
             raise StaleToken(f"job {job.jobnum} of {attempt.run}: another try has it; nothing was registered")
-        bad = {Path(r.path).name for r in (*refused, *report.refused)}
-        _contents(conn, archive, attempt, fresh, bad)
-        _keep(conn, attempt, rows, fresh, bad)
+        refused_names = {Path(r.path).name for r in (*refused, *report.refused)}
+        _store_contents(conn, archive, attempt, outcomes, refused_names)
+        _insert_outcomes(conn, attempt, rows, outcomes, refused_names)
         text = f"job {job.jobnum} {state.value}"
         record_event(
             conn, EventKind.JOB, attempt.run, text, attempt.id, subject=attempt.run, reason=comment or ""
@@ -106,38 +109,44 @@ def register_job(
 
 
 def _deposits(
-    attempt: Attempt, rows: Mapping[int, WrapperRow], fresh: Iterable[WrapperOutcome], workdir: Path
+    attempt: Attempt, rows: Mapping[int, WrapperRow], outcomes: Iterable[WrapperOutcome], workdir: Path
 ) -> Iterable[Deposit]:
-    for wrapper in fresh:
-        for made in wrapper.made:
-            if made.save:
+    """Yield the deposits of outputs that go into the archive."""
+    for wrapper in outcomes:
+        for output in wrapper.made:
+            if output.save:
                 yield Deposit(
-                    source=workdir / made.filename,
-                    filetype=made.filetype,
-                    filename=made.filename,
-                    directory=made.directory,
-                    metadata={k: v for k, v in made.row.items() if k in CARRIED},
-                    parents=made.parents,
+                    source=workdir / output.filename,
+                    filetype=output.filetype,
+                    filename=output.filename,
+                    directory=output.directory,
+                    metadata={k: v for k, v in output.row.items() if k in CARRIED},
+                    parents=output.parents,
                     task_id=rows[wrapper.wrapnum].task_id,
                     pfw_attempt_id=attempt.id,
                     move=True,
                 )
 
 
-def _contents(
-    conn: Any, archive: Archive, attempt: Attempt, fresh: Iterable[WrapperOutcome], bad: set[str]
+def _store_contents(
+    conn: Connection,
+    archive: Archive,
+    attempt: Attempt,
+    outcomes: Iterable[WrapperOutcome],
+    refused_names: set[str],
 ) -> None:
     """Verdicts and zero points go into their tables in the same transaction that registers their files."""
     maker = {
         "id": attempt.id, "run": attempt.run, "unitname": attempt.unitname, "pipeline": attempt.pipeline,
     }  # fmt: skip
-    for wrapper in fresh:
-        for made in wrapper.made:
-            if made.save and made.filetype in CONTENTS and made.filename not in bad:
-                CONTENTS[made.filetype](conn, archive.root / made.directory / made.filename, maker)
+    for wrapper in outcomes:
+        for output in wrapper.made:
+            if output.save and output.filetype in CONTENTS and output.filename not in refused_names:
+                CONTENTS[output.filetype](conn, archive.root / output.directory / output.filename, maker)
 
 
-def _record_file(path: Path, filetype: str, attempt: Attempt, task_id: int) -> Deposit:
+def _log_deposit(path: Path, filetype: str, attempt: Attempt, task_id: int) -> Deposit:
+    """Return the deposit of a log, output WCL or junk archive."""
     return Deposit(
         source=path,
         filetype=filetype,
@@ -150,7 +159,8 @@ def _record_file(path: Path, filetype: str, attempt: Attempt, task_id: int) -> D
     )
 
 
-def _junk(workdir: Path, attempt: Attempt, job: Job) -> Path:
+def _write_junk_archive(workdir: Path, attempt: Attempt, job: Job) -> Path:
+    """Pack the work folder of a failed try, for whoever must find the cause."""
     # Everything of a failed try's work folder, for whoever must find out why.
     token = (job.token or "")[:8]
     target = workdir.parent / f"{attempt.run}_J{job.jobnum:04d}_{token}_junk.tar.gz"
@@ -160,54 +170,69 @@ def _junk(workdir: Path, attempt: Attempt, job: Job) -> Path:
     return target
 
 
-def _keep(
-    conn: Any,
+def _insert_outcomes(
+    conn: Connection,
     attempt: Attempt,
     rows: Mapping[int, WrapperRow],
-    fresh: Sequence[WrapperOutcome],
-    bad: set[str],
+    outcomes: Sequence[WrapperOutcome],
+    refused_names: set[str],
 ) -> None:
-    names = {name for w in fresh for name in w.used}
+    """Insert what wrappers did: states, times, execs, inputs, messages and metrics."""
+    names = {name for wrapper in outcomes for name in wrapper.used}
     ids = store.file_ids(conn, names) if names else {}
-    wrappers, tasks, execs, used, messages, metrics = [], [], [], [], [], []
-    for w in fresh:
-        number = rows[w.wrapnum].task_id
-        failed = w.state == "failed" or any(m.filename in bad for m in w.made)
-        left = WrapperState.LEFT if w.state == "left" else WrapperState.DONE
-        state = WrapperState.FAILED if failed else left
-        size = sum(m.filesize for m in w.made)
-        times = {"start_time": _time(w.start_time), "end_time": _time(w.end_time), "exec_host": w.host}
-        wrappers.append({"number": number, "state": state.value, "log": w.log, "diskusage": size})
-        tasks.append({"number": number, "status": int(failed), **times})
-        for one in w.execs:
-            row = asdict(one)
-            row["start_time"], row["end_time"] = _time(one.start_time), _time(one.end_time)
-            execs.append(row | {"pfw_wrapper_task_id": number, "exec_host": w.host})
+    wrappers: list[dict[str, Value]] = []
+    tasks: list[dict[str, Value]] = []
+    execs: list[dict[str, Value]] = []
+    used: list[dict[str, Value]] = []
+    messages: list[dict[str, Value]] = []
+    metrics: list[dict[str, Value]] = []
+    for wrapper in outcomes:
+        task_id = rows[wrapper.wrapnum].task_id
+        failed = wrapper.state is WrapperState.FAILED or any(
+            m.filename in refused_names for m in wrapper.made
+        )
+        regular = WrapperState.LEFT if wrapper.state is WrapperState.LEFT else WrapperState.DONE
+        state = WrapperState.FAILED if failed else regular
+        size = sum(m.filesize for m in wrapper.made)
+        times: dict[str, Value] = {
+            "start_time": _utc_time(wrapper.start_time),
+            "end_time": _utc_time(wrapper.end_time),
+            "exec_host": wrapper.host,
+        }
+        wrappers.append({"number": task_id, "state": state.value, "log": wrapper.log, "diskusage": size})
+        tasks.append({"number": task_id, "status": int(failed), **times})
+        for program in wrapper.execs:
+            row: dict[str, Value] = asdict(program)
+            row["start_time"], row["end_time"] = _utc_time(program.start_time), _utc_time(program.end_time)
+            execs.append(row | {"pfw_wrapper_task_id": task_id, "exec_host": wrapper.host})
         if not failed:  # a wrapper that runs again says then what it used
-            used += [{"task_id": number, "desfile_id": i} for i in {ids[n] for n in w.used if n in ids}]
-        mine = {"task_id": number, "pfw_attempt_id": attempt.id}
+            used += [
+                {"task_id": task_id, "desfile_id": i} for i in {ids[n] for n in wrapper.used if n in ids}
+            ]
+        keys_of_row: dict[str, Value] = {"task_id": task_id, "pfw_attempt_id": attempt.id}
         messages += [
-            mine
+            keys_of_row
             | {
-                "message_time": _time(w.end_time), "message_lvl": f.level, "pattern": f.pattern[:80],
-                "action": f.action, "message": f.text[:4000], "log_file": w.log, "log_line": f.line,
+                "message_time": _utc_time(wrapper.end_time), "message_lvl": f.level, "pattern": f.pattern[:80],
+                "action": f.action, "message": f.text[:4000], "log_file": wrapper.log, "log_line": f.line,
             }
-            for f in w.findings
+            for f in wrapper.findings
         ]  # fmt: skip
-        unique = {(m.name, m.band): m for m in w.metrics}
+        unique = {(m.name, m.band): m for m in wrapper.metrics}
         metrics += [
-            mine
+            keys_of_row
             | {
-                "name": m.name[:48], "band": m.band[:8], "wrapkeys": rows[w.wrapnum].wrapkeys,
+                "name": m.name[:48], "band": m.band[:8], "wrapkeys": rows[wrapper.wrapnum].wrapkeys,
                 "value": m.value, "unit": m.unit[:24], "text": m.text,
             }
             for m in unique.values()
         ]  # fmt: skip
-    store.keep_outcome(
+    store.insert_outcome(
         conn, attempt.id, wrappers=wrappers, tasks=tasks, execs=execs, used=used, messages=messages,
         metrics=metrics,
     )  # fmt: skip
 
 
-def _time(seconds: float) -> datetime:
+def _utc_time(seconds: float) -> datetime:
+    """Return a POSIX time as naive UTC."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,6 +13,7 @@ from desdm.archive.withheld import withheld
 from desdm.config import Config
 from desdm.errors import UsageError
 from desdm.framework.plan import Row
+from desdm.framework.sections import Settings, section
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, omissions, select_images
 from desdm.schema.states import RunClass
 
@@ -42,7 +42,7 @@ class Scopes:
     calibrations: tuple[Scope, ...]
 
 
-def run_class_of(run: Mapping[str, Any]) -> RunClass:
+def run_class_of(run: Settings) -> RunClass:
     """Return the run class of a run's settings; `UsageError` if there is no such class."""
     value = str(run.get("run_class") or RunClass.SURVEY.value).strip().lower()
     try:
@@ -52,7 +52,7 @@ def run_class_of(run: Mapping[str, Any]) -> RunClass:
         raise UsageError(f"run_class = {value}: not a run class; there are {known}") from err
 
 
-def scopes_of(config: Config, run: Mapping[str, Any]) -> Scopes:
+def scopes_of(config: Config, run: Settings) -> Scopes:
     """Return the scopes of a run.
 
     Section ``inputs`` of the settings (``--set inputs.campaign=Y5A1``) says otherwise: ``project``, ``campaign`` and
@@ -62,8 +62,7 @@ def scopes_of(config: Config, run: Mapping[str, Any]) -> Scopes:
     campaign = str(run.get("campaign") or config.campaign)
     own = run_class_of(run)
     classes: tuple[RunClass, ...] = (own,) if own is RunClass.SURVEY else (own, RunClass.SURVEY)
-    section = run.get("inputs", {})
-    other: Mapping[str, Any] = section if isinstance(section, Mapping) else {}
+    other = section(run, "inputs")
     unknown = sorted(set(other) - {"project", "campaign", "run_class"})
     if unknown:
         raise UsageError(
@@ -87,7 +86,7 @@ def _or_any(value: object, default: str) -> str:
 
 @dataclass(slots=True)
 class InputFinder:
-    """Answers the queries of one submission; what it leaves out is kept in ``omitted``."""
+    """Answers the queries of one submission; files that it omits are listed in ``omitted``."""
 
     conn: Connection
     scope: Scope
@@ -107,35 +106,37 @@ class InputFinder:
             The images whose companions are wanted.
         """
         policy = query.get(ASSESSMENT, "")
-        plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+        catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
         text = repr(sorted(query.items()))
         if text not in self._answers:
-            sound, spoiled = catalog.find_sound(self.conn, plain, self.scope)
+            sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope)
             rows: list[Row] = list(sound)
             if policy or not rows:
                 for one_row, reason in spoiled:
                     number, name = int(one_row["id"]), str(one_row["filename"])
-                    left = Omitted(number, name, one_row.get("expnum"), _ccd(one_row), reason)
-                    self.omitted[left.desfile_id, left.ccdnum] = left
+                    omitted_image = Omitted(number, name, one_row.get("expnum"), _ccd(one_row), reason)
+                    self.omitted[omitted_image.desfile_id, omitted_image.ccdnum] = omitted_image
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
-                for one in withheld(self.conn, plain, rows, self.scope):
+                for one in withheld(self.conn, catalogue_query, rows, self.scope):
                     row = one.row
-                    left = Omitted(int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), one.reason)
-                    self.omitted.setdefault((left.desfile_id, left.ccdnum), left)
+                    omitted_image = Omitted(
+                        int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), one.reason
+                    )
+                    self.omitted.setdefault((omitted_image.desfile_id, omitted_image.ccdnum), omitted_image)
                 rows = selection.rows
                 self._empty |= not rows
             self._answers[text] = rows
-        found = self._answers[text]
-        return companions(found, images) if COMPANION in query else found
+        rows_of_query = self._answers[text]
+        return companions(rows_of_query, images) if COMPANION in query else rows_of_query
 
-    def elsewhere(self, query: Mapping[str, str]) -> str:
+    def describe_excluded(self, query: Mapping[str, str]) -> str:
         """Say how many files a query without result has beyond the scope and the rules; empty: none."""
-        plain = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+        catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
         if query.get(ASSESSMENT) and self.omitted:
-            return _counted(self.omitted.values())
-        rows, spoiled = catalog.find_sound(self.conn, plain)
+            return _describe_reasons(self.omitted.values())
+        rows, spoiled = catalog.find_sound(self.conn, catalogue_query)
         if spoiled and not rows:
             return f"; {len(spoiled)} files that fit must not be used: {spoiled[0][1]}"
         count = len(rows)
@@ -146,17 +147,17 @@ class InputFinder:
             "inputs.run_class"
         )
 
-    def left_out(self) -> str:
-        """Say what was left out where a query with rules of assessment found nothing; empty: every one found something."""
-        return _counted(self.omitted.values()) if self.omitted and self._empty else ""
+    def describe_omitted(self) -> str:
+        """Describe omitted files if a query with rules of assessment has no result; empty if every one has."""
+        return _describe_reasons(self.omitted.values()) if self.omitted and self._empty else ""
 
 
-def _ccd(row: Mapping[str, Any]) -> int:
+def _ccd(row: Row) -> int:
     """The CCD that a file is of; 0: none or several."""
-    return int(row.get("ccdnum") or 0)
+    return int(str(row.get("ccdnum") or 0))
 
 
-def _counted(left: Collection[Omitted]) -> str:
+def _describe_reasons(left: Collection[Omitted]) -> str:
     """How many images were left out, by reason."""
     reasons = omissions(left)
     more = f"; {len(reasons) - _REASONS} more reasons" if len(reasons) > _REASONS else ""

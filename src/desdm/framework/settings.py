@@ -4,7 +4,7 @@ Known are the settings of every run (`RUN_SETTINGS`), those that the pipeline de
 beside its ``inclfunc``, the values that a submit WCL has at its top), the variables that its queries and command lines
 name, and ``<module>.<key>`` for each value that the module or the ``config.wcl`` of its code has. There ``further_keys``
 lists keys that a run may add, and ``keywords`` of a program names the sections that hold keywords of that program, which
-the installed program itself is asked for.
+are read from the installed program.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
 
 from desdm.errors import UsageError
 from desdm.framework.configs import FURTHER, module_configs
 from desdm.framework.keywords import KeywordSection, keyword_sections
 from desdm.framework.pipeline import Pipeline, texts
+from desdm.framework.sections import Settings
 from desdm.survey.bands import BANDS
 
 __all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings"]
@@ -67,20 +67,20 @@ class KnownSettings:
     def __init__(
         self,
         pipeline: Pipeline,
-        configs: Mapping[str, Mapping[str, Any]] | None = None,
+        configs: Mapping[str, Settings] | None = None,
         top: Collection[str] = (),
     ) -> None:
         self._pipeline = pipeline.name
         self._configs = module_configs(pipeline)[0] if configs is None else configs
         #: dotted keys; one that ends with a dot is a section with keys of any name
-        self.keys = {*_of_run(pipeline), *(key.lower() for key in top)}
+        self.keys = {*_run_keys(pipeline), *(key.lower() for key in top)}
         self._declared = _declared(pipeline)
         #: Variables that the ``inclfunc`` finds out: a run shows them among its settings, and nobody may set them.
-        self._found = (
+        self._derived = (
             frozenset(n.lower() for t in texts(pipeline) for _, n in _VARIABLE.findall(t)) - self.keys
         )
-        self._found = (
-            (self._found | frozenset(_beside(pipeline, "FOUND"))) - _PLANNED
+        self._derived = (
+            (self._derived | frozenset(_inclfunc_names(pipeline, "FOUND"))) - _PLANNED
             if self._declared
             else frozenset()
         )
@@ -97,79 +97,83 @@ class KnownSettings:
         """Return the sections of program keywords by dotted name."""
         return self._programs
 
-    def has(self, key: str) -> bool:
-        """Say whether a dotted key is known; the program is asked only for keywords that no ``config.wcl`` has."""
+    def contains(self, key: str) -> bool:
+        """Say whether a dotted key is known; programs are started only for keywords that no ``config.wcl`` has."""
         name = key.strip().lower()
         if name in self.keys or _in_open_section(name, self.keys, self._configs):
             return True
-        if any(_fits(name, pattern) for pattern in self._further):
+        if any(_matches_pattern(name, pattern) for pattern in self._further):
             return True
         section = self._section_of(name)
         if section is None:
             return False
-        known = self._programs[section].keywords()
+        keywords = self._programs[section].keywords()
         # Without the program there is nothing to compare with, and no run either.
         word = name.removeprefix(f"{section}.")
-        return "." not in word and (known is None or word in known)
+        return "." not in word and (keywords is None or word in keywords)
 
     def check(self, settings: Collection[str]) -> None:
         """Refuse unknown keys; the `UsageError` suggests the key that was meant."""
         for key in settings:
-            if not self.has(key):
-                raise UsageError(f"--set {key}: {self._refusal(key.strip().lower())}")
+            if not self.contains(key):
+                raise UsageError(f"--set {key}: {self._explain_unknown(key.strip().lower())}")
 
     def check_modules(self, pipeline: Pipeline) -> None:
         """Refuse keywords in the modules of a submit WCL that their programs do not have."""
         for _, module in pipeline.modules():
             for path in _paths(module.settings, f"{module.name}."):
                 section = self._section_of(path.lower())
-                known = self._programs[section].keywords() if section else None
-                if section and known is not None and path.lower().removeprefix(f"{section}.") not in known:
-                    raise UsageError(f"module {path}: {self._refusal(path.lower())}")
+                keywords = self._programs[section].keywords() if section else None
+                if (
+                    section
+                    and keywords is not None
+                    and path.lower().removeprefix(f"{section}.") not in keywords
+                ):
+                    raise UsageError(f"module {path}: {self._explain_unknown(path.lower())}")
 
     def _section_of(self, name: str) -> str | None:
         """The section of program keywords in which a key lies."""
         return next((s for s in self._programs if name.startswith(f"{s}.")), None)
 
-    def _refusal(self, name: str) -> str:
+    def _explain_unknown(self, name: str) -> str:
         """What is wrong with an unknown key, and what was probably meant."""
         section = self._section_of(name)
         if section is not None:
-            one = self._programs[section]
-            near = get_close_matches(name.removeprefix(f"{section}."), one.keywords() or (), 1, 0.6)
+            module = self._programs[section]
+            near = get_close_matches(name.removeprefix(f"{section}."), module.keywords() or (), 1, 0.6)
             hint = (
                 f"did you mean {section}.{near[0].upper()}?"
                 if near
-                else f"{one.program} {one.flag} prints them all"
+                else f"{module.program} {module.flag} prints them all"
             )
-            return f"{one.program} has no such keyword; {hint}"
-        if name in self._found:
+            return f"{module.program} has no such keyword; {hint}"
+        if name in self._derived:
             return (
                 f"pipeline {self._pipeline} has no such setting: {name} follows from the images of the run, "
                 f"which are chosen by {', '.join(self._declared)}"
             )
-        further = {p.replace("*", "NAME") for p in self._further if _alike(name, p)}
+        further = {p.replace("*", "NAME") for p in self._further if _same_section(name, p)}
         hint = f"; known there are {', '.join(sorted(further))}" if further else _hint(name, self.keys)
         return f"pipeline {self._pipeline} has no such setting{hint}"
 
 
 def _declared(pipeline: Pipeline) -> Collection[str]:
     """Settings that stand beside the pipeline's ``inclfunc``."""
-    return _beside(pipeline, "SETTINGS")
+    return _inclfunc_names(pipeline, "SETTINGS")
 
 
-def _beside(pipeline: Pipeline, name: str) -> Collection[str]:
+def _inclfunc_names(pipeline: Pipeline, name: str) -> Collection[str]:
     """What is called so in the module of the pipeline's ``inclfunc``; nothing if there is no such thing."""
     if not pipeline.inclfunc:
         return ()
     try:
-        found: Collection[str] = getattr(import_module(pipeline.inclfunc.rpartition(".")[0]), name, ())
+        names: Collection[str] = getattr(import_module(pipeline.inclfunc.rpartition(".")[0]), name, ())
     except (ImportError, ValueError):  # the submission itself names a function that cannot be found
         return ()
-    return found
+    return names
 
 
-def _of_run(pipeline: Pipeline) -> Iterator[str]:
+def _run_keys(pipeline: Pipeline) -> Iterator[str]:
     """Keys that are of no single module: of every run, of the pipeline and of its ``inclfunc``, and its variables."""
     yield from RUN_SETTINGS
     yield UNIT_KEYS.get(pipeline.unit, pipeline.unit)
@@ -181,17 +185,17 @@ def _of_run(pipeline: Pipeline) -> Iterator[str]:
             # What an inclfunc finds out is not for the operator to say; what it leaves open is marked $opt.
             if (optional or not declared) and name.lower() not in _PLANNED:
                 yield name.lower()
-    pins = {f.filetype for _, one in pipeline.modules() for f in one.inputs if f.calibration}
+    pins = {f.filetype for _, module in pipeline.modules() for f in module.inputs if f.calibration}
     yield from (*CALIBRATION_SETTINGS, *(f"calibration.{filetype}" for filetype in pins)) if pins else ()
-    for _, one in pipeline.modules():
-        if not one.loopobj and not declared:
-            yield from one.loop
-        if "." not in one.wrapper:
+    for _, module in pipeline.modules():
+        if not module.loopobj and not declared:
+            yield from module.loop
+        if "." not in module.wrapper:
             # A program without a code of its own has the variables that its command line names.
-            yield from (f"{one.name}.{n.lower()}" for t in texts(one) for _, n in _VARIABLE.findall(t))
+            yield from (f"{module.name}.{n.lower()}" for t in texts(module) for _, n in _VARIABLE.findall(t))
 
 
-def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Mapping[str, Any]]) -> bool:
+def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Settings]) -> bool:
     """Whether a key lies in a section with a key for each pattern or band."""
     head, _, rest = name.partition(".")
     if rest and f"{head}." in known:
@@ -204,13 +208,15 @@ def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Ma
     return isinstance(by_band, Mapping) and bool(by_band) and last in bands and set(by_band) <= bands
 
 
-def _fits(name: str, pattern: str) -> bool:
+def _matches_pattern(name: str, pattern: str) -> bool:
     """Whether a dotted key is one of ``further_keys``."""
-    words, wanted = name.split("."), pattern.split(".")
-    return len(words) == len(wanted) and all(w in ("*", n) and n for n, w in zip(words, wanted, strict=True))
+    words, parts = name.split("."), pattern.split(".")
+    return len(words) == len(parts) and all(
+        part in ("*", word) and word for word, part in zip(words, parts, strict=True)
+    )
 
 
-def _alike(name: str, pattern: str) -> bool:
+def _same_section(name: str, pattern: str) -> bool:
     """Whether a key lies in the same section of a module as one of ``further_keys``."""
     return name.split(".")[:2] == pattern.split(".")[:2]
 
@@ -220,20 +226,22 @@ def _hint(name: str, known: Collection[str]) -> str:
     places = sorted(key for key in known if key.endswith(f".{name}"))
     if places:
         return f"; it is one of a module: {' or '.join(places[:4])}"
-    shown = [key.rstrip(".") for key in known]
-    near = get_close_matches(name, shown, 1, 0.6)
-    if not near and "." not in name:
-        near = get_close_matches(name, {key.rpartition(".")[2]: key for key in shown}, 1, 0.75)
-        near = sorted(key for key in shown if near and key.rpartition(".")[2] == near[0])[:1]
-    if near:
-        return f"; did you mean {near[0]}?"
+    names = [key.rstrip(".") for key in known]
+    similar = get_close_matches(name, names, 1, 0.6)
+    if not similar and "." not in name:
+        similar = get_close_matches(name, {key.rpartition(".")[2]: key for key in names}, 1, 0.75)
+        similar = sorted(key for key in names if similar and key.rpartition(".")[2] == similar[0])[:1]
+    if similar:
+        return f"; did you mean {similar[0]}?"
     head = name.partition(".")[0]
     # Keywords of external programs would bury the module's own settings.
-    own = sorted(k for k in shown if k.startswith(f"{head}.") and "_keys." not in k and ".exec." not in k)
-    return f"; known are {', '.join(own or sorted(k for k in shown if '.' not in k))}"
+    own_keys = sorted(
+        k for k in names if k.startswith(f"{head}.") and "_keys." not in k and ".exec." not in k
+    )
+    return f"; known are {', '.join(own_keys or sorted(k for k in names if '.' not in k))}"
 
 
-def _paths(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def _paths(tree: Settings, path: str = "") -> Iterator[str]:
     """Dotted keys of every value of nested settings."""
     for key, value in tree.items():
         if isinstance(value, Mapping):

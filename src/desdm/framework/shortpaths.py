@@ -1,7 +1,7 @@
 """Paths that every program can take: without blanks and special characters, and not too long.
 
 source-extractor splits file names at blanks, cfitsio reads ``[`` and ``(``, and all have buffers of some hundred
-characters. A work folder or file whose path they could not take is given to them by a symbolic link.
+characters. A work folder or file with another path is passed to them as a symbolic link.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["LONGEST", "ShortPaths", "plain"]
+__all__ = ["LONGEST", "ShortPaths", "is_portable"]
 
 LONGEST = 200
 """Characters of a path that programs take without doubt (the shortest buffer that is known has 256)."""
@@ -20,7 +20,7 @@ _NAME = 80
 _PLAIN = re.compile(r"[A-Za-z0-9_./+=:@%~-]+")
 
 
-def plain(path: Path, room: int = 0) -> bool:
+def is_portable(path: Path, room: int = 0) -> bool:
     """Whether every program can take a path, and names of ``room`` characters below it."""
     text = str(path)
     return len(text) + room <= LONGEST and _PLAIN.fullmatch(text) is not None
@@ -43,14 +43,14 @@ class ShortPaths:
     def __init__(self, workdir: Path) -> None:
         self._folder: Path | None = None
         self.workdir = workdir
-        if not plain(workdir, _NAME):
+        if not is_portable(workdir, _NAME):
             self._folder = Path(tempfile.mkdtemp(prefix="desdm-", dir=_temporary()))
             self.workdir = self._folder / "w"
             self.workdir.symlink_to(workdir.resolve(), target_is_directory=True)
 
     def file(self, path: Path) -> Path:
         """The path by which a program reaches a file: its own, or that of a link of the same name."""
-        if plain(path) or path.is_relative_to(self.workdir):
+        if is_portable(path) or path.is_relative_to(self.workdir):
             return path
         link = self.workdir / "in" / path.name
         for number in range(2, 1000):
@@ -74,4 +74,4 @@ class ShortPaths:
 def _temporary() -> str:
     """A folder for links whose own path is plain."""
     usual = Path(tempfile.gettempdir())
-    return str(usual) if plain(usual, 2 * _NAME) else "/tmp"  # noqa: S108 (mkdtemp makes a private one there)
+    return str(usual) if is_portable(usual, 2 * _NAME) else "/tmp"  # noqa: S108 (mkdtemp makes a private one there)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import desdm
 
-__all__ = ["Software", "file_digest", "folder_digest", "framework", "of_folder"]
+__all__ = ["Software", "file_digest", "folder_digest", "folder_software", "system_software"]
 
 _SECONDS = 10
 #: By path, change time and size: a file is read once in a process, and again when it changes.
@@ -58,17 +58,18 @@ def folder_digest(folder: Path) -> str:
     return sha.hexdigest()
 
 
-def framework() -> Software:
+def system_software() -> Software:
     """The whole system: whatever of it an algorithm calls is part of its identity."""
-    return _framework(Path(desdm.__file__).parent)
+    return _folder_software(Path(desdm.__file__).parent)
 
 
 @lru_cache(maxsize=1)
-def _framework(folder: Path) -> Software:
-    return of_folder("desdm", folder, desdm.__version__)
+def _folder_software(folder: Path) -> Software:
+    """Return the identity of the whole system, computed once in a process."""
+    return folder_software("desdm", folder, desdm.__version__)
 
 
-def of_folder(name: str, folder: Path, version: str) -> Software:
+def folder_software(name: str, folder: Path, version: str) -> Software:
     """The identity of the code in a folder.
 
     Parameters

@@ -43,7 +43,7 @@ class Spill:
     Parameters
     ----------
     folder
-        Where the file lies; made at the first object.
+        Where the file lies; created with the first object.
     """
 
     def __init__(self, folder: Path) -> None:

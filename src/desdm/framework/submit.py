@@ -1,8 +1,8 @@
-"""Submits a pipeline: settings, queries, checks, a plan, and every row of it in one transaction.
+"""Submit a pipeline: settings, queries, checks, a plan, and all rows of it in one transaction.
 
-Nothing is queued before all is known to be well: every query found something, every input lies in the archive,
+Nothing is queued before everything is checked: every query has a result, every input lies in the archive,
 every name is free. The same work is not done twice: pipeline, codes, settings and inputs make a fingerprint, and
-an attempt that has it and is done is taken over, unless ``again`` asks for a new one.
+an attempt that has it and is done is reused, unless ``again`` asks for a new one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
@@ -31,28 +31,30 @@ from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
 from desdm.framework.commandlines import check_command_lines
-from desdm.framework.configs import is_program, module_configs, overlaid
-from desdm.framework.filenames import plain_value
-from desdm.framework.handover import budget
+from desdm.framework.configs import is_program, module_configs, overlay_settings
+from desdm.framework.filenames import expand_value
 from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer, check_lists
-from desdm.framework.model import Attempt
+from desdm.framework.model import Attempt, number
+from desdm.framework.objectstore import budget
 from desdm.framework.pipeline import FileSet, Module, Pipeline
-from desdm.framework.plan import Identity, Plan, PlannedInput, Row, make_plan
-from desdm.framework.process import under_way
-from desdm.framework.record import Record, keep_record
+from desdm.framework.plan import Plan, PlannedInput, Row, make_plan
+from desdm.framework.process import is_in_progress
+from desdm.framework.record import ConfigRecord, archive_record
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
+from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
-from desdm.framework.software import framework
+from desdm.framework.software import system_software
 from desdm.modes import make_private
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
+from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState
 
 __all__ = ["Submission", "submit"]
 
-Found: TypeAlias = dict[tuple[str, str], list[Row]]
+FoundRows: TypeAlias = dict[tuple[str, str], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was found in the archive: files by module and input, the queries with their counts, calibrations.
+    """Inputs of a run: files by module and input, the queries with their counts, the calibrations.
 
     ``passed`` are calibrations that were not chosen though they lay nearer or were named; ``notes`` are for people.
     """
 
-    found: Found
+    rows_by_input: FoundRows
     queries: list[tuple[str, str, str, int]]
     choices: list[CalibrationChoice]
     passed: tuple[Omitted, ...]
@@ -135,7 +137,10 @@ def submit(
     if top is not None:
         known.check_modules(pipeline)
     run = _run_settings(pipeline, {**(top or {}), **settings})
-    project, campaign = _named(run, "project", config.project), _named(run, "campaign", config.campaign)
+    project, campaign = (
+        _composed_setting(run, "project", config.project),
+        _composed_setting(run, "campaign", config.campaign),
+    )
     run_class = run_class_of(run)
     # What the attempt is of stands in its record also where the installation's settings say it.
     run |= {"project": project, "campaign": campaign, "run_class": run_class.value}
@@ -145,23 +150,28 @@ def submit(
         finder = InputFinder(conn, scopes.inputs)
         run |= _inclfunc(pipeline, finder, run)
         run |= resolved_identity(run)
-        inputs = _find(finder, pipeline, run, scopes)
-    found = inputs.found
+        inputs = _find_inputs(finder, pipeline, run, scopes)
+    rows_by_input = inputs.rows_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)
-    _check_there(archive, found)
-    configs = overlaid(base, run)
-    unitname = _unit(pipeline, run)
-    fingerprint = _fingerprint(pipeline, run, configs, codes, found)
+    _check_archived(archive, rows_by_input)
+    configs = overlay_settings(base, run)
+    unitname = _unit_name(pipeline, run)
+    fingerprint = _fingerprint(pipeline, run, configs, codes, rows_by_input)
     with database.write() as conn:
         store.lock_submissions(conn)
-        same = _same_work(conn, pipeline, fingerprint, found)
-        done = same is not None and same.state in (AttemptState.DONE, AttemptState.FLAGGED) and not again
-        taken = same if same is not None and not again and (done or resume) else None
-        if taken is not None and not dry_run:
-            return Submission(taken.run, taken.state, reused=done)
-        if same is not None and not again and not dry_run and under_way(same):
+        same_work = _same_work(conn, pipeline, fingerprint, rows_by_input)
+        done = (
+            same_work is not None
+            and same_work.state in (AttemptState.DONE, AttemptState.FLAGGED)
+            and not again
+        )
+        existing = same_work if same_work is not None and not again and (done or resume) else None
+        if existing is not None and not dry_run:
+            return Submission(existing.run, existing.state, reused=done)
+        if same_work is not None and not again and not dry_run and is_in_progress(same_work):
             raise ConflictError(
-                f"{same.run} is the same work and under way, by process {same.submitter_pid} on {same.submitter_host}; "
+                f"{same_work.run} is the same work and under way, "
+                f"by process {same_work.submitter_pid} on {same_work.submitter_host}; "
                 "wait for it (desdm status), or make a new attempt with --again"
             )
         identity = store.number_attempt(
@@ -171,25 +181,31 @@ def submit(
             pipeline=pipeline.name,
             unitname=unitname,
             jira_id=str(run["jira_id"]) if "jira_id" in run else None,
-            reqnum=_number(run, "reqnum"),
+            reqnum=_integer_setting(run, "reqnum"),
         )
         run_dir = _run_dir(pipeline, identity, project, run)
-        plan = make_plan(pipeline, identity, run, found, run_dir)
+        plan = make_plan(pipeline, identity, run, rows_by_input, run_dir)
         jobs = list(plan.jobs)
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
         nwrap = sum(len(job.wrappers) for job in jobs)
-        own = {"unitname": unitname, "reqnum": str(identity.reqnum), "attnum": str(identity.attnum)}
-        check_command_lines(plan, run, configs, {**own, "run": identity.run})
+        attempt_values = {
+            "unitname": unitname,
+            "reqnum": str(identity.reqnum),
+            "attnum": str(identity.attnum),
+        }
+        check_command_lines(plan, run, configs, {**attempt_values, "run": identity.text})
         _check_programs(pipeline)
         if dry_run:
             check_lists(plan)
             conn.rollback()
-            name, state = (identity.run, AttemptState.PLANNED) if taken is None else (taken.run, taken.state)
+            name, state = (
+                (identity.text, AttemptState.PLANNED) if existing is None else (existing.run, existing.state)
+            )
             return Submission(
                 name, state, len(jobs), nwrap, done, tuple(plan.inputs()), omitted, inputs.notes
             )
-        folder = config.runs / identity.run
+        folder = config.runs / identity.text
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
         try:
             texts = _write_jobs(folder, conn, common, pipeline, identity, plan, run, configs, codes)
@@ -212,25 +228,28 @@ def submit(
             reason=reason,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
-        keep_record(conn, archive, identity, number, run_dir, folder, Record(run, configs, codes, texts))
+        archive_record(
+            conn, archive, identity, number, run_dir, folder, ConfigRecord(run, configs, codes, texts)
+        )
     return Submission(
-        identity.run, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
+        identity.text, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
     )
 
 
-def _named(run: Mapping[str, Any], key: str, default: str) -> str:
+def _composed_setting(run: Settings, key: str, default: str) -> str:
     """The project or campaign of a run, which may be composed of other settings."""
     text = str(run.get(key) or default)
     if "$" not in text:
         return text
     try:
-        return plain_value(text, run)
+        return expand_value(text, run)
     except WCLError as err:
         raise PlanError(f"{key} = {text}: {err.message}; set it: --set {key}=VALUE") from err
 
 
-def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> dict[str, Any]:
-    run: dict[str, Any] = wcl.merge({}, dict(pipeline.settings))
+def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> Tree:
+    """Return the settings of a run: the pipeline's with the operator's over them, dotted keys in sections."""
+    run: Tree = wcl.merge({}, dict(pipeline.settings))
     for key, value in settings.items():
         here = run
         *path, last = key.lower().split(".")
@@ -243,7 +262,7 @@ def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> dict[str, 
     return run
 
 
-def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Mapping[str, Any]) -> dict[str, str]:
+def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Settings) -> dict[str, str]:
     """The settings that the pipeline's own function adds."""
     if not pipeline.inclfunc:
         return {}
@@ -253,37 +272,39 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Mapping[str, Any]) -
     except (ImportError, AttributeError, ValueError) as err:
         raise PlanError(f"inclfunc {pipeline.inclfunc} of {pipeline.name} cannot be found: {err}") from err
     try:
-        found: dict[str, str] = function(finder.find, run)
+        values: dict[str, str] = function(finder.find, run)
     except PlanError as err:
-        # Where a query found no image, what was left out is the cause.
-        raise PlanError(f"{err}{finder.left_out()}") from err
-    return found
+        # If a query has no image, omitted ones are the cause.
+        raise PlanError(f"{err}{finder.describe_omitted()}") from err
+    return values
 
 
-def _find(finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scopes: Scopes) -> Inputs:
+def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes: Scopes) -> Inputs:
     """The files of every external file set."""
-    found: Found = {}
+    rows_by_input: FoundRows = {}
     request = _calibration_request(run, scopes)
     choices: dict[int, CalibrationChoice] = {}
-    passed: dict[int, RejectedCalibration] = {}
+    rejected: dict[int, RejectedCalibration] = {}
     notes: dict[str, None] = {}
-    asked: list[tuple[str, str, str, int]] = []
+    queries: list[tuple[str, str, str, int]] = []
     for _, module in pipeline.modules():
         for fileset in module.inputs:
             if fileset.calibration:
                 selection = choose(finder.conn, fileset.filetype, request)
-                chosen = selection.choices
-                passed |= {one.file.id: one for one in selection.rejected}
+                choices_here = selection.choices
+                rejected |= {one.file.id: one for one in selection.rejected}
                 notes |= dict.fromkeys(selection.notes)
                 if fileset.fallback:
-                    own = "; read only where the run makes none of its own"
-                    chosen = [one._replace(reason=one.reason + own) for one in chosen]
-                if not chosen and not fileset.optional:
+                    suffix = "; read only where the run makes none of its own"
+                    choices_here = [one._replace(reason=one.reason + suffix) for one in choices_here]
+                if not choices_here and not fileset.optional:
                     reason = explain_none(finder.conn, fileset.filetype, request)
                     raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
-                found[module.name, fileset.name] = [dict(one.file.row) for one in chosen]
-                choices |= {one.file.id: one for one in chosen}
-                asked.append((module.name, fileset.name, f"calibration {fileset.filetype}", len(chosen)))
+                rows_by_input[module.name, fileset.name] = [dict(one.file.row) for one in choices_here]
+                choices |= {one.file.id: one for one in choices_here}
+                queries.append(
+                    (module.name, fileset.name, f"calibration {fileset.filetype}", len(choices_here))
+                )
                 continue
             if fileset.by_name or fileset.newname or fileset.program:
                 text, rows = (
@@ -291,76 +312,77 @@ def _find(finder: InputFinder, pipeline: Pipeline, run: Mapping[str, Any], scope
                     if fileset.program
                     else find_by_name(finder.conn, pipeline, module, fileset, run, scopes.inputs)
                 )
-                found[module.name, fileset.name] = rows
-                asked.append((module.name, fileset.name, text, len(rows)))
+                rows_by_input[module.name, fileset.name] = rows
+                queries.append((module.name, fileset.name, text, len(rows)))
                 continue
             if fileset.depends or fileset.own_attempt or not fileset.query:
                 continue
             query = _query(module, fileset, run)
             text = ", ".join(f"{k} = {v}" for k, v in query.items())
-            rows = finder.find(query, _images_of(query, module.name, found))
+            rows = finder.find(query, _images_of(query, module.name, rows_by_input))
             if not rows and not fileset.optional:
                 raise PlanError(
                     f"module {module.name}, input {fileset.name}: no file in the archive for the query {text}"
-                    f"{finder.elsewhere(query)}; ingest files, or change the settings that it uses"
+                    f"{finder.describe_excluded(query)}; ingest files, or change the settings that it uses"
                 )
-            found[module.name, fileset.name] = rows
-            asked.append((module.name, fileset.name, text, len(rows)))
-    left = tuple(
+            rows_by_input[module.name, fileset.name] = rows
+            queries.append((module.name, fileset.name, text, len(rows)))
+    omitted = tuple(
         Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
-        for one in passed.values()
+        for one in rejected.values()
     )
-    return Inputs(found, asked, list(choices.values()), left, tuple(notes))
+    return Inputs(rows_by_input, queries, list(choices.values()), omitted, tuple(notes))
 
 
-def _images_of(query: Mapping[str, str], module: str, found: Found) -> Sequence[Row]:
+def _images_of(query: Mapping[str, str], module: str, rows_by_input: FoundRows) -> Sequence[Row]:
     """The images whose companions a query asks for: an input of the same module, or ``module.input``."""
     owner, dot, name = query.get("companion_of", "").rpartition(".")
-    return found.get((owner if dot else module, name), [])
+    return rows_by_input.get((owner if dot else module, name), [])
 
 
-def _calibration_request(run: Mapping[str, Any], scopes: Scopes) -> CalibrationRequest:
+def _calibration_request(run: Settings, scopes: Scopes) -> CalibrationRequest:
     """Build the request for calibrations of a run: its exposure, night, band and campaign."""
     expnum = str(run.get("expnum", ""))
     band = str(run.get("band", ""))
-    pins = run.get("calibration", {})
     return CalibrationRequest(
         int(expnum) if expnum.isdecimal() else None,
         str(run.get("nite", "")),
         "" if "," in band else band,
         str(run.get("campaign", "")),
-        _number(run, "calibration_nights") or 10,
+        _integer_setting(run, "calibration_nights") or 10,
         str(run.get("calibration_tag", "")),
-        {k: str(v) for k, v in pins.items()} if isinstance(pins, Mapping) else {},
+        texts_of(section(run, "calibration")),
         str(run.get("unitname", "")),
         scopes.calibrations,
     )
 
 
-def _query(module: Module, fileset: FileSet, run: Mapping[str, Any]) -> dict[str, str]:
+def _query(module: Module, fileset: FileSet, run: Settings) -> dict[str, str]:
+    """Return the query of an input with its values filled in."""
     scope = {**run, **module.settings}
     query = dict(fileset.query) or {"filename": fileset.filename}
     if fileset.filetype and "filetype" not in query:
         query["filetype"] = fileset.filetype
     try:
         # A key whose value is empty ($opt{} of what nobody set) asks for nothing.
-        filled = {key: said for key, value in query.items() if (said := query_value(key, value, scope))}
+        values = {key: text for key, value in query.items() if (text := query_value(key, value, scope))}
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
     if ASSESSMENT in query:
         # Where nobody says which exposures may be used, only accepted ones are.
-        filled.setdefault(ASSESSMENT, AssessmentPolicy.ACCEPTED.value)
-    return filled
+        values.setdefault(ASSESSMENT, AssessmentPolicy.ACCEPTED.value)
+    return values
 
 
-def _check_there(archive: Archive, found: Found) -> None:
-    seen: set[str] = set()
-    for (module, name), rows in found.items():
+def _check_archived(archive: Archive, rows_by_input: FoundRows) -> None:
+    """Raise `PlanError` if a registered input is missing in the archive."""
+    checked: set[str] = set()
+    for (module, name), rows in rows_by_input.items():
         for row in rows:
             relpath = f"{row['path']}/{row['filename']}"
-            if relpath in seen:
+            if relpath in checked:
                 continue
-            seen.add(relpath)
+            checked.add(relpath)
             if not (archive.root / relpath).is_file():
                 raise PlanError(
                     f"module {module}, input {name}: {row['filename']} is registered but not in the archive; "
@@ -383,41 +405,45 @@ def _fallbacks(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     return {(m.name, f.name): f.filetype for _, m in pipeline.modules() for f in m.inputs if f.fallback}
 
 
-def _same_work(conn: Connection, pipeline: Pipeline, fingerprint: str, found: Found) -> Attempt | None:
+def _same_work(
+    conn: Connection, pipeline: Pipeline, fingerprint: str, rows_by_input: FoundRows
+) -> Attempt | None:
     """The attempt at the same work, if there is one; where it did read fallbacks, with those that would serve now."""
     fallbacks = _fallbacks(pipeline)
-    serving = {int(row["id"]) for key in fallbacks for row in found.get(key, ())}
+    usable = {int(number(row, "id")) for key in fallbacks for row in rows_by_input.get(key, ())}
     for attempt in store.attempts_with_fingerprint(conn, fingerprint):
-        if not fallbacks or store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= serving:
+        if not fallbacks or store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= usable:
             return attempt
     return None
 
 
 def _fingerprint(
     pipeline: Pipeline,
-    run: Mapping[str, Any],
-    configs: Mapping[str, Any],
+    run: Settings,
+    configs: Mapping[str, Settings],
     codes: Mapping[Path, str],
-    found: Found,
+    rows_by_input: FoundRows,
 ) -> str:
+    """Return the digest of everything that determines the results of a run."""
     # A CCD that is excluded makes it other work, though the file is the same; a calibration that is read only where the
     # run makes none of its own does not: see `_same_work`.
     unread = _fallbacks(pipeline)
     inputs = sorted(
         {
             (str(r["filename"]), str(r["sha256"]), *filter(None, [str(r.get("excluded_ccds") or "")]))
-            for key, rows in found.items()
+            for key, rows in rows_by_input.items()
             if key not in unread
             for r in rows
         }
     )
-    content = [framework().digest, run, configs, sorted(codes.values()), inputs]
+    content = [system_software().digest, run, configs, sorted(codes.values()), inputs]
     # The order of blocks, modules and options of a command line means something, that of settings does not.
     text = json.dumps(content, sort_keys=True, default=str) + json.dumps(asdict(pipeline), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
+def _unit_name(pipeline: Pipeline, run: Settings) -> str:
+    """Return the name of the unit; `PlanError` if no setting tells it, `UsageError` if it has other characters."""
     key = UNIT_KEYS.get(pipeline.unit, pipeline.unit)
     unit = run.get("unitname", run.get(key))
     if not isinstance(unit, str) or not unit:
@@ -430,7 +456,7 @@ def _unit(pipeline: Pipeline, run: Mapping[str, Any]) -> str:
     return unit
 
 
-def _run_dir(pipeline: Pipeline, identity: Identity, project: str, run: Mapping[str, Any]) -> str:
+def _run_dir(pipeline: Pipeline, identity: RunName, project: str, run: Settings) -> str:
     """The attempt's directory in the archive: ``ops_run_dir``, or the usual one."""
     usual = f"{project}/{pipeline.name}/{identity.unitname}-r{identity.reqnum}/p{identity.attnum:02d}"
     text = run.get("ops_run_dir")
@@ -438,7 +464,7 @@ def _run_dir(pipeline: Pipeline, identity: Identity, project: str, run: Mapping[
         return usual
     own = {"reqnum": str(identity.reqnum), "attnum": str(identity.attnum), "unitname": identity.unitname}
     try:
-        path = plain_value(text, {**run, "project": project, "pipeline": pipeline.name, **own})
+        path = expand_value(text, {**run, "project": project, "pipeline": pipeline.name, **own})
     except WCLError as err:
         raise PlanError(f"ops_run_dir = {text}: {err.message}") from err
     steps = path.split("/")
@@ -449,7 +475,8 @@ def _run_dir(pipeline: Pipeline, identity: Identity, project: str, run: Mapping[
     return path
 
 
-def _number(run: Mapping[str, Any], key: str) -> int | None:
+def _integer_setting(run: Settings, key: str) -> int | None:
+    """Return a setting as an integer, None if it is missing; `UsageError` if it is not one."""
     value = run.get(key)
     if value is None:
         return None
@@ -463,10 +490,10 @@ def _write_jobs(
     conn: Connection,
     common: dict[str, str],
     pipeline: Pipeline,
-    identity: Identity,
+    identity: RunName,
     plan: Plan,
-    run: Mapping[str, Any],
-    configs: Mapping[str, Any],
+    run: Settings,
+    configs: Mapping[str, Settings],
     codes: Mapping[Path, str],
 ) -> dict[int, str]:
     """Write each job's WCL into its work folder; returns the texts by job number."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from desdm import wcl
 from desdm.errors import WCLError
 from desdm.framework.headerupdates import PREFIX, header_updates
 from desdm.framework.pipeline import LIST_FORMATS, FileSet, ListSet
+from desdm.framework.sections import Settings, section
 
 __all__ = [
     "FILE_KEYS",
@@ -48,77 +48,77 @@ class ListSpec:
     name: str
     #: the ``<list>`` section that it stands in
     parent: str
-    spec: Mapping[str, Any]
+    spec: Settings
 
     @property
-    def nick(self) -> str:
+    def nickname(self) -> str:
         """Name of the files in it."""
-        return _nick(self.name, self.spec)
+        return _nickname(self.name, self.spec)
 
     @property
-    def feeds(self) -> bool:
+    def has_source(self) -> bool:
         """Whether it brings its files by itself."""
         return any(key in self.spec for key in _ORIGINS)
 
 
-def list_specs(lists: Mapping[str, Any]) -> list[ListSpec]:
+def list_specs(lists: Settings) -> list[ListSpec]:
     """The lists of a module, those of ``div_list_by_col`` one by one."""
-    made = []
+    specs = []
     for name, spec in lists.items():
         if not isinstance(spec, dict):
             continue
         parts = spec.get("div_list_by_col")
         if not isinstance(parts, dict):
-            made.append(ListSpec(name, name, spec))
+            specs.append(ListSpec(name, name, spec))
             continue
         shared = {k: v for k, v in spec.items() if k != "div_list_by_col"}
-        made += [ListSpec(k, name, {**shared, **v}) for k, v in parts.items() if isinstance(v, dict)]
-    return made
+        specs += [ListSpec(k, name, {**shared, **v}) for k, v in parts.items() if isinstance(v, dict)]
+    return specs
 
 
 class Links:
     """What the ``depends`` of a submit WCL mean: a list of a module stands for the files in it."""
 
-    def __init__(self, modules: Mapping[str, Any]) -> None:
-        self._nicks: dict[tuple[str, str], str] = {}
-        self._more: dict[tuple[str, str], dict[str, None]] = {}
+    def __init__(self, modules: Settings) -> None:
+        self._nicknames: dict[tuple[str, str], str] = {}
+        self._dependency_names: dict[tuple[str, str], dict[str, None]] = {}
         for module, body in modules.items():
             if not isinstance(body, dict):
                 continue
-            for one in list_specs(body.get("list", {})):
-                self._nicks.setdefault((module, one.parent), one.nick)
-                self._nicks.setdefault((module, one.name), one.nick)
-            for spec in _sections(body):
+            for one in list_specs(section(body, "list")):
+                self._nicknames.setdefault((module, one.parent), one.nickname)
+                self._nicknames.setdefault((module, one.name), one.nickname)
+            for spec in _file_sections(body):
                 for key in ("depends", "depends-newname"):
-                    maker, kind, name, nick = _split(str(spec.get(key, "")))
+                    maker, kind, name, nick = _split_reference(str(spec.get(key, "")))
                     if kind == "list" and nick:
-                        self._more.setdefault((maker, name), {})[nick] = None
+                        self._dependency_names.setdefault((maker, name), {})[nick] = None
 
     def target(self, text: str) -> str:
         """``module.file`` for a ``depends``; empty for an empty one."""
-        maker, kind, name, nick = _split(text)
+        maker, kind, name, nick = _split_reference(text)
         if kind == "list":
-            name = nick or self._nicks.get((maker, name), name)
+            name = nick or self._nicknames.get((maker, name), name)
         return f"{maker}.{name}" if maker else ""
 
-    def nick(self, module: str, name: str) -> str:
+    def nickname(self, module: str, name: str) -> str:
         """Name of the files in a list of a module."""
-        return self._nicks.get((module, name), name)
+        return self._nicknames.get((module, name), name)
 
-    def nicks(self, module: str, one: ListSpec) -> list[str]:
+    def nicknames_of(self, module: str, one: ListSpec) -> list[str]:
         """Names of the files that a list brings: that of its columns, and those that other modules depend on."""
-        return list(dict.fromkeys([one.nick, *self._more.get((module, one.parent), {})]))
+        return list(dict.fromkeys([one.nickname, *self._dependency_names.get((module, one.parent), {})]))
 
 
-def _sections(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _file_sections(body: Settings) -> Iterator[Settings]:
     """Every file and list section of a module."""
     for kind in ("file", "list"):
-        for spec in body.get(kind, {}).values():
+        for spec in section(body, kind).values():
             if isinstance(spec, dict):
                 yield spec
 
 
-def _split(text: str) -> tuple[str, str, str, str]:
+def _split_reference(text: str) -> tuple[str, str, str, str]:
     """Module, kind (file, list or neither), name and nick of a ``depends``."""
     module, _, rest = text.strip().lower().partition(".")
     kind = next((k for k in ("file", "list") if rest.startswith(f"{k}.")), "")
@@ -126,9 +126,7 @@ def _split(text: str) -> tuple[str, str, str, str]:
     return module, kind, name, nick
 
 
-def fileset(
-    name: str, spec: Mapping[str, Any], module: Mapping[str, Any], links: Links, where: str
-) -> FileSet:
+def fileset(name: str, spec: Settings, module: Settings, links: Links, where: str) -> FileSet:
     """A ``<file F>`` section.
 
     Parameters
@@ -156,7 +154,7 @@ def fileset(
         query[key] = text.get(key, str(module.get(key, f"${{{key}}}")))
     if "depends" in text or "exec" in text:
         query = {}
-    # A key that is asked for is no name of ours; a single type that is asked for is also what the files are.
+    # A column of the query is not a key of the file set; a single file type in it is also the type of the files.
     filetype = text.get("filetype", "")
     if "filetype" in query and not query["filetype"].replace("_", "").isalnum():
         filetype = ""
@@ -191,7 +189,7 @@ def fileset(
 
 
 def list_source(
-    nick: str, one: ListSpec, file: Mapping[str, Any], module: Mapping[str, Any], links: Links, where: str
+    nick: str, one: ListSpec, file: Settings, module: Settings, links: Links, where: str
 ) -> FileSet:
     """The files that a list brings by itself; the ``<file>`` section of their name says what they are called.
 
@@ -206,17 +204,17 @@ def list_source(
     module, links, where
         As for `fileset`.
     """
-    asked = {field.rpartition(".")[2] for field in names(str(one.spec.get("query_fields", "")))}
-    kept = {*_ORIGINS, *asked, "args", "filetype"}
-    origin = {k: v for k, v in one.spec.items() if k in kept or k not in LIST_KEYS | FILE_KEYS}
-    named = {
+    query_columns = {field.rpartition(".")[2] for field in names(str(one.spec.get("query_fields", "")))}
+    source_keys = {*_ORIGINS, *query_columns, "args", "filetype"}
+    origin = {k: v for k, v in one.spec.items() if k in source_keys or k not in LIST_KEYS | FILE_KEYS}
+    name_keys = {
         k: file[k]
         for k in ("filepat", "flabel", "fsuffix", "filename", "filetype", "dirpat", "ops_enddir", "savefiles")
         if k in file
     } | {k: v for k, v in file.items() if k.startswith(PREFIX)}
-    spec = {**named, **origin} if "query_fields" in origin else {**origin, **named}
+    spec = {**name_keys, **origin} if "query_fields" in origin else {**origin, **name_keys}
     if "depends" in origin or "exec" in origin:
-        # The names are those of the rows; only new names are made by a pattern.
+        # The names are those of the rows; patterns are for new names only.
         spec = {k: v for k, v in spec.items() if k not in ("filepat", "filename")}
     match = str(one.spec.get("match", one.spec.get("divide_by", "")))
     allowed = str(one.spec.get("allow_missing", file.get("optional", "false")))
@@ -224,18 +222,18 @@ def list_source(
     return fileset(nick, {**spec, **flags}, module, links, where)
 
 
-def columns(spec: Mapping[str, Any]) -> tuple[str, ...]:
+def columns(spec: Settings) -> tuple[str, ...]:
     """The columns of a list, cut at the commas that stand in no braces."""
     parts: list[str] = []
-    depth, here = 0, ""
+    depth, column = 0, ""
     for char in str(spec.get("columns", "")):
         depth += (char == "{") - (char == "}")
         if char == "," and depth == 0:
-            parts.append(here.strip())
-            here = ""
+            parts.append(column.strip())
+            column = ""
         else:
-            here += char
-    return tuple(p for p in (*parts, here.strip()) if p)
+            column += char
+    return tuple(p for p in (*parts, column.strip()) if p)
 
 
 def _owner(column: str) -> str:
@@ -244,11 +242,12 @@ def _owner(column: str) -> str:
     return inner.strip().rpartition(".")[0].rpartition(".")[2].strip().lower()
 
 
-def _nick(list_name: str, spec: Mapping[str, Any]) -> str:
+def _nickname(list_name: str, spec: Settings) -> str:
+    """Return the name of the files in a list: that of the first column that has one."""
     return next((owner for column in columns(spec) if (owner := _owner(column))), list_name)
 
 
-def listset(one: ListSpec, known: Mapping[str, Any], where: str) -> ListSet:
+def listset(one: ListSpec, known: Collection[str], where: str) -> ListSet:
     """A list to be written for each wrapper.
 
     Parameters
@@ -266,9 +265,9 @@ def listset(one: ListSpec, known: Mapping[str, Any], where: str) -> ListSet:
         It names files that the module does not have, or its sort key is not one.
     """
     spec = one.spec
-    cells = columns(spec) or (f"{one.nick}.fullname",)
+    cells = columns(spec) or (f"{one.nickname}.fullname",)
     nicks = dict.fromkeys(_owner(c) or one.name for c in cells)
-    if not one.feeds:
+    if not one.has_source:
         missing = [n for n in nicks if n not in known]
         if missing:
             raise WCLError(f"list {one.name} names {missing[0]}, which is no file of the module", where)
@@ -285,6 +284,7 @@ def listset(one: ListSpec, known: Mapping[str, Any], where: str) -> ListSet:
 
 
 def _list_format(text: str, where: str) -> str:
+    """Return the format of a list in lower case; `WCLError` if it is not known."""
     name = text.strip().lower()
     if name not in LIST_FORMATS:
         raise WCLError(f"format = {text}: known are {', '.join(LIST_FORMATS)}", where)
@@ -292,6 +292,7 @@ def _list_format(text: str, where: str) -> str:
 
 
 def _sortkey(text: str, where: str) -> tuple[str, bool, bool] | None:
+    """Return column, numeric and reverse of a sort key; None for an empty one."""
     if not text:
         return None
     parts = [p.strip() for p in text.strip("() ").split(",")]

@@ -1,18 +1,18 @@
-"""Which keys of a submit WCL have no effect here, so that an operator is told of every one."""
+"""Find the keys of a submit WCL that have no effect, so that an operator is informed of every one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from desdm.errors import PlanError
 from desdm.framework.configs import FURTHER, code_config
 from desdm.framework.headerupdates import PREFIX
+from desdm.framework.sections import Settings, section
 from desdm.framework.submitfiles import FILE_KEYS, LIST_KEYS, names
 from desdm.framework.tileinfo import TILE_KEYS
 
-__all__ = ["ignored_keys", "unheeded"]
+__all__ = ["describe_ignored_keys", "ignored_keys"]
 
 #: Keys at the top that the framework itself reads; any other is a variable, and has an effect where it is named.
 _TOP = frozenset({
@@ -73,66 +73,62 @@ _REFERENCE = re.compile(
 )
 
 
-def unheeded(tree: Mapping[str, Any]) -> list[str]:
+def describe_ignored_keys(tree: Settings) -> list[str]:
     """What a submit WCL says that has no effect, and why: a line for each key of each kind of section, with its places."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for path in ignored_keys(tree):
-        kinds.setdefault((_kind(path), path[-1]), []).append(".".join(path))
+        kinds.setdefault((_section_kind(path), path[-1]), []).append(".".join(path))
     lines = []
     for (kind, key), places in kinds.items():
-        what = (
+        subject = (
             places[0] if len(places) == 1 else f"{key} of {kind} ({len(places)} times: {', '.join(places)})"
         )
-        why = _WHY.get("hdrupd" if key.startswith(PREFIX) else key, "")
-        lines.append(f"{what} is not acted upon" + (f": {why}" if why else ""))
+        reason = _WHY.get("hdrupd" if key.startswith(PREFIX) else key, "")
+        lines.append(f"{subject} is not acted upon" + (f": {reason}" if reason else ""))
     return lines
 
 
-def _kind(path: tuple[str, ...]) -> str:
+def _section_kind(path: tuple[str, ...]) -> str:
     """What sort of section a path stands in."""
     if path[0] != "module" or len(path) < 4:
         return {"module": "modules", "block": "blocks"}.get(path[0], "the top")
     return {"file": "files", "list": "lists"}.get(path[2], "execs")
 
 
-def ignored_keys(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def ignored_keys(tree: Settings) -> Iterator[tuple[str, ...]]:
     """Give the path of every key and section of a submit WCL that has no effect here."""
-    known = _Names(tree)
-    blocks, modules = tree.get("block", {}), tree.get("module", {})
+    names_used = _NameIndex(tree)
+    blocks, modules = section(tree, "block"), section(tree, "module")
     listed = names(str(tree.get("blocklist", "")))
-    used = {m for b in listed for m in names(str(_section(blocks, b).get("modulelist", ""))) if m in modules}
-    reads = {name: _read_by_code(_section(modules, name)) for name in used}
+    used = {m for b in listed for m in names(str(section(blocks, b).get("modulelist", ""))) if m in modules}
+    reads = {name: _keys_of_code(section(modules, name)) for name in used}
     of_codes = frozenset(key for keys in reads.values() if keys is not None for key in keys)
     for key, value in tree.items():
         if isinstance(value, dict):
             # A section of a module's name holds values over the module's own.
-            heeded = key in _TOP_SECTIONS or key == _ENVIRONMENT or key in used or key in of_codes
-            if (key in _TOP_IGNORED or not heeded) and not known.names(key):
+            effective = key in _TOP_SECTIONS or key == _ENVIRONMENT or key in used or key in of_codes
+            if (key in _TOP_IGNORED or not effective) and not names_used.uses(key):
                 yield (key,)
-        elif key not in _TOP and key not in TILE_KEYS and not known.names(key):
+        elif key not in _TOP and key not in TILE_KEYS and not names_used.uses(key):
             yield (key,)
     for name, body in blocks.items():
         if not isinstance(body, dict) or name not in listed:
             yield ("block", name)
         else:
             of_block = [reads[m] for m in names(str(body.get("modulelist", ""))) if m in reads]
-            yield from (("block", name, key) for key in body if not _of_block(key, of_block, known))
+            yield from (
+                ("block", name, key) for key in body if not _has_effect_in_block(key, of_block, names_used)
+            )
     for name, body in modules.items():
         if not isinstance(body, dict) or name not in used:
             yield ("module", name)
             continue
-        yield from (("module", name, *path) for path in _of_module(body, reads[name], known))
+        yield from (("module", name, *path) for path in _ignored_of_module(body, reads[name], names_used))
 
 
-def _section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A section, empty if there is none."""
-    body = tree.get(name)
-    return body if isinstance(body, dict) else {}
-
-
-def _of_block(key: str, reads: Collection[Collection[str] | None], known: _Names) -> bool:
+def _has_effect_in_block(key: str, reads: Collection[Collection[str] | None], known: _NameIndex) -> bool:
     """Whether a key of a block has an effect: on the block, or as a value of one of its modules."""
-    if key in _BLOCK or known.names(key):
+    if key in _BLOCK or known.uses(key):
         return True
     if key in _BATCH:
         return False
@@ -145,10 +141,11 @@ def _of_block(key: str, reads: Collection[Collection[str] | None], known: _Names
 
 
 def _is_exec(key: str) -> bool:
+    """Return whether a key is that of an exec section."""
     return key.startswith("exec_") and key[5:].isdecimal()
 
 
-def _read_by_code(body: Mapping[str, Any]) -> frozenset[str] | None:
+def _keys_of_code(body: Settings) -> frozenset[str] | None:
     """The keys that a module's own code reads, as its ``config.wcl`` says; None: a program, which reads none by itself."""
     wrapper = str(body.get("wrappername", "genwrap"))
     try:
@@ -161,63 +158,67 @@ def _read_by_code(body: Mapping[str, Any]) -> frozenset[str] | None:
     return frozenset((*(key.lower() for key in config), *further))
 
 
-def _of_module(
-    body: Mapping[str, Any], reads: Collection[str] | None, known: _Names
+def _ignored_of_module(
+    body: Settings, reads: Collection[str] | None, names_used: _NameIndex
 ) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of keys of a module that have no effect."""
     for key, value in body.items():
         if _is_exec(key) and isinstance(value, dict):
             yield from ((key, k) for k in value if k not in _EXEC)
         elif (
             key not in _MODULE
             and key != _ENVIRONMENT
-            and not known.names(key)
+            and not names_used.uses(key)
             and (reads is None or key in _MODULE_IGNORED or key not in reads)
         ):
             yield (key,)
-    made = {
+    generated = {
         part.rpartition(".")[2]
-        for key, one in body.items()
-        if key.startswith("exec_") and isinstance(one, Mapping)
-        for part in names(str(one.get("was_generated_by", "")))
+        for key, value in body.items()
+        if key.startswith("exec_") and isinstance(value, Mapping)
+        for part in names(str(value.get("was_generated_by", "")))
     }
     for kind, keys in (("file", FILE_KEYS), ("list", LIST_KEYS)):
-        for name, spec in body.get(kind, {}).items():
+        for name, spec in section(body, kind).items():
             if not isinstance(spec, dict):
                 yield (kind, name)
                 continue
-            asked = {f.rpartition(".")[2] for f in names(str(spec.get("query_fields", "")))}
+            query_columns = {f.rpartition(".")[2] for f in names(str(spec.get("query_fields", "")))}
             # The original joins tables as its query says; here one query sees every column.
             yield from (
                 (kind, name, key)
                 for key in spec
                 if key not in keys
-                and key not in asked
-                and not known.names(key)
-                and not (kind == "file" and key.startswith(PREFIX) and _is_made(name, spec, made))
+                and key not in query_columns
+                and not names_used.uses(key)
+                and not (kind == "file" and key.startswith(PREFIX) and _is_output(name, spec, generated))
             )
 
 
-def _is_made(name: str, spec: Mapping[str, Any], made: Collection[str]) -> bool:
+def _is_output(name: str, spec: Settings, generated: Collection[str]) -> bool:
     """Whether a module's file is an output: its programs make it, or nothing says where else it comes from."""
-    return name in made or (not made and not any(key in spec for key in ("depends", "query_fields", "exec")))
+    return name in generated or (
+        not generated and not any(key in spec for key in ("depends", "query_fields", "exec"))
+    )
 
 
-class _Names:
+class _NameIndex:
     """The variables that some value of the document names, and the keys by which it loops, matches and sorts."""
 
-    def __init__(self, tree: Mapping[str, Any]) -> None:
+    def __init__(self, tree: Settings) -> None:
         self._names: set[str] = set()
         self._starts: set[str] = set()
-        self._gather(tree)
+        self._collect(tree)
 
-    def names(self, key: str) -> bool:
+    def uses(self, key: str) -> bool:
         """Whether a variable of that name is used."""
         return key in self._names or any(key.startswith(start) for start in self._starts)
 
-    def _gather(self, tree: Mapping[str, Any]) -> None:
+    def _collect(self, tree: Settings) -> None:
+        """Collect the names in a section and the sections in it."""
         for key, value in tree.items():
             if isinstance(value, Mapping):
-                self._gather(value)
+                self._collect(value)
                 continue
             if key in ("wrapperloop", "divide_by", "match", "divide_jobs_by", "query_fields"):
                 self._names.update(f.rpartition(".")[2] for f in names(value))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 from desdm.errors import PlanError
-from desdm.framework.store.tiles import tile_row
+from desdm.framework.store.tiles import TileRow, tile_row
 from desdm.schema.database import Database
 from desdm.survey.tiles import Tile
 from desdm.wcl.include import IncludeFunctions
@@ -41,7 +40,7 @@ def include_functions(database: Database) -> IncludeFunctions:
     return {"get_tile_info": get_tile_info}
 
 
-def tile_info(row: Mapping[str, Any]) -> dict[str, str]:
+def tile_info(row: TileRow) -> dict[str, str]:
     """A tile's values as the original's ``get_tile_info`` names them.
 
     Parameters
@@ -52,7 +51,7 @@ def tile_info(row: Mapping[str, Any]) -> dict[str, str]:
     Returns
     -------
     dict
-        tilename, tileid (a number made of the name), ra_cent and dec_cent (degrees), naxis1 and naxis2,
+        tilename, tileid (a checksum of the name), ra_cent and dec_cent (degrees), naxis1 and naxis2,
         pixelscale (arcsec), corners rac1 … decc4 (degrees), their ranges, and crossra0 (Y or N).
     """
     naxis1, naxis2 = int(row["naxis1"]), int(row["naxis2"])
@@ -91,5 +90,5 @@ def _corners(ra: float, dec: float, naxis1: int, naxis2: int, scale: float) -> l
     header = Tile("", ra, dec, naxis1, scale).header()
     header["CRPIX2"] = (naxis2 + 1) / 2.0
     points = [(1, 1), (naxis1, 1), (naxis1, naxis2), (1, naxis2)]
-    found = WCS(header).all_pix2world(points, 1)
-    return [(math.fmod(float(r) + 360.0, 360.0), float(d)) for r, d in found]
+    corners = WCS(header).all_pix2world(points, 1)
+    return [(math.fmod(float(r) + 360.0, 360.0), float(d)) for r, d in corners]

@@ -1,8 +1,8 @@
-"""What a wrapper gets: one Task with its inputs, outputs, settings, log and programs.
+"""The interface between the framework and a code: one Task with inputs, outputs, settings, log and programs.
 
 The contract, after DESDM's generic wrapper (desdm.md section 4): inputs are checked before the code starts,
-each program is asked its version and measured (``wait4``), its log is read by the quality controls while it
-is written, outputs are checked after, and everything seen goes into the outcome with parentage.
+the version of each program is recorded and its resources are measured (``wait4``), its log is read by the quality
+controls while it is written, outputs are checked after, and all of this goes into the outcome with parentage.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 from desdm.errors import ProgramFailed, StorageFull, UsageError
-from desdm.framework.handover import Handover
 from desdm.framework.memory import PeakMemory
-from desdm.framework.shortpaths import ShortPaths, plain
+from desdm.framework.objectstore import ObjectStore
+from desdm.framework.sections import Settings, Tree, section, texts_of
+from desdm.framework.shortpaths import ShortPaths, is_portable
 from desdm.framework.software import file_digest
 from desdm.wcl import Resolver
 
@@ -32,11 +33,11 @@ __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "T
 NO_VERSION = "not declared"
 
 #: Bytes: where a program failed and less is left on the disk of its work folder, the disk is why. Few programs say so.
-_ROOM = 1 << 20
+_MIN_FREE = 1 << 20
 #: Bytes of a program's output, at its end, in which its `write_error` is looked for.
-_LAST = 4096
+_TAIL_BYTES = 4096
 
-Settings: TypeAlias = Mapping[str, Any]
+
 T = TypeVar("T")
 
 
@@ -114,10 +115,10 @@ class Scanner(Protocol):
     """Reads a log while it is written."""
 
     def feed(self, data: bytes) -> Sequence[Message]:
-        """Take the next bytes; gives what was found in them."""
+        """Read the next bytes; return the messages in them."""
 
     def close(self) -> Sequence[Message]:
-        """The log of this program ends here; gives what was still open."""
+        """End the log of this program; return the messages that were not complete."""
 
 
 class LogTee:
@@ -139,52 +140,59 @@ class LogTee:
         self._base = 0
         self.lines = 0
         #: lines that are findings already, so that no pattern makes a second message of them
-        self._own: set[int] = set()
+        self._own_lines: set[int] = set()
         self.findings: list[Finding] = []
         self.stop: Finding | None = None
 
     @contextmanager
     def reader(self, name: str) -> Iterator[None]:
         """What is written within comes from program or module ``name``."""
-        outer, base, begun = self._scanner, self._base, self.lines
+        outer, base, first_line = self._scanner, self._base, self.lines
         self._scanner = self._scanners(name) if self._scanners else None
-        self._base = begun
+        self._base = first_line
         try:
             yield
         finally:
             if self._scanner is not None:
-                self._take(self._scanner.close())
-            # The outer scanner has not seen these lines, so its own numbers run behind by as many.
-            self._scanner, self._base = outer, base + self.lines - begun
+                self._add_messages(self._scanner.close())
+            # The outer scanner did not read these lines, so its own numbers are lower by as many.
+            self._scanner, self._base = outer, base + self.lines - first_line
 
     def write(self, data: bytes) -> None:
         """Append ``data`` and look at it; a pattern with the action ``stop`` sets ``self.stop``."""
         self._file.write(data)
         self.lines += data.count(b"\n")
         if self._scanner is not None:
-            self._take(self._scanner.feed(data))
+            self._add_messages(self._scanner.feed(data))
 
-    def say(self, finding: Finding) -> None:
-        """Keep a finding that a code says itself, and write it into the log."""
+    def add_finding(self, finding: Finding) -> None:
+        """Add a finding of a code itself, and write it into the log."""
         text = " ".join(finding.text.split())
-        self._own.add(self.lines + 1)
+        self._own_lines.add(self.lines + 1)
         self.findings.append(replace(finding, line=self.lines + 1))
         word = ("", "ERROR", "WARNING", "INFO")[finding.level]
         self.write(f"{word}: {text}\n".encode("utf-8", "replace"))
 
-    def _take(self, messages: Iterable[Message]) -> None:
-        for m in messages:
-            finding = Finding(int(m.level), m.text, self._base + m.line, m.pattern, str(m.action))
-            if finding.line in self._own:
+    def _add_messages(self, messages: Iterable[Message]) -> None:
+        """Add the messages of a scanner to the findings; one with the action stop ends the program."""
+        for message in messages:
+            finding = Finding(
+                int(message.level),
+                message.text,
+                self._base + message.line,
+                message.pattern,
+                str(message.action),
+            )
+            if finding.line in self._own_lines:
                 continue
             self.findings.append(finding)
             if finding.action == "stop" and self.stop is None:
                 self.stop = finding
 
     def drain(self) -> list[Finding]:
-        """The findings since the last call."""
-        kept, self.findings = self.findings, []
-        return kept
+        """Return the findings since the last call."""
+        findings, self.findings = self.findings, []
+        return findings
 
     def close(self) -> None:
         """Close the file."""
@@ -206,102 +214,111 @@ class Task:
     outputs: Mapping[str, Path]
     workdir: Path
     log: LogTee
-    #: program version by path, kept by a warm worker from job to job
+    #: program version by path; a worker reuses them from job to job
     versions: dict[str, str] = field(default_factory=dict)
     #: CCDs that must not be used, of input files of several CCDs, by the file's name
     excluded: Mapping[str, frozenset[int]] = field(default_factory=dict)
     execs: list[ExecRecord] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    handover: Handover = field(default_factory=Handover)
+    objects: ObjectStore = field(default_factory=ObjectStore)
     #: names of files that a later wrapper of the job reads too
-    wanted: frozenset[str] = frozenset()
+    later_inputs: frozenset[str] = frozenset()
     #: outputs that go into the archive
-    saved: frozenset[str] = frozenset()
+    archived_outputs: frozenset[str] = frozenset()
     #: gives programs paths that they can take
     paths: ShortPaths | None = None
     #: the end of what the last program wrote
-    _said: bytes = field(default=b"", init=False, repr=False)
+    _last_output: bytes = field(default=b"", init=False, repr=False)
 
     # -- files
 
     def input(self, name: str) -> Path:
-        """The one file of input ``name``; `ProgramFailed` if there is none or more than one."""
+        """Return the file of input ``name``; `ProgramFailed` unless there is exactly one."""
         files = self.inputs.get(name, ())
         if len(files) != 1:
             raise ProgramFailed(f"{self.name}: input {name!r} should be one file, not {len(files)}")
         return files[0]
 
     def optional(self, name: str) -> Path | None:
-        """The one file of input ``name``, or None if it is not there."""
+        """Return the file of input ``name``; None if it is missing."""
         return self.input(name) if self.inputs.get(name) else None
 
     def output(self, name: str) -> Path:
-        """Where output ``name`` must be written."""
+        """Return the path to which output ``name`` must be written."""
         if name not in self.outputs:
             raise ProgramFailed(
                 f"{self.name}: no output {name!r} is declared; known: {', '.join(self.outputs)}"
             )
         return self.outputs[name]
 
-    def take(self, name: str, read: Callable[[Path], T]) -> T:
-        """What the file of input ``name`` holds: the object that an earlier module of the job gave, or read from disk.
+    def read_input(self, name: str, read: Callable[[Path], T]) -> T:
+        """Return the content of input ``name``: the object of an earlier module of the job, or read from disk.
 
-        The object is the caller's own to change.
+        The caller may change the object.
         """
-        return self._taken(self.input(name), read)
+        return self._read(self.input(name), read)
 
-    def takes(self, name: str, read: Callable[[Path], T]) -> list[T]:
-        """The same for an input of several files, in their order."""
-        return [self._taken(path, read) for path in self.inputs.get(name, ())]
+    def read_inputs(self, name: str, read: Callable[[Path], T]) -> list[T]:
+        """Return the contents of an input of several files, in their order; see `read_input`."""
+        return [self._read(path, read) for path in self.inputs.get(name, ())]
 
-    def _taken(self, path: Path, read: Callable[[Path], T]) -> T:
-        if self.handover.has(path.name):
-            return cast(T, self.handover.get(path.name, last=path.name not in self.wanted))
+    def _read(self, path: Path, read: Callable[[Path], T]) -> T:
+        """Return the object of a file from memory, else read the file."""
+        if self.objects.has(path.name):
+            return cast(T, self.objects.get(path.name, last=path.name not in self.later_inputs))
         return read(path)
 
-    def look(self, path: Path, read: Callable[[Path], T]) -> T:
-        """The same for one file of an input, to look at and not to change: nothing is copied."""
-        if self.handover.has(path.name):
-            return cast(T, self.handover.get(path.name, last=True))
+    def view_input(self, path: Path, read: Callable[[Path], T]) -> T:
+        """Return the content of one file of an input without copying it: the caller must not change it."""
+        if self.objects.has(path.name):
+            return cast(T, self.objects.get(path.name, last=True))
         return read(path)
 
-    def give(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
-        """Hand output ``name`` on in memory.
+    def write_output(self, name: str, value: T, write: Callable[[Path, T], object]) -> None:
+        """Store output ``name`` in memory for later modules.
 
-        ``write(path, value)`` makes its file: at once if it goes into the archive, else when a program needs it
-        (`on_disk`) or memory is short.
+        Parameters
+        ----------
+        name
+            The output.
+        value
+            The object.
+        write
+            Writes its file, ``write(path, value)``: at once if it goes into the archive, else when a program needs it
+            (`input_on_disk`) or memory is short.
         """
-        self.handover.put(self.output(name), value, write, now=name in self.saved)
+        self.objects.put(self.output(name), value, write, now=name in self.archived_outputs)
 
-    def on_disk(self, name: str) -> Path:
-        """Path of the one file of input ``name``, written if it was only held in memory: for a program to read."""
+    def input_on_disk(self, name: str) -> Path:
+        """Return the path of the one file of input ``name``, written if it is in memory only: for programs."""
         path = self.input(name)
-        self.handover.on_disk(path.name)
+        self.objects.write_file(path.name)
         return path
 
-    def all_on_disk(self, name: str) -> tuple[Path, ...]:
-        """The same for an input of several files."""
+    def inputs_on_disk(self, name: str) -> tuple[Path, ...]:
+        """Return the paths of the files of input ``name``, all written: for programs."""
         for path in self.inputs.get(name, ()):
-            self.handover.on_disk(path.name)
+            self.objects.write_file(path.name)
         return self.inputs.get(name, ())
 
-    def derived(self, output: str, parents: Iterable[Path]) -> None:
-        """Say of which input files ``output`` was derived (default: of all).
+    def set_parents(self, output: str, parents: Iterable[Path]) -> None:
+        """Declare from which input files ``output`` was derived (default: all).
 
-        Where every output says so, these are also the files that the wrapper used: optional ones that it
-        looked at and left do not enter the lineage.
+        If this is declared for every output, the wrapper has used these files only: optional ones that it
+        has read and not used do not enter the lineage.
         """
         self.parents[self.output(output).name] = tuple(p.name for p in parents)
 
     # -- settings
 
-    def section(self, *path: str) -> dict[str, Any]:
+    def section(self, *path: str) -> Tree:
         """A section of the settings; empty if it is not there."""
-        here: Any = self.settings
-        for step in path:
-            here = here.get(step, {}) if isinstance(here, Mapping) else {}
-        return dict(here) if isinstance(here, Mapping) else {}
+        return dict(section(self.settings, *path))
+
+    def keywords(self, *path: str) -> dict[str, str]:
+        """Return the values of a section of the settings, without the sections in it; empty if it is missing."""
+        return texts_of(section(self.settings, *path))
 
     def text(self, key: str, default: str | None = None) -> str:
         """A setting as text; `UsageError` if it is missing and there is no default."""
@@ -322,18 +339,30 @@ class Task:
 
     # -- what it says
 
-    def say(self, text: str) -> None:
-        """A line into the log, where the quality controls read it."""
+    def write_log(self, text: str) -> None:
+        """Write a line into the log, where the quality controls read it."""
         self.log.write(text.encode("utf-8", "replace").rstrip(b"\n") + b"\n")
 
     def finding(self, level: int, text: str) -> None:
         """Record something for the operator: level 1 error, 2 warning, 3 info; it is in the log too."""
-        self.log.say(Finding(level, text, pattern=f"{self.name}.finding"))
+        self.log.add_finding(Finding(level, text, pattern=f"{self.name}.finding"))
 
     def metric(self, name: str, value: float, unit: str = "", band: str = "", text: str = "") -> None:
-        """Record a QA number; one that is not finite is left out and said in the log."""
+        """Record a QA number; one that is not finite is logged and not recorded.
+
+        Parameters
+        ----------
+        name, value
+            Name and value.
+        unit
+            Unit, such as arcsec or mag; empty: none.
+        band
+            Band; empty: that of the wrapper.
+        text
+            What the number means.
+        """
         if not math.isfinite(value):
-            self.say(f"metric {name} is not finite and is not recorded")
+            self.write_log(f"metric {name} is not finite and is not recorded")
             return
         self.metrics.append(Metric(name, float(value), unit, band or self.keys.get("band", ""), text))
 
@@ -359,7 +388,7 @@ class Task:
         int
             Exit status; negative: ended by that signal.
         """
-        spec = self.section("exec", execname)
+        spec = self.keywords("exec", execname)
         program = str(spec.get("program", execname))
         path = shutil.which(program)
         if path is None:
@@ -367,34 +396,43 @@ class Task:
                 f"{self.name}: program {program} is not installed (Debian package of that name)"
             )
         version = self._version(path, spec)
-        argv = [path, *(self._argument(str(one)) for one in args)]
-        self.say("$ " + " ".join([program, *argv[1:]]))
+        argv = [path, *(self._argument(str(argument)) for argument in args)]
+        self.write_log("$ " + " ".join([program, *argv[1:]]))
         with self.log.reader(execname):
-            record = self._measure(argv, execname, version)
+            record = self._run_measured(argv, execname, version)
         self.execs.append(record)
         if self.log.stop is not None:
             stop = self.log.stop
             raise ProgramFailed(f"{self.name}: stopped by quality control, {stop.pattern}: {stop.text}")
         if check and record.status != 0:
-            how = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
-            failed = f"{self.name}: {program} ended with {how}"
-            left, words = shutil.disk_usage(self.workdir).free, str(spec.get("write_error", "")).encode()
-            if left < _ROOM or (words and words in self._said):
+            ending = f"status {record.status}" if record.status > 0 else f"signal {-record.status}"
+            failed = f"{self.name}: {program} ended with {ending}"
+            free, write_error = (
+                shutil.disk_usage(self.workdir).free,
+                str(spec.get("write_error", "")).encode(),
+            )
+            if free < _MIN_FREE or (write_error and write_error in self._last_output):
                 raise StorageFull(
-                    f"{failed}, and {self.workdir} has room for {left} bytes only; make room and try again"
+                    f"{failed}, and {self.workdir} has room for {free} bytes only; make room and try again"
                 )
             raise ProgramFailed(f"{failed}; its log is {self.log.path.name}")
         return record.status
 
     def _argument(self, text: str) -> str:
-        """An argument; a file whose path the program could not take is given by a link (a code's own data files)."""
-        if self.paths is None or not text.startswith("/") or plain(Path(text)) or not Path(text).is_file():
+        """Return an argument; a file path that the program could not read is replaced by a link."""
+        if (
+            self.paths is None
+            or not text.startswith("/")
+            or is_portable(Path(text))
+            or not Path(text).is_file()
+        ):
             return text
         return str(self.paths.file(Path(text)))
 
-    def _measure(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
+    def _run_measured(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
+        """Run a program, read its output as it comes, and return its record with times and resources."""
         start, peak = time.time(), PeakMemory()
-        self._said = b""
+        self._last_output = b""
         process = subprocess.Popen(
             argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._environment(),
@@ -406,14 +444,13 @@ class Task:
             if not chunk:
                 break
             self.log.write(chunk)
-            self._said = self._said[-_LAST:] + chunk
+            self._last_output = self._last_output[-_TAIL_BYTES:] + chunk
             if self.log.stop is not None:
                 process.kill()
                 break
         process.stdout.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        used = usage
         return ExecRecord(
             execnum=len(self.execs) + 1,
             name=execname,
@@ -422,36 +459,36 @@ class Task:
             status=process.returncode,
             start_time=start,
             end_time=time.time(),
-            utime=used.ru_utime,
-            stime=used.ru_stime,
-            maxrss=peak.of(used),
-            minflt=used.ru_minflt,
-            majflt=used.ru_majflt,
-            inblock=used.ru_inblock,
-            oublock=used.ru_oublock,
-            nvcsw=used.ru_nvcsw,
-            nivcsw=used.ru_nivcsw,
+            utime=usage.ru_utime,
+            stime=usage.ru_stime,
+            maxrss=peak.of(usage),
+            minflt=usage.ru_minflt,
+            majflt=usage.ru_majflt,
+            inblock=usage.ru_inblock,
+            oublock=usage.ru_oublock,
+            nvcsw=usage.ru_nvcsw,
+            nivcsw=usage.ru_nivcsw,
             digest=file_digest(Path(argv[0])),
         )
 
     def _environment(self) -> dict[str, str] | None:
-        """The programs' environment: section ``job_environment``, in capitals, over the worker's; None: the worker's."""
-        asked = self.section("job_environment")
-        if not asked:
+        """Return the environment of programs: section ``job_environment``, in capitals; None: the worker's."""
+        variables = self.keywords("job_environment")
+        if not variables:
             return None
         resolver = Resolver({**self.settings, **self.keys})
-        return {**os.environ, **{k.upper(): resolver.replace(str(v)) for k, v in asked.items()}}
+        return {**os.environ, **{k.upper(): resolver.replace(v) for k, v in variables.items()}}
 
-    def _version(self, path: str, spec: Mapping[str, Any]) -> str:
-        """What a program says of its version; one without a declared call is not started to ask for it."""
+    def _version(self, path: str, spec: Mapping[str, str]) -> str:
+        """Return the version of a program; one without a declared call is not started for it."""
         flag = str(spec.get("version_flag", ""))
         if not flag:
             return NO_VERSION
-        # The file's time and size are part of the key, so that an upgrade under a warm worker is seen.
+        # The file's time and size are part of the key, so that a running worker notices an upgrade.
         stat = Path(path).stat()
         key = f"{path} {stat.st_mtime_ns} {stat.st_size} {flag}"
         if key not in self.versions:
-            asked = subprocess.run(
+            output = subprocess.run(
                 [path, *flag.split()],
                 capture_output=True,
                 text=True,
@@ -460,10 +497,10 @@ class Task:
                 timeout=60,
                 check=False,
             )
-            found = re.search(
-                str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), asked.stdout + asked.stderr
+            match = re.search(
+                str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), output.stdout + output.stderr
             )
-            self.versions[key] = found.group(found.lastindex or 0) if found else "unknown"
+            self.versions[key] = match.group(match.lastindex or 0) if match else "unknown"
         return self.versions[key]
 
 

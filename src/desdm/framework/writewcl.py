@@ -27,6 +27,7 @@ def to_wcl(pipeline: Pipeline) -> Tree:
 
 
 def _write_block(block: Block) -> Tree:
+    """Return the section of a block."""
     tree: Tree = {"modulelist": ",".join(m.name for m in block.modules)}
     if block.text:
         tree["text"] = block.text
@@ -36,6 +37,7 @@ def _write_block(block: Block) -> Tree:
 
 
 def _write_module(module: Module) -> Tree:
+    """Return the section of a module."""
     tree: Tree = {"wrappername": module.wrapper}
     if module.text:
         tree["text"] = module.text
@@ -66,6 +68,7 @@ def _write_module(module: Module) -> Tree:
 
 
 def _write_file(f: FileSet) -> Tree:
+    """Return the section of a file set."""
     tree: Tree = {}
     for key in ("filetype", "filepat", "flabel", "filename", "dirpat", "depends", "args"):
         if getattr(f, key):
@@ -89,6 +92,7 @@ def _write_file(f: FileSet) -> Tree:
 
 
 def _write_list(one: ListSet) -> Tree:
+    """Return the section of a list."""
     tree: Tree = {"columns": ",".join(one.columns), "format": one.format}
     if one.filename:
         tree["filename"] = one.filename
@@ -102,6 +106,7 @@ def _write_list(one: ListSet) -> Tree:
 
 
 def _write_exec(one: Exec) -> Tree:
+    """Return the section of a program."""
     tree: Tree = {"execname": one.execname, "cmd_hyphen": one.cmd_hyphen}
     for key in ("used", "was_generated_by", "ancestry"):
         if getattr(one, key):

@@ -24,7 +24,7 @@ from desdm.texttable import time_text
 
 __all__ = [
     "ACCEPTED",
-    "Retagged",
+    "TagChange",
     "accepted_tag",
     "exclude",
     "lift",
@@ -42,7 +42,7 @@ ACCEPTED = "FIRSTCUT_ACCEPTED"
 
 
 @dataclass(frozen=True, slots=True)
-class Retagged:
+class TagChange:
     """What an act changed in the tags of accepted attempts: (tag, run) pairs; and what a person should know of it."""
 
     added: tuple[tuple[str, str], ...] = ()
@@ -57,13 +57,29 @@ def accepted_tag(nite: str) -> str:
 
 def set_verdict(
     conn: Connection, cut: str, expnum: int, verdict: Verdict, *, reason: str, who: str, scope: Scope
-) -> Retagged:
-    """Give a person's verdict on an exposure; the accepted tags follow.
+) -> TagChange:
+    """Record a person's verdict on an exposure, and refresh the accepted tags.
 
-    Parameters and errors as of `desdm.quality.qa.verdict.overrule`; the attempts of ``scope`` also carry the tags.
+    Parameters
+    ----------
+    conn
+        The transaction.
+    cut
+        Pipeline that is assessed: firstcut or finalcut.
+    expnum
+        The exposure.
+    verdict, reason, who
+        The verdict, why, and the person.
+    scope
+        Attempts that carry the tags.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        As of `desdm.quality.qa.verdict.overrule`.
     """
     if not overrule(conn, cut, expnum, verdict, reason, who, scope):
-        return Retagged(
+        return TagChange(
             note=f"{exposure_name(expnum)} has this verdict of {who} already, for the same reason; nothing was changed"
         )
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
@@ -71,13 +87,27 @@ def set_verdict(
 
 def withdraw_verdict(
     conn: Connection, cut: str, expnum: int, *, reason: str, who: str, scope: Scope
-) -> Retagged:
-    """Withdraw the persons' verdicts on an exposure; the accepted tags follow. Parameters as of `set_verdict`."""
+) -> TagChange:
+    """Withdraw the persons' verdicts on an exposure, and refresh the accepted tags.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    cut
+        Pipeline that is assessed: firstcut or finalcut.
+    expnum
+        The exposure.
+    reason, who
+        Why, and the person.
+    scope
+        Attempts that carry the tags.
+    """
     withdraw(conn, cut, expnum, reason, who, scope)
     return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
 
 
-def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str, scope: Scope) -> Retagged:
+def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str, scope: Scope) -> TagChange:
     """Exclude an exposure (``ccdnum`` 0) or one CCD of it from calibrations and coadds.
 
     Parameters
@@ -101,7 +131,7 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
     for row in store.excluded(conn, [expnum]):
         if (row["ccdnum"], row["reason"], row["analyst"]) == (ccdnum, reason, who):
             since = time_text(row["since"])
-            return Retagged(
+            return TagChange(
                 note=f"{_named(expnum, ccdnum)} is excluded so already, since {since} (UTC); nothing was changed"
             )
     store.exclude(conn, expnum, ccdnum, reason, who)
@@ -114,17 +144,28 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
     if reach.text:
         note = f"{note}; {_reached(reach)}" if note else _reached(reach)
     if ccdnum and not reach.attempts:
-        return Retagged(note=note)
+        return TagChange(note=note)
     changed = _refresh_with(conn, scope, [expnum], reach, who=who, reason=f"excluded: {reason}")
     return replace(changed, note=note)
 
 
 def lift(
     conn: Connection, expnum: int, ccdnum: int | None, *, reason: str, who: str, scope: Scope
-) -> Retagged:
-    """Lift the exclusions of an exposure: of one CCD, of the whole (0), or all that are in force (None).
+) -> TagChange:
+    """Lift the exclusions of an exposure.
 
-    Parameters as of `exclude`.
+    Parameters
+    ----------
+    conn
+        The transaction.
+    expnum
+        The exposure.
+    ccdnum
+        The CCD; 0: the exclusion of the whole exposure; None: all that are in force.
+    reason, who
+        Why, and the person.
+    scope
+        Attempts that carry the accepted tags.
 
     Raises
     ------
@@ -152,7 +193,7 @@ def lift(
 
 def refresh_tags(
     conn: Connection, scope: Scope, expnums: Sequence[int], *, who: str, reason: str
-) -> Retagged:
+) -> TagChange:
     """Make the accepted tags say what verdicts, exclusions and data states say.
 
     An attempt of First Cut carries the tag of its night when it is the one whose verdict counts, in ``scope``, good and
@@ -207,13 +248,22 @@ def refresh_tags(
             ]
     # The tag's own events name the run; who looks for the exposure finds what became of it.
     record_events(conn, EventKind.TAG, who, acts)
-    return Retagged(tuple(added), tuple(removed))
+    return TagChange(tuple(added), tuple(removed))
 
 
-def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> Retagged:
-    """Make the accepted tags follow a change of an attempt's data state, also those of what was made from its files.
+def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> TagChange:
+    """Refresh the accepted tags after a change of an attempt's data state, also of files derived from its own.
 
-    A note says what was made from the files of a JUNK run. Parameters as of `refresh_tags`.
+    Parameters
+    ----------
+    conn
+        The transaction.
+    scope
+        Attempts that carry the tags.
+    run
+        Name of the attempt.
+    who, reason
+        Author and reason of the change.
     """
     number = attempt_number(conn, run)
     reach = reach_of_run(conn, number)
@@ -224,7 +274,7 @@ def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reaso
 
 def _refresh_with(
     conn: Connection, scope: Scope, expnums: Sequence[int], reach: Reach, *, who: str, reason: str
-) -> Retagged:
+) -> TagChange:
     """Make the accepted tags of exposures, and of the attempts that are reached, follow."""
     others = {n for number in reach.attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
     return refresh_tags(conn, scope, sorted({*expnums, *others}), who=who, reason=reason)
@@ -241,13 +291,25 @@ def _reached(reach: Reach) -> str:
 
 def refresh_tags_of_attempts(
     conn: Connection, scope: Scope, attempts: Iterable[int], *, who: str, reason: str
-) -> Retagged:
-    """Make the accepted tags follow a change of the data states of attempts. Parameters as of `refresh_tags`."""
+) -> TagChange:
+    """Refresh the accepted tags after a change of the data states of attempts.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    scope
+        Attempts that carry the tags.
+    attempts
+        The attempts.
+    who, reason
+        Author and reason of the change.
+    """
     expnums = {n for number in attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
-    return refresh_tags(conn, scope, sorted(expnums), who=who, reason=reason) if expnums else Retagged()
+    return refresh_tags(conn, scope, sorted(expnums), who=who, reason=reason) if expnums else TagChange()
 
 
-def refresh_after_run(conn: Connection, scope: Scope, run: str, *, who: str) -> Retagged:
+def refresh_after_run(conn: Connection, scope: Scope, run: str, *, who: str) -> TagChange:
     """Make the accepted tags follow the end of a run; a trial, or a run that did not end well, changes nothing.
 
     Parameters
@@ -262,7 +324,7 @@ def refresh_after_run(conn: Connection, scope: Scope, run: str, *, who: str) -> 
     number = attempt_number(conn, run)
     attempt = store.attempt_facts(conn, [number])[number]
     if not attempt.good or not _in_scope(attempt, scope):
-        return Retagged()
+        return TagChange()
     reason = f"run {attempt.run} ended: {attempt.state.value}"
     return refresh_tags_of_attempts(conn, scope, [number], who=who, reason=reason)
 

@@ -39,8 +39,8 @@ def refusal(obstype: str, title: str) -> str:
     """Why an exposure is not to be processed; empty: it is."""
     if obstype not in _SCIENCE:
         return f"not processed: its type is {obstype or 'unknown'}"
-    found = _WORDS.search(title)
-    return f"not processed: its title says {found.group(1).lower()}" if found else ""
+    match = _WORDS.search(title)
+    return f"not processed: its title says {match.group(1).lower()}" if match else ""
 
 
 def arrivals(conn: Connection, nite: str) -> list[Arrival]:
@@ -57,8 +57,8 @@ def arrivals(conn: Connection, nite: str) -> list[Arrival]:
         for finding in findings
         if finding.key == "CCDNUM" and finding.severity is Severity.ERROR
     }
-    found = [_arrival(row, banned, rows, others, doubtful.get(row["id"], "")) for row in rows]
-    return sorted(found, key=lambda a: (a.expnum, a.filename))
+    exposures = [_arrival(row, banned, rows, others, doubtful.get(row["id"], "")) for row in rows]
+    return sorted(exposures, key=lambda a: (a.expnum, a.filename))
 
 
 def _arrival(
@@ -68,6 +68,7 @@ def _arrival(
     others: Sequence[store.RawFrame],
     doubt: str,
 ) -> Arrival:
+    """Return the record of a raw exposure that has arrived, with the reason if it is not processed."""
     obstype, title = str(row.get("obstype") or "").lower(), str(row.get("object") or "")
     calibration = obstype in _CALIBRATIONS
     why = "" if calibration else refusal(obstype, title)

@@ -93,7 +93,22 @@ class Summary:
 
 
 def simulate(folder: Path, seed: int, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Make the simulated night of that seed into ``folder``; returns the folder of its files."""
+    """Simulate a night.
+
+    Parameters
+    ----------
+    folder
+        Where the files and their truth go.
+    seed
+        Seed of the random numbers.
+    progress
+        Called with the work that is done and the whole of it.
+
+    Returns
+    -------
+    Path
+        Folder of the files.
+    """
     from desdm.simulate.cameras import camera_of
     from desdm.simulate.night import make_night
     from desdm.simulate.plan import plan_night
@@ -111,7 +126,17 @@ def night_truth(folder: Path) -> dict[str, Any]:
 
 
 def hand_over(database: Database, camera: str, who: str) -> None:
-    """Enter the constants that the instrument team handed over into the epoch table; once is enough."""
+    """Enter the constants of the instrument team into the epoch table, once.
+
+    Parameters
+    ----------
+    database
+        The database.
+    camera
+        Name of the simulated camera.
+    who
+        Author of the events.
+    """
     with database.write() as conn:
         if SIMULATED in {name for name, *_ in store.epochs(conn)}:
             return
@@ -125,7 +150,24 @@ def hand_over(database: Database, camera: str, who: str) -> None:
 def ingest_folder(
     database: Database, archive: Archive, folder: Path, who: str, without: Collection[str] = ()
 ) -> DepositReport:
-    """Deposit every file below ``folder`` but those in the subfolders ``without``; what is of no known type is refused."""
+    """Deposit every file below a folder; files of no known type are refused.
+
+    Parameters
+    ----------
+    database, archive
+        Where they go.
+    folder
+        The folder.
+    who
+        Author of the deposit.
+    without
+        Names of subfolders that are skipped.
+
+    Raises
+    ------
+    NotFoundError
+        The folder has no files.
+    """
     paths = sorted(
         p
         for p in folder.rglob("*")
@@ -145,14 +187,22 @@ def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
 
 
 def tile_of_tag(config: Config, database: Database, tag: str) -> dict[str, str]:
-    """Return the settings of the tile that covers the images with a tag, and restricts the coadd to them."""
+    """Return the settings of a tile that covers the images with a tag, and restricts the coadd to them.
+
+    Parameters
+    ----------
+    config, database
+        The installation.
+    tag
+        Name of the tag.
+    """
     with database.read() as conn:
         finder = InputFinder(conn, scopes_of(config, {}).inputs)
         return {**_settings(cover(finder.find, {"image_tag": tag})), "image_tag": tag}
 
 
 def _settings(tile: dict[str, str]) -> dict[str, str]:
-    """What of a tile can be set: its bands follow from the images that are found on it."""
+    """Return what can be set of a tile: its bands follow from its images."""
     return {key: value for key, value in tile.items() if key != "bands"}
 
 
@@ -200,19 +250,21 @@ def summarise(
         registered_files=count,
         detections={m["band"]: int(m["value"]) for m in metrics if m["name"] == "ndetected"},
         single_exposure_detections=single,
-        exposures=list(images.values()) if night is None else _judged(night, truth),
+        exposures=list(images.values()) if night is None else _verdicts_with_truth(night, truth),
         depth={m["band"]: round(m["value"], 3) for m in metrics if m["name"] == "depth_snr10"},
         report=report,
-        truth=_against(folder, verified(archive, tables[0]), night) if folder and night and tables else {},
+        truth=_compare_with_truth(folder, verified(archive, tables[0]), night)
+        if folder and night and tables
+        else {},
         before=tuple((a.run, a.pipeline, a.state.value) for a in before),
         images=tuple(images.values()),
     )
 
 
-def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One entry an exposure of the night: what was said of it, and beside it the truth where it is known."""
+def _verdicts_with_truth(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each exposure of the night: its assessment beside the truth, if that is known."""
     known = {t["expnum"]: t for t in truth}
-    found = []
+    rows = []
     for v in night.verdicts:
         true = known.get(v["expnum"], {})
         numbers = (
@@ -226,7 +278,7 @@ def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, 
             "magzero",
             "depth",
         )
-        found.append(
+        rows.append(
             {
                 "expnum": v["expnum"], "band": v["band"], "obstype": true.get("obstype", "object"),
                 "processed": v["processed"] == "True", "verdict": v["accepted"], "reason": v["reason"],
@@ -234,10 +286,11 @@ def _judged(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, 
                 "truth": {key: true[key] for key in _TRUE if key in true},
             }
         )  # fmt: skip
-    return found
+    return rows
 
 
-def _against(folder: Path, objects: Path, night: Night) -> dict[str, dict[str, float]]:
+def _compare_with_truth(folder: Path, objects: Path, night: Night) -> dict[str, dict[str, float]]:
+    """Return the comparison of an object table with the truth of a simulated night, by band."""
     from desdm.simulate.nightly import compare_night
 
     accepted = {int(v["expnum"]) for v in night.accepted}

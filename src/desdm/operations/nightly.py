@@ -12,7 +12,7 @@ from desdm.config import Config
 from desdm.errors import ConflictError, DesdmError, NotFoundError, PlanError
 from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
-from desdm.framework.fleet import drive_many
+from desdm.framework.parallel import drive_many
 from desdm.framework.scope import run_class_of
 from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
@@ -83,16 +83,16 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
     NotFoundError
         Nothing has arrived of that night.
     """
-    given = dict(settings or {})
-    own = _settings_of(given)
+    overrides = dict(settings or {})
+    settings_by_pipeline = _settings_of(overrides)
     with work.database.read() as conn:
-        found = arrivals(conn, nite)
-    if not found:
+        exposures_of_night = arrivals(conn, nite)
+    if not exposures_of_night:
         raise NotFoundError(f"no raw exposure of night {nite} is in the archive; see: desdm ingest")
-    scope = _scope(work.config, given)
-    runs = _precal(work, nite, found, own["precal"])
-    exposures = [a for a in found if not a.calibration]
-    runs |= _firstcut(work, exposures, own["firstcut"], scope)
+    scope = _scope(work.config, overrides)
+    runs = _precal(work, nite, exposures_of_night, settings_by_pipeline["precal"])
+    exposures = [a for a in exposures_of_night if not a.calibration]
+    runs |= _firstcut(work, exposures, settings_by_pipeline["firstcut"], scope)
     numbers = [a.expnum for a in exposures]
     with work.database.read() as conn:
         judged = with_exclusions(conn, verdicts(conn, "firstcut", numbers, scope))
@@ -102,10 +102,10 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
     return Night(nite, runs, judged)
 
 
-def _scope(config: Config, given: Mapping[str, str]) -> Scope:
+def _scope(config: Config, settings: Mapping[str, str]) -> Scope:
     """The attempts of this night's work: its own project, campaign and run class."""
-    project, campaign = given.get("project") or config.project, given.get("campaign") or config.campaign
-    return Scope(project, campaign, (run_class_of(given),))
+    project, campaign = settings.get("project") or config.project, settings.get("campaign") or config.campaign
+    return Scope(project, campaign, (run_class_of(settings),))
 
 
 def _production(config: Config, scope: Scope) -> bool:
@@ -113,16 +113,20 @@ def _production(config: Config, scope: Scope) -> bool:
     return scope == Scope(config.project, config.campaign)
 
 
-def _settings_of(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def _settings_of(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Pipeline → the settings that it knows; one that neither pipeline knows is refused before anything is run."""
     known = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
-    for key in given:
-        if not any(one.has(key) for one in known.values()):
+    for key in settings:
+        if not any(known_settings.contains(key) for known_settings in known.values()):
             known["firstcut"].check([key])
-    return {name: {k: v for k, v in given.items() if one.has(k)} for name, one in known.items()}
+    return {
+        name: {k: v for k, v in settings.items() if known_settings.contains(k)}
+        for name, known_settings in known.items()
+    }
 
 
 def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submission:
+    """Submit a pipeline; an attempt at the same work that is not done is resumed."""
     return submit(
         work.config, work.database, work.archive, get(pipeline), settings, who=work.config.operator,
         again=work.again, resume=True,
@@ -130,37 +134,41 @@ def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submissio
 
 
 def _drive(work: Work, runs: Sequence[str], at_once: int) -> dict[str, str]:
+    """Drive runs to their ends; return the state of each."""
     if not runs:
         return {}
     ends = drive_many(
         work.config, work.database, work.archive, runs, work.engine(), who=work.config.operator, at_once=at_once,
         watch=work.watch,
     )  # fmt: skip
-    told = {}
+    states = {}
     for run, end in ends.items():
         if isinstance(end, AttemptState):
-            told[run] = end.value
+            states[run] = end.value
         elif isinstance(end, ConflictError):
             work.say(f"{run}: {end}")
-            told[run] = ELSEWHERE
+            states[run] = ELSEWHERE
         elif isinstance(end, DesdmError):
             work.say(f"{run}: {end}")
-            told[run] = "not driven"
+            states[run] = "not driven"
         else:
             raise end
-    return told
+    return states
 
 
-def _precal(work: Work, nite: str, found: Sequence[Arrival], given: Mapping[str, str]) -> dict[str, str]:
-    if not any(a.calibration and not a.refused for a in found):
+def _precal(
+    work: Work, nite: str, exposures: Sequence[Arrival], settings: Mapping[str, str]
+) -> dict[str, str]:
+    """Run precal on the night's calibration frames; return the state of its run."""
+    if not any(a.calibration and not a.refused for a in exposures):
         work.say(f"night {nite}: no calibration frames have arrived; near nights' calibrations serve")
         return {}
     try:
-        banned = sorted({a.expnum for a in found if a.calibration and a.refused})
+        banned = sorted({a.expnum for a in exposures if a.calibration and a.refused})
         without = {"exclude": ",".join(map(str, banned))} if banned else {}
-        planned = _submit(work, "precal", {**given, **without, "nite": nite})
+        planned = _submit(work, "precal", {**settings, **without, "nite": nite})
     except PlanError as err:
-        # Near nights' calibrations may serve: whether they do is seen when each exposure is planned.
+        # Near nights' calibrations may serve: the plan of each exposure checks that.
         work.say(f"night {nite}: no precal: {err}")
         return {}
     if planned.reused:
@@ -171,28 +179,28 @@ def _precal(work: Work, nite: str, found: Sequence[Arrival], given: Mapping[str,
 
 
 def _firstcut(
-    work: Work, exposures: Sequence[Arrival], given: Mapping[str, str], scope: Scope
+    work: Work, exposures: Sequence[Arrival], settings: Mapping[str, str], scope: Scope
 ) -> dict[str, str]:
     """Run First Cut on the exposures; return the state of each run."""
     runs: dict[str, str] = {}
     todo: dict[str, Arrival] = {}
-    for one in exposures:
-        if one.refused:
-            _judge(work, scope, one, "False", one.refused, processed=False)
+    for exposure in exposures:
+        if exposure.refused:
+            _record_verdict(work, scope, exposure, "False", exposure.refused, processed=False)
             continue
         try:
-            planned = _submit(work, "firstcut", {**given, "expnum": str(one.expnum)})
+            planned = _submit(work, "firstcut", {**settings, "expnum": str(exposure.expnum)})
         except PlanError as err:
-            work.say(f"exposure {one.expnum}: {err}")
-            _judge(work, scope, one, "Unknown", f"unkn: not processed: {err}", processed=False)
+            work.say(f"exposure {exposure.expnum}: {err}")
+            _record_verdict(work, scope, exposure, "Unknown", f"unkn: not processed: {err}", processed=False)
             continue
         if planned.reused:
             runs[planned.run] = planned.state.value
         else:
-            todo[planned.run] = one
+            todo[planned.run] = exposure
     if todo:
         work.say(f"running firstcut of {len(todo)} exposures")
-    ended = _drive(work, list(todo), _at_once(work))
+    ended = _drive(work, list(todo), _parallel_runs(work))
     with work.database.read() as conn:
         judged = {
             v["exposurename"]: v for v in verdicts(conn, "firstcut", [a.expnum for a in todo.values()], scope)
@@ -202,24 +210,31 @@ def _firstcut(
         if state == ELSEWHERE:
             continue  # who drives it judges it
         if state not in (s.value for s in _GOOD):
-            _judge(work, scope, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True)
+            _record_verdict(
+                work, scope, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True
+            )
         elif word is None or word["program"] == "nightly":
-            _judge(work, scope, todo[run], "Unknown", f"unkn: its run {run} made no verdict", processed=True)
+            _record_verdict(
+                work, scope, todo[run], "Unknown", f"unkn: its run {run} made no verdict", processed=True
+            )
     return runs | ended
 
 
-def _at_once(work: Work) -> int:
+def _parallel_runs(work: Work) -> int:
+    """Return how many runs are driven at once."""
     import os
 
     # One more than there are workers, so that no worker waits while a driver registers.
     return (work.config.workers or len(os.sched_getaffinity(0))) + 1
 
 
-def _judge(work: Work, scope: Scope, one: Arrival, accepted: str, reason: str, *, processed: bool) -> None:
+def _record_verdict(
+    work: Work, scope: Scope, one: Arrival, accepted: str, reason: str, *, processed: bool
+) -> None:
     """Record a verdict on an exposure that was not processed, or whose run failed; a trial records none."""
     if not _production(work.config, scope):
         return
-    told = {
+    values = {
         "exposurename": f"D{one.expnum:08d}",
         "expnum": one.expnum,
         "nite": one.nite,
@@ -234,4 +249,4 @@ def _judge(work: Work, scope: Scope, one: Arrival, accepted: str, reason: str, *
         known = verdicts(conn, "firstcut", [one.expnum], scope)
         # The same word again adds nothing to the record.
         if not known or (known[0]["accepted"], known[0]["reason"]) != (accepted, reason):
-            record(conn, "firstcut", told)
+            record(conn, "firstcut", values)

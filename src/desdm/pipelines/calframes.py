@@ -1,18 +1,19 @@
-"""Which calibration frames a precal or supercal takes: of a night or a range of nights, at most so many of a kind."""
+"""Select the calibration frames of a precal or supercal: of one night or several, with a limit for each kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from desdm.errors import PlanError
-from desdm.pipelines.exposure import without_dead
+from desdm.framework.model import Row, number
+from desdm.framework.sections import Settings, Tree
+from desdm.pipelines.exposure import working_ccds
 from desdm.survey.bands import band_order
 from desdm.wcl import split_range
 
 __all__ = ["NONE", "NOT_REJECTED", "SETTINGS", "night", "nights"]
 
-Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
 #: What an operator may set of the frames; ``nite`` is of one night, ``nitemin`` and ``nitemax`` of several.
@@ -30,11 +31,11 @@ NOT_REJECTED = {"assessment": "unassessed"}
 #: An exposure number that no exposure has: the query of a kind of frame that was not taken.
 NONE = "-1"
 #: Frames of a type and band that are combined at most (desdm.md section 5).
-MOST = 150
+MAX_FRAMES = 150
 
 
-def night(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Frames of one night: the submission's ``inclfunc`` of ``precal``.
+def night(find: Find, settings: Settings) -> Tree:
+    """Return the frames of one night: the ``inclfunc`` of ``precal``.
 
     Parameters
     ----------
@@ -57,12 +58,12 @@ def night(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
     nite = str(settings.get("nite", "")).strip()
     if not nite:
         raise PlanError("say which night: --set nite=YYYYMMDD")
-    rows = _rows(find, nite, settings)
-    told = _frames(rows, settings, f"night {nite}")
-    return {**told, "unitname": str(settings.get("unitname") or nite)}
+    rows = _raw_exposures(find, nite, settings)
+    values = _frame_settings(rows, settings, f"night {nite}")
+    return {**values, "unitname": str(settings.get("unitname") or nite)}
 
 
-def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
+def nights(find: Find, settings: Settings) -> Tree:
     """Frames of a range of nights: the submission's ``inclfunc`` of ``supercal``.
 
     Parameters
@@ -78,24 +79,27 @@ def nights(find: Find, settings: Mapping[str, Any]) -> dict[str, Any]:
         As `night`, with ``ramp_expnums``, ``crosstalk_expnums``, ``starflat_expnums``, ``sky_expnums``, nitemin,
         nitemax, and ``nite``, the last of them.
     """
-    first, last = _range(settings)
-    rows = _rows(find, f"{first}:{last}" if first != last else first, settings)
-    told = _frames(rows, settings, f"nights {first} to {last}")
-    objects = [r for r in rows if _word(r, "obstype") == "object"]
-    fields = [r for r in objects if _word(r, "object").startswith("crosstalk field")]
-    stars = [r for r in objects if _word(r, "object").startswith("star flat")]
+    first, last = _night_range(settings)
+    rows = _raw_exposures(find, f"{first}:{last}" if first != last else first, settings)
+    values = _frame_settings(rows, settings, f"nights {first} to {last}")
+    objects = [r for r in rows if _lower_text(r, "obstype") == "object"]
+    fields = [r for r in objects if _lower_text(r, "object").startswith("crosstalk field")]
+    stars = [r for r in objects if _lower_text(r, "object").startswith("star flat")]
     junk = ("junk", "focus", "pointing", "donut", "test")
     sky = [r for r in objects if r not in fields and r not in stars]
-    sky = [r for r in sky if not any(w in _word(r, "object").split() for w in junk)]
-    told["ramp_expnums"] = _numbers([r for r in rows if _ramp(r)])
-    told["crosstalk_expnums"] = _numbers(fields)
-    told["starflat_expnums"] = _numbers(stars)
-    told["sky_expnums"] = _numbers([r for band in _in(sky) for r in _spread(_of(sky, band), _most(settings))])
+    sky = [r for r in sky if not any(w in _lower_text(r, "object").split() for w in junk)]
+    values["ramp_expnums"] = _exposure_numbers([r for r in rows if _is_ramp(r)])
+    values["crosstalk_expnums"] = _exposure_numbers(fields)
+    values["starflat_expnums"] = _exposure_numbers(stars)
+    values["sky_expnums"] = _exposure_numbers(
+        [r for band in _bands_of(sky) for r in _select_evenly(_of_band(sky, band), _max_frames(settings))]
+    )
     unit = str(settings.get("unitname") or f"{first}t{last[4:]}")
-    return {**told, "nite": last, "nitemin": first, "nitemax": last, "unitname": unit}
+    return {**values, "nite": last, "nitemin": first, "nitemax": last, "unitname": unit}
 
 
-def _range(settings: Mapping[str, Any]) -> tuple[str, str]:
+def _night_range(settings: Settings) -> tuple[str, str]:
+    """Return the first and last night of the settings, or of a unit name such as 20160101t0110."""
     first, last = str(settings.get("nitemin", "")).strip(), str(settings.get("nitemax", "")).strip()
     unit = str(settings.get("unitname", ""))
     if not first and unit[8:9] == "t" and unit[:8].isdigit() and unit[9:].isdigit():
@@ -107,75 +111,83 @@ def _range(settings: Mapping[str, Any]) -> tuple[str, str]:
     return first, last
 
 
-def _rows(find: Find, nite: str, settings: Mapping[str, Any]) -> list[Row]:
+def _raw_exposures(find: Find, nite: str, settings: Settings) -> list[Row]:
     """Raw exposures by number; those that are excluded, or stand twice in the archive, are left out."""
-    said = str(settings.get("exclude", "")).strip()
-    banned = {int(n) for n in split_range(said)} if said else set()
-    found: dict[int, list[Row]] = {}
+    excluded = str(settings.get("exclude", "")).strip()
+    banned = {int(n) for n in split_range(excluded)} if excluded else set()
+    rows_by_exposure: dict[int, list[Row]] = {}
     for row in find({"filetype": "raw", "nite": nite, **NOT_REJECTED}):
         if row.get("expnum") is not None:
-            found.setdefault(int(row["expnum"]), []).append(row)
-    return [rows[0] for n, rows in sorted(found.items()) if len(rows) == 1 and n not in banned]
+            rows_by_exposure.setdefault(int(number(row, "expnum")), []).append(row)
+    return [rows[0] for n, rows in sorted(rows_by_exposure.items()) if len(rows) == 1 and n not in banned]
 
 
-def _frames(rows: Sequence[Row], settings: Mapping[str, Any], when: str) -> dict[str, Any]:
-    most = _most(settings)
-    zeros = [r for r in rows if _word(r, "obstype") in ("zero", "bias")]
-    flats = [r for r in rows if _word(r, "obstype") in ("dome flat", "dflat") and not _ramp(r)]
+def _frame_settings(rows: Sequence[Row], settings: Settings, when: str) -> Tree:
+    """Return the settings for biases and dome flats; `PlanError` if there are neither or no working CCD."""
+    limit = _max_frames(settings)
+    zeros = [r for r in rows if _lower_text(r, "obstype") in ("zero", "bias")]
+    flats = [r for r in rows if _lower_text(r, "obstype") in ("dome flat", "dflat") and not _is_ramp(r)]
     if not zeros and not flats:
         raise PlanError(f"{when}: no bias (obstype zero) and no dome flat is in the archive; ingest them")
-    wanted = str(settings.get("band", "")).strip()
-    bands = wanted.split(",") if wanted else _in(flats)
-    left = {"zero": len(zeros) - most} | {b: len(_of(flats, b)) - most for b in bands}
-    taken = [r for b in bands for r in _spread(_of(flats, b), most)]
-    ccds = str(settings.get("ccdnum", "")).strip() or _ccds([*zeros, *flats])
-    working = without_dead(ccds, [*zeros, *flats])
-    if not working["ccdnum"]:
-        raise PlanError(f"{when}: {working['dead_ccds']}; no other CCD is asked for")
+    band_setting = str(settings.get("band", "")).strip()
+    bands = band_setting.split(",") if band_setting else _bands_of(flats)
+    omitted = {"zero": len(zeros) - limit} | {b: len(_of_band(flats, b)) - limit for b in bands}
+    flats_used = [r for b in bands for r in _select_evenly(_of_band(flats, b), limit)]
+    ccds = str(settings.get("ccdnum", "")).strip() or _ccds_of([*zeros, *flats])
+    ccd_settings = working_ccds(ccds, [*zeros, *flats])
+    if not ccd_settings["ccdnum"]:
+        raise PlanError(f"{when}: {ccd_settings['dead_ccds']}; no other CCD is asked for")
     return {
-        **working,
+        **ccd_settings,
         # A night without a flat is told band by band, as one with too few is.
         "band": ",".join(bands) or "g,r,i,z,Y",
-        "zero_expnums": _numbers(_spread(zeros, most)),
-        "dflat_expnums": _numbers(taken),
-        "left_out": {k: str(n) for k, n in left.items() if n > 0},
+        "zero_expnums": _exposure_numbers(_select_evenly(zeros, limit)),
+        "dflat_expnums": _exposure_numbers(flats_used),
+        "left_out": {k: str(n) for k, n in omitted.items() if n > 0},
     }
 
 
-def _most(settings: Mapping[str, Any]) -> int:
-    return int(str(settings.get("max_frames", MOST)))
+def _max_frames(settings: Settings) -> int:
+    """Return the largest number of frames of a kind."""
+    return int(str(settings.get("max_frames", MAX_FRAMES)))
 
 
-def _spread(rows: Sequence[Row], most: int) -> list[Row]:
+def _select_evenly(rows: Sequence[Row], most: int) -> list[Row]:
     """At most so many, evenly from all, so that every night of the range keeps its share."""
     if len(rows) <= most:
         return list(rows)
     return [rows[i * len(rows) // most] for i in range(most)]
 
 
-def _ramp(row: Row) -> bool:
-    return _word(row, "object").startswith("linearity ramp")
+def _is_ramp(row: Row) -> bool:
+    """Return whether an exposure is part of a linearity ramp."""
+    return _lower_text(row, "object").startswith("linearity ramp")
 
 
-def _word(row: Row, key: str) -> str:
+def _lower_text(row: Row, key: str) -> str:
+    """Return a column as text in lower case."""
     return str(row.get(key) or "").strip().lower()
 
 
-def _in(rows: Sequence[Row]) -> list[str]:
-    have = {str(r["band"]) for r in rows if r.get("band")}
-    return sorted(have, key=band_order)
+def _bands_of(rows: Sequence[Row]) -> list[str]:
+    """Return the bands of exposures, blue to red."""
+    names = {str(r["band"]) for r in rows if r.get("band")}
+    return sorted(names, key=band_order)
 
 
-def _of(rows: Sequence[Row], band: str) -> list[Row]:
+def _of_band(rows: Sequence[Row], band: str) -> list[Row]:
+    """Return the exposures of a band."""
     return [r for r in rows if str(r.get("band")) == band]
 
 
-def _numbers(rows: Sequence[Row]) -> str:
+def _exposure_numbers(rows: Sequence[Row]) -> str:
+    """Return the exposure numbers as a comma list; `NONE` if there are none."""
     return ",".join(str(r["expnum"]) for r in rows) or NONE
 
 
-def _ccds(rows: Sequence[Row]) -> str:
-    have = {int(n) for r in rows if r.get("ccds") for n in split_range(str(r["ccds"]))}
-    if not have:
+def _ccds_of(rows: Sequence[Row]) -> str:
+    """Return the CCDs of raw files as a comma list; `PlanError` if no file tells them."""
+    numbers = {int(n) for r in rows if r.get("ccds") for n in split_range(str(r["ccds"]))}
+    if not numbers:
         raise PlanError("no raw frame says of which CCDs it is; set ccdnum=…")
-    return ",".join(map(str, sorted(have)))
+    return ",".join(map(str, sorted(numbers)))

@@ -16,7 +16,8 @@ _COMPANION = {**_REGION, "companion_of": "image"}
 _CCD = ("expnum", "ccdnum")
 
 
-def _made(name: str, filetype: str, pattern: str, label: str, suffix: str = "fits") -> FileSet:
+def _output(name: str, filetype: str, pattern: str, label: str, suffix: str = "fits") -> FileSet:
+    """Return an output file set."""
     return FileSet(name, filetype, filepat=pattern, flabel=label, fsuffix=suffix)
 
 
@@ -34,7 +35,7 @@ NWGINT = Module(
             "zeropoints", "cp_zeropoints", query={"filetype": "cp_zeropoints"}, whole=True, optional=True
         ),
     ),
-    outputs=(_made("nwgint", "coadd_nwgint", "ccd", "nwgint"),),
+    outputs=(_output("nwgint", "coadd_nwgint", "ccd", "nwgint"),),
 )
 PSFCAT = Module(
     "psfcat",
@@ -43,7 +44,7 @@ PSFCAT = Module(
     loop=_CCD,
     loopobj="image",
     inputs=(FileSet("image", depends="nwgint.nwgint"),),
-    outputs=(_made("catalog", "cat_psfex", "ccd", "psfcat"),),
+    outputs=(_output("catalog", "cat_psfex", "ccd", "psfcat"),),
 )
 PSFEX = Module(
     "psfex",
@@ -62,7 +63,7 @@ PSFEX = Module(
             optional=True,
         ),
     ),
-    outputs=(_made("psf", "psfex_model", "ccd", "psfex-model"),),
+    outputs=(_output("psf", "psfex_model", "ccd", "psfex-model"),),
 )
 CATALOG = Module(
     "catalog",
@@ -71,7 +72,7 @@ CATALOG = Module(
     loop=_CCD,
     loopobj="image",
     inputs=(FileSet("image", depends="nwgint.nwgint"), FileSet("psf", depends="psfex.psf")),
-    outputs=(_made("catalog", "cat_finalcut", "ccd", "cat-finalcut"),),
+    outputs=(_output("catalog", "cat_finalcut", "ccd", "cat-finalcut"),),
 )
 CHECK = Module(
     "check",
@@ -84,7 +85,7 @@ CHECK = Module(
         FileSet("catalog", depends="catalog.catalog"),
         FileSet("refcat", "refcat", query=_REGION, whole=True, optional=True),
     ),
-    outputs=(_made("check", "astro_check", "ccd", "astro-check"),),
+    outputs=(_output("check", "astro_check", "ccd", "astro-check"),),
 )
 
 SWARP = Module(
@@ -97,14 +98,14 @@ SWARP = Module(
         FileSet("nwgints", depends="nwgint.nwgint"),
         FileSet("catalogs", depends="catalog.catalog", optional=True),
     ),
-    outputs=(_made("coadd", "coadd", "band", "coadd"),),
+    outputs=(_output("coadd", "coadd", "band", "coadd"),),
 )
 DETECTION = Module(
     "detection",
     "desdm.codes.coadd.wrapper.detection",
     text="the image on which objects are found",
     inputs=(FileSet("coadds", depends="swarp.coadd", whole=True),),
-    outputs=(_made("detection", "coadd_det", "tile", "coadd_det"),),
+    outputs=(_output("detection", "coadd_det", "tile", "coadd_det"),),
 )
 COADDPSF = Module(
     "coaddpsf",
@@ -117,7 +118,7 @@ COADDPSF = Module(
         FileSet("nwgints", depends="nwgint.nwgint"),
         FileSet("psfs", depends="psfex.psf"),
     ),
-    outputs=(_made("psf", "coadd_psfex_model", "band", "coadd-psfex-model"),),
+    outputs=(_output("psf", "coadd_psfex_model", "band", "coadd-psfex-model"),),
 )
 COADDCAT = Module(
     "coaddcat",
@@ -130,21 +131,21 @@ COADDCAT = Module(
         FileSet("detection", depends="detection.detection", whole=True),
         FileSet("psf", depends="coaddpsf.psf"),
     ),
-    outputs=(_made("catalog", "coadd_cat", "band", "coadd-cat"),),
+    outputs=(_output("catalog", "coadd_cat", "band", "coadd-cat"),),
 )
 OBJECTS = Module(
     "objects",
     "desdm.codes.objects.wrapper.objects",
     text="one table of all bands, ordered on the sky",
     inputs=(FileSet("catalogs", depends="coaddcat.catalog", whole=True),),
-    outputs=(_made("objects", "coadd_objects", "tile", "objects", "parquet"),),
+    outputs=(_output("objects", "coadd_objects", "tile", "objects", "parquet"),),
 )
 COLOR = Module(
     "color",
     "desdm.codes.coadd.wrapper.color",
     text="colour picture",
     inputs=(FileSet("coadds", depends="swarp.coadd", whole=True),),
-    outputs=(_made("color", "coadd_color", "tile", "color", "png"),),
+    outputs=(_output("color", "coadd_color", "tile", "color", "png"),),
 )
 DEPTH = Module(
     "depth",
@@ -153,7 +154,7 @@ DEPTH = Module(
     loop=("band",),
     loopobj="image",
     inputs=(FileSet("image", depends="swarp.coadd"), FileSet("catalog", depends="coaddcat.catalog")),
-    outputs=(_made("depth", "coadd_depth", "band", "depth", "json"),),
+    outputs=(_output("depth", "coadd_depth", "band", "depth", "json"),),
 )
 
 FOOTPRINT = Module(
@@ -167,7 +168,7 @@ FOOTPRINT = Module(
         FileSet("depth", depends="depth.depth"),
         FileSet("nwgints", depends="nwgint.nwgint"),
     ),
-    outputs=(_made("footprint", "coadd_footprint", "band", "footprint"),),
+    outputs=(_output("footprint", "coadd_footprint", "band", "footprint"),),
 )
 
 COADD = Pipeline(

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from desdm.errors import PlanError
+from desdm.framework.model import Row, number
+from desdm.framework.sections import Settings
 from desdm.survey.detectors import dead
 from desdm.wcl import split_range
 
-__all__ = ["SETTINGS", "exposure", "without_dead"]
+__all__ = ["SETTINGS", "exposure", "working_ccds"]
 
-Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
 #: What an operator may set of the exposure.
 SETTINGS: Mapping[str, str] = {"expnum": "number of the exposure", "ccdnum": "CCDs, numbers or ranges"}
 
 
-def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
+def exposure(find: Find, settings: Settings) -> dict[str, str]:
     """The exposure's own values: the submission's ``inclfunc`` of firstcut and finalcut.
 
     Parameters
@@ -53,10 +54,10 @@ def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     ccds = str(settings.get("ccdnum") or row.get("ccds") or row.get("ccdnum") or "")
     if not ccds:
         raise PlanError(f"{row['filename']} does not say of which CCDs it is; set ccdnum=…")
-    working = without_dead(ccds, [row])
+    working = working_ccds(ccds, [row])
     if not working["ccdnum"]:
         raise PlanError(f"{row['filename']}: {working['dead_ccds']}; no other CCD is asked for")
-    told = {
+    values = {
         "expnum": str(int(text)),
         "unitname": str(settings.get("unitname") or f"D{int(text):08d}"),
         "band": str(row["band"]),
@@ -65,12 +66,12 @@ def exposure(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     }
     if row.get("ra_cent") is not None:
         # Pointing errs by arcseconds and proper motions move stars: a tenth of a degree of margin takes both.
-        size = float(row["deccmax"]) - float(row["deccmin"]) + 0.2
-        told["region"] = f"{row['ra_cent']:.6f},{row['dec_cent']:.6f},{size:.4f}"
-    return told
+        size = number(row, "deccmax") - number(row, "deccmin") + 0.2
+        values["region"] = f"{row['ra_cent']:.6f},{row['dec_cent']:.6f},{size:.4f}"
+    return values
 
 
-def without_dead(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
+def working_ccds(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
     """Leave out the CCDs that were dead whenever they are wanted.
 
     Parameters

@@ -18,23 +18,24 @@ _REFCAT = FileSet(
 )
 
 
-def _cal(name: str, filetype: str, *, ccd: bool = True, optional: bool = False) -> FileSet:
+def _calibration(name: str, filetype: str, *, ccd: bool = True, optional: bool = False) -> FileSet:
+    """Return an input that the archive selects among its calibrations."""
     return FileSet(
         name, filetype, calibration=True, match=("ccdnum",) if ccd else (), whole=not ccd, optional=optional
     )
 
 
-def _of(name: str, source: str, *, optional: bool = False) -> FileSet:
-    """What an earlier module made of the same CCD."""
+def _from(name: str, source: str, *, optional: bool = False) -> FileSet:
+    """Return an input of the same CCD from an earlier module."""
     return FileSet(name, depends=source, optional=optional, match=_CCD)
 
 
-def _all(name: str, source: str, *, optional: bool = False) -> FileSet:
+def _whole(name: str, source: str, *, optional: bool = False) -> FileSet:
     """What there is of the exposure's CCDs."""
     return FileSet(name, depends=source, match=_EXP, optional=optional)
 
 
-def _one(name: str, source: str, *, optional: bool = False) -> FileSet:
+def _single(name: str, source: str, *, optional: bool = False) -> FileSet:
     """A file of the whole exposure."""
     return FileSet(name, depends=source, match=_EXP, optional=optional)
 
@@ -44,10 +45,11 @@ def _image(label: str) -> FileSet:
     return FileSet("image", "red_immask", filepat="ccd", flabel=label, savefiles=False)
 
 
-def _made(
+def _output(
     name: str, filetype: str, pattern: str, label: str, suffix: str = "fits", *, save: bool = True,
     optional: bool = False,
 ) -> FileSet:  # fmt: skip
+    """Return an output file set."""
     return FileSet(
         name, filetype, filepat=pattern, flabel=label, fsuffix=suffix, savefiles=save, optional=optional
     )
@@ -76,7 +78,7 @@ def _ccd(
     )
 
 
-def _exp(
+def _exposure_output(
     name: str, wrapper: str, text: str, inputs: tuple[FileSet, ...], outputs: tuple[FileSet, ...]
 ) -> Module:
     """A module that works on the whole exposure, with the CCDs that there are."""
@@ -93,12 +95,12 @@ def exposure_modules(cat: str, *, late: bool) -> tuple[Module, ...]:
     of background and segmentation and the HEALPix coverage, and makes a must of the calibrations of a supercal.
     """
     maps = (
-        _made("bkg", "red_bkg", "ccd", "bkg", "fits.fz"),
-        _made("segmap", "segmap", "ccd", "segmap", "fits.fz"),
+        _output("bkg", "red_bkg", "ccd", "bkg", "fits.fz"),
+        _output("segmap", "segmap", "ccd", "segmap", "fits.fz"),
     )
-    coverage = _exp(
+    coverage = _exposure_output(
         "hpixmap", "coverage.wrapper.hpixmap", "HEALPix cells that the exposure covers",
-        (_all("images", "finish.image"),), (_made("map", "hpix_map", "exp", "hpix-map"),),
+        (_whole("images", "finish.image"),), (_output("map", "hpix_map", "exp", "hpix-map"),),
     )  # fmt: skip
     maybe = not late
     modules = (
@@ -106,116 +108,119 @@ def exposure_modules(cat: str, *, late: bool) -> tuple[Module, ...]:
             "detrend", "detrend.wrapper.detrend",
             "crosstalk, overscan, bias, linearity, bad pixels, saturation, gain, columns, brighter-fatter, dome flat",
             (
-                _RAW, _cal("biascor", "cal_biascor"), _cal("dflatcor", "cal_dflatcor"),
-                _cal("bpm", "cal_bpm", optional=maybe), _cal("lintable", "cal_lintable", ccd=False, optional=maybe),
-                _cal("crosstalk", "cal_crosstalk", ccd=False, optional=maybe),
-                _cal("bf", "cal_bf", ccd=False, optional=maybe),
+                _RAW, _calibration("biascor", "cal_biascor"), _calibration("dflatcor", "cal_dflatcor"),
+                _calibration("bpm", "cal_bpm", optional=maybe),
+                _calibration("lintable", "cal_lintable", ccd=False, optional=maybe),
+                _calibration("crosstalk", "cal_crosstalk", ccd=False, optional=maybe),
+                _calibration("bf", "cal_bf", ccd=False, optional=maybe),
             ),
             (_image("detrend"),),
         ),
         _ccd(
             "scampcat", "astrometry.wrapper.scampcat", "catalogue for the astrometry",
-            (_of("image", "detrend.image"),), (_made("catalog", "cat_scamp", "ccd", "ccdscamp", save=False),),
+            (_from("image", "detrend.image"),), (_output("catalog", "cat_scamp", "ccd", "ccdscamp", save=False),),
         ),
-        _exp(
+        _exposure_output(
             "combine_cats", "astrometry.wrapper.combine_cats", "the CCDs' catalogues in one file",
-            (_all("catalogs", "scampcat.catalog"),), (_made("catalog", "cat_scamp", "exp", "scamp"),),
+            (_whole("catalogs", "scampcat.catalog"),), (_output("catalog", "cat_scamp", "exp", "scamp"),),
         ),
-        _exp(
+        _exposure_output(
             "scamp", "astrometry.wrapper.scampexposure", "world coordinates of every CCD against reference stars",
-            (_one("catalog", "combine_cats.catalog"), _REFCAT),
-            (_made("head", "scamp_head", "exp", "scamp", "head"), _made("xml", "scamp_xml", "exp", "scamp", "xml")),
+            (_single("catalog", "combine_cats.catalog"), _REFCAT),
+            (_output("head", "scamp_head", "exp", "scamp", "head"), _output("xml", "scamp_xml", "exp", "scamp", "xml")),
         ),
         _ccd(
             "updatewcs", "astrometry.wrapper.updatewcs", "the solution goes into the image",
-            (_of("image", "detrend.image"), _one("head", "scamp.head", optional=True)), (_image("wcs"),),
+            (_from("image", "detrend.image"), _single("head", "scamp.head", optional=True)), (_image("wcs"),),
         ),
         _ccd(
             "bleedmask", "immask.wrapper.bleedmask", "bleed trails of saturated stars",
-            (_of("image", "updatewcs.image"),), (_image("bleedmask"),),
+            (_from("image", "updatewcs.image"),), (_image("bleedmask"),),
         ),
         _ccd(
             "skycompress", "sky.wrapper.skycompress", "block medians of the sky",
-            (_of("image", "bleedmask.image"),), (_made("mini", "minisky", "ccd", "ccdminisky", save=False),),
+            (_from("image", "bleedmask.image"),), (_output("mini", "minisky", "ccd", "ccdminisky", save=False),),
         ),
-        _exp(
+        _exposure_output(
             "skycombine", "sky.wrapper.skycombine", "the sky over the focal plane",
-            (_all("minis", "skycompress.mini"),), (_made("minisky", "minisky", "exp", "minisky"),),
+            (_whole("minis", "skycompress.mini"),), (_output("minisky", "minisky", "exp", "minisky"),),
         ),
-        _exp(
+        _exposure_output(
             "skyfit", "sky.wrapper.skyfit", "sky templates fitted to it",
-            (_one("minisky", "skycombine.minisky"), _cal("skypc", "cal_skypc", ccd=False, optional=True)),
-            (_made("skyfit", "skyfit", "exp", "skyfit"),),
+            (_single("minisky", "skycombine.minisky"), _calibration("skypc", "cal_skypc", ccd=False, optional=True)),
+            (_output("skyfit", "skyfit", "exp", "skyfit"),),
         ),
         _ccd(
             "skysubtract", "detrend.wrapper.skysubtract", "sky off, star flat, weight",
             (
-                _of("image", "bleedmask.image"), _one("skyfit", "skyfit.skyfit"),
-                _cal("skytempl", "cal_skytempl", optional=True), _cal("starflat", "cal_starflat", optional=maybe),
+                _from("image", "bleedmask.image"), _single("skyfit", "skyfit.skyfit"),
+                _calibration("skytempl", "cal_skytempl", optional=True),
+                _calibration("starflat", "cal_starflat", optional=maybe),
             ),
             (_image("skysub"),),
         ),
         _ccd(
             "immask", "immask.wrapper.immask", "cosmic rays and streaks",
-            (_of("image", "skysubtract.image"),),
-            (_image("craymask"), _made("streaks", "streaks", "ccd", "ccdstreaks", save=False)),
+            (_from("image", "skysubtract.image"),),
+            (_image("craymask"), _output("streaks", "streaks", "ccd", "ccdstreaks", save=False)),
         ),
-        _exp(
+        _exposure_output(
             "connect_streaks", "immask.wrapper.connect_streaks", "streaks followed from CCD to CCD",
-            (_all("streaks", "immask.streaks"),), (_made("connected", "streaks", "exp", "streaks"),),
+            (_whole("streaks", "immask.streaks"),), (_output("connected", "streaks", "exp", "streaks"),),
         ),
         _ccd(
             "streakmask", "immask.wrapper.streakmask", "faint remains of streaks",
-            (_of("image", "immask.image"), _one("connected", "connect_streaks.connected")), (_image("streakmask"),),
+            (_from("image", "immask.image"), _single("connected", "connect_streaks.connected")), (_image("streakmask"),),
         ),
         _ccd(
             "rowinterp_nullweight", "nullweight.wrapper.rowinterp_nullweight", "defects interpolated, weights nulled",
-            (_of("image", "streakmask.image"),), (_image("nullwt"),),
+            (_from("image", "streakmask.image"),), (_image("nullwt"),),
         ),
         _ccd(
             "psfcat", "psf.wrapper.psfcat", "catalogue with vignets, for PSFEx",
-            (_of("image", "rowinterp_nullweight.image"),), (_made("catalog", "cat_psfex", "ccd", "psfcat", save=False),),
+            (_from("image", "rowinterp_nullweight.image"),),
+            (_output("catalog", "cat_psfex", "ccd", "psfcat", save=False),),
         ),
         _ccd(
             "psfex", "psf.wrapper.psfex", "PSF of the image",
-            (_of("image", "rowinterp_nullweight.image"), _of("catalog", "psfcat.catalog")),
-            (_made("psf", "psfex_model", "ccd", "psfex-model"),),
+            (_from("image", "rowinterp_nullweight.image"), _from("catalog", "psfcat.catalog")),
+            (_output("psf", "psfex_model", "ccd", "psfex-model"),),
         ),
         _ccd(
             "catalog", "detection.wrapper.secatalog",
             "catalogue with PSF magnitudes" + ("; SPREAD_MODEL, background and segmentation maps" if late else ""),
-            (_of("image", "rowinterp_nullweight.image"), _of("psf", "psfex.psf")),
-            (_made("catalog", cat, "ccd", cat.replace("_", "-")), *(maps if late else ())),
+            (_from("image", "rowinterp_nullweight.image"), _from("psf", "psfex.psf")),
+            (_output("catalog", cat, "ccd", cat.replace("_", "-")), *(maps if late else ())),
             {"spread_model": "Y" if late else "N"},
         ),
-        _exp(
+        _exposure_output(
             "zeropoint", "photocal.wrapper.zeropoint", "zero points against reference stars",
-            (_all("catalogs", "catalog.catalog"), _REFCAT), (
-                _made("zeropoints", "zeropoints", "exp", "zeropoints"),
-                _made("check", "astro_check", "exp", "astro-check"),
+            (_whole("catalogs", "catalog.catalog"), _REFCAT), (
+                _output("zeropoints", "zeropoints", "exp", "zeropoints"),
+                _output("check", "astro_check", "exp", "astro-check"),
             ),
         ),
         _ccd(
             "finish", "compress.wrapper.finish", "the reduced image, compressed",
             (
-                _of("image", "streakmask.image"), _of("psf", "psfex.psf", optional=True),
-                _one("zeropoints", "zeropoint.zeropoints", optional=True),
+                _from("image", "streakmask.image"), _from("psf", "psfex.psf", optional=True),
+                _single("zeropoints", "zeropoint.zeropoints", optional=True),
             ),
-            (_made("image", "red_immask", "ccd", "immask", "fits.fz"),),
+            (_output("image", "red_immask", "ccd", "immask", "fits.fz"),),
         ),
-        _exp(
+        _exposure_output(
             "assess", "assess.wrapper.assess", "t_eff and the verdict",
             (
-                    _all("catalogs", "catalog.catalog", optional=True),
-                    _one("zeropoints", "zeropoint.zeropoints", optional=True),
-                    _all("psfs", "psfex.psf", optional=True), _one("skyfit", "skyfit.skyfit", optional=True),
-                    _one("head", "scamp.head", optional=True),
+                    _whole("catalogs", "catalog.catalog", optional=True),
+                    _single("zeropoints", "zeropoint.zeropoints", optional=True),
+                    _whole("psfs", "psfex.psf", optional=True), _single("skyfit", "skyfit.skyfit", optional=True),
+                    _single("head", "scamp.head", optional=True),
                 ),
-                (_made("assess", "qa_assess", "exp", "assess", "json"),),
+                (_output("assess", "qa_assess", "exp", "assess", "json"),),
         ),
-        _exp(
+        _exposure_output(
             "focalplane", "assess.wrapper.focalplane", "picture of the focal plane",
-            (_all("images", "finish.image"),), (_made("picture", "qa_plot", "exp", "focalplane", "png"),),
+            (_whole("images", "finish.image"),), (_output("picture", "qa_plot", "exp", "focalplane", "png"),),
         ),
     )  # fmt: skip
     return (*modules, coverage) if late else modules

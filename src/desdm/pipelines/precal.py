@@ -17,12 +17,12 @@ __all__ = [
     "DFLAT_NORM",
     "PATTERNS",
     "PRECAL",
+    "archive_calibration",
     "bias_ccd",
-    "calibration",
     "dflat_exp",
     "flat_ccd",
     "from_module",
-    "made",
+    "output_file",
 ]
 
 _CODE = "desdm.codes.calibrate.wrapper."
@@ -39,22 +39,42 @@ DFLAT = FileSet(
 )
 
 
-def made(
+def output_file(
     name: str, filetype: str, pattern: str, label: str, suffix: str = "fits", *, save: bool = True
 ) -> FileSet:
-    """An output; with too few frames it is not made, and what needs it is left out."""
+    """Return an output; with too few frames it is missing, and modules that need it are omitted.
+
+    Parameters
+    ----------
+    name, filetype
+        Name in the module, and file type.
+    pattern
+        Filename pattern.
+    label, suffix
+        Label and suffix in the name.
+    save
+        Whether it goes into the archive.
+    """
     return FileSet(
         name, filetype, filepat=pattern, flabel=label, fsuffix=suffix, savefiles=save, optional=True
     )
 
 
-def calibration(name: str, filetype: str, *, ccd: bool = True) -> FileSet:
-    """A calibration that the archive chooses; without one its step is left out."""
+def archive_calibration(name: str, filetype: str, *, ccd: bool = True) -> FileSet:
+    """Return an input that the archive selects among its calibrations; without one its step is omitted.
+
+    Parameters
+    ----------
+    name, filetype
+        Name in the module, and file type.
+    ccd
+        Whether there is one for each CCD.
+    """
     return FileSet(name, filetype, calibration=True, match=_CCD if ccd else (), whole=not ccd, optional=True)
 
 
 def from_module(name: str, source: str, *match: str) -> FileSet:
-    """What an earlier module made, if it did; ``match`` picks by these keys, none: all of it."""
+    """Return an input from an earlier module, possibly missing; ``match`` selects by these keys, none: all of it."""
     return FileSet(name, depends=source, match=match, whole=not match, optional=True)
 
 
@@ -65,7 +85,7 @@ MINIBIAS = Module(
     loop=_EXP,
     loopobj="raw",
     inputs=(ZERO,),
-    outputs=(made("mini", "miniflat", "exp", "minibias"),),
+    outputs=(output_file("mini", "miniflat", "exp", "minibias"),),
     tolerant=True,
 )
 SIFT_BIASES = Module(
@@ -73,7 +93,7 @@ SIFT_BIASES = Module(
     _CODE + "sift_biases",
     text="odd biases out",
     inputs=(from_module("minis", "minibias.mini"),),
-    outputs=(made("frames", "cal_frames", "unit", "biasframes"),),
+    outputs=(output_file("frames", "cal_frames", "unit", "biasframes"),),
 )
 #: The biases up to the list of the good ones.
 BIAS = (
@@ -90,7 +110,7 @@ def bias_ccd() -> Module:
         text="combined bias of one CCD",
         loop=_CCD,
         inputs=(ZERO, from_module("frames", "sift_biases.frames")),
-        outputs=(made("biascor", "cal_biascor", "ccd", "biascor"),),
+        outputs=(output_file("biascor", "cal_biascor", "ccd", "biascor"),),
     )
 
 
@@ -103,7 +123,7 @@ def dflat_exp(lintable: FileSet) -> Block:
         loop=_EXP,
         loopobj="raw",
         inputs=(DFLAT, lintable),
-        outputs=(made("mini", "miniflat", "exp", "miniflat"),),
+        outputs=(output_file("mini", "miniflat", "exp", "miniflat"),),
         tolerant=True,
     )
     return Block("dflat-exp", (miniflat,), divide_jobs_by=_EXP, text="each dome flat by itself")
@@ -115,7 +135,7 @@ MINI_COMPARE = Module(
     text="odd flats of a band out",
     loop=_BAND,
     inputs=(from_module("minis", "miniflat.mini", "band"),),
-    outputs=(made("frames", "cal_frames", "band", "flatframes"),),
+    outputs=(output_file("frames", "cal_frames", "band", "flatframes"),),
 )
 FIND_NORM = Module(
     "find_flat_normalization",
@@ -126,7 +146,7 @@ FIND_NORM = Module(
         from_module("minis", "miniflat.mini", "band"),
         from_module("frames", "mini_compare.frames", "band"),
     ),
-    outputs=(made("flatnorm", "flatnorm", "band", "flatnorm", "json"),),
+    outputs=(output_file("flatnorm", "flatnorm", "band", "flatnorm", "json"),),
 )
 #: Which dome flats are good, and their norm.
 DFLAT_BAND = Block(
@@ -135,7 +155,13 @@ DFLAT_BAND = Block(
 
 
 def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileSet) -> tuple[Module, ...]:
-    """The flats of a CCD: combined, then whatever comes ``between``, then scaled and masked by ``bpm``."""
+    """Return the module that combines the dome flats of a CCD and a band.
+
+    Parameters
+    ----------
+    lintable, crosstalk, bpm
+        Inputs with linearity table, crosstalk matrix and bad-pixel mask.
+    """
     return (
         Module(
             "mkflatcor",
@@ -146,12 +172,12 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
                 DFLAT,
                 from_module("frames", "mini_compare.frames", "band"),
                 from_module("biascor", "mkbiascor.biascor", "ccdnum"),
-                replace(calibration("old_biascor", "cal_biascor"), fallback=True),
+                replace(archive_calibration("old_biascor", "cal_biascor"), fallback=True),
                 lintable,
                 crosstalk,
-                calibration("bf", "cal_bf", ccd=False),
+                archive_calibration("bf", "cal_bf", ccd=False),
             ),
-            outputs=(made("flatcor", "cal_dflatcor", "ccdband", "flatcor", save=False),),
+            outputs=(output_file("flatcor", "cal_dflatcor", "ccdband", "flatcor", save=False),),
         ),
         *between,
         Module(
@@ -164,7 +190,7 @@ def flat_ccd(lintable: FileSet, crosstalk: FileSet, *between: Module, bpm: FileS
                 from_module("flatnorm", "find_flat_normalization.flatnorm", "band"),
                 bpm,
             ),
-            outputs=(made("dflatcor", "cal_dflatcor", "ccdband", "dflatcor"),),
+            outputs=(output_file("dflatcor", "cal_dflatcor", "ccdband", "dflatcor"),),
         ),
     )
 
@@ -175,7 +201,7 @@ NORMCOMBINE = Module(
     text="mini focal plane of the normalised flats",
     loop=_BAND,
     inputs=(from_module("dflatcors", "scale_flat.dflatcor", "band"),),
-    outputs=(made("mini", "miniflat", "band", "normminiflat"),),
+    outputs=(output_file("mini", "miniflat", "band", "normminiflat"),),
 )
 DFLAT_NORM = Block(
     "dflat-band", (NORMCOMBINE,), divide_jobs_by=_BAND, text="what the focal plane's flat looks like"
@@ -196,14 +222,14 @@ PRECAL = Pipeline(
     blocks=(
         *BIAS,
         Block("bias-ccd", (bias_ccd(),), divide_jobs_by=_CCD, text="each CCD's bias"),
-        dflat_exp(calibration("lintable", "cal_lintable", ccd=False)),
+        dflat_exp(archive_calibration("lintable", "cal_lintable", ccd=False)),
         DFLAT_BAND,
         Block(
             "dflat-ccd",
             flat_ccd(
-                calibration("lintable", "cal_lintable", ccd=False),
-                calibration("crosstalk", "cal_crosstalk", ccd=False),
-                bpm=calibration("bpm", "cal_bpm"),
+                archive_calibration("lintable", "cal_lintable", ccd=False),
+                archive_calibration("crosstalk", "cal_crosstalk", ccd=False),
+                bpm=archive_calibration("bpm", "cal_bpm"),
             ),
             divide_jobs_by=_CCD,
             text="each CCD's flats",

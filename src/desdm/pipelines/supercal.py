@@ -16,12 +16,12 @@ from desdm.pipelines.precal import (
     DFLAT_BAND,
     DFLAT_NORM,
     PATTERNS,
+    archive_calibration,
     bias_ccd,
-    calibration,
     dflat_exp,
     flat_ccd,
     from_module,
-    made,
+    output_file,
 )
 
 __all__ = ["SUPERCAL"]
@@ -31,7 +31,8 @@ _CCD = ("ccdnum",)
 _BAND = ("band",)
 
 
-def _raw(kind: str) -> FileSet:
+def _raw_input(kind: str) -> FileSet:
+    """Return an input of raw exposures of a kind."""
     return FileSet(
         "raw",
         "raw",
@@ -45,8 +46,8 @@ RAMP = Module(
     _CODE + "calibrate.wrapper.ramp",
     text="levels of one CCD along the linearity ramps, and its pixels that bend",
     loop=_CCD,
-    inputs=(replace(_raw("ramp"), whole=True), from_module("biascor", "mkbiascor.biascor", "ccdnum")),
-    outputs=(made("ramp", "cal_ramp", "ccd", "ramp"),),
+    inputs=(replace(_raw_input("ramp"), whole=True), from_module("biascor", "mkbiascor.biascor", "ccdnum")),
+    outputs=(output_file("ramp", "cal_ramp", "ccd", "ramp"),),
     tolerant=True,
 )
 MKLINTABLE = Module(
@@ -54,14 +55,14 @@ MKLINTABLE = Module(
     _CODE + "calibrate.wrapper.mklintable",
     text="linearity of every amplifier, one shutter for all",
     inputs=(from_module("ramps", "ramp.ramp"),),
-    outputs=(made("lintable", "cal_lintable", "unit", "lintable"),),
+    outputs=(output_file("lintable", "cal_lintable", "unit", "lintable"),),
 )
 MKCROSSTALK = Module(
     "mkcrosstalk",
     _CODE + "calibrate.wrapper.mkcrosstalk",
     text="what each amplifier shows of the others",
-    inputs=(_raw("crosstalk"), from_module("biascors", "mkbiascor.biascor")),
-    outputs=(made("crosstalk", "cal_crosstalk", "unit", "xtalk", "txt"),),
+    inputs=(_raw_input("crosstalk"), from_module("biascors", "mkbiascor.biascor")),
+    outputs=(output_file("crosstalk", "cal_crosstalk", "unit", "xtalk", "txt"),),
 )
 LINTABLE = from_module("lintable", "mklintable.lintable")
 CROSSTALK = from_module("crosstalk", "mkcrosstalk.crosstalk")
@@ -75,7 +76,7 @@ MKBPM = Module(
         from_module("flatcors", "mkflatcor.flatcor", "ccdnum"),
         from_module("ramp", "ramp.ramp", "ccdnum"),
     ),
-    outputs=(made("bpm", "cal_bpm", "ccd", "bpm"),),
+    outputs=(output_file("bpm", "cal_bpm", "ccd", "bpm"),),
 )
 
 _EXPBAND = ("expnum", "band")
@@ -83,15 +84,18 @@ _EACH = ("expnum", "band", "ccdnum")
 _BANDCCD = ("band", "ccdnum")
 
 
-def _image(label: str) -> FileSet:
+def _image_output(label: str) -> FileSet:
+    """Return an output with an image of each CCD and exposure."""
     return FileSet("image", "red_immask", filepat="expccd", flabel=label, savefiles=False)
 
 
-def _out(name: str, filetype: str, pattern: str, label: str, *, save: bool = True) -> FileSet:
+def _output(name: str, filetype: str, pattern: str, label: str, *, save: bool = True) -> FileSet:
+    """Return an output file set."""
     return FileSet(name, filetype, filepat=pattern, flabel=label, savefiles=save)
 
 
-def _in(name: str, source: str, *match: str, optional: bool = False) -> FileSet:
+def _input_from(name: str, source: str, *match: str, optional: bool = False) -> FileSet:
+    """Return an input from an earlier module of the run."""
     return FileSet(name, depends=source, match=match, optional=optional)
 
 
@@ -104,15 +108,15 @@ def _detrend(name: str, kind: str) -> Module:
         loop=_EACH,
         loopobj="raw",
         inputs=(
-            replace(_raw(kind), match=("expnum",)),
+            replace(_raw_input(kind), match=("expnum",)),
             from_module("biascor", "mkbiascor.biascor", "ccdnum"),
             from_module("dflatcor", "scale_flat.dflatcor", *_BANDCCD),
             from_module("bpm", "mkbpm.bpm", "ccdnum"),
             LINTABLE,
             CROSSTALK,
-            calibration("bf", "cal_bf", ccd=False),
+            archive_calibration("bf", "cal_bf", ccd=False),
         ),
-        outputs=(_image(name),),
+        outputs=(_image_output(name),),
         tolerant=True,
     )
 
@@ -124,8 +128,8 @@ STARCAT = Module(
     text="stars of one CCD of a star flat",
     loop=_EACH,
     loopobj="image",
-    inputs=(_in("image", "detrend_starflat.image", *_EACH),),
-    outputs=(_out("stars", "cal_starcat", "expccd", "starcat"),),
+    inputs=(_input_from("image", "detrend_starflat.image", *_EACH),),
+    outputs=(_output("stars", "cal_starcat", "expccd", "starcat"),),
     tolerant=True,
 )
 STARFIT = Module(
@@ -135,10 +139,10 @@ STARFIT = Module(
     loop=_BAND,
     loopobj="stars",
     inputs=(
-        _in("stars", "starcat.stars", *_BAND, optional=True),
+        _input_from("stars", "starcat.stars", *_BAND, optional=True),
         FileSet("refcat", "refcat", query={"filetype": "refcat"}, whole=True, optional=True),
     ),
-    outputs=(made("fit", "cal_starfit", "band", "starfit"),),
+    outputs=(output_file("fit", "cal_starfit", "band", "starfit"),),
     tolerant=True,
 )
 MKSTARFLAT = Module(
@@ -148,7 +152,7 @@ MKSTARFLAT = Module(
     loop=_BANDCCD,
     loopobj="fit",
     inputs=(from_module("fit", "starfit.fit", "band"),),
-    outputs=(made("starflat", "cal_starflat", "ccdband", "starflat"),),
+    outputs=(output_file("starflat", "cal_starflat", "ccdband", "starflat"),),
     tolerant=True,
 )
 
@@ -159,8 +163,8 @@ SKYCOMPRESS = Module(
     text="block medians of one CCD's sky",
     loop=_EACH,
     loopobj="image",
-    inputs=(_in("image", "detrend_sky.image", *_EACH),),
-    outputs=(_out("mini", "minisky", "expccd", "ccdminisky", save=False),),
+    inputs=(_input_from("image", "detrend_sky.image", *_EACH),),
+    outputs=(_output("mini", "minisky", "expccd", "ccdminisky", save=False),),
     tolerant=True,
 )
 SKYCOMBINE = Module(
@@ -169,8 +173,8 @@ SKYCOMBINE = Module(
     text="the sky of one exposure over the focal plane",
     loop=_EXPBAND,
     loopobj="minis",
-    inputs=(_in("minis", "skycompress.mini", *_EXPBAND),),
-    outputs=(_out("minisky", "minisky", "expband", "minisky"),),
+    inputs=(_input_from("minis", "skycompress.mini", *_EXPBAND),),
+    outputs=(_output("minisky", "minisky", "expband", "minisky"),),
     tolerant=True,
 )
 SKYPCA = Module(
@@ -179,8 +183,8 @@ SKYPCA = Module(
     text="components of a band's sky: its level, gradients, ghost and fringes",
     loop=_BAND,
     loopobj="minisky",
-    inputs=(_in("minisky", "skycombine.minisky", *_BAND, optional=True),),
-    outputs=(_out("skypc", "cal_skypc", "band", "skypc"),),
+    inputs=(_input_from("minisky", "skycombine.minisky", *_BAND, optional=True),),
+    outputs=(_output("skypc", "cal_skypc", "band", "skypc"),),
     tolerant=True,
 )
 DETREND_TEMPL = _detrend("detrend_templ", "sky")
@@ -191,10 +195,10 @@ SKYTEMPLATE = Module(
     loop=_BANDCCD,
     loopobj="image",
     inputs=(
-        _in("image", "detrend_templ.image", *_BANDCCD, optional=True),
-        _in("skypc", "skypca.skypc", *_BAND),
+        _input_from("image", "detrend_templ.image", *_BANDCCD, optional=True),
+        _input_from("skypc", "skypca.skypc", *_BAND),
     ),
-    outputs=(_out("skytempl", "cal_skytempl", "ccdband", "skytempl"),),
+    outputs=(_output("skytempl", "cal_skytempl", "ccdband", "skytempl"),),
     tolerant=True,
 )
 

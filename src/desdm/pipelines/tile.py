@@ -1,18 +1,19 @@
-"""Which tile a coadd is of: the one that the operator set, or the one that covers every image in the archive."""
+"""Geometry of the tile of a coadd: as set by the operator, or covering every image in the archive."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from desdm.errors import PlanError
+from desdm.framework.model import Row, number
+from desdm.framework.sections import Settings, text_value, texts_of
 from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
 __all__ = ["FOUND", "IMAGES", "SETTINGS", "cover"]
 
-Row: TypeAlias = Mapping[str, Any]
 Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
 #: What an operator may set of the tile and its images.
@@ -26,16 +27,16 @@ SETTINGS: Mapping[str, str] = {
     "image_tag": "tag that the images or their runs must have",
     "assessment": "accepted (the default), unassessed or any: which exposures may be used",
 }
-#: What `cover` finds out of the images, beside the settings of the tile.
+#: What `cover` derives from the images, beside the settings of the tile.
 FOUND = ("bands",)
 #: Query for the images that can be coadded.
 IMAGES = {"filetype": "red_immask,cp_image"}
-#: DECam's pixel scale, and the largest tile that is made without being asked for, degrees.
+#: DECam's pixel scale, and the largest tile that is chosen automatically, degrees.
 PIXSCALE, LARGEST = 0.263, 1.0
 
 
-def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
-    """The tile's geometry: the submission's ``inclfunc`` of pipeline ``coadd``.
+def cover(find: Find, settings: Settings) -> dict[str, str]:
+    """Return the tile's geometry: the ``inclfunc`` of pipeline ``coadd``.
 
     Parameters
     ----------
@@ -55,45 +56,47 @@ def cover(find: Find, settings: Mapping[str, Any]) -> dict[str, str]:
     PlanError
         No image; the images spread over more than one degree; or the setting is incomplete.
     """
-    wanted = {**IMAGES, "assessment": str(settings.get("assessment") or "accepted")}
+    query = {**IMAGES, "assessment": str(settings.get("assessment") or "accepted")}
     if settings.get("image_tag"):
-        wanted["tag"] = str(settings["image_tag"])
-    given = [key for key in ("tile_ra", "tile_dec", "tile_size", "tile_naxis") if settings.get(key)]
-    if given:
-        tile = _given(settings)
-        rows = find({**wanted, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
+        query["tag"] = str(settings["image_tag"])
+    if any(settings.get(key) for key in ("tile_ra", "tile_dec", "tile_size", "tile_naxis")):
+        tile = _tile_of_settings(settings)
+        rows = find({**query, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
     else:
-        rows = find(wanted)
-        tile = _around(rows, settings)
+        rows = find(query)
+        tile = _tile_of_images(rows, settings)
     if not rows:
         raise PlanError(
             "no image (red_immask, cp_image) lies on the tile; ingest images, or set tile_ra, tile_dec and tile_size"
         )
-    have = {str(row["band"]) for row in rows if row.get("band")}
-    tile["bands"] = ",".join(sorted(have, key=band_order))
+    bands = {str(row["band"]) for row in rows if row.get("band")}
+    tile["bands"] = ",".join(sorted(bands, key=band_order))
     return tile
 
 
-def _given(settings: Mapping[str, Any]) -> dict[str, str]:
+def _tile_of_settings(settings: Settings) -> dict[str, str]:
+    """Return the geometry that the operator has set; `PlanError` if it is incomplete."""
+    values = texts_of(settings)
     try:
-        ra, dec = float(settings["tile_ra"]), float(settings["tile_dec"])
-        scale = float(settings.get("tile_pixscale", PIXSCALE))
-        if settings.get("tile_naxis"):
-            naxis = int(settings["tile_naxis"])
+        ra, dec = float(values["tile_ra"]), float(values["tile_dec"])
+        scale = float(values.get("tile_pixscale", PIXSCALE))
+        if values.get("tile_naxis"):
+            naxis = int(values["tile_naxis"])
         else:
-            naxis = round(float(settings["tile_size"]) * 3600.0 / scale)
+            naxis = round(float(values["tile_size"]) * 3600.0 / scale)
     except (KeyError, ValueError) as err:
         raise PlanError(
             f"the tile is set only in part ({err}); set tile_ra, tile_dec and tile_size, all in degrees"
         ) from err
     if not (-90 <= dec <= 90 and naxis > 0 and scale > 0):
         raise PlanError(
-            f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; mend tile_dec, tile_size"
+            f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; correct tile_dec or tile_size"
         )
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
 
 
-def _around(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, str]:
+def _tile_of_images(rows: Sequence[Row], settings: Settings) -> dict[str, str]:
+    """Return the smallest tile that covers all images; `PlanError` if that is larger than `LARGEST`."""
     if not rows:
         raise PlanError(
             "no image (red_immask, cp_image) is in the archive that this run may take; ingest images, or choose the runs "
@@ -102,11 +105,11 @@ def _around(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, str]:
     lacking = [str(r["filename"]) for r in rows if r.get("racmin") is None or r.get("deccmin") is None]
     if lacking:
         raise PlanError(f"{lacking[0]} has no footprint on the sky; set tile_ra, tile_dec and tile_size")
-    first = float(rows[0]["ra_cent"])
+    first = number(rows[0], "ra_cent")
     # Right ascensions are unrolled about the first image, so that a field across RA 0 is as any other.
-    west = min((float(r["racmin"]) - first + 180.0) % 360.0 - 180.0 for r in rows)
-    east = max((float(r["racmax"]) - first + 180.0) % 360.0 - 180.0 for r in rows)
-    south, north = min(float(r["deccmin"]) for r in rows), max(float(r["deccmax"]) for r in rows)
+    west = min((number(r, "racmin") - first + 180.0) % 360.0 - 180.0 for r in rows)
+    east = max((number(r, "racmax") - first + 180.0) % 360.0 - 180.0 for r in rows)
+    south, north = min(number(r, "deccmin") for r in rows), max(number(r, "deccmax") for r in rows)
     ra, dec = (first + (west + east) / 2) % 360.0, (south + north) / 2
     size = max((east - west) * math.cos(math.radians(dec)), north - south)
     if size > LARGEST:
@@ -114,17 +117,17 @@ def _around(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, str]:
             f"the {len(rows)} images in the archive spread over {size:.1f} degrees, more than one tile; "
             "set tile_ra, tile_dec and tile_size (degrees) to say which part"
         )
-    scales = sorted(float(r["pixscale"]) for r in rows if r.get("pixscale"))
+    scales = sorted(number(r, "pixscale") for r in rows if r.get("pixscale"))
     middle = scales[len(scales) // 2] if scales else PIXSCALE
     # The survey's own scale unless the images come from another camera.
-    scale = float(
-        settings.get("tile_pixscale") or (PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3))
-    )
+    usual = PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3)
+    scale = float(text_value(settings, "tile_pixscale") or usual)
     naxis = math.ceil(size * 3600.0 / scale / 2) * 2 + 2
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
 
 
 def _tile(name: str, ra: float, dec: float, naxis: int, scale: float) -> dict[str, str]:
+    """Return the settings of a tile: centre in degrees, side in pixels and degrees, scale in arcsec a pixel."""
     return {
         "tilename": name,
         "tile_ra": f"{ra % 360.0:.8f}",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from desdm.operations.report.exposures import judged
-from desdm.operations.report.science import Unread
+from desdm.operations.report.exposures import assessed_exposures
+from desdm.operations.report.science import UnreadableFile
 
 
 def ccd(number: int, east: float, e1: float, e2: float) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def facts(tmp_path: Path, *documents: str) -> Any:
 
 
 def test_the_reckoning_is_shown_with_its_reason(tmp_path: Path) -> None:
-    (one,) = judged(facts(tmp_path, json.dumps(TOLD)), [])
+    (one,) = assessed_exposures(facts(tmp_path, json.dumps(TOLD)), [])
     assert (one.verdict, one.style) == ("rejected", "failed")
     assert one.reason == "badT: t_eff 0.129, more than 0.3 is needed"
     assert [(f.measured, f.factor) for f in one.factors] == [
@@ -70,7 +70,7 @@ def test_the_reckoning_is_shown_with_its_reason(tmp_path: Path) -> None:
 
 def test_whiskers_lie_along_the_stars_on_the_sky(tmp_path: Path) -> None:
     """e1 > 0 is long along x, and x runs north here: a whisker that stands; e1 < 0 lies."""
-    (one,) = judged(facts(tmp_path, json.dumps(TOLD)), [])
+    (one,) = assessed_exposures(facts(tmp_path, json.dumps(TOLD)), [])
     lines = re.findall(
         r'class="whisker b-r" x1="([\d.]+)" y1="([\d.]+)" x2="([\d.]+)" y2="([\d.]+)"', one.figures[0].svg
     )
@@ -90,7 +90,7 @@ def test_what_was_not_measured_is_said_to_be_so(tmp_path: Path) -> None:
         "c_eff": None,
         "depth": None,
     }
-    (one,) = judged(facts(tmp_path, json.dumps({**told, "ccds": [], "counts": None})), [])
+    (one,) = assessed_exposures(facts(tmp_path, json.dumps({**told, "ccds": [], "counts": None})), [])
     assert (one.verdict, one.style, one.reason) == ("an analyst decides", "flagged", "unkn cloud")
     assert one.factors[2] == ("Clouds C", "not measured", "not measured")
     assert one.figures == ()
@@ -99,6 +99,6 @@ def test_what_was_not_measured_is_said_to_be_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"expnum": 1}'])
 def test_a_file_without_a_verdict_is_told(text: str, tmp_path: Path) -> None:
-    unread: list[Unread] = []
-    assert judged(facts(tmp_path, text), unread) == []
+    unread: list[UnreadableFile] = []
+    assert assessed_exposures(facts(tmp_path, text), unread) == []
     assert unread[0].name == "D00000000_assess.json"

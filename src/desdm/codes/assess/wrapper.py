@@ -38,7 +38,7 @@ def assess(task: Task) -> None:
     Inputs: ``zeropoints``, ``catalogs``, ``psfs``, ``skyfit`` and ``head`` of the exposure; each may be missing, which is
     then named in the verdict.
     """
-    catalogues = task.all_on_disk("catalogs")
+    catalogues = task.inputs_on_disk("catalogs")
     heads = [catalogue_header(p) for p in catalogues]
     who = _identity(task, heads)
     unit = _unit(task, heads)
@@ -85,7 +85,7 @@ def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
         }  # fmt: skip
         one["corners"] = [[head.get(f"RAC{i}"), head.get(f"DECC{i}")] for i in (1, 2, 3, 4)]
     step = task.number("pixscale", 0.263)
-    for path in task.all_on_disk("psfs"):
+    for path in task.inputs_on_disk("psfs"):
         head = fits.getheader(path, 0)
         one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
         one |= {
@@ -94,7 +94,7 @@ def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
             "psf_chi2": head.get("PSFCHI2"),
         }  # fmt: skip
     if task.inputs.get("zeropoints"):
-        with fits.open(task.on_disk("zeropoints"), memmap=False) as hdus:
+        with fits.open(task.input_on_disk("zeropoints"), memmap=False) as hdus:
             for row in hdus["ZEROPOINTS"].data:
                 one = found.setdefault(int(row["CCDNUM"]), {"ccdnum": int(row["CCDNUM"])})
                 one |= {
@@ -102,7 +102,7 @@ def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
                     "zp_stars": int(row["NSTARS"]), "zp_flag": int(row["FLAG"]),
                 }  # fmt: skip
     if task.inputs.get("head"):
-        for head in read_heads(task.on_disk("head")):
+        for head in read_heads(task.input_on_disk("head")):
             one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
             one |= {
                 "scampflg": int(head.get("SCAMPFLG", 1)), "scamp_stars": int(head.get("SCAMPNUM", 0)),
@@ -143,7 +143,7 @@ def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit | None, expti
     if exptime <= 0 or unit is None:
         return None
     if task.inputs.get("skyfit"):
-        with fits.open(task.on_disk("skyfit"), memmap=False) as hdus:
+        with fits.open(task.input_on_disk("skyfit"), memmap=False) as hdus:
             fitted = [h.header for h in hdus if "SKYBRITE" in h.header]
         if fitted:
             return mean_sky(fitted[:1], unit, exptime)
@@ -157,7 +157,7 @@ def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit | None) -> float 
     """
     if not task.inputs.get("zeropoints") or unit is None:
         return None
-    head = fits.getheader(task.on_disk("zeropoints"), 0)
+    head = fits.getheader(task.input_on_disk("zeropoints"), 0)
     exptime = float(head.get("EXPTIME", who.get("exptime") or 0.0))
     airmass = who.get("airmass") if "AIRMASS" not in head else airmass_of(head.get)
     if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime > 0:
@@ -196,7 +196,7 @@ def _depth(task: Task, rows: Sequence[Any], ccds: Sequence[Mapping[str, Any]]) -
         "counts": None,
     }
     if task.inputs.get("zeropoints"):
-        head = fits.getheader(task.on_disk("zeropoints"), 0)
+        head = fits.getheader(task.input_on_disk("zeropoints"), 0)
         told |= {
             "magzero": head.get("MAGZERO"), "n_match": int(head.get("ZPNSTARS", 0)),
             "cloud_catalog": str(head.get("REFCAT", ""))[:32] or None,
@@ -244,7 +244,7 @@ def _record(task: Task, told: Mapping[str, Any], found: Assessment) -> None:
     if found.accepted.value != "True":
         task.finding(2, f"{name}: verdict {found.accepted.value}, {found.reason}: {found.words}")
     else:
-        task.say(f"{name}: verdict True, t_eff {found.t_eff:.3f}")
+        task.write_log(f"{name}: verdict True, t_eff {found.t_eff:.3f}")
 
 
 def focalplane(task: Task) -> None:
@@ -256,7 +256,7 @@ def focalplane(task: Task) -> None:
     tiles, title, block = [], "", 0
     for path in paths:
         try:
-            planes = task.look(path, _without_weights)
+            planes = task.view_input(path, _without_weights)
         except (OSError, FileTypeError) as err:
             task.finding(2, f"{path.name}: left out of the picture: {err}")
             continue

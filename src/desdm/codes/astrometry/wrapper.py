@@ -144,7 +144,7 @@ def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header
     write_ldac(stars, reference, str(header.get("BAND", "")), terms_of(task.settings, task.name))
     local = task.workdir / f"{catalogue.stem}_scamp.cat"
     as_ldac(catalogue, header, local)
-    task.run("scamp", arguments(local, stars, DATA, task.section("scamp_keys")))
+    task.run("scamp", arguments(local, stars, DATA, task.keywords("scamp_keys")))
     head = read_head(local.with_suffix(".head"))
     for scrap in (stars, local, local.with_suffix(".head")):
         scrap.unlink(missing_ok=True)
@@ -156,9 +156,9 @@ def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header
 
 def scampcat(task: Task) -> None:
     """Catalogue a detrended ``image`` (its sky still in it) with windowed positions; output ``catalog`` (cat_scamp)."""
-    image, out = task.on_disk("image"), task.output("catalog")
+    image, out = task.input_on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
-    keys = task.section("sextractor_keys")
+    keys = task.keywords("sextractor_keys")
     task.run("sextractor", sextractor_arguments(image, out, DATA / "scampcat.param", keys, header=head))
     if not out.is_file():
         raise ProgramFailed(f"{task.name}: source-extractor made no {out.name}")
@@ -171,7 +171,7 @@ def scampcat(task: Task) -> None:
 
 def combine_cats(task: Task) -> None:
     """Bring the ``catalogs`` of an exposure's CCDs together; outputs ``catalog`` (cat_scamp), ``ahead`` (if declared)."""
-    found = [one for path in task.all_on_disk("catalogs") for one in read_combined(path)]
+    found = [one for path in task.inputs_on_disk("catalogs") for one in read_combined(path)]
     if not found:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
     card = fits.Header()
@@ -192,7 +192,7 @@ def scampexposure(task: Task) -> None:
     Inputs are ``catalog`` (of `combine_cats`), ``refcat`` (optional, several files) and ``ahead`` (optional). What
     cannot be solved keeps its first solution, with SCAMPFLG 1 in its part of the head, and is a finding.
     """
-    found = read_combined(task.on_disk("catalog"))
+    found = read_combined(task.input_on_disk("catalog"))
     solutions = [CcdSolution(one.header) for one in found]
     task.output("xml").write_text(_NO_XML, "ascii")
     reference = _field_stars(task, found)
@@ -218,7 +218,7 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     dec = np.array([d for f in corners for d in f.decc])
     middle, height = (ra.min() + ra.max()) / 2, (dec.min() + dec.max()) / 2
     reach = float(np.degrees(angles_to(direction(middle, height), direction(ra, dec))).max())
-    margin = float(task.section("scamp_retry").get("position_maxerr", "0.3")) / 60.0
+    margin = float(task.keywords("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
         task.inputs.get("refcat", ()), epoch_of_header(found[0].header, partial(task.finding, 2)),
         float((ra0 + middle) % 360.0), float(height), reach + margin, partial(task.finding, 2),
@@ -249,7 +249,7 @@ def _solve_exposure(
         return "no CCD has enough stars"
     why = ""
     # The first try matches on a coarse grid near the pointing, at a fiftieth of the cost of scamp's own choice.
-    for overlay in ({}, task.section("scamp_retry")):
+    for overlay in ({}, task.keywords("scamp_retry")):
         heads, found_contrast = _run_scamp(task, [found[i] for i in able], reference, overlay)
         if len(heads) != len(able):
             why = f"scamp solved {len(heads)} of {len(able)} CCDs"
@@ -271,7 +271,7 @@ def _judge(
 ) -> None:
     trial = one.header.copy()
     apply_head(trial, head)
-    radius = float(task.section("scamp_keys").get("crossid_radius", "1.0"))
+    radius = float(task.keywords("scamp_keys").get("crossid_radius", "1.0"))
     solution.matched, solution.rms = residuals(one, trial, reference, radius)
     solution.cards, limit = head, task.number("rms_limit", 100.0)
     solution.why = ""
@@ -292,7 +292,7 @@ def _run_scamp(
     head, xml = local.with_suffix(".head"), task.output("xml")
     head.unlink(missing_ok=True)
     xml.write_text(_NO_XML, "ascii")
-    keys = {**task.section("scamp_keys"), **overlay, "write_xml": "Y", "xml_name": str(xml)}
+    keys = {**task.keywords("scamp_keys"), **overlay, "write_xml": "Y", "xml_name": str(xml)}
     keys["distort_degrees"] = str(_degree(task, found, int(keys.get("distort_degrees", "1"))))
     ahead = task.optional("ahead")
     # An ahead file is read extension by extension: with a CCD left out its parts would fall on the wrong ones.
@@ -335,7 +335,7 @@ def updatewcs(task: Task) -> None:
 
     Without one the first WCS stays and SCAMPFLG is 1. Corners and pixel scale are made anew.
     """
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     header, path = planes.header, task.optional("head")
     ccd = int(header.get("CCDNUM", 0))
     mine = [h for h in (read_heads(path) if path else []) if h.get("CCDNUM") == ccd]
@@ -353,4 +353,4 @@ def updatewcs(task: Task) -> None:
             header[key] = (mine[0][key], text)
     for key, value, comment in footprint(header, planes.shape).cards():
         header[key] = (value, comment)
-    task.give("image", planes, write_planes)
+    task.write_output("image", planes, write_planes)

@@ -95,7 +95,9 @@ def _mini(task: Task, *, bias: bool) -> None:
     head = about(exposure.header, frame=True)
     head["RAWFILE"] = (path.name, "raw file")
     stamp(head, task.keys, task.execs, task.output("mini").name)
-    task.give("mini", Mini(tuple(ccds), np.array(blocks), np.array(corners, float), side, head), write_mini)
+    task.write_output(
+        "mini", Mini(tuple(ccds), np.array(blocks), np.array(corners, float), side, head), write_mini
+    )
 
 
 def _working(task: Task, exposure: RawExposure) -> list[CCDEntry]:
@@ -110,7 +112,7 @@ def _working(task: Task, exposure: RawExposure) -> list[CCDEntry]:
 
 def sift_biases(task: Task) -> None:
     """Compare the biases' ``minis``; output ``frames`` (file type cal_frames) with a verdict on each."""
-    minis = task.takes("minis", read_mini)
+    minis = task.read_inputs("minis", read_mini)
     limits = _settings(task, BiasLimits)
     verdicts: Sequence[Verdict] = ()
     if minis:
@@ -121,7 +123,7 @@ def sift_biases(task: Task) -> None:
 def sift_flats(task: Task) -> None:
     """mini_compare: compare the ``minis`` of a band's dome flats; output ``frames`` (file type cal_frames)."""
     band = task.keys["band"]
-    minis = task.takes("minis", read_mini)
+    minis = task.read_inputs("minis", read_mini)
     verdicts: Sequence[Verdict] = ()
     if minis:
         frame, cube = together(minis)
@@ -139,7 +141,7 @@ def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band
             task.finding(2, f"{name} is left out of the {what}: {verdict.reason}")
     good = sum(v.good for v in verdicts)
     least = int(task.number("min_frames"))
-    left = task.section("left_out").get("zero" if band == "none" else band)
+    left = task.keywords("left_out").get("zero" if band == "none" else band)
     if left:
         task.finding(3, f"{left} {what} more than a combination takes are left out")
     if good < least:
@@ -174,7 +176,7 @@ def mkbiascor(task: Task) -> None:
         stack.add(frame.image)
         used.append(frame.without_image())
     if stack is None:
-        task.say(f"CCD {ccdnum}: no bias is combined")
+        task.write_log(f"CCD {ccdnum}: no bias is combined")
         return
     made = stack.result()
     planes = planes_of(made, _about(task, used[0].header, "biascor"), used)
@@ -182,8 +184,8 @@ def mkbiascor(task: Task) -> None:
     task.metric("bias_level", float(np.nanmedian(made.mean)), "adu", text="median of the combined bias")
     task.metric("bias_noise", float(np.sqrt(np.median(made.variance))), "adu", text="its expected noise")
     task.metric("bias_clipped", made.clipped, text="share of pixels that was clipped")
-    task.derived("biascor", [*(f.path for f in used), task.input("frames")])
-    task.give("biascor", planes, write_planes)
+    task.set_parents("biascor", [*(f.path for f in used), task.input("frames")])
+    task.write_output("biascor", planes, write_planes)
 
 
 def mkflatcor(task: Task) -> None:
@@ -192,10 +194,10 @@ def mkflatcor(task: Task) -> None:
     good = read_frames(task.input("frames")).good()
     paths = _chosen(task, "raw", good)
     if not paths:
-        task.say(f"CCD {ccdnum}, band {band}: no dome flat is combined")
+        task.write_log(f"CCD {ccdnum}, band {band}: no dome flat is combined")
         return
     source = _bias_input(task, ccdnum)
-    bias = task.take(source, read_planes) if source else None
+    bias = task.read_input(source, read_planes) if source else None
     kit = _kit(task, ccdnum, bias=bias, electrons=True, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
@@ -214,25 +216,27 @@ def mkflatcor(task: Task) -> None:
     if "bf" in kit.steps:
         head["DESBFC"] = (kit.cal.names["bf"][:60], "brighter-fatter corrected")
     else:
-        task.say(f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced")
+        task.write_log(
+            f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced"
+        )
     head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
     task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
     # Frames that were sifted out, and a bias of the archive beside the run's own, are not in the flat.
     constants = [p for name in (source, "lintable", "crosstalk", "bf") for p in task.inputs.get(name, ())]
-    task.derived("flatcor", [*(f.path for f in used), task.input("frames"), *constants])
-    task.give("flatcor", planes_of(made, head, used), write_planes)
+    task.set_parents("flatcor", [*(f.path for f in used), task.input("frames"), *constants])
+    task.write_output("flatcor", planes_of(made, head, used), write_planes)
 
 
 def find_norm(task: Task) -> None:
     """find_flat_normalization: one number for the band's flats; output ``flatnorm``, none if there are too few."""
     good = read_frames(task.input("frames")).good()
     paths, minis = [], []
-    for path, mini in zip(task.inputs.get("minis", ()), task.takes("minis", read_mini), strict=True):
+    for path, mini in zip(task.inputs.get("minis", ()), task.read_inputs("minis", read_mini), strict=True):
         if str(mini.header.get("RAWFILE")) in good:
             paths.append(path)
             minis.append(mini)
     if not minis:
-        task.say(f"band {task.keys['band']}: no flat to normalise")
+        task.write_log(f"band {task.keys['band']}: no flat to normalise")
         return
     frame, cube = together(minis)
     plane = focal_plane(cube, [good[str(m.header["RAWFILE"])] for m in minis])
@@ -249,16 +253,16 @@ def find_norm(task: Task) -> None:
         },
     }
     task.output("flatnorm").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
-    task.derived("flatnorm", [*paths, task.input("frames")])
+    task.set_parents("flatnorm", [*paths, task.input("frames")])
     task.metric("flat_electrons", sum(good.values()), "electron", text="levels of the band's flats added up")
 
 
 def scale_flat(task: Task) -> None:
     """Divide a CCD's combined flat by the band's number, and mark its bad pixels; output ``dflatcor``."""
     if not task.inputs.get("flatcor") or not task.inputs.get("flatnorm"):
-        task.say(f"CCD {task.keys['ccdnum']}, band {task.keys['band']}: no flat to scale")
+        task.write_log(f"CCD {task.keys['ccdnum']}, band {task.keys['band']}: no flat to scale")
         return
-    planes = task.take("flatcor", read_planes)
+    planes = task.read_input("flatcor", read_planes)
     norm = float(json.loads(task.input("flatnorm").read_text("utf-8"))["norm"])
     planes.sci /= np.float32(norm)
     planes.wgt *= np.float32(norm**2)
@@ -274,7 +278,7 @@ def scale_flat(task: Task) -> None:
         task.metric(
             "flat_noise", float(np.median(planes.wgt[lit]) ** -0.5), text="its expected noise, relative"
         )
-    task.give("dflatcor", planes, write_planes)
+    task.write_output("dflatcor", planes, write_planes)
 
 
 def normcombine(task: Task) -> None:
@@ -288,7 +292,7 @@ def normcombine(task: Task) -> None:
         corners.append(corner(planes.header))
         head = planes.header
     if not ccds:
-        task.say(f"band {task.keys['band']}: no normalised flat")
+        task.write_log(f"band {task.keys['band']}: no normalised flat")
         return
     order = np.argsort(ccds)
     cube = np.array(blocks)[order]
@@ -312,11 +316,11 @@ def ramp(task: Task) -> None:
     """Levels of one CCD along a linearity ramp, and its pixels that bend; output ``ramp`` (file type cal_ramp)."""
     ccdnum = int(task.keys["ccdnum"])
     if not task.inputs.get("raw"):
-        task.say(f"CCD {ccdnum}: no linearity ramp was taken")
+        task.write_log(f"CCD {ccdnum}: no linearity ramp was taken")
         return
     gauge = Gauge(ccdnum, task.number("faint"), task.number("bright"))
     source = _bias_input(task, ccdnum)
-    kit = _kit(task, ccdnum, bias=task.take(source, read_planes) if source else None)
+    kit = _kit(task, ccdnum, bias=task.read_input(source, read_planes) if source else None)
     for path in task.inputs["raw"]:
         frame = _frame(task, path, kit)
         if frame is not None:
@@ -416,7 +420,7 @@ def mkbpm(task: Task) -> None:
         task.finding(1, f"CCD {ccdnum}: without a bias and flats no bad pixel mask is made")
         return
     limits = _settings(task, Limits)
-    bias = task.take("biascor", read_planes)
+    bias = task.read_input("biascor", read_planes)
     bits = from_bias(bias.sci, variance_of(bias), limits)
     dead = bias.msk & int(MaskBit.BADAMP)
     votes = []
@@ -449,8 +453,8 @@ def mkbpm(task: Task) -> None:
 def _each(task: Task, name: str) -> Iterator[Planes]:
     """Planes of an input of several files, one after another, so that one at a time is in memory."""
     for path in task.inputs.get(name, ()):
-        held = task.handover.has(path.name)
-        yield task.handover.get(path.name, last=False) if held else read_planes(path)
+        held = task.objects.has(path.name)
+        yield task.objects.get(path.name, last=False) if held else read_planes(path)
 
 
 def _settings(task: Task, kind: type[T]) -> T:
@@ -472,7 +476,7 @@ def _kit(
     """How a CCD's frames are detrended; not ``whole``: without the amplifiers that do not work."""
     return Kit.read(
         ccdnum,
-        task.section("overscan"),
+        task.keywords("overscan"),
         bias=bias,
         lintable=task.optional("lintable"),
         crosstalk=task.optional("crosstalk"),

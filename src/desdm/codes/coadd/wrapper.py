@@ -37,7 +37,7 @@ def swarp(task: Task) -> None:
 
     ``catalogs`` (cat_finalcut, optional) tie exposures with a nominal zero point to the others.
     """
-    tile = Tile.of(task.settings)
+    tile = Tile.of(task.keywords())
     paths = task.inputs.get("nwgints", ())
     if not paths:
         raise ProgramFailed(f"{task.name}: no image to combine")
@@ -47,13 +47,13 @@ def swarp(task: Task) -> None:
     images.write_text("".join(f"{p}[0]\n" for p in paths))
     weights.write_text("".join(f"{p}[2]\n" for p in paths))
     raw = task.workdir / f"{task.name}_{band}_raw.fits", task.workdir / f"{task.name}_{band}_rawwgt.fits"
-    settings = task.section("swarp_keys")
+    settings = task.keywords("swarp_keys")
     # Clipping needs exposures that overlap, not the CCDs of one.
     if len(by_exposure(heads)) < task.number("clip_least", 4) and settings.get("combine_type") == "CLIPPED":
         settings["combine_type"] = "WEIGHTED"
     scales = _scales(task, heads)
     tied = scales != [float(h["FLXSCALE"]) for h in heads]
-    task.derived("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
+    task.set_parents("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
     args = arguments(images, weights, scales, tile, *raw, task.workdir, settings)
     task.run("swarp", args)
     sci, wgt, made = read_output(*raw)
@@ -140,7 +140,7 @@ def color(task: Task) -> None:
         planes = read_planes(path)
         have[str(planes.header["BAND"])] = planes
     bands = colour.choose_bands(have, task.text("color_bands", "g,r,z"))
-    factors = task.section("color_scale")
+    factors = task.keywords("color_scale")
     scales = tuple(float(factors.get(b, "1")) for b in bands)
     blue, green, red = (have[b].sci for b in bands)
     mean = np.mean([s * have[b].sci for s, b in zip(scales, bands, strict=True)], axis=0)

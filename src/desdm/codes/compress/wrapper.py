@@ -33,7 +33,7 @@ def finish(task: Task) -> None:
 
     Output ``image`` (red_immask), tile-compressed, quantised at a quarter of the noise that its weights tell.
     """
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     table, psf = task.optional("zeropoints"), task.optional("psf")
     zero = zero_of(table, int(planes.header.get("CCDNUM", 0))) if table else None
     fwhm = None
@@ -47,7 +47,7 @@ def finish(task: Task) -> None:
     def write(path: Path, value: Planes) -> None:
         write_planes(path, value, threads=threads, as_stored=True)
 
-    task.give("image", planes, write)
+    task.write_output("image", planes, write)
     size = task.output("image").stat().st_size
     task.metric("goodfrac", float(planes.header["GOODFRAC"]), text="fraction of pixels with weight")
     task.metric(

@@ -25,7 +25,7 @@ def hpixmap(task: Task) -> None:
     """
     nside = int(task.number("nside", 4096))
     whole, heads = Coverage(nside), []
-    for path in task.all_on_disk("images"):
+    for path in task.inputs_on_disk("images"):
         try:
             msk, header = _mask(path)
         except (OSError, FileTypeError) as err:

@@ -38,10 +38,10 @@ def secatalog(task: Task) -> None:
     object each pixel belongs to) are made if they are declared. SPREAD_MODEL is measured if the setting
     ``spread_model`` is Y: it costs thirty times all the rest.
     """
-    image, out = task.on_disk("image"), task.output("catalog")
+    image, out = task.input_on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
     settings, segments = (
-        without_sky(task.section("sextractor_keys"), head),
+        without_sky(task.keywords("sextractor_keys"), head),
         task.workdir / f"{out.stem}_seg.fits",
     )
     if "segmap" in task.outputs:
@@ -65,7 +65,7 @@ def _background(task: Task, image: Path, head: fits.Header) -> None:
     number = task.workdir / "number.param"
     number.write_text("NUMBER\n", "ascii")
     settings = {
-        **task.section("background_keys"), "checkimage_type": "BACKGROUND", "checkimage_name": str(scrap),
+        **task.keywords("background_keys"), "checkimage_type": "BACKGROUND", "checkimage_name": str(scrap),
     }  # fmt: skip
     task.run("sextractor", arguments(image, none, number, settings, header=head))
     for file in (none, number):
@@ -109,9 +109,9 @@ def _extract(
         image,
         out,
         parameters,
-        task.section("sextractor_keys") if settings is None else settings,
+        task.keywords("sextractor_keys") if settings is None else settings,
         detect=detect,
-        psf=task.on_disk("psf") if task.inputs.get("psf") else None,
+        psf=task.input_on_disk("psf") if task.inputs.get("psf") else None,
         header=head,
     )
     task.run("sextractor", args)

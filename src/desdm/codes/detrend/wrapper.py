@@ -52,7 +52,7 @@ def detrend(task: Task) -> None:
     # A calibration whose step is not chosen was not read.
     needed = [s.calibration for s in steps.STEPS if s.calibration and s.name in chosen]
     read = [p for name in dict.fromkeys(("raw", *needed)) for p in task.inputs.get(name, ())]
-    task.derived("image", read)
+    task.set_parents("image", read)
     _give(task, result.planes)
 
 
@@ -62,11 +62,11 @@ def skysubtract(task: Task) -> None:
     Inputs: image, skyfit; skytempl, starflat optional. Output: image.
     """
     path = task.input("image")
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     ccdnum = int(planes.header.get("CCDNUM", _ccdnum(task)))
     subject = Subject(path.name, ccdnum, str(planes.header.get("BAND", "")).strip(), planes.shape)
     templates = _templates(task, subject)
-    fit = task.take("skyfit", read_skyfit)
+    fit = task.read_input("skyfit", read_skyfit)
     try:
         model = sky_of(fit, ccdnum, planes.shape, templates)
     except FileTypeError as err:
@@ -74,7 +74,7 @@ def skysubtract(task: Task) -> None:
     starflat, name = None, ""
     if task.inputs.get("starflat"):
         name = task.input("starflat").name
-        starflat, header = task.take("starflat", partial(read_plane, extname="SCI"))
+        starflat, header = task.read_input("starflat", partial(read_plane, extname="SCI"))
         check_pair(header, starflat.shape, name, subject, band=True)
         starflat = starflat.astype(np.float32, copy=False)
     else:
@@ -89,7 +89,7 @@ def skysubtract(task: Task) -> None:
 
 def _give(task: Task, planes: Planes) -> None:
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
-    task.give("image", planes, write_planes)
+    task.write_output("image", planes, write_planes)
 
 
 def _ccdnum(task: Task) -> int:
@@ -144,7 +144,8 @@ def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> R
 
 def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
     found: dict[int, tuple[Bulb, ...]] = {}
-    for name, values in task.section("lightbulbs").items():
+    for name in task.section("lightbulbs"):
+        values = task.keywords("lightbulbs", name)
         try:
             ccdnum = int(str(values["ccdnum"]))
             bulb = Bulb(*(float(values[key]) for key in ("x", "y", "radius", "limit")))
@@ -162,18 +163,18 @@ def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Sub
     amps = tuple(amp.name for amp in raw.amps)
     bpm: npt.NDArray[np.int32] | None = None
     if "bpm" in wanted:
-        plane, header = task.take("bpm", _read_bpm)
+        plane, header = task.read_input("bpm", _read_bpm)
         check_pair(header, plane.shape, names["bpm"], subject, band=False)
         bpm = plane
     return Calibrations(
-        crosstalk=task.take("crosstalk", crosstalk.read_matrix) if "crosstalk" in wanted else None,
-        lintable=linearity.read_table(task.on_disk("lintable"), subject.ccdnum, amps)
+        crosstalk=task.read_input("crosstalk", crosstalk.read_matrix) if "crosstalk" in wanted else None,
+        lintable=linearity.read_table(task.input_on_disk("lintable"), subject.ccdnum, amps)
         if "lintable" in wanted
         else None,
-        biascor=task.take("biascor", read_planes) if "biascor" in wanted else None,
+        biascor=task.read_input("biascor", read_planes) if "biascor" in wanted else None,
         bpm=bpm,
-        bf=task.take("bf", bf.read_kernels) if "bf" in wanted else None,
-        dflatcor=task.take("dflatcor", read_planes) if "dflatcor" in wanted else None,
+        bf=task.read_input("bf", bf.read_kernels) if "bf" in wanted else None,
+        dflatcor=task.read_input("dflatcor", read_planes) if "dflatcor" in wanted else None,
         names=names,
     )
 
@@ -187,6 +188,6 @@ def _templates(task: Task, subject: Subject) -> npt.NDArray[np.float32] | None:
     """The sky's templates of this CCD and band, if there are any."""
     if not task.inputs.get("skytempl"):
         return None
-    cube, header = task.take("skytempl", partial(read_plane, extname="TEMPLATES"))
+    cube, header = task.read_input("skytempl", partial(read_plane, extname="TEMPLATES"))
     check_pair(header, cube.shape[1:], task.input("skytempl").name, subject, band=True)
     return cube.astype(np.float32, copy=False)

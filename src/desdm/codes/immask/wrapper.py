@@ -36,7 +36,7 @@ __all__ = ["bleedmask", "connect_streaks", "immask", "streakmask"]
 
 def bleedmask(task: Task) -> None:
     """Set TRAIL, EDGEBLEED (and STAR) around saturated stars. Input ``image``, output ``image``."""
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     name = task.input("image").name
     _, sky, noise = _sky_noise(planes, name)
     limits = BleedLimits(
@@ -60,7 +60,7 @@ def bleedmask(task: Task) -> None:
 
 def immask(task: Task) -> None:
     """Set CRAY and STREAK of one CCD. Input ``image``, outputs ``image`` and ``streaks`` (table of its streaks)."""
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     name = task.input("image").name
     bad, sky, noise = _sky_noise(planes, name, bits_of(task.text("bad_mask")))
     image = planes.sci - np.float32(sky)
@@ -80,13 +80,13 @@ def immask(task: Task) -> None:
     if "streaks" in task.outputs:
         table = ccd_streaks(planes.header, planes.shape, found)
         stamp(table.header, task.keys, task.execs, task.output("streaks").name)
-        task.give("streaks", table, write_streaks)
+        task.write_output("streaks", table, write_streaks)
     _hand_on(task, planes, name)
 
 
 def connect_streaks(task: Task) -> None:
     """Join the streaks of an exposure's CCDs. Input ``streaks`` (all CCDs' tables), output ``connected`` (one table)."""
-    ccds = task.takes("streaks", read_streaks)
+    ccds = task.read_inputs("streaks", read_streaks)
     if not ccds:
         raise ProgramFailed(f"{task.name}: there is no table of streaks; did immask fail on every CCD?")
     rows = connect(ccds, near_asec=task.number("near_asec", 3.0), shortest=task.number("shortest", 24.0))
@@ -97,7 +97,7 @@ def connect_streaks(task: Task) -> None:
     path = task.output("connected")
     stamp(head, task.keys, task.execs, path.name)
     joined = CcdStreaks(head, tuple(rows))
-    task.give("connected", joined, _write_joined)
+    task.write_output("connected", joined, _write_joined)
     task.metric("streaks", len({r.number for r in rows}), text="satellite streaks of the exposure")
     task.metric("streak_pieces", sum(r.status == FOUND for r in rows), text="pieces found in single CCDs")
 
@@ -108,10 +108,10 @@ def streakmask(task: Task) -> None:
     Input ``image``, ``connected``; output ``image``. A predicted streak is masked where the CCD shows faint
     remains of it.
     """
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     name = task.input("image").name
     ccdnum = int(planes.header.get("CCDNUM", 0))
-    rows = [r for r in task.take("connected", read_streaks).rows if r.ccdnum == ccdnum]
+    rows = [r for r in task.read_input("connected", read_streaks).rows if r.ccdnum == ccdnum]
     limits, extended = _streak_limits(task), 0
     if rows:
         bad, sky, noise = _sky_noise(planes, name, bits_of(task.text("bad_mask")))
@@ -239,4 +239,4 @@ def _hand_on(task: Task, planes: Planes, name: str) -> None:
     if masked > task.number("most_masked", 0.5):
         task.finding(2, f"{name}: {100 * masked:.0f} % of the pixels are masked")
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
-    task.give("image", planes, write_planes)
+    task.write_output("image", planes, write_planes)

@@ -21,7 +21,7 @@ __all__ = ["nwgint", "rowinterp_nullweight"]
 
 def rowinterp_nullweight(task: Task) -> None:
     """Null the weight under ``null_mask``, interpolate those pixels along rows, set INTERP. Input and output ``image``."""
-    planes = task.take("image", read_planes)
+    planes = task.read_input("image", read_planes)
     name = task.input("image").name
     null = (planes.msk & bits_of(task.text("null_mask"))) != 0
     # A pixel that is no number would spread over its row.
@@ -42,7 +42,7 @@ def rowinterp_nullweight(task: Task) -> None:
         task.finding(2, f"{name}: only {100 * share:.0f} % of the working pixels have weight")
     planes.header["DESRWINT"] = (True, "rows interpolated, weights nulled")
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
-    task.give("image", planes, write_planes)
+    task.write_output("image", planes, write_planes)
     task.metric("goodfrac", good, "", text="fraction of pixels with weight")
     task.metric("interp_frac", float(filled.mean()), "", text="fraction of pixels interpolated")
 
@@ -65,7 +65,9 @@ def nwgint(task: Task) -> None:
     _mask_outages(task, planes, path.name)
     zero = _zero(task, planes, path.name)
     read = [path, *task.inputs.get("mask", ()), *task.inputs.get("weight", ())]
-    task.derived("nwgint", [*read, *(task.inputs.get("zeropoints", ()) if zero.source == "table" else ())])
+    task.set_parents(
+        "nwgint", [*read, *(task.inputs.get("zeropoints", ()) if zero.source == "table" else ())]
+    )
     gain = gain_of(planes.header)
     if gain is None:
         gain = task.number("gain_default", 4.0)

@@ -37,7 +37,7 @@ def zeropoint(task: Task) -> None:
 
     Without reference stars the nominal zero point stands, with its bit in FLAG, and is a finding.
     """
-    paths = task.all_on_disk("catalogs")
+    paths = task.inputs_on_disk("catalogs")
     if not paths:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
     heads = [fits.getheader(p, 0) for p in paths]
@@ -53,7 +53,7 @@ def zeropoint(task: Task) -> None:
     _write(task, whole, each, heads, nominal, used, reference, standard, unit)
     if "check" in task.outputs:
         _check(task, paths, heads, each, reference, standard)
-    task.derived("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
+    task.set_parents("zeropoints", [*paths, *(used if not whole.flag & Flag.NOMINAL else ())])
 
 
 def _standard(task: Task, reference: Reference | None, band: str) -> Standard | None:
@@ -291,4 +291,4 @@ def _check(
     fits.HDUList([fits.PrimaryHDU(header=card), table(found)]).writeto(
         task.output("check"), overwrite=True, checksum=True
     )
-    task.derived("check", [*paths, *task.inputs.get("refcat", ())])
+    task.set_parents("check", [*paths, *task.inputs.get("refcat", ())])

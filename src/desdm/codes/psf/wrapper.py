@@ -36,11 +36,11 @@ DATA = Path(__file__).parent / "data"
 
 def psfcat(task: Task) -> None:
     """Catalogue ``image`` with a vignet of each object; output ``catalog`` (file type cat_psfex)."""
-    image, out = task.on_disk("image"), task.output("catalog")
+    image, out = task.input_on_disk("image"), task.output("catalog")
     head = fits.getheader(image, 0)
     _vignets(task, image, out, head)
     # A catalogue that only PSFEx will read is left as PSFEx wants it.
-    if "catalog" in task.saved:
+    if "catalog" in task.archived_outputs:
         rewrite(out, _card(task, head, out))
 
 
@@ -51,13 +51,13 @@ def psfex(task: Task) -> None:
     With too few stars the model delivered with the exposure (``delivered_psf``, optional) is taken, and with none a round
     Moffat profile of the header's seeing; each is recorded as a finding.
     """
-    image, out = task.on_disk("image"), task.output("psf")
+    image, out = task.input_on_disk("image"), task.output("psf")
     head = fits.getheader(image, 0)
     source = task.text("psf_code", "psfex")
     if source == "piff":
-        model = _fit_piff(task, image, task.on_disk("catalog"))
+        model = _fit_piff(task, image, task.input_on_disk("catalog"))
     elif source == "psfex":
-        catalogue = task.on_disk("catalog")
+        catalogue = task.input_on_disk("catalog")
         if has_image_header(catalogue):
             model = _fit(task, catalogue)
         else:
@@ -73,7 +73,7 @@ def psfex(task: Task) -> None:
         model, source = _delivered(task, head, parents), "delivered"
     if model is None:
         model, source = _plain(task, head), "moffat"
-    task.derived("psf", parents)
+    task.set_parents("psf", parents)
     _finish(task, model, source, head, out, (head["NAXIS1"] / 2, head["NAXIS2"] / 2))
 
 
@@ -94,7 +94,7 @@ def coaddpsf(task: Task) -> None:
         parents += [*task.inputs.get("nwgints", ()), *task.inputs.get("psfs", ())]
     if model is None:
         model, source = _plain(task, head), "moffat"
-    task.derived("psf", parents)
+    task.set_parents("psf", parents)
     _finish(task, model, source, head, out, (head["NAXIS1"] / 2, head["NAXIS2"] / 2))
 
 
@@ -102,7 +102,11 @@ def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
     task.run(
         "sextractor",
         arguments(
-            image, out, DATA / "psfcat.param", without_sky(task.section("sextractor_keys"), head), header=head
+            image,
+            out,
+            DATA / "psfcat.param",
+            without_sky(task.keywords("sextractor_keys"), head),
+            header=head,
         ),
     )
 
@@ -111,7 +115,7 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     """Run PSFEx; None if it found too few stars for a model that one can trust."""
     made = task.workdir / f"{catalogue.stem}.psf"
     made.unlink(missing_ok=True)
-    keys = task.section("psfex_keys")
+    keys = task.keywords("psfex_keys")
     rows = objects(catalogue)
     keys["psfvar_degrees"] = str(_degree(task, rows, keys))
     keys |= _sizes(task, rows, keys)
@@ -147,7 +151,7 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
 
 def _fit_piff(task: Task, image: Path, catalogue: Path) -> PSFModel | None:
     """Run PIFF on the stars of the catalogue; None if there are too few."""
-    program = str(task.section("exec", "piffify").get("program", "piffify"))
+    program = str(task.keywords("exec", "piffify").get("program", "piffify"))
     if shutil.which(program) is None:
         raise ProgramFailed(
             f"{task.name}: psf_code is piff, but {program} is not installed; install the extra desdm[piff] "
@@ -210,7 +214,7 @@ def _delivered(task: Task, head: fits.Header, parents: list[Path]) -> PSFModel |
         try:
             model = read_model(path, who)
         except FileTypeError as err:
-            task.say(f"{path.name} is passed over: {err}")
+            task.write_log(f"{path.name} is passed over: {err}")
             continue
         task.finding(2, f"too few stars for a PSF: the delivered model {path.name} is used")
         parents.append(path)

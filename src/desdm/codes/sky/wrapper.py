@@ -27,7 +27,7 @@ __all__ = ["skycombine", "skycompress", "skyfit", "skypca", "skytemplate"]
 
 def skycompress(task: Task) -> None:
     """Block medians of one CCD's sky. Input ``image`` (electrons, flat-fielded), output ``mini``."""
-    planes = task.look(task.input("image"), read_planes)
+    planes = task.view_input(task.input("image"), read_planes)
     name = task.input("image").name
     bad = ((planes.msk & bits_of(task.text("bad_mask"))) != 0) | ~np.isfinite(planes.sci)
     size = _block(task, planes.shape)
@@ -49,7 +49,7 @@ def skycompress(task: Task) -> None:
             head[key] = planes.header[key]
     ccdnum = int(planes.header.get("CCDNUM", task.keys.get("ccdnum", "0")))
     stamp(head, task.keys, task.execs, task.output("mini").name)
-    task.give("mini", CcdSky(ccdnum, blocks, planes.shape, head), write_ccdsky)
+    task.write_output("mini", CcdSky(ccdnum, blocks, planes.shape, head), write_ccdsky)
     task.metric(
         "sky", float(np.median(blocks.level[known])), "electron", text="median sky of a pixel of the CCD"
     )
@@ -63,19 +63,19 @@ def _block(task: Task, shape: tuple[int, int]) -> int:
 
 def skycombine(task: Task) -> None:
     """The exposure's mini-sky. Input ``minis`` (every CCD's), output ``minisky``."""
-    sky = combine(task.takes("minis", read_ccdsky))
+    sky = combine(task.read_inputs("minis", read_ccdsky))
     stamp(sky.header, task.keys, task.execs, task.output("minisky").name)
-    task.give("minisky", sky, write_minisky)
+    task.write_output("minisky", sky, write_minisky)
     task.metric("ccds", len(sky.places), text="CCDs in the mini-sky")
 
 
 def skyfit(task: Task) -> None:
     """The sky of an exposure. Inputs ``minisky``, ``skypc`` (components of the band; optional), output ``skyfit``."""
-    sky = task.take("minisky", read_minisky)
+    sky = task.read_input("minisky", read_minisky)
     name, pcs = task.input("minisky").name, task.optional("skypc")
     components = None
     if pcs is not None:
-        pca = task.take("skypc", read_pca)
+        pca = task.read_input("skypc", read_pca)
         components = components_for(pca, sky)
     else:
         task.finding(3, f"{name}: no sky components of its band; the sky is the smoothed mini-sky itself")
@@ -128,7 +128,7 @@ def _measures(task: Task, fit: SkyFit, exptime: object) -> None:
 
 def skypca(task: Task) -> None:
     """Principal components of a band's sky. Input ``minisky`` (many exposures), output ``skypc``."""
-    skies = task.takes("minisky", read_minisky)
+    skies = task.read_inputs("minisky", read_minisky)
     pca = sky_pca(
         skies, most=int(task.number("most", 5)), least_exposures=int(task.number("least_exposures", 3)),
         most_missing=task.number("most_missing", 0.2), nsigma=task.number("nsigma", 6.0),
@@ -152,8 +152,8 @@ def skytemplate(task: Task) -> None:
 
     Inputs ``image`` (detrended, sky not subtracted; many exposures of one CCD), ``skypc``; output ``skytempl``.
     """
-    pca = task.take("skypc", read_pca)
-    paths = dict(_numbered(task.all_on_disk("image")))
+    pca = task.read_input("skypc", read_pca)
+    paths = dict(_numbered(task.inputs_on_disk("image")))
     numbers = [n for n in pca.expnums if n in paths]
     if len(numbers) < max(3, pca.components.shape[0] + 1):
         raise ProgramFailed(

@@ -30,9 +30,9 @@ _KEPT = ("INSTRUME", "EXPNUM", "CCDNUM", "DETPOS", "BAND", "NITE", "EXPTIME", "A
 
 def starcat(task: Task) -> None:
     """Stars of one detrended ``image``, its sky still in it; output ``stars`` (file type cal_starcat)."""
-    image, scratch = task.on_disk("image"), task.workdir / f"{task.output('stars').stem}_se.fits"
+    image, scratch = task.input_on_disk("image"), task.workdir / f"{task.output('stars').stem}_se.fits"
     head = fits.getheader(image, 0)
-    keys = task.section("sextractor_keys")
+    keys = task.keywords("sextractor_keys")
     task.run("sextractor", arguments(image, scratch, DATA / "stars.param", keys, header=head))
     apertures = [float(v) for v in str(keys.get("PHOT_APERTURES", keys.get("phot_apertures", ""))).split(",")]
     band = str(head.get("BAND", "")).strip()
@@ -57,7 +57,7 @@ def starfit(task: Task) -> None:
     ``refcat`` (optional) holds the slope across the focal plane on nights that are not photometric.
     """
     band = task.keys["band"]
-    catalogues = task.takes("stars", read_stars)
+    catalogues = task.read_inputs("stars", read_stars)
     exposures = {int(c.header["EXPNUM"]) for c in catalogues}
     least = int(task.number("min_exposures"))
     if len(exposures) < least:
@@ -108,7 +108,7 @@ def mkstarflat(task: Task) -> None:
     """The star flat of one CCD and band from the ``fit``; output ``starflat`` (file type cal_starflat)."""
     ccdnum = int(task.keys["ccdnum"])
     if not task.inputs.get("fit"):
-        task.say(f"CCD {ccdnum}, band {task.keys['band']}: no star flat is fitted")
+        task.write_log(f"CCD {ccdnum}, band {task.keys['band']}: no star flat is fitted")
         return
     path = task.input("fit")
     with fits.open(path, memmap=False) as hdus:

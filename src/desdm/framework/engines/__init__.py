@@ -4,31 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
-from desdm.framework.job import Ticket
+from desdm.framework.job import JobRequest
+from desdm.schema.states import WrapperState
 
-__all__ = ["Engine", "JobEvent"]
+__all__ = ["Engine", "JobEvent", "JobEventKind"]
+
+
+class JobEventKind(StrEnum):
+    """What an engine reports of a job."""
+
+    STARTED = "started"
+    #: a wrapper has started or ended
+    WRAPPER = "wrapper"
+    #: the job came to its end; its receipt says how
+    ENDED = "ended"
+    #: its worker went away
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something an engine saw.
+    """A report of an engine about a job.
 
     Attributes
     ----------
     token
         Of the job's try.
     kind
-        ``started``, ``wrapper`` (with ``wrapnum`` and ``state``), ``ended`` (the job came to its end; its
-        receipt says how) or ``lost`` (its worker went away).
+        What happened.
+    handle
+        Name of the job or worker in the engine (the process number, for the local one).
+    wrapnum, state
+        Number and state of the wrapper, for `JobEventKind.WRAPPER`.
+    text
+        Reason, for `JobEventKind.LOST`.
     """
 
     token: str
-    kind: str
+    kind: JobEventKind
     handle: str = ""
     wrapnum: int = 0
-    state: str = ""
+    state: WrapperState | None = None
     text: str = ""
 
 
@@ -37,8 +56,8 @@ class Engine(Protocol):
 
     name: str
 
-    def submit(self, ticket: Ticket) -> None:
-        """Take a job; its ticket's token names it from now on."""
+    def submit(self, request: JobRequest) -> None:
+        """Take a job; its request's token names it from now on."""
 
     def events(self, timeout: float) -> Sequence[JobEvent]:
         """What happened since the last call; waits up to ``timeout`` seconds for the first."""

@@ -1,4 +1,4 @@
-"""A warm worker: reads tickets from standard input, runs them, says what happens on standard output."""
+"""Worker process: read job requests from standard input, run them, report events on standard output."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import sys
-from typing import Any
+from collections.abc import Mapping
 
 from desdm.errors import storage_error
-from desdm.framework.job import Ticket, WarmCache, run_job
-from desdm.framework.jobwcl import WrapperOrder
+from desdm.framework.job import JobRequest, WorkerCache, run_job
+from desdm.framework.jobwcl import WrapperSpec
+from desdm.schema.states import WrapperState
 
 __all__ = ["main"]
 
@@ -19,7 +20,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve tickets until standard input ends."""
+    """Serve job requests until standard input ends."""
     parent = int(sys.argv[1])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -27,26 +28,28 @@ def main() -> None:
     # Standard output speaks to the submitter alone: what a code prints goes to the workers' log.
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    cache = WarmCache()
+    cache = WorkerCache()
 
-    def say(message: dict[str, Any]) -> None:
+    def send(message: Mapping[str, str | int]) -> None:
+        """Write an event as one line of JSON."""
         channel.write(json.dumps(message) + "\n")
 
     for line in sys.stdin:
         fields = json.loads(line)
-        ticket = Ticket(**{**fields, "skip": tuple(fields["skip"]), "earlier": tuple(fields["earlier"])})
+        request = JobRequest(**{**fields, "skip": tuple(fields["skip"]), "earlier": tuple(fields["earlier"])})
 
-        def report(state: str, order: WrapperOrder, token: str = ticket.token) -> None:
-            say({"event": "wrapper", "token": token, "wrapnum": order.wrapnum, "state": state})
+        def report(state: WrapperState, wrapper: WrapperSpec, token: str = request.token) -> None:
+            """Report the state of a wrapper; ``token`` is bound to the job of this turn."""
+            send({"event": "wrapper", "token": token, "wrapnum": wrapper.wrapnum, "state": state})
 
-        say({"event": "started", "token": ticket.token})
+        send({"event": "started", "token": request.token})
         try:
-            state = run_job(ticket, cache, report)
+            state = run_job(request, cache, report)
         except OSError as err:
             # Its receipt or log could not be written: without them the job is lost, and this says why.
-            say({"event": "lost", "token": ticket.token, "text": str(storage_error(err, ticket.workdir))})
+            send({"event": "lost", "token": request.token, "text": str(storage_error(err, request.workdir))})
             continue
-        say({"event": "ended", "token": ticket.token, "state": state})
+        send({"event": "ended", "token": request.token, "state": state})
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from desdm.framework.store.attempts import (
     set_data_state,
 )
 from desdm.framework.store.jobs import close_job, jobs_of, queue_job, start_job, wrappers_of
-from desdm.framework.store.outcomes import count_findings, file_ids, generated_names, keep_outcome
-from desdm.framework.store.plans import insert_plan, keep_config
+from desdm.framework.store.outcomes import count_findings, file_ids, generated_names, insert_outcome
+from desdm.framework.store.plans import insert_config, insert_plan
 
 __all__ = [
     "attempt_by_name",
@@ -31,10 +31,10 @@ __all__ = [
     "generated_names",
     "hand_to_submitter",
     "heartbeat",
+    "insert_config",
+    "insert_outcome",
     "insert_plan",
     "jobs_of",
-    "keep_config",
-    "keep_outcome",
     "lock_submissions",
     "number_attempt",
     "queue_job",

@@ -1,19 +1,18 @@
-"""The SQL of attempts: numbered, found, claimed by a submitter, ended."""
+"""Attempts in the database: numbering, look-up, submitter, states."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Collection
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, update
 
 from desdm.archive.store import no_such_run, order_of_columns
 from desdm.errors import UsageError
 from desdm.framework.model import Attempt
-from desdm.framework.plan import Identity
 from desdm.framework.store.common import now
 from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
 from desdm.schema.store import record_event
 
@@ -42,12 +41,24 @@ def number_attempt(
     unitname: str,
     jira_id: str | None = None,
     reqnum: int | None = None,
-) -> Identity:
-    """The identity of a new attempt.
+) -> RunName:
+    """Return the name of a new attempt; its request and unit are inserted if they are new.
 
-    Without ``reqnum`` the request is that of the same project, campaign, pipeline and ticket, made if there
-    is none; the attempt is the next of its unit. The writer's lock (SQLite) or the unique constraint
-    (PostgreSQL) keeps two submitters from one number.
+    The writer's lock (SQLite) or the unique constraint (PostgreSQL) prevents two submitters from using one number.
+
+    Parameters
+    ----------
+    project, campaign, pipeline, jira_id
+        Identify the request, if ``reqnum`` is None: the first with these values, or a new one.
+    unitname
+        Unit to process; the attempt is the next of this unit.
+    reqnum
+        Number of the request.
+
+    Raises
+    ------
+    UsageError
+        The request is for another pipeline.
     """
     if reqnum is None:
         same = select(pfw_request.c.reqnum).where(
@@ -71,7 +82,7 @@ def number_attempt(
     last = select(func.coalesce(func.max(pfw_attempt.c.attnum), 0)).where(
         pfw_attempt.c.reqnum == reqnum, pfw_attempt.c.unitname == unitname
     )
-    return Identity(unitname, reqnum, 1 + conn.execute(last).scalar_one())
+    return RunName(unitname, reqnum, 1 + conn.execute(last).scalar_one())
 
 
 _ATTEMPT = (
@@ -97,22 +108,40 @@ _ATTEMPT = (
 )
 
 
-def _attempt(row: Any) -> Attempt:
-    values = list(row)
-    values[6], values[7], values[8] = AttemptState(values[6]), DataState(values[7]), RunClass(values[8])
-    return Attempt(*values)
+def _attempt(row: RowMapping) -> Attempt:
+    """Return the record of a row of `_ATTEMPT`."""
+    return Attempt(
+        id=row["id"],
+        reqnum=row["reqnum"],
+        unitname=row["unitname"],
+        attnum=row["attnum"],
+        task_id=row["task_id"],
+        pipeline=row["pipeprod"],
+        state=AttemptState(row["state"]),
+        data_state=DataState(row["data_state"]),
+        run_class=RunClass(row["run_class"]),
+        operator=row["operator"],
+        submittime=row["submittime"],
+        endtime=row["endtime"],
+        archive_path=row["archive_path"],
+        fingerprint=row["fingerprint"],
+        token=row["token"],
+        submitter_host=row["submitter_host"],
+        submitter_pid=row["submitter_pid"],
+        submitter_start=row["submitter_start"],
+        cancel_requested=row["cancel_requested"],
+    )
 
 
 def run_filter(run: str) -> ColumnElement[bool] | None:
-    """Condition that picks the attempt ``<unit>_r<req>p<att>``; None if it is no such name."""
-    unit, _, tail = run.rpartition("_r")
-    reqnum, _, attnum = tail.partition("p")
-    if not (unit and reqnum.isdecimal() and attnum.isdecimal()):
+    """Return the condition that selects a run by its name; None if the text is not the name of a run."""
+    name = RunName.parse(run)
+    if name is None:
         return None
     return (
-        (pfw_attempt.c.unitname == unit)
-        & (pfw_attempt.c.reqnum == int(reqnum))
-        & (pfw_attempt.c.attnum == int(attnum))
+        (pfw_attempt.c.unitname == name.unitname)
+        & (pfw_attempt.c.reqnum == name.reqnum)
+        & (pfw_attempt.c.attnum == name.attnum)
     )
 
 
@@ -122,7 +151,7 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
     row = None if wanted is None else conn.execute(select(*_ATTEMPT).where(wanted)).first()
     if row is None:
         raise no_such_run(conn, run)
-    return _attempt(row)
+    return _attempt(row._mapping)
 
 
 def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attempt]:
@@ -132,11 +161,26 @@ def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attemp
         .where(pfw_attempt.c.fingerprint == fingerprint, pfw_attempt.c.data_state.in_(["NEW", "ACTIVE"]))
         .order_by(order_of_columns(pfw_attempt), pfw_attempt.c.id.desc())
     )
-    return [_attempt(row) for row in conn.execute(query)]
+    return [_attempt(row._mapping) for row in conn.execute(query)]
 
 
 def calibrations_read(conn: Connection, attempt_id: int, filetypes: Collection[str]) -> set[int]:
-    """Return the files of these types that other runs made and from which an attempt derived its own."""
+    """Return the files of other runs from which an attempt derived its own.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    attempt_id
+        The attempt.
+    filetypes
+        File types that count.
+
+    Returns
+    -------
+    set of int
+        Numbers of files (``desfile.id``).
+    """
     parent, child = desfile.alias("parent"), desfile.alias("child")
     edge = opm_was_derived_from.c
     query = (
@@ -170,7 +214,17 @@ _SUBMISSIONS = 0x0DE55B17
 
 
 def hand_to_submitter(conn: Connection, run: str, pid: int, start: int) -> None:
-    """Note the process that is about to drive a planned attempt."""
+    """Record the process that is about to drive a planned attempt.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    run
+        Name of the attempt.
+    pid, start
+        Process number, and its start in clock ticks since boot.
+    """
     conn.execute(
         update(pfw_attempt)
         .where(
@@ -191,7 +245,21 @@ def claim_attempt(
     text: str,
     reason: str = "",
 ) -> None:
-    """Make the calling process the attempt's submitter and set it running."""
+    """Make the calling process the attempt's submitter, and set the attempt running.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt
+        The attempt.
+    token
+        Identifies the submitter from now on.
+    pid, start
+        Process number, and its start in clock ticks since boot.
+    who, text, reason
+        Author, text and reason of the event.
+    """
     conn.execute(
         update(pfw_attempt)
         .where(pfw_attempt.c.id == attempt.id)
@@ -222,7 +290,22 @@ def claim_attempt(
 
 
 def heartbeat(conn: Connection, attempt_id: int, token: str) -> bool:
-    """Give a sign of life; False if the attempt has another submitter now or an operator wants it to end."""
+    """Update the heartbeat of an attempt.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt_id
+        The attempt.
+    token
+        Token of the submitter.
+
+    Returns
+    -------
+    bool
+        False if the attempt has another submitter now, or an operator has cancelled it.
+    """
     conn.execute(
         update(pfw_attempt)
         .where(pfw_attempt.c.id == attempt_id, pfw_attempt.c.token == token)
@@ -243,7 +326,21 @@ def change_attempt(
     *,
     reason: str = "",
 ) -> None:
-    """End an attempt (or interrupt it) in ``state``; ``reason`` is a person's, else the comment is what the event tells."""
+    """Set the final (or interrupted) state of an attempt, with an event.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt, state
+        The attempt and its new state.
+    who
+        Author of the event.
+    comment
+        Why it ended so; ``desdm status`` prints it.
+    reason
+        A person's reason; else the comment is the reason of the event.
+    """
     conn.execute(
         update(pfw_attempt)
         .where(pfw_attempt.c.id == attempt.id)
@@ -258,7 +355,22 @@ def change_attempt(
 
 
 def set_data_state(conn: Connection, attempt_id: int, before: DataState, after: DataState) -> bool:
-    """Change what an attempt's data are worth; False if it is not ``before`` (any more)."""
+    """Change the data state of an attempt.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt_id
+        The attempt.
+    before, after
+        Expected and new state.
+
+    Returns
+    -------
+    bool
+        False if the state was not ``before``; nothing is changed then.
+    """
     done = conn.execute(
         update(pfw_attempt)
         .where(pfw_attempt.c.id == attempt_id, pfw_attempt.c.data_state == before.value)

@@ -1,16 +1,19 @@
-"""What every part of the SQL of runs needs: the time, many rows at once."""
+"""Common parts of the queries on runs: the time, and inserts of many rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Table
 
+from desdm.framework.model import Value
+
 __all__ = ["Values", "insert_many", "now"]
 
-Values: TypeAlias = Sequence[Mapping[str, Any]]
+#: Rows to insert, or parameters of a statement.
+Values: TypeAlias = Sequence[Mapping[str, Value]]
 
 
 def now() -> datetime:
@@ -19,6 +22,16 @@ def now() -> datetime:
 
 
 def insert_many(conn: Connection, table: Table, rows: Values) -> None:
-    """Insert rows; none is no error."""
+    """Insert rows; do nothing if there are none.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    table
+        The table.
+    rows
+        Rows with the same columns each.
+    """
     if rows:
         conn.execute(table.insert(), rows)

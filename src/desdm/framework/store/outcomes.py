@@ -1,4 +1,4 @@
-"""The SQL of outcomes: what wrappers did, used, made, said and measured."""
+"""Outcomes in the database: states, execs, inputs, messages and QA numbers of wrappers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from desdm.schema import (
 )
 from desdm.schema.database import new_ids
 
-__all__ = ["count_findings", "file_ids", "generated_names", "keep_outcome"]
+__all__ = ["count_findings", "file_ids", "generated_names", "insert_outcome"]
 
 _SET_WRAPPER = (
     update(pfw_wrapper)
@@ -40,7 +40,7 @@ _SET_TASK = (
 )
 
 
-def keep_outcome(
+def insert_outcome(
     conn: Connection,
     attempt_id: int,
     *,
@@ -51,7 +51,25 @@ def keep_outcome(
     messages: Values,
     metrics: Values,
 ) -> None:
-    """Keep what a job's wrappers did: states and times, execs, files used, messages and QA numbers."""
+    """Insert what the wrappers of a job did.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt_id
+        The attempt.
+    wrappers, tasks
+        New values of `pfw_wrapper` and `task`, with the task's number as ``number``.
+    execs
+        Rows of `pfw_exec` with the times and states of their tasks.
+    used
+        Rows of `opm_used`.
+    messages
+        Rows of `task_message`.
+    metrics
+        Rows of `qa_metric`; they replace those of the same wrappers.
+    """
     if wrappers:
         conn.execute(_SET_WRAPPER, wrappers)
         conn.execute(_SET_TASK, tasks)
@@ -68,12 +86,12 @@ def keep_outcome(
             for number, row in zip(numbers, execs, strict=True)
         ]  # fmt: skip
         conn.execute(task.insert(), shared)
-        gone = {"start_time", "end_time", "status", "exec_host"}
+        task_columns = {"start_time", "end_time", "status", "exec_host"}
         rows = [
             {
                 "task_id": number,
                 "pfw_attempt_id": attempt_id,
-                **{k: v for k, v in row.items() if k not in gone},
+                **{k: v for k, v in row.items() if k not in task_columns},
             }
             for number, row in zip(numbers, execs, strict=True)
         ]
@@ -104,20 +122,20 @@ def count_findings(conn: Connection, attempt_id: int) -> tuple[int, int]:
 
 def file_ids(conn: Connection, names: Iterable[str]) -> dict[str, int]:
     """Numbers of registered files by full name (with compression suffix)."""
-    wanted = sorted(set(names))
-    found: dict[str, int] = {}
+    full_names = sorted(set(names))
+    ids: dict[str, int] = {}
     full = desfile.c.filename + desfile.c.compression
-    stems = {split_name(name)[0] for name in wanted}
-    ordered = sorted(stems | set(wanted))
+    stems = {split_name(name)[0] for name in full_names}
+    ordered = sorted(stems | set(full_names))
     for start in range(0, len(ordered), 500):
         query = select(full, desfile.c.id).where(desfile.c.filename.in_(ordered[start : start + 500]))
-        found |= {row[0]: row[1] for row in conn.execute(query)}
-    return {name: found[name] for name in wanted if name in found}
+        ids |= {row[0]: row[1] for row in conn.execute(query)}
+    return {name: ids[name] for name in full_names if name in ids}
 
 
 def generated_names(conn: Connection, task_ids: Sequence[int]) -> dict[int, set[str]]:
-    """Names of registered files by the task that made them."""
-    made: dict[int, set[str]] = {}
+    """Return the names of registered files by the task that generated them."""
+    names: dict[int, set[str]] = {}
     for start in range(0, len(task_ids), 500):
         query = (
             select(opm_was_generated_by.c.task_id, desfile.c.filename + desfile.c.compression)
@@ -125,5 +143,5 @@ def generated_names(conn: Connection, task_ids: Sequence[int]) -> dict[int, set[
             .where(opm_was_generated_by.c.task_id.in_(task_ids[start : start + 500]))
         )
         for number, name in conn.execute(query):
-            made.setdefault(number, set()).add(name)
-    return made
+            names.setdefault(number, set()).add(name)
+    return names

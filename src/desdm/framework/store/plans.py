@@ -1,4 +1,4 @@
-"""The SQL of plans: every row of an attempt, written at once."""
+"""Plans in the database: all rows of an attempt, inserted at once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
 from desdm.archive.calibrations import CalibrationChoice
 from desdm.archive.store import keep_choices
+from desdm.framework.model import Value
 from desdm.framework.pipeline import Pipeline
-from desdm.framework.plan import Identity, Plan, PlannedJob
+from desdm.framework.plan import Plan, PlannedJob
 from desdm.framework.process import process_start
 from desdm.framework.store.common import insert_many, now
 from desdm.quality.qa.selection import Omitted
@@ -30,25 +30,37 @@ from desdm.schema import (
     task,
 )
 from desdm.schema.database import new_ids
+from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, EventKind, JobState, RunClass, WrapperState
 from desdm.schema.store import record_event
 
-__all__ = ["insert_plan", "keep_config"]
+__all__ = ["insert_config", "insert_plan"]
 
 
 @dataclass(slots=True)
-class _Rows:
+class _PlanRows:
     """Rows of a plan, with the tree of its tasks."""
 
     attempt_id: int
     root: int
     ids: Iterator[int]
-    tasks: list[dict[str, Any]] = field(default_factory=list)
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    jobs: list[dict[str, Any]] = field(default_factory=list)
-    wrappers: list[dict[str, Any]] = field(default_factory=list)
+    tasks: list[dict[str, Value]] = field(default_factory=list)
+    blocks: list[dict[str, Value]] = field(default_factory=list)
+    jobs: list[dict[str, Value]] = field(default_factory=list)
+    wrappers: list[dict[str, Value]] = field(default_factory=list)
 
-    def task(self, name: str, table: str, parent: int | None, label: str) -> int:
+    def add_task(self, name: str, table: str, parent: int | None, label: str) -> int:
+        """Add a row of `task` and return its number.
+
+        Parameters
+        ----------
+        name, label
+            Name and label; longer ones are cut.
+        table
+            Table with more about it.
+        parent
+            Number of the parent task; None: the root.
+        """
         number = self.root if parent is None else next(self.ids)
         self.tasks.append(
             {
@@ -62,11 +74,22 @@ class _Rows:
         )
         return number
 
-    def block(self, number: int, name: str, modules: str, jobs: int) -> int:
-        made = self.task(name, "pfw_block", self.root, name)
+    def add_block(self, number: int, name: str, modules: str, jobs: int) -> int:
+        """Add a block and return the number of its task.
+
+        Parameters
+        ----------
+        number, name
+            Number from 1, and name.
+        modules
+            Names of its modules, comma separated.
+        jobs
+            Number of jobs.
+        """
+        task_id = self.add_task(name, "pfw_block", self.root, name)
         self.blocks.append(
             {
-                "task_id": made,
+                "task_id": task_id,
                 "pfw_attempt_id": self.attempt_id,
                 "blknum": number,
                 "name": name,
@@ -74,13 +97,24 @@ class _Rows:
                 "numexpjobs": jobs,
             }
         )
-        return made
+        return task_id
 
-    def job(self, job: PlannedJob, block: int, jobroot: str | None) -> None:
-        made = self.task(f"job{job.jobnum:04d}", "pfw_job", block, job.jobkeys)
+    def add_job(self, job: PlannedJob, block: int, jobroot: str | None) -> None:
+        """Add a job with its wrappers.
+
+        Parameters
+        ----------
+        job
+            The job.
+        block
+            Number of the block's task.
+        jobroot
+            Work folder of the job.
+        """
+        task_id = self.add_task(f"job{job.jobnum:04d}", "pfw_job", block, job.jobkeys)
         self.jobs.append(
             {
-                "task_id": made,
+                "task_id": task_id,
                 "pfw_attempt_id": self.attempt_id,
                 "pfw_block_task_id": block,
                 "jobnum": job.jobnum,
@@ -95,9 +129,9 @@ class _Rows:
             keys = wrapper.wrapkeys
             self.wrappers.append(
                 {
-                    "task_id": self.task(wrapper.module.name, "pfw_wrapper", made, keys),
+                    "task_id": self.add_task(wrapper.module.name, "pfw_wrapper", task_id, keys),
                     "pfw_attempt_id": self.attempt_id,
-                    "pfw_job_task_id": made,
+                    "pfw_job_task_id": task_id,
                     "wrapnum": wrapper.wrapnum,
                     "modname": wrapper.module.name,
                     "name": wrapper.module.wrapper,
@@ -110,7 +144,7 @@ class _Rows:
 def insert_plan(
     conn: Connection,
     pipeline: Pipeline,
-    identity: Identity,
+    identity: RunName,
     plan: Plan,
     *,
     values: Mapping[str, str],
@@ -125,17 +159,54 @@ def insert_plan(
     omitted: Iterable[Omitted] = (),
     reason: str = "",
 ) -> int:
-    """Write every row of a planned attempt, with the reason why it was submitted; returns the attempt's number."""
+    """Insert every row of a planned attempt.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    pipeline, identity, plan
+        What is planned, and under which name.
+    values
+        Settings of the run.
+    queries
+        Module, input, query and number of files of each query.
+    labels
+        Labels of the attempt.
+    operator
+        Who submits it.
+    archive_path
+        Directory of the run in the archive.
+    fingerprint
+        Digest of pipeline, codes, settings and inputs.
+    jobroots
+        Work folders by job number.
+    calibrations
+        Calibrations that were chosen, with reasons.
+    run_class
+        Purpose of the attempt.
+    omitted
+        Inputs that were omitted, with reasons.
+    reason
+        Why it is submitted; empty: none.
+
+    Returns
+    -------
+    int
+        Number of the attempt.
+    """
     jobs = list(plan.jobs)
     nwrap = sum(len(job.wrappers) for job in jobs)
     ids = iter(new_ids(conn, task, 1 + len(plan.blocks) + len(jobs) + nwrap))
-    rows = _Rows(new_ids(conn, pfw_attempt, 1)[0], next(ids), ids)
-    rows.task(pipeline.name, "pfw_attempt", None, identity.run)
-    for blknum, (block, planned) in enumerate(zip(pipeline.blocks, plan.blocks, strict=True), 1):
-        number = rows.block(blknum, block.name, ",".join(m.name for m in block.modules), len(planned))
-        for job in planned:
-            rows.job(job, number, jobroots.get(job.jobnum))
-    attempt = {
+    rows = _PlanRows(new_ids(conn, pfw_attempt, 1)[0], next(ids), ids)
+    rows.add_task(pipeline.name, "pfw_attempt", None, identity.text)
+    for blknum, (block, jobs_of_block) in enumerate(zip(pipeline.blocks, plan.blocks, strict=True), 1):
+        number = rows.add_block(
+            blknum, block.name, ",".join(m.name for m in block.modules), len(jobs_of_block)
+        )
+        for job in jobs_of_block:
+            rows.add_job(job, number, jobroots.get(job.jobnum))
+    attempt: dict[str, Value] = {
         "id": rows.attempt_id,
         "reqnum": identity.reqnum,
         "unitname": identity.unitname,
@@ -158,19 +229,21 @@ def insert_plan(
         "submitter_pid": os.getpid(),
         "submitter_start": process_start(os.getpid()),
     }
-    mine = {"pfw_attempt_id": rows.attempt_id}
+    keys_of_row: dict[str, Value] = {"pfw_attempt_id": rows.attempt_id}
     insert_many(conn, task, rows.tasks)
     insert_many(conn, pfw_attempt, [attempt])
     insert_many(conn, pfw_block, rows.blocks)
     insert_many(conn, pfw_job, rows.jobs)
     insert_many(conn, pfw_wrapper, rows.wrappers)
-    insert_many(conn, pfw_attempt_val, [{**mine, "key": k, "val": v} for k, v in values.items()])
-    insert_many(conn, pfw_attempt_label, [{**mine, "label": label} for label in labels])
-    asked = [{**mine, "modname": m, "dataname": d, "query": q, "nfound": n} for m, d, q, n in queries]
-    insert_many(conn, pfw_data_query, asked)
-    chosen = [
+    insert_many(conn, pfw_attempt_val, [{**keys_of_row, "key": k, "val": v} for k, v in values.items()])
+    insert_many(conn, pfw_attempt_label, [{**keys_of_row, "label": label} for label in labels])
+    query_rows = [
+        {**keys_of_row, "modname": m, "dataname": d, "query": q, "nfound": n} for m, d, q, n in queries
+    ]
+    insert_many(conn, pfw_data_query, query_rows)
+    choice_rows: list[dict[str, Value]] = [
         {
-            **mine,
+            **keys_of_row,
             "desfile_id": c.file.id,
             "filetype": c.file.filetype,
             "ccdnum": c.file.ccdnum,
@@ -179,21 +252,37 @@ def insert_plan(
         }
         for c in calibrations
     ]
-    keep_choices(conn, chosen)
-    left_out = [
-        {**mine, "desfile_id": o.desfile_id, "ccdnum": o.ccdnum, "expnum": o.expnum, "reason": o.reason}
+    keep_choices(conn, choice_rows)
+    omitted_rows: list[dict[str, Value]] = [
+        {
+            **keys_of_row,
+            "desfile_id": o.desfile_id,
+            "ccdnum": o.ccdnum,
+            "expnum": o.expnum,
+            "reason": o.reason,
+        }
         for o in omitted
     ]
-    insert_many(conn, pfw_omitted_input, left_out)
-    text = f"{identity.run} planned: {nwrap} wrappers in {len(jobs)} jobs"
+    insert_many(conn, pfw_omitted_input, omitted_rows)
+    text = f"{identity.text} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(
-        conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.run, reason=reason
+        conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.text, reason=reason
     )
     return rows.attempt_id
 
 
-def keep_config(conn: Connection, attempt_id: int, settings: str, modules: str, software: str) -> None:
-    """Keep the configuration of an attempt, each part as JSON."""
+def insert_config(conn: Connection, attempt_id: int, settings: str, modules: str, software: str) -> None:
+    """Insert the configuration of an attempt, each part as JSON.
+
+    Parameters
+    ----------
+    conn
+        The transaction.
+    attempt_id
+        The attempt.
+    settings, modules, software
+        Settings of the run and of each module, and the identities of the software.
+    """
     conn.execute(
         pfw_attempt_config.insert(),
         {"pfw_attempt_id": attempt_id, "settings": settings, "modules": modules, "software": software},

@@ -1,15 +1,16 @@
-"""The SQL that watches runs; it only reads."""
+"""Queries of run monitoring; they only read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, case, func, select
 
 from desdm.errors import UsageError
+from desdm.framework.model import Value
 from desdm.schema import (
     desfile,
     pfw_attempt,
@@ -24,13 +25,20 @@ from desdm.schema import (
     task,
     task_message,
 )
+from desdm.schema.runname import RunName
+from desdm.wcl import Tree
 
 __all__ = [
     "HISTORY_COLUMNS",
     "BlockRow",
     "ConfigRow",
+    "JobRow",
     "MessageRow",
+    "MetricRow",
+    "OwnSoftware",
     "RunRow",
+    "SoftwareRow",
+    "WrapperRow",
     "blocks",
     "configuration",
     "files_by_type",
@@ -86,7 +94,7 @@ class BlockRow(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """A message that quality control found."""
+    """A message of the quality controls."""
 
     level: int
     module: str
@@ -99,9 +107,24 @@ class MessageRow(NamedTuple):
 
 
 def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[RunRow]:
-    """Attempts, newest first; ``where`` by column (run, unitname, reqnum, pipeline, state, operator …)."""
+    """Return attempts, newest first.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    where
+        Values by column (unitname, reqnum, pipeline, state, operator …).
+    limit
+        At most so many; None: all.
+
+    Raises
+    ------
+    UsageError
+        A column is not known.
+    """
     a, r = pfw_attempt.c, pfw_request.c
-    query: Select[Any] = (
+    query = (
         select(
             a.id, a.unitname, a.reqnum, a.attnum, a.pipeprod, r.project, r.campaign, a.state, a.data_state,
             a.run_class, a.operator, a.submittime, a.endtime, a.heartbeat, a.numexpjobs, a.numexpwrap, a.submitter_host,
@@ -120,20 +143,21 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
         query = query.where(columns[key] == (int(value) if key == "reqnum" and value.isdecimal() else value))
     rows = conn.execute(query if limit is None else query.limit(limit)).all()
     ids = [row.id for row in rows]
-    done = _job_counts(conn, ids if limit is not None else None)
-    wrapped = _wrapper_counts(conn, ids if limit is not None else None)
+    job_counts = _job_counts(conn, ids if limit is not None else None)
+    wrappers_done = _wrapper_counts(conn, ids if limit is not None else None)
     return [
         RunRow(
-            row.id, f"{row.unitname}_r{row.reqnum}p{row.attnum:02d}", row.pipeprod, row.project, row.campaign,
+            row.id, RunName(row.unitname, row.reqnum, row.attnum).text, row.pipeprod, row.project, row.campaign,
             row.state, row.data_state, row.run_class, row.operator, row.submittime, row.endtime, row.heartbeat,
-            row.numexpjobs, row.numexpwrap, *done.get(row.id, (0, 0)), wrapped.get(row.id, 0), row.submitter_host,
-            row.submitter_pid, row.submitter_start, row.comment,
+            row.numexpjobs, row.numexpwrap, *job_counts.get(row.id, (0, 0)), wrappers_done.get(row.id, 0),
+            row.submitter_host, row.submitter_pid, row.submitter_start, row.comment,
         )
         for row in rows
     ]  # fmt: skip
 
 
 def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[int, int]]:
+    """Return done and failed jobs by attempt."""
     j = pfw_job.c
     done = func.sum(case((j.state == "done", 1), else_=0))
     failed = func.sum(case((j.state.in_(["failed", "lost"]), 1), else_=0))
@@ -144,6 +168,7 @@ def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[
 
 
 def _wrapper_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, int]:
+    """Return the number of completed wrappers by attempt."""
     w = pfw_wrapper.c
     query = select(w.pfw_attempt_id, func.count()).where(w.state.in_(["done", "reused"]))
     if ids is not None:
@@ -175,7 +200,66 @@ def blocks(conn: Connection, attempt_id: int) -> list[BlockRow]:
     return [BlockRow._make(row) for row in conn.execute(query)]
 
 
-def jobs(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
+class JobRow(TypedDict):
+    """A job of a run, as ``desdm show --json`` prints it."""
+
+    jobnum: int
+    jobkeys: str
+    state: str
+    tries: int
+    expect_num_wrap: int
+    jobroot: str | None
+    junktar: str | None
+    comment: str | None
+    start_time: datetime | None
+    end_time: datetime | None
+
+
+class WrapperRow(TypedDict):
+    """A wrapper of a run, as ``desdm show --json`` prints it."""
+
+    wrapnum: int
+    modname: str
+    wrapkeys: str
+    state: str
+    log: str | None
+    diskusage: int | None
+    start_time: datetime | None
+    end_time: datetime | None
+
+
+class MetricRow(TypedDict):
+    """A QA number of a run, as ``desdm show --json`` prints it."""
+
+    modname: str
+    wrapkeys: str
+    band: str
+    name: str
+    value: float
+    unit: str
+    text: str
+
+
+class SoftwareRow(TypedDict):
+    """A program of a run, as ``desdm show --json`` prints it."""
+
+    name: str
+    version: str
+    digest: str | None
+    runs: int
+    cpu_s: float | None
+    maxrss_kb: int | None
+
+
+class OwnSoftware(TypedDict):
+    """A piece of the system's own software, as the configuration of a run records it."""
+
+    name: str
+    version: str
+    digest: str
+
+
+def jobs(conn: Connection, attempt_id: int) -> list[JobRow]:
     """Jobs of a run with their times."""
     j = pfw_job.c
     query = (
@@ -187,10 +271,24 @@ def jobs(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
         .where(j.pfw_attempt_id == attempt_id)
         .order_by(j.jobnum)
     )  # fmt: skip
-    return [dict(row._mapping) for row in conn.execute(query)]
+    return [
+        JobRow(
+            jobnum=row.jobnum,
+            jobkeys=row.jobkeys,
+            state=row.state,
+            tries=row.tries,
+            expect_num_wrap=row.expect_num_wrap,
+            jobroot=row.jobroot,
+            junktar=row.junktar,
+            comment=row.comment,
+            start_time=row.start_time,
+            end_time=row.end_time,
+        )
+        for row in conn.execute(query)
+    ]
 
 
-def wrappers(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
+def wrappers(conn: Connection, attempt_id: int) -> list[WrapperRow]:
     """Wrappers of a run with their times and log."""
     w = pfw_wrapper.c
     query = (
@@ -201,11 +299,33 @@ def wrappers(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
         .where(w.pfw_attempt_id == attempt_id)
         .order_by(w.wrapnum)
     )
-    return [dict(row._mapping) for row in conn.execute(query)]
+    return [
+        WrapperRow(
+            wrapnum=row.wrapnum,
+            modname=row.modname,
+            wrapkeys=row.wrapkeys,
+            state=row.state,
+            log=row.log,
+            diskusage=row.diskusage,
+            start_time=row.start_time,
+            end_time=row.end_time,
+        )
+        for row in conn.execute(query)
+    ]
 
 
 def messages(conn: Connection, attempt_id: int, level: int = 3, limit: int | None = None) -> list[MessageRow]:
-    """Messages of a run of at most that level (1 errors only), the gravest first."""
+    """Return the messages of a run, the most severe first.
+
+    Parameters
+    ----------
+    conn, attempt_id
+        The database and the attempt.
+    level
+        Highest level: 1 errors only, 2 and warnings, 3 all.
+    limit
+        At most so many; None: all.
+    """
     m, w = task_message.c, pfw_wrapper.c
     query = (
         select(
@@ -219,7 +339,7 @@ def messages(conn: Connection, attempt_id: int, level: int = 3, limit: int | Non
     return [MessageRow._make(row) for row in conn.execute(query if limit is None else query.limit(limit))]
 
 
-def metrics(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
+def metrics(conn: Connection, attempt_id: int) -> list[MetricRow]:
     """QA numbers of a run."""
     q, w = qa_metric.c, pfw_wrapper.c
     query = (
@@ -228,10 +348,21 @@ def metrics(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
         .where(q.pfw_attempt_id == attempt_id)
         .order_by(w.wrapnum, q.name)
     )
-    return [dict(row._mapping) for row in conn.execute(query)]
+    return [
+        MetricRow(
+            modname=row.modname,
+            wrapkeys=row.wrapkeys,
+            band=row.band,
+            name=row.name,
+            value=row.value,
+            unit=row.unit,
+            text=row.text,
+        )
+        for row in conn.execute(query)
+    ]
 
 
-def software(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
+def software(conn: Connection, attempt_id: int) -> list[SoftwareRow]:
     """Programs of a run with versions, how often they ran and what they took."""
     e = pfw_exec.c
     query = (
@@ -247,11 +378,21 @@ def software(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
         .group_by(e.name, e.version, e.digest)
         .order_by(e.name)
     )
-    return [dict(row._mapping) for row in conn.execute(query)]
+    return [
+        SoftwareRow(
+            name=row.name,
+            version=row.version,
+            digest=row.digest,
+            runs=row.runs,
+            cpu_s=row.cpu_s,
+            maxrss_kb=row.maxrss_kb,
+        )
+        for row in conn.execute(query)
+    ]
 
 
 def files_by_type(conn: Connection, attempt_id: int) -> list[tuple[str, int, int]]:
-    """(file type, files, bytes) of what a run made."""
+    """Return file type, number of files and bytes of a run's outputs."""
     query = (
         select(desfile.c.filetype, func.count(), func.sum(desfile.c.filesize))
         .where(desfile.c.pfw_attempt_id == attempt_id)
@@ -271,19 +412,19 @@ def values(conn: Connection, attempt_id: int) -> dict[str, str]:
 class ConfigRow(NamedTuple):
     """The configuration of a run: settings with their sections, those of each module, the system's own software."""
 
-    settings: dict[str, Any]
-    modules: dict[str, Any]
-    software: list[dict[str, Any]]
+    settings: Tree
+    modules: dict[str, Tree]
+    software: list[OwnSoftware]
 
 
 def configuration(conn: Connection, attempt_id: int) -> ConfigRow:
-    """What a run was told, whole; runs of before this was kept have their values only."""
+    """Return the configuration of a run; runs that are older than this record have their values only."""
     c = pfw_attempt_config.c
     row = conn.execute(
         select(c.settings, c.modules, c.software).where(c.pfw_attempt_id == attempt_id)
     ).first()
     if row is None:
-        return ConfigRow(dict(values(conn, attempt_id)), {}, [])
+        return ConfigRow({**values(conn, attempt_id)}, {}, [])
     return ConfigRow(json.loads(row.settings), json.loads(row.modules), json.loads(row.software))
 
 
@@ -307,11 +448,21 @@ HISTORY_COLUMNS: dict[str, str] = {
 }
 
 
-def history(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[dict[str, Any]]:
-    """Runs with the columns of `HISTORY_COLUMNS`."""
-    made = []
+def history(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[dict[str, Value]]:
+    """Return runs with the columns of `HISTORY_COLUMNS`.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    where
+        Values by column, as for `runs`.
+    limit
+        At most so many; None: all.
+    """
+    records = []
     for row in runs(conn, where, limit):
         fields = row._asdict()
-        wall = None if row.endtime is None else (row.endtime - row.submittime).total_seconds()
-        made.append({**{k: fields.get(k) for k in HISTORY_COLUMNS}, "wall_s": wall})
-    return made
+        seconds = None if row.endtime is None else (row.endtime - row.submittime).total_seconds()
+        records.append({**{k: fields.get(k) for k in HISTORY_COLUMNS}, "wall_s": seconds})
+    return records

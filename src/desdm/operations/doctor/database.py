@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import inspect
 
 from desdm.errors import ConfigError, DatabaseUnavailable, DesdmError
-from desdm.framework.process import under_way
+from desdm.framework.process import is_in_progress
 from desdm.operations.doctor import store
 from desdm.operations.doctor.model import Check, State
 from desdm.schema.database import Database
@@ -25,12 +25,12 @@ _NAMES = 5
 def check_database(database: Database) -> Iterator[Check]:
     """Whether it answers, its pages, its schema, its clock; then its contents, if all that is well."""
     try:
-        found = database.integrity()
+        damage = database.integrity()
     except DesdmError as err:
         yield Check("database", State.PROBLEM, str(err))
         return
-    if found:
-        text = f"{database.describe()} is damaged: {found}; stop every process, and restore it from a backup"
+    if damage:
+        text = f"{database.describe()} is damaged: {damage}; stop every process, and restore it from a backup"
         yield Check("database", State.PROBLEM, text)
         return
     if database.read_only:
@@ -59,22 +59,22 @@ def check_database(database: Database) -> Iterator[Check]:
 
 
 def check_service_database(service: Database) -> Iterator[Check]:
-    """Whether the service's own database answers and is whole; it is made by the first server, and not before."""
+    """Whether the service's own database answers and is whole; the first server creates it."""
     name = "service database"
     path = service.url.database if service.dialect == "sqlite" else None
     if path and not Path(path).exists():
         yield Check(name, State.OK, f"{service.describe()} is not there yet; the first server makes it")
         return
     try:
-        found = service.integrity() or _tables_lacking(service)
+        damage = service.integrity() or _tables_lacking(service)
     except DatabaseUnavailable as err:
         yield Check(name, State.PROBLEM, f"{service.describe()}: {err}")
         return
     except DesdmError as err:
-        found = str(err).partition(";")[0]
-    if found:
+        damage = str(err).partition(";")[0]
+    if damage:
         text = (
-            f"{service.describe()} is damaged: {found}; stop every server, and restore it from a backup or move it away "
+            f"{service.describe()} is damaged: {damage}; stop every server, and restore it from a backup or move it away "
             "(jobs, sessions and the record of users' tables are lost)"
         )
         yield Check(name, State.PROBLEM, text)
@@ -89,6 +89,7 @@ def _tables_lacking(service: Database) -> str:
 
 
 def _server(database: Database) -> Iterator[Check]:
+    """Check the version and the clock of a PostgreSQL server."""
     if database.dialect != "postgresql":
         return
     with database.read() as conn:
@@ -108,29 +109,34 @@ def _attempts(database: Database) -> Iterator[Check]:
     """Runs whose submitter went away."""
     with database.read() as conn:
         open_ones = store.unfinished(conn)
-    stale = [a for a in open_ones if a.state is AttemptState.RUNNING and not under_way(a)]
+    stale = [a for a in open_ones if a.state is AttemptState.RUNNING and not is_in_progress(a)]
     for attempt in stale:
         text = f"{attempt.run} is running, but its submitter (process {attempt.submitter_pid}) is gone"
         yield Check(
             "runs", State.PROBLEM, f"{text}; run: desdm resume {attempt.run}, or desdm cancel {attempt.run}"
         )
     if not stale:
-        alive = sum(map(under_way, open_ones))
+        alive = sum(map(is_in_progress, open_ones))
         yield Check("runs", State.OK, f"{alive} runs are under way, none has lost its submitter")
 
 
 def _damage(database: Database) -> Iterator[Check]:
+    """Check for copies that the last audit reported damaged or missing, and for suspect files."""
     with database.read() as conn:
         copies = store.damaged_copies(conn, _NAMES)
         suspect = store.suspect_files(conn, _NAMES)
-    found = {"corrupt": copies[CopyState.CORRUPT], "missing": copies[CopyState.MISSING], "suspect": suspect}
-    if any(one.total for one in found.values()):
-        said = [
-            f"{one.total} {'file is' if one.total == 1 else 'files are'} {word}: {', '.join(one.names)}"
-            + (" …" if one.total > len(one.names) else "")
-            for word, one in found.items() if one.total
+    examples = {
+        "corrupt": copies[CopyState.CORRUPT],
+        "missing": copies[CopyState.MISSING],
+        "suspect": suspect,
+    }
+    if any(sample.total for sample in examples.values()):
+        parts = [
+            f"{sample.total} {'file is' if sample.total == 1 else 'files are'} {word}: {', '.join(sample.names)}"
+            + (" …" if sample.total > len(sample.names) else "")
+            for word, sample in examples.items() if sample.total
         ]  # fmt: skip
-        text = f"since the last audit {'; '.join(said)}"
+        text = f"since the last audit {'; '.join(parts)}"
         yield Check(
             "files", State.PROBLEM, f"{text}; see: desdm audit, desdm files --suspect; put back good copies"
         )

@@ -1,4 +1,4 @@
-"""What a check of an installation found."""
+"""Results of the checks of an installation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class State(StrEnum):
 
 
 class Check(NamedTuple):
-    """One check: its name, how it ended, and what was found and what to do."""
+    """One check: its name, its state, and what is wrong and what to do."""
 
     name: str
     state: State

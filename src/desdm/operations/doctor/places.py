@@ -48,20 +48,20 @@ def open_places(config: Config) -> list[OpenPath]:
 
 def check_modes(config: Config) -> Iterator[Check]:
     """Nobody but the owner reaches the installation."""
-    found = open_places(config)
-    for one in found:
-        yield Check("modes", State.PROBLEM, one.text)
-    if not found:
+    open_paths = open_places(config)
+    for path in open_paths:
+        yield Check("modes", State.PROBLEM, path.text)
+    if not open_paths:
         yield Check("modes", State.OK, "only its owner reaches the installation")
 
 
 def check_space(config: Config) -> Iterator[Check]:
     """Room and inodes of each file system that the installation lies on."""
-    seen: set[int] = set()
+    devices: set[int] = set()
     for path in (config.home, config.archive_root, config.runs, config.releases):
-        if not path.exists() or path.stat().st_dev in seen:
+        if not path.exists() or path.stat().st_dev in devices:
             continue
-        seen.add(path.stat().st_dev)
+        devices.add(path.stat().st_dev)
         disk = os.statvfs(path)
         free = disk.f_bavail * disk.f_frsize
         inodes = disk.f_favail / disk.f_files if disk.f_files else 1.0

@@ -48,14 +48,15 @@ def _holder(path: Path) -> int | None:
     except OSError:
         return None
     try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0)
-        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        query = _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, query))
     finally:
         os.close(fd)
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
 def _health(pid: int) -> Check:
+    """Check that the server of that process answers its health endpoint."""
     for port in _ports(pid):
         url = f"http://127.0.0.1:{port}{_HEALTH}"
         try:
@@ -83,10 +84,10 @@ def _ports(pid: int) -> list[int]:
                 target = os.readlink(fd)  # noqa: PTH115 - "socket:[…]" is no path
                 if target.startswith("socket:["):
                     sockets.add(target[8:-1])
-    found = []
+    ports = []
     with suppress(OSError):
         for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
             words = line.split()
             if words[3] == "0A" and words[9] in sockets:
-                found.append(int(words[1].rpartition(":")[2], 16))
-    return found
+                ports.append(int(words[1].rpartition(":")[2], 16))
+    return ports

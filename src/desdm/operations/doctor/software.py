@@ -50,11 +50,12 @@ def check_programs() -> Iterator[Check]:
 
 
 def _version(program: str, path: str, spec: Mapping[str, Any]) -> Check:
+    """Check the version of a program."""
     flag = str(spec.get("version_flag", ""))
     if not flag:
         return Check(f"program {program}", State.OK, path)
     try:
-        asked = subprocess.run(
+        process = subprocess.run(
             [path, *flag.split()], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
             timeout=_SECONDS, check=False,
         )  # fmt: skip
@@ -62,11 +63,11 @@ def _version(program: str, path: str, spec: Mapping[str, Any]) -> Check:
         return Check(
             f"program {program}", State.PROBLEM, f"{path} cannot be started: {err}; install it again"
         )
-    found = re.search(str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), asked.stdout + asked.stderr)
-    if found is None:
+    match = re.search(str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), process.stdout + process.stderr)
+    if match is None:
         text = f"{path} does not tell its version by {flag}; install it again"
         return Check(f"program {program}", State.PROBLEM, text)
-    return Check(f"program {program}", State.OK, f"{path}, version {found.group(found.lastindex or 0)}")
+    return Check(f"program {program}", State.OK, f"{path}, version {match.group(match.lastindex or 0)}")
 
 
 def check_packages(lock: Path | None = None) -> Iterator[Check]:

@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Select, func, select, text
 from desdm.framework import store as runs
 from desdm.framework.model import Attempt
 from desdm.schema import CopyState, desfile, file_archive_info, file_suspect, pfw_attempt
+from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState
 
-__all__ = ["Named", "damaged_copies", "server_facts", "suspect_files", "unfinished"]
+__all__ = ["NameSample", "damaged_copies", "server_facts", "suspect_files", "unfinished"]
 
 
-class Named(NamedTuple):
+class NameSample(NamedTuple):
     """How many files, and the first of their names."""
 
     total: int
@@ -36,28 +37,28 @@ def unfinished(conn: Connection) -> list[Attempt]:
         .where(pfw_attempt.c.state.in_((AttemptState.PLANNED.value, AttemptState.RUNNING.value)))
         .order_by(pfw_attempt.c.id)
     ).all()
-    return [runs.attempt_by_name(conn, f"{r.unitname}_r{r.reqnum}p{r.attnum:02d}") for r in rows]
+    return [runs.attempt_by_name(conn, RunName(r.unitname, r.reqnum, r.attnum).text) for r in rows]
 
 
-def damaged_copies(conn: Connection, most: int) -> dict[CopyState, Named]:
-    """Corrupt and missing copies, as the last audit found them; the first ``most`` by name."""
+def damaged_copies(conn: Connection, most: int) -> dict[CopyState, NameSample]:
+    """Return corrupt and missing copies as of the last audit; the first ``most`` by name."""
     name = desfile.c.filename
-    found = {}
+    samples = {}
     for state in (CopyState.CORRUPT, CopyState.MISSING):
         query = select(name).join(file_archive_info, file_archive_info.c.desfile_id == desfile.c.id)
-        found[state] = _named(conn, query.where(file_archive_info.c.state == state.value), most)
-    return found
+        samples[state] = _sample(conn, query.where(file_archive_info.c.state == state.value), most)
+    return samples
 
 
-def suspect_files(conn: Connection, most: int) -> Named:
+def suspect_files(conn: Connection, most: int) -> NameSample:
     """Files that are suspect; the first ``most`` by name."""
     query = select(desfile.c.filename).join(file_suspect, file_suspect.c.desfile_id == desfile.c.id)
-    return _named(conn, query, most)
+    return _sample(conn, query, most)
 
 
-def _named(conn: Connection, query: Select[tuple[str]], most: int) -> Named:
+def _sample(conn: Connection, query: Select[tuple[str]], most: int) -> NameSample:
     """How many names a query has, and the first of them."""
     names = query.distinct().subquery()
     count = conn.execute(select(func.count()).select_from(names)).scalar_one()
     first = conn.execute(select(names.c.filename).order_by(names.c.filename).limit(most)).scalars()
-    return Named(count, tuple(first))
+    return NameSample(count, tuple(first))

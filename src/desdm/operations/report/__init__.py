@@ -1,4 +1,4 @@
-"""The report on a run: one self-contained page, made for looking."""
+"""The report on a run: one self-contained page with pictures and plots."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ import numpy as np
 from desdm.errors import CorruptFile
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.plots import Figure, band_style
-from desdm.operations.report.science import Unread
+from desdm.operations.report.science import UnreadableFile
 from desdm.operations.report.svg import Plot, Scale, number_text
 
-__all__ = ["Factor", "Judged", "judged"]
+__all__ = ["AssessedExposure", "Factor", "assessed_exposures"]
 
 
 class Factor(NamedTuple):
@@ -26,7 +26,7 @@ class Factor(NamedTuple):
     factor: str
 
 
-class Judged(NamedTuple):
+class AssessedExposure(NamedTuple):
     """One exposure's verdict: title, badge (text and style), reason, reckoning, other numbers, figures, CCDs."""
 
     title: str
@@ -46,41 +46,42 @@ class Judged(NamedTuple):
 _STYLES = {"True": ("accepted", "done"), "False": ("rejected", "failed")}
 
 
-def judged(facts: RunFacts, unread: list[Unread]) -> list[Judged]:
-    """The verdicts that the run made (file type ``qa_assess``), by exposure number."""
-    found: list[dict[str, Any]] = []
-    for record in facts.of_type("qa_assess"):
+def assessed_exposures(facts: RunFacts, unread: list[UnreadableFile]) -> list[AssessedExposure]:
+    """Return the verdicts of the run (file type ``qa_assess``), by exposure number."""
+    records: list[dict[str, Any]] = []
+    for file in facts.of_type("qa_assess"):
         try:
-            told = json.loads(facts.path(record).read_text("utf-8"))
-            if not isinstance(told, dict) or "accepted" not in told:
+            record = json.loads(facts.path(file).read_text("utf-8"))
+            if not isinstance(record, dict) or "accepted" not in record:
                 raise ValueError("it holds no verdict")
         except (CorruptFile, OSError, ValueError) as err:
-            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            unread.append(UnreadableFile(file.name, str(err).strip() or type(err).__name__))
             continue
-        found.append(told)
-    return [_judged(told) for told in sorted(found, key=lambda t: int(t.get("expnum") or 0))]
+        records.append(record)
+    return [_assessed(record) for record in sorted(records, key=lambda t: int(t.get("expnum") or 0))]
 
 
-def _judged(told: Mapping[str, Any]) -> Judged:
-    verdict, style = _STYLES.get(str(told["accepted"]), ("an analyst decides", "flagged"))
-    band = str(told.get("band") or "")
-    ccds = tuple(c for c in told.get("ccds") or () if isinstance(c, dict))
-    reason = str(told.get("words") or "")
-    if told.get("reason"):
-        reason = f"{told['reason']}: {reason}" if reason else str(told["reason"])
-    title = f"{told.get('exposurename', '')}"
-    if told.get("object"):
-        title += f"  ·  {told['object']}"
-    figures = tuple(f for f in (_psf(ccds, band), _counts(told, band), _zeros(ccds, band)) if f is not None)
-    return Judged(
-        title, band, verdict, style, reason, _text(told.get("t_eff"), 3), _factors(told), _numbers(told), figures,
+def _assessed(record: Mapping[str, Any]) -> AssessedExposure:
+    """Return the record of an exposure for its section of the report."""
+    verdict, style = _STYLES.get(str(record["accepted"]), ("an analyst decides", "flagged"))
+    band = str(record.get("band") or "")
+    ccds = tuple(c for c in record.get("ccds") or () if isinstance(c, dict))
+    reason = str(record.get("words") or "")
+    if record.get("reason"):
+        reason = f"{record['reason']}: {reason}" if reason else str(record["reason"])
+    title = f"{record.get('exposurename', '')}"
+    if record.get("object"):
+        title += f"  ·  {record['object']}"
+    figures = tuple(f for f in (_psf(ccds, band), _counts(record, band), _zeros(ccds, band)) if f is not None)
+    return AssessedExposure(
+        title, band, verdict, style, reason, _text(record.get("t_eff"), 3), _factors(record), _numbers(record), figures,
         tuple(map(_row, ccds)), _extent(ccds),
     )  # fmt: skip
 
 
 def _extent(ccds: Sequence[Mapping[str, Any]]) -> str:
     """Width and height of the field in arcmin; empty where no CCD's corners are known."""
-    placed = _placed(ccds)
+    placed = _with_position(ccds)
     field = _field(placed) if placed else None
     if field is None:
         return ""
@@ -118,34 +119,37 @@ def _row(ccd: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any, digits: int = 3, unit: str = "") -> str:
+    """Return a number as text with its unit; "not measured" for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return "not measured"
-    said = f"{float(value):.{digits}f}".replace("-", "−")
-    return f"{said} {unit}".replace(" ″", "″").rstrip()
+    digits_text = f"{float(value):.{digits}f}".replace("-", "−")
+    return f"{digits_text} {unit}".replace(" ″", "″").rstrip()
 
 
-def _factors(told: Mapping[str, Any]) -> tuple[Factor, ...]:
+def _factors(record: Mapping[str, Any]) -> tuple[Factor, ...]:
+    """Return the factors of t_eff with what they were derived from."""
     return (
         Factor(
             "Seeing F",
-            _text(told.get("fwhm_asec"), 3, "″ (median FWHM_MEAN + offset)"),
-            _text(told.get("f_eff")),
+            _text(record.get("fwhm_asec"), 3, "″ (median FWHM_MEAN + offset)"),
+            _text(record.get("f_eff")),
         ),
-        Factor("Sky B", _text(told.get("skybrightness"), 3, "e⁻/s/pixel"), _text(told.get("b_eff"))),
-        Factor("Clouds C", _text(told.get("cloud"), 3, "mag"), _text(told.get("c_eff"))),
+        Factor("Sky B", _text(record.get("skybrightness"), 3, "e⁻/s/pixel"), _text(record.get("b_eff"))),
+        Factor("Clouds C", _text(record.get("cloud"), 3, "mag"), _text(record.get("c_eff"))),
     )
 
 
-def _numbers(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _numbers(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the other numbers of an assessment, without missing ones."""
     rows = (
-        ("Depth (error 0.1)", _text(told.get("depth"), 2, "mag")),
-        ("Ellipticity of the PSF", _text(told.get("ellipticity"), 4)),
-        ("Astrometric scatter", _text(told.get("astrom_rms"), 1, "mas")),
-        ("Zero point", _text(told.get("magzero"), 4, "mag")),
-        ("Stars matched", _text(told.get("n_match"), 0)),
-        ("Time", _text(told.get("exptime"), 0, "s")),
-        ("Airmass", _text(told.get("airmass"), 3)),
-        ("CCDs", _text(told.get("n_ccd"), 0)),
+        ("Depth (error 0.1)", _text(record.get("depth"), 2, "mag")),
+        ("Ellipticity of the PSF", _text(record.get("ellipticity"), 4)),
+        ("Astrometric scatter", _text(record.get("astrom_rms"), 1, "mas")),
+        ("Zero point", _text(record.get("magzero"), 4, "mag")),
+        ("Stars matched", _text(record.get("n_match"), 0)),
+        ("Time", _text(record.get("exptime"), 0, "s")),
+        ("Airmass", _text(record.get("airmass"), 3)),
+        ("CCDs", _text(record.get("n_ccd"), 0)),
     )
     return tuple((name, value) for name, value in rows if value != "not measured")
 
@@ -158,6 +162,7 @@ class _Field(NamedTuple):
 
 
 def _field(ccds: Sequence[Mapping[str, Any]]) -> _Field | None:
+    """Return the corners of CCDs on a plane tangent at the first; None if a corner is not finite."""
     every = [c["corners"] for c in ccds]
     ra0, dec0 = every[0][0]
     cosd = math.cos(math.radians(dec0))
@@ -172,7 +177,8 @@ def _field(ccds: Sequence[Mapping[str, Any]]) -> _Field | None:
     return _Field(moved, float(np.abs(flat - middle).max()))
 
 
-def _placed(ccds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _with_position(ccds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the CCDs whose corners are known."""
     return [c for c in ccds if c.get("corners") and all(None not in p for p in c["corners"])]
 
 
@@ -193,7 +199,9 @@ def _plane(title: str, field: _Field) -> Plot:
 def _psf(ccds: Sequence[Mapping[str, Any]], band: str) -> Figure | None:
     """FWHM as the size of a ring and ellipticity as a whisker along the stars' long axis, CCD by CCD."""
     known = [
-        c for c in _placed(ccds) if c.get("fwhm_mean") and c.get("e1") is not None and c.get("e2") is not None
+        c
+        for c in _with_position(ccds)
+        if c.get("fwhm_mean") and c.get("e1") is not None and c.get("e2") is not None
     ]
     field = _field(known) if known else None
     if field is None:
@@ -229,12 +237,14 @@ def _psf(ccds: Sequence[Mapping[str, Any]], band: str) -> Figure | None:
 
 
 def _unit(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
+    """Return the unit vector from one point to another."""
     length = math.dist(start, end) or 1.0
     return (end[0] - start[0]) / length, (end[1] - start[1]) / length
 
 
-def _counts(told: Mapping[str, Any], band: str) -> Figure | None:
-    counts = told.get("counts")
+def _counts(record: Mapping[str, Any], band: str) -> Figure | None:
+    """Return the figure of counts by magnitude, with the depth."""
+    counts = record.get("counts")
     if not isinstance(counts, dict) or not counts.get("counts"):
         return None
     edges, numbers = np.array(counts["edges"], float), np.array(counts["counts"], float)
@@ -243,7 +253,7 @@ def _counts(told: Mapping[str, Any], band: str) -> Figure | None:
     peak = float(numbers.max())
     plot.scale_y([0.0, peak * 1.12], pad=0.0)
     plot.steps(edges, numbers, band_style(band), 0.0)
-    depth = told.get("depth")
+    depth = record.get("depth")
     text = f"{int(numbers.sum())} objects in bins of {edges[1] - edges[0]:g} mag"
     if isinstance(depth, int | float):
         plot.segment(depth, 0.0, depth, peak * 1.12, "zero")

@@ -149,7 +149,7 @@ class RunFacts:
     filetypes: tuple[tuple[str, int, int], ...]
     files: tuple[FileRecord, ...]
     exposures: tuple[Exposure, ...]
-    made: tuple[store.Made, ...]
+    outputs: tuple[store.OutputFiles, ...]
     flows: tuple[store.Flow, ...]
     programs: Mapping[str, list[tuple[str, str]]]
     commands: tuple[store.CommandLine, ...]
@@ -179,9 +179,9 @@ class RunFacts:
         )
 
     def of_type(self, filetype: str) -> list[FileRecord]:
-        """Files of a type that the run made, by band and name."""
-        found = [f for f in self.files if f.filetype == filetype]
-        return sorted(found, key=lambda f: (band_order(f.band or ""), f.name))
+        """Return the run's files of a type, by band and name."""
+        files = [f for f in self.files if f.filetype == filetype]
+        return sorted(files, key=lambda f: (band_order(f.band or ""), f.name))
 
     def path(self, record: FileRecord) -> Path:
         """Where a file lies; `CorruptFile` if it is not as registered."""
@@ -189,12 +189,12 @@ class RunFacts:
 
     def groups(self) -> list[MessageGroup]:
         """Messages by what they say, the gravest and most frequent first."""
-        said = {(m.log, m.module, m.text) for m in self.messages}
+        recorded = {(m.log, m.module, m.text) for m in self.messages}
         gathered: dict[tuple[int, str, str, str], list[watch.MessageRow]] = {}
         for m in self.messages:
             # What a code says itself stands in the log too, where a pattern may find it once more.
             word, _, rest = m.text.partition(": ")
-            if word in ("ERROR", "WARNING", "INFO") and (m.log, m.module, rest) in said:
+            if word in ("ERROR", "WARNING", "INFO") and (m.log, m.module, rest) in recorded:
                 continue
             key = m.level, m.module, m.action, _PARTICULAR.sub("#", m.text)
             gathered.setdefault(key, []).append(m)
@@ -206,12 +206,19 @@ class RunFacts:
 
 
 def gather(database: Database, archive: Archive, config: Config, run: str) -> RunFacts:
-    """Everything on a run, read from one state of the database.
+    """Gather everything that the report on a run shows.
+
+    Parameters
+    ----------
+    database, archive, config
+        The installation.
+    run
+        Name of the run.
 
     Raises
     ------
     NotFoundError
-        If there is no such run.
+        There is no such run.
     """
     with database.read() as conn:
         attempt = runs.attempt_by_name(conn, run)
@@ -237,7 +244,7 @@ def gather(database: Database, archive: Archive, config: Config, run: str) -> Ru
             filetypes=tuple(watch.files_by_type(conn, number)),
             files=tuple(catalog.files(conn, attempt=number)),
             exposures=tuple(_exposures(conn, run, metrics)),
-            made=tuple(store.files_made(conn, number)),
+            outputs=tuple(store.files_made(conn, number)),
             flows=tuple(store.files_used(conn, number)),
             programs=store.programs_of_modules(conn, number),
             commands=tuple(store.command_lines(conn, number)),
@@ -247,6 +254,7 @@ def gather(database: Database, archive: Archive, config: Config, run: str) -> Ru
 
 
 def _jobs(conn: Connection, number: int) -> list[JobFacts]:
+    """Return the jobs of a run with their blocks."""
     blocks = {job.jobnum: job.block for job in runs.jobs_of(conn, number)}
     return [
         JobFacts(
@@ -258,6 +266,7 @@ def _jobs(conn: Connection, number: int) -> list[JobFacts]:
 
 
 def _wrappers(conn: Connection, number: int) -> list[WrapperFacts]:
+    """Return the wrappers of a run with their jobs."""
     jobs = {job.task_id: job.jobnum for job in runs.jobs_of(conn, number)}
     of = {w.wrapnum: jobs[w.job_task_id] for w in runs.wrappers_of(conn, number)}
     return [
@@ -270,7 +279,7 @@ def _wrappers(conn: Connection, number: int) -> list[WrapperFacts]:
 
 
 def _exposures(conn: Connection, run: str, metrics: tuple[Metric, ...]) -> list[Exposure]:
-    """CCD images that the run made, one row an exposure and CCD: of the type that comes last in the work."""
+    """Return the CCD images of a run, one for each exposure and CCD: of the type that comes last in the work."""
     kinds = [kind.name for kind in BY_NAME.values() if kind.table == "image"]
     chosen: dict[tuple[int, int | None], dict[str, Any]] = {}
     for row in catalog.find(conn, {"attempt": run, "filetype": ",".join(kinds)}):

@@ -33,21 +33,21 @@ def depths(nodes: Sequence[str], edges: Iterable[tuple[str, str]]) -> dict[str, 
     for origin, to in edges:
         if origin != to:
             before[to].add(origin)
-    found: dict[str, int] = {}
+    depth_of: dict[str, int] = {}
     active: set[str] = set()
 
     def depth(node: str) -> int:
-        if node in found:
-            return found[node]
+        if node in depth_of:
+            return depth_of[node]
         active.add(node)
-        found_here = max((depth(b) + 1 for b in sorted(before[node]) if b not in active), default=0)
+        depth_here = max((depth(b) + 1 for b in sorted(before[node]) if b not in active), default=0)
         active.discard(node)
-        found[node] = found_here
-        return found_here
+        depth_of[node] = depth_here
+        return depth_here
 
     for node in nodes:
         depth(node)
-    return found
+    return depth_of
 
 
 def arrange(layers: Mapping[int, list[Box]], gap: float) -> float:
@@ -77,15 +77,18 @@ def arrange(layers: Mapping[int, list[Box]], gap: float) -> float:
 
 
 def _wish(box: Box, forward: bool) -> float:
+    """Return the mean height of the neighbours of a box in the layer before or after it."""
     near = box.before if forward else box.after
     return sum(b.middle for b in near) / len(near) if near else box.middle
 
 
 def _height(boxes: Sequence[Box], gap: float) -> float:
+    """Return the height of a layer."""
     return sum(b.height for b in boxes) + gap * max(0, len(boxes) - 1)
 
 
 def _stack(boxes: Sequence[Box], gap: float) -> None:
+    """Place boxes below each other."""
     y = 0.0
     for box in boxes:
         box.y = y

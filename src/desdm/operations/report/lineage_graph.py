@@ -1,4 +1,4 @@
-"""Draws where a run's files came from: files taken in, modules with their programs, and what each made, as one graph."""
+"""Draw the lineage of a run as one graph: input files, modules with their programs, and their outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.layers import Box, arrange, depths
-from desdm.operations.report.store import Flow, Made
+from desdm.operations.report.store import Flow, OutputFiles
 from desdm.operations.report.timeline import colours_of
 
 __all__ = ["lineage_graph", "size_text"]
@@ -30,7 +30,7 @@ def size_text(size: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A node: a module with what it made, or files taken in (``module`` is empty)."""
+    """A node: a module with its outputs, or input files (``module`` is empty)."""
 
     title: str
     lines: tuple[str, ...]
@@ -48,14 +48,14 @@ class _Card:
 
 
 def lineage_graph(facts: RunFacts) -> str:
-    """The SVG; empty if nothing was made. Parallel files of one module and type are one row: "9 files"."""
+    """The SVG; empty if there are no outputs. Parallel files of one module and type are one row: "9 files"."""
     # Logs and the like are no lineage of data.
-    made = [m for m in facts.made if m.filetype not in ("log", "wcl", "junktar")]
+    outputs = [output for output in facts.outputs if output.filetype not in ("log", "wcl", "junktar")]
     flows = [f for f in facts.flows if f.filetype not in ("log", "wcl", "junktar")]
-    if not made:
+    if not outputs:
         return ""
-    cards = _cards(facts, made, flows)
-    edges = _edges(made, flows)
+    cards = _cards(facts, outputs, flows)
+    edges = _edges(outputs, flows)
     layer = _layers(cards, edges)
     return _Drawing(cards, layer, edges).svg()
 
@@ -70,10 +70,12 @@ class _Edge:
 
 
 def _source(flow: Flow) -> str:
+    """Return the key of the card that a flow from outside the run comes from."""
     return f"<{flow.run or 'archive'}:{flow.filetype}"
 
 
-def _cards(facts: RunFacts, made: Sequence[Made], flows: Sequence[Flow]) -> dict[str, _Card]:
+def _cards(facts: RunFacts, outputs: Sequence[OutputFiles], flows: Sequence[Flow]) -> dict[str, _Card]:
+    """Return the cards of the graph: modules, and files from outside the run."""
     cards: dict[str, _Card] = {}
     taken: dict[str, list[Flow]] = defaultdict(list)
     for flow in flows:
@@ -86,18 +88,21 @@ def _cards(facts: RunFacts, made: Sequence[Made], flows: Sequence[Flow]) -> dict
         cards[key] = _Card(
             most.filetype, (_files(most.files), size_text(most.bytes)), (), None, f"from {origin}"
         )
-    outputs: dict[str, list[Made]] = defaultdict(list)
-    for m in made:
-        outputs[m.module].append(m)
+    files_by_module: dict[str, list[OutputFiles]] = defaultdict(list)
+    for output in outputs:
+        files_by_module[output.module].append(output)
     runs: dict[str, int] = defaultdict(int)
     for w in facts.wrappers:
         runs[w.module] += w.state in ("done", "reused")
     colours = colours_of(facts)
     for module in colours:
-        if not outputs[module] and not any(f.module == module for f in flows):
+        if not files_by_module[module] and not any(f.module == module for f in flows):
             continue
         lines = _programs(facts.programs.get(module, ()))
-        rows = tuple((m.filetype, f"{_files(m.files)} · {size_text(m.bytes)}") for m in outputs[module])
+        rows = tuple(
+            (output.filetype, f"{_files(output.files)} · {size_text(output.bytes)}")
+            for output in files_by_module[module]
+        )
         words = ", ".join(f"{name} {version}" for name, version in facts.programs.get(module, ()))
         hint = f"{module}: {runs[module]} runs; {words}"
         cards[module] = _Card(f"{module} × {runs[module]}", lines, rows, colours[module], hint)
@@ -105,11 +110,13 @@ def _cards(facts: RunFacts, made: Sequence[Made], flows: Sequence[Flow]) -> dict
 
 
 def _files(count: int) -> str:
+    """Return a number of files as text."""
     return f"{count} file{'s' * (count != 1)}"
 
 
 def _programs(programs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    # A code of our own is said by its package: its dotted name is the module's, which stands above.
+    """Return the lines that name the programs of a module."""
+    # A code of our own is named by its package: its dotted name is the module's, which stands above.
     short = dict.fromkeys(f"{name.partition('.')[0]} {version}" for name, version in programs)
     lines = list(short)
     if len(lines) > _MOST_PROGRAMS:
@@ -117,12 +124,13 @@ def _programs(programs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _edges(made: Sequence[Made], flows: Sequence[Flow]) -> list[_Edge]:
+def _edges(outputs: Sequence[OutputFiles], flows: Sequence[Flow]) -> list[_Edge]:
+    """Return the edges of the graph, from outputs and sources to the modules that used them."""
     rows: dict[tuple[str, str], int] = {}
     counts: dict[str, int] = defaultdict(int)
-    for m in made:
-        rows[m.module, m.filetype] = counts[m.module]
-        counts[m.module] += 1
+    for output in outputs:
+        rows[output.module, output.filetype] = counts[output.module]
+        counts[output.module] += 1
     edges = []
     for flow in flows:
         origin = _source(flow) if flow.maker is None else flow.maker
@@ -133,14 +141,15 @@ def _edges(made: Sequence[Made], flows: Sequence[Flow]) -> list[_Edge]:
 
 
 def _layers(cards: Mapping[str, _Card], edges: Sequence[_Edge]) -> dict[str, int]:
+    """Return the layer of each card; sources stand just before their first user."""
     pairs = [(e.origin, e.to) for e in edges if e.origin in cards and e.to in cards]
-    found = depths(list(cards), pairs)
+    layers = depths(list(cards), pairs)
     # Files taken in stand just before their first use, not all in the first column.
     for name in cards:
-        first = min((found[to] for origin, to in pairs if origin == name), default=1)
+        first = min((layers[to] for origin, to in pairs if origin == name), default=1)
         if name.startswith("<"):
-            found[name] = max(0, first - 1)
-    return found
+            layers[name] = max(0, first - 1)
+    return layers
 
 
 class _Drawing:
@@ -155,10 +164,11 @@ class _Drawing:
         for box in self.boxes.values():
             self.layers[box.layer].append(box)
         for edge in self.edges:
-            self._join(edge)
+            self._add_edge(edge)
         self.height = arrange(self.layers, _GAP)
 
-    def _join(self, edge: _Edge) -> None:
+    def _add_edge(self, edge: _Edge) -> None:
+        """Add an edge to the layers, with a bend in each layer that it crosses."""
         # All edges of one output share their bends, as a bus does: six uses of one file are one line with six exits.
         here, goal = self.boxes[edge.origin], self.boxes[edge.to]
         for layer in range(here.layer + 1, goal.layer):
@@ -166,12 +176,13 @@ class _Drawing:
             if key not in self.bends:
                 self.bends[key] = Box("", _BEND, layer)
                 self.layers[layer].append(self.bends[key])
-                self._tie(here, self.bends[key])
+                self._connect(here, self.bends[key])
             here = self.bends[key]
-        self._tie(here, goal)
+        self._connect(here, goal)
 
     @staticmethod
-    def _tie(origin: Box, to: Box) -> None:
+    def _connect(origin: Box, to: Box) -> None:
+        """Record that two boxes are neighbours."""
         if to not in origin.after:
             origin.after.append(to)
             to.before.append(origin)
@@ -189,6 +200,7 @@ class _Drawing:
         )
 
     def _lines(self) -> str:
+        """Return the SVG of the edges."""
         entry = self._entries()
         drawn: dict[str, tuple[int, str]] = {}
         for edge in self.edges:
@@ -234,6 +246,7 @@ class _Drawing:
         return entry
 
     def _card(self, box: Box, card: _Card) -> str:
+        """Return the SVG of a card."""
         x, y = box.layer * _STEP, box.y
         kind = "input" if card.colour is None else "module"
         parts = [
@@ -244,25 +257,27 @@ class _Drawing:
             parts.append(
                 f'<rect class="wrap m{card.colour}" x="{x:.1f}" y="{y:.1f}" width="4" height="{box.height:.1f}" rx="2"/>'
             )
-        parts.append(_word("name", x + 11, y + 15, card.title, 19))
+        parts.append(_text_element("name", x + 11, y + 15, card.title, 19))
         for i, line in enumerate(card.lines):
-            parts.append(_word("tick", x + 11, y + _HEAD + 8 + i * _LINE, line, 20))
+            parts.append(_text_element("tick", x + 11, y + _HEAD + 8 + i * _LINE, line, 20))
         for i, (filetype, text) in enumerate(card.rows):
             base = y + _HEAD + _LINE * len(card.lines) + (2 * _LINE + 4) * i
             parts.append(
                 f'<rect class="made" x="{x + 8:.1f}" y="{base + 2:.1f}" width="{_WIDE - 12:.1f}" '
                 f'height="{2 * _LINE + 1:.1f}" rx="4"/>'
             )
-            parts.append(_word("type", x + 12, base + 13, filetype, 18))
-            parts.append(_word("tick", x + 12, base + 25, text, 22))
+            parts.append(_text_element("type", x + 12, base + 13, filetype, 18))
+            parts.append(_text_element("tick", x + 12, base + 25, text, 22))
         return "".join(parts) + "</g>"
 
 
-def _word(style: str, x: float, y: float, text: str, most: int) -> str:
-    shown = text if len(text) <= most else text[: most - 1] + "…"
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(shown)}</text>'
+def _text_element(style: str, x: float, y: float, text: str, most: int) -> str:
+    """Return an SVG text, cut to ``most`` characters."""
+    label = text if len(text) <= most else text[: most - 1] + "…"
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(label)}</text>'
 
 
 def _curve(x1: float, y1: float, x2: float, y2: float) -> str:
+    """Return the SVG path of an edge."""
     middle = (x1 + x2) / 2
     return f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"

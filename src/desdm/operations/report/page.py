@@ -1,4 +1,4 @@
-"""Writes the page: gathers, draws, fills the template, and forbids the page every request by its policy."""
+"""Write the page of a report: gather, draw, fill the template; its security policy forbids every request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_report(database: Database, archive: Archive, config: Config, run: str,
     run
         Name of the run, ``<unit>_r<request>p<attempt>``; of any pipeline and in any state.
     out
-        HTML file; its directory is made. An older one is replaced whole or not at all.
+        HTML file; its directory is created. An older one is replaced whole or not at all.
 
     Raises
     ------
@@ -99,6 +99,7 @@ def _own(text: str) -> Markup:
 
 
 def _source(environment: Environment, name: str) -> str:
+    """Return the source of a template."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
@@ -116,7 +117,8 @@ def _policy(style: str, script: str) -> str:
 
 
 def _content(facts: RunFacts) -> dict[str, Any]:
-    unread: list[science.Unread] = []
+    """Return the values of the page's template."""
+    unread: list[science.UnreadableFile] = []
     coadds, coadds_left = pictures.coadds(facts, unread)
     singles, singles_left = pictures.singles(facts, unread)
     groups = facts.groups()
@@ -150,16 +152,18 @@ def _content(facts: RunFacts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _judged(facts: RunFacts, unread: list[science.Unread]) -> list[exposures.Judged]:
+def _judged(facts: RunFacts, unread: list[science.UnreadableFile]) -> list[exposures.AssessedExposure]:
     """Verdicts, their drawings marked as ours."""
     return [
         v._replace(figures=tuple(f._replace(svg=_own(f.svg)) for f in v.figures))
-        for v in exposures.judged(facts, unread)
+        for v in exposures.assessed_exposures(facts, unread)
     ]
 
 
-def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, list[dict[str, Any]], bool]]:
-    """Plots by shelf, and whether the shelf is folded."""
+def _figures(
+    facts: RunFacts, unread: list[science.UnreadableFile]
+) -> list[tuple[str, list[dict[str, Any]], bool]]:
+    """Return the plots by section of the page, and whether the section is folded."""
     depth = plots.depth_figure(science.depths(facts, unread))
     table = science.objects(facts, unread)
     of_catalogues = [
@@ -189,10 +193,12 @@ def _figures(facts: RunFacts, unread: list[science.Unread]) -> list[tuple[str, l
 
 
 def _number(value: float | None, digits: int = 4) -> str:
+    """Return a number as text with significant digits; a dash if there is none."""
     if value is None:
         return "–"
     return number_text(float(f"{value:.{digits}g}"))
 
 
 def _when(value: datetime | None) -> str:
+    """Return a time as text; a dash if there is none."""
     return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"

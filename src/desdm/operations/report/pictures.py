@@ -13,11 +13,11 @@ from desdm.archive.filetypes import BY_NAME
 from desdm.archive.model import FileRecord
 from desdm.errors import DesdmError
 from desdm.operations.report.gather import RunFacts
-from desdm.operations.report.science import Unread
+from desdm.operations.report.science import UnreadableFile
 from desdm.quality.qa.quicklook import quicklook
 from desdm.survey.bands import band_order
 
-__all__ = ["Shown", "coadds", "colour", "focal_planes", "singles", "singles_title"]
+__all__ = ["Picture", "coadds", "colour", "focal_planes", "singles", "singles_title"]
 
 _COLOUR, _COADD, _SINGLE = 1400, 640, 400
 #: More pictures than these would make a page that no browser likes; the page says how many were left out.
@@ -28,7 +28,7 @@ _MOST_COADDS, _MOST_SINGLES = 14, 36
 _COMBINED = ("cal_biascor", "cal_dflatcor", "cal_starflat")
 
 
-class Shown(NamedTuple):
+class Picture(NamedTuple):
     """A picture: its data URI, size in pixels, the file, a title, and the mask bits that it shows."""
 
     uri: str
@@ -39,33 +39,34 @@ class Shown(NamedTuple):
     bits: tuple[str, ...]
 
 
-def _encoded(picture: Any) -> str:
+def _data_uri(picture: Any) -> str:
+    """Return a picture as a data URI."""
     buffer = io.BytesIO()
     picture.convert("RGB").save(buffer, "WEBP", quality=88, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def colour(facts: RunFacts, unread: list[Unread]) -> list[Shown]:
-    """Colour pictures that the run made, at most four."""
+def colour(facts: RunFacts, unread: list[UnreadableFile]) -> list[Picture]:
+    """Return the colour pictures of the run, at most four."""
     return [
-        shown
+        picture
         for record in facts.of_type("coadd_color")[:4]
-        if (shown := _shown(facts, record, _COLOUR, unread, mask=False)) is not None
+        if (picture := _load_picture(facts, record, _COLOUR, unread, mask=False)) is not None
     ]
 
 
-def coadds(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
+def coadds(facts: RunFacts, unread: list[UnreadableFile]) -> tuple[list[Picture], int]:
     """Coadds by band and the detection image, without masks; and how many were left out."""
     records = [*facts.of_type("coadd"), *facts.of_type("coadd_det")]
-    return _several(facts, records, _MOST_COADDS, _COADD, unread, mask=False), max(
+    return _load_pictures(facts, records, _MOST_COADDS, _COADD, unread, mask=False), max(
         0, len(records) - _MOST_COADDS
     )
 
 
-def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
-    """Single images that the run made, with their masks; of many, some spread evenly over bands and exposures.
+def singles(facts: RunFacts, unread: list[UnreadableFile]) -> tuple[list[Picture], int]:
+    """Return single images of the run, with their masks; of many, some spread evenly over bands and exposures.
 
-    A run that made several images of an exposure shows the last that its work came to.
+    Of several images of an exposure the last in the order of the work is taken.
     """
     kinds = [k.name for k in BY_NAME.values() if k.table == "image" and not k.name.startswith("coadd_det")]
     one = {e.record: e for e in facts.exposures}
@@ -73,7 +74,7 @@ def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
         f for kind in kinds if kind != "coadd" for f in facts.of_type(kind) if not one or f.name in one
     ]
     records.sort(key=lambda f: (band_order(f.band or ""), f.name))
-    # Of a calibration run first what it was made for: the combined frames, then what they were judged by.
+    # Of a calibration run first its results, the combined frames, then the images by which they are assessed.
     combined = [
         f
         for kind in _COMBINED
@@ -81,12 +82,14 @@ def singles(facts: RunFacts, unread: list[Unread]) -> tuple[list[Shown], int]:
     ]
     if combined:
         every = [*combined, *(f for f in records if f.filetype not in _COMBINED)]
-        return _several(facts, every, _MOST_SINGLES, _SINGLE, unread, mask=False), max(
+        return _load_pictures(facts, every, _MOST_SINGLES, _SINGLE, unread, mask=False), max(
             0, len(every) - _MOST_SINGLES
         )
     step = max(1.0, len(records) / _MOST_SINGLES)
     chosen = [records[int(i * step)] for i in range(min(len(records), _MOST_SINGLES))]
-    return _several(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(chosen)
+    return _load_pictures(facts, chosen, _MOST_SINGLES, _SINGLE, unread, mask=True), len(records) - len(
+        chosen
+    )
 
 
 def singles_title(facts: RunFacts) -> str:
@@ -96,22 +99,30 @@ def singles_title(facts: RunFacts) -> str:
     return "Single images, with their masks"
 
 
-def focal_planes(facts: RunFacts, unread: list[Unread]) -> list[Shown]:
-    """Pictures of exposures' focal planes that the run made, at most four."""
+def focal_planes(facts: RunFacts, unread: list[UnreadableFile]) -> list[Picture]:
+    """Return the pictures of exposures' focal planes, at most four."""
     records = [record for record in facts.of_type("qa_plot") if "focalplane" in record.name]
-    return _several(facts, records, 4, _COLOUR, unread, mask=False)
+    return _load_pictures(facts, records, 4, _COLOUR, unread, mask=False)
 
 
-def _several(
-    facts: RunFacts, records: Sequence[FileRecord], most: int, size: int, unread: list[Unread], *, mask: bool
-) -> list[Shown]:
-    found = (_shown(facts, record, size, unread, mask=mask) for record in records[:most])
-    return [shown for shown in found if shown is not None]
+def _load_pictures(
+    facts: RunFacts,
+    records: Sequence[FileRecord],
+    most: int,
+    size: int,
+    unread: list[UnreadableFile],
+    *,
+    mask: bool,
+) -> list[Picture]:
+    """Return the pictures of at most ``most`` files."""
+    pictures = (_load_picture(facts, record, size, unread, mask=mask) for record in records[:most])
+    return [picture for picture in pictures if picture is not None]
 
 
-def _shown(
-    facts: RunFacts, record: FileRecord, size: int, unread: list[Unread], *, mask: bool
-) -> Shown | None:
+def _load_picture(
+    facts: RunFacts, record: FileRecord, size: int, unread: list[UnreadableFile], *, mask: bool
+) -> Picture | None:
+    """Return the picture of a file; None, and an entry in ``unread``, if it cannot be read."""
     from PIL import Image
 
     with tempfile.TemporaryDirectory(prefix="desdm-report-") as folder:
@@ -119,9 +130,9 @@ def _shown(
         try:
             picture = quicklook(facts.path(record), out, mask=mask, size=size, captions=False)
         except DesdmError as err:
-            unread.append(Unread(record.name, str(err)))
+            unread.append(UnreadableFile(record.name, str(err)))
             return None
         with Image.open(out) as image:
-            uri = _encoded(image)
+            uri = _data_uri(image)
     title = picture.title if picture.title != record.name else ""
-    return Shown(uri, picture.width, picture.height, record.name, title, tuple(picture.bits))
+    return Picture(uri, picture.width, picture.height, record.name, title, tuple(picture.bits))

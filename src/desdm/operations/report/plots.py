@@ -98,18 +98,18 @@ def _strip(module: str, some: Sequence[Metric]) -> Figure:
             plot.marker(at + i, m.value, band_style(band), words, 5.0 if total < 60 else 2.6)
         ticks.append((at + (len(group) - 1) / 2, band or f"{module}, {len(group)} runs"))
         at += len(group) + gap
-    said = "" if first.text == title else first.text
-    said = _WORDS.get(first.name, said)
-    return Figure(title, f"{module}: {said or first.name}", plot.render(xticks=ticks))
+    text_of_metric = "" if first.text == title else first.text
+    text_of_metric = _WORDS.get(first.name, text_of_metric)
+    return Figure(title, f"{module}: {text_of_metric or first.name}", plot.render(xticks=ticks))
 
 
-def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
+def residual_figures(by_band: Sequence[Residuals]) -> list[Figure]:
     """Offsets of positions from the reference stars, and of magnitudes where the reference has them."""
-    if not found:
+    if not by_band:
         return []
-    bands = tuple(r.band for r in found)
-    count = sum(r.dra.size for r in found)
-    spread = np.concatenate([np.abs(np.concatenate([r.dra, r.ddec])) for r in found])
+    bands = tuple(band.band for band in by_band)
+    count = sum(band.dra.size for band in by_band)
+    spread = np.concatenate([np.abs(np.concatenate([band.dra, band.ddec])) for band in by_band])
     reach = float(np.percentile(spread, 98)) * 1.15 or 1.0
     plot = Plot("Position minus reference", "Δα cos δ [mas]", "Δδ [mas]", height=300)
     # One scale for both directions: the field is wider than it is high.
@@ -118,37 +118,42 @@ def residual_figures(found: Sequence[Residuals]) -> list[Figure]:
     plot.scale_y([-reach, reach], pad=0.02)
     plot.segment(-wide, 0, wide, 0, "zero")
     plot.segment(0, -reach, 0, reach, "zero")
-    for r in found:
-        keep = _some(r.dra.size)
-        plot.points(r.dra[keep], r.ddec[keep], band_style(r.band), 5.0 if count < 500 else 2.6)
-    dra, ddec = np.concatenate([r.dra for r in found]), np.concatenate([r.ddec for r in found])
+    for band in by_band:
+        keep = _some(band.dra.size)
+        plot.points(band.dra[keep], band.ddec[keep], band_style(band.band), 5.0 if count < 500 else 2.6)
+    dra, ddec = (
+        np.concatenate([band.dra for band in by_band]),
+        np.concatenate([band.ddec for band in by_band]),
+    )
     text = (
         f"{count} matches; median ({number_text(round(float(np.median(dra)), 1))}, "
         f"{number_text(round(float(np.median(ddec)), 1))}) mas, robust scatter "
         f"({number_text(round(_scatter(dra), 1))}, {number_text(round(_scatter(ddec), 1))}) mas"
     )
     figures = [Figure("Positions against reference stars", text, plot.render(), bands)]
-    figures.append(_offsets_by_magnitude(found))
-    known = [r for r in found if np.isfinite(r.dmag).any()]
-    if known:
-        figures.append(_magnitude_offsets(known))
+    figures.append(_offsets_by_magnitude(by_band))
+    with_magnitudes = [band for band in by_band if np.isfinite(band.dmag).any()]
+    if with_magnitudes:
+        figures.append(_magnitude_offsets(with_magnitudes))
     return figures
 
 
-def _offsets_by_magnitude(found: Sequence[Residuals]) -> Figure:
+def _offsets_by_magnitude(by_band: Sequence[Residuals]) -> Figure:
+    """Return the figure of position offsets by magnitude."""
     plot = Plot("Offset by magnitude", "magnitude [mag]", "distance from reference [mas]", height=300)
-    far = [np.hypot(r.dra, r.ddec) for r in found]
+    far = [np.hypot(r.dra, r.ddec) for r in by_band]
     every = np.concatenate(far)
-    plot.scale_x(np.concatenate([r.mag for r in found]).tolist())
+    plot.scale_x(np.concatenate([r.mag for r in by_band]).tolist())
     plot.scale_y(np.clip(every, *np.percentile(every, [0.5, 100])).tolist(), log=True)
-    for r, distance in zip(found, far, strict=True):
+    for r, distance in zip(by_band, far, strict=True):
         keep = _some(distance.size)
         plot.points(r.mag[keep], distance[keep], band_style(r.band), 5.0 if every.size < 500 else 2.6)
     text = f"median distance {number_text(round(float(np.median(every)), 1))} mas"
-    return Figure("Positions by magnitude", text, plot.render(), tuple(r.band for r in found))
+    return Figure("Positions by magnitude", text, plot.render(), tuple(r.band for r in by_band))
 
 
 def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
+    """Return the figure of magnitude offsets by magnitude."""
     plot = Plot("Magnitude minus reference", "magnitude [mag]", "Δ magnitude [mag]", height=300)
     every = np.concatenate([r.dmag[np.isfinite(r.dmag)] for r in known])
     reach = max(0.05, float(np.percentile(np.abs(every), 97)) * 1.2)
@@ -158,15 +163,16 @@ def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
     for r in known:
         keep = _some(r.mag.size)
         plot.points(r.mag[keep], r.dmag[keep], band_style(r.band), 5.0 if every.size < 500 else 2.6)
-    said = ", ".join(
+    text_of_metric = ", ".join(
         f"{r.band} {number_text(round(float(np.nanmedian(r.dmag)), 3))} ± {_scatter(r.dmag):.3f}"
         for r in known
     )
-    return Figure("Magnitudes against reference stars", f"median ± robust scatter, mag: {said}", plot.render(),
+    return Figure("Magnitudes against reference stars", f"median ± robust scatter, mag: {text_of_metric}", plot.render(),
                   tuple(r.band for r in known))  # fmt: skip
 
 
 def _scatter(values: Values) -> float:
+    """Return the robust scatter of values: 1.4826 times their median absolute deviation."""
     good = values[np.isfinite(values)]
     return 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else float("nan")
 
@@ -177,6 +183,7 @@ def _some(count: int) -> npt.NDArray[np.intp]:
 
 
 def _dot(count: int) -> float:
+    """Return the size of a dot for that many points."""
     return 5.0 if count < 200 else 3.2 if count < 1500 else 2.0
 
 
@@ -191,10 +198,12 @@ def object_figures(objects: Objects) -> list[Figure]:
 
 
 def _finite(values: Values | None) -> Values:
+    """Return the magnitudes that are finite and between 0 and 60."""
     return np.zeros(0) if values is None else values[np.isfinite(values) & (values < 60) & (values > 0)]
 
 
 def _histogram(objects: Objects) -> Figure | None:
+    """Return the figure of object counts by magnitude."""
     mags = {b: _finite(objects.column(b, "mag_auto", "mag_psf")) for b in objects.bands}
     mags = {b: m for b, m in mags.items() if m.size}
     if not mags:
@@ -219,6 +228,7 @@ def _histogram(objects: Objects) -> Figure | None:
 
 
 def _errors(objects: Objects) -> Figure | None:
+    """Return the figure of magnitude errors by magnitude."""
     pairs = {
         b: (m, e)
         for b in objects.bands
@@ -246,6 +256,7 @@ def _errors(objects: Objects) -> Figure | None:
 
 
 def _spread(objects: Objects) -> Figure | None:
+    """Return the figure of star-galaxy separation by magnitude."""
     best = None
     for band in objects.bands:
         mag, spread = objects.column(band, "mag_auto", "mag_psf"), objects.column(band, "spread_model")
@@ -268,6 +279,7 @@ def _spread(objects: Objects) -> Figure | None:
 
 
 def _colours(objects: Objects) -> Figure | None:
+    """Return the colour-colour figure."""
     usable = [b for b in objects.bands if objects.column(b, "mag_psf", "mag_auto") is not None]
     if len(usable) < 3:
         return None
@@ -301,6 +313,7 @@ def _colours(objects: Objects) -> Figure | None:
 
 
 def _sky(objects: Objects) -> Figure | None:
+    """Return the figure of object positions on the sky."""
     good = np.isfinite(objects.ra) & np.isfinite(objects.dec)
     if not good.any():
         return None

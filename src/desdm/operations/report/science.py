@@ -15,14 +15,14 @@ from desdm.errors import CorruptFile, FileTypeError
 from desdm.operations.report.gather import RunFacts
 from desdm.survey.bands import band_order
 
-__all__ = ["Depth", "Objects", "Residuals", "Unread", "depths", "objects", "residuals"]
+__all__ = ["Depth", "Objects", "Residuals", "UnreadableFile", "depths", "objects", "residuals"]
 
 Values: TypeAlias = npt.NDArray[np.float64]
 _PER_BAND = re.compile(r"(mag_auto|mag_psf|magerr_auto|magerr_psf|spread_model)_(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadableFile:
     """A product that could not be read, and why; the page says so."""
 
     name: str
@@ -69,28 +69,29 @@ class Depth:
     exptime: float | None
 
 
-def residuals(facts: RunFacts, unread: list[Unread]) -> list[Residuals]:
+def residuals(facts: RunFacts, unread: list[UnreadableFile]) -> list[Residuals]:
     """Residuals by band, from the files of type ``astro_check``."""
     gathered: dict[str, list[Any]] = {}
     for record in facts.of_type("astro_check"):
         try:
             band, rows = _residual_rows(str(facts.path(record)))
         except (CorruptFile, OSError, ValueError, KeyError) as err:
-            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            unread.append(UnreadableFile(record.name, str(err).strip() or type(err).__name__))
             continue
         if len(rows):
             gathered.setdefault(record.band or band, []).append(rows)
-    found = []
+    by_band = []
     for band in sorted(gathered, key=band_order):
         columns = [
             np.concatenate([np.asarray(rows[name], np.float64) for rows in gathered[band]])
             for name in ("DRA", "DDEC", "MAG", "DMAG")
         ]
-        found.append(Residuals(band, *columns))
-    return found
+        by_band.append(Residuals(band, *columns))
+    return by_band
 
 
 def _residual_rows(path: str) -> tuple[str, Any]:
+    """Return the band and the rows of a residual table."""
     import fitsio
 
     with fitsio.FITS(path) as file:
@@ -101,15 +102,15 @@ def _residual_rows(path: str) -> tuple[str, Any]:
     return str(header.get("BAND", "")).strip(), rows
 
 
-def objects(facts: RunFacts, unread: list[Unread]) -> Objects | None:
-    """Columns of the object tables (Parquet); None if the run made none."""
+def objects(facts: RunFacts, unread: list[UnreadableFile]) -> Objects | None:
+    """Columns of the object tables (Parquet); None if the run has none."""
     parts: list[dict[str, Values]] = []
     count = 0
     for record in facts.of_type("coadd_objects"):
         try:
             rows, columns = _parquet(str(facts.path(record)))
         except (CorruptFile, OSError, ValueError, FileTypeError) as err:
-            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            unread.append(UnreadableFile(record.name, str(err).strip() or type(err).__name__))
             continue
         count += rows
         parts.append(columns)
@@ -131,6 +132,7 @@ def objects(facts: RunFacts, unread: list[Unread]) -> Objects | None:
 
 
 def _parquet(path: str) -> tuple[int, dict[str, Values]]:
+    """Return the number of rows of an object table, and its columns of positions and bands."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -142,31 +144,33 @@ def _parquet(path: str) -> tuple[int, dict[str, Values]]:
     return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in wanted}
 
 
-def depths(facts: RunFacts, unread: list[Unread]) -> list[Depth]:
+def depths(facts: RunFacts, unread: list[UnreadableFile]) -> list[Depth]:
     """Depths by band, from the files of type ``coadd_depth``: one band a file, or a list of bands in one."""
-    found = []
+    measured = []
     for record in facts.of_type("coadd_depth"):
         try:
-            told = json.loads(facts.path(record).read_text("utf-8"))
+            document = json.loads(facts.path(record).read_text("utf-8"))
         except (CorruptFile, OSError, ValueError) as err:
-            unread.append(Unread(record.name, str(err).strip() or type(err).__name__))
+            unread.append(UnreadableFile(record.name, str(err).strip() or type(err).__name__))
             continue
-        rows: Sequence[Any] = told if isinstance(told, list) else [told]
-        for one in rows:
-            if isinstance(one, dict):
-                found.append(_depth(one, record.band or ""))
-    return sorted(found, key=lambda d: band_order(d.band))
+        rows: Sequence[Any] = document if isinstance(document, list) else [document]
+        for row in rows:
+            if isinstance(row, dict):
+                measured.append(_depth(row, record.band or ""))
+    return sorted(measured, key=lambda d: band_order(d.band))
 
 
-def _depth(told: dict[str, Any], band: str) -> Depth:
+def _depth(record: dict[str, Any], band: str) -> Depth:
+    """Return the record of a band's depth."""
+
     def number(*keys: str) -> float | None:
         for key in keys:
-            value = told.get(key)
+            value = record.get(key)
             if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
                 return float(value)
         return None
 
     return Depth(
-        str(told.get("band") or band), number("snr10"), number("snr10_p10"), number("snr10_p90"),
+        str(record.get("band") or band), number("snr10"), number("snr10_p10"), number("snr10_p90"),
         number("mag_at_sigma_0.1"), number("area"), number("ncombine"), number("exptime"),
     )  # fmt: skip

@@ -14,12 +14,21 @@ from desdm.schema import (
     pfw_exec,
     pfw_wrapper,
 )
+from desdm.schema.runname import RunName
 
-__all__ = ["CommandLine", "Flow", "Made", "command_lines", "files_made", "files_used", "programs_of_modules"]
+__all__ = [
+    "CommandLine",
+    "Flow",
+    "OutputFiles",
+    "command_lines",
+    "files_made",
+    "files_used",
+    "programs_of_modules",
+]
 
 
-class Made(NamedTuple):
-    """Files of one type that one module made."""
+class OutputFiles(NamedTuple):
+    """Files of one type among the outputs of a module."""
 
     module: str
     filetype: str
@@ -28,7 +37,7 @@ class Made(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Files of one type that one module used; ``maker`` made them in this run, or ``run`` is another one."""
+    """Files of one type that one module used; outputs of ``maker`` in this run, or of another ``run``."""
 
     module: str
     filetype: str
@@ -48,8 +57,8 @@ class CommandLine(NamedTuple):
     arguments: str
 
 
-def files_made(conn: Connection, attempt_id: int) -> list[Made]:
-    """What each module of a run made, by file type."""
+def files_made(conn: Connection, attempt_id: int) -> list[OutputFiles]:
+    """Return the outputs of each module of a run, by file type."""
     w, d, g = pfw_wrapper.c, desfile.c, opm_was_generated_by.c
     query = (
         select(w.modname, d.filetype, func.count(), func.sum(d.filesize))
@@ -59,11 +68,11 @@ def files_made(conn: Connection, attempt_id: int) -> list[Made]:
         .group_by(w.modname, d.filetype)
         .order_by(func.min(w.wrapnum), d.filetype)
     )
-    return [Made(row[0], row[1], row[2], int(row[3])) for row in conn.execute(query)]
+    return [OutputFiles(row[0], row[1], row[2], int(row[3])) for row in conn.execute(query)]
 
 
 def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
-    """What each module of a run used, by file type and by who made it."""
+    """Return the inputs of each module of a run, by file type and origin."""
     user, maker = pfw_wrapper.alias("user"), pfw_wrapper.alias("maker")
     # A file that several wrappers of one module used is one file, and its bytes count once.
     each = (
@@ -100,7 +109,7 @@ def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
     flows = []
     for module, filetype, made_by, by, unit, request, attempt, count, size in conn.execute(query):
         here = by == attempt_id
-        run = None if by is None or here else f"{unit}_r{request}p{attempt:02d}"
+        run = None if by is None or here else RunName(unit, request, attempt).text
         flows.append(Flow(module, filetype, made_by if here else None, run, count, int(size)))
     return flows
 
@@ -115,10 +124,10 @@ def programs_of_modules(conn: Connection, attempt_id: int) -> dict[str, list[tup
         .group_by(w.modname, e.name, e.version)
         .order_by(w.modname, e.name)
     )
-    found: dict[str, list[tuple[str, str]]] = {}
+    programs: dict[str, list[tuple[str, str]]] = {}
     for module, name, version in conn.execute(query):
-        found.setdefault(module, []).append((name, version))
-    return found
+        programs.setdefault(module, []).append((name, version))
+    return programs
 
 
 def command_lines(conn: Connection, attempt_id: int) -> list[CommandLine]:

@@ -1,4 +1,4 @@
-"""A small plotting kit: axes with ticks and units, points, steps and lines as SVG, coloured by style sheet classes.
+"""A small plotting library: axes with ticks and units, points, steps and lines as SVG, coloured by style sheet classes.
 
 Colours come from the page, so that a plot is as crisp and legible on a dark page as on a light one.
 """
@@ -21,7 +21,15 @@ Values: TypeAlias = npt.NDArray[np.float64]
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) within [low, high], about ``count`` of them."""
+    """Return round values within a range, for ticks.
+
+    Parameters
+    ----------
+    low, high
+        The range.
+    count
+        About how many.
+    """
     span = high - low
     # An axis of fewer than a billionth of its numbers is beyond what doubles can divide.
     if not (math.isfinite(span) and span > 1e-9 * max(abs(low), abs(high))):
@@ -36,7 +44,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def number_text(value: float) -> str:
-    """A number as short as it can be said, with a real minus sign."""
+    """Return a number in its shortest form, with a typographic minus sign."""
     if value == 0:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
@@ -79,9 +87,21 @@ class Scale:
     def of(
         cls, values: Iterable[float], begin: float, end: float, *, log: bool = False, pad: float = 0.05
     ) -> Scale:
-        """A scale that holds all finite values (with ``log``: all positive ones) and a little air."""
-        kept = [v for v in values if math.isfinite(v) and (not log or v > 0)]
-        low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
+        """Return a scale for values.
+
+        Parameters
+        ----------
+        values
+            Values that must fit; those that are not finite are ignored.
+        begin, end
+            Pixels of its ends.
+        log
+            Logarithmic scale; values of 0 and less are ignored.
+        pad
+            Margin at each end, as a share of the range.
+        """
+        finite = [v for v in values if math.isfinite(v) and (not log or v > 0)]
+        low, high = (min(finite), max(finite)) if finite else ((1.0, 10.0) if log else (0.0, 1.0))
         if log:
             low, high = math.log10(low), math.log10(high)
         air = (high - low) * pad
@@ -139,17 +159,47 @@ class Plot:
     over: list[str] = field(default_factory=list)
 
     def scale_x(self, values: Iterable[float], *, log: bool = False, pad: float = 0.05) -> None:
-        """Choose the horizontal axis to hold ``values``."""
+        """Set the horizontal scale.
+
+        Parameters
+        ----------
+        values
+            Values that must fit.
+        log
+            Logarithmic scale.
+        pad
+            Margin at each end, as a share of the range.
+        """
         self.x = Scale.of(values, self.left, self.width - self.right, log=log, pad=pad)
 
     def scale_y(self, values: Iterable[float], *, log: bool = False, pad: float = 0.08) -> None:
-        """Choose the vertical axis to hold ``values``."""
+        """Set the vertical scale.
+
+        Parameters
+        ----------
+        values
+            Values that must fit.
+        log
+            Logarithmic scale.
+        pad
+            Margin at each end, as a share of the range.
+        """
         self.y = Scale.of(values, self.height - self.bottom, self.top, log=log, pad=pad)
 
     def points(
         self, xs: Sequence[float] | Values, ys: Sequence[float] | Values, style: str, size: float = 3.0
     ) -> None:
-        """Many small points as one path: a thousand cost no more than their coordinates."""
+        """Draw points.
+
+        Parameters
+        ----------
+        xs, ys
+            Coordinates; points that are not finite are skipped.
+        style
+            CSS class.
+        size
+            Radius, pixels.
+        """
         px, py = self.x.many(np.asarray(xs, np.float64)), self.y.many(np.asarray(ys, np.float64))
         good = np.isfinite(px) & np.isfinite(py)
         good &= (px >= self.left - 1) & (px <= self.width - self.right + 1)
@@ -159,7 +209,19 @@ class Plot:
             self.body.append(f'<path class="dots {escape(style)}" stroke-width="{size:g}" d="{path}"/>')
 
     def marker(self, x: float, y: float, style: str, text: str, radius: float = 3.6) -> None:
-        """One point that says ``text`` under the pointer."""
+        """Draw one point with a hint.
+
+        Parameters
+        ----------
+        x, y
+            Coordinates.
+        style
+            CSS class.
+        text
+            Hint that a browser displays.
+        radius
+            Radius, pixels.
+        """
         px, py = self.x(x), self.y(y)
         if math.isfinite(px) and math.isfinite(py):
             self.over.append(
@@ -168,7 +230,17 @@ class Plot:
             )
 
     def steps(self, edges: Values, counts: Values, style: str, floor: float) -> None:
-        """A histogram's outline."""
+        """Draw a histogram.
+
+        Parameters
+        ----------
+        edges, counts
+            Edges of the bins, one more than counts.
+        style
+            CSS class.
+        floor
+            Value of the base line.
+        """
         px = self.x.many(edges)
         py = self.y.many(np.maximum(counts.astype(np.float64), floor))
         path = f"M{px[0]:.1f} {self.y(floor):.1f}"
@@ -178,14 +250,34 @@ class Plot:
         self.body.append(f'<path class="steps {escape(style)}" d="{path}"/>')
 
     def segment(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
-        """A straight line between two places in data units."""
+        """Draw a straight line.
+
+        Parameters
+        ----------
+        x1, y1, x2, y2
+            Coordinates of its ends.
+        style
+            CSS class.
+        """
         a, b, c, d = self.x(x1), self.y(y1), self.x(x2), self.y(y2)
         self.body.append(
             f'<line class="{escape(style)}" x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}"/>'
         )
 
     def note(self, x: float, y: float, text: str, style: str = "", anchor: str = "start") -> None:
-        """A word at a place in pixels."""
+        """Write a text.
+
+        Parameters
+        ----------
+        x, y
+            Position, pixels.
+        text
+            The text.
+        style
+            CSS class.
+        anchor
+            SVG text anchor: start, middle or end.
+        """
         self.over.append(
             f'<text class="note {escape(style)}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
         )
@@ -227,4 +319,5 @@ class Plot:
 
 
 def _text(x: float, y: float, text: str, anchor: str, style: str = "tick") -> str:
+    """Return an SVG text element."""
     return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

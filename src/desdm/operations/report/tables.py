@@ -69,7 +69,7 @@ class Failure(NamedTuple):
 
 
 class FileType(NamedTuple):
-    """A file type that the run made."""
+    """Files of one type among the outputs of the run."""
 
     name: str
     text: str
@@ -121,16 +121,17 @@ def metric_rows(facts: RunFacts) -> list[MetricRow]:
 
 def failures(facts: RunFacts) -> list[Failure]:
     """Jobs that failed or were lost, each with the end of its log, at most ten."""
-    found = []
+    rows = []
     for job in facts.bad_jobs[:10]:
-        own = {w.log for w in facts.wrappers if w.job == job.number and w.log}
-        said = [m for m in facts.messages if m.level == 1 and m.log in own]
-        log, line = (said[0].log, said[0].line) if said else (next(iter(sorted(own)), ""), 0)
-        found.append(Failure(job, log, line, _tail(facts, job, log, line)))
-    return found
+        logs = {w.log for w in facts.wrappers if w.job == job.number and w.log}
+        errors = [m for m in facts.messages if m.level == 1 and m.log in logs]
+        log, line = (errors[0].log, errors[0].line) if errors else (next(iter(sorted(logs)), ""), 0)
+        rows.append(Failure(job, log, line, _tail(facts, job, log, line)))
+    return rows
 
 
 def _tail(facts: RunFacts, job: JobFacts, log: str, line: int) -> tuple[tuple[int, str], ...]:
+    """Return the last lines of a job's log, up to its error."""
     stored = [(facts.archive.path(f), f) for f in facts.files if f.name == log]
     places = [path for path, f in stored if not damage(path, Expected(f.filesize, f.sha256))]
     places += sorted((facts.config.runs / facts.attempt.run / f"J{job.number:04d}").glob("try*/*.log"))[-1:]
@@ -142,6 +143,7 @@ def _tail(facts: RunFacts, job: JobFacts, log: str, line: int) -> tuple[tuple[in
 
 
 def _last_lines(path: Path, line: int) -> list[tuple[int, str]]:
+    """Return the last lines of a log, up to a line number."""
     rows: list[tuple[int, str]] = []
     with path.open("r", encoding="utf-8", errors="replace") as file:
         for number, text in enumerate(file, 1):
@@ -167,19 +169,19 @@ def commands(facts: RunFacts) -> list[tuple[str, str]]:
     # A pipeline of somebody's own came as a submit WCL; where that lay, no record says.
     pipeline = attempt.pipeline if known else f"{attempt.pipeline}.wcl"
     settings = " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in facts.settings.items())
-    told = [
+    entries = [
         ("the same work again, as a new attempt", f"desdm submit {pipeline} {settings} --again --wait"),
         ("everything that is recorded of this run", f"desdm show {run} --jobs --wrappers --metrics"),
         ("its messages", f"desdm log {run} --messages"),
         ("its files", f"desdm files --attempt {run}"),
     ]
     if known:
-        told.insert(
+        entries.insert(
             1, ("the pipeline, to be read and changed", f"desdm pipeline show {attempt.pipeline} --wcl")
         )
     if attempt.state in (AttemptState.FAILED, AttemptState.INTERRUPTED, AttemptState.CANCELLED):
-        told.insert(0, ("to go on where it stopped", f"desdm resume {run}"))
-        told[1:1] = [
+        entries.insert(0, ("to go on where it stopped", f"desdm resume {run}"))
+        entries[1:1] = [
             (f"the log of job {j.number}", f"desdm log {run} --job {j.number}") for j in facts.bad_jobs[:5]
         ]
-    return told
+    return entries

@@ -98,6 +98,7 @@ def _lanes(jobs: Sequence[JobFacts], last: datetime) -> list[list[JobFacts]]:
 
 
 def _block(name: str, jobs: int, y: float, height: float) -> str:
+    """Return the SVG of a block's name and jobs."""
     middle = y + height / 2
     return (
         f'<rect class="lane" x="0" y="{y:.1f}" width="{_WIDTH}" height="{height:.1f}" rx="6"/>'
@@ -115,6 +116,7 @@ def _job(
     height: float,
     colours: Mapping[str, int],
 ) -> str:
+    """Return the SVG of a job and its wrappers."""
     begin, end = scale(job.start or last), scale(job.end or last)
     text = f"job {job.number} {job.keys}: {job.state}"
     if job.start and job.end:
@@ -137,6 +139,7 @@ def _job(
 
 
 def _axis(span: float, scale: _Time, low: float) -> str:
+    """Return the SVG of the time axis."""
     unit, name = next(
         (u, n)
         for u, n, most in ((1, "s", 180), (60, "min", 10_800), (3600, "h", float("inf")))
