@@ -45,7 +45,7 @@ from desdm.framework.record import ConfigRecord, archive_record
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
-from desdm.framework.software import system_software
+from desdm.framework.software import file_digest, system_software
 from desdm.modes import make_private
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
@@ -159,7 +159,7 @@ def submit(
     fingerprint = _fingerprint(pipeline, run, configs, codes, rows_by_input)
     with database.write() as conn:
         store.lock_submissions(conn)
-        same_work = _same_work(conn, pipeline, fingerprint, rows_by_input)
+        same_work = _same_work(conn, pipeline, fingerprint, rows_by_input, configs)
         done = (
             same_work is not None
             and same_work.state in (AttemptState.DONE, AttemptState.FLAGGED)
@@ -406,15 +406,32 @@ def _fallbacks(pipeline: Pipeline) -> dict[tuple[str, str], str]:
 
 
 def _same_work(
-    conn: Connection, pipeline: Pipeline, fingerprint: str, rows_by_input: FoundRows
+    conn: Connection,
+    pipeline: Pipeline,
+    fingerprint: str,
+    rows_by_input: FoundRows,
+    configs: Mapping[str, Settings],
 ) -> Attempt | None:
-    """The attempt at the same work, if there is one; where it did read fallbacks, with those that would serve now."""
+    """Return the attempt at the same work, if there is one: with the programs, and the fallbacks, that serve now."""
     fallbacks = _fallbacks(pipeline)
     usable = {int(number(row, "id")) for key in fallbacks for row in rows_by_input.get(key, ())}
     for attempt in store.attempts_with_fingerprint(conn, fingerprint):
-        if not fallbacks or store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= usable:
+        if fallbacks and not store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= usable:
+            continue
+        if _has_same_programs(conn, attempt, configs):
             return attempt
     return None
+
+
+def _has_same_programs(conn: Connection, attempt: Attempt, configs: Mapping[str, Settings]) -> bool:
+    """Tell whether the programs that an attempt ran are those that would run now; one that is gone is not compared."""
+    for name, digests in store.program_digests(conn, attempt.id).items():
+        specs = (section(config, "exec", name) for config in configs.values())
+        program = next((str(spec["program"]) for spec in specs if "program" in spec), name)
+        path = shutil.which(program)
+        if path is not None and digests != {file_digest(Path(path))}:
+            return False
+    return True
 
 
 def _fingerprint(

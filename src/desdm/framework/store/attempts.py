@@ -11,7 +11,7 @@ from desdm.archive.store import no_such_run, order_of_columns
 from desdm.errors import UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.store.common import now
-from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_exec, pfw_request, pfw_unit, task
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
 from desdm.schema.store import record_event
@@ -26,6 +26,7 @@ __all__ = [
     "heartbeat",
     "lock_submissions",
     "number_attempt",
+    "program_digests",
     "request_cancel",
     "run_filter",
     "set_data_state",
@@ -162,6 +163,18 @@ def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attemp
         .order_by(order_of_columns(pfw_attempt), pfw_attempt.c.id.desc())
     )
     return [_attempt(row._mapping) for row in conn.execute(query)]
+
+
+def program_digests(conn: Connection, attempt_id: int) -> dict[str, set[str]]:
+    """Return the digests of the programs that an attempt ran, by their names in the settings."""
+    query = (
+        select(pfw_exec.c.name, pfw_exec.c.digest).where(pfw_exec.c.pfw_attempt_id == attempt_id).distinct()
+    )
+    digests: dict[str, set[str]] = {}
+    for name, digest in conn.execute(query):
+        if digest:
+            digests.setdefault(name, set()).add(digest)
+    return digests
 
 
 def calibrations_read(conn: Connection, attempt_id: int, filetypes: Collection[str]) -> set[int]:
