@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -25,6 +25,7 @@ from desdm.texttable import time_text
 __all__ = [
     "ACCEPTED",
     "TagChange",
+    "VerdictRow",
     "accepted_tag",
     "exclude",
     "lift",
@@ -36,6 +37,9 @@ __all__ = [
     "set_verdict",
     "withdraw_verdict",
 ]
+
+#: A row of ``firstcut_eval`` by column (of a night with ``exclusions``); its columns are of different types.
+VerdictRow: TypeAlias = Mapping[str, Any]
 
 #: Tag of attempts whose exposure was accepted, by night: ``FIRSTCUT_ACCEPTED_20160101``.
 ACCEPTED = "FIRSTCUT_ACCEPTED"
@@ -343,7 +347,7 @@ def _exposures_of_run(conn: Connection, run: str) -> list[int]:
     return exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
 
 
-def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
+def _acceptable(verdict: VerdictRow, facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
     """Whether an attempt may carry the accepted tag by its verdict, state and scope."""
     if verdict["accepted"] != Verdict.ACCEPTED.value or not verdict["pfw_attempt_id"] or not verdict["nite"]:
         return False

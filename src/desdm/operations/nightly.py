@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
@@ -16,7 +15,7 @@ from desdm.framework.parallel import drive_many
 from desdm.framework.scope import run_class_of
 from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
-from desdm.operations.acceptance import accepted_tag, refresh_tags
+from desdm.operations.acceptance import VerdictRow, accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.pipelines import get
 from desdm.quality.qa.exclusions import with_exclusions
@@ -56,10 +55,10 @@ class Night:
 
     nite: str
     runs: Mapping[str, str]
-    verdicts: Sequence[Mapping[str, Any]]
+    verdicts: Sequence[VerdictRow]
 
     @property
-    def accepted(self) -> list[Mapping[str, Any]]:
+    def accepted(self) -> list[VerdictRow]:
         """The verdicts of the accepted exposures that are not excluded."""
         return [
             v for v in self.verdicts if v["accepted"] == "True" and all(e["ccdnum"] for e in v["exclusions"])
