@@ -217,7 +217,7 @@ def refresh_tags(
     numbers = sorted({int(v["pfw_attempt_id"]) for v in rows.values() if v["pfw_attempt_id"]})
     facts = store.attempt_facts(conn, numbers)
     spoiled = unsound_attempts(conn, numbers)
-    wanted = {
+    accepted = {
         int(v["pfw_attempt_id"]): accepted_tag(str(v["nite"]))
         for number, v in rows.items()
         if number not in banned and v["pfw_attempt_id"] not in spoiled and _acceptable(v, facts, scope)
@@ -230,9 +230,9 @@ def refresh_tags(
     removed: list[tuple[str, str]] = []
     for name in sorted(tags):
         present = store.attempts_tagged(conn, name)
-        names = store.attempt_names(conn, sorted(present | set(wanted)))
-        new = [names[n][0] for n, t in wanted.items() if t == name and n not in present]
-        gone = [names[n][0] for n in sorted(present & judged) if wanted.get(n) != name]
+        names = store.attempt_names(conn, sorted(present | set(accepted)))
+        new = [names[n][0] for n, t in accepted.items() if t == name and n not in present]
+        gone = [names[n][0] for n in sorted(present & judged) if accepted.get(n) != name]
         if new:
             text = f"accepted exposures of {name.removeprefix(ACCEPTED + '_')}"
             tag(conn, name, [], new, who=who, description=text, reason=reason)
@@ -379,8 +379,8 @@ def _unknown(ccds: set[int] | None, expnum: int, ccdnum: int) -> str:
             f"desdm exclude {expnum} --lift --reason TEXT"
         )
     if ccdnum and ccds and ccdnum not in ccds:
-        known = ", ".join(str(n) for n in sorted(ccds))
-        return f"{exposure_name(expnum)} has no image of CCD {ccdnum}; it has those of {known}"
+        numbers = ", ".join(str(n) for n in sorted(ccds))
+        return f"{exposure_name(expnum)} has no image of CCD {ccdnum}; it has those of {numbers}"
     return ""
 
 

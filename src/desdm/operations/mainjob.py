@@ -303,10 +303,10 @@ def summarise(
 
 def _verdicts_with_truth(night: Night, truth: Sequence[VerdictRow]) -> list[AssessedRow]:
     """Return a row for each exposure of the night: its assessment beside the truth, if that is known."""
-    known = {t["expnum"]: t for t in truth}
+    truth_by_exposure = {t["expnum"]: t for t in truth}
     rows: list[AssessedRow] = []
     for v in night.verdicts:
-        true = known.get(v["expnum"], {})
+        true = truth_by_exposure.get(v["expnum"], {})
         rows.append(
             AssessedRow(
                 expnum=v["expnum"],

@@ -114,13 +114,13 @@ def _production(config: Config, scope: Scope) -> bool:
 
 def _settings_of(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Pipeline → the settings that it knows; one that neither pipeline knows is refused before anything is run."""
-    known = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
+    by_pipeline = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
     for key in settings:
-        if not any(known_settings.contains(key) for known_settings in known.values()):
-            known["firstcut"].check([key])
+        if not any(known_settings.contains(key) for known_settings in by_pipeline.values()):
+            by_pipeline["firstcut"].check([key])
     return {
         name: {k: v for k, v in settings.items() if known_settings.contains(k)}
-        for name, known_settings in known.items()
+        for name, known_settings in by_pipeline.items()
     }
 
 
@@ -228,16 +228,16 @@ def _parallel_runs(work: Work) -> int:
 
 
 def _record_verdict(
-    work: Work, scope: Scope, one: Arrival, accepted: str, reason: str, *, processed: bool
+    work: Work, scope: Scope, exposure: Arrival, accepted: str, reason: str, *, processed: bool
 ) -> None:
     """Record a verdict on an exposure that was not processed, or whose run failed; a trial records none."""
     if not _production(work.config, scope):
         return
     values = {
-        "exposurename": f"D{one.expnum:08d}",
-        "expnum": one.expnum,
-        "nite": one.nite,
-        "band": one.band,
+        "exposurename": f"D{exposure.expnum:08d}",
+        "expnum": exposure.expnum,
+        "nite": exposure.nite,
+        "band": exposure.band,
         "processed": str(processed),
         "accepted": accepted,
         "reason": reason,
@@ -245,7 +245,7 @@ def _record_verdict(
         "analyst": work.config.operator,
     }
     with work.database.write() as conn:
-        known = verdicts(conn, "firstcut", [one.expnum], scope)
+        recorded = verdicts(conn, "firstcut", [exposure.expnum], scope)
         # The same word again adds nothing to the record.
-        if not known or (known[0]["accepted"], known[0]["reason"]) != (accepted, reason):
+        if not recorded or (recorded[0]["accepted"], recorded[0]["reason"]) != (accepted, reason):
             record(conn, "firstcut", values)

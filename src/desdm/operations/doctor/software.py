@@ -79,8 +79,8 @@ def check_packages(lock: Path | None = None) -> Iterator[Check]:
     lock
         ``requirements.lock``; default: that of the source tree, which an installed package does not have.
     """
-    own = ".".join(map(str, sys.version_info[:3]))
-    yield Check("python", State.OK, f"Python {own}")
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", State.OK, f"Python {python}")
     path = lock or Path(str(files("desdm"))).parents[1] / "requirements.lock"
     pins = {_plain(m[1]): m[2] for m in _PIN.finditer(path.read_text("utf-8"))} if path.is_file() else {}
     wrong = []
@@ -88,12 +88,12 @@ def check_packages(lock: Path | None = None) -> Iterator[Check]:
         {_plain(re.split(r"[^A-Za-z0-9_.-]", r)[0]) for r in requires("desdm") or () if "extra ==" not in r}
     ):
         try:
-            there = version(name)
+            installed = version(name)
         except PackageNotFoundError:
             wrong.append(f"{name} is not installed")
             continue
-        if name in pins and there != pins[name]:
-            wrong.append(f"{name} is {there}, locked is {pins[name]}")
+        if name in pins and installed != pins[name]:
+            wrong.append(f"{name} is {installed}, locked is {pins[name]}")
     if wrong:
         yield Check("packages", State.PROBLEM, f"{'; '.join(wrong)}; run: pip install -r requirements.lock")
     elif pins:

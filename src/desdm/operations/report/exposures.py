@@ -269,8 +269,8 @@ def _plane(title: str, field: _Field) -> Plot:
     plot.x = Scale(plot.x.high, plot.x.low, plot.x.begin, plot.x.end)
     plot.scale_y([-reach, reach], pad=0.0)
     for four in field.corners:
-        for one, other in zip(four, [*four[1:], four[0]], strict=True):
-            plot.segment(*one, *other, "ccd")
+        for start, end in zip(four, [*four[1:], four[0]], strict=True):
+            plot.segment(*start, *end, "ccd")
     return plot
 
 
@@ -342,28 +342,30 @@ def _counts(record: Document, band: str) -> Figure | None:
 
 def _zeros(ccds: Sequence[_Ccd], band: str) -> Figure | None:
     """Zero points of the CCDs about their median, with errors."""
-    known = [
+    measured = [
         (c, c.mag_zero, c.sigma_mag_zero)
         for c in ccds
         if c.mag_zero is not None and c.sigma_mag_zero is not None
     ]
-    if len(known) < 2:
+    if len(measured) < 2:
         return None
-    values = np.array([zero for _, zero, _ in known])
-    errors = np.array([sigma for *_, sigma in known])
+    values = np.array([zero for _, zero, _ in measured])
+    errors = np.array([sigma for *_, sigma in measured])
     middle = float(np.median(values))
     plot = Plot("Zero points", "CCD", "zero point − median [mmag]", height=330, bottom=44)
     off = (values - middle) * 1e3
-    plot.scale_x([0.4, len(known) + 0.6], pad=0.0)
+    plot.scale_x([0.4, len(measured) + 0.6], pad=0.0)
     plot.scale_y([*(off - 1e3 * errors), *(off + 1e3 * errors), -3.0, 3.0], pad=0.1)
-    plot.segment(0.4, 0.0, len(known) + 0.6, 0.0, "zero")
-    for i, ((ccd, zero, _), offset, error) in enumerate(zip(known, off, errors, strict=True), 1):
+    plot.segment(0.4, 0.0, len(measured) + 0.6, 0.0, "zero")
+    for i, ((ccd, zero, _), offset, error) in enumerate(zip(measured, off, errors, strict=True), 1):
         plot.segment(i, offset - 1e3 * error, i, offset + 1e3 * error, f"range {band_style(band)}")
         stars = f"{0 if ccd.zp_stars is None else ccd.zp_stars} stars"
         words = f"CCD {ccd.ccdnum} {ccd.name}: {zero:.4f} ± {error:.4f} mag, {stars}"
-        plot.marker(i, float(offset), band_style(band), words, 5.0 if len(known) < 20 else 2.8)
-    step = max(1, len(known) // 16)
-    ticks = [(float(i), c.name or str(c.ccdnum)) for i, (c, *_) in enumerate(known, 1) if (i - 1) % step == 0]
+        plot.marker(i, float(offset), band_style(band), words, 5.0 if len(measured) < 20 else 2.8)
+    step = max(1, len(measured) // 16)
+    ticks = [
+        (float(i), c.name or str(c.ccdnum)) for i, (c, *_) in enumerate(measured, 1) if (i - 1) % step == 0
+    ]
     scatter = number_text(round(float(np.std(off)), 1))
     text = f"median {middle:.4f} mag; the CCDs scatter by {scatter} mmag; bars are their errors"
     return Figure("Zero points of the CCDs", text, plot.render(xticks=ticks))

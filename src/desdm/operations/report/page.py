@@ -178,14 +178,16 @@ def _figures(
         for e in facts.exposures
         if e.zero is not None
     ]  # fmt: skip
-    known, others = plots.metric_figures([*facts.metrics, *zeros])
+    main_figures, other_figures = plots.metric_figures([*facts.metrics, *zeros])
     sections = [
         ("Catalogues", of_catalogues, False),
-        ("Image by image", known, False),
-        (f"{len(others)} more numbers, image by image", others, bool(known)),
+        ("Image by image", main_figures, False),
+        (f"{len(other_figures)} more numbers, image by image", other_figures, bool(main_figures)),
     ]
     return [
-        (name, [f._replace(svg=_own(f.svg)) for f in some], folded) for name, some, folded in sections if some
+        (name, [f._replace(svg=_own(f.svg)) for f in figures], folded)
+        for name, figures, folded in sections
+        if figures
     ]
 
 

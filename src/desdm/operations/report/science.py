@@ -146,12 +146,12 @@ def _parquet(path: str) -> tuple[int, dict[str, Values]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        wanted = [
+        columns = [
             name for name in file.schema_arrow.names if _PER_BAND.fullmatch(name) or name in ("ra", "dec")
         ]
-        table = file.read(columns=wanted)
+        table = file.read(columns=columns)
         rows = file.metadata.num_rows
-    return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in wanted}
+    return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in columns}
 
 
 def depths(facts: RunFacts, unread: list[UnreadableFile]) -> list[Depth]:
