@@ -32,9 +32,9 @@ from desdm.pixels.tiled import pack_tiles
 from desdm.release import store
 from desdm.release.create import create_empty
 from desdm.release.images import facts
-from desdm.release.manifest import measured
+from desdm.release.manifest import measure
 from desdm.release.publish import publish
-from desdm.release.steps import Made
+from desdm.release.steps import BuiltFile
 from desdm.services.soda.batch import Item, cut_items
 from desdm.services.soda.files import ReleaseImage
 from desdm.services.soda.stencil import Around
@@ -84,9 +84,9 @@ def _installation(home: Path) -> Path:
             parts += [sealed(header, word_sum(unit)), unit]
     (root / PATH).parent.mkdir(parents=True)
     write(root / PATH, parts)
-    made = [Made(PATH, "coadd", "application/fits", "T", "g", source_sha256=source, **facts(planes))]
+    made = [BuiltFile(PATH, "coadd", "application/fits", "T", "g", source_sha256=source, **facts(planes))]
     with facility.database.write() as conn:
-        store.insert_files(conn, measured(root, "B1", made))
+        store.insert_files(conn, measure(root, "B1", made))
     publish(facility.database, root, "B1", who="bench")
     facility.close()
     return root / PATH

@@ -31,7 +31,7 @@ from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
 from desdm.release.depthmaps import FIELDS, NSIDE
 from desdm.release.publish import publish
-from desdm.release.steps import Made
+from desdm.release.steps import BuiltFile
 from desdm.services.footprint.lookup import Footprint
 from desdm.services.footprint.tables import add_footprint, parquet_file, position_columns
 
@@ -90,7 +90,7 @@ def release(home: Path) -> Path:
             columns=release_footprint.COLUMNS, who="bench", text="The first cells of the footprint",
         )  # fmt: skip
         made = [
-            Made(f"footprint/{n}", "footprint", m)
+            BuiltFile(f"footprint/{n}", "footprint", m)
             for n, m in (
                 ("r.hsp", "application/fits"),
                 ("tiles.json", "application/json"),
@@ -98,7 +98,7 @@ def release(home: Path) -> Path:
             )
         ]
         with facility.database.write() as conn:
-            store.replace_files(conn, "B1", manifest.measured(root, "B1", made))
+            store.replace_files(conn, "B1", manifest.measure(root, "B1", made))
         publish(facility.database, root, "B1", who="bench")
     finally:
         facility.close()

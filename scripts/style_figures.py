@@ -101,6 +101,20 @@ def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return sum(a.arg not in {"self", "cls"} for a in (*args.posonlyargs, *args.args, *args.kwonlyargs))
 
 
+def is_click_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Tell whether a function is a click command, or is called by click for an option or argument."""
+    for decorator in function.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        name = ast.unparse(target)
+        if name.startswith("click.") or name.endswith((".command", ".group")):
+            return True
+    # Callbacks and types of options are called by click, with arguments that its documentation describes.
+    return any(
+        a.annotation is not None and "click.Parameter" in ast.unparse(a.annotation)
+        for a in function.args.args
+    )
+
+
 def names(text: str) -> int:
     """Return how many tokens of a source are a name that is a participle."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
@@ -127,7 +141,9 @@ def count(path: str, text: str) -> Counter[str]:
         if function.name.startswith("_"):
             counts["private-docstrings/all"] += 1
             counts["private-docstrings"] += bool(docstring)
-        elif arguments(function) >= 3:
+        # The arguments of a click command are its options: their help texts document them, and the docstring is the
+        # help text of the command, in which a Parameters section would be printed.
+        elif arguments(function) >= 3 and not is_click_command(function):
             counts["parameters/all"] += 1
             counts["parameters"] += "Parameters\n" in (docstring or "")
     return counts

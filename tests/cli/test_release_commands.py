@@ -109,7 +109,7 @@ def test_mistakes_are_told_with_the_way_on(desdm: Run, tmp_path: Path) -> None:
     desdm("release", "create", "R1", "--empty")
     (tmp_path / "x.parquet").write_text("no Parquet")
     words = ("release", "add-table", "R1", "t", str(tmp_path / "x.parquet"), "--ra", "ra", "--dec", "dec")
-    assert "x.parquet is no Parquet file" in desdm(*words, ends=2)
+    assert "x.parquet is not a Parquet file" in desdm(*words, ends=2)
     assert "it is empty" in desdm("release", "publish", "R1", ends=2)
     assert "see: desdm release list" in desdm("release", "publish", "R7", ends=2)
     desdm("release", "discard", "R1")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from desdm.client.shell.reading import Line, complete, read, statements
+from desdm.client.shell.parser import Line, complete, read, statements
 from desdm.errors import UsageError
 
 

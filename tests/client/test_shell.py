@@ -70,7 +70,7 @@ def test_a_session(shell: Terminal, tmp_path: Path, env: dict[str, str]) -> None
     shell.type("SELECT 1; SELECT 2;\n")
     shell.expect("error: after the ;")
     shell.type("desribe_table x\n")
-    shell.expect("is no command")
+    shell.expect("is neither a command")
     shell.type("describe_table objects with %mag%\n")
     shell.expect("mag_g.*AB magnitude, band g")
     # More rows than are shown is said with what to do.

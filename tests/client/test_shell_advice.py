@@ -110,8 +110,9 @@ def test_words_of_other_shells_do_what_ours_do(
 @pytest.mark.parametrize(
     ("typed", "advice"),
     [
-        ("\\foo", r"\foo is no command"), ("< q.sql", "@FILE"), ("use T1", "SCHEMA.TABLE"), ("commit;", "kept at once"),
-        ("rollback", "kept at once"), ("set timing on", "config NAME VALUE"), ("spool x.csv", "; > file.csv"),
+        ("\\foo", r"\foo is neither a command"), ("< q.sql", "@FILE"), ("use T1", "SCHEMA.TABLE"),
+        ("commit;", "stored at once"), ("rollback", "stored at once"), ("set timing on", "config NAME VALUE"),
+        ("spool x.csv", "; > file.csv"),
         ("selct 1", "SELECT"), ("edit", "person at a terminal"), ("show everything", "find_tables"),
         ("SELECT 1 AS n > out.csv;", "SELECT …; > out.csv"), ("SELECT id FROM T1.objects > mydb.x", "SELECT …; > mydb.x"),
         ("SELECT NVL(ra, 0) FROM T1.objects", "COALESCE(value, otherwise)"),

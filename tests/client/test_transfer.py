@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from desdm.client.get import Part, Source, get, source, wanted
-from desdm.client.transfer import Link, Wanted, transfer
+from desdm.client.get import Part, Source, get, remote_files, source
+from desdm.client.transfer import Link, RemoteFile, transfer
 from desdm.errors import ConflictError, CorruptFile, FatalError, StorageFull, UsageError
 
 DATA = bytes(range(256)) * 4000
@@ -48,8 +48,8 @@ def server(answer: Answer) -> Iterator[str]:
         made.server_close()
 
 
-def file_at(base: str, path: str = "a/b.fits") -> Wanted:
-    return Wanted(path, f"{base}/files/R/{path}", len(DATA), RIGHT)
+def file_at(base: str, path: str = "a/b.fits") -> RemoteFile:
+    return RemoteFile(path, f"{base}/files/R/{path}", len(DATA), RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_manifest_cannot_name_a_path_outside_the_folder(path: str) -> None:
         server(lambda _: (200, {}, json.dumps({"files": [row]}).encode())) as base,
         pytest.raises(FatalError),
     ):
-        wanted(Link(), Source(base, "R"), Part())
+        remote_files(Link(), Source(base, "R"), Part())
 
 
 def test_a_link_in_the_folder_leads_nowhere(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_made_is_said_once(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_download_and_the_next_run_goes_on(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with server(lambda _: (200, {}, DATA)) as base:
-        one = Wanted("b.fits", f"{base}/files/R/b.fits", len(DATA), RIGHT)
+        one = RemoteFile("b.fits", f"{base}/files/R/b.fits", len(DATA), RIGHT)
         # A limit on the size of files stands for a full disk: writing fails in the middle.
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
         try:

@@ -158,7 +158,7 @@ def test_types_become_those_that_every_engine_has(sqlite: Database, tmp_path: Pa
         ({"dec": [0.0, 90.5]}, {}, r"row 2 has no position on the sky: .*dec = 90.5"),
         ({"dec": pa.array([0.0, None])}, {}, r"row 2 has no position"),
         ({"a b": [1, 2]}, {}, r"column 'a b': at most 64 letters"),
-        ({"RA": [1.0, 2.0]}, {}, r"'ra' stands twice"),
+        ({"RA": [1.0, 2.0]}, {}, r"'ra' occurs twice"),
         ({"list": pa.array([[1], [2]])}, {}, r"column list: values of type list"),
         ({"big": pa.array([1, 2**64 - 1], pa.uint64())}, {}, r"column big"),
         ({}, {"ra": "RAJ2000"}, r"--ra RAJ2000: the table has no such column; it has ra, dec"),

@@ -12,6 +12,7 @@ from desdm.facility import Facility
 from desdm.release import store
 from desdm.release.announce import announce
 from desdm.release.create import create_empty
+from desdm.release.model import Announcement
 from tests.support.release import small_release
 from tests.support.smtp import smtp_sink
 
@@ -26,7 +27,7 @@ def facility(home: Path) -> Facility:
     return Facility.open(home)
 
 
-def entries(facility: Facility) -> list[dict[str, object]]:
+def entries(facility: Facility) -> list[Announcement]:
     with facility.database.read() as conn:
         return store.announcements(conn)
 
@@ -48,8 +49,8 @@ def test_it_goes_out_as_mail_and_stands_in_the_feed(facility: Facility) -> None:
     assert body.startswith("Grüße.\n.A line with a dot.\n")
     assert "T1.objects: 2000 rows. Synthetic objects, one a row" in body
     newest = entries(facility)[0]
-    assert (newest["subject"], newest["mailed_to"]) == (subject, "\n".join(to))
-    assert newest["body"] == body
+    assert (newest.subject, newest.mailed_to) == (subject, "\n".join(to))
+    assert newest.body == body
 
 
 def test_without_a_mail_server_the_feed_alone_has_it(facility: Facility) -> None:

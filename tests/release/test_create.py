@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -81,12 +80,12 @@ def test_a_star_in_the_overlap_comes_from_the_tile_whose_centre_is_nearer(made: 
 
 def test_what_was_dropped_is_counted_tile_by_tile(made: Made) -> None:
     with made.database.read() as conn:
-        told = json.loads(store.provenance(conn, "D1")["objects"])["tiles"]
+        told = store.provenance(conn, "D1")["objects"].tiles
     for tile, other in zip(TILES, reversed(TILES), strict=True):
         whole = pq.read_table(made.incoming / f"{tile.name}_r1p01_objects.parquet")
         kept = objects(made)["tilename"].to_pylist().count(tile.name)
-        assert told[tile.name]["rows"] == whole.num_rows and told[tile.name]["kept"] == kept
-        assert told[tile.name]["dropped"] == {other.name: whole.num_rows - kept}
+        assert told[tile.name].rows == whole.num_rows and told[tile.name].own == kept
+        assert told[tile.name].dropped == {other.name: whole.num_rows - kept}
 
 
 @pytest.mark.parametrize("band", BANDS)
@@ -206,10 +205,10 @@ def runs(database: Database) -> Database:
 def test_good_runs_are_taken_and_the_others_left_with_a_reason(runs: Database) -> None:
     with runs.read() as conn:
         found = select(conn, {})
-    assert [p.record.name for p in found.picked] == [
+    assert [p.record.name for p in found.files] == [
         f"DES{n}+0001_r1p{a}_g_coadd.fits" for n, a in (("0001", "02"), ("0005", "01"), ("0006", "01"))
     ]
-    assert {one.what: one.why for one in found.left} == {
+    assert {one.subject: one.reason for one in found.omissions} == {
         "run DES0001+0001_r1p01": "a newer run of its tile stands",
         "run DES0002+0001_r1p01": "it is failed",
         "run DES0003+0001_r1p01": "its data are JUNK",
@@ -229,26 +228,26 @@ def test_a_flagged_run_hides_the_older_one_only_when_it_is_marked(
     asked = {"tilename": tile, **({"run_class": "study,survey"} if changes else {})}
     with runs.read() as conn:
         found = select(conn, asked)
-    assert [p.run for p in found.picked] == [f"{tile}_r1p01"]
-    why = {one.what: one.why for one in found.left}[f"run {tile}_r1p02"]
+    assert [p.run for p in found.files] == [f"{tile}_r1p01"]
+    why = {one.subject: one.reason for one in found.omissions}[f"run {tile}_r1p02"]
     assert why == "flagged: an operator has not marked its data ACTIVE"
     with runs.write() as conn:
         mark(conn, f"{tile}_r1p02", DataState.ACTIVE, who="me", reason="looked at")
     with runs.read() as conn:
-        assert [p.run for p in select(conn, asked).picked] == [f"{tile}_r1p02"]
+        assert [p.run for p in select(conn, asked).files] == [f"{tile}_r1p02"]
 
 
 def test_a_newer_run_without_the_tag_does_not_hide_a_tagged_one(runs: Database) -> None:
     with runs.write() as conn:
         tag(conn, "Y2", [], ["DES0001+0001_r1p01"], who="me")
     with runs.read() as conn:
-        assert [p.run for p in select(conn, {"tag": "Y2"}).picked] == ["DES0001+0001_r1p01"]
+        assert [p.run for p in select(conn, {"tag": "Y2"}).files] == ["DES0001+0001_r1p01"]
 
 
 def test_a_tag_blesses_but_does_not_overrule(runs: Database) -> None:
     with runs.read() as conn:
         found = select(conn, {"tag": "Y1"})
-        assert [p.run for p in found.picked] == ["DES0001+0001_r1p02"]
+        assert [p.run for p in found.files] == ["DES0001+0001_r1p02"]
         assert found.text == "tag=Y1"
         with pytest.raises(NotFoundError, match=r"no good product of a coadd run fits \(tag=NONE\)"):
             select(conn, {"tag": "NONE"})
@@ -258,11 +257,11 @@ def test_a_tile_is_selected_with_its_table_and_picture_and_a_band_with_those_of_
     with made.database.read() as conn:
         tile = select(conn, {"tag": "BLESSED", "tilename": TILES[0].name})
         band = select(conn, {"tag": "BLESSED", "band": "g"})
-    assert [(p.record.filetype, p.band) for p in tile.picked] == [
+    assert [(p.record.filetype, p.band) for p in tile.files] == [
         ("coadd", "g"), ("coadd", "r"), ("coadd_color", None), ("coadd_objects", None),
     ]  # fmt: skip
-    assert {p.tilename for p in tile.picked} == {TILES[0].name}
-    kinds = [(p.record.filetype, p.band) for p in band.picked]
+    assert {p.tilename for p in tile.files} == {TILES[0].name}
+    kinds = [(p.record.filetype, p.band) for p in band.files]
     assert kinds == [("coadd", "g")] * 2 + [("coadd_color", None)] * 2 + [("coadd_objects", None)] * 2
 
 
@@ -289,7 +288,7 @@ def test_a_name_stands_once_and_an_erratum_corrects_what_is_published(
 ) -> None:
     create_empty(database, tmp_path / "Y1", "Y1", who="me")
     with pytest.raises(
-        ConflictError, match=r"a release Y1 \(draft\) stands already; .*desdm release discard Y1"
+        ConflictError, match=r"a release Y1 \(draft\) exists already; .*desdm release discard Y1"
     ):
         create_empty(database, tmp_path / "y1", "y1", who="me")
     with pytest.raises(NotFoundError, match="no published release Y1"):

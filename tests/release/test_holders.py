@@ -11,7 +11,8 @@ from sqlalchemy import insert, update
 
 from desdm.archive.catalog import files
 from desdm.facility import Facility
-from desdm.release.create import SELECTION, create_empty
+from desdm.release.create import create_empty
+from desdm.release.selection import SELECTION
 from desdm.schema import opm_was_derived_from, pfw_request, release, release_file
 from tests.archive.test_find import attempt, put
 from tests.cli.test_archive_commands import Run, document, runner

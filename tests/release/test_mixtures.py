@@ -18,6 +18,7 @@ from desdm.release import store
 from desdm.release.create import create
 from desdm.release.mixtures import check_mixtures
 from desdm.release.publish import publish
+from desdm.release.selection import SelectionEntry
 from desdm.release.validate import validate
 from desdm.schema import desfile
 from desdm.schema.states import DataState
@@ -63,7 +64,7 @@ def test_every_band_is_in_the_release_and_the_mixture_is_named(again: Facility) 
         images = store.files(conn, "R1", filetype="coadd", tilename=TILES[0].name)
     source = {f.band: fits.getheader(root / f.path)["SRCFILE"] for f in images}
     assert source == {"g": f"{OLD}_g_coadd.fits", "r": f"{NEW}_r_coadd.fits"}
-    assert {one.what: one.why for one in selection.left} == {
+    assert {one.subject: one.reason for one in selection.omissions} == {
         f"{OLD}_r_coadd.fits": f"that of run {NEW} stands"
     }
     (told,) = [c for c in validate(database, root, release) if c.check == "runs"]
@@ -92,7 +93,7 @@ def test_a_tile_of_one_run_is_no_mixture(again: Facility) -> None:
 
 def test_images_of_two_runs_without_catalogues_are_named_too() -> None:
     files = [
-        {"filetype": "coadd", "tilename": "T", "band": band, "run": run, "file": "x"}
+        SelectionEntry("x", "0" * 64, "coadd", "T", band, run)
         for band, run in (("g", "T_r1p01"), ("r", "T_r1p02"), ("i", "T_r1p02"))
     ]
     (told,) = check_mixtures(files)

@@ -158,7 +158,7 @@ def _row_count(draft: Draft) -> None:
         (lambda d: _rewrite(d, lambda t: t.drop_columns(["star"])), "rows", "other columns than were added"),
         (lambda d: _rewrite(d, lambda t: t.take(list(range(159, -1, -1)))), "order", "not sorted by hpix29"),
         (lambda d: _rewrite(d, _moved), "order", "is not the cell of the position"),
-        (lambda d: _rewrite(d, _twice), "keys", "1 rows have a name that another has"),
+        (lambda d: _rewrite(d, _twice), "keys", "1 rows repeat the name of another row"),
         (lambda d: _rewrite(d, _tile_of_nobody), "census", "of a tile that was not selected"),
         (_counted_otherwise, "census", "x_cat.fits has 1"),
         (_unfinished, "selection", "not in it: DES0200-0457_r1p01_g_coadd.fits"),
@@ -240,7 +240,7 @@ def test_a_problem_is_closed_once_and_with_a_word(database: Database) -> None:
         with pytest.raises(UsageError, match="one of release, tag"):
             problems.open_problem(conn, "star", "x", "bad", who="me")
         (found,) = problems.problems(conn)
-    assert (found["opened_by"], found["closed_by"], found["resolution"]) == ("me", "you", "redone")
+    assert (found.opened_by, found.closed_by, found.resolution) == ("me", "you", "redone")
 
 
 def _described(**columns: tuple[Any, str, str]) -> pa.Table:
@@ -257,11 +257,11 @@ def _described(**columns: tuple[Any, str, str]) -> pa.Table:
     [
         (([22.0, 99.0], "mag", "phot.mag"), "ranges", "22 to 99 is beyond -50 to 60"),
         (([0.1, -1.0], "mag", "stat.error;phot.mag"), "ranges", "-1 to 0.1"),
-        (([1.0, 2.0], "magnitudes", "phot.mag"), "units", "'magnitudes' is no VOUnit"),
-        (([1.0, 2.0], "mag", "phot.brightness"), "units", "'phot.brightness' is no UCD1+"),
-        (([7, 7], "", "meta.id;meta.main"), "keys", "1 rows have a name that another has"),
+        (([1.0, 2.0], "magnitudes", "phot.mag"), "units", "'magnitudes' is not a VOUnit"),
+        (([1.0, 2.0], "mag", "phot.brightness"), "units", "'phot.brightness' is not a UCD1+"),
+        (([7, 7], "", "meta.id;meta.main"), "keys", "1 rows repeat the name of another row"),
         (([7, None], "", "meta.id;meta.main"), "keys", "1 rows have no x"),
-        ((["a", "a"], "", "meta.id;meta.main"), "keys", "1 rows have a name that another has"),
+        ((["a", "a"], "", "meta.id;meta.main"), "keys", "1 rows repeat the name of another row"),
     ],
 )
 def test_what_a_column_says_and_holds_is_checked(
@@ -309,5 +309,5 @@ def test_keys_are_compared_in_passes_with_the_same_answer(
     )
     monkeypatch.setattr(checktable, "_KEYS", 70)
     found = [c.text for c in checktable.check_table(tmp_path / "Y1", made) if c.check == "keys"]
-    assert found == ["id is to name a row, and 20 rows have a name that another has"]
+    assert found == ["id is to name a row, and 20 rows repeat the name of another row"]
     assert len(np.unique(ids)) == 980

@@ -9,6 +9,7 @@ import pytest
 from desdm.release.documents import data
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import _counted, _judged
+from desdm.release.source import TableSource
 from desdm.schema.states import ReleaseState, Verdict
 
 
@@ -33,7 +34,7 @@ def test_the_data_documentation_reads_as_sentences() -> None:
     release = Release(
         "R1", ReleaseState.DRAFT, "", "", "", None, False, "ada", datetime(2026, 1, 1), None, None, None, None
     )
-    text = data(release, [table], {"sky": {"sources": ["a.fits", "b.fits"]}}).markdown()
+    text = data(release, [table], {"sky": TableSource({"sources": ["a.fits", "b.fits"]})}).markdown()
     assert "Cells with good pixels. 238 rows." in text
     assert "- sources: a.fits, b.fits" in text
     assert "123456789" in text

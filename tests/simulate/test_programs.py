@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from desdm.errors import UsageError
 from desdm.simulate.conditions import BANDS, assess, magzero
-from desdm.simulate.extras import seen
+from desdm.simulate.extras import magnitudes_in
 from desdm.simulate.instrument import mini
 from desdm.simulate.night import make_night, renderer_of
 from desdm.simulate.plan import Shot, plan_night
@@ -211,7 +211,7 @@ def test_transients_explode_once_and_movers_do_not_come_back() -> None:
         renderer, _ = renderer_of(plan, mini())
         assert renderer.sky is not None
         sky, shot = renderer.sky, next(s for s in plan.shots if s.kind == "object")
-        mag = seen(sky, renderer.kinds, shot, *sky.at(shot.year))
+        mag = magnitudes_in(sky, renderer.kinds, shot, *sky.at(shot.year))
         ids = [int(i) for i in sky.ident]
         found = {i: m for i, m, k in zip(ids, mag, renderer.kinds, strict=True) if k == "transient"}
         return found, {i for i, k in zip(ids, renderer.kinds, strict=True) if k == "mover"}, shot.mjd

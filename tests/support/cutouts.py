@@ -17,9 +17,9 @@ from desdm.release import store
 from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
 from desdm.release.images import facts
-from desdm.release.manifest import listed, measured, on_disk
+from desdm.release.manifest import list_files, measure, on_disk
 from desdm.release.publish import publish
-from desdm.release.steps import Made
+from desdm.release.steps import BuiltFile
 from desdm.survey.imageio import Planes
 
 __all__ = ["SIZE", "ImageRelease", "image_release", "tile_header"]
@@ -122,14 +122,14 @@ def image_release(
                 source = hashlib.sha256(f"{tile}{band}".encode()).hexdigest()
                 write_packed(made.path(tile, band), planes, name, source)
                 files.append(
-                    Made(
+                    BuiltFile(
                         made.relative(tile, band), "coadd", "application/fits", tile, band, source_sha256=source,
                         **facts(planes),
                     )
                 )  # fmt: skip
         more(root)
-        files += listed(path for path in on_disk(root) if path.startswith("hips/"))
-        rows = measured(root, name, files)
+        files += list_files(path for path in on_disk(root) if path.startswith("hips/"))
+        rows = measure(root, name, files)
         with facility.database.write() as conn:
             store.insert_files(conn, rows)
         add_table(

@@ -15,9 +15,9 @@ from desdm.facility import Facility, initialise
 from desdm.release import store
 from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
-from desdm.release.manifest import measured
+from desdm.release.manifest import measure
 from desdm.release.publish import freeze, switch
-from desdm.release.steps import Made
+from desdm.release.steps import BuiltFile
 from tests.support.release import objects
 
 __all__ = ["TILES", "Wire", "file_release", "wire"]
@@ -59,15 +59,13 @@ def file_release(home: Path, name: str = "T1", *, size: int = 300_000, proprieta
                 path = f"images/{tile}/{tile}_{band}.fits.fz"
                 (root / path).write_bytes(rng.bytes(size))
                 made.append(
-                    Made(
+                    BuiltFile(
                         path, "coadd", "application/fits", tilename=tile, band=band, ra_cent=ra, dec_cent=dec,
                         radius=0.5, s_region=_square(ra, dec),
                     )
                 )  # fmt: skip
         with database.write() as conn:
-            known = [{**f.record(), "release_name": name} for f in store.files(conn, name)]
-            rows = [{k: v for k, v in row.items() if k not in ("id", "release")} for row in known]
-            store.replace_files(conn, name, rows + measured(root, name, made))
+            store.replace_files(conn, name, store.files(conn, name) + measure(root, name, made))
         # Its images are no images, so that a test can choose their bytes: validation is left out.
         freeze(database, root, name, who="me")
         switch(database, name, who="tester")

@@ -16,7 +16,7 @@ from desdm.facility import Facility, initialise
 from desdm.release import footprint, images
 from desdm.release.create import create_empty
 from desdm.release.publish import publish
-from desdm.release.steps import BuildContext, Made, Picked
+from desdm.release.steps import BuildContext, BuiltFile, SelectedFile
 from desdm.survey.images import Planes, write_planes
 from desdm.survey.tiles import Tile
 from tests.support.tasks import run
@@ -103,14 +103,16 @@ def context_of(facility: Facility, made: Coadds, release: str) -> BuildContext:
                 len(picked) + 1, path.name, "", kind, path.stat().st_size,
                 sha256(path.read_bytes()).hexdigest(), "", None, "files", "", band,
             )  # fmt: skip
-            picked.append(Picked(record, {"tilename": tile, "band": band}, f"{tile}_r1p01"))
+            picked.append(SelectedFile(record, f"{tile}_r1p01", tilename=tile, band=band))
     return BuildContext(
         release, facility.config.releases / release, facility.database, Archive("files", made.folder),
         tuple(picked), "tester",
     )  # fmt: skip
 
 
-def footprint_release(home: Path, made: Coadds, name: str = "F1", *, proprietary: bool = False) -> list[Made]:
+def footprint_release(
+    home: Path, made: Coadds, name: str = "F1", *, proprietary: bool = False
+) -> list[BuiltFile]:
     """An installation at ``home`` (made when it is not there) with a published release of images and footprint."""
     if not (home / "desdm.toml").exists():
         initialise(home)
@@ -126,10 +128,10 @@ def footprint_release(home: Path, made: Coadds, name: str = "F1", *, proprietary
     return found
 
 
-def _record(facility: Facility, root: Path, name: str, made: list[Made]) -> None:
+def _record(facility: Facility, root: Path, name: str, made: list[BuiltFile]) -> None:
     from desdm.release import manifest, store
 
     # The archive's numbers of the files are none of this installation's.
-    rows = manifest.measured(root, name, [replace(one, desfile_id=None) for one in made])
+    rows = manifest.measure(root, name, [replace(one, desfile_id=None) for one in made])
     with facility.database.write() as conn:
         store.replace_files(conn, name, rows)

@@ -12,6 +12,7 @@ from desdm.facility import Facility, initialise
 from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
 from desdm.release.publish import publish
+from desdm.release.source import TableSource
 from tests.support.tiles import demo_release
 
 __all__ = ["demo_release", "objects", "small_release", "write_parquet"]
@@ -100,7 +101,8 @@ def small_release(home: Path, name: str = "T1", rows: int = 2000, *, proprietary
         table = objects(rows)
         add_table(
             database, root, name, "objects", iter(table.to_batches()), ra="ra", dec="dec",
-            text="Synthetic objects, one a row", who="tester", provenance={"made by": "tests/support/release.py"},
+            text="Synthetic objects, one a row", who="tester",
+            provenance=TableSource({"made by": "tests/support/release.py"}),
         )  # fmt: skip
         publish(database, root, name, who="tester")
     finally:

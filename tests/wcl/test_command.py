@@ -11,7 +11,7 @@ from typing import Any
 import click.testing
 import pytest
 
-from desdm.cli.door import Door
+from desdm.cli.context import CommandContext
 from desdm.cli.wcl import command
 from desdm.errors import WCLError
 
@@ -43,7 +43,9 @@ def site(tmp_path: Path) -> str:
 
 
 def run(*arguments: str) -> click.testing.Result:
-    return click.testing.CliRunner().invoke(command, arguments, obj=Door(None), standalone_mode=False)
+    return click.testing.CliRunner().invoke(
+        command, arguments, obj=CommandContext(None), standalone_mode=False
+    )
 
 
 def answer(*arguments: str) -> Any:

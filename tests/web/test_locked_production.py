@@ -87,7 +87,7 @@ def test_a_damaged_file_met_while_production_is_locked_is_listed_once_afterwards
 
     def listed() -> int:
         with site.database.read() as conn:
-            return [p["subject"] for p in problems(conn)].count(f"D1/{name}")
+            return [p.subject for p in problems(conn)].count(f"D1/{name}")
 
     try:
         with locked(site, 3):

@@ -1,1 +1,1 @@
-"""Accounts: people and their roles, tokens, data rights, and what was denied."""
+"""Accounts: people and their roles, tokens, data rights and denials."""

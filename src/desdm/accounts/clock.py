@@ -1,4 +1,4 @@
-"""The time as the database keeps it: UTC, without zone."""
+"""Current time in the form of the database: UTC, without zone."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["now"]
 
 
 def now() -> datetime:
-    """Now, UTC, to the second as all databases keep it."""
+    """Return the current time in UTC, to the second."""
     return datetime.now(UTC).replace(tzinfo=None, microsecond=0)

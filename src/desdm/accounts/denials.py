@@ -1,4 +1,4 @@
-"""Denials: every refusal is kept with who, from where, what and why."""
+"""Records of denials: caller, address, action, subject and reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,21 @@ __all__ = ["record"]
 
 
 def record(conn: Connection, caller: Caller, action: str, subject: str, reason: str) -> None:
-    """Keep one denial; texts of the outside are cut to a length that a table bears."""
+    """Record one denial; texts of the client are truncated.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    caller
+        Caller of the request.
+    action
+        Action, or method of the request.
+    subject
+        Subject, or address of the request.
+    reason
+        Reason of the denial.
+    """
     store.add_denial(
         conn,
         Denial(
@@ -20,12 +34,13 @@ def record(conn: Connection, caller: Caller, action: str, subject: str, reason: 
             login=caller.login,
             address=caller.address[:64],
             action=action[:48],
-            subject=_plain(subject, 400),
-            reason=_plain(reason, 400),
+            subject=_printable(subject, 400),
+            reason=_printable(reason, 400),
         ),
     )
 
 
-def _plain(text: str, most: int) -> str:
-    # A log that is read in a terminal must not be painted by whoever was refused.
+def _printable(text: str, most: int) -> str:
+    """Replace unprintable characters and truncate."""
+    # A client must not send control sequences to the terminal of a reader.
     return "".join(c if c.isprintable() else "?" for c in text)[:most]

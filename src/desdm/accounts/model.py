@@ -1,4 +1,4 @@
-"""Who asks, what can be asked for, and which role may."""
+"""Records of accounts: callers, actions, people, sessions, tokens, rights, denials."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from enum import StrEnum
 
 from desdm.schema.states import Role
 
-__all__ = ["MATRIX", "Action", "Caller", "Denial", "Person", "Right", "Session", "Token"]
+__all__ = ["MATRIX", "Action", "Caller", "Denial", "NewToken", "Person", "Right", "Session", "Token"]
 
 
 class Action(StrEnum):
-    """What a role may or may not do; the subject (release, table, job) is asked for besides."""
+    """Action that a role may or may not do; rights to the subject (release, table, job) are checked besides."""
 
-    READ = "read"  # metadata, queries, cutouts and files of what one may see
+    READ = "read"  # metadata, queries, cutouts and files that the caller may see
     ASYNC = "async"  # asynchronous jobs
-    UPLOAD = "upload"  # tables that come with a query
-    MYDB = "mydb"  # tables of one's own that stay
+    UPLOAD = "upload"  # uploaded tables of a query
+    MYDB = "mydb"  # permanent tables of one's own
     BATCH = "batch"  # batches of cutouts
     TOKEN = "token"  # noqa: S105 - tokens of one's own
     SEE_JOBS = "see-jobs"  # jobs of others
     SEE_DRAFTS = "see-drafts"  # releases that are not yet published
-    DENIALS = "denials"  # what was denied
+    DENIALS = "denials"  # records of denials
     PEOPLE = "people"  # accounts, roles, rights and tokens of others
 
 
@@ -30,7 +30,7 @@ _ALL = frozenset(Role)
 _KNOWN = frozenset((Role.COLLABORATOR, Role.OPERATOR, Role.ADMIN))
 _STAFF = frozenset((Role.OPERATOR, Role.ADMIN))
 
-#: Which role may do what: the one place, from which code, pages and tests take it.
+#: Roles that may do each action; the only definition.
 MATRIX: dict[Action, frozenset[Role]] = {
     Action.READ: _ALL,
     Action.ASYNC: _ALL,
@@ -47,18 +47,18 @@ MATRIX: dict[Action, frozenset[Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """Caller of a request.
 
     Attributes
     ----------
     login
-        Login name; empty for anybody.
+        Login name; empty: anonymous.
     role
         Role of the person, or `Role.PUBLIC`.
     actions
-        What the person may do by role, narrowed by the scopes of the token.
+        Actions that the role allows, narrowed by the scopes of the token.
     rights
-        (release, table or ``*``) that the person may see though they are proprietary.
+        Proprietary (release, table or ``*``) that the person may see.
     address
         Address from which the request came.
     """
@@ -71,17 +71,17 @@ class Caller:
 
     @property
     def known(self) -> bool:
-        """Whether it is a person with an account."""
+        """Whether the caller has an account."""
         return bool(self.login)
 
     def may(self, action: Action) -> bool:
-        """Whether role and scopes allow it."""
+        """Whether role and scopes allow an action."""
         return action in self.actions
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account; the hash of the password stays in the database."""
+    """A person with an account; the hash of the password is only in the database."""
 
     id: int
     login: str
@@ -92,13 +92,13 @@ class Person:
     disabled_at: datetime | None
     created_by: str
     created_at: datetime
-    #: how often all sessions of browsers were ended
+    #: number of times that all browser sessions were ended
     session_generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser that is logged in, until ``expires_at`` (UTC) or logout; ``generation`` as the person's when it began."""
+    """Session of a browser until ``expires_at`` (UTC) or logout; ``generation`` is the person's at login."""
 
     login: str
     generation: int
@@ -109,7 +109,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """By what a program acts for a person; times in UTC."""
+    """Credential of a program that acts for a person; times in UTC."""
 
     id: int
     login: str
@@ -122,8 +122,18 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to be stored; times in UTC."""
+
+    name: str
+    scopes: frozenset[Action]
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Right:
-    """Who may see a table of a proprietary release; ``*``: all of its tables, and its files."""
+    """Right to see a table of a proprietary release; ``*``: all of its tables, and its files."""
 
     grantee_kind: str
     grantee: str
@@ -135,7 +145,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """What was denied to whom."""
+    """Record of a denial."""
 
     at: datetime
     login: str

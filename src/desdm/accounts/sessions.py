@@ -1,7 +1,7 @@
-"""Sessions of browsers: login by password, the cookie's token, the token of forms (CSRF), logout.
+"""Browser sessions: login by password, the token in the cookie, the token of forms (CSRF), logout.
 
-They stand in the service's own database, so that nobody's login waits for production's writers. What ends all sessions
-of a person (another password, a closed account) raises the person's generation in the operations database.
+They are in the service database, so that a login does not wait for writers of the operations database. A new password or
+a closed account ends all sessions of a person by increasing its generation in the operations database.
 """
 
 from __future__ import annotations
@@ -13,63 +13,60 @@ from datetime import timedelta
 
 from desdm.accounts import people, store, tokens
 from desdm.accounts.clock import now
-from desdm.accounts.model import Caller
+from desdm.accounts.model import Caller, Session
 from desdm.errors import AccessDenied
 from desdm.schema.database import Database
 
 __all__ = ["LASTS", "authenticate", "begin", "check_form", "end", "form_token"]
 
-#: How long a browser stays logged in.
+#: Life time of a session.
 LASTS = timedelta(hours=12)
 
 
 def begin(database: Database, state: Database, login: str, password: str, browser: str = "") -> str:
-    """Log in: the session's token, for the cookie. A new one each time, so that none can be planted before.
+    """Log in and return the token for the cookie; new at each login, against session fixation.
 
     Parameters
     ----------
     database, state
-        Of operations, which is only read, and the service's own.
+        Operations database, which is only read, and service database.
     login, password
-        As they were sent.
+        Credentials as the client sent them.
     browser
-        Its name, for lists.
+        Name of the browser, for lists.
 
     Raises
     ------
     AccessDenied
-        Login and password do not belong together.
+        Login and password do not match.
     """
-    # The hash takes its time, by design: nobody else's writing waits for it.
+    # The hash is slow by design, so that it runs outside of any transaction.
     person = people.check_password(database, login, password)
     secret, at = f"desdm_s_{secrets.token_urlsafe(32)}", now()
     with state.write() as conn:
         store.add_session(
             conn,
-            {
-                "digest": tokens.digest(secret),
-                "login": person.login,
-                "generation": person.session_generation,
-                "name": browser[:80],
-                "scopes": " ".join(sorted(tokens.actions_of(person.role))),
-                "created_at": at,
-                "expires_at": at + LASTS,
-            },
+            tokens.digest(secret),
+            Session(
+                person.login, person.session_generation, tokens.actions_of(person.role), at + LASTS, None
+            ),
+            browser=browser[:80],
+            created_at=at,
         )
     return secret
 
 
 def authenticate(database: Database, state: Database, secret: str, address: str = "") -> Caller:
-    """Who acts by the token of a browser's cookie.
+    """Return the caller of a session.
 
     Parameters
     ----------
     database, state
-        Of operations, and the service's own.
+        Operations database and service database.
     secret
-        The cookie's value; a program's token is not taken for it.
+        Value of the cookie; a program's token is not accepted.
     address
-        From where.
+        Address of the client.
 
     Raises
     ------
@@ -84,20 +81,20 @@ def authenticate(database: Database, state: Database, secret: str, address: str 
         raise AccessDenied("this session has expired; log in again", known=False)
     with database.read() as conn:
         person = next(iter(store.people(conn, session.login)), None)
-        stands = person is not None and person.disabled_at is None and session.ended_at is None
-        if not stands or person is None or person.session_generation != session.generation:
+        valid = person is not None and person.disabled_at is None and session.ended_at is None
+        if not valid or person is None or person.session_generation != session.generation:
             raise AccessDenied("this session was ended; log in again", known=False)
         return tokens.caller_of(conn, person, session.scopes, address)
 
 
 def end(state: Database, secret: str) -> None:
-    """Log out: whoever sends the cookie again is refused."""
+    """Log out: end the session of a cookie."""
     with state.write() as conn:
         store.end_session(conn, tokens.digest(secret), now())
 
 
 def form_token(secret: str) -> str:
-    """The token that forms and scripts of the pages carry; it follows from the session and shows nothing of it."""
+    """Return the token of forms and scripts, derived from the session without disclosing it."""
     return hmac.new(secret.encode(), b"desdm forms", hashlib.sha256).hexdigest()
 
 

@@ -1,14 +1,13 @@
-"""SQL of accounts: people, tokens, rights and denials, records in and out."""
+"""SQL of accounts: people, tokens, sessions, rights and denials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from desdm.accounts.model import Action, Denial, Person, Right, Session, Token
+from desdm.accounts.model import Action, Denial, NewToken, Person, Right, Session, Token
 from desdm.schema import access_token, data_right, person
 from desdm.schema.service import access_denial, browser_session, token_use
 from desdm.schema.states import Role
@@ -40,15 +39,20 @@ __all__ = [
 ]
 
 
+#: A row of any query.
+_Row = Row[tuple[object, ...]]
+
+
 def people(conn: Connection, login: str | None = None) -> list[Person]:
-    """People in the order of their logins; all, or the one of ``login``."""
+    """Return people in the order of their logins; all, or the one of ``login``."""
     query = select(person).order_by(person.c.login)
     if login is not None:
         query = query.where(person.c.login == login)
     return [_person(row) for row in conn.execute(query)]
 
 
-def _person(row: Row[Any]) -> Person:
+def _person(row: _Row) -> Person:
+    """Return the record of a row."""
     return Person(
         id=row.id,
         login=row.login,
@@ -64,20 +68,36 @@ def _person(row: Row[Any]) -> Person:
 
 
 def password_hash(conn: Connection, login: str) -> str | None:
-    """The argon2id hash of a person's password; None also where there is no such person."""
-    found: str | None = conn.execute(
+    """Return the argon2id hash of a person's password; None without a password or person."""
+    stored: str | None = conn.execute(
         select(person.c.password_hash).where(person.c.login == login)
     ).scalar_one_or_none()
-    return found
+    return stored
 
 
-def add_person(conn: Connection, values: dict[str, Any]) -> None:
-    """Insert a person."""
-    conn.execute(insert(person).values(**values))
+def add_person(
+    conn: Connection, *, login: str, name: str, email: str, role: Role, created_by: str, created_at: datetime
+) -> None:
+    """Insert a person.
+
+    Parameters
+    ----------
+    conn
+        Connection to the operations database.
+    login, name, email, role
+        The account.
+    created_by, created_at
+        Login of the creator, and time of creation, UTC.
+    """
+    conn.execute(
+        insert(person).values(
+            login=login, name=name, email=email, role=role.value, created_by=created_by, created_at=created_at
+        )
+    )
 
 
-def change_person(conn: Connection, login: str, **values: Any) -> bool:
-    """Change columns of a person; whether there is one."""
+def change_person(conn: Connection, login: str, **values: object) -> bool:
+    """Change columns of a person; return whether there is one."""
     return conn.execute(update(person).where(person.c.login == login).values(**values)).rowcount > 0
 
 
@@ -85,11 +105,17 @@ _TOKEN = select(access_token, person.c.login).join(person, access_token.c.person
 
 
 def _scopes(text: str) -> frozenset[Action]:
-    """The scopes of a row; one that a later version took away allows nothing."""
+    """Return the scopes of a row; a scope that a later version removed is ignored."""
     return frozenset(Action(s) for s in text.split() if s in tuple(Action))
 
 
-def _token(row: Row[Any]) -> Token:
+def _scopes_text(scopes: frozenset[Action]) -> str:
+    """Return scopes as the database stores them."""
+    return " ".join(sorted(scopes))
+
+
+def _token(row: _Row) -> Token:
+    """Return the record of a row."""
     return Token(
         id=row.id,
         login=row.login,
@@ -102,13 +128,35 @@ def _token(row: Row[Any]) -> Token:
     )
 
 
-def add_token(conn: Connection, values: dict[str, Any]) -> None:
-    """Insert a token."""
-    conn.execute(insert(access_token).values(**values))
+def add_token(conn: Connection, person_id: int, digest: str, token: NewToken) -> None:
+    """Insert a token.
+
+    Parameters
+    ----------
+    conn
+        Connection to the operations database.
+    person_id
+        Number of its owner.
+    digest
+        sha-256 of the secret.
+    token
+        The token.
+    """
+    conn.execute(
+        insert(access_token).values(
+            person_id=person_id,
+            kind="api",
+            name=token.name,
+            digest=digest,
+            scopes=_scopes_text(token.scopes),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+        )
+    )
 
 
 def token_by_digest(conn: Connection, digest: str) -> tuple[Token, Person] | None:
-    """The token of a sha-256, and whose it is."""
+    """Return the token of a sha-256 and its owner."""
     row = conn.execute(_TOKEN.where(access_token.c.digest == digest)).one_or_none()
     if row is None:
         return None
@@ -117,7 +165,7 @@ def token_by_digest(conn: Connection, digest: str) -> tuple[Token, Person] | Non
 
 
 def tokens(conn: Connection, login: str | None = None) -> list[Token]:
-    """Tokens, newest last; all, or those of a person."""
+    """Return tokens, newest last; all, or those of a person."""
     query = _TOKEN.order_by(access_token.c.id)
     if login is not None:
         query = query.where(person.c.login == login)
@@ -125,18 +173,44 @@ def tokens(conn: Connection, login: str | None = None) -> list[Token]:
 
 
 def end_sessions(conn: Connection, login: str) -> None:
-    """End all sessions of a person: those that began before are of an earlier generation from now on."""
+    """End all sessions of a person by increasing its generation."""
     generation = func.coalesce(person.c.session_generation, 0) + 1
     conn.execute(update(person).where(person.c.login == login).values(session_generation=generation))
 
 
-def add_session(state: Connection, values: dict[str, Any]) -> None:
-    """Insert a session into the service's own database."""
-    state.execute(insert(browser_session).values(**values))
+def add_session(
+    state: Connection, digest: str, session: Session, *, browser: str, created_at: datetime
+) -> None:
+    """Insert a session.
+
+    Parameters
+    ----------
+    state
+        Connection to the service database.
+    digest
+        sha-256 of the cookie's token.
+    session
+        The session.
+    browser
+        Name of the browser.
+    created_at
+        Time of the login, UTC.
+    """
+    state.execute(
+        insert(browser_session).values(
+            digest=digest,
+            login=session.login,
+            generation=session.generation,
+            name=browser,
+            scopes=_scopes_text(session.scopes),
+            created_at=created_at,
+            expires_at=session.expires_at,
+        )
+    )
 
 
 def session_by_digest(state: Connection, digest: str) -> Session | None:
-    """The session of a sha-256, from the service's own database."""
+    """Return the session of a sha-256 from the service database."""
     row = state.execute(select(browser_session).where(browser_session.c.digest == digest)).one_or_none()
     if row is None:
         return None
@@ -144,7 +218,17 @@ def session_by_digest(state: Connection, digest: str) -> Session | None:
 
 
 def end_session(state: Connection, digest: str, at: datetime) -> None:
-    """End one session."""
+    """End one session.
+
+    Parameters
+    ----------
+    state
+        Connection to the service database.
+    digest
+        sha-256 of its token.
+    at
+        Time, UTC.
+    """
     query = update(browser_session).where(
         browser_session.c.digest == digest, browser_session.c.ended_at.is_(None)
     )
@@ -152,38 +236,67 @@ def end_session(state: Connection, digest: str, at: datetime) -> None:
 
 
 def drop_sessions_before(state: Connection, before: datetime) -> int:
-    """Drop sessions that expired before a time; how many."""
+    """Delete sessions that expired before a time; return their number."""
     return state.execute(delete(browser_session).where(browser_session.c.expires_at < before)).rowcount
 
 
 def revoke_tokens(conn: Connection, login: str, at: datetime, number: int | None = None) -> int:
-    """Revoke a person's tokens that stand: all, or the one of ``number``; how many."""
-    whose = select(person.c.id).where(person.c.login == login).scalar_subquery()
-    query = update(access_token).where(access_token.c.person_id == whose, access_token.c.revoked_at.is_(None))
+    """Revoke the valid tokens of a person.
+
+    Parameters
+    ----------
+    conn
+        Connection to the operations database.
+    login
+        Login of the account.
+    at
+        Time, UTC.
+    number
+        Only this token; None: all.
+
+    Returns
+    -------
+    int
+        Number of revoked tokens.
+    """
+    person_id = select(person.c.id).where(person.c.login == login).scalar_subquery()
+    query = update(access_token).where(
+        access_token.c.person_id == person_id, access_token.c.revoked_at.is_(None)
+    )
     if number is not None:
         query = query.where(access_token.c.id == number)
     return conn.execute(query.values(revoked_at=at)).rowcount
 
 
 def touch(conn: Connection, number: int, at: datetime) -> None:
-    """Note in the service's own database when a token was last used."""
-    changed = conn.execute(update(token_use).where(token_use.c.token_id == number).values(last_used_at=at))
-    if not changed.rowcount:
+    """Record the last use of a token.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    number
+        Number of the token.
+    at
+        Time, UTC.
+    """
+    result = conn.execute(update(token_use).where(token_use.c.token_id == number).values(last_used_at=at))
+    if not result.rowcount:
         conn.execute(insert(token_use).values(token_id=number, last_used_at=at))
 
 
 def last_uses(conn: Connection) -> dict[int, datetime]:
-    """When tokens were last used, by their number; of the service's own database."""
+    """Return the last use of tokens by their number, from the service database."""
     return {row.token_id: row.last_used_at for row in conn.execute(select(token_use))}
 
 
 def drop_denials_before(conn: Connection, before: datetime) -> int:
-    """Drop denials that are older than a time; how many."""
+    """Delete denials that are older than a time; return their number."""
     return conn.execute(delete(access_denial).where(access_denial.c.at < before)).rowcount
 
 
 def keep_denials(conn: Connection, most: int) -> int:
-    """Drop the oldest denials beyond a number; how many."""
+    """Delete the oldest denials beyond a number; return how many."""
     last = conn.execute(
         select(access_denial.c.id).order_by(access_denial.c.id.desc()).offset(most).limit(1)
     ).scalar()
@@ -193,7 +306,7 @@ def keep_denials(conn: Connection, most: int) -> int:
 
 
 def rights(conn: Connection) -> list[Right]:
-    """All rights, in the order in which they were granted."""
+    """Return all rights, in the order of granting."""
     return [
         Right(
             grantee_kind=row.grantee_kind,
@@ -208,7 +321,22 @@ def rights(conn: Connection) -> list[Right]:
 
 
 def rights_of(conn: Connection, login: str, roles: Sequence[Role]) -> frozenset[tuple[str, str]]:
-    """(release, table or ``*``) that a person of these roles may see."""
+    """Return the rights of a person.
+
+    Parameters
+    ----------
+    conn
+        Connection to the operations database.
+    login
+        Login; empty: anonymous.
+    roles
+        Roles of the person.
+
+    Returns
+    -------
+    frozenset
+        (release, table or ``*``) that the person may see.
+    """
     query = select(data_right.c.release_name, data_right.c.table_name).where(
         or_(
             (data_right.c.grantee_kind == "role") & data_right.c.grantee.in_([r.value for r in roles]),
@@ -218,13 +346,37 @@ def rights_of(conn: Connection, login: str, roles: Sequence[Role]) -> frozenset[
     return frozenset((row.release_name, row.table_name) for row in conn.execute(query))
 
 
-def add_right(conn: Connection, values: dict[str, Any]) -> None:
+def add_right(conn: Connection, right: Right) -> None:
     """Insert a right."""
-    conn.execute(insert(data_right).values(**values))
+    conn.execute(
+        insert(data_right).values(
+            grantee_kind=right.grantee_kind,
+            grantee=right.grantee,
+            release_name=right.release,
+            table_name=right.table,
+            granted_by=right.granted_by,
+            granted_at=right.granted_at,
+        )
+    )
 
 
 def drop_right(conn: Connection, grantee_kind: str, grantee: str, release: str, table: str) -> bool:
-    """Delete a right; whether there was one."""
+    """Delete a right.
+
+    Parameters
+    ----------
+    conn
+        Connection to the operations database.
+    grantee_kind, grantee
+        ``role`` or ``person``, and its name.
+    release, table
+        Subject of the right.
+
+    Returns
+    -------
+    bool
+        False if there was none.
+    """
     query = delete(data_right).where(
         data_right.c.grantee_kind == grantee_kind,
         data_right.c.grantee == grantee,
@@ -240,7 +392,22 @@ def add_denial(conn: Connection, denial: Denial) -> None:
 
 
 def denials(conn: Connection, count: int = 100, login: str | None = None) -> list[Denial]:
-    """The last denials, newest first."""
+    """Return the last denials, newest first.
+
+    Parameters
+    ----------
+    conn
+        Connection to the service database.
+    count
+        Largest number.
+    login
+        Only those of this login; None: all.
+
+    Returns
+    -------
+    list of Denial
+        The denials.
+    """
     query = select(access_denial).order_by(access_denial.c.id.desc()).limit(count)
     if login is not None:
         query = query.where(access_denial.c.login == login)

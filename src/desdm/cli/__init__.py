@@ -8,10 +8,10 @@ __all__ = ["COMMANDS", "Entry"]
 
 
 class Entry(NamedTuple):
-    """A command: its name, the shelf it stands on in ``--help``, and one line on it."""
+    """A command: its name, its section in ``--help``, and its description."""
 
     name: str
-    shelf: str
+    section: str
     text: str
 
 
@@ -31,7 +31,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("submit", "Runs", "Plan and run a pipeline or a submit WCL."),
     Entry("status", "Runs", "Where runs stand."),
     Entry("show", "Runs", "One run in full: blocks, jobs, wrappers, messages."),
-    Entry("log", "Runs", "Logs of a run, or the messages found in them."),
+    Entry("log", "Runs", "Logs of a run, or their messages."),
     Entry("history", "Runs", "What was run, when, by whom, and how it ended."),
     Entry("events", "Runs", "Every act with author, time, subject and reason."),
     Entry("mark", "Runs", "Mark a run's data active, good for use, or junk."),
@@ -46,7 +46,7 @@ COMMANDS: tuple[Entry, ...] = (
         "problem", "Releases", "The problem list; an open problem blocks a release that holds its subject."
     ),
     Entry("release", "Releases", "Make, fill, check, publish and announce releases."),
-    Entry("report", "Looking", "A self-contained page on a run, made for looking."),
+    Entry("report", "Looking", "A self-contained page on a run."),
     Entry("quicklook", "Looking", "A picture of any image file, with its mask."),
     Entry("wcl", "Tools", "Read, check, expand and explain Workflow Control Language."),
     Entry("simulate", "Tools", "Nights of known truth: raw files, calibrations and the truth beside them."),

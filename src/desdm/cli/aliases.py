@@ -85,7 +85,7 @@ _WORDS: dict[tuple[str, str], str] = {
 }
 #: Command that takes no (further) argument → what is meant by one.
 _EXTRA = {
-    "sql": "a query is given with -c TEXT, a file of queries with -l FILE",
+    "sql": "pass a query with -c TEXT, a file of queries with -l FILE",
     "files": "of a type: --filetype TYPE; of a run: --attempt RUN; one file: desdm lineage NAME",
     "status": "one run: desdm show RUN",
     "history": "of one run: --where run=RUN",
@@ -101,11 +101,11 @@ _NIGHT = re.compile(r"\d{8}|\d{4}-\d\d-\d\d")
 
 
 def advice(err: click.UsageError) -> str:
-    """What was probably meant by a word, option or argument that a command does not take; empty if that is not known."""
+    """Return the probable meaning of an unknown word, option or argument; empty if there is none."""
     name = err.ctx.info_name if err.ctx is not None and err.ctx.info_name else ""
-    found = re.match(r"No such (?:command|option):? '?(.+?)'?\.(?:\s|$)", err.message)
-    if found:
-        word = found[1]
+    match = re.match(r"No such (?:command|option):? '?(.+?)'?\.(?:\s|$)", err.message)
+    if match:
+        word = match[1]
         if name == "run" and _NIGHT.fullmatch(word):
             return f"desdm run night {word.replace('-', '')}"
         if (name, word) in _WORDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 _CLASSES = {
     "corrupt": "same size, other bytes",
@@ -24,13 +24,11 @@ _IF_ANY = ("misplaced", "suspect")
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that hash."
 )
-@click.option(
-    "--lift", metavar="FILE", help="Audit nothing; FILE, and what was made from it, is not suspect."
-)
-@click.option("--reason", default="", help="Why; required with --lift, and kept with the event.")
+@click.option("--lift", metavar="FILE", help="Audit nothing; FILE and its products are not suspect.")
+@click.option("--reason", default="", help="Why; required with --lift, and recorded with the event.")
 @json_option
-@pass_door
-def command(door: Door, workers: int, lift: str | None, reason: str, as_json: bool) -> int:
+@pass_command_context
+def command(context: CommandContext, workers: int, lift: str | None, reason: str, as_json: bool) -> int:
     """Re-read every byte of the archive and report what is not as registered.
 
     A damaged file, and all that was made from it, is marked suspect: such a release cannot be published. The marks go when
@@ -38,10 +36,10 @@ def command(door: Door, workers: int, lift: str | None, reason: str, as_json: bo
     """
     from desdm.archive.audit import audit
 
-    facility = door.facility
+    facility = context.facility
     if lift is not None:
-        return _lift(door, lift, reason, as_json)
-    with door.progress() as progress:
+        return _lift(context, lift, reason, as_json)
+    with context.progress() as progress:
         bar = progress.add_task("audit", total=None)
         report = audit(
             facility.database,
@@ -50,8 +48,8 @@ def command(door: Door, workers: int, lift: str | None, reason: str, as_json: bo
             workers=workers,
             progress=lambda n: progress.advance(bar, n),
         )
-    found = {name: getattr(report, name) for name in _CLASSES}
-    document = {"checked": report.checked, **{n: v for n, v in found.items() if v or n not in _IF_ANY}}
+    findings = {name: getattr(report, name) for name in _CLASSES}
+    document = {"checked": report.checked, **{n: v for n, v in findings.items() if v or n not in _IF_ANY}}
 
     def human() -> None:
         click.echo(f"{report.checked} files checked, {report.bytes} bytes read")
@@ -61,17 +59,17 @@ def command(door: Door, workers: int, lift: str | None, reason: str, as_json: bo
         if report.clean:
             click.echo("every file is as registered, and every file is registered")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
     return 0 if report.clean else 1
 
 
-def _lift(door: Door, name: str, reason: str, as_json: bool) -> int:
-    """A person's word that a file is not suspect."""
+def _lift(context: CommandContext, name: str, reason: str, as_json: bool) -> int:
+    """Lift the suspect mark of a file, on the word of a person."""
     from desdm.archive.suspects import lift
 
-    facility = door.facility
+    facility = context.facility
     with facility.database.write() as conn:
         marks = lift(conn, name, who=facility.config.operator, reason=reason)
     names = sorted({mark.filename for mark in marks})
-    door.show({"lifted": names}, lambda: click.echo(f"suspect no longer: {', '.join(names)}"), as_json)
+    context.show({"lifted": names}, lambda: click.echo(f"suspect no longer: {', '.join(names)}"), as_json)
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, pass_door
+from desdm.cli.context import CommandContext, pass_command_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,11 +46,23 @@ if TYPE_CHECKING:
     default=Path(),
     help="Folder, or a file *.tar or *.zip; default: here.",
 )
-@pass_door
+@pass_command_context
 def command(
-    door: Door, position: tuple[str, ...], identifier: str | None, table: Path | None, release: str,
-    objects: str, size: float, bands: str, png: bool, no_fits: bool, stretch: float, q: float, minimum: float, out: Path,
-) -> int:  # fmt: skip
+    context: CommandContext,
+    position: tuple[str, ...],
+    identifier: str | None,
+    table: Path | None,
+    release: str,
+    objects: str,
+    size: float,
+    bands: str,
+    png: bool,
+    no_fits: bool,
+    stretch: float,
+    q: float,
+    minimum: float,
+    out: Path,
+) -> int:
     """Cut the place RA DEC (ICRS; degrees, or 02:00:24 -05:12:00), an object, or each row of a table out of a release.
 
     Each cutout is a FITS file with image, mask and weight. With --table, and in a tar or zip, results.csv says what became
@@ -79,34 +91,41 @@ def command(
             "name": f"cutout_{place[0]:.5f}{place[1]:+.5f}_{size:g}arcmin",
         }
     )
-    wanted = Defaults(
-        release=release, table=objects, xsize=size, ysize=size, bands=bands, fits=not no_fits, png=png or no_fits,
+    defaults = Defaults(
+        release=release,
+        table=objects,
+        xsize=size,
+        ysize=size,
+        bands=bands,
+        fits=not no_fits,
+        png=png or no_fits,
         look=Lupton(q, stretch, minimum),
-    )  # fmt: skip
-    told: list[ItemResult] = []
+    )
+    results: list[ItemResult] = []
 
     def noted(outcomes: Iterable[ItemResult]) -> Iterator[ItemResult]:
         for one in outcomes:
-            told.append(one)
+            results.append(one)
             yield one
 
-    images, items = _items(door, table, {k: str(v) for k, v in row.items()}, wanted)
+    images, items = _items(context, table, {k: str(v) for k, v in row.items()}, defaults)
     written = _write(noted(cut_items(images, items)), out, only_cutouts=table is None)
-    for one in sorted(told, key=lambda done: done.item.number)[:20]:
+    for one in sorted(results, key=lambda done: done.item.number)[:20]:
         if table is not None or one.status != "ok":
             click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
-    if len(told) > 20:
-        click.echo(f"... {len(told)} rows; results.csv has all")
+    if len(results) > 20:
+        click.echo(f"... {len(results)} rows; results.csv has all")
     for path, count, there in written[:20]:
         click.echo(f"wrote {path} ({size_text(count)}){', in place of an earlier file' if there else ''}")
     if len(written) > 20:
         click.echo(f"... {len(written)} files in {out}")
-    return int(any(one.status in ("outside", "failed") for one in told))
+    return int(any(one.status in ("outside", "failed") for one in results))
 
 
 def _items(
-    door: Door, table: Path | None, row: dict[str, str], wanted: Defaults
+    context: CommandContext, table: Path | None, row: dict[str, str], defaults: Defaults
 ) -> tuple[ImageCache, list[Item]]:
+    """Return the cache of images and the cutouts of the positions."""
     from desdm.accounts.model import Action, Caller
     from desdm.query.engines.open import open_engine
     from desdm.query.formats.upload import read_upload
@@ -115,28 +134,28 @@ def _items(
     from desdm.services.soda.rows import items_of, one_row
     from desdm.web.app import open_services
 
-    most = 10_000_000
+    max_rows = 10_000_000
     rows = (
         one_row(row)
         if table is None
-        else read_upload("rows", table.read_bytes(), None, max_bytes=4_000_000_000, max_rows=most)
+        else read_upload("rows", table.read_bytes(), None, max_bytes=4_000_000_000, max_rows=max_rows)
     )
-    engine = open_engine(door.facility.config)
+    engine = open_engine(context.facility.config)
     try:
-        services = open_services(door.facility, engine)
-        # Whoever may read the installation's files may see all of them.
+        services = open_services(context.facility, engine)
+        # A user who may read the installation's files may see all of them.
         caller = Caller(role=Role.ADMIN, actions=frozenset(Action))
         images = ImageCache(services)
-        return images, items_of(services, images, caller, rows, wanted, most)
+        return images, items_of(services, images, caller, rows, defaults, max_rows)
     finally:
         engine.close()
 
 
 def position_of(words: tuple[str, ...]) -> tuple[float, float] | None:
-    """Return the position that was given as arguments, ICRS degrees; None if there are none."""
+    """Parse the position of the arguments, ICRS degrees; None without arguments."""
     from desdm.sky.position import read_position
 
-    # Options that nobody knows arrive here too, since a declination may begin with a minus sign.
+    # Unknown options arrive here too, since a declination may begin with a minus sign.
     for word in words:
         if word.startswith("--"):
             raise click.NoSuchOption(word)

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from desdm.archive.delete import Plan
     from desdm.archive.model import FileRecord
+    from desdm.cli.context import JsonValue
 
-_TOLD = 20
+_MOST = 20
 
 
 @click.command()
 @click.argument("names", metavar="NAME…", nargs=-1)
 @click.option("--attempt", metavar="RUN", type=RUN, help="All files of an attempt.")
 @click.option("--filetype", metavar="TYPE", help="Of an attempt, only this type.")
-@click.option("--reason", default="", help="Why; kept with the files in the trash and with the event.")
-@click.option("--yes", "-d", is_flag=True, help="Do it; without this only the plan is shown.")
+@click.option("--reason", default="", help="Why; recorded with the files in the trash and with the event.")
+@click.option("--yes", "-d", is_flag=True, help="Do it; without this only the plan is printed.")
 @click.option("--undelete", is_flag=True, help="Bring files back from the trash.")
 @click.option("--trash", is_flag=True, help="List what can be brought back.")
 @click.option("--purge", is_flag=True, help="Remove for good what is past its grace time.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     names: tuple[str, ...],
     attempt: str | None,
     filetype: str | None,
@@ -43,7 +44,7 @@ def command(
     purge: bool,
     as_json: bool,
 ) -> int:
-    """Delete files: without --yes only the plan is shown. Deleted files can be brought back for a time.
+    """Delete files: without --yes only the plan is printed. Deleted files can be brought back for a time.
 
     Exit status 1: the plan is blocked, and nothing was deleted.
     """
@@ -51,34 +52,34 @@ def command(
     from desdm.errors import UsageError
     from desdm.texttable import size_text
 
-    facility = door.facility
+    facility = context.facility
     who, archive, database = facility.config.operator, facility.archive, facility.database
     if trash:
         with database.read() as conn:
-            kept = deletion.trash(conn, archive)
-        document = [{"filename": f.name, "filesize": f.filesize, "purge_after": end} for f, end in kept]
-        rows = [[f.name, size_text(f.filesize), end] for f, end in kept]
-        door.show(
+            entries = deletion.trash(conn, archive)
+        document = [{"filename": f.name, "filesize": f.filesize, "purge_after": end} for f, end in entries]
+        rows = [[f.name, size_text(f.filesize), end] for f, end in entries]
+        context.show(
             document,
-            lambda: door.table(["filename", "size", "kept until"], rows, empty="the trash is empty"),
+            lambda: context.table(["filename", "size", "kept until"], rows, empty="the trash is empty"),
             as_json,
         )
         return 0
     if undelete or purge:
         if undelete and not names:
             raise UsageError("name the files to bring back; desdm delete --trash lists them")
-        what = "undeleted" if undelete else "purged"
+        verb = "undeleted" if undelete else "purged"
         done = (
             deletion.undelete(database, archive, names, who=who, reason=reason)
             if undelete
             else deletion.purge(database, archive, who=who, reason=reason)
         )
         if undelete:
-            _refresh_tags(door, done, f"files brought back: {reason}" if reason else "files brought back")
-        door.show({what: [f.name for f in done]}, lambda: click.echo(f"{len(done)} files {what}"), as_json)
+            _refresh_tags(context, done, f"files brought back: {reason}" if reason else "files brought back")
+        context.show({verb: [f.name for f in done]}, lambda: click.echo(f"{len(done)} files {verb}"), as_json)
         return 0
     with database.read() as conn:
-        files = _chosen(conn, names, attempt, filetype)
+        files = _selected_files(conn, names, attempt, filetype)
         plan = deletion.plan(conn, archive, files, facility.config.delete_bound)
     if yes and not plan.blocked:
         plan = deletion.delete(
@@ -90,17 +91,19 @@ def command(
             bound=facility.config.delete_bound,
             grace_days=facility.config.grace_days,
         )
-        _refresh_tags(door, plan.files, f"files deleted: {reason}" if reason else "files deleted")
+        _refresh_tags(context, plan.files, f"files deleted: {reason}" if reason else "files deleted")
     done_now = yes and not plan.blocked
-    door.show(_document(plan, done_now), lambda: _told(plan, done_now, facility.config.grace_days), as_json)
+    context.show(
+        _document(plan, done_now), lambda: _print_plan(plan, done_now, facility.config.grace_days), as_json
+    )
     return 1 if plan.blocked else 0
 
 
-def _refresh_tags(door: Door, files: Sequence[FileRecord], reason: str) -> None:
-    """Make the tags of accepted runs follow: with its files a run loses, or gets back, its place among others."""
+def _refresh_tags(context: CommandContext, files: Sequence[FileRecord], reason: str) -> None:
+    """Update the tags of accepted runs: a run without its files loses its place, and regains it with them."""
     from desdm.operations.acceptance import refresh_tags_of_attempts
 
-    facility = door.facility
+    facility = context.facility
     attempts = sorted({f.pfw_attempt_id for f in files if f.pfw_attempt_id is not None})
     with facility.database.write() as conn:
         refresh_tags_of_attempts(
@@ -108,24 +111,26 @@ def _refresh_tags(door: Door, files: Sequence[FileRecord], reason: str) -> None:
         )
 
 
-def _chosen(
+def _selected_files(
     conn: Connection, names: tuple[str, ...], attempt: str | None, filetype: str | None
 ) -> list[FileRecord]:
+    """Return the files of the arguments: by name, or of an attempt."""
     from desdm.archive import catalog
     from desdm.errors import NotFoundError, UsageError
 
     if not names and not attempt:
         raise UsageError("name files, or give --attempt")
-    chosen = catalog.files(conn, attempt=attempt, filetype=filetype) if attempt else []
+    files = catalog.files(conn, attempt=attempt, filetype=filetype) if attempt else []
     for name in names:
         record = catalog.by_name(conn, name)
         if record is None:
             raise NotFoundError(f"no file {name} in the archive; see: desdm files")
-        chosen.append(record)
-    return list({f.id: f for f in chosen}.values())
+        files.append(record)
+    return list({f.id: f for f in files}.values())
 
 
-def _document(plan: Plan, done: bool) -> dict[str, Any]:
+def _document(plan: Plan, done: bool) -> Mapping[str, JsonValue]:
+    """Return the JSON document of a plan."""
     return {
         "files": [f.name for f in plan.files],
         "bytes": plan.bytes,
@@ -134,12 +139,13 @@ def _document(plan: Plan, done: bool) -> dict[str, Any]:
     }
 
 
-def _told(plan: Plan, done: bool, grace_days: float) -> None:
-    for file in plan.files[:_TOLD]:
+def _print_plan(plan: Plan, done: bool, grace_days: float) -> None:
+    """Print a plan, or what was deleted."""
+    for file in plan.files[:_MOST]:
         click.echo(f"  {file.name}  {file.filesize} bytes")
-    if len(plan.files) > _TOLD:
-        click.echo(f"  … and {len(plan.files) - _TOLD} more")
-    for block in plan.blocked[:_TOLD]:
+    if len(plan.files) > _MOST:
+        click.echo(f"  … and {len(plan.files) - _MOST} more")
+    for block in plan.blocked[:_MOST]:
         click.echo(click.style("blocked: ", fg="red") + f"{block.name}: {block.reason}")
     total = f"{len(plan.files)} files, {plan.bytes} bytes"
     if done:

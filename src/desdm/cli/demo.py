@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option
+from desdm.cli.context import CommandContext, json_option
 
 if TYPE_CHECKING:
     from desdm.operations.mainjob import Summary
@@ -46,11 +46,11 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
 
     # A demo of an earlier version is brought up to date.
     initialise(out, upgrade=(out / "desdm.toml").exists())
-    door = ctx.with_resource(Door(str(out)))
-    facility = door.facility
+    context = ctx.with_resource(CommandContext(str(out)))
+    facility = context.facility
     config, database, archive = facility.config, facility.database, facility.archive
     say = (lambda text: None) if as_json else click.echo
-    folder = _simulated(door, config.home / "incoming", seed, say) if data is None else data
+    folder = _simulate_night(context, config.home / "incoming", seed, say) if data is None else data
     say(f"reading {os.path.relpath(folder)}")
     arrived = mainjob.ingest_folder(database, archive, folder, config.operator, without=("truth",))
     say(
@@ -63,8 +63,8 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     if data is None:
         facts = mainjob.night_truth(folder)
         mainjob.hand_over(database, facts["camera"], config.operator)
-        night = night_here(door, facts["nite"], {}, again=again, say=say)
-        _tell_night(door, night, say)
+        night = night_here(context, facts["nite"], {}, again=again, say=say)
+        _print_verdicts(context, night, say)
         if not night.accepted:
             raise click.ClickException("no exposure of the night was accepted, so there is nothing to coadd")
         tile = mainjob.tile_of_tag(config, database, accepted_tag(facts["nite"]))
@@ -78,57 +78,68 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
         say(f"{submission.run} has done this work already and is taken over")
     else:
         say(f"running {submission.run}: {submission.jobs} jobs, {submission.wrappers} wrappers")
-        state = drive_here(door, submission.run)
+        state = drive_here(context, submission.run)
     reports = config.home / "reports"
     for run in (submission.run, *(night.runs if night else ())):
         say(f"writing the report of {run}")
         write_report(database, archive, config, run, reports / f"{run}.html")
     summary = mainjob.summarise(
-        config, database, archive, submission.run, reports / f"{submission.run}.html", night=night,
+        config,
+        database,
+        archive,
+        submission.run,
+        reports / f"{submission.run}.html",
+        night=night,
         folder=folder if data is None else None,
-    )  # fmt: skip
+    )
     summary.write(config.home / "summary.json")
-    door.show(summary.document(), lambda: _tell(door, summary), as_json)
+    context.show(summary.document(), lambda: _print_summary(context, summary), as_json)
     if data is None and exit_status(state) < 2:
-        _serve_it(door, submission.run, next(iter(summary.detections)), say, as_json)
+        _serve_example(context, submission.run, next(iter(summary.detections)), say, as_json)
     ctx.exit(exit_status(state))
 
 
-def _simulated(door: Door, incoming: Path, seed: int, say: Callable[[str], object]) -> Path:
+def _simulate_night(context: CommandContext, incoming: Path, seed: int, say: Callable[[str], object]) -> Path:
+    """Simulate a small night and return its folder."""
     from desdm.operations import mainjob
 
     say("simulating a small night …")
-    with door.progress() as bars:
+    with context.progress() as bars:
         bar = bars.add_task("simulating", total=None)
         return mainjob.simulate(
             incoming, seed, lambda done, total: bars.update(bar, completed=done, total=total)
         )
 
 
-def _serve_it(door: Door, run: str, band: str, say: Callable[[str], object], as_json: bool) -> None:
+def _serve_example(
+    context: CommandContext, run: str, band: str, say: Callable[[str], object], as_json: bool
+) -> None:
+    """Publish a release of the run, and query it through a server."""
     from desdm.cli.trial import PORT, release_of, trial
 
     say("\nmaking a release of it, and asking a server …")
-    name = release_of(door, run, say)
-    home = os.path.relpath(door.facility.config.home)
+    name = release_of(context, run, say)
+    home = os.path.relpath(context.facility.config.home)
     say("starting a server and asking it")
-    asked = trial(door.facility.config.home, name, band)
+    example = trial(context.facility.config.home, name, band)
     if not as_json:
-        door.table(
-            asked.header, asked.rows, f"release {name} is published; its server answers\n{asked.query}"
+        context.table(
+            example.header, example.rows, f"release {name} is published; its server answers\n{example.query}"
         )
     address = f"http://127.0.0.1:{PORT}/"
     say(f"\nserve it:  .venv/bin/desdm --home {home} serve --port {PORT}\nthen:      {address}")
-    say(f"           curl '{address}{asked.path()}'")
+    say(f"           curl '{address}{example.path()}'")
 
 
-def _tell_night(door: Door, night: Night, say: Callable[[str], object]) -> None:
+def _print_verdicts(context: CommandContext, night: Night, say: Callable[[str], object]) -> None:
+    """Print the verdicts of the night."""
     rows = [f"  {v['expnum']} {v['band']:<2} {v['accepted']:<8} {v['reason']}" for v in night.verdicts]
     say("verdicts:\n" + "\n".join(rows))
 
 
-def _tell(door: Door, summary: Summary) -> None:
-    door.table(
+def _print_summary(context: CommandContext, summary: Summary) -> None:
+    """Print the tables of the summary and the next commands."""
+    context.table(
         ("EXPOSURE", "BAND", "FWHM arcsec", "OBJECTS", "MATCHED", "dRA mas", "dDEC mas", "RMS dRA mas"),
         [
             (
@@ -147,7 +158,7 @@ def _tell(door: Door, summary: Summary) -> None:
     )
     if summary.before:
         click.echo()
-        door.table(
+        context.table(
             (
                 "EXPNUM",
                 "BAND",
@@ -178,7 +189,7 @@ def _tell(door: Door, summary: Summary) -> None:
             "verdicts",
         )
     click.echo()
-    door.table(
+    context.table(
         ("BAND", "OBJECTS IN THE COADD", "IN SINGLE EXPOSURES", "DEPTH mag, S/N 10"),
         [
             (b, n, ", ".join(map(str, summary.single_exposure_detections.get(b, []))), summary.depth.get(b))
@@ -189,7 +200,7 @@ def _tell(door: Door, summary: Summary) -> None:
     )
     if summary.truth:
         click.echo()
-        door.table(
+        context.table(
             ("BAND", "STARS", "dRA mas", "dDEC mas", "FLUX mmag", "FOUND AT S/N 10"),
             [(band, *row.values()) for band, row in summary.truth.items()],
             "against the truth: isolated stars, S/N above 50",

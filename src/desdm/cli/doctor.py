@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
 @click.command()
 @json_option
-@pass_door
-def command(door: Door, as_json: bool) -> int:
+@pass_command_context
+def command(context: CommandContext, as_json: bool) -> int:
     """Check the installation: database, schema, archive, modes, room, services, programs, packages, clocks.
 
-    Nothing is changed. Each problem is told with what to do. Exit status 1: there are problems.
+    Nothing is changed. Each problem is listed with its correction. Exit status 1: there are problems.
     """
     from desdm import config as settings
     from desdm.facility import open_database, open_service
     from desdm.operations.doctor import State, examine
 
-    config = settings.load(door.home)
+    config = settings.load(context.home)
     database, service = open_database(config), open_service(config)
     try:
         checks = list(examine(config, database, service))
@@ -37,5 +37,5 @@ def command(door: Door, as_json: bool) -> int:
             click.echo(f"{state} {check.name}: {check.text}")
         click.echo(f"{len(checks)} checks, {problems} problems")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
     return 1 if problems else 0

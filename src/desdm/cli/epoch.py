@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.group()
@@ -14,12 +14,12 @@ def command() -> None:
 
 @command.command("list")
 @json_option
-@pass_door
-def listing(door: Door, as_json: bool) -> None:
+@pass_command_context
+def listing(context: CommandContext, as_json: bool) -> None:
     """Show epochs and their table."""
     from desdm.archive import store
 
-    with door.facility.database.read() as conn:
+    with context.facility.database.read() as conn:
         epochs = store.epochs(conn)
         inputs = store.epoch_inputs(conn, None, None, "", "")
     document = {
@@ -28,12 +28,12 @@ def listing(door: Door, as_json: bool) -> None:
     }
 
     def human() -> None:
-        door.table(("EPOCH", "FIRST", "LAST", "WHY"), epochs)
+        context.table(("EPOCH", "FIRST", "LAST", "WHY"), epochs)
         click.echo()
         rows = [(i.epoch, i.filetype, i.band, i.campaign, i.attempt or i.filepat, i.who) for i in inputs]
-        door.table(("EPOCH", "FILETYPE", "BAND", "CAMPAIGN", "CALIBRATIONS", "BY"), rows)
+        context.table(("EPOCH", "FILETYPE", "BAND", "CAMPAIGN", "CALIBRATIONS", "BY"), rows)
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
 
 
 @command.command()
@@ -41,12 +41,12 @@ def listing(door: Door, as_json: bool) -> None:
 @click.option("--min", "low", type=int, required=True, help="First exposure.")
 @click.option("--max", "high", type=int, required=True, help="Last exposure.")
 @click.option("--text", required=True, help="Why an epoch begins here.")
-@pass_door
-def add(door: Door, name: str, low: int, high: int, text: str) -> None:
+@pass_command_context
+def add(context: CommandContext, name: str, low: int, high: int, text: str) -> None:
     """Define an epoch: exposures between two changes of the camera."""
     from desdm.archive.calibrations import define_epoch
 
-    facility = door.facility
+    facility = context.facility
     with facility.database.write() as conn:
         define_epoch(conn, name, low, high, text, who=facility.config.operator)
     click.echo(f"epoch {name}: exposures {low} to {high}")
@@ -61,10 +61,10 @@ def add(door: Door, name: str, low: int, high: int, text: str) -> None:
 )
 @click.option("--band", default="", help="Only for this band.")
 @click.option("--campaign", default="", help="Only for this campaign.")
-@click.option("--reason", default="", help="Why; kept with the event.")
-@pass_door
+@click.option("--reason", default="", help="Why; recorded with the event.")
+@pass_command_context
 def use(
-    door: Door,
+    context: CommandContext,
     name: str,
     filetype: str,
     attempt: str | None,
@@ -80,19 +80,26 @@ def use(
     from desdm.archive.calibrations import assign, assign_all
     from desdm.errors import UsageError
 
-    facility = door.facility
+    facility = context.facility
     if filetype == "all":
         if attempt is None:
             raise UsageError("all is of one run: --attempt RUN")
         with facility.database.write() as conn:
-            found = assign_all(
+            counts = assign_all(
                 conn, name, attempt, campaign=campaign, who=facility.config.operator, reason=reason
             )
-        click.echo(f"epoch {name}: " + ", ".join(f"{n} {k}" for k, n in found.items()) + f" of {attempt}")
+        click.echo(f"epoch {name}: " + ", ".join(f"{n} {k}" for k, n in counts.items()) + f" of {attempt}")
         return
     with facility.database.write() as conn:
         count = assign(
-            conn, name, filetype, band=band, campaign=campaign, attempt=attempt, filepat=filepat,
-            who=facility.config.operator, reason=reason,
-        )  # fmt: skip
+            conn,
+            name,
+            filetype,
+            band=band,
+            campaign=campaign,
+            attempt=attempt,
+            filepat=filepat,
+            who=facility.config.operator,
+            reason=reason,
+        )
     click.echo(f"epoch {name}: {count} {filetype} {'of ' + attempt if attempt else 'named ' + str(filepat)}")

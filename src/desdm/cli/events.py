@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.schema.states import EventKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from desdm.cli.context import JsonValue
     from desdm.schema.store import Event
 
 
@@ -32,17 +35,17 @@ _UNITS = (
 
 
 def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """A date or a date with time, ISO 8601, UTC unless it has an offset.
+    """Parse a date or a date with time, ISO 8601, UTC unless it has an offset.
 
     With --until it is the end of the day, hour, minute or second that is named: times are listed to the second, and an
-    event must be found by the time under which it is listed.
+    event must be selected by the time under which it is listed.
     """
     if value is None:
         return None
     text = value.strip()
-    found = _TIME.fullmatch(text)
+    match = _TIME.fullmatch(text)
     message = f"{value!r} is not a date or time: give 2026-11-28 or 2026-11-28T14:30, UTC"
-    if found is None:
+    if match is None:
         raise click.BadParameter(message)
     try:
         time = datetime.fromisoformat(text)
@@ -51,7 +54,7 @@ def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> dat
     if time.tzinfo is not None:
         time = time.astimezone(UTC).replace(tzinfo=None)
     if param.name == "until":
-        unit = next(length for name, length in _UNITS if found[name])
+        unit = next(length for name, length in _UNITS if match[name])
         time += unit - timedelta(microseconds=1)
     return time
 
@@ -66,9 +69,9 @@ def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> dat
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     subject: str,
     kind: str | None,
     who: str,
@@ -79,14 +82,14 @@ def command(
 ) -> None:
     """List acts, oldest first: who did what to which subject, when and why. Events are only ever added.
 
-    A run finds the events of its attempt too; an exposure is found by its number or its name.
+    A run selects the events of its attempt too; an exposure may be a number or a name.
     """
     from desdm.schema.store import find_events
 
     if since is not None and until is not None and since > until:
         raise click.UsageError(f"--since {since} is later than --until {until}: no event can be between")
-    with door.facility.database.read() as conn:
-        found = find_events(
+    with context.facility.database.read() as conn:
+        events = find_events(
             conn,
             subject=subject,
             kind=None if kind is None else EventKind(kind),
@@ -96,13 +99,14 @@ def command(
             limit=limit,
         )
     titles = ("TIME", "KIND", "WHO", "SUBJECT", "WHAT", "WHY")
-    rows = [(e.time, e.kind, e.who, e.subject or e.run, e.text, e.reason) for e in found]
-    door.show(
-        [_document(e) for e in found],
-        lambda: door.table(titles, rows, empty="no event as asked", expendable=("KIND",)),
+    rows = [(e.time, e.kind, e.who, e.subject or e.run, e.text, e.reason) for e in events]
+    context.show(
+        [_document(e) for e in events],
+        lambda: context.table(titles, rows, empty="no such event", expendable=("KIND",)),
         as_json,
     )
 
 
-def _document(event: Event) -> dict[str, object]:
+def _document(event: Event) -> Mapping[str, JsonValue]:
+    """Return the JSON document of an event."""
     return {**event._asdict(), "time": event.time.isoformat()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import print_holders
 from desdm.cli.names import EXPOSURE
 
@@ -18,9 +18,9 @@ from desdm.cli.names import EXPOSURE
 @click.option("--reason", default="", help="Why.")
 @click.option("--all", "everything", is_flag=True, help="List lifted exclusions too.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     expnum: int | None,
     ccdnum: int | None,
     lifting: bool,
@@ -28,17 +28,17 @@ def command(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Exclude EXPNUM (or one CCD of it) from calibrations and coadds; without EXPNUM the list is shown."""
+    """Exclude EXPNUM (or one CCD of it) from calibrations and coadds; without EXPNUM list all."""
     from desdm.archive import store
     from desdm.cli.tag import print_retagged
     from desdm.errors import UsageError
     from desdm.operations.acceptance import TagChange, exclude, lift
     from desdm.release.holders import Holder, holders_of_exposure
 
-    facility = door.facility
+    facility = context.facility
     scope, who = facility.production, facility.config.operator
     changed = TagChange()
-    held: list[Holder] = []
+    affected: list[Holder] = []
     if expnum is None and (lifting or reason or ccdnum is not None):
         raise UsageError("say which exposure: desdm exclude EXPNUM [--ccd C] [--lift] --reason TEXT")
     if expnum is not None:
@@ -50,22 +50,26 @@ def command(
     with facility.database.read() as conn:
         rows = store.excluded(conn, lifted=everything or lifting)
         if expnum is not None and not lifting:
-            held = holders_of_exposure(conn, facility.config.releases, expnum, ccdnum or 0)
-    shown = [
+            affected = holders_of_exposure(conn, facility.config.releases, expnum, ccdnum or 0)
+    cells = [
         (
-            r["expnum"], r["ccdnum"] or "all", r["reason"], r["analyst"], r["since"],
+            r["expnum"],
+            r["ccdnum"] or "all",
+            r["reason"],
+            r["analyst"],
+            r["since"],
             f"{r['lifted_by']}: {r['lift_reason']}" if r["lifted_at"] else "",
         )
         for r in rows
-    ]  # fmt: skip
+    ]
 
     def human() -> None:
-        door.table(
-            ("EXPNUM", "CCD", "WHY", "BY", "SINCE", "LIFTED BY"), shown, empty="no exposure is excluded"
+        context.table(
+            ("EXPNUM", "CCD", "WHY", "BY", "SINCE", "LIFTED BY"), cells, empty="no exposure is excluded"
         )
         print_retagged(changed)
-        print_holders(held)
+        print_holders(affected)
 
-    releases = [holder.release for holder in held]
+    releases = [holder.release for holder in affected]
     document = [{**row, "releases": releases if row["expnum"] == expnum else []} for row in rows]
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import RUN
 
 
@@ -12,14 +12,14 @@ from desdm.cli.names import RUN
 @click.argument("run", type=RUN)
 @click.option("--why", metavar="FILE", help="Only this file, or this file type.")
 @json_option
-@pass_door
-def command(door: Door, run: str, why: str | None, as_json: bool) -> None:
+@pass_command_context
+def command(context: CommandContext, run: str, why: str | None, as_json: bool) -> None:
     """Answer "why this bias?": the calibrations of RUN, the rule that chose each, and what was passed over."""
     from desdm.archive import store
     from desdm.archive.catalog import attempt_number
     from desdm.errors import NotFoundError
 
-    with door.facility.database.read() as conn:
+    with context.facility.database.read() as conn:
         rows = store.calibrations_of(conn, attempt_number(conn, run))
     if why is not None:
         rows = [r for r in rows if why in (r["filename"], r["filetype"])]
@@ -34,7 +34,7 @@ def command(door: Door, run: str, why: str | None, as_json: bool) -> None:
         groups: dict[tuple[str, str, str], list[int | None]] = {}
         for row in rows:
             groups.setdefault((row["filetype"], row["how"], row["reason"]), []).append(row["ccdnum"])
-        shown = [(kind, how, len(ccds), reason) for (kind, how, reason), ccds in groups.items()]
-        door.table(("FILETYPE", "RULE", "FILES", "WHY"), shown)
+        cells = [(kind, how, len(ccds), reason) for (kind, how, reason), ccds in groups.items()]
+        context.table(("FILETYPE", "RULE", "FILES", "WHY"), cells)
 
-    door.show({"run": run, "calibrations": rows}, human, as_json)
+    context.show({"run": run, "calibrations": rows}, human, as_json)

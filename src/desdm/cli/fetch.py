@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.command()
@@ -19,15 +19,15 @@ from desdm.cli.door import Door, json_option, pass_door
     help="Folder (default: here).",
 )
 @json_option
-@pass_door
-def command(door: Door, names: tuple[str, ...], folder: Path, as_json: bool) -> int:
+@pass_command_context
+def command(context: CommandContext, names: tuple[str, ...], folder: Path, as_json: bool) -> int:
     """Copy files by name into a folder; each is verified against its digest.
 
     Exit status 1: some could not be had.
     """
     from desdm.archive.fetch import fetch
 
-    facility = door.facility
+    facility = context.facility
     with facility.database.read() as conn:
         done = fetch(conn, facility.archive, names, folder)
     document = {
@@ -41,5 +41,5 @@ def command(door: Door, names: tuple[str, ...], folder: Path, as_json: bool) -> 
         for refusal in done.refused:
             click.echo(click.style("refused: ", fg="red") + refusal.reason)
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
     return 1 if done.refused else 0

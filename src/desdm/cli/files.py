@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import finding_document, suspect_document
 from desdm.cli.names import RUN
 
@@ -27,13 +27,13 @@ from desdm.cli.names import RUN
     "--findings", "only", is_flag=True, help="Only files with findings of their ingest, each with them."
 )
 @click.option(
-    "--suspect", "doubtful", is_flag=True, help="Only files that are damaged or were made from damaged ones."
+    "--suspect", "doubtful", is_flag=True, help="Only files that are damaged or products of damaged ones."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     attempt: str | None,
     filetype: str | None,
     band: str | None,
@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """List files by attempt, type, band or tag.
 
-    Files of attempts marked JUNK are left out, unless --attempt names the attempt or --all is given.
+    Files of attempts marked JUNK are left out, unless --attempt names the attempt or with --all.
     With --query superseded files are left out too: of several attempts the last good one stands. Verdicts and exclusions
     are not looked at; which images a run would use, submit --dry-run says. FINDINGS counts what was odd about a file
     when it was ingested.
@@ -56,28 +56,28 @@ def command(
     from desdm.errors import UsageError
     from desdm.texttable import size_text
 
-    facility = door.facility
+    facility = context.facility
     root = facility.archive.root
     most = None if only or doubtful else limit
     with facility.database.read() as conn:
         if query and junk:
             raise UsageError("--query lists only files that may be used; leave out --all or --query")
         if query:
-            asked = {"attempt": attempt, "filetype": filetype, "band": band, "tag": tag}
-            asked = {k: v for k, v in asked.items() if v is not None}
+            conditions = {"attempt": attempt, "filetype": filetype, "band": band, "tag": tag}
+            conditions = {k: v for k, v in conditions.items() if v is not None}
             for part in query:
                 key, equals, value = part.partition("=")
                 if not equals:
                     raise UsageError(f"--query {part!r}: give KEY=VALUE")
-                asked[key.strip()] = value.strip()
-            rows = catalog.find(conn, {k: v for k, v in asked.items() if v is not None}, limit=most)
+                conditions[key.strip()] = value.strip()
+            rows = catalog.find(conn, {k: v for k, v in conditions.items() if v is not None}, limit=most)
             document = [
                 {key: row[key] for key in ("filename", "filetype", "band")}
                 | {"path": str(root / row["fullname"]), "sha256": row["sha256"], "filesize": row["filesize"]}
                 for row in rows
             ]
         else:
-            found = catalog.files(
+            records = catalog.files(
                 conn, attempt=attempt, filetype=filetype, band=band, tag=tag, limit=most, junk=junk
             )
             document = [
@@ -89,48 +89,50 @@ def command(
                     "sha256": f.sha256,
                     "filesize": f.filesize,
                 }
-                for f in found
+                for f in records
             ]
             hidden = 0
-            if not found and not junk:
+            if not records and not junk:
                 # Counted only where nothing is listed: a list of what there is needs no second look.
                 hidden = len(
                     catalog.files(conn, attempt=attempt, filetype=filetype, band=band, tag=tag, junk=True)
                 )
-        numbers = [row["id"] for row in rows] if query else [f.id for f in found]
+        numbers = [row["id"] for row in rows] if query else [f.id for f in records]
         findings = store.findings_of(conn, numbers)
         suspects = store.suspects_of(conn, numbers)
-    kept: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     ids = {row["filename"]: number for number, row in zip(numbers, document, strict=True)}
     for number, row in zip(numbers, document, strict=True):
-        odd = [finding_document(f) for f in findings.get(number, ())]
+        file_findings = [finding_document(f) for f in findings.get(number, ())]
         marks = [suspect_document(m) for m in suspects if m.desfile_id == number]
-        if (odd or not only) and (marks or not doubtful):
-            kept.append(row | {"findings": odd} | ({"suspect": marks} if marks else {}))
+        if (file_findings or not only) and (marks or not doubtful):
+            entries.append(row | {"findings": file_findings} | ({"suspect": marks} if marks else {}))
     if only or doubtful:
-        kept = kept[:limit]
+        entries = entries[:limit]
 
     filtered = bool(attempt or filetype or band or tag or only or doubtful)
-    none = "no such file; desdm files lists all" if filtered else "no file yet; next: desdm ingest FOLDER"
+    empty_text = (
+        "no such file; desdm files lists all" if filtered else "no file yet; next: desdm ingest FOLDER"
+    )
     if query:
-        none = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
+        empty_text = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
     elif hidden:
-        none = f"no such file; {hidden} of JUNK runs are hidden: --all"
+        empty_text = f"no such file; {hidden} of JUNK runs are hidden: --all"
 
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")
         cells = (
             [*(row[c] for c in columns[:3]), size_text(row["filesize"]), len(row["findings"]) or None]
-            for row in kept
+            for row in entries
         )
         titles = [*columns[:3], "size", "findings"]
-        door.table(titles, cells, expendable=titles[::-1], empty=none)
-        for row in kept:
+        context.table(titles, cells, expendable=titles[::-1], empty=empty_text)
+        for row in entries:
             for mark in row.get("suspect", ()):
                 click.echo(click.style("suspect: ", fg="red") + f"{row['filename']}: {mark['reason']}")
-        for row in kept if only else ():
+        for row in entries if only else ():
             for number, _ in enumerate(row["findings"]):
-                found = findings[ids[row["filename"]]][number]
-                click.echo(f"{row['filename']}: {found.severity.value}: {found}")
+                records = findings[ids[row["filename"]]][number]
+                click.echo(f"{row['filename']}: {records.severity.value}: {records}")
 
-    door.show(kept, human, as_json)
+    context.show(entries, human, as_json)

@@ -16,7 +16,7 @@ __all__ = ["finding_document", "print_holders", "suspect_document"]
 
 
 def finding_document(finding: Finding) -> dict[str, str]:
-    """A finding as a part of a JSON document."""
+    """Return the JSON document of a finding."""
     return {
         "severity": finding.severity.value,
         "keyword": finding.key,
@@ -27,13 +27,13 @@ def finding_document(finding: Finding) -> dict[str, str]:
 
 
 def print_holders(holders: Sequence[Holder]) -> None:
-    """Print which releases were made from what was withdrawn."""
-    for one in holders:
-        click.echo(f"note: {one.text}", err=True)
+    """Print which releases contain products of withdrawn data."""
+    for holder in holders:
+        click.echo(f"note: {holder.text}", err=True)
 
 
 def suspect_document(mark: Suspect) -> dict[str, str]:
-    """The mark of a suspect file as a part of a JSON document."""
+    """Return the JSON document of the mark of a suspect file."""
     return {
         "cause": mark.cause,
         "who": mark.who,

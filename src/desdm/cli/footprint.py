@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from desdm.release.model import Release
     from desdm.services.footprint.lookup import Footprint
 
@@ -47,12 +49,22 @@ if TYPE_CHECKING:
 @click.option("--url", metavar="URL", help="Ask the server there, not this installation.")
 @click.option("--token", envvar="DESDM_TOKEN", show_envvar=True, help="Token of an account, for --url.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door, position: tuple[str, ...], name: str | None, bands: tuple[str, ...], region: str | None,
-    table: Path | None, ra_column: str, dec_column: str, tiles: bool, out: Path | None,
-    url: str | None, token: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    context: CommandContext,
+    position: tuple[str, ...],
+    name: str | None,
+    bands: tuple[str, ...],
+    region: str | None,
+    table: Path | None,
+    ra_column: str,
+    dec_column: str,
+    tiles: bool,
+    out: Path | None,
+    url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
     """Ask the footprint of a release: of the place RA DEC (ICRS; degrees or hours), of a region, or of a table of places.
 
     \b
@@ -65,113 +77,122 @@ def command(
     from desdm.errors import UsageError
     from desdm.services.footprint.lookup import Footprint
 
-    place = position_of(position)
-    given = [place is not None, region is not None, table is not None]
-    if sum(given) != 1:
-        raise UsageError("say what: RA DEC, --region or --table (one of them)")
+    position_deg = position_of(position)
+    subjects = [position_deg is not None, region is not None, table is not None]
+    if sum(subjects) != 1:
+        raise UsageError("name one of RA DEC, --region or --table")
     if url:
         if table is not None:
-            raise UsageError("a table is asked of this installation; at a server: POST it to /footprint")
-        document = _asked(url, token, place, region, name, bands)
+            raise UsageError("a table is read by this installation only; at a server, POST it to /footprint")
+        document = _query_server(url, token, position_deg, region, name, bands)
         show = _show_region if region is not None else _show
-        door.show(document, lambda: show(door, document), as_json)
+        context.show(document, lambda: show(context, document), as_json)
         return
-    release = _release(door, name)
-    footprint = Footprint(door.facility.config.releases / release.name)
+    release = _release(context, name)
+    footprint = Footprint(context.facility.config.releases / release.name)
     if table is not None:
         _table(footprint, table, (ra_column, dec_column), bands, tiles, out)
         return
     if region is not None:
         from desdm.services.soda.stencil import stencils_of
 
-        found = footprint.within(stencils_of({"POS": [region]})[0], bands)
+        region_answer = footprint.within(stencils_of({"POS": [region]})[0], bands)
         document = {
             "release": release.name,
-            "region": found.region,
-            "bands": found.bands,
-            "tiles": found.tiles,
+            "region": region_answer.region,
+            "bands": region_answer.bands,
+            "tiles": region_answer.tiles,
         }
-        door.show(document, lambda: _show_region(door, document), as_json)
+        context.show(document, lambda: _show_region(context, document), as_json)
         return
-    answer = {"release": release.name, **footprint.at(*(place or (0.0, 0.0)), bands).record()}
-    door.show(answer, lambda: _show(door, answer), as_json)
+    answer = {"release": release.name, **footprint.at(*(position_deg or (0.0, 0.0)), bands).record()}
+    context.show(answer, lambda: _show(context, answer), as_json)
 
 
-def _asked(
-    url: str, token: str | None, place: tuple[float, float] | None, region: str | None, release: str | None,
+def _query_server(
+    url: str,
+    token: str | None,
+    position: tuple[float, float] | None,
+    region: str | None,
+    release: str | None,
     bands: tuple[str, ...],
-) -> dict[str, Any]:  # fmt: skip
-    """The answer of a server on a place or a region."""
+) -> dict[str, Any]:
+    """Query a server on a position or a region."""
     from desdm.client import Client
 
-    asked: list[tuple[str, str]] = [("release", release)] if release else []
-    asked += [("band", band) for band in bands]
-    if place is not None:
-        asked += [("ra", repr(place[0])), ("dec", repr(place[1]))]
+    parameters: list[tuple[str, str]] = [("release", release)] if release else []
+    parameters += [("band", band) for band in bands]
+    if position is not None:
+        parameters += [("ra", repr(position[0])), ("dec", repr(position[1]))]
     else:
-        asked.append(("POS", str(region)))
+        parameters.append(("POS", str(region)))
     with Client(url, token) as client:
-        path = "/footprint" if place is not None else "/footprint/region"
-        found: dict[str, Any] = client.connection.document("GET", path, params=asked)
-    return found
+        path = "/footprint" if position is not None else "/footprint/region"
+        answer: dict[str, Any] = client.connection.document("GET", path, params=parameters)
+    return answer
 
 
-def _release(door: Door, name: str | None) -> Release:
+def _release(context: CommandContext, name: str | None) -> Release:
+    """Return a release by name, or the newest published one with a footprint."""
     from desdm.errors import NotFoundError
     from desdm.release import store
     from desdm.schema.states import ReleaseState
 
-    facility = door.facility
+    facility = context.facility
     with facility.database.read() as conn:
         # A named release may be a draft: who works at the installation looks before it is published.
-        found = store.releases(conn, None if name else [ReleaseState.PUBLISHED])
+        releases = store.releases(conn, None if name else [ReleaseState.PUBLISHED])
     root = facility.config.releases
     if name:
-        for release in found:
+        for release in releases:
             if release.name.lower() == name.lower():
                 return release
         raise NotFoundError(f"no release {name}; see: desdm release list")
-    seen = [r for r in found if (root / r.name / "footprint" / "tiles.json").is_file()]
-    if not seen:
+    with_footprint = [r for r in releases if (root / r.name / "footprint" / "tiles.json").is_file()]
+    if not with_footprint:
         raise NotFoundError("no release with a footprint is published; see: desdm release list")
-    return max(seen, key=lambda r: (r.published_at is not None, r.published_at))
+    return max(with_footprint, key=lambda r: (r.published_at is not None, r.published_at))
 
 
-def _show(door: Door, answer: dict[str, Any]) -> None:
+def _show(context: CommandContext, answer: dict[str, Any]) -> None:
+    """Print the answer on a position."""
     rows = [
         [
             band,
-            "yes" if told["inside"] else "no",
-            _mag(told["depth"]),
-            told["nexp"],
-            "" if told["fraction"] is None else f"{told['fraction']:.3f}",
+            "yes" if facts["inside"] else "no",
+            _mag(facts["depth"]),
+            facts["nexp"],
+            "" if facts["fraction"] is None else f"{facts['fraction']:.3f}",
         ]
-        for band, told in answer["bands"].items()
+        for band, facts in answer["bands"].items()
     ]
     tiles = ", ".join(answer["tiles"]) or "none"
     where = f"{answer['release']}: {answer['ra']:.6f} {answer['dec']:+.6f}, tiles {tiles}"
-    door.table(["band", "inside", "depth (mag)", "exposures", "fraction"], rows, title=where)
+    context.table(["band", "inside", "depth (mag)", "exposures", "fraction"], rows, title=where)
     if answer["exposures"]:
-        seen = [
+        images = [
             [e["expnum"], e["ccdnum"], e["band"], f"{e['mjd_obs']:.5f}", e["filename"]]
             for e in answer["exposures"]
         ]
-        door.table(["exposure", "CCD", "band", "MJD", "file"], seen)
+        context.table(["exposure", "CCD", "band", "MJD", "file"], images)
 
 
 def _mag(depth: float | None) -> str:
+    """Format a magnitude."""
     return "" if depth is None else f"{depth:.3f}"
 
 
-def _show_region(door: Door, found: dict[str, Any]) -> None:
-    def spread(value: Any) -> str:
+def _show_region(context: CommandContext, answer: dict[str, Any]) -> None:
+    """Print the answer on a region."""
+
+    def spread(value: Mapping[str, float] | None) -> str:
         return "" if value is None else f"{value['median']:.6g} ({value['min']:.6g} to {value['max']:.6g})"
 
     rows = [
-        [b, t["cells"], t["area"], spread(t["depth"]), spread(t["nexp"])] for b, t in found["bands"].items()
+        [b, t["cells"], t["area"], spread(t["depth"]), spread(t["nexp"])] for b, t in answer["bands"].items()
     ]
-    where = f"{found['region']}, tiles {', '.join(found['tiles']) or 'none'}"
-    door.table(["band", "cells", "good area (deg²)", "depth (mag)", "exposures"], rows, title=where)
+    where = f"{answer['region']}, tiles {', '.join(answer['tiles']) or 'none'}"
+    context.table(["band", "cells", "good area (deg²)", "depth (mag)", "exposures"], rows, title=where)
 
 
 def _table(
@@ -182,6 +203,7 @@ def _table(
     tiles: bool,
     out: Path | None,
 ) -> None:
+    """Write the answers on a table of positions."""
     from desdm.errors import NotFoundError
     from desdm.query.formats import choose, stream
     from desdm.query.formats.upload import read_upload
@@ -192,23 +214,25 @@ def _table(
         data = table.read_bytes()
     except FileNotFoundError:
         raise NotFoundError(f"no file {table}") from None
-    # It is one's own machine: the file's size is the limit.
+    # On the user's own machine the size of the file is the only limit.
     upload = read_upload("positions", data, None, max_bytes=len(data) + 1, max_rows=1 << 40)
-    place = position_columns(upload, *columns)
-    described, rows = add_footprint(footprint, upload, place, footprint.select_bands(bands), tiles=tiles)
+    columns_of_position = position_columns(upload, *columns)
+    described, rows = add_footprint(
+        footprint, upload, columns_of_position, footprint.select_bands(bands), tiles=tiles
+    )
     if out is None:
         sys.stdout.buffer.writelines(stream(choose("csv"), described, rows))
         return
     ending = out.suffix.lstrip(".").lower()
     form = choose({"vot": "votable", "xml": "votable", "tab": "tsv", "fit": "fits"}.get(ending, ending))
-    there = out.exists()
+    replaces = out.exists()
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("wb") as file:
             file.writelines(stream(form, described, rows))
         part.replace(out)
         click.echo(
-            f"wrote {out} ({size_text(out.stat().st_size)}){', in place of an earlier file' if there else ''}"
+            f"wrote {out} ({size_text(out.stat().st_size)}){', in place of an earlier file' if replaces else ''}"
         )
     finally:
         part.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.command()
@@ -34,9 +34,9 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.option("--token", envvar="DESDM_TOKEN", help="Access token (better: $DESDM_TOKEN).")
 @click.option("--list", "only_list", is_flag=True, help="Show what would be fetched.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     what: str,
     server: str | None,
     tiles: tuple[str, ...],
@@ -54,28 +54,30 @@ def command(
 
     Exit status 1: some could not be had.
     """
-    from desdm.client.get import Part, get, source, wanted
+    from desdm.client.get import Part, get, remote_files, source
     from desdm.client.transfer import Link
     from desdm.texttable import size_text
 
     link = Link(token=token, patience=patience)
     origin = source(what, server)
-    files = wanted(link, origin, Part(tiles, bands, types, pos))
-    size = sum(one.size for one in files)
+    files = remote_files(link, origin, Part(tiles, bands, types, pos))
+    size = sum(file.size for file in files)
     if only_list:
         rows = [{"path": f.path, "size": f.size, "sha256": f.sha256, "url": f.url} for f in files]
-        listed = [(f.path, size_text(f.size)) for f in files]
-        door.show({"files": rows, "bytes": size}, lambda: door.table(("path", "size"), listed), as_json)
+        rows_of_files = [(f.path, size_text(f.size)) for f in files]
+        context.show(
+            {"files": rows, "bytes": size}, lambda: context.table(("path", "size"), rows_of_files), as_json
+        )
         return 0
     folder = out or Path(origin.release)
-    with door.progress() as progress:
+    with context.progress() as progress:
         bar = progress.add_task(origin.release, total=size)
-        link.moved = lambda count: progress.advance(bar, count)
+        link.progress = lambda count: progress.advance(bar, count)
         report = get(link, files, folder, parallel=parallel)
     document = {
         "folder": str(folder),
         "fetched": report.fetched,
-        "standing": report.standing,
+        "standing": report.present,
         "failed": [{"path": path, "reason": reason} for path, reason in report.failed],
         "bytes": report.bytes,
     }
@@ -83,11 +85,11 @@ def command(
     def human() -> None:
         click.echo(
             f"{folder}: {len(report.fetched)} files fetched ({report.bytes} bytes), "
-            f"{len(report.standing)} stood already, all verified"
-            + (f"; {len(report.failed)} not had" if report.failed else "")
+            f"{len(report.present)} present before, all verified"
+            + (f"; {len(report.failed)} failed" if report.failed else "")
         )
         for path, reason in report.failed:
-            click.echo(click.style("not had: ", fg="red") + f"{path}: {reason}")
+            click.echo(click.style("failed: ", fg="red") + f"{path}: {reason}")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
     return 1 if report.failed else 0

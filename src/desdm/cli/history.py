@@ -7,19 +7,20 @@ import sys
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 def _pairs(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    """Parse conditions COLUMN=VALUE."""
+    conditions = {}
     for pair in pairs:
         column, sign, value = pair.partition("=")
         if not sign or not column.strip():
             raise click.BadParameter(f"{pair!r}: say COLUMN=VALUE, for instance state=failed")
-        if column.strip() in found:
-            raise click.BadParameter(f"column {column.strip()} is said twice")
-        found[column.strip()] = value
-    return found
+        if column.strip() in conditions:
+            raise click.BadParameter(f"column {column.strip()} occurs twice")
+        conditions[column.strip()] = value
+    return conditions
 
 
 @click.command()
@@ -31,9 +32,9 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...])
 @click.option("--limit", type=click.IntRange(min=1), help="The newest so many.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma separated values.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     cols: str | None,
     where: dict[str, str],
     sort: str | None,
@@ -46,13 +47,13 @@ def command(
     from desdm.framework.watch.store import HISTORY_COLUMNS, history
 
     if cols == "help":
-        door.table(("COLUMN", "WHAT IT IS"), list(HISTORY_COLUMNS.items()))
+        context.table(("COLUMN", "WHAT IT IS"), list(HISTORY_COLUMNS.items()))
         return
     columns = [c.strip() for c in cols.split(",")] if cols else list(HISTORY_COLUMNS)
     for column in (*columns, *([sort] if sort else [])):
         if column not in HISTORY_COLUMNS:
             raise UsageError(f"no such column: {column}; see: desdm history --cols help")
-    with door.facility.database.read() as conn:
+    with context.facility.database.read() as conn:
         rows = history(conn, where, limit)
     if sort:
         rows.sort(key=lambda row: (row[sort] is None, row[sort] or 0))
@@ -64,9 +65,9 @@ def command(
         return
     heads = [c.upper() for c in columns]
     first = ("RUN_CLASS", "PROJECT", "CAMPAIGN", "WRAPPERS", "WRAPPERS_DONE", "OPERATOR", "JOBS", "ENDTIME")
-    empty = "no run as asked; desdm history shows all" if where else "no run yet; next: desdm submit PIPELINE"
+    empty = "no such run; desdm history shows all" if where else "no run yet; next: desdm submit PIPELINE"
 
     def human() -> None:
-        door.table(heads, [list(r.values()) for r in picked], expendable=first, empty=empty)
+        context.table(heads, [list(r.values()) for r in picked], expendable=first, empty=empty)
 
-    door.show(picked, human, as_json)
+    context.show(picked, human, as_json)

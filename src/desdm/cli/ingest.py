@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import finding_document
 
 if TYPE_CHECKING:
     from desdm.archive.model import DepositReport
 
-_TOLD = 20
+_MOST = 20
 _ORDER = ("error", "warning", "note")
 
 
@@ -26,19 +26,21 @@ _ORDER = ("error", "warning", "note")
 )
 @click.option("--rename", is_flag=True, help="Store a name that stands for other bytes under its digest.")
 @json_option
-@pass_door
-def command(door: Door, paths: tuple[Path, ...], filetype: str, rename: bool, as_json: bool) -> int:
+@pass_command_context
+def command(
+    context: CommandContext, paths: tuple[Path, ...], filetype: str, rename: bool, as_json: bool
+) -> int:
     """Register files, and the files of folders, in the archive.
 
     Files that are there already are no error. Hidden files are skipped. What a file's header leaves in doubt is a finding,
-    which is kept with the file (desdm files --findings). Exit status 1: something was refused, or there are findings.
+    which is recorded with the file (desdm files --findings). Exit status 1: something was refused, or there are findings.
     """
     from desdm.archive.deposit import deposit
     from desdm.archive.model import Deposit
 
-    facility = door.facility
-    items = [Deposit(path, filetype) for path in _walked(paths)]
-    with door.progress() as progress:
+    facility = context.facility
+    items = [Deposit(path, filetype) for path in _files_below(paths)]
+    with context.progress() as progress:
         bar = progress.add_task("ingest", total=len(items))
         report = deposit(
             facility.database,
@@ -52,13 +54,14 @@ def command(door: Door, paths: tuple[Path, ...], filetype: str, rename: bool, as
         "registered": len(report.registered),
         "present": len(report.present),
         "refused": [{"path": r.path, "reason": r.reason} for r in report.refused],
-        "findings": [{"filename": name, **finding_document(found)} for name, found in report.findings],
+        "findings": [{"filename": name, **finding_document(finding)} for name, finding in report.findings],
     }
-    door.show(document, lambda: _told(report), as_json)
+    context.show(document, lambda: _print_report(report), as_json)
     return 1 if report.refused or report.findings else 0
 
 
-def _walked(paths: tuple[Path, ...]) -> Iterator[Path]:
+def _files_below(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield the files of paths and of the folders below them; hidden ones are left out."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -68,7 +71,8 @@ def _walked(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _told(report: DepositReport) -> None:
+def _print_report(report: DepositReport) -> None:
+    """Print counts, refusals and findings of a delivery."""
     click.echo(
         f"{len(report.registered)} registered, {len(report.present)} present, {len(report.refused)} refused"
     )
@@ -77,19 +81,19 @@ def _told(report: DepositReport) -> None:
         types[record.filetype] = types.get(record.filetype, 0) + 1
     for filetype, count in sorted(types.items()):
         click.echo(f"  {count:6d} {filetype}")
-    for refusal in report.refused[:_TOLD]:
+    for refusal in report.refused[:_MOST]:
         # Some reasons begin with the path themselves, since they are also raised alone.
-        said = (
+        counts = (
             refusal.reason
             if refusal.reason.startswith(str(refusal.path))
             else f"{refusal.path}: {refusal.reason}"
         )
-        click.echo(click.style("refused: ", fg="red") + said)
-    if len(report.refused) > _TOLD:
-        click.echo(f"… and {len(report.refused) - _TOLD} more refused; see --json")
+        click.echo(click.style("refused: ", fg="red") + counts)
+    if len(report.refused) > _MOST:
+        click.echo(f"… and {len(report.refused) - _MOST} more refused; see --json")
     # What keeps a file from being used comes first.
     findings = sorted(report.findings, key=lambda each: _ORDER.index(each[1].severity.value))
-    for name, found in findings[:_TOLD]:
-        click.echo(click.style(f"{found.severity.value}: ", fg="yellow") + f"{name}: {found}")
-    if len(findings) > _TOLD:
-        click.echo(f"… and {len(findings) - _TOLD} more findings; see --json, or desdm files --findings")
+    for name, finding in findings[:_MOST]:
+        click.echo(click.style(f"{finding.severity.value}: ", fg="yellow") + f"{name}: {finding}")
+    if len(findings) > _MOST:
+        click.echo(f"… and {len(findings) - _MOST} more findings; see --json, or desdm files --findings")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.command()
@@ -17,9 +17,9 @@ from desdm.cli.door import Door, json_option, pass_door
 @click.option("--archive", metavar="DIR", help="Root of the archive (default: archive/ in DIR).")
 @click.option("--upgrade", is_flag=True, help="Bring an existing installation's schema up to date.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     directory: Path | None,
     database: str | None,
     archive: str | None,
@@ -29,11 +29,11 @@ def command(
     """Make an installation in DIRECTORY: desdm.toml, database and archive."""
     from desdm.facility import initialise
 
-    config = initialise(directory or Path(door.home or "."), database, archive, upgrade=upgrade)
+    config = initialise(directory or Path(context.home or "."), database, archive, upgrade=upgrade)
     document = {"installation": str(config.home), "archive": str(config.archive_root)}
 
     def human() -> None:
         click.echo(f"installation {config.home} is ready; archive {config.archive_root}")
         click.echo(f"next: desdm --home {config.home} ingest PATH…")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import suspect_document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.text import Text
     from rich.tree import Tree
 
     from desdm.archive.provenance import Lineage
     from desdm.archive.store import Suspect
+    from desdm.cli.context import JsonValue
     from desdm.release.holders import Holder
 
 _LINES = 400
@@ -27,8 +30,8 @@ _LINES = 400
 @click.option("--down", "direction", flag_value="down", help="What came from it.")
 @click.option("--prov", is_flag=True, help="W3C PROV-JSON.")
 @json_option
-@pass_door
-def command(door: Door, filename: str, direction: str | None, prov: bool, as_json: bool) -> None:
+@pass_command_context
+def command(context: CommandContext, filename: str, direction: str | None, prov: bool, as_json: bool) -> None:
     """Show what FILENAME came from, or what came from it: files, tasks, programs and their versions."""
     from desdm.archive import store
     from desdm.archive.prov import prov_json
@@ -36,49 +39,55 @@ def command(door: Door, filename: str, direction: str | None, prov: bool, as_jso
     from desdm.release.holders import holders
 
     way: Literal["up", "down"] = "down" if direction == "down" else "up"
-    facility = door.facility
+    facility = context.facility
     with facility.database.read() as conn:
-        found = lineage(conn, filename, way)
-        marks = store.suspects_of(conn, [f.id for f in found.files])
-        held = holders(conn, facility.config.releases, [f.id for f in found.files]) if way == "down" else []
+        ancestry = lineage(conn, filename, way)
+        marks = store.suspects_of(conn, [f.id for f in ancestry.files])
+        affected = (
+            holders(conn, facility.config.releases, [f.id for f in ancestry.files]) if way == "down" else []
+        )
     if prov:
-        door.show(prov_json(found), lambda: None, True)
+        context.show(prov_json(ancestry), lambda: None, True)
         return
 
     def human() -> None:
-        door.print_tree(_tree(found, way, marks))
-        for one in held:
-            names = [f.name for f in found.files if f.id in one.files]
+        context.print_tree(_tree(ancestry, way, marks))
+        for holder in affected:
+            names = [f.name for f in ancestry.files if f.id in holder.files]
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             click.echo(
-                f"release {one.release} ({one.state.value}) was made from {', '.join(names[:3])}{more}"
+                f"release {holder.release} ({holder.state.value}) was made from {', '.join(names[:3])}{more}"
             )
 
-    door.show(_document(found, marks, held), human, as_json)
+    context.show(_document(ancestry, marks, affected), human, as_json)
 
 
-def _document(found: Lineage, marks: Sequence[Suspect], held: Sequence[Holder]) -> dict[str, Any]:
-    names = {f.id: f.name for f in found.files}
+def _document(
+    ancestry: Lineage, marks: Sequence[Suspect], affected: Sequence[Holder]
+) -> Mapping[str, JsonValue]:
+    """Return the JSON document of a lineage."""
+    names = {f.id: f.name for f in ancestry.files}
     ends = {
         "used": (_task, names.__getitem__),
         "was_generated_by": (names.__getitem__, _task),
         "was_derived_from": (names.__getitem__, names.__getitem__),
     }
+    files: list[dict[str, JsonValue]] = [
+        {
+            "filename": f.name,
+            "filetype": f.filetype,
+            "sha256": f.sha256,
+            "md5sum": f.md5sum,
+            "filesize": f.filesize,
+            "band": f.band,
+            "path": f.relpath,
+            "archive": f.archive_name,
+            **_suspect_marks(f.id, marks),
+        }
+        for f in ancestry.files
+    ]
     return {
-        "files": [
-            {
-                "filename": f.name,
-                "filetype": f.filetype,
-                "sha256": f.sha256,
-                "md5sum": f.md5sum,
-                "filesize": f.filesize,
-                "band": f.band,
-                "path": f.relpath,
-                "archive": f.archive_name,
-            }
-            | _doubt(f.id, marks)
-            for f in found.files
-        ],
+        "files": files,
         "tasks": [
             {
                 "id": _task(t.id),
@@ -93,31 +102,32 @@ def _document(found: Lineage, marks: Sequence[Suspect], held: Sequence[Holder]) 
                 "host": t.exec_host,
                 "programs": [{"name": e.name, "version": e.version, "cmdargs": e.cmdargs} for e in t.execs],
             }
-            for t in found.tasks
+            for t in ancestry.tasks
         ],
         "edges": [
             {"kind": e.kind, "from": ends[e.kind][0](e.origin), "to": ends[e.kind][1](e.to)}
-            for e in found.edges
+            for e in ancestry.edges
         ],
         "releases": [
             {"release": h.release, "state": h.state.value, "files": sorted(names[n] for n in h.files)}
-            for h in held
+            for h in affected
         ],
     }
 
 
-def _doubt(number: int, marks: Sequence[Suspect]) -> dict[str, Any]:
-    """The marks of a suspect file; nothing for any other."""
+def _suspect_marks(number: int, marks: Sequence[Suspect]) -> dict[str, JsonValue]:
+    """Return the marks of a suspect file; empty for any other."""
     own = [suspect_document(m) for m in marks if m.desfile_id == number]
     return {"suspect": own} if own else {}
 
 
 def _task(number: int) -> str:
+    """Return the identifier of a task in the document."""
     return f"task:{number}"
 
 
-def _whole(label: str) -> Text:
-    """One line of the tree: cut at the terminal's edge, so that no name is broken."""
+def _tree_line(label: str) -> Text:
+    """Return one line of the tree, cut at the edge of the terminal."""
     from rich.text import Text
 
     text = Text.from_markup(label, overflow="ellipsis")
@@ -125,19 +135,20 @@ def _whole(label: str) -> Text:
     return text
 
 
-def _tree(found: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) -> Tree:
+def _tree(ancestry: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) -> Tree:
+    """Return the lineage as a tree, breadth first."""
     from rich.markup import escape
     from rich.tree import Tree
 
-    files = {f.id: f for f in found.files}
-    tasks = {t.id: t for t in found.tasks}
-    maker = {e.origin: tasks[e.to] for e in found.edges if e.kind == "was_generated_by"}
+    files = {f.id: f for f in ancestry.files}
+    tasks = {t.id: t for t in ancestry.tasks}
+    maker = {e.origin: tasks[e.to] for e in ancestry.edges if e.kind == "was_generated_by"}
     doubtful = {mark.desfile_id: mark.reason for mark in marks}
     following: dict[int, list[int]] = {}
-    for edge in found.edges:
+    for edge in ancestry.edges:
         if edge.kind == "was_derived_from":
-            here, there = (edge.origin, edge.to) if way == "up" else (edge.to, edge.origin)
-            following.setdefault(here, []).append(there)
+            start, end = (edge.origin, edge.to) if way == "up" else (edge.to, edge.origin)
+            following.setdefault(start, []).append(end)
 
     def label(number: int) -> str:
         file = files[number]
@@ -147,23 +158,23 @@ def _tree(found: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect]) 
         task = maker.get(number)
         if task is not None:
             programs = ", ".join(dict.fromkeys(f"{e.name} {e.version}".strip() for e in task.execs))
-            what = " ".join(x for x in (task.module or task.name, task.wrapkeys, task.attempt) if x)
-            text += f"  ← {escape(what)}" + (f" ({escape(programs)})" if programs else "")
+            task_name = " ".join(x for x in (task.module or task.name, task.wrapkeys, task.attempt) if x)
+            text += f"  ← {escape(task_name)}" + (f" ({escape(programs)})" if programs else "")
         return text
 
-    root = Tree(_whole(label(found.files[0].id)))
-    told = {found.files[0].id}
+    root = Tree(_tree_line(label(ancestry.files[0].id)))
+    listed = {ancestry.files[0].id}
     # Breadth first with a bound: a deep history is for --json, a screen is not.
-    waiting = [(root, found.files[0].id)]
-    while waiting:
-        branch, number = waiting.pop(0)
+    queue = [(root, ancestry.files[0].id)]
+    while queue:
+        branch, number = queue.pop(0)
         for each in following.get(number, ()):
-            if len(told) >= _LINES:
-                branch.add(f"[dim]… {len(files) - len(told)} more files; see --json[/dim]")
+            if len(listed) >= _LINES:
+                branch.add(f"[dim]… {len(files) - len(listed)} more files; see --json[/dim]")
                 return root
-            again = each in told and bool(following.get(each))
-            node = branch.add(_whole(label(each) + (" [dim](above)[/dim]" if again else "")))
-            if each not in told:
-                told.add(each)
-                waiting.append((node, each))
+            again = each in listed and bool(following.get(each))
+            node = branch.add(_tree_line(label(each) + (" [dim](above)[/dim]" if again else "")))
+            if each not in listed:
+                listed.add(each)
+                queue.append((node, each))
     return root

@@ -1,4 +1,4 @@
-"""The door of the command line: finds the command, runs it, turns errors into exit statuses.
+"""The command line: finds the command, runs it, turns errors into exit statuses.
 
 Exit status: 0 done, 1 done with refusals or findings, 2 usage, 3 transient, 4 fatal.
 """
@@ -14,7 +14,7 @@ import click
 
 from desdm import __version__
 from desdm.cli import COMMANDS
-from desdm.cli.door import Door
+from desdm.cli.context import CommandContext
 from desdm.cli.streams import finish_output, prepare_streams
 from desdm.errors import DesdmError, TransientError, storage_error
 
@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    # Commands are imported when they are called, so that --help and completion are instant.
+    """Group whose commands are imported when they are called, so that --help and completion are instant."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -50,11 +50,11 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.list_commands(ctx) and not ctx.resilient_parsing:
-            args = self._meant(ctx, name, args[1:])
+            args = self._resolve_alias(ctx, name, args[1:])
         return super().resolve_command(ctx, args)
 
-    def _meant(self, ctx: click.Context, word: str, rest: list[str]) -> list[str]:
-        """The arguments that a word which is no command stands for; `UsageError` with a hint if for none."""
+    def _resolve_alias(self, ctx: click.Context, word: str, rest: list[str]) -> list[str]:
+        """Return the arguments for which an alias stands; `UsageError` with a hint for an unknown word."""
         from difflib import get_close_matches
 
         from desdm.cli.aliases import ALIASES, HINTS
@@ -72,9 +72,11 @@ class _Commands(click.Group):
             return [*ALIASES[word], *rest]
         if word in HINTS:
             raise click.UsageError(f"there is no command {word}: {HINTS[word]}", ctx)
-        near = get_close_matches(word.lower(), [*self.list_commands(ctx), *ALIASES], 3, 0.6)
-        meant = list(dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in near))
-        hint = f"did you mean {' or '.join(meant)}?" if meant else "desdm --help lists the commands"
+        similar = get_close_matches(word.lower(), [*self.list_commands(ctx), *ALIASES], 3, 0.6)
+        suggestions = list(dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in similar))
+        hint = (
+            f"did you mean {' or '.join(suggestions)}?" if suggestions else "desdm --help lists the commands"
+        )
         raise click.UsageError(f"there is no command {word}; {hint}", ctx)
 
     @override
@@ -88,8 +90,8 @@ class _Commands(click.Group):
         except click.UsageError as err:
             from desdm.cli.aliases import advice
 
-            if meant := advice(err):
-                raise click.UsageError(f"{err.message.rstrip('.')}; {meant}", err.ctx) from err
+            if hint := advice(err):
+                raise click.UsageError(f"{err.message.rstrip('.')}; {hint}", err.ctx) from err
             raise
         except BrokenPipeError as err:
             # Of a program or a socket: our own output raises none. click would end with status 1 and no word.
@@ -99,9 +101,9 @@ class _Commands(click.Group):
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for shelf in dict.fromkeys(entry.shelf for entry in COMMANDS):
-            with formatter.section(shelf):
-                formatter.write_dl([(e.name, e.text) for e in COMMANDS if e.shelf == shelf])
+        for section in dict.fromkeys(entry.section for entry in COMMANDS):
+            with formatter.section(section):
+                formatter.write_dl([(e.name, e.text) for e in COMMANDS if e.section == section])
 
 
 @click.group(
@@ -112,7 +114,7 @@ class _Commands(click.Group):
 @click.pass_context
 def desdm(ctx: click.Context, home: str | None) -> None:
     """Formal production for a sky survey: archive, process and serve its core data."""
-    ctx.obj = ctx.with_resource(Door(home))
+    ctx.obj = ctx.with_resource(CommandContext(home))
 
 
 def main() -> None:
@@ -122,7 +124,7 @@ def main() -> None:
         status = desdm.main(standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Abort:
-        _leave("interrupted", "usage", 130)
+        _exit("interrupted", "usage", 130)
     except click.exceptions.NoArgsIsHelpError as err:
         click.echo(err.format_message())
         sys.exit(2)
@@ -130,47 +132,54 @@ def main() -> None:
         hint = (
             f" (see: {err.ctx.command_path} --help)" if isinstance(err, click.UsageError) and err.ctx else ""
         )
-        _leave(err.format_message() + hint, "usage", err.exit_code)
+        _exit(err.format_message() + hint, "usage", err.exit_code)
     except DesdmError as err:
-        _leave_with(err)
-    except _looked_at() as err:
-        found = _explained(err)
-        if found is None:
+        _exit_with(err)
+    except _damage_errors() as err:
+        known_error = _typed_error(err)
+        if known_error is None:
             raise
-        _leave_with(found)
+        _exit_with(known_error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _home_first(args: list[str]) -> list[str]:
-    """The arguments with ``--home`` before the command, where click reads it; it may stand after the command too."""
+    """Move ``--home`` before the command, where click reads it; users may write it after the command."""
     end = args.index("--") if "--" in args else len(args)
     first: list[str] = []
     rest: list[str] = []
     place = 0
     while place < end:
-        taken = 2 if args[place] == "--home" else 1
+        count = 2 if args[place] == "--home" else 1
         (first if args[place] == "--home" or args[place].startswith("--home=") else rest).extend(
-            args[place : min(place + taken, end)]
+            args[place : min(place + count, end)]
         )
-        place += taken
+        place += count
     return [*first, *rest, *args[end:]]
 
 
-def _looked_at() -> tuple[type[Exception], ...]:
-    """The errors behind which a damaged file or database may be; those of libraries that the command has loaded too."""
-    found: list[type[Exception]] = [
-        OSError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
-    ]  # fmt: skip
+def _damage_errors() -> tuple[type[Exception], ...]:
+    """Return the types of errors that a damaged file or database may cause, those of loaded libraries included."""
+    types: list[type[Exception]] = [
+        OSError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ]
     for module, name in (("sqlalchemy.exc", "SQLAlchemyError"), ("sqlite3", "Error")):
         if module in sys.modules:
-            found.append(getattr(sys.modules[module], name))
-    return tuple(found)
+            types.append(getattr(sys.modules[module], name))
+    return tuple(types)
 
 
-def _explained(err: Exception) -> DesdmError | None:
-    """The typed error behind one that no layer below foresaw: of a file, of the database; None: a fault of ours.
+def _typed_error(err: Exception) -> DesdmError | None:
+    """Return the typed error behind an unforeseen one: of a file or of the database; None for a fault of the program.
 
-    A damaged database may give rows that no code can read. Before a traceback is shown, it is looked at.
+    A damaged database may give rows that no code can read. The database is examined before a traceback is printed.
     """
     if isinstance(err, OSError):
         return storage_error(err)
@@ -181,12 +190,12 @@ def _explained(err: Exception) -> DesdmError | None:
 
     from desdm.facility import damage_of_database
 
-    found = sql.database_error(err) if isinstance(err, SQLAlchemyError) else None
-    return found or damage_of_database(_home())
+    error = sql.database_error(err) if isinstance(err, SQLAlchemyError) else None
+    return error or damage_of_database(_home())
 
 
 def _home() -> str | None:
-    """The value of ``--home``, if it stands on the command line."""
+    """Return the value of ``--home`` on the command line."""
     for word, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         if word == "--home":
             return following
@@ -195,12 +204,14 @@ def _home() -> str | None:
     return None
 
 
-def _leave_with(err: DesdmError) -> None:
+def _exit_with(err: DesdmError) -> None:
+    """Exit with message and status of an error."""
     kind = {2: "usage", 3: "transient"}.get(err.exit_status, "fatal")
-    _leave(str(err), kind, err.exit_status)
+    _exit(str(err), kind, err.exit_status)
 
 
-def _leave(message: str, kind: str, status: int) -> None:
+def _exit(message: str, kind: str, status: int) -> None:
+    """Print an error and exit."""
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps({"error": {"kind": kind, "message": message}}) + "\n")
     click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)

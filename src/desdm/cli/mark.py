@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from typing_extensions import override
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import print_holders
 from desdm.cli.names import RUN
 
@@ -37,10 +37,10 @@ class _Mark(click.Command):
 @click.command(cls=_Mark)
 @click.argument("run", type=RUN)
 @click.argument("state", type=click.Choice(_STATES, case_sensitive=False))
-@click.option("--reason", default="", help="Why; required, and kept with the mark.")
+@click.option("--reason", default="", help="Why; required, and recorded with the mark.")
 @json_option
-@pass_door
-def command(door: Door, run: str, state: str, reason: str, as_json: bool) -> None:
+@pass_command_context
+def command(context: CommandContext, run: str, state: str, reason: str, as_json: bool) -> None:
     """Mark the data of RUN active (good for use; a flagged run can then be released) or junk (not to be used)."""
     from desdm.archive.catalog import attempt_number
     from desdm.cli.tag import print_retagged
@@ -49,33 +49,37 @@ def command(door: Door, run: str, state: str, reason: str, as_json: bool) -> Non
     from desdm.release.holders import Holder, holders_of_run
     from desdm.schema.states import DataState
 
-    facility = door.facility
+    facility = context.facility
     who = facility.config.operator
-    held: list[Holder] = []
+    affected: list[Holder] = []
     with facility.database.write() as conn:
-        made = mark(conn, run, DataState(state.upper()), who=who, reason=reason)
+        result = mark(conn, run, DataState(state.upper()), who=who, reason=reason)
         changed = TagChange()
-        if made.changed:
+        if result.changed:
             changed = refresh_tags_of(
-                conn, facility.production, made.run, who=who, reason=f"{made.after.value}: {reason}"
+                conn, facility.production, result.run, who=who, reason=f"{result.after.value}: {reason}"
             )
-    if made.after is DataState.JUNK:
+    if result.after is DataState.JUNK:
         with facility.database.read() as conn:
-            held = holders_of_run(conn, facility.config.releases, attempt_number(conn, made.run))
+            affected = holders_of_run(conn, facility.config.releases, attempt_number(conn, result.run))
     document = {
-        "run": made.run, "data_state": made.after.value, "before": made.before.value, "changed": made.changed,
-        "releases": [h.release for h in held],
-    }  # fmt: skip
+        "run": result.run,
+        "data_state": result.after.value,
+        "before": result.before.value,
+        "changed": result.changed,
+        "releases": [h.release for h in affected],
+    }
 
     def human() -> None:
-        click.echo(_text(made))
+        click.echo(_text(result))
         print_retagged(changed)
-        print_holders(held)
+        print_holders(affected)
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
 
 
-def _text(made: Mark) -> str:
-    if not made.changed:
-        return f"{made.run} is {made.after.value} already; nothing was changed"
-    return f"{made.run} is {made.after.value}, was {made.before.value}: {made.after.text}"
+def _text(result: Mark) -> str:
+    """Describe the result of a mark."""
+    if not result.changed:
+        return f"{result.run} is {result.after.value} already; nothing was changed"
+    return f"{result.run} is {result.after.value}, was {result.before.value}: {result.after.text}"

@@ -38,12 +38,12 @@ class _Exposure(_NumberType):
 
     @override
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = _EXPOSURE.fullmatch(str(value).strip())
-        if found is None:
+        match = _EXPOSURE.fullmatch(str(value).strip())
+        if match is None:
             self.fail(
                 f"{value!r} is not an exposure; give its number or name: 150029 or D00150029", param, ctx
             )
-        return int(found[1])
+        return int(match[1])
 
 
 class _Night(_TextType):
@@ -73,7 +73,7 @@ class _Run(_TextType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Names of runs that begin so, the newest first; none where there is no installation."""
+        """Return names of runs with this prefix, newest first; none without an installation."""
         from desdm.errors import DesdmError
         from desdm.facility import Facility
         from desdm.framework.watch.store import runs
@@ -100,13 +100,14 @@ class _Pipeline(_TextType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Names of pipelines; the shell itself offers files."""
+        """Return names of pipelines; the shell adds files."""
         from desdm.pipelines import PIPELINES
 
         return _items((p.name for p in PIPELINES), incomplete) or [CompletionItem(incomplete, type="file")]
 
 
 def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    """Return the completions that begin with a text."""
     return [CompletionItem(name) for name in names if name.startswith(incomplete)][:_MOST]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import PIPELINE
 
 
@@ -15,22 +15,22 @@ def command() -> None:
 
 @command.command("list")
 @json_option
-@pass_door
-def list_(door: Door, as_json: bool) -> None:
+@pass_command_context
+def list_(context: CommandContext, as_json: bool) -> None:
     """Every pipeline with one line on it."""
     from desdm.pipelines import PIPELINES
 
     document = [{"pipeline": p.name, "version": p.version, "unit": p.unit, "text": p.text} for p in PIPELINES]
     rows = [tuple(d.values()) for d in document]
-    door.show(document, lambda: door.table(("PIPELINE", "VERSION", "UNIT", "TEXT"), rows), as_json)
+    context.show(document, lambda: context.table(("PIPELINE", "VERSION", "UNIT", "TEXT"), rows), as_json)
 
 
 @command.command()
 @click.argument("name", type=PIPELINE)
 @click.option("--wcl", "as_wcl", is_flag=True, help="As submit WCL, for: desdm submit FILE.wcl")
 @json_option
-@pass_door
-def show(door: Door, name: str, as_wcl: bool, as_json: bool) -> None:
+@pass_command_context
+def show(context: CommandContext, name: str, as_wcl: bool, as_json: bool) -> None:
     """Blocks and modules of pipeline NAME (or of a submit WCL file), with what each reads and makes."""
     from pathlib import Path
 
@@ -60,6 +60,8 @@ def show(door: Door, name: str, as_wcl: bool, as_json: bool) -> None:
                 for m in block.modules
             ]
             by = f", jobs by {','.join(block.divide_jobs_by)}" if block.divide_jobs_by else ""
-            door.table(("MODULE", "WHAT IT DOES", "LOOP", "READS", "MAKES"), rows, f"block {block.name}{by}")
+            context.table(
+                ("MODULE", "WHAT IT DOES", "LOOP", "READS", "MAKES"), rows, f"block {block.name}{by}"
+            )
 
-    door.show(tree, human, as_json)
+    context.show(tree, human, as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.command()
@@ -21,40 +21,47 @@ from desdm.cli.door import Door, json_option, pass_door
     "--size", type=click.IntRange(16, 20_000), default=1000, show_default=True, help="Longer side, pixels."
 )
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door, file: str, out: Path | None, hdu: str | None, no_mask: bool, size: int, as_json: bool
+    context: CommandContext,
+    file: str,
+    out: Path | None,
+    hdu: str | None,
+    no_mask: bool,
+    size: int,
+    as_json: bool,
 ) -> None:
     """Draw FILE, a path or the name of a registered file, as PNG."""
     from desdm.quality.qa.quicklook import quicklook
 
     path, mask = Path(file), None
     if not path.is_file():
-        path, mask = _registered(door, file)
+        path, mask = _registered(context, file)
     target = out or Path(f"{_stem(path.name)}.png")
     if target.resolve() == path.resolve():
         raise click.UsageError(f"{target} is the file itself; say --out")
     picture = quicklook(path, target, mask=not no_mask and (mask or True), hdu=hdu, size=size)
     document = {"picture": str(picture.path), **asdict(picture)}
     del document["path"]
-    door.show(document, lambda: click.echo(picture.path), as_json)
+    context.show(document, lambda: click.echo(picture.path), as_json)
 
 
 def _stem(name: str) -> str:
+    """Return the file name without its suffixes."""
     for ending in (".gz", ".fz", ".fits", ".fit"):
         name = name.removesuffix(ending)
     return name
 
 
-def _registered(door: Door, name: str) -> tuple[Path, Path | None]:
-    """Where a registered file lies, and the mask that was registered with it."""
+def _registered(context: CommandContext, name: str) -> tuple[Path, Path | None]:
+    """Return the path of a registered file, and of the mask registered with it."""
     from desdm.archive import catalog
     from desdm.archive.verify import verified
     from desdm.errors import ConfigError, NotFoundError
     from desdm.quality.qa.masks import names_of_mask
 
     try:
-        facility = door.facility
+        facility = context.facility
     except ConfigError as err:
         raise NotFoundError(f"{name}: no such file here, and no archive to look in: {err}") from err
     with facility.database.read() as conn:

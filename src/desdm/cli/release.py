@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.releaselook import LOOKS
 
 if TYPE_CHECKING:
     from desdm.release.findings import Check
     from desdm.release.model import Release
 
-_reason = click.option("--reason", default="", help="Why; kept with the event.")
+_reason = click.option("--reason", default="", help="Why; recorded with the event.")
 
 
 @click.group("release")
@@ -26,8 +26,9 @@ for look in LOOKS:
     command.add_command(look)
 
 
-def _root(door: Door, name: str) -> Path:
-    return door.facility.config.releases / name
+def _root(context: CommandContext, name: str) -> Path:
+    """Return the directory of a release."""
+    return context.facility.config.releases / name
 
 
 @command.command()
@@ -48,9 +49,9 @@ def _root(door: Door, name: str) -> Path:
 @click.option("--erratum-of", metavar="R", help="The published release that this one corrects.")
 @_reason
 @json_option
-@pass_door
+@pass_command_context
 def create(
-    door: Door,
+    context: CommandContext,
     name: str,
     words: tuple[str, ...],
     empty: bool,
@@ -61,7 +62,7 @@ def create(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Make release NAME, a draft, from blessed data; an erratum takes what its release took unless told otherwise."""
+    """Create release NAME, a draft, from blessed data; an erratum uses the selection of its release by default."""
     from desdm.errors import UsageError
     from desdm.release import create as verb
     from desdm.release.publish import find
@@ -69,64 +70,84 @@ def create(
 
     if empty and words:
         raise UsageError("--empty takes no data; leave out --select or --empty")
-    config, facility = door.facility.config, door.facility
-    root, picked, left = _root(door, name), 0, 0
-    asked: dict[str, str] | None = None if empty else parse(words)
+    config, facility = context.facility.config, context.facility
+    root, file_count, omission_count = _root(context, name), 0, 0
+    conditions: dict[str, str] | None = None if empty else parse(words)
     if erratum_of is not None and not words and not empty:
-        asked = again(find(facility.database, erratum_of).selection)
-    if asked is None:
-        made = verb.create_empty(
-            facility.database, root, name, title=title, text=text, proprietary=proprietary, erratum_of=erratum_of,
-            who=config.operator, reason=reason,
-        )  # fmt: skip
+        conditions = again(find(facility.database, erratum_of).selection)
+    if conditions is None:
+        release = verb.create_empty(
+            facility.database,
+            root,
+            name,
+            title=title,
+            text=text,
+            proprietary=proprietary,
+            erratum_of=erratum_of,
+            who=config.operator,
+            reason=reason,
+        )
     else:
-        made, selection = verb.create(
-            facility.database, facility.archive, root, name, asked, title=title, text=text,
-            proprietary=proprietary, erratum_of=erratum_of, who=config.operator, reason=reason,
-            workers=_workers(config.workers), progress=lambda line: click.echo(f"  {line}", err=True),
+        release, selection = verb.create(
+            facility.database,
+            facility.archive,
+            root,
+            name,
+            conditions,
+            title=title,
+            text=text,
+            proprietary=proprietary,
+            erratum_of=erratum_of,
+            who=config.operator,
+            reason=reason,
+            workers=_workers(config.workers),
+            progress=lambda line: click.echo(f"  {line}", err=True),
             scope=facility.production,
-        )  # fmt: skip
-        picked, left = len(selection.picked), len(selection.left)
-    faults = [] if asked is None else _lineage_faults(door, made)
+        )
+        file_count, omission_count = len(selection.files), len(selection.omissions)
+    faults = [] if conditions is None else _lineage_faults(context, release)
     after = (
-        f"desdm release add-table {made.name} TABLE FILE.parquet"
-        if asked is None
-        else f"desdm release {'validate' if faults else 'publish'} {made.name}"
+        f"desdm release add-table {release.name} TABLE FILE.parquet"
+        if conditions is None
+        else f"desdm release {'validate' if faults else 'publish'} {release.name}"
     )
 
     def human() -> None:
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             first = f"{faults[0].subject}: {faults[0].text}{more}"
-            click.echo(f"note: {made.name} cannot be published as it is: {first}", err=True)
-        click.echo(f"{made.name} is a draft of {picked} files, {left} left out; next: {after}")
+            click.echo(f"note: {release.name} cannot be published as it is: {first}", err=True)
+        click.echo(
+            f"{release.name} is a draft of {file_count} files, {omission_count} left out; next: {after}"
+        )
 
     document = {
-        "release": made.name,
-        "state": made.state,
-        "files": picked,
-        "left_out": left,
+        "release": release.name,
+        "state": release.state,
+        "files": file_count,
+        "left_out": omission_count,
         "faults": len(faults),
     }
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
 
 
-def _lineage_faults(door: Door, release: Release) -> list[Check]:
-    """Return what forbids that a fresh draft is published: products of what is rejected, excluded or withdrawn."""
+def _lineage_faults(context: CommandContext, release: Release) -> list[Check]:
+    """Return what forbids to publish a new draft: products of rejected, excluded or withdrawn data."""
     from desdm.release import store
     from desdm.release.findings import errors
     from desdm.release.validate import check_lineage
 
-    facility, root = door.facility, _root(door, release.name)
+    facility, root = context.facility, _root(context, release.name)
     with facility.database.read() as conn:
         files = store.files(conn, release.name)
         return errors(check_lineage(conn, root, release, files, facility.production))
 
 
-def _workers(told: int) -> int:
+def _workers(configured: int) -> int:
+    """Return the number of threads: as configured, else one a core."""
     from desdm.survey.imageio import threads_here
 
-    return told or threads_here()
+    return configured or threads_here()
 
 
 @command.command("add-table")
@@ -140,15 +161,15 @@ def _workers(told: int) -> int:
     "--schema", type=click.Path(path_type=Path), help="Texts, units and UCDs of the columns, JSON or YAML."
 )
 @click.option(
-    "--infer", is_flag=True, help="Guess what nobody says of a column; shown as guessed everywhere."
+    "--infer", is_flag=True, help="Guess missing descriptions of columns; they are marked as guessed."
 )
 @click.option("--text", default="", help="What a row is.")
 @click.option("--replace", "replace_it", is_flag=True, help="Put it in the place of a table of that name.")
 @_reason
 @json_option
-@pass_door
+@pass_command_context
 def add_table(
-    door: Door,
+    context: CommandContext,
     release: str,
     table: str,
     file: Path,
@@ -164,30 +185,43 @@ def add_table(
 ) -> None:
     """Add the rows of a Parquet FILE to a draft RELEASE as TABLE; in queries it is RELEASE.TABLE."""
     from desdm.release import addtable
+    from desdm.release.source import TableSource
     from desdm.release.steps import digest
 
-    facility = door.facility
+    facility = context.facility
     if ra is None and dec is None:
         click.echo(
             "note: no --ra and --dec: the table has no positions, cones will not find its rows", err=True
         )
-    source = {"file": file.name, "sha256": digest(file)} if file.is_file() else {}
-    made = addtable.add_table(
-        facility.database, _root(door, release), release, table, file, ra=ra, dec=dec, schema=schema, infer=infer,
-        text=text, who=facility.config.operator, provenance=source, id_column=id_column, replace_it=replace_it,
+    source = TableSource({"file": file.name, "sha256": digest(file)}) if file.is_file() else None
+    record = addtable.add_table(
+        facility.database,
+        _root(context, release),
+        release,
+        table,
+        file,
+        ra=ra,
+        dec=dec,
+        schema=schema,
+        infer=infer,
+        text=text,
+        who=facility.config.operator,
+        provenance=source,
+        id_column=id_column,
+        replace_it=replace_it,
         reason=reason,
-    )  # fmt: skip
-    guessed = sum(c.inferred for c in made.columns)
-    door.show(
+    )
+    guess_count = sum(c.inferred for c in record.columns)
+    context.show(
         {
             "table": f"{release}.{table}",
-            "rows": made.row_count,
-            "columns": len(made.columns),
-            "inferred": guessed,
+            "rows": record.row_count,
+            "columns": len(record.columns),
+            "inferred": guess_count,
         },
         lambda: click.echo(
-            f"{release}.{table}: {made.row_count} rows, {len(made.columns)} columns"
-            + (f", {guessed} of them guessed" if guessed else "")
+            f"{release}.{table}: {record.row_count} rows, {len(record.columns)} columns"
+            + (f", {guess_count} of them guessed" if guess_count else "")
         ),
         as_json,
     )
@@ -204,15 +238,17 @@ def add_table(
     "--schema", type=click.Path(path_type=Path), required=True, help="Texts, units and UCDs, JSON or YAML."
 )
 @click.option(
-    "--doc", "documentation", type=click.Path(path_type=Path), required=True, help="How it was made."
+    "--doc", "documentation", type=click.Path(path_type=Path), required=True, help="How it was computed."
 )
-@click.option("--from", "came_from", required=True, help="Release, data and programs that it was made from.")
-@click.option("--reviewed-by", required=True, help="Who held it against the criteria.")
-@click.option("--review", required=True, help="What that person found.")
+@click.option(
+    "--from", "came_from", required=True, help="Release, data and programs from which it was computed."
+)
+@click.option("--reviewed-by", required=True, help="Who compared it with the criteria.")
+@click.option("--review", required=True, help="Result of the review.")
 @json_option
-@pass_door
+@pass_command_context
 def add_product(
-    door: Door,
+    context: CommandContext,
     release: str,
     table: str,
     file: Path,
@@ -229,15 +265,26 @@ def add_product(
     """Add a value-added product, a Parquet FILE, to a draft RELEASE as TABLE."""
     from desdm.release.valueadded import add_value_added
 
-    facility = door.facility
-    made = add_value_added(
-        facility.database, _root(door, release), release, table, file, schema=schema, documentation=documentation,
-        came_from=came_from, reviewed_by=reviewed_by, review=review, ra=ra, dec=dec, id_column=id_column,
+    facility = context.facility
+    record = add_value_added(
+        facility.database,
+        _root(context, release),
+        release,
+        table,
+        file,
+        schema=schema,
+        documentation=documentation,
+        came_from=came_from,
+        reviewed_by=reviewed_by,
+        review=review,
+        ra=ra,
+        dec=dec,
+        id_column=id_column,
         who=facility.config.operator,
-    )  # fmt: skip
-    door.show(
-        {"table": f"{release}.{table}", "rows": made.row_count, "reviewed_by": reviewed_by},
-        lambda: click.echo(f"{release}.{table}: {made.row_count} rows, reviewed by {reviewed_by}"),
+    )
+    context.show(
+        {"table": f"{release}.{table}", "rows": record.row_count, "reviewed_by": reviewed_by},
+        lambda: click.echo(f"{release}.{table}: {record.row_count} rows, reviewed by {reviewed_by}"),
         as_json,
     )
 
@@ -246,17 +293,17 @@ def add_product(
 @click.argument("release")
 @_reason
 @json_option
-@pass_door
-def publish(door: Door, release: str, reason: str, as_json: bool) -> None:
+@pass_command_context
+def publish(context: CommandContext, release: str, reason: str, as_json: bool) -> None:
     """Publish RELEASE: validate, document, freeze, then one switch."""
     from desdm.cli.served import engine_of
     from desdm.release import publish as verb
 
-    facility = door.facility
+    facility = context.facility
     name = verb.find(facility.database, release).name
-    root = _root(door, name)
+    root = _root(context, name)
     with engine_of(facility, name) as served:
-        made = verb.publish(
+        release_record = verb.publish(
             facility.database,
             root,
             name,
@@ -266,9 +313,13 @@ def publish(door: Door, release: str, reason: str, as_json: bool) -> None:
             ask=served.ask,
             production=facility.production,
         )
-    door.show(
-        {"release": made.name, "state": made.state, "manifest_sha256": made.manifest_sha256},
-        lambda: click.echo(f"{made.name} is published; serve it: desdm serve --port 8080"),
+    context.show(
+        {
+            "release": release_record.name,
+            "state": release_record.state,
+            "manifest_sha256": release_record.manifest_sha256,
+        },
+        lambda: click.echo(f"{release_record.name} is published; serve it: desdm serve --port 8080"),
         as_json,
     )
 
@@ -277,15 +328,17 @@ def publish(door: Door, release: str, reason: str, as_json: bool) -> None:
 @click.argument("release")
 @_reason
 @json_option
-@pass_door
-def thaw(door: Door, release: str, reason: str, as_json: bool) -> None:
+@pass_command_context
+def thaw(context: CommandContext, release: str, reason: str, as_json: bool) -> None:
     """Open a frozen RELEASE again, which was not published."""
     from desdm.release import publish as verb
 
-    made = verb.thaw(door.facility.database, release, who=door.facility.config.operator, reason=reason)
-    door.show(
-        {"release": made.name, "state": made.state},
-        lambda: click.echo(f"{made.name} is a draft again"),
+    release_record = verb.thaw(
+        context.facility.database, release, who=context.facility.config.operator, reason=reason
+    )
+    context.show(
+        {"release": release_record.name, "state": release_record.state},
+        lambda: click.echo(f"{release_record.name} is a draft again"),
         as_json,
     )
 
@@ -294,16 +347,16 @@ def thaw(door: Door, release: str, reason: str, as_json: bool) -> None:
 @click.argument("release")
 @_reason
 @json_option
-@pass_door
-def discard(door: Door, release: str, reason: str, as_json: bool) -> None:
+@pass_command_context
+def discard(context: CommandContext, release: str, reason: str, as_json: bool) -> None:
     """Take away RELEASE, which is not published."""
     from desdm.release import create as making
     from desdm.release import publish as verb
 
-    facility = door.facility
+    facility = context.facility
     name = verb.find(facility.database, release).name
-    making.discard(facility.database, _root(door, name), name, who=facility.config.operator, reason=reason)
-    door.show({"release": name, "discarded": True}, lambda: click.echo(f"{name} is gone"), as_json)
+    making.discard(facility.database, _root(context, name), name, who=facility.config.operator, reason=reason)
+    context.show({"release": name, "discarded": True}, lambda: click.echo(f"{name} is gone"), as_json)
 
 
 @command.command()
@@ -311,18 +364,18 @@ def discard(door: Door, release: str, reason: str, as_json: bool) -> None:
 @click.option("--text", default="", help="Said before the facts.")
 @_reason
 @json_option
-@pass_door
-def announce(door: Door, release: str, text: str, reason: str, as_json: bool) -> None:
+@pass_command_context
+def announce(context: CommandContext, release: str, text: str, reason: str, as_json: bool) -> None:
     """Announce a published RELEASE by mail and in the web feed."""
     from desdm.release.announce import announce as verb
 
-    facility = door.facility
+    facility = context.facility
     subject, to = verb(
         facility.database, facility.config, release, who=facility.config.operator, text=text, reason=reason
     )
     where = (
         f"mailed to {', '.join(to)}, and" if to else "no mail (services.mail_server and mail_to are not set);"
     )
-    door.show(
+    context.show(
         {"subject": subject, "mailed_to": to}, lambda: click.echo(f"{subject}: {where} in the feed"), as_json
     )

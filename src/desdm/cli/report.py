@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import RUN
 
 
@@ -18,12 +18,12 @@ from desdm.cli.names import RUN
     help="HTML file (default: reports/RUN.html of the installation).",
 )
 @json_option
-@pass_door
-def command(door: Door, run: str, out: Path | None, as_json: bool) -> None:
+@pass_command_context
+def command(context: CommandContext, run: str, out: Path | None, as_json: bool) -> None:
     """Write a page on RUN that stands alone: pictures, plots, times, messages, lineage, files."""
     from desdm.operations.report import write_report
 
-    facility = door.facility
+    facility = context.facility
     target = out or facility.config.home / "reports" / f"{run}.html"
     path = write_report(facility.database, facility.archive, facility.config, run, target)
-    door.show({"report": str(path)}, lambda: click.echo(path), as_json)
+    context.show({"report": str(path)}, lambda: click.echo(path), as_json)

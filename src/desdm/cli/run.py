@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import NIGHT
 
 
@@ -25,18 +25,23 @@ def command() -> None:
 )
 @click.option("--again", is_flag=True, help="New attempts even where the same work is done.")
 @json_option
-@pass_door
+@pass_command_context
 def night(
-    door: Door, nite: str, settings: tuple[str, ...], run_class: str | None, again: bool, as_json: bool
+    context: CommandContext,
+    nite: str,
+    settings: tuple[str, ...],
+    run_class: str | None,
+    again: bool,
+    as_json: bool,
 ) -> None:
     """Calibrations of NITE (YYYYMMDD), First Cut of its exposures, and a verdict on each; what is done is taken over."""
     from desdm.cli.runs import night_here
     from desdm.cli.submit import settings_of
     from desdm.quality.qa.exclusions import summary
 
-    said = (lambda text: None) if as_json else click.echo
-    given = settings_of(settings) | ({"run_class": run_class} if run_class else {})
-    done = night_here(door, nite, given, again=again, say=said)
+    say = (lambda text: None) if as_json else click.echo
+    values = settings_of(settings) | ({"run_class": run_class} if run_class else {})
+    done = night_here(context, nite, values, again=again, say=say)
     columns = (
         "expnum",
         "band",
@@ -50,12 +55,12 @@ def night(
     )
 
     def human() -> None:
-        door.table(("RUN", "STATE"), list(done.runs.items()))
+        context.table(("RUN", "STATE"), list(done.runs.items()))
         click.echo()
-        door.table(
+        context.table(
             [*(c.upper() for c in columns), "EXCLUDED"],
             [[*(v[c] for c in columns), summary(v["exclusions"])] for v in done.verdicts],
             expendable=("PROCESSED", "SKYBRIGHTNESS", "CLOUD"),
         )
 
-    door.show({"nite": nite, "runs": dict(done.runs), "exposures": list(done.verdicts)}, human, as_json)
+    context.show({"nite": nite, "runs": dict(done.runs), "exposures": list(done.verdicts)}, human, as_json)

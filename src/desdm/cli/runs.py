@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desdm.cli.door import Door
+from desdm.cli.context import CommandContext
 from desdm.modes import make_private
 
 if TYPE_CHECKING:
@@ -21,22 +21,34 @@ if TYPE_CHECKING:
 __all__ = ["drive_here", "drive_in_background", "exit_status", "night_here"]
 
 
-def drive_here(door: Door, run: str, *, reason: str = "") -> AttemptState:
-    """Drive a run in this process and show how far it is; the tags of accepted runs follow its end.
+def drive_here(context: CommandContext, run: str, *, reason: str = "") -> AttemptState:
+    """Drive a run in this process and print its progress; the tags of accepted runs are updated at its end.
 
-    ``reason`` is kept with the event.
+    Parameters
+    ----------
+    context
+        The installation.
+    run
+        Name of the run.
+    reason
+        Reason, recorded with the event.
+
+    Returns
+    -------
+    AttemptState
+        State at the end.
     """
     from desdm.framework.drive import drive
     from desdm.framework.engines.local import LocalEngine
     from desdm.operations.acceptance import refresh_after_run
     from desdm.schema.states import AttemptState
 
-    facility = door.facility
+    facility = context.facility
     who = facility.config.operator
     folder = facility.config.runs / run
     make_private(folder)
     engine = LocalEngine(facility.config.workers, folder)
-    with door.progress() as bars:
+    with context.progress() as bars:
         bar = bars.add_task(run, total=None)
 
         def watch(progress: Progress) -> None:
@@ -61,26 +73,45 @@ def drive_here(door: Door, run: str, *, reason: str = "") -> AttemptState:
 
 
 def night_here(
-    door: Door,
+    context: CommandContext,
     nite: str,
     settings: Mapping[str, str],
     *,
     again: bool = False,
     say: Callable[[str], object] = lambda text: None,
 ) -> Night:
-    """Process a night in this process and show how far its runs are."""
+    """Process a night in this process and print the progress of its runs.
+
+    Parameters
+    ----------
+    context
+        The installation.
+    nite
+        Night, YYYYMMDD.
+    settings
+        Settings of the runs, by name.
+    again
+        Start new attempts of work that is done.
+    say
+        Receives lines of text.
+
+    Returns
+    -------
+    Night
+        The runs of the night, and the verdicts on its exposures.
+    """
     from desdm.framework.engines.local import LocalEngine
     from desdm.operations.nightly import Work, run_night
 
-    facility = door.facility
+    facility = context.facility
     config = facility.config
-    with door.progress() as bars:
-        shown: dict[str, TaskID] = {}
+    with context.progress() as bars:
+        tasks: dict[str, TaskID] = {}
 
         def watch(run: str, progress: Progress) -> None:
-            if run not in shown:
-                shown[run] = bars.add_task(run, total=None)
-            bars.update(shown[run], total=progress.total, completed=progress.done)
+            if run not in tasks:
+                tasks[run] = bars.add_task(run, total=None)
+            bars.update(tasks[run], total=progress.total, completed=progress.done)
 
         work = Work(
             config,
@@ -94,25 +125,47 @@ def night_here(
         return run_night(work, nite, settings=settings)
 
 
-def drive_in_background(door: Door, run: str, *, reason: str = "") -> int:
-    """Start a process of its own that drives the run; returns its number."""
+def drive_in_background(context: CommandContext, run: str, *, reason: str = "") -> int:
+    """Start a process that drives a run.
+
+    Parameters
+    ----------
+    context
+        The installation.
+    run
+        Name of the run.
+    reason
+        Reason, recorded with the event.
+
+    Returns
+    -------
+    int
+        Process number.
+    """
     from desdm.framework import store
     from desdm.framework.process import process_start
 
-    folder: Path = door.facility.config.runs / run
+    folder: Path = context.facility.config.runs / run
     make_private(folder)
     with (folder / "submitter.log").open("ab") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "desdm.cli.main", "--home", str(door.facility.config.home), "resume", run,
-                "--wait", *(["--reason", reason] if reason else []),
+                sys.executable,
+                "-m",
+                "desdm.cli.main",
+                "--home",
+                str(context.facility.config.home),
+                "resume",
+                run,
+                "--wait",
+                *(["--reason", reason] if reason else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-        )  # fmt: skip
-    with door.facility.database.write() as conn:
+        )
+    with context.facility.database.write() as conn:
         store.hand_to_submitter(conn, run, process.pid, process_start(process.pid))
     return process.pid
 

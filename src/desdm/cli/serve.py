@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, pass_door
+from desdm.cli.context import CommandContext, pass_command_context
 
 
 @click.command()
@@ -27,16 +27,18 @@ from desdm.cli.door import Door, pass_door
     show_default=True,
     help="Requests a second that a public address may make over a time; ten times as many at once. 0: no limit.",
 )
-@pass_door
-def command(door: Door, port: int, host: str, database: str | None, proxy: str | None, rate: float) -> None:
+@pass_command_context
+def command(
+    context: CommandContext, port: int, host: str, database: str | None, proxy: str | None, rate: float
+) -> None:
     """Serve the published releases until SIGTERM (or Ctrl-C); the address is printed when it answers."""
     from desdm.web.serve import listen, serve
 
-    # The port is taken first: whoever must wait for the tables learns at once that it is not free.
+    # The port is opened first, so that a port in use is reported before the tables are loaded.
     with listen(host, port) as bound:
-        home = door.facility.config.home
+        home = context.facility.config.home
         serve(
-            door.facility,
+            context.facility,
             bound,
             lambda url: click.echo(f"serving {home} at {url}"),
             database=database,

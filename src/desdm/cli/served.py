@@ -25,7 +25,7 @@ class Served:
 
 @contextmanager
 def engine_of(facility: Facility, release: str) -> Iterator[Served]:
-    """The engine of the installation's services, for one release that nobody sees yet."""
+    """Open the engine of the installation's services for one release that is not visible yet."""
     import pyarrow as pa
 
     from desdm.query.adql.translate import translate
@@ -37,19 +37,19 @@ def engine_of(facility: Facility, release: str) -> Iterator[Served]:
         tables = store.tables(conn, release)
     catalogue = Catalogue(release_entry(table) for table in tables)
     engine = open_engine(facility.config)
-    asked: list[str] = []
+    queries: list[str] = []
 
     def prepare(name: str) -> None:
         engine.attach(name, tables, facility.config.releases / name)
 
     def ask(adql: str) -> pa.Table:
-        if not asked:
+        if not queries:
             prepare(release)
-        asked.append(adql)
+        queries.append(adql)
         dialect: Literal["duckdb", "postgresql"] = "duckdb" if engine.dialect == "duckdb" else "postgresql"
         with engine.execute(translate(adql, catalogue, dialect)) as batches:
-            found = list(batches)
-        return pa.Table.from_batches(found) if found else pa.table({})
+            received = list(batches)
+        return pa.Table.from_batches(received) if received else pa.table({})
 
     try:
         yield Served(prepare, ask)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import suspect_document
 from desdm.cli.names import RUN
 
-#: Messages that are shown; a run may have thousands.
+if TYPE_CHECKING:
+    from desdm.cli.context import JsonValue
+
+#: Largest number of messages; a run may have thousands.
 _MOST_MESSAGES = 20
 
 
@@ -22,9 +25,9 @@ _MOST_MESSAGES = 20
 @click.option("--metrics", "with_metrics", is_flag=True, help="Every QA number.")
 @click.option("--configuration", "with_configuration", is_flag=True, help="Settings of each module, too.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     run: str,
     with_jobs: bool,
     with_wrappers: bool,
@@ -40,7 +43,7 @@ def command(
     from desdm.quality.qa.exclusions import exclusions_of_run
     from desdm.texttable import size_text, time_text
 
-    with door.facility.database.read() as conn:
+    with context.facility.database.read() as conn:
         attempt = runs.attempt_by_name(conn, run)
         blocks = store.blocks(conn, attempt.id)
         jobs = store.jobs(conn, attempt.id)
@@ -49,13 +52,13 @@ def command(
         metrics = store.metrics(conn, attempt.id)
         software = store.software(conn, attempt.id)
         files = store.files_by_type(conn, attempt.id)
-        told = store.configuration(conn, attempt.id)
+        configuration = store.configuration(conn, attempt.id)
         calibrations = calibrations_of(conn, attempt.id)
         excluded = exclusions_of_run(conn, attempt.id)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
-    ran = {s["name"] for s in software}
+    program_names = {s["name"] for s in software}
     # The system and its codes are no programs that are called and counted: they run within the jobs.
-    own = [s for s in told.software if s["name"] not in ran]
+    own = [s for s in configuration.software if s["name"] not in program_names]
     document = {
         "attempt": run,
         "pipeline": attempt.pipeline,
@@ -66,8 +69,8 @@ def command(
         "submittime": attempt.submittime,
         "endtime": attempt.endtime,
         "fingerprint": attempt.fingerprint,
-        "settings": told.settings,
-        "configuration": told.modules,
+        "settings": configuration.settings,
+        "configuration": configuration.modules,
         "calibrations": calibrations,
         "blocks": [b._asdict() for b in blocks],
         "jobs": jobs,
@@ -75,7 +78,7 @@ def command(
         "messages": [m._asdict() for m in messages],
         "metrics": metrics,
         "software": own + software,
-        "excluded": [one.document() for one in excluded],
+        "excluded": [exclusion.document() for exclusion in excluded],
         "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
         "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
     }
@@ -88,47 +91,47 @@ def command(
         end = f", ended {time_text(attempt.endtime)}" if attempt.endtime else ""
         click.echo(f"submitted {time_text(attempt.submittime)}{end} (UTC) by {attempt.operator}")
         click.echo(f"fingerprint {attempt.fingerprint}")
-        door.table(
+        context.table(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
         )
-        for one in excluded:
-            click.echo(click.style("excluded: ", fg="yellow") + one.text)
+        for exclusion in excluded:
+            click.echo(click.style("excluded: ", fg="yellow") + exclusion.text)
         for mark in suspects:
             click.echo(click.style("suspect: ", fg="red") + f"{mark.filename}: {mark.reason}")
-        picked = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]
-        if picked:
-            door.table(
+        listed_jobs = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]
+        if listed_jobs:
+            context.table(
                 ("JOB", "KEYS", "STATE", "TRIES", "WHY", "WORK FOLDER KEPT AS"),
                 [
                     (j["jobnum"], j["jobkeys"], j["state"], j["tries"], j["comment"], j["junktar"])
-                    for j in picked
+                    for j in listed_jobs
                 ],
                 "Jobs",
             )
         if with_wrappers:
-            door.table(
+            context.table(
                 ("WRAPPER", "MODULE", "KEYS", "STATE", "LOG"),
                 [(w["wrapnum"], w["modname"], w["wrapkeys"], w["state"], w["log"]) for w in wrappers],
                 "Wrappers",
             )
         if messages:
-            door.table(
+            context.table(
                 ("LEVEL", "MODULE", "KEYS", "MESSAGE", "LOG", "LINE"),
                 [(m.level, m.module, m.wrapkeys, m.text, m.log, m.line) for m in messages[:_MOST_MESSAGES]],
                 "Messages",
                 expendable=("LOG", "LINE", "KEYS"),
             )
             if len(messages) > _MOST_MESSAGES:
-                click.echo(f"… the gravest {_MOST_MESSAGES} are shown; all: desdm log {run} --messages")
+                click.echo(f"… the gravest {_MOST_MESSAGES} are listed; all: desdm log {run} --messages")
         if with_metrics:
-            door.table(
+            context.table(
                 ("MODULE", "KEYS", "BAND", "NUMBER", "VALUE", "UNIT"),
                 [(m["modname"], m["wrapkeys"], m["band"], m["name"], m["value"], m["unit"]) for m in metrics],
                 "QA numbers",
                 mixed=("VALUE",),
             )
-        door.table(
+        context.table(
             ("PROGRAM", "VERSION", "DIGEST", "RUNS", "CPU s"),
             [
                 (s["name"], s["version"], (s["digest"] or "")[:12], s.get("runs"), s.get("cpu_s"))
@@ -136,19 +139,22 @@ def command(
             ],
             "Software",
         )
-        shown = [*_flat(told.settings), *(_flat(told.modules) if with_configuration else ())]
-        door.table(("SETTING", "VALUE"), shown, "Settings")
+        settings = [
+            *_flat(configuration.settings),
+            *(_flat(configuration.modules) if with_configuration else ()),
+        ]
+        context.table(("SETTING", "VALUE"), settings, "Settings")
         if calibrations:
             rows = [(c["filetype"], c["ccdnum"], c["filename"], c["how"]) for c in calibrations]
-            door.table(("FILE TYPE", "CCD", "FILE", "RULE"), rows, "Calibrations")
+            context.table(("FILE TYPE", "CCD", "FILE", "RULE"), rows, "Calibrations")
         sizes = [(kind, count, size_text(size)) for kind, count, size in files]
-        door.table(("FILE TYPE", "FILES", "SIZE"), sizes, "Files", empty="none")
+        context.table(("FILE TYPE", "FILES", "SIZE"), sizes, "Files", empty="none")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
 
 
-def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Every value of nested settings, by its dotted key."""
+def _flat(tree: Mapping[str, JsonValue], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every value of nested settings with its dotted key."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{path}{key}.")
@@ -157,5 +163,6 @@ def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _seconds(block: object) -> float | None:
+    """Return the wall time of a block."""
     start, end = getattr(block, "start_time", None), getattr(block, "end_time", None)
     return None if start is None or end is None else round((end - start).total_seconds(), 1)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from desdm.simulate.night import ShotEntry
 
 
 @click.group()
@@ -14,7 +20,8 @@ def command() -> None:
     """Simulate nights of a camera, with the truth beside the raw files."""
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split_list(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
@@ -58,65 +65,85 @@ def _listed(text: str) -> tuple[str, ...]:
     "--threads", type=click.IntRange(1), default=1, show_default=True, help="Exposures at the same time."
 )
 @json_option
-@pass_door
+@pass_command_context
 def night(
-    door: Door, camera: str, seed: int, out: Path, program: str, nite: str, bands: str, exposures: int | None, biases: int,
-    flats: int, expnum: int, ccds: str, corner_cases: bool, truth: str, sky: Path | None, instrument: Path | None,
-    threads: int, as_json: bool,
-) -> None:  # fmt: skip
+    context: CommandContext,
+    camera: str,
+    seed: int,
+    out: Path,
+    program: str,
+    nite: str,
+    bands: str,
+    exposures: int | None,
+    biases: int,
+    flats: int,
+    expnum: int,
+    ccds: str,
+    corner_cases: bool,
+    truth: str,
+    sky: Path | None,
+    instrument: Path | None,
+    threads: int,
+    as_json: bool,
+) -> None:
     """Write raw files of one night (supercal: of several), instrument files, a reference catalogue, and the truth."""
     from desdm.simulate.cameras import camera_of
     from desdm.simulate.night import make_night
     from desdm.simulate.plan import plan_night
     from desdm.simulate.shard import read_shard
 
-    wanted = _listed(bands)
-    built = camera_of(camera, instrument)
+    band_list = _split_list(bands)
+    camera_model = camera_of(camera, instrument)
     if ccds:
-        built = built.only(tuple(_number(c) for c in _listed(ccds)))
-    field = read_shard(sky, tuple(dict.fromkeys((*wanted, "r"))), seed) if sky else None
+        camera_model = camera_model.only(tuple(_number(c) for c in _split_list(ccds)))
+    field = read_shard(sky, tuple(dict.fromkeys((*band_list, "r"))), seed) if sky else None
     middle = field.middle if field else (None, None)
     plan = plan_night(
-        seed, program=program, nite=nite, bands=wanted, exposures=exposures, biases=biases, flats=flats,
-        corner_cases=corner_cases, truth=truth, expnum=expnum, ra=middle[0], dec=middle[1],
-    )  # fmt: skip
-    with door.progress() as progress:
+        seed,
+        program=program,
+        nite=nite,
+        bands=band_list,
+        exposures=exposures,
+        biases=biases,
+        flats=flats,
+        corner_cases=corner_cases,
+        truth=truth,
+        expnum=expnum,
+        ra=middle[0],
+        dec=middle[1],
+    )
+    with context.progress() as progress:
         bar = progress.add_task("simulate", total=len(plan.shots))
-        made = make_night(
+        written = make_night(
             out,
             plan,
-            built,
+            camera_model,
             sky=field,
             threads=threads,
             progress=lambda done, _: progress.update(bar, completed=done),
         )
     document = {
-        "out": str(out), "camera": camera, "seed": seed, "raw": len(made.raw), "instrument": len(made.instrument),
-        "refcat": made.refcat.name, "exposures": made.document["exposures"],
-    }  # fmt: skip
-    door.show(document, lambda: _told(door, made.document["exposures"], out), as_json)
+        "out": str(out),
+        "camera": camera,
+        "seed": seed,
+        "raw": len(written.raw),
+        "instrument": len(written.instrument),
+        "refcat": written.refcat.name,
+        "exposures": written.document["exposures"],
+    }
+    context.show(document, lambda: _print_exposures(context, written.document["exposures"], out), as_json)
 
 
 def _number(text: str) -> int:
+    """Parse a CCD number."""
     try:
         return int(text)
     except ValueError as err:
-        raise click.BadParameter(f"{text!r} is no CCD number", param_hint="--ccds") from err
+        raise click.BadParameter(f"{text!r} is not a CCD number", param_hint="--ccds") from err
 
 
-def _told(door: Door, exposures: list[dict[str, object]], out: Path) -> None:
-    keys = (
-        "expnum",
-        "obstype",
-        "band",
-        "object",
-        "fwhm_asec",
-        "sky_e_s",
-        "cloud_mag",
-        "t_eff",
-        "verdict",
-        "corner",
-    )
+def _print_exposures(context: CommandContext, exposures: Sequence[ShotEntry], out: Path) -> None:
+    """Print the exposures with their truth."""
     titles = (
         "EXPNUM",
         "OBSTYPE",
@@ -129,5 +156,20 @@ def _told(door: Door, exposures: list[dict[str, object]], out: Path) -> None:
         "VERDICT",
         "CORNER",
     )
-    door.table(titles, [[e[k] for k in keys] for e in exposures])
+    rows = [
+        (
+            e["expnum"],
+            e["obstype"],
+            e["band"],
+            e["object"],
+            e["fwhm_asec"],
+            e["sky_e_s"],
+            e["cloud_mag"],
+            e["t_eff"],
+            e["verdict"],
+            e["corner"],
+        )
+        for e in exposures
+    ]
+    context.table(titles, rows)
     click.echo(f"\n{len(exposures)} exposures in {out}/raw; the truth lies in {out}/truth")

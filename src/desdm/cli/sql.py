@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from desdm.cli.door import Door, pass_door
+from desdm.cli.context import CommandContext, pass_command_context
 from desdm.errors import UsageError
 
 
@@ -21,7 +21,7 @@ from desdm.errors import UsageError
 )
 @click.option("--token", help="Token of an account.", envvar="DESDM_TOKEN", show_envvar=True)
 @click.option(
-    "-c", "--command", "commands", multiple=True, metavar="TEXT", help="Do this and end; may be said again."
+    "-c", "--command", "commands", multiple=True, metavar="TEXT", help="Do this and end; may be repeated."
 )
 @click.option("-l", "--loadsql", type=click.Path(path_type=Path), help="Do the statements of a file and end.")
 @click.option(
@@ -40,9 +40,9 @@ from desdm.errors import UsageError
 )
 @click.option("-tn", "--tablename", help="Name of that table (default: the file's name).")
 @click.option("-q", "--quiet", is_flag=True, help="Only rows and errors.")
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     url: str | None,
     token: str | None,
     commands: tuple[str, ...],
@@ -57,7 +57,7 @@ def command(
     import sys
 
     from desdm.client import Client
-    from desdm.client.shell.reading import statements
+    from desdm.client.shell.parser import statements
     from desdm.client.shell.shell import Shell
 
     todo = list(commands)
@@ -67,7 +67,7 @@ def command(
         if path is not None:
             todo.append(shlex.join([verb, str(path), tablename or path.stem]))
     with ExitStack() as stack:
-        address = url or stack.enter_context(_own(door))
+        address = url or stack.enter_context(_own(context))
         interactive = not todo and sys.stdin.isatty()
         client = stack.enter_context(Client(address, token))
         shell = Shell(client, interactive=interactive, quiet=quiet)
@@ -78,7 +78,7 @@ def command(
 
 
 @contextmanager
-def _own(door: Door) -> Iterator[str]:
+def _own(context: CommandContext) -> Iterator[str]:
     """This installation, served at a free port of this machine for as long as the shell runs."""
     import subprocess
     import sys
@@ -86,15 +86,18 @@ def _own(door: Door) -> Iterator[str]:
 
     from desdm.cli.child import ends_with_parent
 
-    home = str(door.facility.config.home)
+    home = str(context.facility.config.home)
     program = [sys.executable, "-c", "from desdm.cli.main import main; main()"]
     with tempfile.TemporaryFile("w+") as log:
         # A session of its own: Ctrl-C in the shell ends a query, not the server.
         server = subprocess.Popen(
             [*program, "--home", home, "serve", "--port", "0"],
-            stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
             preexec_fn=ends_with_parent(),  # noqa: PLW1509 - no other thread runs yet
-        )  # fmt: skip
+        )
         try:
             assert server.stdout is not None
             line = server.stdout.readline()

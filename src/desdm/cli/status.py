@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from desdm.framework.watch.store import RunRow
 
 #: How a state is coloured on a terminal.
 COLOURS = {
-    "done": "green", "running": "cyan", "planned": "blue", "failed": "red", "flagged": "yellow",
-    "interrupted": "yellow", "cancelled": "bright_black",
-}  # fmt: skip
+    "done": "green",
+    "running": "cyan",
+    "planned": "blue",
+    "failed": "red",
+    "flagged": "yellow",
+    "interrupted": "yellow",
+    "cancelled": "bright_black",
+}
 
 
 @click.command()
@@ -25,9 +32,9 @@ COLOURS = {
 @click.option("--limit", type=click.IntRange(1), default=25, show_default=True, help="The newest so many.")
 @click.option("--all", "everything", is_flag=True, help="Every run.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     state: str | None,
     pipeline: str | None,
     operator: str | None,
@@ -38,19 +45,19 @@ def command(
     """Where runs stand, the newest first."""
     from desdm.framework.watch import store
 
-    asked = {"state": state, "pipeline": pipeline, "operator": operator}
-    where = {k: v for k, v in asked.items() if v}
-    with door.facility.database.read() as conn:
+    options = {"state": state, "pipeline": pipeline, "operator": operator}
+    where = {k: v for k, v in options.items() if v}
+    with context.facility.database.read() as conn:
         rows = store.runs(conn, where, None if everything else limit + 1)
         cut = not everything and len(rows) > limit
         rows = rows[:limit] if cut else rows
-        none = "" if rows else _none(store.runs(conn, {}, None), where)
+        empty_text = "" if rows else _empty_text(store.runs(conn, {}, None), where)
     document = [_document(row) for row in rows]
 
     def human() -> None:
         from desdm.texttable import Styled
 
-        door.table(
+        context.table(
             (
                 "RUN",
                 "PIPELINE",
@@ -68,7 +75,7 @@ def command(
                     d["attempt"],
                     d["pipeline"],
                     d["run_class"],
-                    Styled(d["state"], COLOURS.get(d["state"], "")),
+                    Styled(str(d["state"]), COLOURS.get(str(d["state"]), "")),
                     f"{d['jobs_done']}/{d['jobs']}",
                     f"{d['wrappers_done']}/{d['wrappers']}",
                     d["jobs_failed"] or None,
@@ -79,35 +86,37 @@ def command(
                 for d in document
             ],
             expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED", "CLASS"),
-            empty=none,
+            empty=empty_text,
         )
         if cut:
-            click.echo(f"… the newest {limit} are shown; all: desdm status --all")
+            click.echo(f"… the newest {limit} are listed; all: desdm status --all")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
 
 
-def _none(known: list[RunRow], where: dict[str, str]) -> str:
-    """What is said where no run is as asked: what there is instead."""
-    if not known:
+def _empty_text(rows: list[RunRow], where: dict[str, str]) -> str:
+    """Return the text for no matching run: the values that runs have."""
+    if not rows:
         return "no run yet; next: desdm submit PIPELINE --wait"
-    asked = " and ".join(f"{key} {value}" for key, value in where.items())
-    has = "; ".join(f"{key}s: {', '.join(sorted({getattr(r, key) for r in known}))}" for key in where)
-    return f"no run of {asked} among {len(known)} runs; {has}"
+    conditions = " and ".join(f"{key} {value}" for key, value in where.items())
+    values = "; ".join(f"{key}s: {', '.join(sorted({getattr(r, key) for r in rows}))}" for key in where)
+    return f"no run of {conditions} among {len(rows)} runs; {values}"
 
 
-def _document(row: RunRow) -> dict[str, Any]:
+def _document(row: RunRow) -> dict[str, str | int | datetime | None]:
+    """Return the JSON document of a run."""
     fields = row._asdict()
     fields["attempt"] = fields.pop("run")
     if row.state == "running" and not _alive(row):
         fields["state"] = "interrupted"
         fields["comment"] = f"its submitter went away; next: desdm resume {row.run}"
-    for gone in ("id", "submitter_start"):
-        del fields[gone]
+    for internal in ("id", "submitter_start"):
+        del fields[internal]
     return fields
 
 
 def _alive(row: RunRow) -> bool:
+    """Tell whether the submitter of a run is running."""
     import os
 
     from desdm.framework.process import process_start

@@ -31,10 +31,10 @@ _ASCII = {
 
 
 def prepare_streams() -> None:
-    """Make standard output and error safe to write to, whoever reads them; call it before anything is written."""
+    """Make standard output and error safe to write to, whatever reads them; call it before anything is written."""
     codecs.register_error("desdm.legible", _legible)
     _open_closed()
-    sys.stdout, sys.stderr = _kept(sys.stdout), _kept(sys.stderr)
+    sys.stdout, sys.stderr = _wrapped(sys.stdout), _wrapped(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="desdm.legible")
@@ -43,7 +43,7 @@ def prepare_streams() -> None:
 class _Output(io.FileIO):
     """A standard stream that discards what is written after its reader went away, as ``head`` does.
 
-    A command that acts must finish its work and end with its own status, whether or not anybody reads how far it is.
+    A command that acts must finish its work and end with its own status, whether or not its progress is read.
     """
 
     @override
@@ -57,7 +57,7 @@ class _Output(io.FileIO):
         return memoryview(data).nbytes
 
     def _reader_gone(self, err: OSError) -> bool:
-        """Whether the pipe has no reader any more, or the terminal was closed."""
+        """Tell whether the reader of the pipe ended, or the terminal was closed."""
         if err.errno == errno.EIO:
             return stat.S_ISCHR(os.fstat(self.fileno()).st_mode)
         return err.errno == errno.EPIPE
@@ -79,8 +79,8 @@ def _discard(number: int) -> None:
     os.close(null)
 
 
-def _kept(stream: TextIO) -> TextIO:
-    """The same stream over `_Output`; as it is, if it is not the process's own (a test replaced it)."""
+def _wrapped(stream: TextIO) -> TextIO:
+    """Return a stream over `_Output`; a stream that is not the process's own is returned unchanged."""
     binary = getattr(stream, "buffer", None)
     raw = getattr(binary, "raw", binary)
     if (
@@ -112,7 +112,7 @@ def _open_closed() -> None:
 
 
 def _legible(error: UnicodeError) -> tuple[str, int]:
-    """What is written for signs that the encoding of a stream lacks."""
+    """Replace signs that the encoding of a stream lacks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     # A byte of a file name that is no UTF-8 (a lone surrogate) and any other sign become a question mark.

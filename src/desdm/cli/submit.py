@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import PIPELINE
+
+if TYPE_CHECKING:
+    from desdm.cli.context import JsonValue
 
 
 def _settings(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    """Parse settings KEY=VALUE."""
     return settings_of(pairs)
 
 
@@ -40,14 +44,14 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, str]:
     "--resume", is_flag=True, help="If the unit's last attempt of the same work is not done, go on with it."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and check; write and run nothing.")
-@click.option("--reason", default="", help="Why; kept with the event.")
+@click.option("--reason", default="", help="Why; recorded with the event.")
 @click.option("--compat", is_flag=True, help="Read a submit WCL as the original did.")
 @json_option
-@pass_door
+@pass_command_context
 @click.pass_context
 def command(
     ctx: click.Context,
-    door: Door,
+    context: CommandContext,
     pipeline: str,
     settings: dict[str, str],
     run_class: str | None,
@@ -70,7 +74,7 @@ def command(
     from desdm.quality.qa.selection import omissions
     from desdm.schema.states import AttemptState
 
-    facility = door.facility
+    facility = context.facility
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
         tree = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database)).tree
         value, top = from_wcl(tree, pipeline)
@@ -97,10 +101,10 @@ def command(
     state = submission.state
     if not dry_run and state not in (AttemptState.DONE, AttemptState.FLAGGED):
         if wait:
-            state = drive_here(door, submission.run, reason=reason)
+            state = drive_here(context, submission.run, reason=reason)
         else:
-            drive_in_background(door, submission.run, reason=reason)
-    document: dict[str, Any] = {
+            drive_in_background(context, submission.run, reason=reason)
+    document: dict[str, JsonValue] = {
         "attempt": submission.run,
         "state": state.value,
         "jobs": submission.jobs,
@@ -141,5 +145,5 @@ def command(
             )
             click.echo(f"next: desdm show {submission.run}   desdm report {submission.run}")
 
-    door.show(document, human, as_json)
+    context.show(document, human, as_json)
     ctx.exit(exit_status(state))

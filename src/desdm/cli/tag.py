@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def print_retagged(changed: TagChange) -> None:
 @click.option("--remove", is_flag=True, help="Take the tag off.")
 @click.option("--list", "listing", is_flag=True, help="List all tags.")
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door,
+    context: CommandContext,
     tag: str | None,
     names: tuple[str, ...],
     attempts: tuple[str, ...],
@@ -51,15 +51,15 @@ def command(
     from desdm.errors import UsageError
     from desdm.operations.acceptance import require_not_kept
 
-    facility = door.facility
+    facility = context.facility
     if listing or tag is None:
         with facility.database.read() as conn:
-            found = tags.list_tags(conn)
-        rows = [[t.tag, t.files, t.attempts, t.description] for t in found]
-        document: object = [t._asdict() for t in found]
-        door.show(
+            tag_list = tags.list_tags(conn)
+        rows = [[t.tag, t.files, t.attempts, t.description] for t in tag_list]
+        document: object = [t._asdict() for t in tag_list]
+        context.show(
             document,
-            lambda: door.table(["tag", "files", "attempts", "stands for"], rows, empty="no tag yet"),
+            lambda: context.table(["tag", "files", "attempts", "stands for"], rows, empty="no tag yet"),
             as_json,
         )
         return
@@ -73,4 +73,4 @@ def command(
         else:
             count = tags.tag(conn, tag, names, attempts, who=who, description=text, reason=reason)
     what = "untagged" if remove else "tagged"
-    door.show({"tag": tag, what: count}, lambda: click.echo(f"{tag}: {count} {what}"), as_json)
+    context.show({"tag": tag, what: count}, lambda: click.echo(f"{tag}: {count} {what}"), as_json)

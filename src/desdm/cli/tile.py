@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.group()
@@ -19,8 +19,10 @@ def command() -> None:
 @click.option("--naxis", type=click.IntRange(1), default=10000, show_default=True, help="Pixels a side.")
 @click.option("--pixelscale", type=float, default=0.263, show_default=True, help="Arcsec a pixel.")
 @json_option
-@pass_door
-def add(door: Door, name: str, ra: float, dec: float, naxis: int, pixelscale: float, as_json: bool) -> None:
+@pass_command_context
+def add(
+    context: CommandContext, name: str, ra: float, dec: float, naxis: int, pixelscale: float, as_json: bool
+) -> None:
     """Add tile NAME with its centre RA, DEC (ICRS, degrees)."""
     from desdm.errors import UsageError
     from desdm.framework.store.tiles import save_tile
@@ -30,21 +32,21 @@ def add(door: Door, name: str, ra: float, dec: float, naxis: int, pixelscale: fl
         raise UsageError(
             f"no tile {name} at {ra}, {dec}: RA 0 to 360, DEC -90 to 90, a name of at most 24 letters"
         )
-    with door.facility.database.write() as conn:
+    with context.facility.database.write() as conn:
         save_tile(conn, Tile(name, ra, dec, naxis, pixelscale))
     document = {"tile": name, "ra": ra, "dec": dec, "naxis": naxis, "pixelscale": pixelscale}
     text = f"tile {name} at {ra:g} {dec:+g}: {naxis} pixels a side of {pixelscale:g} arcsec"
-    door.show(document, lambda: click.echo(text), as_json)
+    context.show(document, lambda: click.echo(text), as_json)
 
 
 @command.command("list")
 @json_option
-@pass_door
-def list_(door: Door, as_json: bool) -> None:
+@pass_command_context
+def list_(context: CommandContext, as_json: bool) -> None:
     """Every tile."""
     from desdm.framework.store.tiles import tile_rows
 
-    with door.facility.database.read() as conn:
+    with context.facility.database.read() as conn:
         rows = tile_rows(conn)
     head = ("TILE", "RA", "DEC", "NAXIS1", "NAXIS2", "ARCSEC/PIXEL")
-    door.show(rows, lambda: door.table(head, [tuple(r.values()) for r in rows]), as_json)
+    context.show(rows, lambda: context.table(head, [tuple(r.values()) for r in rows]), as_json)

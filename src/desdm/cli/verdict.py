@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import print_holders
 from desdm.cli.names import EXPOSURE
 
@@ -29,9 +29,15 @@ _MOST = 1000
 @click.option("--reason", "--comment", "reason", default="", help="Why; needed with --set and --lift.")
 @click.option("--cut", type=click.Choice(["firstcut", "finalcut"]), default="firstcut", show_default=True)
 @json_option
-@pass_door
+@pass_command_context
 def command(
-    door: Door, expnum: int | None, accepted: str | None, lift: bool, reason: str, cut: str, as_json: bool
+    context: CommandContext,
+    expnum: int | None,
+    accepted: str | None,
+    lift: bool,
+    reason: str,
+    cut: str,
+    as_json: bool,
 ) -> None:
     """Show the verdict that counts of each exposure (or of EXPNUM), give a person's, or withdraw it.
 
@@ -49,10 +55,10 @@ def command(
     from desdm.release.holders import Holder, holders_of_exposure
     from desdm.schema.states import Verdict
 
-    facility = door.facility
+    facility = context.facility
     scope, who = facility.production, facility.config.operator
     changed = TagChange()
-    held: list[Holder] = []
+    affected: list[Holder] = []
     if accepted is not None or lift:
         if expnum is None:
             raise UsageError("say which exposure: desdm verdict EXPNUM --set … --reason TEXT")
@@ -81,15 +87,25 @@ def command(
         rows = with_exclusions(conn, sorted(rows, key=lambda row: int(row["expnum"])))
         why = "" if rows or expnum is None else why_no_verdict(conn, cut, expnum, scope)
         if expnum is not None and accepted == Verdict.REJECTED.value:
-            held = holders_of_exposure(conn, facility.config.releases, expnum, images=True)
+            affected = holders_of_exposure(conn, facility.config.releases, expnum, images=True)
         out = [] if expnum is None else exclusions(conn, [expnum])
     columns = (
-        "expnum", "band", "processed", "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec",
-        "analyst", "state",
-    )  # fmt: skip
+        "expnum",
+        "band",
+        "processed",
+        "accepted",
+        "reason",
+        "t_eff",
+        "f_eff",
+        "b_eff",
+        "c_eff",
+        "fwhm_asec",
+        "analyst",
+        "state",
+    )
 
     def human() -> None:
-        door.table(
+        context.table(
             [*(c.upper() for c in columns), "EXCLUDED"],
             [[*(r[c] for c in columns), summary(r["exclusions"])] for r in rows],
             expendable=("ANALYST", "C_EFF", "B_EFF", "F_EFF", "PROCESSED", "FWHM_ASEC"),
@@ -97,8 +113,8 @@ def command(
             if expnum is not None
             else f"no verdict of {cut} yet; next: desdm run night YYYYMMDD",
         )
-        for one in out:
-            click.echo(one.text)
+        for entry in out:
+            click.echo(entry.text)
         for unsound, those in groupby(
             sorted((r["unsound"], r["exposurename"]) for r in rows), key=itemgetter(0)
         ):
@@ -107,7 +123,7 @@ def command(
             if unsound:
                 click.echo(f"{', '.join(names[:_NAMED])}{more}: not used in coadds: the images are {unsound}")
         print_retagged(changed)
-        print_holders(held)
+        print_holders(affected)
 
-    releases = [holder.release for holder in held]
-    door.show([{**row, "releases": releases} for row in rows], human, as_json)
+    releases = [holder.release for holder in affected]
+    context.show([{**row, "releases": releases} for row in rows], human, as_json)

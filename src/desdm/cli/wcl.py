@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.door import Door, json_option, pass_door
+from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.errors import WCLError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from desdm.cli.context import JsonValue
     from desdm.wcl import Origin
     from desdm.wcl.explain import Explanation
 
@@ -31,8 +34,8 @@ def command() -> None:
 @files_argument
 @compat_option
 @json_option
-@pass_door
-def read_command(door: Door, files: tuple[str, ...], compat: bool, as_json: bool) -> None:
+@pass_command_context
+def read_command(context: CommandContext, files: tuple[str, ...], compat: bool, as_json: bool) -> None:
     """Read FILEs and write them back, includes taken in, nothing substituted."""
     from desdm.wcl import dumps, read
 
@@ -45,35 +48,35 @@ def read_command(door: Door, files: tuple[str, ...], compat: bool, as_json: bool
         for document in documents.values():
             click.echo(dumps(document.tree), nl=False)
 
-    door.show({file: document.tree for file, document in documents.items()}, human, as_json)
+    context.show({file: document.tree for file, document in documents.items()}, human, as_json)
 
 
 @command.command("check")
 @files_argument
 @compat_option
 @json_option
-@pass_door
+@pass_command_context
 @click.pass_context
 def check_command(
-    ctx: click.Context, door: Door, files: tuple[str, ...], compat: bool, as_json: bool
+    ctx: click.Context, context: CommandContext, files: tuple[str, ...], compat: bool, as_json: bool
 ) -> None:
     """List what is wrong or surprising in FILEs; status 1 if anything is, 2 if one cannot be read."""
     from desdm.wcl import check
 
-    findings: list[dict[str, Any]] = []
+    findings: list[dict[str, str | int | None]] = []
     status = 0
     for file in files:
         warnings, err = check(file, compat=compat)
         severity = "warning" if compat else "error"
         findings += [
             {
-                "file": one.file,
-                "line": one.line,
+                "file": finding.file,
+                "line": finding.line,
                 "severity": severity,
-                "kind": one.kind.name.lower(),
-                "message": f"{one.kind.value}: {one.text}",
+                "kind": finding.kind.name.lower(),
+                "message": f"{finding.kind.value}: {finding.text}",
             }
-            for one in warnings
+            for finding in warnings
         ]
         if err is not None:
             status = 2
@@ -88,13 +91,13 @@ def check_command(
             )
 
     def human() -> None:
-        for one in findings:
-            line = "" if one["line"] is None else f":{one['line']}"
-            click.echo(f"{one['file']}{line}: {one['severity']}: {one['message']}")
+        for finding in findings:
+            line = "" if finding["line"] is None else f":{finding['line']}"
+            click.echo(f"{finding['file']}{line}: {finding['severity']}: {finding['message']}")
         if not findings:
             click.echo(f"{len(files)} file{'s' if len(files) > 1 else ''} clean")
 
-    door.show({"files": list(files), "findings": findings}, human, as_json)
+    context.show({"files": list(files), "findings": findings}, human, as_json)
     ctx.exit(status or (1 if findings else 0))
 
 
@@ -103,10 +106,10 @@ def check_command(
 @key_argument
 @compat_option
 @json_option
-@pass_door
+@pass_command_context
 @click.pass_context
 def expand_command(
-    ctx: click.Context, door: Door, file: str, key: str | None, compat: bool, as_json: bool
+    ctx: click.Context, context: CommandContext, file: str, key: str | None, compat: bool, as_json: bool
 ) -> None:
     """Substitute the values of FILE, or of KEY in it (a.b.c); lists give one value per combination.
 
@@ -122,20 +125,20 @@ def expand_command(
     for path, value in paths_of(document, key):
         current, searchobj, _ = scope_of(document.tree, path)
         try:
-            found = resolver.expand(value, current=current, searchobj=searchobj)
+            expansions = resolver.expand(value, current=current, searchobj=searchobj)
         except WCLError as err:
             problems[".".join(path)] = err.message
         else:
-            values[".".join(path)] = [one.value for one in found]
+            values[".".join(path)] = [expansion.value for expansion in expansions]
 
     def human() -> None:
-        for name, found in values.items():
-            for one in found:
-                click.echo(f"{name} = {one}")
+        for name, expansions in values.items():
+            for expansion in expansions:
+                click.echo(f"{name} = {expansion}")
         for name, problem in problems.items():
             click.echo(f"{name}: {problem}", err=True)
 
-    door.show({"file": file, "values": values, "unresolved": problems}, human, as_json)
+    context.show({"file": file, "values": values, "unresolved": problems}, human, as_json)
     ctx.exit(1 if problems else 0)
 
 
@@ -144,57 +147,67 @@ def expand_command(
 @key_argument
 @compat_option
 @json_option
-@pass_door
-def explain_command(door: Door, file: str, key: str | None, compat: bool, as_json: bool) -> None:
+@pass_command_context
+def explain_command(context: CommandContext, file: str, key: str | None, compat: bool, as_json: bool) -> None:
     """Say which line gave the value of KEY, what it overrode, and where its references came from."""
     from desdm.wcl import read
     from desdm.wcl.explain import explain
 
-    found = list(explain(read(file, compat=compat), key, compat=compat))
-    door.show({"file": file, "keys": [_as_json(one) for one in found]}, lambda: _for_people(found), as_json)
+    explanations = list(explain(read(file, compat=compat), key, compat=compat))
+    context.show(
+        {"file": file, "keys": [_explanation_document(explanation) for explanation in explanations]},
+        lambda: _print_explanations(explanations),
+        as_json,
+    )
 
 
-def _place(origin: Origin | None) -> dict[str, Any] | None:
+def _origin_document(origin: Origin | None) -> Mapping[str, JsonValue] | None:
+    """Return the JSON document of an origin."""
     return None if origin is None else {"file": origin.file, "line": origin.line, "value": origin.value}
 
 
-def _as_json(one: Explanation) -> dict[str, Any]:
-    history = [] if one.origin is None else list(one.origin.history())
+def _explanation_document(explanation: Explanation) -> Mapping[str, JsonValue]:
+    """Return the JSON document of an explanation."""
+    history = [] if explanation.origin is None else list(explanation.origin.history())
     return {
-        "key": one.key,
-        "value": one.value,
+        "key": explanation.key,
+        "value": explanation.value,
         "file": history[0].file if history else None,
         "line": history[0].line if history else None,
-        "overrode": [_place(origin) for origin in history[1:]],
-        "resolved": one.resolved,
-        "problem": one.problem,
+        "overrode": [_origin_document(origin) for origin in history[1:]],
+        "resolved": explanation.resolved,
+        "problem": explanation.problem,
         "references": [
             {
-                "name": used.name,
-                "value": used.value,
-                "scope": used.scope,
-                "file": used.origin.file if used.origin else None,
-                "line": used.origin.line if used.origin else None,
+                "name": reference.name,
+                "value": reference.value,
+                "scope": reference.scope,
+                "file": reference.origin.file if reference.origin else None,
+                "line": reference.origin.line if reference.origin else None,
             }
-            for used in one.used
+            for reference in explanation.used
         ],
     }
 
 
-def _for_people(found: Iterable[Explanation]) -> None:
-    for one in found:
-        click.echo(f"{one.key} = {one.value}")
-        for at, origin in enumerate(() if one.origin is None else one.origin.history()):
-            click.echo(f"    {origin.file}:{origin.line}" if at == 0 else _overrode(origin))
-        for used in one.used:
-            place = f", {used.origin.file}:{used.origin.line}" if used.origin else ""
-            what = f"{used.value}  ({used.scope}{place})" if used.scope else "no value here"
-            click.echo(f"    ${{{used.name}}} = {what}")
-        if one.problem is not None:
-            click.echo(f"    unresolved: {one.problem}")
-        elif one.used:
-            click.echo(f"    = {one.resolved}")
+def _print_explanations(explanations: Iterable[Explanation]) -> None:
+    """Print explanations as text."""
+    for explanation in explanations:
+        click.echo(f"{explanation.key} = {explanation.value}")
+        for at, origin in enumerate(() if explanation.origin is None else explanation.origin.history()):
+            click.echo(f"    {origin.file}:{origin.line}" if at == 0 else _overridden_line(origin))
+        for reference in explanation.used:
+            origin_text = f", {reference.origin.file}:{reference.origin.line}" if reference.origin else ""
+            text = (
+                f"{reference.value}  ({reference.scope}{origin_text})" if reference.scope else "no value here"
+            )
+            click.echo(f"    ${{{reference.name}}} = {text}")
+        if explanation.problem is not None:
+            click.echo(f"    unresolved: {explanation.problem}")
+        elif explanation.used:
+            click.echo(f"    = {explanation.resolved}")
 
 
-def _overrode(origin: Origin) -> str:
+def _overridden_line(origin: Origin) -> str:
+    """Return the line of an overridden value."""
     return f"    overrode {origin.value}  ({origin.file}:{origin.line})"

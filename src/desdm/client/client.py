@@ -1,4 +1,4 @@
-"""A survey's data services as one Python object."""
+"""Client of the data services of one server."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, SupportsFloat
 
 import pyarrow as pa
 from typing_extensions import override
 
-from desdm.client.connection import Connection, TruncatedWarning
-from desdm.client.tables import as_format, as_upload, format_of, read_parquet
+from desdm.client.answers import Account, FileEntry, FootprintAnswer, OwnColumn, ReleaseEntry
+from desdm.client.connection import Connection, RequestOptions, TruncatedWarning
+from desdm.client.tables import UploadSource, as_format, as_upload, format_of, read_parquet
 from desdm.client.vo import of_pyvo, quietly, translated
+from desdm.errors import UsageError
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from pandas import DataFrame
+    from pyvo.dal import AsyncTAPJob
+
+    from desdm.client.mydb import MyDB
 
 __all__ = ["Client"]
 
 
 class Client:
-    """The services at one address.
+    """Client of the services at one address.
 
     Parameters
     ----------
     url
-        Where ``desdm serve`` answers.
+        Address of ``desdm serve``.
     token
-        Token of an account (``desdm account token``); default ``$DESDM_TOKEN``, else anybody.
+        Token of an account (``desdm account token``); default ``$DESDM_TOKEN``, else anonymous.
 
     Examples
     --------
@@ -39,9 +48,9 @@ class Client:
 
     @override
     def __repr__(self) -> str:
-        """Address, and whether a token goes along; never the token."""
-        known = "Authorization" in self.connection.session.headers
-        return f"Client({self.connection.url!r}{', with a token' if known else ''})"
+        """Return the address, and whether a token is used; never the token."""
+        with_token = "Authorization" in self.connection.session.headers
+        return f"Client({self.connection.url!r}{', with a token' if with_token else ''})"
 
     def __enter__(self) -> Client:
         return self
@@ -59,14 +68,16 @@ class Client:
         format: str = "table",
         *,
         async_: bool = False,
-        uploads: Mapping[str, Any] | None = None,
+        uploads: Mapping[str, UploadSource] | None = None,
         maxrec: int | None = None,
         timeout: float = 86_400.0,
-    ) -> Any:
-        """Rows of an ADQL query.
+    ) -> Table | DataFrame | pa.Table:
+        """Run an ADQL query and return its rows.
 
         Parameters
         ----------
+        adql
+            The query.
         format
             ``table`` (astropy), ``dataframe`` (pandas) or ``arrow``.
         async_
@@ -77,6 +88,11 @@ class Client:
             Rows at most.
         timeout
             Seconds that a job may take.
+
+        Returns
+        -------
+        astropy.table.Table, pandas.DataFrame or pyarrow.Table
+            The rows, as ``format`` says.
 
         Raises
         ------
@@ -104,11 +120,24 @@ class Client:
         adql: str,
         *,
         async_: bool = False,
-        uploads: Mapping[str, Any] | None = None,
+        uploads: Mapping[str, UploadSource] | None = None,
         maxrec: int | None = None,
         timeout: float = 86_400.0,
     ) -> tuple[pa.Table, bool]:
-        """As `query`: Arrow rows, and whether they were cut at a limit."""
+        """Run an ADQL query and return Arrow rows.
+
+        Parameters
+        ----------
+        adql
+            The query.
+        async_, uploads, maxrec, timeout
+            As of `query`.
+
+        Returns
+        -------
+        tuple of pyarrow.Table, bool
+            The rows, and whether they were cut at a limit.
+        """
         with tempfile.TemporaryDirectory(prefix="desdm-") as folder:
             path = Path(folder) / "answer.parquet"
             if async_:
@@ -117,7 +146,9 @@ class Client:
                 self.connection.into(path, "GET", job.result_uri)
                 quietly(job.delete)
             else:
-                self.connection.into(path, "POST", "/tap/sync", **_asked(adql, "parquet", uploads, maxrec))
+                self.connection.into(
+                    path, "POST", "/tap/sync", **_query_form(adql, "parquet", uploads, maxrec)
+                )
             return read_parquet(path)
 
     def save(
@@ -125,12 +156,31 @@ class Client:
         adql: str,
         path: str | Path,
         *,
-        uploads: Mapping[str, Any] | None = None,
+        uploads: Mapping[str, UploadSource] | None = None,
         maxrec: int | None = None,
     ) -> Path:
         """Write the rows of a query to a file; its ending says the format (csv, tab, fits, parquet, vot, h5).
 
-        The service writes the format, rows are not held here. The file is whole or it is not there.
+        The service writes the format, rows are not collected here. The file is whole or it is not there.
+
+        Parameters
+        ----------
+        adql
+            The query.
+        path
+            Output file, written whole or not at all; its ending selects the format.
+        uploads, maxrec
+            As of `query`.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        UsageError
+            No format has this ending, or the query is refused.
         """
         target = Path(path).expanduser()
         form = format_of(target)
@@ -140,30 +190,48 @@ class Client:
             rows, _ = self.rows(adql, uploads=uploads, maxrec=maxrec)
             write(rows, target)
         else:
-            self.connection.into(target, "POST", "/tap/sync", **_asked(adql, form, uploads, maxrec))
+            self.connection.into(target, "POST", "/tap/sync", **_query_form(adql, form, uploads, maxrec))
         return target
 
     def submit(
-        self, adql: str, *, uploads: Mapping[str, Any] | None = None, maxrec: int | None = None
-    ) -> Any:
-        """Start a query as a job; a `pyvo.dal.AsyncTAPJob` that runs."""
+        self, adql: str, *, uploads: Mapping[str, UploadSource] | None = None, maxrec: int | None = None
+    ) -> AsyncTAPJob:
+        """Start a query as a job.
+
+        Parameters
+        ----------
+        adql
+            The query.
+        uploads, maxrec
+            As of `query`.
+
+        Returns
+        -------
+        pyvo.dal.AsyncTAPJob
+            The running job.
+        """
         import io
 
         from pyvo.dal import DALServiceError
         from pyvo.dal.tap import AsyncTAPJob
 
-        held = {name: io.BytesIO(as_upload(source)[0]) for name, source in (uploads or {}).items()}
+        bodies = {name: io.BytesIO(as_upload(source)[0]) for name, source in (uploads or {}).items()}
         with translated(self.connection.url):
             try:
                 job = AsyncTAPJob.create(
-                    f"{self.connection.url}/tap", adql, maxrec=maxrec, uploads=held or None,
-                    session=self.connection.session, RESPONSEFORMAT="parquet",
-                )  # fmt: skip
+                    f"{self.connection.url}/tap",
+                    adql,
+                    maxrec=maxrec,
+                    uploads=bodies or None,
+                    session=self.connection.session,
+                    RESPONSEFORMAT="parquet",
+                )
                 return job.run()
             except DALServiceError as err:
                 raise of_pyvo(err) from err
 
-    def _finish(self, job: Any, timeout: float) -> None:
+    def _finish(self, job: AsyncTAPJob, timeout: float) -> None:
+        """Wait for a job; raise its error, and abort it when the wait is interrupted."""
         from pyvo.dal import DALQueryError, DALServiceError
 
         try:
@@ -173,38 +241,58 @@ class Client:
         except (DALServiceError, DALQueryError) as err:
             raise of_pyvo(err) from err
         except BaseException:
-            # Whoever interrupts the waiting does not want the job either.
+            # A user who interrupts the wait does not need the job either.
             quietly(job.abort)
             raise
 
     def tables(self) -> pa.Table:
-        """Tables that may be queried: schema_name, table_name, description."""
+        """Return the tables that may be queried: schema_name, table_name, description."""
         adql = "SELECT schema_name, table_name, description FROM tap_schema.tables ORDER BY schema_name, table_name"
         return self.rows(adql)[0]
 
     def columns(self, table: str) -> pa.Table:
-        """Columns of a table: column_name, datatype, unit, ucd, description; none if there is no such table."""
+        """Return the columns of a table: column_name, datatype, unit, ucd, description; none for an unknown table."""
         if table.lower().startswith("mydb."):
             return self._own_columns(table.partition(".")[2])
         name = table.replace("'", "''").lower()
-        what = "column_name, datatype, arraysize, unit, ucd, description"
+        selected = "column_name, datatype, arraysize, unit, ucd, description"
         # ADQL for the service, which reads it with an allow-list; the name is quoted.
-        adql = (
-            f"SELECT {what} FROM tap_schema.columns WHERE LOWER(table_name) = '{name}' ORDER BY column_index"  # noqa: S608
-        )
+        adql = f"SELECT {selected} FROM tap_schema.columns WHERE LOWER(table_name) = '{name}' ORDER BY column_index"  # noqa: S608
         return self.rows(adql)[0]
 
     def _own_columns(self, name: str) -> pa.Table:
-        # TAP_SCHEMA is the same for all callers: it does not tell of tables of one's own.
-        found: list[dict[str, Any]] = next(
+        """Return the columns of a user's table, which TAP_SCHEMA does not list."""
+        # TAP_SCHEMA is the same for all callers: it does not list tables of users.
+        columns: list[OwnColumn] = next(
             (t["columns"] for t in self.mydb.tables() if t["name"].lower() == name.lower()), []
         )
-        names = {"column_name": "name", "datatype": "datatype", "arraysize": "arraysize", "unit": "unit", "ucd": "ucd",
-                 "description": "text"}  # fmt: skip
-        return pa.table({to: pa.array([c.get(of) for c in found], pa.string()) for to, of in names.items()})
+        names = {
+            "column_name": "name",
+            "datatype": "datatype",
+            "arraysize": "arraysize",
+            "unit": "unit",
+            "ucd": "ucd",
+            "description": "text",
+        }
+        return pa.table({to: pa.array([c.get(of) for c in columns], pa.string()) for to, of in names.items()})
 
-    def cone(self, table: str, ra: float, dec: float, radius: float) -> Any:
-        """Rows of a table within ``radius`` degrees of a place (ICRS degrees), by its cone search; an astropy Table."""
+    def cone(self, table: str, ra: float, dec: float, radius: float) -> Table:
+        """Return the rows of a table within a radius of a position, by its cone search.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        ra, dec
+            Centre, ICRS degrees.
+        radius
+            Radius, degrees.
+
+        Returns
+        -------
+        astropy.table.Table
+            The rows.
+        """
         from pyvo.dal import DALQueryError, DALServiceError, SCSService
 
         with translated(self.connection.url):
@@ -214,8 +302,23 @@ class Client:
             except (DALServiceError, DALQueryError) as err:
                 raise of_pyvo(err) from err
 
-    def images(self, ra: float, dec: float, radius: float = 0.0, **more: Any) -> Any:
-        """Images that hold a place, by SIA 2; an astropy Table with ``obs_publisher_did`` and ``access_url``."""
+    def images(self, ra: float, dec: float, radius: float = 0.0, **more: str | float | int) -> Table:
+        """Return the images that contain a position, by SIA 2.
+
+        Parameters
+        ----------
+        ra, dec
+            Position, ICRS degrees.
+        radius
+            Radius, degrees.
+        more
+            Further parameters of `pyvo.dal.SIA2Service.search`.
+
+        Returns
+        -------
+        astropy.table.Table
+            Images, with ``obs_publisher_did`` and ``access_url``.
+        """
         from pyvo.dal import DALQueryError, DALServiceError, SIA2Service
 
         with translated(self.connection.url):
@@ -233,27 +336,52 @@ class Client:
         ident
             ``obs_publisher_did`` of one image or more.
         path
-            Where it goes.
+            Output file.
         stencil
             Parameters of SODA: ``CIRCLE="30 -5 0.01"``, ``POLYGON=…``, ``RANGE=…`` or ``POS=…``, and the service's
             own (``FORMAT=``).
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
         """
         idents = [ident] if isinstance(ident, str) else list(ident)
-        pairs = [("ID", one) for one in idents] + [(k.upper(), v) for k, v in stencil.items()]
+        pairs = [("ID", image_id) for image_id in idents] + [(k.upper(), v) for k, v in stencil.items()]
         self.connection.into(Path(path), "POST", "/soda/sync", data=pairs)
         return Path(path)
 
-    def cutouts(self, places: Any, path: str | Path, **more: str) -> Path:
-        """Write many cutouts to a tar or zip file: ``places`` is a table of coordinates or object ids (see `as_upload`)."""
-        held, mime = as_upload(places)
-        files = {"table": ("places", held, mime)}
+    def cutouts(self, places: UploadSource, path: str | Path, **more: str) -> Path:
+        """Write many cutouts to a tar or zip file.
+
+        Parameters
+        ----------
+        places
+            Table of coordinates or object identifiers (see `as_upload`).
+        path
+            Output file.
+        more
+            Further parameters of the service.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        body, mime = as_upload(places)
+        files = {"table": ("places", body, mime)}
         self.connection.into(Path(path), "POST", "/api/cutouts", files=files, data=more)
         return Path(path)
 
     def footprint(
-        self, ra: Any, dec: Any = None, *, release: str | None = None, band: str | None = None
-    ) -> dict[str, Any] | pa.Table:
-        """Whether places lie in the footprint, how deep it is there, and from how many exposures.
+        self,
+        ra: SupportsFloat | UploadSource,
+        dec: SupportsFloat | None = None,
+        *,
+        release: str | None = None,
+        band: str | None = None,
+    ) -> FootprintAnswer | pa.Table:
+        """Return whether positions lie in the footprint, its depth there, and the number of exposures.
 
         Parameters
         ----------
@@ -263,48 +391,54 @@ class Client:
         release, band
             Default: the newest release, all bands.
         """
-        asked = {k: v for k, v in (("release", release), ("band", band)) if v is not None}
+        parameters = {k: v for k, v in (("release", release), ("band", band)) if v is not None}
         if dec is not None:
-            found: dict[str, Any] = self.connection.document(
-                "GET", "/footprint", params={"ra": repr(float(ra)), "dec": repr(float(dec)), **asked}
+            if not isinstance(ra, SupportsFloat | str):
+                raise UsageError("footprint(ra, dec) takes numbers; pass a table as its only argument")
+            answer: FootprintAnswer = self.connection.document(
+                "GET", "/footprint", params={"ra": repr(float(ra)), "dec": repr(float(dec)), **parameters}
             )
-            return found
-        held, _ = as_upload(ra)
+            return answer
+        body, _ = as_upload(ra)
         with tempfile.TemporaryDirectory(prefix="desdm-") as folder:
             path = Path(folder) / "answer.parquet"
             kind = {
                 "Content-Type": "application/vnd.apache.parquet",
                 "Accept": "application/vnd.apache.parquet",
             }
-            params = {**asked, "format": "parquet"}
-            self.connection.into(path, "POST", "/footprint", params=params, data=held, headers=kind)
+            params = {**parameters, "format": "parquet"}
+            self.connection.into(path, "POST", "/footprint", params=params, data=body, headers=kind)
             return read_parquet(path)[0]
 
-    def files(self, release: str | None = None, **where: Any) -> list[dict[str, Any]]:
-        """Files of releases: ``tilename=``, ``band=``, ``filetype=``, ``pos="ra,dec,radius"``."""
-        asked = {"format": "json", **({"release": release} if release else {}), **where}
-        found: list[dict[str, Any]] = self.connection.document("GET", "/files", params=asked)["files"]
-        return found
+    def files(self, release: str | None = None, **where: str | int) -> list[FileEntry]:
+        """Return files of releases: ``tilename=``, ``band=``, ``filetype=``, ``pos="ra,dec,radius"``."""
+        parameters = {"format": "json", **({"release": release} if release else {})}
+        parameters |= {key: str(value) for key, value in where.items()}
+        files: list[FileEntry] = self.connection.document("GET", "/files", params=parameters)["files"]
+        return files
 
-    def releases(self) -> list[dict[str, Any]]:
-        """Releases that may be seen, newest first."""
-        found: list[dict[str, Any]] = self.connection.document("GET", "/api/releases")["releases"]
-        return found
+    def releases(self) -> list[ReleaseEntry]:
+        """Return the visible releases, newest first."""
+        releases: list[ReleaseEntry] = self.connection.document("GET", "/api/releases")["releases"]
+        return releases
 
-    def whoami(self) -> dict[str, Any]:
-        """Login, role, actions and limits of who asks."""
-        found: dict[str, Any] = self.connection.document("GET", "/api/whoami")
-        return found
+    def whoami(self) -> Account:
+        """Return login, role, actions and limits of the caller."""
+        account: Account = self.connection.document("GET", "/api/whoami")
+        return account
 
     @property
-    def mydb(self) -> Any:
-        """Tables of one's own: `desdm.client.mydb.MyDB`."""
+    def mydb(self) -> MyDB:
+        """The caller's own tables at the server."""
         from desdm.client.mydb import MyDB
 
         return MyDB(self.connection)
 
 
-def _asked(adql: str, form: str, uploads: Mapping[str, Any] | None, maxrec: int | None) -> dict[str, Any]:
+def _query_form(
+    adql: str, form: str, uploads: Mapping[str, UploadSource] | None, maxrec: int | None
+) -> RequestOptions:
+    """Return the form of a query, with its uploads."""
     data = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": adql, "RESPONSEFORMAT": form}
     if maxrec is not None:
         data["MAXREC"] = str(maxrec)

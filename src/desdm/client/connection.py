@@ -1,14 +1,14 @@
-"""Requests to one server: its token, its errors as ours, its answers into files that are whole or not there."""
+"""Requests to one server: token, translation of errors, downloads that are whole or absent."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import requests
 
@@ -24,7 +24,7 @@ from desdm.errors import (
     storage_error,
 )
 
-__all__ = ["Connection", "TruncatedWarning", "error_of"]
+__all__ = ["Connection", "RequestOptions", "TruncatedWarning", "error_of"]
 
 _PIECE = 1 << 20
 _KINDS = {413: "size", 429: "rate"}
@@ -34,15 +34,24 @@ class TruncatedWarning(UserWarning):
     """An answer has fewer rows than there are: it was cut at a limit."""
 
 
+class RequestOptions(TypedDict, total=False):
+    """Options of a request, as of `requests.request`."""
+
+    params: Mapping[str, str] | Sequence[tuple[str, str]]
+    data: bytes | Mapping[str, str] | Sequence[tuple[str, str]]
+    files: Mapping[str, tuple[str, bytes, str]]
+    headers: Mapping[str, str]
+
+
 class Connection:
-    """One server and who asks.
+    """One server, and the account that uses it.
 
     Parameters
     ----------
     url
         Address of the service, for instance ``http://127.0.0.1:8080``, or ``127.0.0.1:8080``.
     token
-        Token of an account; default ``$DESDM_TOKEN``, else anybody.
+        Token of an account; default ``$DESDM_TOKEN``, else anonymous.
     timeout
         Seconds to wait for a connection, and for the next bytes.
     """
@@ -60,13 +69,25 @@ class Connection:
             self.session.headers["Authorization"] = f"Bearer {token}"
 
     @contextmanager
-    def open(self, method: str, path: str, **more: Any) -> Iterator[requests.Response]:
-        """An answer whose bytes have not been read yet.
+    def open(self, method: str, path: str, **more: Unpack[RequestOptions]) -> Iterator[requests.Response]:
+        """Open an answer without reading its body.
+
+        Parameters
+        ----------
+        method, path
+            HTTP method, and path at the server or full address.
+        more
+            Options of the request.
+
+        Yields
+        ------
+        requests.Response
+            The answer.
 
         Raises
         ------
         DesdmError
-            What the server says is wrong, by its status; `TransientError` when it does not answer or breaks off.
+            Error of the server, by its status; `TransientError` when it does not answer or breaks off.
         """
         address = path if path.startswith(("http://", "https://")) else self.url + path
         try:
@@ -79,32 +100,73 @@ class Connection:
                 f"{self.url} does not answer; is it running (desdm serve), is the address right?"
             ) from err
         except requests.exceptions.ChunkedEncodingError as err:
-            raise TransientError(f"the answer of {self.url} broke off; nothing of it was kept") from err
+            raise TransientError(f"the answer of {self.url} broke off; nothing was written") from err
         except requests.RequestException as err:
             raise UsageError(f"{address}: {err}") from err
 
-    def content(self, method: str, path: str, **more: Any) -> bytes:
-        """The whole of a small answer."""
+    def content(self, method: str, path: str, **more: Unpack[RequestOptions]) -> bytes:
+        """Read the whole body of a small answer.
+
+        Parameters
+        ----------
+        method, path, more
+            As of `open`.
+
+        Returns
+        -------
+        bytes
+            The body.
+        """
         with self.open(method, path, **more) as response:
             return response.content
 
-    def document(self, method: str, path: str, **more: Any) -> Any:
-        """A JSON answer, read."""
-        held = self.content(method, path, **more)
+    def document(self, method: str, path: str, **more: Unpack[RequestOptions]) -> Any:
+        """Read a JSON answer.
+
+        Parameters
+        ----------
+        method, path, more
+            As of `open`.
+
+        Returns
+        -------
+        JSON value
+            The document; None for an empty body.
+
+        Raises
+        ------
+        FatalError
+            The body is not JSON.
+        """
+        body = self.content(method, path, **more)
         try:
-            return json.loads(held) if held else None
+            return json.loads(body) if body else None
         except ValueError as err:
-            raise FatalError(f"{self.url}{path} answered with something that is no JSON") from err
+            raise FatalError(f"{self.url}{path} gave an answer that is not JSON") from err
 
-    def into(self, path: Path, method: str, address: str, **more: Any) -> Mapping[str, str]:
-        """Write an answer to a file; the headers of the answer.
+    def into(
+        self, path: Path, method: str, address: str, **more: Unpack[RequestOptions]
+    ) -> Mapping[str, str]:
+        """Write an answer to a file.
 
-        It is written beside ``path`` and takes its name when the last byte has come, so that no part is ever taken
-        for the whole. An answer without content (204) is `NotFoundError`.
+        A temporary file beside ``path`` is renamed after the last byte, so that an incomplete file never has
+        its name. An answer without content (204) is `NotFoundError`.
+
+        Parameters
+        ----------
+        path
+            Output file.
+        method, address, more
+            As of `open`.
+
+        Returns
+        -------
+        mapping of str to str
+            Headers of the answer.
         """
         with self.open(method, address, **more) as response:
             if response.status_code == 204:
-                raise NotFoundError("there is nothing at that place: it lies outside what the service holds")
+                raise NotFoundError("there is nothing at that place: it lies outside the data of the service")
             beside = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
                 with beside.open("wb") as file:
@@ -122,7 +184,7 @@ class Connection:
 
 
 def error_of(response: requests.Response) -> DesdmError:
-    """Our error for an answer of 4xx or 5xx, with the server's own words."""
+    """Return the error for an answer of 4xx or 5xx, with the message of the server."""
     text, status = _message(response), response.status_code
     if status in (401, 403):
         return AccessDenied(text, known=status == 403)
@@ -139,27 +201,28 @@ def error_of(response: requests.Response) -> DesdmError:
 
 
 def _message(response: requests.Response) -> str:
-    held = next(response.iter_content(100_000), b"").decode("utf-8", "replace")
-    kind = response.headers.get("Content-Type", "")
-    if "json" in kind:
+    """Return the message of an error in JSON, VOTable or text."""
+    body = next(response.iter_content(100_000), b"").decode("utf-8", "replace")
+    media_type = response.headers.get("Content-Type", "")
+    if "json" in media_type:
         try:
-            found = json.loads(held)
+            value = json.loads(body)
         except ValueError:
-            found = {}
+            value = {}
         for key in ("error", "message", "detail"):
-            if isinstance(found, dict) and key in found:
-                found = found[key]
-        if isinstance(found, str):
-            return found
-    if "votable" in kind or "xml" in kind:
-        said = re.search(
-            r'<INFO[^>]*name="QUERY_STATUS"[^>]*value="ERROR"[^>]*>(.*?)</INFO>', held, re.DOTALL
+            if isinstance(value, dict) and key in value:
+                value = value[key]
+        if isinstance(value, str):
+            return value
+    if "votable" in media_type or "xml" in media_type:
+        status_text = re.search(
+            r'<INFO[^>]*name="QUERY_STATUS"[^>]*value="ERROR"[^>]*>(.*?)</INFO>', body, re.DOTALL
         )
-        if said:
+        if status_text:
             from html import unescape
 
-            return unescape(said[1]).strip()
-    plain = held.removeprefix("error: ").strip()
-    if "html" in kind or not plain:
+            return unescape(status_text[1]).strip()
+    plain = body.removeprefix("error: ").strip()
+    if "html" in media_type or not plain:
         return f"{response.url} answered {response.status_code} {response.reason}"
     return plain[:2000]

@@ -1,4 +1,4 @@
-"""Downloads a release, or a part of it, by its manifest: resumed, verified, several files at once."""
+"""Download a release, or a part of it, by its manifest: resumed, verified, several files at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
-from desdm.client.transfer import Link, Wanted, reason, standing, transfer
+from desdm.client.answers import ManifestEntry
+from desdm.client.transfer import Link, RemoteFile, is_complete, reason, transfer
 from desdm.errors import (
     AccessDenied,
     DesdmError,
@@ -23,16 +24,16 @@ from desdm.errors import (
     storage_error,
 )
 
-__all__ = ["Part", "Report", "Source", "get", "source", "wanted"]
+__all__ = ["Part", "Report", "Source", "get", "remote_files", "source"]
 
-#: What stands in a path as it is (RFC 3986, 3.3).
+#: Characters of a path that are not quoted (RFC 3986, 3.3).
 _PLAIN = "/=+,:@"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a release is served: the server's address, the release, and the beginning of the paths that are wanted."""
+    """Address of a release: server, name of the release, and prefix of the selected paths."""
 
     base: str
     release: str
@@ -41,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which files of a release are wanted; an empty condition is none.
+    """Selection of files of a release; an empty condition selects all.
 
     Attributes
     ----------
@@ -57,16 +58,16 @@ class Part:
 
 @dataclass(slots=True)
 class Report:
-    """What a download did: paths that came, that stood already, and path with reason of those that could not be had."""
+    """Result of a download: paths fetched, present before, and failed with the reason."""
 
     fetched: list[str] = field(default_factory=list)
-    standing: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     bytes: int = 0
 
 
 def source(text: str, server: str | None = None) -> Source:
-    """What an address, or the name of a release with its server, means.
+    """Parse an address, or the name of a release with its server.
 
     Parameters
     ----------
@@ -76,10 +77,15 @@ def source(text: str, server: str | None = None) -> Source:
     server
         Address of the server, for a bare name.
 
+    Returns
+    -------
+    Source
+        Server, release and path.
+
     Raises
     ------
     UsageError
-        If it is none of these.
+        The text has none of these forms.
     """
     if "://" not in text:
         if not re.fullmatch(r"\w+", text):
@@ -90,21 +96,36 @@ def source(text: str, server: str | None = None) -> Source:
             )
         return Source(_web(server), text)
     url = urlsplit(_web(text))
-    found = re.fullmatch(r"(.*)/(?:files|releases)/(\w+)(?:/(.*))?", url.path)
-    if found is None or url.query:
-        raise UsageError(f"{text}: an address like https://host/files/RELEASE is wanted")
-    return Source(f"{url.scheme}://{url.netloc}{found[1]}", found[2], unquote(found[3] or ""))
+    match = re.fullmatch(r"(.*)/(?:files|releases)/(\w+)(?:/(.*))?", url.path)
+    if match is None or url.query:
+        raise UsageError(f"{text} is not an address like https://host/files/RELEASE")
+    return Source(f"{url.scheme}://{url.netloc}{match[1]}", match[2], unquote(match[3] or ""))
 
 
 def _web(text: str) -> str:
+    """Check that a text is a web address."""
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.netloc:
-        raise UsageError(f"{text} is no address of the web (http:// or https://)")
+        raise UsageError(f"{text} is not a web address (http:// or https://)")
     return text.rstrip("/") if url.path == "/" else text
 
 
-def wanted(link: Link, origin: Source, part: Part) -> list[Wanted]:
-    """The files of a part, from the release's manifest.
+def remote_files(link: Link, origin: Source, part: Part) -> list[RemoteFile]:
+    """List the files of a part, from the manifest of the release.
+
+    Parameters
+    ----------
+    link
+        HTTP client.
+    origin
+        The release.
+    part
+        Selection of files.
+
+    Returns
+    -------
+    list of RemoteFile
+        The files.
 
     Raises
     ------
@@ -118,45 +139,48 @@ def wanted(link: Link, origin: Source, part: Part) -> list[Wanted]:
         If the server does not answer.
     """
     rows = _document(link, f"{origin.base}/files/{origin.release}/manifest.json")
-    listed = f"{origin.base}/api/releases/{origin.release}/files"
-    place = None
+    listing = f"{origin.base}/api/releases/{origin.release}/files"
+    paths = None
     if part.position:
-        place = {row["path"] for row in _document(link, f"{listed}?pos={quote(part.position)}")}
+        paths = {row["path"] for row in _document(link, f"{listing}?pos={quote(part.position)}")}
     elif part == Part() and not origin.path:
-        # Whoever takes the whole gets the manifest too, so that ``sha256sum -c`` can be run later.
-        rows += _document(link, f"{listed}?filetype=manifest")
-    fits = _condition(origin, part, place)
-    found = [one for row in rows for one in [_entry(origin, row)] if fits(one.path, row)]
-    if not found:
+        # A whole release includes the manifest, so that ``sha256sum -c`` can be run later.
+        rows += _document(link, f"{listing}?filetype=manifest")
+    fits = _condition(origin, part, paths)
+    files = [file for row in rows for file in [_entry(origin, row)] if fits(row)]
+    if not files:
         raise NotFoundError(
             f"{origin.release} has no such files; see {origin.base}/files?release={origin.release}"
         )
-    return found
+    return files
 
 
-def _condition(origin: Source, part: Part, place: set[str] | None) -> Callable[[str, dict[str, Any]], bool]:
+def _condition(origin: Source, part: Part, paths: set[str] | None) -> Callable[[ManifestEntry], bool]:
+    """Return the predicate of a part."""
     tiles, types = ({name.lower() for name in names} for names in (part.tilenames, part.filetypes))
     bands = set(part.bands)
 
-    def fits(path: str, row: dict[str, Any]) -> bool:
+    def fits(row: ManifestEntry) -> bool:
         return (
             (not tiles or str(row.get("tilename") or "").lower() in tiles)
             and (not bands or row.get("band") in bands)
             and (not types or str(row.get("filetype")).lower() in types)
-            and (place is None or path in place)
-            and _below(path, origin.path)
+            and (paths is None or row["path"] in paths)
+            and _below(row["path"], origin.path)
         )
 
     return fits
 
 
 def _below(path: str, beginning: str) -> bool:
+    """Tell whether a path is a prefix itself or lies below it."""
     folder = beginning if beginning.endswith("/") or not beginning else f"{beginning}/"
     return path == beginning or path.startswith(folder)
 
 
-def _document(link: Link, url: str) -> list[dict[str, Any]]:
-    answer = link.asked(url)
+def _document(link: Link, url: str) -> list[ManifestEntry]:
+    """Fetch a list of files."""
+    answer = link.fetch(url)
     if answer.status_code in (401, 403):
         raise AccessDenied(reason(answer), known=answer.status_code == 403)
     if answer.status_code == 404:
@@ -171,10 +195,11 @@ def _document(link: Link, url: str) -> list[dict[str, Any]]:
             return rows
     except (ValueError, KeyError, TypeError):
         pass  # no list of files at all
-    raise FatalError(f"{url} is no list of files; is it a desdm server?")
+    raise FatalError(f"{url} is not a list of files; is it a desdm server?")
 
 
-def _entry(origin: Source, row: Any) -> Wanted:
+def _entry(origin: Source, row: ManifestEntry) -> RemoteFile:
+    """Check an entry of a manifest and return its file."""
     try:
         path, size, sha256 = str(row["path"]), int(row["size"]), str(row["sha256"])
     except (KeyError, TypeError, ValueError) as err:
@@ -184,35 +209,46 @@ def _entry(origin: Source, row: Any) -> Wanted:
     safe = all(p and not p.startswith(".") and "\\" not in p and p.isprintable() for p in pieces)
     if not safe or size < 0 or not _SHA256.fullmatch(sha256):
         raise FatalError(f"the manifest of {origin.release} has an entry that is not allowed: {path[:100]!r}")
-    return Wanted(path, f"{origin.base}/files/{origin.release}/{quote(path, safe=_PLAIN)}", size, sha256)
+    return RemoteFile(path, f"{origin.base}/files/{origin.release}/{quote(path, safe=_PLAIN)}", size, sha256)
 
 
 def get(
     link: Link,
-    files: Sequence[Wanted],
+    files: Sequence[RemoteFile],
     folder: Path,
     *,
     parallel: int = 4,
-    done: Callable[[Wanted, Literal["fetched", "standing", "failed"]], object] = lambda one, how: None,
+    done: Callable[[RemoteFile, Literal["fetched", "present", "failed"]], object] = lambda file, how: None,
 ) -> Report:
-    """Bring files into a folder, each to its path in the release.
+    """Download files into a folder, each to its path in the release.
 
-    What stands there with the right bytes is left; what is missing or wrong is fetched; what an earlier run
-    brought of a file is not fetched again. A file that cannot be had does not hold up the others.
+    Files with the right bytes are left; missing and wrong ones are fetched; bytes that an earlier run fetched are
+    not fetched again. A file that fails does not stop the others.
 
     Parameters
     ----------
+    link
+        HTTP client.
+    files
+        Files to download.
+    folder
+        Output folder, created if needed.
     parallel
         Files at once.
     done
-        Called as each file is settled, from one thread.
+        Called after each file, from one thread.
+
+    Returns
+    -------
+    Report
+        Result by file.
 
     Raises
     ------
     UsageError
-        If the folder cannot be made.
+        If the folder cannot be created.
     StorageFull
-        If there is no room; what came stays, and the next run goes on.
+        If the disk is full; fetched bytes stay, and the next run continues.
     """
     report = Report()
     root = folder.resolve()
@@ -222,58 +258,60 @@ def get(
         raise storage_error(err, folder) from err
     with ThreadPoolExecutor(parallel, thread_name_prefix="desdm-get") as pool:
         try:
-            for one, result in _settled(pool, files, parallel, lambda one: _bring(link, one, root)):
-                how: Literal["fetched", "standing", "failed"]
+            for file, result in _results(pool, files, parallel, lambda file: _fetch(link, file, root)):
+                how: Literal["fetched", "present", "failed"]
                 if isinstance(result, StorageFull):
                     raise result  # the others would find no room either
                 if isinstance(result, DesdmError):
                     how = "failed"
-                    report.failed.append((one.path, str(result)))
+                    report.failed.append((file.path, str(result)))
                 elif result:
                     how = "fetched"
-                    report.fetched.append(one.path)
-                    report.bytes += one.size
+                    report.fetched.append(file.path)
+                    report.bytes += file.size
                 else:
-                    how = "standing"
-                    report.standing.append(one.path)
-                done(one, how)
+                    how = "present"
+                    report.present.append(file.path)
+                done(file, how)
         except BaseException:
             # Ctrl-C: the transfers end at their next piece, their parts stay for the next run.
             link.stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    report.fetched.sort(), report.standing.sort(), report.failed.sort()
+    report.fetched.sort(), report.present.sort(), report.failed.sort()
     return report
 
 
-def _settled(
-    pool: ThreadPoolExecutor, files: Sequence[Wanted], parallel: int, bring: Callable[[Wanted], bool]
-) -> Iterable[tuple[Wanted, bool | DesdmError]]:
+def _results(
+    pool: ThreadPoolExecutor, files: Sequence[RemoteFile], parallel: int, bring: Callable[[RemoteFile], bool]
+) -> Iterable[tuple[RemoteFile, bool | DesdmError]]:
+    """Run downloads in a pool; yield each file with its result."""
     # Large files first, so that none is left alone at the end; few are given out at a time, whatever their number.
-    waiting = iter(sorted(files, key=lambda one: (-one.size, one.path)))
-    running: dict[Future[bool], Wanted] = {}
+    queue = iter(sorted(files, key=lambda file: (-file.size, file.path)))
+    running: dict[Future[bool], RemoteFile] = {}
     while True:
-        for one in waiting:
-            running[pool.submit(bring, one)] = one
+        for file in queue:
+            running[pool.submit(bring, file)] = file
             if len(running) >= 2 * parallel:
                 break
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            one = running.pop(future)
+            file = running.pop(future)
             try:
-                yield one, future.result()
+                yield file, future.result()
             except DesdmError as err:
-                yield one, err
+                yield file, err
 
 
-def _bring(link: Link, one: Wanted, root: Path) -> bool:
-    target = root / PurePosixPath(one.path)
+def _fetch(link: Link, file: RemoteFile, root: Path) -> bool:
+    """Download one file unless it is complete; return whether it was fetched."""
+    target = root / PurePosixPath(file.path)
     # A link in the folder could lead elsewhere.
     if not Path(os.path.realpath(target.parent)).is_relative_to(root):
-        raise UsageError(f"{one.path}: its folder leads out of {root}")
-    if standing(target, one):
-        link.moved(one.size)
+        raise UsageError(f"{file.path}: its folder leads out of {root}")
+    if is_complete(target, file):
+        link.progress(file.size)
         return False
-    transfer(link, one, target)
+    transfer(link, file, target)
     return True

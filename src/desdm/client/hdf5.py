@@ -1,15 +1,18 @@
-"""Writes rows as HDF5, one data set a column."""
+"""Write rows as HDF5, one data set a column."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from desdm.errors import storage_error
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["write"]
 
@@ -27,9 +30,9 @@ def write(rows: pa.Table, path: Path) -> None:
         with h5py.File(beside, "w") as file:
             group = file.create_group("table")
             for field, column in zip(rows.schema, rows.columns, strict=True):
-                made = _column(h5py, group, field, column)
+                data_set = _column(group, field, column)
                 for key, value in (field.metadata or {}).items():
-                    made.attrs[key.decode()] = value.decode()
+                    data_set.attrs[key.decode()] = value.decode()
         beside.replace(path)
     except OSError as err:
         raise storage_error(err, path) from err
@@ -38,24 +41,29 @@ def write(rows: pa.Table, path: Path) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _column(h5py: Any, group: Any, field: pa.Field, column: pa.ChunkedArray) -> Any:
+def _column(group: h5py.Group, field: pa.Field, column: pa.ChunkedArray) -> h5py.Dataset:
+    """Write one column as a data set."""
+    import h5py
+
     kind = field.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_temporal(kind):
         texts = column.cast(pa.string()).fill_null("").to_pylist()
         return group.create_dataset(field.name, data=texts, dtype=h5py.string_dtype())
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         inner = np.dtype(kind.value_type.to_pandas_dtype())
-        made = group.create_dataset(field.name, (len(column),), dtype=h5py.vlen_dtype(inner))
+        data_set = group.create_dataset(field.name, (len(column),), dtype=h5py.vlen_dtype(inner))
         for i, cell in enumerate(column.to_pylist()):
-            made[i] = np.array(cell or (), inner)
-        return made
+            data_set[i] = np.array(cell or (), inner)
+        return data_set
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     null = None
     if pa.types.is_integer(column.type) and column.null_count:
         null = -1 if pa.types.is_boolean(kind) else int(np.iinfo(column.type.to_pandas_dtype()).min)
         column = column.fill_null(pa.scalar(null, column.type))
-    made = group.create_dataset(field.name, data=column.to_numpy(), compression="gzip", compression_opts=1)
+    data_set = group.create_dataset(
+        field.name, data=column.to_numpy(), compression="gzip", compression_opts=1
+    )
     if null is not None:
-        made.attrs["null_value"] = null
-    return made
+        data_set.attrs["null_value"] = null
+    return data_set

@@ -1,12 +1,12 @@
-"""Tables of one's own at the service: make, extend, list, drop."""
+"""Tables of a user at the service: create, extend, list, drop."""
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
+from desdm.client.answers import OwnTable, OwnTables
 from desdm.client.connection import Connection
-from desdm.client.tables import as_upload
+from desdm.client.tables import UploadSource, as_upload
 
 __all__ = ["MyDB"]
 
@@ -17,38 +17,36 @@ class MyDB:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def status(self) -> dict[str, Any]:
-        """Tables, bytes used and quota."""
-        found: dict[str, Any] = self._connection.document("GET", "/api/mydb")
-        return found
+    def status(self) -> OwnTables:
+        """Return tables, bytes used and quota."""
+        tables: OwnTables = self._connection.document("GET", "/api/mydb")
+        return tables
 
-    def tables(self) -> list[dict[str, Any]]:
-        """One's tables: name, rows, bytes."""
-        found: list[dict[str, Any]] = self.status()["tables"]
-        return found
+    def tables(self) -> list[OwnTable]:
+        """Return the user's tables: name, rows, bytes."""
+        return self.status()["tables"]
 
-    def load(self, name: str, source: Any) -> dict[str, Any]:
-        """Make a table of a file, Table, DataFrame or Arrow table."""
+    def load(self, name: str, source: UploadSource) -> OwnTable:
+        """Create a table from a file, Table, DataFrame or Arrow table."""
         return self._send("PUT", name, source)
 
-    def append(self, name: str, source: Any) -> dict[str, Any]:
+    def append(self, name: str, source: UploadSource) -> OwnTable:
         """Add rows to a table."""
         return self._send("POST", name, source)
 
-    def keep(self, name: str, adql: str) -> dict[str, Any]:
-        """Make a table of the rows of a query; they stay at the server."""
-        found: dict[str, Any] = self._connection.document(
-            "PUT", f"/api/mydb/{quote(name)}", data={"QUERY": adql}
-        )
-        return found
+    def keep(self, name: str, adql: str) -> OwnTable:
+        """Create a table from the rows of a query; they stay at the server."""
+        table: OwnTable = self._connection.document("PUT", f"/api/mydb/{quote(name)}", data={"QUERY": adql})
+        return table
 
     def drop(self, name: str) -> None:
         """Drop a table."""
         self._connection.content("DELETE", f"/api/mydb/{quote(name)}")
 
-    def _send(self, method: str, name: str, source: Any) -> dict[str, Any]:
-        held, mime = as_upload(source)
-        found: dict[str, Any] = self._connection.document(
-            method, f"/api/mydb/{quote(name)}", data=held, headers={"Content-Type": mime}
+    def _send(self, method: str, name: str, source: UploadSource) -> OwnTable:
+        """Send a table and return its description."""
+        body, mime = as_upload(source)
+        table: OwnTable = self._connection.document(
+            method, f"/api/mydb/{quote(name)}", data=body, headers={"Content-Type": mime}
         )
-        return found
+        return table

@@ -1,4 +1,4 @@
-"""Brings one file over HTTP to its place: resumed where it stopped, verified, under its name only when whole."""
+"""Download one file over HTTP: resumed where it stopped, verified, renamed when complete."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import requests
 
 from desdm.errors import ConflictError, CorruptFile, FatalError, StorageFull, TransientError, UsageError
 
-__all__ = ["Link", "Wanted", "digest", "reason", "standing", "transfer"]
+__all__ = ["Link", "RemoteFile", "digest", "is_complete", "reason", "transfer"]
 
 #: Bytes taken at once: so much is lost when a connection breaks, and no more.
 _PIECE = 64 << 10
@@ -30,8 +30,8 @@ _BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.Chunk
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file to be had: its path in the release, address, size and sha-256."""
+class RemoteFile:
+    """A file at the server: path in the release, address, size and sha-256."""
 
     path: str
     url: str
@@ -41,7 +41,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Link:
-    """The way to the server, shared by all transfers.
+    """HTTP client, shared by all transfers.
 
     Attributes
     ----------
@@ -50,30 +50,45 @@ class Link:
     patience
         Seconds without a single byte after which a server that does not answer is given up.
     stop
-        Set from outside: every transfer ends soon, its part stays.
-    moved
-        Called with the number of bytes that came, or with a negative one when they were thrown away.
+        Event that ends every transfer; partial files stay.
+    progress
+        Called with the number of bytes received, negative for discarded ones.
     """
 
     token: str | None = None
     patience: float = 60.0
     stop: threading.Event = field(default_factory=threading.Event)
-    moved: Callable[[int], object] = lambda count: None
+    progress: Callable[[int], object] = lambda count: None
     _own: threading.local = field(default_factory=threading.local)
 
     def get(self, url: str, headers: dict[str, str] | None = None, stream: bool = True) -> requests.Response:
-        """A GET by this thread's own session."""
+        """Send a GET in this thread's own session.
+
+        Parameters
+        ----------
+        url
+            Address.
+        headers
+            Further headers.
+        stream
+            Whether the body is read later.
+
+        Returns
+        -------
+        requests.Response
+            The answer.
+        """
         session: requests.Session | None = getattr(self._own, "session", None)
         if session is None:
             session = self._own.session = requests.Session()
-        # Bytes as they are on the disk: a digest of the file says nothing of a compressed body.
-        sent = {"Accept-Encoding": "identity", **(headers or {})}
+        # Uncompressed, as on the disk: the digest is that of the file.
+        request_headers = {"Accept-Encoding": "identity", **(headers or {})}
         if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
-        return session.get(url, headers=sent, stream=stream, timeout=_TIMES)
+            request_headers["Authorization"] = f"Bearer {self.token}"
+        return session.get(url, headers=request_headers, stream=stream, timeout=_TIMES)
 
-    def asked(self, url: str) -> requests.Response:
-        """A GET whose answer is read whole; repeated while the server does not answer, whatever the status in the end.
+    def fetch(self, url: str) -> requests.Response:
+        """Read a whole answer; repeat while the server does not answer, and return any final status.
 
         Raises
         ------
@@ -88,7 +103,7 @@ class Link:
                     return answer
                 reason = f"status {answer.status_code}"
             except _BROKEN as err:
-                reason = _why(err)
+                reason = _failure(err)
             except requests.RequestException as err:
                 raise UsageError(f"{url}: {err}") from err
             if self.stop.is_set() or time.monotonic() - began + pause > self.patience:
@@ -98,24 +113,28 @@ class Link:
 
 
 def digest(path: Path) -> str:
-    """sha-256 of a file, hexadecimal."""
+    """Return the sha-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def standing(target: Path, wanted: Wanted) -> bool:
-    """Whether the file stands already, with the right bytes."""
+def is_complete(target: Path, remote: RemoteFile) -> bool:
+    """Tell whether a file exists with the right bytes."""
     try:
-        return target.is_file() and target.stat().st_size == wanted.size and digest(target) == wanted.sha256
+        return target.is_file() and target.stat().st_size == remote.size and digest(target) == remote.sha256
     except OSError:
-        return False  # fetching it will say what is in the way
+        return False  # the download reports the obstacle
 
 
-def transfer(link: Link, wanted: Wanted, target: Path) -> None:
-    """Bring one file to ``target``; what an earlier try brought is not fetched again.
+def transfer(link: Link, remote: RemoteFile, target: Path) -> None:
+    """Download one file; bytes of an earlier try are not fetched again.
 
     Parameters
     ----------
+    link
+        HTTP client.
+    remote
+        The file at the server.
     target
         Replaced only by the whole, right file; until then the bytes stand beside it as ``.<name>.<digest>.part``.
 
@@ -124,13 +143,13 @@ def transfer(link: Link, wanted: Wanted, target: Path) -> None:
     CorruptFile
         If the bytes that came, twice from their beginning, differ from the digest.
     ConflictError
-        If another process is bringing the same file.
+        If another process is downloading the same file.
     UsageError, FatalError, TransientError
         If the server refuses it, is wrong, or does not answer.
     StorageFull
-        If there is no room.
+        If the disk is full.
     """
-    part = target.with_name(f".{target.name}.{wanted.sha256[:12]}.part")
+    part = target.with_name(f".{target.name}.{remote.sha256[:12]}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with part.open("a+b") as file:
@@ -138,134 +157,144 @@ def transfer(link: Link, wanted: Wanted, target: Path) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as err:
                 raise ConflictError(
-                    f"{wanted.path}: another desdm get is fetching it here; let it finish"
+                    f"{remote.path}: another desdm get is fetching it here; let it finish"
                 ) from err
             for last in (False, True):
-                if _Fill(link, wanted, file).run() == wanted.sha256:
+                if _Download(link, remote, file).run() == remote.sha256:
                     break
                 _empty(file)
-                link.moved(-wanted.size)
+                link.progress(-remote.size)
                 if last:
                     part.unlink()
                     raise CorruptFile(
-                        f"{wanted.path}: what the server sends differs from its digest; report it"
+                        f"{remote.path}: what the server sends differs from its digest; report it"
                     )
             file.flush()
             part.replace(target)
     except OSError as err:
         if err.errno in _FULL:
             raise StorageFull(
-                f"{target}: no room for {wanted.size} bytes; make room and run it again"
+                f"{target}: no room for {remote.size} bytes; make room and run it again"
             ) from err
         raise UsageError(f"{target}: {err.strerror or err}") from err
 
 
-class _Fill:
+class _Download:
     """Fills one part file up to its size, over as many connections as it takes."""
 
-    def __init__(self, link: Link, wanted: Wanted, file: IO[bytes]) -> None:
-        self._link, self._wanted, self._file = link, wanted, file
+    def __init__(self, link: Link, remote: RemoteFile, file: IO[bytes]) -> None:
+        self._link, self._remote, self._file = link, remote, file
         self._sha = hashlib.sha256()
-        self._have = 0
+        self._received = 0
 
     def run(self) -> str:
-        """Go on from what is there; the sha-256 of the whole."""
-        self._take_up()
+        """Continue after the bytes on disk; return the sha-256 of the file."""
+        self._resume()
         moved_at, pause = time.monotonic(), 0.2
-        while self._have < self._wanted.size:
-            before = self._have
-            wait, reason = self._once()
+        while self._received < self._remote.size:
+            before = self._received
+            wait, reason = self._connect()
             if self._link.stop.is_set():
-                raise TransientError(f"{self._wanted.path}: stopped; run it again to go on")
-            if self._have > before:
+                raise TransientError(f"{self._remote.path}: stopped; run it again to go on")
+            if self._received > before:
                 moved_at, pause = time.monotonic(), 0.2
-            if self._have == self._wanted.size:
+            if self._received == self._remote.size:
                 break
             wait = max(wait, pause)
             if time.monotonic() - moved_at + wait > self._link.patience:
-                raise TransientError(f"{self._wanted.path}: {reason}; run it again to go on")
+                raise TransientError(f"{self._remote.path}: {reason}; run it again to go on")
             self._link.stop.wait(wait)
             pause = min(pause * 2, 2.0)
         return self._sha.hexdigest()
 
-    def _take_up(self) -> None:
+    def _resume(self) -> None:
+        """Read the bytes on disk."""
         self._file.seek(0)
-        while self._have <= self._wanted.size and (piece := self._file.read(1 << 20)):
+        while self._received <= self._remote.size and (piece := self._file.read(1 << 20)):
             self._sha.update(piece)
-            self._have += len(piece)
-        if self._have > self._wanted.size:
-            self._begin()
-        self._link.moved(self._have)
+            self._received += len(piece)
+        if self._received > self._remote.size:
+            self._restart()
+        self._link.progress(self._received)
 
-    def _begin(self) -> None:
+    def _restart(self) -> None:
+        """Discard the bytes on disk."""
         _empty(self._file)
-        self._sha, self._have = hashlib.sha256(), 0
+        self._sha, self._received = hashlib.sha256(), 0
 
-    def _once(self) -> tuple[float, str]:
-        """One connection: seconds that the server asks to wait, and why it ended."""
+    def _connect(self) -> tuple[float, str]:
+        """Download over one connection; return seconds to wait, and why it ended."""
         headers = {}
-        if self._have:
-            headers = {"Range": f"bytes={self._have}-", "If-Range": f'"{self._wanted.sha256}"'}
+        if self._received:
+            headers = {"Range": f"bytes={self._received}-", "If-Range": f'"{self._remote.sha256}"'}
         try:
-            with self._link.get(self._wanted.url, headers) as answer:
-                return self._take(answer)
+            with self._link.get(self._remote.url, headers) as answer:
+                return self._receive(answer)
         except _BROKEN as err:
-            return 0.0, _why(err)
+            return 0.0, _failure(err)
         except requests.RequestException as err:
-            raise UsageError(f"{self._wanted.url}: {err}") from err
+            raise UsageError(f"{self._remote.url}: {err}") from err
 
-    def _take(self, answer: requests.Response) -> tuple[float, str]:
+    def _receive(self, answer: requests.Response) -> tuple[float, str]:
+        """Write the body of an answer; return seconds to wait, and why it ended."""
         status = answer.status_code
         if status in _LATER:
-            said = answer.headers.get("Retry-After", "")
-            return (min(float(said), 60.0) if said.isdigit() else 0.0), f"the server answers {status}"
+            retry_after = answer.headers.get("Retry-After", "")
+            return (
+                min(float(retry_after), 60.0) if retry_after.isdigit() else 0.0
+            ), f"the server answers {status}"
         if status == 200:
-            if self._have:
-                self._link.moved(-self._have)
-                self._begin()
+            if self._received:
+                self._link.progress(-self._received)
+                self._restart()
         elif status == 206:
-            begins = f"bytes {self._have}-"
+            begins = f"bytes {self._received}-"
             if not answer.headers.get("Content-Range", "").startswith(begins):
-                raise FatalError(f"{self._wanted.path}: the server sends another range than it was asked for")
+                raise FatalError(
+                    f"{self._remote.path}: the server sends another range than the requested one"
+                )
         else:
-            raise _refused(self._wanted.path, answer)
+            raise _refused(self._remote.path, answer)
         for piece in answer.iter_content(_PIECE):
             self._file.write(piece)
             self._sha.update(piece)
-            self._have += len(piece)
-            self._link.moved(len(piece))
-            if self._have > self._wanted.size:
-                raise FatalError(f"{self._wanted.path}: the server sends more than {self._wanted.size} bytes")
+            self._received += len(piece)
+            self._link.progress(len(piece))
+            if self._received > self._remote.size:
+                raise FatalError(f"{self._remote.path}: the server sends more than {self._remote.size} bytes")
             if self._link.stop.is_set():
                 break
         return 0.0, "the connection broke"
 
 
 def _empty(file: IO[bytes]) -> None:
+    """Truncate a file."""
     file.seek(0)
     file.truncate()
 
 
 def _refused(path: str, answer: requests.Response) -> Exception:
-    said = reason(answer)
+    """Return the error for an answer that is not the file."""
+    text = reason(answer)
     if 400 <= answer.status_code < 500:
-        return UsageError(f"{path}: refused ({answer.status_code}): {said}")
-    return FatalError(f"{path}: the server fails ({answer.status_code}): {said}")
+        return UsageError(f"{path}: refused ({answer.status_code}): {text}")
+    return FatalError(f"{path}: the server fails ({answer.status_code}): {text}")
 
 
 def reason(answer: requests.Response) -> str:
-    """What an answer that is no file says, in one line."""
+    """Return the message of an answer that is not a file, in one line."""
     text = answer.text
     try:
-        found: Any = json.loads(text)["error"]
-        text = str(found["message"] if isinstance(found, dict) else found)
+        error = json.loads(text)["error"]
+        text = str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, KeyError, TypeError):
         pass  # a line of text already
     line = text.strip().partition("\n")[0].removeprefix("error: ")
     return line[:300] or answer.reason or "no reason given"
 
 
-def _why(err: Exception) -> str:
+def _failure(err: Exception) -> str:
+    """Describe a failed connection."""
     if isinstance(err, requests.Timeout):
         return "the server does not answer"
     return "the connection broke" if "Connection broken" in str(err) else "the server cannot be reached"

@@ -1,4 +1,4 @@
-"""Errors of pyvo as ours."""
+"""Translation of errors of pyvo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["of_pyvo", "quietly", "translated"]
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """A connection that fails below pyvo becomes `TransientError`."""
+    """Translate connection errors below pyvo to `TransientError`."""
     try:
         yield
     except requests.RequestException as err:
@@ -25,7 +25,7 @@ def translated(url: str) -> Iterator[None]:
 
 
 def of_pyvo(err: Exception) -> DesdmError:
-    """Our error for what pyvo raised: it wraps what the server or the network said."""
+    """Return the error for an exception of pyvo, which wraps that of the server or network."""
     cause = getattr(err, "cause", None)
     if isinstance(cause, requests.ConnectionError | requests.Timeout):
         return TransientError(f"the server does not answer: {cause}")
@@ -34,9 +34,9 @@ def of_pyvo(err: Exception) -> DesdmError:
     return UsageError(str(err))
 
 
-def quietly(deed: Callable[[], object]) -> None:
-    """Tidy up; that it fails must not hide what went before."""
+def quietly(cleanup: Callable[[], object]) -> None:
+    """Run a cleanup; its failure must not hide an earlier error."""
     from pyvo.dal import DALServiceError
 
     with suppress(DALServiceError, requests.RequestException):
-        deed()
+        cleanup()

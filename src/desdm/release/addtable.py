@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.release import manifest, store
-from desdm.release.columns import HPIX_COLUMN, check_name, described, field_of, read_schema_file, stored_type
+from desdm.release.columns import (
+    HPIX_COLUMN,
+    check_name,
+    describe_columns,
+    field_of,
+    read_schema_file,
+    stored_type,
+)
 from desdm.release.hats import HPIX, parts, write_hats
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
+from desdm.release.source import TableSource
 from desdm.release.statistics import Statistics
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
@@ -48,7 +55,7 @@ def add_table(
     text: str = "",
     who: str,
     reason: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: TableSource | None = None,
     columns: Sequence[ReleaseColumn] | None = None,
     id_column: str | None = None,
     replace_it: bool = False,
@@ -57,6 +64,8 @@ def add_table(
 
     Parameters
     ----------
+    kind, text
+        Kind of the table (``release`` or ``value-added``), and what a row is.
     root
         The release's directory; the table lies in ``tables/<table>`` below it.
     source
@@ -67,17 +76,22 @@ def add_table(
     schema
         Schema file with the columns' texts, units and UCDs.
     infer
-        Guess what nobody says of a column; such columns are marked.
+        Guess missing texts, units and UCDs; such columns are marked.
     provenance
         Where it came from; may be filled while the rows stream.
     columns
-        What the columns are, instead of ``schema`` and the fields' metadata.
+        Descriptions of the columns, instead of ``schema`` and the fields' metadata.
     id_column
         Column that names a row; else the one whose UCD is ``meta.id;meta.main``.
     replace_it
-        Put it in the place of a table of that name.
+        Replace a table of that name.
     who, reason
-        Who adds it, and why; they stay on record.
+        Author and reason, for the record.
+
+    Returns
+    -------
+    ReleaseTable
+        The record of the table.
 
     Raises
     ------
@@ -92,35 +106,48 @@ def add_table(
         raise UsageError("give both --ra and --dec, or neither for a table without positions")
     final = root / "tables" / table
     with database.read() as conn:
-        known = any(t.name.lower() == table.lower() for t in store.tables(conn, release))
-    if known and not replace_it:
+        exists = any(t.name.lower() == table.lower() for t in store.tables(conn, release))
+    if exists and not replace_it:
         raise ConflictError(f"{release} has a table {table}; add --replace to put this one in its place")
-    said = read_schema_file(schema) if schema is not None else ("", {})
-    batches, given = _opened(source)
-    found = tuple(columns) if columns is not None else described(given, said[1], infer=infer)
-    _check_position(given, ra, dec)
-    plan = _Plan(given, found, ra, dec)
+    schema_file = read_schema_file(schema) if schema is not None else ("", {})
+    batches, source_schema = _open_source(source)
+    described_columns = (
+        tuple(columns)
+        if columns is not None
+        else describe_columns(source_schema, schema_file[1], infer=infer)
+    )
+    _check_position(source_schema, ra, dec)
+    converter = _RowConverter(source_schema, described_columns, ra, dec)
     final.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{table}-", dir=final.parent))
     try:
         statistics = Statistics()
-        rows = plan.rows(batches, statistics)
-        layout = write_hats(building / "t", rows, plan.schema, name=f"{release}.{table}", ra=ra, dec=dec)
+        rows = converter.rows(batches, statistics)
+        layout = write_hats(building / "t", rows, converter.schema, name=f"{release}.{table}", ra=ra, dec=dec)
         if not layout.rows:
             raise UsageError(f"table {table} has no rows")
-        made = ReleaseTable(
-            release=release, name=table, kind=kind, text=text or said[0], row_count=layout.rows, ra_column=ra,
-            dec_column=dec, id_column=id_column or _identity(found), path=f"tables/{table}",
-            columns=statistics.onto(_ordered(plan.columns, ra, dec, id_column or _identity(found))),
-        )  # fmt: skip
-        _settle(database, building / "t", final, made, provenance or {}, who, reason)
+        record = ReleaseTable(
+            release=release,
+            name=table,
+            kind=kind,
+            text=text or schema_file[0],
+            row_count=layout.rows,
+            ra_column=ra,
+            dec_column=dec,
+            id_column=id_column or _identity(described_columns),
+            path=f"tables/{table}",
+            columns=statistics.onto(
+                _with_roles(converter.columns, ra, dec, id_column or _identity(described_columns))
+            ),
+        )
+        _install(database, building / "t", final, record, provenance or TableSource(), who, reason)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return made
+    return record
 
 
 def draft(database: Database, name: str) -> Release:
-    """The release, which must be a draft.
+    """Return a release that must be a draft.
 
     Raises
     ------
@@ -128,49 +155,49 @@ def draft(database: Database, name: str) -> Release:
         There is none of this name, or its content is fixed.
     """
     with database.read() as conn:
-        found = next((r for r in store.releases(conn) if r.name == name), None)
-    if found is None:
-        raise NotFoundError(f"no release {name}; make one: desdm release create {name} --empty")
-    if found.state is ReleaseState.PUBLISHED:
+        release = next((r for r in store.releases(conn) if r.name == name), None)
+    if release is None:
+        raise NotFoundError(f"no release {name}; create one: desdm release create {name} --empty")
+    if release.state is ReleaseState.PUBLISHED:
         raise ConflictError(
             f"{name} is published and never changes; make a point release: "
             f"desdm release create {name}_1 --erratum-of {name}"
         )
-    if found.state is ReleaseState.FROZEN:
+    if release.state is ReleaseState.FROZEN:
         raise ConflictError(f"{name} is frozen; publish it, or open it again: desdm release thaw {name}")
-    return found
+    return release
 
 
-def _settle(
+def _install(
     database: Database,
     built: Path,
     final: Path,
-    made: ReleaseTable,
-    provenance: Mapping[str, Any],
+    table: ReleaseTable,
+    provenance: TableSource,
     who: str,
     reason: str,
 ) -> None:
-    """Put the table that was built into its place, rows of the database first."""
+    """Install a built table: rows in the database first, then its directory."""
     old = final.with_name(f".{final.name}-old")
     files = [
-        {**row, "path": f"{made.path}/{row['path']}"}
-        for row in manifest.measured(
-            built, made.release, manifest.listed(manifest.on_disk(built), filetype="table")
+        replace(file, path=f"{table.path}/{file.path}")
+        for file in manifest.measure(
+            built, table.release, manifest.list_files(manifest.on_disk(built), filetype="table")
         )
     ]
     with database.write() as conn:
         # The row is locked from here on: no second builder, and no publication in between.
-        if not store.change(conn, made.release, ReleaseState.DRAFT, state=ReleaseState.DRAFT):
-            raise ConflictError(f"{made.release} was frozen meanwhile; the table was not added")
-        store.drop_table(conn, made.release, made.name)
-        store.drop_files(conn, made.release, f"{made.path}/")
+        if not store.change(conn, table.release, ReleaseState.DRAFT, state=ReleaseState.DRAFT):
+            raise ConflictError(f"{table.release} was frozen meanwhile; the table was not added")
+        store.drop_table(conn, table.release, table.name)
+        store.drop_files(conn, table.release, f"{table.path}/")
         store.insert_files(conn, files)
-        store.insert_table(conn, made, json.dumps(provenance, sort_keys=True), who, _now())
-        told = f"{made.release}.{made.name}: {made.kind} table added, {made.row_count} rows"
-        if "reviewed_by" in provenance:
-            told += f", reviewed by {provenance['reviewed_by']}"
-        why = reason or str(provenance.get("review", ""))
-        record_event(conn, EventKind.RELEASE, who, told, subject=made.release, reason=why)
+        store.insert_table(conn, table, provenance, who, _now())
+        event = f"{table.release}.{table.name}: {table.kind} table added, {table.row_count} rows"
+        if "reviewed_by" in provenance.facts:
+            event += f", reviewed by {provenance.facts['reviewed_by']}"
+        event_reason = reason or str(provenance.facts.get("review", ""))
+        record_event(conn, EventKind.RELEASE, who, event, subject=table.release, reason=event_reason)
         if final.exists():
             final.rename(old)
         built.rename(final)
@@ -178,10 +205,12 @@ def _settle(
 
 
 def _now() -> datetime:
+    """Return the time, UTC without time zone."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+def _open_source(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    """Return the record batches of a source and their schema."""
     # Without pre_buffer: with it, every row group that was read stays in memory to the end.
     if isinstance(source, Path) and source.is_dir():
         return _folder(source)
@@ -191,7 +220,7 @@ def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.Record
         except FileNotFoundError as err:
             raise NotFoundError(f"no file {source}") from err
         except (OSError, pa.ArrowException) as err:
-            raise UsageError(f"{source.name} is no Parquet file: {err}") from err
+            raise UsageError(f"{source.name} is not a Parquet file: {err}") from err
         return file.iter_batches(_BATCH), file.schema_arrow
     first = next(source, None)
     if first is None:
@@ -200,6 +229,7 @@ def _opened(source: Path | Iterator[pa.RecordBatch]) -> tuple[Iterator[pa.Record
 
 
 def _folder(source: Path) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    """Return the record batches of a folder of Parquet files and their schema."""
     files = parts(source) or sorted(source.glob("*.parquet"))
     if not files:
         raise NotFoundError(f"no Parquet file in {source}")
@@ -210,23 +240,26 @@ def _folder(source: Path) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
 
 
 def _check_position(schema: pa.Schema, ra: str | None, dec: str | None) -> None:
+    """Check that the position columns exist and are floating-point numbers."""
     for option, name in (("--ra", ra), ("--dec", dec)):
         if name is None:
             continue
         if name not in schema.names:
-            near = ", ".join(schema.names[:12])
-            raise UsageError(f"{option} {name}: the table has no such column; it has {near}")
+            available = ", ".join(schema.names[:12])
+            raise UsageError(f"{option} {name}: the table has no such column; it has {available}")
         if not pa.types.is_floating(schema.field(name).type):
             raise UsageError(f"{option} {name}: a position is a floating-point number of degrees")
 
 
 def _identity(columns: Sequence[ReleaseColumn]) -> str | None:
+    """Return the name of the column with the UCD of a row identifier."""
     return next((c.name for c in columns if c.ucd == "meta.id;meta.main"), None)
 
 
-def _ordered(
+def _with_roles(
     columns: Sequence[ReleaseColumn], ra: str | None, dec: str | None, identity: str | None
 ) -> list[ReleaseColumn]:
+    """Mark identifier and position as principal, and the HEALPix column as indexed."""
     # What a first look should show: the name, the position, and what the schema file says.
     first = {name for name in (ra, dec, identity) if name}
     return [
@@ -235,23 +268,23 @@ def _ordered(
     ]
 
 
-class _Plan:
-    """How the rows that come become the rows that are stored."""
+class _RowConverter:
+    """Converts the rows of a source into the rows that are stored."""
 
     def __init__(
-        self, given: pa.Schema, columns: Sequence[ReleaseColumn], ra: str | None, dec: str | None
+        self, source: pa.Schema, columns: Sequence[ReleaseColumn], ra: str | None, dec: str | None
     ) -> None:
         self.ra, self.dec = ra, dec
-        self.adds = ra is not None and HPIX not in given.names
+        self.adds = ra is not None and HPIX not in source.names
         by_name = {c.name: c for c in columns}
-        fields = [field_of(by_name[f.name], stored_type(f.type, f.name)) for f in given]
+        fields = [field_of(by_name[f.name], stored_type(f.type, f.name)) for f in source]
         if self.adds:
             fields.append(field_of(HPIX_COLUMN, pa.int64()))
         self.columns = (*columns, HPIX_COLUMN) if self.adds and HPIX not in by_name else tuple(columns)
         self.schema = pa.schema(fields)
 
     def rows(self, batches: Iterator[pa.RecordBatch], statistics: Statistics) -> Iterator[pa.RecordBatch]:
-        """The stored rows; what they hold is counted as they go by."""
+        """Yield the stored rows, and add them to the statistics."""
         count = 0
         for batch in batches:
             if not batch.num_rows:
@@ -270,21 +303,23 @@ class _Plan:
 
     @staticmethod
     def _cast(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+        """Cast a column to its stored type; NaN becomes null."""
         values = batch.column(field.name)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         if pa.types.is_timestamp(values.type) and values.type.tz is not None:
             values = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
         if pa.types.is_floating(values.type):
-            # A value that is none is null: readers take NaN for the largest number, or for none, as they like.
+            # NaN becomes null: readers disagree whether NaN is the largest number or no value.
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
         try:
-            # Nanoseconds go: neither VOTable's timestamp nor PostgreSQL has them.
+            # Nanoseconds are dropped: neither VOTable's timestamp nor PostgreSQL has them.
             return values.cast(field.type, safe=not pa.types.is_timestamp(field.type))
         except pa.ArrowInvalid as err:
             raise UsageError(f"column {field.name}: {err}") from err
 
-    def _pixels(self, batch: pa.RecordBatch, before: int) -> Any:
+    def _pixels(self, batch: pa.RecordBatch, before: int) -> npt.NDArray[np.int64] | None:
+        """Return the HEALPix cells of the positions; checks them against a column of the source."""
         if self.ra is None or self.dec is None:
             return None
         ra = _numbers(batch.column(self.ra))
@@ -298,19 +333,21 @@ class _Plan:
             )
         pixels = hpix29(ra % 360.0, dec)
         if not self.adds:
-            given = _numbers(batch.column(HPIX)).astype(np.int64)
-            wrong = np.flatnonzero(given != pixels)
+            stored = _numbers(batch.column(HPIX)).astype(np.int64)
+            wrong = np.flatnonzero(stored != pixels)
             # On the edge of a cell of 0.4 mas two programs may choose differently; more than 1 arcsec is another place.
-            far = wrong[cell_distance(given[wrong], ra[wrong], dec[wrong]) > 1.0 / 3600.0]
+            far = wrong[cell_distance(stored[wrong], ra[wrong], dec[wrong]) > 1.0 / 3600.0]
             if far.size:
                 raise UsageError(
-                    f"row {before + int(far[0]) + 1}: {HPIX} is not the cell of its position; leave the column out and it "
-                    "is made"
+                    f"row {before + int(far[0]) + 1}: {HPIX} is not the cell of its position; leave the column out "
+                    "and it is computed"
                 )
         return pixels
 
 
-def _numbers(values: pa.Array) -> Any:
+def _numbers(values: pa.Array) -> npt.NDArray[np.float64]:
+    """Return a column as numpy array, nulls as NaN (integers: 0)."""
     if values.null_count:
         values = values.fill_null(float("nan") if pa.types.is_floating(values.type) else 0)
-    return values.to_numpy(zero_copy_only=False)
+    numbers: npt.NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
+    return numbers

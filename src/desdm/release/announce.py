@@ -12,7 +12,7 @@ from email.utils import formatdate, make_msgid
 from desdm.config import Config
 from desdm.errors import ConfigError, ConflictError, TransientError
 from desdm.release import store
-from desdm.release.model import Release, ReleaseTable
+from desdm.release.model import Announcement, Release, ReleaseTable
 from desdm.release.publish import find
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
@@ -24,17 +24,26 @@ __all__ = ["announce", "message"]
 def announce(
     database: Database, config: Config, name: str, *, who: str, text: str = "", reason: str = ""
 ) -> tuple[str, list[str]]:
-    """Announce a release; its subject, and the addresses to which it was mailed.
+    """Announce a release; return the subject, and the addresses to which it was mailed.
 
-    The feed's entry is written when the mail has gone out; without a mail server in the settings there is the feed
-    alone.
+    The feed's entry is written after the mail was sent; without a mail server in the settings only the feed is
+    written.
 
     Parameters
     ----------
+    database, config
+        Database, and configuration with the mail server.
+    name
+        Name of a published release.
     text
-        Said before the facts.
+        Introduction, placed before the facts.
     who, reason
-        Who announces it, and why; without a reason ``text`` stays on record.
+        Author and reason, for the record; without a reason ``text`` is recorded.
+
+    Returns
+    -------
+    tuple of str, list of str
+        Subject, and the addresses; no addresses without a mail server.
 
     Raises
     ------
@@ -57,16 +66,36 @@ def announce(
     with database.write() as conn:
         store.insert_announcement(
             conn,
-            {"release_name": release.name, "subject": subject, "body": body, "announced_by": who,
-             "announced_at": datetime.now(UTC).replace(tzinfo=None), "mailed_to": "\n".join(to)},
-        )  # fmt: skip
-        told = f"{release.name} announced in the feed" + (f", mailed to {', '.join(to)}" if to else "")
-        record_event(conn, EventKind.RELEASE, who, told, subject=release.name, reason=reason or text)
+            Announcement(
+                id=0,
+                release=release.name,
+                subject=subject,
+                body=body,
+                announced_by=who,
+                announced_at=datetime.now(UTC).replace(tzinfo=None),
+                mailed_to="\n".join(to),
+            ),
+        )
+        event = f"{release.name} announced in the feed" + (f", mailed to {', '.join(to)}" if to else "")
+        record_event(conn, EventKind.RELEASE, who, event, subject=release.name, reason=reason or text)
     return subject, to
 
 
 def message(release: Release, tables: Sequence[ReleaseTable], text: str = "") -> tuple[str, str]:
-    """Subject and body of an announcement."""
+    """Compose the subject and body of an announcement.
+
+    Parameters
+    ----------
+    release, tables
+        The release and its tables.
+    text
+        Introduction, placed before the facts.
+
+    Returns
+    -------
+    tuple of str, str
+        Subject and body.
+    """
     title = release.title if release.title != release.name else ""
     corrects = f", which corrects {release.erratum_of}" if release.erratum_of else ""
     subject = f"Release {release.name} is published" + (f": {title}" if title else "")
@@ -85,8 +114,9 @@ def message(release: Release, tables: Sequence[ReleaseTable], text: str = "") ->
 
 
 def _send(config: Config, to: Sequence[str], subject: str, body: str) -> None:
+    """Mail an announcement; `TransientError` if the server refuses it."""
     if not config.mail_from:
-        raise ConfigError("services.mail_from is not set; say in desdm.toml who sends the announcements")
+        raise ConfigError("services.mail_from is not set; set the sender of the announcements in desdm.toml")
     host, _, port = config.mail_server.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigError(f"services.mail_server = {config.mail_server!r}: say host:port")
@@ -106,5 +136,5 @@ def _send(config: Config, to: Sequence[str], subject: str, body: str) -> None:
         ) from err
     if refused:
         raise TransientError(
-            f"the mail server refused {', '.join(refused)}; mend the addresses and announce again"
+            f"the mail server refused {', '.join(refused)}; correct the addresses and announce again"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,24 +33,26 @@ _KEYS = 50_000_000
 
 
 def check_table(root: Path, table: ReleaseTable) -> list[Check]:
-    """Every check of a table; ``root`` is the release's directory."""
+    """Run every check of a table; ``root`` is the release's directory."""
     name = table.name
     files = parts(root / table.path)
     if not files:
-        return [failed("rows", name, "its files are not there; add the table again")]
-    checks = [_rows(table, files), *_described(table), *_units(table), *_ranges(table), _key(table, files)]
+        return [failed("rows", name, "its files are missing; add the table again")]
+    checks = [_rows(table, files), *_texts(table), *_units(table), *_ranges(table), _key(table, files)]
     if table.ra_column is not None:
         checks.append(_order(table, files))
     return checks
 
 
 def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of all files."""
     for path in files:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             yield from file.iter_batches(262144, columns=columns)
 
 
 def _rows(table: ReleaseTable, files: Sequence[Path]) -> Check:
+    """Compare number of rows and columns with the record."""
     count = sum(pq.read_metadata(path).num_rows for path in files)
     if count != table.row_count:
         return failed(
@@ -66,7 +67,8 @@ def _rows(table: ReleaseTable, files: Sequence[Path]) -> Check:
     return passed("rows", table.name, f"{count} rows in {len(files)} files, as added")
 
 
-def _described(table: ReleaseTable) -> Iterator[Check]:
+def _texts(table: ReleaseTable) -> Iterator[Check]:
+    """Check that every column has text and UCD."""
     lacking = [c.name for c in table.columns if not (c.text and c.ucd)]
     guessed = [c.name for c in table.columns if c.inferred]
     if lacking:
@@ -80,18 +82,20 @@ def _described(table: ReleaseTable) -> Iterator[Check]:
             "texts", table.name, f"{len(table.columns)} columns have text, UCD, and a unit where it applies"
         )
     if not table.text:
-        yield note("texts", table.name, "nobody says what a row is (--text)")
+        yield note("texts", table.name, "the table has no description of its rows (--text)")
 
 
 def _units(table: ReleaseTable) -> Iterator[Check]:
-    wrong = [problem for column in table.columns for problem in _wrong_words(column)]
+    """Check the units and UCDs of all columns."""
+    wrong = [problem for column in table.columns for problem in _word_faults(column)]
     for text, guessed in wrong:
         yield (note if guessed else failed)("units", table.name, text)
     if not wrong:
         yield passed("units", table.name, "units are VOUnits, UCDs are of the list UCD1+")
 
 
-def _wrong_words(column: ReleaseColumn) -> Iterator[tuple[str, bool]]:
+def _word_faults(column: ReleaseColumn) -> Iterator[tuple[str, bool]]:
+    """Yield the faults of unit and UCD of a column, and whether they were guessed."""
     from astropy.io.votable import ucd
     from astropy.units import Unit
 
@@ -101,12 +105,16 @@ def _wrong_words(column: ReleaseColumn) -> Iterator[tuple[str, bool]]:
                 warnings.simplefilter("error")
                 Unit(column.unit, format="vounit")
         except (ValueError, Warning) as err:
-            yield f"{column.name}: {column.unit!r} is no VOUnit: {str(err).splitlines()[0]}", column.inferred
+            yield (
+                f"{column.name}: {column.unit!r} is not a VOUnit: {str(err).splitlines()[0]}",
+                column.inferred,
+            )
     if column.ucd and not ucd.check_ucd(column.ucd, check_controlled_vocabulary=True, has_colon=False):
-        yield f"{column.name}: {column.ucd!r} is no UCD1+", column.inferred
+        yield f"{column.name}: {column.ucd!r} is not a UCD1+", column.inferred
 
 
 def _ranges(table: ReleaseTable) -> Iterator[Check]:
+    """Check that values lie within the range of their UCD."""
     wrong = 0
     for column in table.columns:
         if column.null_count == table.row_count:
@@ -118,7 +126,7 @@ def _ranges(table: ReleaseTable) -> Iterator[Check]:
             wrong += 1
             text = (
                 f"{column.name}: {column.minimum:g} to {column.maximum:g} is beyond {limits[0]:g} to {limits[1]:g}; "
-                "a value that is none must be NULL"
+                "a missing value must be NULL"
             )
             yield (note if column.inferred else failed)("ranges", table.name, text)
     if not wrong:
@@ -126,46 +134,50 @@ def _ranges(table: ReleaseTable) -> Iterator[Check]:
 
 
 def _key(table: ReleaseTable, files: Sequence[Path]) -> Check:
+    """Check that the identifier is unique."""
     key = table.id_column
     if key is None:
         return note("keys", table.name, "no column names a row (UCD meta.id;meta.main, or --id)")
     column = next((c for c in table.columns if c.name == key), None)
     if column is None:
-        return failed("keys", table.name, f"{key} is to name a row, and is no column")
+        return failed("keys", table.name, f"{key} is to name a row, and is not a column")
     if column.null_count:
         return failed("keys", table.name, f"{column.null_count} rows have no {key}")
-    twice = (
-        _integers_twice(table, files, key)
+    repeated = (
+        _repeated_integers(table, files, key)
         if column.datatype in ("short", "int", "long")
-        else _others_twice(files, key)
+        else _repeated_texts(files, key)
     )
-    if twice:
+    if repeated:
         return failed(
-            "keys", table.name, f"{key} is to name a row, and {twice} rows have a name that another has"
+            "keys", table.name, f"{key} is to name a row, and {repeated} rows repeat the name of another row"
         )
     return passed("keys", table.name, f"{key} is unique over {table.row_count} rows")
 
 
-def _integers_twice(table: ReleaseTable, files: Sequence[Path], key: str) -> int:
+def _repeated_integers(table: ReleaseTable, files: Sequence[Path], key: str) -> int:
+    """Count the rows whose integer key another row has."""
     # Many rows are compared in several passes, each over the keys of one remainder, so that memory stays bounded.
     passes = -(-table.row_count // _KEYS)
-    twice = 0
+    repeated = 0
     for i in range(passes):
-        found: list[npt.NDArray[Any]] = []
+        parts_of_pass: list[npt.NDArray[np.int64]] = []
         for batch in _batches(files, [key]):
             values = batch.column(0).to_numpy()
-            found.append(values if passes == 1 else values[values % passes == i])
-        keys = np.sort(np.concatenate(found))
-        twice += int(np.count_nonzero(keys[1:] == keys[:-1]))
-    return twice
+            parts_of_pass.append(values if passes == 1 else values[values % passes == i])
+        keys = np.sort(np.concatenate(parts_of_pass))
+        repeated += int(np.count_nonzero(keys[1:] == keys[:-1]))
+    return repeated
 
 
-def _others_twice(files: Sequence[Path], key: str) -> int:
+def _repeated_texts(files: Sequence[Path], key: str) -> int:
+    """Count the rows whose key of another type another row has."""
     values = pa.chunked_array([batch.column(0) for batch in _batches(files, [key])])
     return len(values) - int(pc.count_distinct(values).as_py())
 
 
 def _order(table: ReleaseTable, files: Sequence[Path]) -> Check:
+    """Check that rows are sorted by the cell of their position."""
     assert table.ra_column is not None and table.dec_column is not None
     last = -1
     for batch in _batches(files, [HPIX, table.ra_column, table.dec_column]):

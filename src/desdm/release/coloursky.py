@@ -6,7 +6,6 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,8 @@ _GAP = 16  # pixels between the points of an image whose cells are taken; a HiPS
 
 @dataclass(frozen=True, slots=True)
 class _Coadd:
-    # One tile: its grid, and its planes from red to blue with their factors.
+    """One tile: its grid, and its planes from red to blue with their factors."""
+
     wcs: WCS
     shape: tuple[int, int]
     planes: tuple[tuple[float, Plane], ...]
@@ -38,14 +38,14 @@ class _Coadd:
 
 @dataclass(slots=True)
 class ColourSky:
-    """The picture.
+    """Colour picture of the coadds of a release.
 
     Attributes
     ----------
     cells, order
         Deepest HiPS tiles that the images touch.
     date
-        When the last of the exposures was taken: a release has no clock of its own.
+        Time of the last exposure, as date of the picture.
     """
 
     coadds: list[_Coadd]
@@ -56,7 +56,7 @@ class ColourSky:
 
     @classmethod
     def of(cls, context: BuildContext) -> ColourSky | None:
-        """From the images below the release's directory; None if there are none."""
+        """Open the images below the release's directory; None if there are none."""
         coadds, noises, scales, last = [], [], [], 0.0
         for folder in sorted((context.root / "images").glob("*")):
             files = {p.name.split(".")[0].rpartition("_")[2]: p for p in sorted(folder.glob("*.fits.fz"))}
@@ -82,7 +82,7 @@ class ColourSky:
         return cls(coadds, _NOISES * float(np.median(noises)), order, cells, _date(last))
 
     def sample(self, ra: Floats, dec: Floats) -> npt.NDArray[np.uint8]:
-        """RGBA at positions (n x n); where tiles overlap, of the first."""
+        """Return RGBA at positions (n x n); where tiles overlap, of the first."""
         from scipy.ndimage import map_coordinates
 
         out = np.zeros((*ra.shape, 4), np.uint8)
@@ -111,6 +111,7 @@ class ColourSky:
 
 
 def _open(path: Path) -> tuple[Plane, fits.Header]:
+    """Open the science plane of an image, and read its header."""
     with mapped(path) as view:
         hdus = read_hdus(view, len(view))
         number = next(i for i, h in enumerate(hdus) if h.name == "SCI")
@@ -120,6 +121,7 @@ def _open(path: Path) -> tuple[Plane, fits.Header]:
 
 
 def _noise(plane: Plane) -> float:
+    """Estimate the noise of the centre of a plane."""
     ny, nx = plane.shape
     middle = plane.read(Box(nx // 2 - 256, nx // 2 + 256, ny // 2 - 256, ny // 2 + 256).within(plane.shape))
     values = middle[np.isfinite(middle)]
@@ -127,12 +129,13 @@ def _noise(plane: Plane) -> float:
 
 
 def _order(scale: float) -> int:
-    # The tile order at which a pixel of the HiPS is nearest to one of the images (degrees).
+    """Return the order of HiPS tiles whose pixels are nearest to those of the images (degrees)."""
     pixel = math.degrees(math.sqrt(math.pi / 3.0))
     return max(3, round(math.log2(pixel / scale)) - 9)
 
 
 def _cells(coadd: _Coadd, order: int) -> npt.NDArray[np.int64]:
+    """Return the HiPS tiles that an image touches."""
     from astropy import units
     from astropy_healpix import HEALPix
 
@@ -146,16 +149,18 @@ def _cells(coadd: _Coadd, order: int) -> npt.NDArray[np.int64]:
 
 
 def _near(coadd: _Coadd, ra: Floats, dec: Floats) -> bool:
+    """Tell whether positions may lie on an image."""
     n = ra.shape[0] // 2
     ra0, dec0 = coadd.wcs.wcs.crval
-    away: Any = math.hypot(
+    distance = math.hypot(
         ((ra[n, n] - ra0 + 180) % 360 - 180) * math.cos(math.radians(dec0)), dec[n, n] - dec0
     )
     reach = math.hypot(*coadd.shape) * math.sqrt(abs(float(np.linalg.det(coadd.wcs.pixel_scale_matrix))))
-    return bool(away < 2.0 * reach + 1.0) or abs(dec0) > 80.0
+    return bool(distance < 2.0 * reach + 1.0) or abs(dec0) > 80.0
 
 
 def _date(mjd: float) -> str:
+    """Format a date (MJD); 2000-01-01 for none."""
     from astropy.time import Time
 
     return str(Time(mjd or 51544.0, format="mjd").strftime("%Y-%m-%dT%H:%MZ"))

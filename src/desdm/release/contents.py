@@ -1,4 +1,4 @@
-"""What the files of a release were made from: their ancestors in the archive, and the paths to them."""
+"""Ancestors of the files of a release in the archive, and the paths to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALIBRATION = "cal_"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What files come from: their ancestors with facts, and the edges from child to parents.
+    """Ancestors of files with facts, and the edges from child to parents.
 
     ``files`` are the archive's files from which the release was made, by number, with the path in the release.
     """
@@ -45,39 +45,46 @@ class Contents:
         calibrations
             Whether the path may lead through, or end at, a calibration.
         """
-        before: dict[int, int] = {start: 0}
+        previous: dict[int, int] = {start: 0}
         queue = deque([start])
         while queue:
-            here = queue.popleft()
-            if here in goals:
+            file = queue.popleft()
+            if file in goals:
                 chain = []
-                while here:
-                    chain.append(here)
-                    here = before[here]
+                while file:
+                    chain.append(file)
+                    file = previous[file]
                 return chain[::-1]
-            for parent in self.parents.get(here, ()):
-                if parent not in before and (calibrations or not self._calibration(parent)):
-                    before[parent] = here
+            for parent in self.parents.get(file, ()):
+                if parent not in previous and (calibrations or not self._calibration(parent)):
+                    previous[parent] = file
                     queue.append(parent)
         return []
 
     def runs(self, chain: Sequence[int]) -> list[int]:
-        """Return the attempts that made the files of a chain, the first one first: these are to be made again."""
-        made = [self.ancestors[n].attempt_id for n in reversed(chain)]
-        return list(dict.fromkeys(n for n in made if n is not None))
+        """Return the attempts that produced the files of a chain, in the order in which to repeat them."""
+        attempts = [self.ancestors[n].attempt_id for n in reversed(chain)]
+        return list(dict.fromkeys(n for n in attempts if n is not None))
 
     def _calibration(self, number: int) -> bool:
-        """Whether a file is a calibration."""
+        """Tell whether a file is a calibration."""
         return self.ancestors[number].filetype.startswith(CALIBRATION)
 
 
 def again(conn: Connection, contents: Contents, chain: Sequence[int]) -> str:
-    """Say which runs must be made again, in their order, for a product without what a chain ends with.
+    """Describe which runs to repeat, in their order, for a product without the end of a chain.
 
     Parameters
     ----------
+    conn
+        Connection.
     contents, chain
-        What the product was made from, and the path in it (`Contents.chain`).
+        Ancestors of the product, and a path in them (`Contents.chain`).
+
+    Returns
+    -------
+    str
+        The advice.
     """
     numbers = contents.runs(chain)
     facts = archive_store.attempt_facts(conn, numbers) if numbers else {}
@@ -86,7 +93,7 @@ def again(conn: Connection, contents: Contents, chain: Sequence[int]) -> str:
 
 
 def contents_of(conn: Connection, files: Mapping[int, str]) -> Contents:
-    """Return what files were made from.
+    """Return the ancestors of files.
 
     Parameters
     ----------

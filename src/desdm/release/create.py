@@ -1,8 +1,7 @@
-"""Make a release: a draft with a name, to which tables and files come."""
+"""Create a release: a named draft to which tables and files are added."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,19 +16,17 @@ from desdm.release import store
 from desdm.release.exclusive import exclusive
 from desdm.release.model import Release
 from desdm.release.select import Selection, select
+from desdm.release.selection import write_selection
 from desdm.release.steps import BuildContext, Step
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
 from desdm.schema.store import record_event
 
-__all__ = ["SELECTION", "create", "create_empty", "discard"]
-
-#: Where the selection is written down, below the release's directory.
-SELECTION = "docs/selection.json"
+__all__ = ["create", "create_empty", "discard"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
 #: Schemas that mean something else in a query.
-_TAKEN = frozenset(
+_RESERVED = frozenset(
     ("tap_schema", "tap_upload", "ivoa", "mydb", "public", "main", "temp", "information_schema", "system")
 )
 
@@ -47,55 +44,77 @@ def create_empty(
     who: str,
     reason: str = "",
 ) -> Release:
-    """Make a draft without data.
+    """Create a draft without data.
 
     Parameters
     ----------
+    title
+        Title; default: the name.
+    text
+        Description of the release.
+    selection
+        Text of the selection (`Selection.text`); empty for a release of added tables.
+    proprietary
+        Whether only users with a data right may see it.
     root
-        Its directory; made.
+        Its directory, which is created.
     erratum_of
         Published release that this one corrects.
     who, reason
-        Who makes it, and why; they stay on record. Without a reason ``text`` counts, what the release is.
+        Author and reason, for the record. Without a reason, ``text`` is recorded.
+
+    Returns
+    -------
+    Release
+        The draft.
 
     Raises
     ------
     UsageError
         The name cannot be a schema in ADQL.
     ConflictError
-        A release of this name stands already.
+        A release of this name exists already.
     NotFoundError
         There is no such release to correct.
     """
-    if not _NAME.match(name) or name.lower() in _TAKEN or name.lower().startswith("pg_"):
+    if not _NAME.match(name) or name.lower() in _RESERVED or name.lower().startswith("pg_"):
         raise UsageError(
             f"release {name!r}: at most 32 letters, digits and _, a letter first, and no schema of the services "
-            f"({', '.join(sorted(_TAKEN))}): the name is the tables' schema in ADQL"
+            f"({', '.join(sorted(_RESERVED))}): the name is the tables' schema in ADQL"
         )
-    made = Release(
-        name=name, state=ReleaseState.DRAFT, title=title or name, text=text, selection=selection,
-        erratum_of=erratum_of, proprietary=proprietary, created_by=who,
-        created_at=datetime.now(UTC).replace(tzinfo=None), frozen_at=None, published_by=None, published_at=None,
+    draft = Release(
+        name=name,
+        state=ReleaseState.DRAFT,
+        title=title or name,
+        text=text,
+        selection=selection,
+        erratum_of=erratum_of,
+        proprietary=proprietary,
+        created_by=who,
+        created_at=datetime.now(UTC).replace(tzinfo=None),
+        frozen_at=None,
+        published_by=None,
+        published_at=None,
         manifest_sha256=None,
-    )  # fmt: skip
+    )
     with database.write() as conn:
-        known = {r.name.lower(): r for r in store.releases(conn)}
-        if name.lower() in known:
-            found = known[name.lower()]
-            mend = "take another name"
-            if found.state is not ReleaseState.PUBLISHED:
-                mend += f", or take it away: desdm release discard {found.name}"
-            raise ConflictError(f"a release {found.name} ({found.state.value}) stands already; {mend}")
+        existing = {r.name.lower(): r for r in store.releases(conn)}
+        if name.lower() in existing:
+            other = existing[name.lower()]
+            advice = "take another name"
+            if other.state is not ReleaseState.PUBLISHED:
+                advice += f", or discard it: desdm release discard {other.name}"
+            raise ConflictError(f"a release {other.name} ({other.state.value}) exists already; {advice}")
         if erratum_of is not None:
-            corrected = known.get(erratum_of.lower())
+            corrected = existing.get(erratum_of.lower())
             if corrected is None or corrected.state is not ReleaseState.PUBLISHED:
                 raise NotFoundError(f"no published release {erratum_of}: an erratum corrects a published one")
-        store.insert_release(conn, made)
-        told = f"{name} created, a draft" + (f" of {selection}" if selection else "")
-        told += f", an erratum of {erratum_of}" if erratum_of else ""
-        record_event(conn, EventKind.RELEASE, who, told, subject=name, reason=reason or text)
+        store.insert_release(conn, draft)
+        event = f"{name} created, a draft" + (f" of {selection}" if selection else "")
+        event += f", an erratum of {erratum_of}" if erratum_of else ""
+        record_event(conn, EventKind.RELEASE, who, event, subject=name, reason=reason or text)
     make_private(root)
-    return made
+    return draft
 
 
 def create(
@@ -103,7 +122,7 @@ def create(
     archive: Archive,
     root: Path,
     name: str,
-    asked: Mapping[str, str],
+    conditions: Mapping[str, str],
     *,
     title: str = "",
     text: str = "",
@@ -116,18 +135,31 @@ def create(
     steps: Sequence[Step] | None = None,
     scope: Scope | None = None,
 ) -> tuple[Release, Selection]:
-    """Make a draft from blessed data: select, and build its tables, images and maps.
+    """Create a draft from blessed data: select files, and build tables, images and maps.
 
     Parameters
     ----------
-    asked
-        Keys of the selection, see `desdm.release.select.select`; none: every good run of pipeline coadd.
+    database, archive, root
+        Database, archive of the source files, and directory of the release.
+    name
+        Name of the release: its schema in ADQL.
+    title, text, proprietary, erratum_of, who, reason
+        As of `create_empty`.
+    progress
+        Receives one line of text for each step.
+    conditions
+        Conditions of the selection, see `desdm.release.select.select`; none: every good run of pipeline coadd.
     workers
         Threads that may be used.
     steps
-        What is made; None: all of `desdm.release.build.STEPS`.
+        Build steps; None: all of `desdm.release.build.STEPS`.
     scope
         The runs that are production; None: ``survey`` runs of every project and campaign.
+
+    Returns
+    -------
+    tuple of Release, Selection
+        The draft, and the files from which it was built.
 
     Raises
     ------
@@ -136,65 +168,58 @@ def create(
     ConflictError, UsageError
         As `create_empty`; or another process is at work on it.
     """
-    # The steps bring the code of pixels with them, which nobody waits for who only makes an empty draft.
+    # Imported late: the steps import the pixel code, which is slow and not needed for an empty draft.
     from desdm.release.build import STEPS, build
 
     with database.read() as conn:
-        selection = select(conn, asked, scope)
+        selection = select(conn, conditions, scope)
     with exclusive(root):
-        made = create_empty(
-            database, root, name, title=title, text=text, selection=selection.text, proprietary=proprietary,
-            erratum_of=erratum_of, who=who, reason=reason,
-        )  # fmt: skip
+        draft = create_empty(
+            database,
+            root,
+            name,
+            title=title,
+            text=text,
+            selection=selection.text,
+            proprietary=proprietary,
+            erratum_of=erratum_of,
+            who=who,
+            reason=reason,
+        )
         try:
-            _write_selection(root, selection)
-            context = BuildContext(name, root, database, archive, selection.picked, who, progress, workers)
+            write_selection(root, selection)
+            context = BuildContext(name, root, database, archive, selection.files, who, progress, workers)
             build(context, STEPS if steps is None else steps)
         except BaseException:
             # A draft that could not be built would stand in the way of the next try.
             _discard(database, root, name, who=who, reason="its build failed or was interrupted")
             raise
-    return made, selection
+    return draft, selection
 
 
 def discard(database: Database, root: Path, name: str, *, who: str, reason: str = "") -> None:
-    """Take a draft away, rows first.
+    """Remove a draft: its rows, then its files.
 
     Parameters
     ----------
     root
-        The release's directory; removed.
+        The release's directory, which is removed.
     who, reason
-        Who takes it away, and why; they stay on record.
+        Author and reason, for the record.
 
     Raises
     ------
     ConflictError
-        It is published, and stays for ever; or another process is at work on it.
+        It is published, or another process is at work on it.
     """
     with exclusive(root):
         _discard(database, root, name, who=who, reason=reason)
 
 
 def _discard(database: Database, root: Path, name: str, *, who: str, reason: str) -> None:
-    """Take a draft away, its rows first."""
+    """Remove a draft without locking: its rows, then its files."""
     with database.write() as conn:
         if not store.delete_release(conn, name):
-            raise ConflictError(f"{name} is published and never changes; it cannot be taken away")
+            raise ConflictError(f"{name} is published and never changes; it cannot be discarded")
         record_event(conn, EventKind.RELEASE, who, f"{name} discarded", subject=name, reason=reason)
     shutil.rmtree(root, ignore_errors=True)
-
-
-def _write_selection(root: Path, selection: Selection) -> None:
-    document = {
-        "selection": selection.text,
-        "files": [
-            {"file": p.record.name, "sha256": p.record.sha256, "filetype": p.record.filetype, "tilename": p.tilename,
-             "band": p.band, "run": p.run, "objects": p.metadata.get("objects")}
-            for p in selection.picked
-        ],
-        "left_out": [{"what": one.what, "why": one.why} for one in selection.left],
-    }  # fmt: skip
-    path = root / SELECTION
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")

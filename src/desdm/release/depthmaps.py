@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +12,25 @@ import numpy.typing as npt
 from desdm.errors import FatalError
 from desdm.sky.polygons import Outlines, unit
 
-__all__ = ["FIELDS", "NSIDE", "merge", "stored", "valid"]
+if TYPE_CHECKING:
+    from healsparse import HealSparseMap
 
+__all__ = ["FIELDS", "NSIDE", "map_rows", "merge", "write_map"]
+
+#: Cells with the fields of a map.
+Records = npt.NDArray[np.void]
 NSIDE = 4096
 _COVERAGE = 32
-#: What a release says of a cell: S/N 10 depth (mag), exposures, part of its area that is good.
+#: Fields of a cell in a release: S/N 10 depth (mag), exposures, part of its area that is good.
 FIELDS = [("depth", "f4"), ("nexp", "i2"), ("fraction", "f4")]
 _WORKING = np.dtype([*FIELDS, ("grid", "f4"), ("tile", "i4")])
 
 
-def merge(tiles: Iterable[tuple[int, Path]], outlines: Outlines) -> Any:
-    """The map of a band.
+def merge(tiles: Iterable[tuple[int, Path]], outlines: Outlines) -> HealSparseMap:
+    """Merge the maps of tiles into one map of a band.
 
-    Where tiles share a cell their good areas are added, less what both hold: in the part of the cell that lies on both, the
-    worse of the two is taken to be good where the better is. Depth and number of exposures are those of the tile with
+    Where tiles share a cell their good areas are added, less what both cover: in the part of the cell that lies on both,
+    the worse of the two is taken to be good where the better is. Depth and number of exposures are those of the tile with
     more good area.
 
     Parameters
@@ -42,37 +47,38 @@ def merge(tiles: Iterable[tuple[int, Path]], outlines: Outlines) -> Any:
     """
     from healsparse import HealSparseMap
 
-    listed = list(tiles)
+    files = list(tiles)
     whole = HealSparseMap.make_empty(
-        _COVERAGE, NSIDE, _WORKING, primary="depth", cov_pixels=_covered(path for _, path in listed)
+        _COVERAGE, NSIDE, _WORKING, primary="depth", cov_pixels=_covered(path for _, path in files)
     )
-    for number, path in listed:
+    for number, path in files:
         part = HealSparseMap.read(str(path))
         if part.nside_sparse != NSIDE:
             raise FatalError(
                 f"{path.name}: its cells are of nside {part.nside_sparse}, a release's of {NSIDE}"
             )
         cells = part.valid_pixels
-        given = part[cells]
+        values = part[cells]
         new = np.zeros(cells.size, _WORKING)
         for name in ("depth", "nexp", "fraction", "grid"):
-            new[name] = given[name]
+            new[name] = values[name]
         new["tile"] = number
-        whole.update_values_pix(cells, _joined(cells, whole[cells], new, outlines))
+        whole.update_values_pix(cells, _merged_records(cells, whole[cells], new, outlines))
     return whole
 
 
 def _covered(paths: Iterable[Path]) -> npt.NDArray[np.int64]:
-    """Coverage pixels of all files: with room made once, adding a tile costs what the tile costs."""
+    """Return the coverage pixels of all files, so that the map is allocated once."""
     from healsparse import HealSparseCoverage
 
-    found: set[int] = set()
+    pixels: set[int] = set()
     for path in paths:
-        found |= set(np.flatnonzero(HealSparseCoverage.read(str(path)).coverage_mask).tolist())
-    return np.array(sorted(found), np.int64)
+        pixels |= set(np.flatnonzero(HealSparseCoverage.read(str(path)).coverage_mask).tolist())
+    return np.array(sorted(pixels), np.int64)
 
 
-def _joined(cells: npt.NDArray[np.int64], old: Any, new: Any, outlines: Outlines) -> Any:
+def _merged_records(cells: npt.NDArray[np.int64], old: Records, new: Records, outlines: Outlines) -> Records:
+    """Merge the records of cells that two tiles share."""
     both = old["fraction"] > 0
     a, b = old[both], new[both]
     # Exact where one tile holds the whole cell, and never less than what does not fit beside each other.
@@ -84,41 +90,53 @@ def _joined(cells: npt.NDArray[np.int64], old: Any, new: Any, outlines: Outlines
     overlap = np.minimum(overlap, np.minimum(a["grid"], b["grid"]))
     shared = overlap * np.minimum(a["fraction"] / a["grid"], b["fraction"] / b["grid"])
     grid = np.minimum(a["grid"] + b["grid"] - overlap, 1.0)
-    most = np.maximum(a["fraction"], b["fraction"])
-    fraction = np.clip(a["fraction"] + b["fraction"] - shared, most, np.maximum(grid, most))
-    kept = np.where(b["fraction"] > a["fraction"], b, a)
-    kept["fraction"], kept["grid"] = fraction, grid
+    larger = np.maximum(a["fraction"], b["fraction"])
+    fraction = np.clip(a["fraction"] + b["fraction"] - shared, larger, np.maximum(grid, larger))
+    better = np.where(b["fraction"] > a["fraction"], b, a)
+    better["fraction"], better["grid"] = fraction, grid
     out = new.copy()
-    out[both] = kept
+    out[both] = better
     return out
 
 
-def _overlap(cells: npt.NDArray[np.int64], one: Any, two: Any, outlines: Outlines) -> npt.NDArray[np.float64]:
-    """Part of each cell that lies on both of two tiles, by the 256 cells within it."""
+def _overlap(
+    cells: npt.NDArray[np.int64], one: npt.NDArray[np.int32], two: npt.NDArray[np.int32], outlines: Outlines
+) -> npt.NDArray[np.float64]:
+    """Return which part of each cell lies on both of two tiles, by the 256 cells within it."""
     import hpgeom
 
-    found = np.zeros(cells.size)
+    fractions = np.zeros(cells.size)
     for i, (cell, first, second) in enumerate(zip(cells.tolist(), one.tolist(), two.tolist(), strict=True)):
         points = unit(*hpgeom.pixel_to_angle(16 * NSIDE, (cell << 8) + np.arange(256)))
-        found[i] = (outlines.inside(first, points) & outlines.inside(second, points)).mean()
-    return found
+        fractions[i] = (outlines.inside(first, points) & outlines.inside(second, points)).mean()
+    return fractions
 
 
-def valid(whole: Any, size: int = 65536) -> Iterable[tuple[npt.NDArray[np.int64], Any]]:
-    """The cells of a map in ascending order with their records, ``size`` at a time."""
+def map_rows(whole: HealSparseMap, size: int = 65536) -> Iterable[tuple[npt.NDArray[np.int64], Records]]:
+    """Yield the cells of a map in ascending order with their records, ``size`` at a time."""
     cells = whole.valid_pixels
     for start in range(0, cells.size, size):
         part = cells[start : start + size]
         yield part, whole[part]
 
 
-def stored(whole: Any, metadata: Sequence[tuple[str, str]], path: Path) -> None:
-    """Write a merged map with the fields that a release has."""
+def write_map(whole: HealSparseMap, metadata: Sequence[tuple[str, str]], path: Path) -> None:
+    """Write a merged map with the fields that a release has.
+
+    Parameters
+    ----------
+    whole
+        Map of a band, as of `merge`.
+    metadata
+        Keywords of the file, with values.
+    path
+        Output file; an existing one is replaced.
+    """
     from healsparse import HealSparseMap
 
     covered = np.flatnonzero(whole.coverage_mask)
     out = HealSparseMap.make_empty(_COVERAGE, NSIDE, np.dtype(FIELDS), primary="depth", cov_pixels=covered)
-    for cells, rows in valid(whole):
+    for cells, rows in map_rows(whole):
         values = np.zeros(cells.size, FIELDS)
         for name, _ in FIELDS:
             values[name] = rows[name]

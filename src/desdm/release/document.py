@@ -44,24 +44,24 @@ class Document:
     _blocks: list[tuple[str, str]] = field(default_factory=list)
 
     def heading(self, text: str) -> Document:
-        """A section's heading."""
+        """Add a section heading."""
         return self._add(f"## {text}", f"<h2>{_escaped(text)}</h2>")
 
     def paragraph(self, text: str) -> Document:
-        """Some sentences."""
+        """Add a paragraph."""
         return self._add(text, f"<p>{_escaped(text)}</p>")
 
     def points(self, items: Sequence[str]) -> Document:
-        """A list."""
+        """Add a list."""
         rows = "".join(f"<li>{_escaped(item)}</li>\n" for item in items)
         return self._add("\n".join(f"- {item}" for item in items), f"<ul>\n{rows}</ul>")
 
     def code(self, text: str) -> Document:
-        """Something to copy: a query, commands."""
+        """Add a block of code."""
         return self._add(f"```\n{text}\n```", f"<pre><code>{_escaped(text)}</code></pre>")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Document:
-        """A table; numbers are set right."""
+        """Add a table."""
         cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
         lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
@@ -72,11 +72,11 @@ class Document:
         )
 
     def markdown(self) -> str:
-        """The document as Markdown."""
+        """Return the document as Markdown."""
         return "\n\n".join([f"# {self.title}", *(text for text, _ in self._blocks)]) + "\n"
 
     def html(self) -> str:
-        """The document as a page of its own, with its style and without script."""
+        """Return the document as a page of its own, with its style and without script."""
         body = "\n".join(page for _, page in self._blocks)
         title = _escaped(self.title)
         return (
@@ -86,9 +86,11 @@ class Document:
         )
 
     def _add(self, text: str, page: str) -> Document:
+        """Add a block in both forms."""
         self._blocks.append((text, page))
         return self
 
 
 def _escaped(text: str) -> str:
+    """Escape text for HTML."""
     return html.escape(text, quote=False)

@@ -16,15 +16,15 @@ __all__ = ["exclusive"]
 
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
-    """Keep every other process from building, publishing or discarding the release at ``root``.
+    """Lock the release at ``root`` against other processes that build, publish or discard it.
 
-    The lock is the kernel's: it goes with the process, however that ends. Its file stays, since one that is removed
-    could be locked by two.
+    The kernel releases the lock when the process ends. The file stays: two processes could lock one that is removed
+    meanwhile.
 
     Raises
     ------
     ConflictError
-        Another process holds it.
+        Another process has the lock.
     """
     make_private(root.parent)
     file = os.open(root.with_name(f".{root.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -20,7 +20,7 @@ from desdm.schema.store import exposure_name
 
 __all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses", "is_of"]
 
-#: Verdicts of ``survey`` attempts of every project and campaign: where nobody says what production is.
+#: Verdicts of ``survey`` attempts of every project and campaign: where the production scope is unknown.
 ANY = (Scope("", ""),)
 
 
@@ -59,16 +59,23 @@ def check_exposures(
 
     Parameters
     ----------
+    conn
+        Connection.
     release
         Its name.
     contents
-        What its files were made from.
+        Ancestors of its files.
     scopes
         Attempts whose verdicts count, the first scope first (`desdm.release.select.verdict_scopes`).
     withdrawn
         Runs of which `desdm.release.withdrawn.check_withdrawn` tells: their exposures are not noted.
     published
         Whether the release is published, so that only a point release can correct it.
+
+    Returns
+    -------
+    list of Check
+        The findings.
     """
     numbers = sorted({f.expnum for f in contents.ancestors.values() if f.expnum is not None})
     banned = archive_store.excluded(conn, numbers)
@@ -80,9 +87,9 @@ def check_exposures(
     for row in banned:
         ccdnum = row["ccdnum"]
         faulty = [f for f in contents.ancestors.values() if is_of(contents, f, row["expnum"], ccdnum)]
-        what = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
-        why = f"excluded by {row['analyst']}: {row['reason']}"
-        checks += _faults(conn, contents, faulty, what, why, remedy)
+        subject = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
+        cause = f"excluded by {row['analyst']}: {row['reason']}"
+        checks += _faults(conn, contents, faulty, subject, cause, remedy)
     for number in numbers:
         images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in PIXELS]
         if not images:
@@ -105,9 +112,23 @@ def check_exposures(
 def check_suspects(
     conn: Connection, release: str, contents: Contents, *, published: bool = False
 ) -> list[Check]:
-    """Check that no file of a release was made from one that an audit found damaged; names the path to it.
+    """Check that no file of a release was made from one that an audit marked damaged; names the path to it.
 
-    Parameters as of `check_exposures`.
+    Parameters
+    ----------
+    conn
+        Connection.
+    release
+        Its name.
+    contents
+        Ancestors of its files.
+    published
+        Whether only a point release can correct it.
+
+    Returns
+    -------
+    list of Check
+        The findings.
     """
     anew = correction(release) if published else "make it again"
     checks: list[Check] = []
@@ -119,10 +140,24 @@ def check_suspects(
 
 
 def is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -> bool:
-    """Whether a file holds pixels of an exposure (``ccdnum`` 0), or of one CCD of it.
+    """Tell whether a file contains pixels of an exposure (``ccdnum`` 0), or of one CCD of it.
 
     What is measured on all CCDs of an exposure (zero points, astrometry) holds no pixels of one. A raw file is of all CCDs:
     the calibration of a CCD that was made from it holds that CCD's.
+
+    Parameters
+    ----------
+    contents
+        Ancestors of the release.
+    file
+        A file among them.
+    expnum, ccdnum
+        Exposure; CCD, or 0 for any.
+
+    Returns
+    -------
+    bool
+        Whether it contains such pixels.
     """
     if not ccdnum:
         return file.expnum == expnum
@@ -137,35 +172,40 @@ def is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -
 
 
 def _standings(conn: Connection, numbers: Sequence[int], scopes: Sequence[Scope]) -> dict[int, Standing]:
-    """What counts of each exposure in the first of the scopes in which it has a verdict that is known."""
-    judged: dict[int, Standing] = {}
+    """Return the standing of each exposure in the first of the scopes with a verdict other than Unknown."""
+    by_exposure: dict[int, Standing] = {}
     for scope in scopes:
-        rest = [n for n in numbers if n not in judged or judged[n].overall[0] is Verdict.UNKNOWN]
+        rest = [n for n in numbers if n not in by_exposure or by_exposure[n].overall[0] is Verdict.UNKNOWN]
         for number, standing in standings(conn, rest, scope).items() if rest else ():
-            if number not in judged or standing.overall[0] is not Verdict.UNKNOWN:
-                judged[number] = standing
-    return judged
+            if number not in by_exposure or standing.overall[0] is not Verdict.UNKNOWN:
+                by_exposure[number] = standing
+    return by_exposure
 
 
 def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]:
-    """The verdict on an exposure that counts, with its reason."""
+    """Return the verdict on an exposure that counts, with its reason."""
     standing = judged.get(number)
     return (Verdict.UNKNOWN, "it has no verdict") if standing is None else standing.overall
 
 
 def _faults(
-    conn: Connection, contents: Contents, faulty: Sequence[store.FileFacts], what: str, why: str, remedy: str
+    conn: Connection,
+    contents: Contents,
+    faulty: Sequence[store.FileFacts],
+    content: str,
+    cause: str,
+    remedy: str,
 ) -> Iterator[Check]:
-    """One finding for each file of the release that was made from one of the faulty files.
+    """Yield one finding for each file of the release that was made from one of the faulty files.
 
     ``remedy`` is what helps; empty: the runs on the path must be made again.
     """
     goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
         if chain := contents.chain(number, goals):
-            way = " <- ".join(contents.ancestors[n].name for n in chain)
+            chain_text = " <- ".join(contents.ancestors[n].name for n in chain)
             advice = remedy or again(conn, contents, chain[:-1])
-            yield failed("exposures", path, f"it contains {what}, {why}; path: {way}; {advice}")
+            yield failed("exposures", path, f"it contains {content}, {cause}; path: {chain_text}; {advice}")
 
 
 def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] = ANY) -> list[ExposureUse]:
@@ -175,10 +215,17 @@ def exposure_uses(conn: Connection, contents: Contents, scopes: Sequence[Scope] 
 
     Parameters
     ----------
+    conn
+        Connection.
     contents
-        What the files of the release were made from.
+        Ancestors of the files of the release.
     scopes
         Attempts whose verdicts count, as of `check_exposures`.
+
+    Returns
+    -------
+    list of ExposureUse
+        The exposures, by number.
     """
     images = [f for f in contents.ancestors.values() if f.filetype in PIXELS and f.expnum is not None]
     ccds: dict[int, set[int]] = {}

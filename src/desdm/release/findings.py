@@ -1,4 +1,4 @@
-"""What a check of a release found."""
+"""Findings of the checks of a release."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Check", "correction", "errors", "failed", "note", "passed"]
 
 
 class Check(NamedTuple):
-    """One check: what was checked, of what, how it ended (``ok``, ``note`` or ``error``), and the numbers."""
+    """Result of a check: its name, subject, outcome (``ok``, ``note`` or ``error``), and text."""
 
     check: str
     subject: str
@@ -18,22 +18,61 @@ class Check(NamedTuple):
 
 
 def passed(check: str, subject: str, text: str) -> Check:
-    """It is as it should be."""
+    """Return the finding of a check without faults.
+
+    Parameters
+    ----------
+    check, subject
+        Name of the check, and what it checked.
+    text
+        Figures of the check.
+
+    Returns
+    -------
+    Check
+        Finding with outcome ``ok``.
+    """
     return Check(check, subject, "ok", text)
 
 
 def note(check: str, subject: str, text: str) -> Check:
-    """Worth knowing, and no reason to hold a release back."""
+    """Return a finding that does not block a release.
+
+    Parameters
+    ----------
+    check, subject
+        Name of the check, and what it checked.
+    text
+        The observation.
+
+    Returns
+    -------
+    Check
+        Finding with outcome ``note``.
+    """
     return Check(check, subject, "note", text)
 
 
 def failed(check: str, subject: str, text: str) -> Check:
-    """It holds the release back."""
+    """Return a finding that blocks a release.
+
+    Parameters
+    ----------
+    check, subject
+        Name of the check, and what it checked.
+    text
+        The fault, and how to correct it.
+
+    Returns
+    -------
+    Check
+        Finding with outcome ``error``.
+    """
     return Check(check, subject, "error", text)
 
 
 def correction(release: str) -> str:
-    """What can be done about a fault of a published release, whose files never change."""
+    """Return how to correct a published release, whose files never change."""
     return (
         "a published release stays as it is: make the products again and correct it by a point release: "
         f"desdm release create NAME --erratum-of {release}"
@@ -41,5 +80,5 @@ def correction(release: str) -> str:
 
 
 def errors(checks: Sequence[Check]) -> list[Check]:
-    """Those that hold the release back."""
+    """Return the findings that block the release."""
     return [c for c in checks if c.outcome == "error"]

@@ -6,8 +6,9 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,15 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 
 from desdm.release.addtable import add_table
-from desdm.release.depthmaps import FIELDS, NSIDE, merge, stored, valid
+from desdm.release.depthmaps import FIELDS, NSIDE, map_rows, merge, write_map
 from desdm.release.model import ReleaseColumn
-from desdm.release.steps import BuildContext, Made, Picked
+from desdm.release.source import TableSource
+from desdm.release.steps import BuildContext, BuiltFile, SelectedFile
 from desdm.sky.polygons import Outlines
 from desdm.survey.bands import BANDS, band_order
+
+if TYPE_CHECKING:
+    from healsparse import HealSparseMap
 
 __all__ = ["COLUMNS", "TABLE", "make"]
 
@@ -41,14 +46,19 @@ COLUMNS = (
 )  # fmt: skip
 _SCHEMA = pa.schema(
     [
-        ("hpix", pa.int64()), ("band", pa.string()), ("depth", pa.float32()), ("nexp", pa.int16()),
-        ("fraction", pa.float32()), ("ra", pa.float64()), ("dec", pa.float64()),
+        ("hpix", pa.int64()),
+        ("band", pa.string()),
+        ("depth", pa.float32()),
+        ("nexp", pa.int16()),
+        ("fraction", pa.float32()),
+        ("ra", pa.float64()),
+        ("dec", pa.float64()),
     ]
-)  # fmt: skip
+)
 
 
-def make(context: BuildContext) -> list[Made]:
-    """Make the footprint from the selected files of type coadd_footprint; nothing if there are none."""
+def make(context: BuildContext) -> list[BuiltFile]:
+    """Build the footprint from the selected files of type coadd_footprint; without any, build nothing."""
     parts = context.of_type("coadd_footprint")
     if not parts:
         context.progress(
@@ -59,24 +69,25 @@ def make(context: BuildContext) -> list[Made]:
     context.root.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".footprint-", dir=context.root))
     try:
-        made = _files(context, parts, building)
+        files = _files(context, parts, building)
         shutil.rmtree(final, ignore_errors=True)
         building.rename(final)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return made
+    return files
 
 
-def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Made]:
+def _files(context: BuildContext, parts: Sequence[SelectedFile], out: Path) -> list[BuiltFile]:
+    """Write the files of the footprint into a directory, and add the table."""
     heads = [fits.getheader(context.verified(p), 0) for p in parts]
     tiles = _tiles(heads)
-    outlines = Outlines(np.array([tile["corners"] for tile in tiles]))
-    numbers = {tile["tilename"]: tile["number"] for tile in tiles}
+    outlines = Outlines(np.array([tile.corners for tile in tiles]))
+    numbers = {tile.tilename: tile.number for tile in tiles}
     files: dict[str, list[tuple[int, Path]]] = {}
-    for picked, head in zip(parts, heads, strict=True):
-        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.verified(picked)))
+    for part, head in zip(parts, heads, strict=True):
+        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.verified(part)))
     bands = sorted(files, key=band_order)
-    made: list[Made] = []
+    products: list[BuiltFile] = []
     owners = _Owners()
 
     def rows() -> Iterator[pa.RecordBatch]:
@@ -84,57 +95,82 @@ def _files(context: BuildContext, parts: Sequence[Picked], out: Path) -> list[Ma
         for band in bands:
             context.progress(f"footprint: {band}, {len(files[band])} tiles")
             whole = merge(sorted(files[band]), outlines)
-            stored(whole, [("BAND", band), ("RELEASE", context.release)], out / f"{band}.hsp")
-            made.extend(_moc(whole, band, out))
+            write_map(whole, [("BAND", band), ("RELEASE", context.release)], out / f"{band}.hsp")
+            products.extend(_moc(whole, band, out))
             owners.add(whole)
             yield from _batches(whole, band)
 
     add_table(
-        context.database, context.root, context.release, TABLE, rows(), ra="ra", dec="dec", columns=COLUMNS,
-        text="Where the release has seen the sky: a row for each HEALPix cell and band with good pixels", who=context.who,
-        provenance={"made from": sorted(p.record.filename for p in parts)}, replace_it=True,
-    )  # fmt: skip
+        context.database,
+        context.root,
+        context.release,
+        TABLE,
+        rows(),
+        ra="ra",
+        dec="dec",
+        columns=COLUMNS,
+        text="Where the release has seen the sky: a row for each HEALPix cell and band with good pixels",
+        who=context.who,
+        provenance=TableSource({"made from": sorted(p.record.filename for p in parts)}),
+        replace_it=True,
+    )
     owners.write(out / "tiles.hsp")
     _outlines(tiles, out)
     _images(context, parts, heads, out / "images.parquet")
     text = "text/plain"
     for name, mime in (
-        ("tiles.hsp", "application/fits"), ("tiles.json", "application/json"), ("tiles.stcs", text),
-        ("tiles.reg", text), ("images.parquet", "application/vnd.apache.parquet"),
-    ):  # fmt: skip
-        made.append(Made(f"footprint/{name}", "footprint", mime))
-    return made
+        ("tiles.hsp", "application/fits"),
+        ("tiles.json", "application/json"),
+        ("tiles.stcs", text),
+        ("tiles.reg", text),
+        ("images.parquet", "application/vnd.apache.parquet"),
+    ):
+        products.append(BuiltFile(f"footprint/{name}", "footprint", mime))
+    return products
 
 
-def _tiles(heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
-    """Name, number, bands and corners of each tile, by name."""
-    found: dict[str, dict[str, Any]] = {}
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """A tile in ``tiles.json``: number, name, bands and corners (degrees)."""
+
+    number: int
+    tilename: str
+    bands: list[str]
+    corners: list[list[float]]
+
+
+def _tiles(heads: Sequence[fits.Header]) -> list[_Tile]:
+    """Return the tiles by name, with the bands of all their files."""
+    bands: dict[str, set[str]] = {}
+    corners: dict[str, list[list[float]]] = {}
     for head in heads:
-        tile = found.setdefault(
-            str(head["TILENAME"]),
-            {
-                "tilename": str(head["TILENAME"]), "bands": [],
-                "corners": [[float(head[f"RAC{i}"]), float(head[f"DECC{i}"])] for i in range(1, 5)],
-            },
-        )  # fmt: skip
-        tile["bands"] = sorted({*tile["bands"], str(head["BAND"])}, key=lambda b: (b not in BANDS, b))
-    return [{"number": i, **found[name]} for i, name in enumerate(sorted(found))]
+        name = str(head["TILENAME"])
+        bands.setdefault(name, set()).add(str(head["BAND"]))
+        corners.setdefault(name, [[float(head[f"RAC{i}"]), float(head[f"DECC{i}"])] for i in range(1, 5)])
+    return [
+        _Tile(i, name, sorted(bands[name], key=lambda b: (b not in BANDS, b)), corners[name])
+        for i, name in enumerate(sorted(bands))
+    ]
 
 
-def _batches(whole: Any, band: str) -> Iterator[pa.RecordBatch]:
+def _batches(whole: HealSparseMap, band: str) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a band's map."""
     import hpgeom
 
-    for cells, values in valid(whole):
+    for cells, values in map_rows(whole):
         ra, dec = hpgeom.pixel_to_angle(NSIDE, cells)
         columns = [
-            pa.array(cells), pa.array([band]).take(pa.array(np.zeros(cells.size, np.int32))),
-            *(pa.array(np.ascontiguousarray(values[name])) for name, _ in FIELDS), pa.array(ra), pa.array(dec),
-        ]  # fmt: skip
+            pa.array(cells),
+            pa.array([band]).take(pa.array(np.zeros(cells.size, np.int32))),
+            *(pa.array(np.ascontiguousarray(values[name])) for name, _ in FIELDS),
+            pa.array(ra),
+            pa.array(dec),
+        ]
         yield pa.record_batch(columns, schema=_SCHEMA)
 
 
-def _moc(whole: Any, band: str, out: Path) -> list[Made]:
-    """The cells with good area as MOC (IVOA MOC 2.0), FITS and JSON."""
+def _moc(whole: HealSparseMap, band: str, out: Path) -> list[BuiltFile]:
+    """Write the cells with good area as MOC (IVOA MOC 2.0), FITS and JSON."""
     from mocpy import MOC
 
     cells = whole.valid_pixels.astype(np.uint64)
@@ -144,23 +180,25 @@ def _moc(whole: Any, band: str, out: Path) -> list[Made]:
     moc.save(str(out / f"{band}.moc.fits"), v1_compatible=True, fits_keywords={"PIXTYPE": "HEALPIX"})
     moc.save(str(out / f"{band}.moc.json"), format="json")
     return [
-        Made(f"footprint/{band}.hsp", "footprint", "application/fits", band=band),
-        Made(f"footprint/{band}.moc.fits", "moc", "application/fits", band=band),
-        Made(f"footprint/{band}.moc.json", "moc", "application/json", band=band),
+        BuiltFile(f"footprint/{band}.hsp", "footprint", "application/fits", band=band),
+        BuiltFile(f"footprint/{band}.moc.fits", "moc", "application/fits", band=band),
+        BuiltFile(f"footprint/{band}.moc.json", "moc", "application/json", band=band),
     ]
 
 
 class _Owners:
-    """Number of the tile to which each cell belongs: that which gave its value in the first band that has it."""
+    """The tile of each cell: that of its value in the first band that covers it."""
 
     def __init__(self) -> None:
         self._cells = np.zeros(0, np.int64)
         self._tiles = np.zeros(0, np.int32)
 
-    def add(self, whole: Any) -> None:
-        """Take the cells that are not known yet."""
+    def add(self, whole: HealSparseMap) -> None:
+        """Add the cells that no earlier map has."""
         cells = whole.valid_pixels
-        tiles = np.concatenate([rows["tile"] for _, rows in valid(whole)]) if cells.size else self._tiles[:0]
+        tiles = (
+            np.concatenate([rows["tile"] for _, rows in map_rows(whole)]) if cells.size else self._tiles[:0]
+        )
         new = ~np.isin(cells, self._cells, assume_unique=True)
         merged = np.concatenate([self._cells, cells[new]])
         order = np.argsort(merged, kind="stable")
@@ -168,7 +206,7 @@ class _Owners:
         self._tiles = np.concatenate([self._tiles, tiles[new].astype(np.int32)])[order]
 
     def write(self, path: Path) -> None:
-        """Write them as a HealSparse map; -1 where there is none."""
+        """Write the tiles of the cells as a HealSparse map; -1: no tile."""
         from healsparse import HealSparseMap
 
         covered = np.unique(self._cells >> (2 * (NSIDE // 32).bit_length() - 2))
@@ -177,29 +215,36 @@ class _Owners:
         whole.write(str(path), clobber=True)
 
 
-def _outlines(tiles: Sequence[dict[str, Any]], out: Path) -> None:
-    """The tiles' outlines: JSON with names, STC-S (IVOA note 1.33), and DS9 regions; a line a tile in the same order."""
-    listed = ",\n".join(" " + json.dumps(tile) for tile in tiles)
-    (out / "tiles.json").write_text(f'{{"tiles": [\n{listed}\n]}}\n', "utf-8")
+def _outlines(tiles: Sequence[_Tile], out: Path) -> None:
+    """Write the tiles' outlines as JSON with names, STC-S (IVOA note 1.33), and DS9 regions, one line a tile."""
+    entries = ",\n".join(" " + json.dumps(asdict(tile)) for tile in tiles)
+    (out / "tiles.json").write_text(f'{{"tiles": [\n{entries}\n]}}\n', "utf-8")
     stcs, regions = [], ["# Region file format: DS9 version 4.1", "icrs"]
     for tile in tiles:
-        corners = [value for corner in tile["corners"] for value in corner]
+        corners = [value for corner in tile.corners for value in corner]
         stcs.append("POLYGON ICRS " + " ".join(f"{v:.7f}" for v in corners))
-        regions.append(f"polygon({','.join(f'{v:.7f}' for v in corners)}) # text={{{tile['tilename']}}}")
+        regions.append(f"polygon({','.join(f'{v:.7f}' for v in corners)}) # text={{{tile.tilename}}}")
     (out / "tiles.stcs").write_text("\n".join(stcs) + "\n", "utf-8")
     (out / "tiles.reg").write_text("\n".join(regions) + "\n", "utf-8")
 
 
-def _images(context: BuildContext, parts: Sequence[Picked], heads: Sequence[fits.Header], path: Path) -> None:
-    """Which images of which exposures went into each tile and band, with their corners; sorted by tile."""
+def _images(
+    context: BuildContext, parts: Sequence[SelectedFile], heads: Sequence[fits.Header], path: Path
+) -> None:
+    """Write which images of which exposures each tile and band contains, with their corners, by tile."""
     order = sorted(range(len(parts)), key=lambda i: (heads[i]["TILENAME"], heads[i]["BAND"]))
     schema = pa.schema(
         [
-            ("tilename", pa.string()), ("band", pa.string()), ("expnum", pa.int64()), ("ccdnum", pa.int16()),
-            ("mjd_obs", pa.float64()), ("exptime", pa.float32()), ("filename", pa.string()),
+            ("tilename", pa.string()),
+            ("band", pa.string()),
+            ("expnum", pa.int64()),
+            ("ccdnum", pa.int16()),
+            ("mjd_obs", pa.float64()),
+            ("exptime", pa.float32()),
+            ("filename", pa.string()),
             *((f"{axis}{i}", pa.float64()) for i in range(1, 5) for axis in ("ra", "dec")),
         ]
-    )  # fmt: skip
+    )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for i in order:
             columns = _rows(heads[i], np.asarray(fits.getdata(context.verified(parts[i]), "IMAGES")))
@@ -207,8 +252,8 @@ def _images(context: BuildContext, parts: Sequence[Picked], heads: Sequence[fits
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
-def _rows(head: fits.Header, rows: npt.NDArray[Any]) -> list[Any]:
-    """The columns of ``images.parquet`` from the table IMAGES of one tile and band."""
+def _rows(head: fits.Header, rows: npt.NDArray[np.void]) -> list[Sequence[str] | npt.NDArray[np.generic]]:
+    """Return the columns of ``images.parquet`` from the table IMAGES of one tile and band."""
     names = ("EXPNUM", "CCDNUM", "MJD_OBS", "EXPTIME", "RAC", "DECC")
     native = {name: rows[name].astype(rows[name].dtype.newbyteorder("=")) for name in names}
     files = [name.decode().strip() for name in rows["FILENAME"].tolist()]

@@ -1,4 +1,4 @@
-"""Guesses unit, UCD and text of a column from its name; whoever takes a guess marks it as one."""
+"""Guess unit, UCD and text of a column from its name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Guess", "guess"]
 
 
 class Guess(NamedTuple):
-    """What a name suggests."""
+    """Unit, UCD and text that a name suggests."""
 
     unit: str
     ucd: str
@@ -48,7 +48,7 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
 
 
 def guess(name: str, datatype: str) -> Guess:
-    """Unit, UCD and text that a column's name suggests; the text says what is not known.
+    """Return unit, UCD and text that a column's name suggests; the text names it as a guess.
 
     Examples
     --------
@@ -60,4 +60,4 @@ def guess(name: str, datatype: str) -> Guess:
     for pattern, unit, ucd, text in _RULES:
         if re.fullmatch(pattern, lower) and (number or not unit):
             return Guess(unit, ucd, f"{text} (guessed from the name {name})")
-    return Guess("", "meta.note" if not number else "stat.value", f"{name} (nobody says what it is)")
+    return Guess("", "meta.note" if not number else "stat.value", f"{name} (without description)")

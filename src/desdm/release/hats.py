@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,13 +44,13 @@ class Cell(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its file, relative to ``dataset``."""
+        """File of the cell, relative to ``dataset``."""
         return f"Norder={self.order}/Dir={self.pixel // 10000 * 10000}/Npix={self.pixel}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What was written: rows, and the partitions in the order of the sky."""
+    """Number of rows, and the partitions in the order of the sky."""
 
     rows: int
     cells: tuple[Cell, ...]
@@ -58,12 +58,14 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
+    """A sorted run of rows, with their cells; ``mapped`` if it lies on disk."""
+
     table: pa.Table
     pixels: npt.NDArray[np.int64]
     mapped: mmap.mmap | None = None
 
     def forget(self) -> None:
-        """Let go of the pages that were read; they are read again when they are needed."""
+        """Release the pages that were read; they are read again when needed."""
         if self.mapped is not None:
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -84,6 +86,12 @@ def write_hats(
 
     Parameters
     ----------
+    out
+        Output directory.
+    schema
+        Schema of the rows.
+    run_bytes
+        Memory of a sorted run.
     batches
         Rows, all of ``schema``, which has the column `HPIX` when the table has positions.
     name
@@ -95,6 +103,11 @@ def write_hats(
         Cells are split until none holds more rows than this (or than fit into twice ``run_bytes``).
     group_rows
         Rows of a Parquet row group.
+
+    Returns
+    -------
+    Layout
+        Rows and partitions.
 
     Notes
     -----
@@ -108,7 +121,7 @@ def write_hats(
         rows = sum(run.table.num_rows for run in runs)
         most = max(1, min(partition_rows, 2 * run_bytes // width))
         cells = tuple(_cells(runs, most)) if ra is not None else (Cell(0, 0, rows),)
-        collected: list[Any] = []
+        collected: list[pq.FileMetaData] = []
         for cell in cells:
             _write_cell(
                 dataset / cell.path, _merged(runs, cell, schema, ra), group_rows, collected, cell.path
@@ -123,18 +136,20 @@ def write_hats(
 
 
 def parts(table: Path) -> list[Path]:
-    """The Parquet files of a table in HATS layout, in the order of the sky, which is that of its rows."""
+    """Return the Parquet files of a table in HATS layout, in the order of the sky, which is that of its rows."""
 
     def place(path: Path) -> tuple[int, str]:
-        found = _PLACE.search(path.as_posix())
-        return (int(found[2]) << 2 * (ORDER - int(found[1])), "") if found else (0, path.name)
+        """Sort key: first cell of the highest order, or the name."""
+        match = _PLACE.search(path.as_posix())
+        return (int(match[2]) << 2 * (ORDER - int(match[1])), "") if match else (0, path.name)
 
-    found = [p for p in (table / "dataset").rglob("*.parquet") if not p.name.startswith("data_thumbnail")]
-    return sorted(found, key=place)
+    files = [p for p in (table / "dataset").rglob("*.parquet") if not p.name.startswith("data_thumbnail")]
+    return sorted(files, key=place)
 
 
 def _width(schema: pa.Schema) -> int:
-    # From the types alone: what is cut where must not depend on how the stream came.
+    """Return the bytes of a row, from the types alone, so that the layout does not depend on the stream."""
+
     def of(kind: pa.DataType) -> int:
         try:
             return max(1, int(kind.bit_width) // 8)
@@ -147,23 +162,25 @@ def _width(schema: pa.Schema) -> int:
 def _runs(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, size: int, spill: Path, *, sort: bool
 ) -> Iterator[_Run]:
-    held: list[pa.RecordBatch] = []
+    """Cut a stream into sorted runs; all but a single one lie on disk."""
+    pending: list[pa.RecordBatch] = []
     count = number = 0
     for batch in batches:
-        held.append(batch)
+        pending.append(batch)
         count += batch.num_rows
         while count >= size:
-            whole = pa.Table.from_batches(held, schema)
+            whole = pa.Table.from_batches(pending, schema)
             yield _spilled(_sorted(whole.slice(0, size), sort), spill / f"{number}.arrow")
             number += 1
             rest = whole.slice(size)
-            held, count = rest.to_batches(), rest.num_rows
-    if held and count:
-        last = _sorted(pa.Table.from_batches(held, schema), sort)
+            pending, count = rest.to_batches(), rest.num_rows
+    if pending and count:
+        last = _sorted(pa.Table.from_batches(pending, schema), sort)
         yield _spilled(last, spill / f"{number}.arrow") if number else last
 
 
 def _sorted(table: pa.Table, sort: bool) -> _Run:
+    """Sort a table by cell; equal cells keep their order."""
     table = table.combine_chunks()
     if not sort:
         return _Run(table, np.zeros(table.num_rows, np.int64))
@@ -175,6 +192,7 @@ def _sorted(table: pa.Table, sort: bool) -> _Run:
 
 
 def _spilled(run: _Run, path: Path) -> _Run:
+    """Write a run to disk and map it."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, run.table.schema) as writer:
         writer.write_table(run.table)
     # Mapped, not read: only the slice of one partition is in memory at a time.
@@ -188,23 +206,26 @@ def _spilled(run: _Run, path: Path) -> _Run:
 
 
 def _span(run: _Run, order: int, pixel: int) -> tuple[int, int]:
+    """Return the rows of a run that lie in a cell."""
     shift = 2 * (ORDER - order)
     first, end = np.searchsorted(run.pixels, [pixel << shift, (pixel + 1) << shift])
     return int(first), int(end)
 
 
 def _cells(runs: list[_Run], most: int) -> Iterator[Cell]:
-    waiting = [(0, pixel) for pixel in reversed(range(12))]
-    while waiting:
-        order, pixel = waiting.pop()
+    """Yield the partitions: cells split until none has more than ``most`` rows."""
+    stack = [(0, pixel) for pixel in reversed(range(12))]
+    while stack:
+        order, pixel = stack.pop()
         rows = sum(end - first for first, end in (_span(run, order, pixel) for run in runs))
         if rows > most and order < _DEEPEST:
-            waiting += [(order + 1, 4 * pixel + i) for i in (3, 2, 1, 0)]
+            stack += [(order + 1, 4 * pixel + i) for i in (3, 2, 1, 0)]
         elif rows:
             yield Cell(order, pixel, rows)
 
 
 def _merged(runs: list[_Run], cell: Cell, schema: pa.Schema, ra: str | None) -> pa.Table:
+    """Return the rows of a partition from all runs."""
     if ra is None:
         return pa.concat_tables([run.table for run in runs]) if runs else schema.empty_table()
     spans = [(run, *_span(run, cell.order, cell.pixel)) for run in runs]
@@ -214,7 +235,10 @@ def _merged(runs: list[_Run], cell: Cell, schema: pa.Schema, ra: str | None) -> 
     return _sorted(table, True).table
 
 
-def _write_cell(path: Path, table: pa.Table, group_rows: int, collected: list[Any], name: str) -> None:
+def _write_cell(
+    path: Path, table: pa.Table, group_rows: int, collected: list[pq.FileMetaData], name: str
+) -> None:
+    """Write the file of a partition and collect its footer."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
     with pq.ParquetWriter(
@@ -229,6 +253,7 @@ def _write_cell(path: Path, table: pa.Table, group_rows: int, collected: list[An
 
 
 def _describe(out: Path, name: str, ra: str, dec: str, rows: int, cells: tuple[Cell, ...]) -> None:
+    """Write partition list and properties of the catalogue."""
     lines = ["Norder,Dir,Npix,num_rows"]
     lines += [f"{c.order},{c.pixel // 10000 * 10000},{c.pixel},{c.rows}" for c in cells]
     (out / "partition_info.csv").write_text("\n".join(lines) + "\n", "ascii")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from desdm.release.coloursky import ColourSky
 from desdm.release.depthsky import depth_sky
-from desdm.release.steps import BuildContext, Made
+from desdm.release.steps import BuildContext, BuiltFile
 
 __all__ = ["SIDE", "Sample", "make", "write_hips"]
 
@@ -23,60 +23,61 @@ Picture = npt.NDArray[np.uint8]
 Sample = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Picture]
 
 
-def make(context: BuildContext) -> list[Made]:
-    """``hips/color`` from the release's images, and ``hips/depth_<band>`` from its footprint maps."""
-    made: list[Made] = []
+def make(context: BuildContext) -> list[BuiltFile]:
+    """Write ``hips/color`` from the release's images, and ``hips/depth_<band>`` from its footprint maps."""
+    files: list[BuiltFile] = []
     sky = ColourSky.of(context)
     if sky is not None:
         context.progress("HiPS color")
-        words = {
+        properties = {
             "obs_title": f"{context.release} colour",
             "dataproduct_type": "image",
             "obs_regime": "Optical",
         }
-        made += _one(
-            context, "color", sky.cells, sky.sample, sky.order, words | {"hips_release_date": sky.date}
+        files += _survey(
+            context, "color", sky.cells, sky.sample, sky.order, properties | {"hips_release_date": sky.date}
         )
         date = sky.date
     else:
         date = "2000-01-01T00:00Z"
     for path in sorted((context.root / "footprint").glob("*.hsp")):
-        found = depth_sky(path)
-        if found is None:
+        picture = depth_sky(path)
+        if picture is None:
             continue
         band = path.stem
         context.progress(f"HiPS depth {band}")
-        words = {
+        properties = {
             "obs_title": f"{context.release} depth {band}",
             "dataproduct_type": "image",
             "hips_release_date": date,
         }
-        made += _one(context, f"depth_{band}", found.cells, found.sample, found.order, words)
-    return made
+        files += _survey(context, f"depth_{band}", picture.cells, picture.sample, picture.order, properties)
+    return files
 
 
-def _one(
+def _survey(
     context: BuildContext,
     name: str,
     cells: npt.NDArray[np.int64],
     sample: Sample,
     order: int,
-    words: Mapping[str, str],
-) -> list[Made]:
+    properties: Mapping[str, str],
+) -> list[BuiltFile]:
+    """Write one HiPS, replace an older one, and list its files."""
     out = context.root / "hips" / name
     temporary = out.with_name(f".{name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    words = {"creator_did": f"ivo://desdm/{context.release}?hips/{name}", **words}
-    write_hips(temporary, cells, sample, order, words)
+    properties = {"creator_did": f"ivo://desdm/{context.release}?hips/{name}", **properties}
+    write_hips(temporary, cells, sample, order, properties)
     shutil.rmtree(out, ignore_errors=True)
     temporary.replace(out)
     mimes = {".png": "image/png", ".fits": "application/fits", "": "text/plain"}
     paths = sorted(p for p in out.rglob("*") if p.is_file())
-    return [Made(p.relative_to(context.root).as_posix(), "hips", mimes[p.suffix]) for p in paths]
+    return [BuiltFile(p.relative_to(context.root).as_posix(), "hips", mimes[p.suffix]) for p in paths]
 
 
 def tile_path(order: int, cell: int) -> str:
-    """Where a tile lies, relative to the HiPS (section 4.1)."""
+    """Return the path of a tile, relative to the HiPS (section 4.1)."""
     return f"Norder{order}/Dir{cell // 10000 * 10000}/Npix{cell}.png"
 
 
@@ -88,9 +89,9 @@ def write_hips(
     Parameters
     ----------
     out
-        Its directory, made here.
+        Its directory, which is created.
     cells
-        Nested HEALPix numbers of the deepest tiles to make; those that ``sample`` leaves empty are left out.
+        Nested HEALPix numbers of the deepest tiles to make; those that ``sample`` leaves empty are not written.
     sample
         The picture.
     order
@@ -100,32 +101,41 @@ def write_hips(
     """
     from mocpy import MOC
 
-    kept = []
+    filled = []
     for cell in np.unique(cells):
         picture = sample(*_positions(order, int(cell)))
         if picture[..., 3].any():
             _save(out / tile_path(order, int(cell)), picture)
-            kept.append(int(cell))
-    level = kept
+            filled.append(int(cell))
+    level = filled
     for above in range(order - 1, -1, -1):
         level = sorted({cell >> 2 for cell in level})
         for cell in level:
             _save(out / tile_path(above, cell), _parent(out, above, cell))
     out.mkdir(parents=True, exist_ok=True)
-    if order >= _ALLSKY and kept:
+    if order >= _ALLSKY and filled:
         _save(out / f"Norder{_ALLSKY}" / "Allsky.png", _allsky(out))
-    deepest = np.array(kept, np.uint64)
+    deepest = np.array(filled, np.uint64)
     moc = MOC.from_healpix_cells(deepest, np.full(deepest.size, order, np.uint8), order)
     moc.save(str(out / "Moc.fits"), v1_compatible=True, fits_keywords={"PIXTYPE": "HEALPIX"})
     properties = {
-        **words, "hips_version": "1.4", "hips_status": "public master clonableOnce", "hips_frame": "equatorial",
-        "hips_order": str(order), "hips_order_min": "0", "hips_tile_width": str(SIDE), "hips_tile_format": "png",
-        "dataproduct_subtype": "color", "hips_builder": "desdm", "moc_sky_fraction": f"{moc.sky_fraction:.6g}",
-    }  # fmt: skip
+        **words,
+        "hips_version": "1.4",
+        "hips_status": "public master clonableOnce",
+        "hips_frame": "equatorial",
+        "hips_order": str(order),
+        "hips_order_min": "0",
+        "hips_tile_width": str(SIDE),
+        "hips_tile_format": "png",
+        "dataproduct_subtype": "color",
+        "hips_builder": "desdm",
+        "moc_sky_fraction": f"{moc.sky_fraction:.6g}",
+    }
     (out / "properties").write_text("".join(f"{k:<20} = {v}\n" for k, v in properties.items()), "utf-8")
 
 
 def _spread(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Spread the bits of numbers to every second bit."""
     out = np.zeros_like(values)
     for bit in range(_DEEPER):
         out |= ((values >> bit) & 1) << (2 * bit)
@@ -133,6 +143,7 @@ def _spread(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _positions(order: int, cell: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the positions (degrees) of the pixels of a tile."""
     # A PNG's rows go along the cell's x (from its southern corner to the east), its columns along y (to the west).
     from astropy_healpix import HEALPix
 
@@ -143,6 +154,7 @@ def _positions(order: int, cell: int) -> tuple[npt.NDArray[np.float64], npt.NDAr
 
 
 def _parent(out: Path, order: int, cell: int) -> Picture:
+    """Compose a tile from its four children."""
     half = SIDE // 2
     whole = np.zeros((SIDE, SIDE, 4), np.uint8)
     for child in range(4):
@@ -154,16 +166,17 @@ def _parent(out: Path, order: int, cell: int) -> Picture:
 
 
 def _smaller(picture: Picture, factor: int) -> Picture:
-    # The mean of what there is; half a pixel of sky is still sky.
+    """Average blocks of pixels; transparent ones do not count."""
     n = picture.shape[0] // factor
     parts = picture.reshape(n, factor, n, factor, 4).astype(np.float32)
     alpha = parts[..., 3:].sum(axis=(1, 3))
     colour = (parts[..., :3] * parts[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1.0)
-    seen = np.where(alpha > 0, 255.0, 0.0)
-    return np.concatenate([colour + 0.5, seen], axis=-1).astype(np.uint8)
+    alpha_out = np.where(alpha > 0, 255.0, 0.0)
+    return np.concatenate([colour + 0.5, alpha_out], axis=-1).astype(np.uint8)
 
 
 def _allsky(out: Path) -> Picture:
+    """Compose the Allsky picture of order 3 (section 4.3.2)."""
     # All 768 tiles of order 3 side by side, 27 a row (section 4.3.2).
     count, across = 12 * 4**_ALLSKY, 27
     whole = np.zeros((-(-count // across) * _ALLSKY_SIDE, across * _ALLSKY_SIDE, 4), np.uint8)
@@ -176,6 +189,7 @@ def _allsky(out: Path) -> Picture:
 
 
 def _load(path: Path) -> Picture:
+    """Read a PNG as RGBA."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -183,6 +197,7 @@ def _load(path: Path) -> Picture:
 
 
 def _save(path: Path, picture: Picture) -> None:
+    """Write a PNG."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

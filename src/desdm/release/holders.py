@@ -14,7 +14,7 @@ from desdm.release import store
 from desdm.release.contents import Contents
 from desdm.release.exposures import is_of
 from desdm.release.findings import correction
-from desdm.release.validate import selection_of
+from desdm.release.selection import selection_entries
 from desdm.schema.states import ReleaseState
 
 __all__ = ["Holder", "holders", "holders_of_exposure", "holders_of_run"]
@@ -30,43 +30,66 @@ class Holder:
 
     @property
     def text(self) -> str:
-        """What a person should know who has withdrawn what the release was made from."""
+        """Describe the release, and how to remove withdrawn files from it."""
         count = len(self.files)
-        what = f"{self.state.value} release {self.release} holds {count} {'file' if count == 1 else 'files'} made from it"
+        files = f"{count} {'file' if count == 1 else 'files'} made from it"
+        description = f"{self.state.value} release {self.release} holds {files}"
         if self.state is ReleaseState.PUBLISHED:
-            return f"{what}; {correction(self.release)}"
+            return f"{description}; {correction(self.release)}"
         return (
-            f"{what}; make them again without it (desdm submit coadd), then the release: desdm release discard "
+            f"{description}; make them again without it (desdm submit coadd), then the release: desdm release discard "
             f"{self.release}, desdm release create {self.release}"
         )
 
 
 def holders(conn: Connection, releases: Path, files: Collection[int]) -> list[Holder]:
-    """Return the releases of any state that were made from some of the files, by the releases' ages.
+    """Return the releases of any state that were made from some of the files, oldest first.
 
     Parameters
     ----------
+    conn
+        Connection.
     releases
         The directory of all releases.
     files
         Numbers of files of the archive, with the products that count.
+
+    Returns
+    -------
+    list of Holder
+        The releases.
     """
     if not files:
         return []
     direct = store.releases_with(conn, files)
     names = {record.name: record.id for record in archive_store.files_by_id(conn, sorted(files))}
-    found = []
-    for one in store.releases(conn):
-        # The rows of a release's tables have their source in its selection alone.
-        selected = (names.get(entry["file"]) for entry in selection_of(releases / one.name).get("files", []))
-        numbers = direct.get(one.name, set()) | {n for n in selected if n is not None}
+    results = []
+    for release in store.releases(conn):
+        # Only the selection names the sources of the rows of its tables.
+        selected = (names.get(entry.file) for entry in selection_entries(releases / release.name))
+        numbers = direct.get(release.name, set()) | {n for n in selected if n is not None}
         if numbers:
-            found.append(Holder(one.name, one.state, frozenset(numbers)))
-    return found
+            results.append(Holder(release.name, release.state, frozenset(numbers)))
+    return results
 
 
 def holders_of_run(conn: Connection, releases: Path, attempt_id: int) -> list[Holder]:
-    """Return the releases that were made from files of a run or from products of them. Parameters as of `holders`."""
+    """Return the releases made from files of a run or from products of them.
+
+    Parameters
+    ----------
+    conn
+        Connection.
+    releases
+        The directory of all releases.
+    attempt_id
+        Number of the attempt.
+
+    Returns
+    -------
+    list of Holder
+        The releases.
+    """
     return holders(conn, releases, _with_products(conn, store.files_of_attempt(conn, attempt_id)))
 
 
@@ -106,6 +129,6 @@ def holders_of_exposure(
 
 
 def _with_products(conn: Connection, files: Iterable[int]) -> set[int]:
-    """The files with everything that was made from them."""
+    """Return files with all files that were made from them."""
     start: Sequence[int] = sorted(set(files))
     return {*start, *archive_store.reached(conn, start, up=False)} if start else set()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
@@ -15,7 +16,7 @@ from desdm.pixels.fitsbytes import Bytes, is_structure, pool, sealed, word_sum, 
 from desdm.pixels.packed import Steps
 from desdm.pixels.tiled import pack_tiles
 from desdm.release import store
-from desdm.release.steps import BuildContext, Made, Picked
+from desdm.release.steps import BuildContext, BuiltFile, SelectedFile
 from desdm.survey.headers import copy_wcs, wcs_of
 from desdm.survey.imageio import LEVEL, Planes, read_planes
 
@@ -25,50 +26,75 @@ _TEXTS = {"SCI": "calibrated image", "MSK": "mask bits of the survey", "WGT": "i
 _NOT_OURS = ("CHECKSUM", "DATASUM", "DESFNAME")
 
 
-def make(context: BuildContext) -> list[Made]:
-    """One file a tile and band under ``images/<tilename>``, and the tile's colour picture."""
+Floats = npt.NDArray[np.float64]
+
+
+class ImageFacts(TypedDict):
+    """Position (degrees), size (pixels, arcsec a pixel) and seeing (arcsec) of an image."""
+
+    ra_cent: float
+    dec_cent: float
+    radius: float
+    s_region: str
+    naxis1: int
+    naxis2: int
+    pixscale: float | None
+    fwhm: float | None
+
+
+def make(context: BuildContext) -> list[BuiltFile]:
+    """Write one image a tile and band under ``images/<tilename>``, and the colour picture of each tile."""
     with context.database.read() as conn:
         times = store.exposure_times(conn, [p.record.id for p in context.of_type("coadd")])
-    made: list[Made] = []
-    of_tile: dict[str, Made] = {}
-    for picked in context.of_type("coadd"):
-        context.progress(f"image {picked.record.name}")
-        one = _image(context, picked, times.get(picked.record.id, {}))
-        of_tile.setdefault(str(picked.tilename), one)
-        made.append(one)
-    return made + [_picture(context, p, of_tile.get(str(p.tilename))) for p in context.of_type("coadd_color")]
+    images: list[BuiltFile] = []
+    of_tile: dict[str, BuiltFile] = {}
+    for coadd in context.of_type("coadd"):
+        context.progress(f"image {coadd.record.name}")
+        image = _image(context, coadd, times.get(coadd.record.id, {}))
+        of_tile.setdefault(str(coadd.tilename), image)
+        images.append(image)
+    return images + [
+        _picture(context, p, of_tile.get(str(p.tilename))) for p in context.of_type("coadd_color")
+    ]
 
 
 def put_whole(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let ``fill`` write a file, which gets its name when it is whole."""
+    """Write a file atomically: ``fill`` writes a temporary file, which is then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
     fill(temporary)
     temporary.replace(path)
 
 
-def _image(context: BuildContext, picked: Picked, times: Mapping[int, tuple[float, float]]) -> Made:
-    tile, band = picked.tilename, picked.band
+def _image(context: BuildContext, coadd: SelectedFile, times: Mapping[int, tuple[float, float]]) -> BuiltFile:
+    """Write the release image of a coadd."""
+    tile, band = coadd.tilename, coadd.band
     if not tile or not band:
-        raise FileTypeError(f"{picked.record.name}: a coadd without tile or band cannot be released")
-    planes = read_planes(context.verified(picked), context.workers)
+        raise FileTypeError(f"{coadd.record.name}: a coadd without tile or band cannot be released")
+    planes = read_planes(context.verified(coadd), context.workers)
     relative = f"images/{tile}/{tile}_{band}.fits.fz"
     put_whole(
         context.root / relative,
-        lambda part: write_image(part, planes, context.release, picked, relative, context.workers),
+        lambda part: write_image(part, planes, context.release, coadd, relative, context.workers),
     )
     begins = [begin for begin, _ in times.values()]
-    return Made(
-        relative, "coadd", "application/fits", tile, band, picked.record.id, picked.record.sha256,
+    return BuiltFile(
+        relative,
+        "coadd",
+        "application/fits",
+        tile,
+        band,
+        coadd.record.id,
+        coadd.record.sha256,
         **facts(planes),
         t_min=min(begins, default=None),
         t_max=max((begin + seconds / 86400.0 for begin, seconds in times.values()), default=None),
         t_exptime=sum(seconds for _, seconds in times.values()) or None,
-    )  # fmt: skip
+    )
 
 
-def facts(planes: Planes) -> dict[str, Any]:
-    """Place, size and seeing of an image, in the columns of ``release_file``."""
+def facts(planes: Planes) -> ImageFacts:
+    """Return position, size and seeing of an image, by column of ``release_file``."""
     ny, nx = planes.shape
     x, y = (
         np.array([0.5, nx + 0.5, nx + 0.5, 0.5, (nx + 1) / 2]),
@@ -80,39 +106,62 @@ def facts(planes: Planes) -> dict[str, Any]:
     fwhm = planes.header.get("FWHM")
     corners = " ".join(f"{a:.8f} {d:.8f}" for a, d in zip(ra[:4] % 360.0, dec[:4], strict=True))
     return {
-        "ra_cent": round(float(ra[4] % 360.0), 10), "dec_cent": round(float(dec[4]), 10),
-        "radius": round(float(far.max()), 10), "s_region": f"POLYGON ICRS {corners}", "naxis1": nx, "naxis2": ny,
+        "ra_cent": round(float(ra[4] % 360.0), 10),
+        "dec_cent": round(float(dec[4]), 10),
+        "radius": round(float(far.max()), 10),
+        "s_region": f"POLYGON ICRS {corners}",
+        "naxis1": nx,
+        "naxis2": ny,
         "pixscale": None if pixscale is None else round(float(pixscale), 8),
         "fwhm": None if fwhm is None or pixscale is None else round(float(fwhm) * float(pixscale), 6),
-    }  # fmt: skip
+    }
 
 
-def _distance(ra: Any, dec: Any, ra0: float, dec0: float) -> Any:
+def _distance(ra: Floats, dec: Floats, ra0: float, dec0: float) -> Floats:
+    """Return the distances of positions from a centre (degrees)."""
     # Vincenty's formula keeps its digits at every distance.
     a, d, a0, d0 = np.radians(ra), np.radians(dec), np.radians(ra0), np.radians(dec0)
-    one = np.hypot(
+    across = np.hypot(
         np.cos(d) * np.sin(a - a0), np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a - a0)
     )
-    return np.degrees(np.arctan2(one, np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)))
+    distance: Floats = np.degrees(
+        np.arctan2(across, np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0))
+    )
+    return distance
 
 
 def write_image(
-    path: Path, planes: Planes, release: str, picked: Picked, name: str, threads: int = 1
+    path: Path, planes: Planes, release: str, coadd: SelectedFile, name: str, threads: int = 1
 ) -> None:
     """Write a release image: an empty primary HDU with identity and provenance, then SCI, MSK and WGT in squares.
 
-    SCI is kept in steps of a quarter of the noise that the median weight tells, WGT in steps of 1 % of each square's
-    least weight, zeros exactly, MSK exactly. The dither's seed is the tile's and band's own, and always the same.
+    SCI is stored in steps of a quarter of the noise at the median weight, WGT in steps of 1 % of each square's
+    least weight, zeros exactly, MSK exactly. The seed of the dither follows from the coadd's digest.
+
+    Parameters
+    ----------
+    path
+        Output file.
+    planes
+        Pixels, mask and weight of the coadd.
+    release
+        Name of the release.
+    coadd
+        The coadd.
+    name
+        Relative path of the image in the release.
+    threads
+        Threads for the compression.
     """
-    seed = 1 + int(picked.record.sha256[:8], 16) % 9973
+    seed = 1 + int(coadd.record.sha256[:8], 16) % 9973
     good = planes.wgt[planes.wgt > 0]
     noise = 1.0 / float(np.sqrt(np.median(good))) if good.size else 1.0
-    plan: tuple[tuple[str, Any, Steps | None], ...] = (
+    plan: tuple[tuple[str, npt.NDArray[np.generic], Steps | None], ...] = (
         ("SCI", planes.sci, Steps(noise / LEVEL, 0.01, seed)),
         ("MSK", planes.msk, None),
         ("WGT", planes.wgt, Steps(0.0, 0.01, seed)),
     )
-    parts: list[bytes | Bytes] = [sealed(_primary(release, picked, name), 0)]
+    parts: list[bytes | Bytes] = [sealed(_primary(release, coadd, name), 0)]
     with pool(threads) as run:
         for plane, data, steps in plan:
             header, unit = pack_tiles(np.ascontiguousarray(data), steps, run)
@@ -125,18 +174,26 @@ def write_image(
         write(path, parts)
 
 
-def _primary(release: str, picked: Picked, name: str) -> fits.Header:
-    cards: list[tuple[str, Any, str]] = [
-        ("SIMPLE", True, "FITS 4.0"), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""),
-        ("RELEASE", release, "release"), ("FILENAME", name.rpartition("/")[2], "name of this file"),
-        ("TILENAME", picked.tilename, "tile"), ("BAND", picked.band, "band"),
-        ("ATTEMPT", picked.run, "run that made the coadd"),
-        ("SRCFILE", picked.record.name, "archive's file"), ("SRCSHA", picked.record.sha256, ""),
-    ]  # fmt: skip
+def _primary(release: str, coadd: SelectedFile, name: str) -> fits.Header:
+    """Return the primary header: identity and provenance."""
+    cards: list[tuple[str, str | int | None, str]] = [
+        ("SIMPLE", True, "FITS 4.0"),
+        ("BITPIX", 8, ""),
+        ("NAXIS", 0, ""),
+        ("EXTEND", True, ""),
+        ("RELEASE", release, "release"),
+        ("FILENAME", name.rpartition("/")[2], "name of this file"),
+        ("TILENAME", coadd.tilename, "tile"),
+        ("BAND", coadd.band, "band"),
+        ("ATTEMPT", coadd.run, "run that made the coadd"),
+        ("SRCFILE", coadd.record.name, "archive's file"),
+        ("SRCSHA", coadd.record.sha256, ""),
+    ]
     return fits.Header(cards)
 
 
 def _science(source: fits.Header) -> fits.Header:
+    """Return the header of the science plane: that of the coadd without its structure."""
     head = fits.Header()
     for card in source.cards:
         if card.keyword and card.keyword not in _NOT_OURS and not is_structure(card.keyword):
@@ -144,13 +201,26 @@ def _science(source: fits.Header) -> fits.Header:
     return head
 
 
-def _picture(context: BuildContext, picked: Picked, image: Made | None) -> Made:
-    relative = f"images/{picked.tilename}/{picked.tilename}_color.png"
-    source = context.verified(picked)
+def _picture(context: BuildContext, picture: SelectedFile, image: BuiltFile | None) -> BuiltFile:
+    """Copy the colour picture of a tile."""
+    relative = f"images/{picture.tilename}/{picture.tilename}_color.png"
+    source = context.verified(picture)
     put_whole(context.root / relative, lambda part: shutil.copyfile(source, part))
-    place = {} if image is None else {
-        key: getattr(image, key) for key in ("ra_cent", "dec_cent", "radius", "s_region", "naxis1", "naxis2", "pixscale")
-    }  # fmt: skip
-    return Made(
-        relative, "coadd_color", "image/png", picked.tilename, None, picked.record.id, picked.record.sha256, **place
-    )  # fmt: skip
+    geometry = (
+        {}
+        if image is None
+        else {
+            key: getattr(image, key)
+            for key in ("ra_cent", "dec_cent", "radius", "s_region", "naxis1", "naxis2", "pixscale")
+        }
+    )
+    return BuiltFile(
+        relative,
+        "coadd_color",
+        "image/png",
+        picture.tilename,
+        None,
+        picture.record.id,
+        picture.record.sha256,
+        **geometry,
+    )

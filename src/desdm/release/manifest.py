@@ -1,4 +1,4 @@
-"""The files of a release with size and sha-256, their manifest in two forms, and the check of the one by the other."""
+"""Files of a release with size and sha-256, their manifest in two forms, and its verification."""
 
 from __future__ import annotations
 
@@ -6,104 +6,163 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from desdm.errors import FatalError, UsageError
 from desdm.release.model import ReleaseFile
-from desdm.release.steps import Made, digest
+from desdm.release.steps import BuiltFile, digest
 
-__all__ = ["MANIFESTS", "Fault", "listed", "measured", "on_disk", "verify", "write_manifest"]
+__all__ = ["MANIFESTS", "Fault", "list_files", "measure", "on_disk", "verify", "write_manifest"]
 
 #: The manifest itself, and what ``sha256sum -c`` reads.
 MANIFESTS = ("manifest.json", "MANIFEST.sha256")
 
 _MIMES = {
-    ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv", ".json": "application/json", ".md": "text/markdown",
-    ".html": "text/html", ".png": "image/png", ".jpg": "image/jpeg",
-    ".fits": "application/fits", ".fz": "application/fits",
-    ".hsp": "application/fits", ".txt": "text/plain", ".reg": "text/plain", ".stcs": "text/plain",
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".fits": "application/fits",
+    ".fz": "application/fits",
+    ".hsp": "application/fits",
+    ".txt": "text/plain",
+    ".reg": "text/plain",
+    ".stcs": "text/plain",
     ".yaml": "application/yaml",
-    ".properties": "text/plain", ".sha256": "text/plain",
-}  # fmt: skip
-#: File types of what lies where, for files of which no step said more.
+    ".properties": "text/plain",
+    ".sha256": "text/plain",
+}
+#: File types by directory, for files without a build step of their own.
 _TYPES = {"tables": "table", "docs": "document", "footprint": "footprint", "hips": "hips"}
 
 
 class Fault(NamedTuple):
-    """A file that is not as the manifest says."""
+    """A file that differs from the manifest."""
 
     path: str
     text: str
-    #: it is there, and nobody knows of it
+    #: on disk, but in no list
     unlisted: bool = False
 
 
 def on_disk(root: Path) -> list[str]:
-    """Every file below a release's directory but the manifest, as relative paths in order; temporary ones left out."""
-    found = []
+    """Return the relative paths of all files of a release but its manifests and temporary files, sorted."""
+    names = []
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
         if path.is_file() and not any(part.startswith(".") for part in parts):
-            found.append("/".join(parts))
-    return sorted(name for name in found if name not in MANIFESTS)
+            names.append("/".join(parts))
+    return sorted(name for name in names if name not in MANIFESTS)
 
 
-def listed(paths: Iterable[str], filetype: str = "") -> list[Made]:
-    """What can be said of files by where they lie; ``filetype`` if it is known already.
+def list_files(paths: Iterable[str], filetype: str = "") -> list[BuiltFile]:
+    """Describe files by their paths.
+
+    Parameters
+    ----------
+    paths
+        Relative paths.
+    filetype
+        File type; empty: by directory.
+
+    Returns
+    -------
+    list of BuiltFile
+        Files with type and MIME type.
 
     Raises
     ------
     UsageError
-        A file lies where none belongs.
+        A file is in a directory without a file type.
     """
-    made = []
+    files = []
     for path in paths:
         kind = filetype or _TYPES.get(path.partition("/")[0])
         if kind is None:
-            raise UsageError(f"{path} is no file of the release: no step made it; take it away")
-        made.append(Made(path, kind, _MIMES.get(Path(path).suffix, _bare(path))))
-    return made
+            raise UsageError(f"{path} is not a file of the release: no step built it; remove it")
+        files.append(BuiltFile(path, kind, _MIMES.get(Path(path).suffix, _bare(path))))
+    return files
 
 
 def _bare(path: str) -> str:
+    """Return the MIME type of a file without a suffix."""
     return "application/vnd.apache.parquet" if path.endswith("metadata") else "text/plain"
 
 
-def measured(root: Path, release: str, made: Iterable[Made]) -> list[dict[str, Any]]:
-    """The rows of ``release_file`` of what was made: size and digest are read from the disk."""
+def measure(root: Path, release: str, files: Iterable[BuiltFile]) -> list[ReleaseFile]:
+    """Return the records of built files, with size and digest read from the disk.
+
+    Parameters
+    ----------
+    root, release
+        Directory and name of the release.
+    files
+        Files below the directory.
+
+    Returns
+    -------
+    list of ReleaseFile
+        The records, without numbers.
+
+    Raises
+    ------
+    FatalError
+        A file is missing.
+    """
     rows = []
-    for one in made:
-        path = root / one.path
+    for file in files:
+        path = root / file.path
         if not path.is_file():
-            raise FatalError(f"{one.path} was to be made and is not there; build the release again")
+            raise FatalError(f"{file.path} is missing after the build; build the release again")
         rows.append(
-            {**asdict(one), "release_name": release, "filesize": path.stat().st_size, "sha256": digest(path)}
+            ReleaseFile(
+                id=0, release=release, filesize=path.stat().st_size, sha256=digest(path), **asdict(file)
+            )
         )
     return rows
 
 
-def write_manifest(root: Path, release: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write both forms of the manifest; returns their own rows, the JSON's first."""
+def write_manifest(root: Path, release: str, files: Sequence[ReleaseFile]) -> list[ReleaseFile]:
+    """Write both forms of the manifest.
+
+    Parameters
+    ----------
+    root, release
+        Directory and name of the release.
+    files
+        All files of the release but the manifests.
+
+    Returns
+    -------
+    list of ReleaseFile
+        The records of both manifests, that of the JSON first.
+    """
     keys = ("path", "filesize", "sha256", "filetype", "mime", "tilename", "band", "source_sha256")
-    ordered = sorted(rows, key=lambda row: str(row["path"]))
-    entries = [{("size" if key == "filesize" else key): row[key] for key in keys} for row in ordered]
+    ordered = sorted(files, key=lambda file: file.path)
+    entries = [
+        {("size" if key == "filesize" else key): getattr(file, key) for key in keys} for file in ordered
+    ]
     lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
     text = f'{{"release": {json.dumps(release)}, "files": [\n' + ",\n".join(lines) + "\n]}\n"
     _put(root / MANIFESTS[0], text)
-    first = measured(root, release, [Made(MANIFESTS[0], "manifest", "application/json")])
-    sums = "".join(f"{row['sha256']}  {row['path']}\n" for row in [*ordered, *first])
+    first = measure(root, release, [BuiltFile(MANIFESTS[0], "manifest", "application/json")])
+    sums = "".join(f"{file.sha256}  {file.path}\n" for file in [*ordered, *first])
     _put(root / MANIFESTS[1], sums)
-    return first + measured(root, release, [Made(MANIFESTS[1], "manifest", "text/plain")])
+    return first + measure(root, release, [BuiltFile(MANIFESTS[1], "manifest", "text/plain")])
 
 
 def _put(path: Path, text: str) -> None:
+    """Write a text file atomically."""
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, "utf-8")
     temporary.replace(path)
 
 
 def verify(root: Path, files: Sequence[ReleaseFile]) -> list[Fault]:
-    """Read every file again: those that are gone, of other bytes, or in no list."""
+    """Compare every file with its record; return files that are missing, have other bytes, or are in no list."""
     faults = []
     for file in files:
         path = root / file.path
@@ -113,8 +172,8 @@ def verify(root: Path, files: Sequence[ReleaseFile]) -> list[Fault]:
             faults.append(Fault(file.path, f"has {path.stat().st_size} bytes, not {file.filesize}"))
         elif digest(path) != file.sha256:
             faults.append(Fault(file.path, "holds other bytes than were published"))
-    known = {file.path for file in files}
+    paths = {file.path for file in files}
     faults += [
-        Fault(path, "is in no list of the release", True) for path in on_disk(root) if path not in known
+        Fault(path, "is in no list of the release", True) for path in on_disk(root) if path not in paths
     ]
     return faults

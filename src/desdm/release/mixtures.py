@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from desdm.archive.filetypes import BY_NAME
 from desdm.release.findings import Check, note
+from desdm.release.selection import SelectionEntry
 from desdm.survey.bands import band_order
 
 __all__ = ["check_mixtures"]
 
 
-def check_mixtures(files: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
+def check_mixtures(files: Iterable[SelectionEntry]) -> Iterator[Check]:
     """Note each tile whose images come from several runs, or from another run than its catalogues.
 
     Parameters
     ----------
     files
-        Selected files as `desdm.release.create` wrote them down: file, filetype, tilename, band, run.
+        Selected files of a release.
     """
     images: dict[str, dict[str, str]] = {}
     joint: dict[str, dict[str, set[str]]] = {}
     for file in files:
-        tile, band, run = str(file["tilename"] or ""), file["band"], str(file["run"] or "delivered")
-        if file["filetype"] == "coadd" and band:
-            images.setdefault(tile, {})[str(band)] = run
-        elif (kind := BY_NAME.get(file["filetype"])) is not None and kind.all_bands:
-            joint.setdefault(tile, {}).setdefault(run, set()).update([str(band)] if band else [])
+        tile, band, run = file.tilename or "", file.band, file.run or "delivered"
+        if file.filetype == "coadd" and band:
+            images.setdefault(tile, {})[band] = run
+        elif (kind := BY_NAME.get(file.filetype)) is not None and kind.all_bands:
+            joint.setdefault(tile, {}).setdefault(run, set()).update([band] if band else [])
     for tile in sorted(images):
         text = _contradiction(images[tile], joint.get(tile, {}))
         if text:
@@ -35,7 +35,7 @@ def check_mixtures(files: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
 
 
 def _contradiction(images: Mapping[str, str], joint: Mapping[str, set[str]]) -> str:
-    """What a tile has from which run, if that is not one run; empty: it is one."""
+    """Describe which products of a tile come from which run; empty if all come from one run."""
     if len({*images.values(), *joint}) < 2:
         return ""
     words = [f"images of {_bands(images, run)} come from {run}" for run in dict.fromkeys(images.values())]
@@ -50,4 +50,5 @@ def _contradiction(images: Mapping[str, str], joint: Mapping[str, set[str]]) -> 
 
 
 def _bands(images: Mapping[str, str], run: str) -> str:
+    """Return the bands whose images come from a run."""
     return " ".join(sorted((band for band, of in images.items() if of == run), key=band_order))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from desdm.schema.states import ReleaseState
 
-__all__ = ["Release", "ReleaseColumn", "ReleaseFile", "ReleaseTable"]
+__all__ = ["Announcement", "Problem", "Release", "ReleaseColumn", "ReleaseFile", "ReleaseTable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class ReleaseTable:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFile:
-    """One file of a release; ``path`` is relative to the release's directory."""
+    """A file of a release; ``path`` is relative to the release's directory, ``id`` 0 until the file is registered."""
 
     id: int
     release: str
@@ -83,10 +82,6 @@ class ReleaseFile:
     t_max: float | None = None
     t_exptime: float | None = None
 
-    def record(self) -> dict[str, Any]:
-        """As a mapping."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -105,3 +100,40 @@ class Release:
     published_by: str | None
     published_at: datetime | None
     manifest_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An entry of the problem list.
+
+    Attributes
+    ----------
+    subject_kind, subject
+        Kind of the subject (`desdm.release.problems.KINDS`), and its name.
+    blocks
+        Whether it blocks a release that contains its subject.
+    """
+
+    id: int
+    subject_kind: str
+    subject: str
+    text: str
+    blocks: bool
+    opened_by: str
+    opened_at: datetime
+    closed_by: str | None = None
+    closed_at: datetime | None = None
+    resolution: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An announcement of a release; ``mailed_to`` has one address a line."""
+
+    id: int
+    release: str
+    subject: str
+    body: str
+    announced_by: str
+    announced_at: datetime
+    mailed_to: str

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from desdm.release.document import Document
 from desdm.release.exposures import ExposureUse
 from desdm.release.findings import Check
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
-from desdm.release.queries import Ran
+from desdm.release.queries import QueryResult
+from desdm.release.selection import SelectionDocument
+from desdm.release.source import TableSource
 from desdm.release.tables import OBJECTS
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
@@ -22,10 +23,10 @@ def notes(
     release: Release,
     tables: Sequence[ReleaseTable],
     files: Sequence[ReleaseFile],
-    sources: Mapping[str, Any],
-    selection: Mapping[str, Any],
+    sources: Mapping[str, TableSource],
+    selection: SelectionDocument | None,
     checks: Sequence[Check],
-    ran: Sequence[Ran],
+    queries: Sequence[QueryResult],
     uses: Sequence[ExposureUse] = (),
 ) -> Document:
     """Return the notes of a release; the same content gives the same text.
@@ -33,14 +34,14 @@ def notes(
     Parameters
     ----------
     release, tables, files
-        The release and what it holds.
+        The release and its contents.
     sources
-        Where each table came from.
+        Provenance of each table.
     selection
-        What was selected and left out, as the draft wrote it down.
+        The selection; None for a release of added tables.
     checks
-        What the validation found.
-    ran
+        Findings of the validation.
+    queries
         Model queries with their results.
     uses
         The exposures of its nights: in it or dropped.
@@ -61,7 +62,7 @@ def notes(
     _dropped(page, selection, sources, uses)
     _value_added(page, tables, sources)
     _checked(page, checks)
-    _queries(page, ran)
+    _queries(page, queries)
     page.heading("Check your copy").paragraph(
         "Every file stands in manifest.json with its size and sha-256, and in MANIFEST.sha256 for:"
     )
@@ -69,9 +70,10 @@ def notes(
 
 
 def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> None:
+    """Add the tables and images of the release."""
     page.heading("What it holds")
     rows = [
-        (f"{t.release}.{t.name}", t.row_count, len(t.columns), t.kind, t.text or "nobody says what a row is")
+        (f"{t.release}.{t.name}", t.row_count, len(t.columns), t.kind, t.text or "without description")
         for t in tables
     ]
     if rows:
@@ -91,14 +93,15 @@ def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[Relea
         )
 
 
-def _selected(page: Document, release: Release, selection: Mapping[str, Any]) -> None:
+def _selected(page: Document, release: Release, selection: SelectionDocument | None) -> None:
+    """Add the selection."""
     page.heading("How it was selected")
-    if not selection:
+    if selection is None:
         page.paragraph(
             "Its tables were added by hand; where each came from stands in the data documentation."
         )
         return
-    runs = sorted({file["run"] for file in selection["files"] if file["run"]})
+    runs = sorted({file.run for file in selection.files if file.run})
     came = (
         f"the products of {_counted(len(runs), 'coadd run')} that ended well and were not superseded: {', '.join(runs)}"
         if runs
@@ -110,7 +113,7 @@ def _selected(page: Document, release: Release, selection: Mapping[str, Any]) ->
 
 
 def _exposures(page: Document, uses: Sequence[ExposureUse]) -> None:
-    """The exposures whose pixels are in the images."""
+    """Add the exposures whose pixels are in the images."""
     inside = [use for use in uses if use.used]
     if not inside:
         return
@@ -136,10 +139,13 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def _dropped(
-    page: Document, selection: Mapping[str, Any], sources: Mapping[str, Any], uses: Sequence[ExposureUse]
+    page: Document,
+    selection: SelectionDocument | None,
+    sources: Mapping[str, TableSource],
+    uses: Sequence[ExposureUse],
 ) -> None:
-    """What is not in the release, and why: runs, exposures of its nights, rows of overlaps."""
-    rows = [(one["what"], one["why"]) for one in selection.get("left_out", [])]
+    """Add what is not in the release, with reasons: runs, exposures of its nights, rows of overlaps."""
+    rows = [(one.subject, one.reason) for one in (selection.omissions if selection else ())]
     for use in uses:
         if not use.used:
             accepted = use.verdict is Verdict.ACCEPTED and not use.excluded
@@ -153,13 +159,13 @@ def _dropped(
                 for ccdnum, why in use.excluded_ccds
                 if ccdnum not in use.ccds
             ]
-    for tile, entry in sorted(sources.get(OBJECTS, {}).get("tiles", {}).items()):
+    for tile, entry in sorted(sources.get(OBJECTS, TableSource()).tiles.items()):
         rows += [
             (
-                f"{count} rows of {entry['file']}",
+                f"{count} rows of {entry.file}",
                 f"they lie nearer to the centre of {other}, which overlaps {tile}",
             )
-            for other, count in sorted(entry["dropped"].items())
+            for other, count in sorted(entry.dropped.items())
         ]
     page.heading("What was dropped, and why")
     if rows:
@@ -168,7 +174,8 @@ def _dropped(
         page.paragraph("Nothing.")
 
 
-def _value_added(page: Document, tables: Sequence[ReleaseTable], sources: Mapping[str, Any]) -> None:
+def _value_added(page: Document, tables: Sequence[ReleaseTable], sources: Mapping[str, TableSource]) -> None:
+    """Add the value-added products."""
     added = [t for t in tables if t.kind == "value-added"]
     if not added:
         return
@@ -178,9 +185,9 @@ def _value_added(page: Document, tables: Sequence[ReleaseTable], sources: Mappin
         [
             (
                 t.name,
-                sources[t.name].get("came_from"),
-                sources[t.name].get("reviewed_by"),
-                sources[t.name].get("review"),
+                sources[t.name].facts.get("came_from"),
+                sources[t.name].facts.get("reviewed_by"),
+                sources[t.name].facts.get("review"),
             )
             for t in added
         ],
@@ -188,24 +195,26 @@ def _value_added(page: Document, tables: Sequence[ReleaseTable], sources: Mappin
 
 
 def _checked(page: Document, checks: Sequence[Check]) -> None:
+    """Add the findings of the validation."""
     page.heading("How it was checked")
     page.table(("check", "of", "outcome", "what was found"), checks)
 
 
-def _queries(page: Document, ran: Sequence[Ran]) -> None:
-    if not ran:
+def _queries(page: Document, queries: Sequence[QueryResult]) -> None:
+    """Add the model queries."""
+    if not queries:
         return
     page.heading("Queries to begin with")
     page.paragraph("Each was run on this release before it was published.")
-    for one in ran:
-        page.paragraph(f"{one.title} ({one.rows} rows):").code(one.adql)
+    for query in queries:
+        page.paragraph(f"{query.title} ({query.rows} rows):").code(query.adql)
 
 
-def _counted(count: int, what: str) -> str:
-    """A number with its noun, in the singular for one."""
-    return f"{count} {what}" + ("" if count == 1 else "s")
+def _counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the singular for one."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _judged(verdict: Verdict, words: str) -> str:
-    """A verdict with its reason; of a program that gave none, its name alone: ``True (assess)``."""
+    """Return a verdict with its reason; without a reason its name and program: ``True (assess)``."""
     return f"{verdict.value}{' ' if words.startswith('(') else ': '}{words}" if words else verdict.value

@@ -1,17 +1,16 @@
-"""Tiles overlap: which rows of a tile's catalogue belong to another tile, so that an object stands in a release once."""
+"""Overlap of tiles: which rows of a catalogue belong to another tile, so that a release has each object once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Square", "owners"]
 
-Values = npt.NDArray[Any]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,16 @@ class Square:
 
 
 def owners(own: Square, others: Sequence[Square], ra: Values, dec: Values) -> npt.NDArray[np.int64]:
-    """To which tile each position of tile ``own`` belongs: to the nearest centre of the tiles that cover it.
+    """Return the tile of each position: the one with the nearest centre among those that cover it.
+
+    Parameters
+    ----------
+    own
+        The tile of the catalogue.
+    others
+        Tiles that may overlap it.
+    ra, dec
+        Positions, degrees.
 
     Returns
     -------
@@ -48,7 +56,7 @@ def owners(own: Square, others: Sequence[Square], ra: Values, dec: Values) -> np
 
 
 def _plane(square: Square, ra: Values, dec: Values) -> tuple[Values, Values, Values]:
-    """Gnomonic coordinates (degrees) about the centre, and the cosine of the distance from it."""
+    """Return gnomonic coordinates (degrees) about the centre, and the cosine of the distance from it."""
     a, d = np.radians(ra - square.ra), np.radians(dec)
     d0 = np.radians(square.dec)
     cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)

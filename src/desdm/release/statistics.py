@@ -15,7 +15,9 @@ __all__ = ["Statistics"]
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Extent:
+    """Extremes, rows without a value, and non-ASCII text of one column."""
+
     low: float = np.inf
     high: float = -np.inf
     without: int = 0
@@ -24,42 +26,44 @@ class _Seen:
 
 @dataclass(slots=True)
 class Statistics:
-    """What was seen of each column."""
+    """Statistics of each column of a stream."""
 
-    seen: dict[str, _Seen] = field(default_factory=dict)
+    columns: dict[str, _Extent] = field(default_factory=dict)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
-            seen = self.seen.setdefault(name, _Seen())
-            seen.without += values.null_count
+            extent = self.columns.setdefault(name, _Extent())
+            extent.without += values.null_count
             if pa.types.is_string(values.type):
-                seen.wide = seen.wide or not pc.all(pc.string_is_ascii(values), min_count=0).as_py()
+                extent.wide = extent.wide or not pc.all(pc.string_is_ascii(values), min_count=0).as_py()
             elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-                self._number(seen, values)
+                self._number(extent, values)
 
     @staticmethod
-    def _number(seen: _Seen, values: pa.Array) -> None:
-        there = values.drop_null() if values.null_count else values
-        numbers = there.to_numpy(zero_copy_only=False)
+    def _number(extent: _Extent, values: pa.Array) -> None:
+        """Add numbers to the extremes of a column."""
+        present = values.drop_null() if values.null_count else values
+        numbers = present.to_numpy(zero_copy_only=False)
         if pa.types.is_floating(values.type):
-            seen.without += int(np.count_nonzero(np.isnan(numbers)))
+            extent.without += int(np.count_nonzero(np.isnan(numbers)))
             numbers = numbers[np.isfinite(numbers)]
         if len(numbers):
-            seen.low = min(seen.low, float(numbers.min()))
-            seen.high = max(seen.high, float(numbers.max()))
+            extent.low = min(extent.low, float(numbers.min()))
+            extent.high = max(extent.high, float(numbers.max()))
 
     def onto(self, columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
-        """The columns with what was seen: minimum, maximum, rows without a value, char or unicodeChar."""
-        return tuple(self._one(column) for column in columns)
+        """Return the columns with minimum, maximum, rows without a value, and char or unicodeChar."""
+        return tuple(self._described(column) for column in columns)
 
-    def _one(self, column: ReleaseColumn) -> ReleaseColumn:
-        seen = self.seen.get(column.name, _Seen())
-        known = seen.low <= seen.high
+    def _described(self, column: ReleaseColumn) -> ReleaseColumn:
+        """Return a column with its statistics."""
+        extent = self.columns.get(column.name, _Extent())
+        has_range = extent.low <= extent.high
         return replace(
             column,
-            minimum=seen.low if known else None,
-            maximum=seen.high if known else None,
-            null_count=seen.without,
-            datatype="unicodeChar" if column.datatype == "char" and seen.wide else column.datatype,
+            minimum=extent.low if has_range else None,
+            maximum=extent.high if has_range else None,
+            null_count=extent.without,
+            datatype="unicodeChar" if column.datatype == "char" and extent.wide else column.datatype,
         )

@@ -1,53 +1,55 @@
-"""What a step of a release's build gets, and what it hands back."""
+"""Input and output of a build step of a release."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord
 from desdm.archive.verify import Verifier
 from desdm.schema.database import Database
 
-__all__ = ["BuildContext", "Made", "Picked", "Step", "digest"]
+__all__ = ["BuildContext", "BuiltFile", "SelectedFile", "Step", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class SelectedFile:
     """A file of the archive that was selected for the release.
 
     Attributes
     ----------
     record
-        Its record: type, name, digest, where it lies.
-    metadata
-        The row of its type's metadata table (``tilename``, ``band``, ``ra_cent``, ``naxis1`` …; absent keys are None).
+        Its record: type, name, digest, directory.
     run
-        Name of the attempt that made it.
+        Name of the attempt that produced it; empty for a delivered file.
+    tilename, band
+        Tile and band, where it has them.
+    ra_cent, dec_cent
+        Centre of an image, ICRS degrees.
+    naxis1, naxis2, pixscale
+        Size of an image in pixels, and of a pixel in arcsec.
+    objects
+        Number of objects of a catalogue.
     """
 
     record: FileRecord
-    metadata: Mapping[str, Any]
     run: str
-
-    @property
-    def tilename(self) -> str | None:
-        """Tile that it belongs to."""
-        return self.metadata.get("tilename")
-
-    @property
-    def band(self) -> str | None:
-        """Band, where it has one."""
-        return self.metadata.get("band") or self.record.band
+    tilename: str | None = None
+    band: str | None = None
+    ra_cent: float | None = None
+    dec_cent: float | None = None
+    naxis1: int | None = None
+    naxis2: int | None = None
+    pixscale: float | None = None
+    objects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What every step of a build gets.
+    """Input of every build step.
 
     Attributes
     ----------
@@ -60,9 +62,9 @@ class BuildContext:
     selected
         The files of the selection, in the order of type, tile, band and name.
     who
-        Who makes the release.
+        User who builds the release.
     progress
-        Gets one line on what is being done.
+        Receives one line of text for each task.
     workers
         Threads that a step may use.
     """
@@ -71,36 +73,36 @@ class BuildContext:
     root: Path
     database: Database
     archive: Archive
-    selected: tuple[Picked, ...]
+    selected: tuple[SelectedFile, ...]
     who: str
     progress: Callable[[str], object] = field(default=lambda text: None)
     workers: int = 1
     verifier: Verifier = field(default_factory=Verifier)
 
-    def of_type(self, *filetypes: str) -> list[Picked]:
-        """The selected files of these types."""
+    def of_type(self, *filetypes: str) -> list[SelectedFile]:
+        """Return the selected files of some types."""
         return [p for p in self.selected if p.record.filetype in filetypes]
 
-    def verified(self, picked: Picked) -> Path:
-        """Where a selected file lies, its bytes held against the digest of its record.
+    def verified(self, file: SelectedFile) -> Path:
+        """Return the path of a selected file after comparing its bytes with the digest of its record.
 
         Raises
         ------
         CorruptFile
-            They are not those that were registered, or gone.
+            The bytes differ from those registered, or the file is missing.
         """
-        return self.verifier.path(self.archive, picked.record)
+        return self.verifier.path(self.archive, file.record)
 
 
 def digest(path: Path) -> str:
-    """sha-256 of a file, hexadecimal."""
+    """Return the sha-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One file that a step made, below the release's directory; size and digest are measured afterwards.
+class BuiltFile:
+    """A file that a step wrote, below the release's directory; size and digest are measured afterwards.
 
     The fields are those of `desdm.release.model.ReleaseFile`.
     """
@@ -127,10 +129,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a build: its name, and what makes its files.
+    """A build step: its name, and the function that makes its files.
 
     A step is run again from the start when a build is taken up again; it must then make the same bytes.
     """
 
     name: str
-    make: Callable[[BuildContext], list[Made]]
+    make: Callable[[BuildContext], list[BuiltFile]]

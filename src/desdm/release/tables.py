@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,8 @@ import pyarrow.parquet as pq
 from desdm.errors import FileTypeError
 from desdm.release.addtable import add_table
 from desdm.release.overlap import Square, owners
-from desdm.release.steps import BuildContext, Made, Picked
+from desdm.release.source import TableSource, TileRows
+from desdm.release.steps import BuildContext, BuiltFile, SelectedFile
 
 __all__ = ["OBJECTS", "make", "squares"]
 
@@ -20,95 +20,103 @@ __all__ = ["OBJECTS", "make", "squares"]
 OBJECTS = "objects"
 
 
-def make(context: BuildContext) -> list[Made]:
-    """The table of objects; its files are known by where they lie."""
+def make(context: BuildContext) -> list[BuiltFile]:
+    """Build the table of objects; its files are listed by their directory."""
     catalogues = context.of_type("coadd_objects")
     if not catalogues:
         return []
     context.progress(f"table {OBJECTS} of {len(catalogues)} tiles")
-    tiles: dict[str, Any] = {}
+    tiles: dict[str, TileRows] = {}
     schema = _schema(context, catalogues)
     add_table(
-        context.database, context.root, context.release, OBJECTS, _rows(context, catalogues, schema, tiles),
-        ra="ra", dec="dec", id_column="coadd_object_id", who=context.who, replace_it=True,
+        context.database,
+        context.root,
+        context.release,
+        OBJECTS,
+        _rows(context, catalogues, schema, tiles),
+        ra="ra",
+        dec="dec",
+        id_column="coadd_object_id",
+        who=context.who,
+        replace_it=True,
         text="Objects detected on the coadds, one a row, measured in every band of their tile",
-        provenance={"step": "tables", "tiles": tiles},
-    )  # fmt: skip
+        provenance=TableSource({"step": "tables"}, tiles),
+    )
     return []
 
 
 def squares(context: BuildContext) -> dict[str, Square]:
-    """The tiles whose coadds are in the release."""
-    found: dict[str, Square] = {}
-    for picked in context.of_type("coadd"):
-        m, name = picked.metadata, str(picked.tilename)
-        if m.get("ra_cent") is None or m.get("pixscale") is None:
-            raise FileTypeError(f"{picked.record.name}: its place on the sky is not known")
-        step = float(m["pixscale"]) / 7200.0
-        found[name] = Square(
-            name,
-            float(m["ra_cent"]),
-            float(m["dec_cent"]),
-            float(m["naxis1"]) * step,
-            float(m["naxis2"]) * step,
-        )
-    return found
+    """Return the squares of the tiles whose coadds are in the release."""
+    by_tile: dict[str, Square] = {}
+    for coadd in context.of_type("coadd"):
+        if (
+            coadd.ra_cent is None
+            or coadd.dec_cent is None
+            or coadd.naxis1 is None
+            or coadd.naxis2 is None
+            or coadd.pixscale is None
+        ):
+            raise FileTypeError(f"{coadd.record.name}: its position on the sky is not recorded")
+        name, step = str(coadd.tilename), coadd.pixscale / 7200.0
+        by_tile[name] = Square(name, coadd.ra_cent, coadd.dec_cent, coadd.naxis1 * step, coadd.naxis2 * step)
+    return by_tile
 
 
-def _tile(file: pq.ParquetFile, picked: Picked) -> str:
-    said = (file.schema_arrow.metadata or {}).get(b"TILENAME")
-    name = picked.tilename or (said.decode() if said else None)
+def _tile(file: pq.ParquetFile, selected: SelectedFile) -> str:
+    """Return the tile of a catalogue."""
+    tile_in_file = (file.schema_arrow.metadata or {}).get(b"TILENAME")
+    name = selected.tilename or (tile_in_file.decode() if tile_in_file else None)
     if not name:
-        raise FileTypeError(f"{picked.record.name} does not say of which tile it is")
+        raise FileTypeError(f"{selected.record.name} does not say of which tile it is")
     return name
 
 
-def _schema(context: BuildContext, catalogues: list[Picked]) -> pa.Schema:
+def _schema(context: BuildContext, catalogues: list[SelectedFile]) -> pa.Schema:
+    """Return the union of the columns of all catalogues."""
     # A tile without a band has no columns of it; its rows get none there.
     fields: dict[str, pa.Field] = {}
-    for picked in catalogues:
-        for field in pq.read_schema(context.verified(picked)):
-            known = fields.setdefault(field.name, field)
-            if known.type != field.type:
+    for catalogue in catalogues:
+        for field in pq.read_schema(context.verified(catalogue)):
+            first = fields.setdefault(field.name, field)
+            if first.type != field.type:
                 raise FileTypeError(
-                    f"{picked.record.name}: column {field.name} is of type {field.type}, elsewhere {known.type}"
+                    f"{catalogue.record.name}: column {field.name} is of type {field.type}, elsewhere {first.type}"
                 )
     return pa.schema(list(fields.values()))
 
 
 def _rows(
-    context: BuildContext, catalogues: list[Picked], schema: pa.Schema, tiles: dict[str, Any]
+    context: BuildContext, catalogues: list[SelectedFile], schema: pa.Schema, tiles: dict[str, TileRows]
 ) -> Iterator[pa.RecordBatch]:
-    known = squares(context)
-    for picked in catalogues:
-        with pq.ParquetFile(context.verified(picked)) as file:
-            name = _tile(file, picked)
-            others = [square for other, square in sorted(known.items()) if other != name]
-            entry: dict[str, Any] = {
-                "file": picked.record.name, "sha256": picked.record.sha256, "run": picked.run, "rows": 0,
-                "kept": 0, "dropped": {},
-            }  # fmt: skip
-            # Filled while the rows stream; it is written down when they are all there.
-            tiles[name] = entry
+    """Yield the rows of all tiles that belong to their own tile."""
+    squares_by_tile = squares(context)
+    for catalogue in catalogues:
+        with pq.ParquetFile(context.verified(catalogue)) as file:
+            name = _tile(file, catalogue)
+            others = [square for other, square in sorted(squares_by_tile.items()) if other != name]
+            # Counted while the rows stream; it is stored after the last row.
+            counts = tiles[name] = TileRows(catalogue.record.name, catalogue.record.sha256, catalogue.run)
             for batch in file.iter_batches(65536):
-                entry["rows"] += batch.num_rows
-                kept = _kept(batch, known.get(name), others, entry["dropped"])
-                entry["kept"] += kept.num_rows
-                yield from _full(kept, schema)
+                counts.rows += batch.num_rows
+                own = _own_rows(batch, squares_by_tile.get(name), others, counts.dropped)
+                counts.own += own.num_rows
+                yield from _with_all_columns(own, schema)
 
 
-def _kept(
+def _own_rows(
     batch: pa.RecordBatch, own: Square | None, others: list[Square], dropped: dict[str, int]
 ) -> pa.RecordBatch:
+    """Drop and count the rows that belong to another tile."""
     if own is None or not others:
         return batch
-    whose = owners(own, others, batch.column("ra").to_numpy(), batch.column("dec").to_numpy())
-    for place, count in zip(*np.unique(whose[whose >= 0], return_counts=True), strict=True):
-        dropped[others[place].name] = dropped.get(others[place].name, 0) + int(count)
-    return batch.filter(pa.array(whose < 0))
+    tile_index = owners(own, others, batch.column("ra").to_numpy(), batch.column("dec").to_numpy())
+    for other, count in zip(*np.unique(tile_index[tile_index >= 0], return_counts=True), strict=True):
+        dropped[others[other].name] = dropped.get(others[other].name, 0) + int(count)
+    return batch.filter(pa.array(tile_index < 0))
 
 
-def _full(batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _with_all_columns(batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield a batch with nulls in the columns that its tile lacks."""
     if batch.num_rows:
         names = batch.schema.names
         arrays = [

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,19 +16,20 @@ from desdm.pixels.cards import read_hdus
 from desdm.release import manifest, problems, store
 from desdm.release.checktable import check_table
 from desdm.release.contents import contents_of
-from desdm.release.create import SELECTION
 from desdm.release.exposures import check_exposures, check_suspects
 from desdm.release.findings import Check, correction, errors, failed, note, passed
 from desdm.release.hats import parts
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.select import verdict_scopes
+from desdm.release.selection import SelectionDocument, read_selection, selection_entries
+from desdm.release.source import TableSource
 from desdm.release.tables import OBJECTS
 from desdm.release.withdrawn import check_withdrawn, withdrawn_under
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 
-__all__ = ["check_lineage", "errors", "incomplete", "selection_of", "sources_of", "validate"]
+__all__ = ["check_lineage", "errors", "incomplete", "sources_of", "validate"]
 
 _PLANES = ("SCI", "MSK", "WGT")
 #: Pixels a side of the squares in which images are compressed.
@@ -44,29 +43,36 @@ def validate(
 
     Parameters
     ----------
+    database
+        Database of the installation.
     root
-        The release's directory.
+        Directory of the release.
     release
-        The release.
+        Record of the release.
     production
         The runs that are production; None: ``survey`` runs of every project and campaign.
+
+    Returns
+    -------
+    list of Check
+        The findings.
     """
     name, published = release.name, release.state is ReleaseState.PUBLISHED
     with database.read() as conn:
         tables, files = store.tables(conn, name), store.files(conn, name)
-        sources = {table: json.loads(text) for table, text in store.provenance(conn, name).items()}
+        sources = store.provenance(conn, name)
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
         exposures = check_lineage(conn, root, release, files, production)
-    checks = [*_content(tables, files), *_complete(release, selection_of(root), sources, files)]
+    checks = [*_content(tables, files), *_complete(release, read_selection(root), sources, files)]
     for problem in blocking:
-        subject = f"{problem['subject_kind']} {problem['subject']}"
-        checks.append(failed("problems", subject, f"problem {problem['id']} is open: {problem['text']}"))
+        subject = f"{problem.subject_kind} {problem.subject}"
+        checks.append(failed("problems", subject, f"problem {problem.id} is open: {problem.text}"))
     if not blocking:
         checks.append(passed("problems", name, "no open problem concerns it"))
     checks += exposures
-    checks += check_mixtures(selection_of(root).get("files", []))
+    checks += check_mixtures(selection_entries(root))
     for table in tables:
         checks += check_table(root, table)
     checks += _census(root, sources, tables, files)
@@ -88,16 +94,23 @@ def check_lineage(
     files: Sequence[ReleaseFile],
     production: Scope | None = None,
 ) -> list[Check]:
-    """Check that nothing in a release was made from what is excluded, rejected, withdrawn or damaged.
+    """Check that no file of a release was made from excluded, rejected, withdrawn or damaged data.
 
     Parameters
     ----------
+    conn
+        Connection.
     root
-        The release's directory.
+        Directory of the release.
     release, files
-        The release and its files.
+        Record of the release, and its files.
     production
         As of `validate`.
+
+    Returns
+    -------
+    list of Check
+        The findings.
     """
     scopes = verdict_scopes(release.selection, production)
     name, published = release.name, release.state is ReleaseState.PUBLISHED
@@ -110,107 +123,128 @@ def check_lineage(
     ]
 
 
-def selection_of(root: Path) -> dict[str, Any]:
-    """What was selected and left out, as `create` wrote it down; empty for a release made by hand."""
-    path = root / SELECTION
-    if not path.is_file():
-        return {}
-    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return document
-
-
 def sources_of(conn: Connection, root: Path, files: Sequence[ReleaseFile]) -> dict[int, str]:
     """Return the archive's files from which a release was made: number → path in the release, or the file's own name.
 
-    The rows of its tables have their source in the selection alone.
+    Only the selection names the sources of the rows of its tables.
+
+    Parameters
+    ----------
+    conn
+        Connection.
+    root
+        Directory of the release.
+    files
+        Files of the release.
+
+    Returns
+    -------
+    dict of int to str
+        Path or name, by number of the archive's file.
     """
-    found = {f.desfile_id: f.path for f in files if f.desfile_id is not None}
-    for one in selection_of(root).get("files", []):
-        record = catalog.by_name(conn, one["file"])
+    sources = {f.desfile_id: f.path for f in files if f.desfile_id is not None}
+    for entry in selection_entries(root):
+        record = catalog.by_name(conn, entry.file)
         if record is not None:
-            found.setdefault(record.id, f"table rows from {record.name}")
-    return found
+            sources.setdefault(record.id, f"table rows from {record.name}")
+    return sources
 
 
 def _content(tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]) -> list[Check]:
+    """Check that a release has tables or files."""
     if tables or files:
         return []
     return [failed("content", "release", "it is empty; add data: desdm release add-table …")]
 
 
 def incomplete(conn: Connection, root: Path, release: Release) -> bool:
-    """Whether a draft lacks what was selected for it: its build is under way, or was killed half-way."""
+    """Tell whether a draft lacks selected files: its build is in progress, or was killed.
+
+    Parameters
+    ----------
+    conn
+        Connection.
+    root, release
+        Directory and record of the release.
+
+    Returns
+    -------
+    bool
+        Whether selected files are missing.
+    """
     if release.state is not ReleaseState.DRAFT or not release.selection:
         return False
-    sources = {table: json.loads(text) for table, text in store.provenance(conn, release.name).items()}
-    return bool(errors([*_complete(release, selection_of(root), sources, store.files(conn, release.name))]))
+    sources = store.provenance(conn, release.name)
+    return bool(errors([*_complete(release, read_selection(root), sources, store.files(conn, release.name))]))
 
 
 def _complete(
-    release: Release, selection: Mapping[str, Any], sources: Mapping[str, Any], files: Sequence[ReleaseFile]
+    release: Release,
+    selection: SelectionDocument | None,
+    sources: Mapping[str, TableSource],
+    files: Sequence[ReleaseFile],
 ) -> Iterator[Check]:
-    """Everything that was selected is in the release: a build that was killed half-way is not taken for a whole one."""
+    """Check that every selected file is in the release, so that an interrupted build is not taken for a complete one."""
     if not release.selection:
         return
-    if not selection:
+    if selection is None:
         yield failed(
             "selection", release.name, "what was selected is not written down; discard it and create it again"
         )
         return
-    made = {(f.filetype, f.source_sha256) for f in files}
+    images = {(f.filetype, f.source_sha256) for f in files}
     kinds = {f.filetype for f in files}
-    rows = {entry["sha256"] for entry in sources.get(OBJECTS, {}).get("tiles", {}).values()}
+    catalogues = {tile.sha256 for tile in sources.get(OBJECTS, TableSource()).tiles.values()}
     missing = [
-        one["file"]
-        for one in selection["files"]
-        if (one["filetype"] in ("coadd", "coadd_color") and (one["filetype"], one["sha256"]) not in made)
-        or (one["filetype"] == "coadd_objects" and one["sha256"] not in rows)
-        or (one["filetype"] == "coadd_footprint" and "footprint" not in kinds)
+        entry.file
+        for entry in selection.files
+        if (entry.filetype in ("coadd", "coadd_color") and (entry.filetype, entry.sha256) not in images)
+        or (entry.filetype == "coadd_objects" and entry.sha256 not in catalogues)
+        or (entry.filetype == "coadd_footprint" and "footprint" not in kinds)
     ]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         text = f"not in it: {', '.join(missing[:3])}{more}; discard it and create it again"
         yield failed("selection", release.name, text)
     else:
-        yield passed("selection", release.name, f"{len(selection['files'])} selected files are in it")
+        yield passed("selection", release.name, f"{len(selection.files)} selected files are in it")
 
 
 def _census(
     root: Path,
-    sources: Mapping[str, Any],
+    sources: Mapping[str, TableSource],
     tables: Sequence[ReleaseTable],
     files: Sequence[ReleaseFile],
 ) -> Iterator[Check]:
-    """Rows of each tile: as many as its catalogues had, less those that belong to other tiles."""
-    tiles: dict[str, Any] = sources.get(OBJECTS, {}).get("tiles", {})
+    """Compare the rows of each tile with its catalogues, less those that belong to other tiles."""
+    tiles = sources.get(OBJECTS, TableSource()).tiles
     table = next((t for t in tables if t.name == OBJECTS), None)
     if not tiles or table is None:
         return
     counted = _by_tile(root / table.path)
     census: dict[str, dict[str, int]] = {}
-    for file in selection_of(root).get("files", []):
-        if file["filetype"] == "coadd_cat" and file["objects"] is not None:
-            census.setdefault(file["tilename"], {})[file["file"]] = int(file["objects"])
+    for selected in selection_entries(root):
+        if selected.filetype == "coadd_cat" and selected.objects is not None:
+            census.setdefault(selected.tilename or "", {})[selected.file] = int(selected.objects)
     for name, entry in sorted(tiles.items()):
-        gone = sum(entry["dropped"].values())
-        if counted.get(name, 0) != entry["kept"] or entry["kept"] + gone != entry["rows"]:
+        dropped = sum(entry.dropped.values())
+        if counted.get(name, 0) != entry.own or entry.own + dropped != entry.rows:
             yield failed(
-                "census", name,
-                f"{counted.get(name, 0)} rows in the table, {gone} given to other tiles, {entry['rows']} in "
-                f"{entry['file']}",
-            )  # fmt: skip
+                "census",
+                name,
+                f"{counted.get(name, 0)} rows in the table, {dropped} given to other tiles, {entry.rows} in "
+                f"{entry.file}",
+            )
         for file, objects in sorted(census.get(name, {}).items()):
-            if objects != entry["rows"]:
-                yield failed(
-                    "census", name, f"{entry['file']} has {entry['rows']} rows, {file} has {objects}"
-                )
+            if objects != entry.rows:
+                yield failed("census", name, f"{entry.file} has {entry.rows} rows, {file} has {objects}")
     strange = sorted(set(counted) - set(tiles))
     for name in strange:
         yield failed("census", name, f"{counted[name]} rows are of a tile that was not selected")
     yield passed(
         "census",
         OBJECTS,
-        f"rows of {len(tiles)} tiles held against {sum(map(len, census.values()))} catalogues",
+        f"rows of {len(tiles)} tiles compared with {sum(map(len, census.values()))} catalogues",
     )
     pictured = {f.tilename for f in files if f.filetype == "coadd"}
     for name in sorted(set(tiles) - pictured):
@@ -218,15 +252,17 @@ def _census(
 
 
 def _by_tile(path: Path) -> dict[str, int]:
+    """Count the rows of a table by tile."""
     counted: dict[str, int] = {}
     for part in parts(path):
-        found = pc.value_counts(pq.read_table(part, columns=["tilename"]).column(0))
-        for entry in found.to_pylist():
+        counts = pc.value_counts(pq.read_table(part, columns=["tilename"]).column(0))
+        for entry in counts.to_pylist():
             counted[entry["values"]] = counted.get(entry["values"], 0) + entry["counts"]
     return counted
 
 
 def _images(root: Path, release: str, files: Sequence[ReleaseFile]) -> Iterator[Check]:
+    """Check header, planes, sizes and compression of each image."""
     images = [f for f in files if f.filetype == "coadd"]
     for file in images:
         problem = _image_fault(root / file.path, release, file)
@@ -239,7 +275,8 @@ def _images(root: Path, release: str, files: Sequence[ReleaseFile]) -> Iterator[
 
 
 def _image_fault(path: Path, release: str, file: ReleaseFile) -> str:
-    # A release of tables alone does not wait for the code of pixels.
+    """Return the fault of an image; empty if it has none."""
+    # Imported late: the pixel code is slow to import, and a release of tables does not need it.
     from desdm.survey.imageio import mapped
 
     if not path.is_file():
@@ -252,26 +289,27 @@ def _image_fault(path: Path, release: str, file: ReleaseFile) -> str:
                 str(first.get("RELEASE")).strip() != release
                 or str(first.get("SRCSHA")).strip() != file.source_sha256
             ):
-                return "its header tells of another release or source"
+                return "its header names another release or source"
             for plane in _PLANES:
                 if plane not in hdus:
                     return f"it has no plane {plane}"
                 if hdus[plane].header.get("ZTILE1") != min(_SIDE, file.naxis1 or 0):
                     return f"its plane {plane} is not compressed in squares of {_SIDE} pixels"
                 if hdus[plane].shape != (file.naxis2, file.naxis1):
-                    return f"its plane {plane} is of another size than its record says"
+                    return f"its plane {plane} has another size than its record"
     except FileTypeError as err:
         return str(err)
     return ""
 
 
 def _files(root: Path, files: Sequence[ReleaseFile], *, frozen: bool) -> list[Check]:
-    listed = [f for f in files if frozen or f.filetype != "manifest"]
-    faults = manifest.verify(root, listed)
-    found = [
+    """Compare all files with their records."""
+    entered = [f for f in files if frozen or f.filetype != "manifest"]
+    faults = manifest.verify(root, entered)
+    failures = [
         failed("files", fault.path, f"it {fault.text}")
         for fault in faults
-        # Tables and documents come to a draft without being entered one by one.
+        # Tables and documents of a draft are not entered one by one.
         if frozen or not (fault.unlisted and fault.path.startswith(("tables/", "docs/")))
     ]
-    return found or [passed("files", "release", f"{len(listed)} files are there, each of its digest")]
+    return failures or [passed("files", "release", f"{len(entered)} files are there, each of its digest")]

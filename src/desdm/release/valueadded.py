@@ -1,4 +1,4 @@
-"""Value-added products: tables made outside the production, taken by the same criteria and by a named person's review."""
+"""Value-added products: tables from outside the production, with the same criteria and a review by a named person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.addtable import add_table
 from desdm.release.model import ReleaseTable
+from desdm.release.source import TableSource
 from desdm.release.steps import digest
 from desdm.schema.database import Database
 
@@ -36,43 +37,77 @@ def add_value_added(
 
     Parameters
     ----------
+    database
+        Database of the installation.
+    root, release
+        Directory and name of the draft.
+    table, source
+        Name of the table, and its Parquet file.
+    ra, dec
+        Columns of the position, ICRS degrees; None without positions.
+    id_column
+        Column that identifies a row.
+    who
+        User who adds it.
     schema
-        Schema file; nothing is guessed here.
+        Schema file; missing descriptions are not guessed.
     documentation
-        Text (Markdown) on how it was made and what it is good for; it goes to ``docs/<table>.md``.
+        Text (Markdown) on how it was computed and what it is useful for; it goes to ``docs/<table>.md``.
     came_from
-        Release, data and programs from which it was made.
+        Release, data and programs from which it was computed.
     reviewed_by, review
-        Who held it against the criteria, and what that person found.
+        Reviewer, and result of the review.
+
+    Returns
+    -------
+    ReleaseTable
+        The record of the table.
 
     Raises
     ------
     UsageError
         A criterion is not met; the text names it.
     """
-    for what, said in (("--from", came_from), ("--reviewed-by", reviewed_by), ("--review", review)):
-        if not said.strip():
-            raise UsageError(f"a value-added product needs {what}; see docs/releases.md")
+    for option, value in (("--from", came_from), ("--reviewed-by", reviewed_by), ("--review", review)):
+        if not value.strip():
+            raise UsageError(f"a value-added product needs {option}; see docs/releases.md")
     if reviewed_by.strip().lower() == who.strip().lower():
         raise UsageError("who adds a product cannot review it; let another person look at it")
     text = _documentation(documentation)
     if not source.is_file():
         raise NotFoundError(f"no file {source}")
-    made = add_table(
-        database, root, release, table, source, ra=ra, dec=dec, schema=schema, kind="value-added", who=who,
-        id_column=id_column, replace_it=False,
-        provenance={
-            "came_from": came_from.strip(), "reviewed_by": reviewed_by.strip(), "review": review.strip(),
-            "file": source.name, "sha256": digest(source), "documentation": f"docs/{table}.md",
-        },
-    )  # fmt: skip
+    record = add_table(
+        database,
+        root,
+        release,
+        table,
+        source,
+        ra=ra,
+        dec=dec,
+        schema=schema,
+        kind="value-added",
+        who=who,
+        id_column=id_column,
+        replace_it=False,
+        provenance=TableSource(
+            {
+                "came_from": came_from.strip(),
+                "reviewed_by": reviewed_by.strip(),
+                "review": review.strip(),
+                "file": source.name,
+                "sha256": digest(source),
+                "documentation": f"docs/{table}.md",
+            }
+        ),
+    )
     docs = root / "docs"
     docs.mkdir(parents=True, exist_ok=True)
     (docs / f"{table}.md").write_text(text, "utf-8")
-    return made
+    return record
 
 
 def _documentation(path: Path) -> str:
+    """Read the documentation and check its length."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as err:

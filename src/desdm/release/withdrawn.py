@@ -21,27 +21,27 @@ __all__ = ["Withdrawn", "check_withdrawn", "junk_of_exposures", "withdrawn_under
 class Withdrawn:
     """A run whose data are JUNK, or PRUNED; ``junk`` also if they were JUNK before they were deleted.
 
-    ``marked`` says in words who marked it, and why; empty if no event tells.
+    ``mark`` says who marked it, and why; empty without such an event.
     """
 
     attempt_id: int
     run: str
     state: DataState
     junk: bool
-    marked: str
+    mark: str
 
     @property
     def text(self) -> str:
-        """The run and its state in words."""
+        """Describe the run and its state."""
         state = (
             "JUNK, and its files are deleted"
             if self.junk and self.state is DataState.PRUNED
             else self.state.value
         )
-        return f"run {self.run} is {state}" + (f", {self.marked}" if self.marked else "")
+        return f"run {self.run} is {state}" + (f", {self.mark}" if self.mark else "")
 
     def remedy(self, anew: str) -> str:
-        """What a person can do about a product of it; ``anew`` in place of making product and draft again."""
+        """Return how to correct a product of the run; ``anew`` replaces the advice to make product and draft again."""
         anew = anew or "make the product again without that run, and the draft from it"
         if self.state is DataState.PRUNED:
             return f"bring the files back (desdm delete --undelete FILE), or {anew}"
@@ -49,40 +49,53 @@ class Withdrawn:
 
     @property
     def active(self) -> str:
-        """How a person says that the data are good: deleted ones must come back first."""
+        """Return the command that marks the data good; deleted files must be restored first."""
         back = "desdm delete --undelete FILE, then " if self.state is DataState.PRUNED else ""
         return f"{back}desdm mark {self.run} active --reason TEXT"
 
 
 def withdrawn_under(conn: Connection, contents: Contents) -> dict[int, Withdrawn]:
-    """Return the runs, by number of the attempt, that made files under a release and are JUNK or PRUNED."""
-    made = {f.attempt_id for f in contents.ancestors.values() if f.attempt_id is not None}
-    return {run.id: _withdrawn(conn, run) for run in store.withdrawn_runs(conn, sorted(made))}
+    """Return the JUNK and PRUNED runs whose files a release contains or was made from, by attempt."""
+    producers = {f.attempt_id for f in contents.ancestors.values() if f.attempt_id is not None}
+    return {run.id: _withdrawn(conn, run) for run in store.withdrawn_runs(conn, sorted(producers))}
 
 
 def junk_of_exposures(
     conn: Connection, expnums: Sequence[int], scopes: Sequence[Scope]
 ) -> dict[int, Withdrawn]:
-    """Return the newest JUNK run that judged each exposure, in the first of the scopes that has one."""
-    found: dict[int, Withdrawn] = {}
+    """Return the newest JUNK run that judged each exposure, in the first of the scopes that has one.
+
+    Parameters
+    ----------
+    expnums
+        Exposure numbers.
+    scopes
+        Scopes to search, the most important first.
+
+    Returns
+    -------
+    dict of int to Withdrawn
+        The run, by exposure number; exposures without such a run are absent.
+    """
+    by_exposure: dict[int, Withdrawn] = {}
     for scope in scopes:
-        runs = store.junk_judged(conn, [n for n in expnums if n not in found], scope)
-        known = {
+        runs = store.junk_judged(conn, [n for n in expnums if n not in by_exposure], scope)
+        by_attempt = {
             run.id: _withdrawn(conn, run) for run in store.withdrawn_runs(conn, sorted({*runs.values()}))
         }
-        found |= {number: known[attempt_id] for number, attempt_id in runs.items()}
-    return found
+        by_exposure |= {number: by_attempt[attempt_id] for number, attempt_id in runs.items()}
+    return by_exposure
 
 
 def _withdrawn(conn: Connection, run: store.WithdrawnRun) -> Withdrawn:
-    """Add to a run's state what the events say of its mark: that of JUNK counts, else that of PRUNED."""
+    """Add the event of its mark to a run's state: that of JUNK if it is JUNK, else that of PRUNED."""
     junk = DataState.JUNK in (run.data_state, run.pruned_from)
-    words = f"{run.name} marked {DataState.JUNK.value if junk else DataState.PRUNED.value}"
-    marks = [e for e in find_events(conn, subject=run.name, kind=EventKind.MARK) if e.text.startswith(words)]
-    marked = (
+    prefix = f"{run.name} marked {DataState.JUNK.value if junk else DataState.PRUNED.value}"
+    marks = [e for e in find_events(conn, subject=run.name, kind=EventKind.MARK) if e.text.startswith(prefix)]
+    mark = (
         f"marked by {marks[-1].who}" + (f": {marks[-1].reason}" if marks[-1].reason else "") if marks else ""
     )
-    return Withdrawn(run.id, run.name, run.data_state, junk, marked)
+    return Withdrawn(run.id, run.name, run.data_state, junk, mark)
 
 
 def check_withdrawn(
@@ -109,21 +122,21 @@ def check_withdrawn(
     published
         Whether the release is published, so that only a point release can correct it.
     """
-    found = False
+    failures = False
     for number, run in sorted(withdrawn.items()):
         files = {f.id for f in contents.ancestors.values() if f.attempt_id == number}
         goals = files if run.junk else files.intersection(contents.files)
         checks = list(_products(conn, contents, goals, run, correction(release) if published else ""))
-        found = found or bool(checks)
+        failures = failures or bool(checks)
         yield from checks
-    if not found:
+    if not failures:
         yield passed("marks", release, "its products come from runs that are neither JUNK nor PRUNED")
 
 
 def _products(
     conn: Connection, contents: Contents, goals: Collection[int], run: Withdrawn, remedy: str
 ) -> Iterator[Check]:
-    """One finding for each file of the release that a run made, or that was made from its files.
+    """Yield one finding for each file of the release that a run produced, or that was made from its files.
 
     ``remedy`` is what helps beside marking the run active; empty: the runs on the path must be made again.
     """
@@ -133,10 +146,12 @@ def _products(
         direct = contents.chain(number, goals, calibrations=False)
         chain = direct or contents.chain(number, goals)
         if chain:
-            way = " <- ".join(contents.ancestors[n].name for n in chain)
-            what = "it is a product of a run" if number in goals else "it contains files of a run"
+            chain_text = " <- ".join(contents.ancestors[n].name for n in chain)
+            relation = "it is a product of a run" if number in goals else "it contains files of a run"
             advice = run.remedy(remedy)
             if not direct:
-                what = "it was made with calibrations of a run"
+                relation = "it was made with calibrations of a run"
                 advice = f"{remedy or again(conn, contents, chain)}; or, if the data are good: {run.active}"
-            yield failed("marks", path, f"{what} that must not be used: {run.text}; path: {way}; {advice}")
+            yield failed(
+                "marks", path, f"{relation} that must not be used: {run.text}; path: {chain_text}; {advice}"
+            )

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from desdm.errors import LimitExceeded, UsageError
+from desdm.numbers import decimal_number
 
 __all__ = ["RequestParams", "is_form", "parse_parameters", "parse_real", "parse_time"]
 
@@ -44,7 +45,7 @@ def parse_real(name: str, text: str, least: float = -math.inf, most: float = mat
         The text is not a number, not finite (nan, inf, 1e400), or out of bounds.
     """
     try:
-        value = float(text)
+        value = decimal_number(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -1,3 +1,3 @@
-"""Simulated data of known truth: a patch of sky seen by a small camera."""
+"""Simulated data of known truth: a patch of sky, observed by a small camera."""
 
 from __future__ import annotations

@@ -119,10 +119,22 @@ def _active(charge: Plane, level: float, least: float, side: int, reach: int) ->
 
 @compiled()
 def _refine(
-    charge: Plane, found: Plane, ar: Plane, at: Plane, core: Array, level: float, least: float, right: Plane, top: Plane,
-    bits: npt.NDArray[np.int32], well_a: float, well_b: float, active: npt.NDArray[np.bool_], side: int,
-) -> None:  # fmt: skip
-    """Repeat the shifts in the active blocks with the charges ``found``, block after block and in place."""
+    charge: Plane,
+    shifted: Plane,
+    ar: Plane,
+    at: Plane,
+    core: Array,
+    level: float,
+    least: float,
+    right: Plane,
+    top: Plane,
+    bits: npt.NDArray[np.int32],
+    well_a: float,
+    well_b: float,
+    active: npt.NDArray[np.bool_],
+    side: int,
+) -> None:
+    """Repeat the shifts in the active blocks with the charges ``shifted``, block after block and in place."""
     ny, nx = charge.shape
     size = ar.shape[0]
     half = size // 2
@@ -132,7 +144,7 @@ def _refine(
             continue
         y0, y1, x0, x1 = j * side, min((j + 1) * side, ny), i * side, min((i + 1) * side, nx)
         low, high, left, end = max(y0 - half, 0), min(y1 + half, ny), max(x0 - half, 0), min(x1 + half, nx)
-        part = found[low:high, left:end].copy()
+        part = shifted[low:high, left:end].copy()
         to_right, to_top = np.empty_like(part), np.empty_like(part)
         _near(part, level, least, to_right, to_top, core[0], core[1], core[2], core[3])
         _far(part, ar, at, level, least, to_right, to_top)
@@ -142,18 +154,18 @@ def _refine(
                 top[y, x] = to_top[y - low, x - left] if y < ny - 1 else np.float32(0.0)
         for y in range(y0, y1):
             for x in range(x0, x1):
-                here, moved = part[y - low, x - left], np.float32(0.0)
+                own, moved = part[y - low, x - left], np.float32(0.0)
                 if x + 1 < nx:
-                    moved += right[y, x] * np.float32(0.5) * (here + part[y - low, x + 1 - left])
+                    moved += right[y, x] * np.float32(0.5) * (own + part[y - low, x + 1 - left])
                 if x > 0:
-                    moved -= right[y, x - 1] * np.float32(0.5) * (here + part[y - low, x - 1 - left])
+                    moved -= right[y, x - 1] * np.float32(0.5) * (own + part[y - low, x - 1 - left])
                 if y + 1 < ny:
-                    moved += top[y, x] * np.float32(0.5) * (here + part[y + 1 - low, x - left])
+                    moved += top[y, x] * np.float32(0.5) * (own + part[y + 1 - low, x - left])
                 if y > 0:
-                    moved -= top[y - 1, x] * np.float32(0.5) * (here + part[y - 1 - low, x - left])
+                    moved -= top[y - 1, x] * np.float32(0.5) * (own + part[y - 1 - low, x - left])
                 well = np.float32(well_a) if x < nx // 2 else np.float32(well_b)
                 value = charge[y, x] + moved
-                found[y, x] = well if (bits[y, x] & 2) != 0 or value > well else value
+                shifted[y, x] = well if (bits[y, x] & 2) != 0 or value > well else value
 
 
 def move_charge(
@@ -212,14 +224,15 @@ def _flat_passes(
     wells: tuple[float, float],
     bits: npt.NDArray[np.int32],
 ) -> Plane:
+    """Shift the charges of a flat in several passes."""
     from scipy.signal import oaconvolve
 
-    found = charge
+    moved = charge
     for _ in range(2):
-        above = found - np.float32(level)
+        above = moved - np.float32(level)
         right = np.ascontiguousarray(oaconvolve(above, turned_r, mode="same"))
         top = np.ascontiguousarray(oaconvolve(above, turned_t, mode="same"))
         out = np.empty_like(charge)
-        _shift(charge, found, right, top, out, bits, *wells)
-        found = out
-    return found
+        _shift(charge, moved, right, top, out, bits, *wells)
+        moved = out
+    return moved

@@ -61,7 +61,22 @@ class Exposure:
 
 
 def expose(exposure: Exposure, sky: Sky, seed: int) -> Planes:
-    """Render the sky, add noise and defects, and mask them as detrending would have."""
+    """Render the sky, add noise and defects, and mask them as detrending would have.
+
+    Parameters
+    ----------
+    exposure
+        Conditions and geometry of the exposure.
+    sky
+        The objects.
+    seed
+        Seed of noise and defects.
+
+    Returns
+    -------
+    Planes
+        Image, mask and weight.
+    """
     truth = _render(exposure, sky)
     rng = generator(seed, 2, exposure.expnum, exposure.ccdnum)
     image = rng.poisson(truth).astype(np.float64) + rng.normal(scale=exposure.readnoise, size=truth.shape)
@@ -76,6 +91,7 @@ def expose(exposure: Exposure, sky: Sky, seed: int) -> Planes:
 
 
 def _render(exposure: Exposure, sky: Sky) -> Array:
+    """Render the expected charge: sky and objects."""
     out = np.full((exposure.size, exposure.size), exposure.sky)
     x, y = exposure.wcs.pixel(*sky.at(exposure.epoch))
     flux = 10.0 ** (0.4 * (exposure.magzero - sky.mags[exposure.band]))
@@ -92,12 +108,14 @@ def _render(exposure: Exposure, sky: Sky) -> Array:
 
 
 def _galaxy(psf: Moffat, x: float, y: float, half: float, e1: float, e2: float) -> tuple[Array, int, int]:
+    """Return the stamp of a galaxy, and its first column and row."""
     shape = np.array([[1 + e1, e2], [e2, 1 - e1]]) * half**2
     parts = [(wd * wp, vd * shape + vp * np.eye(2)) for wd, vd in _DISK for wp, vp in psf.gaussians]
     return gaussian_stamp(x, y, 61, parts)
 
 
 def _add(image: Array, stamp: Array, x0: int, y0: int) -> None:
+    """Add a stamp to an image."""
     ny, nx = image.shape
     size = stamp.shape[0]
     left, right, low, high = max(x0, 0), min(x0 + size, nx), max(y0, 0), min(y0 + size, ny)
@@ -106,6 +124,7 @@ def _add(image: Array, stamp: Array, x0: int, y0: int) -> None:
 
 
 def _columns(image: Array, mask: npt.NDArray[np.int32], rng: np.random.Generator) -> None:
+    """Add bad columns."""
     for column in rng.integers(20, image.shape[1] - 20, 2):
         top = int(rng.integers(image.shape[0] // 4, image.shape[0]))
         image[:top, column] = rng.normal(50.0, 5.0, top)
@@ -113,6 +132,7 @@ def _columns(image: Array, mask: npt.NDArray[np.int32], rng: np.random.Generator
 
 
 def _cosmics(image: Array, mask: npt.NDArray[np.int32], rng: np.random.Generator) -> None:
+    """Add cosmic rays."""
     ny, nx = image.shape
     for _ in range(rng.poisson(12.0 * nx * ny / 1024**2)):
         x, y, angle = rng.random() * nx, rng.random() * ny, rng.random() * np.pi
@@ -124,6 +144,7 @@ def _cosmics(image: Array, mask: npt.NDArray[np.int32], rng: np.random.Generator
 
 
 def _header(exposure: Exposure) -> fits.Header:
+    """Return the header of an exposure."""
     head = fits.Header()
     cards: list[tuple[str, str | float | int, str]] = [
         ("INSTRUME", "simcam", "the simulator's camera"),
@@ -157,6 +178,7 @@ def _header(exposure: Exposure) -> fits.Header:
 
 
 def _nite(mjd: float) -> str:
+    """Return the night of a time (MJD)."""
     # DESDM's night is the civil date of its local noon: UTC day minus half a day covers Chile's nights.
     from datetime import date, timedelta
 

@@ -11,7 +11,7 @@ __all__ = ["camera_of"]
 
 
 def camera_of(name: str, instrument: Path | None = None) -> Camera:
-    """A camera: 'mini', or 'decam' with constants of our own or those of a folder of DECam's instrument files.
+    """Return a camera: 'mini', or 'decam' with built-in constants or those of a folder of DECam's instrument files.
 
     Raises
     ------

@@ -51,13 +51,45 @@ FWHM_OFFSET = 0.04
 
 
 def magzero(band: str, exptime: float, airmass: float, cloud: float) -> float:
-    """AB magnitude of one electron of the calibrated image."""
+    """Return the AB magnitude of one electron of the calibrated image.
+
+    Parameters
+    ----------
+    band
+        Band.
+    exptime
+        Exposure time, s.
+    airmass
+        Airmass.
+    cloud
+        Extinction by clouds, mag.
+
+    Returns
+    -------
+    float
+        AB magnitude of one electron.
+    """
     of = BANDS[band]
     return of.zero + 2.5 * math.log10(exptime) - of.k * airmass - cloud
 
 
 def offset(band: str, airmass: float, cloud: float) -> float:
-    """Magnitudes by which an exposure is less deep than DESDM's nominal night: the clouds that an assessment finds."""
+    """Return by how many magnitudes an exposure is less deep than the nominal night of DESDM.
+
+    Parameters
+    ----------
+    band
+        Band.
+    airmass
+        Airmass.
+    cloud
+        Extinction by clouds, mag.
+
+    Returns
+    -------
+    float
+        Magnitudes; an assessment measures them as clouds.
+    """
     of, nominal = BANDS[band], bands.BANDS[band]
     # A count is four electrons: one electron per second is 1.505 mag fainter.
     return nominal.aterm + 2.5 * math.log10(4.0) - of.zero - (nominal.k - of.k) * airmass + cloud
@@ -76,7 +108,7 @@ class Verdict:
 
 
 def assess(band: str, fwhm: float, sky: float, cloud: float, reference: bool = True) -> Verdict:
-    """The verdict that a measurement without error would reach.
+    """Return the verdict of a measurement without errors.
 
     Parameters
     ----------

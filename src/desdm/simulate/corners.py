@@ -9,12 +9,12 @@ __all__ = ["corner_shots"]
 
 
 def corner_shots(clock: Clock, bands: tuple[str, ...]) -> list[Shot]:
-    """One shot a case; those that are faults of the file, not of the light, are made when the file is written.
+    """One shot a case; those that are faults of the file, not of the light, are added when the file is written.
 
     - ``lamp off``, ``flat gradient``: dome flats that do not belong to the others;
     - ``flat of wrong band``: its header says one band, its light was another;
     - ``missing ccd``: one CCD was not delivered;
-    - ``focus``, ``pointing``, ``junk``: exposures that nobody wants processed;
+    - ``focus``, ``pointing``, ``junk``: exposures that are not processed;
     - ``truncated``: the file ends early; ``wrong hdus``: one HDU too many;
     - ``nan``: one CCD came as floating-point numbers with NaN in it;
     - ``no reference``: a field that no reference catalogue covers;

@@ -60,10 +60,11 @@ def real_decam(folder: Path, band: str = "i") -> Camera:
 
 
 def _needed(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if not found:
+    """Return the file of a pattern; `NotFoundError` if there is none."""
+    files = sorted(folder.glob(pattern))
+    if not files:
         raise NotFoundError(f"{folder}: no {pattern} in it; the instrument folder is not complete")
-    return found[0]
+    return files[0]
 
 
 def linear_solutions(
@@ -92,12 +93,13 @@ def _polynomial(model: str, detpos: str, band: str) -> tuple[list[float], list[f
     if at < 0:
         return None
     text = model[at : at + 4000]
-    found = re.findall(r"Coefficients: \[([^\]]*)\]\s+OrderX: (\d+)", text)[:2]
-    x, y = ([float(v) for v in f[0].replace("\n", " ").split(",")] for f in found)
-    return x, y, int(found[0][1])
+    blocks = re.findall(r"Coefficients: \[([^\]]*)\]\s+OrderX: (\d+)", text)[:2]
+    x, y = ([float(v) for v in f[0].replace("\n", " ").split(",")] for f in blocks)
+    return x, y, int(blocks[0][1])
 
 
 def _evaluate(coefficients: list[float], order: int, x: Array, y: Array) -> Array:
+    """Evaluate a polynomial in x and y, terms by rising total order."""
     # Terms by rising total order: 1, x, y, x², xy, y², …
     out, k = np.zeros_like(x), 0
     for total in range(order + 1):
@@ -142,8 +144,8 @@ def _fit(value: Array, a: Array, b: Array) -> tuple[float, ...]:
     columns = (np.ones_like(a), a, b, a**2, a * b, b**2, a**3, a**2 * b, a * b**2, b**3)
     # About a point a degree away the monomials are nearly alike: scaled columns keep the solution accurate.
     scale = np.array([np.abs(c).max() for c in columns])
-    found = np.linalg.lstsq(np.stack(columns, axis=1) / scale, value, rcond=None)[0] / scale
-    return (*(float(v) for v in found[:3]), 0.0, *(float(v) for v in found[3:]))
+    solution = np.linalg.lstsq(np.stack(columns, axis=1) / scale, value, rcond=None)[0] / scale
+    return (*(float(v) for v in solution[:3]), 0.0, *(float(v) for v in solution[3:]))
 
 
 def _crosstalk(path: Path) -> Iterator[Crosstalk]:
@@ -163,7 +165,7 @@ def _crosstalk(path: Path) -> Iterator[Crosstalk]:
 
 
 def _defects(folder: Path, ccd: CCD) -> tuple[Box, ...]:
-    """The latest boxes before 2014 of a CCD (the stand-in's without them); a column is taken as hot, a patch as blind."""
+    """Return the latest defects before 2014 of a CCD; a column counts as hot, a patch as blind."""
     files = sorted((folder / "defects" / ccd.detpos.lower()).glob("201[0-3]*.ecsv"))
     if not files:
         return ccd.defects
@@ -202,6 +204,7 @@ def _linearity(folder: Path) -> Iterator[tuple[str, tuple[Array, Array]]]:
 def _with_table(
     amps: tuple[Amplifier, Amplifier], tables: tuple[Array, Array]
 ) -> tuple[Amplifier, Amplifier]:
+    """Give two amplifiers their linearity tables."""
     a, b = (replace(amp, linear=_extended(table)) for amp, table in zip(amps, tables, strict=True))
     return a, b
 

@@ -12,13 +12,14 @@ from desdm.simulate.field import Field
 from desdm.simulate.shots import Plan, Shot
 from desdm.simulate.sky import generator
 
-__all__ = ["add_extras", "seen"]
+__all__ = ["add_extras", "magnitudes_in"]
 
 Array = npt.NDArray[np.float64]
 
 #: Identifiers of transients and of movers begin here, beyond any cell's.
 FIRST, MOVERS = 9_000_000_000_000, 9_500_000_000_000
-#: Transients explode at so many (`Plan.transients`) in each window of so many days; those of some windows before are seen.
+#: Transients explode at so many (`Plan.transients`) in each window of so many days;
+#: those of some earlier windows are still visible.
 WINDOW, REMEMBERED = 20, 2
 
 
@@ -58,18 +59,18 @@ def add_extras(
         Where: the centre in degrees and the extent in degrees (along RA on the sky, and Dec).
     """
     times = [s.mjd for s in plan.shots if s.kind == "object"]
-    found = [*_transients(plan, times, size), *_movers(plan, times, size)]
+    extras = [*_transients(plan, times, size), *_movers(plan, times, size)]
     kinds = np.where(sky.star, "star", "galaxy").astype("U9")
-    if not found:
+    if not extras:
         return sky, kinds
-    n = len(found)
-    x, y, mags, born = (np.array([getattr(o, name) for o in found]) for name in ("x", "y", "mag", "mjd"))
-    mover = np.array([o.mover for o in found])
+    n = len(extras)
+    x, y, mags, born = (np.array([getattr(o, name) for o in extras]) for name in ("x", "y", "mag", "mjd"))
+    mover = np.array([o.mover for o in extras])
     # Pointings are dithered by some arcsec from plan to plan; what stands on the sky is not.
     ra, dec = round(ra, 2), round(dec, 2)
     lon, lat = ra + x / np.cos(np.radians(dec)), dec + y
     # Arcsec an hour as mas a year.
-    rate = np.array([o.rate for o in found]).T * 1000.0 * 24 * 365.25
+    rate = np.array([o.rate for o in extras]).T * 1000.0 * 24 * 365.25
     none = np.zeros(n)
 
     def more(have: Array, new: Array) -> Array:
@@ -77,7 +78,7 @@ def add_extras(
 
     longer = replace(
         sky,
-        ident=np.concatenate([sky.ident, [o.ident for o in found]]),
+        ident=np.concatenate([sky.ident, [o.ident for o in extras]]),
         ra=more(sky.ra, lon % 360.0),
         dec=more(sky.dec, lat),
         pmra=more(sky.pmra, rate[0]),
@@ -94,7 +95,7 @@ def add_extras(
 
 
 def _transients(plan: Plan, times: Sequence[float], size: tuple[float, float]) -> list[_Extra]:
-    """Those that exploded in the windows before and around the shots: the same for every plan of that seed."""
+    """Return the transients of the windows before and around the shots, the same for every plan of a seed."""
     if not times or not plan.transients:
         return []
     out = []
@@ -108,7 +109,7 @@ def _transients(plan: Plan, times: Sequence[float], size: tuple[float, float]) -
 
 
 def _movers(plan: Plan, times: Sequence[float], size: tuple[float, float]) -> list[_Extra]:
-    """Some for each night of the plan, in the field at that night's beginning; by the next they have moved on."""
+    """Return the moving objects of each night, which have left the field by the next night."""
     out = []
     for night in sorted({int(mjd) for mjd in times}):
         rng = generator(plan.seed, 401, night)
@@ -119,8 +120,25 @@ def _movers(plan: Plan, times: Sequence[float], size: tuple[float, float]) -> li
     return out
 
 
-def seen(sky: Field, kinds: npt.NDArray[np.str_], shot: Shot, ra: Array, dec: Array) -> Array:
-    """Magnitudes in a shot's band; a transient is not there before its explosion and fades after it within a month."""
+def magnitudes_in(sky: Field, kinds: npt.NDArray[np.str_], shot: Shot, ra: Array, dec: Array) -> Array:
+    """Return the magnitudes in the band of a shot; a transient fades within a month of its explosion.
+
+    Parameters
+    ----------
+    sky
+        The objects.
+    kinds
+        Kind of each object.
+    shot
+        The exposure.
+    ra, dec
+        Positions at the epoch of the shot, degrees.
+
+    Returns
+    -------
+    numpy.ndarray
+        Magnitudes; 99 before the explosion of a transient.
+    """
     mag = sky.mags[shot.lit].copy()
     transient = kinds == "transient"
     if transient.any():

@@ -69,7 +69,7 @@ def draw_field(
     Parameters
     ----------
     seed
-        Same seed, same sky; an object is the same whatever circle it is asked for with.
+        Same seed, same sky; an object is the same in every circle that contains it.
     ra, dec, radius
         The circle, degrees.
     bands
@@ -99,6 +99,7 @@ def draw_field(
 
 
 def _cell(rng: np.random.Generator, cell: int, lon: Array, lat: Array, stars: int) -> tuple[Array, ...]:
+    """Draw the objects of one cell."""
     n = lon.size
     star = np.arange(n) < stars
     # Two in a hundred are bright enough to saturate, two thirds serve PSF and astrometry, the rest is faint.
@@ -118,6 +119,7 @@ def _cell(rng: np.random.Generator, cell: int, lon: Array, lat: Array, stars: in
 
 
 def _tree(lon: Array, lat: Array) -> tuple[object, Array]:
+    """Return a tree of positions on the tangent plane, and these (arcsec)."""
     from scipy.spatial import cKDTree
 
     # The median of right ascensions across RA 0 is on the other side of the sky.
@@ -128,7 +130,7 @@ def _tree(lon: Array, lat: Array) -> tuple[object, Array]:
 
 
 def _thin(lon: Array, lat: Array, r: Array) -> npt.NDArray[np.bool_]:
-    """Of each two objects within 4″ the fainter goes: a field of tests is not a globular cluster."""
+    """Remove the fainter of each two objects within 4″: test fields are not crowded."""
     tree, _ = _tree(lon, lat)
     pairs = tree.query_pairs(4.0, output_type="ndarray")  # type: ignore[attr-defined]
     keep = np.ones(lon.size, bool)
@@ -137,7 +139,20 @@ def _thin(lon: Array, lat: Array, r: Array) -> npt.NDArray[np.bool_]:
 
 
 def isolation(lon: Array, lat: Array, r: Array) -> Array:
-    """Distance in arcsec from each object to the next one that is less than 3.5 mag fainter; 15 if none is near."""
+    """Distance in arcsec from each object to the next one that is less than 3.5 mag fainter; 15 if none is near.
+
+    Parameters
+    ----------
+    lon, lat
+        Positions, degrees.
+    r
+        Magnitudes in r.
+
+    Returns
+    -------
+    numpy.ndarray
+        Distances, arcsec.
+    """
     tree, _ = _tree(lon, lat)
     pairs = tree.query_pairs(15.0, output_type="ndarray")  # type: ignore[attr-defined]
     out = np.full(lon.size, 15.0)
@@ -150,6 +165,7 @@ def isolation(lon: Array, lat: Array, r: Array) -> Array:
 
 
 def _magnitude(band: str, r: Array, star: npt.NDArray[np.bool_], hue: Array) -> Array:
+    """Return magnitudes in a band from r and the colour."""
     # A redder object is fainter blueward of r and brighter redward.
     sign = 1.0 if band in ("u", "g", "VR") else -1.0
     star_colour, galaxy_colour, scatter = MORE_COLOURS[band]

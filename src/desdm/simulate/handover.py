@@ -17,7 +17,22 @@ __all__ = ["write_instrument", "write_refcat"]
 
 
 def write_instrument(folder: Path, camera: Camera, response: Response, bands: tuple[str, ...]) -> list[Path]:
-    """Write crosstalk, linearity, brighter-fatter kernels, bad pixels and star flats, all exact."""
+    """Write crosstalk, linearity, brighter-fatter kernels, bad pixels and star flats, all exact.
+
+    Parameters
+    ----------
+    folder
+        Output folder.
+    camera, response
+        The camera and its response.
+    bands
+        Bands of the star flats.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     text = ["# crosstalk of the simulated camera: victim amplifier, source amplifier, coefficient"]
     text += [f"{x.victim:10s} {x.source:10s} {x.coefficient:.8e}" for x in camera.crosstalk]
@@ -49,6 +64,7 @@ def write_instrument(folder: Path, camera: Camera, response: Response, bands: tu
 
 
 def _image(path: Path, name: str, data: object, head: list[Card], compress: bool) -> None:
+    """Write one image with its header."""
     path.unlink(missing_ok=True)
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
         out.write(None, header=head)
@@ -56,6 +72,7 @@ def _image(path: Path, name: str, data: object, head: list[Card], compress: bool
 
 
 def _lintable(path: Path, camera: Camera, base: list[Card]) -> None:
+    """Write the linearity table of every CCD."""
     path.unlink(missing_ok=True)
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
         out.write(None, header=[*base, card("FILETYPE", "cal_lintable")])
@@ -72,13 +89,18 @@ def _lintable(path: Path, camera: Camera, base: list[Card]) -> None:
 
 
 def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
+    """Write the brighter-fatter kernels."""
     path.unlink(missing_ok=True)
     half = camera.ar.shape[0] // 2
     head = [
-        *base, card("FILETYPE", "cal_bf"), card("BUNIT", "pixel/electron"),
-        card("COMMENT", f"element [{half}+dy, {half}+dx] times the charge at (x+dx, y+dy) moves the right (AR)"),
+        *base,
+        card("FILETYPE", "cal_bf"),
+        card("BUNIT", "pixel/electron"),
+        card(
+            "COMMENT", f"element [{half}+dy, {half}+dx] times the charge at (x+dx, y+dy) moves the right (AR)"
+        ),
         card("COMMENT", "or top (AT) boundary of the pixel (x, y) outward; even light moves nothing"),
-    ]  # fmt: skip
+    ]
     with fitsio.FITS(str(path), "rw", clobber=True) as out:
         out.write(None, header=head)
         out.write(camera.ar, extname="AR")
@@ -87,6 +109,17 @@ def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
 
 def write_refcat(path: Path, sky: Field, seed: int, faintest: float = 21.5) -> int:
     """Write the stars brighter than ``faintest`` (r) as a survey such as Gaia has them: errors of 1 mas and 5 mmag.
+
+    Parameters
+    ----------
+    path
+        Output file.
+    sky
+        The objects.
+    seed
+        Seed of the errors.
+    faintest
+        Magnitude limit in r.
 
     Returns
     -------
@@ -103,10 +136,12 @@ def write_refcat(path: Path, sky: Field, seed: int, faintest: float = 21.5) -> i
         "source_id": sky.ident[keep],
         "ra": (sky.ra[keep] + rng.normal(scale=error, size=n) / np.cos(np.radians(sky.dec[keep]))) % 360.0,
         "dec": sky.dec[keep] + rng.normal(scale=error, size=n),
-        "ra_error": np.full(n, 1.0), "dec_error": np.full(n, 1.0),
-        "pmra": sky.pmra[keep] + rng.normal(scale=0.05, size=n), "pmdec": sky.pmdec[keep] + rng.normal(scale=0.05, size=n),
+        "ra_error": np.full(n, 1.0),
+        "dec_error": np.full(n, 1.0),
+        "pmra": sky.pmra[keep] + rng.normal(scale=0.05, size=n),
+        "pmdec": sky.pmdec[keep] + rng.normal(scale=0.05, size=n),
         "ref_epoch": np.full(n, sky.epoch),
-    }  # fmt: skip
+    }
     units = ["", "deg", "deg", "mas", "mas", "mas/yr", "mas/yr", "yr"]
     for band, mags in sky.mags.items():
         columns[f"mag_{band}"] = mags[keep] + rng.normal(scale=0.005, size=n)

@@ -105,14 +105,14 @@ class Camera:
         raise UsageError(f"camera {self.name} has no CCD {ccdnum}; it has {[c.ccdnum for c in self.ccds]}")
 
     def only(self, ccdnums: tuple[int, ...]) -> Camera:
-        """The camera with these CCDs alone: crosstalk from the others ceases with them."""
-        kept = tuple(self[n] for n in sorted(set(ccdnums)))
-        names = {f"ccd{c.ccdnum:02d}{a}" for c in kept for a in "AB"}
+        """Return the camera with some of its CCDs; crosstalk from the others is removed."""
+        ccds = tuple(self[n] for n in sorted(set(ccdnums)))
+        names = {f"ccd{c.ccdnum:02d}{a}" for c in ccds for a in "AB"}
         pairs = tuple(x for x in self.crosstalk if x.victim in names and x.source in names)
-        return replace(self, ccds=kept, crosstalk=pairs)
+        return replace(self, ccds=ccds, crosstalk=pairs)
 
     def sources(self, ccdnum: int) -> dict[int, list[Crosstalk]]:
-        """Who disturbs a CCD: source CCD number → its pairs; the CCD itself stands among them."""
+        """Return the amplifier pairs whose crosstalk reaches a CCD, by source CCD (itself included)."""
         out: dict[int, list[Crosstalk]] = {}
         for pair in self.crosstalk:
             if int(pair.victim[3:-1]) == ccdnum:
@@ -121,7 +121,7 @@ class Camera:
 
 
 def mini(serial: int = 0) -> Camera:
-    """The test camera: 2 × 2 CCDs of 512 × 1024 pixels, gaps of 40 pixels, distortion of DECam's size at its own rim.
+    """Return the test camera: 2 × 2 CCDs of 512 × 1024 pixels, gaps of 40 pixels, and distortion as large as DECam's.
 
     Parameters
     ----------
@@ -164,23 +164,28 @@ def decam(serial: int = 0) -> Camera:
         dx, dy = (row - 5.5) * 2250.0, (place - (len(rows[row]) - 1) / 2) * 4258.0
         ccds.append(
             CCD(
-                number, name, (row * 2250, round(dy + 15000)),
+                number,
+                name,
+                (row * 2250, round(dy + 15000)),
                 _placed(nx / 2 + 0.5 - dx, ny / 2 + 0.5 - dy, _radial(radius)),
                 (_amplifier("A", serial, number), _amplifier("B", serial, number)),
-                1.0 + 0.01 * float(rng.uniform(-1, 1)), _defects(serial, number, nx, ny, columns=8, pixels=400),
+                1.0 + 0.01 * float(rng.uniform(-1, 1)),
+                _defects(serial, number, nx, ny, columns=8, pixels=400),
             )
-        )  # fmt: skip
+        )
     return Camera(
         "decam", "DECam", nx, ny, tuple(ccds), _crosstalk(serial, 62), *_kernels(), radius, True, serial
     )
 
 
 def _row(name: str) -> int:
+    """Return the row of a CCD in the focal plane."""
     number = DECAM_CCDNUM[name]
     return int(np.searchsorted(np.cumsum([3, 4, 5, 6, 6, 7, 7, 6, 6, 5, 4, 3]), number))
 
 
 def _crpix(place: tuple[int, int], nx: int, ny: int, gap: int) -> tuple[float, float]:
+    """Return the reference pixel of a CCD about the centre of the camera."""
     return (
         nx + gap / 2 + 0.5 if place[0] == 0 else -gap / 2 + 0.5,
         ny + gap / 2 + 0.5 if place[1] == 0 else -gap / 2 + 0.5,
@@ -198,12 +203,14 @@ def _radial(corner: float) -> Mapping[str, tuple[float, ...]]:
 
 
 def _placed(crpix1: float, crpix2: float, pv: Mapping[str, tuple[float, ...]]) -> TPV:
+    """Return the WCS of a CCD in the orientation of DECam."""
     # DECam's orientation: rows of pixels run along declination (decam.ahead has the same signs).
     step = PIXSCALE / 3600.0
     return TPV((0.0, 0.0), (crpix1, crpix2), ((0.0, step), (-step, 0.0)), pv)
 
 
 def _amplifier(name: str, serial: int, ccdnum: int) -> Amplifier:
+    """Draw gain, noise and linearity of an amplifier."""
     rng = generator(serial, 101, ccdnum, ord(name))
     gain, noise = float(rng.uniform(3.8, 4.5)), float(rng.uniform(5.8, 7.2))
     # Two terms: some per cent at full well, as DECam's amplifiers have.
@@ -247,11 +254,13 @@ def _kernels(half: int = 8, strength: float = 2.5e-7) -> tuple[Array, Array]:
 
 
 def _push(along: Array, across: Array, strength: float) -> Array:
+    """Return the shift of a pixel boundary by a charge at some distance."""
     r2 = along**2 + across**2
     return np.asarray(strength * along / (r2**1.5 + 0.15))
 
 
 def _defects(serial: int, ccdnum: int, nx: int, ny: int, columns: int, pixels: int) -> tuple[Box, ...]:
+    """Draw bad columns and pixels of a CCD."""
     rng = generator(serial, 103, ccdnum)
     out = []
     for _ in range(columns):

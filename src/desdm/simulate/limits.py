@@ -49,5 +49,6 @@ def information(psf: Moffat, flux: Array, background: float) -> tuple[Array, Arr
 
 
 def _shifted(psf: Moffat, dx: float, dy: float, size: int) -> Array:
+    """Return the stamp of a shifted star."""
     # round() keeps the same pixel box for shifts below half a pixel.
     return psf.stamp(500.0 + dx, 500.0 + dy, size)[0]

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from desdm.simulate.conditions import FWHM_OFFSET, assess, magzero, offset
 from desdm.simulate.extras import add_extras
@@ -24,6 +25,7 @@ from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
 from desdm.simulate.shots import Plan, Shot
 from desdm.simulate.supercal import DENSE_FIELD
+from desdm.simulate.tpv import TPV
 from desdm.simulate.truth import sky_plane, write_camera, write_truth
 
 __all__ = ["Night", "make_night", "renderer_of"]
@@ -31,15 +33,64 @@ __all__ = ["Night", "make_night", "renderer_of"]
 Progress = Callable[[int, int], None]
 
 
+class ShotEntry(TypedDict):
+    """A shot in ``night.json``; the figures of the assessment are None for calibrations."""
+
+    expnum: int
+    filename: str
+    obstype: str
+    object: str
+    band: str
+    exptime: float
+    mjd: float
+    nite: str
+    airmass: float
+    ra: float
+    dec: float
+    kind: str
+    fwhm_asec: float | None
+    sky_e_s: float | None
+    zeropoint: float | None
+    cloud_mag: float | None
+    f_eff: float | None
+    b_eff: float | None
+    c_eff: float | None
+    t_eff: float | None
+    verdict: str
+    reason: str
+    processed: bool
+    corner: str
+    missing: list[int]
+    level_e: float
+    slope: list[float]
+    ghost: float
+    fringe: float
+    streaks: int
+    lit_band: str
+
+
+class NightDocument(TypedDict):
+    """Content of ``night.json``: the camera, the plan, and its shots."""
+
+    camera: str
+    seed: int
+    nite: str
+    ccds: list[int]
+    bands: list[str]
+    truth: str
+    fwhm_rule: str
+    exposures: list[ShotEntry]
+
+
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What was made: raw files, files of the instrument team, reference catalogue, and the truth as in ``night.json``."""
+    """Files of a simulated night: raw files, instrument files, reference catalogue, and the truth as in ``night.json``."""
 
     raw: tuple[Path, ...]
     instrument: tuple[Path, ...]
     refcat: Path
     truth: Path
-    document: dict[str, Any]
+    document: NightDocument
 
 
 def make_night(
@@ -65,6 +116,11 @@ def make_night(
         Shots rendered at the same time. The bytes do not depend on it.
     progress
         Called with (shots done, shots in all).
+
+    Returns
+    -------
+    Night
+        The files.
     """
     folders = {name: out / name for name in ("raw", "instrument", "refcat", "truth")}
     for folder in folders.values():
@@ -76,30 +132,48 @@ def make_night(
     write_camera(folders["truth"], camera, renderer.response, plan.bands)
     done = 0
 
-    def one(shot: Shot) -> tuple[list[Path], dict[str, Any]]:
+    def render(shot: Shot) -> tuple[list[Path], ShotEntry]:
+        """Render one shot, and describe it."""
         return _shot(folders["raw"], folders["truth"], renderer, shot), _entry(renderer, shot)
 
     paths, entries = [], []
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        for made, entry in pool.map(one, plan.shots):
-            paths += made
+        for files, entry in pool.map(render, plan.shots):
+            paths += files
             entries.append(entry)
             done += 1
             if progress is not None:
                 progress(done, len(plan.shots))
-    document = {
-        "camera": camera.name, "seed": plan.seed, "nite": plan.shots[0].nite if plan.shots else "",
-        "ccds": [c.ccdnum for c in camera.ccds], "bands": list(plan.bands), "truth": plan.truth,
+    document: NightDocument = {
+        "camera": camera.name,
+        "seed": plan.seed,
+        "nite": plan.shots[0].nite if plan.shots else "",
+        "ccds": [c.ccdnum for c in camera.ccds],
+        "bands": list(plan.bands),
+        "truth": plan.truth,
         "fwhm_rule": "FWHM of the PSF with the pixel (width at half maximum, circle of equal area), mean of 4x4 places "
         f"over the focal plane; f_eff takes it + {FWHM_OFFSET} arcsec, as DESDM's assessment does",
         "exposures": entries,
-    }  # fmt: skip
+    }
     (folders["truth"] / "night.json").write_text(json.dumps(document, indent=1) + "\n")
     return Night(tuple(paths), tuple(instrument), refcat, folders["truth"], document)
 
 
 def renderer_of(plan: Plan, camera: Camera, sky: Field | None = None) -> tuple[Renderer, Field]:
-    """The renderer of a plan, and the field that reference catalogues know (without extras and far fields)."""
+    """Build the renderer of a plan, and the field of its reference catalogues.
+
+    Parameters
+    ----------
+    plan, camera
+        What to render, with what.
+    sky
+        The field; None: drawn from the seed of the plan.
+
+    Returns
+    -------
+    tuple of Renderer, Field
+        The renderer, and the field of reference catalogues (without extras and far fields).
+    """
     response = Response(camera, keep=len(camera.ccds) * camera.nx * camera.ny < 2e7)
     shots = [s for s in plan.shots if s.kind in ("object", "star flat", "crosstalk")]
     home = [s for s in shots if s.reference and s.kind != "star flat"]
@@ -137,6 +211,7 @@ def _reach(camera: Camera) -> float:
 
 
 def _joined(one: Field, other: Field) -> Field:
+    """Join two fields."""
     mags = {b: np.concatenate([m, other.mags[b]]) for b, m in one.mags.items()}
     names = ("ident", "ra", "dec", "pmra", "pmdec", "star", "radius", "e1", "e2", "isolation")
     parts = {n: np.concatenate([getattr(one, n), getattr(other, n)]) for n in names}
@@ -144,10 +219,10 @@ def _joined(one: Field, other: Field) -> Field:
 
 
 def _shot(raw: Path, truth: Path, renderer: Renderer, shot: Shot) -> list[Path]:
-    """Render and write one shot; its charges live only as long as somebody needs them for crosstalk."""
+    """Render and write one shot; charges are released when no other CCD needs them for crosstalk."""
     camera = renderer.camera
     lit: dict[int, Charge] = {}
-    frames: dict[int, Any] = {}
+    frames: dict[int, tuple[npt.NDArray[np.generic], TPV]] = {}
     needs = {c.ccdnum: {c.ccdnum, *camera.sources(c.ccdnum)} for c in camera.ccds}
     order = [c.ccdnum for c in camera.ccds]
     for i, number in enumerate(order):
@@ -190,33 +265,63 @@ def _deliveries(raw: Path, path: Path, shot: Shot) -> list[Path]:
     return [again]
 
 
-def _entry(renderer: Renderer, shot: Shot) -> dict[str, Any]:
-    """The shot in ``night.json``."""
-    entry: dict[str, Any] = {
-        "expnum": shot.expnum, "filename": shot.filename, "obstype": shot.obstype, "object": shot.title, "band": shot.band,
-        "exptime": shot.exptime, "mjd": shot.mjd, "nite": shot.nite, "airmass": shot.airmass, "ra": shot.ra,
-        "dec": shot.dec, "kind": shot.kind, "fwhm_asec": None, "sky_e_s": None, "zeropoint": None, "cloud_mag": None,
-        "f_eff": None, "b_eff": None, "c_eff": None, "t_eff": None, "verdict": "", "reason": "",
+def _entry(renderer: Renderer, shot: Shot) -> ShotEntry:
+    """Return the shot as in ``night.json``."""
+    entry: ShotEntry = {
+        "expnum": shot.expnum,
+        "filename": shot.filename,
+        "obstype": shot.obstype,
+        "object": shot.title,
+        "band": shot.band,
+        "exptime": shot.exptime,
+        "mjd": shot.mjd,
+        "nite": shot.nite,
+        "airmass": shot.airmass,
+        "ra": shot.ra,
+        "dec": shot.dec,
+        "kind": shot.kind,
+        "fwhm_asec": None,
+        "sky_e_s": None,
+        "zeropoint": None,
+        "cloud_mag": None,
+        "f_eff": None,
+        "b_eff": None,
+        "c_eff": None,
+        "t_eff": None,
+        "verdict": "",
+        "reason": "",
         "processed": shot.processed,
-        "corner": shot.corner, "missing": list(shot.missing), "level_e": shot.level, "slope": list(shot.slope),
-        "ghost": shot.ghost, "fringe": shot.fringe, "streaks": shot.streaks, "lit_band": shot.lit,
-    }  # fmt: skip
+        "corner": shot.corner,
+        "missing": list(shot.missing),
+        "level_e": shot.level,
+        "slope": list(shot.slope),
+        "ghost": shot.ghost,
+        "fringe": shot.fringe,
+        "streaks": shot.streaks,
+        "lit_band": shot.lit,
+    }
     if shot.kind not in ("object", "star flat"):
         return entry
     fwhm, sky = _mean_fwhm(renderer, shot), _mean_sky(renderer, shot)
     cloud = offset(shot.band, shot.airmass, shot.cloud)
     verdict = assess(shot.band, fwhm, sky, cloud, shot.reference)
     entry |= {
-        "fwhm_asec": fwhm, "sky_e_s": sky, "zeropoint": magzero(shot.band, shot.exptime, shot.airmass, shot.cloud),
-        "cloud_mag": cloud, "f_eff": verdict.f_eff, "b_eff": verdict.b_eff, "c_eff": verdict.c_eff,
+        "fwhm_asec": fwhm,
+        "sky_e_s": sky,
+        "zeropoint": magzero(shot.band, shot.exptime, shot.airmass, shot.cloud),
+        "cloud_mag": cloud,
+        "f_eff": verdict.f_eff,
+        "b_eff": verdict.b_eff,
+        "c_eff": verdict.c_eff,
         "t_eff": verdict.t_eff,
-    }  # fmt: skip
+    }
     if shot.processed:
         entry |= {"verdict": verdict.verdict, "reason": verdict.reason}
     return entry
 
 
 def _mean_fwhm(renderer: Renderer, shot: Shot) -> float:
+    """Return the mean FWHM over the focal plane, arcsec."""
     psf, camera = renderer.psf(shot), renderer.camera
     means = []
     for ccd in camera.ccds[:: max(1, len(camera.ccds) // 4)]:

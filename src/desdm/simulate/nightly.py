@@ -6,16 +6,17 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 from scipy.spatial import cKDTree
 
+from desdm.simulate.night import ShotEntry
+
 __all__ = ["NightComparison", "compare_night"]
 
-Array = npt.NDArray[Any]
+Array = npt.NDArray[np.float64]
 
 #: Stars farther than this from their neighbours (arcsec) are compared.
 ALONE = 5.0
@@ -32,11 +33,11 @@ class NightComparison:
     stars
         How many with S/N above 50 were compared.
     dra, ddec
-        Median offsets found minus true, mas.
+        Median offsets measured minus true, mas.
     flux
-        Median offset of PSF magnitudes, found minus true, mmag.
+        Median offset of PSF magnitudes, measured minus true, mmag.
     completeness
-        Fraction of the stars with S/N between 8 and 15 that were found.
+        Fraction of the stars with S/N between 8 and 15 that were detected.
     """
 
     stars: int
@@ -64,17 +65,19 @@ def compare_night(truth: Path, objects: Path, expnums: Collection[int]) -> dict[
     """
     import pyarrow.parquet as pq
 
-    found = {k: np.asarray(v) for k, v in pq.read_table(objects).to_pydict().items()}
+    measured = {k: np.asarray(v) for k, v in pq.read_table(objects).to_pydict().items()}
     night = json.loads((truth / "night.json").read_text("utf-8"))
-    by_band: dict[str, list[dict[str, Any]]] = {}
+    by_band: dict[str, list[ShotEntry]] = {}
     for entry in night["exposures"]:
         if entry["expnum"] in expnums:
             by_band.setdefault(entry["band"], []).append(entry)
-    return {b: _band(b, truth, entries, found) for b, entries in by_band.items() if f"flux_psf_{b}" in found}
+    return {
+        b: _band(b, truth, entries, measured) for b, entries in by_band.items() if f"flux_psf_{b}" in measured
+    }
 
 
-def _stars(truth: Path, entries: list[dict[str, Any]]) -> dict[str, Array]:
-    """Every star of the band once: position, magnitude, (S/N)² added over the exposures that have it, and their number."""
+def _stars(truth: Path, entries: list[ShotEntry]) -> dict[str, Array]:
+    """Return each star of a band once: position, magnitude, (S/N)² summed over its exposures, and their number."""
     parts: dict[str, list[Array]] = {k: [] for k in ("id", "ra", "dec", "mag", "snr2", "peak")}
     for entry in entries:
         for path in sorted(truth.glob(f"truth_D{entry['expnum']:08d}_c*.fits")):
@@ -82,12 +85,16 @@ def _stars(truth: Path, entries: list[dict[str, Any]]) -> dict[str, Array]:
             rows = rows[(rows["kind"] == "star") & ~rows["blend"] & (rows["isolation"] > ALONE)]
             sigma = rows["fwhm_pix"] / 2.3548
             area = 4 * np.pi * sigma**2
-            noise = area * (entry["sky_e_s"] * entry["exptime"] + READ_NOISE**2) + rows["flux"]
+            noise = area * ((entry["sky_e_s"] or 0.0) * entry["exptime"] + READ_NOISE**2) + rows["flux"]
             zero_free = rows["mag"]
             for key, values in (
-                ("id", rows["id"]), ("ra", rows["ra"]), ("dec", rows["dec"]), ("mag", zero_free),
-                ("snr2", rows["flux"] ** 2 / noise), ("peak", rows["flux"] / (2 * np.pi * sigma**2)),
-            ):  # fmt: skip
+                ("id", rows["id"]),
+                ("ra", rows["ra"]),
+                ("dec", rows["dec"]),
+                ("mag", zero_free),
+                ("snr2", rows["flux"] ** 2 / noise),
+                ("peak", rows["flux"] / (2 * np.pi * sigma**2)),
+            ):
                 parts[key].append(np.asarray(values))
     joined = {k: np.concatenate(v) for k, v in parts.items()}
     ids, first, inverse = np.unique(joined["id"], return_index=True, return_inverse=True)
@@ -101,20 +108,21 @@ def _stars(truth: Path, entries: list[dict[str, Any]]) -> dict[str, Array]:
     }
 
 
-def _band(band: str, truth: Path, entries: list[dict[str, Any]], found: dict[str, Array]) -> NightComparison:
+def _band(band: str, truth: Path, entries: list[ShotEntry], measured: dict[str, Array]) -> NightComparison:
+    """Compare the stars of one band."""
     true = _stars(truth, entries)
     shrink = float(np.cos(np.radians(np.median(true["dec"]))))
-    tree = cKDTree(np.c_[found["ra"] * shrink, found["dec"]])
+    tree = cKDTree(np.c_[measured["ra"] * shrink, measured["dec"]])
     far, index = tree.query(np.c_[true["ra"] * shrink, true["dec"]])
     near = far * 3600.0 < 1.0
-    seen = true["nexp"] == true["nexp"].max()
-    whole = seen & (true["peak"] < 100_000.0)
-    bright = whole & near & (true["snr"] > 50) & (found[f"flags_{band}"][index] < 4)
+    complete = true["nexp"] == true["nexp"].max()
+    usable = complete & (true["peak"] < 100_000.0)
+    bright = usable & near & (true["snr"] > 50) & (measured[f"flags_{band}"][index] < 4)
     at = index[bright]
-    dra = (found[f"ra_win_{band}"][at] - true["ra"][bright]) * shrink * 3.6e6
-    ddec = (found[f"dec_win_{band}"][at] - true["dec"][bright]) * 3.6e6
-    ratio = found[f"flux_psf_{band}"][at] / 10 ** (-0.4 * (true["mag"][bright] - 30.0))
-    ten = whole & (true["snr"] > 8) & (true["snr"] < 15)
+    dra = (measured[f"ra_win_{band}"][at] - true["ra"][bright]) * shrink * 3.6e6
+    ddec = (measured[f"dec_win_{band}"][at] - true["dec"][bright]) * 3.6e6
+    ratio = measured[f"flux_psf_{band}"][at] / 10 ** (-0.4 * (true["mag"][bright] - 30.0))
+    ten = usable & (true["snr"] > 8) & (true["snr"] < 15)
     return NightComparison(
         stars=int(bright.sum()),
         dra=float(np.median(dra)) if at.size else float("nan"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +35,7 @@ PIXSCALE = 0.263
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Where the made files are, and what is true of them.
+    """Files of a simulated patch, and their truth.
 
     ``images`` are the exposures' files (type red_immask); ``refcat`` the reference catalogue; ``table`` the truth of each
     object (FITS: id, ra, dec, star, mag_*, snr_*, sigpos_* …); ``json`` the truth of each exposure.
@@ -55,7 +54,24 @@ class Truth:
 def plan(
     seed: int, bands: tuple[str, ...], nexp: int, size: int, ra: float, dec: float
 ) -> tuple[Exposure, ...]:
-    """The exposures: dithers of some arcsec, seeing, sky and transparency that change from one to the next."""
+    """Plan the exposures: dithers of some arcsec, with changing seeing, sky and transparency.
+
+    Parameters
+    ----------
+    seed
+        Seed.
+    bands, nexp
+        Bands, and exposures a band.
+    size
+        Pixels a side.
+    ra, dec
+        Centre, degrees.
+
+    Returns
+    -------
+    tuple of Exposure
+        The exposures.
+    """
     out = []
     for b, band in enumerate(bands):
         for k in range(nexp):
@@ -65,17 +81,26 @@ def plan(
             fwhm = seeing * float(rng.uniform(0.95, 1.15)) / PIXSCALE
             out.append(
                 Exposure(
-                    expnum, 34, band, _pointing(rng, ra, dec, size),
+                    expnum,
+                    34,
+                    band,
+                    _pointing(rng, ra, dec, size),
                     Moffat(fwhm, 3.5, float(rng.normal(scale=0.03)), float(rng.normal(scale=0.03))),
-                    magzero - float(rng.uniform(0.0, 0.25)), sky * float(rng.uniform(0.9, 1.2)), 6.5, 170000.0,
-                    90.0, 58150.1 + 0.004 * (b * nexp + k), 1.2, size,
+                    magzero - float(rng.uniform(0.0, 0.25)),
+                    sky * float(rng.uniform(0.9, 1.2)),
+                    6.5,
+                    170000.0,
+                    90.0,
+                    58150.1 + 0.004 * (b * nexp + k),
+                    1.2,
+                    size,
                 )
-            )  # fmt: skip
+            )
     return tuple(out)
 
 
 def _pointing(rng: np.random.Generator, ra: float, dec: float, size: int) -> TPV:
-    """A solution whose CCD looks at (ra, dec), dithered up to 12″, rotated by 0.1° at most.
+    """Return a WCS centred on (ra, dec), dithered up to 12″ and rotated by at most 0.1°.
 
     The CCD sits where DECam's CCD 34 does, away from the optical axis, so that the cubic terms matter.
     """
@@ -99,10 +124,18 @@ def _pointing(rng: np.random.Generator, ra: float, dec: float, size: int) -> TPV
 
 
 def make(
-    out: Path, seed: int = 1, bands: tuple[str, ...] = ("g", "r", "z"), nexp: int = 3, size: int = 1024,
-    *, ra: float = 30.0, dec: float = -5.0, bright: int | None = None, faint: int | None = None,
+    out: Path,
+    seed: int = 1,
+    bands: tuple[str, ...] = ("g", "r", "z"),
+    nexp: int = 3,
+    size: int = 1024,
+    *,
+    ra: float = 30.0,
+    dec: float = -5.0,
+    bright: int | None = None,
+    faint: int | None = None,
     galaxies: int | None = None,
-) -> Truth:  # fmt: skip
+) -> Truth:
     """Make a patch into the folder ``out``.
 
     Parameters
@@ -126,11 +159,15 @@ def make(
     out.mkdir(parents=True, exist_ok=True)
     area = (size / 1024.0) ** 2
     sky = make_sky(
-        seed, ra, dec, size * PIXSCALE + 10.0, bands,
+        seed,
+        ra,
+        dec,
+        size * PIXSCALE + 10.0,
+        bands,
         bright=round(200 * area) if bright is None else bright,
         faint=round(70 * area) if faint is None else faint,
         galaxies=round(50 * area) if galaxies is None else galaxies,
-    )  # fmt: skip
+    )
     exposures = plan(seed, bands, nexp, size, ra, dec)
     images = []
     for exposure in exposures:
@@ -143,24 +180,25 @@ def make(
     return Truth(tuple(images), refcat, table, facts, exposures, sky, ra, dec)
 
 
-def _table(path: Path, name: str, columns: dict[str, tuple[npt.NDArray[Any], str]]) -> None:
+def _table(path: Path, name: str, columns: dict[str, tuple[npt.NDArray[np.generic], str]]) -> None:
+    """Write a table of columns with units."""
     formats = {"f": "D", "i": "J", "b": "L"}
-    made = [
+    fits_columns = [
         fits.Column(name=key, array=values, format=formats[values.dtype.kind], unit=unit or None)
         for key, (values, unit) in columns.items()
     ]
-    hdu = fits.BinTableHDU.from_columns(made, name=name)
+    hdu = fits.BinTableHDU.from_columns(fits_columns, name=name)
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True, checksum=True)
 
 
 def _write_refcat(path: Path, sky: Sky, seed: int) -> None:
-    """A catalogue such as Gaia with magnitudes: stars with r below 21, errors of 0.3 mas and 2 mmag."""
+    """Write a catalogue such as Gaia with magnitudes: stars with r below 21, errors of 0.3 mas and 2 mmag."""
     rng = generator(seed, 4)
     first = next(iter(sky.mags.values())) if "r" not in sky.mags else sky.mags["r"]
     keep = sky.star & (first < 21.0)
     n = int(keep.sum())
     error = 0.3 / 3.6e6
-    columns: dict[str, tuple[npt.NDArray[Any], str]] = {
+    columns: dict[str, tuple[npt.NDArray[np.generic], str]] = {
         "source_id": (np.flatnonzero(keep).astype(np.int32), ""),
         "ra": (sky.ra[keep] + rng.normal(scale=error, size=n) / np.cos(np.radians(sky.dec[keep])), "deg"),
         "dec": (sky.dec[keep] + rng.normal(scale=error, size=n), "deg"),
@@ -177,8 +215,9 @@ def _write_refcat(path: Path, sky: Sky, seed: int) -> None:
 
 
 def _write_truth(path: Path, sky: Sky, exposures: tuple[Exposure, ...]) -> None:
+    """Write the true positions, magnitudes and limits."""
     ra, dec = sky.at(exposures[0].epoch)
-    columns: dict[str, tuple[npt.NDArray[Any], str]] = {
+    columns: dict[str, tuple[npt.NDArray[np.generic], str]] = {
         "id": (np.arange(ra.size).astype(np.int32), ""),
         "ra": (ra, "deg"),
         "dec": (dec, "deg"),
@@ -188,9 +227,9 @@ def _write_truth(path: Path, sky: Sky, exposures: tuple[Exposure, ...]) -> None:
     }
     for band in dict.fromkeys(e.band for e in exposures):
         columns[f"mag_{band}"] = (sky.mags[band], "mag")
-        total, east, north, seen, clean = _limits(sky, [e for e in exposures if e.band == band])
+        total, east, north, visits, clean = _limits(sky, [e for e in exposures if e.band == band])
         flux = 10.0 ** (-0.4 * (sky.mags[band] - 30.0))
-        columns[f"nexp_{band}"] = (seen, "")
+        columns[f"nexp_{band}"] = (visits, "")
         columns[f"unsaturated_{band}"] = (clean, "")
         with np.errstate(divide="ignore"):
             columns[f"snr_{band}"] = (flux * np.sqrt(total), "")
@@ -202,10 +241,10 @@ def _write_truth(path: Path, sky: Sky, exposures: tuple[Exposure, ...]) -> None:
 def _limits(
     sky: Sky, exposures: list[Exposure]
 ) -> tuple[Array, Array, Array, npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Summed Fisher information: flux at zero point 30, east and north (mas⁻²), exposures seen, never saturated."""
+    """Summed Fisher information: flux at zero point 30, east and north (mas⁻²), number of exposures, never saturated."""
     n = sky.ra.size
     total, east, north = np.zeros(n), np.zeros(n), np.zeros(n)
-    seen, clean = np.zeros(n, np.int32), np.ones(n, bool)
+    visits, clean = np.zeros(n, np.int32), np.ones(n, bool)
     for exposure in exposures:
         x, y = exposure.wcs.pixel(*sky.at(exposure.epoch))
         inside = (x > 12) & (y > 12) & (x < exposure.size - 11) & (y < exposure.size - 11)
@@ -220,19 +259,32 @@ def _limits(
         total += inside * of_flux * to30**2
         east += inside * along_x / step**2
         north += inside * along_y / step**2
-        seen += inside
+        visits += inside
         clean &= ~inside | (peak < 0.9 * exposure.saturate)
-    return total, east, north, seen, clean & (seen > 0)
+    return total, east, north, visits, clean & (visits > 0)
 
 
 def _write_facts(path: Path, exposures: tuple[Exposure, ...], seed: int, ra: float, dec: float) -> None:
+    """Write the conditions of the exposures."""
     rows = [
         {
-            "filename": e.name, "expnum": e.expnum, "ccdnum": e.ccdnum, "band": e.band, "magzero": e.magzero,
-            "sky": e.sky, "readnoise": e.readnoise, "fwhm": e.psf.fwhm, "beta": e.psf.beta, "e1": e.psf.e1,
-            "e2": e.psf.e2, "exptime": e.exptime, "mjd": e.mjd, "crval": e.wcs.crval, "crpix": e.wcs.crpix,
+            "filename": e.name,
+            "expnum": e.expnum,
+            "ccdnum": e.ccdnum,
+            "band": e.band,
+            "magzero": e.magzero,
+            "sky": e.sky,
+            "readnoise": e.readnoise,
+            "fwhm": e.psf.fwhm,
+            "beta": e.psf.beta,
+            "e1": e.psf.e1,
+            "e2": e.psf.e2,
+            "exptime": e.exptime,
+            "mjd": e.mjd,
+            "crval": e.wcs.crval,
+            "crpix": e.wcs.crpix,
             "cd": e.wcs.cd,
         }
         for e in exposures
-    ]  # fmt: skip
+    ]
     path.write_text(json.dumps({"seed": seed, "ra": ra, "dec": dec, "exposures": rows}, indent=1) + "\n")

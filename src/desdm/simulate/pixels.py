@@ -59,8 +59,12 @@ def collect(
     """
     ny, nx = light.shape
     level, slope_u, slope_v, of_ghost, of_fringe = (
-        np.float32(sky[0]), np.float32(sky[1]), np.float32(sky[2]), np.float32(sky[3]), np.float32(sky[4]),
-    )  # fmt: skip
+        np.float32(sky[0]),
+        np.float32(sky[1]),
+        np.float32(sky[2]),
+        np.float32(sky[3]),
+        np.float32(sky[4]),
+    )
     one, sixth, least = np.float32(1.0), np.float32(1.0 / 6.0), np.float32(20.0)
     for row in range(ny):
         base = np.float32(1.0 + slope_v * (place[1] + row * place[2]) + slope_u * place[0])
@@ -81,6 +85,17 @@ def saturate(charge: Plane, first: int, last: int, well: float, bits: npt.NDArra
 
     None is lost: half of a run's excess goes each way; what reaches the end of the column is lost there. Bits:
     2 (SATURATE) at full pixels, 64 (TRAIL) besides where charge came from elsewhere.
+
+    Parameters
+    ----------
+    charge
+        Charge of the CCD, electrons; changed in place.
+    first, last
+        Columns.
+    well
+        Full well, electrons.
+    bits
+        Mask; changed in place.
     """
     ny = charge.shape[0]
     full = np.float32(well)
@@ -110,6 +125,7 @@ def saturate(charge: Plane, first: int, last: int, well: float, bits: npt.NDArra
 def _pour(
     charge: Plane, bits: npt.NDArray[np.int32], x: int, y: int, step: int, amount: float, well: float
 ) -> int:
+    """Move charge along a column until its excess is used up; return the last row."""
     ny = charge.shape[0]
     while amount > 0.0 and 0 <= y < ny:
         room = well - charge[y, x]
@@ -132,7 +148,21 @@ def _pour(
 
 @compiled()
 def to_adu(charge: Plane, first: int, last: int, gain: float, observed: Plane, step: float) -> None:
-    """Charge to observed ADU above the overscan, in place, by the inverse linearity (``observed`` at true ADU k·step)."""
+    """Convert charge to observed ADU above the overscan, in place, by the inverse linearity.
+
+    Parameters
+    ----------
+    charge
+        Charge, electrons; becomes ADU.
+    first, last
+        Columns of the amplifier.
+    gain
+        Electrons an ADU.
+    observed
+        Observed ADU at the true ADU k·step.
+    step
+        Step of the table, ADU.
+    """
     scale, over = np.float32(1.0 / gain), np.float32(1.0 / step)
     end = observed.size - 2
     zero = np.float32(0.0)
@@ -152,6 +182,17 @@ def add_crosstalk(out: Plane, source: Plane, victim: int, origin: int, coefficie
     """Add one amplifier's ADU (``origin`` 0 for A, 1 for B) times the coefficient to the ``victim`` half of ``out``.
 
     A is read towards the left and B towards the right: between unlike amplifiers the image is mirrored.
+
+    Parameters
+    ----------
+    out
+        ADU of the victim CCD; changed in place.
+    source
+        ADU of the source CCD.
+    victim, origin
+        Amplifiers, 0 for A and 1 for B.
+    coefficient
+        Fraction of the ADU.
     """
     ny, nx = out.shape
     half = nx // 2
@@ -165,12 +206,37 @@ def add_crosstalk(out: Plane, source: Plane, victim: int, origin: int, coefficie
 
 @compiled()
 def read_half(
-    raw: npt.NDArray[np.int32], column: int, adu: Plane, bias: Plane, first: int, last: int, level: Plane,
-    normal: Plane, noise: float, prescan: int,
-) -> None:  # fmt: skip
-    """Write one amplifier's data columns: ADU, bias structure, level of the row, read noise, digitised.
+    raw: npt.NDArray[np.int32],
+    column: int,
+    adu: Plane,
+    bias: Plane,
+    first: int,
+    last: int,
+    level: Plane,
+    normal: Plane,
+    noise: float,
+    prescan: int,
+) -> None:
+    """Write one amplifier's data columns: ADU, bias structure, level of the row and read noise, digitised.
 
-    ``column`` is the raw column of data column ``first``; ``normal`` has a deviate for every raw pixel.
+    Parameters
+    ----------
+    raw
+        Raw image; changed in place.
+    column
+        Raw column of data column ``first``.
+    adu, bias
+        ADU above the overscan, and bias structure.
+    first, last
+        Data columns of the amplifier.
+    level
+        Bias level of each raw row, ADU.
+    normal
+        A normal deviate for every raw pixel.
+    noise
+        Read noise, ADU.
+    prescan
+        Prescan rows.
     """
     sigma, zero, most = np.float32(noise), np.float32(0.0), np.float32(65535.0)
     half = np.float32(0.5)

@@ -87,6 +87,7 @@ def plan_night(
 
 
 def _moved(shot: Shot, dra: float, ddec: float) -> Shot:
+    """Shift the pointing of a shot on the sky."""
     if shot.kind not in ("object", "star flat", "crosstalk"):
         return shot
     return replace(shot, ra=(shot.ra + dra) % 360.0, dec=shot.dec + ddec)

@@ -76,26 +76,40 @@ class PSF:
 
 
 def measured_fwhm(psf: PSF, u: float, v: float) -> float:
-    """FWHM in pixels of the PSF with the pixel in it: the mean width at half of the peak, over all directions.
+    """Return the FWHM of the PSF with the pixel: the mean width at half of the peak, over all directions.
 
-    It is what a fit to the pixel-convolved PSF finds; here it is integrated and solved, not fitted.
+    A fit to the pixel-convolved PSF measures the same; here it is integrated and solved, not fitted.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    u, v
+        Position in the focal plane, units of its radius.
+
+    Returns
+    -------
+    float
+        FWHM, pixels.
     """
     form = psf.forms(np.array([u]), np.array([v]))[0]
     nodes, weights = np.polynomial.legendre.leggauss(8)
     gx, gy = np.meshgrid(nodes / 2, nodes / 2)
     weight = np.outer(weights, weights) / 4
 
-    def seen(dx: float, dy: float) -> float:
+    def surface(dx: float, dy: float) -> float:
         x, y = gx + dx, gy + dy
         q = 1.0 + form[0] * x**2 + 2 * form[1] * x * y + form[2] * y**2
         return float((weight * q**-BETA).sum())
 
-    half, areas = seen(0.0, 0.0) / 2, []
+    half, areas = surface(0.0, 0.0) / 2, []
     for angle in np.arange(8) * np.pi / 8:
         low, high = 0.0, 4.0 * psf.fwhm
         for _ in range(24):
             mid = (low + high) / 2
-            low, high = (mid, high) if seen(mid * np.cos(angle), mid * np.sin(angle)) > half else (low, mid)
+            low, high = (
+                (mid, high) if surface(mid * np.cos(angle), mid * np.sin(angle)) > half else (low, mid)
+            )
         areas.append(low**2)
     # The circle of the same area as the contour at half maximum.
     return 2.0 * float(np.sqrt(np.mean(areas)))
@@ -118,6 +132,7 @@ def _add_row(row: Plane, x0: float, y: float, form: Plane, nodes: Plane, weights
 
 @compiled(fast=True)
 def _fill(out: Plane, forms: Plane, nodes: Plane, weights: Plane) -> None:
+    """Fill the bank with stamps at all nodes and phases."""
     half, size = out.shape[2] // 2, out.shape[2]
     out[:] = np.float32(0.0)
     for k in range(forms.shape[0]):
@@ -128,7 +143,20 @@ def _fill(out: Plane, forms: Plane, nodes: Plane, weights: Plane) -> None:
 
 
 def bank(psf: PSF, u: Array, v: Array) -> Plane:
-    """Stamps of 41 × 41 pixels at the field nodes (u, v: 4 × 4) and 9 × 9 phases from -1/2 to 1/2 pixel."""
+    """Return stamps of 41 × 41 pixels at the field nodes and 9 × 9 phases from -1/2 to 1/2 pixel.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    u, v
+        Field nodes (4 × 4), units of the radius of the focal plane.
+
+    Returns
+    -------
+    numpy.ndarray
+        Stamps (nodes × phases, 41, 41).
+    """
     out = np.empty((NODES * NODES * PHASES * PHASES, 2 * HALF + 1, 2 * HALF + 1), np.float32)
     nodes, weights = _RULES[2]
     _fill(out, psf.forms(u.ravel(), v.ravel()).astype(np.float32), nodes, weights)
@@ -139,6 +167,7 @@ def bank(psf: PSF, u: Array, v: Array) -> Plane:
 def _mix(
     image: Plane, stamps: Plane, x: float, y: float, flux: float, gx: float, gy: float, half: int
 ) -> None:
+    """Add a star interpolated from the bank."""
     ny, nx = image.shape
     cx, cy = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
     px, py = (x - cx + 0.5) * 8.0, (y - cy + 0.5) * 8.0
@@ -205,9 +234,18 @@ def _direct(image: Plane, form: Plane, x: float, y: float, flux: float, half: in
 
 @compiled(fast=True)
 def _stars(
-    image: Plane, stamps: Plane, x: Array, y: Array, flux: Array, gx: Array, gy: Array, forms: Plane, rules: Plane,
+    image: Plane,
+    stamps: Plane,
+    x: Array,
+    y: Array,
+    flux: Array,
+    gx: Array,
+    gy: Array,
+    forms: Plane,
+    rules: Plane,
     limits: Array,
-) -> None:  # fmt: skip
+) -> None:
+    """Add stars, bright ones without the bank."""
     for i in range(x.size):
         f = flux[i]
         if f < limits[1]:
@@ -246,6 +284,7 @@ def add_stars(
 
 @compiled(fast=True)
 def _galaxies(image: Plane, x: Array, y: Array, flux: Array, shape: Array, disk: Array) -> None:
+    """Add galaxies as sums of Gaussians."""
     ny, nx = image.shape
     for g in range(x.size):
         for k in range(disk.shape[0]):
@@ -276,6 +315,21 @@ def add_galaxies(
     """Add exponential disks folded with a Gaussian of the PSF's width and with the pixel.
 
     Galaxies are truth in flux and centre; their wings fall faster than the stars'. ``half_light`` and ``fwhm`` in pixels.
+
+    Parameters
+    ----------
+    image
+        Image, electrons; changed in place.
+    x, y
+        Centres, 0-based pixels.
+    flux
+        Fluxes, electrons.
+    half_light
+        Half-light radii, pixels.
+    e1, e2
+        Ellipticities.
+    fwhm
+        FWHM of the PSF, pixels.
     """
     r2 = half_light**2
     wide = (fwhm / 2.3548) ** 2 * 1.1 + 1.0 / 12.0

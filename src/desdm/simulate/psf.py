@@ -18,10 +18,10 @@ _NODES, _WEIGHTS = (v / 2.0 for v in np.polynomial.legendre.leggauss(4))
 
 @dataclass(frozen=True)
 class Moffat:
-    """Moffat (1969) profile: I ∝ (1 + r²/α²)^(-β), made elliptical by the distortion (e1, e2).
+    """Moffat (1969) profile: I ∝ (1 + r²/α²)^(-β), distorted by (e1, e2).
 
     ``fwhm`` is that of the round profile, in pixels; ``e1``, ``e2`` are (a²-b²)/(a²+b²) cos 2θ and sin 2θ to first order,
-    with the area kept.
+    at constant area.
     """
 
     fwhm: float
@@ -31,6 +31,7 @@ class Moffat:
 
     @cached_property
     def _form(self) -> tuple[float, float, float, float]:
+        """Return the quadratic form of the ellipse, and the normalisation."""
         alpha2 = (self.fwhm / 2.0) ** 2 / (2.0 ** (1.0 / self.beta) - 1.0)
         shape = np.array([[1 + self.e1, self.e2], [self.e2, 1 - self.e1]])
         shape /= np.sqrt(np.linalg.det(shape))
@@ -44,9 +45,16 @@ class Moffat:
         return np.asarray(norm * (1.0 + qxx * dx**2 + 2 * qxy * dx * dy + qyy * dy**2) ** (-self.beta))
 
     def stamp(self, x: float, y: float, size: int) -> tuple[Array, int, int]:
-        """Pixel-integrated unit star at FITS pixel (x, y).
+        """Return a pixel-integrated unit star at a FITS pixel.
 
         Gauss–Legendre 4×4 in each pixel: exact to 1e-7 of the flux for FWHM above 2.5 pixels.
+
+        Parameters
+        ----------
+        x, y
+            FITS pixel of the centre.
+        size
+            Pixels a side.
 
         Returns
         -------
@@ -77,13 +85,28 @@ class Moffat:
         variances = (self.fwhm * np.array([0.30, 0.42, 0.60, 0.95, 1.8])) ** 2
         basis = np.exp(-0.5 * r[:, None] ** 2 / variances) / (2 * np.pi * variances)
         weight = np.sqrt(r + 0.1)
-        found, _ = nnls(basis * weight[:, None], target * weight)
-        found /= found.sum()
-        return tuple((float(w), float(v)) for w, v in zip(found, variances, strict=True) if w > 0)
+        weights, _ = nnls(basis * weight[:, None], target * weight)
+        weights /= weights.sum()
+        return tuple((float(w), float(v)) for w, v in zip(weights, variances, strict=True) if w > 0)
 
 
 def gaussian_stamp(x: float, y: float, size: int, parts: list[tuple[float, Array]]) -> tuple[Array, int, int]:
-    """A sum of Gaussians (weight, 2×2 covariance in pixel²) at FITS pixel (x, y), summing to the weights' sum."""
+    """Return a sum of Gaussians at a FITS pixel, with the sum of the weights as its flux.
+
+    Parameters
+    ----------
+    x, y
+        FITS pixel of the centre.
+    size
+        Pixels a side.
+    parts
+        Weight and 2 × 2 covariance (pixel²) of each Gaussian.
+
+    Returns
+    -------
+    tuple
+        Stamp (size, size), and the 0-based column and row of its first pixel.
+    """
     x0, y0 = round(x) - 1 - size // 2, round(y) - 1 - size // 2
     dx = (x0 + np.arange(size) + 1.0 - x)[None, :]
     dy = (y0 + np.arange(size) + 1.0 - y)[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import fitsio
 import numpy as np
@@ -18,11 +18,30 @@ from desdm.simulate.tpv import TPV
 
 __all__ = ["Card", "extension_cards", "primary_cards", "write_raw"]
 
-Card = dict[str, Any]
+CardValue = str | int | float | bool
 
 
-def card(name: str, value: Any, comment: str = "") -> Card:
-    """A header card in fitsio's form."""
+class Card(TypedDict):
+    """A header card in the form of fitsio."""
+
+    name: str
+    value: CardValue
+    comment: str
+
+
+def card(name: str, value: CardValue, comment: str = "") -> Card:
+    """Return a header card.
+
+    Parameters
+    ----------
+    name, value, comment
+        Keyword, value and comment.
+
+    Returns
+    -------
+    Card
+        The card.
+    """
     return {"name": name, "value": value, "comment": comment}
 
 
@@ -69,11 +88,25 @@ def primary_cards(camera: Camera, shot: Shot) -> list[Card]:
 
 
 def _section(x0: int, x1: int, y0: int, y1: int) -> str:
+    """Format a section, FITS pixels."""
     return f"[{x0}:{x1},{y0}:{y1}]"
 
 
 def extension_cards(camera: Camera, shot: Shot, ccd: CCD, wcs: TPV) -> list[Card]:
-    """Keywords of one CCD: its sections, its amplifiers, its first solution."""
+    """Return the keywords of one CCD: sections, amplifiers, first solution.
+
+    Parameters
+    ----------
+    camera, shot, ccd
+        The camera, the exposure and the CCD.
+    wcs
+        First solution.
+
+    Returns
+    -------
+    list of Card
+        The cards.
+    """
     nx, ny = camera.nx, camera.ny
     edge, half, top = JUNK + OVERSCAN, nx // 2, PRESCAN
     data = (edge + 1, edge + half), (edge + half + 1, edge + nx)
@@ -113,11 +146,16 @@ def extension_cards(camera: Camera, shot: Shot, ccd: CCD, wcs: TPV) -> list[Card
 
 
 def _extent(camera: Camera, axis: int) -> int:
+    """Return the size of the mosaic along an axis."""
     return max(c.detsec[axis] for c in camera.ccds) + (camera.nx, camera.ny)[axis]
 
 
 def write_raw(
-    path: Path, camera: Camera, shot: Shot, frames: dict[int, tuple[npt.NDArray[Any], TPV]], more: int = 0
+    path: Path,
+    camera: Camera,
+    shot: Shot,
+    frames: dict[int, tuple[npt.NDArray[np.generic], TPV]],
+    more: int = 0,
 ) -> None:
     """Write the file.
 
@@ -140,8 +178,11 @@ def write_raw(
             ccd = camera[ccdnum]
             floating = frame.dtype.kind == "f"
             out.write(
-                frame, extname=ccd.detpos, header=extension_cards(camera, shot, ccd, wcs),
-                compress=None if floating else "RICE", tile_dims=None if floating else (1, frame.shape[1]),
-            )  # fmt: skip
+                frame,
+                extname=ccd.detpos,
+                header=extension_cards(camera, shot, ccd, wcs),
+                compress=None if floating else "RICE",
+                tile_dims=None if floating else (1, frame.shape[1]),
+            )
         for n in range(more):
             out.write(np.zeros((8, 8), np.int32), extname=f"EXTRA{n + 1}", compress="RICE")

@@ -19,7 +19,18 @@ PRESCAN, JUNK, OVERSCAN = 50, 6, 50  # rows below the data; columns outside and 
 
 
 def bias_level(renderer: Renderer, shot: Shot, ccd: CCD) -> Plane:
-    """Bias level of each amplifier and raw row, ADU (2, ny + 50): it drifts by some ADU, also from shot to shot."""
+    """Return the bias level of each amplifier and raw row; it drifts by some ADU, also from shot to shot.
+
+    Parameters
+    ----------
+    renderer, shot, ccd
+        The renderer, the exposure and the CCD.
+
+    Returns
+    -------
+    numpy.ndarray
+        Level (2, ny + 50), ADU.
+    """
     rng = generator(renderer.plan.seed, Stage.LEVEL, shot.expnum, ccd.ccdnum)
     y = np.linspace(0.0, 1.0, renderer.camera.ny + PRESCAN)
     rows = []
@@ -62,13 +73,14 @@ def read_out(renderer: Renderer, shot: Shot, ccdnum: int, lit: dict[int, Charge]
         for rows, columns in ((slice(None), border), (slice(0, PRESCAN), data)):
             raw[rows, columns] = np.rint(level[a][rows, None] + np.float32(noise) * normal[rows, columns])
         pixels.read_half(raw, edge + first, adu, bias, first, last, level[a], normal, noise, PRESCAN)
-    # The first six columns of either side are clocked while the serial register settles: no use to anybody.
+    # The first six columns of either side are clocked while the serial register settles: they are not used.
     raw[:, :JUNK] += 40
     raw[:, -JUNK:] += 40
     return raw
 
 
 def _disturbed(renderer: Renderer, ccdnum: int, lit: dict[int, Charge]) -> Plane:
+    """Return the ADU of a CCD with crosstalk."""
     adu = lit[ccdnum].adu.copy()
     for source, pairs in renderer.camera.sources(ccdnum).items():
         for pair in pairs:

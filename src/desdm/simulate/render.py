@@ -88,7 +88,7 @@ class Renderer:
     _banks: dict[tuple[int, int], tuple[Plane, Array, Array]] = field(default_factory=dict)
 
     def psf(self, shot: Shot) -> PSF:
-        """The shot's PSF."""
+        """Return the PSF of a shot."""
         rng = generator(self.plan.seed, Stage.PSF, shot.expnum)
         slope, twist, e = (
             rng.uniform(-0.012, 0.012, 2),
@@ -96,23 +96,28 @@ class Renderer:
             rng.normal(scale=0.015, size=2),
         )
         return PSF(
-            shot.seeing / 0.263, (float(slope[0]), float(slope[1])), float(rng.uniform(0.002, 0.010)),
-            (float(e[0]), float(e[1])), (float(twist[0]), float(twist[1])),
-        )  # fmt: skip
+            shot.seeing / 0.263,
+            (float(slope[0]), float(slope[1])),
+            float(rng.uniform(0.002, 0.010)),
+            (float(e[0]), float(e[1])),
+            (float(twist[0]), float(twist[1])),
+        )
 
     def wcs(self, shot: Shot, ccd: CCD) -> TPV:
-        """The true solution: the camera's, turned and scaled a little (refraction, aberration, the mount)."""
+        """Return the true WCS: the camera's, slightly turned and scaled (refraction, aberration, the mount)."""
         rng = generator(self.plan.seed, Stage.POINTING, shot.expnum)
         angle, scale = np.radians(rng.normal(scale=0.01)), 1.0 + float(rng.normal(scale=5e-5))
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         cd = turn @ np.array(ccd.wcs.cd)
         return TPV(
-            (shot.ra, shot.dec), ccd.wcs.crpix,
-            ((float(cd[0, 0]), float(cd[0, 1])), (float(cd[1, 0]), float(cd[1, 1]))), ccd.wcs.pv,
-        )  # fmt: skip
+            (shot.ra, shot.dec),
+            ccd.wcs.crpix,
+            ((float(cd[0, 0]), float(cd[0, 1])), (float(cd[1, 0]), float(cd[1, 1]))),
+            ccd.wcs.pv,
+        )
 
     def guess(self, shot: Shot, ccd: CCD) -> TPV:
-        """The first solution: the camera's, where the telescope believes to look (it errs by some arcsec)."""
+        """Return the first WCS: the camera's at the nominal pointing, which is wrong by some arcsec."""
         rng = generator(self.plan.seed, Stage.POINTING, shot.expnum, 1)
         dra, ddec = rng.normal(scale=3.0 / 3600.0, size=2)
         ra = shot.ra + float(dra) / float(np.cos(np.radians(shot.dec)))
@@ -122,12 +127,12 @@ class Renderer:
 
     def objects(self, shot: Shot, ccd: CCD) -> Objects:
         """Sources within reach of a CCD."""
-        from desdm.simulate.extras import seen
+        from desdm.simulate.extras import magnitudes_in
 
         assert self.sky is not None, "a shot of the sky needs a sky"
         wcs, nx, ny = self.wcs(shot, ccd), self.camera.nx, self.camera.ny
         ra, dec = self.sky.at(shot.year)
-        mag = seen(self.sky, self.kinds, shot, ra, dec)
+        mag = magnitudes_in(self.sky, self.kinds, shot, ra, dec)
         centre = wcs.world(np.array([nx / 2]), np.array([ny / 2]))
         reach = np.hypot(nx, ny) / 2 * 0.28 / 3600.0 + 0.01
         dra = ((ra - centre[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(centre[1]))
@@ -140,7 +145,7 @@ class Renderer:
         return Objects(index, x[inside], y[inside], ra[index], dec[index], mag[index], flux)
 
     def stamps(self, shot: Shot, ccd: CCD) -> tuple[Plane, Array, Array]:
-        """The bank of a shot (and CCD), and focal-plane places of its nodes."""
+        """Return the PSF bank of a shot (and CCD), and the focal-plane positions of its nodes."""
         key = (shot.expnum, ccd.ccdnum if self.camera.psf_per_ccd else 0)
         if key not in self._banks:
             ccds = (ccd,) if self.camera.psf_per_ccd else self.camera.ccds
@@ -160,27 +165,40 @@ class Renderer:
         return self._banks[key]
 
     def _light(self, shot: Shot, ccd: CCD) -> tuple[Plane, Objects]:
+        """Render the light of all objects."""
         light = np.zeros((self.camera.ny, self.camera.nx), np.float32)
-        found = self.spots(shot, ccd) if shot.kind == "crosstalk" else self.objects(shot, ccd)
+        objects = self.spots(shot, ccd) if shot.kind == "crosstalk" else self.objects(shot, ccd)
         psf, (stamps, u, v) = self.psf(shot), self.stamps(shot, ccd)
-        at_u, at_v = self.response.place(ccd, found.x + 1, found.y + 1)
+        at_u, at_v = self.response.place(ccd, objects.x + 1, objects.y + 1)
         gx, gy = (at_u - u[0]) / (u[1] - u[0]), (at_v - v[0]) / (v[1] - v[0])
         point = (
-            np.ones(found.x.size, bool)
+            np.ones(objects.x.size, bool)
             if self.sky is None or shot.kind == "crosstalk"
-            else self.kinds[found.index] != "galaxy"
+            else self.kinds[objects.index] != "galaxy"
         )
         profile.add_stars(
-            light, stamps, found.x[point], found.y[point], found.flux[point], gx[point], gy[point],
+            light,
+            stamps,
+            objects.x[point],
+            objects.y[point],
+            objects.flux[point],
+            gx[point],
+            gy[point],
             psf.forms(at_u[point], at_v[point]),
-        )  # fmt: skip
+        )
         if not point.all() and self.sky is not None:
-            g = found.index[~point]
+            g = objects.index[~point]
             profile.add_galaxies(
-                light, found.x[~point], found.y[~point], found.flux[~point], self.sky.radius[g] / 0.263, self.sky.e1[g],
-                self.sky.e2[g], psf.fwhm,
-            )  # fmt: skip
-        return light, found
+                light,
+                objects.x[~point],
+                objects.y[~point],
+                objects.flux[~point],
+                self.sky.radius[g] / 0.263,
+                self.sky.e1[g],
+                self.sky.e2[g],
+                psf.fwhm,
+            )
+        return light, objects
 
     def spots(self, shot: Shot, ccd: CCD) -> Objects:
         """Bright spots below saturation, strewn over the CCD, for crosstalk to be measured."""
@@ -248,6 +266,7 @@ class Renderer:
             pixels.to_adu(out.adu, first, last, amp.gain, self._observed(ccd, n), _STEP)
 
     def _streaks(self, shot: Shot, ccd: CCD, out: Charge, place: Array) -> None:
+        """Add streaks of satellites."""
         ny, nx = self.camera.ny, self.camera.nx
         noise = np.sqrt(shot.sky * shot.exptime + 40.0)
         for n in range(shot.streaks):
@@ -258,10 +277,11 @@ class Renderer:
             out.adu[row, column] += light.astype(np.float32)
             if out.extra is not None:
                 out.extra[row, column] += light.astype(np.float32)
-            seen = light > 0.5 * noise
-            out.bits[row[seen], column[seen]] |= int(MaskBit.STREAK)
+            visible = light > 0.5 * noise
+            out.bits[row[visible], column[visible]] |= int(MaskBit.STREAK)
 
     def _strike(self, shot: Shot, ccd: CCD, out: Charge) -> None:
+        """Add cosmic rays."""
         ny, nx = self.camera.ny, self.camera.nx
         rng = generator(self.plan.seed, Stage.COSMICS, shot.expnum, ccd.ccdnum)
         row, column, charge = cosmics(rng, ny, nx, shot.exptime + READOUT)

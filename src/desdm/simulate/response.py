@@ -40,7 +40,7 @@ class Maps:
 
 @dataclass(slots=True)
 class Response:
-    """Makes the maps of a camera, and keeps those that it has made (``keep`` False: the last CCD's only)."""
+    """Computes and caches the maps of a camera (``keep`` False: of the last CCD only)."""
 
     camera: Camera
     keep: bool = True
@@ -50,30 +50,43 @@ class Response:
     _norm: dict[str, float] = field(default_factory=dict)
 
     def place(self, ccd: CCD, x: Array, y: Array) -> tuple[Array, Array]:
-        """Focal-plane position in units of the camera's radius, of FITS pixel coordinates."""
+        """Return focal-plane positions in units of the camera's radius.
+
+        Parameters
+        ----------
+        ccd
+            The CCD.
+        x, y
+            FITS pixels.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            u and v.
+        """
         radius = self.camera.radius
         return (x - ccd.wcs.crpix[0]) / radius, (y - ccd.wcs.crpix[1]) / radius
 
     def maps(self, ccd: CCD, band: str) -> Maps:
-        """The maps of one CCD in one band."""
+        """Return the maps of one CCD in one band."""
         key = (ccd.ccdnum, band)
-        found = self._maps.get(key)
-        if found is None:
-            found = self._make(ccd, band)
+        maps = self._maps.get(key)
+        if maps is None:
+            maps = self._make(ccd, band)
             if not self.keep:
                 self._maps = {k: v for k, v in self._maps.items() if k[0] == ccd.ccdnum}
-            self._maps[key] = found
-        return found
+            self._maps[key] = maps
+        return maps
 
     def bias(self, ccd: CCD) -> Plane:
         """Two-dimensional structure of the bias above the overscan, ADU, hot pixels and columns in it."""
-        found = self._bias.get(ccd.ccdnum)
-        if found is None:
-            found = self._make_bias(ccd)
+        plane = self._bias.get(ccd.ccdnum)
+        if plane is None:
+            plane = self._make_bias(ccd)
             if not self.keep:
                 self._bias = {}
-            self._bias[ccd.ccdnum] = found
-        return found
+            self._bias[ccd.ccdnum] = plane
+        return plane
 
     def bad(self, ccd: CCD) -> npt.NDArray[np.int32]:
         """BPM bit of each pixel."""
@@ -83,6 +96,7 @@ class Response:
         return out
 
     def _grid(self, ccd: CCD, step: int = 1) -> tuple[Plane, Plane]:
+        """Return the focal-plane positions of all pixels."""
         x = np.arange(0, self.camera.nx, step, dtype=float) + 1
         y = np.arange(0, self.camera.ny, step, dtype=float) + 1
         u, _ = self.place(ccd, x, y)
@@ -91,6 +105,7 @@ class Response:
         return u[None, :].astype(np.float32), v[:, None].astype(np.float32)
 
     def _make(self, ccd: CCD, band: str) -> Maps:
+        """Compute the maps of a CCD."""
         u, v = self._grid(ccd)
         response = self._smooth(ccd, band, u, v).astype(np.float32)
         response *= self._structure(ccd)
@@ -119,6 +134,7 @@ class Response:
         return self._norm[band]
 
     def _smooth(self, ccd: CCD, band: str, u: Plane, v: Plane) -> Plane:
+        """Return the smooth response."""
         rng = generator(self.camera.serial, 110, ord(band[0]))
         a, b, c = (float(x) for x in rng.uniform(-0.006, 0.006, 3))
         vignetting = 1.0 - 0.01 * (u**2 + v**2 - 0.4)
@@ -134,9 +150,9 @@ class Response:
 
     def _structure(self, ccd: CCD) -> Plane:
         """Pixel areas (0.4 %), tree rings (0.2 %) and shadows of dust: the same in all bands."""
-        found = self._pixels.get(ccd.ccdnum)
-        if found is not None:
-            return found
+        plane = self._pixels.get(ccd.ccdnum)
+        if plane is not None:
+            return plane
         ny, nx = self.camera.ny, self.camera.nx
         rng = generator(self.camera.serial, 112, ccd.ccdnum)
         out = rng.standard_normal((ny, nx), np.float32)
@@ -149,8 +165,11 @@ class Response:
         for _ in range(max(2, nx * ny // 250_000)):
             cx, cy, size = rng.uniform(0, nx), rng.uniform(0, ny), rng.uniform(12, 30)
             low, high, left, right = (
-                int(max(cy - 2 * size, 0)), int(cy + 2 * size), int(max(cx - 2 * size, 0)), int(cx + 2 * size),
-            )  # fmt: skip
+                int(max(cy - 2 * size, 0)),
+                int(cy + 2 * size),
+                int(max(cx - 2 * size, 0)),
+                int(cx + 2 * size),
+            )
             d = np.hypot(x[:, left:right] - cx, y[low:high] - cy)
             out[low:high, left:right] *= 1.0 - 0.02 * np.exp(-0.5 * ((d - size) / 4.0) ** 2)
         if not self.keep:
@@ -159,6 +178,7 @@ class Response:
         return out
 
     def _make_bias(self, ccd: CCD) -> Plane:
+        """Compute the bias structure of a CCD."""
         ny, nx = self.camera.ny, self.camera.nx
         rng = generator(self.camera.serial, 113, ccd.ccdnum)
         x, y = np.arange(nx), np.arange(ny)[:, None]
@@ -176,7 +196,7 @@ class Response:
 
 
 def _ghost(u: Plane, v: Plane) -> Plane:
-    """The pupil's out-of-focus image: a ring with a dark middle, slightly off the axis."""
+    """Return the ghost: the out-of-focus image of the pupil, a ring slightly off the axis."""
     r = np.hypot(u - 0.03, v + 0.02)
     return np.asarray((1.0 / (1.0 + np.exp((r - 0.62) / 0.05))) * (1.0 / (1.0 + np.exp((0.22 - r) / 0.05))))
 

@@ -46,10 +46,10 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
     """
     source = path
     if path.is_dir():
-        found = sorted(path.glob("ps1_*.fits"))
-        if not found:
+        files = sorted(path.glob("ps1_*.fits"))
+        if not files:
             raise NotFoundError(f"{path}: no ps1_*.fits in it; name a PS1 shard or its folder")
-        source = found[0]
+        source = files[0]
     rows = _table(source, ("coord_ra", "coord_dec", "r_flux", "i_flux"))
     ra, dec = np.degrees(rows["coord_ra"]), np.degrees(rows["coord_dec"])
     # AB magnitude of a nanojansky: 31.4.
@@ -76,13 +76,22 @@ def read_shard(path: Path, bands: tuple[str, ...], seed: int) -> Field:
         own = mags.get(b, np.full(n, np.nan))
         filled[b] = np.where(np.isfinite(own), own, reference + colours[b])[first]
     return Field(
-        ident[first], ra[first], dec[first], pm[0][first], pm[1][first], star[first], filled,
+        ident[first],
+        ra[first],
+        dec[first],
+        pm[0][first],
+        pm[1][first],
+        star[first],
+        filled,
         np.where(star, 0.0, half)[first],
-        e[0][first], e[1][first], isolation(ra[first], dec[first], reference[first]),
-    )  # fmt: skip
+        e[0][first],
+        e[1][first],
+        isolation(ra[first], dec[first], reference[first]),
+    )
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> npt.NDArray[np.void]:
+    """Read the first table that has some columns."""
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus[1:]:
             if isinstance(hdu, fits.BinTableHDU) and set(columns) <= set(hdu.columns.names):
@@ -93,11 +102,13 @@ def _table(path: Path, columns: tuple[str, ...]) -> npt.NDArray[np.void]:
 
 
 def _magnitude(flux: Array) -> Array:
+    """Convert flux (nJy) to AB magnitude."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(31.4 - 2.5 * np.log10(np.where(flux > 0, flux, np.nan)))
 
 
 def _plane(ra: Array, dec: Array, middle: tuple[float, float]) -> Array:
+    """Return positions on the tangent plane, arcsec."""
     dra = (ra - middle[0] + 180.0) % 360.0 - 180.0
     return np.stack([dra * np.cos(np.radians(middle[1])), dec - middle[1]], axis=1) * 3600.0
 
@@ -124,7 +135,7 @@ def _gaia(path: Path, ra: Array, dec: Array) -> tuple[npt.NDArray[np.bool_], Arr
 
 
 def _single(ra: Array, dec: Array, r: Array) -> npt.NDArray[np.intp]:
-    """The brighter of each two within 2″: PS1 breaks bright and extended objects into pieces."""
+    """Select the brighter of each two objects within 2″: PS1 splits bright and extended objects."""
     from scipy.spatial import cKDTree
 
     middle = (float(np.median(ra)), float(np.median(dec)))

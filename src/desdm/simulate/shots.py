@@ -97,7 +97,22 @@ class Clock:
 
     @classmethod
     def of(cls, seed: int, nite: str, expnum: int) -> Clock:
-        """The clock at noon of a nite (YYYYMMDD), the next exposure being ``expnum``."""
+        """Return the clock at noon of a night.
+
+        Parameters
+        ----------
+        seed
+            Seed.
+        nite
+            Night, YYYYMMDD.
+        expnum
+            Number of the next exposure.
+
+        Returns
+        -------
+        Clock
+            The clock.
+        """
         try:
             noon = date(int(nite[:4]), int(nite[4:6]), int(nite[6:])) - date(1858, 11, 17)
         except ValueError as err:
@@ -106,7 +121,7 @@ class Clock:
         return cls(seed, nite, expnum, noon.days + 0.72, noon.days + 1.02)
 
     def stamp(self, exptime: float, dark: bool) -> tuple[int, float]:
-        """Number and MJD of the next exposure, in the afternoon or in the dark."""
+        """Return number and MJD of the next exposure, in the afternoon or at night."""
         number, self.expnum = self.expnum, self.expnum + 1
         start = self.night if dark else self.day
         step = (exptime + 30.0) / 86400.0
@@ -118,24 +133,48 @@ class Clock:
 
 
 def zero(clock: Clock, **more: object) -> Shot:
-    """A bias frame."""
+    """Plan a bias frame."""
     number, mjd = clock.stamp(0.0, False)
     return replace(Shot(number, "zero", "zero", "zero", "none", 0.0, mjd, clock.nite), **more)  # type: ignore[arg-type]
 
 
 def flat(clock: Clock, band: str, **more: object) -> Shot:
-    """A dome flat near 20 000 ADU; the lamp wanders by some per cent."""
+    """Plan a dome flat near 20 000 ADU; the lamp varies by some per cent."""
     number, mjd = clock.stamp(10.0, False)
     rng = generator(clock.seed, 300, number)
     shot = Shot(
-        number, "dome flat", "dome flat", f"dome flat {band}", band, 10.0, mjd, clock.nite,
+        number,
+        "dome flat",
+        "dome flat",
+        f"dome flat {band}",
+        band,
+        10.0,
+        mjd,
+        clock.nite,
         level=82000.0 * float(rng.uniform(0.97, 1.03)),
-    )  # fmt: skip
+    )
     return replace(shot, **more)  # type: ignore[arg-type]
 
 
 def science(clock: Clock, band: str, exptime: float = 90.0, **more: object) -> Shot:
-    """An exposure of the survey in good conditions, dithered by some 20″ about the field."""
+    """Plan an exposure of the survey in good conditions, dithered by some 20″ about the field.
+
+    Parameters
+    ----------
+    clock
+        Source of exposure numbers and times.
+    band
+        Band.
+    exptime
+        Exposure time, s.
+    more
+        Further fields of the shot.
+
+    Returns
+    -------
+    Shot
+        The exposure.
+    """
     number, mjd = clock.stamp(exptime, True)
     rng = generator(clock.seed, 301, number)
     of, ra, dec = BANDS[band], *FIELD
@@ -144,18 +183,30 @@ def science(clock: Clock, band: str, exptime: float = 90.0, **more: object) -> S
     import math
 
     shot = Shot(
-        number, "object", "object", f"DES survey hex {band} tiling 1", band, exptime, mjd, clock.nite,
-        ra=ra + float(dra) / 3600.0 / math.cos(math.radians(dec)), dec=dec + float(ddec) / 3600.0,
+        number,
+        "object",
+        "object",
+        f"DES survey hex {band} tiling 1",
+        band,
+        exptime,
+        mjd,
+        clock.nite,
+        ra=ra + float(dra) / 3600.0 / math.cos(math.radians(dec)),
+        dec=dec + float(ddec) / 3600.0,
         airmass=round(float(rng.uniform(1.05, 1.35)), 3),
-        seeing=0.86 * of.seeing * float(rng.uniform(0.95, 1.08)), sky=of.sky * float(rng.uniform(0.95, 1.2)),
-        cloud=float(rng.uniform(0.0, 0.05)), slope=(float(size * math.cos(angle)), float(size * math.sin(angle))),
-        ghost=of.ghost * float(rng.uniform(0.6, 1.4)), fringe=of.fringe * float(rng.uniform(0.6, 1.4)),
-        streaks=int(rng.random() < 0.25), processed=True,
-    )  # fmt: skip
+        seeing=0.86 * of.seeing * float(rng.uniform(0.95, 1.08)),
+        sky=of.sky * float(rng.uniform(0.95, 1.2)),
+        cloud=float(rng.uniform(0.0, 0.05)),
+        slope=(float(size * math.cos(angle)), float(size * math.sin(angle))),
+        ghost=of.ghost * float(rng.uniform(0.6, 1.4)),
+        fringe=of.fringe * float(rng.uniform(0.6, 1.4)),
+        streaks=int(rng.random() < 0.25),
+        processed=True,
+    )
     return replace(shot, **more)  # type: ignore[arg-type]
 
 
 def nite_after(nite: str, days: int) -> str:
-    """The nite some days later."""
+    """Return the night some days later."""
     day = date(int(nite[:4]), int(nite[4:6]), int(nite[6:])) + timedelta(days=days)
     return day.strftime("%Y%m%d")

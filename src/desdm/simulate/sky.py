@@ -51,9 +51,9 @@ class Sky:
 
 
 def generator(seed: int, *stage: int) -> np.random.Generator:
-    """A counter-based generator of its own for each stage (Salmon et al. 2011, Philox).
+    """Return a counter-based random generator of a stage (Salmon et al. 2011, Philox).
 
-    Whatever order CCDs are made in, or if one is made alone, its numbers are the same.
+    The numbers of a CCD do not depend on the others or on their order.
     """
     key = np.random.SeedSequence([seed, *stage]).generate_state(2, np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
@@ -107,17 +107,21 @@ def make_sky(
     rng = generator(seed, 1)
     taken: list[complex] = []
     places = [
-        _scatter(rng, bright, width, 7.0, taken), _scatter(rng, faint, width, 7.0, taken),
+        _scatter(rng, bright, width, 7.0, taken),
+        _scatter(rng, faint, width, 7.0, taken),
         _scatter(rng, galaxies, width, 4.0, taken),
-    ]  # fmt: skip
+    ]
     counts = [len(p) for p in places]
     plane = np.concatenate(places)
     n = plane.size
     star = np.arange(n) < counts[0] + counts[1]
-    r = np.concatenate([
-        16.8 + 5.7 * rng.random(counts[0]) ** 0.7, 22.3 + 1.3 * rng.random(counts[1]),
-        19.0 + 4.5 * rng.random(counts[2]) ** 0.4,
-    ])  # fmt: skip
+    r = np.concatenate(
+        [
+            16.8 + 5.7 * rng.random(counts[0]) ** 0.7,
+            22.3 + 1.3 * rng.random(counts[1]),
+            19.0 + 4.5 * rng.random(counts[2]) ** 0.4,
+        ]
+    )
     hue = rng.normal(size=n)
     mags = {
         band: r + np.where(star, COLOURS[band][0], COLOURS[band][1]) + COLOURS[band][2] * hue * _sign(band)
@@ -128,12 +132,21 @@ def make_sky(
     motion = rng.normal(scale=6.0, size=(2, n)) * star
     ellipticity = rng.normal(scale=0.2, size=(2, n)).clip(-0.5, 0.5)
     return Sky(
-        2016.0, (ra + plane.real / 3600.0 / np.cos(np.radians(dec))) % 360.0, dec + plane.imag / 3600.0, motion[0],
-        motion[1], star, mags, np.where(star, 0.0, 0.35 + 0.6 * rng.random(n)), ellipticity[0], ellipticity[1],
+        2016.0,
+        (ra + plane.real / 3600.0 / np.cos(np.radians(dec))) % 360.0,
+        dec + plane.imag / 3600.0,
+        motion[0],
+        motion[1],
+        star,
+        mags,
+        np.where(star, 0.0, 0.35 + 0.6 * rng.random(n)),
+        ellipticity[0],
+        ellipticity[1],
         apart.min(axis=1),
-    )  # fmt: skip
+    )
 
 
 def _sign(band: str) -> float:
+    """Return the sign of the colour term of a band."""
     # A redder object is fainter blueward of r and brighter redward.
     return 1.0 if band in ("u", "g") else -1.0

@@ -19,7 +19,7 @@ _RATE = 8300.0  # electrons a second: 2000 ADU
 def supercal_shots(
     clock: Clock, bands: tuple[str, ...], exposures: int, biases: int, flats: int
 ) -> list[Shot]:
-    """All shots, in order of time.
+    """Return all shots, in order of time.
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ def supercal_shots(
 
 
 def _ramps(clock: Clock, band: str) -> list[Shot]:
+    """Plan two ramps of flats."""
     out = []
     for _ in range(2):
         for seconds in RAMP:
@@ -60,14 +61,22 @@ def _ramps(clock: Clock, band: str) -> list[Shot]:
             # The lamp is regulated for a ramp: only photons scatter its levels.
             out.append(
                 Shot(
-                    number, "linearity", "dome flat", f"linearity ramp {band} {seconds:g}s", band, seconds, mjd, clock.nite,
+                    number,
+                    "linearity",
+                    "dome flat",
+                    f"linearity ramp {band} {seconds:g}s",
+                    band,
+                    seconds,
+                    mjd,
+                    clock.nite,
                     level=_RATE * seconds,
                 )
-            )  # fmt: skip
+            )
     return out
 
 
 def _crosstalk_fields(clock: Clock, band: str) -> list[Shot]:
+    """Plan exposures of bright stars that measure crosstalk."""
     few = BANDS[band].sky * 0.5
     return [
         science(
@@ -86,26 +95,42 @@ def _crosstalk_fields(clock: Clock, band: str) -> list[Shot]:
 
 
 def _star_flats(clock: Clock, band: str) -> list[Shot]:
+    """Plan dithered exposures of a dense field."""
     out = []
     for n in range(12):
         rng = generator(clock.seed, 302, clock.expnum)
         dra, ddec = (float(v) for v in rng.uniform(-0.05, 0.05, 2))
         out.append(
             science(
-                clock, band, 30.0, kind="star flat", title=f"star flat {band} {n + 1}", ra=DENSE_FIELD[0] + dra,
-                dec=DENSE_FIELD[1] + ddec, cloud=0.0, streaks=0, airmass=1.05, processed=False,
+                clock,
+                band,
+                30.0,
+                kind="star flat",
+                title=f"star flat {band} {n + 1}",
+                ra=DENSE_FIELD[0] + dra,
+                dec=DENSE_FIELD[1] + ddec,
+                cloud=0.0,
+                streaks=0,
+                airmass=1.05,
+                processed=False,
             )
-        )  # fmt: skip
+        )
     return out
 
 
 def _wide(clock: Clock, band: str) -> Shot:
+    """Plan an exposure of changing sky and pointing."""
     rng = generator(clock.seed, 303, clock.expnum)
     of = BANDS[band]
     dra, ddec = rng.uniform(-0.04, 0.04, 2)
     slope = rng.uniform(-0.025, 0.025, 2)
     return science(
-        clock, band, ra=30.0 + float(dra), dec=-5.0 + float(ddec), sky=of.sky * float(rng.uniform(0.9, 2.2)),
-        slope=(float(slope[0]), float(slope[1])), ghost=of.ghost * float(rng.uniform(0.2, 2.5)),
+        clock,
+        band,
+        ra=30.0 + float(dra),
+        dec=-5.0 + float(ddec),
+        sky=of.sky * float(rng.uniform(0.9, 2.2)),
+        slope=(float(slope[0]), float(slope[1])),
+        ghost=of.ghost * float(rng.uniform(0.2, 2.5)),
         fringe=of.fringe * float(rng.uniform(0.2, 2.5)),
-    )  # fmt: skip
+    )

@@ -85,13 +85,24 @@ class TPV:
         return self.crpix[0] + (c22 * a - c12 * b) / det_cd, self.crpix[1] + (c11 * b - c21 * a) / det_cd
 
     def cards(self) -> dict[str, str | float | int]:
-        """The solution as FITS keywords."""
+        """Return the WCS as FITS keywords."""
         out: dict[str, str | float | int] = {
-            "WCSAXES": 2, "CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "CUNIT1": "deg", "CUNIT2": "deg",
-            "CRVAL1": self.crval[0], "CRVAL2": self.crval[1], "CRPIX1": self.crpix[0], "CRPIX2": self.crpix[1],
-            "CD1_1": self.cd[0][0], "CD1_2": self.cd[0][1], "CD2_1": self.cd[1][0], "CD2_2": self.cd[1][1],
-            "RADESYS": "ICRS", "EQUINOX": 2000.0,
-        }  # fmt: skip
+            "WCSAXES": 2,
+            "CTYPE1": "RA---TPV",
+            "CTYPE2": "DEC--TPV",
+            "CUNIT1": "deg",
+            "CUNIT2": "deg",
+            "CRVAL1": self.crval[0],
+            "CRVAL2": self.crval[1],
+            "CRPIX1": self.crpix[0],
+            "CRPIX2": self.crpix[1],
+            "CD1_1": self.cd[0][0],
+            "CD1_2": self.cd[0][1],
+            "CD2_1": self.cd[1][0],
+            "CD2_2": self.cd[1][1],
+            "RADESYS": "ICRS",
+            "EQUINOX": 2000.0,
+        }
         for axis in ("PV1", "PV2"):
             out.update({f"{axis}_{i}": value for i, value in enumerate(self.pv[axis]) if i != 3})
         return out

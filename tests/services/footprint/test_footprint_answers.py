@@ -467,14 +467,14 @@ def test_a_flipped_byte_in_a_map_is_refused_and_reported(url: Served, home: Path
 
     def listed() -> list[tuple[str, str]]:
         with database.read() as conn:
-            return [(p["subject_kind"], p["subject"]) for p in problems(conn)]
+            return [(p.subject_kind, p.subject) for p in problems(conn)]
 
     assert until(listed) == [("file", "X1/footprint/g.hsp")]
     database.close()
 
 
 def test_no_position_is_no_answer(footprint: Footprint) -> None:
-    with pytest.raises(UsageError, match="no position"):
+    with pytest.raises(UsageError, match="not a position"):
         footprint.at(1.0, 90.5)
     assert footprint.at(-0.02, -44.0).hpix == footprint.at(359.98, -44.0).hpix
     assert not footprint.at(77.0, 90.0).inside

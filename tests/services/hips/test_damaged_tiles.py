@@ -52,7 +52,7 @@ def test_a_damaged_picture_is_refused_and_entered_into_the_problem_list(tmp_path
 
         def listed() -> list[str]:
             with facility.database.read() as conn:
-                return [p["subject"] for p in problems(conn)]
+                return [p.subject for p in problems(conn)]
 
         subjects = until(listed)
         facility.close()

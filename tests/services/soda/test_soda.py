@@ -136,6 +136,19 @@ def test_what_is_outside_is_an_answer_and_what_is_wrong_is_told(server: Served, 
             assert str(images.home).encode() not in body and kind.startswith("text/plain" if body else "")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"BAND": "1e-7 2e-7"}, {"TIME": "1 2"}, {"POL": "I"}, {"POS": ""}, {"CIRCLE": "0_0 0 0.003"}],
+)
+def test_a_filter_that_would_change_nothing_is_refused(
+    server: Served, images: ImageRelease, more: dict[str, str]
+) -> None:
+    """SODA 1.0, section 3.3: BAND, TIME and POL select parts of the data; these images have none."""
+    circle = {} if "CIRCLE" in more else {"CIRCLE": "0.02 0 0.003"}
+    status, _, body = get(f"{server}/soda/sync", {"ID": images.did(TILE, "g"), **circle, **more})
+    assert status == 400 and next(iter(more)) in body.decode()
+
+
 def test_every_combination_of_id_and_stencil_is_cut(server: Served, images: ImageRelease) -> None:
     query = {
         "ID": [images.did(TILE, "g"), images.did("DES2359+0000", "i")],
@@ -235,6 +248,8 @@ def test_one_place_gives_one_file_or_says_that_it_is_outside(server: Served) -> 
     assert len(members(get(f"{server}/api/cutouts", place)[2])) == 5
     status, _, body = get(f"{server}/api/cutouts", {**place, "ra": 90, "format": "png"})
     assert (status, json.loads(body)["error"]) == (404, "outside footprint")
+    status, _, body = get(f"{server}/api/cutouts", {**place, "ra": 90})
+    assert (status, json.loads(body)["status"]) == (404, "outside")
     for wrong in ({"bands": "q"}, {"size": "x"}, {"foo": 1}, {"release": "No"}, {"size": 0}, {"q": "inf"}):
         status, _, body = get(f"{server}/api/cutouts", {**place, **wrong})
         assert status in (400, 404) and json.loads(body)["error"], (wrong, body)
@@ -311,7 +326,7 @@ def test_a_flipped_byte_is_refused_and_stands_in_the_problem_list(
 
     def listed() -> list[object]:
         with facility.database.read() as conn:
-            return [p for p in store.open_problems(conn) if p["subject"] == f"F1/{hurt.relative(TILE, 'g')}"]
+            return [p for p in store.open_problems(conn) if p.subject == f"F1/{hurt.relative(TILE, 'g')}"]
 
     found = until(listed)
     facility.close()

@@ -58,7 +58,7 @@ def test_a_range_goes_across_ra_0_and_takes_open_ends() -> None:
     [
         ({"CIRCLE": ["1 2"]}, "2 numbers"), ({"CIRCLE": ["1 2 x"]}, "'x' is not a number"),
         ({"CIRCLE": ["1 91 1"]}, "declination 91"), ({"CIRCLE": ["1 2 -1"]}, "radius -1"),
-        ({"CIRCLE": ["nan 2 1"]}, "no finite"), ({"POLYGON": ["1 2 3 4"]}, "three pairs"),
+        ({"CIRCLE": ["nan 2 1"]}, "not a finite"), ({"POLYGON": ["1 2 3 4"]}, "three pairs"),
         ({"POLYGON": ["0 0 120 0 240 0"]}, "hemisphere"), ({"POS": ["BOX 1 2 3 4"]}, "CIRCLE, POLYGON or RANGE"),
         ({"POS": ["RANGE 1 2 5 4"]}, "lesser declination"), ({"POS": [""]}, "begin with"),
     ],

@@ -14,7 +14,7 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 from desdm.client.shell.commands import COMMANDS
-from desdm.client.shell.naming import ShellCompleter
+from desdm.client.shell.completion import ShellCompleter
 from desdm.client.shell.session import Session
 from desdm.client.shell.settings import folder
 
@@ -22,11 +22,12 @@ __all__ = ["session_of"]
 
 
 def session_of(shell: Session, complete: Callable[[str], bool]) -> PromptSession[str]:
-    """A prompt for a shell; ``complete`` says whether Enter ends what stands there."""
+    """Create the prompt of a shell; ``complete`` tells whether Enter ends the input."""
     keys = KeyBindings()
 
     @keys.add("enter")
     def _(event: KeyPressEvent) -> None:
+        """Run complete input, else continue it."""
         buffer = event.current_buffer
         if complete(buffer.text):
             buffer.validate_and_handle()
@@ -47,7 +48,7 @@ def session_of(shell: Session, complete: Callable[[str], bool]) -> PromptSession
 
 
 def _history() -> History:
-    # A home that cannot be written must not keep anybody from asking.
+    """Return the history file, or one in memory if it cannot be written."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
         (folder() / "sql_history").touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""What a command of the shell may use of it."""
+"""Interface of the shell for its commands."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 import pyarrow as pa
 
 from desdm.client.client import Client
-from desdm.client.shell.naming import Names
+from desdm.client.shell.completion import Names
 from desdm.client.shell.settings import Settings
 
 __all__ = ["Leave", "Session"]
 
 
 class Leave(Exception):
-    """The shell is to end: quit, exit."""
+    """End of the shell: quit, exit."""
 
 
 class Session(Protocol):
@@ -24,7 +24,7 @@ class Session(Protocol):
     Attributes
     ----------
     past, last
-        What was typed so far; the last query.
+        Earlier input; the last query.
     """
 
     client: Client
@@ -35,22 +35,22 @@ class Session(Protocol):
     last: str
 
     def say(self, text: str) -> None:
-        """Tell something beside the answer; --quiet leaves it out."""
+        """Print a message beside the answer; --quiet omits it."""
 
     def answer(self, text: str) -> None:
-        """Write an answer that is no row."""
+        """Print an answer that is not a table."""
 
     def show(self, rows: pa.Table) -> None:
-        """Show rows."""
+        """Print rows."""
 
     def confirm(self, question: str) -> bool:
-        """Ask for a yes."""
+        """Ask for confirmation."""
 
     def attempt(self, text: str) -> bool:
-        """Do what was typed; whether it went well."""
+        """Run input; return whether it succeeded."""
 
     def system(self, text: str) -> None:
         """Run a command of the operating system's shell."""
 
     def run_file(self, path: Path, target: Path | None = None) -> None:
-        """Do the statements of a file."""
+        """Run the statements of a file."""

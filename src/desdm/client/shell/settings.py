@@ -1,12 +1,11 @@
-"""Settings of the shell, kept in a small file between sessions."""
+"""Settings of the shell, stored in a small file between sessions."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from desdm.errors import UsageError, storage_error
 
@@ -15,18 +14,18 @@ __all__ = ["Settings", "folder", "load", "store"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a user may choose.
+    """Settings of a user.
 
     Attributes
     ----------
     max_rows
-        Rows that are fetched when an answer is shown; a file gets all.
+        Rows fetched for the terminal; a file gets all.
     null
-        How a null is shown.
+        Text of a null.
     completion
-        Whether names are offered while one types.
+        Whether names are completed while the user types.
     timing
-        Whether rows and seconds are told after each query.
+        Whether rows and seconds are printed after each query.
     job
         Whether queries run as jobs of the service (for long ones).
     """
@@ -38,51 +37,52 @@ class Settings:
     job: bool = False
 
     def changed(self, name: str, value: str) -> Settings:
-        """The same with one setting changed.
+        """Return the settings with one changed.
 
         Raises
         ------
         UsageError
             If there is no such setting or the value does not fit.
         """
-        known = {f.name: getattr(self, f.name) for f in fields(self)}
-        if name not in known:
-            raise UsageError(f"there is no setting {name}; there are: {', '.join(known)}")
-        if isinstance(known[name], bool):
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if name not in values:
+            raise UsageError(f"there is no setting {name}; there are: {', '.join(values)}")
+        if isinstance(values[name], bool):
             if value.lower() not in ("yes", "no", "on", "off", "true", "false"):
                 raise UsageError(f"{name} is yes or no")
-            return _with(self, name, value.lower() in ("yes", "on", "true"))
-        if isinstance(known[name], int):
+            return _replaced(self, name, value.lower() in ("yes", "on", "true"))
+        if isinstance(values[name], int):
             if not value.isdigit():
                 raise UsageError(f"{name} is a whole number")
-            return _with(self, name, int(value))
-        return _with(self, name, value)
+            return _replaced(self, name, int(value))
+        return _replaced(self, name, value)
 
 
-def _with(settings: Settings, name: str, value: Any) -> Settings:
-    return replace(settings, **{name: value})
+def _replaced(settings: Settings, name: str, value: str | int | bool) -> Settings:
+    """Return the settings with a new value of one."""
+    return Settings(**{**asdict(settings), name: value})
 
 
 def folder() -> Path:
-    """Where settings and history are kept: ``$DESDM_SQL_HOME``, else ``~/.config/desdm``."""
+    """Return the folder of settings and history: ``$DESDM_SQL_HOME``, else ``~/.config/desdm``."""
     return Path(os.environ.get("DESDM_SQL_HOME") or Path.home() / ".config" / "desdm")
 
 
 def load() -> Settings:
-    """The kept settings; what cannot be read is as if it were not there."""
+    """Read the settings; unreadable ones have their defaults."""
     try:
-        held = json.loads((folder() / "sql.json").read_text("utf-8"))
+        document = json.loads((folder() / "sql.json").read_text("utf-8"))
     except (OSError, ValueError):
         return Settings()
-    made = Settings()
-    for name, value in held.items() if isinstance(held, dict) else ():
-        if type(value) is type(getattr(made, name, None)):
-            made = _with(made, name, value)
-    return made
+    settings = Settings()
+    for name, value in document.items() if isinstance(document, dict) else ():
+        if isinstance(value, str | int) and value.__class__ is getattr(settings, name, None).__class__:
+            settings = _replaced(settings, name, value)
+    return settings
 
 
 def store(settings: Settings) -> None:
-    """Keep the settings."""
+    """Write the settings."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
         (folder() / "sql.json").write_text(json.dumps(asdict(settings), indent=1) + "\n", "utf-8")

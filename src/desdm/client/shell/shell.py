@@ -1,4 +1,4 @@
-"""The shell itself: reads what is typed, does it, tells what went wrong, and goes on."""
+"""The shell: read input, run it, report errors, continue."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import click
 import pyarrow as pa
 
 from desdm.client.client import Client
-from desdm.client.shell import settings as kept
+from desdm.client.shell import settings as settings_file
 from desdm.client.shell.commands import COMMANDS, HELP, INSTEAD
-from desdm.client.shell.naming import Names
+from desdm.client.shell.completion import Names
+from desdm.client.shell.layout import expanded_lines, row_lines
+from desdm.client.shell.parser import Line, complete, read, statements, target_within
 from desdm.client.shell.prompt import session_of
-from desdm.client.shell.reading import Line, complete, read, statements, target_within
 from desdm.client.shell.session import Leave
-from desdm.client.shell.showing import expanded_lines, row_lines
 from desdm.errors import DesdmError, UsageError
 from desdm.texttable import terminal_width
 
@@ -38,14 +38,14 @@ class Shell:
     client
         The server.
     interactive
-        Whether somebody sits there: asks before it drops a table.
+        Whether it runs at a terminal: it asks before it drops a table.
     quiet
-        Say nothing but rows and errors.
+        Print rows and errors only.
     """
 
     def __init__(self, client: Client, *, interactive: bool, quiet: bool = False) -> None:
         self.client, self.interactive, self.quiet = client, interactive, quiet
-        self.settings = kept.load()
+        self.settings = settings_file.load()
         self.names = Names(client)
         self.past: list[str] = []
         self.last = ""
@@ -53,31 +53,31 @@ class Shell:
         self.expanded = False
 
     def say(self, text: str) -> None:
-        """Tell something beside the answer; --quiet leaves it out."""
+        """Print a message beside the answer; --quiet omits it."""
         if not self.quiet:
             click.echo(text)
 
     def answer(self, text: str) -> None:
-        """Write an answer that is no row."""
+        """Print an answer that is not a table."""
         click.echo(text)
 
     def show(self, rows: pa.Table) -> None:
-        """Show rows."""
+        """Print rows."""
         if self.expanded:
             click.echo("\n".join(expanded_lines(rows, self.settings.null)))
             return
-        style = _painted if sys.stdout.isatty() else None
+        style = _styled if sys.stdout.isatty() else None
         click.echo("\n".join(row_lines(rows, self.settings.null, terminal_width(), style)))
 
     def confirm(self, question: str) -> bool:
-        """Ask for a yes."""
+        """Ask for confirmation."""
         try:
             return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         except EOFError:
             return False
 
     def attempt(self, text: str) -> bool:
-        """Do what was typed; whether it went well. No error of the server, the network or a file comes out.
+        """Run input and report its errors; return whether it succeeded.
 
         Raises
         ------
@@ -100,12 +100,12 @@ class Shell:
         return False
 
     def run(self, line: Line) -> None:
-        """Do one thing.
+        """Run a parsed statement or command.
 
         Raises
         ------
         DesdmError
-            What went wrong.
+            The error of the statement.
         """
         if line.command == "query":
             if line.table:
@@ -124,67 +124,67 @@ class Shell:
         else:
             if line.command in INSTEAD:
                 raise UsageError(f"there is no {line.command} here: {INSTEAD[line.command]}")
-            known = {**dict.fromkeys(COMMANDS), **dict.fromkeys(_STATEMENTS)}
-            near = get_close_matches(line.command, known, 2, 0.75) or get_close_matches(
-                line.command, known, 2, 0.6
+            candidates = {**dict.fromkeys(COMMANDS), **dict.fromkeys(_STATEMENTS)}
+            similar = get_close_matches(line.command, candidates, 2, 0.75) or get_close_matches(
+                line.command, candidates, 2, 0.6
             )
-            near = near or [name for name in HELP if name.startswith(line.command[:4])]
-            near = [name.upper() if name in _STATEMENTS else name for name in near]
-            hint = f"; did you mean {' or '.join(near)}?" if near else "; help shows what there is"
-            raise UsageError(f"{line.command[:60]} is no command and no SELECT{hint}")
+            similar = similar or [name for name in HELP if name.startswith(line.command[:4])]
+            similar = [name.upper() if name in _STATEMENTS else name for name in similar]
+            hint = f"; did you mean {' or '.join(similar)}?" if similar else "; help lists the commands"
+            raise UsageError(f"{line.command[:60]} is neither a command nor a SELECT{hint}")
 
     def query(self, adql: str, target: Path | None = None) -> None:
-        """Run a query: show its rows, or write them to a file."""
+        """Run a query: print its rows, or write them to a file."""
         self.last = adql
         begin = time.monotonic()
         if target is not None:
-            there = target.exists()
-            if there and self.interactive and not self.confirm(f"{target} is there already; replace it?"):
-                self.say("it stays")
+            exists = target.exists()
+            if exists and self.interactive and not self.confirm(f"{target} exists already; replace it?"):
+                self.say("it was not replaced")
                 return
             with _better_advice(adql):
                 self.client.save(adql, target)
-            done = "replaced" if there else "written"
-            self.say(f"{target} is {done}: {target.stat().st_size:,} bytes{self._took(begin)}")
+            verb = "replaced" if exists else "written"
+            self.say(f"{target} is {verb}: {target.stat().st_size:,} bytes{self._duration(begin)}")
             return
-        most = self.settings.max_rows
+        limit = self.settings.max_rows
         with _better_advice(adql):
-            rows, cut = self.client.rows(adql, maxrec=most, async_=self.settings.job)
+            rows, cut = self.client.rows(adql, maxrec=limit, async_=self.settings.job)
         self.show(rows)
         more = (
-            f", and there are more: end with '; > file.csv' for all (config max_rows {most})" if cut else ""
+            f", and there are more: end with '; > file.csv' for all (config max_rows {limit})" if cut else ""
         )
-        self.say(f"\n{rows.num_rows} row{'s' * (rows.num_rows != 1)}{self._took(begin)}{more}")
+        self.say(f"\n{rows.num_rows} row{'s' * (rows.num_rows != 1)}{self._duration(begin)}{more}")
 
     def keep(self, adql: str, name: str) -> None:
-        """Make a table of one's own of a query's rows; they do not leave the server."""
+        """Create a user's table from the rows of a query; they do not leave the server."""
         self.last = adql
         begin = time.monotonic()
         with _better_advice(adql):
-            made = self.client.mydb.keep(name, adql)
-        self.say(f"mydb.{name} is made: {made['rows']:,} rows{self._took(begin)}")
+            table = self.client.mydb.keep(name, adql)
+        self.say(f"mydb.{name} is made: {table['rows']:,} rows{self._duration(begin)}")
         self.names.refresh()
 
     def system(self, text: str) -> None:
         """Run a command of the operating system's shell."""
         import subprocess
 
-        ended = subprocess.run(text, shell=True, check=False)  # noqa: S602 - it is what the user typed
-        if ended.returncode:
-            raise UsageError(f"the command ended with status {ended.returncode}")
+        process = subprocess.run(text, shell=True, check=False)  # noqa: S602 - it is what the user typed
+        if process.returncode:
+            raise UsageError(f"the command ended with status {process.returncode}")
 
     def run_file(self, path: Path, target: Path | None = None) -> None:
-        """Do the statements of a file, one after the other, up to the first that fails."""
+        """Run the statements of a file in order, up to the first that fails."""
         try:
             parts = statements(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as err:
             raise UsageError(
-                f"{path} cannot be read: {getattr(err, 'strerror', None) or 'it is no text'}"
+                f"{path} cannot be read: {getattr(err, 'strerror', None) or 'it is not text'}"
             ) from err
         if not parts:
-            raise UsageError(f"{path} holds no statement")
+            raise UsageError(f"{path} has no statement")
         if target is not None and len(parts) > 1:
-            raise UsageError(f"{path} holds {len(parts)} statements; one target does not serve them all")
+            raise UsageError(f"{path} has {len(parts)} statements; one target cannot receive all answers")
         if self._depth >= _DEEPEST:
             raise UsageError(f"{path} is loaded by itself")
         self._depth += 1
@@ -197,11 +197,12 @@ class Shell:
         finally:
             self._depth -= 1
 
-    def _took(self, begin: float) -> str:
+    def _duration(self, begin: float) -> str:
+        """Return the duration as text, if the settings show it."""
         return f", {time.monotonic() - begin:.2f} s" if self.settings.timing else ""
 
     def loop(self) -> None:
-        """Read and do, until the end."""
+        """Read and run input until the end."""
         session = session_of(self, complete)
         self.names.refresh()
         self.say(f"{self.client.connection.url}: type a SELECT and end it with ; or type help")
@@ -218,12 +219,12 @@ class Shell:
                 return
 
     def script(self, texts: Iterable[str]) -> None:
-        """Do one thing after the other, up to the first that fails, or that ends the shell.
+        """Run statements in order, up to the first that fails, or that leaves the shell.
 
         Raises
         ------
         DesdmError
-            What went wrong.
+            The error of the statement.
         """
         try:
             for text in texts:
@@ -234,7 +235,7 @@ class Shell:
 
 @contextmanager
 def _better_advice(adql: str) -> Iterator[None]:
-    """Add to the server's refusal of a query what the shell knows of it: its target stands before the ``;``."""
+    """Add to an error of the server that the target belongs after the ``;``, if it is before it."""
     try:
         yield
     except UsageError as err:
@@ -244,8 +245,8 @@ def _better_advice(adql: str) -> Iterator[None]:
         raise UsageError(f"{err}; the target stands after the ;, as in: SELECT …; > {target}") from err
 
 
-def _painted(text: str, colour: str) -> str:
-    """The text with the codes of a terminal."""
+def _styled(text: str, colour: str) -> str:
+    """Return text with the codes of a terminal."""
     if colour in ("bold", "dim"):
         return click.style(text, bold=colour == "bold" or None, dim=colour == "dim" or None)
     return click.style(text, fg=colour or None)

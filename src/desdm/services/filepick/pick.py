@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
+from desdm.numbers import decimal_number
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.filepick.index import Indexes
 from desdm.services.parameters import RequestParams
@@ -130,7 +131,7 @@ def _circle(text: str) -> tuple[float, float, float]:
     if words and words[0].upper() == "CIRCLE":
         words = words[1:]
     try:
-        numbers = [float(word) for word in words]
+        numbers = [decimal_number(word) for word in words]
     except ValueError:
         numbers = []
     if len(numbers) == 2:

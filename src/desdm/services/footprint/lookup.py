@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from desdm.errors import NotFoundError, UsageError
+from desdm.numbers import decimal_number
 from desdm.services.footprint.maps import NSIDE, BandMap, Values, cells
 from desdm.services.soda.stencil import Stencil
 from desdm.sky.polygons import Outlines, unit
@@ -291,7 +292,7 @@ class Footprint:
 
 def shortest(value: np.float32) -> float:
     """Return a single-precision number by its shortest decimal form, as text tables write it."""
-    return float(str(value))
+    return decimal_number(str(value))
 
 
 def _summary(band: BandMap, region: Stencil) -> BandSummary:

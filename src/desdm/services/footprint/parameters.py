@@ -89,7 +89,7 @@ async def read_table_part(
                 )
             parts.append(piece)
     except ClientDisconnect as err:
-        raise UsageError("the client went away before the table was whole") from err
+        raise UsageError("the client disconnected before the table was complete") from err
     return (b"".join(parts) if size else None), mime
 
 

@@ -115,7 +115,7 @@ async def _body(request: Request, most: int) -> BinaryIO:
             body.write(piece)
     except ClientDisconnect as err:
         body.close()
-        raise UsageError("the client went away before the table was whole") from err
+        raise UsageError("the client disconnected before the table was complete") from err
     except BaseException:
         body.close()
         raise

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, NotFoundError, UsageError
+from desdm.numbers import decimal_number
 from desdm.query.adql.translate import translate
 from desdm.query.catalogue import Catalogue, Entry
 from desdm.query.dialect import dialect_of
@@ -119,7 +120,7 @@ def _degrees(params: RequestParams, name: str, low: float, high: float) -> float
     """Parse a parameter in degrees within bounds."""
     text = params.value(name)
     try:
-        value = float(text)
+        value = decimal_number(text)
     except ValueError as err:
         raise UsageError(f"{name}={text[:40]}: a number in degrees is wanted") from err
     if math.isnan(value) or not low <= value <= high:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import UsageError
+from desdm.numbers import decimal_number
 from desdm.services.parameters import RequestParams
 from desdm.services.soda.stencil import Stencil, stencils_of
 from desdm.sky.spherical import SLACK, unit
@@ -102,7 +103,7 @@ def _interval(name: str, text: str) -> tuple[float, float]:
     """Parse one number or two as an interval."""
     words = text.replace(",", " ").split()
     try:
-        numbers = [float(word) for word in words]
+        numbers = [decimal_number(word) for word in words]
     except ValueError as err:
         raise UsageError(f"{name}={text[:60]}: one number or two (with -Inf and +Inf) are wanted") from err
     if len(numbers) not in (1, 2) or any(map(math.isnan, numbers)):

@@ -69,7 +69,7 @@ class Batches:
             lambda: items_of(self.services, self.images, caller, rows, _defaults(values, form), 1),
         )
         item = items[0]
-        if form in ("tar", "zip") or (form == "fits" and len(item.files) > 1):
+        if item.files and (form in ("tar", "zip") or (form == "fits" and len(item.files) > 1)):
             return stream(self.services, self.images, items, "zip" if form == "zip" else "tar", item.name)
         return await run_blocking(self.services, lambda: self._single(item))
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from desdm import __version__
 from desdm.errors import UsageError
+from desdm.numbers import decimal_number
 from desdm.services.soda.cutout import Cut
 from desdm.survey.lupton import WHITE, lupton
 
@@ -47,7 +48,7 @@ class Lupton:
             if not text:
                 continue
             try:
-                value = float(text)
+                value = decimal_number(text)
             except ValueError:
                 raise UsageError(f"{name}={text[:40]}: a number is wanted") from None
             if not math.isfinite(value) or value < low or (name == "Q" and value > 1e6):

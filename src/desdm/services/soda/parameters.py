@@ -20,6 +20,9 @@ __all__ = ["MOST", "CutoutRequest", "form_of", "outside_of", "parse_request"]
 
 #: Combinations of ID and stencil in one synchronous request; an asynchronous one takes more.
 MOST = 100
+_STENCILS = ("CIRCLE", "POLYGON", "POS")
+#: Filters of the standard that these images cannot obey.
+_FILTERS = ("BAND", "TIME", "POL")
 _FORMATS = {
     "": "fits", "fits": "fits", "application/fits": "fits", "image/fits": "fits",
     "png": "png", "image/png": "png",
@@ -67,7 +70,8 @@ def parse_request(
 ) -> CutoutRequest:
     """Read the parameters ID, CIRCLE, POLYGON, POS, RESPONSEFORMAT, OUTSIDE, BANDS, Q, STRETCH, MINIMUM.
 
-    ID and the stencils may be repeated: each combination is an item. Other parameters are ignored (DALI 1.1, section 2.3).
+    ID and the stencils may be repeated: each combination is an item. The filters of SODA 1.0, sections 3.3.4 to 3.3.6, that
+    would change nothing are refused; parameters that no standard names are ignored (DALI 1.1, section 2.3).
 
     Parameters
     ----------
@@ -96,6 +100,12 @@ def parse_request(
     for name, value in pairs:
         if value.strip():
             values.setdefault(name, []).append(value)
+        elif name in _STENCILS:
+            raise UsageError(f"{name} is empty; give a region, or leave it out for the whole image")
+        if name in _FILTERS:
+            raise UsageError(
+                f"{name} is not supported: an image has one band and one time; choose it by ID, with SIA or ObsCore"
+            )
 
     def single(name: str) -> str:
         distinct = list(dict.fromkeys(values.get(name, [])))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.errors import UsageError
+from desdm.numbers import decimal_number
 from desdm.sky import spherical
 
 __all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of", "vectors"]
@@ -280,7 +281,7 @@ def _numbers(name: str, words: Sequence[str], infinite: bool = False) -> list[fl
     values = []
     for word in words:
         try:
-            value = float(word)
+            value = decimal_number(word)
         except ValueError:
             raise UsageError(f"{name}: {word[:40]!r} is not a number") from None
         if math.isnan(value) or (math.isinf(value) and not infinite):

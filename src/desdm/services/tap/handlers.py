@@ -91,7 +91,9 @@ class _Tap:
 
         def open_part(name: str) -> BinaryIO:
             if name not in form.files:
-                raise UsageError(f"UPLOAD: no part {name[:40]!r} came along; send it as multipart/form-data")
+                raise UsageError(
+                    f"UPLOAD: the request has no part {name[:40]!r}; send it as multipart/form-data"
+                )
             return form.files[name].file
 
         def open_result(uri: str) -> BinaryIO:

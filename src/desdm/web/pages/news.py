@@ -41,8 +41,5 @@ def news(services: Services, releases: Collection[str], count: int = 50) -> list
     """
     with services.database.read() as conn:
         rows = announcements(conn)
-    selected = [row for row in rows if row["release_name"] in releases]
-    return [
-        News(row["id"], row["release_name"], row["subject"], row["body"], row["announced_at"])
-        for row in selected[:count]
-    ]
+    selected = [row for row in rows if row.release in releases]
+    return [News(row.id, row.release, row.subject, row.body, row.announced_at) for row in selected[:count]]

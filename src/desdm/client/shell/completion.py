@@ -1,4 +1,4 @@
-"""Names for completion: tables and columns, asked for once in the background; without them the shell works too."""
+"""Completion: names of tables and columns, loaded in the background; the shell works without them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS = (
 
 
 class Names:
-    """Tables with their columns, as the service last told them."""
+    """Tables with their columns, as last loaded."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -33,36 +33,39 @@ class Names:
         self._tables: dict[str, list[str]] = {}
 
     def refresh(self) -> None:
-        """Ask again, in the background; a server that does not answer leaves the names as they were."""
-        threading.Thread(target=self._ask, name="desdm-names", daemon=True).start()
+        """Load the names in the background; without an answer they stay unchanged."""
+        threading.Thread(target=self._load, name="desdm-names", daemon=True).start()
 
-    def _ask(self) -> None:
+    def _load(self) -> None:
+        """Load the names of tables and columns."""
         try:
             tables, _ = self._client.rows("SELECT table_name FROM tap_schema.tables")
             columns, _ = self._client.rows("SELECT table_name, column_name FROM tap_schema.columns")
         except DesdmError:
             return
-        found: dict[str, list[str]] = {name: [] for name in tables["table_name"].to_pylist()}
+        columns_by_table: dict[str, list[str]] = {name: [] for name in tables["table_name"].to_pylist()}
         for table, column in zip(*(c.to_pylist() for c in columns.columns), strict=True):
-            found.setdefault(table, []).append(column)
+            columns_by_table.setdefault(table, []).append(column)
         with suppress(DesdmError):  # who has no account has no tables
-            for own in self._client.mydb.tables():
-                found[f"mydb.{own['name']}"] = [column["name"] for column in own["columns"]]
+            for table_of_user in self._client.mydb.tables():
+                columns_by_table[f"mydb.{table_of_user['name']}"] = [
+                    column["name"] for column in table_of_user["columns"]
+                ]
         with self._lock:
-            self._tables = found
+            self._tables = columns_by_table
 
     @property
     def tables(self) -> list[str]:
-        """Names of tables."""
+        """Return the names of the tables."""
         with self._lock:
             return sorted(self._tables)
 
     def columns(self, text: str) -> list[str]:
-        """Columns of the tables that ``text`` names; of all tables if it names none."""
-        low = text.lower()
+        """Return the columns of the tables that ``text`` names; of all tables if it names none."""
+        lower = text.lower()
         with self._lock:
-            named = [t for t in self._tables if t.lower() in low] or list(self._tables)
-            return sorted({c for t in named for c in self._tables[t]})
+            tables = [t for t in self._tables if t.lower() in lower] or list(self._tables)
+            return sorted({c for t in tables for c in self._tables[t]})
 
 
 class ShellCompleter(Completer):
@@ -74,7 +77,7 @@ class ShellCompleter(Completer):
 
     @override
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """What may follow."""
+        """Yield the completions of the input."""
         before = document.text_before_cursor
         word = document.get_word_before_cursor(WORD=True).lstrip("(,")
         first = before.split(None, 1)[0].lower() if before.split() else ""
@@ -82,13 +85,13 @@ class ShellCompleter(Completer):
             start = max(before.rfind(" "), before.rfind("@"), before.rfind(">")) + 1
             yield from self._files.get_completions(Document(before[start:]), complete_event)
             return
-        wanted: list[str] = [*self._names.tables, *self._names.columns(document.text)]
+        candidates: list[str] = [*self._names.tables, *self._names.columns(document.text)]
         if " " not in before.lstrip():
-            wanted += self._commands
+            candidates += self._commands
         elif first not in self._commands:
-            wanted += _WORDS
-        part = word.rpartition(".")[2] if word.rpartition(".")[0] and word not in wanted else word
-        for name in dict.fromkeys(wanted):
+            candidates += _WORDS
+        part = word.rpartition(".")[2] if word.rpartition(".")[0] and word not in candidates else word
+        for name in dict.fromkeys(candidates):
             if name.lower().startswith(word.lower()) and word:
                 yield Completion(name, start_position=-len(word))
             elif part != word and name.lower().startswith(part.lower()) and "." not in name:

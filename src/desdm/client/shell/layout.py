@@ -1,10 +1,9 @@
-"""How rows stand on a terminal: as a table, or one column a line."""
+"""Layout of rows on a terminal: as a table, or one column a line."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pyarrow as pa
 
@@ -23,11 +22,16 @@ def row_lines(
     rows
         The rows.
     null
-        How a null is shown.
+        Text of a null.
     width
-        Columns of the terminal; columns of the answer that have no room are left out. None: all are shown.
+        Columns of the terminal; columns of the answer that have no room are omitted. None: all are printed.
     style
         Colours a text, as of `table_lines`.
+
+    Returns
+    -------
+    list of str
+        The lines.
     """
     units = [_unit(field) for field in rows.schema]
     right = [n for n, field in enumerate(rows.schema) if _number(field)]
@@ -56,21 +60,25 @@ def expanded_lines(rows: pa.Table, null: str) -> Iterator[str]:
 
 
 def _number(field: pa.Field) -> bool:
+    """Tell whether a column has numbers."""
     return bool(pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
 
 
 def _unit(field: pa.Field) -> str:
-    found: str = (field.metadata or {}).get(b"unit", b"").decode()
-    return found
+    """Return the unit of a column."""
+    unit: str = (field.metadata or {}).get(b"unit", b"").decode()
+    return unit
 
 
 def _cells(rows: pa.Table, null: str) -> Iterator[list[str]]:
+    """Yield the cells of each row as text."""
     digits = [7 if pa.types.is_float32(field.type) else 10 for field in rows.schema]
     for row in rows.to_pylist():
         yield [_cell(value, null, d) for value, d in zip(row.values(), digits, strict=True)]
 
 
-def _cell(value: Any, null: str, digits: int) -> str:
+def _cell(value: object, null: str, digits: int) -> str:
+    """Return a value as text."""
     if value is None:
         return null
     if isinstance(value, float):

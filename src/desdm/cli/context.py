@@ -1,17 +1,20 @@
-"""What every command gets: the installation, opened when first asked for, and a way to show an answer."""
+"""Context of every command: the installation, opened when first used, and output as JSON or text."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from desdm.texttable import table_lines, terminal_width
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from enum import Enum
     from types import TracebackType
 
     from rich.progress import Progress
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
 
     from desdm.facility import Facility
 
-__all__ = ["Door", "json_option", "pass_door"]
+    #: A value of a JSON document; times and enums are written as text.
+    JsonValue = None | str | int | float | date | Enum | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+
+__all__ = ["CommandContext", "json_option", "pass_command_context"]
 
 
-class Door:
-    """The command's side of an installation.
+class CommandContext:
+    """The installation that a command uses, and its output.
 
     Parameters
     ----------
@@ -35,7 +41,7 @@ class Door:
         self.home = home
         self._facility: Facility | None = None
 
-    def __enter__(self) -> Door:
+    def __enter__(self) -> CommandContext:
         return self
 
     def __exit__(
@@ -46,7 +52,7 @@ class Door:
 
     @property
     def facility(self) -> Facility:
-        """The installation; its schema is checked when it is first opened."""
+        """Open the installation on first use; its schema is checked then."""
         if self._facility is None:
             from desdm.facility import Facility
             from desdm.modes import close_umask
@@ -56,7 +62,7 @@ class Door:
         return self._facility
 
     def print_tree(self, tree: Tree) -> None:
-        """Write a tree for people: colours only on a terminal, whole lines where it is a file or pipe."""
+        """Write a tree: colours only on a terminal, whole lines in a file or pipe."""
         from rich.console import Console
 
         # In a pipe no line is cut.
@@ -66,7 +72,17 @@ class Door:
         click.echo("\n".join(line.rstrip() for line in text.get().splitlines()))
 
     def show(self, document: object, human: Callable[[], object], as_json: bool) -> None:
-        """Write ``document`` as one JSON document, or let ``human`` write for people."""
+        """Write a result as one JSON document, or as text.
+
+        Parameters
+        ----------
+        document
+            JSON document of the result.
+        human
+            Writes the result as text.
+        as_json
+            Whether the user chose JSON.
+        """
         if as_json:
             sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
         else:
@@ -75,14 +91,14 @@ class Door:
     def table(
         self,
         columns: Sequence[str],
-        rows: Iterable[Sequence[Any]],
+        rows: Iterable[Sequence[object]],
         title: str = "",
         *,
         expendable: Sequence[str] = (),
         mixed: Sequence[str] = (),
         empty: str = "",
     ) -> None:
-        """Write a table for people.
+        """Write a table as text.
 
         Parameters
         ----------
@@ -91,28 +107,32 @@ class Door:
         rows
             Cells: see `desdm.texttable.table_lines`.
         title
-            A line above it.
+            Line above the table.
         expendable
             Headings of columns that are left out first where the terminal is narrow.
         mixed
-            Headings of number columns in which every row is of something else.
+            Headings of number columns whose rows have different quantities.
         empty
-            What is said instead of a table without rows.
+            Text printed for a table without rows.
         """
-        kept = list(rows)
+        cells = list(rows)
         if title:
             click.secho(title, italic=sys.stdout.isatty())
-        if not kept and empty:
+        if not cells and empty:
             click.echo(empty)
             return
         lines = table_lines(
-            columns, kept, width=terminal_width(), expendable=expendable, mixed=mixed,
-            style=_painted if sys.stdout.isatty() else None,
-        )  # fmt: skip
+            columns,
+            cells,
+            width=terminal_width(),
+            expendable=expendable,
+            mixed=mixed,
+            style=_styled if sys.stdout.isatty() else None,
+        )
         click.echo("\n".join(lines))
 
     def progress(self) -> Progress:
-        """Progress bars on standard error; silent where that is no terminal."""
+        """Return progress bars on standard error, silent where that is not a terminal."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -129,13 +149,13 @@ class Door:
         )
 
 
-def _painted(text: str, colour: str) -> str:
-    """The text with the codes of a terminal."""
+def _styled(text: str, colour: str) -> str:
+    """Return text with the codes of a terminal."""
     if colour in ("bold", "dim"):
         return click.style(text, bold=colour == "bold" or None, dim=colour == "dim" or None)
     return click.style(text, fg=colour or None)
 
 
-pass_door = click.make_pass_decorator(Door)
+pass_command_context = click.make_pass_decorator(CommandContext)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

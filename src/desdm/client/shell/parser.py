@@ -1,4 +1,4 @@
-"""What was typed: a statement in ADQL, where its answer goes, or a command with its words."""
+"""Parser of input: an ADQL statement with the target of its answer, or a command with its words."""
 
 from __future__ import annotations
 
@@ -16,11 +16,21 @@ _CREATE = re.compile(r"(?is)\s*create\s+table\s+(?:mydb\.)?(\w+)\s+as\s+(.*)")
 _DROP = re.compile(r"(?is)\s*drop\s+table\s+(?:if\s+exists\s+)?(?:mydb\.)?(\w+)\s*;?\s*$")
 #: ``EXPLAIN PLAN FOR SELECT …`` of another database.
 _PLAN = re.compile(r"(?is)^\s*plan\s+for\b")
-#: Commands of psql, in our words; ``\\d`` with a table describes it.
+#: Commands of psql, and their names here; ``\\d`` with a table describes it.
 _PSQL = {
-    "\\q": "quit", "\\d": "find_tables", "\\dt": "find_tables", "\\dn": "find_tables", "\\h": "help", "\\?": "help",
-    "\\i": "loadsql", "\\e": "edit", "\\l": "show_db", "\\c": "change_db", "\\conninfo": "show_db", "\\s": "history",
-}  # fmt: skip
+    "\\q": "quit",
+    "\\d": "find_tables",
+    "\\dt": "find_tables",
+    "\\dn": "find_tables",
+    "\\h": "help",
+    "\\?": "help",
+    "\\i": "loadsql",
+    "\\e": "edit",
+    "\\l": "show_db",
+    "\\c": "change_db",
+    "\\conninfo": "show_db",
+    "\\s": "history",
+}
 #: A target at the end of a query: a file of a format that can be written, or a table of one's own.
 _TARGET = re.compile(r"(?is)>\s*(mydb\.\w+|\S+\.(?:csv|tab|tsv|fits?|parquet|vot|xml|h5|hdf5))\s*$")
 _MYDB = re.compile(r"(?i)mydb\.(\w+)$")
@@ -29,20 +39,20 @@ _SELECT = re.compile(r"(?is)\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select\b|with\b|\()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing to do.
+    """A parsed statement or command.
 
     Attributes
     ----------
     command
-        ``query``, or the word that was typed first.
+        ``query``, or the first word of the input.
     words
-        The words after it; of a query: none.
+        Further words; none for a query.
     adql
         Of a query: its text.
     table
-        Table of one's own (without ``mydb.``) into which the answer goes, or empty.
+        The user's table (without ``mydb.``) that receives the answer, or empty.
     target
-        File into which the answer goes, or None: it is shown.
+        File that receives the answer; None: the terminal.
     """
 
     command: str
@@ -53,7 +63,7 @@ class Line:
 
 
 def complete(text: str) -> bool:
-    """Whether ``text`` can be done as it stands: a command at its line's end, a statement at its ``;``."""
+    """Tell whether input is complete: a command at the end of its line, a statement at its ``;``."""
     if not text.strip():
         return True
     if not _SELECT.match(text) and not _CREATE.match(text):
@@ -63,15 +73,15 @@ def complete(text: str) -> bool:
 
 
 def read(text: str) -> Line:
-    """Understand what was typed.
+    """Parse input.
 
     Raises
     ------
     UsageError
-        If quotes are not closed, or nothing is said.
+        If quotes are not closed, or the text is empty.
     """
     if not text.strip():
-        raise UsageError("nothing is typed; help shows what can be")
+        raise UsageError("nothing is typed; help lists the commands")
     if text.lstrip().startswith("@"):
         return Line("@", _with_target(text.strip()[1:]), target=_target_of(text))
     if text.lstrip().startswith("\\"):
@@ -80,10 +90,10 @@ def read(text: str) -> Line:
         return Line("<")
     if text.lstrip().startswith("!"):
         return Line("!", (text.strip()[1:].strip(),))
-    if found := _CREATE.match(text):
-        return replace(_query(found[2]), table=found[1])
-    if found := _DROP.match(text):
-        return Line("drop_table", (found[1],))
+    if match := _CREATE.match(text):
+        return replace(_query(match[2]), table=match[1])
+    if match := _DROP.match(text):
+        return Line("drop_table", (match[1],))
     if _SELECT.match(text):
         return _query(text)
     first, _, rest = text.strip().rstrip(";").partition(" ")
@@ -95,12 +105,12 @@ def read(text: str) -> Line:
     except ValueError as err:
         raise UsageError(f"the quotes are not closed: {err}") from err
     if not words:
-        raise UsageError("nothing is typed; help shows what can be")
+        raise UsageError("nothing is typed; help lists the commands")
     return Line(words[0].lower(), tuple(words[1:]))
 
 
 def statements(text: str) -> list[str]:
-    """Parts of a file: statements, each with its ``;`` and its target, and commands, each a line."""
+    """Split a file into statements, each with its ``;`` and target, and commands, each a line."""
     parts, start = [], 0
     plain = _unquoted(text)
     while start < len(text):
@@ -121,13 +131,13 @@ def statements(text: str) -> list[str]:
 
 
 def target_within(adql: str) -> str:
-    """The target that stands at the end of a query, before its ``;`` instead of after it; empty if there is none."""
-    found = _TARGET.search(adql)
-    return found[1] if found else ""
+    """Return the target at the end of a query, before its ``;`` instead of after it; empty if there is none."""
+    match = _TARGET.search(adql)
+    return match[1] if match else ""
 
 
 def _psql(text: str) -> Line:
-    """A command of psql, which begins with a backslash."""
+    """Parse a command of psql, which begins with a backslash."""
     first, _, rest = text.partition(" ")
     words = tuple(rest.split())
     if first == "\\!":
@@ -138,11 +148,13 @@ def _psql(text: str) -> Line:
 
 
 def _at(text: str, sign: str, start: int) -> int:
-    found = text.find(sign, start)
-    return len(text) if found < 0 else found
+    """Return the position of a sign, or the end of the text."""
+    position = text.find(sign, start)
+    return len(text) if position < 0 else position
 
 
 def _query(text: str) -> Line:
+    """Parse a query with its target."""
     plain = _unquoted(text)
     end = plain.find(";")
     if end < 0:
@@ -152,21 +164,24 @@ def _query(text: str) -> Line:
         return Line("query", adql=text[:end].strip())
     if not rest.startswith(">"):
         raise UsageError(f"after the ; only '> file' can stand, not {rest[:40]!r}")
-    if own := _MYDB.match(rest[1:].strip()):
-        return Line("query", adql=text[:end].strip(), table=own[1])
+    if table_match := _MYDB.match(rest[1:].strip()):
+        return Line("query", adql=text[:end].strip(), table=table_match[1])
     return Line("query", adql=text[:end].strip(), target=_file(rest[1:].strip()))
 
 
 def _with_target(text: str) -> tuple[str, ...]:
+    """Return the file of ``@FILE > TARGET``."""
     return (text.split(">", 1)[0].strip().rstrip(";").strip(),)
 
 
 def _target_of(text: str) -> Path | None:
+    """Return the target of ``@FILE > TARGET``."""
     parts = text.split(">", 1)
     return _file(parts[1].strip().rstrip(";").strip()) if len(parts) == 2 else None
 
 
 def _file(text: str) -> Path:
+    """Parse the name of one file."""
     try:
         words = shlex.split(text)
     except ValueError as err:
@@ -177,7 +192,7 @@ def _file(text: str) -> Path:
 
 
 def _unquoted(text: str) -> str:
-    # The same text with what stands in quotes and comments blanked, so that signs can be looked for.
+    """Blank quoted text and comments, so that signs can be searched."""
     return re.sub(
-        r"(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", lambda found: " " * len(found[0]), text
+        r"(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", lambda match: " " * len(match[0]), text
     )
