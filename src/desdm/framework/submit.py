@@ -251,14 +251,14 @@ def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> Tree:
     """Return the settings of a run: the pipeline's with the operator's over them, dotted keys in sections."""
     run: Tree = wcl.merge({}, dict(pipeline.settings))
     for key, value in settings.items():
-        here = run
+        section_of_key = run
         *path, last = key.lower().split(".")
         for step in path:
-            inner = here.setdefault(step, {})
+            inner = section_of_key.setdefault(step, {})
             if not isinstance(inner, dict):
                 raise UsageError(f"--set {key}: {step} is a value, not a section")
-            here = inner
-        here[last] = value
+            section_of_key = inner
+        section_of_key[last] = value
     return run
 
 
@@ -292,16 +292,16 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
             if fileset.calibration:
                 selection = choose(finder.conn, fileset.filetype, request)
                 choices_here = selection.choices
-                rejected |= {one.file.id: one for one in selection.rejected}
+                rejected |= {choice.file.id: choice for choice in selection.rejected}
                 notes |= dict.fromkeys(selection.notes)
                 if fileset.fallback:
                     suffix = "; read only where the run makes none of its own"
-                    choices_here = [one._replace(reason=one.reason + suffix) for one in choices_here]
+                    choices_here = [choice._replace(reason=choice.reason + suffix) for choice in choices_here]
                 if not choices_here and not fileset.optional:
                     reason = explain_none(finder.conn, fileset.filetype, request)
                     raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
-                rows_by_input[module.name, fileset.name] = [dict(one.file.row) for one in choices_here]
-                choices |= {one.file.id: one for one in choices_here}
+                rows_by_input[module.name, fileset.name] = [dict(choice.file.row) for choice in choices_here]
+                choices |= {choice.file.id: choice for choice in choices_here}
                 queries.append(
                     (module.name, fileset.name, f"calibration {fileset.filetype}", len(choices_here))
                 )
@@ -328,8 +328,10 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
             rows_by_input[module.name, fileset.name] = rows
             queries.append((module.name, fileset.name, text, len(rows)))
     omitted = tuple(
-        Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
-        for one in rejected.values()
+        Omitted(
+            choice.file.id, choice.file.filename, choice.file.expnum, choice.file.ccdnum or 0, choice.reason
+        )
+        for choice in rejected.values()
     )
     return Inputs(rows_by_input, queries, list(choices.values()), omitted, tuple(notes))
 
@@ -479,9 +481,13 @@ def _run_dir(pipeline: Pipeline, identity: RunName, project: str, run: Settings)
     text = run.get("ops_run_dir")
     if not isinstance(text, str):
         return usual
-    own = {"reqnum": str(identity.reqnum), "attnum": str(identity.attnum), "unitname": identity.unitname}
+    attempt_values = {
+        "reqnum": str(identity.reqnum),
+        "attnum": str(identity.attnum),
+        "unitname": identity.unitname,
+    }
     try:
-        path = expand_value(text, {**run, "project": project, "pipeline": pipeline.name, **own})
+        path = expand_value(text, {**run, "project": project, "pipeline": pipeline.name, **attempt_values})
     except WCLError as err:
         raise PlanError(f"ops_run_dir = {text}: {err.message}") from err
     steps = path.split("/")
@@ -523,8 +529,13 @@ def _write_jobs(
     if wcl.truth(str(run.get("use_qcf", "true"))):
         from desdm.quality.qc import from_wcl, write_patterns
 
-        own = run.get("qcf")
-        write_patterns(conn, patterns, qcf, from_wcl({"qcf": own}) if isinstance(own, dict) else None)
+        patterns_of_run = run.get("qcf")
+        write_patterns(
+            conn,
+            patterns,
+            qcf,
+            from_wcl({"qcf": patterns_of_run}) if isinstance(patterns_of_run, dict) else None,
+        )
         common["qcf"] = str(qcf)
     renderer = JobRenderer(identity, common, {k: v for k, v in run.items() if k != "qcf"}, configs)
     texts = {}

@@ -71,12 +71,14 @@ def number_attempt(
         reqnum = conn.execute(same.order_by(pfw_request.c.reqnum)).scalars().first()
         if reqnum is None:
             reqnum = 1 + conn.execute(select(func.coalesce(func.max(pfw_request.c.reqnum), 0))).scalar_one()
-    known = conn.execute(select(pfw_request.c.pipeline).where(pfw_request.c.reqnum == reqnum)).scalar()
-    if known is None:
+    registered = conn.execute(select(pfw_request.c.pipeline).where(pfw_request.c.reqnum == reqnum)).scalar()
+    if registered is None:
         row = {"project": project, "campaign": campaign, "pipeline": pipeline, "jira_id": jira_id}
         conn.execute(pfw_request.insert(), {"reqnum": reqnum, **row})
-    elif known != pipeline:
-        raise UsageError(f"request {reqnum} is for pipeline {known}, not {pipeline}; take another reqnum")
+    elif registered != pipeline:
+        raise UsageError(
+            f"request {reqnum} is for pipeline {registered}, not {pipeline}; take another reqnum"
+        )
     unit = (pfw_unit.c.reqnum == reqnum) & (pfw_unit.c.unitname == unitname)
     if conn.execute(select(pfw_unit.c.reqnum).where(unit).with_for_update()).scalar() is None:
         conn.execute(pfw_unit.insert(), {"reqnum": reqnum, "unitname": unitname})
@@ -148,8 +150,8 @@ def run_filter(run: str) -> ColumnElement[bool] | None:
 
 def attempt_by_name(conn: Connection, run: str) -> Attempt:
     """The attempt of that name; `NotFoundError` if there is none, which names the runs of a unit of that name."""
-    wanted = run_filter(run)
-    row = None if wanted is None else conn.execute(select(*_ATTEMPT).where(wanted)).first()
+    condition = run_filter(run)
+    row = None if condition is None else conn.execute(select(*_ATTEMPT).where(condition)).first()
     if row is None:
         raise no_such_run(conn, run)
     return _attempt(row._mapping)
