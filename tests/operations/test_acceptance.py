@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from desdm.archive import catalog, store
 from desdm.archive.model import Scope
@@ -24,7 +24,7 @@ from desdm.operations.acceptance import (
 )
 from desdm.quality.qa.selection import AssessmentPolicy, companions, select_images
 from desdm.quality.qa.verdict import record, standings, verdicts
-from desdm.schema import pfw_attempt, pfw_request
+from desdm.schema import opm_was_derived_from, pfw_attempt, pfw_request
 from desdm.schema.database import Database
 from desdm.schema.states import DataState, EventKind, RunClass, Verdict
 from desdm.schema.store import find_events
@@ -110,6 +110,22 @@ def test_a_rejection_withdraws_the_exposure_and_can_be_withdrawn_itself(night: D
     with night.read() as conn:
         told = [(e.who, e.reason) for e in find_events(conn, subject="1", kind=EventKind.VERDICT)]
     assert told == [("mary", "satellite"), ("john", "it was a reflection")]
+
+
+def test_a_rejection_names_the_runs_that_used_the_exposure(night: Database) -> None:
+    with night.write() as conn:
+        attempt(conn, 20, unit="DES0001+0001", req=7, pipeline="coadd")
+        put(conn, 900, "coadd.fits", 20, filetype="coadd", tilename="DES0001+0001", band="r")
+        edge = {"child_desfile_id": 900, "parent_desfile_id": 11}
+        conn.execute(insert(opm_was_derived_from), [edge])
+        rejection = set_verdict(
+            conn, "firstcut", 1, Verdict.REJECTED, reason="ghost", who="mary", scope=PRODUCTION
+        )
+        other = set_verdict(
+            conn, "firstcut", 2, Verdict.REJECTED, reason="ghost", who="mary", scope=PRODUCTION
+        )
+    assert "coadd DES0001+0001_r7p01" in rejection.note and "cannot be published" in rejection.note
+    assert other.note == ""
 
 
 def test_a_person_s_verdict_stands_above_a_later_run(night: Database) -> None:

@@ -86,7 +86,15 @@ def set_verdict(
         return TagChange(
             note=f"{exposure_name(expnum)} has this verdict of {who} already, for the same reason; nothing was changed"
         )
-    return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
+    changed = refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
+    attempts = [
+        row["pfw_attempt_id"] for row in verdicts(conn, cut, [expnum], scope) if row["pfw_attempt_id"]
+    ]
+    if verdict is not Verdict.REJECTED or not attempts:
+        return changed
+    reach = reach_of_run(conn, attempts[0])
+    note = f"runs that used it: {reach.text}; a release that holds what they made from it cannot be published; make them again"
+    return replace(changed, note=note) if reach.text else changed
 
 
 def withdraw_verdict(
