@@ -89,7 +89,7 @@ def cut_comment(text: str, *, compat: bool) -> tuple[str, Surprise | None]:
     at = text.find("#")
     if at < 0:
         return text, None
-    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
     while at >= 0:
         inside = next((end for begin, end in quoted if begin < at < end), None)
         if inside is None:
@@ -137,10 +137,10 @@ def pair(text: str) -> Pair | None:
     blanks may stand for a value where the original lets them (``key = # note`` gives an empty value).
     """
     text = text.lstrip()
-    found = _WORD.match(text)
-    if found is None:
+    match = _WORD.match(text)
+    if match is None:
         return None
-    word, rest = found[0], text[found.end() :]
+    word, rest = match[0], text[match.end() :]
     after = rest.lstrip()
     if after.startswith("=") and len(after) > 1:
         return _judged(word, after[1:])

@@ -10,10 +10,10 @@ from desdm.wcl.expand import Expanded, Substitution
 from desdm.wcl.functions import Functions, HeaderReader, call_function, fits_header
 from desdm.wcl.tree import Tree
 
-__all__ = ["KINDS", "Found", "Reference", "Resolver"]
+__all__ = ["KINDS", "Hit", "Reference", "Resolver"]
 
 KINDS = ("file", "list", "exec", "job", "module", "block", "archive", "site")
-"""Kinds of sections in the order in which they are asked, each by the instance that ``curr_<kind>`` names."""
+"""Kinds of sections in the order of lookup, each by the instance that ``curr_<kind>`` names."""
 
 
 class _Missing:
@@ -23,7 +23,7 @@ class _Missing:
 _RAISE: Final = _Missing()
 
 
-class Found(NamedTuple):
+class Hit(NamedTuple):
     """A hit of a lookup.
 
     Attributes
@@ -46,7 +46,7 @@ class Reference(NamedTuple):
     """A name met while a text was resolved, and its hit (None if it had no value)."""
 
     name: str
-    found: Found | None
+    hit: Hit | None
 
 
 class Resolver:
@@ -87,7 +87,7 @@ class Resolver:
         *,
         current: Mapping[str, object] | None = None,
         searchobj: Mapping[str, object] | None = None,
-    ) -> Found | None:
+    ) -> Hit | None:
         """Find a name; a dotted one is an exact path from the top, any other goes through the scopes.
 
         The order: ``current`` as passed, section ``current``, ``searchobj``, the current file, list, exec,
@@ -97,24 +97,24 @@ class Resolver:
             return self._exact(key)
         name = key.lower()
         if current and name in current:
-            return Found(_text(current[name]), "current values", ())
-        kept = self.tree.get("current")
-        section: Mapping[str, object] = kept if isinstance(kept, dict) else {}
+            return Hit(_text(current[name]), "current values", ())
+        current_section = self.tree.get("current")
+        section: Mapping[str, object] = current_section if isinstance(current_section, dict) else {}
         if name in section:
-            return Found(_text(section[name]), "current", ("current", name))
+            return Hit(_text(section[name]), "current", ("current", name))
         if searchobj and name in searchobj:
-            return Found(_text(searchobj[name]), "searchobj", ())
+            return Hit(_text(searchobj[name]), "searchobj", ())
         for kind, which in self._kinds:
             chosen = current.get(which) if current and which in current else section.get(which)
             if chosen:
-                found = self._in_instance(kind, str(chosen), name)
-                if found is not None:
-                    return found
+                hit = self._in_instance(kind, str(chosen), name)
+                if hit is not None:
+                    return hit
         if name in self.tree:
-            return Found(self.tree[name], "top", (name,))
+            return Hit(self.tree[name], "top", (name,))
         return None
 
-    def _in_instance(self, kind: str, chosen: str, name: str) -> Found | None:
+    def _in_instance(self, kind: str, chosen: str, name: str) -> Hit | None:
         instances = self.tree.get(kind)
         if not isinstance(instances, dict):
             return None
@@ -124,12 +124,12 @@ class Resolver:
         if not isinstance(instance, dict):
             return None
         if name in instance:
-            return Found(instance[name], f"{kind} {chosen}", (kind, chosen, name))
+            return Hit(instance[name], f"{kind} {chosen}", (kind, chosen, name))
         if name == kind + "name":
-            return Found(chosen, f"{kind} {chosen}", (kind, chosen))
+            return Hit(chosen, f"{kind} {chosen}", (kind, chosen))
         return None
 
-    def _exact(self, key: str) -> Found | None:
+    def _exact(self, key: str) -> Hit | None:
         here: str | Tree = self.tree
         path: list[str] = []
         words = key.split(".")
@@ -139,11 +139,11 @@ class Resolver:
             low = word.lower()
             if low not in here and word not in here:
                 if at == len(words) - 1 == 2 and low == path[0] + "name":
-                    return Found(path[1], "exact path", tuple(path))
+                    return Hit(path[1], "exact path", tuple(path))
                 return None
             path.append(low if low in here else word)
             here = here[path[-1]]
-        return Found(here, "exact path", tuple(path))
+        return Hit(here, "exact path", tuple(path))
 
     def get(
         self,
@@ -158,11 +158,11 @@ class Resolver:
         Raises
         ------
         WCLError
-            It has none, and no ``default`` was given.
+            It has none, and no ``default`` was passed.
         """
-        found = self.lookup(key, current=current, searchobj=searchobj)
-        if found is not None:
-            return found.value
+        hit = self.lookup(key, current=current, searchobj=searchobj)
+        if hit is not None:
+            return hit.value
         if isinstance(default, _Missing):
             raise WCLError(f"no value for {key}")
         return default
@@ -234,11 +234,11 @@ class Resolver:
         *,
         multiple: bool,
     ) -> Substitution:
-        def look(name: str) -> Found | None:
-            found = self.lookup(name, current=current, searchobj=searchobj)
+        def look(name: str) -> Hit | None:
+            hit = self.lookup(name, current=current, searchobj=searchobj)
             if met is not None and len(met) < 1000:
-                met.append(Reference(name, found))
-            return found
+                met.append(Reference(name, hit))
+            return hit
 
         def func(inside: str) -> str:
             return call_function(inside, self._functions)

@@ -40,10 +40,10 @@ class Template:
         form: list[str] = []
         fields: list[tuple[str, str, bool]] = []
         at = 0
-        for found in _REFERENCE.finditer(text):
-            form += [_literal(text[at : found.start()], text), "%s"]
-            fields.append((found[2].strip().lower(), found[3] or "", found[1] is not None))
-            at = found.end()
+        for match in _REFERENCE.finditer(text):
+            form += [_literal(text[at : match.start()], text), "%s"]
+            fields.append((match[2].strip().lower(), match[3] or "", match[1] is not None))
+            at = match.end()
         form.append(_literal(text[at:], text))
         self._format, self._fields = "".join(form), tuple(fields)
         self._checked = any(width or opt for _, width, opt in fields)

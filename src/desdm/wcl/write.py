@@ -119,9 +119,9 @@ def _check_value(key: str, text: str, path: tuple[str, ...]) -> None:
     name = ".".join((*path, key))
     if not text or text != text.strip():
         raise WCLError(f"{name} = {text!r}: a value is not empty and has no blanks at its ends; leave it out")
-    found = _SUSPECT.search(text.replace("#", ""))
-    if found is not None:
-        raise WCLError(f"{name} = {text[:80]!r}: WCL cannot hold {found[0]!r} there")
+    match = _SUSPECT.search(text.replace("#", ""))
+    if match is not None:
+        raise WCLError(f"{name} = {text[:80]!r}: WCL cannot hold {match[0]!r} there")
     if "#" in text and cut_comment(f"{key} = {text}", compat=False) != (f"{key} = {text}", None):
         raise WCLError(f"{name} = {text[:80]!r}: a '#' begins a comment; put quotes around the value")
 

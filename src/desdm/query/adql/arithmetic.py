@@ -71,7 +71,7 @@ def _safe(operator: str, left: float | None, right: float | None) -> bool:
 
 
 def _operands(value: Fragment) -> tuple[str, ...]:
-    """SQL of what a value is made of by arithmetic, without known numbers."""
+    """SQL of the operands of an arithmetic value, without constants."""
     if value.open:
         return value.operands
     return () if value.number is not None else (value.sql,)
@@ -120,8 +120,8 @@ def _folded(operator: str, left: Fragment, right: Fragment, kind: str) -> float 
         return None
     if operator == "/":
         return x / y if kind == "double" else float(int(x / y))
-    found = x + y if operator == "+" else x - y if operator == "-" else x * y
-    return found if kind == "double" or abs(found) < 2**31 else None
+    result = x + y if operator == "+" else x - y if operator == "-" else x * y
+    return result if kind == "double" or abs(result) < 2**31 else None
 
 
 def _whole(number: float, at: tuple[int, int]) -> Fragment:

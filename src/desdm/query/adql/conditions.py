@@ -91,13 +91,13 @@ class Conditions:
 
     def meets(self, call: nodes.Call, scope: Scope) -> str:
         """SQL of CONTAINS or INTERSECTS as a condition."""
-        given = [self._values.value(a, scope) for a in call.arguments]
-        if len(given) != 2 or any(g.kind not in GEOMETRIES for g in given):
+        arguments = [self._values.value(a, scope) for a in call.arguments]
+        if len(arguments) != 2 or any(g.kind not in GEOMETRIES for g in arguments):
             raise QueryError(f"{call.name} takes two geometries: POINT, CIRCLE, BOX, POLYGON", *call.at)
-        given = [self.region(g) for g in given]
+        arguments = [self.region(g) for g in arguments]
         if call.name == "CONTAINS":
-            return self._values.geometry.contains(given[0], given[1], call.at)
-        return self._values.geometry.intersects(given[0], given[1], call.at)
+            return self._values.geometry.contains(arguments[0], arguments[1], call.at)
+        return self._values.geometry.intersects(arguments[0], arguments[1], call.at)
 
     def region(self, value: Fragment) -> Fragment:
         """A geometry as predicates take it, also one that stands in a column."""

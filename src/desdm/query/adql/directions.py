@@ -71,7 +71,7 @@ def in_box(point: Fragment, box: Fragment) -> str:
 
 
 def in_corners(point: Fragment, polygon: Fragment) -> str:
-    """Within a polygon without dents whose corners rows give, in either sense of turning."""
+    """Within a convex polygon whose corners rows give, in either sense of turning."""
     corners = [_direction(a, d) for a, d in zip(polygon.parts[::2], polygon.parts[1::2], strict=True)]
     px, py, pz = _direction(*point.parts)
     sides = []

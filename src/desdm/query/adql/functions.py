@@ -102,20 +102,20 @@ def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
         return _SPECIAL[name](name, arguments, at, dialect)
     function = FUNCTIONS[name]
     count(name, function.form, arguments, function.least, function.most, at)
-    given = [_argument(name, wanted, a) for wanted, a in zip(function.takes, arguments, strict=False)]
+    values = [_argument(name, wanted, a) for wanted, a in zip(function.takes, arguments, strict=False)]
     kind = (
-        (given[0].kind if given[0].kind != "null" else "double")
+        (values[0].kind if values[0].kind != "null" else "double")
         if function.result == "="
         else function.result
     )
     template = function.duckdb if dialect == "duckdb" else function.postgresql
-    sql = template.format(*(g.sql for g in given))
-    unit = given[0].meta.unit if function.unit == "=" and given and given[0].meta else function.unit
+    sql = template.format(*(g.sql for g in values))
+    unit = values[0].meta.unit if function.unit == "=" and values and values[0].meta else function.unit
     wide = (
         kind == "char"
-        and bool(given)
-        and given[0].meta is not None
-        and given[0].meta.datatype == "unicodeChar"
+        and bool(values)
+        and values[0].meta is not None
+        and values[0].meta.datatype == "unicodeChar"
     )
     meta = ReleaseColumn("", "unicodeChar" if wide else kind, unit="" if unit == "=" else unit)
     if name == "PI":
@@ -129,27 +129,27 @@ def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most:
         raise QueryError(f"{name} has {len(arguments)} arguments, it is {form}", *at)
 
 
-def _argument(name: str, wanted: str, given: Fragment) -> Fragment:
+def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
     if wanted in ("double", "number"):
-        if given.kind not in (*NUMBERS, "null"):
-            raise QueryError(f"{name} takes a number here", *given.at)
-        return as_double(given) if wanted == "double" else given
-    if wanted == "char" and given.kind not in ("char", "null"):
-        raise QueryError(f"{name} takes text here", *given.at)
-    if wanted == "time" and given.kind not in ("char", "null", "timestamp"):
-        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *given.at)
-    return given
+        if argument.kind not in (*NUMBERS, "null"):
+            raise QueryError(f"{name} takes a number here", *argument.at)
+        return as_double(argument) if wanted == "double" else argument
+    if wanted == "char" and argument.kind not in ("char", "null"):
+        raise QueryError(f"{name} takes text here", *argument.at)
+    if wanted == "time" and argument.kind not in ("char", "null", "timestamp"):
+        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *argument.at)
+    return argument
 
 
-def as_double(given: Fragment) -> Fragment:
+def as_double(value: Fragment) -> Fragment:
     """The same value as a double."""
-    if given.kind == "double":
-        return given
-    if given.number is not None:
-        return Fragment(double(given.number), "double", given.at, given.meta, given.number)
+    if value.kind == "double":
+        return value
+    if value.number is not None:
+        return Fragment(double(value.number), "double", value.at, value.meta, value.number)
     return Fragment(
-        f"CAST({given.sql} AS float8)", "double", given.at, given.meta,
-        open=given.open, operands=given.operands,
+        f"CAST({value.sql} AS float8)", "double", value.at, value.meta,
+        open=value.open, operands=value.operands,
     )  # fmt: skip
 
 

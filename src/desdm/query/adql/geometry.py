@@ -26,7 +26,7 @@ class Geometry:
 
     def __init__(self, cells: Callable[[Fragment, Fragment], str | None], dialect: Dialect) -> None:
         self._cells, self._dialect = cells, dialect
-        #: pairs of positions in columns that were held against a known distance, for joins
+        #: pairs of positions in columns that were compared with a constant distance, for joins
         self.pairs: list[tuple[tuple[Fragment, Fragment], tuple[Fragment, Fragment], float]] = []
 
     # Constructors
@@ -45,33 +45,33 @@ class Geometry:
 
     def build(self, name: str, arguments: Sequence[Fragment], at: Place) -> Fragment:
         """POINT, CIRCLE, BOX or POLYGON."""
-        given = self.without_frame(name, arguments, at)
-        if name == "POLYGON" and given and given[0].kind == "point" and len(given) >= 3:
-            if any(g.kind != "point" for g in given):
+        values = self.without_frame(name, arguments, at)
+        if name == "POLYGON" and values and values[0].kind == "point" and len(values) >= 3:
+            if any(g.kind != "point" for g in values):
                 raise QueryError("POLYGON takes points or numbers, not both", *at)
-            given = [c for g in given for c in g.parts]
-        elif name in ("CIRCLE", "BOX") and given and given[0].kind == "point":
-            given = [*given[0].parts, *given[1:]]
+            values = [c for g in values for c in g.parts]
+        elif name in ("CIRCLE", "BOX") and values and values[0].kind == "point":
+            values = [*values[0].parts, *values[1:]]
         wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name)
-        if len(given) != wanted if wanted else (len(given) < 6 or len(given) % 2):
+        if len(values) != wanted if wanted else (len(values) < 6 or len(values) % 2):
             raise QueryError(_USAGE[name], *at)
-        for value in given:
+        for value in values:
             if value.kind not in ("short", "int", "long", "float", "double", "null"):
                 raise QueryError(f"{name}: {_USAGE[name]}", *value.at)
-        self._check(name, given)
-        if name == "CIRCLE" and given[2].number is None and given[2].kind != "null":
-            given[2] = _radius(given[2])
-        return Fragment("", name.lower(), at, parts=tuple(given))
+        self._check(name, values)
+        if name == "CIRCLE" and values[2].number is None and values[2].kind != "null":
+            values[2] = _radius(values[2])
+        return Fragment("", name.lower(), at, parts=tuple(values))
 
-    def _check(self, name: str, given: Sequence[Fragment]) -> None:
-        coordinates = given if name in ("POINT", "POLYGON") else given[:2]
+    def _check(self, name: str, values: Sequence[Fragment]) -> None:
+        coordinates = values if name in ("POINT", "POLYGON") else values[:2]
         for value in coordinates[1::2]:
             if value.number is not None and not -90 <= value.number <= 90:
                 raise QueryError("a declination lies between -90 and 90 degrees", *value.at)
         for value in coordinates[::2]:
             if value.number is not None and not -360 <= value.number <= 720:
                 raise QueryError("a right ascension lies between 0 and 360 degrees", *value.at)
-        for value in given[2:] if name in ("CIRCLE", "BOX") else ():
+        for value in values[2:] if name in ("CIRCLE", "BOX") else ():
             if value.number is not None and value.number < 0:
                 raise QueryError(f"the size of a {name} cannot be negative", *value.at)
             if name == "BOX" and value.number is not None and not 0 < value.number < 180:
@@ -225,11 +225,11 @@ class Geometry:
         if region.kind in ("polygon", "box") and known is not None:
             corners = sphere.vertices(sphere.box_corners(*known) if region.kind == "box" else known)
             try:
-                found = sphere.pieces(corners)
+                convex_pieces = sphere.pieces(corners)
             except ValueError as err:
                 raise QueryError(f"{region.kind.upper()}: {err}", *region.at) from err
             ranges = self._ranges((lon, lat), sphere.polygon_ranges(corners))
-            tests = " OR ".join(f"({directions.in_piece(point, piece)})" for piece in found)
+            tests = " OR ".join(f"({directions.in_piece(point, piece)})" for piece in convex_pieces)
             return f"({ranges}({tests}))"
         raise QueryError(f"a region is expected here, not {region.kind}", *at)
 
@@ -246,7 +246,7 @@ class Geometry:
         if outer.kind != "circle" and fixed is not None:
             shape = sphere.vertices(sphere.box_corners(*fixed) if outer.kind == "box" else fixed)
             if len(_pieces(shape, at)) > 1:
-                raise QueryError("CONTAINS of a POLYGON in another needs an outer one without dents", *at)
+                raise QueryError("CONTAINS of a POLYGON in another needs a convex outer one", *at)
         return "(" + " AND ".join(self._point_in(p, outer, at) for p in parts) + ")"
 
     def _circle_meets(self, circle: Fragment, region: Fragment, at: Place) -> str:

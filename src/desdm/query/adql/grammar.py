@@ -65,10 +65,10 @@ class _Grammar:
         reader = self._reader
         if reader.is_word("RECURSIVE") and reader.ahead().upper != "AS":
             raise reader.fail("ADQL has no recursive WITH")
-        found = [self._with()]
+        queries = [self._with()]
         while reader.sign(","):
-            found.append(self._with())
-        return tuple(found)
+            queries.append(self._with())
+        return tuple(queries)
 
     def _with(self) -> nodes.With:
         reader = self._reader

@@ -10,9 +10,8 @@ from desdm.errors import QueryError
 from desdm.query.adql import nodes
 from desdm.query.adql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
 from desdm.query.adql.items import aggregated, distinct_names, name_of
+from desdm.query.adql.output import intermediate_sql, output_sql
 from desdm.query.adql.scope import Scope, Source, matches
-from desdm.query.adql.shown import plain
-from desdm.query.adql.shown import shown as as_shown
 from desdm.query.adql.tables import From
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Upload
@@ -46,9 +45,9 @@ class Queries:
         node: nodes.Statement,
         parent: Scope | None = None,
         limit: int | None = None,
-        shown: bool = False,
+        output: bool = False,
     ) -> Written:
-        """A query; ``limit`` bounds its rows from outside, ``shown`` writes values as they go out."""
+        """A query; ``limit`` bounds its rows from outside, ``output`` writes values in the form of the answer."""
         named: dict[str, tuple[str, nodes.Ident, Written]] = {}
         self._from.withs.append(named)
         try:
@@ -58,7 +57,7 @@ class Queries:
                     raise QueryError(f"two queries of WITH are called {each.name.text}", *each.name.at)
                 written = self.statement(each.query)
                 named[key] = (f"w{next(self._numbers)}", each.name, written)
-            written = self._body(node, parent, limit, shown)
+            written = self._body(node, parent, limit, output)
             if not named:
                 return written
             parts = ", ".join(f"{name} AS ({w.sql})" for name, _, w in named.values())
@@ -66,18 +65,18 @@ class Queries:
         finally:
             self._from.withs.pop()
 
-    def _body(self, node: nodes.Statement, parent: Scope | None, limit: int | None, shown: bool) -> Written:
+    def _body(self, node: nodes.Statement, parent: Scope | None, limit: int | None, output: bool) -> Written:
         body = node.body
         if isinstance(body, nodes.Statement) and not node.order and node.offset is None:
-            return self.statement(body, parent, limit, shown)
+            return self.statement(body, parent, limit, output)
         if isinstance(body, nodes.Select):
-            return self._select(body, parent, node.order, node.offset, limit, shown)
+            return self._select(body, parent, node.order, node.offset, limit, output)
         written = (
             self._set(body, parent) if isinstance(body, nodes.SetOperation) else self.statement(body, parent)
         )
-        return self._around(node, written, limit, shown)
+        return self._around(node, written, limit, output)
 
-    def _around(self, node: nodes.Statement, written: Written, limit: int | None, shown: bool) -> Written:
+    def _around(self, node: nodes.Statement, written: Written, limit: int | None, output: bool) -> Written:
         """ORDER BY, OFFSET and limit around a set operation, on its columns."""
         alias = f"u{next(self._numbers)}"
         columns = self._from.outer_columns(alias, written)
@@ -87,7 +86,7 @@ class Queries:
         for out, column in zip(written.columns, columns, strict=True):
             fragment = Fragment(column.sql, column.kind, node.at, out.meta)
             items.append(
-                f"{as_shown(fragment, self.dialect) if shown else column.sql} AS {self._quote(out.name)}"
+                f"{output_sql(fragment, self.dialect) if output else column.sql} AS {self._quote(out.name)}"
             )
         sql = f"SELECT {', '.join(items)} FROM ({written.sql}) AS {alias}{self._tail(order, node.offset, limit)}"
         return Written(sql, written.columns)
@@ -142,7 +141,7 @@ class Queries:
 
     def _select(
         self, node: nodes.Select, parent: Scope | None, order: Sequence[nodes.Order], offset: int | None,
-        limit: int | None, shown: bool,
+        limit: int | None, output: bool,
     ) -> Written:  # fmt: skip
         scope = Scope(parent)
         tables = self._from.tables(node, scope)
@@ -159,14 +158,14 @@ class Queries:
             having = f" HAVING {self.expressions.condition(node.having, scope)}"
         self._grouped(scope)
         names = distinct_names([n for n, _ in items])
-        sqls = [plain(f, self.dialect) for _, f in items]
+        sqls = [intermediate_sql(f, self.dialect) for _, f in items]
         terms = [self._order_term(term, scope, sqls, node.distinct) for term in order]
         self._grouped(scope)
         group = f" GROUP BY {', '.join(sorted(scope.groups))}" if scope.groups else ""
         columns = []
         for name, (_, f) in zip(names, items, strict=True):
             columns.append(
-                f"{as_shown(f, self.dialect) if shown else plain(f, self.dialect)} AS {self._quote(name)}"
+                f"{output_sql(f, self.dialect) if output else intermediate_sql(f, self.dialect)} AS {self._quote(name)}"
             )
         most = node.top if limit is None else limit if node.top is None else min(node.top, limit)
         source = f" FROM {tables.sql}" if tables.sql else ""
@@ -199,10 +198,10 @@ class Queries:
         if isinstance(value, nodes.Literal) and value.kind == "number" and value.text.isdigit():
             place = int(value.text)
             if not 1 <= place <= len(node.items) or not isinstance(
-                found := node.items[place - 1], nodes.Item
+                target := node.items[place - 1], nodes.Item
             ):
                 raise QueryError(f"GROUP BY {place}: there is no such item in the select list", *value.at)
-            return found.value
+            return target.value
         if isinstance(value, nodes.Name) and len(value.parts) == 1:
             if any(matches(value.parts[0], c.name) for c in scope.columns):
                 return value
@@ -217,7 +216,7 @@ class Queries:
             raise QueryError(f"{name} must stand in GROUP BY or within an aggregate such as MAX", *at)
 
     def _items(self, node: nodes.Select, scope: Scope) -> list[tuple[str, Fragment]]:
-        found: list[tuple[str, Fragment]] = []
+        items: list[tuple[str, Fragment]] = []
         aliases: dict[str, Fragment] = {}
         for number, item in enumerate(node.items, 1):
             if isinstance(item, nodes.Star):
@@ -227,16 +226,16 @@ class Queries:
                 for c in columns:
                     if scope.groups is not None and c.sql not in scope.groups:
                         scope.loose.append((c.name, item.at))
-                    found.append((c.name, Fragment(c.sql, c.kind, item.at, c.meta, column=c)))
+                    items.append((c.name, Fragment(c.sql, c.kind, item.at, c.meta, column=c)))
                 continue
             fragment = self.expressions.value(item.value, scope)
             if fragment.kind == "condition":
                 raise QueryError("a condition cannot stand in the select list", *item.value.at)
-            found.append((name_of(item, number), fragment))
+            items.append((name_of(item, number), fragment))
             if item.alias is not None:
                 aliases[item.alias.text if item.alias.quoted else item.alias.text.lower()] = fragment
         scope.aliases = aliases
-        return found
+        return items
 
     def _order_term(
         self, term: nodes.Order, scope: Scope, items: Sequence[str], distinct: bool = False

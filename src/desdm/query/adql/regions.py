@@ -1,4 +1,4 @@
-"""Regions that stand in columns as text (STC-S), held against regions of the query: in SQL, corner by corner."""
+"""Regions in text columns (STC-S), compared with regions of the query: in SQL, corner by corner."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def of_column(value: Fragment, text: str) -> Fragment:
     return value
 
 
-def from_text(given: Sequence[Fragment], at: Place) -> tuple[str, list[Fragment]]:
+def from_text(arguments: Sequence[Fragment], at: Place) -> tuple[str, list[Fragment]]:
     """The shape and its numbers of REGION('…'), a known geometry as STC-S."""
-    text = given[0].constant if len(given) == 1 else None
+    text = arguments[0].constant if len(arguments) == 1 else None
     words = _WORDS.fullmatch(text) if isinstance(text, str) else None
     shape = _SHAPES.get(words[1].upper()) if words else None
     if words is None or shape is None:
@@ -87,7 +87,7 @@ def meets_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: D
 def covered_by_circle(
     region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect
 ) -> str:
-    """Whether a region lies in a circle; one of more than 90 degrees is not told from its corners."""
+    """Whether a region lies in a circle; for one of more than 90 degrees the corners do not decide."""
     a, d = (f"radians({c.sql})" for c in centre)
     middle = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
     apart = f"degrees(acos(least(1, greatest(-1, {_product(_OWN, middle)}))))"
@@ -114,7 +114,7 @@ def circle_within(region: Fragment, centre: Sequence[Fragment], radius: Fragment
     size = f"CAST({radius.sql} AS float8)"
     normal = _vector_product(_OWN, _NEXT)
     length = f"sqrt({' + '.join(f'power({n}, 2)' for n in normal)})"
-    # With the centre inside, the great circles of the sides of a polygon without dents are its nearest border.
+    # With the centre inside, the great circles of the sides of a convex polygon are its nearest border.
     near = f"abs({_product(normal, p)}) < sin(radians({size})) * {length} - {_REST!r}"
     inside = meets_place(region, centre)
     apart = f"degrees(acos(least(1, greatest(-1, {_product(_OWN, p)}))))"

@@ -39,15 +39,15 @@ def vector(ra: float, dec: float) -> Vector:
 
 
 def vertices(numbers: Sequence[float]) -> list[Vector]:
-    """Unit vectors of corners given as ra, dec, ra, dec, … in degrees; the same corner twice counts once."""
-    found: list[Vector] = []
+    """Unit vectors of corners (ra, dec, ra, dec, … in degrees); the same corner twice counts once."""
+    corners: list[Vector] = []
     for ra, dec in zip(numbers[::2], numbers[1::2], strict=True):
         corner = vector(ra, dec)
-        if not found or np.linalg.norm(corner - found[-1]) > 1e-13:
-            found.append(corner)
-    if len(found) > 1 and np.linalg.norm(found[0] - found[-1]) < 1e-13:
-        found.pop()
-    return found
+        if not corners or np.linalg.norm(corner - corners[-1]) > 1e-13:
+            corners.append(corner)
+    if len(corners) > 1 and np.linalg.norm(corners[0] - corners[-1]) < 1e-13:
+        corners.pop()
+    return corners
 
 
 def box_corners(ra: float, dec: float, width: float, height: float) -> list[float]:
@@ -62,10 +62,10 @@ def box_corners(ra: float, dec: float, width: float, height: float) -> list[floa
     c = vector(ra, dec)
     east = np.array([-math.sin(math.radians(ra)), math.cos(math.radians(ra)), 0.0])
     north = np.cross(c, east)
-    found: list[float] = []
+    corners: list[float] = []
     for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        found += position(c + sx * x * east + sy * y * north)
-    return found
+        corners += position(c + sx * x * east + sy * y * north)
+    return corners
 
 
 def position(v: Vector) -> tuple[float, float]:
@@ -142,7 +142,7 @@ def _crosses(flat: list[tuple[float, float]]) -> bool:
 
 
 def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, int, int]]:
-    left, found = list(order), []
+    left, triangles = list(order), []
     while len(left) > 3:
         for i in range(len(left)):
             a, b, c = left[i - 1], left[i], left[(i + 1) % len(left)]
@@ -150,13 +150,13 @@ def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, 
                 continue
             others = (flat[k] for k in left if k not in (a, b, c))
             if not any(_within(p, flat[a], flat[b], flat[c]) for p in others):
-                found.append((a, b, c))
+                triangles.append((a, b, c))
                 left.pop(i)
                 break
         else:
             break
-    found.append((left[0], left[1], left[2]))
-    return found
+    triangles.append((left[0], left[1], left[2]))
+    return triangles
 
 
 def _within(p: tuple[float, float], *corners: tuple[float, float]) -> bool:
@@ -186,23 +186,23 @@ def area(corners: Sequence[Vector]) -> float:
 
 
 def _order(size: float) -> int:
-    """Order whose cells are an eighth of ``size`` (degrees), within what can be asked for."""
+    """Order whose cells are an eighth of ``size`` (degrees), within the orders that hpgeom has."""
     return max(3, min(24, math.ceil(math.log2(58.6 / max(size, 1e-6))) + 2))
 
 
-def _merged(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Ranges (first, last) with the smallest gaps closed until they are few."""
-    while len(found) > _MOST:
-        gaps = sorted(b[0] - a[1] for a, b in pairwise(found))
-        limit = gaps[len(found) - _MOST - 1]
-        merged = [found[0]]
-        for low, high in found[1:]:
+    while len(ranges) > _MOST:
+        gaps = sorted(b[0] - a[1] for a, b in pairwise(ranges))
+        limit = gaps[len(ranges) - _MOST - 1]
+        merged = [ranges[0]]
+        for low, high in ranges[1:]:
             if low - merged[-1][1] <= limit:
                 merged[-1] = (merged[-1][0], high)
             else:
                 merged.append((low, high))
-        found = merged
-    return found
+        ranges = merged
+    return ranges
 
 
 def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]:
@@ -211,14 +211,14 @@ def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]
 
     if radius >= 60:
         return []
-    # A little more than asked for: a circle of no size must still have its own centre.
+    # A little more than the radius: a circle of no size must still have its own centre.
     size = radius + 1e-6
     order = _order(2 * size)
-    found = hpgeom.query_circle(
+    ranges = hpgeom.query_circle(
         2**order, ra % 360.0, dec, size, inclusive=True, nest=True, return_pixel_ranges=True
     )
     shift = 2 * (29 - order)
-    return _merged([(int(a) << shift, (int(b) << shift) - 1) for a, b in found])
+    return _merged([(int(a) << shift, (int(b) << shift) - 1) for a, b in ranges])
 
 
 def polygon_ranges(corners: Sequence[Vector]) -> list[tuple[int, int]]:

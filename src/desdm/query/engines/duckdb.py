@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
 from desdm.query.engines import cells, native
-from desdm.query.engines.faults import told
+from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.running import Running
 from desdm.query.engines.writing import quote
@@ -61,7 +61,7 @@ class DuckEngine:
             }
         )  # fmt: skip
         cells.define(self._conn)
-        # Files of the two folders only, and no way back: whatever a query found, it could read nothing else.
+        # Files of the two folders only, and the setting is locked: no query can read anything else.
         folders = ", ".join("'" + f"{f}/".replace("'", "''") + "'" for f in (self._serving, self._mydb))
         self._conn.execute(f"SET allowed_directories = [{folders}]")
         self._conn.execute("SET enable_external_access = false")
@@ -70,7 +70,7 @@ class DuckEngine:
     # What there is to ask
 
     def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
-        """Make the tables of a release ready from their native copy, which is made where it is absent."""
+        """Make the tables of a release ready from their native copy, which is written where it is absent."""
         path = native.make(self._serving, release, tables, root, self._memory)
         with self._lock:
             if self._attached.get(release) == path:
@@ -132,7 +132,7 @@ class DuckEngine:
         try:
             return cursor.sql(f"SELECT {native.projection(upload.columns)} FROM desdm_rows").to_arrow_table()  # noqa: S608
         except duckdb.Error as err:
-            raise told(str(err)) from None if isinstance(err, duckdb.Error) else err
+            raise public_error(str(err)) from None if isinstance(err, duckdb.Error) else err
         finally:
             cursor.unregister("desdm_rows")
 
@@ -158,7 +158,7 @@ class DuckEngine:
             return DatabaseUnavailable(
                 "the database of the release tables cannot be read now; try again later"
             )
-        return told(message)
+        return public_error(message)
 
     # Tables of users
 
@@ -202,7 +202,7 @@ class DuckEngine:
                 raise NotFoundError(f"there is no table mydb.{name} to append to") from None
             except (duckdb.Error, pa.ArrowException) as err:
                 cursor.execute("ROLLBACK")
-                raise told(str(err)) from None
+                raise public_error(str(err)) from None
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise

@@ -27,7 +27,7 @@ class Query:
     columns
         Of the answer, in order: name, datatype, unit, UCD, text.
     tables
-        (schema, table) that it reads, as TAP_SCHEMA names them; rights are asked for these.
+        (schema, table) that it reads, as TAP_SCHEMA names them; rights are checked for these.
     top
         Rows after TOP, or None.
     """

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: kept while they are idle, closed when they were interrupted, all ended at the end."""
+"""Pool of connections to PostgreSQL: idle ones stay open, interrupted ones are closed, all end with the pool."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Connections:
         Raises
         ------
         DatabaseUnavailable
-            None can be made, or it broke.
+            None can be opened, or it broke.
         """
         conn = None
         try:
@@ -117,7 +117,7 @@ class Connections:
 
 
 def interrupt(conn: psycopg.Connection[Any]) -> None:
-    """End what a connection does; the server is told by a thread, so that who asks need not wait for it."""
+    """Cancel the statement of a connection, in a thread of its own so that the caller does not wait for the server."""
 
     def tell() -> None:
         with suppress(psycopg.Error):

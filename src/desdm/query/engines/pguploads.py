@@ -1,4 +1,4 @@
-"""Rows on their way into PostgreSQL with a query: cleaned, and as arrays where no table can be made."""
+"""Rows uploaded into PostgreSQL with a query: cleaned, and as arrays where no table can be created."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cleaned(batches: Iterator[pa.RecordBatch], columns: Sequence[ReleaseColumn])
 
 
 def with_uploads(sql: str, uploads: Mapping[str, Upload], values: dict[str, Any]) -> str:
-    """The query with its uploads as arrays in front of it: on a mirror no table can be made."""
+    """The query with its uploads as arrays in front of it, for a mirror, where no table can be created."""
     parts = []
     for number, upload in enumerate(uploads.values()):
         arrays, names = [], []

@@ -17,7 +17,7 @@ import pyarrow as pa
 from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
 from desdm.query.engines import pgcells, pgload, pgread
-from desdm.query.engines.faults import told
+from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.pgconnect import Connections, abandon, interrupt
 from desdm.query.engines.pgload import name
@@ -30,7 +30,9 @@ __all__ = ["PostgresEngine"]
 
 #: How long the end of the engine waits for a query to end, seconds.
 _PATIENCE = 1.0
-_NOT_HERE = "this server only reads its database, no table can be made or dropped; ask a server that writes"
+_NOT_HERE = (
+    "this server only reads its database, no table can be created or dropped; ask a server that writes"
+)
 _LOCK = 5_150_429
 #: The way in which releases are loaded; another number loads all of them anew. 2: NaN of every file is NULL.
 _LOADING = 2
@@ -54,7 +56,7 @@ class PostgresEngine:
         self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
         with self._connections.taken() as conn:
             row = conn.execute("SHOW transaction_read_only").fetchone()
-            #: a mirror that follows, or one that is set so: nothing can be made there, no temporary table either
+            #: a mirror that follows, or one that is set so: nothing can be created there, no temporary table either
             self._reads_only = row is not None and row[0] == "on"
             conn.commit()
             self.q3c = self._prepare(conn)
@@ -75,11 +77,11 @@ class PostgresEngine:
             except psycopg.Error:
                 # Not installed, or not for this user: it is an accelerator, nothing more.
                 conn.rollback()
-        found = conn.execute("SELECT 1 FROM pg_extension WHERE extname = 'q3c'").fetchone()
+        extension = conn.execute("SELECT 1 FROM pg_extension WHERE extname = 'q3c'").fetchone()
         if not self._reads_only:
-            conn.execute(pgcells.joining(found is not None))
+            conn.execute(pgcells.joining(extension is not None))
         conn.commit()
-        return found is not None
+        return extension is not None
 
     # What there is to ask
 
@@ -131,10 +133,10 @@ class PostgresEngine:
         # A table is dropped only where its columns changed: that waits for everybody who reads it, and who comes
         # later waits, too. Other rows do not.
         declared = pgload.declared(columns)
-        found = conn.execute(
+        comment = conn.execute(
             "SELECT obj_description(to_regclass(%s), 'pg_class')", (where.replace("%%", "%"),)
         ).fetchone()
-        if found is not None and found[0] == declared:
+        if comment is not None and comment[0] == declared:
             conn.execute(f"DELETE FROM {where}")  # noqa: S608
         else:
             conn.execute(f"DROP TABLE IF EXISTS {where}")
@@ -218,7 +220,7 @@ class PostgresEngine:
         )
         if gone or isinstance(err, psycopg.errors.InsufficientResources):
             return DatabaseUnavailable("the database of the release tables does not answer; try again later")
-        return told(str(err).partition("\n")[0])
+        return public_error(str(err).partition("\n")[0])
 
     # Tables of users
 
@@ -256,7 +258,7 @@ class PostgresEngine:
                 "the database of the release tables does not answer; try again later"
             ) from err
         except psycopg.Error as err:
-            raise told(str(err).partition("\n")[0]) from None
+            raise public_error(str(err).partition("\n")[0]) from None
         return (int(total[0]), int(total[1])) if total else (0, 0)
 
     def drop(self, owner: str, name_: str) -> None:

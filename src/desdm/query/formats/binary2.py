@@ -148,9 +148,9 @@ def values(array: pa.Array, column: ReleaseColumn, null: int = 0) -> Bytes:
         if array.null_count:
             text[array.is_null().to_numpy(zero_copy_only=False)] = ord("?")
         return text.reshape(count, 1)
-    found = _plain(array, float("nan") if pa.types.is_floating(array.type) else null)
-    swapped = np.ascontiguousarray(found).byteswap() if found.itemsize > 1 else np.ascontiguousarray(found)
-    return swapped.view(np.uint8).reshape(count, found.itemsize)
+    data = _plain(array, float("nan") if pa.types.is_floating(array.type) else null)
+    swapped = np.ascontiguousarray(data).byteswap() if data.itemsize > 1 else np.ascontiguousarray(data)
+    return swapped.view(np.uint8).reshape(count, data.itemsize)
 
 
 def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]:
@@ -165,8 +165,8 @@ def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]
     first, last = int(offsets[0]), int(offsets[-1])
     offsets -= first
     if column.datatype in ("char", "unicodeChar"):
-        held = array.buffers()[2]
-        data = np.frombuffer(held, np.uint8)[first:last] if held is not None else np.empty(0, np.uint8)
+        buffer = array.buffers()[2]
+        data = np.frombuffer(buffer, np.uint8)[first:last] if buffer is not None else np.empty(0, np.uint8)
         return offsets, data, 2 if column.datatype == "unicodeChar" else 1
     cells = values(array.values.slice(first, last - first), _scalar(column))
     width = cells.shape[1]
@@ -176,8 +176,8 @@ def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]
 def _plain(array: pa.Array, null: float | bool) -> npt.NDArray[np.generic]:
     if array.null_count:
         array = array.fill_null(pa.scalar(null, array.type))
-    found: npt.NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
-    return found
+    data: npt.NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
+    return data
 
 
 def _scalar(column: ReleaseColumn) -> ReleaseColumn:

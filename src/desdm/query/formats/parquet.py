@@ -12,7 +12,7 @@ from desdm.release.model import ReleaseColumn
 
 __all__ = ["metadata_of", "table"]
 
-#: Rows a row group: readers skip by these, and one is held in memory.
+#: Rows a row group: readers skip by these, and one stays in memory.
 _GROUP = 100_000
 
 
@@ -46,14 +46,14 @@ class _Pipe:
 
 def metadata_of(column: ReleaseColumn, utype: str = "") -> dict[str, str]:
     """What a field's metadata says of a column: description, unit, UCD, and the VOTable type where it adds something."""
-    found = {
+    description = {
         "description": column.text,
         "unit": column.unit,
         "ucd": column.ucd,
         "xtype": column.xtype or "",
         "utype": utype,
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in description.items() if value}
 
 
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
@@ -79,7 +79,7 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
             yield pipe.take()
     if waiting:
         writer.write_table(pa.Table.from_batches(waiting, schema))
-    said = {"QUERY_STATUS": "OVERFLOW" if rows.overflow else "OK"}
-    writer.add_key_value_metadata(said | {name: text or value for name, value, text in infos})
+    status = {"QUERY_STATUS": "OVERFLOW" if rows.overflow else "OK"}
+    writer.add_key_value_metadata(status | {name: text or value for name, value, text in infos})
     writer.close()
     yield pipe.take()

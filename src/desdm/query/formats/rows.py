@@ -113,16 +113,16 @@ class Rows:
 
 def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
     taken = {column.name.lower() for column in columns}
-    seen: set[str] = set()
-    found = []
+    used_names: set[str] = set()
+    unique = []
     for column in columns:
         name, n = column.name, 1
-        while name.lower() in seen or (n > 1 and name.lower() in taken):
+        while name.lower() in used_names or (n > 1 and name.lower() in taken):
             n += 1
             name = f"{column.name}_{n}"
-        seen.add(name.lower())
-        found.append(column if n == 1 else replace(column, name=name))
-    return tuple(found)
+        used_names.add(name.lower())
+        unique.append(column if n == 1 else replace(column, name=name))
+    return tuple(unique)
 
 
 def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:

@@ -62,7 +62,7 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
 
 
 def _told(err: DesdmError) -> str:
-    # What the caller cannot mend is said without our insides.
+    # Internal errors are reported without details.
     if isinstance(err, UsageError):
         return str(err)
     if isinstance(err, TransientError):
@@ -97,15 +97,15 @@ def small_table(
     overflow
         Whether to say that there are more rows.
     """
-    kept = Rows(columns, (), None)
+    layout = Rows(columns, (), None)
     cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    arrays = [pa.array(list(c), field.type) for c, field in zip(cells, kept.schema, strict=True)]
-    body = tabledata(pa.RecordBatch.from_arrays(arrays, schema=kept.schema), columns) if rows else b""
+    arrays = [pa.array(list(c), field.type) for c, field in zip(cells, layout.schema, strict=True)]
+    body = tabledata(pa.RecordBatch.from_arrays(arrays, schema=layout.schema), columns) if rows else b""
     tail = "</TABLEDATA>\n</DATA>\n</TABLE>\n"
     if overflow:
         tail += _info("QUERY_STATUS", "OVERFLOW", f"cut at {len(rows)} rows; there are more")
     tail += f"</RESOURCE>\n{extra}</VOTABLE>\n"
-    return _opening(kept, infos, title, resource_type) + b"<TABLEDATA>\n" + body + tail.encode()
+    return _opening(layout, infos, title, resource_type) + b"<TABLEDATA>\n" + body + tail.encode()
 
 
 def error_document(message: str) -> bytes:
@@ -156,16 +156,16 @@ def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
 
 def _idents(columns: Sequence[ReleaseColumn]) -> list[str]:
     # XML wants names (letter first, few signs) that occur once in the document.
-    found: list[str] = []
+    idents: list[str] = []
     for column in columns:
         base = re.sub(r"[^A-Za-z0-9_.-]", "_", column.name) or "_"
         base = base if base[0].isalpha() or base[0] == "_" else f"_{base}"
         ident, n = base, 1
-        while ident in found:
+        while ident in idents:
             n += 1
             ident = f"{base}_{n}"
-        found.append(ident)
-    return found
+        idents.append(ident)
+    return idents
 
 
 def _info(name: str, value: str, text: str) -> str:

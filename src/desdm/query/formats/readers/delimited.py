@@ -22,7 +22,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{16,}")
 
 
 def read(data: bytes, delimiter: str, limits: Limits) -> Table:
-    """A table with a line of names; empty cells are null, and what a column holds is found from its cells.
+    """A table with a line of names; empty cells are null, and the type of a column follows from its cells.
 
     Raises
     ------

@@ -65,14 +65,14 @@ def _table(hdu: object, data: bytes) -> Table:
     columns: list[ReleaseColumn] = []
     arrays = []
     for n, column in enumerate(stored, 1):
-        found = fitscells.column(column, rows, heap)
-        if found is None:
+        array = fitscells.column(column, rows, heap)
+        if array is None:
             continue
         about = {
             "unit": str(header.get(f"TUNIT{n}", "")),
             "ucd": str(header.get(f"TUCD{n}", "")),
             "description": str(header.get(f"TCOMM{n}", "")),
         }
-        arrays.append(pa.chunked_array([found]))
+        arrays.append(pa.chunked_array([array]))
         columns.append(described(column.name, arrays[-1], about))
     return table_of(tuple(columns), arrays)
