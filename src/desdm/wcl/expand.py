@@ -119,6 +119,7 @@ class Substitution:
         raise WCLError(f"values name each other in a circle or grow without end: {start[:80]}")
 
     def _plain(self, match: re.Match[str]) -> str:
+        """Return the text of one reference other than ``$FUNC{}``."""
         kind, inside = match[1].lower(), match[2]
         if kind == "head":
             if "\x00" in inside:
@@ -141,6 +142,7 @@ class Substitution:
         return text
 
     def _value(self, name: str, value: str, width: str | None) -> str:
+        """Return the text for the value of a variable, or its token if it has several values."""
         if "\x00" in value:
             raise WCLError(f"the value of {name} holds a NUL character")
         if is_multiple(value):
@@ -161,6 +163,7 @@ class Substitution:
         return padded(name, value, width, compat=self.compat)
 
     def _loop(self, name: str, value: str, width: str | None) -> str:
+        """Return the token of a variable with several values."""
         if "$" in value:
             single = self._single()
             single._depth = self._depth
@@ -168,9 +171,11 @@ class Substitution:
         return self._token(name, split_range(value), width or "")
 
     def _single(self) -> Substitution:
+        """Return a substitution of the same names that does not loop."""
         return Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat)
 
     def _token(self, name: str, values: list[str], width: str) -> str:
+        """Register a loop and return the token that stands for it in the text."""
         key = (name, width if self.compat else "")
         at = self._loop_at.get(key)
         if at is None:
@@ -179,6 +184,7 @@ class Substitution:
         return f"\x00{at}:{width}\x00"
 
     def _function(self, match: re.Match[str]) -> str:
+        """Return the text of one ``$FUNC{}`` whose arguments have no loops."""
         if match[1].lower() != "func" or "\x00" in match[2]:
             return match[0]
         self._changed = True
@@ -215,6 +221,7 @@ class Substitution:
         ]
 
     def _ordered(self, used: list[int], order: Sequence[str]) -> list[int]:
+        """Return the numbers of the loops, those named in ``order`` first."""
         names = [self.loops[at][0] for at in used]
         unknown = [name for name in order if name not in names]
         if unknown:
@@ -223,6 +230,8 @@ class Substitution:
         return sorted(used, key=lambda at: rank.get(self.loops[at][0], len(rank)))
 
     def _filled(self, text: str, variables: dict[str, str], chosen: dict[int, str]) -> Expanded:
+        """Return the result for one combination of loop values."""
+
         def fill(match: re.Match[str]) -> str:
             at = int(match[1])
             if not match[2]:

@@ -63,6 +63,7 @@ def call_function(text: str, functions: Functions) -> str:
 
 
 def _takes_list(function: Callable[..., object]) -> bool:
+    """Tell whether a function has one parameter, which gets the list of all arguments."""
     import inspect  # late: it costs more than the rest of this package
 
     try:

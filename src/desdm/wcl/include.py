@@ -171,6 +171,7 @@ def call_inclfunc(
 
 
 def _as_tree(answer: object, depth: int) -> Tree:
+    """Convert the dictionary that a function returned to a tree of texts with lower-case keys."""
     if not isinstance(answer, Mapping) or depth > MAX_DEPTH:
         raise WCLError(f"the function gave {type(answer).__name__}, not a dictionary")
     tree: Tree = {}

@@ -94,6 +94,7 @@ def check(path: str | os.PathLike[str], *, compat: bool = False) -> tuple[list[F
 def _document(
     text: str, name: str, compat: bool, top: Mapping[str, str | Tree], functions: IncludeFunctions
 ) -> Document:
+    """Parse a text and return it as a document."""
     reading = _Reading(compat, gather=False, functions=functions)
     source = _Source(reading, name, (os.path.realpath(name),), top, case_kept=False)
     source.parse(text)

@@ -115,6 +115,7 @@ class Resolver:
         return None
 
     def _in_instance(self, kind: str, chosen: str, name: str) -> Hit | None:
+        """Look a name up in one instance of a kind of section."""
         instances = self.tree.get(kind)
         if not isinstance(instances, dict):
             return None
@@ -130,6 +131,7 @@ class Resolver:
         return None
 
     def _exact(self, key: str) -> Hit | None:
+        """Look up a dotted path from the top of the tree."""
         here: str | Tree = self.tree
         path: list[str] = []
         words = key.split(".")
@@ -234,6 +236,8 @@ class Resolver:
         *,
         multiple: bool,
     ) -> Substitution:
+        """Return a substitution that looks names up here and records them in ``met``."""
+
         def look(name: str) -> Hit | None:
             hit = self.lookup(name, current=current, searchobj=searchobj)
             if met is not None and len(met) < 1000:
@@ -246,22 +250,26 @@ class Resolver:
         return Substitution(look, self._head, func, multiple=multiple, compat=self._compat)
 
     def _head(self, inside: str) -> str:
+        """Return the header values for the inside of ``$HEAD{}``, separated by commas."""
         file, *keys = [word.strip() for word in inside.split(",")]
         if not keys:
             raise WCLError(f"$HEAD{{{inside}}} names no key; write $HEAD{{file,KEY}}")
         return ",".join(map(str, self._header(file, keys)))
 
     def _finished(self, text: str) -> str:
+        """Return the text; in strict raise if a reference remains in it."""
         if not self._compat and "${" in text:
             raise WCLError(f"a '${{' is empty or not closed: {text[:80]}")
         return text
 
 
 def _clean(text: str) -> str:
+    """Return the text; raise if it holds a NUL character."""
     if "\x00" in text:
         raise WCLError(f"the text holds a NUL character: {text[:80]!r}")
     return text
 
 
 def _text(value: object) -> str | Tree:
+    """Return a section as it is, any other value as text."""
     return value if isinstance(value, str | dict) else str(value)

@@ -77,6 +77,7 @@ class Template:
 
 
 def _padded(value: object, width: str) -> object:
+    """Return an integer with at least ``width`` digits, any value unchanged without a width."""
     if not width:
         return value
     number = value if isinstance(value, int) else int(str(value))
@@ -84,6 +85,7 @@ def _padded(value: object, width: str) -> object:
 
 
 def _literal(piece: str, text: str) -> str:
+    """Return text between references for a ``%`` format; raise if it holds another kind of reference."""
     if "${" in piece or re.search(r"\$\w+\{", piece):
         raise WCLError(
             f"{text}: only ${{name}}, ${{name:N}} and $opt{{name}} can be compiled; use a Resolver"

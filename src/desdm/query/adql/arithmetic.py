@@ -93,6 +93,7 @@ def closed(value: Fragment) -> Fragment:
 
 
 def _bits(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:
+    """Write a bitwise operation on whole numbers."""
     if any(s.kind not in (*INTEGERS, "null") for s in (left, right)):
         raise QueryError(f"{operator} takes whole numbers", *at)
     kind = max((s.kind for s in (left, right) if s.kind != "null"), key=NUMBERS.index, default="int")
@@ -125,4 +126,5 @@ def _folded(operator: str, left: Fragment, right: Fragment, kind: str) -> float 
 
 
 def _whole(number: float, at: tuple[int, int]) -> Fragment:
+    """Return a constant whole number."""
     return Fragment(f"({int(number)})", "int", at, constant=number)

@@ -52,6 +52,7 @@ def in_piece(point: Fragment, normals: Sequence[sphere.Vector]) -> str:
 
 
 def _direction(lon: Fragment, lat: Fragment) -> tuple[str, str, str]:
+    """Return SQL of the unit vector (x, y, z) of a position."""
     a, d = f"radians({lon.sql})", f"radians({lat.sql})"
     return f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})"
 

@@ -76,6 +76,7 @@ class Expressions:
         return fragment
 
     def _value(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        """Write an expression by its kind of node."""
         match node:
             case nodes.Literal():
                 return self._literal(node)
@@ -101,6 +102,7 @@ class Expressions:
                 raise QueryError("a value is expected here, not a condition", *node.at)
 
     def _literal(self, node: nodes.Literal) -> Fragment:
+        """Write a literal as a constant or parameter."""
         if node.kind == "text":
             meta = None if node.text.isascii() else ReleaseColumn("", "unicodeChar")
             return Fragment(self._parameters.text(node.text), "char", node.at, meta, node.text)
@@ -114,6 +116,7 @@ class Expressions:
         return constant(float(node.text), node.at)
 
     def _name(self, node: nodes.Name, scope: Scope) -> Fragment:
+        """Write a column or an alias of the select list."""
         if len(node.parts) == 1 and not any(_same(node.parts[0], c.name) for c in scope.columns):
             alias = scope.aliases.get(
                 node.parts[0].text if node.parts[0].quoted else node.parts[0].text.lower()
@@ -131,12 +134,14 @@ class Expressions:
         return Fragment(column.sql, column.kind, node.at, column.meta, column=column)
 
     def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:
+        """Write a chain of binary operators from left to right."""
         left = self._operand(node.first, scope)
         for operator, at, right in node.rest:
             left = operate(operator, left, self._operand(right, scope), at, self.dialect)
         return left
 
     def _sign(self, node: nodes.Sign, scope: Scope) -> Fragment:
+        """Write a sign or the bitwise complement."""
         value = self._operand(node.operand, scope)
         if value.kind not in (*NUMBERS, "null") or (node.sign == "~" and value.kind not in INTEGERS):
             raise QueryError(f"{node.sign} takes a number", *node.at)
@@ -151,6 +156,7 @@ class Expressions:
         )  # fmt: skip
 
     def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
+        """Write an aggregate function."""
         if scope.within:
             raise QueryError(f"{node.name} cannot stand within another aggregate", *node.at)
         if scope.groups is None:
@@ -193,6 +199,7 @@ class Expressions:
         return Fragment(functions.without_nan(sql), "double", node.at, value.meta)
 
     def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
+        """Write CASE, whose branches have one kind."""
         operand = None if node.operand is None else node.operand
         whens = []
         for when, then in node.branches:
@@ -226,6 +233,7 @@ class Expressions:
         return Fragment(f"CAST({value.sql} AS {self._types[kind]})", kind, value.at, value.meta)
 
     def _scalar(self, node: nodes.Subquery, scope: Scope) -> Fragment:
+        """Write a query that stands as a value."""
         written = self._query(node.query, scope)
         if len(written.columns) != 1:
             raise QueryError(f"a query as a value has one column, not {len(written.columns)}", *node.at)
@@ -235,6 +243,7 @@ class Expressions:
         return Fragment(f"({written.sql})", column.kind, node.at, column.meta)
 
     def _call(self, node: nodes.Call, scope: Scope) -> Fragment:
+        """Write a function call: geometry, plain functions, or the service's own."""
         name, at = node.name, node.at
         if name in _SHAPES:
             return self.geometry.build(name, [self.value(a, scope) for a in node.arguments], at)
@@ -270,6 +279,7 @@ class Expressions:
         raise QueryError(f"there is no function {node.name[:60]}{advice and '; ' + advice}", *at)
 
     def _measure(self, node: nodes.Call, scope: Scope) -> Fragment:
+        """Write a function that takes geometry and returns a value."""
         name, at = node.name, node.at
         if name in ("CONTAINS", "INTERSECTS"):
             return Fragment(f"CAST({self._conditions.meets(node, scope)} AS {self._types['int']})", "int", at)
@@ -301,6 +311,7 @@ class Expressions:
         return Fragment(part.sql, "double", at, part.meta, part.constant)
 
     def _in_unit(self, node: nodes.Call, scope: Scope) -> Fragment:
+        """Write IN_UNIT as a product with a constant factor."""
         arguments = [self.value(a, scope) for a in node.arguments]
         if (
             len(arguments) != 2
@@ -321,4 +332,5 @@ class Expressions:
 
 
 def _same(ident: nodes.Ident, name: str) -> bool:
+    """Tell whether an identifier names a column."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()

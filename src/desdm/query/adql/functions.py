@@ -41,6 +41,7 @@ class Function:
 
 
 def _math(name: str, sql: str, unit: str = "", postgresql: str | None = None, text: str = "") -> Function:
+    """Return a function of one double."""
     return Function(
         f"{name}(x DOUBLE) -> DOUBLE", 1, 1, ("double",), "double", sql, postgresql or sql, unit, text
     )
@@ -130,6 +131,7 @@ def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most:
 
 
 def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
+    """Return an argument as the kind that its function takes; raise if it is of another."""
     if wanted in ("double", "number"):
         if argument.kind not in (*NUMBERS, "null"):
             raise QueryError(f"{name} takes a number here", *argument.at)
@@ -160,6 +162,7 @@ def summed(sql: str, x: str) -> str:
 
 
 def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    """Write MOD."""
     count(name, "MOD(x, y) -> x", arguments, 2, 2, at)
     x, y = (_argument(name, "number", a) for a in arguments)
     if x.kind in INTEGERS and y.kind in INTEGERS:
@@ -175,6 +178,7 @@ def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
 
 
 def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    """Write ROUND and TRUNCATE."""
     count(name, f"{name}(x DOUBLE, [n INTEGER]) -> DOUBLE", arguments, 1, 2, at)
     x = as_double(_argument(name, "number", arguments[0]))
     places = arguments[1].number if len(arguments) == 2 else 0.0

@@ -64,6 +64,7 @@ class Geometry:
         return Fragment("", name.lower(), at, parts=tuple(values))
 
     def _check(self, name: str, values: Sequence[Fragment]) -> None:
+        """Raise if constant coordinates or sizes are out of range."""
         coordinates = values if name in ("POINT", "POLYGON") else values[:2]
         for value in coordinates[1::2]:
             if value.number is not None and not -90 <= value.number <= 90:
@@ -153,12 +154,14 @@ class Geometry:
         return self._polygons_meet(one, other, at)
 
     def _meets_region(self, one: Fragment, region: Fragment, at: Place) -> str:
+        """Write INTERSECTS of a shape and a region in a column."""
         if one.kind in ("point", "circle"):
             return regions.meets_place(region, one.parts[:2], one.parts[2] if one.kind == "circle" else None)
         corners = self._corners(one, "INTERSECTS with a region of a column", at)
         return regions.meets_polygon(region, corners, _pieces(corners, one.at), self._dialect)
 
     def _contains_region(self, inner: Fragment, outer: Fragment, at: Place) -> str:
+        """Write CONTAINS where one side is a region in a column."""
         if outer.kind == "region":
             if inner.kind == "point":
                 return regions.meets_place(outer, inner.parts)
@@ -172,6 +175,7 @@ class Geometry:
         return regions.covered_by_polygon(inner, corners, _pieces(corners, outer.at), self._dialect)
 
     def _corners(self, shape: Fragment, what: str, at: Place) -> list[sphere.Vector]:
+        """Return the corners of a polygon or box of numbers."""
         known = numbers(shape.parts)
         if shape.kind not in ("polygon", "box") or known is None:
             raise QueryError(f"{what} takes a POINT, a CIRCLE, or a POLYGON or BOX of numbers", *at)
@@ -212,6 +216,7 @@ class Geometry:
         return f"{hull} AND ({pieces}) AND " if len(ranges) > 1 else f"{hull} AND "
 
     def _point_in(self, point: Fragment, region: Fragment, at: Place) -> str:
+        """Write the test that a point lies in a shape."""
         lon, lat = point.parts
         if region.kind == "point":
             return self.near((lon, lat), (region.parts[0], region.parts[1]), constant(0.0, at), at)
@@ -234,6 +239,7 @@ class Geometry:
         raise QueryError(f"a region is expected here, not {region.kind}", *at)
 
     def _corners_in(self, inner: Fragment, outer: Fragment, at: Place) -> str:
+        """Write the test that all corners of a shape lie in another."""
         known = numbers(inner.parts)
         if known is None:
             raise QueryError("CONTAINS of a POLYGON or BOX needs its corners as numbers", *at)
@@ -250,6 +256,7 @@ class Geometry:
         return "(" + " AND ".join(self._point_in(p, outer, at) for p in parts) + ")"
 
     def _circle_meets(self, circle: Fragment, region: Fragment, at: Place) -> str:
+        """Write INTERSECTS of a circle and a polygon or box."""
         known = numbers(region.parts)
         if known is None:
             raise QueryError("INTERSECTS of a CIRCLE needs a POLYGON or BOX of numbers", *at)
@@ -257,6 +264,7 @@ class Geometry:
         return "(" + " OR ".join([self._point_in(point, region, at), *self._near_sides(circle, region)]) + ")"
 
     def _near_sides(self, circle: Fragment, region: Fragment, rest: float = 1e-14) -> list[str]:
+        """Write for each side of a polygon the test that it touches a circle."""
         shape = self._corners(region, "a CIRCLE", region.at)
         point = Fragment("", "point", circle.at, parts=circle.parts[:2])
         return [
@@ -265,6 +273,7 @@ class Geometry:
         ]
 
     def _polygons_meet(self, one: Fragment, other: Fragment, at: Place) -> str:
+        """Write INTERSECTS of two constant polygons or boxes, which is decided at once."""
         first, second = numbers(one.parts), numbers(other.parts)
         if first is None or second is None or {one.kind, other.kind} - {"polygon", "box"}:
             raise QueryError("INTERSECTS of two POLYGONs needs their corners as numbers", *at)
@@ -289,6 +298,7 @@ _USAGE = {
 
 
 def _pieces(corners: list[sphere.Vector], at: Place) -> list[list[sphere.Vector]]:
+    """Return the convex pieces of a polygon; raise with its place if it is not valid."""
     try:
         return sphere.pieces(corners)
     except ValueError as err:

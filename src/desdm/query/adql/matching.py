@@ -92,6 +92,7 @@ def _smaller(left: Tables, right: Tables) -> bool:
 
 
 def _cell(expressions: Expressions, point: Point) -> str:
+    """Return SQL of ``hpix29`` of a position: its column, or computed."""
     own = expressions.cell(*point)
     return own or f"desdm_hpix29({as_double(point[0]).sql}, {as_double(point[1]).sql})"
 

@@ -36,6 +36,7 @@ class Queries:
         return self._from.read
 
     def _quote(self, name: str) -> str:
+        """Return a quoted name."""
         return quote(name, self.dialect)
 
     # Queries
@@ -66,6 +67,7 @@ class Queries:
             self._from.withs.pop()
 
     def _body(self, node: nodes.Statement, parent: Scope | None, limit: int | None, output: bool) -> Written:
+        """Write the body of a query with its order and limits."""
         body = node.body
         if isinstance(body, nodes.Statement) and not node.order and node.offset is None:
             return self.statement(body, parent, limit, output)
@@ -92,11 +94,13 @@ class Queries:
         return Written(sql, written.columns)
 
     def _tail(self, order: Sequence[str], offset: int | None, limit: int | None) -> str:
+        """Write ORDER BY, LIMIT and OFFSET."""
         sql = f" ORDER BY {', '.join(order)}" if order else ""
         sql += f" LIMIT {limit}" if limit is not None else ""
         return sql + (f" OFFSET {offset}" if offset is not None else "")
 
     def _set(self, node: nodes.SetOperation, parent: Scope | None) -> Written:
+        """Write UNION, EXCEPT or INTERSECT."""
         left, right = self._operand(node.left, parent), self._operand(node.right, parent)
         if len(left.columns) != len(right.columns):
             raise QueryError(
@@ -110,6 +114,7 @@ class Queries:
         return Written(sql, columns)
 
     def _together(self, a: OutColumn, b: OutColumn, node: nodes.SetOperation) -> str:
+        """Return the kind of a column of a set operation."""
         kinds = {a.kind, b.kind} - {"null"}
         if len(kinds) <= 1:
             return next(iter(kinds), "null")
@@ -120,6 +125,7 @@ class Queries:
         )
 
     def _as_kinds(self, written: Written, kinds: Sequence[str]) -> str:
+        """Write a query with its columns cast to kinds."""
         if all(c.kind == k for c, k in zip(written.columns, kinds, strict=True)):
             return f"({written.sql})"
         alias = f"u{next(self._numbers)}"
@@ -131,6 +137,7 @@ class Queries:
         return f"(SELECT {', '.join(items)} FROM ({written.sql}) AS {alias})"
 
     def _operand(self, node: nodes.Body, parent: Scope | None) -> Written:
+        """Write one side of a set operation."""
         if isinstance(node, nodes.SetOperation):
             return self._set(node, parent)
         if isinstance(node, nodes.Select):
@@ -143,6 +150,7 @@ class Queries:
         self, node: nodes.Select, parent: Scope | None, order: Sequence[nodes.Order], offset: int | None,
         limit: int | None, output: bool,
     ) -> Written:  # fmt: skip
+        """Write a SELECT."""
         scope = Scope(parent)
         tables = self._from.tables(node, scope)
         scope.sources, scope.columns = tables.sources, tables.columns
@@ -211,11 +219,13 @@ class Queries:
         return value
 
     def _grouped(self, scope: Scope) -> None:
+        """Raise if a column stands outside of aggregates and GROUP BY."""
         if scope.loose:
             name, at = scope.loose[0]
             raise QueryError(f"{name} must stand in GROUP BY or within an aggregate such as MAX", *at)
 
     def _items(self, node: nodes.Select, scope: Scope) -> list[tuple[str, Fragment]]:
+        """Return the columns of the select list by name."""
         items: list[tuple[str, Fragment]] = []
         aliases: dict[str, Fragment] = {}
         for number, item in enumerate(node.items, 1):
@@ -240,6 +250,7 @@ class Queries:
     def _order_term(
         self, term: nodes.Order, scope: Scope, items: Sequence[str], distinct: bool = False
     ) -> str:
+        """Write one term of ORDER BY."""
         value, way = term.value, " DESC NULLS LAST" if term.descending else " ASC NULLS LAST"
         if isinstance(value, nodes.Literal) and value.kind == "number":
             if not value.text.isdigit() or not 1 <= int(value.text) <= len(items):

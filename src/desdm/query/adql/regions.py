@@ -134,22 +134,26 @@ def _either(region: Fragment, dialect: Dialect, circle: str, polygon: str) -> st
 
 
 def _some_corner(region: Fragment, dialect: Dialect, test: str) -> str:
+    """Write the test that some corner or side of a polygon passes ``test``."""
     return f"EXISTS (SELECT 1 FROM {_sides(region, dialect)} AS c WHERE {test})"
 
 
 def _numbers(region: Fragment, dialect: Dialect) -> str:
+    """Write the numbers in the text of a region, as an array."""
     if dialect == "duckdb":
         return f"CAST(regexp_extract_all({region.sql}, '{_NUMBER}', 1) AS DOUBLE[])"
     return f"CAST(ARRAY(SELECT m[1] FROM regexp_matches({region.sql}, '{_NUMBER}', 'g') AS m) AS float8[])"
 
 
 def _direction(lon: str, lat: str, names: Sequence[str]) -> str:
+    """Write the unit vector of a position as three columns."""
     a, d = f"radians({lon})", f"radians({lat})"
     x, y, z = names
     return f"cos({d}) * cos({a}) AS {x}, cos({d}) * sin({a}) AS {y}, sin({d}) AS {z}"
 
 
 def _circle(region: Fragment, dialect: Dialect) -> str:
+    """Write the one row of a circle: its centre's direction and its radius (degrees)."""
     whole = f"(SELECT {_numbers(region, dialect)} AS v) AS n"
     return f"(SELECT {_direction('v[1]', 'v[2]', _OWN)}, v[3] AS r FROM {whole})"
 
@@ -169,16 +173,19 @@ def _sides(region: Fragment, dialect: Dialect) -> str:
 
 
 def _product(one: Sequence[str], other: Sequence[str] | sphere.Vector) -> str:
+    """Write the scalar product of two directions."""
     values = other if not isinstance(other, np.ndarray) else [double(float(n)) for n in other]
     return "(" + " + ".join(f"{a} * {b}" for a, b in zip(one, values, strict=True)) + ")"
 
 
 def _vector_product(p: Sequence[str], q: Sequence[str]) -> tuple[str, str, str]:
+    """Write the vector product of two directions."""
     (a, b, c), (d, e, f) = p, q
     return f"({b} * {f} - {c} * {e})", f"({c} * {d} - {a} * {f})", f"({a} * {e} - {b} * {d})"
 
 
 def _any(tests: Sequence[str]) -> str:
+    """Write a disjunction."""
     return "(" + " OR ".join(tests) + ")"
 
 
@@ -209,5 +216,6 @@ def _near(a: sphere.Vector, b: sphere.Vector, rest: float = _REST) -> str:
 
 
 def _known(corner: sphere.Vector, at: Fragment) -> list[Fragment]:
+    """Return the coordinates of a constant direction."""
     ra, dec = sphere.position(corner)
     return [Fragment(double(v), "double", at.at, constant=v) for v in (ra, dec)]

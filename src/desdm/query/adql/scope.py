@@ -84,6 +84,7 @@ class Scope:
         raise self._unknown(parts)
 
     def _here(self, parts: Sequence[Ident]) -> list[Column]:
+        """Return the columns of this SELECT that a name means."""
         if len(parts) == 1:
             return [c for c in self.columns if matches(parts[0], c.name)]
         sources = [s for s in self.sources if s.named(parts[:-1])]
@@ -97,6 +98,7 @@ class Scope:
         return candidates[0]
 
     def _unknown(self, parts: Sequence[Ident]) -> QueryError:
+        """Return the error for a name that means no column, with a similar name."""
         names: list[str] = []
         scope: Scope | None = self
         while scope is not None:
@@ -114,6 +116,7 @@ class Scope:
         return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)
 
     def _of(self, parts: Sequence[Ident]) -> Iterable[Column]:
+        """Return the columns of the tables that a qualified name can mean."""
         return (c for s in self.sources if s.named(parts[:-1]) for c in s.columns)
 
 

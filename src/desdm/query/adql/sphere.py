@@ -96,6 +96,7 @@ def _plane(corners: Sequence[Vector]) -> list[tuple[float, float]]:
 
 
 def _cross(o: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Return twice the signed area of a triangle in the plane."""
     return (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0])
 
 
@@ -132,6 +133,7 @@ def pieces(corners: Sequence[Vector]) -> list[list[Vector]]:
 
 
 def _crosses(flat: list[tuple[float, float]]) -> bool:
+    """Tell whether two sides of a plane polygon cross."""
     n = len(flat)
     for i in range(n):
         for j in range(i + 2, n - (i == 0)):
@@ -142,6 +144,7 @@ def _crosses(flat: list[tuple[float, float]]) -> bool:
 
 
 def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, int, int]]:
+    """Cut a plane polygon into triangles, ear by ear."""
     left, triangles = list(order), []
     while len(left) > 3:
         for i in range(len(left)):
@@ -160,11 +163,13 @@ def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, 
 
 
 def _within(p: tuple[float, float], *corners: tuple[float, float]) -> bool:
+    """Tell whether a point lies in a triangle whose corners turn left."""
     a, b, c = corners
     return _cross(a, b, p) >= 0 and _cross(b, c, p) >= 0 and _cross(c, a, p) >= 0
 
 
 def _sides(corners: list[Vector]) -> list[Vector]:
+    """Return the inward unit normals of a convex polygon's sides."""
     normals = [np.cross(a, b) for a, b in pairwise([*corners, corners[0]])]
     return [n / np.linalg.norm(n) for n in normals]
 

@@ -51,6 +51,7 @@ class From:
         return self._expressions
 
     def _quote(self, name: str) -> str:
+        """Return a quoted name."""
         return quote(name, self._dialect)
 
     def tables(self, node: nodes.Select, scope: Scope) -> Tables:
@@ -94,6 +95,7 @@ class From:
         return left, right, ""
 
     def _unlike(self, sources: Sequence[Source], at: Place) -> None:
+        """Raise if two tables of FROM have one name."""
         names: set[tuple[str | None, str]] = set()
         for source in sources:
             key = (source.schema and source.schema.lower(), source.name.lower())
@@ -102,6 +104,7 @@ class From:
             names.add(key)
 
     def _table(self, node: nodes.TableReference, scope: Scope) -> Tables:
+        """Write one table of FROM."""
         match node:
             case nodes.Named():
                 return self._named(node)
@@ -115,6 +118,7 @@ class From:
                 return self._join(node, scope)
 
     def _named(self, node: nodes.Named) -> Tables:
+        """Write a table of the catalogue, of WITH, or an upload."""
         alias = f"t{next(self._numbers)}"
         if len(node.parts) == 1:
             for named in reversed(self.withs):
@@ -139,6 +143,7 @@ class From:
         return Tables(f"{physical} AS {alias}", sources, columns, physical, alias, entry.row_count)
 
     def _entry(self, node: nodes.Named) -> Entry:
+        """Return the catalogue entry that a table name means."""
         schema = node.parts[-2].text if len(node.parts) > 1 else None
         table = node.parts[-1]
         if len(node.parts) <= 2 and schema is not None and schema.lower() == UPLOADS:
@@ -158,6 +163,7 @@ class From:
         raise QueryError(f"there is no table {dotted_name} that you may ask; {advice}", *node.at)
 
     def _upload(self, upload: Upload) -> Entry:
+        """Return the catalogue entry of an upload."""
         known = {c.name.lower(): c.name for c in upload.columns}
         return Entry(
             "TAP_UPLOAD",
@@ -169,6 +175,7 @@ class From:
         )
 
     def _columns(self, alias: str, entry: Entry) -> list[Column]:
+        """Return the columns of a table under its alias."""
         roles = {entry.ra: "ra", entry.dec: "dec", entry.hpix: "hpix"}
         roles.pop(None, None)
         return [
@@ -195,6 +202,7 @@ class From:
         return columns
 
     def _outer(self, sql: str, alias: str, qualifier: str, written: Written) -> Tables:
+        """Return a query that stands as a table."""
         columns = self.outer_columns(alias, written)
         return Tables(
             sql, [Source(qualifier, None, tuple(columns))], columns, sql.removesuffix(f" AS {alias}"), alias
@@ -203,6 +211,7 @@ class From:
     # Joins
 
     def _join(self, node: nodes.Join, scope: Scope) -> Tables:
+        """Write a join."""
         left, right = self._table(node.left, scope), self._table(node.right, scope)
         sources = [*left.sources, *right.sources]
         self._unlike(sources, node.at)
@@ -217,6 +226,7 @@ class From:
         return self._using(node, left, right, sources)
 
     def _using(self, node: nodes.Join, left: Tables, right: Tables, sources: list[Source]) -> Tables:
+        """Write a join by USING or NATURAL."""
         if node.natural:
             shared = {c.name.lower() for c in right.columns}
             wanted = [nodes.Ident(c.name, False, node.at) for c in left.columns if c.name.lower() in shared]
@@ -239,6 +249,7 @@ class From:
         return Tables(f"({left.sql} {kind} JOIN {right.sql}{on})", sources, [*merged, *rest])
 
     def _only(self, side: Tables, ident: nodes.Ident) -> Column:
+        """Return the one column of a side that an identifier names."""
         candidates = [c for c in side.columns if matches(ident, c.name)]
         if len(candidates) != 1:
             raise QueryError(f"{ident.text} must be one column of each of the joined tables", *ident.at)
@@ -268,6 +279,7 @@ def _of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
 
 
 def _alike(used: nodes.Ident, defined: nodes.Ident) -> bool:
+    """Tell whether an identifier names a query of WITH."""
     if used.quoted:
         return used.text == defined.text
     return used.text.lower() == defined.text.lower()

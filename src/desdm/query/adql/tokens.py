@@ -93,6 +93,7 @@ def tokens(query: str) -> list[Token]:
 
 
 def _add(stream: list[Token], match: re.Match[str], at: Place) -> None:
+    """Append the token of a match, spaces aside."""
     kind = match.lastgroup
     if kind == "space":
         return

@@ -95,6 +95,7 @@ def call(
 
 
 def _order(arguments: Sequence[Fragment], form: str, at: Place) -> int:
+    """Return the order of HEALPix from the first argument."""
     order = arguments[0].number if arguments else None
     if order is None or arguments[0].kind not in INTEGERS or not 0 <= order <= 29:
         raise QueryError(f"the order is a whole number from 0 to 29: {form}", *at)
@@ -102,6 +103,7 @@ def _order(arguments: Sequence[Fragment], form: str, at: Place) -> int:
 
 
 def _position(arguments: Sequence[Fragment], form: str, at: Place) -> tuple[Fragment, Fragment]:
+    """Return longitude and latitude of a POINT or of two numbers."""
     if len(arguments) == 1 and arguments[0].kind == "point":
         return arguments[0].parts[0], arguments[0].parts[1]
     if len(arguments) != 2 or any(a.kind not in (*NUMBERS, "null") for a in arguments):
@@ -110,5 +112,6 @@ def _position(arguments: Sequence[Fragment], form: str, at: Place) -> tuple[Frag
 
 
 def _index(order: int, lon: Fragment, lat: Fragment, cell: Callable[[Fragment, Fragment], str | None]) -> str:
+    """Write the HEALPix index of a position at an order."""
     own = cell(lon, lat) or f"desdm_hpix29({as_double(lon).sql}, {as_double(lat).sql})"
     return f"({own} >> {2 * (29 - order)})"

@@ -12,6 +12,7 @@ __all__ = ["define"]
 
 
 def _cells(ra: pa.ChunkedArray, dec: pa.ChunkedArray) -> pa.Array:
+    """Return ``hpix29`` of positions in degrees, null where they are not on the sky."""
     import hpgeom
 
     a, d = (
@@ -37,6 +38,7 @@ def _around(cells: pa.ChunkedArray, orders: pa.ChunkedArray) -> pa.Array:
 
 
 def _centre(cells: pa.ChunkedArray, orders: pa.ChunkedArray, which: int) -> pa.Array:
+    """Return the right ascension (``which`` 0) or declination (1) of cells' centres in degrees."""
     import hpgeom
 
     order, number = np.asarray(orders.to_numpy()), np.asarray(cells.to_numpy())
@@ -48,6 +50,7 @@ def _centre(cells: pa.ChunkedArray, orders: pa.ChunkedArray, which: int) -> pa.A
 def _meets(
     texts: pa.ChunkedArray, lon: pa.ChunkedArray, lat: pa.ChunkedArray, radius: pa.ChunkedArray
 ) -> pa.Array:
+    """Tell for each row whether a region in STC-S meets a circle (degrees)."""
     shapes: dict[str, regions.Region | None] = {}
     results: list[bool | None] = []
     columns = (c.to_pylist() for c in (texts, lon, lat, radius))

@@ -139,6 +139,7 @@ class DuckEngine:
     def _batches(
         self, cursor: duckdb.DuckDBPyConnection, query: Query, running: Running
     ) -> Generator[pa.RecordBatch]:
+        """Run a query and yield its batches; translate the errors of DuckDB."""
         try:
             reader = cursor.sql(query.sql, params=list(query.params) or None).to_arrow_reader(_BATCH)
             yield from reader
@@ -146,6 +147,7 @@ class DuckEngine:
             raise self._fault(err, running) from None
 
     def _fault(self, err: Exception, running: Running) -> DesdmError:
+        """Return the public error for an error of DuckDB or Arrow."""
         if running.was_ended:
             return running.fault()
         message = str(err)
@@ -210,6 +212,7 @@ class DuckEngine:
         return int(total[0]) if total else 0, counted[0]
 
     def _create(self, owner: str) -> None:
+        """Create and attach the database of a user's own tables."""
         path = self._mydb / f"{quote_path(owner, safe='')}.duckdb"
         with self._lock:
             if owner not in self._owners:
@@ -243,6 +246,7 @@ class DuckEngine:
 
 
 def _declared(columns: Sequence[ReleaseColumn]) -> str:
+    """Return the column definitions of CREATE TABLE."""
     from desdm.query.engines.writing import SQL_TYPES, kind_of
 
     types = SQL_TYPES["duckdb"]
@@ -252,6 +256,7 @@ def _declared(columns: Sequence[ReleaseColumn]) -> str:
 def _counted(
     first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], counted: list[int]
 ) -> Iterator[pa.RecordBatch]:
+    """Yield the batches and add their sizes in bytes to ``counted[0]``."""
     counted[0] += first.nbytes
     yield first
     for batch in rest:
@@ -260,4 +265,5 @@ def _counted(
 
 
 def _text(path: Path) -> str:
+    """Return a path as a text literal of SQL."""
     return "'" + str(path).replace("'", "''") + "'"

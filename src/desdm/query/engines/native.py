@@ -126,6 +126,7 @@ def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path,
 
 
 def _write(target: Path, tables: Sequence[ReleaseTable], root: Path, memory: str) -> None:
+    """Write the tables of a release into a new DuckDB file."""
     with duckdb.connect(config={"memory_limit": memory}) as conn:
         conn.execute(f"ATTACH {_text(str(target))} AS native (ROW_GROUP_SIZE {_BLOCK})")
         for table in tables:
@@ -136,4 +137,5 @@ def _write(target: Path, tables: Sequence[ReleaseTable], root: Path, memory: str
 
 
 def _text(value: str) -> str:
+    """Return a text literal of SQL."""
     return "'" + value.replace("'", "''") + "'"

@@ -74,6 +74,7 @@ class Connections:
             interrupt(conn)
 
     def _take(self) -> psycopg.Connection[Any]:
+        """Return an idle connection that still works, or a new one."""
         while True:
             with self._lock:
                 conn = self._idle.pop() if self._idle else None
@@ -91,6 +92,7 @@ class Connections:
         return conn
 
     def _connect(self) -> psycopg.Connection[Any]:
+        """Open a connection with the settings that queries need."""
         extra: dict[str, Any] = {} if self._password is None else {"password": self._password}
         conn = psycopg.connect(
             self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor, **extra,
@@ -103,6 +105,7 @@ class Connections:
         return conn
 
     def _give(self, conn: psycopg.Connection[Any]) -> None:
+        """Roll a connection back and return it to the pool."""
         try:
             if not conn.closed:
                 conn.rollback()

@@ -111,6 +111,7 @@ class PostgresEngine:
             conn.commit()
 
     def _loaded(self, conn: psycopg.Connection[Any], release: str) -> str | None:
+        """Return the fingerprint of a release as it is in the database, or None."""
         row = conn.execute(
             "SELECT fingerprint FROM desdm_service.loaded WHERE release = %s", (release,)
         ).fetchone()
@@ -130,6 +131,7 @@ class PostgresEngine:
     def _fill(
         self, conn: psycopg.Connection[Any], where: str, columns: Sequence[ReleaseColumn], rows: pa.Table
     ) -> None:
+        """Replace the rows of one of the service's own tables, and the table if its columns changed."""
         # A table is dropped only where its columns changed: that waits for everybody who reads it, and who comes
         # later waits, too. Other rows do not.
         declared = pgload.declared(columns)
@@ -150,6 +152,7 @@ class PostgresEngine:
         self, conn: psycopg.Connection[Any], where: tuple[str, ...], columns: Sequence[ReleaseColumn],
         batches: Sequence[pa.RecordBatch] | Iterator[pa.RecordBatch], kind: str = "",
     ) -> int:  # fmt: skip
+        """Create a table and copy rows into it; return their number."""
         conn.execute(
             f"CREATE {kind} TABLE {name(*where)} ({pgload.declared(columns)}){' ON COMMIT DROP' if kind else ''}"
         )
@@ -187,6 +190,7 @@ class PostgresEngine:
     def _rows(
         self, conn: psycopg.Connection[Any], query: Query, uploads: Mapping[str, Upload], running: Running
     ) -> Generator[pa.RecordBatch]:
+        """Run a query and yield its batches."""
         try:
             sql, values = query.sql, {f"p{i}": v for i, v in enumerate(query.params, 1)}
             if self._reads_only:
@@ -213,6 +217,7 @@ class PostgresEngine:
             raise self._fault(err, conn, running) from None
 
     def _fault(self, err: Exception, conn: psycopg.Connection[Any], running: Running) -> DesdmError:
+        """Return the public error for an error of PostgreSQL."""
         if running.was_ended:
             return running.fault()
         gone = isinstance(err, psycopg.OperationalError) and (

@@ -40,11 +40,13 @@ class Region:
 
 
 def _unit(ra: float, dec: float) -> Vector:
+    """Return the unit vector of a position in degrees."""
     a, d = math.radians(ra), math.radians(dec)
     return np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])
 
 
 def _angle(corners: Vector, p: Vector) -> Vector:
+    """Return the angles (radians) between corners and a direction."""
     apart = np.linalg.norm(corners - p, axis=1)
     return np.asarray(2 * np.arcsin(np.clip(apart / 2, 0, 1)))
 

@@ -107,5 +107,6 @@ class Running:
         return ended(self._seconds, self._late)
 
     def _expire(self) -> None:
+        """End the statement because its time is over."""
         self._late = True
         self.end()

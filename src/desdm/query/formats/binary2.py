@@ -23,6 +23,7 @@ _LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 
 @compiled()
 def _put_fixed(out: Bytes, at: Longs, source: Bytes) -> None:
+    """Copy cells of one width into their rows and advance ``at``."""
     # Each row's next ``source.shape[1]`` bytes; ``at`` moves on.
     width = source.shape[1]
     if width == 8:
@@ -47,6 +48,7 @@ def _put_fixed(out: Bytes, at: Longs, source: Bytes) -> None:
 
 @compiled()
 def _put_variable(out: Bytes, at: Longs, offsets: Longs, data: Bytes, width: int) -> None:
+    """Copy counts and elements of cells that differ in length into their rows and advance ``at``."""
     # A count of elements in four bytes, then the elements, ``width`` bytes each.
     for i in range(len(offsets) - 1):
         here, size = at[i], offsets[i + 1] - offsets[i]
@@ -62,6 +64,7 @@ def _put_variable(out: Bytes, at: Longs, offsets: Longs, data: Bytes, width: int
 
 @compiled()
 def _encode64(source: Bytes, letters: Bytes, out: Bytes) -> None:
+    """Encode bytes in base64 into ``out``."""
     at = 0
     for i in range(0, len(source) - 2, 3):
         three = (np.uint32(source[i]) << 16) | (np.uint32(source[i + 1]) << 8) | np.uint32(source[i + 2])
@@ -174,6 +177,7 @@ def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]
 
 
 def _plain(array: pa.Array, null: float | bool) -> npt.NDArray[np.generic]:
+    """Return the values of an Arrow array with ``null`` for nulls."""
     if array.null_count:
         array = array.fill_null(pa.scalar(null, array.type))
     data: npt.NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
@@ -181,6 +185,7 @@ def _plain(array: pa.Array, null: float | bool) -> npt.NDArray[np.generic]:
 
 
 def _scalar(column: ReleaseColumn) -> ReleaseColumn:
+    """Return the description of an array column's elements."""
     return ReleaseColumn(column.name, column.datatype)
 
 

@@ -130,12 +130,14 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
 
 
 def _again(spool: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of the spool file from its beginning."""
     spool.seek(0)
     with pa.ipc.open_stream(spool) as reader:
         yield from reader
 
 
 def _ascii(column: ReleaseColumn) -> ReleaseColumn:
+    """Return the description of a column as FITS stores it: text is ASCII, sizes vary."""
     return ReleaseColumn(column.name, "char" if column.datatype in TEXT else column.datatype, "*")
 
 
@@ -147,6 +149,7 @@ def _header(
     infos: Sequence[tuple[str, str, str]],
     title: str,
 ) -> bytes:
+    """Return the primary header and that of the table, padded to blocks."""
     from astropy.io import fits
 
     primary = fits.Header([("SIMPLE", True, "FITS 4.0"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
@@ -180,4 +183,5 @@ def _header(
 
 
 def _plain(text: str) -> str:
+    """Return a text with ``?`` for characters that a FITS header cannot hold."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)

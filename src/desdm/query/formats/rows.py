@@ -100,6 +100,7 @@ class Rows:
                     return
 
     def _normal(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch with the types of the schema."""
         if batch.num_columns != len(self.columns):
             raise FatalError(
                 f"an answer has {batch.num_columns} columns, its description {len(self.columns)}"
@@ -112,6 +113,7 @@ class Rows:
 
 
 def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
+    """Return the columns with names that differ by more than case."""
     taken = {column.name.lower() for column in columns}
     used_names: set[str] = set()
     unique = []
@@ -126,6 +128,7 @@ def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
 
 
 def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
+    """Convert an array to the type of its column in the answer."""
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
     if array.type == wanted:

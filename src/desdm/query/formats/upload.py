@@ -58,6 +58,7 @@ def read_upload(
 
 
 def _read(content: bytes, mime: str, limits: Limits) -> Table:
+    """Return the table of an upload by the format that its first bytes show."""
     if content.startswith(b"SIMPLE  ="):
         return fits.read(content, limits)
     if content.startswith(b"PAR1"):

@@ -53,7 +53,12 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
                 yield tabledata(batch, rows.columns)
     except DesdmError as err:
         if rows.count:
-            yield (letters.end() if binary else b"") + ending + _error_infos(_told(err)).encode() + _CLOSE
+            yield (
+                (letters.end() if binary else b"")
+                + ending
+                + _error_infos(_public_text(err)).encode()
+                + _CLOSE
+            )
         raise
     tail = (letters.end() if binary else b"") + ending
     if rows.overflow:
@@ -61,7 +66,8 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
     yield tail + _CLOSE
 
 
-def _told(err: DesdmError) -> str:
+def _public_text(err: DesdmError) -> str:
+    """Return the public message of an error: usage errors verbatim, internal errors without details."""
     # Internal errors are reported without details.
     if isinstance(err, UsageError):
         return str(err)
@@ -123,6 +129,7 @@ def _error_infos(message: str) -> str:
 
 
 def _opening(rows: Rows, infos: Infos, title: str, kind: str) -> bytes:
+    """Return a VOTable up to the data of its table."""
     text = f"{_HEAD}<RESOURCE type={_attribute(kind)}>\n" + _info("QUERY_STATUS", "OK", "")
     text += "".join(_info(*info) for info in infos)
     text += "<TABLE>\n"
@@ -134,6 +141,7 @@ def _opening(rows: Rows, infos: Infos, title: str, kind: str) -> bytes:
 
 
 def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
+    """Return the FIELD of a column."""
     size: str | None = column.arraysize if is_array(column) else None
     if column.datatype in TEXT:
         # Text goes out with its own length: a fixed size would cut it or pad it.
@@ -155,6 +163,7 @@ def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
 
 
 def _idents(columns: Sequence[ReleaseColumn]) -> list[str]:
+    """Return an XML ID for each column."""
     # XML wants names (letter first, few signs) that occur once in the document.
     idents: list[str] = []
     for column in columns:
@@ -169,13 +178,16 @@ def _idents(columns: Sequence[ReleaseColumn]) -> list[str]:
 
 
 def _info(name: str, value: str, text: str) -> str:
+    """Return an INFO element."""
     head = f"<INFO name={_attribute(name)} value={_attribute(value)}"
     return f"{head}>{_clean(text)}</INFO>\n" if text else f"{head}/>\n"
 
 
 def _clean(text: str) -> str:
+    """Return a text escaped for XML, without unprintable characters."""
     return escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
 def _attribute(text: str) -> str:
+    """Return a quoted XML attribute value, without unprintable characters."""
     return quoteattr(_UNPRINTABLE.sub("\ufffd", text))

@@ -27,6 +27,7 @@ _KINDS = {"unsignedByte": "u1", "short": ">i2", "int": ">i4", "long": ">i8", "fl
 
 @compiled()
 def _walk(data: Bytes, mask: int, sizes: Longs, widths: Longs, starts: Longs, lengths: Longs) -> int:
+    """Find start and length of each cell; return the number of rows, or -1 for bytes that end within one."""
     # Finds where each cell begins and how long it is; -1 where the bytes end in the middle of a row. With
     # empty ``starts`` it only counts rows.
     at, row, end = 0, 0, len(data)
@@ -57,6 +58,7 @@ def _walk(data: Bytes, mask: int, sizes: Longs, widths: Longs, starts: Longs, le
 
 @compiled()
 def _gather(data: Bytes, starts: Longs, lengths: Longs, out: Bytes) -> None:
+    """Copy cells one after another into ``out``."""
     to = 0
     for i in range(len(starts)):
         for k in range(lengths[i]):
@@ -122,6 +124,7 @@ def _column(
     width: int,
     gone: npt.NDArray[np.bool_],
 ) -> pa.Array:
+    """Return the Arrow array of one column from the starts and lengths of its cells."""
     data = np.empty(int(lengths.sum()), np.uint8)
     _gather(buffer, starts, lengths, data)
     if column.datatype in TEXT:
@@ -152,4 +155,5 @@ def _column(
 
 
 def _masked(flat: pa.Array, gone: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return an array with null where ``gone`` is set."""
     return pc.if_else(pa.array(gone), pa.scalar(None, flat.type), flat) if gone.any() else flat

@@ -46,6 +46,7 @@ def read(data: bytes, limits: Limits) -> Table:
 
 
 def _sound(header: object, size: int, limits: Limits) -> None:
+    """Raise if a header promises more rows or bytes than the file and the limits allow."""
     # A header may claim anything: believe it only as far as there are bytes.
     width, count = int(header["NAXIS1"]), int(header["NAXIS2"])  # type: ignore[index]
     if "ZTABLE" in header:  # type: ignore[operator]
@@ -56,6 +57,7 @@ def _sound(header: object, size: int, limits: Limits) -> None:
 
 
 def _table(hdu: object, data: bytes) -> Table:
+    """Return the table of a binary table HDU."""
     header, start = hdu.header, int(hdu.fileinfo()["datLoc"])  # type: ignore[attr-defined]
     width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
     stored = fitscells.stored_columns(header)

@@ -141,6 +141,7 @@ def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) 
 
 
 def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Convert an array to the type of its column; raise if values would change."""
     if array.type == wanted:
         return array
     if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):

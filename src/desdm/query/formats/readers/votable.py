@@ -87,6 +87,7 @@ class _Reader:
         return table_of(columns, [pa.chunked_array([a]) for a in arrays])
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Handle the start of an element."""
         name = tag.rpartition(":")[2]
         if not self.way and name != "VOTABLE":
             raise UsageError(f"it is no VOTable: its root is {name[:40]}")
@@ -115,6 +116,7 @@ class _Reader:
             self.text.clear()
 
     def _end(self, tag: str) -> None:
+        """Handle the end of an element."""
         name = tag.rpartition(":")[2]
         self.way.pop()
         if self.done:
@@ -144,6 +146,7 @@ class _Reader:
             )
 
     def _field(self, attributes: dict[str, str]) -> None:
+        """Add the column of a FIELD."""
         name, datatype = attributes.get("name") or attributes.get("ID", ""), attributes.get("datatype", "")
         arraysize = attributes.get("arraysize") or None
         if datatype not in _KNOWN:
@@ -175,6 +178,7 @@ class _Reader:
         )
 
     def _binary(self) -> list[pa.Array]:
+        """Return the columns of a BINARY or BINARY2 stream."""
         if self.kind == "FITS":
             raise UsageError("VOTables with FITS inside cannot be uploaded; send the FITS file itself")
         try:
@@ -193,6 +197,7 @@ class _Reader:
         return columns
 
     def _cells(self) -> list[pa.Array]:
+        """Return the columns of TABLEDATA."""
         cells = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
         columns = []
         for column, null, texts in zip(self.columns, self.nulls, cells, strict=True):
@@ -211,10 +216,12 @@ class _Reader:
 
 
 def _refuse(*_: object) -> None:
+    """Refuse documents with a DTD or entities, which can expand without bound."""
     raise UsageError("the document has a DTD or declares entities; VOTables need neither, send it without")
 
 
 def _value(text: str, column: ReleaseColumn, null: str | None) -> Any:
+    """Return the value of a cell of TABLEDATA, None for null."""
     if is_array(column):
         plain = ReleaseColumn(column.name, column.datatype)
         value = [_value(part, plain, null) for part in text.split()] if text else None
