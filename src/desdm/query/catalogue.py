@@ -111,7 +111,17 @@ class Visible:
 
 
 def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visible: Visible | None) -> Entry:
-    """A table of the service's own (``tap_schema``, ``ivoa``); of its rows only the visible ones."""
+    """Return the entry of one of the service's own tables, of which only the visible rows can be read.
+
+    Parameters
+    ----------
+    schema, name
+        ``tap_schema`` or ``ivoa``, and the table.
+    columns
+        Its columns.
+    visible
+        Names that the caller may see; None for all.
+    """
     known = {c.name.lower(): c.name for c in columns}
     column = known.get(_FILTERED.get((schema.lower(), name.lower()), ""))
     wanted = None
@@ -122,7 +132,19 @@ def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visibl
 
 
 def user_entry(owner: str, name: str, columns: tuple[ReleaseColumn, ...], rows: int = 0) -> Entry:
-    """A table of a user's own."""
+    """Return the entry of a user's own table.
+
+    Parameters
+    ----------
+    owner
+        User name.
+    name
+        Table in ``mydb``.
+    columns
+        Its columns.
+    rows
+        Number of its rows.
+    """
     known = {c.name.lower(): c.name for c in columns}
     hpix = known.get("hpix29")
     ra = next((known[c] for c in ("ra", "alphawin_j2000", "raj2000") if c in known), None)

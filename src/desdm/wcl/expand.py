@@ -44,6 +44,17 @@ def padded(name: str, value: str, width: str, *, compat: bool = False) -> str:
 
     In compat whatever Python reads as an integer is one, so that ``1_7`` is 17.
 
+    Parameters
+    ----------
+    name
+        Variable, for the message.
+    value
+        Text of an integer.
+    width
+        Text of the number of digits, up to 99.
+    compat
+        Accept every text that Python reads as an integer.
+
     Raises
     ------
     WCLError

@@ -94,6 +94,15 @@ def paths_of(document: Document, key: str | None) -> Iterator[tuple[tuple[str, .
 def explain(document: Document, key: str | None = None, *, compat: bool = False) -> Iterator[Explanation]:
     """Explain the values that ``key`` names, or all of them.
 
+    Parameters
+    ----------
+    document
+        Document with the origins of its values.
+    key
+        Name of a value or section; None for the whole document.
+    compat
+        Resolve references as the original does.
+
     Raises
     ------
     WCLError

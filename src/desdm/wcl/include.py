@@ -96,6 +96,17 @@ def included_text(written: str, file: str, line: int, known: Tree, *, compat: bo
     no globs. A relative path starts from the folder of the including file; in compat from the working folder,
     and only if nothing is there from the including file's.
 
+    Parameters
+    ----------
+    written
+        Path as the include has it.
+    file, line
+        Position of the include.
+    known
+        Top-level values read so far.
+    compat
+        Search as the original does.
+
     Raises
     ------
     WCLError

@@ -63,6 +63,15 @@ def read(
 def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
     """Read WCL from a text; ``name`` stands for the file in errors and origins.
 
+    Parameters
+    ----------
+    text
+        The document.
+    name
+        Name in errors and origins, in place of a file.
+    compat
+        Accept what the original accepts, with warnings.
+
     Raises
     ------
     WCLError
@@ -110,7 +119,17 @@ class _Reading:
         self.files: list[str] = []
 
     def surprise(self, kind: Surprise, file: str, line: int, text: str) -> None:
-        """Warn, or in strict refuse."""
+        """Record a warning; in strict raise it as an error.
+
+        Parameters
+        ----------
+        kind
+            Kind of the deviation.
+        file, line
+            Position of the statement.
+        text
+            The statement.
+        """
         text = text.strip()
         text = text if len(text) <= 200 else text[:200] + "…"
         if not (self.compat or self.gather):
@@ -298,6 +317,17 @@ class _Source:
     # --- includes
 
     def include(self, written: str, *, alone: bool, text: str) -> None:
+        """Read an included file and merge it.
+
+        Parameters
+        ----------
+        written
+            Path as the include has it.
+        alone
+            Whether nothing else stands in the statement.
+        text
+            The statement, for warnings.
+        """
         self.weigh_include(alone, text)
         if len(self.reading.files) > MAX_INCLUDES:
             raise self.error(f"more than {MAX_INCLUDES} files are included")
@@ -316,6 +346,17 @@ class _Source:
         self.absorb(self.tree, self.marks, inner.tree, inner.marks)
 
     def inclfunc(self, written: str, *, alone: bool, text: str) -> None:
+        """Call a function of ``<<inclfunc>>`` and merge its dictionary.
+
+        Parameters
+        ----------
+        written
+            Call as the document has it.
+        alone
+            Whether nothing else stands in the statement.
+        text
+            The statement, for warnings.
+        """
         self.weigh_include(alone, text)
         answer = call_inclfunc(written, self.name, self.line, self.tree, self.reading.functions)
         for key in answer.missing:
@@ -340,7 +381,15 @@ class _Source:
                 marks[key] = Origin(self.name, self.line, value)
 
     def absorb(self, tree: Tree, marks: Marks, other: Tree, other_marks: Marks) -> None:
-        """Merge an included document with its marks; sections that are open here stay the same objects."""
+        """Merge an included document with its marks; sections that are open here stay the same objects.
+
+        Parameters
+        ----------
+        tree, marks
+            Document that is read, and the origins of its values.
+        other, other_marks
+            Included document, and the origins of its values.
+        """
         for key, value in other.items():
             here, new = tree.get(key), other_marks[key]
             mine = marks.get(key)

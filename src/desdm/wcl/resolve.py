@@ -92,6 +92,15 @@ class Resolver:
 
         The order: ``current`` as passed, section ``current``, ``searchobj``, the current file, list, exec,
         job, module, block, archive and site, then the top level. Case does not matter.
+
+        Parameters
+        ----------
+        key
+            Name, or dotted path.
+        current
+            Values that come before all others.
+        searchobj
+            Values that come after section ``current``.
         """
         if "." in key:
             return self._exact(key)
@@ -155,7 +164,16 @@ class Resolver:
         searchobj: Mapping[str, object] | None = None,
         default: str | Tree | _Missing | None = _RAISE,
     ) -> str | Tree | None:
-        """Give the value or section of a name, nothing replaced in it.
+        """Return the value or section of a name, with its references unresolved.
+
+        Parameters
+        ----------
+        key
+            Name, or dotted path.
+        current, searchobj
+            Values that come first, and after section ``current`` (see `lookup`).
+        default
+            Result for a name without a value.
 
         Raises
         ------
@@ -177,6 +195,13 @@ class Resolver:
         searchobj: Mapping[str, object] | None = None,
     ) -> str:
         """Replace all references in a text; lists and ranges come in as they stand.
+
+        Parameters
+        ----------
+        text
+            Text with references.
+        current, searchobj
+            Values that come first, and after section ``current`` (see `lookup`).
 
         Raises
         ------
@@ -220,7 +245,15 @@ class Resolver:
         current: Mapping[str, object] | None = None,
         searchobj: Mapping[str, object] | None = None,
     ) -> tuple[list[Reference], str | WCLError]:
-        """Give every name met while ``text`` is resolved, and the result or what stands in its way."""
+        """Return every name met while a text is resolved, and the result or the error that stops it.
+
+        Parameters
+        ----------
+        text
+            Text with references.
+        current, searchobj
+            Values that come first, and after section ``current`` (see `lookup`).
+        """
         met: list[Reference] = []
         substitution = self._substitution(current, searchobj, met, multiple=False)
         try:

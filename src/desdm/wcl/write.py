@@ -131,7 +131,16 @@ def _check_value(key: str, text: str, path: tuple[str, ...]) -> None:
 
 
 def write(path: str | os.PathLike[str], tree: Mapping[str, object], *, sort: bool = False) -> None:
-    """Write a tree to a file, which is there whole or not at all.
+    """Write a tree to a file, completely or not at all.
+
+    Parameters
+    ----------
+    path
+        File, which is replaced.
+    tree
+        Sections and values, in the order in which they are written.
+    sort
+        Sort keys and sections by name.
 
     Raises
     ------

@@ -18,7 +18,24 @@ _BESIDE = 1e291
 
 
 def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:
-    """One operator between two values; known numbers are reckoned at once."""
+    """Write one operator between two values; constants are computed at once.
+
+    Parameters
+    ----------
+    operator
+        ``+``, ``-``, ``*``, ``/``, ``||``, or a bitwise one.
+    left, right
+        Operands, possibly open for an overflow check that waits.
+    at
+        Line and column of the operator, for errors.
+    dialect
+        Dialect of the engine's SQL.
+
+    Raises
+    ------
+    QueryError
+        The operator does not take values of these kinds.
+    """
     if operator == "||":
         for side in (left, right):
             if side.kind in (*GEOMETRIES, "array"):

@@ -178,7 +178,20 @@ class Conditions:
         return f"({functions.folding(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
 
     def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
-        """Two values brought to kinds that can be compared."""
+        """Return two values converted to kinds that can be compared.
+
+        Parameters
+        ----------
+        left, right
+            Values of any kinds.
+        at
+            Line and column of the comparison, for errors.
+
+        Raises
+        ------
+        QueryError
+            Their kinds cannot be compared.
+        """
         for side in (left, right):
             if side.kind in (*GEOMETRIES, "array", "condition"):
                 raise QueryError(

@@ -98,7 +98,24 @@ FUNCTIONS: dict[str, Function] = {
 
 
 def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
-    """A function of the table above in the engine's SQL."""
+    """Write a function of the table above in the engine's SQL.
+
+    Parameters
+    ----------
+    name
+        Name in capitals, a key of `FUNCTIONS` or a special one.
+    arguments
+        Arguments as they were written.
+    at
+        Line and column of the call, for errors.
+    dialect
+        Dialect of the engine's SQL.
+
+    Raises
+    ------
+    QueryError
+        The number or the kinds of the arguments are wrong.
+    """
     if name in _SPECIAL:
         return _SPECIAL[name](name, arguments, at, dialect)
     function = FUNCTIONS[name]
@@ -125,7 +142,24 @@ def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
 
 
 def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most: int, at: Place) -> None:
-    """That a function has as many arguments as it takes."""
+    """Check that a function has as many arguments as it takes.
+
+    Parameters
+    ----------
+    name, form
+        Name, and signature for the message.
+    arguments
+        Arguments of the call.
+    least, most
+        Smallest and largest number of arguments.
+    at
+        Line and column of the call, for errors.
+
+    Raises
+    ------
+    QueryError
+        There are fewer or more.
+    """
     if not least <= len(arguments) <= most:
         raise QueryError(f"{name} has {len(arguments)} arguments, it is {form}", *at)
 
@@ -212,7 +246,26 @@ _TARGETS = {
 def cast(
     value: Fragment, target: str, length: int | None, dialect: Dialect, types: dict[str, str]
 ) -> Fragment:
-    """CAST to a plain type; CHAR(n) and VARCHAR(n) cut what is longer."""
+    """Write CAST to a plain type; CHAR(n) and VARCHAR(n) cut what is longer.
+
+    Parameters
+    ----------
+    value
+        Value to convert.
+    target
+        Type in capitals, as ADQL names it.
+    length
+        Characters of CHAR(n) and VARCHAR(n), or None.
+    dialect
+        Dialect of the engine's SQL.
+    types
+        SQL types of the engine by kind.
+
+    Raises
+    ------
+    QueryError
+        A value of this kind cannot become the type.
+    """
     kind = _TARGETS.get(target)
     if kind is None:
         raise QueryError(f"CAST to {target} is not possible here; use the function {target}", *value.at)

@@ -32,7 +32,22 @@ class Geometry:
     # Constructors
 
     def without_frame(self, name: str, arguments: Sequence[Fragment], at: Place) -> list[Fragment]:
-        """Arguments without the coordinate system, which must be ICRS."""
+        """Return the arguments without the coordinate system, which must be ICRS.
+
+        Parameters
+        ----------
+        name
+            Function, for the message.
+        arguments
+            Arguments; the first may be a text with the coordinate system.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            The coordinate system is another one.
+        """
         if arguments and isinstance(arguments[0].constant, str):
             frame = arguments[0].constant.upper().split()
             if (frame[0] if frame else "") not in _FRAMES:
@@ -44,7 +59,22 @@ class Geometry:
         return list(arguments)
 
     def build(self, name: str, arguments: Sequence[Fragment], at: Place) -> Fragment:
-        """POINT, CIRCLE, BOX or POLYGON."""
+        """Return a POINT, CIRCLE, BOX or POLYGON.
+
+        Parameters
+        ----------
+        name
+            One of the four, in capitals.
+        arguments
+            Coordinates and sizes in degrees, or POINTs where ADQL 2.1 allows them.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            Number, kinds or values of the arguments are wrong.
+        """
         values = self.without_frame(name, arguments, at)
         if name == "POLYGON" and values and values[0].kind == "point" and len(values) >= 3:
             if any(g.kind != "point" for g in values):
@@ -114,7 +144,20 @@ class Geometry:
     # Predicates
 
     def contains(self, inner: Fragment, outer: Fragment, at: Place) -> str:
-        """Condition that ``inner`` lies wholly in ``outer``."""
+        """Write the condition that one shape lies wholly in another.
+
+        Parameters
+        ----------
+        inner, outer
+            Shapes, or regions in columns.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            The test is not available for these shapes.
+        """
         if "region" in (inner.kind, outer.kind):
             return self._contains_region(inner, outer, at)
         if inner.kind == "point":
@@ -133,7 +176,20 @@ class Geometry:
         raise QueryError(f"CONTAINS cannot tell whether a {inner.kind} lies in a {outer.kind}", *at)
 
     def intersects(self, one: Fragment, other: Fragment, at: Place) -> str:
-        """Condition that two regions touch."""
+        """Write the condition that two regions touch.
+
+        Parameters
+        ----------
+        one, other
+            Shapes, or regions in columns.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            The test is not available for these shapes.
+        """
         if one.kind == "region":
             one, other = other, one
         if other.kind == "region":
@@ -189,7 +245,19 @@ class Geometry:
         at: Place,
         strict: bool = False,
     ) -> str:
-        """Condition that two positions are at most (``strict``: less than) ``radius`` degrees apart."""
+        """Write the condition that two positions are at most a radius apart.
+
+        Parameters
+        ----------
+        a, b
+            Longitude and latitude of the positions, degrees.
+        radius
+            Largest distance, degrees; a constant or a value of each row.
+        at
+            Line and column, for errors.
+        strict
+            Whether the distance must be less than the radius.
+        """
         if numbers(a) is not None and numbers(b) is None:
             a, b = b, a
         fixed, limit = numbers(b), radius.number

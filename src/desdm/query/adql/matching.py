@@ -48,6 +48,19 @@ def join(
 ) -> tuple[Tables, Tables, str]:
     """Two tables joined where ``a`` of the left and ``b`` of the right are at most ``distance`` degrees apart.
 
+    Parameters
+    ----------
+    expressions
+        Writer of the query's expressions.
+    left, right
+        Tables on both sides of the join.
+    a, b
+        Longitude and latitude in columns of the left and of the right, degrees.
+    distance
+        Largest distance, degrees.
+    kind
+        INNER, LEFT, RIGHT or FULL.
+
     Returns
     -------
     left, right, extra

@@ -48,7 +48,24 @@ class Queries:
         limit: int | None = None,
         output: bool = False,
     ) -> Written:
-        """A query; ``limit`` bounds its rows from outside, ``output`` writes values in the form of the answer."""
+        """Write a query.
+
+        Parameters
+        ----------
+        node
+            Tree of the query.
+        parent
+            Scope of the query around it, for correlated columns.
+        limit
+            Largest number of rows, beside TOP.
+        output
+            Whether values are written in the form of the answer, not for use in another query.
+
+        Raises
+        ------
+        QueryError
+            The query names something that is not there, or combines kinds that do not fit.
+        """
         named: dict[str, tuple[str, nodes.Ident, Written]] = {}
         self._from.withs.append(named)
         try:

@@ -61,7 +61,17 @@ def from_text(arguments: Sequence[Fragment], at: Place) -> tuple[str, list[Fragm
 
 
 def meets_place(region: Fragment, place: Sequence[Fragment], radius: Fragment | None = None) -> str:
-    """Whether a place, or a circle about it, touches a region."""
+    """Write the test that a position, or a circle about it, touches a region.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    place
+        Longitude and latitude, degrees.
+    radius
+        Radius of the circle, degrees; None for the position alone.
+    """
     lon, lat = (f"CAST({c.sql} AS float8)" for c in place)
     size = double(0.0) if radius is None else f"CAST({radius.sql} AS float8)"
     return f"desdm_meets({region.sql}, {lon}, {lat}, {size})"
@@ -73,7 +83,19 @@ def meets_corner(region: Fragment, corner: sphere.Vector) -> str:
 
 
 def meets_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: Dialect) -> str:
-    """Whether a known polygon touches a region: a corner of one in the other, or sides that cross."""
+    """Write the test that a constant polygon touches a region: a corner of one in the other, or sides that cross.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    corners
+        Unit vectors of the polygon's corners.
+    pieces
+        Inward normals of the sides of its convex pieces.
+    dialect
+        Dialect of the engine's SQL.
+    """
     own = [meets_corner(region, c) for c in corners]
     sides = list(pairwise([*corners, corners[0]]))
     crossed = [_cross(a, b) for a, b in sides]
@@ -87,7 +109,19 @@ def meets_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: D
 def covered_by_circle(
     region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect
 ) -> str:
-    """Whether a region lies in a circle; for one of more than 90 degrees the corners do not decide."""
+    """Write the test that a region lies in a circle; for one of more than 90 degrees the corners do not decide.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    centre
+        Longitude and latitude of the circle's centre, degrees.
+    radius
+        Radius, degrees.
+    dialect
+        Dialect of the engine's SQL.
+    """
     a, d = (f"radians({c.sql})" for c in centre)
     middle = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
     apart = f"degrees(acos(least(1, greatest(-1, {_product(_OWN, middle)}))))"
@@ -97,7 +131,19 @@ def covered_by_circle(
 
 
 def covered_by_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: Dialect) -> str:
-    """Whether a region lies in a known polygon."""
+    """Write the test that a region lies in a constant polygon.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    corners
+        Unit vectors of the polygon's corners.
+    pieces
+        Inward normals of the sides of its convex pieces.
+    dialect
+        Dialect of the engine's SQL.
+    """
     sides = list(pairwise([*corners, corners[0]]))
     outside = _some_corner(region, dialect, f"NOT ({_within(pieces)})")
     crossed = _some_corner(region, dialect, _any([_cross(a, b) for a, b in sides]))
@@ -108,7 +154,19 @@ def covered_by_polygon(region: Fragment, corners: Corners, pieces: Pieces, diale
 
 
 def circle_within(region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect) -> str:
-    """Whether a circle lies in a region: its centre does, and no side is nearer than its radius."""
+    """Write the test that a circle lies in a region: its centre does, and no side is nearer than its radius.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    centre
+        Longitude and latitude of the circle's centre, degrees.
+    radius
+        Radius, degrees.
+    dialect
+        Dialect of the engine's SQL.
+    """
     a, d = (f"radians({c.sql})" for c in centre)
     p = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
     size = f"CAST({radius.sql} AS float8)"

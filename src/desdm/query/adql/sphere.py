@@ -211,7 +211,18 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]:
-    """Ranges of ``hpix29`` (first and last cell) that cover a circle; all in degrees; empty: the whole sky."""
+    """Return ranges of ``hpix29`` that cover a circle.
+
+    Parameters
+    ----------
+    ra, dec, radius
+        Centre and radius, degrees.
+
+    Returns
+    -------
+    list
+        First and last cell of each range; empty for the whole sky.
+    """
     import hpgeom
 
     if radius >= 60:
@@ -240,7 +251,15 @@ def touch(
     second: list[list[Vector]],
     b: list[Vector],
 ) -> bool:
-    """Whether two polygons share a direction: a corner of one in the other, or sides that cross."""
+    """Tell whether two polygons share a direction: a corner of one in the other, or sides that cross.
+
+    Parameters
+    ----------
+    first, second
+        Inward normals of the sides of the convex pieces of each polygon.
+    a, b
+        Unit vectors of the corners of each.
+    """
     if any(inside(p, v) for p in second for v in a) or any(inside(p, v) for p in first for v in b):
         return True
     one, other = np.array(a), np.array(b)
@@ -261,6 +280,12 @@ def centroid(corners: list[Vector]) -> Vector:
 
 
 def separation(a1: float, d1: float, a2: float, d2: float) -> float:
-    """Degrees between two positions."""
+    """Return the angular distance of two positions, degrees.
+
+    Parameters
+    ----------
+    a1, d1, a2, d2
+        Right ascension and declination of both, degrees.
+    """
     u, v = vector(a1, d1), vector(a2, d2)
     return math.degrees(math.atan2(float(np.linalg.norm(np.cross(u, v))), float(u @ v)))

@@ -57,7 +57,28 @@ def call(
     cell: Callable[[Fragment, Fragment], str | None],
     footprint: Callable[[str, Place], str],
 ) -> Fragment:
-    """A function of our own in the engine's SQL."""
+    """Write one of the service's own functions in the engine's SQL.
+
+    Parameters
+    ----------
+    name
+        Name in capitals.
+    arguments
+        Arguments as they were written.
+    at
+        Line and column of the call, for errors.
+    dialect
+        Dialect of the engine's SQL.
+    cell
+        Returns SQL of the ``hpix29`` column of a position, or None.
+    footprint
+        Returns the physical name of the footprint table of a release.
+
+    Raises
+    ------
+    QueryError
+        The number, kinds or values of the arguments are wrong.
+    """
     form = FORMS[name][0]
     if name == "IVO_HEALPIX_INDEX":
         order = _order(arguments, form, at)

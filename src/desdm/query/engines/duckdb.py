@@ -70,7 +70,17 @@ class DuckEngine:
     # What there is to ask
 
     def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
-        """Make the tables of a release ready from their native copy, which is written where it is absent."""
+        """Make the tables of a release ready from their native copy, which is written where it is absent.
+
+        Parameters
+        ----------
+        release
+            Name of the release, which is the schema.
+        tables
+            Its tables.
+        root
+            Directory of the release, in HATS layout.
+        """
         path = native.make(self._serving, release, tables, root, self._memory)
         with self._lock:
             if self._attached.get(release) == path:
@@ -82,7 +92,17 @@ class DuckEngine:
             self._attached[release] = path
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
-        """Put a small table of the service's own in place."""
+        """Replace the rows of one of the service's own tables.
+
+        Parameters
+        ----------
+        schema, table
+            Name of the table.
+        columns
+            Its columns.
+        rows
+            All its rows.
+        """
         where = f"{quote(schema, 'duckdb')}.{quote(table, 'duckdb')}"
         with self._lock, self._conn.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema, 'duckdb')}")
@@ -109,7 +129,26 @@ class DuckEngine:
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Run a query; its rows come as they are computed, and it ends when the context does."""
+        """Run a query; its rows come as they are computed, and it ends when the context does.
+
+        Parameters
+        ----------
+        query
+            SQL with its parameters and columns.
+        uploads
+            Uploaded tables by name.
+        owner
+            User whose own tables the query may read.
+        seconds
+            Deadline; None for none.
+        cancel
+            Cancels the query from another thread.
+
+        Raises
+        ------
+        LimitExceeded
+            It took longer than ``seconds``, or needs too much memory.
+        """
         if owner:
             self._open(owner)
         cursor = self._conn.cursor()
@@ -182,7 +221,29 @@ class DuckEngine:
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Make or extend a table of a user, whole or not at all; rows and bytes that it then has."""
+        """Create or extend a table of a user, whole or not at all.
+
+        Parameters
+        ----------
+        owner, name
+            User and table.
+        columns
+            Columns of the table.
+        rows
+            Batches to write.
+        append
+            Whether the rows are added to a table that exists.
+
+        Returns
+        -------
+        tuple
+            Rows of the table, and bytes that were written.
+
+        Raises
+        ------
+        NotFoundError
+            There is no table to append to.
+        """
         database = quote(f"mydb_{owner}", "duckdb")
         where, counted = f"{database}.{quote(name, 'duckdb')}", [0]
         self._create(owner)

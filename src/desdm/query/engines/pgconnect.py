@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from desdm import config as settings
 from desdm.config import Config
@@ -37,11 +37,11 @@ class Connections:
             settings.password(config) if config is not None and ":" not in url.split("@")[0][13:] else None
         )
         self._lock = threading.Lock()
-        self._idle: list[psycopg.Connection[Any]] = []
-        self._used: set[psycopg.Connection[Any]] = set()
+        self._idle: list[psycopg.Connection[TupleRow]] = []
+        self._used: set[psycopg.Connection[TupleRow]] = set()
 
     @contextmanager
-    def taken(self) -> Iterator[psycopg.Connection[Any]]:
+    def taken(self) -> Iterator[psycopg.Connection[TupleRow]]:
         """A connection, from those that are idle where one still lives; rolled back at the end.
 
         Raises
@@ -73,7 +73,7 @@ class Connections:
         for conn in used:
             interrupt(conn)
 
-    def _take(self) -> psycopg.Connection[Any]:
+    def _take(self) -> psycopg.Connection[TupleRow]:
         """Return an idle connection that still works, or a new one."""
         while True:
             with self._lock:
@@ -91,9 +91,9 @@ class Connections:
             self._used.add(conn)
         return conn
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> psycopg.Connection[TupleRow]:
         """Open a connection with the settings that queries need."""
-        extra: dict[str, Any] = {} if self._password is None else {"password": self._password}
+        extra: dict[str, str] = {} if self._password is None else {"password": self._password}
         conn = psycopg.connect(
             self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor, **extra,
             options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
@@ -104,7 +104,7 @@ class Connections:
             conn.commit()
         return conn
 
-    def _give(self, conn: psycopg.Connection[Any]) -> None:
+    def _give(self, conn: psycopg.Connection[TupleRow]) -> None:
         """Roll a connection back and return it to the pool."""
         try:
             if not conn.closed:
@@ -119,7 +119,7 @@ class Connections:
         conn.close()
 
 
-def interrupt(conn: psycopg.Connection[Any]) -> None:
+def interrupt(conn: psycopg.Connection[TupleRow]) -> None:
     """Cancel the statement of a connection, in a thread of its own so that the caller does not wait for the server."""
 
     def tell() -> None:
@@ -129,7 +129,7 @@ def interrupt(conn: psycopg.Connection[Any]) -> None:
     threading.Thread(target=tell, name="desdm-interrupt", daemon=True).start()
 
 
-def abandon(conn: psycopg.Connection[Any]) -> None:
+def abandon(conn: psycopg.Connection[TupleRow]) -> None:
     """Close a connection in the middle of an answer, and end the query in the database."""
     with suppress(psycopg.Error):
         conn.cancel_safe(timeout=_HEARD)

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import psycopg.sql
 import pyarrow as pa
+from psycopg.rows import TupleRow
 
 from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
@@ -61,7 +61,7 @@ class PostgresEngine:
             conn.commit()
             self.q3c = self._prepare(conn)
 
-    def _prepare(self, conn: psycopg.Connection[Any]) -> bool:
+    def _prepare(self, conn: psycopg.Connection[TupleRow]) -> bool:
         """Make schema and functions; whether Q3C is there."""
         if not self._reads_only:
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -86,7 +86,17 @@ class PostgresEngine:
     # What there is to ask
 
     def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
-        """Load a release that is not in the database yet, or not as it is now; whole or not at all."""
+        """Load a release that is not in the database yet, or not as it is now; whole or not at all.
+
+        Parameters
+        ----------
+        release
+            Name of the release, which is the schema.
+        tables
+            Its tables.
+        root
+            Directory of the release, in HATS layout.
+        """
         wanted = _fingerprint(tables)
         with self._connections.taken() as conn:
             if self._loaded(conn, release) == wanted:
@@ -110,7 +120,7 @@ class PostgresEngine:
             )
             conn.commit()
 
-    def _loaded(self, conn: psycopg.Connection[Any], release: str) -> str | None:
+    def _loaded(self, conn: psycopg.Connection[TupleRow], release: str) -> str | None:
         """Return the fingerprint of a release as it is in the database, or None."""
         row = conn.execute(
             "SELECT fingerprint FROM desdm_service.loaded WHERE release = %s", (release,)
@@ -118,7 +128,17 @@ class PostgresEngine:
         return None if row is None else str(row[0])
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
-        """Put a small table of the service's own in place."""
+        """Replace the rows of one of the service's own tables.
+
+        Parameters
+        ----------
+        schema, table
+            Name of the table.
+        columns
+            Its columns.
+        rows
+            All its rows.
+        """
         if not self._reads_only:
             with self._connections.taken() as conn:
                 conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -129,7 +149,7 @@ class PostgresEngine:
             self._own = {**self._own, (schema, table): tuple(columns)}
 
     def _fill(
-        self, conn: psycopg.Connection[Any], where: str, columns: Sequence[ReleaseColumn], rows: pa.Table
+        self, conn: psycopg.Connection[TupleRow], where: str, columns: Sequence[ReleaseColumn], rows: pa.Table
     ) -> None:
         """Replace the rows of one of the service's own tables, and the table if its columns changed."""
         # A table is dropped only where its columns changed: that waits for everybody who reads it, and who comes
@@ -149,7 +169,7 @@ class PostgresEngine:
         pgload.copy_in(conn, where, cleaned(iter(rows.to_batches()), columns))
 
     def _make(
-        self, conn: psycopg.Connection[Any], where: tuple[str, ...], columns: Sequence[ReleaseColumn],
+        self, conn: psycopg.Connection[TupleRow], where: tuple[str, ...], columns: Sequence[ReleaseColumn],
         batches: Sequence[pa.RecordBatch] | Iterator[pa.RecordBatch], kind: str = "",
     ) -> int:  # fmt: skip
         """Create a table and copy rows into it; return their number."""
@@ -174,7 +194,28 @@ class PostgresEngine:
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Run a query; its rows come as the database sends them, and it ends when the context does."""
+        """Run a query; its rows come as the database sends them, and it ends when the context does.
+
+        Parameters
+        ----------
+        query
+            SQL with its parameters and columns.
+        uploads
+            Uploaded tables by name.
+        owner
+            User whose own tables the query may read.
+        seconds
+            Deadline; None for none.
+        cancel
+            Cancels the query from another thread.
+
+        Raises
+        ------
+        LimitExceeded
+            It took longer than ``seconds``.
+        DatabaseUnavailable
+            The database went away, also in the middle of the rows.
+        """
         with self._connections.taken() as conn:
             running = Running(lambda: interrupt(conn), seconds, cancel)
             with running:
@@ -188,7 +229,11 @@ class PostgresEngine:
                 conn.close()
 
     def _rows(
-        self, conn: psycopg.Connection[Any], query: Query, uploads: Mapping[str, Upload], running: Running
+        self,
+        conn: psycopg.Connection[TupleRow],
+        query: Query,
+        uploads: Mapping[str, Upload],
+        running: Running,
     ) -> Generator[pa.RecordBatch]:
         """Run a query and yield its batches."""
         try:
@@ -216,7 +261,7 @@ class PostgresEngine:
         except (psycopg.Error, pa.ArrowException) as err:
             raise self._fault(err, conn, running) from None
 
-    def _fault(self, err: Exception, conn: psycopg.Connection[Any], running: Running) -> DesdmError:
+    def _fault(self, err: Exception, conn: psycopg.Connection[TupleRow], running: Running) -> DesdmError:
         """Return the public error for an error of PostgreSQL."""
         if running.was_ended:
             return running.fault()
@@ -238,7 +283,24 @@ class PostgresEngine:
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Make or extend a table of a user, whole or not at all; rows and bytes that it then has."""
+        """Create or extend a table of a user, whole or not at all.
+
+        Parameters
+        ----------
+        owner, name_
+            User and table.
+        columns
+            Columns of the table.
+        rows
+            Batches to write.
+        append
+            Whether the rows are added to a table that exists.
+
+        Returns
+        -------
+        tuple
+            Rows and bytes of the table.
+        """
         schema = f"mydb_{owner}"
         where = name(schema, name_)
         try:

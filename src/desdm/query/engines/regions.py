@@ -23,7 +23,13 @@ class Region:
     radius: float = 0.0
 
     def meets(self, ra: float, dec: float, radius: float) -> bool:
-        """Whether a circle (degrees) touches it."""
+        """Tell whether a circle touches the region.
+
+        Parameters
+        ----------
+        ra, dec, radius
+            Centre and radius, degrees.
+        """
         p, reach = _unit(ra, dec), math.radians(radius) + self.radius + 1e-14
         if np.min(_angle(self.corners, p)) <= reach:
             return True

@@ -142,7 +142,22 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> Bytes:
 
 
 def values(array: pa.Array, column: ReleaseColumn, null: int = 0) -> Bytes:
-    """Cells of one size, big-endian, as bytes of shape (rows, bytes a cell); nulls are NaN, ``null`` or ``?``."""
+    """Return cells of one size, big-endian, as bytes.
+
+    Parameters
+    ----------
+    array
+        Arrow array of the column.
+    column
+        Its description, with type and size.
+    null
+        Value of null integers; null floats are NaN, null booleans ``?``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, bytes a cell)
+        Bytes of the cells.
+    """
     count = len(array)
     if size_of(column) is not None:
         return values(elements(array), _scalar(column), null).reshape(count, -1)

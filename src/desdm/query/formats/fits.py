@@ -101,7 +101,18 @@ def widened(columns: Sequence[ReleaseColumn]) -> list[ReleaseColumn]:
 
 
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
-    """A FITS file with one binary table; null integers have TNULL, null text is empty, other signs than ASCII ``?``."""
+    """Yield the pieces of a FITS file with one binary table.
+
+    Parameters
+    ----------
+    rows
+        Rows with their columns; null integers have TNULL, null text is empty, other signs than ASCII
+        are ``?``.
+    infos
+        Name, value and text of each line about the answer, for the header.
+    title
+        Title of the table.
+    """
     columns = [_Column(column) for column in rows.columns]
     with tempfile.TemporaryFile(prefix="desdm-fits-") as spool:
         with pa.ipc.new_stream(spool, rows.schema) as writer:

@@ -57,7 +57,17 @@ def metadata_of(column: ReleaseColumn, utype: str = "") -> dict[str, str]:
 
 
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
-    """A Parquet file, zstd-compressed; its end says QUERY_STATUS, OVERFLOW where rows were cut."""
+    """Yield the pieces of a Parquet file, zstd-compressed.
+
+    Parameters
+    ----------
+    rows
+        Rows with their columns; the metadata has QUERY_STATUS, OVERFLOW where rows were cut.
+    infos
+        Name, value and text of each line about the answer, for the metadata.
+    title
+        Title of the table.
+    """
     schema = pa.schema(
         [
             pa.field(field.name, field.type, metadata=metadata_of(column, utype))

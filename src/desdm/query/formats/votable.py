@@ -35,6 +35,17 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
     section 4.4.1), and what the rows raised is raised behind it. Before the first row nothing is written: the error
     can be answered with a document of its own.
 
+    Parameters
+    ----------
+    rows
+        Rows with their columns.
+    infos
+        Name, value and text of each INFO.
+    title
+        Description of the table; may be empty.
+    binary
+        Whether the cells are in BINARY2, else in TABLEDATA.
+
     Raises
     ------
     DesdmError

@@ -24,6 +24,15 @@ _WHOLE = re.compile(r"[+-]?[0-9]{16,}")
 def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     """A table with a line of names; empty cells are null, and the type of a column follows from its cells.
 
+    Parameters
+    ----------
+    data
+        The file.
+    delimiter
+        Character between cells.
+    limits
+        Largest numbers of rows and bytes.
+
     Raises
     ------
     UsageError

@@ -69,7 +69,16 @@ class Table:
 
 
 def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> ReleaseColumn:
-    """Description of an Arrow column whose file says no more than ``about`` (description, unit, ucd).
+    """Return the description of an Arrow column whose file has no other.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    array
+        Its values.
+    about
+        Description, unit and UCD, where the file has them.
 
     Raises
     ------
