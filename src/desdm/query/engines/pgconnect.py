@@ -93,9 +93,9 @@ class Connections:
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
         """Open a connection with the settings that queries need."""
-        extra: dict[str, str] = {} if self._password is None else {"password": self._password}
         conn = psycopg.connect(
-            self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor, **extra,
+            self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor,
+            password=self._password,  # None: as the URL or the environment has it
             options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
         )  # fmt: skip
         if conn.info.server_version >= _CHECKS:
