@@ -146,7 +146,7 @@ def test_strict_runs_every_list_forward_the_first_slowest_unless_told() -> None:
 def test_the_values_used_come_with_each_result_unpadded() -> None:
     first, *_ = Resolver(TREE).expand("${unitname}_${band}_c${ccdnum:2}")
     assert first.value == "D00229686_g_c01"
-    assert first.kept == {
+    assert first.variables == {
         "unitname": "D00229686",
         "camsym": "D",
         "expnum": "229686",
@@ -168,7 +168,7 @@ def test_a_list_that_is_handed_on_still_loops_and_pads() -> None:
     for compat in (False, True):
         resolver = Resolver(tree, compat=compat)
         assert values(resolver, "D${expnum:4}") == ["D0007", "D0009"]
-        assert [one.kept["expnum"] for one in resolver.expand("D${expnum:4}")] == ["7", "9"]
+        assert [one.variables["expnum"] for one in resolver.expand("D${expnum:4}")] == ["7", "9"]
         assert values(resolver, "D${expnum}") == ["D7", "D9"]
 
 

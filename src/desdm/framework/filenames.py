@@ -155,7 +155,7 @@ class NamePattern:
                 names.append((text, {}))
                 continue
             names += [
-                (expansion.value, {k.lower(): v for k, v in expansion.kept.items()})
+                (expansion.value, {k.lower(): v for k, v in expansion.variables.items()})
                 for expansion in resolver.expand(part)
             ]
         return names

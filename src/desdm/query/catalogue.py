@@ -10,7 +10,7 @@ from desdm.release.model import ReleaseColumn, ReleaseTable
 __all__ = ["MYDB", "Catalogue", "Entry", "Visible", "own_entry", "release_entry", "user_entry"]
 
 MYDB = "mydb"
-#: In which column of the service's own tables the name stands by which rows are shown or not.
+#: Column of the service's own tables whose name decides on the visibility of a row.
 _FILTERED = {
     ("tap_schema", "schemas"): "schema_name",
     ("tap_schema", "tables"): "table_name",
@@ -33,7 +33,7 @@ class Entry:
     ra, dec, hpix
         Columns of its position (ICRS, degrees) and of its HEALPix number of order 29; None: it has none.
     row_filter
-        (column, values): only rows are shown whose column has one of the values; None: all.
+        (column, values): only rows are visible whose column has one of the values; None: all.
     """
 
     schema: str
@@ -55,7 +55,7 @@ class Catalogue:
     entries
         The tables.
     refuse
-        Called with schema and table of what is not among them: the caller may have asked for something hidden.
+        Called with schema and table of what is not among them: the caller may have named something hidden.
     """
 
     def __init__(self, entries: Iterable[Entry], refuse: Callable[[str, str], None] | None = None) -> None:
@@ -69,8 +69,8 @@ class Catalogue:
             if entry is None and self._refuse is not None:
                 self._refuse(schema, table)
             return entry
-        found = [e for (_, name), e in self._entries.items() if name == table.lower()]
-        return found[0] if len(found) == 1 else None
+        candidates = [e for (_, name), e in self._entries.items() if name == table.lower()]
+        return candidates[0] if len(candidates) == 1 else None
 
     def named(self, table: str) -> list[Entry]:
         """All tables of a name, in every schema."""
@@ -111,7 +111,17 @@ class Visible:
 
 
 def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visible: Visible | None) -> Entry:
-    """A table of the service's own (``tap_schema``, ``ivoa``); of its rows only the visible ones."""
+    """Return the entry of one of the service's own tables, of which only the visible rows can be read.
+
+    Parameters
+    ----------
+    schema, name
+        ``tap_schema`` or ``ivoa``, and the table.
+    columns
+        Its columns.
+    visible
+        Names that the caller may see; None for all.
+    """
     known = {c.name.lower(): c.name for c in columns}
     column = known.get(_FILTERED.get((schema.lower(), name.lower()), ""))
     wanted = None
@@ -122,7 +132,19 @@ def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visibl
 
 
 def user_entry(owner: str, name: str, columns: tuple[ReleaseColumn, ...], rows: int = 0) -> Entry:
-    """A table of a user's own."""
+    """Return the entry of a user's own table.
+
+    Parameters
+    ----------
+    owner
+        User name.
+    name
+        Table in ``mydb``.
+    columns
+        Its columns.
+    rows
+        Number of its rows.
+    """
     known = {c.name.lower(): c.name for c in columns}
     hpix = known.get("hpix29")
     ra = next((known[c] for c in ("ra", "alphawin_j2000", "raj2000") if c in known), None)

@@ -1,6 +1,6 @@
-"""Workflow Control Language: read, write and resolve the text in which pipelines and jobs are said.
+"""Workflow Control Language: read, write and resolve the text form of pipelines and jobs.
 
-``docs/wcl.md`` says what each construct means; ``read`` is strict unless told to be ``compat``.
+``docs/wcl.md`` says what each construct means; ``read`` is strict unless called with ``compat``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from desdm.wcl.document import Document, Finding, Origin, Surprise
 from desdm.wcl.expand import Expanded
 from desdm.wcl.ranges import split_range, truth
 from desdm.wcl.read import check, loads, read
-from desdm.wcl.resolve import Found, Resolver
+from desdm.wcl.resolve import Hit, Resolver
 from desdm.wcl.template import Template
 from desdm.wcl.tree import Tree, merge
 from desdm.wcl.write import dumps, write
@@ -20,7 +20,7 @@ __all__ = [
     "Document",
     "Expanded",
     "Finding",
-    "Found",
+    "Hit",
     "Origin",
     "Resolver",
     "Surprise",

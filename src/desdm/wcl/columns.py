@@ -29,14 +29,14 @@ class Column(NamedTuple):
         """
         if self.format is None:
             return str(value)
-        found = _FORMAT.fullmatch(self.format)
-        if found is None:
+        match = _FORMAT.fullmatch(self.format)
+        if match is None:
             raise WCLError(f"$FMT{{{self.format},{self.name}}}: not a %-format of one value")
         try:
             fitting: object = value
-            if found[1] in "diouxX":
+            if match[1] in "diouxX":
                 fitting = int(str(value))
-            elif found[1] != "s":
+            elif match[1] != "s":
                 fitting = float(str(value))
             return self.format % fitting
         except ValueError as err:
@@ -51,12 +51,12 @@ def columns(text: str) -> list[Column]:
     WCLError
         A ``$FMT{}`` is ill-formed.
     """
-    found = []
+    names = []
     for match in _COLUMN.finditer(text):
         if match[3] is None:
-            found.append(Column(match[2], match[1]))
+            names.append(Column(match[2], match[1]))
         elif match[3].startswith("$"):
             raise WCLError(f"{match[3]} is no column; write $FMT{{%format,name}}")
         else:
-            found.append(Column(match[3], None))
-    return found
+            names.append(Column(match[3], None))
+    return names

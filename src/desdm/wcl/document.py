@@ -104,7 +104,7 @@ class Document:
     warnings
         What was surprising, in the order of reading; always empty after a strict reading.
     name
-        The file, or the name given with the text.
+        The file, or the name passed with the text.
     files
         Every file that was read, the first being the document itself.
     """

@@ -28,10 +28,10 @@ _PYTHON_INTEGER = re.compile(r"\s*[+-]?(?=[\d_]{1,4000}\s*\Z)\d+(?:_\d+)*\s*")
 
 
 class Expanded(NamedTuple):
-    """One result of an expansion, with the values of the variables that made it (unpadded)."""
+    """One result of an expansion, with the values of its variables (unpadded)."""
 
     value: str
-    kept: dict[str, str]
+    variables: dict[str, str]
 
 
 class _Hit(Protocol):
@@ -43,6 +43,17 @@ def padded(name: str, value: str, width: str, *, compat: bool = False) -> str:
     """Write an integer with at least ``width`` digits, zeros in front.
 
     In compat whatever Python reads as an integer is one, so that ``1_7`` is 17.
+
+    Parameters
+    ----------
+    name
+        Variable, for the message.
+    value
+        Text of an integer.
+    width
+        Text of the number of digits, up to 99.
+    compat
+        Accept every text that Python reads as an integer.
 
     Raises
     ------
@@ -84,7 +95,7 @@ class Substitution:
     ) -> None:
         self.look, self.head, self.func = look, head, func
         self.multiple, self.compat = multiple, compat
-        self.kept: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
         self.loops: list[tuple[str, list[str]]] = []
         self._loop_at: dict[tuple[str, str], int] = {}
         self._changed = False
@@ -118,15 +129,16 @@ class Substitution:
                 break
         raise WCLError(f"values name each other in a circle or grow without end: {start[:80]}")
 
-    def _plain(self, found: re.Match[str]) -> str:
-        kind, inside = found[1].lower(), found[2]
+    def _plain(self, match: re.Match[str]) -> str:
+        """Return the text of one reference other than ``$FUNC{}``."""
+        kind, inside = match[1].lower(), match[2]
         if kind == "head":
             if "\x00" in inside:
-                return found[0]
+                return match[0]
             self._changed = True
             return self.head(inside)
         if kind not in {"", "opt"}:
-            return found[0]
+            return match[0]
         self._changed = True
         name, colon, width = inside.partition(":")
         hit = self.look(name)
@@ -141,26 +153,28 @@ class Substitution:
         return text
 
     def _value(self, name: str, value: str, width: str | None) -> str:
+        """Return the text for the value of a variable, or its token if it has several values."""
         if "\x00" in value:
             raise WCLError(f"the value of {name} holds a NUL character")
         if is_multiple(value):
             return self._loop(name, value, width) if self.multiple else value
         if width is None:
-            self.kept[name] = value
+            self.variables[name] = value
             return value
         value = self.run(value)
         token = _TOKEN.fullmatch(value)
         if token is not None:  # the variable only hands on another one that has several values
             looped, values = self.loops[int(token[1])]
             padded_token = self._token(looped, values, width)
-            self.kept[name] = padded_token.partition(":")[0] + ":\x00"
+            self.variables[name] = padded_token.partition(":")[0] + ":\x00"
             return padded_token
         if is_multiple(value) and self.multiple:
             return self._loop(name, value, width)
-        self.kept[name] = value
+        self.variables[name] = value
         return padded(name, value, width, compat=self.compat)
 
     def _loop(self, name: str, value: str, width: str | None) -> str:
+        """Return the token of a variable with several values."""
         if "$" in value:
             single = self._single()
             single._depth = self._depth
@@ -168,9 +182,11 @@ class Substitution:
         return self._token(name, split_range(value), width or "")
 
     def _single(self) -> Substitution:
+        """Return a substitution of the same names that does not loop."""
         return Substitution(self.look, self.head, self.func, multiple=False, compat=self.compat)
 
     def _token(self, name: str, values: list[str], width: str) -> str:
+        """Register a loop and return the token that stands for it in the text."""
         key = (name, width if self.compat else "")
         at = self._loop_at.get(key)
         if at is None:
@@ -178,11 +194,12 @@ class Substitution:
             self.loops.append((name, values))
         return f"\x00{at}:{width}\x00"
 
-    def _function(self, found: re.Match[str]) -> str:
-        if found[1].lower() != "func" or "\x00" in found[2]:
-            return found[0]
+    def _function(self, match: re.Match[str]) -> str:
+        """Return the text of one ``$FUNC{}`` whose arguments have no loops."""
+        if match[1].lower() != "func" or "\x00" in match[2]:
+            return match[0]
         self._changed = True
-        return self.func(found[2])
+        return self.func(match[2])
 
     def combinations(self, text: str, order: Sequence[str]) -> list[Expanded]:
         """Fill the loops of a text that ``run`` gave, one result per combination.
@@ -191,16 +208,18 @@ class Substitution:
         ``order`` may name the variables from slowest to fastest; in compat every variable but the last runs
         from its last value to its first, as the original's stack makes it.
         """
-        kept: dict[str, str] = {}
-        while len(kept) < len(self.kept):  # what a kept value names is kept too
-            kept.update(
-                (name, self.run(value)) for name, value in list(self.kept.items()) if name not in kept
+        variables: dict[str, str] = {}
+        while len(variables) < len(self.variables):  # variables named by values count too
+            variables.update(
+                (name, self.run(value))
+                for name, value in list(self.variables.items())
+                if name not in variables
             )
         used = dict.fromkeys(int(token[1]) for token in _TOKEN.finditer(text))
-        for value in kept.values():
+        for value in variables.values():
             used.update(dict.fromkeys(int(token[1]) for token in _TOKEN.finditer(value)))
         if not used:
-            return [Expanded(text, kept)]
+            return [Expanded(text, variables)]
         looping = self._ordered(list(used), order)
         lists = [self.loops[at][1] for at in looping]
         if prod(map(len, lists)) > MAX_RESULTS:
@@ -208,10 +227,12 @@ class Substitution:
         if self.compat and not order:
             lists = [values[::-1] for values in lists[:-1]] + lists[-1:]
         return [
-            self._filled(text, kept, dict(zip(looping, chosen, strict=True))) for chosen in product(*lists)
+            self._filled(text, variables, dict(zip(looping, chosen, strict=True)))
+            for chosen in product(*lists)
         ]
 
     def _ordered(self, used: list[int], order: Sequence[str]) -> list[int]:
+        """Return the numbers of the loops, those named in ``order`` first."""
         names = [self.loops[at][0] for at in used]
         unknown = [name for name in order if name not in names]
         if unknown:
@@ -219,16 +240,18 @@ class Substitution:
         rank = {name: at for at, name in enumerate(order)}
         return sorted(used, key=lambda at: rank.get(self.loops[at][0], len(rank)))
 
-    def _filled(self, text: str, kept: dict[str, str], chosen: dict[int, str]) -> Expanded:
-        def fill(found: re.Match[str]) -> str:
-            at = int(found[1])
-            if not found[2]:
+    def _filled(self, text: str, variables: dict[str, str], chosen: dict[int, str]) -> Expanded:
+        """Return the result for one combination of loop values."""
+
+        def fill(match: re.Match[str]) -> str:
+            at = int(match[1])
+            if not match[2]:
                 return chosen[at]
-            return padded(self.loops[at][0], chosen[at], found[2], compat=self.compat)
+            return padded(self.loops[at][0], chosen[at], match[2], compat=self.compat)
 
         value = _TOKEN.sub(fill, text)
         if "$" in value:  # a $HEAD{} or $FUNC{} that had to wait for its combination
             value = self._single().run(value)
-        mine = {name: _TOKEN.sub(fill, one) for name, one in kept.items()}
+        mine = {name: _TOKEN.sub(fill, one) for name, one in variables.items()}
         mine.update((self.loops[at][0], one) for at, one in chosen.items())
         return Expanded(value, mine)

@@ -1,4 +1,4 @@
-"""Say why a value is what it is: where it stands, what it overrode, and what made up its references."""
+"""Explain a value: where it stands, what it overrode, and the values of its references."""
 
 from __future__ import annotations
 
@@ -79,20 +79,29 @@ def paths_of(document: Document, key: str | None) -> Iterator[tuple[tuple[str, .
     if key is None:
         yield from leaves(document.tree)
         return
-    found = Resolver(document.tree).lookup(key)
-    if found is None:
+    hit = Resolver(document.tree).lookup(key)
+    if hit is None:
         raise WCLError(
             f"there is no {key}; a key in a section is named by its path, as in block.se.modulelist",
             document.name,
         )
-    if isinstance(found.value, dict):
-        yield from leaves(found.value, found.path)
+    if isinstance(hit.value, dict):
+        yield from leaves(hit.value, hit.path)
     else:
-        yield found.path, found.value
+        yield hit.path, hit.value
 
 
 def explain(document: Document, key: str | None = None, *, compat: bool = False) -> Iterator[Explanation]:
     """Explain the values that ``key`` names, or all of them.
+
+    Parameters
+    ----------
+    document
+        Document with the origins of its values.
+    key
+        Name of a value or section; None for the whole document.
+    compat
+        Resolve references as the original does.
 
     Raises
     ------
@@ -104,12 +113,12 @@ def explain(document: Document, key: str | None = None, *, compat: bool = False)
         current, searchobj, place = scope_of(document.tree, path)
         met, result = resolver.references(value, current=current, searchobj=searchobj)
         used: dict[str, Used] = {}
-        for name, found in met:
-            if found is None or isinstance(found.value, dict):
+        for name, hit in met:
+            if hit is None or isinstance(hit.value, dict):
                 used.setdefault(name, Used(name, "", "", None))
                 continue
-            where = found.path or (*place, name.lower())
-            used.setdefault(name, Used(name, found.value, found.scope, document.origin(*where)))
+            where = hit.path or (*place, name.lower())
+            used.setdefault(name, Used(name, hit.value, hit.scope, document.origin(*where)))
         yield Explanation(
             path,
             value,

@@ -31,14 +31,14 @@ def named_function(name: str) -> Callable[..., object]:
         raise WCLError(f"{name[:80]!r} is not a dotted name of a function (package.module.function)")
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except AttributeError as err:
         raise WCLError(f"module {module} has no function {attribute}") from err
     except Exception as err:  # a module that is imported by name may fail in any way; it becomes one error
         raise WCLError(f"module {module} cannot be imported: {err}") from err
-    if not callable(found):
+    if not callable(target):
         raise WCLError(f"{name} is not a function")
-    function: Callable[..., object] = found
+    function: Callable[..., object] = target
     return function
 
 
@@ -51,7 +51,7 @@ def call_function(text: str, functions: Functions) -> str:
     Raises
     ------
     WCLError
-        The function is not found, or it fails.
+        There is no such function, or it fails.
     """
     name, *arguments = [word.strip() for word in text.split(",")]
     function = functions.get(name) or named_function(name)
@@ -63,6 +63,7 @@ def call_function(text: str, functions: Functions) -> str:
 
 
 def _takes_list(function: Callable[..., object]) -> bool:
+    """Tell whether a function has one parameter, which gets the list of all arguments."""
     import inspect  # late: it costs more than the rest of this package
 
     try:

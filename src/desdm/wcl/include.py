@@ -39,7 +39,7 @@ _CALL = re.compile(r"([^(]+)\(([^)]+)\)")
 
 
 class Included(NamedTuple):
-    """The text of an included file, the path it was found at, and whether only beside the including file."""
+    """The text of an included file, its path, and whether it exists only beside the including file."""
 
     text: str
     path: str
@@ -61,7 +61,7 @@ def read_text(path: str, file: str | None = None, line: int | None = None, *, re
     path
         The file.
     file, line
-        Where it is asked for, if by an include.
+        Position of the include, if there is one.
     regular
         Refuse what is no regular file: an include of a pipe would wait for ever.
 
@@ -70,18 +70,18 @@ def read_text(path: str, file: str | None = None, line: int | None = None, *, re
     WCLError
         It is missing, too large or not UTF-8.
     """
-    asked = (file, line) if file is not None else (path, None)
+    place = (file, line) if file is not None else (path, None)
     try:
         if regular and not stat.S_ISREG(Path(path).stat().st_mode):
-            raise WCLError(f"{path} is not a regular file", *asked)
+            raise WCLError(f"{path} is not a regular file", *place)
         with Path(path).open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
-        raise WCLError(f"cannot read {path}: {err.strerror or err}", *asked) from err
+        raise WCLError(f"cannot read {path}: {err.strerror or err}", *place) from err
     except ValueError as err:  # a NUL byte or a lone surrogate in the name
-        raise WCLError(f"cannot read {path!r}: {err}", *asked) from err
+        raise WCLError(f"cannot read {path!r}: {err}", *place) from err
     if len(raw) > MAX_BYTES:
-        raise WCLError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it WCL?", *asked)
+        raise WCLError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it WCL?", *place)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as err:
@@ -95,6 +95,17 @@ def included_text(written: str, file: str, line: int, known: Tree, *, compat: bo
     ``${}`` is replaced from the top-level values read so far, then ``~`` and ``$ENV`` are expanded; there are
     no globs. A relative path starts from the folder of the including file; in compat from the working folder,
     and only if nothing is there from the including file's.
+
+    Parameters
+    ----------
+    written
+        Path as the include has it.
+    file, line
+        Position of the include.
+    known
+        Top-level values read so far.
+    compat
+        Search as the original does.
 
     Raises
     ------
@@ -143,17 +154,17 @@ def call_inclfunc(
     Raises
     ------
     WCLError
-        The call is ill-formed, the function is not found or fails, or its answer is no tree of text.
+        The call is ill-formed, the function is missing or fails, or its answer is no tree of text.
     """
-    found = _CALL.match(written)
-    if found is None:
+    match = _CALL.match(written)
+    if match is None:
         raise WCLError(f"<<inclfunc {written}>> is not of the form pkg.mod.func(key,key)", file, line)
     resolver = Resolver(known, kinds=(), compat=True)
     arguments: dict[str, str | list[str] | None] = {}
     try:
-        name = found[1].strip()
+        name = match[1].strip()
         function = (functions or {}).get(name.rpartition(".")[2]) or named_function(name)
-        for key in (word.strip() for word in found[2].split(",")):
+        for key in (word.strip() for word in match[2].split(",")):
             hit = resolver.lookup(key)
             if hit is None or isinstance(hit.value, dict):
                 arguments[key] = None
@@ -171,6 +182,7 @@ def call_inclfunc(
 
 
 def _as_tree(answer: object, depth: int) -> Tree:
+    """Convert the dictionary that a function returned to a tree of texts with lower-case keys."""
     if not isinstance(answer, Mapping) or depth > MAX_DEPTH:
         raise WCLError(f"the function gave {type(answer).__name__}, not a dictionary")
     tree: Tree = {}

@@ -89,19 +89,20 @@ def cut_comment(text: str, *, compat: bool) -> tuple[str, Surprise | None]:
     at = text.find("#")
     if at < 0:
         return text, None
-    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
     while at >= 0:
         inside = next((end for begin, end in quoted if begin < at < end), None)
         if inside is None:
             glued = at > 0 and not text[at - 1].isspace()
-            return _kept(text[:at], Surprise.HASH_CUTS if glued else None)
+            return _with_backslash_check(text[:at], Surprise.HASH_CUTS if glued else None)
         if compat:
-            return _kept(text[:at], Surprise.HASH_IN_QUOTES)
+            return _with_backslash_check(text[:at], Surprise.HASH_IN_QUOTES)
         at = text.find("#", inside)
     return text, None
 
 
-def _kept(text: str, surprise: Surprise | None) -> tuple[str, Surprise | None]:
+def _with_backslash_check(text: str, surprise: Surprise | None) -> tuple[str, Surprise | None]:
+    """Return the text, and a surprise if it ends with a backslash."""
     if surprise is None and text.rstrip().endswith("\\"):
         surprise = Surprise.BACKSLASH_KEPT
     return text, surprise
@@ -137,28 +138,29 @@ def pair(text: str) -> Pair | None:
     blanks may stand for a value where the original lets them (``key = # note`` gives an empty value).
     """
     text = text.lstrip()
-    found = _WORD.match(text)
-    if found is None:
+    match = _WORD.match(text)
+    if match is None:
         return None
-    word, rest = found[0], text[found.end() :]
+    word, rest = match[0], text[match.end() :]
     after = rest.lstrip()
     if after.startswith("=") and len(after) > 1:
-        return _judged(word, after[1:])
+        return _checked_pair(word, after[1:])
     at = word.rfind("=", 1)
     if at == len(text) - 1:
         at = word.rfind("=", 1, at)
     if at > 0:
-        return _judged(text[:at], text[at + 1 :])
+        return _checked_pair(text[:at], text[at + 1 :])
     blanks = len(rest) - len(after)
     if after and after[0] != "=" and blanks:
-        return _judged(word, after)
+        return _checked_pair(word, after)
     if blanks >= 2:
         # The original lets one of the blanks be the value, so that "key  =" gives "=".
         return Pair(word, after.strip(), Surprise.EMPTY)
     return None
 
 
-def _judged(key: str, value: str) -> Pair:
+def _checked_pair(key: str, value: str) -> Pair:
+    """Return a pair of key and value with the surprise that its form deserves."""
     value = value.strip()
     surprise = None
     if not value:

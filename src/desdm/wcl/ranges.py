@@ -30,13 +30,13 @@ def split_range(text: str) -> list[str]:
     items: list[str] = []
     for item in text.replace("(", "").replace(")", "").split(","):
         item = item.strip()
-        found = _RANGE.fullmatch(item)
-        if found is None:
+        match = _RANGE.fullmatch(item)
+        if match is None:
             items.append(item)
             continue
-        if max(len(found[1]), len(found[2])) > 18:
+        if max(len(match[1]), len(match[2])) > 18:
             raise WCLError(f"the range {item[:60]} is too large")
-        first, last = int(found[1]), int(found[2])
+        first, last = int(match[1]), int(match[2])
         if last < first:
             raise WCLError(f"the range {item} runs backwards; write {last}:{first}")
         if last - first >= _LONGEST:

@@ -63,6 +63,15 @@ def read(
 def loads(text: str, *, name: str = "<text>", compat: bool = False) -> Document:
     """Read WCL from a text; ``name`` stands for the file in errors and origins.
 
+    Parameters
+    ----------
+    text
+        The document.
+    name
+        Name in errors and origins, in place of a file.
+    compat
+        Accept what the original accepts, with warnings.
+
     Raises
     ------
     WCLError
@@ -94,6 +103,7 @@ def check(path: str | os.PathLike[str], *, compat: bool = False) -> tuple[list[F
 def _document(
     text: str, name: str, compat: bool, top: Mapping[str, str | Tree], functions: IncludeFunctions
 ) -> Document:
+    """Parse a text and return it as a document."""
     reading = _Reading(compat, gather=False, functions=functions)
     source = _Source(reading, name, (os.path.realpath(name),), top, case_kept=False)
     source.parse(text)
@@ -109,7 +119,17 @@ class _Reading:
         self.files: list[str] = []
 
     def surprise(self, kind: Surprise, file: str, line: int, text: str) -> None:
-        """Warn, or in strict refuse."""
+        """Record a warning; in strict raise it as an error.
+
+        Parameters
+        ----------
+        kind
+            Kind of the deviation.
+        file, line
+            Position of the statement.
+        text
+            The statement.
+        """
         text = text.strip()
         text = text if len(text) <= 200 else text[:200] + "…"
         if not (self.compat or self.gather):
@@ -120,12 +140,12 @@ class _Reading:
 class _Section:
     """One opening of a section while the reader is inside it."""
 
-    __slots__ = ("is_label", "marks", "name", "seen", "tree")
+    __slots__ = ("is_label", "keys", "marks", "name", "tree")
 
     def __init__(self, name: str, tree: Tree | None, marks: Marks, is_label: bool) -> None:
         # ``tree`` is None where the original pushed a plain value and failed on the first use of it.
         self.name, self.tree, self.marks, self.is_label = name, tree, marks, is_label
-        self.seen: set[str] = set()
+        self.keys: set[str] = set()
 
 
 class _Source:
@@ -163,16 +183,16 @@ class _Source:
             self.check_unicode(text)
         for line, joined, surprise in statements(text, compat=compat):
             self.line = line
-            kept, cut = cut_comment(joined, compat=compat)
+            content, cut = cut_comment(joined, compat=compat)
             if surprise is not None:
                 self.surprise(surprise, joined)
-            if not kept or kept.isspace():
+            if not content or content.isspace():
                 continue
-            if _CONTROL.search(kept) is not None:
-                self.surprise(Surprise.CONTROL, repr(kept))
+            if _CONTROL.search(content) is not None:
+                self.surprise(Surprise.CONTROL, repr(content))
             if cut is not None:
                 self.surprise(cut, joined)
-            self.statement(kept)
+            self.statement(content)
         if len(self.stack) > 1:
             opened = self.stack[-1]
             mark = opened.marks.get(SECTION)
@@ -193,13 +213,13 @@ class _Source:
     def statement(self, text: str) -> None:
         """Take one statement; the order of the tests is that of the language."""
         if "<<incl" in text:
-            found = _INCLUDE.search(text)
-            if found is not None:
-                self.include(found[1], alone=found[0] == text.strip(), text=text)
+            match = _INCLUDE.search(text)
+            if match is not None:
+                self.include(match[1], alone=match[0] == text.strip(), text=text)
                 return
-            found = _INCLFUNC.search(text)
-            if found is not None:
-                self.inclfunc(found[1], alone=found[0] == text.strip(), text=text)
+            match = _INCLFUNC.search(text)
+            if match is not None:
+                self.inclfunc(match[1], alone=match[0] == text.strip(), text=text)
                 return
             self.surprise(Surprise.NOT_AN_INCLUDE, text)
         part = section(text) if "<" in text else None
@@ -275,46 +295,68 @@ class _Source:
     # --- values
 
     def pair(self, text: str) -> None:
-        found = pair(text)
-        if found is None:
+        assignment = pair(text)
+        if assignment is None:
             self.surprise(Surprise.EMPTY if text.rstrip().endswith("=") else Surprise.IGNORED, text)
             return
-        if found.surprise is not None:
-            self.surprise(found.surprise, text)
-        key = found.key if self.flag else found.key.lower()
+        if assignment.surprise is not None:
+            self.surprise(assignment.surprise, text)
+        key = assignment.key if self.flag else assignment.key.lower()
         here = self.stack[-1]
         tree = self.inside(here, key)
-        if key in here.seen:
+        if key in here.keys:
             self.surprise(Surprise.DUPLICATE, text)
-        here.seen.add(key)
+        here.keys.add(key)
         if isinstance(tree.get(key), dict):
             self.surprise(Surprise.VALUE_OVER_SECTION, text)
-        tree[key] = found.value
+        tree[key] = assignment.value
         before = here.marks.get(key)
         overrode = before if isinstance(before, Origin) else None
-        here.marks[key] = Origin(self.name, self.line, found.value, overrode)
+        here.marks[key] = Origin(self.name, self.line, assignment.value, overrode)
 
     # --- includes
 
     def include(self, written: str, *, alone: bool, text: str) -> None:
+        """Read an included file and merge it.
+
+        Parameters
+        ----------
+        written
+            Path as the include has it.
+        alone
+            Whether nothing else stands in the statement.
+        text
+            The statement, for warnings.
+        """
         self.weigh_include(alone, text)
         if len(self.reading.files) > MAX_INCLUDES:
             raise self.error(f"more than {MAX_INCLUDES} files are included")
         if len(self.chain) > MAX_NESTED:
             raise self.error(f"includes stand more than {MAX_NESTED} deep")
-        found = included_text(
+        document = included_text(
             written, self.name, self.line, {**self.known, **self.tree}, compat=self.reading.compat
         )
-        if found.beside:
+        if document.beside:
             self.surprise(Surprise.INCLUDE_BESIDE, text)
-        real = os.path.realpath(found.path)
+        real = os.path.realpath(document.path)
         if real in self.chain:
-            raise self.error(f"the file {found.path} includes itself")
-        inner = _Source(self.reading, found.path, (*self.chain, real), {}, case_kept=self.flag)
-        inner.parse(found.text)
+            raise self.error(f"the file {document.path} includes itself")
+        inner = _Source(self.reading, document.path, (*self.chain, real), {}, case_kept=self.flag)
+        inner.parse(document.text)
         self.absorb(self.tree, self.marks, inner.tree, inner.marks)
 
     def inclfunc(self, written: str, *, alone: bool, text: str) -> None:
+        """Call a function of ``<<inclfunc>>`` and merge its dictionary.
+
+        Parameters
+        ----------
+        written
+            Call as the document has it.
+        alone
+            Whether nothing else stands in the statement.
+        text
+            The statement, for warnings.
+        """
         self.weigh_include(alone, text)
         answer = call_inclfunc(written, self.name, self.line, self.tree, self.reading.functions)
         for key in answer.missing:
@@ -339,7 +381,15 @@ class _Source:
                 marks[key] = Origin(self.name, self.line, value)
 
     def absorb(self, tree: Tree, marks: Marks, other: Tree, other_marks: Marks) -> None:
-        """Merge an included document with its marks; sections that are open here stay the same objects."""
+        """Merge an included document with its marks; sections that are open here stay the same objects.
+
+        Parameters
+        ----------
+        tree, marks
+            Document that is read, and the origins of its values.
+        other, other_marks
+            Included document, and the origins of its values.
+        """
         for key, value in other.items():
             here, new = tree.get(key), other_marks[key]
             mine = marks.get(key)

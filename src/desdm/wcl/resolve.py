@@ -10,10 +10,10 @@ from desdm.wcl.expand import Expanded, Substitution
 from desdm.wcl.functions import Functions, HeaderReader, call_function, fits_header
 from desdm.wcl.tree import Tree
 
-__all__ = ["KINDS", "Found", "Reference", "Resolver"]
+__all__ = ["KINDS", "Hit", "Reference", "Resolver"]
 
 KINDS = ("file", "list", "exec", "job", "module", "block", "archive", "site")
-"""Kinds of sections in the order in which they are asked, each by the instance that ``curr_<kind>`` names."""
+"""Kinds of sections in the order of lookup, each by the instance that ``curr_<kind>`` names."""
 
 
 class _Missing:
@@ -23,7 +23,7 @@ class _Missing:
 _RAISE: Final = _Missing()
 
 
-class Found(NamedTuple):
+class Hit(NamedTuple):
     """A hit of a lookup.
 
     Attributes
@@ -46,7 +46,7 @@ class Reference(NamedTuple):
     """A name met while a text was resolved, and its hit (None if it had no value)."""
 
     name: str
-    found: Found | None
+    hit: Hit | None
 
 
 class Resolver:
@@ -87,34 +87,44 @@ class Resolver:
         *,
         current: Mapping[str, object] | None = None,
         searchobj: Mapping[str, object] | None = None,
-    ) -> Found | None:
+    ) -> Hit | None:
         """Find a name; a dotted one is an exact path from the top, any other goes through the scopes.
 
         The order: ``current`` as passed, section ``current``, ``searchobj``, the current file, list, exec,
         job, module, block, archive and site, then the top level. Case does not matter.
+
+        Parameters
+        ----------
+        key
+            Name, or dotted path.
+        current
+            Values that come before all others.
+        searchobj
+            Values that come after section ``current``.
         """
         if "." in key:
             return self._exact(key)
         name = key.lower()
         if current and name in current:
-            return Found(_text(current[name]), "current values", ())
-        kept = self.tree.get("current")
-        section: Mapping[str, object] = kept if isinstance(kept, dict) else {}
+            return Hit(_text(current[name]), "current values", ())
+        current_section = self.tree.get("current")
+        section: Mapping[str, object] = current_section if isinstance(current_section, dict) else {}
         if name in section:
-            return Found(_text(section[name]), "current", ("current", name))
+            return Hit(_text(section[name]), "current", ("current", name))
         if searchobj and name in searchobj:
-            return Found(_text(searchobj[name]), "searchobj", ())
+            return Hit(_text(searchobj[name]), "searchobj", ())
         for kind, which in self._kinds:
             chosen = current.get(which) if current and which in current else section.get(which)
             if chosen:
-                found = self._in_instance(kind, str(chosen), name)
-                if found is not None:
-                    return found
+                hit = self._in_instance(kind, str(chosen), name)
+                if hit is not None:
+                    return hit
         if name in self.tree:
-            return Found(self.tree[name], "top", (name,))
+            return Hit(self.tree[name], "top", (name,))
         return None
 
-    def _in_instance(self, kind: str, chosen: str, name: str) -> Found | None:
+    def _in_instance(self, kind: str, chosen: str, name: str) -> Hit | None:
+        """Look a name up in one instance of a kind of section."""
         instances = self.tree.get(kind)
         if not isinstance(instances, dict):
             return None
@@ -124,12 +134,13 @@ class Resolver:
         if not isinstance(instance, dict):
             return None
         if name in instance:
-            return Found(instance[name], f"{kind} {chosen}", (kind, chosen, name))
+            return Hit(instance[name], f"{kind} {chosen}", (kind, chosen, name))
         if name == kind + "name":
-            return Found(chosen, f"{kind} {chosen}", (kind, chosen))
+            return Hit(chosen, f"{kind} {chosen}", (kind, chosen))
         return None
 
-    def _exact(self, key: str) -> Found | None:
+    def _exact(self, key: str) -> Hit | None:
+        """Look up a dotted path from the top of the tree."""
         here: str | Tree = self.tree
         path: list[str] = []
         words = key.split(".")
@@ -139,11 +150,11 @@ class Resolver:
             low = word.lower()
             if low not in here and word not in here:
                 if at == len(words) - 1 == 2 and low == path[0] + "name":
-                    return Found(path[1], "exact path", tuple(path))
+                    return Hit(path[1], "exact path", tuple(path))
                 return None
             path.append(low if low in here else word)
             here = here[path[-1]]
-        return Found(here, "exact path", tuple(path))
+        return Hit(here, "exact path", tuple(path))
 
     def get(
         self,
@@ -153,16 +164,25 @@ class Resolver:
         searchobj: Mapping[str, object] | None = None,
         default: str | Tree | _Missing | None = _RAISE,
     ) -> str | Tree | None:
-        """Give the value or section of a name, nothing replaced in it.
+        """Return the value or section of a name, with its references unresolved.
+
+        Parameters
+        ----------
+        key
+            Name, or dotted path.
+        current, searchobj
+            Values that come first, and after section ``current`` (see `lookup`).
+        default
+            Result for a name without a value.
 
         Raises
         ------
         WCLError
-            It has none, and no ``default`` was given.
+            It has none, and no ``default`` was passed.
         """
-        found = self.lookup(key, current=current, searchobj=searchobj)
-        if found is not None:
-            return found.value
+        hit = self.lookup(key, current=current, searchobj=searchobj)
+        if hit is not None:
+            return hit.value
         if isinstance(default, _Missing):
             raise WCLError(f"no value for {key}")
         return default
@@ -175,6 +195,13 @@ class Resolver:
         searchobj: Mapping[str, object] | None = None,
     ) -> str:
         """Replace all references in a text; lists and ranges come in as they stand.
+
+        Parameters
+        ----------
+        text
+            Text with references.
+        current, searchobj
+            Values that come first, and after section ``current`` (see `lookup`).
 
         Raises
         ------
@@ -218,7 +245,15 @@ class Resolver:
         current: Mapping[str, object] | None = None,
         searchobj: Mapping[str, object] | None = None,
     ) -> tuple[list[Reference], str | WCLError]:
-        """Give every name met while ``text`` is resolved, and the result or what stands in its way."""
+        """Return every name met while a text is resolved, and the result or the error that stops it.
+
+        Parameters
+        ----------
+        text
+            Text with references.
+        current, searchobj
+            Values that come first, and after section ``current`` (see `lookup`).
+        """
         met: list[Reference] = []
         substitution = self._substitution(current, searchobj, met, multiple=False)
         try:
@@ -234,11 +269,13 @@ class Resolver:
         *,
         multiple: bool,
     ) -> Substitution:
-        def look(name: str) -> Found | None:
-            found = self.lookup(name, current=current, searchobj=searchobj)
+        """Return a substitution that looks names up here and records them in ``met``."""
+
+        def look(name: str) -> Hit | None:
+            hit = self.lookup(name, current=current, searchobj=searchobj)
             if met is not None and len(met) < 1000:
-                met.append(Reference(name, found))
-            return found
+                met.append(Reference(name, hit))
+            return hit
 
         def func(inside: str) -> str:
             return call_function(inside, self._functions)
@@ -246,22 +283,26 @@ class Resolver:
         return Substitution(look, self._head, func, multiple=multiple, compat=self._compat)
 
     def _head(self, inside: str) -> str:
+        """Return the header values for the inside of ``$HEAD{}``, separated by commas."""
         file, *keys = [word.strip() for word in inside.split(",")]
         if not keys:
             raise WCLError(f"$HEAD{{{inside}}} names no key; write $HEAD{{file,KEY}}")
         return ",".join(map(str, self._header(file, keys)))
 
     def _finished(self, text: str) -> str:
+        """Return the text; in strict raise if a reference remains in it."""
         if not self._compat and "${" in text:
             raise WCLError(f"a '${{' is empty or not closed: {text[:80]}")
         return text
 
 
 def _clean(text: str) -> str:
+    """Return the text; raise if it holds a NUL character."""
     if "\x00" in text:
         raise WCLError(f"the text holds a NUL character: {text[:80]!r}")
     return text
 
 
 def _text(value: object) -> str | Tree:
+    """Return a section as it is, any other value as text."""
     return value if isinstance(value, str | dict) else str(value)

@@ -40,10 +40,10 @@ class Template:
         form: list[str] = []
         fields: list[tuple[str, str, bool]] = []
         at = 0
-        for found in _REFERENCE.finditer(text):
-            form += [_literal(text[at : found.start()], text), "%s"]
-            fields.append((found[2].strip().lower(), found[3] or "", found[1] is not None))
-            at = found.end()
+        for match in _REFERENCE.finditer(text):
+            form += [_literal(text[at : match.start()], text), "%s"]
+            fields.append((match[2].strip().lower(), match[3] or "", match[1] is not None))
+            at = match.end()
         form.append(_literal(text[at:], text))
         self._format, self._fields = "".join(form), tuple(fields)
         self._checked = any(width or opt for _, width, opt in fields)
@@ -77,6 +77,7 @@ class Template:
 
 
 def _padded(value: object, width: str) -> object:
+    """Return an integer with at least ``width`` digits, any value unchanged without a width."""
     if not width:
         return value
     number = value if isinstance(value, int) else int(str(value))
@@ -84,6 +85,7 @@ def _padded(value: object, width: str) -> object:
 
 
 def _literal(piece: str, text: str) -> str:
+    """Return text between references for a ``%`` format; raise if it holds another kind of reference."""
     if "${" in piece or re.search(r"\$\w+\{", piece):
         raise WCLError(
             f"{text}: only ${{name}}, ${{name:N}} and $opt{{name}} can be compiled; use a Resolver"

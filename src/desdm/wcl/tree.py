@@ -12,7 +12,7 @@ __all__ = ["CASE_KEPT", "MAX_DEPTH", "Tree", "copy_tree", "merge"]
 Tree: TypeAlias = "dict[str, str | Tree]"
 
 CASE_KEPT = frozenset({"cmdline", "replace"})
-"""Sections inside which the case of a key is kept (DESDM's own rule)."""
+"""Sections inside which keys keep their case (DESDM's own rule)."""
 
 MAX_DEPTH = 200
 """Deepest nesting of sections that is read or written; no production file passes 10."""

@@ -62,6 +62,7 @@ def _section(
     case_kept: bool,
     known: dict[tuple[str, bool], str],
 ) -> None:
+    """Append the lines of a section and of those in it."""
     items = sorted(tree.items()) if sort else tree.items()
     for key, value in items:
         if isinstance(value, str):
@@ -97,6 +98,7 @@ def _section(
 
 
 def _check_name(name: object, path: tuple[str, ...]) -> None:
+    """Raise if a section cannot have this name."""
     where = f" in <{'/'.join(path)}>" if path else ""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None or name != name.lower():
         raise WCLError(f"{name!r}{where} cannot be the name of a section; use lower-case words")
@@ -107,6 +109,7 @@ def _check_name(name: object, path: tuple[str, ...]) -> None:
 
 
 def _checked_key(key: object, path: tuple[str, ...], case_kept: bool) -> str:
+    """Return a key; raise if WCL cannot hold it."""
     where = f" in <{'/'.join(path)}>" if path else ""
     if not isinstance(key, str) or _KEY.fullmatch(key) is None or "<<incl" in key:
         raise WCLError(f"{key!r}{where} cannot be a key; use a word without blanks, '=' and '#'")
@@ -116,18 +119,28 @@ def _checked_key(key: object, path: tuple[str, ...], case_kept: bool) -> str:
 
 
 def _check_value(key: str, text: str, path: tuple[str, ...]) -> None:
+    """Raise if WCL cannot hold a value."""
     name = ".".join((*path, key))
     if not text or text != text.strip():
         raise WCLError(f"{name} = {text!r}: a value is not empty and has no blanks at its ends; leave it out")
-    found = _SUSPECT.search(text.replace("#", ""))
-    if found is not None:
-        raise WCLError(f"{name} = {text[:80]!r}: WCL cannot hold {found[0]!r} there")
+    match = _SUSPECT.search(text.replace("#", ""))
+    if match is not None:
+        raise WCLError(f"{name} = {text[:80]!r}: WCL cannot hold {match[0]!r} there")
     if "#" in text and cut_comment(f"{key} = {text}", compat=False) != (f"{key} = {text}", None):
         raise WCLError(f"{name} = {text[:80]!r}: a '#' begins a comment; put quotes around the value")
 
 
 def write(path: str | os.PathLike[str], tree: Mapping[str, object], *, sort: bool = False) -> None:
-    """Write a tree to a file, which is there whole or not at all.
+    """Write a tree to a file, completely or not at all.
+
+    Parameters
+    ----------
+    path
+        File, which is replaced.
+    tree
+        Sections and values, in the order in which they are written.
+    sort
+        Sort keys and sections by name.
 
     Raises
     ------

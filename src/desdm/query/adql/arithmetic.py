@@ -18,7 +18,24 @@ _BESIDE = 1e291
 
 
 def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:
-    """One operator between two values; known numbers are reckoned at once."""
+    """Write one operator between two values; constants are computed at once.
+
+    Parameters
+    ----------
+    operator
+        ``+``, ``-``, ``*``, ``/``, ``||``, or a bitwise one.
+    left, right
+        Operands, possibly open for an overflow check that waits.
+    at
+        Line and column of the operator, for errors.
+    dialect
+        Dialect of the engine's SQL.
+
+    Raises
+    ------
+    QueryError
+        The operator does not take values of these kinds.
+    """
     if operator == "||":
         for side in (left, right):
             if side.kind in (*GEOMETRIES, "array"):
@@ -71,7 +88,7 @@ def _safe(operator: str, left: float | None, right: float | None) -> bool:
 
 
 def _operands(value: Fragment) -> tuple[str, ...]:
-    """SQL of what a value is made of by arithmetic, without known numbers."""
+    """SQL of the operands of an arithmetic value, without constants."""
     if value.open:
         return value.operands
     return () if value.number is not None else (value.sql,)
@@ -93,6 +110,7 @@ def closed(value: Fragment) -> Fragment:
 
 
 def _bits(operator: str, left: Fragment, right: Fragment, at: Place, dialect: Dialect) -> Fragment:
+    """Write a bitwise operation on whole numbers."""
     if any(s.kind not in (*INTEGERS, "null") for s in (left, right)):
         raise QueryError(f"{operator} takes whole numbers", *at)
     kind = max((s.kind for s in (left, right) if s.kind != "null"), key=NUMBERS.index, default="int")
@@ -120,9 +138,10 @@ def _folded(operator: str, left: Fragment, right: Fragment, kind: str) -> float 
         return None
     if operator == "/":
         return x / y if kind == "double" else float(int(x / y))
-    found = x + y if operator == "+" else x - y if operator == "-" else x * y
-    return found if kind == "double" or abs(found) < 2**31 else None
+    result = x + y if operator == "+" else x - y if operator == "-" else x * y
+    return result if kind == "double" or abs(result) < 2**31 else None
 
 
 def _whole(number: float, at: tuple[int, int]) -> Fragment:
+    """Return a constant whole number."""
     return Fragment(f"({int(number)})", "int", at, constant=number)

@@ -70,6 +70,7 @@ class Conditions:
                 )
 
     def _compare(self, node: nodes.Compare, scope: Scope) -> str:
+        """Write a comparison; those with geometry become predicates."""
         for call, other, operator in (
             (node.left, node.right, node.operator), (node.right, node.left, _FLIPPED[node.operator])
         ):  # fmt: skip
@@ -82,6 +83,7 @@ class Conditions:
         return f"({left.sql} {node.operator} {right.sql})"
 
     def _predicate(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
+        """Write CONTAINS or INTERSECTS compared with 1 or 0."""
         value = self._values.value(other, scope)
         true = _TRUTHS.get((operator, value.number))
         if true is None:
@@ -91,13 +93,13 @@ class Conditions:
 
     def meets(self, call: nodes.Call, scope: Scope) -> str:
         """SQL of CONTAINS or INTERSECTS as a condition."""
-        given = [self._values.value(a, scope) for a in call.arguments]
-        if len(given) != 2 or any(g.kind not in GEOMETRIES for g in given):
+        arguments = [self._values.value(a, scope) for a in call.arguments]
+        if len(arguments) != 2 or any(g.kind not in GEOMETRIES for g in arguments):
             raise QueryError(f"{call.name} takes two geometries: POINT, CIRCLE, BOX, POLYGON", *call.at)
-        given = [self.region(g) for g in given]
+        arguments = [self.region(g) for g in arguments]
         if call.name == "CONTAINS":
-            return self._values.geometry.contains(given[0], given[1], call.at)
-        return self._values.geometry.intersects(given[0], given[1], call.at)
+            return self._values.geometry.contains(arguments[0], arguments[1], call.at)
+        return self._values.geometry.intersects(arguments[0], arguments[1], call.at)
 
     def region(self, value: Fragment) -> Fragment:
         """A geometry as predicates take it, also one that stands in a column."""
@@ -106,6 +108,7 @@ class Conditions:
         return regions.of_column(value, self._types["char"])
 
     def _near(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
+        """Write DISTANCE compared with a number of degrees."""
         points = self._values.geometry.two_points(
             [self.region(self._values.value(a, scope)) for a in call.arguments], call.at
         )
@@ -117,6 +120,7 @@ class Conditions:
         return sql if operator in ("<", "<=") else f"(NOT {sql})"
 
     def _between(self, node: nodes.Between, scope: Scope) -> str:
+        """Write BETWEEN."""
         if isinstance(node.operand, nodes.Call) and node.operand.name == "DISTANCE":
             above = nodes.Compare(">=", node.operand, node.low, node.at)
             both = nodes.Junction(
@@ -133,6 +137,7 @@ class Conditions:
         return f"({first.sql} {'NOT ' if node.negated else ''}BETWEEN {least.sql} AND {most.sql})"
 
     def _in(self, node: nodes.In, scope: Scope) -> str:
+        """Write IN with a list or a query."""
         value = self._values.value(node.operand, scope)
         word = "NOT IN" if node.negated else "IN"
         if node.query is None:
@@ -151,6 +156,7 @@ class Conditions:
         return f"({value.sql} {word} ({written.sql}))"
 
     def _like(self, node: nodes.Like, scope: Scope) -> str:
+        """Write LIKE or ILIKE."""
         value, pattern = self._values.value(node.operand, scope), self._values.value(node.pattern, scope)
         for side in (value, pattern):
             if side.kind not in ("char", "null", "region"):
@@ -172,7 +178,20 @@ class Conditions:
         return f"({functions.folding(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
 
     def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
-        """Two values brought to kinds that can be compared."""
+        """Return two values converted to kinds that can be compared.
+
+        Parameters
+        ----------
+        left, right
+            Values of any kinds.
+        at
+            Line and column of the comparison, for errors.
+
+        Raises
+        ------
+        QueryError
+            Their kinds cannot be compared.
+        """
         for side in (left, right):
             if side.kind in (*GEOMETRIES, "array", "condition"):
                 raise QueryError(
@@ -195,11 +214,13 @@ class Conditions:
         )
 
     def _as_time(self, value: Fragment) -> Fragment:
+        """Return a value as a timestamp."""
         if value.kind == "timestamp":
             return value
         return Fragment(f"CAST({value.sql} AS {self._types['timestamp']})", "timestamp", value.at)
 
     def _as_flag(self, value: Fragment) -> Fragment:
+        """Return a boolean, or a text that stands for one, as 1 or 0."""
         if value.kind == "boolean":
             return Fragment(f"CAST({value.sql} AS {self._types['int']})", "int", value.at)
         if isinstance(value.constant, str) and value.constant.lower() in (

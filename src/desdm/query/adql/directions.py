@@ -17,7 +17,22 @@ _ROUNDING = 1e-30
 
 
 def within(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment], limit: float, strict: bool) -> str:
-    """Haversine against a known limit; beyond 90 degrees by the far point, where rounding is small again."""
+    """Write the haversine test against a constant limit; beyond 90 degrees by the antipode, where rounding is small again.
+
+    Parameters
+    ----------
+    a, b
+        Longitude and latitude of two positions, degrees.
+    limit
+        Largest distance, degrees.
+    strict
+        Whether the distance must be less than the limit.
+
+    Returns
+    -------
+    str
+        Condition in SQL.
+    """
     if limit >= 180:
         return f"({a[0].sql} + {a[1].sql} + {b[0].sql} + {b[1].sql} IS NOT NULL)"
     if limit > 90:
@@ -52,6 +67,7 @@ def in_piece(point: Fragment, normals: Sequence[sphere.Vector]) -> str:
 
 
 def _direction(lon: Fragment, lat: Fragment) -> tuple[str, str, str]:
+    """Return SQL of the unit vector (x, y, z) of a position."""
     a, d = f"radians({lon.sql})", f"radians({lat.sql})"
     return f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})"
 
@@ -71,7 +87,7 @@ def in_box(point: Fragment, box: Fragment) -> str:
 
 
 def in_corners(point: Fragment, polygon: Fragment) -> str:
-    """Within a polygon without dents whose corners rows give, in either sense of turning."""
+    """Within a convex polygon whose corners rows give, in either sense of turning."""
     corners = [_direction(a, d) for a, d in zip(polygon.parts[::2], polygon.parts[1::2], strict=True)]
     px, py, pz = _direction(*point.parts)
     sides = []
@@ -85,7 +101,24 @@ def in_corners(point: Fragment, polygon: Fragment) -> str:
 
 
 def near_side(point: Fragment, a: sphere.Vector, b: sphere.Vector, radius: Fragment, rest: float) -> str:
-    """Whether a point lies within ``radius`` of the arc from a to b: beside it, or near one of its ends."""
+    """Write the test that a point lies near an arc from a to b: beside it, or near one of its ends.
+
+    Parameters
+    ----------
+    point
+        A POINT, whose coordinates may be columns.
+    a, b
+        Unit vectors of the ends of the arc.
+    radius
+        Largest distance, degrees.
+    rest
+        Tolerance on products of unit vectors.
+
+    Returns
+    -------
+    str
+        Condition in SQL.
+    """
     normal = np.cross(a, b)
     normal /= np.linalg.norm(normal)
     begin, end = np.cross(normal, a), np.cross(b, normal)

@@ -67,15 +67,16 @@ class Expressions:
         if scope.groups is None or scope.within:
             return self._value(node, scope)
         before = len(scope.loose)
-        found = self._value(node, scope)
-        whole = closed(found)
+        fragment = self._value(node, scope)
+        whole = closed(fragment)
         if whole.sql and whole.sql in scope.groups:
             # The engines know an expression that is grouped by by its text.
             del scope.loose[before:]
             return whole
-        return found
+        return fragment
 
     def _value(self, node: nodes.Expression, scope: Scope) -> Fragment:
+        """Write an expression by its kind of node."""
         match node:
             case nodes.Literal():
                 return self._literal(node)
@@ -101,6 +102,7 @@ class Expressions:
                 raise QueryError("a value is expected here, not a condition", *node.at)
 
     def _literal(self, node: nodes.Literal) -> Fragment:
+        """Write a literal as a constant or parameter."""
         if node.kind == "text":
             meta = None if node.text.isascii() else ReleaseColumn("", "unicodeChar")
             return Fragment(self._parameters.text(node.text), "char", node.at, meta, node.text)
@@ -114,6 +116,7 @@ class Expressions:
         return constant(float(node.text), node.at)
 
     def _name(self, node: nodes.Name, scope: Scope) -> Fragment:
+        """Write a column or an alias of the select list."""
         if len(node.parts) == 1 and not any(_same(node.parts[0], c.name) for c in scope.columns):
             alias = scope.aliases.get(
                 node.parts[0].text if node.parts[0].quoted else node.parts[0].text.lower()
@@ -131,12 +134,14 @@ class Expressions:
         return Fragment(column.sql, column.kind, node.at, column.meta, column=column)
 
     def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:
+        """Write a chain of binary operators from left to right."""
         left = self._operand(node.first, scope)
         for operator, at, right in node.rest:
             left = operate(operator, left, self._operand(right, scope), at, self.dialect)
         return left
 
     def _sign(self, node: nodes.Sign, scope: Scope) -> Fragment:
+        """Write a sign or the bitwise complement."""
         value = self._operand(node.operand, scope)
         if value.kind not in (*NUMBERS, "null") or (node.sign == "~" and value.kind not in INTEGERS):
             raise QueryError(f"{node.sign} takes a number", *node.at)
@@ -151,6 +156,7 @@ class Expressions:
         )  # fmt: skip
 
     def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
+        """Write an aggregate function."""
         if scope.within:
             raise QueryError(f"{node.name} cannot stand within another aggregate", *node.at)
         if scope.groups is None:
@@ -187,12 +193,13 @@ class Expressions:
             )
         # A sum over +Inf and -Inf is no number.
         x = functions.as_double(value).sql
-        found = f"{node.name.lower()}({word}{x})"
+        sql = f"{node.name.lower()}({word}{x})"
         if self.dialect == "duckdb":
-            found = functions.summed(found, x)
-        return Fragment(functions.without_nan(found), "double", node.at, value.meta)
+            sql = functions.summed(sql, x)
+        return Fragment(functions.without_nan(sql), "double", node.at, value.meta)
 
     def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
+        """Write CASE, whose branches have one kind."""
         operand = None if node.operand is None else node.operand
         whens = []
         for when, then in node.branches:
@@ -226,6 +233,7 @@ class Expressions:
         return Fragment(f"CAST({value.sql} AS {self._types[kind]})", kind, value.at, value.meta)
 
     def _scalar(self, node: nodes.Subquery, scope: Scope) -> Fragment:
+        """Write a query that stands as a value."""
         written = self._query(node.query, scope)
         if len(written.columns) != 1:
             raise QueryError(f"a query as a value has one column, not {len(written.columns)}", *node.at)
@@ -235,6 +243,7 @@ class Expressions:
         return Fragment(f"({written.sql})", column.kind, node.at, column.meta)
 
     def _call(self, node: nodes.Call, scope: Scope) -> Fragment:
+        """Write a function call: geometry, plain functions, or the service's own."""
         name, at = node.name, node.at
         if name in _SHAPES:
             return self.geometry.build(name, [self.value(a, scope) for a in node.arguments], at)
@@ -270,52 +279,58 @@ class Expressions:
         raise QueryError(f"there is no function {node.name[:60]}{advice and '; ' + advice}", *at)
 
     def _measure(self, node: nodes.Call, scope: Scope) -> Fragment:
+        """Write a function that takes geometry and returns a value."""
         name, at = node.name, node.at
         if name in ("CONTAINS", "INTERSECTS"):
             return Fragment(f"CAST({self._conditions.meets(node, scope)} AS {self._types['int']})", "int", at)
-        given = [self._conditions.region(self.value(a, scope)) for a in node.arguments]
+        shapes = [self._conditions.region(self.value(a, scope)) for a in node.arguments]
         if name == "REGION":
-            return self.geometry.build(*regions.from_text(given, at), at)
+            return self.geometry.build(*regions.from_text(shapes, at), at)
         if name == "DISTANCE":
-            found = self.geometry.distance(given, at)
+            measure = self.geometry.distance(shapes, at)
             meta = ReleaseColumn("", "double", unit="deg", ucd="pos.angDistance", text="Angular distance")
-            return Fragment(found.sql, "double", at, meta, found.constant)
-        if len(given) != 1 or given[0].kind not in GEOMETRIES:
+            return Fragment(measure.sql, "double", at, meta, measure.constant)
+        if len(shapes) != 1 or shapes[0].kind not in GEOMETRIES:
             raise QueryError(f"{name} takes one geometry", *at)
         if name == "AREA":
-            found = measures.area(given[0], at)
+            measure = measures.area(shapes[0], at)
             return Fragment(
-                found.sql,
+                measure.sql,
                 "double",
                 at,
                 ReleaseColumn("", "double", unit="deg2", ucd="phys.angArea"),
-                found.constant,
+                measure.constant,
             )
         if name == "CENTROID":
-            return measures.centroid(given[0], at)
+            return measures.centroid(shapes[0], at)
         if name == "COORDSYS":
             return Fragment(self._parameters.text("ICRS"), "char", at)
-        if given[0].kind != "point":
+        if shapes[0].kind != "point":
             raise QueryError(f"{name} takes a POINT", *at)
-        part = functions.as_double(given[0].parts[name == "COORD2"])
+        part = functions.as_double(shapes[0].parts[name == "COORD2"])
         return Fragment(part.sql, "double", at, part.meta, part.constant)
 
     def _in_unit(self, node: nodes.Call, scope: Scope) -> Fragment:
-        given = [self.value(a, scope) for a in node.arguments]
+        """Write IN_UNIT as a product with a constant factor."""
+        arguments = [self.value(a, scope) for a in node.arguments]
         if (
-            len(given) != 2
-            or not isinstance(given[1].constant, str)
-            or given[0].kind not in (*NUMBERS, "null")
+            len(arguments) != 2
+            or not isinstance(arguments[1].constant, str)
+            or arguments[0].kind not in (*NUMBERS, "null")
         ):
             raise QueryError(
                 "IN_UNIT takes a number with a unit, and the wanted unit in single quotes", *node.at
             )
-        unit = given[0].meta.unit if given[0].meta else ""
-        scale = factor(unit, given[1].constant, node.at)
-        meta = ReleaseColumn("", "double", unit=given[1].constant, ucd=given[0].meta.ucd if given[0].meta else "",
-                             text=given[0].meta.text if given[0].meta else "")  # fmt: skip
-        return Fragment(f"({functions.as_double(given[0]).sql} * {double(scale)})", "double", node.at, meta)
+        unit = arguments[0].meta.unit if arguments[0].meta else ""
+        scale = factor(unit, arguments[1].constant, node.at)
+        source = arguments[0].meta
+        ucd, text = (source.ucd, source.text) if source else ("", "")
+        meta = ReleaseColumn("", "double", unit=arguments[1].constant, ucd=ucd, text=text)
+        return Fragment(
+            f"({functions.as_double(arguments[0]).sql} * {double(scale)})", "double", node.at, meta
+        )
 
 
 def _same(ident: nodes.Ident, name: str) -> bool:
+    """Tell whether an identifier names a column."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()

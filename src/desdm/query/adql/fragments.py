@@ -69,7 +69,7 @@ class Fragment:
     column
         The column, if it is nothing but one.
     open
-        It is arithmetic in DuckDB whose result has still to be held against overflow (`arithmetic.closed`).
+        It is arithmetic in DuckDB whose result has still to be checked for overflow (`arithmetic.closed`).
     operands
         SQL of the operands of such arithmetic that are not known numbers.
     """
@@ -112,8 +112,8 @@ class Parameters:
         """SQL with the engine's own marks, and the values in their order."""
         used: list[int] = []
 
-        def mark(found: re.Match[str]) -> str:
-            number = int(found[1])
+        def mark(match: re.Match[str]) -> str:
+            number = int(match[1])
             if number not in used:
                 used.append(number)
             place = used.index(number) + 1
@@ -138,8 +138,8 @@ def constant(value: float, at: Place) -> Fragment:
 
 def numbers(fragments: Iterator[Fragment] | tuple[Fragment, ...]) -> list[float] | None:
     """Known values of all, or None if one is not known."""
-    found = [f.number for f in fragments]
-    return None if any(n is None for n in found) else [n for n in found if n is not None]
+    values = [f.number for f in fragments]
+    return None if any(n is None for n in values) else [n for n in values if n is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Function:
 
 
 def _math(name: str, sql: str, unit: str = "", postgresql: str | None = None, text: str = "") -> Function:
+    """Return a function of one double."""
     return Function(
         f"{name}(x DOUBLE) -> DOUBLE", 1, 1, ("double",), "double", sql, postgresql or sql, unit, text
     )
@@ -97,25 +98,42 @@ FUNCTIONS: dict[str, Function] = {
 
 
 def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
-    """A function of the table above in the engine's SQL."""
+    """Write a function of the table above in the engine's SQL.
+
+    Parameters
+    ----------
+    name
+        Name in capitals, a key of `FUNCTIONS` or a special one.
+    arguments
+        Arguments as they were written.
+    at
+        Line and column of the call, for errors.
+    dialect
+        Dialect of the engine's SQL.
+
+    Raises
+    ------
+    QueryError
+        The number or the kinds of the arguments are wrong.
+    """
     if name in _SPECIAL:
         return _SPECIAL[name](name, arguments, at, dialect)
     function = FUNCTIONS[name]
     count(name, function.form, arguments, function.least, function.most, at)
-    given = [_argument(name, wanted, a) for wanted, a in zip(function.takes, arguments, strict=False)]
+    values = [_argument(name, wanted, a) for wanted, a in zip(function.takes, arguments, strict=False)]
     kind = (
-        (given[0].kind if given[0].kind != "null" else "double")
+        (values[0].kind if values[0].kind != "null" else "double")
         if function.result == "="
         else function.result
     )
     template = function.duckdb if dialect == "duckdb" else function.postgresql
-    sql = template.format(*(g.sql for g in given))
-    unit = given[0].meta.unit if function.unit == "=" and given and given[0].meta else function.unit
+    sql = template.format(*(g.sql for g in values))
+    unit = values[0].meta.unit if function.unit == "=" and values and values[0].meta else function.unit
     wide = (
         kind == "char"
-        and bool(given)
-        and given[0].meta is not None
-        and given[0].meta.datatype == "unicodeChar"
+        and bool(values)
+        and values[0].meta is not None
+        and values[0].meta.datatype == "unicodeChar"
     )
     meta = ReleaseColumn("", "unicodeChar" if wide else kind, unit="" if unit == "=" else unit)
     if name == "PI":
@@ -124,32 +142,50 @@ def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
 
 
 def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most: int, at: Place) -> None:
-    """That a function has as many arguments as it takes."""
+    """Check that a function has as many arguments as it takes.
+
+    Parameters
+    ----------
+    name, form
+        Name, and signature for the message.
+    arguments
+        Arguments of the call.
+    least, most
+        Smallest and largest number of arguments.
+    at
+        Line and column of the call, for errors.
+
+    Raises
+    ------
+    QueryError
+        There are fewer or more.
+    """
     if not least <= len(arguments) <= most:
         raise QueryError(f"{name} has {len(arguments)} arguments, it is {form}", *at)
 
 
-def _argument(name: str, wanted: str, given: Fragment) -> Fragment:
+def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
+    """Return an argument as the kind that its function takes; raise if it is of another."""
     if wanted in ("double", "number"):
-        if given.kind not in (*NUMBERS, "null"):
-            raise QueryError(f"{name} takes a number here", *given.at)
-        return as_double(given) if wanted == "double" else given
-    if wanted == "char" and given.kind not in ("char", "null"):
-        raise QueryError(f"{name} takes text here", *given.at)
-    if wanted == "time" and given.kind not in ("char", "null", "timestamp"):
-        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *given.at)
-    return given
+        if argument.kind not in (*NUMBERS, "null"):
+            raise QueryError(f"{name} takes a number here", *argument.at)
+        return as_double(argument) if wanted == "double" else argument
+    if wanted == "char" and argument.kind not in ("char", "null"):
+        raise QueryError(f"{name} takes text here", *argument.at)
+    if wanted == "time" and argument.kind not in ("char", "null", "timestamp"):
+        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *argument.at)
+    return argument
 
 
-def as_double(given: Fragment) -> Fragment:
+def as_double(value: Fragment) -> Fragment:
     """The same value as a double."""
-    if given.kind == "double":
-        return given
-    if given.number is not None:
-        return Fragment(double(given.number), "double", given.at, given.meta, given.number)
+    if value.kind == "double":
+        return value
+    if value.number is not None:
+        return Fragment(double(value.number), "double", value.at, value.meta, value.number)
     return Fragment(
-        f"CAST({given.sql} AS float8)", "double", given.at, given.meta,
-        open=given.open, operands=given.operands,
+        f"CAST({value.sql} AS float8)", "double", value.at, value.meta,
+        open=value.open, operands=value.operands,
     )  # fmt: skip
 
 
@@ -160,6 +196,7 @@ def summed(sql: str, x: str) -> str:
 
 
 def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    """Write MOD."""
     count(name, "MOD(x, y) -> x", arguments, 2, 2, at)
     x, y = (_argument(name, "number", a) for a in arguments)
     if x.kind in INTEGERS and y.kind in INTEGERS:
@@ -175,6 +212,7 @@ def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
 
 
 def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    """Write ROUND and TRUNCATE."""
     count(name, f"{name}(x DOUBLE, [n INTEGER]) -> DOUBLE", arguments, 1, 2, at)
     x = as_double(_argument(name, "number", arguments[0]))
     places = arguments[1].number if len(arguments) == 2 else 0.0
@@ -208,7 +246,26 @@ _TARGETS = {
 def cast(
     value: Fragment, target: str, length: int | None, dialect: Dialect, types: dict[str, str]
 ) -> Fragment:
-    """CAST to a plain type; CHAR(n) and VARCHAR(n) cut what is longer."""
+    """Write CAST to a plain type; CHAR(n) and VARCHAR(n) cut what is longer.
+
+    Parameters
+    ----------
+    value
+        Value to convert.
+    target
+        Type in capitals, as ADQL names it.
+    length
+        Characters of CHAR(n) and VARCHAR(n), or None.
+    dialect
+        Dialect of the engine's SQL.
+    types
+        SQL types of the engine by kind.
+
+    Raises
+    ------
+    QueryError
+        A value of this kind cannot become the type.
+    """
     kind = _TARGETS.get(target)
     if kind is None:
         raise QueryError(f"CAST to {target} is not possible here; use the function {target}", *value.at)

@@ -26,13 +26,28 @@ class Geometry:
 
     def __init__(self, cells: Callable[[Fragment, Fragment], str | None], dialect: Dialect) -> None:
         self._cells, self._dialect = cells, dialect
-        #: pairs of positions in columns that were held against a known distance, for joins
+        #: pairs of positions in columns that were compared with a constant distance, for joins
         self.pairs: list[tuple[tuple[Fragment, Fragment], tuple[Fragment, Fragment], float]] = []
 
     # Constructors
 
     def without_frame(self, name: str, arguments: Sequence[Fragment], at: Place) -> list[Fragment]:
-        """Arguments without the coordinate system, which must be ICRS."""
+        """Return the arguments without the coordinate system, which must be ICRS.
+
+        Parameters
+        ----------
+        name
+            Function, for the message.
+        arguments
+            Arguments; the first may be a text with the coordinate system.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            The coordinate system is another one.
+        """
         if arguments and isinstance(arguments[0].constant, str):
             frame = arguments[0].constant.upper().split()
             if (frame[0] if frame else "") not in _FRAMES:
@@ -44,34 +59,50 @@ class Geometry:
         return list(arguments)
 
     def build(self, name: str, arguments: Sequence[Fragment], at: Place) -> Fragment:
-        """POINT, CIRCLE, BOX or POLYGON."""
-        given = self.without_frame(name, arguments, at)
-        if name == "POLYGON" and given and given[0].kind == "point" and len(given) >= 3:
-            if any(g.kind != "point" for g in given):
+        """Return a POINT, CIRCLE, BOX or POLYGON.
+
+        Parameters
+        ----------
+        name
+            One of the four, in capitals.
+        arguments
+            Coordinates and sizes in degrees, or POINTs where ADQL 2.1 allows them.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            Number, kinds or values of the arguments are wrong.
+        """
+        values = self.without_frame(name, arguments, at)
+        if name == "POLYGON" and values and values[0].kind == "point" and len(values) >= 3:
+            if any(g.kind != "point" for g in values):
                 raise QueryError("POLYGON takes points or numbers, not both", *at)
-            given = [c for g in given for c in g.parts]
-        elif name in ("CIRCLE", "BOX") and given and given[0].kind == "point":
-            given = [*given[0].parts, *given[1:]]
+            values = [c for g in values for c in g.parts]
+        elif name in ("CIRCLE", "BOX") and values and values[0].kind == "point":
+            values = [*values[0].parts, *values[1:]]
         wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name)
-        if len(given) != wanted if wanted else (len(given) < 6 or len(given) % 2):
+        if len(values) != wanted if wanted else (len(values) < 6 or len(values) % 2):
             raise QueryError(_USAGE[name], *at)
-        for value in given:
+        for value in values:
             if value.kind not in ("short", "int", "long", "float", "double", "null"):
                 raise QueryError(f"{name}: {_USAGE[name]}", *value.at)
-        self._check(name, given)
-        if name == "CIRCLE" and given[2].number is None and given[2].kind != "null":
-            given[2] = _radius(given[2])
-        return Fragment("", name.lower(), at, parts=tuple(given))
+        self._check(name, values)
+        if name == "CIRCLE" and values[2].number is None and values[2].kind != "null":
+            values[2] = _radius(values[2])
+        return Fragment("", name.lower(), at, parts=tuple(values))
 
-    def _check(self, name: str, given: Sequence[Fragment]) -> None:
-        coordinates = given if name in ("POINT", "POLYGON") else given[:2]
+    def _check(self, name: str, values: Sequence[Fragment]) -> None:
+        """Raise if constant coordinates or sizes are out of range."""
+        coordinates = values if name in ("POINT", "POLYGON") else values[:2]
         for value in coordinates[1::2]:
             if value.number is not None and not -90 <= value.number <= 90:
                 raise QueryError("a declination lies between -90 and 90 degrees", *value.at)
         for value in coordinates[::2]:
             if value.number is not None and not -360 <= value.number <= 720:
                 raise QueryError("a right ascension lies between 0 and 360 degrees", *value.at)
-        for value in given[2:] if name in ("CIRCLE", "BOX") else ():
+        for value in values[2:] if name in ("CIRCLE", "BOX") else ():
             if value.number is not None and value.number < 0:
                 raise QueryError(f"the size of a {name} cannot be negative", *value.at)
             if name == "BOX" and value.number is not None and not 0 < value.number < 180:
@@ -113,7 +144,20 @@ class Geometry:
     # Predicates
 
     def contains(self, inner: Fragment, outer: Fragment, at: Place) -> str:
-        """Condition that ``inner`` lies wholly in ``outer``."""
+        """Write the condition that one shape lies wholly in another.
+
+        Parameters
+        ----------
+        inner, outer
+            Shapes, or regions in columns.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            The test is not available for these shapes.
+        """
         if "region" in (inner.kind, outer.kind):
             return self._contains_region(inner, outer, at)
         if inner.kind == "point":
@@ -132,7 +176,20 @@ class Geometry:
         raise QueryError(f"CONTAINS cannot tell whether a {inner.kind} lies in a {outer.kind}", *at)
 
     def intersects(self, one: Fragment, other: Fragment, at: Place) -> str:
-        """Condition that two regions touch."""
+        """Write the condition that two regions touch.
+
+        Parameters
+        ----------
+        one, other
+            Shapes, or regions in columns.
+        at
+            Line and column of the call, for errors.
+
+        Raises
+        ------
+        QueryError
+            The test is not available for these shapes.
+        """
         if one.kind == "region":
             one, other = other, one
         if other.kind == "region":
@@ -153,12 +210,14 @@ class Geometry:
         return self._polygons_meet(one, other, at)
 
     def _meets_region(self, one: Fragment, region: Fragment, at: Place) -> str:
+        """Write INTERSECTS of a shape and a region in a column."""
         if one.kind in ("point", "circle"):
             return regions.meets_place(region, one.parts[:2], one.parts[2] if one.kind == "circle" else None)
         corners = self._corners(one, "INTERSECTS with a region of a column", at)
         return regions.meets_polygon(region, corners, _pieces(corners, one.at), self._dialect)
 
     def _contains_region(self, inner: Fragment, outer: Fragment, at: Place) -> str:
+        """Write CONTAINS where one side is a region in a column."""
         if outer.kind == "region":
             if inner.kind == "point":
                 return regions.meets_place(outer, inner.parts)
@@ -172,6 +231,7 @@ class Geometry:
         return regions.covered_by_polygon(inner, corners, _pieces(corners, outer.at), self._dialect)
 
     def _corners(self, shape: Fragment, what: str, at: Place) -> list[sphere.Vector]:
+        """Return the corners of a polygon or box of numbers."""
         known = numbers(shape.parts)
         if shape.kind not in ("polygon", "box") or known is None:
             raise QueryError(f"{what} takes a POINT, a CIRCLE, or a POLYGON or BOX of numbers", *at)
@@ -185,7 +245,19 @@ class Geometry:
         at: Place,
         strict: bool = False,
     ) -> str:
-        """Condition that two positions are at most (``strict``: less than) ``radius`` degrees apart."""
+        """Write the condition that two positions are at most a radius apart.
+
+        Parameters
+        ----------
+        a, b
+            Longitude and latitude of the positions, degrees.
+        radius
+            Largest distance, degrees; a constant or a value of each row.
+        at
+            Line and column, for errors.
+        strict
+            Whether the distance must be less than the radius.
+        """
         if numbers(a) is not None and numbers(b) is None:
             a, b = b, a
         fixed, limit = numbers(b), radius.number
@@ -212,6 +284,7 @@ class Geometry:
         return f"{hull} AND ({pieces}) AND " if len(ranges) > 1 else f"{hull} AND "
 
     def _point_in(self, point: Fragment, region: Fragment, at: Place) -> str:
+        """Write the test that a point lies in a shape."""
         lon, lat = point.parts
         if region.kind == "point":
             return self.near((lon, lat), (region.parts[0], region.parts[1]), constant(0.0, at), at)
@@ -225,15 +298,16 @@ class Geometry:
         if region.kind in ("polygon", "box") and known is not None:
             corners = sphere.vertices(sphere.box_corners(*known) if region.kind == "box" else known)
             try:
-                found = sphere.pieces(corners)
+                convex_pieces = sphere.pieces(corners)
             except ValueError as err:
                 raise QueryError(f"{region.kind.upper()}: {err}", *region.at) from err
             ranges = self._ranges((lon, lat), sphere.polygon_ranges(corners))
-            tests = " OR ".join(f"({directions.in_piece(point, piece)})" for piece in found)
+            tests = " OR ".join(f"({directions.in_piece(point, piece)})" for piece in convex_pieces)
             return f"({ranges}({tests}))"
         raise QueryError(f"a region is expected here, not {region.kind}", *at)
 
     def _corners_in(self, inner: Fragment, outer: Fragment, at: Place) -> str:
+        """Write the test that all corners of a shape lie in another."""
         known = numbers(inner.parts)
         if known is None:
             raise QueryError("CONTAINS of a POLYGON or BOX needs its corners as numbers", *at)
@@ -246,10 +320,11 @@ class Geometry:
         if outer.kind != "circle" and fixed is not None:
             shape = sphere.vertices(sphere.box_corners(*fixed) if outer.kind == "box" else fixed)
             if len(_pieces(shape, at)) > 1:
-                raise QueryError("CONTAINS of a POLYGON in another needs an outer one without dents", *at)
+                raise QueryError("CONTAINS of a POLYGON in another needs a convex outer one", *at)
         return "(" + " AND ".join(self._point_in(p, outer, at) for p in parts) + ")"
 
     def _circle_meets(self, circle: Fragment, region: Fragment, at: Place) -> str:
+        """Write INTERSECTS of a circle and a polygon or box."""
         known = numbers(region.parts)
         if known is None:
             raise QueryError("INTERSECTS of a CIRCLE needs a POLYGON or BOX of numbers", *at)
@@ -257,6 +332,7 @@ class Geometry:
         return "(" + " OR ".join([self._point_in(point, region, at), *self._near_sides(circle, region)]) + ")"
 
     def _near_sides(self, circle: Fragment, region: Fragment, rest: float = 1e-14) -> list[str]:
+        """Write for each side of a polygon the test that it touches a circle."""
         shape = self._corners(region, "a CIRCLE", region.at)
         point = Fragment("", "point", circle.at, parts=circle.parts[:2])
         return [
@@ -265,6 +341,7 @@ class Geometry:
         ]
 
     def _polygons_meet(self, one: Fragment, other: Fragment, at: Place) -> str:
+        """Write INTERSECTS of two constant polygons or boxes, which is decided at once."""
         first, second = numbers(one.parts), numbers(other.parts)
         if first is None or second is None or {one.kind, other.kind} - {"polygon", "box"}:
             raise QueryError("INTERSECTS of two POLYGONs needs their corners as numbers", *at)
@@ -289,6 +366,7 @@ _USAGE = {
 
 
 def _pieces(corners: list[sphere.Vector], at: Place) -> list[list[sphere.Vector]]:
+    """Return the convex pieces of a polygon; raise with its place if it is not valid."""
     try:
         return sphere.pieces(corners)
     except ValueError as err:

@@ -62,21 +62,24 @@ class _Grammar:
         return nodes.Statement(withs, body, tuple(order), offset, at)
 
     def _withs(self) -> tuple[nodes.With, ...]:
+        """Parse the queries of WITH."""
         reader = self._reader
         if reader.is_word("RECURSIVE") and reader.ahead().upper != "AS":
             raise reader.fail("ADQL has no recursive WITH")
-        found = [self._with()]
+        queries = [self._with()]
         while reader.sign(","):
-            found.append(self._with())
-        return tuple(found)
+            queries.append(self._with())
+        return tuple(queries)
 
     def _with(self) -> nodes.With:
+        """Parse one query of WITH."""
         reader = self._reader
         name = reader.identifier("a name")
         reader.need_word("AS")
         return nodes.With(name, self._enclosed())
 
     def _enclosed(self) -> nodes.Statement:
+        """Parse a query in parentheses."""
         self._reader.need_sign("(")
         with self._reader.deeper():
             if not self._reader.is_word("SELECT", "WITH") and not self._reader.is_sign("("):
@@ -93,12 +96,14 @@ class _Grammar:
         return left
 
     def _products(self) -> nodes.Body:
+        """Parse INTERSECT, from left to right."""
         left = self._operand()
         while self._reader.is_word("INTERSECT"):
             left = self._operation(left, self._operand)
         return left
 
     def _operation(self, left: nodes.Body, right: object) -> nodes.Body:
+        """Parse the operator and right side of a set operation."""
         token = self._reader.advance()
         every = self._reader.word("ALL", "DISTINCT") == "ALL"
         assert callable(right)
@@ -106,9 +111,11 @@ class _Grammar:
             return nodes.SetOperation(token.upper, every, left, right(), token.at)
 
     def _operand(self) -> nodes.Body:
+        """Parse a SELECT, or a query in parentheses."""
         return self._enclosed() if self._reader.is_sign("(") else self._select()
 
     def _term(self) -> nodes.Order:
+        """Parse one term of ORDER BY."""
         value = self._values.value()
         descending = self._reader.word("ASC", "DESC") == "DESC"
         if self._reader.is_word("NULLS"):
@@ -116,6 +123,7 @@ class _Grammar:
         return nodes.Order(value, descending)
 
     def _select(self) -> nodes.Select:
+        """Parse a SELECT up to HAVING."""
         reader = self._reader
         at = reader.need_word("SELECT").at
         distinct = reader.word("DISTINCT", "ALL") == "DISTINCT"
@@ -141,6 +149,7 @@ class _Grammar:
         return nodes.Select(distinct, top, tuple(items), tuple(tables), where, tuple(group), having, at)
 
     def _item(self) -> nodes.Item | nodes.Star:
+        """Parse one item of the select list."""
         reader, at = self._reader, self._reader.now.at
         if reader.sign("*"):
             return self._bare_star(nodes.Star((), at))
@@ -160,6 +169,7 @@ class _Grammar:
         return nodes.Item(value, alias)
 
     def _bare_star(self, star: nodes.Star) -> nodes.Star:
+        """Return a ``*`` that nothing follows; raise otherwise."""
         if not (self._reader.is_sign(",", ")", ";") or self._reader.now.kind is Kind.END or self._reader.is_word(
             "FROM", "LIMIT", "INTO"
         )):  # fmt: skip
@@ -167,6 +177,7 @@ class _Grammar:
         return star
 
     def _table(self) -> nodes.TableReference:
+        """Parse a table of FROM with its joins."""
         left = self._joinable()
         while True:
             reader, at = self._reader, self._reader.now.at
@@ -183,6 +194,7 @@ class _Grammar:
     def _join(
         self, kind: str, natural: bool, left: nodes.TableReference, at: tuple[int, int]
     ) -> nodes.TableReference:
+        """Parse the right side of a join and its condition."""
         reader = self._reader
         right = self._joinable()
         on: nodes.Expression | None = None
@@ -204,6 +216,7 @@ class _Grammar:
         return nodes.Join(kind, natural, left, right, on, tuple(using), at)
 
     def _joinable(self) -> nodes.TableReference:
+        """Parse a table, a query in parentheses, or a join in parentheses."""
         reader, at = self._reader, self._reader.now.at
         if reader.is_word("LATERAL", "UNNEST"):
             raise reader.fail(f"ADQL has no {reader.now.upper}")
@@ -221,6 +234,7 @@ class _Grammar:
         return inner
 
     def _opens_query(self) -> bool:
+        """Tell whether a parenthesis encloses a query, not a join or a value."""
         by = 0
         while self._reader.ahead(by).text == "(" and self._reader.ahead(by).kind is Kind.SIGN:
             by += 1
@@ -241,6 +255,7 @@ class _Grammar:
         return not (after.text == ")" or after.upper in ("UNION", "EXCEPT", "INTERSECT", "ORDER", "OFFSET"))
 
     def _named(self) -> nodes.Named:
+        """Parse the name of a table with its alias."""
         parts = [self._reader.identifier("a table")]
         while self._reader.sign("."):
             parts.append(self._reader.identifier("a table"))
@@ -251,6 +266,7 @@ class _Grammar:
         return nodes.Named(tuple(parts), self._alias())
 
     def _alias(self) -> nodes.Ident | None:
+        """Parse an alias, if there is one."""
         if self._reader.word("AS") or self._reader.is_name():
             alias = self._reader.identifier("a name")
             if self._reader.is_sign("("):

@@ -1,4 +1,4 @@
-"""What can be told of the items of a select list from the tree alone: their names, whether they aggregate."""
+"""Names of the items of a select list, and whether they aggregate, from the tree alone."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def name_of(item: nodes.Item, number: int) -> str:
 
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Names with a number after those that come again."""
-    seen: set[str] = set()
-    found = []
+    previous: set[str] = set()
+    unique = []
     for name in names:
         new, number = name, 2
-        while new.lower() in seen:
+        while new.lower() in previous:
             new, number = f"{name}_{number}", number + 1
-        seen.add(new.lower())
-        found.append(new)
-    return found
+        previous.add(new.lower())
+        unique.append(new)
+    return unique
 
 
 def aggregated(node: nodes.Expression) -> bool:

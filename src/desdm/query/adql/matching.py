@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Tables", "join", "order_for"]
 
 Point = tuple[Fragment, Fragment]
-#: Beyond this distance (degrees) every row is held against every other.
+#: Beyond this distance (degrees) every row is compared with every other.
 _WIDEST = 7.0
 
 
@@ -48,6 +48,19 @@ def join(
 ) -> tuple[Tables, Tables, str]:
     """Two tables joined where ``a`` of the left and ``b`` of the right are at most ``distance`` degrees apart.
 
+    Parameters
+    ----------
+    expressions
+        Writer of the query's expressions.
+    left, right
+        Tables on both sides of the join.
+    a, b
+        Longitude and latitude in columns of the left and of the right, degrees.
+    distance
+        Largest distance, degrees.
+    kind
+        INNER, LEFT, RIGHT or FULL.
+
     Returns
     -------
     left, right, extra
@@ -60,18 +73,18 @@ def join(
     order = order_for(distance)
     near = kind == "RIGHT" or (kind == "INNER" and _smaller(left, right))
     if not _free(left if near else right):
-        # The other side can be spread as well, where no row of it is kept for itself.
+        # The other side can be spread as well, where rows without a match are dropped.
         if kind != "INNER" or not _free(right if near else left):
             return left, right, ""
         near = not near
     spread, point = (left, a) if near else (right, b)
-    kept, other = (right, b) if near else (left, a)
+    base, other = (right, b) if near else (left, a)
     cell, shift = _cell(expressions, point), 2 * (29 - order)
     few = ""
-    if kind != "INNER" and kept.alias and not kept.body.startswith("("):
-        # All rows of the other side are kept, often a few uploaded: what lies around none of them is not spread.
+    if kind != "INNER" and base.alias and not base.body.startswith("("):
+        # All rows of the other side stay, often a few uploaded: rows that lie around none of them are not spread.
         around = f"unnest(desdm_around({_cell(expressions, other)}, {order}))"
-        few = f" WHERE ({cell} >> {shift}) IN (SELECT {around} FROM {kept.body} AS {kept.alias})"
+        few = f" WHERE ({cell} >> {shift}) IN (SELECT {around} FROM {base.body} AS {base.alias})"
     sql = (
         f"(SELECT {spread.alias}.*, unnest(desdm_around({cell}, {order})) AS desdm_cell "
         f"FROM {spread.body} AS {spread.alias}{few}) AS {spread.alias}"
@@ -92,6 +105,7 @@ def _smaller(left: Tables, right: Tables) -> bool:
 
 
 def _cell(expressions: Expressions, point: Point) -> str:
+    """Return SQL of ``hpix29`` of a position: its column, or computed."""
     own = expressions.cell(*point)
     return own or f"desdm_hpix29({as_double(point[0]).sql}, {as_double(point[1]).sql})"
 
@@ -99,9 +113,9 @@ def _cell(expressions: Expressions, point: Point) -> str:
 def _by_q3c(
     expressions: Expressions, left: Tables, right: Tables, a: Point, b: Point, distance: float
 ) -> str:
-    """The index is asked on the side that has one and more rows."""
-    indexed, given = (a, b) if right.rows < left.rows else (b, a)
+    """Return the condition that uses the Q3C index of the larger side, or an empty text if that has none."""
+    indexed, probe = (a, b) if right.rows < left.rows else (b, a)
     if expressions.cell(*indexed) is None:
         return ""
     reach = double(distance * (1 + 1e-9) + 1e-9)
-    return f" AND desdm_join({given[0].sql}, {given[1].sql}, {indexed[0].sql}, {indexed[1].sql}, {reach})"
+    return f" AND desdm_join({probe[0].sql}, {probe[1].sql}, {indexed[0].sql}, {indexed[1].sql}, {reach})"

@@ -44,8 +44,8 @@ def centroid(region: Fragment, at: Place) -> Fragment:
     if region.kind == "polygon" and known is not None:
         corners = sphere.vertices(known)
         try:
-            found = sphere.position(sphere.centroid(corners))
+            position = sphere.position(sphere.centroid(corners))
         except ValueError as err:
             raise QueryError(f"CENTROID: {err}", *at) from err
-        return Fragment("", "point", at, parts=(constant(found[0], at), constant(found[1], at)))
+        return Fragment("", "point", at, parts=(constant(position[0], at), constant(position[1], at)))
     raise QueryError("CENTROID takes a POINT, a CIRCLE, a BOX, or a POLYGON of numbers", *at)

@@ -10,9 +10,8 @@ from desdm.errors import QueryError
 from desdm.query.adql import nodes
 from desdm.query.adql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
 from desdm.query.adql.items import aggregated, distinct_names, name_of
+from desdm.query.adql.output import intermediate_sql, output_sql
 from desdm.query.adql.scope import Scope, Source, matches
-from desdm.query.adql.shown import plain
-from desdm.query.adql.shown import shown as as_shown
 from desdm.query.adql.tables import From
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Upload
@@ -37,6 +36,7 @@ class Queries:
         return self._from.read
 
     def _quote(self, name: str) -> str:
+        """Return a quoted name."""
         return quote(name, self.dialect)
 
     # Queries
@@ -46,9 +46,26 @@ class Queries:
         node: nodes.Statement,
         parent: Scope | None = None,
         limit: int | None = None,
-        shown: bool = False,
+        output: bool = False,
     ) -> Written:
-        """A query; ``limit`` bounds its rows from outside, ``shown`` writes values as they go out."""
+        """Write a query.
+
+        Parameters
+        ----------
+        node
+            Tree of the query.
+        parent
+            Scope of the query around it, for correlated columns.
+        limit
+            Largest number of rows, beside TOP.
+        output
+            Whether values are written in the form of the answer, not for use in another query.
+
+        Raises
+        ------
+        QueryError
+            The query names something that is not there, or combines kinds that do not fit.
+        """
         named: dict[str, tuple[str, nodes.Ident, Written]] = {}
         self._from.withs.append(named)
         try:
@@ -58,7 +75,7 @@ class Queries:
                     raise QueryError(f"two queries of WITH are called {each.name.text}", *each.name.at)
                 written = self.statement(each.query)
                 named[key] = (f"w{next(self._numbers)}", each.name, written)
-            written = self._body(node, parent, limit, shown)
+            written = self._body(node, parent, limit, output)
             if not named:
                 return written
             parts = ", ".join(f"{name} AS ({w.sql})" for name, _, w in named.values())
@@ -66,18 +83,19 @@ class Queries:
         finally:
             self._from.withs.pop()
 
-    def _body(self, node: nodes.Statement, parent: Scope | None, limit: int | None, shown: bool) -> Written:
+    def _body(self, node: nodes.Statement, parent: Scope | None, limit: int | None, output: bool) -> Written:
+        """Write the body of a query with its order and limits."""
         body = node.body
         if isinstance(body, nodes.Statement) and not node.order and node.offset is None:
-            return self.statement(body, parent, limit, shown)
+            return self.statement(body, parent, limit, output)
         if isinstance(body, nodes.Select):
-            return self._select(body, parent, node.order, node.offset, limit, shown)
+            return self._select(body, parent, node.order, node.offset, limit, output)
         written = (
             self._set(body, parent) if isinstance(body, nodes.SetOperation) else self.statement(body, parent)
         )
-        return self._around(node, written, limit, shown)
+        return self._around(node, written, limit, output)
 
-    def _around(self, node: nodes.Statement, written: Written, limit: int | None, shown: bool) -> Written:
+    def _around(self, node: nodes.Statement, written: Written, limit: int | None, output: bool) -> Written:
         """ORDER BY, OFFSET and limit around a set operation, on its columns."""
         alias = f"u{next(self._numbers)}"
         columns = self._from.outer_columns(alias, written)
@@ -87,17 +105,19 @@ class Queries:
         for out, column in zip(written.columns, columns, strict=True):
             fragment = Fragment(column.sql, column.kind, node.at, out.meta)
             items.append(
-                f"{as_shown(fragment, self.dialect) if shown else column.sql} AS {self._quote(out.name)}"
+                f"{output_sql(fragment, self.dialect) if output else column.sql} AS {self._quote(out.name)}"
             )
         sql = f"SELECT {', '.join(items)} FROM ({written.sql}) AS {alias}{self._tail(order, node.offset, limit)}"
         return Written(sql, written.columns)
 
     def _tail(self, order: Sequence[str], offset: int | None, limit: int | None) -> str:
+        """Write ORDER BY, LIMIT and OFFSET."""
         sql = f" ORDER BY {', '.join(order)}" if order else ""
         sql += f" LIMIT {limit}" if limit is not None else ""
         return sql + (f" OFFSET {offset}" if offset is not None else "")
 
     def _set(self, node: nodes.SetOperation, parent: Scope | None) -> Written:
+        """Write UNION, EXCEPT or INTERSECT."""
         left, right = self._operand(node.left, parent), self._operand(node.right, parent)
         if len(left.columns) != len(right.columns):
             raise QueryError(
@@ -111,6 +131,7 @@ class Queries:
         return Written(sql, columns)
 
     def _together(self, a: OutColumn, b: OutColumn, node: nodes.SetOperation) -> str:
+        """Return the kind of a column of a set operation."""
         kinds = {a.kind, b.kind} - {"null"}
         if len(kinds) <= 1:
             return next(iter(kinds), "null")
@@ -121,6 +142,7 @@ class Queries:
         )
 
     def _as_kinds(self, written: Written, kinds: Sequence[str]) -> str:
+        """Write a query with its columns cast to kinds."""
         if all(c.kind == k for c, k in zip(written.columns, kinds, strict=True)):
             return f"({written.sql})"
         alias = f"u{next(self._numbers)}"
@@ -132,6 +154,7 @@ class Queries:
         return f"(SELECT {', '.join(items)} FROM ({written.sql}) AS {alias})"
 
     def _operand(self, node: nodes.Body, parent: Scope | None) -> Written:
+        """Write one side of a set operation."""
         if isinstance(node, nodes.SetOperation):
             return self._set(node, parent)
         if isinstance(node, nodes.Select):
@@ -142,8 +165,9 @@ class Queries:
 
     def _select(
         self, node: nodes.Select, parent: Scope | None, order: Sequence[nodes.Order], offset: int | None,
-        limit: int | None, shown: bool,
+        limit: int | None, output: bool,
     ) -> Written:  # fmt: skip
+        """Write a SELECT."""
         scope = Scope(parent)
         tables = self._from.tables(node, scope)
         scope.sources, scope.columns = tables.sources, tables.columns
@@ -159,14 +183,14 @@ class Queries:
             having = f" HAVING {self.expressions.condition(node.having, scope)}"
         self._grouped(scope)
         names = distinct_names([n for n, _ in items])
-        sqls = [plain(f, self.dialect) for _, f in items]
+        sqls = [intermediate_sql(f, self.dialect) for _, f in items]
         terms = [self._order_term(term, scope, sqls, node.distinct) for term in order]
         self._grouped(scope)
         group = f" GROUP BY {', '.join(sorted(scope.groups))}" if scope.groups else ""
         columns = []
         for name, (_, f) in zip(names, items, strict=True):
             columns.append(
-                f"{as_shown(f, self.dialect) if shown else plain(f, self.dialect)} AS {self._quote(name)}"
+                f"{output_sql(f, self.dialect) if output else intermediate_sql(f, self.dialect)} AS {self._quote(name)}"
             )
         most = node.top if limit is None else limit if node.top is None else min(node.top, limit)
         source = f" FROM {tables.sql}" if tables.sql else ""
@@ -199,10 +223,10 @@ class Queries:
         if isinstance(value, nodes.Literal) and value.kind == "number" and value.text.isdigit():
             place = int(value.text)
             if not 1 <= place <= len(node.items) or not isinstance(
-                found := node.items[place - 1], nodes.Item
+                target := node.items[place - 1], nodes.Item
             ):
                 raise QueryError(f"GROUP BY {place}: there is no such item in the select list", *value.at)
-            return found.value
+            return target.value
         if isinstance(value, nodes.Name) and len(value.parts) == 1:
             if any(matches(value.parts[0], c.name) for c in scope.columns):
                 return value
@@ -212,12 +236,14 @@ class Queries:
         return value
 
     def _grouped(self, scope: Scope) -> None:
+        """Raise if a column stands outside of aggregates and GROUP BY."""
         if scope.loose:
             name, at = scope.loose[0]
             raise QueryError(f"{name} must stand in GROUP BY or within an aggregate such as MAX", *at)
 
     def _items(self, node: nodes.Select, scope: Scope) -> list[tuple[str, Fragment]]:
-        found: list[tuple[str, Fragment]] = []
+        """Return the columns of the select list by name."""
+        items: list[tuple[str, Fragment]] = []
         aliases: dict[str, Fragment] = {}
         for number, item in enumerate(node.items, 1):
             if isinstance(item, nodes.Star):
@@ -227,20 +253,21 @@ class Queries:
                 for c in columns:
                     if scope.groups is not None and c.sql not in scope.groups:
                         scope.loose.append((c.name, item.at))
-                    found.append((c.name, Fragment(c.sql, c.kind, item.at, c.meta, column=c)))
+                    items.append((c.name, Fragment(c.sql, c.kind, item.at, c.meta, column=c)))
                 continue
             fragment = self.expressions.value(item.value, scope)
             if fragment.kind == "condition":
                 raise QueryError("a condition cannot stand in the select list", *item.value.at)
-            found.append((name_of(item, number), fragment))
+            items.append((name_of(item, number), fragment))
             if item.alias is not None:
                 aliases[item.alias.text if item.alias.quoted else item.alias.text.lower()] = fragment
         scope.aliases = aliases
-        return found
+        return items
 
     def _order_term(
         self, term: nodes.Order, scope: Scope, items: Sequence[str], distinct: bool = False
     ) -> str:
+        """Write one term of ORDER BY."""
         value, way = term.value, " DESC NULLS LAST" if term.descending else " ASC NULLS LAST"
         if isinstance(value, nodes.Literal) and value.kind == "number":
             if not value.text.isdigit() or not 1 <= int(value.text) <= len(items):

@@ -123,8 +123,8 @@ class Reader:
             return self.fail("one statement only: nothing may follow the ;")
         if token.text in ("?", "$", "@", "#", ":", "%"):
             return self.fail(f"ADQL knows no {token.text} here: there are no parameters and no such operator")
-        found = "the end of the query" if token.kind is Kind.END else f"{token.text[:40]!r}"
-        return self.fail(f"{wanted} is expected here, not {found}")
+        actual = "the end of the query" if token.kind is Kind.END else f"{token.text[:40]!r}"
+        return self.fail(f"{wanted} is expected here, not {actual}")
 
     def is_word(self, *words: str) -> bool:
         """Whether one of the words comes next."""

@@ -1,4 +1,4 @@
-"""Regions that stand in columns as text (STC-S), held against regions of the query: in SQL, corner by corner."""
+"""Regions in text columns (STC-S), compared with regions of the query: in SQL, corner by corner."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def of_column(value: Fragment, text: str) -> Fragment:
     return value
 
 
-def from_text(given: Sequence[Fragment], at: Place) -> tuple[str, list[Fragment]]:
+def from_text(arguments: Sequence[Fragment], at: Place) -> tuple[str, list[Fragment]]:
     """The shape and its numbers of REGION('…'), a known geometry as STC-S."""
-    text = given[0].constant if len(given) == 1 else None
+    text = arguments[0].constant if len(arguments) == 1 else None
     words = _WORDS.fullmatch(text) if isinstance(text, str) else None
     shape = _SHAPES.get(words[1].upper()) if words else None
     if words is None or shape is None:
@@ -61,7 +61,17 @@ def from_text(given: Sequence[Fragment], at: Place) -> tuple[str, list[Fragment]
 
 
 def meets_place(region: Fragment, place: Sequence[Fragment], radius: Fragment | None = None) -> str:
-    """Whether a place, or a circle about it, touches a region."""
+    """Write the test that a position, or a circle about it, touches a region.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    place
+        Longitude and latitude, degrees.
+    radius
+        Radius of the circle, degrees; None for the position alone.
+    """
     lon, lat = (f"CAST({c.sql} AS float8)" for c in place)
     size = double(0.0) if radius is None else f"CAST({radius.sql} AS float8)"
     return f"desdm_meets({region.sql}, {lon}, {lat}, {size})"
@@ -73,7 +83,19 @@ def meets_corner(region: Fragment, corner: sphere.Vector) -> str:
 
 
 def meets_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: Dialect) -> str:
-    """Whether a known polygon touches a region: a corner of one in the other, or sides that cross."""
+    """Write the test that a constant polygon touches a region: a corner of one in the other, or sides that cross.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    corners
+        Unit vectors of the polygon's corners.
+    pieces
+        Inward normals of the sides of its convex pieces.
+    dialect
+        Dialect of the engine's SQL.
+    """
     own = [meets_corner(region, c) for c in corners]
     sides = list(pairwise([*corners, corners[0]]))
     crossed = [_cross(a, b) for a, b in sides]
@@ -87,7 +109,19 @@ def meets_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: D
 def covered_by_circle(
     region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect
 ) -> str:
-    """Whether a region lies in a circle; one of more than 90 degrees is not told from its corners."""
+    """Write the test that a region lies in a circle; for one of more than 90 degrees the corners do not decide.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    centre
+        Longitude and latitude of the circle's centre, degrees.
+    radius
+        Radius, degrees.
+    dialect
+        Dialect of the engine's SQL.
+    """
     a, d = (f"radians({c.sql})" for c in centre)
     middle = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
     apart = f"degrees(acos(least(1, greatest(-1, {_product(_OWN, middle)}))))"
@@ -97,7 +131,19 @@ def covered_by_circle(
 
 
 def covered_by_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: Dialect) -> str:
-    """Whether a region lies in a known polygon."""
+    """Write the test that a region lies in a constant polygon.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    corners
+        Unit vectors of the polygon's corners.
+    pieces
+        Inward normals of the sides of its convex pieces.
+    dialect
+        Dialect of the engine's SQL.
+    """
     sides = list(pairwise([*corners, corners[0]]))
     outside = _some_corner(region, dialect, f"NOT ({_within(pieces)})")
     crossed = _some_corner(region, dialect, _any([_cross(a, b) for a, b in sides]))
@@ -108,13 +154,25 @@ def covered_by_polygon(region: Fragment, corners: Corners, pieces: Pieces, diale
 
 
 def circle_within(region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect) -> str:
-    """Whether a circle lies in a region: its centre does, and no side is nearer than its radius."""
+    """Write the test that a circle lies in a region: its centre does, and no side is nearer than its radius.
+
+    Parameters
+    ----------
+    region
+        Column with a region as text (STC-S).
+    centre
+        Longitude and latitude of the circle's centre, degrees.
+    radius
+        Radius, degrees.
+    dialect
+        Dialect of the engine's SQL.
+    """
     a, d = (f"radians({c.sql})" for c in centre)
     p = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
     size = f"CAST({radius.sql} AS float8)"
     normal = _vector_product(_OWN, _NEXT)
     length = f"sqrt({' + '.join(f'power({n}, 2)' for n in normal)})"
-    # With the centre inside, the great circles of the sides of a polygon without dents are its nearest border.
+    # With the centre inside, the great circles of the sides of a convex polygon are its nearest border.
     near = f"abs({_product(normal, p)}) < sin(radians({size})) * {length} - {_REST!r}"
     inside = meets_place(region, centre)
     apart = f"degrees(acos(least(1, greatest(-1, {_product(_OWN, p)}))))"
@@ -134,22 +192,26 @@ def _either(region: Fragment, dialect: Dialect, circle: str, polygon: str) -> st
 
 
 def _some_corner(region: Fragment, dialect: Dialect, test: str) -> str:
+    """Write the test that some corner or side of a polygon passes ``test``."""
     return f"EXISTS (SELECT 1 FROM {_sides(region, dialect)} AS c WHERE {test})"
 
 
 def _numbers(region: Fragment, dialect: Dialect) -> str:
+    """Write the numbers in the text of a region, as an array."""
     if dialect == "duckdb":
         return f"CAST(regexp_extract_all({region.sql}, '{_NUMBER}', 1) AS DOUBLE[])"
     return f"CAST(ARRAY(SELECT m[1] FROM regexp_matches({region.sql}, '{_NUMBER}', 'g') AS m) AS float8[])"
 
 
 def _direction(lon: str, lat: str, names: Sequence[str]) -> str:
+    """Write the unit vector of a position as three columns."""
     a, d = f"radians({lon})", f"radians({lat})"
     x, y, z = names
     return f"cos({d}) * cos({a}) AS {x}, cos({d}) * sin({a}) AS {y}, sin({d}) AS {z}"
 
 
 def _circle(region: Fragment, dialect: Dialect) -> str:
+    """Write the one row of a circle: its centre's direction and its radius (degrees)."""
     whole = f"(SELECT {_numbers(region, dialect)} AS v) AS n"
     return f"(SELECT {_direction('v[1]', 'v[2]', _OWN)}, v[3] AS r FROM {whole})"
 
@@ -169,16 +231,19 @@ def _sides(region: Fragment, dialect: Dialect) -> str:
 
 
 def _product(one: Sequence[str], other: Sequence[str] | sphere.Vector) -> str:
+    """Write the scalar product of two directions."""
     values = other if not isinstance(other, np.ndarray) else [double(float(n)) for n in other]
     return "(" + " + ".join(f"{a} * {b}" for a, b in zip(one, values, strict=True)) + ")"
 
 
 def _vector_product(p: Sequence[str], q: Sequence[str]) -> tuple[str, str, str]:
+    """Write the vector product of two directions."""
     (a, b, c), (d, e, f) = p, q
     return f"({b} * {f} - {c} * {e})", f"({c} * {d} - {a} * {f})", f"({a} * {e} - {b} * {d})"
 
 
 def _any(tests: Sequence[str]) -> str:
+    """Write a disjunction."""
     return "(" + " OR ".join(tests) + ")"
 
 
@@ -209,5 +274,6 @@ def _near(a: sphere.Vector, b: sphere.Vector, rest: float = _REST) -> str:
 
 
 def _known(corner: sphere.Vector, at: Fragment) -> list[Fragment]:
+    """Return the coordinates of a constant direction."""
     ra, dec = sphere.position(corner)
     return [Fragment(double(v), "double", at.at, constant=v) for v in (ra, dec)]

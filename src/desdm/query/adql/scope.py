@@ -54,7 +54,7 @@ class Scope:
     columns
         Their columns without qualifier, those of USING and NATURAL once.
     aliases
-        Names given in its select list, for GROUP BY, HAVING and ORDER BY.
+        Aliases of its select list, for GROUP BY, HAVING and ORDER BY.
     groups
         SQL of what it groups by; None: it does not group.
     loose
@@ -73,30 +73,32 @@ class Scope:
         """The column that a name means, here or in the queries around."""
         scope: Scope | None = self
         while scope is not None:
-            found = scope._here(parts)
-            if len(found) > 1:
+            candidates = scope._here(parts)
+            if len(candidates) > 1:
                 raise QueryError(
                     f"{dotted(parts)} could mean several columns; write table.column", *parts[0].at
                 )
-            if found:
-                return found[0], scope
+            if candidates:
+                return candidates[0], scope
             scope = scope.parent
         raise self._unknown(parts)
 
     def _here(self, parts: Sequence[Ident]) -> list[Column]:
+        """Return the columns of this SELECT that a name means."""
         if len(parts) == 1:
             return [c for c in self.columns if matches(parts[0], c.name)]
-        found = [s for s in self.sources if s.named(parts[:-1])]
-        return [c for s in found for c in s.columns if matches(parts[-1], c.name)]
+        sources = [s for s in self.sources if s.named(parts[:-1])]
+        return [c for s in sources for c in s.columns if matches(parts[-1], c.name)]
 
     def source(self, qualifier: Sequence[Ident]) -> Source:
         """The table that a qualifier means."""
-        found = [s for s in self.sources if s.named(qualifier)]
-        if len(found) != 1:
+        candidates = [s for s in self.sources if s.named(qualifier)]
+        if len(candidates) != 1:
             raise QueryError(f"there is no table {dotted(qualifier)} in this FROM", *qualifier[0].at)
-        return found[0]
+        return candidates[0]
 
     def _unknown(self, parts: Sequence[Ident]) -> QueryError:
+        """Return the error for a name that means no column, with a similar name."""
         names: list[str] = []
         scope: Scope | None = self
         while scope is not None:
@@ -114,6 +116,7 @@ class Scope:
         return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)
 
     def _of(self, parts: Sequence[Ident]) -> Iterable[Column]:
+        """Return the columns of the tables that a qualified name can mean."""
         return (c for s in self.sources if s.named(parts[:-1]) for c in s.columns)
 
 

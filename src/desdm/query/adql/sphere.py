@@ -39,15 +39,15 @@ def vector(ra: float, dec: float) -> Vector:
 
 
 def vertices(numbers: Sequence[float]) -> list[Vector]:
-    """Unit vectors of corners given as ra, dec, ra, dec, … in degrees; the same corner twice counts once."""
-    found: list[Vector] = []
+    """Unit vectors of corners (ra, dec, ra, dec, … in degrees); the same corner twice counts once."""
+    corners: list[Vector] = []
     for ra, dec in zip(numbers[::2], numbers[1::2], strict=True):
         corner = vector(ra, dec)
-        if not found or np.linalg.norm(corner - found[-1]) > 1e-13:
-            found.append(corner)
-    if len(found) > 1 and np.linalg.norm(found[0] - found[-1]) < 1e-13:
-        found.pop()
-    return found
+        if not corners or np.linalg.norm(corner - corners[-1]) > 1e-13:
+            corners.append(corner)
+    if len(corners) > 1 and np.linalg.norm(corners[0] - corners[-1]) < 1e-13:
+        corners.pop()
+    return corners
 
 
 def box_corners(ra: float, dec: float, width: float, height: float) -> list[float]:
@@ -62,10 +62,10 @@ def box_corners(ra: float, dec: float, width: float, height: float) -> list[floa
     c = vector(ra, dec)
     east = np.array([-math.sin(math.radians(ra)), math.cos(math.radians(ra)), 0.0])
     north = np.cross(c, east)
-    found: list[float] = []
+    corners: list[float] = []
     for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        found += position(c + sx * x * east + sy * y * north)
-    return found
+        corners += position(c + sx * x * east + sy * y * north)
+    return corners
 
 
 def position(v: Vector) -> tuple[float, float]:
@@ -96,6 +96,7 @@ def _plane(corners: Sequence[Vector]) -> list[tuple[float, float]]:
 
 
 def _cross(o: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Return twice the signed area of a triangle in the plane."""
     return (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0])
 
 
@@ -132,6 +133,7 @@ def pieces(corners: Sequence[Vector]) -> list[list[Vector]]:
 
 
 def _crosses(flat: list[tuple[float, float]]) -> bool:
+    """Tell whether two sides of a plane polygon cross."""
     n = len(flat)
     for i in range(n):
         for j in range(i + 2, n - (i == 0)):
@@ -142,7 +144,8 @@ def _crosses(flat: list[tuple[float, float]]) -> bool:
 
 
 def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, int, int]]:
-    left, found = list(order), []
+    """Cut a plane polygon into triangles, ear by ear."""
+    left, triangles = list(order), []
     while len(left) > 3:
         for i in range(len(left)):
             a, b, c = left[i - 1], left[i], left[(i + 1) % len(left)]
@@ -150,21 +153,23 @@ def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, 
                 continue
             others = (flat[k] for k in left if k not in (a, b, c))
             if not any(_within(p, flat[a], flat[b], flat[c]) for p in others):
-                found.append((a, b, c))
+                triangles.append((a, b, c))
                 left.pop(i)
                 break
         else:
             break
-    found.append((left[0], left[1], left[2]))
-    return found
+    triangles.append((left[0], left[1], left[2]))
+    return triangles
 
 
 def _within(p: tuple[float, float], *corners: tuple[float, float]) -> bool:
+    """Tell whether a point lies in a triangle whose corners turn left."""
     a, b, c = corners
     return _cross(a, b, p) >= 0 and _cross(b, c, p) >= 0 and _cross(c, a, p) >= 0
 
 
 def _sides(corners: list[Vector]) -> list[Vector]:
+    """Return the inward unit normals of a convex polygon's sides."""
     normals = [np.cross(a, b) for a, b in pairwise([*corners, corners[0]])]
     return [n / np.linalg.norm(n) for n in normals]
 
@@ -186,39 +191,50 @@ def area(corners: Sequence[Vector]) -> float:
 
 
 def _order(size: float) -> int:
-    """Order whose cells are an eighth of ``size`` (degrees), within what can be asked for."""
+    """Order whose cells are an eighth of ``size`` (degrees), within the orders that hpgeom has."""
     return max(3, min(24, math.ceil(math.log2(58.6 / max(size, 1e-6))) + 2))
 
 
-def _merged(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Ranges (first, last) with the smallest gaps closed until they are few."""
-    while len(found) > _MOST:
-        gaps = sorted(b[0] - a[1] for a, b in pairwise(found))
-        limit = gaps[len(found) - _MOST - 1]
-        merged = [found[0]]
-        for low, high in found[1:]:
+    while len(ranges) > _MOST:
+        gaps = sorted(b[0] - a[1] for a, b in pairwise(ranges))
+        limit = gaps[len(ranges) - _MOST - 1]
+        merged = [ranges[0]]
+        for low, high in ranges[1:]:
             if low - merged[-1][1] <= limit:
                 merged[-1] = (merged[-1][0], high)
             else:
                 merged.append((low, high))
-        found = merged
-    return found
+        ranges = merged
+    return ranges
 
 
 def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]:
-    """Ranges of ``hpix29`` (first and last cell) that cover a circle; all in degrees; empty: the whole sky."""
+    """Return ranges of ``hpix29`` that cover a circle.
+
+    Parameters
+    ----------
+    ra, dec, radius
+        Centre and radius, degrees.
+
+    Returns
+    -------
+    list
+        First and last cell of each range; empty for the whole sky.
+    """
     import hpgeom
 
     if radius >= 60:
         return []
-    # A little more than asked for: a circle of no size must still have its own centre.
+    # A little more than the radius: a circle of no size must still have its own centre.
     size = radius + 1e-6
     order = _order(2 * size)
-    found = hpgeom.query_circle(
+    ranges = hpgeom.query_circle(
         2**order, ra % 360.0, dec, size, inclusive=True, nest=True, return_pixel_ranges=True
     )
     shift = 2 * (29 - order)
-    return _merged([(int(a) << shift, (int(b) << shift) - 1) for a, b in found])
+    return _merged([(int(a) << shift, (int(b) << shift) - 1) for a, b in ranges])
 
 
 def polygon_ranges(corners: Sequence[Vector]) -> list[tuple[int, int]]:
@@ -235,7 +251,15 @@ def touch(
     second: list[list[Vector]],
     b: list[Vector],
 ) -> bool:
-    """Whether two polygons share a direction: a corner of one in the other, or sides that cross."""
+    """Tell whether two polygons share a direction: a corner of one in the other, or sides that cross.
+
+    Parameters
+    ----------
+    first, second
+        Inward normals of the sides of the convex pieces of each polygon.
+    a, b
+        Unit vectors of the corners of each.
+    """
     if any(inside(p, v) for p in second for v in a) or any(inside(p, v) for p in first for v in b):
         return True
     one, other = np.array(a), np.array(b)
@@ -256,6 +280,12 @@ def centroid(corners: list[Vector]) -> Vector:
 
 
 def separation(a1: float, d1: float, a2: float, d2: float) -> float:
-    """Degrees between two positions."""
+    """Return the angular distance of two positions, degrees.
+
+    Parameters
+    ----------
+    a1, d1, a2, d2
+        Right ascension and declination of both, degrees.
+    """
     u, v = vector(a1, d1), vector(a2, d2)
     return math.degrees(math.atan2(float(np.linalg.norm(np.cross(u, v))), float(u @ v)))

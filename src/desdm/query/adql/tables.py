@@ -51,24 +51,27 @@ class From:
         return self._expressions
 
     def _quote(self, name: str) -> str:
+        """Return a quoted name."""
         return quote(name, self._dialect)
 
     def tables(self, node: nodes.Select, scope: Scope) -> Tables:
         """FROM of a SELECT, with what makes its matches by position fast."""
         if not node.tables:
             return Tables("", [], [])
-        found = [self._table(t, scope) for t in node.tables]
-        sources = [s for t in found for s in t.sources]
+        members = [self._table(t, scope) for t in node.tables]
+        sources = [s for t in members for s in t.sources]
         self._unlike(sources, node.tables[0].at)
         extra = ""
-        if len(found) > 1 and node.where is not None:
-            inner = Scope(scope.parent, sources, [c for t in found for c in t.columns])
-            for k in range(1, len(found)):
+        if len(members) > 1 and node.where is not None:
+            inner = Scope(scope.parent, sources, [c for t in members for c in t.columns])
+            for k in range(1, len(members)):
                 for i in range(k):
-                    found[i], found[k], more = self._matched(found[i], found[k], node.where, inner, "INNER")
+                    members[i], members[k], more = self._matched(
+                        members[i], members[k], node.where, inner, "INNER"
+                    )
                     extra += more
-        sql = ", ".join(t.sql for t in found)
-        return Tables(sql, sources, [c for t in found for c in t.columns], extra=extra)
+        sql = ", ".join(t.sql for t in members)
+        return Tables(sql, sources, [c for t in members for c in t.columns], extra=extra)
 
     def _matched(
         self, left: Tables, right: Tables, condition: nodes.Expression, scope: Scope, kind: str
@@ -92,14 +95,16 @@ class From:
         return left, right, ""
 
     def _unlike(self, sources: Sequence[Source], at: Place) -> None:
-        seen: set[tuple[str | None, str]] = set()
+        """Raise if two tables of FROM have one name."""
+        names: set[tuple[str | None, str]] = set()
         for source in sources:
             key = (source.schema and source.schema.lower(), source.name.lower())
-            if key in seen:
+            if key in names:
                 raise QueryError(f"two tables are called {source.name} here; give one an alias", *at)
-            seen.add(key)
+            names.add(key)
 
     def _table(self, node: nodes.TableReference, scope: Scope) -> Tables:
+        """Write one table of FROM."""
         match node:
             case nodes.Named():
                 return self._named(node)
@@ -113,13 +118,14 @@ class From:
                 return self._join(node, scope)
 
     def _named(self, node: nodes.Named) -> Tables:
+        """Write a table of the catalogue, of WITH, or an upload."""
         alias = f"t{next(self._numbers)}"
         if len(node.parts) == 1:
             for named in reversed(self.withs):
                 for name, ident, written in named.values():
                     if _alike(node.parts[0], ident):
-                        shown = node.alias.text if node.alias else ident.text
-                        return self._outer(f"{name} AS {alias}", alias, shown, written)
+                        qualifier = node.alias.text if node.alias else ident.text
+                        return self._outer(f"{name} AS {alias}", alias, qualifier, written)
         entry = self._entry(node)
         self.read.add((entry.schema, entry.name))
         physical = ".".join(self._quote(p) for p in entry.physical)
@@ -137,6 +143,7 @@ class From:
         return Tables(f"{physical} AS {alias}", sources, columns, physical, alias, entry.row_count)
 
     def _entry(self, node: nodes.Named) -> Entry:
+        """Return the catalogue entry that a table name means."""
         schema = node.parts[-2].text if len(node.parts) > 1 else None
         table = node.parts[-1]
         if len(node.parts) <= 2 and schema is not None and schema.lower() == UPLOADS:
@@ -147,15 +154,16 @@ class From:
         entry = self._catalogue.entry(schema, table.text) if len(node.parts) <= 2 else None
         if entry is not None:
             return entry
-        shown = ".".join(p.text for p in node.parts)[:80]
+        dotted_name = ".".join(p.text for p in node.parts)[:80]
         several = self._catalogue.named(table.text)
         if schema is None and len(several) > 1:
             names = ", ".join(f"{e.schema}.{e.name}" for e in several)
-            raise QueryError(f"{shown} could be {names}; write it with its schema", *node.at)
+            raise QueryError(f"{dotted_name} could be {names}; write it with its schema", *node.at)
         advice = table_advice(schema, table.text) or "tap_schema.tables lists what there is"
-        raise QueryError(f"there is no table {shown} that you may ask; {advice}", *node.at)
+        raise QueryError(f"there is no table {dotted_name} that you may ask; {advice}", *node.at)
 
     def _upload(self, upload: Upload) -> Entry:
+        """Return the catalogue entry of an upload."""
         known = {c.name.lower(): c.name for c in upload.columns}
         return Entry(
             "TAP_UPLOAD",
@@ -167,6 +175,7 @@ class From:
         )
 
     def _columns(self, alias: str, entry: Entry) -> list[Column]:
+        """Return the columns of a table under its alias."""
         roles = {entry.ra: "ra", entry.dec: "dec", entry.hpix: "hpix"}
         roles.pop(None, None)
         return [
@@ -176,7 +185,7 @@ class From:
 
     def outer_columns(self, alias: str, written: Written) -> list[Column]:
         """Columns of a query that stands as a table; a position stays one where its columns are handed on."""
-        found: list[Column] = []
+        columns: list[Column] = []
         numbers: dict[int, int] = {}
         for out in written.columns:
             inner = out.fragment.column if out.fragment is not None else None
@@ -187,20 +196,22 @@ class From:
             sql = f"{alias}.{self._quote(out.name)}"
             if role == "hpix":
                 self._expressions.cells[table] = sql
-            found.append(
+            columns.append(
                 Column(out.name, sql, out.kind, out.meta or ReleaseColumn(out.name, out.kind), table, role)
             )
-        return found
+        return columns
 
-    def _outer(self, sql: str, alias: str, shown: str, written: Written) -> Tables:
+    def _outer(self, sql: str, alias: str, qualifier: str, written: Written) -> Tables:
+        """Return a query that stands as a table."""
         columns = self.outer_columns(alias, written)
         return Tables(
-            sql, [Source(shown, None, tuple(columns))], columns, sql.removesuffix(f" AS {alias}"), alias
+            sql, [Source(qualifier, None, tuple(columns))], columns, sql.removesuffix(f" AS {alias}"), alias
         )
 
     # Joins
 
     def _join(self, node: nodes.Join, scope: Scope) -> Tables:
+        """Write a join."""
         left, right = self._table(node.left, scope), self._table(node.right, scope)
         sources = [*left.sources, *right.sources]
         self._unlike(sources, node.at)
@@ -215,6 +226,7 @@ class From:
         return self._using(node, left, right, sources)
 
     def _using(self, node: nodes.Join, left: Tables, right: Tables, sources: list[Source]) -> Tables:
+        """Write a join by USING or NATURAL."""
         if node.natural:
             shared = {c.name.lower() for c in right.columns}
             wanted = [nodes.Ident(c.name, False, node.at) for c in left.columns if c.name.lower() in shared]
@@ -227,20 +239,21 @@ class From:
             fragments = [Fragment(c.sql, c.kind, ident.at, c.meta, column=c) for c in pair]
             a, b = self._expressions.alike(fragments[0], fragments[1], ident.at)
             tests.append(f"{a.sql} = {b.sql}")
-            kept = pair[1] if node.kind == "RIGHT" else pair[0]
+            joined = pair[1] if node.kind == "RIGHT" else pair[0]
             if node.kind == "FULL":
-                kept = replace(kept, sql=f"coalesce({pair[0].sql}, {pair[1].sql})", role="")
-            merged.append(kept)
+                joined = replace(joined, sql=f"coalesce({pair[0].sql}, {pair[1].sql})", role="")
+            merged.append(joined)
         rest = [c for c in (*left.columns, *right.columns) if c.sql not in gone]
         kind = node.kind if tests else "CROSS"
         on = f" ON {' AND '.join(tests)}" if tests else ""
         return Tables(f"({left.sql} {kind} JOIN {right.sql}{on})", sources, [*merged, *rest])
 
     def _only(self, side: Tables, ident: nodes.Ident) -> Column:
-        found = [c for c in side.columns if matches(ident, c.name)]
-        if len(found) != 1:
+        """Return the one column of a side that an identifier names."""
+        candidates = [c for c in side.columns if matches(ident, c.name)]
+        if len(candidates) != 1:
             raise QueryError(f"{ident.text} must be one column of each of the joined tables", *ident.at)
-        return found[0]
+        return candidates[0]
 
     def footprint(self, release: str, at: Place) -> str:
         """The table in which the footprint of a release stands."""
@@ -266,6 +279,7 @@ def _of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
 
 
 def _alike(used: nodes.Ident, defined: nodes.Ident) -> bool:
+    """Tell whether an identifier names a query of WITH."""
     if used.quoted:
         return used.text == defined.text
     return used.text.lower() == defined.text.lower()

@@ -70,7 +70,7 @@ def tokens(query: str) -> list[Token]:
         raise QueryError(
             f"the query has {len(query)} characters, more than {LONGEST}; put long lists into an uploaded table"
         )
-    found: list[Token] = []
+    stream: list[Token] = []
     line, start, place = 1, 0, 0
     if bad := _CONTROL.search(query):
         before = query[: bad.start()]
@@ -82,17 +82,18 @@ def tokens(query: str) -> list[Token]:
         if match is None:
             sign = query[place]
             raise QueryError(_HINTS.get(sign, f"ADQL does not know the character {sign!r}"), *at)
-        _add(found, match, at)
+        _add(stream, match, at)
         text = match[0]
         if "\n" in text:
             line += text.count("\n")
             start = place + text.rfind("\n") + 1
         place = match.end()
-    found.append(Token(Kind.END, "", (line, place - start + 1)))
-    return found
+    stream.append(Token(Kind.END, "", (line, place - start + 1)))
+    return stream
 
 
-def _add(found: list[Token], match: re.Match[str], at: Place) -> None:
+def _add(stream: list[Token], match: re.Match[str], at: Place) -> None:
+    """Append the token of a match, spaces aside."""
     kind = match.lastgroup
     if kind == "space":
         return
@@ -105,12 +106,14 @@ def _add(found: list[Token], match: re.Match[str], at: Place) -> None:
         written = match[0]
         if len(written) > _LONGEST_NUMBER:
             raise QueryError(f"a number of {len(written)} characters; {_LONGEST_NUMBER} are the most", *at)
-        found.append(Token(Kind.NUMBER, str(int(written, 16)) if written[1:2] in ("x", "X") else written, at))
+        stream.append(
+            Token(Kind.NUMBER, str(int(written, 16)) if written[1:2] in ("x", "X") else written, at)
+        )
     elif kind == "word":
-        found.append(Token(Kind.WORD, match[0], at, match[0].upper()))
+        stream.append(Token(Kind.WORD, match[0], at, match[0].upper()))
     elif kind == "text":
-        found.append(Token(Kind.TEXT, match["text"].replace("''", "'"), at))
+        stream.append(Token(Kind.TEXT, match["text"].replace("''", "'"), at))
     elif kind == "quoted":
-        found.append(Token(Kind.QUOTED, match["quoted"].replace('""', '"'), at))
+        stream.append(Token(Kind.QUOTED, match["quoted"].replace('""', '"'), at))
     else:
-        found.append(Token(Kind.SIGN, match[0], at))
+        stream.append(Token(Kind.SIGN, match[0], at))

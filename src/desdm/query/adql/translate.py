@@ -39,7 +39,7 @@ def translate(
     uploads
         Tables that come with the query, by name.
     maxrec
-        The most rows that go out; one more is asked for, so that an overflow can be told.
+        Largest number of rows in the answer; the query reads one more, so that an overflow can be detected.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def translate(
     tree = parse(text)
     queries = Queries(catalogue, dialect, uploads or {})
     try:
-        written = queries.statement(tree, limit=None if maxrec is None else maxrec + 1, shown=True)
+        written = queries.statement(tree, limit=None if maxrec is None else maxrec + 1, output=True)
     except RecursionError:
         raise QueryError("the query nests too deep; split it with WITH", 1, 1) from None
     sql, values = queries.parameters.bound(written.sql)

@@ -9,7 +9,14 @@ __all__ = ["factor"]
 
 
 def factor(has: str, wanted: str, at: Place) -> float:
-    """By what a value in ``has`` is multiplied to be in ``wanted``.
+    """Return the factor that converts a value between two units.
+
+    Parameters
+    ----------
+    has, wanted
+        Units in VOUnits syntax.
+    at
+        Line and column of the call, for errors.
 
     Raises
     ------

@@ -57,7 +57,28 @@ def call(
     cell: Callable[[Fragment, Fragment], str | None],
     footprint: Callable[[str, Place], str],
 ) -> Fragment:
-    """A function of our own in the engine's SQL."""
+    """Write one of the service's own functions in the engine's SQL.
+
+    Parameters
+    ----------
+    name
+        Name in capitals.
+    arguments
+        Arguments as they were written.
+    at
+        Line and column of the call, for errors.
+    dialect
+        Dialect of the engine's SQL.
+    cell
+        Returns SQL of the ``hpix29`` column of a position, or None.
+    footprint
+        Returns the physical name of the footprint table of a release.
+
+    Raises
+    ------
+    QueryError
+        The number, kinds or values of the arguments are wrong.
+    """
     form = FORMS[name][0]
     if name == "IVO_HEALPIX_INDEX":
         order = _order(arguments, form, at)
@@ -95,6 +116,7 @@ def call(
 
 
 def _order(arguments: Sequence[Fragment], form: str, at: Place) -> int:
+    """Return the order of HEALPix from the first argument."""
     order = arguments[0].number if arguments else None
     if order is None or arguments[0].kind not in INTEGERS or not 0 <= order <= 29:
         raise QueryError(f"the order is a whole number from 0 to 29: {form}", *at)
@@ -102,6 +124,7 @@ def _order(arguments: Sequence[Fragment], form: str, at: Place) -> int:
 
 
 def _position(arguments: Sequence[Fragment], form: str, at: Place) -> tuple[Fragment, Fragment]:
+    """Return longitude and latitude of a POINT or of two numbers."""
     if len(arguments) == 1 and arguments[0].kind == "point":
         return arguments[0].parts[0], arguments[0].parts[1]
     if len(arguments) != 2 or any(a.kind not in (*NUMBERS, "null") for a in arguments):
@@ -110,5 +133,6 @@ def _position(arguments: Sequence[Fragment], form: str, at: Place) -> tuple[Frag
 
 
 def _index(order: int, lon: Fragment, lat: Fragment, cell: Callable[[Fragment, Fragment], str | None]) -> str:
+    """Write the HEALPix index of a position at an order."""
     own = cell(lon, lat) or f"desdm_hpix29({as_double(lon).sql}, {as_double(lat).sql})"
     return f"({own} >> {2 * (29 - order)})"

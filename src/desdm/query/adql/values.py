@@ -29,15 +29,18 @@ class Values:
         return self._junction("OR", self._conjunction)
 
     def _conjunction(self) -> Expression:
+        """Parse conditions joined by AND."""
         return self._junction("AND", self._negation)
 
     def _junction(self, word: str, part: Callable[[], Expression]) -> Expression:
+        """Parse conditions joined by ``word``."""
         parts = [part()]
         while self._reader.word(word):
             parts.append(part())
         return parts[0] if len(parts) == 1 else nodes.Junction(word, tuple(parts), parts[0].at)
 
     def _negation(self) -> Expression:
+        """Parse a condition after NOT."""
         at = self._reader.now.at
         if not self._reader.word("NOT"):
             return self._predicate()
@@ -45,6 +48,7 @@ class Values:
             return nodes.Not(self._negation(), at)
 
     def _predicate(self) -> Expression:
+        """Parse one predicate, or a value that stands as a condition."""
         reader, at = self._reader, self._reader.now.at
         if reader.word("EXISTS"):
             return nodes.Exists(self._subquery(), at)
@@ -71,6 +75,7 @@ class Values:
         return left
 
     def _escape(self) -> str | None:
+        """Parse ESCAPE, if it is there."""
         if not self._reader.word("ESCAPE"):
             return None
         token = self._reader.advance()
@@ -79,6 +84,7 @@ class Values:
         return token.text
 
     def _in(self, left: Expression, negated: bool) -> Expression:
+        """Parse what follows IN."""
         reader, at = self._reader, left.at
         if reader.is_sign("(") and self._opens_query():
             return nodes.In(left, (), self._subquery(), negated, at)
@@ -98,6 +104,7 @@ class Values:
         return self._reader.ahead(by).upper in ("SELECT", "WITH")
 
     def _subquery(self) -> nodes.Statement:
+        """Parse a query in parentheses."""
         self._reader.need_sign("(")
         with self._reader.deeper():
             query = self._query()
@@ -116,6 +123,7 @@ class Values:
         return nodes.Chain(first, tuple(rest), first.at) if rest else first
 
     def _factor(self) -> Expression:
+        """Parse a value with its sign."""
         at = self._reader.now.at
         if sign := self._reader.sign("-", "+", "~"):
             with self._reader.deeper():
@@ -123,6 +131,7 @@ class Values:
         return self._primary()
 
     def _primary(self) -> Expression:
+        """Parse a literal, name, call or parenthesis."""
         reader = self._reader
         token = reader.now
         if token.kind is Kind.NUMBER:
@@ -151,6 +160,7 @@ class Values:
         return self._name()
 
     def _parenthesis(self) -> Expression:
+        """Parse a condition, value or query in parentheses."""
         reader, at = self._reader, self._reader.now.at
         if self._opens_query() and reader.ahead().text != "(":
             return nodes.Subquery(self._subquery(), at)
@@ -163,6 +173,7 @@ class Values:
         return inner
 
     def _name(self) -> Expression:
+        """Parse a column name."""
         parts = [self._reader.identifier("a value")]
         while self._reader.sign("."):
             if self._reader.is_sign("*"):
@@ -174,6 +185,7 @@ class Values:
         return nodes.Name(tuple(parts))
 
     def _call(self) -> Expression:
+        """Parse a function call."""
         reader = self._reader
         name = reader.advance()
         reader.need_sign("(")
@@ -190,6 +202,7 @@ class Values:
         return nodes.Call(name.upper, tuple(arguments), name.at)
 
     def _aggregate(self, name: str, at: tuple[int, int]) -> Expression:
+        """Parse the arguments of an aggregate function."""
         reader = self._reader
         if reader.is_sign("*"):
             if name != "COUNT":
@@ -205,10 +218,12 @@ class Values:
         return nodes.Aggregate(name, argument, distinct, at)
 
     def _no_window(self) -> None:
+        """Refuse window functions and FILTER."""
         if self._reader.is_word("OVER", "FILTER", "WITHIN") and self._reader.ahead().text == "(":
             raise self._reader.fail(f"ADQL has no {self._reader.now.upper} after a function")
 
     def _cast(self) -> Expression:
+        """Parse CAST."""
         reader = self._reader
         at = reader.need_word("CAST").at
         reader.need_sign("(")
@@ -230,6 +245,7 @@ class Values:
         return nodes.Cast(operand, target, length, at)
 
     def _case(self) -> Expression:
+        """Parse CASE."""
         reader = self._reader
         at = reader.need_word("CASE").at
         branches = []

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
 from desdm.query.engines import cells, native
-from desdm.query.engines.faults import told
+from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.running import Running
 from desdm.query.engines.writing import quote
@@ -61,7 +61,7 @@ class DuckEngine:
             }
         )  # fmt: skip
         cells.define(self._conn)
-        # Files of the two folders only, and no way back: whatever a query found, it could read nothing else.
+        # Files of the two folders only, and the setting is locked: no query can read anything else.
         folders = ", ".join("'" + f"{f}/".replace("'", "''") + "'" for f in (self._serving, self._mydb))
         self._conn.execute(f"SET allowed_directories = [{folders}]")
         self._conn.execute("SET enable_external_access = false")
@@ -70,7 +70,17 @@ class DuckEngine:
     # What there is to ask
 
     def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
-        """Make the tables of a release ready from their native copy, which is made where it is absent."""
+        """Make the tables of a release ready from their native copy, which is written where it is absent.
+
+        Parameters
+        ----------
+        release
+            Name of the release, which is the schema.
+        tables
+            Its tables.
+        root
+            Directory of the release, in HATS layout.
+        """
         path = native.make(self._serving, release, tables, root, self._memory)
         with self._lock:
             if self._attached.get(release) == path:
@@ -82,7 +92,17 @@ class DuckEngine:
             self._attached[release] = path
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
-        """Put a small table of the service's own in place."""
+        """Replace the rows of one of the service's own tables.
+
+        Parameters
+        ----------
+        schema, table
+            Name of the table.
+        columns
+            Its columns.
+        rows
+            All its rows.
+        """
         where = f"{quote(schema, 'duckdb')}.{quote(table, 'duckdb')}"
         with self._lock, self._conn.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema, 'duckdb')}")
@@ -109,7 +129,26 @@ class DuckEngine:
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Run a query; its rows come as they are computed, and it ends when the context does."""
+        """Run a query; its rows come as they are computed, and it ends when the context does.
+
+        Parameters
+        ----------
+        query
+            SQL with its parameters and columns.
+        uploads
+            Uploaded tables by name.
+        owner
+            User whose own tables the query may read.
+        seconds
+            Deadline; None for none.
+        cancel
+            Cancels the query from another thread.
+
+        Raises
+        ------
+        LimitExceeded
+            It took longer than ``seconds``, or needs too much memory.
+        """
         if owner:
             self._open(owner)
         cursor = self._conn.cursor()
@@ -132,13 +171,14 @@ class DuckEngine:
         try:
             return cursor.sql(f"SELECT {native.projection(upload.columns)} FROM desdm_rows").to_arrow_table()  # noqa: S608
         except duckdb.Error as err:
-            raise told(str(err)) from None if isinstance(err, duckdb.Error) else err
+            raise public_error(str(err)) from None if isinstance(err, duckdb.Error) else err
         finally:
             cursor.unregister("desdm_rows")
 
     def _batches(
         self, cursor: duckdb.DuckDBPyConnection, query: Query, running: Running
     ) -> Generator[pa.RecordBatch]:
+        """Run a query and yield its batches; translate the errors of DuckDB."""
         try:
             reader = cursor.sql(query.sql, params=list(query.params) or None).to_arrow_reader(_BATCH)
             yield from reader
@@ -146,6 +186,7 @@ class DuckEngine:
             raise self._fault(err, running) from None
 
     def _fault(self, err: Exception, running: Running) -> DesdmError:
+        """Return the public error for an error of DuckDB or Arrow."""
         if running.was_ended:
             return running.fault()
         message = str(err)
@@ -158,7 +199,7 @@ class DuckEngine:
             return DatabaseUnavailable(
                 "the database of the release tables cannot be read now; try again later"
             )
-        return told(message)
+        return public_error(message)
 
     # Tables of users
 
@@ -180,7 +221,29 @@ class DuckEngine:
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Make or extend a table of a user, whole or not at all; rows and bytes that it then has."""
+        """Create or extend a table of a user, whole or not at all.
+
+        Parameters
+        ----------
+        owner, name
+            User and table.
+        columns
+            Columns of the table.
+        rows
+            Batches to write.
+        append
+            Whether the rows are added to a table that exists.
+
+        Returns
+        -------
+        tuple
+            Rows of the table, and bytes that were written.
+
+        Raises
+        ------
+        NotFoundError
+            There is no table to append to.
+        """
         database = quote(f"mydb_{owner}", "duckdb")
         where, counted = f"{database}.{quote(name, 'duckdb')}", [0]
         self._create(owner)
@@ -202,7 +265,7 @@ class DuckEngine:
                 raise NotFoundError(f"there is no table mydb.{name} to append to") from None
             except (duckdb.Error, pa.ArrowException) as err:
                 cursor.execute("ROLLBACK")
-                raise told(str(err)) from None
+                raise public_error(str(err)) from None
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
@@ -210,6 +273,7 @@ class DuckEngine:
         return int(total[0]) if total else 0, counted[0]
 
     def _create(self, owner: str) -> None:
+        """Create and attach the database of a user's own tables."""
         path = self._mydb / f"{quote_path(owner, safe='')}.duckdb"
         with self._lock:
             if owner not in self._owners:
@@ -243,6 +307,7 @@ class DuckEngine:
 
 
 def _declared(columns: Sequence[ReleaseColumn]) -> str:
+    """Return the column definitions of CREATE TABLE."""
     from desdm.query.engines.writing import SQL_TYPES, kind_of
 
     types = SQL_TYPES["duckdb"]
@@ -252,6 +317,7 @@ def _declared(columns: Sequence[ReleaseColumn]) -> str:
 def _counted(
     first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], counted: list[int]
 ) -> Iterator[pa.RecordBatch]:
+    """Yield the batches and add their sizes in bytes to ``counted[0]``."""
     counted[0] += first.nbytes
     yield first
     for batch in rest:
@@ -260,4 +326,5 @@ def _counted(
 
 
 def _text(path: Path) -> str:
+    """Return a path as a text literal of SQL."""
     return "'" + str(path).replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""What a database says when a query fails, told again without its SQL, its paths and its code."""
+"""Public errors for failures of a database: without its SQL, its paths and its code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from desdm.errors import DesdmError, LimitExceeded, QueryError
 
-__all__ = ["ended", "told"]
+__all__ = ["ended", "public_error"]
 
 #: What a message of DuckDB or PostgreSQL holds, and what we say.
 _SAYINGS: tuple[tuple[str, str], ...] = (
@@ -23,7 +23,7 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def told(message: str) -> QueryError:
+def public_error(message: str) -> QueryError:
     """The error of a query that the database could not run to its end."""
     for pattern, text in _SAYINGS:
         if re.search(pattern, message, re.IGNORECASE):
@@ -32,7 +32,7 @@ def told(message: str) -> QueryError:
 
 
 def ended(seconds: float | None, late: bool) -> DesdmError:
-    """The error of a query that was ended: by its deadline, or by who asked."""
+    """The error of a query that was ended: by its deadline, or by the caller."""
     if late:
         return LimitExceeded(f"the query took longer than {seconds:g} s and was ended; ask for less", "time")
-    return LimitExceeded("the query was ended, as was asked for", "time")
+    return LimitExceeded("the query was ended on request", "time")

@@ -27,7 +27,7 @@ class Query:
     columns
         Of the answer, in order: name, datatype, unit, UCD, text.
     tables
-        (schema, table) that it reads, as TAP_SCHEMA names them; rights are asked for these.
+        (schema, table) that it reads, as TAP_SCHEMA names them; rights are checked for these.
     top
         Rows after TOP, or None.
     """
@@ -69,10 +69,30 @@ class Engine(Protocol):
     dialect: str
 
     def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
-        """Make the tables of a release ready, below ``root`` in HATS layout; again is no harm."""
+        """Make the tables of a release ready; a second call does no harm.
+
+        Parameters
+        ----------
+        release
+            Name of the release, which is the schema.
+        tables
+            Its tables.
+        root
+            Directory of the release, in HATS layout.
+        """
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
-        """Put a small table of the service's own in place: ``tap_schema.…``, ``ivoa.obscore``."""
+        """Replace the rows of one of the service's own tables: ``tap_schema.…``, ``ivoa.obscore``.
+
+        Parameters
+        ----------
+        schema, table
+            Name of the table.
+        columns
+            Its columns.
+        rows
+            All its rows.
+        """
 
     def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
         """The service's own tables that were put in place, with their columns."""
@@ -86,7 +106,20 @@ class Engine(Protocol):
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        """Run a query and hand on its rows as they come, with bounded memory.
+        """Run a query and yield its rows as they come, with bounded memory.
+
+        Parameters
+        ----------
+        query
+            SQL with its parameters and columns.
+        uploads
+            Uploaded tables by name.
+        owner
+            User whose own tables the query may read.
+        seconds
+            Deadline; None for none.
+        cancel
+            Cancels the query from another thread.
 
         Raises
         ------
@@ -105,7 +138,24 @@ class Engine(Protocol):
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Make or extend ``mydb.<name>`` of ``owner``, whole or not at all; its rows and bytes."""
+        """Create or extend ``mydb.<name>`` of a user, whole or not at all.
+
+        Parameters
+        ----------
+        owner, name
+            User and table.
+        columns
+            Columns of the table.
+        rows
+            Batches to write.
+        append
+            Whether the rows are added to a table that exists.
+
+        Returns
+        -------
+        tuple
+            Rows and bytes.
+        """
 
     def drop(self, owner: str, name: str) -> None:
         """Drop ``mydb.<name>`` of ``owner``."""

@@ -1,4 +1,4 @@
-"""The native copy of a release for DuckDB: made when it is absent or stale, can be deleted at any time."""
+"""The native copy of a release for DuckDB: written when it is absent or stale, can be deleted at any time."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def partitions(root: Path, table: ReleaseTable) -> list[Path]:
         return (int(number) << 2 * (29 - order) if number.isdigit() else 0, str(path))
 
     folder = root / table.path
-    found = [
+    parts = [
         p for p in folder.rglob("*.parquet") if "dataset" in p.parts and p.name != "data_thumbnail.parquet"
     ]
-    return sorted(found or folder.rglob("*.parquet"), key=place)
+    return sorted(parts or folder.rglob("*.parquet"), key=place)
 
 
 def source(root: Path, table: ReleaseTable) -> str:
@@ -72,7 +72,7 @@ def projection(columns: Sequence[ReleaseColumn]) -> str:
 
 
 def _fingerprint(tables: Sequence[ReleaseTable], root: Path) -> str:
-    """What the copy was made of: names, types, and the files' sizes and times."""
+    """Digest of the sources of a copy: names, types, and the files' sizes and times."""
     facts: list[object] = [_VERSION]
     for table in tables:
         files = [
@@ -84,7 +84,7 @@ def _fingerprint(tables: Sequence[ReleaseTable], root: Path) -> str:
 
 
 def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path, memory: str) -> Path:
-    """The native copy of a release; made anew where it is absent or older than the Parquet files.
+    """Return the path of a release's native copy; write it where it is absent or older than the Parquet files.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path,
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f".{release}-{secrets.token_hex(4)}.duckdb"
+    temporary = folder / f".{release}-{secrets.token_hex(4)}.duckdb"
     try:
-        _write(made, tables, root, memory)
-        made.replace(path)
+        _write(temporary, tables, root, memory)
+        temporary.replace(path)
     except duckdb.IOException as err:
         raise StorageFull(
             f"{release}: no room for the copy that serves it, or its files cannot be read"
@@ -116,7 +116,7 @@ def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path,
     except duckdb.Error as err:
         raise CorruptFile(f"{release}: a table cannot be read; run: desdm release verify {release}") from err
     finally:
-        for rest in folder.glob(f"{made.name}*"):
+        for rest in folder.glob(f"{temporary.name}*"):
             rest.unlink(missing_ok=True)
     for old in folder.glob(f"{release}-{'[0-9a-f]' * 16}.duckdb"):
         if old != path:
@@ -125,15 +125,17 @@ def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path,
     return path
 
 
-def _write(made: Path, tables: Sequence[ReleaseTable], root: Path, memory: str) -> None:
+def _write(target: Path, tables: Sequence[ReleaseTable], root: Path, memory: str) -> None:
+    """Write the tables of a release into a new DuckDB file."""
     with duckdb.connect(config={"memory_limit": memory}) as conn:
-        conn.execute(f"ATTACH {_text(str(made))} AS made (ROW_GROUP_SIZE {_BLOCK})")
+        conn.execute(f"ATTACH {_text(str(target))} AS native (ROW_GROUP_SIZE {_BLOCK})")
         for table in tables:
             name = quote(table.name, "duckdb")
             rows = f"SELECT {projection(table.columns)} FROM {source(root, table)}"  # noqa: S608
-            conn.execute(f"CREATE TABLE made.{name} AS {rows}")
-        conn.execute("DETACH made")
+            conn.execute(f"CREATE TABLE native.{name} AS {rows}")
+        conn.execute("DETACH native")
 
 
 def _text(value: str) -> str:
+    """Return a text literal of SQL."""
     return "'" + value.replace("'", "''") + "'"

@@ -1,13 +1,13 @@
-"""Connections to PostgreSQL: kept while they are idle, closed when they were interrupted, all ended at the end."""
+"""Pool of connections to PostgreSQL: idle ones stay open, interrupted ones are closed, all end with the pool."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from desdm import config as settings
 from desdm.config import Config
@@ -37,17 +37,17 @@ class Connections:
             settings.password(config) if config is not None and ":" not in url.split("@")[0][13:] else None
         )
         self._lock = threading.Lock()
-        self._idle: list[psycopg.Connection[Any]] = []
-        self._used: set[psycopg.Connection[Any]] = set()
+        self._idle: list[psycopg.Connection[TupleRow]] = []
+        self._used: set[psycopg.Connection[TupleRow]] = set()
 
     @contextmanager
-    def taken(self) -> Iterator[psycopg.Connection[Any]]:
+    def taken(self) -> Iterator[psycopg.Connection[TupleRow]]:
         """A connection, from those that are idle where one still lives; rolled back at the end.
 
         Raises
         ------
         DatabaseUnavailable
-            None can be made, or it broke.
+            None can be opened, or it broke.
         """
         conn = None
         try:
@@ -73,7 +73,8 @@ class Connections:
         for conn in used:
             interrupt(conn)
 
-    def _take(self) -> psycopg.Connection[Any]:
+    def _take(self) -> psycopg.Connection[TupleRow]:
+        """Return an idle connection that still works, or a new one."""
         while True:
             with self._lock:
                 conn = self._idle.pop() if self._idle else None
@@ -90,10 +91,11 @@ class Connections:
             self._used.add(conn)
         return conn
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        extra: dict[str, Any] = {} if self._password is None else {"password": self._password}
+    def _connect(self) -> psycopg.Connection[TupleRow]:
+        """Open a connection with the settings that queries need."""
         conn = psycopg.connect(
-            self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor, **extra,
+            self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor,
+            password=self._password,  # None: as the URL or the environment has it
             options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
         )  # fmt: skip
         if conn.info.server_version >= _CHECKS:
@@ -102,7 +104,8 @@ class Connections:
             conn.commit()
         return conn
 
-    def _give(self, conn: psycopg.Connection[Any]) -> None:
+    def _give(self, conn: psycopg.Connection[TupleRow]) -> None:
+        """Roll a connection back and return it to the pool."""
         try:
             if not conn.closed:
                 conn.rollback()
@@ -116,8 +119,8 @@ class Connections:
         conn.close()
 
 
-def interrupt(conn: psycopg.Connection[Any]) -> None:
-    """End what a connection does; the server is told by a thread, so that who asks need not wait for it."""
+def interrupt(conn: psycopg.Connection[TupleRow]) -> None:
+    """Cancel the statement of a connection, in a thread of its own so that the caller does not wait for the server."""
 
     def tell() -> None:
         with suppress(psycopg.Error):
@@ -126,7 +129,7 @@ def interrupt(conn: psycopg.Connection[Any]) -> None:
     threading.Thread(target=tell, name="desdm-interrupt", daemon=True).start()
 
 
-def abandon(conn: psycopg.Connection[Any]) -> None:
+def abandon(conn: psycopg.Connection[TupleRow]) -> None:
     """Close a connection in the middle of an answer, and end the query in the database."""
     with suppress(psycopg.Error):
         conn.cancel_safe(timeout=_HEARD)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import psycopg
 import pyarrow as pa
 import pyarrow.csv as csv
+from psycopg.rows import TupleRow
 
 from desdm.errors import CorruptFile
 from desdm.query.engines import native
@@ -41,8 +41,21 @@ def declared(columns: Sequence[ReleaseColumn]) -> str:
     return ", ".join(items)
 
 
-def load(conn: psycopg.Connection[Any], table: ReleaseTable, root: Path, schema: str, q3c: bool) -> int:
-    """Load one table of a release into ``schema`` with its indexes; its rows.
+def load(conn: psycopg.Connection[TupleRow], table: ReleaseTable, root: Path, schema: str, q3c: bool) -> int:
+    """Load one table of a release with its indexes and return the number of its rows.
+
+    Parameters
+    ----------
+    conn
+        Connection with an open transaction.
+    table
+        Table of the release.
+    root
+        Directory of the release, in HATS layout.
+    schema
+        Schema that the table belongs to.
+    q3c
+        Whether the extension Q3C is there, for an index on positions.
 
     Raises
     ------
@@ -80,9 +93,21 @@ def load(conn: psycopg.Connection[Any], table: ReleaseTable, root: Path, schema:
 
 
 def copy_in(
-    conn: psycopg.Connection[Any], where: str, batches: Iterator[pa.RecordBatch], *, freeze: bool = False
+    conn: psycopg.Connection[TupleRow], where: str, batches: Iterator[pa.RecordBatch], *, freeze: bool = False
 ) -> int:
-    """Rows into a table by COPY; how many."""
+    """Write rows into a table by COPY and return their number.
+
+    Parameters
+    ----------
+    conn
+        Connection with an open transaction.
+    where
+        Name of the table, quoted.
+    batches
+        Rows in Arrow batches, columns in the order of the table.
+    freeze
+        Whether rows are written as frozen, which needs a table of the same transaction.
+    """
     rows = 0
     options = "FORMAT csv, FREEZE" if freeze else "FORMAT csv"
     with conn.cursor() as cursor, cursor.copy(f"COPY {where} FROM STDIN ({options})") as copy:

@@ -59,12 +59,14 @@ def _parsed(
     rows: list[bytes], read: csv.ReadOptions, parse: csv.ParseOptions, convert: csv.ConvertOptions,
     kinds: Sequence[str], columns: Sequence[ReleaseColumn],
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """Parse lines of CSV from COPY into batches."""
     table = csv.read_csv(io.BytesIO(b"".join(rows)), read, parse, convert)
     for batch in table.combine_chunks().to_batches():
         yield _shaped(batch, kinds, columns)
 
 
 def _shaped(batch: pa.RecordBatch, kinds: Sequence[str], columns: Sequence[ReleaseColumn]) -> pa.RecordBatch:
+    """Return a batch with its arrays of numbers parsed from text."""
     arrays = []
     for array, kind, column in zip(batch.columns, kinds, columns, strict=True):
         if (kind in GEOMETRIES or kind == "array") and column.datatype not in ("char", "unicodeChar"):

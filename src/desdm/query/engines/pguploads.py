@@ -1,4 +1,4 @@
-"""Rows on their way into PostgreSQL with a query: cleaned, and as arrays where no table can be made."""
+"""Rows uploaded into PostgreSQL with a query: cleaned, and as arrays where no table can be created."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ def cleaned(batches: Iterator[pa.RecordBatch], columns: Sequence[ReleaseColumn])
 
 
 def with_uploads(sql: str, uploads: Mapping[str, Upload], values: dict[str, Any]) -> str:
-    """The query with its uploads as arrays in front of it: on a mirror no table can be made."""
+    """Return a query with its uploads as arrays in front of it, for a mirror, where no table can be created.
+
+    Parameters
+    ----------
+    sql
+        The query.
+    uploads
+        Uploaded tables by name.
+    values
+        Parameters of the query by name; the arrays are added.
+    """
     parts = []
     for number, upload in enumerate(uploads.values()):
         arrays, names = [], []

@@ -8,16 +8,16 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import psycopg.sql
 import pyarrow as pa
+from psycopg.rows import TupleRow
 
 from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
 from desdm.query.engines import pgcells, pgload, pgread
-from desdm.query.engines.faults import told
+from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.pgconnect import Connections, abandon, interrupt
 from desdm.query.engines.pgload import name
@@ -30,7 +30,9 @@ __all__ = ["PostgresEngine"]
 
 #: How long the end of the engine waits for a query to end, seconds.
 _PATIENCE = 1.0
-_NOT_HERE = "this server only reads its database, no table can be made or dropped; ask a server that writes"
+_NOT_HERE = (
+    "this server only reads its database, no table can be created or dropped; ask a server that writes"
+)
 _LOCK = 5_150_429
 #: The way in which releases are loaded; another number loads all of them anew. 2: NaN of every file is NULL.
 _LOADING = 2
@@ -54,12 +56,12 @@ class PostgresEngine:
         self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
         with self._connections.taken() as conn:
             row = conn.execute("SHOW transaction_read_only").fetchone()
-            #: a mirror that follows, or one that is set so: nothing can be made there, no temporary table either
+            #: a mirror that follows, or one that is set so: nothing can be created there, no temporary table either
             self._reads_only = row is not None and row[0] == "on"
             conn.commit()
             self.q3c = self._prepare(conn)
 
-    def _prepare(self, conn: psycopg.Connection[Any]) -> bool:
+    def _prepare(self, conn: psycopg.Connection[TupleRow]) -> bool:
         """Make schema and functions; whether Q3C is there."""
         if not self._reads_only:
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -75,16 +77,26 @@ class PostgresEngine:
             except psycopg.Error:
                 # Not installed, or not for this user: it is an accelerator, nothing more.
                 conn.rollback()
-        found = conn.execute("SELECT 1 FROM pg_extension WHERE extname = 'q3c'").fetchone()
+        extension = conn.execute("SELECT 1 FROM pg_extension WHERE extname = 'q3c'").fetchone()
         if not self._reads_only:
-            conn.execute(pgcells.joining(found is not None))
+            conn.execute(pgcells.joining(extension is not None))
         conn.commit()
-        return found is not None
+        return extension is not None
 
     # What there is to ask
 
     def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
-        """Load a release that is not in the database yet, or not as it is now; whole or not at all."""
+        """Load a release that is not in the database yet, or not as it is now; whole or not at all.
+
+        Parameters
+        ----------
+        release
+            Name of the release, which is the schema.
+        tables
+            Its tables.
+        root
+            Directory of the release, in HATS layout.
+        """
         wanted = _fingerprint(tables)
         with self._connections.taken() as conn:
             if self._loaded(conn, release) == wanted:
@@ -108,14 +120,25 @@ class PostgresEngine:
             )
             conn.commit()
 
-    def _loaded(self, conn: psycopg.Connection[Any], release: str) -> str | None:
+    def _loaded(self, conn: psycopg.Connection[TupleRow], release: str) -> str | None:
+        """Return the fingerprint of a release as it is in the database, or None."""
         row = conn.execute(
             "SELECT fingerprint FROM desdm_service.loaded WHERE release = %s", (release,)
         ).fetchone()
         return None if row is None else str(row[0])
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
-        """Put a small table of the service's own in place."""
+        """Replace the rows of one of the service's own tables.
+
+        Parameters
+        ----------
+        schema, table
+            Name of the table.
+        columns
+            Its columns.
+        rows
+            All its rows.
+        """
         if not self._reads_only:
             with self._connections.taken() as conn:
                 conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -126,15 +149,16 @@ class PostgresEngine:
             self._own = {**self._own, (schema, table): tuple(columns)}
 
     def _fill(
-        self, conn: psycopg.Connection[Any], where: str, columns: Sequence[ReleaseColumn], rows: pa.Table
+        self, conn: psycopg.Connection[TupleRow], where: str, columns: Sequence[ReleaseColumn], rows: pa.Table
     ) -> None:
+        """Replace the rows of one of the service's own tables, and the table if its columns changed."""
         # A table is dropped only where its columns changed: that waits for everybody who reads it, and who comes
         # later waits, too. Other rows do not.
         declared = pgload.declared(columns)
-        found = conn.execute(
+        comment = conn.execute(
             "SELECT obj_description(to_regclass(%s), 'pg_class')", (where.replace("%%", "%"),)
         ).fetchone()
-        if found is not None and found[0] == declared:
+        if comment is not None and comment[0] == declared:
             conn.execute(f"DELETE FROM {where}")  # noqa: S608
         else:
             conn.execute(f"DROP TABLE IF EXISTS {where}")
@@ -145,9 +169,10 @@ class PostgresEngine:
         pgload.copy_in(conn, where, cleaned(iter(rows.to_batches()), columns))
 
     def _make(
-        self, conn: psycopg.Connection[Any], where: tuple[str, ...], columns: Sequence[ReleaseColumn],
+        self, conn: psycopg.Connection[TupleRow], where: tuple[str, ...], columns: Sequence[ReleaseColumn],
         batches: Sequence[pa.RecordBatch] | Iterator[pa.RecordBatch], kind: str = "",
     ) -> int:  # fmt: skip
+        """Create a table and copy rows into it; return their number."""
         conn.execute(
             f"CREATE {kind} TABLE {name(*where)} ({pgload.declared(columns)}){' ON COMMIT DROP' if kind else ''}"
         )
@@ -169,7 +194,28 @@ class PostgresEngine:
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Run a query; its rows come as the database sends them, and it ends when the context does."""
+        """Run a query; its rows come as the database sends them, and it ends when the context does.
+
+        Parameters
+        ----------
+        query
+            SQL with its parameters and columns.
+        uploads
+            Uploaded tables by name.
+        owner
+            User whose own tables the query may read.
+        seconds
+            Deadline; None for none.
+        cancel
+            Cancels the query from another thread.
+
+        Raises
+        ------
+        LimitExceeded
+            It took longer than ``seconds``.
+        DatabaseUnavailable
+            The database went away, also in the middle of the rows.
+        """
         with self._connections.taken() as conn:
             running = Running(lambda: interrupt(conn), seconds, cancel)
             with running:
@@ -183,8 +229,13 @@ class PostgresEngine:
                 conn.close()
 
     def _rows(
-        self, conn: psycopg.Connection[Any], query: Query, uploads: Mapping[str, Upload], running: Running
+        self,
+        conn: psycopg.Connection[TupleRow],
+        query: Query,
+        uploads: Mapping[str, Upload],
+        running: Running,
     ) -> Generator[pa.RecordBatch]:
+        """Run a query and yield its batches."""
         try:
             sql, values = query.sql, {f"p{i}": v for i, v in enumerate(query.params, 1)}
             if self._reads_only:
@@ -210,7 +261,8 @@ class PostgresEngine:
         except (psycopg.Error, pa.ArrowException) as err:
             raise self._fault(err, conn, running) from None
 
-    def _fault(self, err: Exception, conn: psycopg.Connection[Any], running: Running) -> DesdmError:
+    def _fault(self, err: Exception, conn: psycopg.Connection[TupleRow], running: Running) -> DesdmError:
+        """Return the public error for an error of PostgreSQL."""
         if running.was_ended:
             return running.fault()
         gone = isinstance(err, psycopg.OperationalError) and (
@@ -218,7 +270,7 @@ class PostgresEngine:
         )
         if gone or isinstance(err, psycopg.errors.InsufficientResources):
             return DatabaseUnavailable("the database of the release tables does not answer; try again later")
-        return told(str(err).partition("\n")[0])
+        return public_error(str(err).partition("\n")[0])
 
     # Tables of users
 
@@ -231,7 +283,24 @@ class PostgresEngine:
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Make or extend a table of a user, whole or not at all; rows and bytes that it then has."""
+        """Create or extend a table of a user, whole or not at all.
+
+        Parameters
+        ----------
+        owner, name_
+            User and table.
+        columns
+            Columns of the table.
+        rows
+            Batches to write.
+        append
+            Whether the rows are added to a table that exists.
+
+        Returns
+        -------
+        tuple
+            Rows and bytes of the table.
+        """
         schema = f"mydb_{owner}"
         where = name(schema, name_)
         try:
@@ -256,7 +325,7 @@ class PostgresEngine:
                 "the database of the release tables does not answer; try again later"
             ) from err
         except psycopg.Error as err:
-            raise told(str(err).partition("\n")[0]) from None
+            raise public_error(str(err).partition("\n")[0]) from None
         return (int(total[0]), int(total[1])) if total else (0, 0)
 
     def drop(self, owner: str, name_: str) -> None:

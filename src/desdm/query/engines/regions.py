@@ -23,7 +23,13 @@ class Region:
     radius: float = 0.0
 
     def meets(self, ra: float, dec: float, radius: float) -> bool:
-        """Whether a circle (degrees) touches it."""
+        """Tell whether a circle touches the region.
+
+        Parameters
+        ----------
+        ra, dec, radius
+            Centre and radius, degrees.
+        """
         p, reach = _unit(ra, dec), math.radians(radius) + self.radius + 1e-14
         if np.min(_angle(self.corners, p)) <= reach:
             return True
@@ -40,11 +46,13 @@ class Region:
 
 
 def _unit(ra: float, dec: float) -> Vector:
+    """Return the unit vector of a position in degrees."""
     a, d = math.radians(ra), math.radians(dec)
     return np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])
 
 
 def _angle(corners: Vector, p: Vector) -> Vector:
+    """Return the angles (radians) between corners and a direction."""
     apart = np.linalg.norm(corners - p, axis=1)
     return np.asarray(2 * np.arcsin(np.clip(apart / 2, 0, 1)))
 

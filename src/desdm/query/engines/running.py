@@ -24,7 +24,7 @@ _PATIENCE, _AGAIN = 5.0, 0.2
 class Running:
     """One query, from its start to the moment when its connection is free again.
 
-    A connection must not be closed, given to somebody else or rolled back while a thread waits in it: PostgreSQL's
+    A connection must not be closed, reused or rolled back while a thread waits in it: PostgreSQL's
     client holds a lock as long as a COPY is open, DuckDB refuses. So the reader holds a lock for each batch, and
     whoever lets go asks the database to end first, and then waits for that lock.
 
@@ -42,7 +42,7 @@ class Running:
         self._late = self._over = False
         self._rows: Generator[pa.RecordBatch] | None = None
         self._timer: threading.Timer | None = None
-        #: whether the database was asked to end it; then its connection serves nobody else
+        #: whether the database got a request to cancel it; then its connection is not reused
         self.was_ended = False
 
     def __enter__(self) -> Self:
@@ -78,7 +78,7 @@ class Running:
         until = time.monotonic() + patience
         free = self._reading.acquire(blocking=False)
         while not free and time.monotonic() < until:
-            # An end that comes before the statement began ends nothing: it is said again.
+            # An end that comes before the statement began ends nothing: it is repeated.
             self.end()
             free = self._reading.acquire(timeout=_AGAIN)
         if free:
@@ -107,5 +107,6 @@ class Running:
         return ended(self._seconds, self._late)
 
     def _expire(self) -> None:
+        """End the statement because its time is over."""
         self._late = True
         self.end()

@@ -28,7 +28,7 @@ class TableStream(Iterator[bytes]):
     form
         Format of the bytes.
     rows
-        Rows that the pieces are made of.
+        Rows that the pieces hold.
     pieces
         The bytes; a generator over ``rows``.
     """
@@ -61,8 +61,8 @@ class TableStream(Iterator[bytes]):
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the HTTP answer: what CSV and TSV have no place for, as far as it is known now."""
-        found = {} if self._rows.maxrec is None else {"X-Maxrec": str(self._rows.maxrec)}
-        return found | ({"X-Query-Status": "OVERFLOW"} if self._rows.overflow else {})
+        limits = {} if self._rows.maxrec is None else {"X-Maxrec": str(self._rows.maxrec)}
+        return limits | ({"X-Query-Status": "OVERFLOW"} if self._rows.overflow else {})
 
     @property
     def overflow(self) -> bool:
@@ -93,7 +93,7 @@ def stream(
 ) -> TableStream:
     """A table as bytes, piece by piece, in bounded memory.
 
-    The first piece comes before the first batch is asked for, except in FITS, whose header holds the number of
+    The first piece comes before the first batch is read, except in FITS, whose header holds the number of
     rows: there the rows wait in a temporary file.
 
     Parameters
@@ -105,7 +105,7 @@ def stream(
     batches
         The rows.
     maxrec
-        Rows that go out at most. OVERFLOW is said only when more came.
+        Largest number of rows in the answer. OVERFLOW is written only when more came.
     infos
         (name, value, text) of further INFO elements (VOTable), header cards (FITS) or key-value metadata (Parquet).
     utypes
@@ -113,12 +113,12 @@ def stream(
     title
         What the table is, one line.
     more
-        Whether rows were left off already before they came here: OVERFLOW is said then as well.
+        Whether rows were left off before already: OVERFLOW is written then as well.
 
     Raises
     ------
     DesdmError
-        What ``batches`` raised. Before the first row nothing but the head was made; after it, a VOTable is ended
+        What ``batches`` raised. Before the first row nothing but the head was written; after it, a VOTable is ended
         with an INFO that says so, and the other formats just end.
     """
     described = fits.widened(columns) if form.name == "fits" else columns

@@ -23,6 +23,7 @@ _LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 
 @compiled()
 def _put_fixed(out: Bytes, at: Longs, source: Bytes) -> None:
+    """Copy cells of one width into their rows and advance ``at``."""
     # Each row's next ``source.shape[1]`` bytes; ``at`` moves on.
     width = source.shape[1]
     if width == 8:
@@ -47,6 +48,7 @@ def _put_fixed(out: Bytes, at: Longs, source: Bytes) -> None:
 
 @compiled()
 def _put_variable(out: Bytes, at: Longs, offsets: Longs, data: Bytes, width: int) -> None:
+    """Copy counts and elements of cells that differ in length into their rows and advance ``at``."""
     # A count of elements in four bytes, then the elements, ``width`` bytes each.
     for i in range(len(offsets) - 1):
         here, size = at[i], offsets[i + 1] - offsets[i]
@@ -62,6 +64,7 @@ def _put_variable(out: Bytes, at: Longs, offsets: Longs, data: Bytes, width: int
 
 @compiled()
 def _encode64(source: Bytes, letters: Bytes, out: Bytes) -> None:
+    """Encode bytes in base64 into ``out``."""
     at = 0
     for i in range(0, len(source) - 2, 3):
         three = (np.uint32(source[i]) << 16) | (np.uint32(source[i + 1]) << 8) | np.uint32(source[i + 2])
@@ -139,7 +142,22 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> Bytes:
 
 
 def values(array: pa.Array, column: ReleaseColumn, null: int = 0) -> Bytes:
-    """Cells of one size, big-endian, as bytes of shape (rows, bytes a cell); nulls are NaN, ``null`` or ``?``."""
+    """Return cells of one size, big-endian, as bytes.
+
+    Parameters
+    ----------
+    array
+        Arrow array of the column.
+    column
+        Its description, with type and size.
+    null
+        Value of null integers; null floats are NaN, null booleans ``?``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, bytes a cell)
+        Bytes of the cells.
+    """
     count = len(array)
     if size_of(column) is not None:
         return values(elements(array), _scalar(column), null).reshape(count, -1)
@@ -148,9 +166,9 @@ def values(array: pa.Array, column: ReleaseColumn, null: int = 0) -> Bytes:
         if array.null_count:
             text[array.is_null().to_numpy(zero_copy_only=False)] = ord("?")
         return text.reshape(count, 1)
-    found = _plain(array, float("nan") if pa.types.is_floating(array.type) else null)
-    swapped = np.ascontiguousarray(found).byteswap() if found.itemsize > 1 else np.ascontiguousarray(found)
-    return swapped.view(np.uint8).reshape(count, found.itemsize)
+    data = _plain(array, float("nan") if pa.types.is_floating(array.type) else null)
+    swapped = np.ascontiguousarray(data).byteswap() if data.itemsize > 1 else np.ascontiguousarray(data)
+    return swapped.view(np.uint8).reshape(count, data.itemsize)
 
 
 def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]:
@@ -165,8 +183,8 @@ def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]
     first, last = int(offsets[0]), int(offsets[-1])
     offsets -= first
     if column.datatype in ("char", "unicodeChar"):
-        held = array.buffers()[2]
-        data = np.frombuffer(held, np.uint8)[first:last] if held is not None else np.empty(0, np.uint8)
+        buffer = array.buffers()[2]
+        data = np.frombuffer(buffer, np.uint8)[first:last] if buffer is not None else np.empty(0, np.uint8)
         return offsets, data, 2 if column.datatype == "unicodeChar" else 1
     cells = values(array.values.slice(first, last - first), _scalar(column))
     width = cells.shape[1]
@@ -174,13 +192,15 @@ def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]
 
 
 def _plain(array: pa.Array, null: float | bool) -> npt.NDArray[np.generic]:
+    """Return the values of an Arrow array with ``null`` for nulls."""
     if array.null_count:
         array = array.fill_null(pa.scalar(null, array.type))
-    found: npt.NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
-    return found
+    data: npt.NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
+    return data
 
 
 def _scalar(column: ReleaseColumn) -> ReleaseColumn:
+    """Return the description of an array column's elements."""
     return ReleaseColumn(column.name, column.datatype)
 
 

@@ -79,10 +79,10 @@ class _Column:
     def cells(self, array: pa.Array, at: int) -> tuple[Bytes, int]:
         """Bytes of shape (rows, width), and where in the heap the next batch's cells begin."""
         if not self.loose and self.column.datatype not in TEXT:
-            found = values(array, self.column, _NULLS.get(self.column.datatype, 0))
+            cell_bytes = values(array, self.column, _NULLS.get(self.column.datatype, 0))
             if self.column.datatype == "boolean":
-                found = np.where(found == ord("?"), np.uint8(0), found)
-            return found, at
+                cell_bytes = np.where(cell_bytes == ord("?"), np.uint8(0), cell_bytes)
+            return cell_bytes, at
         offsets, data, element = variable(array, _ascii(self.column))
         if self.loose:
             sizes = np.diff(offsets)
@@ -101,28 +101,39 @@ def widened(columns: Sequence[ReleaseColumn]) -> list[ReleaseColumn]:
 
 
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
-    """A FITS file with one binary table; null integers have TNULL, null text is empty, other signs than ASCII ``?``."""
-    found = [_Column(column) for column in rows.columns]
+    """Yield the pieces of a FITS file with one binary table.
+
+    Parameters
+    ----------
+    rows
+        Rows with their columns; null integers have TNULL, null text is empty, other signs than ASCII
+        are ``?``.
+    infos
+        Name, value and text of each line about the answer, for the header.
+    title
+        Title of the table.
+    """
+    columns = [_Column(column) for column in rows.columns]
     with tempfile.TemporaryFile(prefix="desdm-fits-") as spool:
         with pa.ipc.new_stream(spool, rows.schema) as writer:
             for batch in rows:
-                seen = [c.look(array) for c, array in zip(found, batch.columns, strict=True)]
-                writer.write_batch(pa.RecordBatch.from_arrays(seen, schema=rows.schema))
-        for column in found:
+                arrays = [c.look(array) for c, array in zip(columns, batch.columns, strict=True)]
+                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=rows.schema))
+        for column in columns:
             column.settle()
-        width, heap = sum(c.width for c in found), sum(c.heap_bytes for c in found)
-        yield _header(found, rows, width, heap, infos, title)
+        width, heap = sum(c.width for c in columns), sum(c.heap_bytes for c in columns)
+        yield _header(columns, rows, width, heap, infos, title)
         starts, at = [], 0
-        for column in found:
+        for column in columns:
             starts.append(at)
             at += column.heap_bytes
         for batch in _again(spool):
             pieces = []
-            for i, (column, array) in enumerate(zip(found, batch.columns, strict=True)):
+            for i, (column, array) in enumerate(zip(columns, batch.columns, strict=True)):
                 cells, starts[i] = column.cells(array, starts[i])
                 pieces.append(cells)
             yield np.concatenate(pieces, axis=1).tobytes()
-        for i, column in enumerate(found):
+        for i, column in enumerate(columns):
             if column.loose:
                 for batch in _again(spool):
                     yield variable(batch.columns[i], _ascii(column.column))[1].tobytes()
@@ -130,18 +141,26 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
 
 
 def _again(spool: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of the spool file from its beginning."""
     spool.seek(0)
     with pa.ipc.open_stream(spool) as reader:
         yield from reader
 
 
 def _ascii(column: ReleaseColumn) -> ReleaseColumn:
+    """Return the description of a column as FITS stores it: text is ASCII, sizes vary."""
     return ReleaseColumn(column.name, "char" if column.datatype in TEXT else column.datatype, "*")
 
 
 def _header(
-    found: list[_Column], rows: Rows, width: int, heap: int, infos: Sequence[tuple[str, str, str]], title: str
+    columns: list[_Column],
+    rows: Rows,
+    width: int,
+    heap: int,
+    infos: Sequence[tuple[str, str, str]],
+    title: str,
 ) -> bytes:
+    """Return the primary header and that of the table, padded to blocks."""
     from astropy.io import fits
 
     primary = fits.Header([("SIMPLE", True, "FITS 4.0"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
@@ -151,9 +170,9 @@ def _header(
     head["NAXIS1"] = (width, "bytes a row")
     head["NAXIS2"] = (rows.count, "rows")
     head["PCOUNT"] = (heap, "bytes in the heap")
-    head["GCOUNT"], head["TFIELDS"] = 1, len(found)
+    head["GCOUNT"], head["TFIELDS"] = 1, len(columns)
     head["EXTNAME"] = "RESULT"
-    for n, (column, utype) in enumerate(zip(found, rows.utypes, strict=True), 1):
+    for n, (column, utype) in enumerate(zip(columns, rows.utypes, strict=True), 1):
         about = column.column
         head[f"TTYPE{n}"] = (_plain(about.name), _plain(about.text)[:40])
         head[f"TFORM{n}"] = column.form
@@ -175,4 +194,5 @@ def _header(
 
 
 def _plain(text: str) -> str:
+    """Return a text with ``?`` for characters that a FITS header cannot hold."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)

@@ -45,7 +45,7 @@ class Format:
 
 _VOTABLE = "application/x-votable+xml"
 
-#: What a table can go out as; the first is what comes when nothing is asked for.
+#: Formats of a table in an answer; the first is the default.
 FORMATS: tuple[Format, ...] = (
     Format(
         "votable",
@@ -100,8 +100,8 @@ def choose(requested: str | None) -> Format:
     if not requested or not requested.strip():
         return FORMATS[0]
     kind, *parameters = (part.strip() for part in requested.lower().split(";"))
-    kept = sorted(p.replace(" ", "").replace('"', "") for p in parameters if p.startswith("serialization"))
-    wanted = ";".join((kind, *kept))
+    options = sorted(p.replace(" ", "").replace('"', "") for p in parameters if p.startswith("serialization"))
+    wanted = ";".join((kind, *options))
     for form in FORMATS:
         if wanted == form.name or wanted in form.aliases:
             return form

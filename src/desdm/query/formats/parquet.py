@@ -12,7 +12,7 @@ from desdm.release.model import ReleaseColumn
 
 __all__ = ["metadata_of", "table"]
 
-#: Rows a row group: readers skip by these, and one is held in memory.
+#: Rows a row group: readers skip by these, and one stays in memory.
 _GROUP = 100_000
 
 
@@ -46,18 +46,28 @@ class _Pipe:
 
 def metadata_of(column: ReleaseColumn, utype: str = "") -> dict[str, str]:
     """What a field's metadata says of a column: description, unit, UCD, and the VOTable type where it adds something."""
-    found = {
+    description = {
         "description": column.text,
         "unit": column.unit,
         "ucd": column.ucd,
         "xtype": column.xtype or "",
         "utype": utype,
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in description.items() if value}
 
 
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:
-    """A Parquet file, zstd-compressed; its end says QUERY_STATUS, OVERFLOW where rows were cut."""
+    """Yield the pieces of a Parquet file, zstd-compressed.
+
+    Parameters
+    ----------
+    rows
+        Rows with their columns; the metadata has QUERY_STATUS, OVERFLOW where rows were cut.
+    infos
+        Name, value and text of each line about the answer, for the metadata.
+    title
+        Title of the table.
+    """
     schema = pa.schema(
         [
             pa.field(field.name, field.type, metadata=metadata_of(column, utype))
@@ -79,7 +89,7 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
             yield pipe.take()
     if waiting:
         writer.write_table(pa.Table.from_batches(waiting, schema))
-    said = {"QUERY_STATUS": "OVERFLOW" if rows.overflow else "OK"}
-    writer.add_key_value_metadata(said | {name: text or value for name, value, text in infos})
+    status = {"QUERY_STATUS": "OVERFLOW" if rows.overflow else "OK"}
+    writer.add_key_value_metadata(status | {name: text or value for name, value, text in infos})
     writer.close()
     yield pipe.take()

@@ -100,6 +100,7 @@ class Rows:
                     return
 
     def _normal(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch with the types of the schema."""
         if batch.num_columns != len(self.columns):
             raise FatalError(
                 f"an answer has {batch.num_columns} columns, its description {len(self.columns)}"
@@ -112,20 +113,22 @@ class Rows:
 
 
 def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
+    """Return the columns with names that differ by more than case."""
     taken = {column.name.lower() for column in columns}
-    seen: set[str] = set()
-    found = []
+    used_names: set[str] = set()
+    unique = []
     for column in columns:
         name, n = column.name, 1
-        while name.lower() in seen or (n > 1 and name.lower() in taken):
+        while name.lower() in used_names or (n > 1 and name.lower() in taken):
             n += 1
             name = f"{column.name}_{n}"
-        seen.add(name.lower())
-        found.append(column if n == 1 else replace(column, name=name))
-    return tuple(found)
+        used_names.add(name.lower())
+        unique.append(column if n == 1 else replace(column, name=name))
+    return tuple(unique)
 
 
 def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
+    """Convert an array to the type of its column in the answer."""
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
     if array.type == wanted:

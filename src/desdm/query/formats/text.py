@@ -52,6 +52,7 @@ def tabledata(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> bytes:
 
 
 def _lines(cells: list[pa.Array], before: str, between: str, after: str) -> bytes:
+    """Return rows as bytes: cells joined by ``between``, each row within ``before`` and ``after``."""
     joined = pc.binary_join_element_wise(*cells, between, null_handling="replace", null_replacement="")
     whole = pc.binary_join_element_wise(before, joined, after, "")
     if isinstance(whole, pa.ChunkedArray):
@@ -69,6 +70,7 @@ def _cells(
     infinity: str = "Infinity",
     minus: str = "-Infinity",
 ) -> pa.Array:
+    """Return a column as text."""
     if is_array(column):
         plain = ReleaseColumn(column.name, column.datatype)
         fixed = pa.types.is_fixed_size_list(array.type)
@@ -95,6 +97,7 @@ def _cells(
 
 
 def _csv_text(array: pa.Array) -> pa.Array:
+    """Return texts with quotes where CSV needs them."""
     odd = pc.match_substring_regex(array, '[",\r\n]')
     if not pc.any(odd).as_py():
         return array
@@ -103,10 +106,12 @@ def _csv_text(array: pa.Array) -> pa.Array:
 
 
 def _tsv_text(array: pa.Array) -> pa.Array:
+    """Return texts with blanks for tabs and line ends."""
     return pc.replace_substring_regex(array, r"[\t\r\n]", " ")
 
 
 def _xml_text(array: pa.Array) -> pa.Array:
+    """Return texts with XML's special characters escaped."""
     if not pc.any(pc.match_substring_regex(array, r"[&<>\x00-\x08\x0b-\x1f]|\xEF\xBF[\xBE\xBF]")).as_py():
         return array
     # XML 1.0, 2.2 has no way to write the other control characters at all.

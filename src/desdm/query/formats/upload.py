@@ -29,7 +29,7 @@ def read_upload(
         What the query calls it, after ``TAP_UPLOAD.``.
     data
         Its bytes: VOTable (TABLEDATA, BINARY, BINARY2), CSV, TSV, FITS or Parquet. Its first bytes tell which;
-        ``mime`` is asked only where they do not.
+        ``mime`` counts only where they do not.
     max_bytes, max_rows
         How much it may be.
 
@@ -42,33 +42,34 @@ def read_upload(
     """
     if not _NAME.match(name):
         raise UsageError(f"upload {name[:64]!r}: a name has letters, digits and _, and begins with a letter")
-    held = data if isinstance(data, bytes) else data.read(max_bytes + 1)
-    if len(held) > max_bytes:
+    content = data if isinstance(data, bytes) else data.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise LimitExceeded(
             f"upload {name}: it is larger than {max_bytes} bytes, which is all that may be sent"
         )
     try:
-        unpacked = min(_GROWTH * max_bytes, _GROWTH * len(held) + _MORE)
-        found = _read(held, (mime or "").lower(), Limits(max_rows, unpacked))
+        unpacked = min(_GROWTH * max_bytes, _GROWTH * len(content) + _MORE)
+        table = _read(content, (mime or "").lower(), Limits(max_rows, unpacked))
     except LimitExceeded as err:
         raise LimitExceeded(f"upload {name}: {err}", err.kind) from err
     except UsageError as err:
         raise UsageError(f"upload {name}: {err}") from err
-    return Upload(name, found.columns, found.rows)
+    return Upload(name, table.columns, table.rows)
 
 
-def _read(held: bytes, mime: str, limits: Limits) -> Table:
-    if held.startswith(b"SIMPLE  ="):
-        return fits.read(held, limits)
-    if held.startswith(b"PAR1"):
-        return parquet.read(held, limits)
-    start = held[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"<") or held[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return votable.read(held, limits)
+def _read(content: bytes, mime: str, limits: Limits) -> Table:
+    """Return the table of an upload by the format that its first bytes show."""
+    if content.startswith(b"SIMPLE  ="):
+        return fits.read(content, limits)
+    if content.startswith(b"PAR1"):
+        return parquet.read(content, limits)
+    start = content[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"<") or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return votable.read(content, limits)
     if not start:
         raise UsageError("it is empty")
-    if b"\0" in held[:4096]:
+    if b"\0" in content[:4096]:
         raise UsageError("it is neither VOTable, CSV, TSV, FITS nor Parquet")
-    first = held.split(b"\n", 1)[0]
+    first = content.split(b"\n", 1)[0]
     tabs = "tab-separated" in mime or "tsv" in mime or (b"\t" in first and b"," not in first)
-    return delimited.read(held, "\t" if tabs else ",", limits)
+    return delimited.read(content, "\t" if tabs else ",", limits)

@@ -35,6 +35,17 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
     section 4.4.1), and what the rows raised is raised behind it. Before the first row nothing is written: the error
     can be answered with a document of its own.
 
+    Parameters
+    ----------
+    rows
+        Rows with their columns.
+    infos
+        Name, value and text of each INFO.
+    title
+        Description of the table; may be empty.
+    binary
+        Whether the cells are in BINARY2, else in TABLEDATA.
+
     Raises
     ------
     DesdmError
@@ -53,7 +64,12 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
                 yield tabledata(batch, rows.columns)
     except DesdmError as err:
         if rows.count:
-            yield (letters.end() if binary else b"") + ending + _error_infos(_told(err)).encode() + _CLOSE
+            yield (
+                (letters.end() if binary else b"")
+                + ending
+                + _error_infos(_public_text(err)).encode()
+                + _CLOSE
+            )
         raise
     tail = (letters.end() if binary else b"") + ending
     if rows.overflow:
@@ -61,8 +77,9 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
     yield tail + _CLOSE
 
 
-def _told(err: DesdmError) -> str:
-    # What the caller cannot mend is said without our insides.
+def _public_text(err: DesdmError) -> str:
+    """Return the public message of an error: usage errors verbatim, internal errors without details."""
+    # Internal errors are reported without details.
     if isinstance(err, UsageError):
         return str(err)
     if isinstance(err, TransientError):
@@ -97,15 +114,15 @@ def small_table(
     overflow
         Whether to say that there are more rows.
     """
-    kept = Rows(columns, (), None)
+    layout = Rows(columns, (), None)
     cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    arrays = [pa.array(list(c), field.type) for c, field in zip(cells, kept.schema, strict=True)]
-    body = tabledata(pa.RecordBatch.from_arrays(arrays, schema=kept.schema), columns) if rows else b""
+    arrays = [pa.array(list(c), field.type) for c, field in zip(cells, layout.schema, strict=True)]
+    body = tabledata(pa.RecordBatch.from_arrays(arrays, schema=layout.schema), columns) if rows else b""
     tail = "</TABLEDATA>\n</DATA>\n</TABLE>\n"
     if overflow:
         tail += _info("QUERY_STATUS", "OVERFLOW", f"cut at {len(rows)} rows; there are more")
     tail += f"</RESOURCE>\n{extra}</VOTABLE>\n"
-    return _opening(kept, infos, title, resource_type) + b"<TABLEDATA>\n" + body + tail.encode()
+    return _opening(layout, infos, title, resource_type) + b"<TABLEDATA>\n" + body + tail.encode()
 
 
 def error_document(message: str) -> bytes:
@@ -123,6 +140,7 @@ def _error_infos(message: str) -> str:
 
 
 def _opening(rows: Rows, infos: Infos, title: str, kind: str) -> bytes:
+    """Return a VOTable up to the data of its table."""
     text = f"{_HEAD}<RESOURCE type={_attribute(kind)}>\n" + _info("QUERY_STATUS", "OK", "")
     text += "".join(_info(*info) for info in infos)
     text += "<TABLE>\n"
@@ -134,6 +152,7 @@ def _opening(rows: Rows, infos: Infos, title: str, kind: str) -> bytes:
 
 
 def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
+    """Return the FIELD of a column."""
     size: str | None = column.arraysize if is_array(column) else None
     if column.datatype in TEXT:
         # Text goes out with its own length: a fixed size would cut it or pad it.
@@ -155,27 +174,31 @@ def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
 
 
 def _idents(columns: Sequence[ReleaseColumn]) -> list[str]:
+    """Return an XML ID for each column."""
     # XML wants names (letter first, few signs) that occur once in the document.
-    found: list[str] = []
+    idents: list[str] = []
     for column in columns:
         base = re.sub(r"[^A-Za-z0-9_.-]", "_", column.name) or "_"
         base = base if base[0].isalpha() or base[0] == "_" else f"_{base}"
         ident, n = base, 1
-        while ident in found:
+        while ident in idents:
             n += 1
             ident = f"{base}_{n}"
-        found.append(ident)
-    return found
+        idents.append(ident)
+    return idents
 
 
 def _info(name: str, value: str, text: str) -> str:
+    """Return an INFO element."""
     head = f"<INFO name={_attribute(name)} value={_attribute(value)}"
     return f"{head}>{_clean(text)}</INFO>\n" if text else f"{head}/>\n"
 
 
 def _clean(text: str) -> str:
+    """Return a text escaped for XML, without unprintable characters."""
     return escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
 def _attribute(text: str) -> str:
+    """Return a quoted XML attribute value, without unprintable characters."""
     return quoteattr(_UNPRINTABLE.sub("\ufffd", text))

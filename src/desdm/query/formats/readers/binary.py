@@ -27,6 +27,7 @@ _KINDS = {"unsignedByte": "u1", "short": ">i2", "int": ">i4", "long": ">i8", "fl
 
 @compiled()
 def _walk(data: Bytes, mask: int, sizes: Longs, widths: Longs, starts: Longs, lengths: Longs) -> int:
+    """Find start and length of each cell; return the number of rows, or -1 for bytes that end within one."""
     # Finds where each cell begins and how long it is; -1 where the bytes end in the middle of a row. With
     # empty ``starts`` it only counts rows.
     at, row, end = 0, 0, len(data)
@@ -57,6 +58,7 @@ def _walk(data: Bytes, mask: int, sizes: Longs, widths: Longs, starts: Longs, le
 
 @compiled()
 def _gather(data: Bytes, starts: Longs, lengths: Longs, out: Bytes) -> None:
+    """Copy cells one after another into ``out``."""
     to = 0
     for i in range(len(starts)):
         for k in range(lengths[i]):
@@ -90,35 +92,41 @@ def columns_of(
     LimitExceeded
         If there are too many rows.
     """
-    held = np.frombuffer(data, np.uint8)
+    buffer = np.frombuffer(data, np.uint8)
     widths = np.array([_WIDTHS[c.datatype] for c in columns], np.int64)
     fixed = np.array([-1 if s is None else s * w for s, w in zip(sizes, widths, strict=True)], np.int64)
     mask = (len(columns) + 7) // 8 if masked else 0
     none = np.empty((0, 0), np.int64)
     if mask + int(np.where(fixed < 0, 4, fixed).sum()) == 0:
         raise UsageError("the table's rows have no bytes")
-    count = _walk(held, mask, fixed, widths, none, none)
+    count = _walk(buffer, mask, fixed, widths, none, none)
     if count < 0:
         raise UsageError("the table's stream ends in the middle of a row; was it cut off on its way?")
     limits.check_rows(count)
     starts, lengths = np.empty((count, len(columns)), np.int64), np.empty((count, len(columns)), np.int64)
-    _walk(held, mask, fixed, widths, starts, lengths)
+    _walk(buffer, mask, fixed, widths, starts, lengths)
     gone = np.zeros((count, len(columns)), bool)
     if masked and count:
         first = starts[:, 0] - mask - (4 if fixed[0] < 0 else 0)
-        bits = np.unpackbits(held[first[:, None] + np.arange(mask)], axis=1)
+        bits = np.unpackbits(buffer[first[:, None] + np.arange(mask)], axis=1)
         gone = bits[:, : len(columns)].astype(bool)
     return [
-        _column(held, column, starts[:, j].copy(), lengths[:, j].copy(), int(widths[j]), gone[:, j])
+        _column(buffer, column, starts[:, j].copy(), lengths[:, j].copy(), int(widths[j]), gone[:, j])
         for j, column in enumerate(columns)
     ]
 
 
 def _column(
-    held: Bytes, column: ReleaseColumn, starts: Longs, lengths: Longs, width: int, gone: npt.NDArray[np.bool_]
+    buffer: Bytes,
+    column: ReleaseColumn,
+    starts: Longs,
+    lengths: Longs,
+    width: int,
+    gone: npt.NDArray[np.bool_],
 ) -> pa.Array:
+    """Return the Arrow array of one column from the starts and lengths of its cells."""
     data = np.empty(int(lengths.sum()), np.uint8)
-    _gather(held, starts, lengths, data)
+    _gather(buffer, starts, lengths, data)
     if column.datatype in TEXT:
         ends = np.concatenate(([0], np.cumsum(lengths)))
         coding = "utf-8" if width == 1 else "utf-16-be"
@@ -147,4 +155,5 @@ def _column(
 
 
 def _masked(flat: pa.Array, gone: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return an array with null where ``gone`` is set."""
     return pc.if_else(pa.array(gone), pa.scalar(None, flat.type), flat) if gone.any() else flat

@@ -22,7 +22,16 @@ _WHOLE = re.compile(r"[+-]?[0-9]{16,}")
 
 
 def read(data: bytes, delimiter: str, limits: Limits) -> Table:
-    """A table with a line of names; empty cells are null, and what a column holds is found from its cells.
+    """A table with a line of names; empty cells are null, and the type of a column follows from its cells.
+
+    Parameters
+    ----------
+    data
+        The file.
+    delimiter
+        Character between cells.
+    limits
+        Largest numbers of rows and bytes.
 
     Raises
     ------
@@ -45,7 +54,7 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
             ),
         )
     except pa.ArrowInvalid as err:
-        raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_said(err)}") from err
+        raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_first_line(err)}") from err
     limits.check_rows(rows.num_rows)
     _check_names(rows.column_names, "TSV" if delimiter == "\t" else "CSV")
     for name, array in zip(rows.column_names, rows.columns, strict=True):
@@ -106,5 +115,6 @@ def _complaint(cell: str) -> str:
     return ""
 
 
-def _said(err: Exception) -> str:
+def _first_line(err: Exception) -> str:
+    """Return the first line of a parser's message, at most 200 characters."""
     return str(err).replace("CSV parse error: ", "").split("\n", 1)[0][:200]

@@ -46,6 +46,7 @@ def read(data: bytes, limits: Limits) -> Table:
 
 
 def _sound(header: object, size: int, limits: Limits) -> None:
+    """Raise if a header promises more rows or bytes than the file and the limits allow."""
     # A header may claim anything: believe it only as far as there are bytes.
     width, count = int(header["NAXIS1"]), int(header["NAXIS2"])  # type: ignore[index]
     if "ZTABLE" in header:  # type: ignore[operator]
@@ -56,6 +57,7 @@ def _sound(header: object, size: int, limits: Limits) -> None:
 
 
 def _table(hdu: object, data: bytes) -> Table:
+    """Return the table of a binary table HDU."""
     header, start = hdu.header, int(hdu.fileinfo()["datLoc"])  # type: ignore[attr-defined]
     width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
     stored = fitscells.stored_columns(header)
@@ -65,14 +67,14 @@ def _table(hdu: object, data: bytes) -> Table:
     columns: list[ReleaseColumn] = []
     arrays = []
     for n, column in enumerate(stored, 1):
-        found = fitscells.column(column, rows, heap)
-        if found is None:
+        array = fitscells.column(column, rows, heap)
+        if array is None:
             continue
         about = {
             "unit": str(header.get(f"TUNIT{n}", "")),
             "ucd": str(header.get(f"TUCD{n}", "")),
             "description": str(header.get(f"TCOMM{n}", "")),
         }
-        arrays.append(pa.chunked_array([found]))
+        arrays.append(pa.chunked_array([array]))
         columns.append(described(column.name, arrays[-1], about))
     return table_of(tuple(columns), arrays)

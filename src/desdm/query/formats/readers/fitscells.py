@@ -70,7 +70,7 @@ def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
     UsageError
         A TFORM is missing or not understood, cells cannot be uploaded, or the columns do not fill NAXIS1.
     """
-    found, at = [], 0
+    columns, at = [], 0
     for n in range(1, int(header.get("TFIELDS", 0)) + 1):
         name = str(header.get(f"TTYPE{n}", "")).strip() or f"col{n}"
         form = _FORM.fullmatch(str(header.get(f"TFORM{n}", "")))
@@ -92,7 +92,7 @@ def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
                 count,
             )
         null = header.get(f"TNULL{n}")
-        found.append(Stored(
+        columns.append(Stored(
             name, element, size, wide, at, width, int(null) if null is not None and element in "BIJK" else None,
             float(header.get(f"TSCAL{n}", 1.0)), header.get(f"TZERO{n}", 0),
         ))  # fmt: skip
@@ -103,7 +103,7 @@ def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
         at += width
     if at != int(header["NAXIS1"]):
         raise UsageError(f"the FITS table's columns take {at} bytes of a row, NAXIS1 says {header['NAXIS1']}")
-    return found
+    return columns
 
 
 def column(stored: Stored, rows: npt.NDArray[np.uint8], heap: bytes) -> pa.Array | None:

@@ -62,14 +62,23 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a reader found: description and rows."""
+    """Table that a reader returns: description and rows."""
 
     columns: tuple[ReleaseColumn, ...]
     rows: pa.Table
 
 
 def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> ReleaseColumn:
-    """Description of an Arrow column whose file says no more than ``about`` (description, unit, ucd).
+    """Return the description of an Arrow column whose file has no other.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    array
+        Its values.
+    about
+        Description, unit and UCD, where the file has them.
 
     Raises
     ------
@@ -118,14 +127,14 @@ def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) 
     """
     if len(columns) > MOST_COLUMNS:
         raise UsageError(f"a table may have {MOST_COLUMNS} columns at most")
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for column in columns:
         if not column.name:
             raise UsageError("a column has no name; name every column")
         key = column.name.lower()
-        if key in seen:
-            raise UsageError(f"two columns are called {seen[key]}; names must differ by more than case")
-        seen[key] = column.name
+        if key in names:
+            raise UsageError(f"two columns are called {names[key]}; names must differ by more than case")
+        names[key] = column.name
     if not columns:
         raise UsageError("the table has no column")
     pairs = [_with_null_elements(c, array) for c, array in zip(columns, arrays, strict=True)]
@@ -141,6 +150,7 @@ def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) 
 
 
 def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Convert an array to the type of its column; raise if values would change."""
     if array.type == wanted:
         return array
     if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):

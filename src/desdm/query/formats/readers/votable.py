@@ -63,7 +63,7 @@ class _Reader:
         self.way: list[str] = []
         self.stream: str | None = None
         self.kind = ""
-        self.seen = self.done = False
+        self.in_table = self.done = False
 
     def read(self, data: bytes) -> Table:
         parser = expat.ParserCreate()
@@ -80,13 +80,14 @@ class _Reader:
             raise UsageError(
                 f"it is no well-formed VOTable: {where}: {expat.errors.messages[err.code]}"
             ) from err
-        if not self.seen:
+        if not self.in_table:
             raise UsageError("the document has no TABLE")
         arrays = self._cells() if self.kind in ("", "TABLEDATA") else self._binary()
         columns = tuple(replace(c, datatype="boolean") if c.datatype == "bit" else c for c in self.columns)
         return table_of(columns, [pa.chunked_array([a]) for a in arrays])
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Handle the start of an element."""
         name = tag.rpartition(":")[2]
         if not self.way and name != "VOTABLE":
             raise UsageError(f"it is no VOTable: its root is {name[:40]}")
@@ -100,7 +101,7 @@ class _Reader:
         if name == "TD":
             self.text.clear()
         elif name == "TABLE":
-            self.seen = True
+            self.in_table = True
         elif name == "FIELD":
             self._field(attributes)
         elif name == "VALUES" and len(self.way) > 1 and self.way[-2] == "FIELD" and self.nulls:
@@ -115,6 +116,7 @@ class _Reader:
             self.text.clear()
 
     def _end(self, tag: str) -> None:
+        """Handle the end of an element."""
         name = tag.rpartition(":")[2]
         self.way.pop()
         if self.done:
@@ -144,6 +146,7 @@ class _Reader:
             )
 
     def _field(self, attributes: dict[str, str]) -> None:
+        """Add the column of a FIELD."""
         name, datatype = attributes.get("name") or attributes.get("ID", ""), attributes.get("datatype", "")
         arraysize = attributes.get("arraysize") or None
         if datatype not in _KNOWN:
@@ -175,6 +178,7 @@ class _Reader:
         )
 
     def _binary(self) -> list[pa.Array]:
+        """Return the columns of a BINARY or BINARY2 stream."""
         if self.kind == "FITS":
             raise UsageError("VOTables with FITS inside cannot be uploaded; send the FITS file itself")
         try:
@@ -183,18 +187,19 @@ class _Reader:
             raise UsageError("the table's stream is no base64") from err
         arrays = binary.columns_of(data, self.columns, self.sizes, self.limits, masked=self.kind == "BINARY2")
         described = zip(arrays, self.columns, self.nulls, strict=True)
-        found = [_without(array, column, null) for array, column, null in described]
+        columns = [_without(array, column, null) for array, column, null in described]
         if self.kind == "BINARY":
             # It has no mask: text without a character is null, as in TABLEDATA.
-            found = [
+            columns = [
                 pc.if_else(pc.equal(a, ""), pa.scalar(None, a.type), a) if pa.types.is_string(a.type) else a
-                for a in found
+                for a in columns
             ]
-        return found
+        return columns
 
     def _cells(self) -> list[pa.Array]:
+        """Return the columns of TABLEDATA."""
         cells = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
-        found = []
+        columns = []
         for column, null, texts in zip(self.columns, self.nulls, cells, strict=True):
             try:
                 if column.datatype in TEXT:
@@ -202,29 +207,33 @@ class _Reader:
                     values = [t if t and t != null else None for t in texts]
                 else:
                     values = [_value(t.strip(), column, null) for t in texts]
-                found.append(pa.array(values, pa.bool_() if column.datatype == "bit" else arrow_type(column)))
+                columns.append(
+                    pa.array(values, pa.bool_() if column.datatype == "bit" else arrow_type(column))
+                )
             except (ValueError, OverflowError, pa.ArrowException) as err:
                 raise UsageError(f"column {column.name}: a cell is no {column.datatype}: {err}") from err
-        return found
+        return columns
 
 
 def _refuse(*_: object) -> None:
+    """Refuse documents with a DTD or entities, which can expand without bound."""
     raise UsageError("the document has a DTD or declares entities; VOTables need neither, send it without")
 
 
 def _value(text: str, column: ReleaseColumn, null: str | None) -> Any:
+    """Return the value of a cell of TABLEDATA, None for null."""
     if is_array(column):
         plain = ReleaseColumn(column.name, column.datatype)
-        found = [_value(part, plain, null) for part in text.split()] if text else None
+        value = [_value(part, plain, null) for part in text.split()] if text else None
         size = size_of(column)
-        if found is not None and size is not None and len(found) != size:
-            raise ValueError(f"{len(found)} elements where {size} must be")
-        return found
+        if value is not None and size is not None and len(value) != size:
+            raise ValueError(f"{len(value)} elements where {size} must be")
+        return value
     if not text or text == null:
         return None
-    found = _scalar(text, column)
+    value = _scalar(text, column)
     # The same number may be written in another way: -99 and -99.0, 255 and 0xff.
-    return None if null and found is not None and found == _scalar(null.strip(), column) else found
+    return None if null and value is not None and value == _scalar(null.strip(), column) else value
 
 
 def _scalar(text: str, column: ReleaseColumn) -> Any:
