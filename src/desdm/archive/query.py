@@ -52,10 +52,12 @@ def condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
 
 
 def _name(column: ColumnElement[Any]) -> str:
+    """Return the name of a column, for messages."""
     return str(getattr(column, "name", "filename"))
 
 
 def _plain(column: ColumnElement[Any], word: str) -> bool:
+    """Tell whether a word is a plain value: not a range, a pattern or null."""
     if word.lower() == "null":
         return False
     if isinstance(column.type, Integer | Float):
@@ -64,6 +66,7 @@ def _plain(column: ColumnElement[Any], word: str) -> bool:
 
 
 def _range(column: ColumnElement[Any], word: str) -> tuple[str, str] | None:
+    """Return the ends of a range ``low:high``, or None if the word is not a range."""
     # Names hold colons too; a range of text is only meant where both ends look alike.
     low, colon, high = word.partition(":")
     if not colon or ":" in high:
@@ -76,6 +79,7 @@ def _range(column: ColumnElement[Any], word: str) -> tuple[str, str] | None:
 
 
 def _positive(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    """Return the condition that a column matches a word."""
     if word.lower() == "null":
         return column.is_(None)
     ends = _range(column, word)
@@ -93,6 +97,7 @@ def _positive(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
 
 
 def _negative(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    """Return the condition that a column does not match a word; NULL does not match."""
     if word.lower() == "null":
         return column.is_not(None)
     # NOT of a comparison with NULL is NULL: a file without a band is not in band g either.
@@ -100,6 +105,7 @@ def _negative(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
 
 
 def _typed(column: ColumnElement[Any], word: str) -> object:
+    """Return a word as a value of the column's type; `UsageError` if it is not one."""
     kind = column.type
     if not isinstance(kind, Integer | Float):
         return word

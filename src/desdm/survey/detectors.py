@@ -3,7 +3,7 @@
 What is dead is neither expected, planned nor calibrated; what is half dead is processed with the bad amplifier masked.
 DECam, by nights:
 
-- N30 (CCD 61): light damage found in the afternoon of 2012-11-07; the flats of that morning were good (DES science
+- N30 (CCD 61): light damage reported in the afternoon of 2012-11-07; the flats of that morning were good (DES science
   verification, "N30 Analysis").
 - S30 (CCD 2): no signal from 2013-11-30 until it came back on 2016-12-29 (NOIRLab, status of DECam's CCDs: "not functional
   2014-2016").
@@ -92,7 +92,17 @@ def dead(instrument: str, nite: str) -> dict[int, Outage]:
 
 
 def living(ccdnums: Iterable[int], instrument: str, nite: str) -> list[int]:
-    """Return those of the CCDs that work on a night, wholly or in part."""
+    """Return those of the CCDs that work on a night, wholly or in part.
+
+    Parameters
+    ----------
+    ccdnums
+        CCD numbers.
+    instrument
+        Name of the camera, as in INSTRUME.
+    nite
+        Night of observation, YYYYMMDD.
+    """
     lost = dead(instrument, nite)
     return [n for n in ccdnums if n not in lost]
 

@@ -18,12 +18,13 @@ def _readable(content: Content) -> Iterator[str]:
 
     stars = stars_of(content.data, content.hdus)
     if content.delivered:
-        told = [Finding(Severity.WARNING, text) for text in stars.findings]
-        content.findings += [one for one in told if one not in content.findings]
+        warnings = [Finding(Severity.WARNING, text) for text in stars.findings]
+        content.findings += [one for one in warnings if one not in content.findings]
     yield from ()
 
 
 def _covered(ra: Any, dec: Any) -> Outline | None:
+    """Return the outline of a catalogue's positions in degrees; None without any position."""
     import numpy as np
 
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
@@ -41,6 +42,7 @@ def _covered(ra: Any, dec: Any) -> Outline | None:
 
 
 def _catalogue(content: Content) -> Metadata:
+    """Return the metadata of a reference catalogue: its region, and its name as version."""
     from desdm.survey.refstars import table_of
 
     table, layout = table_of(content.data, content.hdus)
@@ -49,9 +51,10 @@ def _catalogue(content: Content) -> Metadata:
 
 
 def _truth(content: Content) -> Metadata:
-    told = _catalogue(content)
-    told.pop("version")
-    return {**told, "objects": next(hdu.shape[0] for _, hdu in content.tables())}
+    """Return the metadata of a truth table: its region and number of objects."""
+    metadata = _catalogue(content)
+    metadata.pop("version")
+    return {**metadata, "objects": next(hdu.shape[0] for _, hdu in content.tables())}
 
 
 TRUTH = FileType(

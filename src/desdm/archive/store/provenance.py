@@ -28,6 +28,7 @@ __all__ = ["derived_among", "execs_of", "files_by_id", "generated", "reached", "
 
 @cache
 def _reached(dialect: str, up: bool, many: bool) -> Any:
+    """Return the statement for all files reached along the edges of derivation, upwards or downwards."""
     child, parent = opm_was_derived_from.c.child_desfile_id, opm_was_derived_from.c.parent_desfile_id
     here, there = (child, parent) if up else (parent, child)
     start: Any = bindparam("start")
@@ -57,12 +58,22 @@ def _reached(dialect: str, up: bool, many: bool) -> Any:
 
 
 def reached(conn: Connection, start: int | Sequence[int], *, up: bool) -> list[int]:
-    """Every file that ``start`` was derived from (``up``) or that was derived from it, in no order."""
+    """Every file that ``start`` was derived from (``up``) or that was derived from it, in no order.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    start
+        Number of a file, or numbers of several.
+    up
+        Follow the edges to ancestors instead of descendants.
+    """
     many = not isinstance(start, int)
     statement = _reached(conn.dialect.name, up, many)
     parameter = packed(conn, start) if not isinstance(start, int) else start
-    found = conn.execute(statement, {"start": parameter}).scalar_one()
-    return json.loads(found) if isinstance(found, str) else list(found or ())
+    numbers = conn.execute(statement, {"start": parameter}).scalar_one()
+    return json.loads(numbers) if isinstance(numbers, str) else list(numbers or ())
 
 
 @cache
@@ -92,7 +103,7 @@ def derived_among(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]
 
 
 def generated(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]:
-    """(file, task that made it)."""
+    """(file, task that produced it)."""
     table = opm_was_generated_by
     rows = conn.execute(
         select(table.c.desfile_id, table.c.task_id).where(among(conn, table.c.desfile_id)),

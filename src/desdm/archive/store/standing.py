@@ -34,8 +34,8 @@ def order_of(state: AttemptState, data_state: DataState) -> int:
 
 def usable(attempt: Any) -> ColumnElement[bool]:
     """Condition that the data of an attempt (the table or an alias) are neither JUNK nor PRUNED."""
-    found: ColumnElement[bool] = attempt.c.data_state.in_([s.value for s in _USABLE])
-    return found
+    condition: ColumnElement[bool] = attempt.c.data_state.in_([s.value for s in _USABLE])
+    return condition
 
 
 def order_of_columns(attempt: Any) -> ColumnElement[int]:

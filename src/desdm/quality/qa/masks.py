@@ -62,7 +62,17 @@ def beside(path: Path) -> Path | None:
 
 
 def is_mask(path: Path, extension: str, cards: Mapping[str, Any]) -> bool:
-    """Whether an HDU is a mask: by its name, its file's name or what the Community Pipeline says of it."""
+    """Whether an HDU is a mask: by its name, its file's name or what the Community Pipeline says of it.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    extension
+        Name of the HDU.
+    cards
+        Its header.
+    """
     return (
         extension.upper() == "MSK"
         or _MASK.fullmatch(path.name) is not None
@@ -81,10 +91,12 @@ def translator(extension: str, cards: Mapping[str, Any]) -> Translate:
 
 
 def _as_bits(pixels: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return mask pixels as 32-bit integers."""
     bits: npt.NDArray[np.int32] = np.asarray(pixels).astype(np.int32)
     return bits
 
 
 def _any_bad(pixels: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return bit 1 for every pixel whose code is not 0."""
     bits: npt.NDArray[np.int32] = (np.asarray(pixels) != 0).astype(np.int32)
     return bits
