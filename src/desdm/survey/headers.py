@@ -17,6 +17,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.pixels.cards import Value
 from desdm.sky.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import BANDS
@@ -64,9 +65,9 @@ class Footprint:
     crossra0: bool
     pixscale: float
 
-    def cards(self) -> list[tuple[str, Any, str]]:
+    def cards(self) -> list[tuple[str, float | str, str]]:
         """The footprint as header cards (key, value, comment)."""
-        cards: list[tuple[str, Any, str]] = [
+        cards: list[tuple[str, float | str, str]] = [
             ("RA_CENT", self.ra_cent, "[deg] RA of the image centre"),
             ("DEC_CENT", self.dec_cent, "[deg] Dec of the image centre"),
         ]
@@ -148,12 +149,12 @@ def wcs_of(header: fits.Header) -> WCS:
 # An image's WCS is requested by its file's footprint, by each table of its objects and by its pictures; astropy takes
 # milliseconds to build it.
 @lru_cache(maxsize=16)
-def _built(cards: tuple[tuple[str, Any], ...]) -> WCS:
+def _built(cards: tuple[tuple[str, Value], ...]) -> WCS:
     """Return the WCS of some cards."""
     return WCS(fits.Header(list(cards)), naxis=2)
 
 
-def _wcs_cards(header: fits.Header) -> list[tuple[str, Any]]:
+def _wcs_cards(header: fits.Header) -> list[tuple[str, Value]]:
     """The WCS keywords in one form, in their order: right ascension first, CDi_j, and RADESYS ICRS.
 
     SCAMP, SWarp and Source Extractor each know other forms of the linear part, and those who unpack (ra, dec) rely on the

@@ -79,7 +79,7 @@ def _zeropoints(conn: Connection, path: Path, maker: Maker) -> None:
     store.add_zeropoints(conn, rows)
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: float) -> float | None:
     """Return a number as a float; None for NaN and values beyond 1e30."""
     number = float(value)
     return number if number == number and abs(number) < 1e30 else None
