@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -228,7 +229,7 @@ def _selections(
     return selections
 
 
-def _column_of(table: Table) -> Any:
+def _column_of(table: Table) -> Callable[[str], ColumnElement[float]]:
     """Return a function that maps a column's name to the column of a table."""
     return lambda name: table.c[name]
 
@@ -260,7 +261,7 @@ def _file_conditions(conn: Connection, criteria: Mapping[str, str]) -> list[Colu
             numbers = [attempt_number(conn, name) for name in value.split(",")]
             conditions.append(desfile.c.pfw_attempt_id.in_(numbers))
         elif key == "tag":
-            conditions.append(store.tagged(lambda column, value=value: condition(column, value)))
+            conditions.append(store.tagged(partial(condition, value=value)))
         elif key == "filename":
             # People write the full name; the column has it without compression suffix.
             conditions.append(condition(desfile.c.filename + desfile.c.compression, value))

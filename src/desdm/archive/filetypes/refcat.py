@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import region
 from desdm.archive.filetypes.kind import FileType, Metadata, has_table
 from desdm.sky.outline import Outline
 from desdm.survey.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from desdm.survey.refstars.record import Array
 
 
 def _readable(content: Content) -> Iterator[str]:
@@ -23,7 +26,7 @@ def _readable(content: Content) -> Iterator[str]:
     yield from ()
 
 
-def _covered(ra: Any, dec: Any) -> Outline | None:
+def _covered(ra: Array, dec: Array) -> Outline | None:
     """Return the outline of a catalogue's positions in degrees; None without any position."""
     import numpy as np
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from desdm.archive.model import FileRecord
@@ -62,7 +62,7 @@ def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> Non
 
 
 @cache
-def _known_filetypes(dialect: str) -> Select[Any]:
+def _known_filetypes(dialect: str) -> Executable:
     """Return the statement for those of some file types that are registered."""
     return select(ops_filetype.c.filetype).where(among(dialect, ops_filetype.c.filetype))
 
@@ -89,7 +89,7 @@ def define_archive(conn: Connection, name: str, root: str) -> None:
 
 
 @cache
-def _by_names(dialect: str) -> Select[Any]:
+def _by_names(dialect: str) -> Executable:
     """Return the statement for the records of files with some names."""
     here = file_archive_info.c.archive_name == bindparam("archive")
     return records(here).where(among(dialect, desfile.c.filename))
@@ -131,7 +131,7 @@ def by_name(conn: Connection, filename: str, compression: str) -> FileRecord | N
 
 
 @cache
-def _by_name() -> Select[Any]:
+def _by_name() -> Executable:
     """Return the statement for the record of the file with a name."""
     return records().where(
         desfile.c.filename == bindparam("filename"), desfile.c.compression == bindparam("compression")
@@ -164,7 +164,7 @@ _LOCK = 0x0DE5F11E
 
 
 @cache
-def _add_files(dialect: str) -> Any:
+def _add_files(dialect: str) -> Executable:
     """Return the statement that inserts files; on PostgreSQL a name in use is skipped."""
     # Columns are named, so that a bulk insert compiles once.
     if dialect == "postgresql":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, Select, exists, insert, select
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import CopyState, desfile, file_archive_info, file_finding, image
@@ -78,7 +78,7 @@ def findings_of(conn: Connection, ids: Sequence[int]) -> dict[int, list[Finding]
     return by_file
 
 
-def _frames() -> Any:
+def _frames() -> Select[Any]:
     """Return the statement for raw frames of an exposure number that have a good copy."""
     copy = exists().where(
         file_archive_info.c.desfile_id == desfile.c.id, file_archive_info.c.state == CopyState.OK.value

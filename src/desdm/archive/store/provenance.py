@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, true
+from sqlalchemy import Connection, Executable, bindparam, func, literal_column, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord
@@ -27,7 +27,7 @@ __all__ = ["derived_among", "execs_of", "files_by_id", "generated", "reached", "
 
 
 @cache
-def _reached(dialect: str, up: bool, many: bool) -> Any:
+def _reached(dialect: str, up: bool, many: bool) -> Executable:
     """Return the statement for all files reached along the edges of derivation, upwards or downwards."""
     child, parent = opm_was_derived_from.c.child_desfile_id, opm_was_derived_from.c.parent_desfile_id
     here, there = (child, parent) if up else (parent, child)
@@ -77,7 +77,7 @@ def reached(conn: Connection, start: int | Sequence[int], *, up: bool) -> list[i
 
 
 @cache
-def _files_by_id(dialect: str) -> Select[Any]:
+def _files_by_id(dialect: str) -> Executable:
     """Statement of `files_by_id`; SQLAlchemy takes longer to put it together than a database to answer it."""
     return records().where(among(dialect, desfile.c.id)).order_by(desfile.c.id)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Executable, FromClause, Table, and_, bindparam, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord, Scope
@@ -76,7 +76,7 @@ def no_such_run(conn: Connection, name: str) -> NotFoundError:
     return NotFoundError(f"no run {name}; see: desdm status")
 
 
-def tagged(tag_condition: Any) -> ColumnElement[bool]:
+def tagged(tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]]) -> ColumnElement[bool]:
     """Condition that a file, or the attempt that produced it, has a tag; ``tag_condition`` maps a column to a condition."""
     return or_(
         desfile.c.id.in_(select(file_tag.c.desfile_id).where(tag_condition(file_tag.c.tag))),
@@ -85,7 +85,7 @@ def tagged(tag_condition: Any) -> ColumnElement[bool]:
 
 
 def find_rows(
-    conn: Connection, table: Any, conditions: Sequence[ColumnElement[bool]], archive: str | None
+    conn: Connection, table: Table, conditions: Sequence[ColumnElement[bool]], archive: str | None
 ) -> tuple[list[str], Sequence[Any]]:
     """(columns, rows) of files of one metadata table: identity, place, every column of metadata; ordered by name.
 
@@ -129,7 +129,9 @@ def find_rows(
     return list(result.keys()), result.all()
 
 
-def in_scope(scope: Scope, attempt: Any = pfw_attempt, request: Any = pfw_request) -> ColumnElement[bool]:
+def in_scope(
+    scope: Scope, attempt: FromClause = pfw_attempt, request: FromClause = pfw_request
+) -> ColumnElement[bool]:
     """Condition that an attempt, joined with its request, lies in a scope; the tables may be aliases.
 
     Parameters
@@ -193,7 +195,7 @@ class AttemptFacts(NamedTuple):
 
 
 @cache
-def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Any:
+def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Executable:
     """Return the statement for the records of files that match the criteria with these keys."""
     statement = records().where(file_archive_info.c.state != CopyState.TRASH.value)
     if not junk:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy import Connection, and_, case, exists, literal, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -112,7 +111,7 @@ def superseded(
     scope: Scope | None = None,
     *,
     blessed: bool = False,
-    tag_condition: Callable[[Any], ColumnElement[bool]] | None = None,
+    tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]] | None = None,
     spoiled: Mapping[int, Spoiled] | None = None,
 ) -> dict[int, tuple[Rival, ...] | None]:
     """Return the rivals of each attempt that has some; None: its data are not for use at all.
@@ -239,7 +238,9 @@ def _pairs(
 
 
 def _products(
-    conn: Connection, attempts: Sequence[int], tag_condition: Callable[[Any], ColumnElement[bool]] | None
+    conn: Connection,
+    attempts: Sequence[int],
+    tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]] | None,
 ) -> dict[int, set[_Product]]:
     """File types and bands of which attempts have files as registered, and tagged if that is requested."""
     products: dict[int, set[_Product]] = {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Executable, delete, insert, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.store.common import among, now, packed
@@ -27,7 +27,7 @@ class Suspect(NamedTuple):
     reason: str
 
 
-def _marks(condition: ColumnElement[bool]) -> Select[Any]:
+def _marks(condition: ColumnElement[bool]) -> Executable:
     """Return the statement for the marks that fulfil a condition."""
     cause = desfile.alias("cause")
     return (
