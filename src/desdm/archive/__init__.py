@@ -1,1 +1,1 @@
-"""The archive: files deposited once, found by what they are, traced to what they came from, kept intact."""
+"""The archive: files deposited once, searchable by their metadata, traced to what they came from, verified."""

@@ -32,11 +32,11 @@ _CHUNK = 1000
 
 @dataclass(slots=True)
 class AuditReport:
-    """What an audit found: names of registered files by class, and paths of files that are not registered.
+    """Result of an audit: names of registered files by class, and paths of files that are not registered.
 
     ``corrupt``: same size, other bytes; ``truncated``, ``grown``: other size; ``missing``: no file;
     ``misplaced``: something else than a regular file has its name; ``orphan``: a file without a row. ``suspect``: files
-    that this audit marked because they were made from a damaged one.
+    that this audit marked because they were derived from a damaged one.
     """
 
     checked: int = 0
@@ -102,8 +102,8 @@ def audit(
             )
             if progress is not None:
                 progress(len(copies))
-    found = _walk(archive.root)
-    while batch := list(islice(found, _CHUNK)):
+    paths = _walk(archive.root)
+    while batch := list(islice(paths, _CHUNK)):
         report.orphan += _orphans(database, archive, batch, patience)
     if report.orphan:
         with database.write() as conn:
@@ -129,6 +129,7 @@ def _check(
     report: AuditReport,
     who: str,
 ) -> None:
+    """Compare a batch of checked copies with their records and enter the differences in the report."""
     report.checked += len(copies)
     report.bytes += sum(record.filesize for record, _ in copies)
     changed = [
@@ -187,6 +188,7 @@ def _walk(root: Path) -> Iterator[tuple[str, float]]:
 
 
 def _unregistered(database: Database, archive: Archive, paths: Sequence[str]) -> set[str]:
+    """Return the paths of the archive that no row of the catalogue names."""
     with database.read() as conn:
         standing = store.by_names(
             conn, archive.name, [split_name(path.rpartition("/")[2])[0] for path in paths]
@@ -196,14 +198,15 @@ def _unregistered(database: Database, archive: Archive, paths: Sequence[str]) ->
 
 
 def _orphans(
-    database: Database, archive: Archive, found: Sequence[tuple[str, float]], patience: float
+    database: Database, archive: Archive, changes: Sequence[tuple[str, float]], patience: float
 ) -> list[str]:
-    changed = dict(found)
+    """Return the files without a row, waiting up to `patience` seconds for deposits in progress."""
+    changed = dict(changes)
     suspects = _unregistered(database, archive, list(changed))
     end = time.monotonic() + patience
     while suspects:
         since = live_since(archive)
-        # The question is asked again after the look at the locks: a deposit that was over by then has its rows.
+        # The question is repeated after the look at the locks: a deposit that was over by then has its rows.
         suspects = _unregistered(database, archive, sorted(suspects))
         suspects = {path for path in suspects if os.path.lexists(archive.root / path)}
         waiting = since is not None and any(changed[path] >= since - 1.0 for path in suspects)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -37,10 +38,10 @@ def attempt_number(conn: Connection, name: str) -> int:
     """Number of the attempt ``<unit>_r<request>p<attempt>``; `NotFoundError` if there is none."""
     match = _ATTEMPT.fullmatch(name.strip())
     wanted = [(match.group(1), int(match.group(2)), int(match.group(3)))] if match else []
-    found = store.attempts_named(conn, wanted)
-    if not found:
+    attempts = store.attempts_named(conn, wanted)
+    if not attempts:
         raise store.no_such_run(conn, name.strip())
-    return found[0]
+    return attempts[0]
 
 
 def by_name(conn: Connection, name: str) -> FileRecord | None:
@@ -65,7 +66,7 @@ def files(
     Parameters
     ----------
     attempt
-        Name or number of the attempt that made them.
+        Name or number of the attempt that produced them.
     filetype, band, tag
         Exact values; a tag is the file's own or its attempt's.
     limit
@@ -81,8 +82,8 @@ def files(
     if filetype is not None and filetype not in BY_NAME:
         raise UsageError(f"no file type {filetype!r}; known: {', '.join(sorted(BY_NAME))}")
     number = attempt_number(conn, attempt) if isinstance(attempt, str) else attempt
-    asked = {"attempt": number, "filetype": filetype, "band": band, "tag": tag}
-    return store.list_files(conn, {k: v for k, v in asked.items() if v is not None}, limit, junk=junk)
+    conditions = {"attempt": number, "filetype": filetype, "band": band, "tag": tag}
+    return store.list_files(conn, {k: v for k, v in conditions.items() if v is not None}, limit, junk=junk)
 
 
 def find(
@@ -100,9 +101,9 @@ def find(
     comma list of them), ``tag`` (of the file or its attempt) and ``region`` (``ra,dec,size`` in degrees). Values
     are in the syntax of `desdm.archive.query`.
 
-    Copies that are not as registered (missing, corrupt, trash) are left out. Unless ``attempt`` is given, so are
+    Copies that are not as registered (missing, corrupt, trash) are left out. Unless the query has ``attempt``, so are
     files of attempts whose data are JUNK or PRUNED, and superseded ones: of several attempts at one unit with
-    one pipeline that made a file type in a band, the newest blessed one stands, else the newest that is flagged (see
+    one pipeline that produced a file type in a band, the newest blessed one stands, else the newest that is flagged (see
     `desdm.archive.store.superseding`). Of raw frames with one exposure number and the same pixels, the first registered
     stands.
 
@@ -114,7 +115,7 @@ def find(
         Attempts whose files may be returned; None: of every project, campaign and run class. An ``attempt`` in the
         query names its files whatever the scope.
     blessed
-        Only files of attempts that are done, or flagged and marked ACTIVE, and files that no attempt made.
+        Only files of attempts that are done, or flagged and marked ACTIVE, and files that no attempt produced.
     limit
         At most so many rows.
     archive
@@ -134,10 +135,10 @@ def find(
     NotFoundError
         If there is no such attempt.
     """
-    asked = {key.lower(): str(value) for key, value in query.items()}
-    rows = _matching(conn, asked, archive)
-    if "attempt" not in asked:
-        rows = _standing(conn, rows, scope, blessed, asked.get("tag"), {})
+    criteria = {key.lower(): str(value) for key, value in query.items()}
+    rows = _matching(conn, criteria, archive)
+    if "attempt" not in criteria:
+        rows = _standing(conn, rows, scope, blessed, criteria.get("tag"), {})
     rows = _once(rows)
     return rows if limit is None else rows[:limit]
 
@@ -148,12 +149,21 @@ def find_sound(
     """Return what `find` does, but for files that must not be used because of their lineage; these apart, each with why.
 
     Such a file supersedes nothing: where another attempt has the product, that one is returned. Parameters as of `find`.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    query
+        Keys and values, as of `find`.
+    scope
+        Project, campaign and run classes of the attempts; None: all.
     """
-    asked = {key.lower(): str(value) for key, value in query.items()}
-    rows = _matching(conn, asked, None)
+    criteria = {key.lower(): str(value) for key, value in query.items()}
+    rows = _matching(conn, criteria, None)
     reasons = unsound(conn, {int(row["id"]): row.get("expnum") for row in rows})
-    if "attempt" not in asked:
-        rows = _standing(conn, rows, scope, False, asked.get("tag"), reasons)
+    if "attempt" not in criteria:
+        rows = _standing(conn, rows, scope, False, criteria.get("tag"), reasons)
     rows = _once(rows)
     sound = [row for row in rows if row["id"] not in reasons]
     have = {_subject(row) for row in sound}
@@ -166,13 +176,13 @@ def _subject(row: Mapping[str, Any]) -> tuple[object, ...]:
     return tuple(row.get(key) for key in ("filetype", "expnum", "ccdnum", "band", "nite", "tilename"))
 
 
-def _matching(conn: Connection, asked: Mapping[str, str], archive: str | None) -> list[dict[str, Any]]:
+def _matching(conn: Connection, criteria: Mapping[str, str], archive: str | None) -> list[dict[str, Any]]:
     """Files that fit a query, of whatever attempt, in the order of their names."""
     rows: list[dict[str, Any]] = []
-    selections = _selections(conn, asked)
+    selections = _selections(conn, criteria)
     for table, conditions in selections:
-        columns, found = store.find_rows(conn, table, conditions, archive)
-        rows += [_row(dict(zip(columns, row, strict=True))) for row in found]
+        columns, matches = store.find_rows(conn, table, conditions, archive)
+        rows += [_row(dict(zip(columns, row, strict=True))) for row in matches]
     if len(selections) > 1:
         rows.sort(key=lambda row: (row["filename"], row["id"]))
     return rows
@@ -186,58 +196,72 @@ def withheld_rows(
     Their attempt is JUNK, PRUNED or of another run class than ``scope`` has (unless the query names attempts), or no sound
     copy of them is in the archive. Parameters as of `find`; columns id, filename, filetype, pfw_attempt_id, expnum,
     ccdnum, band and nite.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    query
+        Keys and values, as of `find`.
+    scope
+        Project, campaign and run classes of the attempts; None: all.
     """
-    asked = {key.lower(): str(value) for key, value in query.items()}
-    named = "attempt" in asked
+    criteria = {key.lower(): str(value) for key, value in query.items()}
+    named = "attempt" in criteria
     return [
         row
-        for table, conditions in _selections(conn, asked)
+        for table, conditions in _selections(conn, criteria)
         for row in store.withheld_rows(conn, table, conditions, scope, named)
     ]
 
 
-def _selections(conn: Connection, asked: Mapping[str, str]) -> list[tuple[Table, list[ColumnElement[bool]]]]:
+def _selections(
+    conn: Connection, criteria: Mapping[str, str]
+) -> list[tuple[Table, list[ColumnElement[bool]]]]:
     """Each metadata table in which files that fit a query may stand, with the conditions."""
-    conditions = _file_conditions(conn, asked)
-    found = []
-    for table in _tables(asked):
-        of_table = [condition(table.c[k], v) for k, v in asked.items() if k in table.c]
-        if "region" in asked:
-            of_table.append(overlap(region(asked["region"]), _column_of(table)))
-        found.append((table, [*conditions, *of_table]))
-    return found
+    conditions = _file_conditions(conn, criteria)
+    selections = []
+    for table in _tables(criteria):
+        of_table = [condition(table.c[k], v) for k, v in criteria.items() if k in table.c]
+        if "region" in criteria:
+            of_table.append(overlap(region(criteria["region"]), _column_of(table)))
+        selections.append((table, [*conditions, *of_table]))
+    return selections
 
 
-def _column_of(table: Table) -> Any:
+def _column_of(table: Table) -> Callable[[str], ColumnElement[float]]:
+    """Return a function that maps a column's name to the column of a table."""
     return lambda name: table.c[name]
 
 
-def _tables(asked: Mapping[str, str]) -> Sequence[Table]:
+def _tables(criteria: Mapping[str, str]) -> Sequence[Table]:
+    """Return the metadata tables that can answer a query; an unknown key raises `UsageError`."""
     known = {c.name for t in METADATA_TABLES.values() for c in t.c if c.name != "desfile_id"}
     known |= {c.name for c in desfile.c} | set(_SPECIAL)
-    for key in asked:
+    for key in criteria:
         if key not in known:
             raise UsageError(f"no such query key: {key!r}; known: {', '.join(sorted(known))}")
     tables = list(METADATA_TABLES.values())
-    names = [part.strip() for part in asked.get("filetype", "").split(",")]
+    names = [part.strip() for part in criteria.get("filetype", "").split(",")]
     if all(name in BY_NAME for name in names):
         wanted = {BY_NAME[name].table for name in names}
         tables = [t for t in tables if t.name in wanted]
     of_files = {c.name for c in desfile.c} | set(_SPECIAL)
-    needed = [key for key in asked if key not in of_files]
-    if "region" in asked:
+    needed = [key for key in criteria if key not in of_files]
+    if "region" in criteria:
         needed += ["racmin"]
     return [t for t in tables if all(key in t.c for key in needed)]
 
 
-def _file_conditions(conn: Connection, asked: Mapping[str, str]) -> list[ColumnElement[bool]]:
+def _file_conditions(conn: Connection, criteria: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    """Return the conditions on the columns of ``desfile``, on attempts and on tags."""
     conditions: list[ColumnElement[bool]] = []
-    for key, value in asked.items():
+    for key, value in criteria.items():
         if key == "attempt":
             numbers = [attempt_number(conn, name) for name in value.split(",")]
             conditions.append(desfile.c.pfw_attempt_id.in_(numbers))
         elif key == "tag":
-            conditions.append(store.tagged(lambda column, value=value: condition(column, value)))
+            conditions.append(store.tagged(partial(condition, value=value)))
         elif key == "filename":
             # People write the full name; the column has it without compression suffix.
             conditions.append(condition(desfile.c.filename + desfile.c.compression, value))
@@ -247,6 +271,7 @@ def _file_conditions(conn: Connection, asked: Mapping[str, str]) -> list[ColumnE
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Add the full name to a row, and the compression to its file name."""
     row["filename"] += row["compression"]
     row["fullname"] = f"{row['path']}/{row['filename']}" if row["path"] else row["filename"]
     return row
@@ -254,13 +279,13 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without raw frames that are there under another name already: same exposure number, same bytes or pixels."""
-    seen: set[tuple[int, str]] = set()
+    earlier: set[tuple[int, str]] = set()
     again: set[int] = set()
     for row in sorted((r for r in rows if r["filetype"] == "raw"), key=lambda r: int(r["id"])):
         keys = {(row["expnum"], row[k]) for k in ("sha256", "data_digest") if row[k] is not None}
-        if row["expnum"] is not None and seen & keys:
+        if row["expnum"] is not None and earlier & keys:
             again.add(row["id"])
-        seen |= keys
+        earlier |= keys
     return [row for row in rows if row["id"] not in again] if again else rows
 
 

@@ -16,19 +16,19 @@ _MOST = 64 << 20
 def stale(content: Content) -> Iterator[Finding]:
     """Findings on checksums that do not fit their HDU.
 
-    Real files have them: a cutout keeps the CHECKSUM of its parent. Files that no rule made us open as FITS are
+    Real files have them: a cutout keeps the CHECKSUM of its parent. Files that no rule required to open as FITS are
     left alone.
     """
     if not content.opened or content.size > _MOST:
         return
     for number, hdu in enumerate(content.hdus):
-        told = hdu.header.get("DATASUM")
-        if told is None and "CHECKSUM" not in hdu.header:
+        stored = hdu.header.get("DATASUM")
+        if stored is None and "CHECKSUM" not in hdu.header:
             continue
         data = content.data
         datasum = _sum(data[hdu.data_start : min(hdu.end, content.size)])
-        if told is not None and (not str(told).strip().isdigit() or int(str(told)) != datasum):
-            yield Finding(Severity.WARNING, f"HDU {number}: DATASUM is stale", "DATASUM", str(told).strip())
+        if stored is not None and (not str(stored).strip().isdigit() or int(str(stored)) != datasum):
+            yield Finding(Severity.WARNING, f"HDU {number}: DATASUM is stale", "DATASUM", str(stored).strip())
         if "CHECKSUM" in hdu.header:
             total = _sum(data[hdu.start : hdu.data_start]) + datasum
             while total >> 32:

@@ -54,7 +54,18 @@ def plan(conn: Connection, archive: Archive, files: Sequence[FileRecord], bound:
     """Plan the deletion of these files.
 
     Blocked are tagged files (or files of a tagged attempt), files that tagged ones were derived from, files that
-    an attempt under way made or uses, and a plan of more than ``bound`` files as a whole.
+    an attempt in progress produced or uses, and a plan of more than ``bound`` files as a whole.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Archive that holds the files.
+    files
+        Files to delete.
+    bound
+        Largest number of files in one plan.
     """
     here = [f for f in files if f.archive_name == archive.name]
     blocked = [Blocked(f.name, f"archive {archive.name} holds no copy of it") for f in files if f not in here]
@@ -80,7 +91,7 @@ def _tagged_descendants(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     tagged = store.tags_of(conn, store.reached(conn, ids, up=False)) if ids else {}
     if not tagged:
         return {}
-    # One walk back from all of them; which tagged file it is, is told for the first one only.
+    # One walk back from all of them; which tagged file it is, is reported for the first one only.
     first = min(tagged)
     text = f"{store.files_by_id(conn, [first])[0].name} ({tagged[first]})"
     if len(tagged) > 1:
@@ -98,7 +109,24 @@ def delete(
     bound: int,
     grace_days: float,
 ) -> Plan:
-    """Delete files into the trash, in one transaction; the plan is made anew in it, so that no tag slips through.
+    """Delete files into the trash, in one transaction; the plan is computed anew in it, so that no tag slips through.
+
+    Parameters
+    ----------
+    database
+        Database of the archive.
+    archive
+        Archive that holds the files.
+    files
+        Files to delete.
+    who
+        Login of the person who deletes, for the events.
+    reason
+        Why, for the events.
+    bound
+        Largest number of files in one deletion.
+    grace_days
+        Days during which the files can be recovered from the trash.
 
     Raises
     ------
@@ -107,11 +135,11 @@ def delete(
     """
     require_mounted(database, archive)
     with database.write() as conn:
-        made = plan(conn, archive, files, bound)
-        if made.blocked:
-            told = "; ".join(f"{b.name}: {b.reason}" for b in made.blocked[:_TOLD])
-            more = f"; and {len(made.blocked) - _TOLD} more" if len(made.blocked) > _TOLD else ""
-            raise ConflictError(f"nothing was deleted: {told}{more}")
+        deletion = plan(conn, archive, files, bound)
+        if deletion.blocked:
+            reasons = "; ".join(f"{b.name}: {b.reason}" for b in deletion.blocked[:_TOLD])
+            more = f"; and {len(deletion.blocked) - _TOLD} more" if len(deletion.blocked) > _TOLD else ""
+            raise ConflictError(f"nothing was deleted: {reasons}{more}")
         now = store.now()
         rows = [
             {
@@ -122,16 +150,16 @@ def delete(
                 "purge_after": now + timedelta(days=grace_days),
                 "reason": reason,
             }
-            for f in made.files
+            for f in deletion.files
         ]
         if rows:
             store.put_in_trash(conn, archive.name, rows)
-            _record(conn, who, made.files, "into the trash", reason)
-            _prune(conn, who, made.files, reason)
-    for file in made.files:
+            _record(conn, who, deletion.files, "into the trash", reason)
+            _prune(conn, who, deletion.files, reason)
+    for file in deletion.files:
         _into_trash(archive, file)
-    _sync(archive, made.files)
-    return made
+    _sync(archive, deletion.files)
+    return deletion
 
 
 def trash(conn: Connection, archive: Archive) -> list[tuple[FileRecord, str]]:
@@ -143,6 +171,19 @@ def undelete(
     database: Database, archive: Archive, names: Sequence[str], *, who: str, reason: str = ""
 ) -> list[FileRecord]:
     """Bring files back from the trash; all or none.
+
+    Parameters
+    ----------
+    database
+        Database of the archive.
+    archive
+        Archive that holds the files.
+    names
+        Full names of the files.
+    who
+        Login of the person, for the events.
+    reason
+        Why, for the events.
 
     Raises
     ------
@@ -171,6 +212,17 @@ def purge(database: Database, archive: Archive, *, who: str, reason: str = "") -
     """Remove for good what is in the trash and whose grace time is over; identity and provenance stay.
 
     Bytes go first: if it is killed in between, the next purge forgets the rows.
+
+    Parameters
+    ----------
+    database
+        Database of the archive.
+    archive
+        Archive that holds the files.
+    who
+        Login of the person, for the events.
+    reason
+        Why, for the events.
     """
     require_mounted(database, archive)
     with database.write() as conn:
@@ -185,7 +237,17 @@ def purge(database: Database, archive: Archive, *, who: str, reason: str = "") -
 
 
 def record_restored(conn: Connection, restored: Sequence[tuple[int, str, str]], *, who: str) -> None:
-    """Record for each attempt (number, run, data state) that it is no longer PRUNED."""
+    """Record for each attempt (number, run, data state) that it is no longer PRUNED.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    restored
+        Number, run name and earlier data state of each attempt.
+    who
+        Login of the person, for the events.
+    """
     text = "files of it are in the archive again"
     acts = [Act(run, f"{run} marked {state}, was PRUNED", text, number) for number, run, state in restored]
     record_events(conn, EventKind.MARK, who, acts)
@@ -207,35 +269,40 @@ def _record(conn: Connection, who: str, files: Sequence[FileRecord], what: str, 
 
 
 def _attempts(files: Sequence[FileRecord]) -> list[int]:
+    """Return the numbers of the attempts that produced these files, in order."""
     return sorted({f.pfw_attempt_id for f in files if f.pfw_attempt_id is not None})
 
 
 def _trash_path(archive: Archive, record: FileRecord) -> Path:
+    """Return where the trash keeps a file."""
     return archive.trash / f"{record.id}-{record.name}"
 
 
 def _into_trash(archive: Archive, record: FileRecord) -> None:
+    """Move a file's bytes into the trash."""
     archive.trash.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):  # missing before already: there is nothing to keep
         publish(str(archive.path(record)), str(_trash_path(archive, record)))
 
 
 def _remove(archive: Archive, record: FileRecord) -> None:
-    kept, path = _trash_path(archive, record), archive.path(record)
-    if kept.exists():
-        kept.unlink()
+    """Remove a file's bytes for good, from the trash or from its place."""
+    trash, path = _trash_path(archive, record), archive.path(record)
+    if trash.exists():
+        trash.unlink()
     elif path.is_file() and digest(path)[0] == record.sha256:
         # Its deletion was killed before the bytes were moved; other bytes under that name are not ours to remove.
         path.unlink()
 
 
 def _back(archive: Archive, record: FileRecord) -> None:
-    kept, path = _trash_path(archive, record), archive.path(record)
-    if kept.exists():
+    """Move a file's bytes back from the trash to their place."""
+    trash, path = _trash_path(archive, record), archive.path(record)
+    if trash.exists():
         if path.exists():
             move_aside(path, archive.orphans)
         path.parent.mkdir(parents=True, exist_ok=True)
-        publish(str(kept), str(path))
+        publish(str(trash), str(path))
     if not path.exists():
         raise NotFoundError(
             f"{record.name}: its bytes are gone from the trash; deposit it again from its source"
@@ -247,6 +314,7 @@ def _back(archive: Archive, record: FileRecord) -> None:
 
 
 def _sync(archive: Archive, files: Sequence[FileRecord]) -> None:
+    """Force the folders of these files, and the trash, to disk."""
     if files:
         folders = {str(archive.path(f).parent) for f in files} | {str(archive.trash)}
         sync_directories({f for f in folders if Path(f).is_dir()})

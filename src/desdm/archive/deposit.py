@@ -88,7 +88,7 @@ def _register(
     with database.write() as conn:
         done = register(conn, archive, staged, who=who, on_conflict=on_conflict)
         counts = f"{len(done.records)} registered, {len(done.present)} present, {len(done.refused)} refused"
-        # A deposit of one file is found by its name; one of many by the files' own records.
+        # A deposit of one file is identified by its name; one of many by the files' own records.
         subject = staged[0].name if len(staged) == 1 else ""
         record_event(conn, EventKind.INGEST, who, f"deposit: {counts}", subject=subject)
     return done

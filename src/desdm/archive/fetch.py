@@ -35,7 +35,19 @@ class Fetched(NamedTuple):
 
 
 def fetch(conn: Connection, archive: Archive, names: Sequence[str], folder: Path) -> Fetched:
-    """Copy files by full name into a folder; each is verified, the others go on when one fails."""
+    """Copy files by full name into a folder; each is verified, the others go on when one fails.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Archive that holds the files.
+    names
+        Full names of the files.
+    folder
+        Existing folder that receives the copies.
+    """
     done = Fetched([], [])
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +71,15 @@ def fetch(conn: Connection, archive: Archive, names: Sequence[str], folder: Path
 def copy_out(archive: Archive, record: FileRecord, target: Path) -> None:
     """Copy one file to ``target``, never over another one; a target with the same bytes is left as it is.
 
+    Parameters
+    ----------
+    archive
+        Archive that holds the files.
+    record
+        File to copy.
+    target
+        Path of the copy.
+
     Raises
     ------
     NotFoundError
@@ -74,10 +95,10 @@ def copy_out(archive: Archive, record: FileRecord, target: Path) -> None:
         raise NotFoundError(f"{record.name}: archive {archive.name} holds no copy of it (deleted for good?)")
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        found = _copy(archive, record, partial)
-        if found != record.sha256:
+        sha256 = _copy(archive, record, partial)
+        if sha256 != record.sha256:
             raise CorruptFile(
-                f"{record.name}: its copy in {archive.name} has sha-256 {found}, registered is {record.sha256}; "
+                f"{record.name}: its copy in {archive.name} has sha-256 {sha256}, registered is {record.sha256}; "
                 "run desdm audit, and deposit it again from its source"
             )
         if not publish(str(partial), str(target)) and digest(target)[0] != record.sha256:
@@ -89,7 +110,7 @@ def copy_out(archive: Archive, record: FileRecord, target: Path) -> None:
 
 
 def _copy(archive: Archive, record: FileRecord, target: Path) -> str:
-    """Copy a file and return its digest; an error of the archive's copy is told apart from one of the target."""
+    """Copy a file and return its digest; an error of the archive's copy is distinguished from one of the target."""
     sha = hashlib.sha256()
     source = archive.path(record)
 

@@ -59,6 +59,7 @@ class Flight:
 
 
 def _opened(archive: Archive) -> int:
+    """Open the file of locks, which is created if it does not exist; return its descriptor."""
     path = f"{archive.staging}/{_LOCKS}"
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
@@ -70,8 +71,8 @@ def _opened(archive: Archive) -> int:
 
 def _held(fd: int, start: int, length: int) -> int | None:
     """First byte of a lock that another holds within a range; None if there is none."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0)
-    kind, _, begin, _, _ = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
+    request = _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0)
+    kind, _, begin, _, _ = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request))
     return None if kind == fcntl.F_UNLCK else max(int(begin), start)
 
 
@@ -93,7 +94,7 @@ def live_since(archive: Archive) -> float | None:
 def sweep(archive: Archive) -> int:
     """Remove what deposits that are over left in ``.stage``; the number of files removed."""
     try:
-        names = os.listdir(archive.staging)  # noqa: PTH208 - nearly always empty, asked at every deposit
+        names = os.listdir(archive.staging)  # noqa: PTH208 - nearly always empty, listed at every deposit
     except FileNotFoundError:
         return 0
     if len(names) < 2:

@@ -19,22 +19,23 @@ _REPEATED = {"COMMENT", "HISTORY", "CONTINUE", "HIERARCH", ""}
 def header_findings(content: Content) -> Iterator[Finding]:
     """Findings on the cards of every HDU, one for each keyword, however many HDUs have it.
 
-    Files that no rule made us open as FITS are left alone.
+    Files that no rule required to open as FITS are left alone.
     """
     if not content.opened:
         return
-    found: dict[tuple[str, str, Severity, str], list[tuple[int, str]]] = {}
+    places_of: dict[tuple[str, str, Severity, str], list[tuple[int, str]]] = {}
     for number, hdu in enumerate(content.hdus):
         for each in _of(hdu):
-            found.setdefault((each.key, each.text, each.severity, each.assumed), []).append(
+            places_of.setdefault((each.key, each.text, each.severity, each.assumed), []).append(
                 (number, each.value)
             )
-    for (key, text, severity, assumed), places in found.items():
+    for (key, text, severity, assumed), places in places_of.items():
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         yield Finding(severity, f"HDU {places[0][0]}{more}: {text}", key, places[0][1], assumed)
 
 
 def _of(hdu: HDU) -> Iterator[Finding]:
+    """Yield the findings on the header of one HDU."""
     header = hdu.header
     yield from _duplicates(header)
     if not header.ascii:
@@ -51,9 +52,9 @@ def _of(hdu: HDU) -> Iterator[Finding]:
     if hdu.kind == "image" and hdu.bitpix > 0:
         blank = header.get("BLANK")
         limits = 2 ** (hdu.bitpix - 1)
-        told = blank_of(header, hdu.bitpix)
+        stated = blank_of(header, hdu.bitpix)
         low, high = (0, 255) if hdu.bitpix == 8 else (-limits, limits - 1)
-        if blank is not None and (told is None or not low <= told.stored <= high):
+        if blank is not None and (stated is None or not low <= stated.stored <= high):
             yield Finding(
                 Severity.WARNING,
                 f"it is no integer of {hdu.bitpix} bits",

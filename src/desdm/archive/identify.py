@@ -61,15 +61,24 @@ def typed(content: Content, name: str) -> FileType:
     return kind
 
 
-def metadata_of(kind: FileType, content: Content, given: Mapping[str, object]) -> dict[str, object]:
-    """The row of metadata: what was given overrules what headers and name say.
+def metadata_of(kind: FileType, content: Content, overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return the row of metadata; overrides replace what headers and name say.
 
     Values are fitted to the columns; over-long text from a header is cut, as DESDM did.
+
+    Parameters
+    ----------
+    kind
+        File type, whose table has the columns.
+    content
+        Name, bytes and headers of the file; receives findings.
+    overrides
+        Values by column that replace those of headers and name.
 
     Raises
     ------
     FileTypeError
-        If ``given`` names no column of the type's table, or a value of it does not fit.
+        If ``overrides`` names no column of the type's table, or a value of it does not fit.
     """
     table = METADATA_TABLES[kind.table]
     row: dict[str, object] = {}
@@ -79,7 +88,7 @@ def metadata_of(kind: FileType, content: Content, given: Mapping[str, object]) -
             row[key] = _fitted(value, column.type)
             if content.delivered:
                 _note_cut(content, key, value, column.type)
-    for key, value in given.items():
+    for key, value in overrides.items():
         column = table.c.get(key)
         if column is None or key == "desfile_id":
             known = ", ".join(c.name for c in table.c if c.name != "desfile_id")
@@ -100,6 +109,7 @@ def _note_cut(content: Content, key: str, value: object, kind: object) -> None:
 
 
 def _fitted(value: object, kind: object) -> object:
+    """Return a value as a column can store it: text without control characters and cut, numbers in range, else None."""
     if value is None:
         return None
     if isinstance(kind, String):

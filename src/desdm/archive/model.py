@@ -30,7 +30,7 @@ class FileRecord(NamedTuple):
     sha256, md5sum
         Digests, hexadecimal.
     pfw_attempt_id
-        Attempt that made it, if one did.
+        Attempt that produced it, if one did.
     archive_name, path
         Archive that holds the copy, and directory relative to its root.
     """
@@ -60,14 +60,14 @@ class FileRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The attempts whose files a query may return; files that no attempt made are always in scope.
+    """The attempts whose files a query may return; files that no attempt produced are always in scope.
 
     Attributes
     ----------
     project, campaign
         Of the attempts' request; empty: any.
     run_classes
-        Run classes in the order of preference: where attempts of two classes made the same, the first class counts.
+        Run classes in the order of preference: of files that two classes have, that of the first counts.
     """
 
     project: str
@@ -99,13 +99,13 @@ class Deposit:
     parents
         Names, or numbers as text, of the files that it was derived from.
     task_id
-        Task that made it.
+        Task that produced it.
     pfw_attempt_id
-        Attempt that made it.
+        Attempt that produced it.
     move
         The source may be moved instead of copied when it lies on the archive's file system. A re-run that
         finds the source gone and the file in its place goes on from there; for this ``filetype`` and
-        ``directory`` must be given.
+        ``directory`` is required.
     """
 
     source: Path

@@ -16,7 +16,7 @@ def require_mounted(database: Database, archive: Archive) -> None:
     """Raise `StorageUnavailable` if the root is gone or empty although files are registered in it.
 
     Files written there would lie hidden under the disk once it is mounted again, and an audit would call every file
-    missing. A root that is not there before the first file is made by the first deposit.
+    missing. A root that is not there before the first file is created by the first deposit.
     """
     what = _missing(archive)
     if not what:
@@ -24,7 +24,7 @@ def require_mounted(database: Database, archive: Archive) -> None:
     with database.read() as conn:
         if not store.copies_after(conn, archive.name, 0, 1):
             return
-    # Another process may have made the first deposit between the two looks; its bytes were in place before its rows.
+    # Another process may have completed the first deposit between the two looks; its bytes were in place before its rows.
     what = _missing(archive)
     if what:
         raise StorageUnavailable(f"{what}; mount it, or correct archive.root")

@@ -47,20 +47,22 @@ def prov_json(lineage: Lineage) -> dict[str, Any]:
 
 
 def _activity(task: Task) -> dict[str, Any]:
-    told: dict[str, Any] = {"prov:label": task.name}
+    """Return a task as an activity of a PROV document."""
+    activity: dict[str, Any] = {"prov:label": task.name}
     for key, when in (("prov:startTime", task.start_time), ("prov:endTime", task.end_time)):
         if when is not None:
-            told[key] = when.isoformat(timespec="microseconds") + "Z"
+            activity[key] = when.isoformat(timespec="microseconds") + "Z"
     for key in ("module", "wrapper", "wrapkeys", "attempt", "exec_host"):
         value = getattr(task, key)
         if value:
-            told[f"desdm:{key}"] = value
+            activity[f"desdm:{key}"] = value
     if task.status is not None:
-        told["desdm:status"] = {"$": str(task.status), "type": "xsd:int"}
-    return told
+        activity["desdm:status"] = {"$": str(task.status), "type": "xsd:int"}
+    return activity
 
 
 def _edge(document: dict[str, Any], kind: str, origin: int, to: int) -> None:
+    """Add a relation between a file and a task, or between two files, to a PROV document."""
     file, task = "desdm:file.{}".format, "desdm:task.{}".format
     name, letter, row = {
         "used": ("used", "u", {"prov:activity": task(origin), "prov:entity": file(to)}),

@@ -39,7 +39,7 @@ class Exec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task that made a file: normally one run of a module's wrapper, with the programs that it ran."""
+    """A task that produced a file: normally one run of a module's wrapper, with the programs that it ran."""
 
     id: int
     name: str
@@ -57,7 +57,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """A file's history: ``files`` begin with the file asked for."""
+    """A file's history: ``files`` begin with the requested file."""
 
     files: tuple[FileRecord, ...]
     tasks: tuple[Task, ...]
@@ -77,8 +77,17 @@ def descendants(conn: Connection, file_id: int) -> list[int]:
 def lineage(conn: Connection, name: str, direction: Direction = "up") -> Lineage:
     """The history of the file of that full name.
 
-    ``up`` gives its ancestors, the tasks that made it and them, and what those tasks used; ``down`` its
-    descendants with the tasks that made them; ``both`` both.
+    ``up`` gives its ancestors, the tasks that produced it and them, and what those tasks used; ``down`` its
+    descendants with the tasks that produced them; ``both`` both.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    name
+        Full name of the file.
+    direction
+        ``up`` for ancestors, ``down`` for descendants, or ``both``.
 
     Raises
     ------
@@ -93,9 +102,9 @@ def lineage(conn: Connection, name: str, direction: Direction = "up") -> Lineage
         ids.update(ancestors(conn, record.id))
     if direction != "up":
         ids.update(descendants(conn, record.id))
-    # Upwards everything that a task used is told, even if no output is said to derive from it.
-    made = store.generated(conn, sorted(ids))
-    tasks = sorted({task for file, task in made if direction != "down" or file != record.id})
+    # Upwards everything that a task used is listed, even if no output is recorded as derived from it.
+    generations = store.generated(conn, sorted(ids))
+    tasks = sorted({task for file, task in generations if direction != "down" or file != record.id})
     used = store.used(conn, tasks)
     if direction != "down":
         ids.update(file for _, file in used)
@@ -103,7 +112,7 @@ def lineage(conn: Connection, name: str, direction: Direction = "up") -> Lineage
     edges = [
         Edge("was_derived_from", child, parent) for child, parent in derived if child in ids and parent in ids
     ]
-    edges += [Edge("was_generated_by", file, task) for file, task in made if task in set(tasks)]
+    edges += [Edge("was_generated_by", file, task) for file, task in generations if task in set(tasks)]
     edges += [Edge("used", task, file) for task, file in used if file in ids]
     files = store.files_by_id(conn, sorted(ids))
     files.sort(key=lambda f: (f.id != record.id, f.id))
@@ -111,6 +120,7 @@ def lineage(conn: Connection, name: str, direction: Direction = "up") -> Lineage
 
 
 def _tasks(conn: Connection, ids: list[int]) -> list[Task]:
+    """Return the tasks with these numbers, each with its programs."""
     execs: dict[int, list[Exec]] = {}
     for row in store.execs_of(conn, ids):
         execs.setdefault(row.task_id, []).append(Exec(row.name, row.version, row.cmdargs))

@@ -21,6 +21,7 @@ _AT_FDCWD = -100
 
 @cache
 def _renameat2() -> Any:
+    """Return the C library's ``renameat2``, or None where it has none."""
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
@@ -84,5 +85,5 @@ def digest(path: Path | str) -> tuple[str, int]:
 
 def storage_error(err: OSError, path: object) -> DesdmError | None:
     """The typed error for a write that failed for want of room; None if that was not the reason."""
-    found = errors.storage_error(err, path)
-    return found if isinstance(found, StorageFull) else None
+    error = errors.storage_error(err, path)
+    return error if isinstance(error, StorageFull) else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
 
 from sqlalchemy import BigInteger, Float, Integer, and_, or_
 from sqlalchemy.sql.elements import ColumnElement
@@ -22,7 +21,7 @@ __all__ = ["condition", "overlap", "region"]
 _REGEXP = re.compile(r"[*^$\[\]&]")
 
 
-def condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+def condition(column: ColumnElement[object], value: str) -> ColumnElement[bool]:
     """The condition on ``column`` that the value says.
 
     Raises
@@ -51,11 +50,13 @@ def condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
     return and_(*every)
 
 
-def _name(column: ColumnElement[Any]) -> str:
+def _name(column: ColumnElement[object]) -> str:
+    """Return the name of a column, for messages."""
     return str(getattr(column, "name", "filename"))
 
 
-def _plain(column: ColumnElement[Any], word: str) -> bool:
+def _plain(column: ColumnElement[object], word: str) -> bool:
+    """Tell whether a word is a plain value: not a range, a pattern or null."""
     if word.lower() == "null":
         return False
     if isinstance(column.type, Integer | Float):
@@ -63,7 +64,8 @@ def _plain(column: ColumnElement[Any], word: str) -> bool:
     return "%" not in word and not _REGEXP.search(word) and not _range(column, word)
 
 
-def _range(column: ColumnElement[Any], word: str) -> tuple[str, str] | None:
+def _range(column: ColumnElement[object], word: str) -> tuple[str, str] | None:
+    """Return the ends of a range ``low:high``, or None if the word is not a range."""
     # Names hold colons too; a range of text is only meant where both ends look alike.
     low, colon, high = word.partition(":")
     if not colon or ":" in high:
@@ -75,7 +77,8 @@ def _range(column: ColumnElement[Any], word: str) -> tuple[str, str] | None:
     return None
 
 
-def _positive(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+def _positive(column: ColumnElement[object], word: str) -> ColumnElement[bool]:
+    """Return the condition that a column matches a word."""
     if word.lower() == "null":
         return column.is_(None)
     ends = _range(column, word)
@@ -92,14 +95,16 @@ def _positive(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     return column.like(word) if "%" in word else column == word
 
 
-def _negative(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+def _negative(column: ColumnElement[object], word: str) -> ColumnElement[bool]:
+    """Return the condition that a column does not match a word; NULL does not match."""
     if word.lower() == "null":
         return column.is_not(None)
     # NOT of a comparison with NULL is NULL: a file without a band is not in band g either.
     return or_(column.is_(None), ~_positive(column, word))
 
 
-def _typed(column: ColumnElement[Any], word: str) -> object:
+def _typed(column: ColumnElement[object], word: str) -> object:
+    """Return a word as a value of the column's type; `UsageError` if it is not one."""
     kind = column.type
     if not isinstance(kind, Integer | Float):
         return word

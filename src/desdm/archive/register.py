@@ -41,7 +41,7 @@ def register(
     """Register staged files in the caller's transaction.
 
     A file that is registered already with the same bytes is *present*, which is no error, so that a deposit can
-    be repeated. A name that stands for other bytes is refused and both digests are told; with ``rename`` (and
+    be repeated. A name that stands for other bytes is refused and both digests are reported; with ``rename`` (and
     for types whose deliveries repeat names) the newcomer is stored as ``<stem>-<first 8 digits of its sha-256>``
     instead, which a repetition finds again. The file that was first is never touched. Bytes that stand under a
     name without being registered, left by a deposit that was killed, are taken over if they are the same, and
@@ -69,7 +69,7 @@ def record_refusals(
     who
         Person or program that delivered them.
     attempt_id
-        Attempt that made them, if one did.
+        Attempt that produced them, if one did.
     """
     acts = [
         Act(name, f"{name}: delivery refused", one.reason, attempt_id)
@@ -135,6 +135,7 @@ class _Registration:
         return to_rename
 
     def _same(self, each: Staged, there: Standing) -> None:
+        """Treat bytes that the archive has already: restore a missing copy, refuse the trash, else report it present."""
         record = there.record
         if there.state == CopyState.TRASH:
             self._refuse(each, ConflictError(
@@ -152,14 +153,14 @@ class _Registration:
             self.records.append(record._replace(archive_name=self.archive.name, path=each.directory))
             return
         if there.state != CopyState.OK or (each.place is Place.CLASH and each.relpath == record.relpath):
-            # Other bytes than the registered ones under its own name: damage that no audit has seen yet.
+            # Other bytes than the registered ones under its own name: damage that no audit has reported yet.
             self._restore(each, record)
         elif each.relpath != record.relpath or each.place is Place.CLASH:
             discard(self.archive, each)
         self.present.append(record)
 
     def _restore(self, each: Staged, record: FileRecord) -> None:
-        """Good bytes for a copy that an audit found missing or damaged."""
+        """Good bytes for a copy that an audit reported missing or damaged."""
         target = self.archive.path(record)
         if each.relpath != record.relpath or each.place is Place.CLASH:
             source = each.temporary if each.place is Place.CLASH else self.archive.path(each)
@@ -175,6 +176,7 @@ class _Registration:
         )
 
     def _rename(self, each: Staged, directories: set[str]) -> None:
+        """Give a file whose name is in use a name with its digest, and publish it."""
         source = each.temporary if each.place is Place.CLASH else self.archive.path(each)
         stem, dot, suffix = each.filename.partition(".")
         each.filename = f"{stem[: LONGEST - 10 - len(suffix)]}-{each.sha256[:8]}{dot}{suffix}"
@@ -201,12 +203,14 @@ class _Registration:
         return False
 
     def _refuse(self, each: Staged, error: DesdmError) -> None:
+        """Discard a staged file and record why."""
         discard(self.archive, each)
         self.refused_names.add(each.name)
         self.refused.append(Refusal(str(each.item.source), str(error), error))
         record_refusals(self.conn, self.refused[-1:], who=self.who, attempt_id=each.item.pfw_attempt_id)
 
     def _event(self, name: str, text: str) -> None:
+        """Record an event of the ingest of a file."""
         record_event(self.conn, EventKind.INGEST, self.who, text, subject=name)
 
     # -- the rows
@@ -222,6 +226,7 @@ class _Registration:
             )
 
     def _insert(self) -> None:
+        """Insert the rows of all new files: catalogue, copies, metadata, findings and provenance."""
         files = list(self.new.values())
         ids = dict(zip((s.name for s in files), new_ids(self.conn, desfile, len(files)), strict=True))
         parents = self._parents(files, ids)
@@ -256,15 +261,15 @@ class _Registration:
             ],
         )
         inherit(self.conn, sorted({p for s in files for p in parents[s.name]}))
-        made = {s.name: _record(ids[s.name], self.archive, s) for s in files}
-        self.records += made.values()
+        registered = {s.name: _record(ids[s.name], self.archive, s) for s in files}
+        self.records += registered.values()
         for each in self.twins:
-            if each.name not in made:
+            if each.name not in registered:
                 self._refuse(each, NotFoundError(f"{each.name}: the same file in this deposit was refused"))
                 continue
-            if each.relpath != made[each.name].relpath or each.place is Place.CLASH:
+            if each.relpath != registered[each.name].relpath or each.place is Place.CLASH:
                 discard(self.archive, each)
-            self.present.append(made[each.name])
+            self.present.append(registered[each.name])
 
     def _note_twins(self, files: Sequence[Staged], ids: dict[str, int]) -> None:
         """Add a finding to each raw frame that is an exposure which is registered already."""
@@ -318,6 +323,7 @@ class _Registration:
 
 
 def _file_row(number: int, s: Staged) -> dict[str, Any]:
+    """Return the row of ``desfile`` of a staged file."""
     return {
         "id": number,
         "filename": s.filename,
@@ -331,6 +337,7 @@ def _file_row(number: int, s: Staged) -> dict[str, Any]:
 
 
 def _copy(number: int, archive: Archive, directory: str) -> dict[str, Any]:
+    """Return the row of ``file_archive_info`` of a new copy."""
     return {
         "desfile_id": number,
         "archive_name": archive.name,
@@ -340,6 +347,7 @@ def _copy(number: int, archive: Archive, directory: str) -> dict[str, Any]:
 
 
 def _record(number: int, archive: Archive, s: Staged) -> FileRecord:
+    """Return the record of a newly registered file."""
     band = s.metadata.get("band")
     return FileRecord(
         number,

@@ -123,7 +123,7 @@ def discard(archive: Archive, staged: Staged) -> None:
 
 
 def is_ours(archive: Archive, staged: Staged) -> bool:
-    """Whether the file under the final name is the one that was staged or found there, and not another's since."""
+    """Whether the file under the final name is the one that was staged or in place already, and not another's since."""
     try:
         status = os.stat(archive.path(staged))  # noqa: PTH116 - hot
     except FileNotFoundError:
@@ -132,6 +132,7 @@ def is_ours(archive: Archive, staged: Staged) -> bool:
 
 
 def _try(archive: Archive, flight: Flight, item: Deposit, refused: list[Refusal]) -> _Landed | None:
+    """Stage one file; an error that concerns this file alone is added to `refused`, and None returned."""
     try:
         return _land(archive, flight, item)
     except UsageError as err:
@@ -156,10 +157,10 @@ def _land(archive: Archive, flight: Flight, item: Deposit) -> _Landed:
     try:
         source = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        found = _moved_before(archive, flight, item, name) if item.move else None
-        if found is None:
+        place = _moved_before(archive, flight, item, name) if item.move else None
+        if place is None:
             raise
-        return found
+        return place
     except OSError as err:
         if err.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) or isinstance(err, PermissionError):
             raise
@@ -177,6 +178,7 @@ def _land(archive: Archive, flight: Flight, item: Deposit) -> _Landed:
 
 
 def _copy(flight: Flight, item: Deposit, name: str, source: int, size: int, temporary: str) -> _Landed:
+    """Copy a source into the staging folder, hashed while it is read, and identify it."""
     sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -262,6 +264,7 @@ def _moved_before(archive: Archive, flight: Flight, item: Deposit, name: str) ->
 
 
 def _identify(flight: Flight, item: Deposit, name: str, data: Any, size: int, temporary: str) -> Staged:
+    """Return a staged file with its type, metadata, folder and findings."""
     content = Content(name, data, size, delivered=item.pfw_attempt_id is None)
     kind = typed(content, item.filetype) if item.filetype else recognise(content)
     row = metadata_of(kind, content, item.metadata)
@@ -290,13 +293,26 @@ def _identify(flight: Flight, item: Deposit, name: str, data: Any, size: int, te
 
 
 def _force(landed: Sequence[_Landed]) -> None:
+    """Force the bytes of staged files to disk."""
     for each in landed:
         if each.fd >= 0:
             os.fsync(each.fd)
 
 
 def publish_staged(archive: Archive, staged: Staged, source: Path, directories: set[str]) -> None:
-    """Give staged bytes, which are at ``source``, their final name, and say in ``staged.place`` how that went."""
+    """Give staged bytes, which are at ``source``, their final name, and say in ``staged.place`` how that went.
+
+    Parameters
+    ----------
+    archive
+        Archive that holds the files.
+    staged
+        Staged file; its ``place`` is set to the result.
+    source
+        Where its bytes are, on the same file system.
+    directories
+        Receives the folders that must be synced.
+    """
     directory = f"{archive.root}/{staged.directory}" if staged.directory else str(archive.root)
     target = f"{directory}/{staged.name}"
     if directory not in directories:
@@ -321,6 +337,7 @@ def publish_staged(archive: Archive, staged: Staged, source: Path, directories: 
 
 
 def _make(archive: Archive, directory: str, directories: set[str]) -> None:
+    """Create a folder of the archive, and note the folders that must be synced."""
     path = Path(directory)
     missing = [p for p in (path, *path.parents) if p.is_relative_to(archive.root) and not p.is_dir()]
     path.mkdir(parents=True, exist_ok=True)
@@ -337,6 +354,7 @@ def _piece(item: Deposit, fd: int, limit: int) -> bytes:
 
 
 def _read(item: Deposit, fd: int, limit: int) -> bytes:
+    """Read up to `limit` bytes of a source."""
     data = _piece(item, fd, limit)
     if len(data) == limit or not data:
         return data
@@ -350,6 +368,7 @@ def _read(item: Deposit, fd: int, limit: int) -> bytes:
 
 
 def _write(fd: int, data: bytes) -> None:
+    """Write all bytes to a file descriptor."""
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
@@ -357,6 +376,7 @@ def _write(fd: int, data: bytes) -> None:
 
 @contextmanager
 def _mapped(fd: int, size: int) -> Iterator[Any]:
+    """Map a file into memory for reading; empty bytes for an empty file."""
     if not size:
         yield b""
         return

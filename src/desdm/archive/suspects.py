@@ -1,4 +1,4 @@
-"""Suspect files: what was made from a file that an audit found damaged, until its good copy is back or a person decides."""
+"""Suspect files: those derived from a damaged file, until its good copy is back or a person decides."""
 
 from __future__ import annotations
 
@@ -20,9 +20,18 @@ AUDIT = "audit"
 
 
 def mark_descendants(conn: Connection, record: FileRecord, damage: str) -> list[Suspect]:
-    """Mark a damaged file and all that was made from it; the new marks.
+    """Mark a damaged file and all that was derived from it; the new marks.
 
-    When the bytes changed is not known, so that everything that was ever made from the file is in doubt.
+    When the bytes changed is not known, so that everything that was ever derived from the file is in doubt.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    record
+        The damaged file.
+    damage
+        What is wrong with it, for the reason of the marks.
     """
     before = {mark.desfile_id for mark in store.suspects_of_causes(conn, [record.id])}
     reached = [record.id, *store.reached(conn, record.id, up=False)]
@@ -35,7 +44,19 @@ def mark_descendants(conn: Connection, record: FileRecord, damage: str) -> list[
 
 
 def lift_of_cause(conn: Connection, causes: Sequence[int], who: str, reason: str) -> list[Suspect]:
-    """Lift the marks of which these files are the cause, for their good copies are back."""
+    """Lift the marks of which these files are the cause, for their good copies are back.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    causes
+        Numbers of the files whose good copies are back.
+    who
+        Login or program that lifts the marks.
+    reason
+        Why, for the events.
+    """
     marks = store.suspects_of_causes(conn, causes)
     store.drop_suspects(conn, marks)
     _record(conn, who, marks, "is suspect no longer", reason)
@@ -45,12 +66,23 @@ def lift_of_cause(conn: Connection, causes: Sequence[int], who: str, reason: str
 def lift(conn: Connection, name: str, *, who: str, reason: str) -> list[Suspect]:
     """Lift the marks of a file, and those that it is the cause of: a person has looked at it.
 
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    name
+        Full name of the file.
+    who
+        Login of the person who looked at it.
+    reason
+        Why the marks are lifted.
+
     Raises
     ------
     NotFoundError
         There is no such file, or it is not suspect.
     UsageError
-        No reason is given.
+        The reason is empty.
     """
     require_reason(reason)
     record = catalog.by_name(conn, name)
@@ -66,7 +98,7 @@ def lift(conn: Connection, name: str, *, who: str, reason: str) -> list[Suspect]
 
 
 def inherit(conn: Connection, parents: Sequence[int]) -> None:
-    """Mark what was made from suspect parents: a new product is as much in doubt as what it was made from."""
+    """Mark what was derived from suspect parents: a new product is as much in doubt as what it was derived from."""
     causes = sorted({mark.cause_id for mark in store.suspects_of(conn, parents)})
     for cause in store.files_by_id(conn, causes):
         before = {mark.desfile_id for mark in store.suspects_of_causes(conn, [cause.id])}

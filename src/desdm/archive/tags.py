@@ -69,7 +69,23 @@ def tag(
 def untag(
     conn: Connection, name: str, files: Sequence[str], attempts: Sequence[str], *, who: str, reason: str = ""
 ) -> int:
-    """Remove a tag from files and attempts; return how many had it."""
+    """Remove a tag from files and attempts; return how many had it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    name
+        Name of the tag.
+    files
+        Full names of files.
+    attempts
+        Names of runs or numbers of attempts.
+    who
+        Login of the person, for the events.
+    reason
+        Why, for the events.
+    """
     file_ids, attempt_ids = _ids(conn, files, attempts)
     removed = store.remove_tags(conn, name, file_ids, attempt_ids)
     _record(
@@ -100,6 +116,7 @@ def list_tags(conn: Connection) -> list[Tag]:
 
 
 def _ids(conn: Connection, files: Sequence[str], attempts: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the numbers of files and attempts with these names; an unknown name raises an error."""
     file_ids = []
     for name in files:
         record = catalog.by_name(conn, name)

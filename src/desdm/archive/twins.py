@@ -48,10 +48,10 @@ def frame_of(number: int, staged: Staged) -> RawFrame:
 
 def twin_finding(frame: RawFrame, others: Sequence[RawFrame]) -> Finding | None:
     """What a person must know of a frame that is an exposure which is registered already; None if it is not."""
-    found = earlier_twin(frame, others)
-    if found is None:
+    match = earlier_twin(frame, others)
+    if match is None:
         return None
-    other, why = found
+    other, why = match
     if other.expnum == frame.expnum:
         return Finding(
             Severity.WARNING, f"it has {why} as {other.filename}, which is registered", "EXPNUM", str(frame.expnum),

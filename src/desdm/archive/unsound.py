@@ -1,4 +1,4 @@
-"""Files that must not be used because of what they were made from: a frame that is excluded, or a run that is JUNK.
+"""Files that must not be used because of what they were derived from: a frame that is excluded, or a run that is JUNK.
 
 One rule for all: a calibration is not chosen, and an image not planned or released, if its lineage holds either. Lists of
 frames (``cal_frames``) hold judgements on frames and no pixels of them: a frame that was left out of a combination and is
@@ -31,14 +31,26 @@ __all__ = [
 #: Runs of a pipeline that a text names.
 _NAMED = 5
 
-#: File type of the lists of frames: what is made by such a list has no pixel of the frames that it rejects.
+#: File type of the lists of frames: what is produced with such a list has no pixel of the frames that it rejects.
 EVIDENCE = "cal_frames"
 #: File types whose pixels go into a coadd; through all others an exposure goes in as a calibration.
 PIXELS = ("red_immask", "cp_image", "coadd_nwgint")
 
 
 def exclusion_text(expnum: int, ccdnum: int, reason: str, analyst: str) -> str:
-    """Say in words that a file was made from an excluded exposure, or from an excluded CCD of it."""
+    """Say in words that a file was derived from an excluded exposure, or from an excluded CCD of it.
+
+    Parameters
+    ----------
+    expnum
+        Number of the excluded exposure.
+    ccdnum
+        CCD number; 0: the whole exposure.
+    reason
+        Why it is excluded.
+    analyst
+        Login of the person who excluded it.
+    """
     what = exposure_name(expnum) + (f", CCD {ccdnum}," if ccdnum else ",")
     return f"made from exposure {what} which is excluded: {reason} ({analyst})"
 
@@ -53,7 +65,7 @@ def content_edges(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]
 def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]:
     """Return, of files that must not be used because of their lineage, why.
 
-    An exposure's own exclusion is not told of its own images: whoever selects images of exposures tells it.
+    An exposure's own exclusion is not listed for its own images: the selection of images reports it.
 
     Parameters
     ----------
@@ -70,15 +82,15 @@ def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]
     if not excluded and not junk:
         return {}
     edges = content_edges(conn, sorted({*files, *ancestors}))
-    found: dict[int, str] = {}
+    texts: dict[int, str] = {}
     # The exclusions of each exposure by itself: they do not count for the exposure's own images.
     for expnum in sorted({one.expnum for one in excluded}):
         rows = [one for one in excluded if one.expnum == expnum]
         reasons = _descendants(edges, _roots(conn, rows, edges))
-        found = {n: text for n, text in reasons.items() if n in files and files[n] != expnum} | found
+        texts = {n: text for n, text in reasons.items() if n in files and files[n] != expnum} | texts
     marked = _junk_reasons(conn, junk.values())
     reasons = _descendants(edges, {number: marked[attempt] for number, attempt in junk.items()})
-    return {n: text for n, text in reasons.items() if n in files} | found
+    return {n: text for n, text in reasons.items() if n in files} | texts
 
 
 def unsound_attempts(conn: Connection, attempts: Iterable[int]) -> dict[int, str]:
@@ -101,7 +113,17 @@ class Reach:
 
 
 def reach_of_exclusions(conn: Connection, expnum: int, ccdnum: int | None) -> Reach:
-    """Return what the exclusions in force of an exposure reach beyond it: ``ccdnum`` 0, all of it; None: also its CCDs."""
+    """Return what the exclusions in force of an exposure reach beyond it: ``ccdnum`` 0, all of it; None: also its CCDs.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    expnum
+        Number of the excluded exposure.
+    ccdnum
+        CCD number; 0: the whole exposure; None: both.
+    """
     own = store.files_of_exposure(conn, expnum)
     rows = [one for one in store.excluded_files(conn, own) if ccdnum is None or one.banned == ccdnum]
     edges = content_edges(conn, store.reached(conn, own, up=False)) if rows else []
@@ -109,14 +131,14 @@ def reach_of_exclusions(conn: Connection, expnum: int, ccdnum: int | None) -> Re
 
 
 def reach_of_run(conn: Connection, attempt_id: int) -> Reach:
-    """Return what was made from the files of an attempt by other attempts."""
+    """Return what was derived from the files of an attempt by other attempts."""
     own = store.files_of_attempts(conn, [attempt_id])
     edges = content_edges(conn, store.reached(conn, sorted(own), up=False)) if own else []
     return _reach(conn, set(_descendants(edges, dict.fromkeys(own, ""))).difference(own), (attempt_id,))
 
 
 def _reach(conn: Connection, files: Iterable[int], without: Sequence[int]) -> Reach:
-    """The attempts that made files, by pipeline in the order in which they ran."""
+    """The attempts that produced files, by pipeline in the order in which they ran."""
     numbers = sorted(set(store.attempts_of(conn, sorted(files))).difference(without))
     facts = store.attempt_facts(conn, numbers) if numbers else {}
     by_pipeline: dict[str, list[str]] = {}
@@ -135,7 +157,7 @@ def _roots(
 ) -> dict[int, str]:
     """The files with which exclusions begin, with the words: all of an exposure, or what is of the excluded CCD.
 
-    A raw file is of all CCDs: the calibration of a CCD that was made from it holds that CCD's.
+    A raw file is of all CCDs: the calibration of a CCD that was derived from it holds that CCD's.
     """
     roots: dict[int, str] = {}
     for one in rows:
@@ -156,19 +178,19 @@ def _descendants(edges: Sequence[tuple[int, int]], roots: Mapping[int, str]) -> 
     children: dict[int, list[int]] = {}
     for child, parent in edges:
         children.setdefault(parent, []).append(child)
-    found = {-number: text for number, text in roots.items() if number < 0}
+    texts = {-number: text for number, text in roots.items() if number < 0}
     queue = deque((abs(number), text) for number, text in roots.items())
     while queue:
         here, text = queue.popleft()
         for child in children.get(here, ()):
-            if child not in found:
-                found[child] = text
+            if child not in texts:
+                texts[child] = text
                 queue.append((child, text))
-    return found
+    return texts
 
 
 def _junk_reasons(conn: Connection, attempts: Iterable[int]) -> dict[int, str]:
-    """Say of JUNK runs that files were made from theirs, with who marked them and why."""
+    """Say of JUNK runs that files were derived from theirs, with who marked them and why."""
     numbers = sorted(set(attempts))
     facts, marks = store.attempt_facts(conn, numbers), store.last_marks(conn, numbers)
     return {

@@ -48,9 +48,9 @@ class Verifier:
         key = str(path)
         if look is not None and self._sound.get(key) == (look, expected.sha256):
             return
-        found = damage(path, expected)
-        if found:
-            raise CorruptFile(_refusal(path, found))
+        kind = damage(path, expected)
+        if kind:
+            raise CorruptFile(_refusal(path, kind))
         if look is not None:
             self._sound[key] = (look, expected.sha256)
 
@@ -76,8 +76,8 @@ def damage(path: Path, expected: Expected) -> str:
             return "misplaced" if os.path.lexists(path) else "missing"
         size = path.stat().st_size
         if size == expected.filesize:
-            found, size = digest(path)
-            if found == expected.sha256:
+            sha256, size = digest(path)
+            if sha256 == expected.sha256:
                 return ""
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
@@ -95,15 +95,16 @@ _TEXTS: Mapping[str, str] = {
 }
 
 
-def _refusal(path: Path, found: str) -> str:
+def _refusal(path: Path, kind: str) -> str:
     """The message for a damaged file: which, where, what and what to do."""
     return (
-        f"{path.name} is damaged, {_TEXTS.get(found, found)} ({path}); "
+        f"{path.name} is damaged, {_TEXTS.get(kind, kind)} ({path}); "
         "run: desdm audit, then put back a good copy and resume"
     )
 
 
 def _look(path: Path) -> _Look | None:
+    """Return size, times and inode of a file, or None if it cannot be examined."""
     try:
         status = path.stat()
     except OSError:

@@ -39,18 +39,18 @@ def unfit_reasons(conn: Connection, attempts: Iterable[int], scope: Scope | None
     facts = store.attempt_facts(conn, numbers) if numbers else {}
     marked = [n for n, one in facts.items() if one.data_state in (DataState.JUNK, DataState.PRUNED)]
     marks = store.last_marks(conn, marked) if marked else {}
-    found: dict[int, str] = {}
+    reasons: dict[int, str] = {}
     for number, one in facts.items():
         if number in marked:
             verb = "marked" if one.data_state is DataState.JUNK else "its files were deleted"
             mark = marks.get(number)
             words = f": {verb} by {mark.who}: {mark.reason}" if mark else ""
-            found[number] = f"its run {one.run} is {one.data_state.value}{words}"
+            reasons[number] = f"its run {one.run} is {one.data_state.value}{words}"
         elif scope is not None and (other := outside(one, scope)):
-            found[number] = f"its run {one.run} is {other}"
+            reasons[number] = f"its run {one.run} is {other}"
         elif not one.good:
-            found[number] = f"its run {one.run} is {one.state.value}, data {one.data_state.value}"
-    return found
+            reasons[number] = f"its run {one.run} is {one.state.value}, data {one.data_state.value}"
+    return reasons
 
 
 def outside(attempt: store.AttemptFacts, scope: Scope) -> str:
@@ -70,7 +70,7 @@ def outside(attempt: store.AttemptFacts, scope: Scope) -> str:
 def withheld(
     conn: Connection,
     query: Mapping[str, str],
-    found: Sequence[Mapping[str, Any]],
+    matches: Sequence[Mapping[str, Any]],
     scope: Scope | None = None,
     *,
     key: Callable[[Mapping[str, Any]], object] = lambda row: (row["expnum"], row["ccdnum"], row["band"]),
@@ -81,13 +81,13 @@ def withheld(
     ----------
     query, scope
         As of `desdm.archive.catalog.find`. Attempts of other projects and campaigns are not looked at.
-    found
+    matches
         What the query returned.
     key
         Subject of a row: two files of one subject stand for one another. Exposure, CCD and band.
     """
     rows = catalog.withheld_rows(conn, query, scope)
-    have = {key({"expnum": None, "ccdnum": None, "band": None, **row}) for row in found} if rows else set()
+    have = {key({"expnum": None, "ccdnum": None, "band": None, **row}) for row in matches} if rows else set()
     left = [row for row in rows if key(row) not in have]
     numbers = {int(row["pfw_attempt_id"]) for row in left if row["pfw_attempt_id"] is not None}
     reasons = unfit_reasons(conn, numbers, scope) if numbers else {}

@@ -1,4 +1,4 @@
-"""How a table is said once: every table and column with a one-line text, and unit and UCD where it has one."""
+"""How a table is declared once: every table and column with a one-line text, and unit and UCD where it has one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,24 @@ def col(
 ) -> Column[T]:
     """A column with its one-line text, unit (VOUnits 1.1) and UCD (UCD1+ 1.6).
 
-    Columns are NOT NULL unless ``nullable=True`` is said, since a NULL that nobody meant is a lost fact.
+    Columns are NOT NULL unless ``nullable=True`` is set, since an unintended NULL is a lost fact.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    kind
+        SQLAlchemy type.
+    items
+        Constraints, for instance a foreign key.
+    text
+        One line that describes the column.
+    unit
+        Unit after VOUnits 1.1; empty without one.
+    ucd
+        UCD1+ 1.6; empty without one.
+    options
+        Further options of `sqlalchemy.Column`.
     """
     if not options.get("primary_key"):
         options.setdefault("nullable", False)

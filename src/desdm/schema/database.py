@@ -42,7 +42,7 @@ __all__ = ["Database", "database_error", "new_ids", "translated"]
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",  # a commit that was told must survive a loss of power
+    "PRAGMA synchronous=FULL",  # a reported commit must survive a loss of power
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-65536",
     "PRAGMA mmap_size=1073741824",
@@ -60,7 +60,7 @@ class Database:
     patience
         Seconds that a statement waits for a lock that another holds.
     create
-        Whether a SQLite file that is not there is made; otherwise a connection raises `ConfigError`.
+        Whether a SQLite file that does not exist is created; otherwise a connection raises `ConfigError`.
     """
 
     def __init__(self, url: str | URL, patience: float = 60.0, *, create: bool = True) -> None:
@@ -126,14 +126,14 @@ class Database:
         with self.read() as conn:
             if not inspect(conn).has_table("alembic_version"):
                 raise ConfigError(f"database {self.describe()} has no schema; run: desdm init")
-            found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if found != HEAD:
-            if found is None:
+            version = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if version != HEAD:
+            if version is None:
                 raise DamagedDatabase(
                     f"{self.describe()} does not say which schema it has; run: desdm doctor, and restore it from a backup"
                 )
             raise ConfigError(
-                f"schema of {self.describe()} is at {found}, this program needs {HEAD}; run: desdm init --upgrade"
+                f"schema of {self.describe()} is at {version}, this program needs {HEAD}; run: desdm init --upgrade"
             )
 
     def integrity(self) -> str:
@@ -145,8 +145,8 @@ class Database:
             if self.dialect != "sqlite":
                 conn.execute(text("SELECT 1"))
                 return ""
-            found = [str(row[0]) for row in conn.execute(text("PRAGMA quick_check(5)"))]
-        return "" if found == ["ok"] else "; ".join(" ".join(one.split()) for one in found)[:400]
+            problems = [str(row[0]) for row in conn.execute(text("PRAGMA quick_check(5)"))]
+        return "" if problems == ["ok"] else "; ".join(" ".join(one.split()) for one in problems)[:400]
 
     def describe(self) -> str:
         """The URL without its password."""
@@ -163,10 +163,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as err:
-        found = database_error(err)
-        if found is None:
+        translated = database_error(err)
+        if translated is None:
             raise
-        raise found from err
+        raise translated from err
     except UnicodeEncodeError as err:
         # A lone surrogate: Python's sign for a byte of an argument or a file name that is not UTF-8.
         raise UsageError(
@@ -186,20 +186,22 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
         return DatabaseUnavailable("all connections to the database are in use; try again")
     if not isinstance(err, DBAPIError):
         return None
-    said = " ".join(str(err.orig).split())
+    message = " ".join(str(err.orig).split())
     code = str(getattr(err.orig, "sqlite_errorname", None) or getattr(err.orig, "sqlstate", None) or "")
-    if any(mark in said for mark in _FULL_TEXTS) or code.startswith(_FULL):
-        return StorageFull(f"the database could not write: {said}; make room and try again")
-    if code.startswith(_DAMAGED) or any(mark in said for mark in _DAMAGED_TEXTS):
+    if any(mark in message for mark in _FULL_TEXTS) or code.startswith(_FULL):
+        return StorageFull(f"the database could not write: {message}; make room and try again")
+    if code.startswith(_DAMAGED) or any(mark in message for mark in _DAMAGED_TEXTS):
         return DamagedDatabase(
-            f"the database is damaged: {said}; run: desdm doctor, and restore it from a backup"
+            f"the database is damaged: {message}; run: desdm doctor, and restore it from a backup"
         )
     if isinstance(err, OperationalError) or err.connection_invalidated:
-        return DatabaseUnavailable(f"the database does not answer: {said}; try again, or see: desdm doctor")
-    if isinstance(err, DataError) and "NUL" in said:
+        return DatabaseUnavailable(
+            f"the database does not answer: {message}; try again, or see: desdm doctor"
+        )
+    if isinstance(err, DataError) and "NUL" in message:
         return UsageError("a text with the byte NUL cannot be kept in a database; leave it out")
     if isinstance(err, InternalError | DataError) or type(err) is DatabaseError:
-        return DamagedDatabase(f"the database answers what it should not: {said}; run: desdm doctor")
+        return DamagedDatabase(f"the database answers what it should not: {message}; run: desdm doctor")
     return None
 
 
@@ -212,6 +214,7 @@ _DAMAGED_TEXTS = ("malformed", "no such table", "no such column", "Could not dec
 
 
 def _engine(url: URL, patience: float, create: bool) -> Engine:
+    """Return the SQLAlchemy engine of a URL, with its connection settings."""
     if url.get_backend_name() == "sqlite":
         if url.database and create:
             make_private(Path(url.database).parent)
@@ -250,21 +253,24 @@ def _connect_read_only(path: Path, options: dict[str, Any]) -> sqlite3.Connectio
     """Connect to a file that cannot be written.
 
     Without a write-ahead log the file is all there is and nobody changes it: ``immutable`` then does without the log's
-    companions, which cannot be made (https://www.sqlite.org/wal.html#readonly).
+    companions, which cannot be created (https://www.sqlite.org/wal.html#readonly).
     """
     log = path.with_name(path.name + "-wal")
     flags = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
     try:
-        made = sqlite3.connect(f"file:{quote(str(path))}?{flags}", uri=True, factory=_ReadOnly, **options)
-        made.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?{flags}", uri=True, factory=_ReadOnly, **options
+        )
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as err:
         raise StorageUnavailable(
             f"{path} cannot be read: {err}; its file system is read only and changes stand in {log.name}: make it writable"
         ) from err
-    return made
+    return connection
 
 
 def _sqlite_connected(dbapi_connection: Any, _record: Any) -> None:
+    """Set the pragmas of a new SQLite connection."""
     # Transactions are begun by us: the driver's own guess would take the write lock late.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
@@ -276,13 +282,14 @@ def _sqlite_connected(dbapi_connection: Any, _record: Any) -> None:
 
 
 def _sqlite_begin(conn: Connection) -> None:
+    """Begin a SQLite transaction; a writing one takes the write lock at once."""
     writing = conn.get_execution_options().get("desdm_write", False)
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 @cache
 def _largest_id(table: Table) -> Select[Any]:
-    """Statement for the largest number in ``table.id``, 0 if it is empty; kept, since each deposit asks."""
+    """Statement for the largest number in ``table.id``, 0 if it is empty; cached, since each deposit asks."""
     return select(func.coalesce(func.max(table.c.id), 0))
 
 
@@ -292,6 +299,15 @@ def new_ids(conn: Connection, table: Table, count: int) -> Sequence[int]:
     Rows of a bulk insert name each other (files and their parents), so their numbers must be known before
     the insert. On SQLite the writer holds the lock, so that the next numbers are its own; on PostgreSQL
     they come from the column's sequence.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        Table with a column ``id``.
+    count
+        How many numbers are needed.
     """
     if count == 0:
         return range(0)

@@ -12,6 +12,7 @@ __all__ = ["EVALUATIONS", "finalcut_eval", "firstcut_eval", "zeropoint"]
 
 
 def _columns() -> list[Column[Any]]:
+    """Return the columns that the evaluations of both cuts have."""
     # The two cuts are judged alike; their tables differ in name alone.
     return [
         col("id", Integer, primary_key=True, text="Number of the row; the newest of an exposure counts", ucd="meta.id;meta.main"),

@@ -12,6 +12,7 @@ __all__ = ["METADATA_TABLES", "calibration", "catalog", "image", "miscfile"]
 
 
 def _identity() -> list[Column[Any]]:
+    """Return the columns by which files are selected, in every metadata table."""
     # The keys by which the field picks files; every class has them, so that one query reads all.
     return [
         col("desfile_id", Integer, ForeignKey("desfile.id"), primary_key=True, text="File"),
@@ -24,6 +25,7 @@ def _identity() -> list[Column[Any]]:
 
 
 def _region() -> list[Column[Any]]:
+    """Return the columns of centre and corners on the sky."""
     return [
         col("ra_cent", Float, nullable=True, text="Right ascension of the centre, ICRS", unit="deg", ucd="pos.eq.ra"),
         col("dec_cent", Float, nullable=True, text="Declination of the centre, ICRS", unit="deg", ucd="pos.eq.dec"),

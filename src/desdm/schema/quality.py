@@ -1,4 +1,4 @@
-"""Tables of quality control: log patterns as data, messages found, and QA numbers."""
+"""Tables of quality control: log patterns as data, messages in logs, and QA numbers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The service's own database: what requests write (sessions, jobs, users' tables, denials), apart from production.
 
 Whoever fills or locks it cannot touch the operations database, and a long writer there does not hold up requests. It is
-made when it is not there; existing installations are carried over by ``desdm init --upgrade``.
+created when it does not exist; existing installations are carried over by ``desdm init --upgrade``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
 
 #: Version of these tables; a change of them comes with a step in `prepare`.
 VERSION = 2
-#: Versions that lack only tables, which are made.
+#: Versions that lack only tables, which are created.
 _EARLIER = (1,)
 #: Tables of the operations database of earlier versions whose rows are carried over; of the last one the sessions.
 MOVED = ("uws_job", "uws_parameter", "uws_result", "access_denial", "mydb_table", "access_token")
@@ -191,24 +191,24 @@ def prepare(service: Database) -> None:
         The database is that of another version.
     """
     if service.dialect == "sqlite" and service.url.database:
-        # The file is made closed whatever the umask; its journals take its mode.
+        # The file is private whatever the umask; its journals take its mode.
         with suppress(FileExistsError):
             os.close(os.open(service.url.database, os.O_CREAT | os.O_EXCL, 0o600))
     with service.read() as conn:
         there = inspect(conn).has_table("service_version")
-        found = conn.execute(select(service_version.c.version)).scalar() if there else None
-    if found is None:
+        database_version = conn.execute(select(service_version.c.version)).scalar() if there else None
+    if database_version is None:
         with service.write() as conn:
             service_metadata.create_all(conn)
             if conn.execute(select(service_version.c.version)).scalar() is None:
                 conn.execute(insert(service_version).values(version=VERSION))
-    elif found in _EARLIER:
+    elif database_version in _EARLIER:
         with service.write() as conn:
             service_metadata.create_all(conn)
             conn.execute(update(service_version).values(version=VERSION))
-    elif found != VERSION:
+    elif database_version != VERSION:
         raise ConfigError(
-            f"the service's database {service.describe()} is at version {found}, this program needs {VERSION}; "
+            f"the service's database {service.describe()} is at version {database_version}, this program needs {VERSION}; "
             "use the program that made it, or move the file away (jobs and denials are lost)"
         )
 

@@ -86,7 +86,19 @@ def record_event(
 
 
 def record_events(conn: Connection, kind: EventKind, who: str, acts: Sequence[Act]) -> None:
-    """Record several acts at one time, in one statement: ``who`` did each of them; none is no error."""
+    """Record several acts at one time, in one statement: ``who`` did each of them; none is no error.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    kind
+        Kind of all the events.
+    who
+        Login or program that acted.
+    acts
+        Subject, text, reason and attempt of each event.
+    """
     if not acts:
         return
     now = datetime.now(UTC).replace(tzinfo=None)

@@ -9,7 +9,7 @@ _TABLES = {"pfw_attempt": "attempt", "pfw_job": "job"}
 
 def statements(dialect: str) -> list[str]:
     """SQL that makes the triggers on a database of that dialect (``sqlite`` or ``postgresql``)."""
-    made = []
+    sql = []
     for table, kind in _TABLES.items():
         # The names come from the table above, never from a caller.
         lawful = (
@@ -17,46 +17,46 @@ def statements(dialect: str) -> list[str]:
             f"WHERE c.kind = '{kind}' AND c.from_state = OLD.state AND c.to_state = NEW.state"
         )
         if dialect == "sqlite":
-            made.append(
+            sql.append(
                 f"CREATE TRIGGER tr_{table}_state BEFORE UPDATE OF state ON {table} "
                 f"WHEN NEW.state <> OLD.state AND NOT EXISTS ({lawful}) "
                 f"BEGIN SELECT RAISE(ABORT, 'unlawful change of {kind} state'); END"
             )
         else:
-            made.append(
+            sql.append(
                 f"CREATE FUNCTION fn_{table}_state() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
                 f"IF NEW.state <> OLD.state AND NOT EXISTS ({lawful}) THEN "
                 f"RAISE check_violation USING MESSAGE = 'unlawful change of {kind} state from ' "
                 "|| OLD.state || ' to ' || NEW.state; END IF; RETURN NEW; END $$"
             )
-            made.append(
+            sql.append(
                 f"CREATE TRIGGER tr_{table}_state BEFORE UPDATE OF state ON {table} "
                 f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_state()"
             )
-    return made
+    return sql
 
 
 def append_only(dialect: str, tables: tuple[str, ...]) -> list[str]:
     """SQL that makes the triggers which refuse to change or delete a row of ``tables``."""
-    made = []
+    sql = []
     for table in tables:
-        said = f"{table} is only ever added to"
+        message = f"{table} is only ever added to"
         if dialect == "sqlite":
             for deed in ("UPDATE", "DELETE"):
-                made.append(
+                sql.append(
                     f"CREATE TRIGGER tr_{table}_{deed.lower()} BEFORE {deed} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+                    f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
                 )
         else:
-            made.append(
+            sql.append(
                 f"CREATE FUNCTION fn_{table}_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                f"RAISE check_violation USING MESSAGE = '{said}'; END $$"
+                f"RAISE check_violation USING MESSAGE = '{message}'; END $$"
             )
-            made.append(
+            sql.append(
                 f"CREATE TRIGGER tr_{table}_kept BEFORE UPDATE OR DELETE ON {table} "
                 f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_kept()"
             )
-    return made
+    return sql
 
 
 #: Table of a release's content → its column that names the release.
@@ -65,50 +65,50 @@ _CONTENT = {"release_table": "release_name", "release_column": "release_name", "
 
 def published(dialect: str) -> list[str]:
     """SQL that makes the triggers which refuse to change a published release, or to go back with any."""
-    made = []
-    said = "a published release never changes; an erratum is a new point release"
+    sql = []
+    message = "a published release never changes; an erratum is a new point release"
     forward = "NOT ((OLD.state = 'draft' AND NEW.state IN ('draft', 'frozen')) OR (OLD.state = 'frozen'))"
     if dialect == "sqlite":
-        made.append(
+        sql.append(
             f"CREATE TRIGGER tr_release_update BEFORE UPDATE ON release WHEN {forward} "
-            f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         )
-        made.append(
+        sql.append(
             "CREATE TRIGGER tr_release_delete BEFORE DELETE ON release WHEN OLD.state = 'published' "
-            f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         )
     else:
-        made.append(
+        sql.append(
             "CREATE FUNCTION fn_release_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            f"IF TG_OP = 'DELETE' THEN IF OLD.state = 'published' THEN RAISE check_violation USING MESSAGE = '{said}'; "
+            f"IF TG_OP = 'DELETE' THEN IF OLD.state = 'published' THEN RAISE check_violation USING MESSAGE = '{message}'; "
             f"END IF; RETURN OLD; END IF; "
-            f"IF {forward} THEN RAISE check_violation USING MESSAGE = '{said}'; END IF; RETURN NEW; END $$"
+            f"IF {forward} THEN RAISE check_violation USING MESSAGE = '{message}'; END IF; RETURN NEW; END $$"
         )
-        made.append(
+        sql.append(
             "CREATE TRIGGER tr_release_kept BEFORE UPDATE OR DELETE ON release "
             "FOR EACH ROW EXECUTE FUNCTION fn_release_kept()"
         )
-        made.append(
+        sql.append(
             "CREATE FUNCTION fn_release_content() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE named text; BEGIN "  # noqa: S608
             "IF TG_OP = 'DELETE' THEN named := OLD.release_name; ELSE named := NEW.release_name; END IF; "
             "IF EXISTS (SELECT 1 FROM release r WHERE r.name = named AND r.state = 'published') "
             "OR (TG_OP = 'UPDATE' AND EXISTS (SELECT 1 FROM release r WHERE r.name = OLD.release_name "
             "AND r.state = 'published')) "
-            f"THEN RAISE check_violation USING MESSAGE = '{said}'; END IF; "
+            f"THEN RAISE check_violation USING MESSAGE = '{message}'; END IF; "
             "IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$"
         )
     for table, column in _CONTENT.items():
         if dialect == "sqlite":
             for deed, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
                 named = ", ".join(f"{row}.{column}" for row in rows)
-                made.append(
+                sql.append(
                     f"CREATE TRIGGER tr_{table}_{deed.lower()} BEFORE {deed} ON {table} "  # noqa: S608
                     f"WHEN EXISTS (SELECT 1 FROM release r WHERE r.name IN ({named}) AND r.state = 'published') "
-                    f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+                    f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
                 )
         else:
-            made.append(
+            sql.append(
                 f"CREATE TRIGGER tr_{table}_kept BEFORE INSERT OR UPDATE OR DELETE ON {table} "
                 "FOR EACH ROW EXECUTE FUNCTION fn_release_content()"
             )
-    return made
+    return sql

@@ -31,7 +31,7 @@ def upgrade(database: Database, service: Database | None = None) -> None:
     database
         The operations database.
     service
-        The service's own database, made if it is not there, to which rows of earlier versions are carried over.
+        The service's own database, created if it does not exist, to which rows of earlier versions are carried over.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""What the survey is made of: camera, bands, nites, headers, mask bits, images, tiles and regions."""
+"""What the survey is composed of: camera, bands, nites, headers, mask bits, images, tiles and regions."""

@@ -36,20 +36,20 @@ class Contradiction:
     ----------
     key
         The keyword.
-    held
+    assumed
         The value that holds, and the HDU that has it.
     others
         (HDU, value) of each other value, at its first HDU.
     """
 
     key: str
-    held: tuple[int, Value]
+    assumed: tuple[int, Value]
     others: tuple[tuple[int, Value], ...]
 
     @property
     def values(self) -> str:
         """All values with their HDUs, the one that holds first."""
-        return ", ".join(f"{value!r} (HDU {number})" for number, value in (self.held, *self.others))
+        return ", ".join(f"{value!r} (HDU {number})" for number, value in (self.assumed, *self.others))
 
 
 def contradictions(
@@ -64,22 +64,32 @@ def contradictions(
     keys
         Keywords to compare.
     """
-    found = []
+    differences = []
     for key in keys:
-        told = [(number, value) for number, get in headers if _has(value := get(key))]
-        if len(told) < 2:
+        stated = [(number, value) for number, get in headers if _has(value := get(key))]
+        if len(stated) < 2:
             continue
         others: list[tuple[int, Value]] = []
-        for number, value in told[1:]:
-            if value != told[0][1] and not any(same_value(key, value, v) for _, v in (told[0], *others)):
+        for number, value in stated[1:]:
+            if value != stated[0][1] and not any(same_value(key, value, v) for _, v in (stated[0], *others)):
                 others.append((number, value))
         if others:
-            found.append(Contradiction(key, told[0], tuple(others)))
-    return found
+            differences.append(Contradiction(key, stated[0], tuple(others)))
+    return differences
 
 
 def same_value(key: str, one: Value, other: Value) -> bool:
-    """Whether two values of a keyword mean the same: as numbers, as moments to a second, as nights, or as words."""
+    """Whether two values of a keyword mean the same: as numbers, as moments to a second, as nights, or as words.
+
+    Parameters
+    ----------
+    key
+        Keyword, which decides how values are compared.
+    one
+        One value.
+    other
+        The other value.
+    """
     if one == other:
         return True
     if key in _NUMBERS:
@@ -99,6 +109,7 @@ def same_value(key: str, one: Value, other: Value) -> bool:
 
 
 def _has(value: Value) -> bool:
+    """Tell whether a keyword has a value that is not blank."""
     return value is not None and str(value).strip() != ""
 
 
@@ -113,4 +124,5 @@ def _number(value: Value) -> float | None:
 
 
 def _words(value: Value) -> list[str]:
+    """Return the words of a value in lower case."""
     return str(value).lower().split()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 __all__ = ["LEAST", "MOST", "airmass_at", "airmass_of", "disagrees"]
 
@@ -17,7 +16,7 @@ _TURN = 15.0 / 3600.0
 _SLACK, _SHARE = 2.0, 0.03
 
 
-def airmass_of(get: Callable[[str], Any]) -> float | None:
+def airmass_of(get: Callable[[str], object]) -> float | None:
     """Return AIRMASS by the values of a header; None if it is absent, no number, or not possible."""
     value = get("AIRMASS")
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -77,19 +77,19 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
     data = {n: section(f"DATASEC{n}") for n in names}
     if names == [""]:
         data[""] = whole["TRIMSEC"] or whole["DATASEC"] or Section(1, shape[1], 1, shape[0])
-        # Without a section of data the whole frame is kept, overscan and all.
+        # Without a section of data the whole frame is used, overscan and all.
         stated = [("", s) for s in (whole["TRIMSEC"], whole["DATASEC"]) if s is not None]
-    found = [(n, s) for n, s in data.items() if s is not None]
+    known = [(n, s) for n, s in data.items() if s is not None]
     if names != [""]:
-        stated = found
-    x0 = min(min(s.x1, s.x2) for _, s in found)
-    y0 = min(min(s.y1, s.y2) for _, s in found)
+        stated = known
+    x0 = min(min(s.x1, s.x2) for _, s in known)
+    y0 = min(min(s.y1, s.y2) for _, s in known)
     trimmed = (
-        max(max(s.y1, s.y2) for _, s in found) - y0 + 1,
-        max(max(s.x1, s.x2) for _, s in found) - x0 + 1,
+        max(max(s.y1, s.y2) for _, s in known) - y0 + 1,
+        max(max(s.x1, s.x2) for _, s in known) - x0 + 1,
     )
     amps = []
-    for name, at in found:
+    for name, at in known:
         place = section(f"AMPSEC{name}", trimmed) if name else None
         if place is None:
             left, low = min(at.x1, at.x2) - x0 + 1, min(at.y1, at.y2) - y0 + 1

@@ -31,7 +31,7 @@ class Measurements:
 
     ``fwhm_mean`` is PSFEx's FWHM_MEAN, ``fwhm_world`` Source Extractor's FWHM_WORLD of stars (arcsec); ``sky`` in
     counts/s/pixel, as the rule has it (an electron is a quarter of a count, see `desdm.survey.bands`); ``cloud`` the
-    extinction against a reference after aterm and k·airmass (mag); ``astrometry``: a solution was found.
+    extinction against a reference after aterm and k·airmass (mag); ``astrometry``: a solution exists.
     """
 
     band: str
@@ -166,14 +166,16 @@ def assess(measured: Measurements, controls: Controls) -> Assessment:
 
 
 def _fwhm(measured: Measurements, controls: Controls) -> float | None:
+    """Return the seeing in arcsec, from the stars' mean width or the catalogue's; None if implausible."""
     if measured.fwhm_mean is not None and measured.fwhm_mean > 0:
-        found = measured.fwhm_mean + controls.fwhm_offset
+        seeing = measured.fwhm_mean + controls.fwhm_offset
     elif measured.fwhm_world is not None:
-        found = measured.fwhm_world / controls.fwhm_ratio
+        seeing = measured.fwhm_world / controls.fwhm_ratio
     else:
         return None
-    return found if found >= controls.fwhm_least else None
+    return seeing if seeing >= controls.fwhm_least else None
 
 
 def _transparency(cloud: float, controls: Controls) -> float:
+    """Return the transparency C of t_eff for an extinction by clouds in mag."""
     return float(1.0 if cloud < controls.cloud_free else 10.0 ** (-0.8 * (cloud - controls.cloud_free)))

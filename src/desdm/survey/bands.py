@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from desdm.errors import UsageError
+from desdm.survey.keywords import Keywords
 
 __all__ = [
     "BANDS",
@@ -102,7 +101,7 @@ class CountUnit(Enum):
     ELECTRON = "electron"
 
     @classmethod
-    def of(cls, header: Mapping[str, Any]) -> CountUnit | None:
+    def of(cls, header: Keywords) -> CountUnit | None:
         """Return the unit of an image, from its header or its catalogue's; None if the header does not tell.
 
         BUNIT decides where it says electrons. Otherwise the gain does, as in assess_SE_products: the mean of GAINA and
@@ -137,12 +136,12 @@ class CountUnit(Enum):
         return 2.5 * math.log10(self.per_count)
 
 
-def _bunit(header: Mapping[str, Any]) -> str:
+def _bunit(header: Keywords) -> str:
     """BUNIT in lower case, without "per pixel"."""
     return _OF_PIXEL.sub("", str(header.get("BUNIT") or "").strip().lower())
 
 
-def unit_complaint(header: Mapping[str, Any]) -> str:
+def unit_complaint(header: Keywords) -> str:
     """Why the pixels of an image are neither counts nor electrons of its exposure; empty if they may be.
 
     Rates (``electron/s``), multiples (``ke-``) and fluxes (``nJy``) are none of both: neither sky nor zero point may be
@@ -154,13 +153,13 @@ def unit_complaint(header: Mapping[str, Any]) -> str:
     if word and word not in _COUNTS:
         return f"BUNIT is {str(header.get('BUNIT')).strip()!r}, neither electrons nor counts (adu) of the exposure"
     gains = [header.get(key) for key in ("GAINA", "GAINB")]
-    known = sorted(float(v) for v in gains if isinstance(v, int | float) and v > 0)
-    if len(known) == 2 and known[1] > _ALIKE * known[0]:
-        return f"GAINA is {gains[0]:g} and GAINB {gains[1]:g}: one unit cannot have both"
+    known = [float(v) for v in gains if isinstance(v, int | float) and v > 0]
+    if len(known) == 2 and max(known) > _ALIKE * min(known):
+        return f"GAINA is {known[0]:g} and GAINB {known[1]:g}: one unit cannot have both"
     return ""
 
 
-def gain_of(header: Mapping[str, Any]) -> float | None:
+def gain_of(header: Keywords) -> float | None:
     """Return the electrons per unit of an image; None if the header does not tell.
 
     1 where BUNIT says electrons, for the gains may be those of the raw frame still; else the mean of the amplifiers'

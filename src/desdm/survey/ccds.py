@@ -94,6 +94,7 @@ def ccd_of(get: Callable[[str], Value], instrument: str) -> CCDNumber:
 
 
 def _has(value: Value) -> bool:
+    """Tell whether a keyword has a value that is not blank."""
     return value is not None and str(value).strip() != ""
 
 
@@ -105,4 +106,5 @@ def _number(value: Value) -> int | None:
 
 
 def _odd(key: str, value: Value, text: str, assumed: str) -> Finding:
+    """Return a warning on one keyword, with its value and what is assumed instead."""
     return Finding(Severity.WARNING, text, key, "" if value is None else repr(value), assumed)

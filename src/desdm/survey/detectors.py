@@ -3,7 +3,7 @@
 What is dead is neither expected, planned nor calibrated; what is half dead is processed with the bad amplifier masked.
 DECam, by nights:
 
-- N30 (CCD 61): light damage found in the afternoon of 2012-11-07; the flats of that morning were good (DES science
+- N30 (CCD 61): light damage reported in the afternoon of 2012-11-07; the flats of that morning were good (DES science
   verification, "N30 Analysis").
 - S30 (CCD 2): no signal from 2013-11-30 until it came back on 2016-12-29 (NOIRLab, status of DECam's CCDs: "not functional
   2014-2016").
@@ -13,11 +13,11 @@ DECam, by nights:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
+from desdm.survey.keywords import Keywords, text_of
 from desdm.survey.sections import parse_section
 
 __all__ = [
@@ -92,7 +92,17 @@ def dead(instrument: str, nite: str) -> dict[int, Outage]:
 
 
 def living(ccdnums: Iterable[int], instrument: str, nite: str) -> list[int]:
-    """Return those of the CCDs that work on a night, wholly or in part."""
+    """Return those of the CCDs that work on a night, wholly or in part.
+
+    Parameters
+    ----------
+    ccdnums
+        CCD numbers.
+    instrument
+        Name of the camera, as in INSTRUME.
+    nite
+        Night of observation, YYYYMMDD.
+    """
     lost = dead(instrument, nite)
     return [n for n in ccdnums if n not in lost]
 
@@ -115,9 +125,9 @@ def absent(known: Iterable[int], promised: int, instrument: str, nite: str) -> i
     return 0 if 0 <= missing <= excused else missing
 
 
-def night_of(header: Mapping[str, Any]) -> str:
+def night_of(header: Keywords) -> str:
     """Return the night of an exposure: NITE, else from MJD-OBS, a night lasting from 15 h to 15 h UT; empty: unknown."""
-    digits = str(header.get("NITE", "")).replace("-", "").strip()
+    digits = text_of(header, "NITE").replace("-", "").strip()
     if len(digits) == 8 and digits.isdigit():
         return digits
     mjd = header.get("MJD-OBS")
@@ -126,13 +136,13 @@ def night_of(header: Mapping[str, Any]) -> str:
     return (_MJD_EPOCH + timedelta(days=int(mjd - 15.0 / 24.0))).strftime("%Y%m%d")
 
 
-def outages_of(header: Mapping[str, Any]) -> tuple[Outage, ...]:
+def outages_of(header: Keywords) -> tuple[Outage, ...]:
     """Return what does not work of an exposure's camera on its night, from INSTRUME and NITE or MJD-OBS."""
-    return outages(str(header.get("INSTRUME", "")), night_of(header))
+    return outages(text_of(header, "INSTRUME"), night_of(header))
 
 
 def bad_places(
-    header: Mapping[str, Any], ccdnum: int, shape: tuple[int, int]
+    header: Keywords, ccdnum: int, shape: tuple[int, int]
 ) -> list[tuple[Outage, tuple[slice, slice] | None]]:
     """Return what does not work of one CCD on an exposure's night, with its place in a trimmed image of that CCD.
 
@@ -158,9 +168,9 @@ def bad_places(
     ]
 
 
-def _place(one: Outage, header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[slice, slice] | None:
+def _place(one: Outage, header: Keywords, shape: tuple[int, int]) -> tuple[slice, slice] | None:
     """The place of a bad amplifier in an image."""
-    section = parse_section(str(header.get(f"AMPSEC{one.amplifier}", "")))
+    section = parse_section(text_of(header, f"AMPSEC{one.amplifier}"))
     if section is not None and section.fits(shape):
         return section.slices
     origin = header.get("LTV1")

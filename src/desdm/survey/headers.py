@@ -17,6 +17,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
+from desdm.pixels.cards import Value
 from desdm.sky.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import BANDS
@@ -64,9 +65,9 @@ class Footprint:
     crossra0: bool
     pixscale: float
 
-    def cards(self) -> list[tuple[str, Any, str]]:
+    def cards(self) -> list[tuple[str, float | str, str]]:
         """The footprint as header cards (key, value, comment)."""
-        cards: list[tuple[str, Any, str]] = [
+        cards: list[tuple[str, float | str, str]] = [
             ("RA_CENT", self.ra_cent, "[deg] RA of the image centre"),
             ("DEC_CENT", self.dec_cent, "[deg] Dec of the image centre"),
         ]
@@ -145,29 +146,34 @@ def wcs_of(header: fits.Header) -> WCS:
     return _built(tuple(cards))
 
 
-# An image's WCS is asked for by its file's footprint, by each table of its objects and by its pictures; astropy takes
+# An image's WCS is requested by its file's footprint, by each table of its objects and by its pictures; astropy takes
 # milliseconds to build it.
 @lru_cache(maxsize=16)
-def _built(cards: tuple[tuple[str, Any], ...]) -> WCS:
+def _built(cards: tuple[tuple[str, Value], ...]) -> WCS:
+    """Return the WCS of some cards."""
     return WCS(fits.Header(list(cards)), naxis=2)
 
 
-def _wcs_cards(header: fits.Header) -> list[tuple[str, Any]]:
+def _wcs_cards(header: fits.Header) -> list[tuple[str, Value]]:
     """The WCS keywords in one form, in their order: right ascension first, CDi_j, and RADESYS ICRS.
 
     SCAMP, SWarp and Source Extractor each know other forms of the linear part, and those who unpack (ra, dec) rely on the
     order of the axes. Real files say FK5 and ICRS at once; SCAMP ties to Gaia.
     """
-    found = {key: header[key] for key in header if _WCS_KEY.match(key)}
+    keywords = {key: header[key] for key in header if _WCS_KEY.match(key)}
     matrix = linear(header)
     if has_wcs(header) and matrix is not None:
         lon, _ = celestial_axes(header)
-        found = {_of_axis(key, lon): value for key, value in found.items() if not _STEPS.match(key)}
-        found |= dict(zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), matrix, strict=True))
-    if "EQUINOX" in found:
-        found["EQUINOX"] = 2000.0
+        keywords = {_of_axis(key, lon): value for key, value in keywords.items() if not _STEPS.match(key)}
+        keywords |= dict(zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), matrix, strict=True))
+    if "EQUINOX" in keywords:
+        keywords["EQUINOX"] = 2000.0
     # WCS paper I demands WCSAXES before every other WCS keyword.
-    return [("WCSAXES", 2), *sorted((k, v) for k, v in found.items() if k != "WCSAXES"), ("RADESYS", "ICRS")]
+    return [
+        ("WCSAXES", 2),
+        *sorted((k, v) for k, v in keywords.items() if k != "WCSAXES"),
+        ("RADESYS", "ICRS"),
+    ]
 
 
 def _of_axis(key: str, lon: int) -> str:
@@ -184,8 +190,8 @@ def copy_wcs(source: fits.Header, target: fits.Header) -> None:
     Other forms of the linear part that ``target`` has are taken out: two forms in one header contradict each other.
     """
     cards = _wcs_cards(source)
-    kept = {key for key, _ in cards}
-    for key in [key for key in target if _WCS_KEY.match(key) and key not in kept]:
+    new = {key for key, _ in cards}
+    for key in [key for key in target if _WCS_KEY.match(key) and key not in new]:
         del target[key]
     for key, value in cards:
         target[key] = value

@@ -224,6 +224,7 @@ def read_image(
 
 
 def _hdus(path: Path, buffer: bytes) -> tuple[HDU, ...]:
+    """Parse the HDUs of a file; an error names the file."""
     try:
         return read_hdus(buffer, len(buffer))
     except FileTypeError as err:
@@ -296,6 +297,7 @@ class _Headed:
 
 
 def _find(hdus: tuple[HDU, ...], name: str, path: Path) -> int:
+    """Return the number of the two-dimensional image HDU with a name."""
     for i, hdu in enumerate(hdus):
         if hdu.name == name and hdu.kind == "image" and len(hdu.shape) == 2:
             return i
@@ -312,7 +314,7 @@ def write_planes(
 ) -> None:
     """Write SCI, MSK and WGT, each with the WCS, EXTNAME and checksums; compressed if the name ends in ``.fz``.
 
-    The header goes to SCI as it stands, apart from structural keywords and a footprint made anew. Plain files
+    The header goes to SCI as it stands, apart from structural keywords and a footprint computed anew. Plain files
     keep SCI in the primary HDU, where every program looks; compressed ones in the first extension.
 
     Parameters
@@ -370,6 +372,7 @@ def _parts(
 
 
 def _sci_header(planes: Planes) -> fits.Header:
+    """Return the header of the SCI plane, with normalised WCS and footprint."""
     head = fits.Header()
     for card in planes.header.cards:
         if card.keyword and not is_structure(card.keyword):
@@ -382,6 +385,7 @@ def _sci_header(planes: Planes) -> fits.Header:
 
 
 def _plain_layout(data: npt.NDArray[Any], primary: bool) -> fits.Header:
+    """Return the structural keywords of an uncompressed image."""
     kind = ("SIMPLE", True, "FITS 4.0") if primary else ("XTENSION", "IMAGE", "image")
     cards: list[tuple[str, Any, str]] = [
         kind, ("BITPIX", -32 if data.dtype == np.float32 else 32, ""), ("NAXIS", 2, ""),
@@ -392,6 +396,7 @@ def _plain_layout(data: npt.NDArray[Any], primary: bool) -> fits.Header:
 
 
 def _steps(name: str, planes: Planes, step: float | None) -> packed.Steps | None:
+    """Return quantisation step and dither seed of a plane; None for masks, which are stored exactly."""
     if name == "MSK":
         return None
     # Each image has its own dither, so that no pattern of it adds up in a coadd; the same at every rerun.
@@ -403,10 +408,12 @@ def _steps(name: str, planes: Planes, step: float | None) -> packed.Steps | None
 
 
 def _integer(value: object) -> int:
+    """Return a number as an integer, 0 for anything else."""
     return int(value) if isinstance(value, (int, float)) else 0
 
 
 def _noise(planes: Planes) -> float:
+    """Estimate the noise of a background pixel, from the weights or the scatter of the pixels."""
     sample = planes.wgt[::3, ::5]
     good = sample[sample > 0]
     if good.size:

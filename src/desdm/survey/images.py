@@ -21,6 +21,7 @@ def has_planes(path: Path) -> bool:
 
 
 def _is_coded(header: fits.Header) -> bool:
+    """Tell whether a Community Pipeline mask has codes instead of bits."""
     # PLVER before V3.5.0 wrote bit masks; from then on one code a pixel (NOIRLab Data Handbook, DQ section).
     version = str(header.get("PLVER", "V9")).lstrip("Vv").split(".")
     digits = tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version[:2])

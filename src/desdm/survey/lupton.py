@@ -24,6 +24,21 @@ def lupton(
     slope is 1/stretch at a tenth of the stretch; each plane keeps its share. A pixel brighter than white keeps its
     colour. A pixel without a value in any plane is black.
 
+    Parameters
+    ----------
+    red
+        Plane of the reddest band, shape (rows, columns).
+    green
+        Plane of the middle band, same shape.
+    blue
+        Plane of the bluest band, same shape.
+    q
+        Softening Q: larger values compress bright pixels more.
+    stretch
+        Linear range, in the planes' unit.
+    minimum
+        Value drawn black, in the planes' unit.
+
     Returns
     -------
     numpy.ndarray

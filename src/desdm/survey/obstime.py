@@ -72,7 +72,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A date, and seconds after its midnight if a time is told."""
+    """A date, and seconds after its midnight if there is a time."""
 
     day: date
     seconds: float | None
@@ -190,6 +190,7 @@ KEYS = (*_DATES, *_TIMES, *_DAYS, *_LATER_DATES, *_LATER_DAYS, "TIMESYS")
 
 
 def _odd(key: str, value: Value, text: str, assumed: str = "") -> Finding:
+    """Return a warning on one keyword, with its value and what is assumed instead."""
     return Finding(Severity.WARNING, text, key, repr(value), assumed)
 
 
@@ -203,6 +204,7 @@ def _first(values: dict[str, Value], keys: tuple[str, ...]) -> tuple[str, Value]
 
 
 def _day(year: str, month: str, day: str) -> date | None:
+    """Return a date, or None if there is no such day."""
     try:
         return date(int(year), int(month), int(day))
     except ValueError:
@@ -262,6 +264,7 @@ def _time(key: str, value: Value, day: date) -> float | None:
 
 
 def _mjd(values: dict[str, Value], findings: list[Finding]) -> datetime | None:
+    """Return the time that the MJD keywords give, with findings where it is not usable."""
     key, value = _first(values, _DAYS)
     if value is None:
         return None
@@ -287,7 +290,7 @@ def _completed(
     values: dict[str, Value],
     mjd: datetime | None,
     findings: list[Finding],
-    told: tuple[str, Value],
+    date: tuple[str, Value],
 ) -> datetime | None:
     """Date and time together; the time of a bare date from another keyword."""
     midnight = datetime(read.day.year, read.day.month, read.day.day)
@@ -303,10 +306,10 @@ def _completed(
         if mjd.date() == read.day:
             return mjd
         findings.append(
-            _odd(told[0], told[1], f"MJD-OBS is another day, {mjd:%Y-%m-%d}", "the exposure has no time")
+            _odd(date[0], date[1], f"MJD-OBS is another day, {mjd:%Y-%m-%d}", "the exposure has no time")
         )
         return None
-    findings.append(_odd(told[0], told[1], "it is a date without a time", "the exposure has no time"))
+    findings.append(_odd(date[0], date[1], "it is a date without a time", "the exposure has no time"))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Raw exposures: which CCDs a file holds, each one's amplifiers and sections, and its pixels when they are asked for."""
+"""Raw exposures: which CCDs a file holds, each one's amplifiers and sections, and its pixels on request."""
 
 from __future__ import annotations
 
@@ -126,14 +126,14 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
         exposure, hdus = _listed(path, buffer)
         entry = exposure.entry(ccdnum)
         hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
-        held = _held(hdus, exposure, entry.hdu, where)
+        assumed = _assumed(hdus, exposure, entry.hdu, where)
         amps, shape = amps_of(hdu.header, hdu.shape, where)
         raw = pixels(path, buffer, hdus, entry.hdu, run)
         header = exposure.header.copy()
         if entry.hdu:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
-    header.update(held)
+    header.update(assumed)
     header["CCDNUM"] = ccdnum
     _settle_time(header)
     settle_wcs(header)
@@ -141,7 +141,7 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
     return RawCCD(header, data, amps, shape, missing)
 
 
-def _held(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str) -> dict[str, Value]:
+def _assumed(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str) -> dict[str, Value]:
     """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, with the value that holds.
 
     Raises
@@ -162,7 +162,7 @@ def _held(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str)
         return primary.get(key) if value is None or value == "" else value
 
     odd = contradictions([(first, hdus[first].header.get), (0, primary.get), (number, merged)])
-    return {one.key: one.held[1] for one in odd if one.held[1] != merged(one.key)}
+    return {one.key: one.assumed[1] for one in odd if one.assumed[1] != merged(one.key)}
 
 
 def _settle_time(header: fits.Header) -> None:
@@ -180,7 +180,7 @@ def _settle_time(header: fits.Header) -> None:
 
 def _whole(raw: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
     """Values as float32 or int32, 0 where there is none, and where that is."""
-    # A number that 31 bits do not hold is kept as a float rather than turned over.
+    # A number that 31 bits do not hold is stored as a float rather than turned over.
     real = raw.values.dtype.kind == "f" or (
         not np.can_cast(raw.values.dtype, np.int32)
         and bool((np.abs(raw.values.astype(float)) >= 2.0**31).any())
@@ -198,6 +198,7 @@ def _whole(raw: Pixels) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]
 
 
 def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
+    """Return the exposure and all HDUs of a raw file."""
     hdus, findings = _hdus(path, buffer)
     images = [i for i, h in enumerate(hdus) if h.kind == "image" and len(h.shape) == 2]
     camera = (
@@ -211,8 +212,8 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
     head = hdus[0]
     expected = head.header.integer("NEXTEND")
     header = hdu_header(bytes(buffer[head.start : head.data_start]))
-    told = str(header.get("INSTRUME", "")), night_of(header)
-    if expected is not None and absent([c.ccdnum for c in ccds], expected, *told):
+    instrument, nite = str(header.get("INSTRUME", "")), night_of(header)
+    if expected is not None and absent([c.ccdnum for c in ccds], expected, instrument, nite):
         findings.append(f"{path.name}: NEXTEND says {expected} CCDs, the file has {len(ccds)}")
     numbers = [c.ccdnum for c in ccds]
     for twice in sorted({n for n in numbers if numbers.count(n) > 1}):

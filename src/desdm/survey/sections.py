@@ -51,10 +51,10 @@ class Section:
 
 def parse_section(text: str) -> Section | None:
     """The section that a keyword's text names; None if it is no section, or one that begins before pixel 1."""
-    found = _FORM.match(text)
-    if found is None:
+    match = _FORM.match(text)
+    if match is None:
         return None
-    x1, x2, y1, y2 = (int(v) for v in found.groups())
+    x1, x2, y1, y2 = (int(v) for v in match.groups())
     return None if min(x1, x2, y1, y2) < 1 else Section(x1, x2, y1, y2)
 
 

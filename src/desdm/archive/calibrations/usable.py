@@ -49,7 +49,17 @@ def attempt_orders(conn: Connection, files: Iterable[CalibrationFile]) -> dict[i
 def sound_files(
     conn: Connection, query: Mapping[str, str], scope: Scope | None = None
 ) -> tuple[list[CalibrationFile], list[RejectedCalibration]]:
-    """Return the files of a query with sound lineage, and the others with the reasons; see `catalog.find_sound`."""
+    """Return the files of a query with sound lineage, and the others with the reasons; see `catalog.find_sound`.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    query
+        Keys and values, as of `catalog.find`.
+    scope
+        Project, campaign and run classes of the attempts; None: all.
+    """
     rows, unsound_rows = catalog.find_sound(conn, query, scope)
     rejected = [RejectedCalibration(CalibrationFile.of(row), reason) for row, reason in unsound_rows]
     return calibration_files(rows), rejected
@@ -61,7 +71,19 @@ def withheld_files(
     files: Sequence[CalibrationFile],
     scope: Scope | None = None,
 ) -> list[RejectedCalibration]:
-    """Return the files that fit a query and must not be used, other than ``files``; see `desdm.archive.withheld`."""
+    """Return the files that fit a query and must not be used, other than ``files``; see `desdm.archive.withheld`.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    query
+        Keys and values, as of `catalog.find`.
+    files
+        Files that the query returns, which are left out.
+    scope
+        Project, campaign and run classes of the attempts; None: all.
+    """
     rows = withheld(conn, query, [file.row for file in files], scope, key=lambda row: row["id"])
     return [RejectedCalibration(CalibrationFile.of(one.row), one.reason) for one in rows]
 

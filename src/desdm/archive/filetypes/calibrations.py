@@ -19,12 +19,14 @@ def _camera(content: Content) -> Metadata:
 
 
 def _one(content: Content) -> Metadata:
+    """Return the metadata of one calibration, which belongs to no exposure."""
     if content.head(1) == b"{":
         return {}
     return {**identity(content), "expnum": None}
 
 
 def _mask(content: Content) -> Iterator[str]:
+    """Require an image MSK of integers."""
     if not any(hdu.name == "MSK" and hdu.bitpix > 0 for hdu in content.images()):
         yield "no integer image MSK"
 
@@ -37,9 +39,10 @@ def _type(
     describe: Callable[[Content], Metadata] = _one,
     table: str = "calibration",
 ) -> FileType:
-    made = rf"\w[\w.+-]*?_r\d+p\d+_{_BAND}{_CCD}{tail}"
+    """Return a type of calibration, with the name pattern of produced and of delivered files."""
+    produced = rf"\w[\w.+-]*?_r\d+p\d+_{_BAND}{_CCD}{tail}"
     delivered = rf"[A-Za-z]+_{tail}".replace(r"\.fits", r"(?:_(?:u|g|r|i|z|Y|VR))?(?:_c\d\d)?\.fits")
-    return FileType(name, text, table, f"(?:{made}|{delivered})", name, rule, describe)
+    return FileType(name, text, table, f"(?:{produced}|{delivered})", name, rule, describe)
 
 
 TYPES = (

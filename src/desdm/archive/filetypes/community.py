@@ -22,25 +22,28 @@ _LEGACY = re.compile(r"\w+-(?P<expnum>\d{8})-(?P<ccd>[NS]\d{1,2}|CCD\d+)\.fits")
 
 
 def _pattern(kind: str, tail: str) -> str:
+    """Return the name pattern of a product of the Community Pipeline."""
     return rf"{_EXPOSURE}_oo{kind}_[A-Za-z]+_\w+?{tail}\.fits"
 
 
-def _named(content: Content, told: Metadata) -> Metadata:
+def _named(content: Content, metadata: Metadata) -> Metadata:
+    """Complete metadata by what the file's name tells."""
     match = _NAMED.fullmatch(content.stem) or _LEGACY.fullmatch(content.stem)
     if match:
         parts = match.groupdict()
-        if told.get("band") is None:
-            told["band"] = band(parts.get("filter"))
-        if told.get("ccdnum") is None:
-            told["ccdnum"] = ccd_number(parts.get("ccd"))
-        if told.get("expnum") is None and parts.get("expnum"):
-            told["expnum"] = int(parts["expnum"])
-    if told.get("nite") is None:
-        told["nite"] = _nite_of_name(content.stem)
-    return told
+        if metadata.get("band") is None:
+            metadata["band"] = band(parts.get("filter"))
+        if metadata.get("ccdnum") is None:
+            metadata["ccdnum"] = ccd_number(parts.get("ccd"))
+        if metadata.get("expnum") is None and parts.get("expnum"):
+            metadata["expnum"] = int(parts["expnum"])
+    if metadata.get("nite") is None:
+        metadata["nite"] = _nite_of_name(content.stem)
+    return metadata
 
 
 def _nite_of_name(stem: str) -> str | None:
+    """Return the nite of the date and time in a file's name, or None."""
     # The name's date and time are UTC; the rule is that of DATE-OBS.
     from datetime import datetime, timedelta
 
@@ -55,10 +58,12 @@ def _nite_of_name(stem: str) -> str | None:
 
 
 def _image(content: Content) -> Metadata:
+    """Return the metadata of an image, completed by its name."""
     return _named(content, image(content))
 
 
 def _product(product: str) -> Iterator[FileType]:
+    """Yield the type of one product of the Community Pipeline, and of its resampled and stacked forms."""
     kind, text = {
         "image": ("i", "calibrated image (ooi)"),
         "mask": ("d", "data quality codes (ood): codes, not bits"),
@@ -76,35 +81,40 @@ def _product(product: str) -> Iterator[FileType]:
 
 
 def _psf(content: Content) -> Metadata:
-    told = _named(content, identity(content))
+    """Return the metadata of a table of PSF models, of one CCD or of a whole exposure."""
+    metadata = _named(content, identity(content))
     number, hdu = next(iter(content.tables()))
     known = content.columns(number)
     # A merged file has one row a CCD; it belongs to the exposure, and to a CCD only if it has one row.
-    if told["expnum"] is None and "expnum" in known and hdu.shape[0]:
-        found = int(content.cells(number, "expnum")[0])
-        told["expnum"] = found if 0 < found < 2**31 else None
-    if told["ccdnum"] is None and "ccdname" in known and hdu.shape[0] == 1:
-        told["ccdnum"] = ccd_number(content.cells(number, "ccdname")[0].decode("ascii", "replace"))
-    return told
+    if metadata["expnum"] is None and "expnum" in known and hdu.shape[0]:
+        expnum = int(content.cells(number, "expnum")[0])
+        metadata["expnum"] = expnum if 0 < expnum < 2**31 else None
+    if metadata["ccdnum"] is None and "ccdname" in known and hdu.shape[0] == 1:
+        metadata["ccdnum"] = ccd_number(content.cells(number, "ccdname")[0].decode("ascii", "replace"))
+    return metadata
 
 
 def _sky(content: Content) -> Metadata:
+    """Return the metadata of a sky file, from its header and name."""
     return _named(content, identity(content))
 
 
 def _zeropoints(content: Content) -> Metadata:
+    """Return the band of a table of zero points, if all rows have the same."""
     number, _ = next(iter(content.tables()))
     bands = {band(v.decode("ascii", "replace")) for v in content.cells(number, "filter")}
     return {"band": bands.pop() if len(bands) == 1 else None}
 
 
 def _catalogue(content: Content) -> Metadata:
-    told = _named(content, {"expnum": None})
-    told["objects"] = next(hdu.shape[0] for _, hdu in content.tables() if hdu.name == "LDAC_OBJECTS")
-    return told
+    """Return the metadata of an LDAC catalogue, with its number of objects."""
+    metadata = _named(content, {"expnum": None})
+    metadata["objects"] = next(hdu.shape[0] for _, hdu in content.tables() if hdu.name == "LDAC_OBJECTS")
+    return metadata
 
 
 def _spline_sky(content: Content) -> Iterator[str]:
+    """Require a spline sky: the keyword SKYCLASS, or a table with its grid."""
     if "SKYCLASS" not in content.hdus[0].header and not any(
         {"skyclass", "gridw", "gridvals"} & content.columns(i).keys() for i, _ in content.tables()
     ):

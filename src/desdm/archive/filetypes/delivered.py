@@ -23,17 +23,18 @@ _PREFIX = r"(?:.+[_.-])?"
 
 def _identity(content: Content) -> Metadata:
     """Exposure, CCD, band and night: by the headers, else by the name."""
-    told = identity(content)
+    metadata = identity(content)
     for pattern in _NAMES:
         match = pattern.fullmatch(content.stem)
         if match:
             for key, value in match.groupdict().items():
-                if value is not None and told.get(key) is None:
-                    told[key] = value if key == "band" else int(value)
-    return told
+                if value is not None and metadata.get(key) is None:
+                    metadata[key] = value if key == "band" else int(value)
+    return metadata
 
 
 def _objects(content: Content) -> Metadata:
+    """Return the metadata of a catalogue, with its number of objects."""
     tables = [hdu for _, hdu in content.tables()]
     named = [hdu for hdu in tables if hdu.name == "LDAC_OBJECTS"] or tables[-1:]
     return {**_identity(content), "objects": named[0].shape[0]}
@@ -61,6 +62,7 @@ def _both(*rules: Rule) -> Rule:
 
 
 def _kernel(content: Content) -> Iterator[str]:
+    """Require a first image of at most 101 pixels a side."""
     images = content.images()
     if not images or max(images[0].shape) > 101:
         yield "no small image"
@@ -74,6 +76,7 @@ def _type(
     rule: Rule,
     describe: Callable[[Content], Metadata] = nothing,
 ) -> FileType:
+    """Return a type of delivered files."""
     return FileType(name, text, table, pattern, f"delivered/{name}", rule, describe)
 
 

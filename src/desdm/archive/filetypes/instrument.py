@@ -19,6 +19,7 @@ from desdm.archive.filetypes.kind import (
 
 
 def _ccd(content: Content) -> Metadata:
+    """Return the CCD number that ends the file's name."""
     return {"ccdnum": ccd_number(content.stem.removesuffix(".fits").rsplit("-")[-1])}
 
 
@@ -30,6 +31,7 @@ def _type(
     describe: Callable[[Content], Metadata] = nothing,
     repeats: bool = False,
 ) -> FileType:
+    """Return a type of calibration of the instrument."""
     return FileType(name, text, "calibration", pattern, f"cal/{name}", rule, describe, repeats=repeats)
 
 

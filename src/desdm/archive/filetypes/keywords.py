@@ -35,14 +35,15 @@ def band(filter_name: object) -> str | None:
 
 def observed(content: Content) -> Metadata:
     """mjd_obs and nite: when an exposure began, and of which night it is (`desdm.survey.obstime`)."""
-    found = observation(content.keyword)
+    times = observation(content.keyword)
     if content.delivered:
         # Called for several columns of one file: each finding once.
-        content.findings += [finding for finding in found.findings if finding not in content.findings]
-    return {"nite": found.nite, "mjd_obs": None if found.begin is None else mjd_of(found.begin)}
+        content.findings += [finding for finding in times.findings if finding not in content.findings]
+    return {"nite": times.nite, "mjd_obs": None if times.begin is None else mjd_of(times.begin)}
 
 
 def _integer(value: object) -> int | None:
+    """Return a number that fits 32 bits as an integer, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) >= 2**31:
         return None
     return int(value) if value == int(value) else None
@@ -66,18 +67,18 @@ def identity(content: Content) -> Metadata:
     }
 
 
-def region(found: Outline | None) -> Metadata:
+def region(corners: Outline | None) -> Metadata:
     """The region's columns."""
-    if found is None:
+    if corners is None:
         return {}
     return {
-        "ra_cent": found.ra_cent,
-        "dec_cent": found.dec_cent,
-        "racmin": found.racmin,
-        "racmax": found.racmax,
-        "deccmin": found.deccmin,
-        "deccmax": found.deccmax,
-        "crossra0": "Y" if found.crossra0 else "N",
+        "ra_cent": corners.ra_cent,
+        "dec_cent": corners.dec_cent,
+        "racmin": corners.racmin,
+        "racmax": corners.racmax,
+        "deccmin": corners.deccmin,
+        "deccmax": corners.deccmax,
+        "crossra0": "Y" if corners.crossra0 else "N",
     }
 
 
@@ -102,22 +103,22 @@ def image(content: Content, *, note_impossible: bool = True) -> Metadata:
     """All columns of the image table, of the file's first image; numbers that cannot be are left out, and noted."""
     hdu = content.images()[0]
     headers = content.headers()
-    told = identity(content)
-    told["naxis1"], told["naxis2"] = hdu.shape[-1], hdu.shape[-2]
+    metadata = identity(content)
+    metadata["naxis1"], metadata["naxis2"] = hdu.shape[-1], hdu.shape[-2]
     wcs = _with_wcs(headers)
-    found = outline(wcs, hdu.shape)
+    corners = outline(wcs, hdu.shape)
     if content.delivered:
         content.findings.extend(_coordinates(content))
     if content.delivered and _contradictions(content):
-        told["expnum"] = None
-    told |= region(found)
-    told["pixscale"] = found.pixscale if found else None
+        metadata["expnum"] = None
+    metadata |= region(corners)
+    metadata["pixscale"] = corners.pixscale if corners else None
     for column, keys in _NUMBERS.items():
-        told[column] = _possible(content, column, keys, note=note_impossible)
+        metadata[column] = _possible(content, column, keys, note=note_impossible)
     for column, key in _TEXTS.items():
         value = content.keyword(key)
-        told[column] = None if value is None else str(value).strip() or None
-    return told
+        metadata[column] = None if value is None else str(value).strip() or None
+    return metadata
 
 
 def _coordinates(content: Content) -> Iterator[Finding]:
@@ -148,7 +149,7 @@ def _contradictions(content: Content) -> bool:
         if one.key == "EXPNUM":
             severity, assumed = Severity.ERROR, "the frame is stored without a number and not processed"
         else:
-            severity, assumed = Severity.WARNING, f"that of HDU {one.held[0]} is taken for all"
+            severity, assumed = Severity.WARNING, f"that of HDU {one.assumed[0]} is taken for all"
         content.findings.append(
             Finding(severity, "the HDUs of the file contradict each other", one.key, one.values, assumed)
         )
@@ -159,21 +160,22 @@ def _possible(content: Content, column: str, keys: tuple[str, ...], *, note: boo
     """The first value of some keywords that the column can have; one that it cannot have is noted and left out."""
     least, most = _POSSIBLE.get(column, (-math.inf, math.inf))
     odd: list[Finding] = []
-    found = None
+    first = None
     for key in keys:
         for header in content.headers():
             value = header.number(key)
-            if value is None or found is not None:
+            if value is None or first is not None:
                 continue
             if least <= value <= most:
-                found = value
+                first = value
             else:
                 odd.append(Finding(Severity.WARNING, "it is not possible", key, repr(header.get(key))))
     if content.delivered and note:
-        instead = "it is left out of the archive's record" if found is None else f"the record has {found:g}"
+        instead = "it is left out of the archive's record" if first is None else f"the record has {first:g}"
         content.findings += [replace(one, assumed=instead) for one in dict.fromkeys(odd)]
-    return found
+    return first
 
 
 def _with_wcs(headers: tuple[Header, ...]) -> Header:
+    """Return the first header with a WCS, else the first one."""
     return next((h for h in headers if "CTYPE1" in h), headers[0])

@@ -30,9 +30,9 @@ def has_images(count: int = 1) -> Rule:
     """Rule: a FITS file with at least ``count`` images."""
 
     def rule(content: Content) -> Iterator[str]:
-        found = len(content.images())
-        if found < count:
-            yield f"it has {found} images, {count} are needed"
+        images = len(content.images())
+        if images < count:
+            yield f"it has {images} images, {count} are needed"
 
     return rule
 
@@ -92,11 +92,11 @@ class FileType:
     describe
         Metadata from the content; what the name tells is the fallback.
     recognised
-        Whether a file may be taken for this type without being told.
+        Whether a file may be taken for this type without an explicit --filetype.
     repeats
         Deliveries use the same name again for other bytes; the later file is renamed by its digest.
     all_bands
-        It is made from all bands of a tile together: such products of one tile come from one attempt.
+        It is produced from all bands of a tile together: such products of one tile come from one attempt.
     """
 
     name: str
@@ -124,10 +124,10 @@ class FileType:
 
     def metadata(self, content: Content) -> Metadata:
         """Metadata columns and values, as far as content and name tell them."""
-        told = {k: v for k, v in self.describe(content).items() if v is not None}
+        metadata = {k: v for k, v in self.describe(content).items() if v is not None}
         match = self.match(content.stem)
         if match:
             for key, value in match.groupdict().items():
                 if value is not None:
-                    told.setdefault(key, value)
-        return told
+                    metadata.setdefault(key, value)
+        return metadata

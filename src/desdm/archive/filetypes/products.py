@@ -15,19 +15,20 @@ _TILE = r"(?P<tilename>[A-Za-z]\w*?[+-]?\w*?)_r\d+p\d+"
 
 def planes(content: Content) -> Iterator[str]:
     """Rule: images SCI, MSK and WGT of one shape, the mask of integers."""
-    found = {hdu.name: hdu for hdu in content.images()}
-    lacking = [name for name in ("SCI", "MSK", "WGT") if name not in found]
+    by_name = {hdu.name: hdu for hdu in content.images()}
+    lacking = [name for name in ("SCI", "MSK", "WGT") if name not in by_name]
     if lacking:
         yield f"no plane {', '.join(lacking)}"
         return
-    shapes = {name: found[name].shape for name in ("SCI", "MSK", "WGT")}
+    shapes = {name: by_name[name].shape for name in ("SCI", "MSK", "WGT")}
     if len(set(shapes.values())) != 1:
         yield f"its planes differ in shape: {shapes}"
-    if found["MSK"].bitpix < 0:
+    if by_name["MSK"].bitpix < 0:
         yield "its mask is not of integers"
 
 
 def _objects(content: Content) -> Metadata:
+    """Return the metadata of a catalogue, with its number of objects."""
     tables = [hdu for _, hdu in content.tables()]
     named = [hdu for hdu in tables if hdu.name == "LDAC_OBJECTS"] or tables[-1:]
     return {**identity(content), "objects": named[0].shape[0]}
@@ -38,13 +39,14 @@ def _whole(content: Content) -> Metadata:
     return {**_objects(content), "ccdnum": None}
 
 
-#: Made from the bands of a tile together: objects are found on all and measured on each.
+#: Produced from the bands of a tile together: objects are detected on all and measured on each.
 _ALL_BANDS = ("coadd_det", "coadd_cat")
 
 
 def _type(
     name: str, text: str, table: str, rule: Rule, describe: Callable[[Content], Metadata], tail: str
 ) -> FileType:
+    """Return a type of pipeline products, by the end of their names."""
     # A product of a tile claims no file of an exposure: D…_cat.fits is a CCD's catalogue, not a coadd's.
     apart = r"(?!D\d{8}_)" if name.startswith("coadd") and name != "coadd_nwgint" else ""
     return FileType(

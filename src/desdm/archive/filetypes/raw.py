@@ -46,6 +46,7 @@ _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}
 
 
 def _raw(content: Content) -> Iterator[str]:
+    """Yield why a file is not a raw exposure."""
     if not content.images():
         yield "it has no image"
         return
@@ -61,7 +62,7 @@ def _mosaic(content: Content) -> None:
     """A mosaic has each CCD once, as many as NEXTEND says. Another number is no refusal: good CCDs are good."""
     if len(content.images()) == 1:
         return
-    numbers = [found.number for found in _ccds(content)]
+    numbers = [ccd.number for ccd in _ccds(content)]
     known = [n for n in numbers if n is not None]
     twins = sorted({n for n in known if known.count(n) > 1})
     if twins:
@@ -82,23 +83,25 @@ def _mosaic(content: Content) -> None:
 
 
 def _warning(key: str, value: object, text: str, assumed: str = "") -> Finding:
+    """Return a warning on one keyword, with its value and what is assumed instead."""
     return Finding(Severity.WARNING, text, key, "" if value is None else repr(value), assumed)
 
 
 def _describe(content: Content) -> Metadata:
-    told = image(content, note_impossible=False)  # noted for every CCD below
+    """Return the metadata of a raw exposure, and note the findings on its header."""
+    metadata = image(content, note_impossible=False)  # noted for every CCD below
     images = content.images()
     if len(images) > 1:
-        outlines = [found for hdu in images if (found := outline(hdu.header, hdu.shape)) is not None]
+        outlines = [corners for hdu in images if (corners := outline(hdu.header, hdu.shape)) is not None]
         # An exposure is of no CCD, and covers what all its CCDs cover.
-        told |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
-    told["data_digest"] = _digest(content)
-    content.findings.extend(_findings(content, told))
+        metadata |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
+    metadata["data_digest"] = _digest(content)
+    content.findings.extend(_findings(content, metadata))
     exptime = content.keyword("EXPTIME")
-    exposed = str(told.get("obstype") or "").lower() in _EXPOSED
+    exposed = str(metadata.get("obstype") or "").lower() in _EXPOSED
     if _is_number(exptime) and ((exptime == 0 and exposed) or exptime > _LONGEST):
-        told["exptime"] = None
-    return told
+        metadata["exptime"] = None
+    return metadata
 
 
 def _dead(content: Content) -> list[int]:
@@ -120,20 +123,20 @@ def _digest(content: Content) -> str:
     return sha.hexdigest()
 
 
-def _findings(content: Content, told: Metadata) -> Iterator[Finding]:
+def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
     """What of a raw frame cannot be interpreted, key by key."""
-    obstype = str(told.get("obstype") or "").lower()
+    obstype = str(metadata.get("obstype") or "").lower()
     sky = obstype in ("", *_SKY)
     number = content.keyword("EXPNUM")
     doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
-    if told.get("expnum") is None and not doubted:
+    if metadata.get("expnum") is None and not doubted:
         value = "" if number is None else repr(number)
         text = "the exposure has no number" if number is None else "it is no exposure number"
         yield Finding(Severity.ERROR, text, "EXPNUM", value, "the frame is stored and not processed")
     named = _NAMED.match(content.stem)
-    if named and told.get("expnum") not in (None, int(named.group(1))):
+    if named and metadata.get("expnum") not in (None, int(named.group(1))):
         yield _warning("EXPNUM", number, f"the file is called {content.name}", "EXPNUM holds")
-    if told.get("nite") is None:
+    if metadata.get("nite") is None:
         date = content.keyword("DATE-OBS")
         value = "" if date is None else repr(date)
         text = "no keyword tells when the exposure began, or of which night it is"
@@ -151,21 +154,22 @@ def _findings(content: Content, told: Metadata) -> Iterator[Finding]:
         yield _warning(
             "OBSTYPE", content.keyword("OBSTYPE"), "it is no known type of exposure", "it is not processed"
         )
-    yield from _band(content, told, obstype)
+    yield from _band(content, metadata, obstype)
     yield from _numbers(content, obstype)
     yield from _detectors(content)
-    yield from _pointing(content, told, sky)
+    yield from _pointing(content, metadata, sky)
 
 
-def _band(content: Content, told: Metadata, obstype: str) -> Iterator[Finding]:
+def _band(content: Content, metadata: Metadata, obstype: str) -> Iterator[Finding]:
+    """Yield findings on the filter and the band."""
     name, stated = content.keyword("FILTER"), content.keyword("BAND")
-    if told.get("band") is None:
+    if metadata.get("band") is None:
         if obstype in (*_SKY, *_FLATS):
             value = stated if name is None else name
             text = "the band is not told" if value is None else "it names no band (u g r i z Y VR)"
             yield _warning("FILTER", value, text, "the frame has no band")
     elif stated is not None and (band(stated) is None or band(name) not in (None, band(stated))):
-        yield _warning("BAND", stated, f"FILTER is {name!r}", f"the band is {told['band']}")
+        yield _warning("BAND", stated, f"FILTER is {name!r}", f"the band is {metadata['band']}")
 
 
 def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
@@ -198,8 +202,10 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
         numbers = [v for header in headers if (v := header.number(key)) is not None]
         odd = {v for v in numbers if not least <= v <= most}
         if odd:
-            found = ", ".join(f"{v:g}" for v in sorted(odd))
-            yield _warning(key, None, f"{found} is not possible", "it is left out of the archive's record")
+            impossible = ", ".join(f"{v:g}" for v in sorted(odd))
+            yield _warning(
+                key, None, f"{impossible} is not possible", "it is left out of the archive's record"
+            )
         if key == "AIRMASS" and obstype in _SKY:
             yield from _height(content)
         if key == "AIRMASS" and not values and obstype in _SKY:
@@ -257,7 +263,7 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
         yield _warning("GAINA, GAINB", None, odd, "they are taken as they stand")
     for amp in amps:
         key = f"GAIN{amp.name}"
-        # One that stands there and cannot be one is told apart.
+        # One that stands there and cannot be one is distinguished.
         if amp.gain is None and hdu.header.get(key) is None:
             yield _warning(
                 key, None, _lacking([hdu.header], key), "the CCD has no weight and cannot be calibrated"
@@ -270,25 +276,30 @@ def _lacking(headers: Sequence[Header], key: str) -> str:
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _pointing(content: Content, told: Metadata, sky: bool) -> Iterator[Finding]:
+def _pointing(content: Content, metadata: Metadata, sky: bool) -> Iterator[Finding]:
     """Where the telescope pointed, and whether the frame has a place on the sky."""
     for key, most, least in (("RA", 360.0, 0.0), ("DEC", 90.0, -90.0)):
         value = content.keyword(key)
         if value is not None and _degrees(value, hours=key == "RA", least=least, most=most) is None:
             yield _warning(key, value, "it is no angle in degrees or sexagesimal", "it is left out")
     if sky:
-        yield from _elsewhere(content, told)
-    if sky and told.get("ra_cent") is None and not any(f.key == "CTYPE1, CTYPE2" for f in content.findings):
+        yield from _elsewhere(content, metadata)
+    if (
+        sky
+        and metadata.get("ra_cent") is None
+        and not any(f.key == "CTYPE1, CTYPE2" for f in content.findings)
+    ):
         odd = "no celestial world coordinates that can be read"
         yield _warning("CTYPE1", content.keyword("CTYPE1"), odd, "no position is stored for the exposure")
 
 
-def _elsewhere(content: Content, told: Metadata) -> Iterator[Finding]:
+def _elsewhere(content: Content, metadata: Metadata) -> Iterator[Finding]:
     """Keywords of the pointing that are far from the world coordinates."""
-    ra, dec = told.get("ra_cent"), told.get("dec_cent")
+    ra, dec = metadata.get("ra_cent"), metadata.get("dec_cent")
     if not isinstance(ra, float) or not isinstance(dec, float):
         return
     for keys in (("RA", "DEC"), ("TELRA", "TELDEC")):
@@ -343,7 +354,7 @@ def _expected(content: Content) -> str | None:
 
     A CCD that was dead on that night is not expected, whether it was delivered or not.
     """
-    there = {found.number for found in _ccds(content) if found.number is not None}
+    there = {ccd.number for ccd in _ccds(content) if ccd.number is not None}
     promised = content.keyword("NEXTEND")
     if isinstance(promised, int) and len(there) < promised <= 200:
         there |= set(range(1, promised + 1))

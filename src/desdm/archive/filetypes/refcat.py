@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import region
 from desdm.archive.filetypes.kind import FileType, Metadata, has_table
 from desdm.sky.outline import Outline
 from desdm.survey.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from desdm.survey.refstars.record import Array
 
 
 def _readable(content: Content) -> Iterator[str]:
@@ -18,12 +21,13 @@ def _readable(content: Content) -> Iterator[str]:
 
     stars = stars_of(content.data, content.hdus)
     if content.delivered:
-        told = [Finding(Severity.WARNING, text) for text in stars.findings]
-        content.findings += [one for one in told if one not in content.findings]
+        warnings = [Finding(Severity.WARNING, text) for text in stars.findings]
+        content.findings += [one for one in warnings if one not in content.findings]
     yield from ()
 
 
-def _covered(ra: Any, dec: Any) -> Outline | None:
+def _covered(ra: Array, dec: Array) -> Outline | None:
+    """Return the outline of a catalogue's positions in degrees; None without any position."""
     import numpy as np
 
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
@@ -41,6 +45,7 @@ def _covered(ra: Any, dec: Any) -> Outline | None:
 
 
 def _catalogue(content: Content) -> Metadata:
+    """Return the metadata of a reference catalogue: its region, and its name as version."""
     from desdm.survey.refstars import table_of
 
     table, layout = table_of(content.data, content.hdus)
@@ -49,9 +54,10 @@ def _catalogue(content: Content) -> Metadata:
 
 
 def _truth(content: Content) -> Metadata:
-    told = _catalogue(content)
-    told.pop("version")
-    return {**told, "objects": next(hdu.shape[0] for _, hdu in content.tables())}
+    """Return the metadata of a truth table: its region and number of objects."""
+    metadata = _catalogue(content)
+    metadata.pop("version")
+    return {**metadata, "objects": next(hdu.shape[0] for _, hdu in content.tables())}
 
 
 TRUTH = FileType(

@@ -22,10 +22,19 @@ def now() -> datetime:
 
 
 def among(conn: Connection | str, column: ColumnElement[Any], name: str = "among") -> ColumnElement[bool]:
-    """Condition that ``column`` is among the values of one bound parameter made by `packed`.
+    """Condition that ``column`` is among the values of one bound parameter encoded by `packed`.
 
     One parameter, however many values: the statement is compiled once, and no limit on parameters is met.
-    ``conn`` may be the name of a dialect, where the statement is kept.
+    ``conn`` may be the name of a dialect, where the statement is cached.
+
+    Parameters
+    ----------
+    conn
+        Connection, or name of its dialect.
+    column
+        Column to compare.
+    name
+        Name of the bound parameter.
     """
     if (conn if isinstance(conn, str) else conn.dialect.name) == "sqlite":
         each = func.json_each(bindparam(name)).table_valued("value")

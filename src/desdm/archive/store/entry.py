@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from desdm.archive.model import FileRecord
@@ -62,7 +62,8 @@ def define_filetypes(conn: Connection, rows: Sequence[Mapping[str, str]]) -> Non
 
 
 @cache
-def _known_filetypes(dialect: str) -> Select[Any]:
+def _known_filetypes(dialect: str) -> Executable:
+    """Return the statement for those of some file types that are registered."""
     return select(ops_filetype.c.filetype).where(among(dialect, ops_filetype.c.filetype))
 
 
@@ -72,19 +73,40 @@ def known_filetypes(conn: Connection, names: Iterable[str]) -> set[str]:
 
 
 def define_archive(conn: Connection, name: str, root: str) -> None:
-    """Make ``ops_archive`` hold the archive under its root."""
+    """Make ``ops_archive`` hold the archive under its root.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    name
+        Name of the archive.
+    root
+        Its root folder.
+    """
     if conn.execute(update(ops_archive).where(ops_archive.c.name == name).values(root=root)).rowcount == 0:
         conn.execute(insert(ops_archive).values(name=name, root=root))
 
 
 @cache
-def _by_names(dialect: str) -> Select[Any]:
+def _by_names(dialect: str) -> Executable:
+    """Return the statement for the records of files with some names."""
     here = file_archive_info.c.archive_name == bindparam("archive")
     return records(here).where(among(dialect, desfile.c.filename))
 
 
 def by_names(conn: Connection, archive: str, names: Sequence[str]) -> dict[tuple[str, str], Standing]:
-    """Registered files by (filename, compression), of those whose filename is among ``names``."""
+    """Registered files by (filename, compression), of those whose filename is among ``names``.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Name of the archive whose copies count.
+    names
+        File names without the ending of their compression.
+    """
     if not names:
         return {}
     rows = conn.execute(_by_names(conn.dialect.name), {"archive": archive, "among": packed(conn, names)})
@@ -92,14 +114,25 @@ def by_names(conn: Connection, archive: str, names: Sequence[str]) -> dict[tuple
 
 
 def by_name(conn: Connection, filename: str, compression: str) -> FileRecord | None:
-    """The file of that name, with the copy that is best off; None if there is no such file."""
+    """The file of that name, with the copy that is best off; None if there is no such file.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    filename
+        Name without the ending of its compression.
+    compression
+        Ending of the compression, for instance ``.fz``; empty without one.
+    """
     rows = conn.execute(_by_name(), {"filename": filename, "compression": compression}).all()
     best = min(rows, key=lambda row: (row[11] != CopyState.OK, row[8]), default=None)
     return None if best is None else FileRecord._make(best[:11])
 
 
 @cache
-def _by_name() -> Select[Any]:
+def _by_name() -> Executable:
+    """Return the statement for the record of the file with a name."""
     return records().where(
         desfile.c.filename == bindparam("filename"), desfile.c.compression == bindparam("compression")
     )
@@ -131,7 +164,8 @@ _LOCK = 0x0DE5F11E
 
 
 @cache
-def _add_files(dialect: str) -> Any:
+def _add_files(dialect: str) -> Executable:
+    """Return the statement that inserts files; on PostgreSQL a name in use is skipped."""
     # Columns are named, so that a bulk insert compiles once.
     if dialect == "postgresql":
         return postgresql.insert(desfile).on_conflict_do_nothing(index_elements=["filename", "compression"])
@@ -151,7 +185,17 @@ def add_metadata(conn: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]
 def add_edges(
     conn: Connection, generated: Sequence[Mapping[str, Any]], derived: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert edges of provenance: which task made a file, and which files it was derived from."""
+    """Insert edges of provenance: which task produced a file, and which files it was derived from.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    generated
+        Rows of ``opm_was_generated_by``.
+    derived
+        Rows of ``opm_was_derived_from``.
+    """
     if generated:
         conn.execute(insert(opm_was_generated_by), generated)
     if derived:
@@ -180,7 +224,19 @@ def add_copies(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def set_copy_state(conn: Connection, archive: str, ids: Sequence[int], state: CopyState) -> None:
-    """Mark copies."""
+    """Mark copies.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Name of the archive.
+    ids
+        Numbers of the files.
+    state
+        New state of their copies.
+    """
     if ids:
         conn.execute(
             update(file_archive_info)

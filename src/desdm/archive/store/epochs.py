@@ -57,13 +57,28 @@ _RUN = (pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum)
 
 
 def _run(unitname: str | None, reqnum: int | None, attnum: int | None) -> str | None:
+    """Return the name of a run, or None without an attempt."""
     return None if unitname is None or attnum is None else f"{unitname}_r{reqnum}p{attnum:02d}"
 
 
 def epoch_inputs(
     conn: Connection, filetype: str | None, expnum: int | None, band: str, campaign: str
 ) -> list[EpochInput]:
-    """Rows for a file type, exposure, band and campaign; the most particular first, of equals the newest."""
+    """Rows for a file type, exposure, band and campaign; the most particular first, of equals the newest.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    filetype
+        File type; None: every type.
+    expnum
+        Exposure number; None: every epoch.
+    band
+        Band; rows for all bands match too; empty: every band.
+    campaign
+        Campaign; rows for all campaigns match too; empty: every campaign.
+    """
     c, e = ops_epoch_inputs_per_band.c, ops_epoch.c
     query = (
         select(c.id, c.name, c.filetype, c.band, c.campaign, *_RUN, c.filepat, c.who)
@@ -94,7 +109,21 @@ def epochs(conn: Connection) -> list[tuple[str, int, int, str]]:
 
 
 def insert_epoch(conn: Connection, name: str, low: int, high: int, text: str) -> None:
-    """A new epoch."""
+    """A new epoch.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    name
+        Name of the epoch.
+    low
+        Its first exposure number.
+    high
+        Its last exposure number.
+    text
+        Description of the epoch.
+    """
     conn.execute(ops_epoch.insert(), {"name": name, "minexpnum": low, "maxexpnum": high, "description": text})
 
 
@@ -106,14 +135,14 @@ def insert_epoch_input(conn: Connection, row: Mapping[str, Any]) -> None:
 
 def attempt_names(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]]:
     """(run, state) of attempts by number."""
-    found: dict[int, tuple[str, str]] = {}
+    epochs: dict[int, tuple[str, str]] = {}
     for start in range(0, len(numbers), 500):
         query = select(pfw_attempt.c.id, *_RUN, pfw_attempt.c.state).where(
             pfw_attempt.c.id.in_(numbers[start : start + 500])
         )
         for row in conn.execute(query):
-            found[row[0]] = (str(_run(*row[1:4])), row[4])
-    return found
+            epochs[row[0]] = (str(_run(*row[1:4])), row[4])
+    return epochs
 
 
 def keep_choices(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -141,7 +170,21 @@ def calibrations_of(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
 
 
 def exclude(conn: Connection, expnum: int, ccdnum: int, reason: str, analyst: str) -> None:
-    """Put an exposure (``ccdnum`` 0) or one CCD of it on the exclude list."""
+    """Put an exposure (``ccdnum`` 0) or one CCD of it on the exclude list.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    expnum
+        Exposure number.
+    ccdnum
+        CCD number; 0: the whole exposure.
+    reason
+        Why it must not be used.
+    analyst
+        Login of the person who excludes it.
+    """
     row = {"expnum": expnum, "ccdnum": ccdnum, "reason": reason, "analyst": analyst, "since": _now()}
     conn.execute(exclude_list.insert(), row)
 
@@ -149,7 +192,17 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, reason: str, analyst: st
 def excluded(
     conn: Connection, expnums: Sequence[int] | None = None, *, lifted: bool = False
 ) -> list[dict[str, Any]]:
-    """Return rows of the exclude list in force, of those exposures or of all; with ``lifted`` also lifted ones."""
+    """Return rows of the exclude list in force, of those exposures or of all; with ``lifted`` also lifted ones.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    expnums
+        Exposure numbers; None: all.
+    lifted
+        Also return rows that are lifted.
+    """
     query = select(exclude_list).order_by(exclude_list.c.id)
     parameters: dict[str, Any] = {}
     if expnums is not None:
@@ -163,8 +216,8 @@ def excluded(
 def ccds_of_exposure(conn: Connection, expnum: int) -> set[int] | None:
     """Return the CCDs of which there is an image of an exposure; None if no file of the exposure is registered."""
     query = select(image.c.ccdnum).where(image.c.expnum == expnum).distinct()
-    found = set(conn.execute(query).scalars())
-    return found - {None} if found else None
+    numbers = set(conn.execute(query).scalars())
+    return numbers - {None} if numbers else None
 
 
 def exposures_of_attempt(conn: Connection, attempt_id: int) -> dict[int, set[int]]:
@@ -177,7 +230,7 @@ def exposures_of_attempt(conn: Connection, attempt_id: int) -> dict[int, set[int
         )
         .where(pfw_attempt.c.id == attempt_id)
     )
-    found: dict[int, set[int]] = {}
+    exposures: dict[int, set[int]] = {}
     for table in METADATA_TABLES.values():
         query = (
             select(table.c.expnum, table.c.ccdnum)
@@ -188,14 +241,28 @@ def exposures_of_attempt(conn: Connection, attempt_id: int) -> dict[int, set[int
             )
         )
         for expnum, ccdnum in conn.execute(query.distinct()):
-            ccds = found.setdefault(expnum, set())
+            ccds = exposures.setdefault(expnum, set())
             if ccdnum is not None:
                 ccds.add(ccdnum)
-    return found
+    return exposures
 
 
 def lift_exclusion(conn: Connection, expnum: int, ccdnum: int | None, reason: str, who: str) -> int:
-    """Lift the exclusions in force of an exposure (``ccdnum`` 0), of a CCD, or both (None); return how many."""
+    """Lift the exclusions in force of an exposure (``ccdnum`` 0), of a CCD, or both (None); return how many.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    expnum
+        Exposure number.
+    ccdnum
+        CCD number; 0: the whole exposure; None: both.
+    reason
+        Why it is lifted.
+    who
+        Login of the person who lifts it.
+    """
     wanted = (exclude_list.c.expnum == expnum) & exclude_list.c.lifted_at.is_(None)
     if ccdnum is not None:
         wanted &= exclude_list.c.ccdnum == ccdnum
@@ -204,4 +271,5 @@ def lift_exclusion(conn: Connection, expnum: int, ccdnum: int | None, reason: st
 
 
 def _now() -> datetime:
+    """Return the current time in UTC, without a time zone."""
     return datetime.now(UTC).replace(tzinfo=None)

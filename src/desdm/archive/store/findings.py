@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, Select, exists, insert, select
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import CopyState, desfile, file_archive_info, file_finding, image
@@ -32,7 +32,7 @@ class RawFrame(NamedTuple):
     sha256: str
 
 
-def add_findings(conn: Connection, found: Mapping[int, Sequence[Finding]]) -> None:
+def add_findings(conn: Connection, by_file: Mapping[int, Sequence[Finding]]) -> None:
     """Note findings, by number of the file."""
     rows = [
         {
@@ -43,7 +43,7 @@ def add_findings(conn: Connection, found: Mapping[int, Sequence[Finding]]) -> No
             "text": _printable(each.text),
             "assumed": each.assumed,
         }
-        for number, findings in found.items()
+        for number, findings in by_file.items()
         for each in findings
     ]
     if rows:
@@ -51,12 +51,13 @@ def add_findings(conn: Connection, found: Mapping[int, Sequence[Finding]]) -> No
 
 
 def _printable(text: str) -> str:
+    """Replace characters that cannot be printed by question marks."""
     # PostgreSQL takes no NUL, and a header may hold any byte.
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def findings_of(conn: Connection, ids: Sequence[int]) -> dict[int, list[Finding]]:
-    """Findings by number of the file, in the order in which they were made; of those files that have any."""
+    """Findings by number of the file, in the order in which they were recorded; of those files that have any."""
     columns = file_finding.c
     rows = conn.execute(
         select(
@@ -71,13 +72,14 @@ def findings_of(conn: Connection, ids: Sequence[int]) -> dict[int, list[Finding]
         .order_by(columns.id),
         {"among": packed(conn, ids)},
     )
-    found: dict[int, list[Finding]] = {}
+    by_file: dict[int, list[Finding]] = {}
     for number, severity, *rest in rows:
-        found.setdefault(number, []).append(Finding(Severity(severity), *rest))
-    return found
+        by_file.setdefault(number, []).append(Finding(Severity(severity), *rest))
+    return by_file
 
 
-def _frames() -> Any:
+def _frames() -> Select[Any]:
+    """Return the statement for raw frames of an exposure number that have a good copy."""
     copy = exists().where(
         file_archive_info.c.desfile_id == desfile.c.id, file_archive_info.c.state == CopyState.OK.value
     )

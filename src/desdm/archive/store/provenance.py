@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, true
+from sqlalchemy import Connection, Executable, bindparam, func, literal_column, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord
@@ -27,7 +27,8 @@ __all__ = ["derived_among", "execs_of", "files_by_id", "generated", "reached", "
 
 
 @cache
-def _reached(dialect: str, up: bool, many: bool) -> Any:
+def _reached(dialect: str, up: bool, many: bool) -> Executable:
+    """Return the statement for all files reached along the edges of derivation, upwards or downwards."""
     child, parent = opm_was_derived_from.c.child_desfile_id, opm_was_derived_from.c.parent_desfile_id
     here, there = (child, parent) if up else (parent, child)
     start: Any = bindparam("start")
@@ -57,16 +58,26 @@ def _reached(dialect: str, up: bool, many: bool) -> Any:
 
 
 def reached(conn: Connection, start: int | Sequence[int], *, up: bool) -> list[int]:
-    """Every file that ``start`` was derived from (``up``) or that was derived from it, in no order."""
+    """Every file that ``start`` was derived from (``up``) or that was derived from it, in no order.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    start
+        Number of a file, or numbers of several.
+    up
+        Follow the edges to ancestors instead of descendants.
+    """
     many = not isinstance(start, int)
     statement = _reached(conn.dialect.name, up, many)
     parameter = packed(conn, start) if not isinstance(start, int) else start
-    found = conn.execute(statement, {"start": parameter}).scalar_one()
-    return json.loads(found) if isinstance(found, str) else list(found or ())
+    numbers = conn.execute(statement, {"start": parameter}).scalar_one()
+    return json.loads(numbers) if isinstance(numbers, str) else list(numbers or ())
 
 
 @cache
-def _files_by_id(dialect: str) -> Select[Any]:
+def _files_by_id(dialect: str) -> Executable:
     """Statement of `files_by_id`; SQLAlchemy takes longer to put it together than a database to answer it."""
     return records().where(among(dialect, desfile.c.id)).order_by(desfile.c.id)
 
@@ -92,7 +103,7 @@ def derived_among(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]
 
 
 def generated(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]:
-    """(file, task that made it)."""
+    """(file, task that produced it)."""
     table = opm_was_generated_by
     rows = conn.execute(
         select(table.c.desfile_id, table.c.task_id).where(among(conn, table.c.desfile_id)),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Executable, FromClause, Table, and_, bindparam, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import FileRecord, Scope
@@ -45,7 +45,7 @@ _MOST_NAMED = 5
 
 def attempts_named(conn: Connection, names: Sequence[tuple[str, int, int]]) -> list[int]:
     """Numbers of attempts (unit, request, attempt); those that do not exist are missing from the list."""
-    found = []
+    numbers = []
     for unitname, reqnum, attnum in names:
         number = conn.execute(
             select(pfw_attempt.c.id).where(
@@ -55,29 +55,29 @@ def attempts_named(conn: Connection, names: Sequence[tuple[str, int, int]]) -> l
             )
         ).scalar()
         if number is not None:
-            found.append(number)
-    return found
+            numbers.append(number)
+    return numbers
 
 
 def no_such_run(conn: Connection, name: str) -> NotFoundError:
     """The error for a name that is no run's: what lacks, and the runs of the unit (an exposure, a tile) of that name."""
     unit = exposure_name(int(name)) if name.isdecimal() and len(name) < 10 else name
-    found = conn.execute(
+    attempts = conn.execute(
         select(pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum)
         .where(func.lower(pfw_attempt.c.unitname) == unit.lower())
         .order_by(pfw_attempt.c.id.desc())
         .limit(_MOST_NAMED)
     ).all()
-    if found:
-        runs = ", ".join(f"{u}_r{r}p{a:02d}" for u, r, a in found)
+    if attempts:
+        runs = ", ".join(f"{u}_r{r}p{a:02d}" for u, r, a in attempts)
         return NotFoundError(f"{name} is a unit and not a run; its runs, the newest first: {runs}")
     if not _RUN.fullmatch(name):
         return NotFoundError(f"{name!r} is no run; runs are named <unit>_r<req>p<att>, see: desdm status")
     return NotFoundError(f"no run {name}; see: desdm status")
 
 
-def tagged(tag_condition: Any) -> ColumnElement[bool]:
-    """Condition that a file, or the attempt that made it, has a tag; ``tag_condition`` maps a column to a condition."""
+def tagged(tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Condition that a file, or the attempt that produced it, has a tag; ``tag_condition`` maps a column to a condition."""
     return or_(
         desfile.c.id.in_(select(file_tag.c.desfile_id).where(tag_condition(file_tag.c.tag))),
         desfile.c.pfw_attempt_id.in_(select(proctag.c.pfw_attempt_id).where(tag_condition(proctag.c.tag))),
@@ -85,9 +85,21 @@ def tagged(tag_condition: Any) -> ColumnElement[bool]:
 
 
 def find_rows(
-    conn: Connection, table: Any, conditions: Sequence[ColumnElement[bool]], archive: str | None
+    conn: Connection, table: Table, conditions: Sequence[ColumnElement[bool]], archive: str | None
 ) -> tuple[list[str], Sequence[Any]]:
-    """(columns, rows) of files of one metadata table: identity, place, every column of metadata; ordered by name."""
+    """(columns, rows) of files of one metadata table: identity, place, every column of metadata; ordered by name.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        Metadata table of the files.
+    conditions
+        Conditions on its columns and those of ``desfile``.
+    archive
+        Name of the archive whose copies count; None: any.
+    """
     metadata = [c for c in table.c if c.name != "desfile_id"]
     statement = (
         select(
@@ -117,8 +129,20 @@ def find_rows(
     return list(result.keys()), result.all()
 
 
-def in_scope(scope: Scope, attempt: Any = pfw_attempt, request: Any = pfw_request) -> ColumnElement[bool]:
-    """Condition that an attempt, joined with its request, lies in a scope; the tables may be aliases."""
+def in_scope(
+    scope: Scope, attempt: FromClause = pfw_attempt, request: FromClause = pfw_request
+) -> ColumnElement[bool]:
+    """Condition that an attempt, joined with its request, lies in a scope; the tables may be aliases.
+
+    Parameters
+    ----------
+    scope
+        Project, campaign and run classes.
+    attempt
+        Table ``pfw_attempt`` or its alias in the query.
+    request
+        Table ``pfw_request`` or its alias in the query.
+    """
     conditions: list[ColumnElement[bool]] = [attempt.c.run_class.in_([c.value for c in scope.run_classes])]
     if scope.project:
         conditions.append(request.c.project == scope.project)
@@ -171,7 +195,8 @@ class AttemptFacts(NamedTuple):
 
 
 @cache
-def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Any:
+def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Executable:
+    """Return the statement for the records of files that match the criteria with these keys."""
     statement = records().where(file_archive_info.c.state != CopyState.TRASH.value)
     if not junk:
         unusable = select(pfw_attempt.c.id).where(
@@ -195,22 +220,22 @@ def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Any:
 
 
 def list_files(
-    conn: Connection, asked: Mapping[str, Any], limit: int | None, *, junk: bool = False
+    conn: Connection, criteria: Mapping[str, Any], limit: int | None, *, junk: bool = False
 ) -> list[FileRecord]:
     """Files by attempt, filetype, band and tag, in the order of names.
 
     Parameters
     ----------
-    asked
+    criteria
         Values by key; a key that is missing is free.
     limit
         At most so many; None: all.
     junk
-        Also files of attempts whose data are JUNK or PRUNED, which are left out otherwise unless the attempt is asked
+        Also files of attempts whose data are JUNK or PRUNED, which are left out otherwise unless the attempt is requested
         for.
     """
-    parameters = {**asked, **({} if limit is None else {"limit": limit})}
+    parameters = {**criteria, **({} if limit is None else {"limit": limit})}
     rows = conn.execute(
-        _files(tuple(sorted(asked)), limit is not None, junk or "attempt" in asked), parameters
+        _files(tuple(sorted(criteria)), limit is not None, junk or "attempt" in criteria), parameters
     )
     return list(map(FileRecord._make, rows))

@@ -7,9 +7,7 @@ neither. Only what may be taken itself takes the place of another attempt.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import and_, case, or_
+from sqlalchemy import FromClause, and_, case, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.schema import DataState
@@ -32,13 +30,13 @@ def order_of(state: AttemptState, data_state: DataState) -> int:
     return FLAGGED if state is AttemptState.FLAGGED else UNFIT
 
 
-def usable(attempt: Any) -> ColumnElement[bool]:
+def usable(attempt: FromClause) -> ColumnElement[bool]:
     """Condition that the data of an attempt (the table or an alias) are neither JUNK nor PRUNED."""
-    found: ColumnElement[bool] = attempt.c.data_state.in_([s.value for s in _USABLE])
-    return found
+    condition: ColumnElement[bool] = attempt.c.data_state.in_([s.value for s in _USABLE])
+    return condition
 
 
-def order_of_columns(attempt: Any) -> ColumnElement[int]:
+def order_of_columns(attempt: FromClause) -> ColumnElement[int]:
     """Return `order_of` as an expression over the columns of an attempt (the table or an alias)."""
     done = attempt.c.state == AttemptState.DONE.value
     flagged = attempt.c.state == AttemptState.FLAGGED.value

@@ -1,9 +1,9 @@
 """Which products of an attempt are superseded by those of another attempt at the same unit.
 
 Attempts are compared product by product: file type and band, for calibrations also the CCD. So a run of one band, or of
-some CCDs, supersedes what it made itself and nothing else. Two kinds of products are not mixed from several attempts:
+some CCDs, supersedes its own products and nothing else. Two kinds of products are not mixed from several attempts:
 
-- what is made from all bands of a tile together (detection image, catalogues, picture; `FileType.all_bands`): the attempt
+- products of all bands of a tile together (detection image, catalogues, picture; `FileType.all_bands`): the attempt
   with more bands stands, of two with as many the newer;
 - the products of an exposure, whose CCDs share one astrometric solution and one sky: the attempt that was to process more
   CCDs stands, of two with as many the newer.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy import Connection, and_, case, exists, literal, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -80,7 +79,17 @@ class Rival:
     spoiled: frozenset[tuple[str, str | None, int | None]] = frozenset()
 
     def supersedes(self, filetype: str, band: str | None, ccdnum: int | None) -> bool:
-        """Whether a product of the other attempt is superseded by this one's."""
+        """Whether a product of the other attempt is superseded by this one's.
+
+        Parameters
+        ----------
+        filetype
+            File type of the product.
+        band
+            Its band; None: of no band.
+        ccdnum
+            Its CCD number; None: of no single CCD.
+        """
         kind = BY_NAME.get(filetype)
         if kind is not None and kind.all_bands:
             return self.first_of_bands and any(name == filetype for name, _ in self.products)
@@ -102,7 +111,7 @@ def superseded(
     scope: Scope | None = None,
     *,
     blessed: bool = False,
-    tag_condition: Callable[[Any], ColumnElement[bool]] | None = None,
+    tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]] | None = None,
     spoiled: Mapping[int, Spoiled] | None = None,
 ) -> dict[int, tuple[Rival, ...] | None]:
     """Return the rivals of each attempt that has some; None: its data are not for use at all.
@@ -126,8 +135,8 @@ def superseded(
     """
     if not attempts:
         return {}
-    found: dict[int, tuple[Rival, ...] | None] = dict.fromkeys(_unfit(conn, attempts, scope, blessed))
-    pairs = [p for p in _pairs(conn, attempts, scope, blessed) if p[0] not in found]
+    by_attempt: dict[int, tuple[Rival, ...] | None] = dict.fromkeys(_unfit(conn, attempts, scope, blessed))
+    pairs = [p for p in _pairs(conn, attempts, scope, blessed) if p[0] not in by_attempt]
     everyone = sorted({number for mine, other, *_ in pairs for number in (mine, other)})
     products = _products(conn, everyone, tag_condition)
     bad = spoiled or {}
@@ -141,7 +150,7 @@ def superseded(
             if other in bad:
                 one = replace(one, spoiled=bad[other].products)
             rivals.setdefault(mine, []).append(one)
-    return found | {number: tuple(some) for number, some in rivals.items()}
+    return by_attempt | {number: tuple(some) for number, some in rivals.items()}
 
 
 def _rival(
@@ -158,13 +167,13 @@ def _rival(
         return (*other_place, -other_parts, -other) < (*my_place, -my_parts, -mine)
 
     my_ccds, other_ccds = tried.get(mine), tried.get(other)
-    said = my_ccds is not None and other_ccds is not None
+    listed = my_ccds is not None and other_ccds is not None
     return Rival(
         frozenset(products[other]),
         first(0, 0),
         first(_bands(products.get(mine, ())), _bands(products[other])),
-        first(len(my_ccds or ()), len(other_ccds or ())) if said else first(0, 0),
-        other_ccds if said else None,
+        first(len(my_ccds or ()), len(other_ccds or ())) if listed else first(0, 0),
+        other_ccds if listed else None,
         (my_ccds or frozenset()) <= (other_ccds or frozenset()),
     )
 
@@ -229,26 +238,28 @@ def _pairs(
 
 
 def _products(
-    conn: Connection, attempts: Sequence[int], tag_condition: Callable[[Any], ColumnElement[bool]] | None
+    conn: Connection,
+    attempts: Sequence[int],
+    tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]] | None,
 ) -> dict[int, set[_Product]]:
-    """File types and bands of which attempts have files as registered, and tagged if that is asked."""
-    found: dict[int, set[_Product]] = {}
+    """File types and bands of which attempts have files as registered, and tagged if that is requested."""
+    products: dict[int, set[_Product]] = {}
     if not attempts:
-        return found
+        return products
     present = exists().where(
         file_archive_info.c.desfile_id == desfile.c.id, file_archive_info.c.state == CopyState.OK.value
     )
     for table in METADATA_TABLES.values():
-        made = (
+        query = (
             select(desfile.c.pfw_attempt_id, desfile.c.filetype, table.c.band)
             .join(table, table.c.desfile_id == desfile.c.id)
             .where(among(conn, desfile.c.pfw_attempt_id), present)
         )
         if tag_condition is not None:
-            made = made.where(tagged(tag_condition))
-        for attempt, filetype, band in conn.execute(made.distinct(), {"among": packed(conn, attempts)}):
-            found.setdefault(attempt, set()).add((filetype, band))
-    return found
+            query = query.where(tagged(tag_condition))
+        for attempt, filetype, band in conn.execute(query.distinct(), {"among": packed(conn, attempts)}):
+            products.setdefault(attempt, set()).add((filetype, band))
+    return products
 
 
 def ccds_tried(conn: Connection, attempts: Sequence[int]) -> dict[int, frozenset[int]]:
@@ -259,15 +270,15 @@ def ccds_tried(conn: Connection, attempts: Sequence[int]) -> dict[int, frozenset
     query = select(v.pfw_attempt_id, v.val).where(
         among(conn, v.pfw_attempt_id), v.key.in_(("ccdnum", "dead_ccdnum"))
     )
-    found: dict[int, frozenset[int]] = {}
+    ccds: dict[int, frozenset[int]] = {}
     for attempt, text in conn.execute(query, {"among": packed(conn, attempts)}):
         try:
             numbers = frozenset(int(item) for item in split_range(text))
         except (WCLError, ValueError):
             # What an old or hand-written WCL says of CCDs may be no list of numbers: then nothing is known.
             continue
-        found[attempt] = found.get(attempt, frozenset()) | numbers
-    return found
+        ccds[attempt] = ccds.get(attempt, frozenset()) | numbers
+    return ccds
 
 
 def partial(tried: Mapping[int, frozenset[int]], orders: Mapping[int, int]) -> set[int]:

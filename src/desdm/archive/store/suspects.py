@@ -1,12 +1,12 @@
-"""The SQL of suspect files: damaged ones, and those that were made from them."""
+"""The SQL of suspect files: damaged ones, and those that were derived from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Executable, delete, insert, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.store.common import among, now, packed
@@ -16,7 +16,7 @@ __all__ = ["Suspect", "add_suspects", "drop_suspects", "suspects_of", "suspects_
 
 
 class Suspect(NamedTuple):
-    """One mark: a file, the damaged file that it was made from (or itself), who marked it, when and why."""
+    """One mark: a file, the damaged file that it was derived from (or itself), who marked it, when and why."""
 
     desfile_id: int
     cause_id: int
@@ -27,7 +27,8 @@ class Suspect(NamedTuple):
     reason: str
 
 
-def _marks(condition: ColumnElement[bool]) -> Select[Any]:
+def _marks(condition: ColumnElement[bool]) -> Executable:
+    """Return the statement for the marks that fulfil a condition."""
     cause = desfile.alias("cause")
     return (
         select(
@@ -50,6 +51,7 @@ def _marks(condition: ColumnElement[bool]) -> Select[Any]:
 
 
 def _by(conn: Connection, column: ColumnElement[int], ids: Sequence[int]) -> list[Suspect]:
+    """Return the marks of which a column is one of the numbers."""
     # Nearly always nothing is suspect; that is known without sending the numbers.
     if not ids or conn.execute(select(file_suspect.c.desfile_id).limit(1)).first() is None:
         return []
@@ -68,7 +70,19 @@ def suspects_of_causes(conn: Connection, causes: Sequence[int]) -> list[Suspect]
 
 
 def add_suspects(conn: Connection, pairs: Sequence[tuple[int, int]], who: str, reason: str) -> None:
-    """Mark files (file, cause), for one reason."""
+    """Mark files (file, cause), for one reason.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    pairs
+        Numbers of each suspect file and of the damaged file that is its cause.
+    who
+        Login or program that marks them.
+    reason
+        Why they are suspect.
+    """
     if pairs:
         since = now()
         conn.execute(

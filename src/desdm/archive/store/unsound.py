@@ -51,7 +51,7 @@ def anything_unsound(conn: Connection) -> bool:
 
 def excluded_files(conn: Connection, ids: Sequence[int]) -> list[ExcludedFile]:
     """Return those of the files that are of an excluded exposure, once for each exclusion in force."""
-    found = []
+    excluded = []
     parameters = {"among": packed(conn, ids)}
     for table in METADATA_TABLES.values():
         if "expnum" not in table.c:
@@ -65,12 +65,12 @@ def excluded_files(conn: Connection, ids: Sequence[int]) -> list[ExcludedFile]:
             .join(exclude_list, exclude_list.c.expnum == table.c.expnum)
             .where(exclude_list.c.lifted_at.is_(None), among(conn, table.c.desfile_id))
         )  # fmt: skip
-        found += [ExcludedFile._make(row) for row in conn.execute(query, parameters)]
-    return sorted(found, key=lambda one: (one.id, one.banned))
+        excluded += [ExcludedFile._make(row) for row in conn.execute(query, parameters)]
+    return sorted(excluded, key=lambda one: (one.id, one.banned))
 
 
 def junk_files(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
-    """Return those of the files that a JUNK run made, with the number of its attempt."""
+    """Return those of the files that a JUNK run produced, with the number of its attempt."""
     query = (
         select(desfile.c.id, desfile.c.pfw_attempt_id)
         .join(pfw_attempt, pfw_attempt.c.id == desfile.c.pfw_attempt_id)
@@ -81,7 +81,17 @@ def junk_files(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 
 def files_of_type(conn: Connection, ids: Sequence[int], filetype: str) -> set[int]:
-    """Return those of the files that are of a file type."""
+    """Return those of the files that are of a file type.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    ids
+        Numbers of the files.
+    filetype
+        Name of the file type.
+    """
     query = select(desfile.c.id).where(desfile.c.filetype == filetype, among(conn, desfile.c.id))
     return set(conn.execute(query, {"among": packed(conn, ids)}).scalars())
 
@@ -96,22 +106,22 @@ def calibration_ccds(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 
 def files_of_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, int]:
-    """Return the files that attempts made, with the number of the attempt."""
+    """Return the files that attempts produced, with the number of the attempt."""
     query = select(desfile.c.id, desfile.c.pfw_attempt_id).where(among(conn, desfile.c.pfw_attempt_id))
     return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, attempts)})}
 
 
 def files_of_exposure(conn: Connection, expnum: int) -> list[int]:
     """Return every file that is of an exposure."""
-    found: list[int] = []
+    numbers: list[int] = []
     for table in METADATA_TABLES.values():
         if "expnum" in table.c:
-            found += conn.execute(select(table.c.desfile_id).where(table.c.expnum == expnum)).scalars()
-    return found
+            numbers += conn.execute(select(table.c.desfile_id).where(table.c.expnum == expnum)).scalars()
+    return numbers
 
 
 def attempts_of(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
-    """Return the attempts that made files, each with the number of these."""
+    """Return the attempts that produced files, each with the number of these."""
     query = (
         select(desfile.c.pfw_attempt_id, func.count())
         .where(desfile.c.pfw_attempt_id.is_not(None), among(conn, desfile.c.id))
@@ -123,7 +133,17 @@ def attempts_of(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
 def images_of_attempts(
     conn: Connection, attempts: Sequence[int], filetypes: Sequence[str]
 ) -> list[tuple[int, int, int | None]]:
-    """Return (file, attempt, exposure) of the images of these types that attempts made."""
+    """Return (file, attempt, exposure) of the images of these types that attempts produced.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    attempts
+        Numbers of the attempts.
+    filetypes
+        Names of the file types.
+    """
     table = METADATA_TABLES["image"]
     query = (
         select(desfile.c.id, desfile.c.pfw_attempt_id, table.c.expnum)

@@ -44,7 +44,19 @@ __all__ = [
 
 
 def copies_after(conn: Connection, archive: str, after: int, count: int) -> list[tuple[FileRecord, str]]:
-    """The next ``count`` copies of an archive, by number of the file, with their state; trash is left out."""
+    """The next ``count`` copies of an archive, by number of the file, with their state; trash is left out.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Name of the archive.
+    after
+        Number of a file; those with larger numbers follow.
+    count
+        Largest number of copies to return.
+    """
     statement = (
         records(file_archive_info.c.archive_name == bindparam("archive"))
         .where(
@@ -63,7 +75,17 @@ def copies_after(conn: Connection, archive: str, after: int, count: int) -> list
 
 
 def define_tag(conn: Connection, tag: str, description: str) -> None:
-    """Make the tag known; a new description replaces an old one, an empty one does not."""
+    """Make the tag known; a new description replaces an old one, an empty one does not.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    tag
+        Name of the tag.
+    description
+        What the tag is for; empty: unchanged.
+    """
     old = conn.execute(select(ops_proctag_def.c.description).where(ops_proctag_def.c.tag == tag)).scalar()
     if old is None:
         conn.execute(insert(ops_proctag_def).values(tag=tag, description=description))
@@ -119,7 +141,19 @@ def tags_like(conn: Connection, prefix: str) -> list[str]:
 
 
 def remove_tags(conn: Connection, tag: str, files: Sequence[int], attempts: Sequence[int]) -> int:
-    """Take a tag off files and attempts; how many had it."""
+    """Take a tag off files and attempts; how many had it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    tag
+        Name of the tag.
+    files
+        Numbers of the files.
+    attempts
+        Numbers of the attempts.
+    """
     removed = 0
     for table, column, ids in (
         (file_tag, file_tag.c.desfile_id, files),
@@ -149,8 +183,8 @@ def tags_of(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     """For each of these files that is tagged, itself or by its attempt, one of its tags."""
     if not ids:
         return {}
-    given = {"among": packed(conn, ids)}
-    found: dict[int, str] = {}
+    parameters = {"among": packed(conn, ids)}
+    tags: dict[int, str] = {}
     own = select(file_tag.c.desfile_id, file_tag.c.tag).where(among(conn, file_tag.c.desfile_id))
     by_attempt = (
         select(desfile.c.id, proctag.c.tag)
@@ -158,19 +192,19 @@ def tags_of(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
         .where(among(conn, desfile.c.id))
     )
     for statement in (own, by_attempt):
-        for row in conn.execute(statement, given):
-            found.setdefault(row[0], row[1])
-    return found
+        for row in conn.execute(statement, parameters):
+            tags.setdefault(row[0], row[1])
+    return tags
 
 
 def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """For each of these files that an attempt under way made or uses, the name of that attempt."""
+    """For each of these files that an attempt in progress produced or uses, the name of that attempt."""
     if not ids:
         return {}
-    given = {"among": packed(conn, ids)}
+    parameters = {"among": packed(conn, ids)}
     under_way = pfw_attempt.c.state.in_(("planned", "running"))
     name = [pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum]
-    made = (
+    outputs = (
         select(desfile.c.id, *name)
         .select_from(desfile.join(pfw_attempt, pfw_attempt.c.id == desfile.c.pfw_attempt_id))
         .where(among(conn, desfile.c.id), under_way)
@@ -184,18 +218,28 @@ def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
         )
         .where(among(conn, opm_used.c.desfile_id), under_way)
     )
-    found: dict[int, str] = {}
-    for statement in (made, uses):
-        for row in conn.execute(statement, given):
-            found.setdefault(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}")
-    return found
+    runs: dict[int, str] = {}
+    for statement in (outputs, uses):
+        for row in conn.execute(statement, parameters):
+            runs.setdefault(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}")
+    return runs
 
 
 # -- trash
 
 
 def put_in_trash(conn: Connection, archive: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Mark copies as trash and note who, when, why, and until when they can be recovered."""
+    """Mark copies as trash and note who, when, why, and until when they can be recovered.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Name of the archive.
+    rows
+        Rows of the table of the trash, one for each file.
+    """
     ids = [row["desfile_id"] for row in rows]
     conn.execute(
         update(file_archive_info)
@@ -207,17 +251,29 @@ def put_in_trash(conn: Connection, archive: str, rows: Sequence[Mapping[str, Any
 
 
 def restore_from_trash(conn: Connection, archive: str, ids: Sequence[int], state: CopyState) -> None:
-    """Copies are no longer trash."""
-    given = {"among": packed(conn, ids)}
+    """Copies are no longer trash.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Name of the archive.
+    ids
+        Numbers of the files.
+    state
+        State of the copies from now on.
+    """
+    parameters = {"among": packed(conn, ids)}
     conn.execute(
         update(file_archive_info)
         .where(file_archive_info.c.archive_name == archive, among(conn, file_archive_info.c.desfile_id))
         .values(state=state.value),
-        given,
+        parameters,
     )
     conn.execute(
         delete(file_trash).where(file_trash.c.archive_name == archive, among(conn, file_trash.c.desfile_id)),
-        given,
+        parameters,
     )
 
 
@@ -246,15 +302,17 @@ def prune_attempts(conn: Connection, attempts: Sequence[int]) -> list[tuple[int,
     query = select(mine.id, mine.unitname, mine.reqnum, mine.attnum, mine.data_state).where(
         among(conn, mine.id), mine.data_state != DataState.PRUNED.value, ~copy
     )
-    found = [(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4]) for row in conn.execute(query, among_these)]
-    if found:
+    parents = [
+        (row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4]) for row in conn.execute(query, among_these)
+    ]
+    if parents:
         conn.execute(
             update(pfw_attempt)
             .where(among(conn, mine.id))
             .values(pruned_from=mine.data_state, data_state=DataState.PRUNED.value),
-            {"among": packed(conn, [number for number, _, _ in found])},
+            {"among": packed(conn, [number for number, _, _ in parents])},
         )
-    return found
+    return parents
 
 
 def restore_pruned(conn: Connection, attempts: Sequence[int]) -> list[tuple[int, str, str]]:
@@ -270,12 +328,14 @@ def restore_pruned(conn: Connection, attempts: Sequence[int]) -> list[tuple[int,
     before = func.coalesce(mine.pruned_from, DataState.NEW.value)
     wanted = (among(conn, mine.id), mine.data_state == DataState.PRUNED.value)
     query = select(mine.id, mine.unitname, mine.reqnum, mine.attnum, before).where(*wanted).with_for_update()
-    found = [(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4]) for row in conn.execute(query, among_these)]
-    if found:
+    parents = [
+        (row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4]) for row in conn.execute(query, among_these)
+    ]
+    if parents:
         conn.execute(
             update(pfw_attempt).where(*wanted).values(data_state=before, pruned_from=None), among_these
         )
-    return found
+    return parents
 
 
 def trashed(conn: Connection, archive: str) -> list[tuple[FileRecord, datetime]]:
@@ -297,15 +357,25 @@ def trashed(conn: Connection, archive: str) -> list[tuple[FileRecord, datetime]]
 
 
 def drop_copies(conn: Connection, archive: str, ids: Sequence[int]) -> None:
-    """Forget copies in the trash for good; the files' identity and provenance stay."""
-    given = {"among": packed(conn, ids)}
+    """Forget copies in the trash for good; the files' identity and provenance stay.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    archive
+        Name of the archive.
+    ids
+        Numbers of the files.
+    """
+    parameters = {"among": packed(conn, ids)}
     conn.execute(
         delete(file_trash).where(file_trash.c.archive_name == archive, among(conn, file_trash.c.desfile_id)),
-        given,
+        parameters,
     )
     conn.execute(
         delete(file_archive_info).where(
             file_archive_info.c.archive_name == archive, among(conn, file_archive_info.c.desfile_id)
         ),
-        given,
+        parameters,
     )

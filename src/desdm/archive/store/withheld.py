@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, exists, func, not_, null, or_, select
+from sqlalchemy import Connection, Table, and_, exists, func, not_, null, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import Scope
@@ -39,7 +39,11 @@ def last_marks(conn: Connection, attempts: Sequence[int]) -> dict[int, LastMark]
 
 
 def withheld_rows(
-    conn: Connection, table: Any, conditions: Sequence[ColumnElement[bool]], scope: Scope | None, named: bool
+    conn: Connection,
+    table: Table,
+    conditions: Sequence[ColumnElement[bool]],
+    scope: Scope | None,
+    named: bool,
 ) -> list[dict[str, Any]]:
     """Return the files of one metadata table that must not be used; ordered by name.
 

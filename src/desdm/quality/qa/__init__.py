@@ -1,1 +1,1 @@
-"""Quality assurance: looking at what was made."""
+"""Quality assurance: assessment of products."""

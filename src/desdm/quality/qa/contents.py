@@ -15,7 +15,7 @@ from desdm.schema import EVALUATIONS
 
 __all__ = ["CONTENTS", "Maker", "evaluation"]
 
-#: What is known of the run that made the file: id, run, pipeline, operator.
+#: What is known of the run that produced the file: id, run, pipeline, operator.
 Maker = Mapping[str, Any]
 
 _NUMBERS = (
@@ -24,35 +24,37 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-def evaluation(told: Mapping[str, Any]) -> dict[str, Any]:
+def evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
     """A row of an evaluation table from the verdict that a run wrote (``qa_assess``)."""
-    row = {key: told.get(key) for key in _NUMBERS}
+    row = {key: values.get(key) for key in _NUMBERS}
     return row | {
-        "exposurename": told["exposurename"],
-        "expnum": int(told["expnum"]),
-        "nite": told.get("nite"),
-        "band": told.get("band"),
-        "camsym": str(told.get("camsym", "D")),
-        "processed": str(told.get("processed", "True")),
-        "accepted": str(told["accepted"]),
+        "exposurename": values["exposurename"],
+        "expnum": int(values["expnum"]),
+        "nite": values.get("nite"),
+        "band": values.get("band"),
+        "camsym": str(values.get("camsym", "D")),
+        "processed": str(values.get("processed", "True")),
+        "accepted": str(values["accepted"]),
         # DESDM's word first (badF, badT, unkn …), then what it means here.
-        "reason": ": ".join(filter(None, (str(told.get("reason") or ""), str(told.get("words") or "")))),
-        "program": str(told.get("program", "assess")),
-        "analyst": str(told.get("analyst", "assess")),
-        "analyst_comment": told.get("analyst_comment"),
-        "cloud_catalog": told.get("cloud_catalog"),
+        "reason": ": ".join(filter(None, (str(values.get("reason") or ""), str(values.get("words") or "")))),
+        "program": str(values.get("program", "assess")),
+        "analyst": str(values.get("analyst", "assess")),
+        "analyst_comment": values.get("analyst_comment"),
+        "cloud_catalog": values.get("cloud_catalog"),
         "lastchanged_time": datetime.now(UTC).replace(tzinfo=None),
     }
 
 
 def _verdict(conn: Connection, path: Path, maker: Maker) -> None:
+    """Add the verdict in a JSON file to the table of evaluations of its pipeline."""
     # What is neither cut (a trial pipeline of one's own) is judged as First Cut is.
     table = EVALUATIONS.get(str(maker["pipeline"]), EVALUATIONS["firstcut"])
-    told = json.loads(path.read_text("utf-8"))
-    store.add_evaluation(conn, table, {**evaluation(told), "pfw_attempt_id": maker["id"]})
+    values = json.loads(path.read_text("utf-8"))
+    store.add_evaluation(conn, table, {**evaluation(values), "pfw_attempt_id": maker["id"]})
 
 
 def _zeropoints(conn: Connection, path: Path, maker: Maker) -> None:
+    """Add the zero points in a FITS table to the database."""
     from astropy.io import fits
 
     with fits.open(path, memmap=False) as hdus:
@@ -77,7 +79,8 @@ def _zeropoints(conn: Connection, path: Path, maker: Maker) -> None:
     store.add_zeropoints(conn, rows)
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: float) -> float | None:
+    """Return a number as a float; None for NaN and values beyond 1e30."""
     number = float(value)
     return number if number == number and abs(number) < 1e30 else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
     from PIL.ImageFont import ImageFont as BitmapFont
+
+    Font: TypeAlias = FreeTypeFont | BitmapFont
 
 __all__ = ["Compass", "Legend", "compass", "drawable", "dress", "paint", "stretch"]
 
@@ -71,7 +73,21 @@ def paint(
     *,
     opaque: bool = False,
 ) -> Pixels:
-    """RGB rows from the top: grey by ``limits``, mask bits in their colours, NaN in a dark blue."""
+    """RGB rows from the top: grey by ``limits``, mask bits in their colours, NaN in a dark blue.
+
+    Parameters
+    ----------
+    values
+        Pixel values, shape (rows, columns); NaN where there are no data.
+    limits
+        Values drawn black and white.
+    bits
+        Mask bits of each pixel, shape as `values`; None: no mask.
+    fraction
+        Share of each pixel that is masked, 0 to 1, shape as `values`.
+    opaque
+        Draw masked pixels in the full colour instead of a blend.
+    """
     low, high = limits
     grey = np.clip((values - low) / (high - low), 0.0, 1.0)
     hole = ~np.isfinite(values)
@@ -119,7 +135,7 @@ def compass(header: Any, shape: tuple[int, int]) -> Compass | None:
     return Compass((float(north[0]), float(north[1])), (float(east[0]), float(east[1])), scale)
 
 
-def _font(size: int) -> FreeTypeFont | BitmapFont:
+def _font(size: int) -> Font:
     """Pillow's own font, which every installation has."""
     from PIL import ImageFont
 
@@ -156,6 +172,21 @@ def dress(
     """The finished picture: title above, compass and scale bar on it, legend below.
 
     ``block`` is how many full-size pixels one pixel of ``pixels`` spans (below 1: it is enlarged).
+
+    Parameters
+    ----------
+    pixels
+        RGB pixels, shape (rows, columns, 3).
+    title
+        Text above the picture.
+    subtitle
+        Second line above the picture.
+    compass
+        Directions and pixel scale; None: neither compass nor scale bar.
+    block
+        Full-size pixels that one pixel of `pixels` spans.
+    legend
+        Entries below the picture.
     """
     from PIL import Image, ImageDraw
 
@@ -192,6 +223,7 @@ def dress(
 
 
 def _flow(entries: list[tuple[Legend, float]], room: float) -> list[list[tuple[Legend, float]]]:
+    """Distribute the entries of a legend over rows that fit into a width in pixels."""
     rows: list[list[tuple[Legend, float]]] = []
     used = room + 1.0
     for entry, length in entries:
@@ -203,19 +235,22 @@ def _flow(entries: list[tuple[Legend, float]], room: float) -> list[list[tuple[L
     return rows
 
 
-def _fit(text: str, font: Any, room: float) -> str:
+def _fit(text: str, font: Font, room: float) -> str:
+    """Shorten a text to a width in pixels."""
     while text and font.getlength(text) > room:
         text = text[:-4].rstrip(".") + "..." if len(text) > 4 else ""
     return text
 
 
-def _halo(pen: ImageDraw, place: tuple[float, float], text: str, font: Any, anchor: str) -> None:
+def _halo(pen: ImageDraw, place: tuple[float, float], text: str, font: Font, anchor: str) -> None:
+    """Draw a text with a dark outline, readable on any background."""
     pen.text(place, text, (255, 255, 255), font, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 def _draw_compass(
-    pen: ImageDraw, compass: Compass, centre: tuple[float, float], unit: int, font: Any
+    pen: ImageDraw, compass: Compass, centre: tuple[float, float], unit: int, font: Font
 ) -> None:
+    """Draw arrows to north and east."""
     length = 2.4 * unit
     for (dx, dy), name in ((compass.north, "N"), (compass.east, "E")):
         tip = centre[0] + dx * length, centre[1] - dy * length
@@ -234,8 +269,9 @@ def _draw_compass(
 
 
 def _draw_bar(
-    pen: ImageDraw, scale: float, place: tuple[float, float], width: int, unit: int, font: Any
+    pen: ImageDraw, scale: float, place: tuple[float, float], width: int, unit: int, font: Font
 ) -> None:
+    """Draw a scale bar with its length, the longest that fits."""
     fitting = [(length, text) for length, text in _BARS if length / scale <= 0.28 * width]
     if not fitting:
         return

@@ -45,11 +45,11 @@ class Exclusion:
 
 def exclusions(conn: Connection, expnums: Sequence[int]) -> list[Exclusion]:
     """Return the exclusions in force of exposures, in the order of exposures and CCDs."""
-    found = [
+    of_exposures = [
         Exclusion(r["expnum"], r["ccdnum"] or None, r["reason"], r["analyst"], r["since"])
         for r in store.excluded(conn, expnums)
     ]
-    return sorted(found, key=lambda e: (e.expnum, e.ccdnum or 0, e.since))
+    return sorted(of_exposures, key=lambda e: (e.expnum, e.ccdnum or 0, e.since))
 
 
 def exclusions_of_run(conn: Connection, attempt_id: int) -> list[Exclusion]:
@@ -71,9 +71,9 @@ def with_exclusions(conn: Connection, verdicts: Sequence[Mapping[str, Any]]) -> 
     return [{**v, "exclusions": of_exposures.get(int(v["expnum"]), [])} for v in verdicts]
 
 
-def summary(found: Iterable[Mapping[str, Any]]) -> str:
+def summary(exclusions: Iterable[Mapping[str, Any]]) -> str:
     """Return what is excluded of one exposure as one word or list of CCDs, for a column; empty: nothing."""
-    ccds = [one["ccdnum"] for one in found]
+    ccds = [one["ccdnum"] for one in exclusions]
     if not ccds:
         return ""
     return "yes" if None in ccds else "CCD " + ",".join(str(n) for n in sorted(set(ccds)))

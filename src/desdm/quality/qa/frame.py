@@ -20,7 +20,7 @@ from desdm.pixels.gunzip import GZIP, gunzip
 __all__ = ["Frame", "Layout", "Opened", "Piece", "arrange", "open_image", "read_bits", "read_mean"]
 
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
-#: Pixels held at once while blocks are averaged: 16 MB of float32, whatever the size of the image.
+#: Pixels in memory at once while blocks are averaged: 16 MB of float32, whatever the size of the image.
 _STRIP = 4 << 20
 
 
@@ -92,7 +92,19 @@ class Opened:
         return self.blanks[number]
 
     def read(self, number: int, rows: slice, columns: slice, *, mask: bool = False) -> npt.NDArray[Any]:
-        """Pixels of an HDU, of a cube its first plane; NaN (in a mask: 1) where there is no value."""
+        """Pixels of an HDU, of a cube its first plane; NaN (in a mask: 1) where there is no value.
+
+        Parameters
+        ----------
+        number
+            Number of the HDU.
+        rows
+            Rows to read, 0-based.
+        columns
+            Columns to read, 0-based.
+        mask
+            The HDU is a mask.
+        """
         blank = self._blank(number)
         values = self._stored(number, rows, columns)
         if not self.fits[number].is_compressed():
@@ -100,6 +112,7 @@ class Opened:
         return values if blank is None else valued(values, blank.missing(values), mask=mask)
 
     def _stored(self, number: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
+        """Return a section of an HDU's pixels as stored; of a cube, the first plane."""
         hdu = self.fits[number]
         try:
             if len(hdu.get_dims()) > 2:
@@ -112,6 +125,7 @@ class Opened:
 
 
 def _first(err: Exception) -> str:
+    """Return the first line of an error's text."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return lines[0] if lines else type(err).__name__
 
@@ -145,9 +159,9 @@ def open_image(path: Path) -> Opened:
     except (OSError, ValueError) as err:
         raise FileTypeError(f"{path}: it cannot be read as FITS: {_first(err)}") from err
     if not opened.images:
-        held = f"it holds {', '.join(others)}" if others else "every HDU is empty"
+        contents = f"it holds {', '.join(others)}" if others else "every HDU is empty"
         opened.fits.close()
-        raise FileTypeError(f"{path}: there is no image in it; {held}")
+        raise FileTypeError(f"{path}: there is no image in it; {contents}")
     return opened
 
 
@@ -175,6 +189,7 @@ def _opened(path: Path) -> Any:
 
 
 def _section(text: object) -> tuple[int, int, int, int] | None:
+    """Parse a FITS section into 0-based half-open (x1, x2, y1, y2); None if it is not a section."""
     match = _SECTION.fullmatch(str(text).strip())
     if match is None:
         return None
@@ -215,33 +230,37 @@ def arrange(opened: Opened, numbers: list[int]) -> Layout:
 
 
 def _height(piece: Piece) -> int:
+    """Return the height of a piece in pixels."""
     return piece.rows[1] - piece.rows[0]
 
 
 def _width(piece: Piece) -> int:
+    """Return the width of a piece in pixels."""
     return piece.columns[1] - piece.columns[0]
 
 
 def _parts(opened: Opened, number: int, shape: tuple[int, int]) -> list[Piece]:
+    """Return the pieces of an HDU: each amplifier's data section less its bias, or the whole image."""
     cards = opened.header(number)
     whole = [Piece(number, (0, shape[0]), (0, shape[1]), 0, 0)]
-    found: list[tuple[tuple[int, int, int, int], float]] = []
+    regions: list[tuple[tuple[int, int, int, int], float]] = []
     for suffix in ("A", "B", ""):
         data, bias = _section(cards.get(f"DATASEC{suffix}")), _section(cards.get(f"BIASSEC{suffix}"))
-        if data is None or bias is None or (found and not suffix):
+        if data is None or bias is None or (regions and not suffix):
             continue
         if any(s[1] > shape[1] or s[3] > shape[0] for s in (data, bias)):
             return whole  # sections of another array, as real headers have them
         overscan = opened.read(number, slice(bias[2], bias[3]), slice(bias[0], bias[1]))
         known = overscan[np.isfinite(overscan)]
-        found.append((data, float(np.median(known)) if known.size else 0.0))
-    if not found:
+        regions.append((data, float(np.median(known)) if known.size else 0.0))
+    if not regions:
         return whole
-    left, low = min(d[0] for d, _ in found), min(d[2] for d, _ in found)
-    return [Piece(number, (d[2], d[3]), (d[0], d[1]), d[2] - low, d[0] - left, level) for d, level in found]
+    left, low = min(d[0] for d, _ in regions), min(d[2] for d, _ in regions)
+    return [Piece(number, (d[2], d[3]), (d[0], d[1]), d[2] - low, d[0] - left, level) for d, level in regions]
 
 
 def _by_detsec(opened: Opened, sizes: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """Return the places of HDUs on the focal plane by DETSEC; empty if one has no usable DETSEC."""
     boxes = {}
     for number, (ny, nx) in sizes.items():
         box = _section(opened.header(number).get("DETSEC"))
@@ -256,6 +275,7 @@ def _by_detsec(opened: Opened, sizes: dict[int, tuple[int, int]]) -> dict[int, t
 
 
 def _grid(sizes: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """Return the places of HDUs on a grid, in their order, for images without DETSEC."""
     ny, nx = max(s[0] for s in sizes.values()), max(s[1] for s in sizes.values())
     gap = max(2, round(0.02 * max(ny, nx)))
     across = max(1, round((len(sizes) * (ny + gap) / (nx + gap)) ** 0.5))
@@ -285,7 +305,17 @@ def _blocks(length: int, begin: int, block: int) -> npt.NDArray[np.intp]:
 
 
 def read_mean(opened: Opened, layout: Layout, block: int) -> Frame:
-    """The picture, averaged over blocks of ``block`` × ``block`` pixels; a strip of it is in memory at a time."""
+    """The picture, averaged over blocks of ``block`` × ``block`` pixels; a strip of it is in memory at a time.
+
+    Parameters
+    ----------
+    opened
+        Open file.
+    layout
+        Pieces of the picture and their places.
+    block
+        Side of a block in full-size pixels.
+    """
     ny, nx = -(-layout.shape[0] // block), -(-layout.shape[1] // block)
     total, count = np.zeros((ny, nx), np.float64), np.zeros((ny, nx), np.int32)
     for piece in layout.pieces:
@@ -312,6 +342,17 @@ def read_bits(
     opened: Opened, layout: Layout, block: int, translate: Callable[[npt.NDArray[Any]], npt.NDArray[np.int32]]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], dict[int, int]]:
     """A mask over the same blocks.
+
+    Parameters
+    ----------
+    opened
+        Open file.
+    layout
+        Pieces of the picture and their places.
+    block
+        Side of a block in full-size pixels.
+    translate
+        Function from stored mask values to mask bits.
 
     Returns
     -------

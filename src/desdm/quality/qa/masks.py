@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from astropy.io import fits
 
 from desdm.pixels.maskbits import MaskBit, from_cp_codes
 from desdm.survey.images import _is_coded
+from desdm.survey.keywords import Keywords, text_of
 
 __all__ = ["COLOURS", "PRIORITY", "beside", "is_mask", "names_of_mask", "translator"]
 
@@ -61,30 +62,42 @@ def beside(path: Path) -> Path | None:
     return next((path.with_name(n) for n in names_of_mask(path.name) if path.with_name(n).is_file()), None)
 
 
-def is_mask(path: Path, extension: str, cards: Mapping[str, Any]) -> bool:
-    """Whether an HDU is a mask: by its name, its file's name or what the Community Pipeline says of it."""
+def is_mask(path: Path, extension: str, cards: Keywords) -> bool:
+    """Whether an HDU is a mask: by its name, its file's name or what the Community Pipeline says of it.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    extension
+        Name of the HDU.
+    cards
+        Its header.
+    """
     return (
         extension.upper() == "MSK"
         or _MASK.fullmatch(path.name) is not None
-        or str(cards.get("PRODTYPE", "")).strip() == "dqmask"
+        or text_of(cards, "PRODTYPE").strip() == "dqmask"
     )
 
 
-def translator(extension: str, cards: Mapping[str, Any]) -> Translate:
+def translator(extension: str, cards: Keywords) -> Translate:
     """A function from an HDU's pixels to the survey's bits: a MSK plane has them, the Community Pipeline codes."""
     if extension.upper() == "MSK":
         return _as_bits
     version = fits.Header()
-    if "PLVER" in cards:
-        version["PLVER"] = str(cards["PLVER"])
+    if (plver := cards.get("PLVER")) is not None:
+        version["PLVER"] = str(plver)
     return from_cp_codes if _is_coded(version) else _any_bad
 
 
 def _as_bits(pixels: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return mask pixels as 32-bit integers."""
     bits: npt.NDArray[np.int32] = np.asarray(pixels).astype(np.int32)
     return bits
 
 
 def _any_bad(pixels: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return bit 1 for every pixel whose code is not 0."""
     bits: npt.NDArray[np.int32] = (np.asarray(pixels) != 0).astype(np.int32)
     return bits

@@ -1,4 +1,4 @@
-"""A picture of any image file, made for looking: zscale stretch, mask in colours, compass, scale bar and title."""
+"""A picture of any image file, for visual inspection: zscale stretch, mask in colours, compass, scale bar and title."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Picture:
     width, height
         Its size in pixels, captions and all.
     image
-        Which HDUs are shown.
+        Which HDUs are drawn.
     shape
         (ny, nx) of the image at full size.
     block
@@ -45,7 +45,7 @@ class Picture:
     low, high
         Limits of the grey scale, in the image's units.
     bits
-        Mask bit → fraction of the image's pixels that have it; empty if no mask is shown.
+        Mask bit → fraction of the image's pixels that have it; empty if no mask is drawn.
     mask
         File of the mask, if it is another one.
     title
@@ -84,7 +84,7 @@ def quicklook(
     """Draw an image file as PNG.
 
     Shown is the plane SCI of a file with planes, the image of a file with one, or all detectors of a mosaic; a
-    picture file (PNG, JPEG) is made smaller. Masks are drawn in the colours of their bits.
+    picture file (PNG, JPEG) is reduced. Masks are drawn in the colours of their bits.
 
     Parameters
     ----------
@@ -124,6 +124,7 @@ def quicklook(
 def _draw(
     opened: Opened, out: Path, *, mask: Path | bool, hdu: str | int | None, size: int, captions: bool
 ) -> Picture:
+    """Draw the picture of an open file and write it to `out`."""
     path = opened.path
     numbers = _choose(opened, hdu)
     layout = arrange(opened, numbers)
@@ -148,11 +149,11 @@ def _draw(
     )  # fmt: skip
     pixels = _fit(pixels, size)
     step = max(layout.shape) / max(pixels.shape[:2])
-    shown = _shown(opened, numbers)
+    label = _label(opened, numbers)
     title = _title(path, cards, numbers)
     bits = {} if over is None else _named(over.counts, layout.shape)
     if captions:
-        text = _subtitle(layout, shown, step, None if itself else limits, cards)
+        text = _subtitle(layout, label, step, None if itself else limits, cards)
         hole = 0.0 if itself else float(np.mean(~np.isfinite(frame.values)))
         picture = dress(pixels, title, text, _compass(cards, opened, numbers), step, _legend(bits, hole))
     else:
@@ -161,11 +162,12 @@ def _draw(
         picture = Image.fromarray(pixels)
     _save(picture, out)
     return Picture(
-        out, picture.width, picture.height, shown, layout.shape, step, limits[0], limits[1], bits, mask_path, title
+        out, picture.width, picture.height, label, layout.shape, step, limits[0], limits[1], bits, mask_path, title
     )  # fmt: skip
 
 
 def _fit(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """Scale a picture to about `size` pixels on its longer side."""
     grow = min(_LARGEST, size // max(pixels.shape[:2]))
     if grow > 1:
         return np.repeat(np.repeat(pixels, grow, axis=0), grow, axis=1)
@@ -179,15 +181,16 @@ def _fit(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
 
 
 def _choose(opened: Opened, hdu: str | int | None) -> list[int]:
+    """Return the numbers of the HDUs to draw: the requested one, the science image, or all CCDs."""
     images = opened.images
     if hdu is not None:
-        asked = str(hdu).strip()
-        found = [n for n, name, _ in images if name.upper() == asked.upper()]
-        found = found or [n for n, _, _ in images if str(n) == asked]
-        if not found:
+        label = str(hdu).strip()
+        numbers = [n for n, name, _ in images if name.upper() == label.upper()]
+        numbers = numbers or [n for n, _, _ in images if str(n) == label]
+        if not numbers:
             known = ", ".join(f"{n} {name}".strip() for n, name, _ in images)
-            raise UsageError(f"{opened.path}: no image HDU {asked}; it has: {known}")
-        return found[:1]
+            raise UsageError(f"{opened.path}: no image HDU {label}; it has: {known}")
+        return numbers[:1]
     science = [n for n, name, _ in images if name.upper() == "SCI"]
     if science:
         return science[:1]
@@ -205,6 +208,7 @@ def _middle(layout: Layout, numbers: list[int]) -> int:
 def _mask_for(
     opened: Opened, layout: Layout, numbers: list[int], mask: Path | bool, block: int
 ) -> tuple[_Mask | None, Path | None]:
+    """Return the mask of the pictured pixels and the file that it was read from, if there is one."""
     if mask is False:
         return None, None
     if mask is True:
@@ -245,6 +249,7 @@ def _moved(layout: Layout, alike: Mapping[int, int]) -> Layout:
 
 
 def _header(cards: Mapping[str, Any]) -> fits.Header:
+    """Return those cards that an astropy header accepts."""
     header = fits.Header()
     for key, value in cards.items():
         if len(key) <= 8 and isinstance(value, str | int | float | bool):
@@ -256,6 +261,7 @@ def _header(cards: Mapping[str, Any]) -> fits.Header:
 
 
 def _compass(cards: Mapping[str, Any], opened: Opened, numbers: list[int]) -> Compass | None:
+    """Return the directions of north and east in the picture, or None without a usable WCS."""
     shape = next(s for n, _, s in opened.images if n == numbers[0])
     try:
         return compass(_header(cards), shape)
@@ -264,6 +270,7 @@ def _compass(cards: Mapping[str, Any], opened: Opened, numbers: list[int]) -> Co
 
 
 def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
+    """Return the title: exposure, CCD, band and object, or the file's name."""
     try:
         who = identity(_header(cards))
     except (FileTypeError, ValueError):
@@ -289,9 +296,10 @@ def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
 
 
 def _subtitle(
-    layout: Layout, shown: str, step: float, limits: tuple[float, float] | None, cards: Mapping[str, Any]
+    layout: Layout, label: str, step: float, limits: tuple[float, float] | None, cards: Mapping[str, Any]
 ) -> str:
-    parts = [f"{shown}", f"{layout.shape[1]} x {layout.shape[0]} pixels"]
+    """Return the line below the title: source, size, scale, exposure time and limits of the stretch."""
+    parts = [label, f"{layout.shape[1]} x {layout.shape[0]} pixels"]
     if step > 1:
         parts.append(f"1 : {step:.3g}")
     if isinstance(cards.get("EXPTIME"), int | float):
@@ -303,7 +311,8 @@ def _subtitle(
     return "  |  ".join(parts)
 
 
-def _shown(opened: Opened, numbers: list[int]) -> str:
+def _label(opened: Opened, numbers: list[int]) -> str:
+    """Return the file's name, with the HDU's name where only one of several is drawn."""
     names = {number: name for number, name, _ in opened.images}
     if len(numbers) > 1:
         return f"{opened.path.name}"
@@ -312,6 +321,7 @@ def _shown(opened: Opened, numbers: list[int]) -> str:
 
 
 def _named(counts: Mapping[int, int], shape: tuple[int, int]) -> dict[str, float]:
+    """Return the fraction of pixels with each mask bit, by the bit's name."""
     total = shape[0] * shape[1]
     named = {}
     for value, count in sorted(counts.items()):
@@ -321,6 +331,7 @@ def _named(counts: Mapping[int, int], shape: tuple[int, int]) -> dict[str, float
 
 
 def _legend(bits: Mapping[str, float], hole: float) -> list[Legend]:
+    """Return the legend's entries: mask bits with their shares, and pixels without data."""
     entries = []
     for name, fraction in bits.items():
         colour = COLOURS[MaskBit[name]] if name in MaskBit.__members__ else (255, 255, 255)
@@ -332,6 +343,7 @@ def _legend(bits: Mapping[str, float], hole: float) -> list[Legend]:
 
 
 def _is_picture(path: Path) -> bool:
+    """Tell whether a file is a PNG or JPEG picture."""
     try:
         with path.open("rb") as file:
             return file.read(8).startswith((b"\x89PNG", b"\xff\xd8\xff"))
@@ -340,6 +352,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _shrink(path: Path, out: Path, size: int) -> Picture:
+    """Write a smaller copy of a PNG or JPEG picture."""
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -66,15 +66,15 @@ def omissions(omitted: Iterable[Omitted]) -> list[str]:
     for one in omitted:
         by_reason.setdefault(one.reason, []).append(one)
     lines = []
-    for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+    for reason, omissions in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         ccds: dict[int, list[str]] = {}
         for expnum, ccdnum, filename in sorted(
-            {(o.expnum or 0, o.ccdnum, "" if o.expnum else o.filename) for o in found}
+            {(o.expnum or 0, o.ccdnum, "" if o.expnum else o.filename) for o in omissions}
         ):
             ccds.setdefault(expnum, []).append(filename or (str(ccdnum) if ccdnum else ""))
         names = [_exposure_with_ccds(expnum, numbers) for expnum, numbers in ccds.items()]
         more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-        lines.append(f"{len(found)}: {', '.join(names[:_NAMES])}{more}: {reason}")
+        lines.append(f"{len(omissions)}: {', '.join(names[:_NAMES])}{more}: {reason}")
     return lines
 
 
@@ -115,7 +115,7 @@ def select_images(
     Returns
     -------
     Selection
-        A raw file of several CCDs of which one is excluded is kept, with the CCDs that must not be used in the further
+        A raw file of several CCDs of which one is excluded remains, with the CCDs that must not be used in the further
         key ``excluded_ccds`` (numbers, comma separated).
     """
     by_exposure: dict[int, list[Row]] = {}
@@ -129,7 +129,7 @@ def select_images(
     facts = store.attempt_facts(conn, attempts)
     tried = store.ccds_tried(conn, attempts)
     unfit = unfit_reasons(conn, [n for n, one in facts.items() if not one.good])
-    kept: dict[int, Row] = {}
+    reduced: dict[int, Row] = {}
     omitted: list[Omitted] = []
     for number, of_exposure in by_exposure.items():
         chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy, tried, unfit)
@@ -137,23 +137,24 @@ def select_images(
             if reason:
                 omitted.append(_omitted(row, int(row.get("ccdnum") or 0), reason))
             else:
-                kept[id(row)] = chooser.without_ccds(row, omitted)
-    used = [kept.get(id(row), row) for row in rows if id(row) in kept or row.get("expnum") is None]
+                reduced[id(row)] = chooser.without_ccds(row, omitted)
+    used = [reduced.get(id(row), row) for row in rows if id(row) in reduced or row.get("expnum") is None]
     return Selection(used, omitted)
 
 
 def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int, str]]:
     """The exclusions in force: exposure → CCD (0: all) → words."""
-    found: dict[int, dict[int, str]] = {}
+    reasons: dict[int, dict[int, str]] = {}
     for row in store.excluded(conn, expnums):
         words = f"{row['reason']} ({row['analyst']})"
-        of_exposure = found.setdefault(row["expnum"], {})
+        of_exposure = reasons.setdefault(row["expnum"], {})
         before = of_exposure.get(row["ccdnum"], "excluded")
         of_exposure[row["ccdnum"]] = f"{before}{'; ' if row['ccdnum'] in of_exposure else ': '}{words}"
-    return found
+    return reasons
 
 
 def _omitted(row: Row, ccdnum: int, reason: str) -> Omitted:
+    """Return the record of an input that is left out, as a whole or for one CCD."""
     # A file of one CCD tells its CCD also where the whole file is left out.
     ccdnum = ccdnum or int(row.get("ccdnum") or 0)
     return Omitted(int(row["id"]), str(row["filename"]), int(row["expnum"]), ccdnum, reason)

@@ -32,7 +32,17 @@ PERSON, LIFTED = "analyst", "lifted"
 
 
 def add_evaluation(conn: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Add a verdict; earlier ones stay."""
+    """Add a verdict; earlier ones stay.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        Table of evaluations of the cut.
+    row
+        Values by column.
+    """
     conn.execute(table.insert(), {"id": new_ids(conn, table, 1)[0], **row})
 
 
@@ -99,11 +109,11 @@ def counting(
     if expnums is not None:
         facts = facts.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
-    found = facts.subquery()
-    f = found.c
+    ranked = facts.subquery()
+    f = ranked.c
     newest = case((f.blessed > 0, f.blessed), else_=f.program)
     chosen = case((f.person > f.lifted, f.person), (newest > 0, newest), else_=f.none)
-    query = select(table, newest.label("newest")).join(found, table.c.id == chosen)
+    query = select(table, newest.label("newest")).join(ranked, table.c.id == chosen)
     rows = [dict(row._mapping) for row in conn.execute(query.order_by(table.c.expnum), parameters)]
     return _with_numbers(conn, table, rows)
 
@@ -159,7 +169,17 @@ def _with_numbers(conn: Connection, table: Table, rows: list[dict[str, Any]]) ->
 
 
 def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> set[int]:
-    """Return the numbers of every attempt of which a verdict on these exposures tells."""
+    """Return the numbers of every attempt of which a verdict on these exposures tells.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        Table of evaluations of the cut.
+    expnums
+        Exposure numbers.
+    """
     query = select(table.c.pfw_attempt_id).where(
         among(conn, table.c.expnum), table.c.pfw_attempt_id.is_not(None)
     )
@@ -167,7 +187,17 @@ def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> s
 
 
 def program_verdicts(conn: Connection, table: Table, expnums: Sequence[int] | None) -> list[dict[str, Any]]:
-    """Return all verdicts of programs on attempts at exposures (None: all), newest first, also those that do not count."""
+    """Return all verdicts of programs on attempts at exposures (None: all), newest first, also those that do not count.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        Table of evaluations of the cut.
+    expnums
+        Exposure numbers; None: all.
+    """
     query = select(table).where(table.c.program.not_in((PERSON, LIFTED)), table.c.pfw_attempt_id.is_not(None))
     parameters: dict[str, Any] = {}
     if expnums is not None:
@@ -177,7 +207,17 @@ def program_verdicts(conn: Connection, table: Table, expnums: Sequence[int] | No
 
 
 def attempts_at(conn: Connection, pipeline: str, unitname: str) -> list[int]:
-    """Return the numbers of the attempts of a pipeline at a unit, newest first."""
+    """Return the numbers of the attempts of a pipeline at a unit, newest first.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    pipeline
+        Name of the pipeline.
+    unitname
+        Name of the unit.
+    """
     query = (
         select(pfw_attempt.c.id)
         .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
@@ -188,7 +228,17 @@ def attempts_at(conn: Connection, pipeline: str, unitname: str) -> list[int]:
 
 
 def exposures_of(conn: Connection, table: Table, attempt_id: int) -> list[int]:
-    """Return the exposures on which there are verdicts of an attempt."""
+    """Return the exposures on which there are verdicts of an attempt.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        Table of evaluations of the cut.
+    attempt_id
+        Number of the attempt.
+    """
     query = select(table.c.expnum).where(table.c.pfw_attempt_id == attempt_id).distinct()
     return sorted(conn.execute(query).scalars())
 
@@ -201,7 +251,7 @@ def add_zeropoints(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def zeropoints_of(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
-    """Zero points that an attempt made, by exposure and CCD."""
+    """Zero points that an attempt produced, by exposure and CCD."""
     query = select(zeropoint).where(zeropoint.c.pfw_attempt_id == attempt_id)
     return [
         dict(row._mapping) for row in conn.execute(query.order_by(zeropoint.c.expnum, zeropoint.c.ccdnum))

@@ -49,7 +49,7 @@ def uncounted(
     if not numbers:
         return []
     facts, reasons = attempt_facts(conn, numbers), unfit_reasons(conn, numbers, scope)
-    found = []
+    uncounted_rows = []
     for _, rows in sorted(of_exposures.items()):
         runs = list(dict.fromkeys(int(row["pfw_attempt_id"]) for row in rows))
         mine = [n for n in runs if not outside(facts[n], scope)]
@@ -59,15 +59,27 @@ def uncounted(
         best = (mine or runs)[0]
         row = next(r for r in rows if r["pfw_attempt_id"] == best)
         words = _joined([reasons[n] for n in runs if n in reasons])
-        found.append({
+        uncounted_rows.append({
             **row, "accepted": Verdict.UNKNOWN.value, "reason": f"no verdict counts: {words}",
             "state": _state(facts[best]),
         })  # fmt: skip
-    return found
+    return uncounted_rows
 
 
 def why_no_verdict(conn: Connection, cut: str, expnum: int, scope: Scope) -> str:
-    """Say why no verdict on an exposure counts, by its runs of a cut; empty: no run has processed it."""
+    """Say why no verdict on an exposure counts, by its runs of a cut; empty: no run has processed it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    cut
+        Name of the cut.
+    expnum
+        Exposure number.
+    scope
+        Project, campaign and run classes whose verdicts count.
+    """
     judged = {int(r["pfw_attempt_id"]) for r in store.program_verdicts(conn, EVALUATIONS[cut], [expnum])}
     runs = sorted(judged | set(store.attempts_at(conn, cut, exposure_name(expnum))), reverse=True)
     if not runs:

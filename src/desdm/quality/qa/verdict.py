@@ -27,7 +27,7 @@ class Standing:
     Attributes
     ----------
     person
-        A person's verdict, whichever cut it was given after; None: no person judged the exposure.
+        A person's verdict, whichever cut it was recorded after; None: no person judged the exposure.
     programs
         Cut (firstcut, finalcut) → verdict of its program.
     words
@@ -60,7 +60,7 @@ def verdicts(
 ) -> list[dict[str, Any]]:
     """Return the verdict of each exposure that counts for products of a cut; columns of firstcut_eval.
 
-    A person's verdict that was given after another cut stands above the program's of this one, unless a person gave a newer
+    A person's verdict that was recorded after another cut precedes the program's of this one, unless there is a newer
     one after this cut: its reason names the other cut.
 
     Parameters
@@ -86,17 +86,27 @@ def verdicts(
 
 
 def _overruled(row: dict[str, Any], person: Mapping[str, Any] | None, cut: str) -> dict[str, Any]:
-    """The verdict of a row with that of a person which was given after another cut, if that one counts."""
+    """The verdict of a row with that of a person which was recorded after another cut, if that one counts."""
     if person is None:
         return row
     if row["program"] == store.PERSON and row["lastchanged_time"] > person["lastchanged_time"]:
         return row
-    kept = ("accepted", "program", "analyst", "analyst_comment", "lastchanged_time")
-    return {**row, **{key: person[key] for key in kept}, "reason": f"{person['reason']} (after {cut})"}
+    columns = ("accepted", "program", "analyst", "analyst_comment", "lastchanged_time")
+    return {**row, **{key: person[key] for key in columns}, "reason": f"{person['reason']} (after {cut})"}
 
 
 def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = None) -> dict[int, Standing]:
-    """Return what counts of each exposure that was judged at all; parameters as of `verdicts`."""
+    """Return what counts of each exposure that was judged at all; parameters as of `verdicts`.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    expnums
+        Exposure numbers.
+    scope
+        Project, campaign and run classes whose verdicts count, see `verdicts`.
+    """
     persons: dict[int, dict[str, Any]] = {}
     programs: dict[int, dict[str, Verdict]] = {}
     words: dict[int, dict[str, str]] = {}
@@ -106,7 +116,7 @@ def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = No
             of = words.setdefault(number, {})
             if row["program"] == store.PERSON:
                 known = persons.get(number)
-                # A person's newest word counts, whichever cut it was given after.
+                # A person's newest word counts, whichever cut it was recorded after.
                 if known is None or row["lastchanged_time"] >= known["lastchanged_time"]:
                     persons[number] = row
                     of["person"] = f"{row['reason']} ({row['analyst']})"
@@ -122,7 +132,19 @@ def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = No
 
 
 def record(conn: Connection, cut: str, row: Mapping[str, Any], attempt_id: int | None = None) -> None:
-    """Add a verdict that no run's file holds: of an exposure that was not processed, or whose run failed."""
+    """Add a verdict that no run's file holds: of an exposure that was not processed, or whose run failed.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    cut
+        Name of the cut.
+    row
+        Values by column of the table of evaluations.
+    attempt_id
+        Number of the run that failed; None: the exposure was not processed.
+    """
     store.add_evaluation(conn, EVALUATIONS[cut], {**evaluation(row), "pfw_attempt_id": attempt_id})
 
 
@@ -191,6 +213,21 @@ def withdraw(
     """Withdraw the persons' verdicts on an exposure: the program's counts again; nothing is deleted.
 
     Parameters as of `overrule`.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    cut
+        Name of the cut.
+    expnum
+        Exposure number.
+    reason
+        Why the verdicts are withdrawn.
+    analyst
+        Login of the person.
+    scope
+        Project, campaign and run classes whose verdicts count, see `verdicts`.
 
     Raises
     ------

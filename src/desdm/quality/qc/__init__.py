@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # What needs the database is imported when it is asked for: a worker on a node scans logs without it.
+    # What needs the database is imported when it is needed: a worker on a node scans logs without it.
     if name in {"load_controls", "save_controls", "write_patterns"}:
         from desdm.quality.qc import store
 

@@ -76,38 +76,38 @@ def translate(pattern: str) -> Translated:
     if len(pattern) > MAX_PATTERN:
         raise WCLError(f"{pattern!r:.80} is longer than {MAX_PATTERN} characters")
     hyperscan, pcre, exact = bytearray(), bytearray(), True
-    for found in _TOKEN.finditer(raw):
-        chunk, line, same = _token(found, pattern)
+    for match in _TOKEN.finditer(raw):
+        chunk, line, same = _token(match, pattern)
         hyperscan += chunk
         pcre += line
         exact = exact and same
     return Translated(bytes(hyperscan), bytes(pcre), exact, compiled.search(b"") is not None)
 
 
-def _token(found: re.Match[bytes], pattern: str) -> tuple[bytes, bytes, bool]:
+def _token(match: re.Match[bytes], pattern: str) -> tuple[bytes, bytes, bool]:
     """Give a token for chunks, for single lines, and whether the first is exact."""
-    text, kind = found[0], found.lastgroup
+    text, kind = match[0], match.lastgroup
     if kind == "escape":
         return _escape(text)
     if kind == "set":
         inner = _SET_ESCAPE.sub(_in_set, text[1:-1])
         return b"[" + inner + b"]", b"[" + inner + b"]", True
-    if found["flags"] or kind == "comment":
-        if b"x" in found[0][2:] and kind != "comment":
+    if match["flags"] or kind == "comment":
+        if b"x" in match[0][2:] and kind != "comment":
             raise WCLError(f"{pattern!r:.80}: flag x is not known here; write the expression without blanks")
         return b"", b"", True  # i holds anyway, and a, m, s mean nothing for one line of bytes
-    if found["scoped"]:
-        off = b"-i" if b"i" in (found["off"] or b"") else b""
-        on = b"i" if b"i" in found["on"] else b""
+    if match["scoped"]:
+        off = b"-i" if b"i" in (match["off"] or b"") else b""
+        on = b"i" if b"i" in match["on"] else b""
         return b"(?" + on + off + b":", b"(?" + on + off + b":", True
-    if found["look"] or found["again"]:
+    if match["look"] or match["again"]:
         return text, text, False
-    if found["atomic"]:
+    if match["atomic"]:
         return b"(?:", text, False
-    if found["unknown"]:
+    if match["unknown"]:
         raise WCLError(f"{pattern!r:.80}: {text.decode()}… is not known here; say it in another way")
-    if found["repeat"]:
-        repeat, lazy = found["repeat"], found["lazy"]
+    if match["repeat"]:
+        repeat, lazy = match["repeat"], match["lazy"]
         if repeat[:1] == b"{":
             if repeat == b"{}":
                 return b"\\{\\}" + lazy, b"\\{\\}" + lazy, True
@@ -124,6 +124,7 @@ def _token(found: re.Match[bytes], pattern: str) -> tuple[bytes, bytes, bool]:
 
 
 def _escape(text: bytes) -> tuple[bytes, bytes, bool]:
+    """Translate an escape sequence; return it for hyperscan, for PCRE, and whether both mean the same."""
     letter = text[1:2]
     if letter == b"A":
         return b"^", b"\\A", True
@@ -140,8 +141,9 @@ def _escape(text: bytes) -> tuple[bytes, bytes, bool]:
     return text, text, True
 
 
-def _in_set(found: re.Match[bytes]) -> bytes:
-    text = found[0]
+def _in_set(match: re.Match[bytes]) -> bytes:
+    """Translate a token within a character set to PCRE's syntax."""
+    text = match[0]
     if text == b"[":
         return b"\\["
     if text[1:2].isdigit():

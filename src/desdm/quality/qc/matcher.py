@@ -1,6 +1,6 @@
 """One compiled matcher over all patterns: Hyperscan finds the lines, and PCRE decides what it cannot.
 
-A chunk of lines is scanned at once, for nearly all lines hold nothing. Where something is found the chunk is
+A chunk of lines is scanned at once, for nearly all lines hold nothing. Where something matches the chunk is
 halved at a line end until a single line is left, which is then matched by itself. The result of a line therefore
 depends on that line alone, whatever chunk it came in.
 """
@@ -69,6 +69,7 @@ class Matcher:
     # --- compiling
 
     def _digest(self) -> bytes:
+        """Return the digest of the expressions and hyperscan's version, which a stored database must have."""
         digest = hashlib.sha256(version("hyperscan").encode())
         for one in self._found:
             digest.update(b"%d:%d:%s\n" % (len(one.hyperscan), one.exact, one.hyperscan))
@@ -79,17 +80,19 @@ class Matcher:
         return b"" if self._db is None else _MAGIC + self.digest + hyperscan.dumpb(self._db)
 
     def _restored(self, compiled: bytes | None) -> Any:
+        """Load a compiled database; None if it is of other patterns or another version or processor."""
         start = _MAGIC + self.digest
         if compiled is None or not compiled.startswith(start):
             return None
         try:
             db = hyperscan.loadb(compiled[len(start) :], mode=hyperscan.HS_MODE_BLOCK)
             db.scratch = hyperscan.Scratch(db)
-        except hyperscan.error:  # made by another version or for another processor
+        except hyperscan.error:  # of another version or for another processor
             return None
         return db
 
     def _compiled(self, expressions: list[Translated], named: Sequence[Pattern | Ignore]) -> Any:
+        """Compile expressions; an error names the pattern that cannot be compiled."""
         if not expressions:
             return None
         try:
@@ -111,6 +114,7 @@ class Matcher:
             raise WCLError(f"the patterns cannot be compiled together: {whole}") from whole
 
     def _exactly(self, expression: Translated) -> Any:
+        """Return the compiled database for the exact match of one expression, compiled at its first use."""
         db = self._exact.get(expression)
         if db is None:
             db = hyperscan.Database(chimera=True, mode=hyperscan.CH_MODE_NOGROUPS)
@@ -134,6 +138,7 @@ class Matcher:
             return self._first(self._found[at], line)
 
     def _first(self, expression: Translated, line: bytes) -> tuple[int, int] | None:
+        """Return start and end of the first exact match in a line, or None."""
         spans: list[tuple[int, int]] = []
 
         def note(_: int, start: int, end: int, *rest: object) -> bool:
@@ -144,6 +149,7 @@ class Matcher:
         return spans[0] if spans else None
 
     def _any(self, data: memoryview | bytes, wanted: frozenset[int]) -> bool:
+        """Tell whether any of some expressions may match in the data."""
         hit = False
 
         def note(at: int, *rest: object) -> bool:
@@ -156,20 +162,22 @@ class Matcher:
         return hit
 
     def _winner(self, line: bytes, wanted: frozenset[int], passed: frozenset[int]) -> int | None:
+        """Return the number of the first pattern that matches a line which is not ignored, or None."""
         with self._lock:
             numbers = _numbers(self._db, line)
             for at in sorted(numbers & wanted):
-                found = self._found[at]
-                if found.exact or self._first(found, line) is not None:
+                expression = self._found[at]
+                if expression.exact or self._first(expression, line) is not None:
                     return None if self._ignored(line, passed) else at
         return None
 
     def _ignored(self, line: bytes, passed: frozenset[int]) -> bool:
+        """Tell whether an ignore rule matches a line."""
         if not passed:
             return False
         for at in _numbers(self._ignore_db, line) & passed:
-            found = self._passed[at]
-            if found.exact or self._first(found, line) is not None:
+            expression = self._passed[at]
+            if expression.exact or self._first(expression, line) is not None:
                 return True
         return False
 
@@ -231,6 +239,7 @@ class Selection:
 
 
 def _database(expressions: list[Translated]) -> Any:
+    """Compile expressions into a hyperscan database."""
     db = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     flags = [
         _FLAGS
@@ -248,13 +257,15 @@ def _database(expressions: list[Translated]) -> Any:
 
 
 def _scan(db: Any, data: memoryview | bytes, note: Callable[..., bool]) -> None:
+    """Scan bytes and call `note` for each match, until it returns True."""
     try:
         db.scan(data, match_event_handler=note)
     except hyperscan.ScanTerminated:
-        return  # ``note`` has seen enough
+        return  # ``note`` has stopped the scan
 
 
 def _numbers(db: Any, line: bytes) -> set[int]:
+    """Return the numbers of all expressions that match in a line."""
     numbers: set[int] = set()
 
     def note(at: int, *rest: object) -> bool:

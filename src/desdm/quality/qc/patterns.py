@@ -31,7 +31,7 @@ class Level(IntEnum):
 
 
 class Action(StrEnum):
-    """What a match does beyond being kept."""
+    """What a match does beyond storing the message."""
 
     NONE = "none"
     FLAG = "flag"
@@ -56,7 +56,7 @@ class Pattern:
     name
         Unique among the patterns of a run; it goes with every message.
     pattern
-        Python regular expression, found anywhere in a line, whatever the case.
+        Python regular expression, matched anywhere in a line, whatever the case.
     level
         What a match means.
     priority
@@ -92,18 +92,19 @@ class Pattern:
 
     def __post_init__(self) -> None:
         try:
-            found = translate(self.pattern)
+            translation = translate(self.pattern)
         except WCLError as err:
             raise self._error(err.message) from err
-        if found.matches_empty:
+        if translation.matches_empty:
             raise self._error(f"{self.pattern!r:.80} matches an empty line, hence every line")
-        object.__setattr__(self, "translated", found)
+        object.__setattr__(self, "translated", translation)
         if self.action is Action.STOP and self.number_of_lines > 1:
             raise self._error("a pattern that stops keeps one line, for it cannot wait for more")
         if not 1 <= self.number_of_lines <= MAX_CAPTURED_LINES:
             raise self._error(f"number_of_lines = {self.number_of_lines} is not 1 to {MAX_CAPTURED_LINES}")
 
     def _error(self, message: str) -> WCLError:
+        """Return an error that names the pattern, its file and line."""
         return WCLError(f"pattern {self.name}: {message}", self.file, self.line)
 
 
@@ -133,7 +134,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A plain text that is replaced in every line before it is matched and kept; the log itself stays.
+    """A plain text that is replaced in every line before it is matched and stored; the log itself stays.
 
     Raises
     ------
@@ -169,9 +170,9 @@ class Controls:
     override: bool = False
 
     def __post_init__(self) -> None:
-        seen: dict[str, Pattern] = {}
+        by_name: dict[str, Pattern] = {}
         for one in self.patterns:
-            first = seen.setdefault(one.name, one)
+            first = by_name.setdefault(one.name, one)
             if first is not one:
                 where = f" ({first.file}:{first.line})" if first.file else ""
                 raise WCLError(f"pattern {one.name} is defined twice{where}; rename one", one.file, one.line)

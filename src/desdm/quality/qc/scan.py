@@ -16,7 +16,7 @@ from desdm.quality.qc.patterns import GLOBAL, MAX_CAPTURED_LINES, Action, Level,
 __all__ = ["MAX_TEXT", "Message", "Scanner", "replay"]
 
 MAX_TEXT = 4000
-"""Characters of a message that are kept: the width of ``task_message.message``."""
+"""Characters of a message that are stored: the width of ``task_message.message``."""
 
 _BLOCK = 32_768
 #: What ends a line besides a line feed: a carriage return or backspace, after which a terminal writes anew.
@@ -27,7 +27,7 @@ _ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*([@-~])|\][^\x07\x1b\n]*(?:\x07|\x1
 _MOVES = frozenset({b"A", b"B", b"E", b"F", b"G", b"H", b"J", b"f"})
 #: Begins a further piece of a long line, so that no pattern takes it for the beginning of a line.
 _GOES_ON = "…".encode()
-#: Bytes that pieces share, so that what stands across a cut is found.
+#: Bytes that pieces share, so that what stands across a cut is matched.
 _OVERLAP = 2048
 _TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s]+(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 _TRACEBACK = "Traceback (most recent call last)"
@@ -38,12 +38,12 @@ _GROUP_ENDS = re.compile(r"(\s*)  \+-+")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a pattern found in a log.
+    """Match of a pattern in a log.
 
     Attributes
     ----------
     level, pattern, action
-        Of the pattern that found it, by name.
+        Of the pattern that matched, by name.
     line
         Where it begins, from 1, counted from the first byte that the scanner was fed.
     text
@@ -124,7 +124,7 @@ class Scanner:
 
     def feed(self, data: bytes) -> list[Message]:
         """Take the next bytes of the log, cut anywhere, and give the messages that are now complete."""
-        found: list[Message] = []
+        messages: list[Message] = []
         if self._tail:
             data = bytes(self._tail) + data
         # A carriage return at the very end may be half of a line end.
@@ -133,26 +133,26 @@ class Scanner:
         start = 0
         while start < end:
             stop = end if end - start <= _BLOCK else _cut(data, start, end)
-            found += self._block(data[start:stop])
+            messages += self._block(data[start:stop])
             start = stop
         rest = data[end:]
         if len(rest) - rest.endswith(b"\r") > MAX_LINE:
             pieces, rest = _pieces(rest)
             for piece in pieces:
-                found += self._block(piece)
+                messages += self._block(piece)
         self._tail = bytearray(rest)
-        return found
+        return messages
 
     def close(self) -> list[Message]:
         """End the log: its last line may lack a line end, and a message may lack lines."""
-        found: list[Message] = []
+        messages: list[Message] = []
         if self._tail:
-            found += self._block(bytes(self._tail) + b"\n")
+            messages += self._block(bytes(self._tail) + b"\n")
             self._tail.clear()
         if self._capture is not None:
-            found.append(self._capture.message())
+            messages.append(self._capture.message())
             self._capture = None
-        return found
+        return messages
 
     def _block(self, block: bytes) -> list[Message]:
         """Scan whole lines; what stands after a carriage return or a backspace is a line of its own."""
@@ -165,64 +165,67 @@ class Scanner:
             block = block.replace(text, put)
         # Of the same length, so that lines are counted where the log has them.
         lines = block.translate(_LINE_ENDS) if b"\r" in block or b"\b" in block else block
-        found: list[Message] = []
+        messages: list[Message] = []
         at, counted, line = 0, 0, self._line + 1
         for start, end, number in self._selection.hits(lines):
-            at = self._complete(lines, at, start, found)
+            at = self._complete(lines, at, start, messages)
             line += block.count(b"\n", counted, start)
             counted = start
             if self._seen(number, line, lines[start:end]):
                 continue
             if self._capture is not None and not self._breaks(number):
-                self._take(lines[start:end], found)
+                self._take(lines[start:end], messages)
             else:
                 if self._capture is not None:
-                    found.append(self._capture.message())
-                self._open(number, line, lines[start:end], found)
+                    messages.append(self._capture.message())
+                self._open(number, line, lines[start:end], messages)
             at = end + 1
-        self._complete(lines, at, len(lines), found)
+        self._complete(lines, at, len(lines), messages)
         self._line += block.count(b"\n")
-        return found
+        return messages
 
     def _seen(self, number: int, line: int, text: bytes) -> bool:
-        """Whether a match in the piece of a long line was found in the piece before, which it overlaps."""
+        """Whether a match in the piece of a long line was matched in the piece before, which it overlaps."""
         before, self._last = self._last, (number, line)
         if before != (number, line) or not text.startswith(_GOES_ON):
             return False
         span = self._matcher.span(number, text)
         return span is not None and span[1] <= len(_GOES_ON) + _OVERLAP
 
-    def _complete(self, block: bytes, at: int, until: int, found: list[Message]) -> int:
+    def _complete(self, block: bytes, at: int, until: int, messages: list[Message]) -> int:
         """Hand lines to the open message until it is complete; give where it stands then."""
         while self._capture is not None and at < until:
             end = block.find(b"\n", at, until)
-            self._take(block[at:end], found)
+            self._take(block[at:end], messages)
             at = end + 1
         return at
 
     def _breaks(self, number: int) -> bool:
+        """Tell whether a new match ends the message that is being captured."""
         # What is worse than the open message must not drown in it.
         assert self._capture is not None
         new = self._patterns[number]
         return new.level < self._capture.pattern.level or new.action is Action.STOP
 
-    def _take(self, line: bytes, found: list[Message]) -> None:
+    def _take(self, line: bytes, messages: list[Message]) -> None:
+        """Add a line to the message that is being captured; append the message if it is complete."""
         assert self._capture is not None
         self._capture.take(_text(line))
         if not self._capture.is_open:
-            found.append(self._capture.message())
+            messages.append(self._capture.message())
             self._capture = None
 
-    def _open(self, number: int, line: int, raw: bytes, found: list[Message]) -> None:
+    def _open(self, number: int, line: int, raw: bytes, messages: list[Message]) -> None:
+        """Start the message of a matched line; append it at once if it is that line's match alone."""
         pattern = self._patterns[number]
         self._capture = None
         if pattern.only_matched:
             span = self._matcher.span(number, raw)
             part = raw if span is None else raw[span[0] : span[1]]
-            found.append(_message(pattern, line, _shortened(_text(part)), _text(raw)))
+            messages.append(_message(pattern, line, _shortened(_text(part)), _text(raw)))
             return
         if len(raw) > MAX_TEXT:
-            # Of a long line that part is kept in which the match stands.
+            # Of a long line that part is stored in which the match stands.
             span = self._matcher.span(number, raw)
             begin = 0 if span is None else max(0, min(span[0] - MAX_TEXT // 2, len(raw) - MAX_TEXT + 4))
             raw = _GOES_ON + raw[begin:].removeprefix(_GOES_ON) if begin else raw
@@ -230,13 +233,24 @@ class Scanner:
         if capture.is_open:
             self._capture = capture
         else:
-            found.append(capture.message())
+            messages.append(capture.message())
 
 
 def replay(
     matcher: Matcher, path: str | os.PathLike[str], execname: str = GLOBAL, *, chunk: int = 1 << 20
 ) -> Iterator[Message]:
     """Give the messages of a log that is already written: the same as a live scanner gave.
+
+    Parameters
+    ----------
+    matcher
+        Compiled patterns.
+    path
+        Path of the log.
+    execname
+        Name of the program whose patterns apply.
+    chunk
+        Bytes to read at once.
 
     Raises
     ------
@@ -276,7 +290,7 @@ def _pieces(line: bytes) -> tuple[list[bytes], bytes]:
 
 def _with_short_lines(block: bytes) -> bytes:
     """Cut lines longer than ``MAX_LINE`` bytes into pieces that overlap, each a line of its own."""
-    at, pieces, kept = 0, [], 0
+    at, pieces, start = 0, [], 0
     lines = block
     while len(block) - at > MAX_LINE:
         end = lines.rfind(b"\n", at, at + MAX_LINE + 1)
@@ -286,36 +300,40 @@ def _with_short_lines(block: bytes) -> bytes:
         if end < 0:
             end = lines.find(b"\n", at)
             end = len(block) if end < 0 else end
-            pieces.append(block[kept:at])
+            pieces.append(block[start:at])
             long, rest = _pieces(block[at:end])
             pieces += [*long, rest]
-            kept = end
+            start = end
         at = end + 1
     if not pieces:
         return block
-    pieces.append(block[kept:])
+    pieces.append(block[start:])
     return b"".join(pieces)
 
 
 def _text(raw: bytes) -> str:
+    """Decode bytes of a log, with replacement of what is not UTF-8."""
     # PostgreSQL keeps no NUL in text.
     return raw.decode("utf-8", "replace").replace("\0", "�").rstrip()
 
 
 def _shortened(text: str) -> str:
+    """Shorten a text to the width of the message's column."""
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
-def _message(pattern: Pattern, line: int, text: str, said: str) -> Message:
-    return Message(pattern.level, pattern.name, pattern.action, line, text, _time(said))
+def _message(pattern: Pattern, line: int, text: str, raw: str) -> Message:
+    """Return the message of a matched line."""
+    return Message(pattern.level, pattern.name, pattern.action, line, text, _time(raw))
 
 
 def _time(text: str) -> datetime | None:
-    found = _TIME.search(text)
-    if found is None:
+    """Return the time stamp in a line, or None."""
+    match = _TIME.search(text)
+    if match is None:
         return None
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
     try:
-        return datetime(year, month, day, hour, minute, second, int((found[7] or "0").ljust(6, "0")))
+        return datetime(year, month, day, hour, minute, second, int((match[7] or "0").ljust(6, "0")))
     except ValueError:
         return None

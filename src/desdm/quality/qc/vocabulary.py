@@ -84,6 +84,7 @@ class _Reader:
         return (None, None) if origin is None else (origin.file, origin.line)
 
     def override(self) -> bool:
+        """Tell whether the file replaces the vocabulary of the others."""
         word = self.tree.get("override", "false")
         if isinstance(word, dict):
             raise self.error("override is true or false, not a section", ("override",))
@@ -95,10 +96,21 @@ class _Reader:
     def entries(
         self, kind: str, keys: set[str], make: Callable[[str, dict[str, str], tuple[str, ...]], _T]
     ) -> list[_T]:
+        """Return the records of a section, in order; entries with ``used = false`` are left out.
+
+        Parameters
+        ----------
+        kind
+            Name of the section: pattern, ignore or filter.
+        keys
+            Keys that an entry may have.
+        make
+            Function from name, values and path of an entry to its record.
+        """
         section = self.tree.get(kind, {})
         if not isinstance(section, dict):
             raise self.error(f"{kind} is a section, not a value", (kind,))
-        made = []
+        records = []
         for name, entry in section.items():
             path = (kind, name)
             if not isinstance(entry, dict):
@@ -110,12 +122,27 @@ class _Reader:
                     raise self.error(f"{kind} {name} does not know {key}; it knows {known}", (*path, key))
                 values[key] = value
             if self.number(values, "used", path, truth, True):
-                made.append(make(name, values, path))
-        return made
+                records.append(make(name, values, path))
+        return records
 
     def number(
         self, values: dict[str, str], key: str, path: tuple[str, ...], kind: Callable[[str], _T], default: _T
     ) -> _T:
+        """Return a value of an entry, converted; a value that cannot be converted raises an error.
+
+        Parameters
+        ----------
+        values
+            Its keys and texts.
+        key
+            Key to look up.
+        path
+            Section and name of the entry, for errors.
+        kind
+            Function from the text to the value.
+        default
+            Value where the entry lacks the key.
+        """
         if key not in values:
             return default
         try:
@@ -125,11 +152,33 @@ class _Reader:
             raise self.error(f"{path[0]} {path[1]}: {key}: {text}", (*path, key)) from err
 
     def needed(self, values: dict[str, str], key: str, path: tuple[str, ...]) -> str:
+        """Return the text of a required key; an entry without it raises an error.
+
+        Parameters
+        ----------
+        values
+            Its keys and texts.
+        key
+            Key to look up.
+        path
+            Section and name of the entry, for errors.
+        """
         if key not in values:
             raise self.error(f"{path[0]} {path[1]} has no {key}", path)
         return values[key]
 
     def pattern(self, name: str, values: dict[str, str], path: tuple[str, ...]) -> Pattern:
+        """Return the pattern of an entry.
+
+        Parameters
+        ----------
+        name
+            Name of the entry.
+        values
+            Its keys and texts.
+        path
+            Section and name of the entry, for errors.
+        """
         expression = self.needed(values, "pattern", path)
         file, line = self.place((*path, "pattern"))
         level = self.number(values, "lvl", path, lambda word: Level(int(word)), Level.ERROR)
@@ -148,10 +197,32 @@ class _Reader:
         )
 
     def ignore(self, name: str, values: dict[str, str], path: tuple[str, ...]) -> Ignore:
+        """Return the ignore rule of an entry.
+
+        Parameters
+        ----------
+        name
+            Name of the entry.
+        values
+            Its keys and texts.
+        path
+            Section and name of the entry, for errors.
+        """
         expression = self.needed(values, "pattern", path)
         return Ignore(expression, _execname(values), name, *self.place((*path, "pattern")))
 
     def filter(self, name: str, values: dict[str, str], path: tuple[str, ...]) -> Filter:
+        """Return the filter of an entry.
+
+        Parameters
+        ----------
+        name
+            Name of the entry.
+        values
+            Its keys and texts.
+        path
+            Section and name of the entry, for errors.
+        """
         try:
             return Filter(
                 unescaped(self.needed(values, "replace_pattern", path)),
@@ -164,6 +235,7 @@ class _Reader:
 
 
 def _execname(values: dict[str, str]) -> str:
+    """Return the name of the program to which an entry applies, or that of all programs."""
     return values.get("execname", values.get("exec", GLOBAL))
 
 
@@ -175,14 +247,14 @@ def unescaped(text: str) -> str:
     known = {"t": "\t", "\\": "\\"}
     return re.sub(
         r"\\(?:x([0-9a-fA-F]{2})|([t\\]))",
-        lambda found: chr(int(found[1], 16)) if found[1] else known[found[2]],
+        lambda match: chr(int(match[1], 16)) if match[1] else known[match[2]],
         text,
     )
 
 
 def escaped(text: str) -> str:
     """Write the text of a filter such that WCL can hold it and ``unescaped`` reads it back."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f#\\<]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f#\\<]", lambda match: f"\\x{ord(match[0]):02x}", text)
     text = re.sub(r"^ | $", r"\\x20", text)
     return f"\\x{ord(text[0]):02x}{text[1:]}" if re.fullmatch(r"chr\(\d{1,3}\)", text) else text
 
@@ -190,9 +262,9 @@ def escaped(text: str) -> str:
 def _expression(text: str) -> str:
     """Write an expression so that WCL can hold it; it means the same."""
 
-    def plain(found: re.Match[str]) -> str:
-        char = found[0][-1]
-        return f"\\x{ord(char):02x}" if char == "#" or ord(char) < 32 or 127 <= ord(char) < 160 else found[0]
+    def plain(match: re.Match[str]) -> str:
+        char = match[0][-1]
+        return f"\\x{ord(char):02x}" if char == "#" or ord(char) < 32 or 127 <= ord(char) < 160 else match[0]
 
     text = re.sub(r"\\.|.", plain, text, flags=re.DOTALL)
     if text.endswith("\\\\"):

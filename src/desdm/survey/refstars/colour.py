@@ -132,13 +132,13 @@ def standard(
         direct = int(np.isfinite(mag).sum())
     used = []
     for term in mine:
-        found = term.apply(mags, errors)
-        if found is None:
+        converted = term.apply(mags, errors)
+        if converted is None:
             continue
-        new = np.isnan(mag) & np.isfinite(found[0])
+        new = np.isnan(mag) & np.isfinite(converted[0])
         if new.any():
             used.append(term)
-        for out, values in zip((mag, error, colour), found, strict=True):
+        for out, values in zip((mag, error, colour), converted, strict=True):
             out[new] = values[new]
     return Standard(band, mag, error, colour, direct, tuple(used))
 
@@ -158,7 +158,7 @@ def colour_terms(section: Mapping[str, Any], where: str) -> tuple[ColourTerm, ..
     UsageError
         A system, band or key is unknown, missing or no number.
     """
-    found = []
+    terms = []
     for system, bands in section.items():
         if not isinstance(bands, Mapping):
             raise UsageError(
@@ -175,8 +175,8 @@ def colour_terms(section: Mapping[str, Any], where: str) -> tuple[ColourTerm, ..
             band, path = BY_LOWER_NAME.get(name.lower()), f"{where}: colour_terms/{system}/{name}"
             if band is None or not isinstance(keys, Mapping):
                 raise UsageError(f"{path}: not a section with the name of a band; bands: {', '.join(BANDS)}")
-            found.append(_term(known, band, keys, path))
-    return tuple(found)
+            terms.append(_term(known, band, keys, path))
+    return tuple(terms)
 
 
 def _term(system: System, band: str, keys: Mapping[str, Any], path: str) -> ColourTerm:

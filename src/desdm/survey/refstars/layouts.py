@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from desdm.pixels.bintable import BinTable
 from desdm.survey.bands import BY_LOWER_NAME
@@ -23,6 +24,8 @@ from desdm.survey.refstars.units import (
 
 __all__ = ["LAYOUTS", "UNTOLD_EPOCH", "Layout"]
 
+#: Numbers of the selected rows of a table.
+Rows: TypeAlias = npt.NDArray[np.intp]
 #: Julian year of positions whose catalogue tells no epoch: Gaia's DR2.
 UNTOLD_EPOCH = 2015.5
 #: Degrees; right ascensions run from 0 or from -180, and where a field crosses 0 some catalogues count on.
@@ -40,14 +43,14 @@ _GAIA_COLUMNS = {"G": "phot_g_mean", "BP": "phot_bp_mean", "RP": "phot_rp_mean"}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One layout: name, columns of position with their unit where none is told, and reader of the kept rows."""
+    """One layout: name, columns of position with their unit where none is stated, and reader of the selected rows."""
 
     name: str
     ra: str
     dec: str
     unit: str
     matches: Callable[[BinTable], bool]
-    read: Callable[[BinTable, Any, Array, Array], RefStars]
+    read: Callable[[BinTable, Rows, Array, Array], RefStars]
 
     def known(self, table: BinTable) -> bool:
         """Whether the table is of this layout."""
@@ -66,12 +69,12 @@ class Layout:
         return np.where(good, np.mod(ra, 360.0), np.nan), np.where(good, dec, np.nan)
 
 
-def _column(table: BinTable, name: str, keep: Any, count: int) -> Array:
-    """A column's kept rows; NaN if there is no such column."""
+def _column(table: BinTable, name: str, keep: Rows, count: int) -> Array:
+    """A column's selected rows; NaN if there is no such column."""
     return table.numbers(name, keep) if name in table else np.full(count, np.nan)
 
 
-def _angle(table: BinTable, name: str, keep: Any, count: int, default: str) -> Array:
+def _angle(table: BinTable, name: str, keep: Rows, count: int, default: str) -> Array:
     """An angle, or an angle a year, in mas; NaN if there is no such column."""
     return milliarcseconds(_column(table, name, keep, count), table.unit(name), default, name)
 
@@ -90,7 +93,7 @@ _NO_MOTION = (-99.0, -999.0, -9999.0)
 
 
 def _magnitudes(
-    table: BinTable, names: tuple[str, str], keep: Any, count: int, findings: list[str]
+    table: BinTable, names: tuple[str, str], keep: Rows, count: int, findings: list[str]
 ) -> tuple[Array, Array, str] | None:
     """Magnitudes and errors of two columns and the zero point that TUNIT tells; None, with a finding: it is no magnitude.
 
@@ -111,7 +114,11 @@ def _magnitudes(
 
 
 def _motion(
-    table: BinTable, names: tuple[str, str, str, str], keep: Any, unit: str, findings: list[str] | None = None
+    table: BinTable,
+    names: tuple[str, str, str, str],
+    keep: Rows,
+    unit: str,
+    findings: list[str] | None = None,
 ) -> tuple[Array, Array, Array]:
     """Proper motions with their error; a row without a positive error in both coordinates has none.
 
@@ -136,8 +143,8 @@ def _motion(
     return tuple(np.where(known, v, np.nan) for v in (pmra, pmdec, error))  # type: ignore[return-value]
 
 
-def _epochs(table: BinTable, names: tuple[str, ...], keep: Any, count: int, findings: list[str]) -> Array:
-    """Julian years by the first of some columns; `UNTOLD_EPOCH`, with a finding, where none is told."""
+def _epochs(table: BinTable, names: tuple[str, ...], keep: Rows, count: int, findings: list[str]) -> Array:
+    """Julian years by the first of some columns; `UNTOLD_EPOCH`, with a finding, where none is stated."""
     name = next((n for n in names if table.numeric(n)), "")
     if not name:
         if count:
@@ -168,7 +175,7 @@ def _lsst_bands(table: BinTable) -> dict[Passband, str]:
         bare = System.SDSS
     if "v_flux" in table or len({"g_flux", "r_flux", "i_flux", "z_flux"} & set(table.names)) < 2:
         bare = System.OTHER
-    found: dict[Passband, str] = {}
+    columns: dict[Passband, str] = {}
     for name in table.names:
         match = _FLUX.fullmatch(name)
         if match is None or not table.numeric(name):
@@ -176,11 +183,11 @@ def _lsst_bands(table: BinTable) -> dict[Passband, str]:
         word = match["system"]
         system = bare if word is None else _NAMED_SYSTEMS.get(word, System.OTHER)
         band = BY_LOWER_NAME[match["band"]] if system is System.DES else match["band"]
-        found.setdefault(Passband(system, band), name)
+        columns.setdefault(Passband(system, band), name)
     for band, stem in _GAIA_COLUMNS.items():
         if f"{stem}_flux" in table:
-            found[Passband(System.GAIA, band)] = f"{stem}_flux"
-    return found
+            columns[Passband(System.GAIA, band)] = f"{stem}_flux"
+    return columns
 
 
 def _lsst_catalog(bands: dict[Passband, str]) -> Catalog:
@@ -191,7 +198,7 @@ def _lsst_catalog(bands: dict[Passband, str]) -> Catalog:
     return Catalog.PS1 if systems == {System.PS1} else Catalog.OTHER
 
 
-def _lsst(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
+def _lsst(table: BinTable, keep: Rows, ra: Array, dec: Array) -> RefStars:
     """Rows of an LSST shard."""
     n, bands = ra.size, _lsst_bands(table)
     fluxes = {p: table.numbers(name, keep) for p, name in bands.items()}
@@ -211,7 +218,7 @@ def _lsst(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     )  # fmt: skip
 
 
-def _tycho2(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
+def _tycho2(table: BinTable, keep: Rows, ra: Array, dec: Array) -> RefStars:
     """Rows of Tycho-2 as astrometry.net lists them: errors in deg, motions in arcsec a year, an epoch a coordinate.
 
     ``ra`` and ``dec`` are of ``epoch_ra`` and ``epoch_dec``; ``mean_ra`` and ``mean_dec`` are of 2000.0. Rows without a
@@ -226,15 +233,15 @@ def _tycho2(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     )
     mags = {}
     for band, name in (("BT", "mag_bt"), ("VT", "mag_vt")):
-        if name in table and (found := _magnitudes(table, (name, ""), keep, n, findings)) is not None:
-            mags[Passband(System.TYCHO2, band)] = found[0]
+        if name in table and (magnitudes := _magnitudes(table, (name, ""), keep, n, findings)) is not None:
+            mags[Passband(System.TYCHO2, band)] = magnitudes[0]
     return RefStars(
         Catalog.TYCHO2, ra, dec, _positive(_angle(table, "sigma_ra", keep, n, "deg")),
         _positive(_angle(table, "sigma_dec", keep, n, "deg")), epoch, epoch_dec, *motion, mags, {}, tuple(findings),
     )  # fmt: skip
 
 
-def _gaia(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
+def _gaia(table: BinTable, keep: Rows, ra: Array, dec: Array) -> RefStars:
     """Rows of the Gaia archive: mas, mas a year, Vega magnitudes, which become AB."""
     n, mags, errors = ra.size, {}, {}
     findings: list[str] = []
@@ -244,10 +251,10 @@ def _gaia(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
     for band, stem in _GAIA_COLUMNS.items():
         if f"{stem}_mag" not in table:
             continue
-        found = _magnitudes(table, (f"{stem}_mag", ""), keep, n, findings)
-        if found is not None and found[2] != "st":
+        magnitudes = _magnitudes(table, (f"{stem}_mag", ""), keep, n, findings)
+        if magnitudes is not None and magnitudes[2] != "st":
             passband = Passband(System.GAIA, band)
-            mags[passband] = found[0] + (0.0 if found[2] == "ab" else zero[band])
+            mags[passband] = magnitudes[0] + (0.0 if magnitudes[2] == "ab" else zero[band])
             snr = _column(table, f"{stem}_flux_over_error", keep, n)
             errors[passband] = 2.5 / np.log(10.0) / _positive(snr)
     return RefStars(
@@ -257,55 +264,55 @@ def _gaia(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
 
 
 def _ab(
-    table: BinTable, names: tuple[str, str], passband: Passband, keep: Any, count: int, findings: list[str]
+    table: BinTable, names: tuple[str, str], passband: Passband, keep: Rows, count: int, findings: list[str]
 ) -> dict[Passband, tuple[Array, Array]]:
     """AB magnitudes of a column and their errors; those of another zero point are of no system with colour terms."""
-    found = _magnitudes(table, names, keep, count, findings)
-    if found is None:
+    magnitudes = _magnitudes(table, names, keep, count, findings)
+    if magnitudes is None:
         return {}
-    mags, errors, system = found
+    mags, errors, system = magnitudes
     if system in ("", "ab"):
         return {passband: (mags, errors)}
     findings.append(f"column {names[0]} is in {table.unit(names[0])!r}, not AB: it serves no photometry")
     return {Passband(System.OTHER, passband.band): (mags, errors)}
 
 
-def _mast(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
+def _mast(table: BinTable, keep: Rows, ra: Array, dec: Array) -> RefStars:
     """Rows of PS1 as MAST lists mean objects: arcsec, MJD, mean PSF magnitudes (-999 where there is none)."""
     n, findings = ra.size, list[str]()
-    found: dict[Passband, tuple[Array, Array]] = {}
+    magnitudes: dict[Passband, tuple[Array, Array]] = {}
     for band in "grizy":
         if f"{band}meanpsfmag" in table:
             names = (f"{band}meanpsfmag", f"{band}meanpsfmagerr")
-            found |= _ab(table, names, Passband(System.PS1, band), keep, n, findings)
+            magnitudes |= _ab(table, names, Passband(System.PS1, band), keep, n, findings)
     epoch, none = _epochs(table, ("epochmean",), keep, n, findings), np.full(n, np.nan)
     return RefStars(
         Catalog.PS1, ra, dec, _positive(_angle(table, "rameanerr", keep, n, "arcsec")),
         _positive(_angle(table, "decmeanerr", keep, n, "arcsec")), epoch, epoch, none, none, none,
-        {p: v[0] for p, v in found.items()}, {p: v[1] for p, v in found.items()}, tuple(findings),
+        {p: v[0] for p, v in magnitudes.items()}, {p: v[1] for p, v in magnitudes.items()}, tuple(findings),
     )  # fmt: skip
 
 
 _OWN_MAG = re.compile(r"mag_(u|g|r|i|z|y|vr)")
 
 
-def _own(table: BinTable, keep: Any, ra: Array, dec: Array) -> RefStars:
+def _own(table: BinTable, keep: Rows, ra: Array, dec: Array) -> RefStars:
     """Rows with magnitudes ``mag_<band>`` of the survey itself, or with positions alone; mas, mas a year."""
     n, findings = ra.size, list[str]()
-    found: dict[Passband, tuple[Array, Array]] = {}
+    magnitudes: dict[Passband, tuple[Array, Array]] = {}
     for name in table.names:
         match = _OWN_MAG.fullmatch(name)
         if match is not None:
             passband = Passband(System.DES, BY_LOWER_NAME[match[1]])
-            found |= _ab(table, (name, f"magerr_{match[1]}"), passband, keep, n, findings)
+            magnitudes |= _ab(table, (name, f"magerr_{match[1]}"), passband, keep, n, findings)
     epoch = _epochs(table, ("ref_epoch", "epoch"), keep, n, findings)
     # The survey's own catalogues list no errors of motions.
     motion = _motion(table, ("pmra", "pmdec", "pmra_error", "pmdec_error"), keep, "mas")
-    own = any(p.system is System.DES for p in found)
+    own = any(p.system is System.DES for p in magnitudes)
     return RefStars(
         Catalog.SURVEY if own else Catalog.OTHER, ra, dec, _positive(_angle(table, "ra_error", keep, n, "mas")),
         _positive(_angle(table, "dec_error", keep, n, "mas")), epoch, epoch, *motion,
-        {p: v[0] for p, v in found.items()}, {p: v[1] for p, v in found.items()}, tuple(findings),
+        {p: v[0] for p, v in magnitudes.items()}, {p: v[1] for p, v in magnitudes.items()}, tuple(findings),
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def table_of(data: Any, hdus: tuple[HDU, ...]) -> tuple[BinTable, Layout]:
     FileTypeError
         The file has no binary table, a compressed one, or none with positions; the text says which.
     """
-    seen = []
+    tables = []
     for hdu in hdus:
         if hdu.kind != "table":
             continue
@@ -42,12 +42,12 @@ def table_of(data: Any, hdus: tuple[HDU, ...]) -> tuple[BinTable, Layout]:
         for layout in LAYOUTS:
             if layout.known(table):
                 return table, layout
-        seen.append(f"{hdu.name or 'a table'} with {', '.join(table.names[:6]) or 'no columns'}")
-    if not seen:
+        tables.append(f"{hdu.name or 'a table'} with {', '.join(table.names[:6]) or 'no columns'}")
+    if not tables:
         raise FileTypeError("it has no binary table, so no stars")
     raise FileTypeError(
         "no table with numbers in ra and dec, coord_ra and coord_dec, or raMean and decMean; it has "
-        + "; ".join(seen)
+        + "; ".join(tables)
     )
 
 

@@ -59,7 +59,19 @@ def milliarcseconds(values: Array, unit: str, default: str, column: str) -> Arra
 
 
 def degrees(values: Array, unit: str, default: str, column: str) -> Array:
-    """Positions in degrees; arguments as of `milliarcseconds`."""
+    """Positions in degrees; arguments as of `milliarcseconds`.
+
+    Parameters
+    ----------
+    values
+        Values of the column.
+    unit
+        Its unit as the file states it; empty without one.
+    default
+        Unit where the file states none.
+    column
+        Name of the column, for messages.
+    """
     word = unit or default
     if word.startswith("rad"):
         return np.degrees(values)  # one rounding less than over milliarcseconds
@@ -72,7 +84,7 @@ def year_of_mjd(mjd: Array) -> Array:
 
 
 def julian_years(values: Array, column: str) -> Array:
-    """Epochs in Julian years: of Julian years, MJD, JD or Unix seconds, told apart by their size; else NaN.
+    """Epochs in Julian years: of Julian years, MJD, JD or Unix seconds, distinguished by their size; else NaN.
 
     The four ranges do not meet for any epoch of observation since 1859. LSST's shards have MJD (TAI), its early PS1
     shards Unix seconds, Gaia and Tycho-2 Julian years.
@@ -120,6 +132,15 @@ def ab_magnitudes(flux: Array, unit: str, column: str) -> Array:
 
     The first LSST shards are in Jy without telling it: with no unit, fluxes whose median is below 10 are taken for
     Jy (10 nJy would be 28.9 mag, 10 Jy 6.4 mag), others for nJy.
+
+    Parameters
+    ----------
+    flux
+        Fluxes of the column.
+    unit
+        Its unit as the file states it; empty without one.
+    column
+        Name of the column, for messages.
 
     Raises
     ------
