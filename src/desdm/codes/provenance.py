@@ -1,4 +1,4 @@
-"""The keywords by which a product says what made it."""
+"""Provenance keywords of a product."""
 
 from __future__ import annotations
 

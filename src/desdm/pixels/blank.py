@@ -54,7 +54,7 @@ class Blank:
 
 
 def scaling_of(header: Keywords) -> tuple[float, float]:
-    """(BSCALE, BZERO) of an image, 1 and 0 where they are not told."""
+    """(BSCALE, BZERO) of an image, 1 and 0 where the header lacks them."""
     scale, zero = _number(header.get("BSCALE")), _number(header.get("BZERO"))
     return 1.0 if scale is None else scale, 0.0 if zero is None else zero
 

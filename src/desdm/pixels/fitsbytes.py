@@ -202,5 +202,5 @@ def write(path: Path, parts: Iterable[bytes | Bytes]) -> None:
             view = memoryview(part)  # type: ignore[arg-type]
             while view.nbytes:
                 view = view[file.write(view) :]
-            # Parts are often made as they are asked for: the next one may take the memory of this one.
+            # Parts are often produced on demand: the next one may take the memory of this one.
             del part, view

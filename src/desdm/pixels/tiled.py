@@ -65,7 +65,7 @@ def pack_tiles(
         (ny, nx) float32 or int32.
     steps
         For float32 the quantisation (a relative step is a share of a square's least positive value); None for int32,
-        which is kept as it is.
+        which stays as it is.
     run
         Where rows of squares are worked on.
     side

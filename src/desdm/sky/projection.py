@@ -17,7 +17,7 @@ _PROJECTIONS = ("TAN", "TPV")
 _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
 
 _SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
-#: Without an order no reader applies terms, but a header with them was made for one that does.
+#: Without an order no reader applies terms, but a header with them was written for one that does.
 _SIP_TERMS = ("A_2_0", "A_1_1", "A_0_2", "B_2_0", "B_1_1", "B_0_2")
 #: Keywords that call for a lookup table; DPj and DQj are its parameters, D2IMARR and AXISCORR the old form of D2IM.
 _LOOKUP = (

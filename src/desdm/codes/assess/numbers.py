@@ -60,7 +60,7 @@ def count(mag: Array, error: Array, *, sigma: float = 0.1, width: float = 0.25, 
 
 
 def image_flags(rows: Any) -> npt.NDArray[np.int64]:
-    """IMAFLAGS_ISO; 0 for a catalogue made without the image's mask."""
+    """IMAFLAGS_ISO; 0 for a catalogue measured without the image's mask."""
     if "IMAFLAGS_ISO" in rows.dtype.names:
         return np.asarray(rows["IMAFLAGS_ISO"], np.int64)
     return np.zeros(len(rows), np.int64)

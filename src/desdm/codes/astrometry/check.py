@@ -110,13 +110,20 @@ def joined(parts: Sequence[Residuals]) -> Residuals:
     return Residuals(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in parts)]) for name in names))
 
 
-def table(found: Residuals) -> fits.BinTableHDU:
+def table(residuals: Residuals) -> fits.BinTableHDU:
     """The table RESIDUALS of a file of type astro_check."""
     columns = [
-        ("RA", found.ra, "deg"), ("DEC", found.dec, "deg"), ("X_IMAGE", found.x, "pixel"), ("Y_IMAGE", found.y, "pixel"),
-        ("DRA", found.dra, "mas"), ("DDEC", found.ddec, "mas"), ("ERROR", found.error, "mas"), ("MAG", found.mag, "mag"),
-        ("MAGERR", found.magerr, "mag"), ("DMAG", found.dmag, "mag"),
-    ]  # fmt: skip
+        ("RA", residuals.ra, "deg"),
+        ("DEC", residuals.dec, "deg"),
+        ("X_IMAGE", residuals.x, "pixel"),
+        ("Y_IMAGE", residuals.y, "pixel"),
+        ("DRA", residuals.dra, "mas"),
+        ("DDEC", residuals.ddec, "mas"),
+        ("ERROR", residuals.error, "mas"),
+        ("MAG", residuals.mag, "mag"),
+        ("MAGERR", residuals.magerr, "mag"),
+        ("DMAG", residuals.dmag, "mag"),
+    ]
     return fits.BinTableHDU.from_columns(
         [fits.Column(name=name, format="D", unit=unit, array=values) for name, values, unit in columns],
         name="RESIDUALS",

@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Bits of MSK under which a centroid cannot be trusted: BPM, SATURATE, BADAMP, CRAY, TRAIL, EDGEBLEED, EDGE, STREAK.
-SPOILT = 0x6DB
+REJECT_MASK = 0x6DB
 _NO_HEAD = ("CHECKSUM", "DATASUM", "EXTEND", "EXTNAME", "INHERIT")
 
 
@@ -74,7 +74,7 @@ def read_combined(path: Path) -> list[CcdCatalogue]:
     FileTypeError
         An object table has no image header before it.
     """
-    found, head = [], None
+    catalogues, head = [], None
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus[1:]:
             if hdu.name == "LDAC_IMHEAD":
@@ -83,11 +83,11 @@ def read_combined(path: Path) -> list[CcdCatalogue]:
                 if head is None:
                     raise FileTypeError(f"{path.name}: an LDAC_OBJECTS without LDAC_IMHEAD before it")
                 kind = [(n, hdu.data.dtype[n].newbyteorder("=")) for n in hdu.data.dtype.names]
-                found.append(CcdCatalogue(head, np.array(hdu.data, dtype=kind)))
+                catalogues.append(CcdCatalogue(head, np.array(hdu.data, dtype=kind)))
                 head = None
-    if not found:
+    if not catalogues:
         raise FileTypeError(f"{path.name}: no LDAC_OBJECTS; it is not a FITS_LDAC catalogue")
-    return found
+    return catalogues
 
 
 def write_combined(
@@ -123,7 +123,7 @@ def useful(catalogue: CcdCatalogue, least: float = 10.0) -> npt.NDArray[np.bool_
     rows = catalogue.rows
     good = (rows["FLAGS"] < 4) & (rows["SNR_WIN"] > least)
     if "IMAFLAGS_ISO" in rows.dtype.names:
-        good &= (rows["IMAFLAGS_ISO"] & SPOILT) == 0
+        good &= (rows["IMAFLAGS_ISO"] & REJECT_MASK) == 0
     return np.asarray(good & (rows["ERRAWIN_IMAGE"] > 0))
 
 
@@ -179,14 +179,14 @@ _CELL = re.compile(r"<TD>(.*?)</TD>", re.DOTALL)
 
 
 def contrast(xml: str) -> float:
-    """The contrast of scamp's pattern match in position (XY_Contrast of its XML); 0 if it is not told."""
+    """The contrast of scamp's pattern match in position (XY_Contrast of its XML); 0 if the XML lacks it."""
     table = _TABLE.search(xml)
     if table is None:
         return 0.0
     names, cells = _FIELD.findall(table.group()), _CELL.findall(table.group())
-    found = dict(zip(names, cells, strict=False)).get("XY_Contrast", "0")
+    cell = dict(zip(names, cells, strict=False)).get("XY_Contrast", "0")
     try:
-        return float(found)
+        return float(cell)
     except ValueError:
         return 0.0
 

@@ -86,7 +86,7 @@ class Reference:
     files: dict[Passband, str] = field(default_factory=dict)
 
     def standard(self, band: str, terms: tuple[ColourTerm, ...] = ()) -> Standard:
-        """Magnitudes in one of the survey's bands, by colour terms where they are not given in it."""
+        """Magnitudes in one of the survey's bands, by colour terms where the catalogue lacks that band."""
         return standard(self.mags, self.mag_errors, band, terms, self.ra.size)
 
 
@@ -150,8 +150,8 @@ def read_reference(
     ra, dec, radius
         The field, degrees.
     complain
-        Is told of a file that cannot be read, and the others serve; None: it is an error. What in a file
-        was assumed or left out (`RefStars.findings`) was told at its ingest.
+        Called with the message about a file that cannot be read, which is then left out; None: it is an error. What
+        was assumed or left out of a file (`RefStars.findings`) was reported at its ingest.
 
     Returns
     -------
@@ -209,8 +209,8 @@ def _moved(stars: RefStars, epoch: float, number: int) -> _Part:
     moving = np.isfinite(stars.pm_error) & (stars.pm_error < _DISPERSION)
     pmra, pmdec = (np.where(moving, v, 0.0) for v in (stars.pmra, stars.pmdec))
     cosd = np.cos(np.radians(stars.dec))
-    told = [np.where(np.isfinite(e), e, _UNTOLD[stars.catalog]) for e in (stars.ra_error, stars.dec_error)]
-    place = np.hypot(*told) / np.sqrt(2.0)
+    errors = [np.where(np.isfinite(e), e, _UNTOLD[stars.catalog]) for e in (stars.ra_error, stars.dec_error)]
+    place = np.hypot(*errors) / np.sqrt(2.0)
     drift = np.where(moving, stars.pm_error, _DISPERSION) * np.maximum(np.abs(since[0]), np.abs(since[1]))
     n = len(stars)
     return _Part(

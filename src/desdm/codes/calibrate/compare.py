@@ -76,7 +76,7 @@ class Verdict:
 
 
 def first_good(verdicts: Sequence[Verdict], most: int) -> list[int]:
-    """Indices of the first ``most`` good frames, in the order given."""
+    """Indices of the first ``most`` good frames, in the order of the frames."""
     return [i for i, v in enumerate(verdicts) if v.good][:most]
 
 
@@ -95,7 +95,7 @@ def compare_flats(minis: F8, x: F8, y: F8, limits: FlatLimits) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        One a frame, in order. With fewer than three usable frames nothing can be told from the others' median, and
+        One a frame, in order. With fewer than three usable frames nothing can be derived from the others' median, and
         only levels and missing blocks are judged.
     """
     levels = _medians(minis)
@@ -198,12 +198,12 @@ def _columns(minis: F8) -> F8:
 
 
 def _rms(values: F8) -> float:
-    kept = values[np.isfinite(values)]
-    return float(np.sqrt(np.mean(kept**2))) if kept.size else 0.0
+    finite = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
 
 
 class _Plane:
-    """Fits a plane to the blocks; its slope is told as the largest change across the focal plane."""
+    """Fits a plane to the blocks; its slope is the largest change across the focal plane."""
 
     def __init__(self, x: F8, y: F8) -> None:
         def unit(v: F8) -> F8:
@@ -214,10 +214,10 @@ class _Plane:
         self.design = np.stack([np.ones(len(x)), unit(x), unit(y)], axis=1)
 
     def slope(self, ratio: F8) -> float:
-        kept = np.isfinite(ratio)
-        if kept.sum() < 10:
+        finite = np.isfinite(ratio)
+        if finite.sum() < 10:
             return 0.0
-        design, values = self.design[kept], ratio[kept]
+        design, values = self.design[finite], ratio[finite]
         for _ in range(2):
             fit, *_ = np.linalg.lstsq(design, values, rcond=None)
             off = np.abs(values - design @ fit)

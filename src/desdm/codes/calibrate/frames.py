@@ -114,12 +114,12 @@ class Kit:
         electrons: bool = False,
         whole: bool = True,
     ) -> Kit:
-        """Take up the constants of one CCD; a step whose constant is not given is left out.
+        """Read the calibrations of one CCD; a step whose calibration is None is left out.
 
         With ``electrons`` the frame is divided into electrons, and ``bf`` (brighter-fatter kernels) then puts back the
         charge that bright pixels pushed away: in a flat of 80,000 electrons it takes a tenth of each pixel's contrast.
         """
-        given = {k: str(v) if k == "form" else int(str(v)) for k, v in overscan.items()}
+        settings = {k: str(v) if k == "form" else int(str(v)) for k, v in overscan.items()}
         steps = ["overscan"]
         if crosstalk is not None:
             steps.insert(0, "crosstalk")
@@ -138,7 +138,7 @@ class Kit:
             bf=read_kernels(bf) if bf and electrons else None,
             names={k: p.name for k, p in (("crosstalk", crosstalk), ("lintable", lintable), ("bf", bf)) if p},
         )
-        return cls(ccdnum, tuple(steps), Overscan(**given), cal, whole)  # type: ignore[arg-type]
+        return cls(ccdnum, tuple(steps), Overscan(**settings), cal, whole)  # type: ignore[arg-type]
 
     def frame(self, path: Path) -> Frame:
         """Read the CCD of a raw file and detrend it.
@@ -153,10 +153,10 @@ class Kit:
         names = tuple(one.amplifier for one in lost)
         with pool(1) as run:
             recipe = Recipe(self.steps, self.overscan, bad_amps=names)
-            made = detrend(raw, path.name, self.cal, recipe, run).planes
-        made.sci[(made.msk & _LOST) != 0] = np.nan
+            detrended = detrend(raw, path.name, self.cal, recipe, run).planes
+        detrended.sci[(detrended.msk & _LOST) != 0] = np.nan
         bad = tuple(amp.trimmed for amp in raw.amps if amp.name in names)
-        return Frame(path, made.sci, raw.header, raw.amps, bad)
+        return Frame(path, detrended.sci, raw.header, raw.amps, bad)
 
 
 def block_side(nx: int) -> int:
@@ -176,7 +176,7 @@ def disagreement(header: Any) -> str:
     if not band or not name:
         return ""
     try:
-        found = band_of(name)
+        filter_band = band_of(name)
     except FileTypeError as err:
         return str(err)
-    return "" if found == band else f"its header says band {band} and filter {name!r}"
+    return "" if filter_band == band else f"its header says band {band} and filter {name!r}"

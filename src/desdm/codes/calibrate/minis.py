@@ -74,7 +74,7 @@ def read_mini(path: Path) -> Mini:
     """Read what `write_mini` wrote; `FileTypeError` if it is something else."""
     with fits.open(path, memmap=False) as hdus:
         if "SCI" not in hdus or "CCDS" not in hdus:
-            raise FileTypeError(f"{path.name}: no HDUs SCI and CCDS; it is no mini focal plane")
+            raise FileTypeError(f"{path.name}: no HDUs SCI and CCDS; it is not a mini focal plane")
         rows = hdus["CCDS"].data
         return Mini(
             tuple(int(c) for c in rows["CCDNUM"]),

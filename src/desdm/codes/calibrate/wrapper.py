@@ -129,8 +129,8 @@ def sift_flats(task: Task) -> None:
         frame, cube = together(minis)
         wrong = [disagreement(m.header) for m in minis]
         fair = np.array([not w for w in wrong])
-        told = iter(compare_flats(cube[fair], *frame.places, _settings(task, FlatLimits)))
-        verdicts = [Verdict(0.0, 0.0, 0.0, w) if w else next(told) for w in wrong]
+        compared = iter(compare_flats(cube[fair], *frame.places, _settings(task, FlatLimits)))
+        verdicts = [Verdict(0.0, 0.0, 0.0, w) if w else next(compared) for w in wrong]
     _sifted(task, minis, verdicts, band, f"dome flats of band {band}")
 
 
@@ -147,7 +147,7 @@ def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band
     if good < least:
         task.finding(
             1,
-            f"{what}: {good} good of {len(minis)} taken, {least} are needed: no calibration is made of them",
+            f"{what}: {good} good of {len(minis)} taken, {least} are needed: there is no calibration from them",
         )
     kind = "bias" if band == "none" else "flat"
     task.metric(f"{kind}_frames_good", good, text=f"{what} that are combined")
@@ -178,12 +178,12 @@ def mkbiascor(task: Task) -> None:
     if stack is None:
         task.write_log(f"CCD {ccdnum}: no bias is combined")
         return
-    made = stack.result()
-    planes = planes_of(made, _about(task, used[0].header, "biascor"), used)
+    combined = stack.result()
+    planes = planes_of(combined, _about(task, used[0].header, "biascor"), used)
     planes.header["BUNIT"] = "adu"
-    task.metric("bias_level", float(np.nanmedian(made.mean)), "adu", text="median of the combined bias")
-    task.metric("bias_noise", float(np.sqrt(np.median(made.variance))), "adu", text="its expected noise")
-    task.metric("bias_clipped", made.clipped, text="share of pixels that was clipped")
+    task.metric("bias_level", float(np.nanmedian(combined.mean)), "adu", text="median of the combined bias")
+    task.metric("bias_noise", float(np.sqrt(np.median(combined.variance))), "adu", text="its expected noise")
+    task.metric("bias_clipped", combined.clipped, text="share of pixels that was clipped")
     task.set_parents("biascor", [*(f.path for f in used), task.input("frames")])
     task.write_output("biascor", planes, write_planes)
 
@@ -210,7 +210,7 @@ def mkflatcor(task: Task) -> None:
         used.append(frame.without_image())
     if stack is None:
         return
-    made = stack.result()
+    combined = stack.result()
     head = _about(task, used[0].header, "flatcor")
     head["BAND"] = (band, "band")
     if "bf" in kit.steps:
@@ -220,11 +220,11 @@ def mkflatcor(task: Task) -> None:
             f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced"
         )
     head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
-    task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
+    task.metric("flat_clipped", combined.clipped, text="share of pixels that was clipped")
     # Frames that were sifted out, and a bias of the archive beside the run's own, are not in the flat.
     constants = [p for name in (source, "lintable", "crosstalk", "bf") for p in task.inputs.get(name, ())]
     task.set_parents("flatcor", [*(f.path for f in used), task.input("frames"), *constants])
-    task.write_output("flatcor", planes_of(made, head, used), write_planes)
+    task.write_output("flatcor", planes_of(combined, head, used), write_planes)
 
 
 def find_norm(task: Task) -> None:
@@ -242,7 +242,7 @@ def find_norm(task: Task) -> None:
     plane = focal_plane(cube, [good[str(m.header["RAWFILE"])] for m in minis])
     norm = find_flat_normalization(plane)
     by_ccd = plane.reshape(frame.blocks.shape)
-    told = {
+    document = {
         "band": task.keys["band"],
         "norm": norm,
         "nexp": len(minis),
@@ -252,7 +252,7 @@ def find_norm(task: Task) -> None:
             for i, c in enumerate(frame.ccdnums)
         },
     }
-    task.output("flatnorm").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    task.output("flatnorm").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     task.set_parents("flatnorm", [*paths, task.input("frames")])
     task.metric("flat_electrons", sum(good.values()), "electron", text="levels of the band's flats added up")
 
@@ -313,7 +313,7 @@ def normcombine(task: Task) -> None:
 
 
 def ramp(task: Task) -> None:
-    """Levels of one CCD along a linearity ramp, and its pixels that bend; output ``ramp`` (file type cal_ramp)."""
+    """Levels of one CCD along a linearity ramp, and its non-linear pixels; output ``ramp`` (file type cal_ramp)."""
     ccdnum = int(task.keys["ccdnum"])
     if not task.inputs.get("raw"):
         task.write_log(f"CCD {ccdnum}: no linearity ramp was taken")
@@ -328,7 +328,7 @@ def ramp(task: Task) -> None:
     if gauge.header is None:
         raise FileTypeError(f"CCD {ccdnum}: not one frame of the linearity ramp can be read")
     mask = gauge.bent(_settings(task, Limits))
-    task.metric("bent_pixels", int((mask != 0).sum()), text="pixels that bend")
+    task.metric("bent_pixels", int((mask != 0).sum()), text="non-linear pixels")
     write_ramps(task.output("ramp"), gauge.ramps(), gauge.saturate, mask, _about(task, gauge.header, "ramp"))
 
 
@@ -336,7 +336,7 @@ def mklintable(task: Task) -> None:
     """Linearity table of the camera from the CCDs' ``ramps``; output ``lintable`` (file type cal_lintable)."""
     paths = task.inputs.get("ramps", ())
     if not paths:
-        task.finding(1, "no linearity ramp: no linearity table is made")
+        task.finding(1, "no linearity ramp: there is no linearity table")
         return
     ramps: list[Ramp] = []
     full: dict[str, float] = {}
@@ -398,16 +398,16 @@ def mkcrosstalk(task: Task) -> None:
                 break
             cells.append(gather(amps, bright=task.number("bright"), own=task.number("own"), saturate=full))
             first += step
-    found = fit_crosstalk(cells, significant=task.number("significant"))
+    coefficients = fit_crosstalk(cells, significant=task.number("significant"))
     keys = task.keys
     write_crosstalk(
         task.output("crosstalk"),
-        found,
+        coefficients,
         [f"crosstalk from {len(paths)} frames; {keys.get('unitname', '')} request {keys.get('reqnum', '')} "
          f"attempt {keys.get('attnum', '')}, {task.output('crosstalk').name}"],
     )  # fmt: skip
-    task.metric("xtalk_pairs", len(found), text="pairs of amplifiers with crosstalk")
-    worst = max((c.error for c in found), default=0.0)
+    task.metric("xtalk_pairs", len(coefficients), text="pairs of amplifiers with crosstalk")
+    worst = max((c.error for c in coefficients), default=0.0)
     task.metric("xtalk_error", worst, text="largest error of a coefficient")
     if worst > task.number("max_error"):
         task.finding(2, f"crosstalk is known to {worst:.1e} only; take more frames of bright stars")
@@ -417,7 +417,7 @@ def mkbpm(task: Task) -> None:
     """Bad pixels of one CCD from its bias, flats and ramp; output ``bpm`` (file type cal_bpm)."""
     ccdnum = int(task.keys["ccdnum"])
     if not task.inputs.get("biascor") or not task.inputs.get("flatcors"):
-        task.finding(1, f"CCD {ccdnum}: without a bias and flats no bad pixel mask is made")
+        task.finding(1, f"CCD {ccdnum}: without a bias and flats there is no bad pixel mask")
         return
     limits = _settings(task, Limits)
     bias = task.read_input("biascor", read_planes)
@@ -453,17 +453,17 @@ def mkbpm(task: Task) -> None:
 def _each(task: Task, name: str) -> Iterator[Planes]:
     """Planes of an input of several files, one after another, so that one at a time is in memory."""
     for path in task.inputs.get(name, ()):
-        held = task.objects.has(path.name)
-        yield task.objects.get(path.name, last=False) if held else read_planes(path)
+        in_memory = task.objects.has(path.name)
+        yield task.objects.get(path.name, last=False) if in_memory else read_planes(path)
 
 
 def _settings(task: Task, kind: type[T]) -> T:
     """A record of thresholds, from the settings of the same names; whole numbers stay whole."""
-    told = {}
-    for one in fields(kind):  # type: ignore[arg-type]
-        value = task.number(one.name)
-        told[one.name] = int(value) if one.type == "int" else value
-    return kind(**told)
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = task.number(field.name)
+        values[field.name] = int(value) if field.type == "int" else value
+    return kind(**values)
 
 
 def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
@@ -513,7 +513,7 @@ def _bias_input(task: Task, ccdnum: int) -> str:
 
 
 def _about(task: Task, source: fits.Header, output: str) -> fits.Header:
-    """Header of a product that is made of frames: what it is of, and what made it."""
+    """Header of a product combined from frames: subject and provenance."""
     head = about(source)
     stamp(head, task.keys, task.execs, task.output(output).name)
     return head

@@ -19,8 +19,8 @@ def mapping(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """0-based pixel coordinates on ``image`` of every pixel of a tile of ``shape`` (ny, nx).
 
-    The exact transformation is made on every ``step``-th pixel and interpolated bilinearly between: over 32
-    pixels the curvature of a camera's distortion is below 0.01 pixel, and the nearest pixel is all that is asked.
+    The exact transformation is computed on every ``step``-th pixel and interpolated bilinearly between: over 32
+    pixels the curvature of a camera's distortion is below 0.01 pixel, and only the nearest pixel is needed.
     """
     ny, nx = shape
     gy, gx = np.arange(0, ny + step, step), np.arange(0, nx + step, step)

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """How much is to be added to an exposure's magnitudes, its error, and how many objects said so."""
+    """Offset to add to an exposure's magnitudes, its error, and the number of objects it rests on."""
 
     offset: float
     error: float

@@ -1,4 +1,4 @@
-"""The command line of SWarp, and the 3-plane coadd made of what it leaves."""
+"""The command line of SWarp, and the 3-plane coadd assembled from its output."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def read_output(
 
 
 def coadd_header(
-    tile: Tile, band: str, inputs: Sequence[fits.Header], made: Mapping[str, Any]
+    tile: Tile, band: str, inputs: Sequence[fits.Header], swarp_keywords: Mapping[str, Any]
 ) -> fits.Header:
     """The coadd's own keywords.
 
@@ -81,7 +81,7 @@ def coadd_header(
         What it is of.
     inputs
         Headers of the CCDs' images, several of an exposure where it covers the tile with more than one CCD.
-    made
+    swarp_keywords
         SWarp's output header: GAIN and SATURATE that follow from the combination.
 
     Returns
@@ -99,8 +99,8 @@ def coadd_header(
         ("MAGZERO", 30.0, "[mag] AB magnitude of one count"),
         ("NCOMBINE", len(exposures), "exposures combined"),
         ("EXPTIME", sum(e.exptime for e in exposures), "[s] sum of the exposures"),
-        ("GAIN", float(made.get("GAIN", 0.0)), "[electron/count] effective gain"),
-        ("SATURATE", float(made.get("SATURATE", 1e9)), "[count] saturation"),
+        ("GAIN", float(swarp_keywords.get("GAIN", 0.0)), "[electron/count] effective gain"),
+        ("SATURATE", float(swarp_keywords.get("SATURATE", 1e9)), "[count] saturation"),
         (
             "FWHM",
             float(np.mean(seeing)) / tile.pixscale if seeing else 0.0,

@@ -35,7 +35,7 @@ def secatalog(task: Task) -> None:
     """Catalogue one CCD's ``image``, its sky taken off, with the PSF of ``psf``; output ``catalog``.
 
     Outputs ``bkg`` (red_bkg: what Source Extractor takes for the background that is left) and ``segmap`` (which
-    object each pixel belongs to) are made if they are declared. SPREAD_MODEL is measured if the setting
+    object each pixel belongs to) are written if they are declared. SPREAD_MODEL is measured if the setting
     ``spread_model`` is Y: it costs thirty times all the rest.
     """
     image, out = task.input_on_disk("image"), task.output("catalog")
@@ -77,7 +77,7 @@ def _background(task: Task, image: Path, head: fits.Header) -> None:
 def _pack(task: Task, scrap: Path, output: str, head: fits.Header) -> float:
     """A check image as compressed output with the image's identity and WCS; gives its median."""
     if not scrap.is_file():
-        raise ProgramFailed(f"{task.name}: source-extractor made no image for {output}; look into its log")
+        raise ProgramFailed(f"{task.name}: source-extractor wrote no image for {output}; see its log")
     data = fitsio.read(str(scrap))
     card = fits.Header()
     for key, value in identity(head).items():

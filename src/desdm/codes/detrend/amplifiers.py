@@ -56,19 +56,19 @@ def of_image(header: fits.Header, shape: tuple[int, int]) -> list[State]:
         value = header.get(key)
         return float(value) if isinstance(value, int | float) else None
 
-    found = []
+    amplifiers = []
     for name in [n for n in "ABCDEFGH" if f"AMPSEC{n}" in header] or [""]:
         place = parse_section(str(header[f"AMPSEC{name}"])) if name else Section(1, shape[1], 1, shape[0])
         if place is None or not place.fits(shape):
             raise FileTypeError(f"AMPSEC{name} {header[f'AMPSEC{name}']!r} does not fit the image")
         full = number(f"SATURAT{name or 'E'}")
-        found.append(
+        amplifiers.append(
             State(
                 name, place, number(f"GAIN{name}"), number(f"RDNOISE{name}"),
                 float("inf") if full is None else full,
             )
         )  # fmt: skip
-    return found
+    return amplifiers
 
 
 def cleaned(header: fits.Header) -> fits.Header:

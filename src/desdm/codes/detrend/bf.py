@@ -48,7 +48,7 @@ def read_kernels(path: Path) -> Kernels:
         except OSError as err:
             raise FileTypeError(f"{path.name}: no brighter-fatter kernel HDU {name} ({err})") from err
         if kernel.shape != (_SIZE, _SIZE) or not np.isfinite(kernel).all():
-            raise FileTypeError(f"{path.name}: HDU {name} is no finite kernel of {_SIZE}×{_SIZE} pixels")
+            raise FileTypeError(f"{path.name}: HDU {name} is not a finite kernel of {_SIZE}×{_SIZE} pixels")
         kernels.append(kernel.astype(np.float32))
     return kernels[0], kernels[1]
 
@@ -114,7 +114,7 @@ def _pad(
             continue
         for x in range(nx):
             bits = mask[y, x]
-            # A full pixel's charge is real and pushes; that of a defect is not.
+            # A saturated pixel's charge is real and repels; that of a defect is not.
             charge[row, x + HALF] = image[y, x] - base if (bits & bad) == 0 else np.float32(0.0)
             good[row, x] = np.float32(1.0) if (bits & (bad | full)) == 0 else np.float32(0.0)
 
@@ -188,7 +188,7 @@ def correct(
     level
         Electrons from which charge counts (the sky): even light moves none, and the CCD's rim makes no false step.
     bad, full
-        Bits of defects, and of full pixels. No charge moves to or from either; a defect's own charge does not count.
+        Bits of defects, and of saturated pixels. No charge moves to or from either; a defect's own charge does not count.
     suspect
         Bit that the neighbours of such pixels get.
     run

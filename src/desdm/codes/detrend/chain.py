@@ -42,7 +42,7 @@ def detrend(
 ) -> Result:
     """Detrend one CCD.
 
-    A step that the header records is skipped and said so; the same source twice gives the same bits, with any number
+    A step that the header records is skipped with a finding; the same source twice gives the same bits, with any number
     of threads.
 
     Parameters
@@ -111,12 +111,16 @@ class _Work:
 
     def check(self) -> None:
         cal, names, todo, raw = self.cal, self.cal.names, self.todo, isinstance(self.source, RawCCD)
-        held = {
+        calibrations = {
             "crosstalk": cal.crosstalk, "lintable": cal.lintable, "biascor": cal.biascor, "bpm": cal.bpm, "bf": cal.bf,
             "dflatcor": cal.dflatcor,
         }  # fmt: skip
         for step in STEPS:
-            if step.name in todo and step.calibration in held and held[step.calibration] is None:
+            if (
+                step.name in todo
+                and step.calibration in calibrations
+                and calibrations[step.calibration] is None
+            ):
                 raise FileTypeError(
                     f"{self.where}: the step {step.name!r} needs the input {step.calibration!r}; give it, or take the step "
                     "out of 'steps'"
@@ -193,7 +197,7 @@ class _Work:
 
     def _dark_noise(self) -> dict[str, float]:
         """Variance of a pixel without light: read noise, its share in the overscan, the bias's own."""
-        grain = (
+        flat_noise = (
             bias_variance(self.cal.biascor) if "bias" in self.todo and self.cal.biascor is not None else 0.0
         )
         electrons = "gain" in self.todo or self.unit == "electrons"
@@ -206,7 +210,7 @@ class _Work:
             if isinstance(self.source, RawCCD):
                 amp = next(a for a in self.source.amps if a.name == state.name)
                 noise *= 1.0 + (self.recipe.overscan.noise(amp.bias.shape[1]) if amp.bias else 0.0)
-            noise += grain * gain**2
+            noise += flat_noise * gain**2
             out[state.name] = noise if electrons else noise / gain**2
         return out
 
@@ -288,11 +292,13 @@ class _Work:
         metrics["skysigma"] = (scatter, self.unit, "scatter of the good pixels")
         if "weight" not in self.todo:
             return 0.0
-        grain = flat_variance(self.cal.dflatcor) if flat.size > 1 and self.cal.dflatcor is not None else 0.0
+        flat_noise = (
+            flat_variance(self.cal.dflatcor) if flat.size > 1 and self.cal.dflatcor is not None else 0.0
+        )
         sky = max(level, 0.0)
         head["WGTSKY"] = (sky, "[electron] sky that is in the weight")
-        head["WGTGRAIN"] = (grain, "variance of the flat over its value")
-        return sky + grain * sky * sky
+        head["WGTGRAIN"] = (flat_noise, "variance of the flat over its value")
+        return sky + flat_noise * sky * sky
 
     # --- what remains
 
@@ -326,10 +332,10 @@ class _Work:
 
     def _glow(self, planes: Planes) -> None:
         for bulb in self.recipe.bulbs.get(self.ccdnum, ()):
-            found = checks.glow(planes.sci, planes.msk, bulb, BAD | _FULL)
-            if found is None:
+            glows = checks.glow(planes.sci, planes.msk, bulb, BAD | _FULL)
+            if glows is None:
                 continue
-            excess, error = found
+            excess, error = glows
             self.result.metrics["lightbulb"] = (excess, "", "excess of the light bulb over its surroundings")
             if excess > bulb.limit and excess > 5.0 * error:
                 self.result.findings.append(

@@ -16,7 +16,7 @@ __all__ = ["Bulb", "charge_left", "glow"]
 class Bulb:
     """A place where a CCD is known to glow now and then ("light bulb"): FITS pixel, radius in pixels.
 
-    ``limit`` is the excess over the surroundings, as a share of the sky, from which it is said.
+    ``limit`` is the excess over the surroundings, as a share of the sky, from which there is a finding.
     """
 
     x: float

@@ -1,4 +1,4 @@
-"""The first stretch of the chain, prepared: crosstalk, overscan, bias, linearity, bad and full pixels, gain."""
+"""Preparation of the first pass: crosstalk, overscan, bias, linearity, bad and saturated pixels, gain."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ def _from_others(
 ) -> npt.NDArray[np.float32]:  # fmt: skip
     """ADU that other CCDs wrote into this one; a CCD that cannot be read is a finding, and its crosstalk stays."""
     assert cal.crosstalk is not None
-    seen = crosstalk.sources(cal.crosstalk, ccdnum, recipe.crosstalk_min)
-    if not seen or read_other is None:
+    coefficients = crosstalk.sources(cal.crosstalk, ccdnum, recipe.crosstalk_min)
+    if not coefficients or read_other is None:
         return passes.NONE
-    found: dict[int, RawCCD] = {}
-    for number in seen:
+    others: dict[int, RawCCD] = {}
+    for number in coefficients:
         try:
-            found[number] = read_other(number)
+            others[number] = read_other(number)
         except FileTypeError as err:
             result.findings.append((2, f"{where}: its crosstalk from CCD {number} stays in: {err}"))
-    usable: Mapping[int, list[tuple[str, str, float]]] = {n: seen[n] for n in found}
-    return crosstalk.between_ccds(raw, usable, found.__getitem__, recipe.overscan) if usable else passes.NONE
+    usable: Mapping[int, list[tuple[str, str, float]]] = {n: coefficients[n] for n in others}
+    return crosstalk.between_ccds(raw, usable, others.__getitem__, recipe.overscan) if usable else passes.NONE
 
 
 def prepare(
@@ -130,7 +130,7 @@ def prepare(
     Returns
     -------
     callable
-        The pass over given rows.
+        The pass over a range of rows.
     """
     raw = source if isinstance(source, RawCCD) else None
     data, prior = source_of(source, where, result)

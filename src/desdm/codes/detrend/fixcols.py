@@ -32,7 +32,7 @@ def fix_columns(
     Returns
     -------
     (int, int)
-        Stretches fixed, stretches given up.
+        Numbers of stretches fixed and left unfixed.
     """
     marked = (msk & _FIXED) != 0
     fixed = lost = 0

@@ -23,7 +23,7 @@ class Table:
     first, step
         ADU of the first line, and between lines.
     shift
-        Amplifier's letter → (lines,) linear minus observed ADU. The difference is kept, and not the value, so that single
+        Amplifier's letter → (lines,) linear minus observed ADU. The difference is stored, and not the value, so that single
         precision is enough.
     """
 

@@ -63,12 +63,12 @@ def chosen(text: str) -> tuple[str, ...]:
     Raises
     ------
     UsageError
-        A name is no step.
+        A name is not a step.
     """
     names = [part.strip() for part in text.split(",") if part.strip()]
     for name in names:
         if name not in _BY_NAME:
-            raise UsageError(f"steps: {name!r} is no step of detrending; known: {', '.join(_BY_NAME)}")
+            raise UsageError(f"steps: {name!r} is not a step of detrending; known: {', '.join(_BY_NAME)}")
     return tuple(step.name for step in STEPS if step.name in names)
 
 

@@ -35,7 +35,7 @@ def detrend(task: Task) -> None:
     path, ccdnum = task.input("raw"), _ccdnum(task)
     exposure = open_raw(path)
     if exposure.ccds and exposure.ccds[0].ccdnum == ccdnum:
-        # What is wrong with the whole file is said once.
+        # A fault of the whole file is reported once.
         for text in exposure.findings:
             task.finding(2, text)
     chosen = _steps(task, f"{path.name} CCD {ccdnum}")
@@ -102,10 +102,10 @@ def _ccdnum(task: Task) -> int:
 
 
 def _steps(task: Task, where: str) -> tuple[str, ...]:
-    """The chosen steps that can be done: one whose calibration was not found is left out and said, if it may be."""
+    """Chosen steps that can run: a step without its calibration is left out with a finding, unless it is required."""
     chosen = steps.chosen(task.text("steps"))
     needed = steps.chosen(task.text("required", ""))
-    kept = []
+    runnable = []
     for step in steps.STEPS:
         if step.name not in chosen:
             continue
@@ -117,12 +117,12 @@ def _steps(task: Task, where: str) -> tuple[str, ...]:
                 )
             task.finding(2, f"{where}: no {step.calibration} was found; the step {step.name!r} is left out")
             continue
-        kept.append(step.name)
-    return tuple(kept)
+        runnable.append(step.name)
+    return tuple(runnable)
 
 
 def _bad_amplifiers(task: Task, raw: RawCCD, ccdnum: int, path: Path) -> tuple[str, ...]:
-    """The CCD's bad amplifiers on the exposure's night, each said; a dead CCD is not detrended."""
+    """Bad amplifiers of the CCD on the exposure's night, each with a finding; a dead CCD is an error."""
     lost = [one for one in outages_of(raw.header) if one.ccdnum == ccdnum]
     for one in lost:
         if not one.amplifier:
@@ -143,7 +143,7 @@ def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> R
 
 
 def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
-    found: dict[int, tuple[Bulb, ...]] = {}
+    by_ccd: dict[int, tuple[Bulb, ...]] = {}
     for name in task.section("lightbulbs"):
         values = task.keywords("lightbulbs", name)
         try:
@@ -153,8 +153,8 @@ def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
             raise UsageError(
                 f"detrend: light bulb {name} needs numbers ccdnum, x, y, radius, limit ({err})"
             ) from err
-        found[ccdnum] = (*found.get(ccdnum, ()), bulb)
-    return found
+        by_ccd[ccdnum] = (*by_ccd.get(ccdnum, ()), bulb)
+    return by_ccd
 
 
 def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Subject) -> Calibrations:

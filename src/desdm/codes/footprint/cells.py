@@ -123,14 +123,14 @@ def cells_of(
     area = pixels * (pixscale / 3600.0) ** 2 / hpgeom.nside_to_pixel_area(nside)
     out["grid"] = np.where(_inside(cells, grid, nside), 1.0, np.minimum(area, 1.0))
     out["fraction"] = out["grid"] * used / pixels
-    seen = used > 0
+    covered = used > 0
     exposed = np.bincount(index, goods * count.ravel(), cells.size) / np.maximum(used, 1)
-    # Good pixels were seen by one image at least, wherever a block's centre happened to fall.
+    # Good pixels were exposed in one image at least, wherever a block's centre happened to fall.
     out["nexp"] = np.maximum(np.rint(exposed), 1)
     variance = _medians(index, np.where(goods > 0, goods / np.where(goods > 0, weight, 1.0), 0.0), goods)
-    noise = np.sqrt(float(aperture(pixscale).sum()) * variance[seen]) * correlation
-    out["depth"][seen] = zero - 2.5 * np.log10(10.0 * noise)
-    return cells[seen].astype(np.int64), out[seen]
+    noise = np.sqrt(float(aperture(pixscale).sum()) * variance[covered]) * correlation
+    out["depth"][covered] = zero - 2.5 * np.log10(10.0 * noise)
+    return cells[covered].astype(np.int64), out[covered]
 
 
 def _inside(cells: npt.NDArray[np.int64], grid: Grid, nside: int) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Wrapper of ``footprint``: the HealSparse map of a coadd, and the images that it is made of."""
+"""Wrapper of ``footprint``: the HealSparse map of a coadd, and the images that it is computed from."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _IMAGES = [
 
 
 def footprint(task: Task) -> None:
-    """Map the coadd ``image`` made of the images ``nwgints``; output ``footprint`` (file type coadd_footprint).
+    """Map the coadd ``image`` of the images ``nwgints``; output ``footprint`` (file type coadd_footprint).
 
     ``depth`` (coadd_depth) tells how much the noise of an aperture exceeds that of independent pixels.
     """
     nside = int(task.number("nside", 4096))
     msk, wgt = _planes(task.input("image"))
     head = fits.getheader(task.input("image"), 0)
-    told = json.loads(task.input("depth").read_text("utf-8"))
+    depth = json.loads(task.input("depth").read_text("utf-8"))
     grid = Grid(wcs_of(head), wgt.shape, int(task.number("block", 4)))
     rows: list[tuple[Any, ...]] = []
     count = exposures(grid, _images(task.inputs.get("nwgints", ()), rows))
     cells, values = cells_of(
         grid, msk, wgt, count, zero=float(head["MAGZERO"]), pixscale=float(head["PIXSCALE"]),
-        correlation=float(told["correlation"]), nside=nside,
+        correlation=float(depth["correlation"]), nside=nside,
     )  # fmt: skip
     _write(task, head, (cells, values), rows, nside)
     area = 4 * np.pi * np.degrees(1) ** 2 / (12 * nside**2) * 3600.0
@@ -74,14 +74,14 @@ def _images(paths: tuple[Path, ...], rows: list[tuple[Any, ...]]) -> Iterator[tu
 
 
 def _write(
-    task: Task, head: fits.Header, found: tuple[Any, Any], rows: list[tuple[Any, ...]], nside: int
+    task: Task, head: fits.Header, cells: tuple[Any, Any], rows: list[tuple[Any, ...]], nside: int
 ) -> None:
     """HealSparse's own format (HDUs COV and SPARSE), and a table IMAGES that its readers pass over."""
     from healsparse import HealSparseMap
 
     kind = np.dtype(FIELDS)
     whole = HealSparseMap.make_empty(min(32, nside), nside, kind, primary="depth")
-    whole.update_values_pix(found[0], found[1])
+    whole.update_values_pix(cells[0], cells[1])
     card = fits.Header()
     corners = [f"{c}{i}" for i in range(1, 5) for c in ("RAC", "DECC")]
     for key in ("TILENAME", "BAND", "NCOMBINE", "EXPTIME", "MJD-OBS", *corners):

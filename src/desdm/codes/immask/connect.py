@@ -71,7 +71,7 @@ def _groups(rows: Sequence[Row], centre: tuple[float, float], near: float) -> li
             for row in list(left):
                 ends = _ends(row, centre)
                 away = np.abs(ends @ along - np.median(points @ along)).max()
-                # The direction is known to some `near` over the length seen so far.
+                # The direction is known to some `near` over the length covered so far.
                 if np.abs(line.distance(ends)).max() < near * max(1.0, 0.5 * away / max(reach, 1e-9)):
                     group.append(row)
                     left.remove(row)
@@ -110,7 +110,7 @@ def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: flo
     Parameters
     ----------
     ccds
-        What was found in each CCD (also those without streaks: they may be crossed).
+        Streaks of each CCD (also of those without any: a streak may cross them).
     near_asec
         How far from a line another CCD's streak may lie to be the same, arcsec.
     shortest
@@ -119,8 +119,8 @@ def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: flo
     Returns
     -------
     list of Row
-        The found rows with their number, then the predicted ones: ends where the line crosses the CCD, width and
-        crest of the strongest found piece, SNR 0.
+        The detected rows with their number, then the predicted ones: ends where the line crosses the CCD, width and
+        crest of the strongest detected piece, SNR 0.
     """
     placed = [c for c in ccds if "CRVAL1" in c.header]
     rows = [r for c in placed for r in c.rows if np.isfinite(r.sky).all()]

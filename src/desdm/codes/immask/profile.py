@@ -183,7 +183,7 @@ def tune(strip: Strip, reach: float) -> Profile | None:
     sigma, peak = _shape(strip, first, last, begin, end, sigma)
     snr = float((crest[begin:end] / error[begin:end]).sum() / np.sqrt(end - begin))
     middle = _middle(strip, first, last, begin, end, sigma)
-    # Crest of each piece at the width found: a streak shines evenly, a chain of galaxies does not.
+    # Crest of each piece at the measured width: a streak shines evenly, a chain of galaxies does not.
     crest, error = (v[begin:end] for v in _amplitudes(strip, first, last, sigma))
     level = float(np.median(crest))
     known = np.isfinite(error)
@@ -231,15 +231,15 @@ def _extent(lit: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
     """The stretch of pieces that holds the most lit ones net of dark ones."""
     gain = np.where(lit, 1.0, -1.5)
     best, start, here, at = 0.0, 0, 0.0, 0
-    found: tuple[int, int] | None = None
+    longest: tuple[int, int] | None = None
     for k, g in enumerate(gain):
         if here <= 0.0:
             here, at = 0.0, k
         here += float(g)
         if here > best:
             best, start = here, at
-            found = (start, k + 1)
-    return found if best >= 3.0 else None
+            longest = (start, k + 1)
+    return longest if best >= 3.0 else None
 
 
 def _shape(

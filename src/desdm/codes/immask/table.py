@@ -1,4 +1,4 @@
-"""The table of streaks: one file a CCD as they are found, one an exposure after they are connected."""
+"""The table of streaks: one file a CCD after detection, one an exposure after they are connected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FOUND, PREDICTED = "found", "predicted"
 class Row:
     """One streak in one CCD: ``sky`` is ra1, dec1, ra2, dec2 of its ends in degrees.
 
-    ``number`` is that of the exposure's streak (0: not yet given).
+    ``number`` is that of the exposure's streak (0: none yet).
     """
 
     ccdnum: int
@@ -81,7 +81,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def rows_of(header: fits.Header, streaks: Sequence[Streak]) -> tuple[Row, ...]:
-    """Rows of streaks found in the image of that header; without a WCS their sky positions are NaN."""
+    """Rows of streaks detected in the image of that header; without a WCS their sky positions are NaN."""
     if "CRVAL1" not in header:
         none = (float("nan"),) * 4
         return tuple(Row(int(header.get("CCDNUM", 0)), s, none) for s in streaks)
@@ -110,10 +110,10 @@ def _hdu(rows: Sequence[Row]) -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns(columns, name="STREAKS")
 
 
-def write_streaks(path: Path, found: CcdStreaks) -> None:
+def write_streaks(path: Path, streaks: CcdStreaks) -> None:
     """Write one CCD's file: HDU STREAKS, pixel coordinates from 1, sky coordinates ICRS."""
-    primary = fits.PrimaryHDU(header=found.header)
-    fits.HDUList([primary, _hdu(found.rows)]).writeto(path, overwrite=True, checksum=True)
+    primary = fits.PrimaryHDU(header=streaks.header)
+    fits.HDUList([primary, _hdu(streaks.rows)]).writeto(path, overwrite=True, checksum=True)
 
 
 def write_connected(path: Path, header: fits.Header, rows: Sequence[Row]) -> None:

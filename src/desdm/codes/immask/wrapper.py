@@ -67,18 +67,18 @@ def immask(task: Task) -> None:
     rays = _cosmics(task, planes, image, bad, name)
     planes.msk |= rays * np.int32(MaskBit.CRAY)
     limits = _streak_limits(task)
-    found = find_streaks(image, bad | rays, noise, limits)
-    for streak in found:
+    streaks = find_streaks(image, bad | rays, noise, limits)
+    for streak in streaks:
         planes.msk[mask_streak(planes.shape, streak)] |= int(MaskBit.STREAK)
-    if len(found) == limits.most:
-        task.finding(2, f"{name}: {len(found)} streaks, as many as are looked for; is this sky or a fault?")
+    if len(streaks) == limits.most:
+        task.finding(2, f"{name}: {len(streaks)} streaks, as many as are looked for; is this sky or a fault?")
     area = float(np.count_nonzero(planes.msk & int(MaskBit.STREAK)) / planes.msk.size)
-    task.metric("streaks", len(found), text="satellite streaks found on the CCD")
+    task.metric("streaks", len(streaks), text="satellite streaks found on the CCD")
     task.metric("streak_frac", area, text="fraction of pixels under streaks")
     planes.header["DESCRAY"] = (True, "cosmic rays are masked")
-    planes.header["DESSTREK"] = (len(found), "streaks masked")
+    planes.header["DESSTREK"] = (len(streaks), "streaks masked")
     if "streaks" in task.outputs:
-        table = ccd_streaks(planes.header, planes.shape, found)
+        table = ccd_streaks(planes.header, planes.shape, streaks)
         stamp(table.header, task.keys, task.execs, task.output("streaks").name)
         task.write_output("streaks", table, write_streaks)
     _hand_on(task, planes, name)
@@ -227,7 +227,7 @@ def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[n
     if weighted:
         noise = float(1.0 / np.sqrt(np.median(planes.wgt[thin][good])))
     else:
-        # Before the weight is made the pixels below the sky tell its scatter.
+        # Before there is a weight, the scatter is measured from the pixels below the sky.
         noise = sky - float(np.percentile(planes.sci[thin][good], 15.87))
     return bad, sky, noise
 

@@ -35,7 +35,7 @@ def rowinterp_nullweight(task: Task) -> None:
     planes.wgt[null] = 0.0
     weighted = planes.wgt > 0
     good = float(weighted.mean())
-    # A bad amplifier is known and said when the CCD is detrended; here the rest is judged.
+    # A bad amplifier is reported when the CCD is detrended; here the rest is checked.
     working = (planes.msk & int(MaskBit.BADAMP)) == 0
     share = float(np.count_nonzero(weighted & working)) / max(int(np.count_nonzero(working)), 1)
     if share < task.number("least_good", 0.5):
@@ -89,7 +89,7 @@ def nwgint(task: Task) -> None:
 
 
 def _mask_outages(task: Task, planes: Planes, name: str) -> None:
-    """Mask what did not work of the camera: an image made elsewhere need not know it."""
+    """Mask what did not work of the camera: an image from another pipeline may lack these bits."""
     ccdnum = identity(planes.header).get("CCDNUM")
     if not isinstance(ccdnum, int):
         return

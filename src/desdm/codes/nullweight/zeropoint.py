@@ -51,9 +51,9 @@ def find_zeropoint(
     exptime = float(identity.get("EXPTIME", 1.0)) or 1.0
     per_second = 2.5 * float(np.log10(exptime))
     for path in tables:
-        found = _from_table(path, identity)
-        if found is not None:
-            return ZeroPoint(found + per_second, "table")
+        zero = _from_table(path, identity)
+        if zero is not None:
+            return ZeroPoint(zero + per_second, "table")
     band = str(identity.get("BAND", ""))
     if band not in BANDS:
         return None

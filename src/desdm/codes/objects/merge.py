@@ -29,7 +29,7 @@ class Column:
     ucd: str = ""
 
 
-#: Catalogue column → (our name, text, unit, UCD), made once for each band.
+#: Catalogue column → (our name, text, unit, UCD), one such column for each band.
 _PER_BAND: tuple[tuple[str, str, str, str, str], ...] = (
     ("FLUX_PSF", "flux_psf", "PSF-fit flux; AB magnitude 30 is one", "", "phot.flux"),
     ("FLUXERR_PSF", "fluxerr_psf", "error of flux_psf", "", "stat.error;phot.flux"),
@@ -74,7 +74,7 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
     Parameters
     ----------
     catalogues
-        Rows by band, all made at the same detections (dual-image mode), so that equal rows are equal objects.
+        Rows by band, all measured at the same detections (dual-image mode), so that equal rows are equal objects.
     tilename
         For the column of that name.
 

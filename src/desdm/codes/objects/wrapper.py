@@ -19,16 +19,16 @@ __all__ = ["objects"]
 
 def objects(task: Task) -> None:
     """Merge ``catalogs`` (coadd_cat, a file a band) into ``objects`` (Parquet, file type coadd_objects)."""
-    found = {}
+    by_band = {}
     tile = ""
     for path in task.inputs.get("catalogs", ()):
         head = fits.getheader(path, 0)
-        found[str(head["BAND"])] = path
+        by_band[str(head["BAND"])] = path
         tile = str(head.get("TILENAME", tile))
-    if not found:
+    if not by_band:
         raise ProgramFailed(f"{task.name}: no catalogue to merge")
-    bands = sorted(found, key=band_order)
-    columns = merge({band: read_objects(found[band]) for band in bands}, tile)
+    bands = sorted(by_band, key=band_order)
+    columns = merge({band: read_objects(by_band[band]) for band in bands}, tile)
     card = fits.Header()
     stamp(card, task.keys, task.execs, task.output("objects").name)
     facts = {k: str(v) for k, v in card.items()}

@@ -46,10 +46,10 @@ def zeropoint(task: Task) -> None:
     nominal, limits = _nominal(task, heads[0], band, unit), _limits(task)
     reference, used = _reference(task, heads)
     standard = _standard(task, reference, band)
-    found = _matched(task, paths, heads, reference, standard, limits)
-    whole, each = solve(found, limits, nominal)
+    matches = _matched(task, paths, heads, reference, standard, limits)
+    whole, each = solve(matches, limits, nominal)
     _say(task, whole, each, reference, standard, paths, band)
-    _say_colour(task, whole, found, standard)
+    _report_colour(task, whole, matches, standard)
     _write(task, whole, each, heads, nominal, used, reference, standard, unit)
     if "check" in task.outputs:
         _check(task, paths, heads, each, reference, standard)
@@ -75,21 +75,21 @@ def _matched(
     limits: Limits,
 ) -> list[Stars]:
     """The stars of each CCD: point sources with high S/N, with lower S/N where they are few, else all of star size."""
-    found = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
+    matches = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
     if reference is None or standard is None or not standard.known:
-        return found
+        return matches
     rows = [objects(path) for path in paths]
     for stars_only, enough in ((True, task.number("star_enough", 50.0)), (False, limits.exposure_least)):
         # Faint stars are left out where bright ones suffice: a fit weighted by the data themselves makes them some
         # mmag too faint. Where there are few, they are better than none.
         for snr in (limits.snr, task.number("star_snr_least", 20.0)):
-            if sum(s.mag.size for s in found) < enough:
+            if sum(s.mag.size for s in matches) < enough:
                 bounds = replace(limits, snr=snr)
-                found = [
+                matches = [
                     match(r, s.ccdnum, reference, standard, bounds, stars_only=stars_only)
-                    for r, s in zip(rows, found, strict=True)
+                    for r, s in zip(rows, matches, strict=True)
                 ]
-    return found
+    return matches
 
 
 def _limits(task: Task) -> Limits:
@@ -105,9 +105,9 @@ def _limits(task: Task) -> Limits:
 def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> CountUnit:
     """What the catalogues' fluxes count; electrons where no catalogue tells."""
     for head in heads:
-        found = CountUnit.of(head)
-        if found is not None:
-            return found
+        unit = CountUnit.of(head)
+        if unit is not None:
+            return unit
     odd = next((text for head in heads if (text := unit_complaint(head))), "")
     why = odd or "neither gain nor BUNIT in the header"
     task.finding(2 if odd else 3, f"{paths[0].name}: {why}; fluxes are taken as electrons")
@@ -178,11 +178,11 @@ def _say(
     task.metric("zeropoint_nstars", whole.count, text="stars of the zero point")
 
 
-def _say_colour(task: Task, whole: Zero, found: Sequence[Stars], standard: Standard | None) -> None:
+def _report_colour(task: Task, whole: Zero, matches: Sequence[Stars], standard: Standard | None) -> None:
     """Metric of what is left of the colour term, where there is one."""
     if standard is None or whole.flag & Flag.NOMINAL or not standard.terms:
         return
-    slope, _ = colour_slope(found, whole.value)
+    slope, _ = colour_slope(matches, whole.value)
     if np.isfinite(slope):
         task.metric("zeropoint_colour", slope, text="slope of the residuals with colour, mag a mag")
 
@@ -281,14 +281,14 @@ def _check(
         rows["MAG_PSF"] = zero.value - 2.5 * np.log10(rows["FLUX_PSF"])
         if reference is not None and standard is not None:
             parts.append(compare(rows, reference, standard, radius=task.number("match_radius", 1.0)))
-    found = joined(parts)
+    matches = joined(parts)
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):
             card[key] = value
-    card["NMATCH"] = (found.ra.size, "reference stars matched")
+    card["NMATCH"] = (matches.ra.size, "reference stars matched")
     stamp(card, task.keys, task.execs, task.output("check").name)
-    fits.HDUList([fits.PrimaryHDU(header=card), table(found)]).writeto(
+    fits.HDUList([fits.PrimaryHDU(header=card), table(matches)]).writeto(
         task.output("check"), overwrite=True, checksum=True
     )
     task.set_parents("check", [*paths, *task.inputs.get("refcat", ())])

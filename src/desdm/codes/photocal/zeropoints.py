@@ -41,8 +41,8 @@ class Limits:
     scatter: float = 0.1
     #: mag; least error of a reference star, and that of one whose catalogue tells none
     floor: float = 0.005
-    #: mask bits that spoil a star
-    spoilt: int = 0x6DB
+    #: mask bits that exclude a star
+    reject_mask: int = 0x6DB
     spread: float = 0.005
     #: |ln| of FLUX_RADIUS over that of the stars, where the reference may hold galaxies
     size: float = 0.15
@@ -109,7 +109,7 @@ def match(
         PSF magnitudes of galaxies change with the seeing.
     """
     flux, error = rows["FLUX_PSF"].astype(float), rows["FLUXERR_PSF"].astype(float)
-    good = (flux > 0) & (error > 0) & (rows["FLAGS"] < 2) & ((rows["IMAFLAGS_ISO"] & limits.spoilt) == 0)
+    good = (flux > 0) & (error > 0) & (rows["FLAGS"] < 2) & ((rows["IMAFLAGS_ISO"] & limits.reject_mask) == 0)
     good &= flux > limits.snr * error
     if "SPREAD_MODEL" in rows.dtype.names:
         good &= np.abs(rows["SPREAD_MODEL"]) < limits.spread
@@ -134,11 +134,13 @@ def match(
     hit = hit[known[index[hit]]]
     star = index[hit]
     # What the catalogue tells beyond the floor, which `solve` adds to all.
-    told = np.sqrt(np.maximum(np.nan_to_num(standard.error[star], nan=0.0) ** 2 - limits.floor**2, 0.0))
+    catalogue_error = np.sqrt(
+        np.maximum(np.nan_to_num(standard.error[star], nan=0.0) ** 2 - limits.floor**2, 0.0)
+    )
     return Stars(
         ccdnum,
         -2.5 * np.log10(flux[hit]),
-        np.hypot(1.0857 * error[hit] / flux[hit], told),
+        np.hypot(1.0857 * error[hit] / flux[hit], catalogue_error),
         np.asarray(mags[star], float),
         np.asarray(standard.colour[star], float),
     )
@@ -171,7 +173,7 @@ def _wrap(degrees: Array) -> Array:
 
 
 def robust(values: Array, errors: Array, floor: float) -> tuple[float, float, float, int]:
-    """Mean of values with unequal errors and some outliers: (mean, its error, scatter, number kept).
+    """Mean of values with unequal errors and some outliers: (mean, its error, scatter, number of inliers).
 
     Weights are 1/(error² + floor²); beyond 3.5 of the larger of a value's own error and the robust scatter it is left
     out, five times over; the mean's error is the larger of what the errors and what the scatter promise.
@@ -195,14 +197,14 @@ def robust(values: Array, errors: Array, floor: float) -> tuple[float, float, fl
     return middle, promised * max(chi, 1.0), scatter, int(keep.sum())
 
 
-def colour_slope(found: Sequence[Stars], zero: float) -> tuple[float, int]:
+def colour_slope(matches: Sequence[Stars], zero: float) -> tuple[float, int]:
     """How the residuals about a zero point change with colour, mag a mag, and of how many stars; NaN of fewer than 20.
 
     The slope is Theil's and Sen's median of pairs (Sen 1968) over stars in the order of colour, a half apart: outliers do
-    not bend it. It tells whether a colour term is right.
+    not change it. It shows whether a colour term is right.
     """
-    colour = np.concatenate([np.zeros(0), *(s.colour for s in found)])
-    values = np.concatenate([np.zeros(0), *(s.offset - zero for s in found)])
+    colour = np.concatenate([np.zeros(0), *(s.colour for s in matches)])
+    values = np.concatenate([np.zeros(0), *(s.offset - zero for s in matches)])
     good = np.isfinite(colour) & np.isfinite(values)
     colour, values = colour[good], values[good]
     if colour.size < 20:
@@ -217,12 +219,12 @@ def colour_slope(found: Sequence[Stars], zero: float) -> tuple[float, int]:
     return float(np.median(slopes)), int(colour.size)
 
 
-def solve(found: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero, list[Zero]]:
+def solve(matches: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero, list[Zero]]:
     """The exposure's zero point and each CCD's.
 
     Parameters
     ----------
-    found
+    matches
         Stars of each CCD.
     limits
         Least numbers, scatter and error.
@@ -235,17 +237,17 @@ def solve(found: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero,
         The exposure's (``ccdnum`` 0) and those of the CCDs in their order. A CCD with fewer than ``ccd_least`` stars has
         the exposure's.
     """
-    offsets = [s.offset for s in found]
+    offsets = [s.offset for s in matches]
     total = np.concatenate(offsets) if offsets else np.zeros(0)
     if total.size < limits.exposure_least:
         flag = int(Flag.NOMINAL)
         return (
             Zero(0, nominal, float("nan"), float("nan"), int(total.size), flag),
-            [Zero(s.ccdnum, nominal, float("nan"), float("nan"), s.mag.size, flag) for s in found],
+            [Zero(s.ccdnum, nominal, float("nan"), float("nan"), s.mag.size, flag) for s in matches],
         )
-    whole = _zero(0, total, np.concatenate([s.error for s in found]), limits)
+    whole = _zero(0, total, np.concatenate([s.error for s in matches]), limits)
     each = []
-    for stars, values in zip(found, offsets, strict=True):
+    for stars, values in zip(matches, offsets, strict=True):
         if values.size < limits.ccd_least:
             flag = whole.flag | int(Flag.FEW)
             each.append(Zero(stars.ccdnum, whole.value, whole.sigma, whole.scatter, values.size, flag))

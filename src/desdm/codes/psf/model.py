@@ -36,7 +36,7 @@ class PSFModel:
     chi2: float = 0.0
     loaded: int = 0
     accepted: int = 0
-    #: what PSFEx reports as FWHM_MEAN, pixels; 0: not told
+    #: FWHM_MEAN of PSFEx, pixels; 0: not reported
     fwhm_mean: float = 0.0
 
     def at(self, x: float, y: float) -> Array:
@@ -205,10 +205,10 @@ def field_facts(xml: str) -> dict[str, float]:
         return {}
     names = re.findall(r'<FIELD name="(\w+)"', table.group())
     cells = re.findall(r"<TD>(.*?)</TD>", table.group(), re.DOTALL)
-    found = {}
+    facts = {}
     for name, cell in zip(names, cells, strict=False):
         try:
-            found[name] = float(cell)
+            facts[name] = float(cell)
         except ValueError:
             continue  # names and pairs
-    return found
+    return facts

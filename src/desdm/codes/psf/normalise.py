@@ -19,7 +19,7 @@ def wing(image: Array, samp: float) -> tuple[float, float]:
     """The pedestal of a PSF stamp, and the fraction of the star's light beyond the stamp, of its light within.
 
     A Moffat profile on a constant is fitted to the azimuthal mean, rings weighted by their pixels, the exponent
-    kept between 2.2 and 6. The constant is what the sky and the wings of neighbours left in the stars' vignets;
+    confined between 2.2 and 6. The constant is what the sky and the wings of neighbours left in the stars' vignets;
     the profile is integrated from the circle of the stamp's area to infinity.
     """
     ny, nx = image.shape

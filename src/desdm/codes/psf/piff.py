@@ -62,14 +62,14 @@ def read_piff(path: Path) -> PSFModel:
     Raises
     ------
     FileTypeError
-        It is no PIFF file, of another model or interpolation, or in sky coordinates (see `read_piff_sky`).
+        It is not a PIFF file, of another model or interpolation, or in sky coordinates (see `read_piff_sky`).
     """
-    found, sky = _read(path)
+    model, sky = _read(path)
     if sky:
         raise FileTypeError(
             f"{path.name}: its polynomial is in u and v on the sky, not in pixels; read_piff_sky reads such models"
         )
-    return found
+    return model
 
 
 def read_piff_sky(path: Path) -> PSFModel:
@@ -81,12 +81,12 @@ def read_piff_sky(path: Path) -> PSFModel:
     Raises
     ------
     FileTypeError
-        It is no PIFF file, of another model or interpolation, or in pixels (see `read_piff`).
+        It is not a PIFF file, of another model or interpolation, or in pixels (see `read_piff`).
     """
-    found, sky = _read(path)
+    model, sky = _read(path)
     if not sky:
         raise FileTypeError(f"{path.name}: its polynomial is in pixels; read_piff reads such models")
-    return found
+    return model
 
 
 def _read(path: Path) -> tuple[PSFModel, bool]:
@@ -95,7 +95,9 @@ def _read(path: Path) -> tuple[PSFModel, bool]:
         names = {h.name.lower(): h for h in hdus}
         lacking = [n for n in ("psf_model", "psf_interp", "psf_interp_solution") if n not in names]
         if lacking:
-            raise FileTypeError(f"{path.name}: no HDU {', '.join(lacking)}; it is no PIFF model of one chip")
+            raise FileTypeError(
+                f"{path.name}: no HDU {', '.join(lacking)}; it is not a PIFF model of one chip"
+            )
         model, interp = names["psf_model"].data[0], names["psf_interp"].data[0]
         kinds = str(model["type"]).strip(), str(interp["type"]).strip()
         if kinds != ("PixelGrid", "BasisPolynomial"):
@@ -108,7 +110,7 @@ def _read(path: Path) -> tuple[PSFModel, bool]:
         fit = names["psf_chisq"].data[0] if "psf_chisq" in names else None
     powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
     wanted = [(i, j) for j in range(order + 1) for i in range(order + 1 - j)]
-    # PIFF before 1.0 kept the grid without the one or three samples that flux and centroid determine.
+    # PIFF before 1.0 stored the grid without the one or three samples that flux and centroid determine.
     whole = size * size
     if solution.size not in {n * len(powers) for n in (whole, whole - 1, whole - 3)}:
         raise FileTypeError(
@@ -121,14 +123,14 @@ def _read(path: Path) -> tuple[PSFModel, bool]:
         _whole(solution[:, powers.index(p)], size, 1.0 / scale**2 if p == (0, 0) else 0.0) for p in wanted
     ])  # fmt: skip
     chi2 = float(fit["chisq"]) / max(int(fit["dof"]), 1) if fit is not None else 0.0
-    kept = len(stars) - (int(fit["nremoved"]) if fit is not None else 0)
-    found = PSFModel(
-        mask, order, (0.0, 0.0), (1.0, 1.0), scale, 0.0, chi2=chi2, loaded=len(stars), accepted=kept
+    used_stars = len(stars) - (int(fit["nremoved"]) if fit is not None else 0)
+    psf = PSFModel(
+        mask, order, (0.0, 0.0), (1.0, 1.0), scale, 0.0, chi2=chi2, loaded=len(stars), accepted=used_stars
     )
     # Moments begin at the model's FWHM; in the midst of the stars the polynomial is best known.
     names_of = ("u", "v") if sky else ("x", "y")
     middle = tuple(float(np.mean(stars[n])) for n in names_of) if len(stars) else (0.0, 0.0)
-    return replace(found, fwhm=found.half_width(*middle)), sky
+    return replace(psf, fwhm=psf.half_width(*middle)), sky
 
 
 def _on_the_sky(solution: npt.NDArray[Any], powers: list[tuple[int, int]], stars: Any) -> bool:
@@ -136,31 +138,33 @@ def _on_the_sky(solution: npt.NDArray[Any], powers: list[tuple[int, int]], stars
     columns = stars.dtype.names or ()
     if not len(stars) or not {"params", "u", "v"} <= set(columns):
         return False
-    told = np.asarray(stars["params"], float).reshape(len(stars), -1)
-    if told.shape[1] != len(solution):
+    star_parameters = np.asarray(stars["params"], float).reshape(len(stars), -1)
+    if star_parameters.shape[1] != len(solution):
         return False
     misfit = {}
     for keys in (("x", "y"), ("u", "v")):
         a, b = (np.asarray(stars[k], float) for k in keys)
-        misfit[keys] = float(np.abs(solution @ np.stack([a**i * b**j for i, j in powers]) - told.T).max())
+        misfit[keys] = float(
+            np.abs(solution @ np.stack([a**i * b**j for i, j in powers]) - star_parameters.T).max()
+        )
     return misfit["u", "v"] < misfit["x", "y"]
 
 
-def _whole(kept: npt.NDArray[Any], size: int, total: float) -> npt.NDArray[Any]:
-    """A grid of samples from those that PIFF keeps, by one power of the polynomial.
+def _whole(samples: npt.NDArray[Any], size: int, total: float) -> npt.NDArray[Any]:
+    """A grid of samples from those that PIFF stores, for one power of the polynomial.
 
     PIFF before 1.0 left out the middle sample, which brings the sum to ``total``, and, if it centred the model, the next
     ones in v and in u, which bring the first moments to 0. Both conditions are linear: they hold for each power.
     """
-    if kept.size == size * size:
-        return kept.reshape(size, size)
+    if samples.size == size * size:
+        return samples.reshape(size, size)
     middle = size // 2
     grid, free = np.zeros((size, size)), np.ones((size, size), bool)
     free[middle, middle] = False
-    if kept.size == size * size - 3:
+    if samples.size == size * size - 3:
         free[middle + 1, middle] = free[middle, middle + 1] = False
-    grid[free] = kept
-    if kept.size == size * size - 3:
+    grid[free] = samples
+    if samples.size == size * size - 3:
         offset = np.arange(size) - middle
         grid[middle + 1, middle] = -float((offset[:, None] * grid).sum())
         grid[middle, middle + 1] = -float((offset[None, :] * grid).sum())

@@ -1,4 +1,4 @@
-"""Star lists as DESDM delivers them: what findstars chose, what PIFF was given, what PSFEx used."""
+"""Star lists as DESDM delivers them: the choice of findstars, the input of PIFF, the stars that PSFEx used."""
 
 from __future__ import annotations
 

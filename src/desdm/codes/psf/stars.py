@@ -50,7 +50,7 @@ def select(
     radius = np.asarray(rows["FLUX_RADIUS"], float)
     good = (rows["FLAGS"] == 0) & (radius > 0.5) & (signal_to_noise(rows) > snr)
     if "IMAFLAGS_ISO" in names:
-        # Interpolated and suspect pixels spoil a shape as well as saturated ones.
+        # Interpolated and suspect pixels distort a shape as saturated ones do.
         good &= (rows["IMAFLAGS_ISO"] & ~4096) == 0
     if "ELONGATION" in names:
         good &= rows["ELONGATION"] < elongation
@@ -73,7 +73,7 @@ def size_range(rows: Any, limits: tuple[float, float], share: float) -> tuple[fl
     rows
         As of `select`.
     limits
-        Least and largest size (twice the half-light radius, pixel) that may be asked for.
+        Least and largest size (twice the half-light radius, pixel) that may be configured.
     share
         Width to either side, as a share of the size; 0: no range.
 

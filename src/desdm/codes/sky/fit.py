@@ -231,7 +231,7 @@ def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: f
     for place in sky.places:
         part = model[place.window]
         if fitted is None or not np.isfinite(part).any():
-            # No components, or none on this CCD (it was dead when they were made).
+            # No components, or none on this CCD (it was dead in the exposures of which they were computed).
             part[:], out = clean(sky.level[place.window], clip=clip, smooth=smooth)
             clipped += int((out & known[place.window]).sum())
         elif not np.isfinite(part).all():

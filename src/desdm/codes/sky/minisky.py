@@ -229,7 +229,9 @@ def read_ccdsky(path: Path) -> CcdSky:
     """Read a file of `write_ccdsky`."""
     with fits.open(path, memmap=False) as hdus:
         if [hdu.name for hdu in hdus] != ["SCI", "SIG", "GOOD"]:
-            raise FileTypeError(f"{path.name}: HDUs SCI, SIG, GOOD are needed; is it made by skycompress?")
+            raise FileTypeError(
+                f"{path.name}: HDUs SCI, SIG, GOOD are needed; is it an output of skycompress?"
+            )
         head = hdus[0].header.copy(strip=True)
         good = hdus["GOOD"].data.astype(np.float32)
         level, sigma = (np.where(good < 0, np.nan, hdus[k].data).astype(np.float32) for k in (0, 1))

@@ -180,7 +180,7 @@ def sky_pca(
         Too few good exposures, or mini-skies that do not fit each other.
     """
     if not skies:
-        raise FileTypeError("no mini-sky was given for the sky's principal components")
+        raise FileTypeError("the sky's principal components need at least one mini-sky")
     bands = sorted({str(s.header.get("BAND", "")) for s in skies})
     if len(bands) > 1:
         raise FileTypeError(f"mini-skies of bands {', '.join(bands)} cannot make one set of components")

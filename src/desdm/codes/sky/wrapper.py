@@ -157,7 +157,7 @@ def skytemplate(task: Task) -> None:
     numbers = [n for n in pca.expnums if n in paths]
     if len(numbers) < max(3, pca.components.shape[0] + 1):
         raise ProgramFailed(
-            f"{task.name}: {len(numbers)} of the images are of exposures that the components were made of; "
+            f"{task.name}: {len(numbers)} of the images are of exposures that the components were derived from; "
             f"{max(3, pca.components.shape[0] + 1)} are needed"
         )
     first = paths[numbers[0]]
@@ -166,7 +166,7 @@ def skytemplate(task: Task) -> None:
     coarse = _coarse(pca, ccdnum, shape, first.name)
     coefficients = np.array([pca.coefficients[pca.expnums.index(n)] for n in numbers])
     bits = bits_of(task.text("bad_mask"))
-    cube, kept = sky_templates(
+    cube, prior_share = sky_templates(
         [_reader(paths[n], bits, shape) for n in numbers], coefficients, coarse, shape,
         read_noise=task.number("read_noise", 7.0), clip=task.number("clip", 3.0),
         smooth=task.number("smooth", 2.0), memory=int(task.number("memory_mb", 256)) << 20,
@@ -177,9 +177,11 @@ def skytemplate(task: Task) -> None:
     out["EXTNAME"] = "TEMPLATES"
     stamp(out, task.keys, task.execs, task.output("skytempl").name)
     fits.PrimaryHDU(cube, out).writeto(task.output("skytempl"), overwrite=True, checksum=True)
-    task.metric("prior_frac", kept, text="fraction of pixels that too few exposures show")
-    if kept > task.number("most_prior", 0.1):
-        task.finding(2, f"CCD {ccdnum}: {100 * kept:.0f} % of the pixels have no sky template of their own")
+    task.metric("prior_frac", prior_share, text="fraction of pixels that too few exposures show")
+    if prior_share > task.number("most_prior", 0.1):
+        task.finding(
+            2, f"CCD {ccdnum}: {100 * prior_share:.0f} % of the pixels have no sky template of their own"
+        )
 
 
 def _numbered(paths: tuple[Path, ...]) -> list[tuple[int, Path]]:

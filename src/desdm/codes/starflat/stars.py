@@ -1,4 +1,4 @@
-"""Stars of one CCD, measured in an aperture that follows the seeing, and the same stars found again in other exposures."""
+"""Stars of one CCD, measured in an aperture that follows the seeing, and matches of the same stars in other exposures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def good_stars(
     extinction: float = 0.0,
     edge: float = 15.0,
 ) -> Stars:
-    """The isolated, unspoilt, bright stars of a catalogue.
+    """The isolated, unmasked, bright stars of a catalogue.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def read_stars(path: Path) -> Stars:
     """Read what `write_stars` wrote; `FileTypeError` if it is something else."""
     with fits.open(path, memmap=False) as hdus:
         if "STARS" not in hdus:
-            raise FileTypeError(f"{path.name}: no table STARS; it is no catalogue of a star flat")
+            raise FileTypeError(f"{path.name}: no table STARS; it is not a catalogue of a star flat")
         rows = hdus["STARS"].data
         x, y, ra, dec, mag, error = (np.array(rows[k], np.float64) for k in _COLUMNS)
         return Stars(x, y, ra, dec, mag, error, hdus[0].header.copy())
@@ -213,7 +213,7 @@ def _numbered(places: F8, known: F8, radius: float) -> tuple[I8, F8]:
 
 
 def _unique(m: Measured) -> Measured:
-    """Without stars that an exposure has twice: two neighbours that cannot be told apart."""
+    """Without stars that an exposure has twice: two neighbours that cannot be distinguished."""
     key = m.star * (int(m.exposure.max()) + 1) + m.exposure
     _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
     alone = count[inverse] == 1
