@@ -92,12 +92,14 @@ def null_of(header: Keywords) -> int:
 
 
 def _integral(value: object) -> bool:
+    """Tell whether a header value is a whole number."""
     if isinstance(value, bool):
         return False
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
 def _number(value: object) -> float | None:
+    """Return a header value as a float; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value)

@@ -141,6 +141,7 @@ class _Image:
         return valued(data, self._blank.missing(data), mask=self.name == "MSK")
 
     def _bytes(self, at: int, count: int) -> bytes:
+        """Read ``count`` bytes of the file at a position."""
         data = os.pread(self._fd, count, at)
         if len(data) != count:
             raise CorruptFile(f"{self.where}: the file is cut off")
@@ -270,6 +271,7 @@ class RicePlane(_Image):
         return self._valued(out)
 
     def _code(self, number: int, column: str, size: int) -> bytes | None:
+        """Return the compressed bytes of a tile in a column; None if they are in another one."""
         place = self._places[column]
         if place is None or place[number, 0] <= 0:
             return None
@@ -279,6 +281,7 @@ class RicePlane(_Image):
         return self._bytes(self._heap + start, count)
 
     def _otherwise(self, part: _Part) -> npt.NDArray[Any]:
+        """Decode a tile that is not in Rice code: gzip or uncompressed."""
         # A tile whose noise cannot be measured stays as it is, gzipped (FITS 4.0 section 10.1.3).
         kind = np.dtype(">f4") if self._real else np.dtype({8: "u1", 16: ">i2", 32: ">i4"}[self.hdu.bitpix])
         size = part.shape[0] * part.shape[1] * kind.itemsize

@@ -153,6 +153,7 @@ class Header:
         return key.upper() if self._text[at + 8 : at + 9] == "=" else key
 
     def _find(self, key: str) -> int | None:
+        """Return the position of a keyword's card in the text; None if there is none."""
         if len(key) <= 8:
             at = self._at.get(key.ljust(8))
             if at is not None:
@@ -162,12 +163,14 @@ class Header:
         return self._hierarch.get(key.upper()) if self._hierarch else None
 
     def _hierarch_cards(self) -> Iterator[tuple[str, int]]:
+        """Yield keyword and position of each HIERARCH card."""
         for at in range(0, len(self._text), _CARD):
             card = self._text[at : at + _CARD]
             if card.startswith("HIERARCH") and "=" in card:
                 yield card[8:].split("=", 1)[0].strip().upper(), at
 
     def _value(self, at: int) -> Value:
+        """Parse the value of the card at a position."""
         card = self._text[at : at + _CARD]
         if card.startswith("HIERARCH"):
             body = card.split("=", 1)[1]
@@ -190,6 +193,7 @@ class Header:
         return body or None
 
     def _continued(self, value: str, at: int) -> str:
+        """Append the CONTINUE cards of a long string."""
         # Long strings go on in CONTINUE cards after an ampersand (FITS 4.0, section 4.2.1.2).
         while value.endswith("&") and self._text.startswith("CONTINUE", at):
             more = _STRING.match(self._text[at + 8 : at + _CARD])
@@ -282,6 +286,7 @@ def read_hdus(data: bytes, size: int, findings: list[str] | None = None) -> tupl
 
 
 def _read_hdu(data: bytes, start: int, size: int, number: int) -> HDU:
+    """Parse the HDU that begins at ``start``."""
     at = data.find(_END, start, start + _LONGEST_HEADER)
     while at >= 0 and (at - start) % _CARD:
         at = data.find(_END, at + 1, start + _LONGEST_HEADER)
@@ -319,6 +324,7 @@ def _read_hdu(data: bytes, start: int, size: int, number: int) -> HDU:
 
 
 def _structure(header: Header, prefix: str, number: int) -> tuple[int, list[int]]:
+    """Return BITPIX and the axes of a header, checked."""
     bitpix, naxis = header.integer(prefix + "BITPIX"), header.integer(prefix + "NAXIS")
     if bitpix not in (8, 16, 32, 64, -32, -64) or naxis is None or not 0 <= naxis <= 999:
         raise FileTypeError(f"HDU {number}: BITPIX {bitpix} or NAXIS {naxis} is impossible")

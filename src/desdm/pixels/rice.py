@@ -36,6 +36,7 @@ def room(columns: int) -> int:
 def _put(
     heap: npt.NDArray[np.uint8], at: int, bits: np.uint64, bit_count: np.uint64
 ) -> tuple[int, np.uint64]:
+    """Write the complete 32-bit words of the bit buffer; return position and bits left."""
     # Complete words are written; fewer than 32 bits stay in the buffer.
     while bit_count >= _WORD:
         bit_count -= _WORD
@@ -50,6 +51,7 @@ def _put(
 
 @compiled()
 def _low_bits(total: np.uint64, count: int) -> np.uint64:
+    """Return the number of low bits that codes a block with this sum of differences best."""
     # Half the mean difference tells how many low bits are noise.
     half = (np.float64(total) - (count // 2) - 1) / count
     mean = np.uint32(0) if half < 0 else np.uint32(half) >> np.uint32(1)
@@ -62,6 +64,7 @@ def _low_bits(total: np.uint64, count: int) -> np.uint64:
 
 @compiled()
 def _encode_row(row: npt.NDArray[np.int32], heap: npt.NDArray[np.uint8], at: int) -> int:
+    """Encode one row into the heap and return the position behind it."""
     difference = np.empty(BLOCK, np.uint32)
     last = row[0]
     bits, bit_count = np.uint64(np.uint32(last)), _WORD  # the first value stands before the differences
@@ -139,6 +142,7 @@ def encode_rows(
 def _fill(
     heap: npt.NDArray[np.uint8], at: int, end: int, window: np.uint64, bit_count: np.uint64
 ) -> tuple[int, np.uint64, np.uint64]:
+    """Refill the bit window from the code, without reading beyond ``end``."""
     # The next bits of the code stand at the window's high end; at least 33 of them unless the code ends.
     if bit_count <= _WORD and at + 4 <= end:
         word = (
@@ -157,6 +161,7 @@ def _fill(
 
 @compiled()
 def _cut(value: np.int32, width: int) -> np.int32:
+    """Reduce a value to the width of the pixel type, with its sign."""
     # Values of fewer bytes wrap in their own width; those of one byte have no sign.
     if width == 2:
         return np.int32(np.int16(value))
@@ -167,6 +172,7 @@ def _cut(value: np.int32, width: int) -> np.int32:
 def _decode_row(
     heap: npt.NDArray[np.uint8], at: int, end: int, row: npt.NDArray[np.int32], block: int, width: int
 ) -> bool:
+    """Decode one row; False if the code ends early or is invalid."""
     # The split of a block is coded in 5, 4 or 3 bits for values of 4, 2 or 1 bytes.
     bits = np.uint64(8 * width)
     code_bits = _CODE if width == 4 else (np.uint64(4) if width == 2 else np.uint64(3))

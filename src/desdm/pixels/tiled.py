@@ -35,6 +35,7 @@ class _Row:
 
 
 def _pack_row(data: npt.NDArray[Any], number: int, steps: Steps | None, side: int) -> _Row:
+    """Compress one row of square tiles."""
     rows, columns = data.shape
     count = -(-columns // side)
     heap = np.empty(sum(room(rows * min(side, columns - x)) for x in range(0, columns, side)), np.uint8)

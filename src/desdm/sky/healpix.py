@@ -24,7 +24,20 @@ def hpix29(ra: Values, dec: Values) -> npt.NDArray[np.int64]:
 
 
 def cell_distance(cells: Values, ra: Values, dec: Values) -> npt.NDArray[np.float64]:
-    """Distance in degrees of positions (degrees) from the centres of cells of order 29; 180 where there is no such cell."""
+    """Distance in degrees of positions (degrees) from the centres of cells of order 29; 180 where there is no such cell.
+
+    Parameters
+    ----------
+    cells
+        (n,) numbers of cells, nested scheme, order 29.
+    ra, dec
+        (n,) positions, degrees.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) distances, degrees.
+    """
     from astropy import units
     from astropy_healpix import HEALPix
 

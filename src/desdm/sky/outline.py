@@ -78,6 +78,7 @@ class _WCS:
 
 
 def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:
+    """Return the PV terms of an axis as (coefficient, power of x, of y, of r)."""
     stem = f"PV{axis}_"
     terms = {int(key[len(stem) :]): header.number(key) or 0.0 for key in header.numbered(stem)}
     terms = {i: v for i, v in terms.items() if i < len(_TERMS)}
@@ -88,6 +89,7 @@ def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:
 
 
 def _evaluate(terms: Sequence[tuple[float, int, int, int]], x: float, y: float) -> float:
+    """Evaluate a TPV polynomial at (x, y), degrees; without terms it is x."""
     if not terms:
         return x
     r = math.hypot(x, y)

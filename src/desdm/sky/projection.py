@@ -34,6 +34,7 @@ class Keywords(Protocol):
 
 
 def _kinds(header: Keywords) -> tuple[str, str]:
+    """Return CTYPE1 and CTYPE2, empty where they are missing."""
     one, two = (header.get(f"CTYPE{i}") for i in (1, 2))
     return (one.strip() if isinstance(one, str) else "", two.strip() if isinstance(two, str) else "")
 
@@ -82,11 +83,13 @@ def linear(header: Keywords) -> tuple[float, float, float, float] | None:
 
 
 def _number(header: Keywords, key: str) -> float | None:
+    """Return a keyword as a finite float, else None."""
     value = header.get(key)
     return float(value) if _is_number(value) and math.isfinite(value) else None
 
 
 def _terms(header: Keywords, axis: int) -> dict[int, float]:
+    """Return the PV terms of an axis by number."""
     terms = {}
     for i in range(40):
         value = header.get(f"PV{axis}_{i}")
@@ -186,10 +189,12 @@ def _distortion(header: Keywords) -> str:
 
 
 def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _native_pole(header: Keywords) -> str:
+    """Return a complaint if PV keywords move the native pole; empty if not."""
     kinds = _kinds(header)
     axis = 2 if kinds[0].startswith("DEC") else 1
     if is_polynomial(header):

@@ -39,7 +39,19 @@ class Tile:
 
     @classmethod
     def of(cls, sci: npt.NDArray[Any], msk: npt.NDArray[Any], header: fits.Header, block: int) -> Tile:
-        """Bin an image; ``header`` has its WCS."""
+        """Bin an image; ``header`` has its WCS.
+
+        Parameters
+        ----------
+        sci
+            (ny, nx) counts.
+        msk
+            (ny, nx) mask bits; hidden bits are left out of the means.
+        header
+            Header of the image, with its WCS.
+        block
+            Side of a bin, pixels.
+        """
         total, number = bin_sums(sci, (msk & _HIDDEN) != 0, block)
         with np.errstate(invalid="ignore", divide="ignore"):
             binned = np.where(number > 0.25 * block**2, total / number, np.nan).astype(np.float32)
@@ -93,6 +105,19 @@ def save(path: Path, grid: Values, names: Sequence[tuple[str, int, int]], title:
     """Write the mosaic as PNG: grey on an asinh scale from the sky's own scatter, names in the corners, title above.
 
     ``size`` is the length in pixels that the longer side should have; small cameras are enlarged by whole factors.
+
+    Parameters
+    ----------
+    path
+        PNG file to write.
+    grid
+        (ny, nx) mosaic, row 0 south and column 0 east; NaN where no CCD is.
+    names
+        Name of each CCD with the column and row of its corner in ``grid``.
+    title
+        Line of text above the picture.
+    size
+        Length of the longer side, pixels; small cameras are enlarged by whole factors.
     """
     from PIL import Image, ImageDraw, ImageFont
 

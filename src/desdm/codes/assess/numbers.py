@@ -38,6 +38,24 @@ def count(mag: Array, error: Array, *, sigma: float = 0.1, width: float = 0.25, 
 
     Only bins of ``width`` mag with at least ``least`` objects count for the depth; between the two whose medians
     enclose ``sigma`` the logarithm of the error is taken as straight (DESDM's assess_SE_products).
+
+    Parameters
+    ----------
+    mag
+        (n,) magnitudes.
+    error
+        (n,) their errors, mag.
+    sigma
+        Median error that defines the depth, mag.
+    width
+        Width of a bin, mag.
+    least
+        Number of objects that a bin needs to count for the depth.
+
+    Returns
+    -------
+    Counts
+        Objects by bin, their median errors, and the depth.
     """
     good = np.isfinite(mag) & np.isfinite(error) & (error > 0)
     mag, error = mag[good], error[good]

@@ -69,6 +69,7 @@ def assess(task: Task) -> None:
 
 
 def _identity(task: Task, heads: Sequence[fits.Header]) -> dict[str, Any]:
+    """Return the columns that identify the exposure: number, night, band, exposure time, airmass, object."""
     facts = identity(heads[0]) if heads else {}
     expnum = int(facts.get("EXPNUM", task.keys.get("expnum", 0)))
     return {
@@ -251,6 +252,7 @@ def _finite(value: Any) -> Any:
 
 
 def _record(task: Task, document: Mapping[str, Any], assessment: Assessment) -> None:
+    """Write the numbers as metrics, and the verdict as a finding unless it is True."""
     for name, unit, text in (
         ("t_eff", "", "effective exposure time over the real one"), ("f_eff", "", "seeing factor F"),
         ("b_eff", "", "sky factor B"), ("c_eff", "", "cloud factor C"), ("fwhm_asec", "arcsec", "FWHM that F takes"),

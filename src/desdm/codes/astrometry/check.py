@@ -101,6 +101,7 @@ def compare(
 
 
 def _wrap(degrees: Array) -> Array:
+    """Wrap angles in degrees to [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 

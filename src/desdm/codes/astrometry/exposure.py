@@ -93,7 +93,17 @@ def read_combined(path: Path) -> list[CcdCatalogue]:
 def write_combined(
     path: Path, catalogues: Iterable[CcdCatalogue], primary: fits.Header | None = None
 ) -> None:
-    """All CCDs of an exposure as one multi-extension FITS_LDAC file, in the order of their numbers: scamp's input."""
+    """All CCDs of an exposure as one multi-extension FITS_LDAC file, in the order of their numbers: scamp's input.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    catalogues
+        One catalogue a CCD, in any order.
+    primary
+        Cards of the primary header.
+    """
     hdus = [fits.PrimaryHDU(header=primary)]
     for one in sorted(catalogues, key=lambda c: c.ccdnum):
         head = one.header.copy()
@@ -114,6 +124,7 @@ def ahead_text(catalogues: Iterable[CcdCatalogue]) -> str:
 
 
 def _text(header: fits.Header) -> str:
+    """Return a header as text, one card a line, with END."""
     lines = [str(card).rstrip() for card in header.cards]
     return "\n".join([*lines, "END     "]) + "\n"
 

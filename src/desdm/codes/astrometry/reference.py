@@ -200,6 +200,7 @@ def read_reference(
 
 
 def _wrap(degrees: Array) -> Array:
+    """Wrap angles in degrees to [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 

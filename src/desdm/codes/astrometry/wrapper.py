@@ -70,6 +70,7 @@ def check(task: Task) -> None:
 
 
 def _reference(task: Task, head: fits.Header) -> Reference | None:
+    """Read the reference stars around the image, moved to its epoch; None without any."""
     reach = (
         float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
     )
@@ -84,6 +85,7 @@ def _reference(task: Task, head: fits.Header) -> Reference | None:
 
 
 def _record(task: Task, numbers: dict[str, float]) -> None:
+    """Write the numbers of the comparison as metrics."""
     for key, name, unit, text in (
         ("nmatch", "nmatch", "", "reference stars matched"),
         ("dra_median", "dra_median", "mas", "median RA offset from the reference (with cos Dec)"),
@@ -98,6 +100,7 @@ def _record(task: Task, numbers: dict[str, float]) -> None:
 
 
 def _write(task: Task, residuals: Residuals, head: fits.Header, numbers: dict[str, float]) -> None:
+    """Write the residuals of the matched stars, with identity and numbers in the primary header."""
     card = fits.Header()
     for key, value in identity(head).items():
         card[key] = value
@@ -139,6 +142,7 @@ def scamp(task: Task) -> None:
 
 
 def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header:
+    """Run scamp on the catalogue of one image and return the header of its solution."""
     catalogue = task.input("catalog")
     stars = task.workdir / f"{catalogue.stem}_ref.ldac"
     write_ldac(stars, reference, str(header.get("BAND", "")), terms_of(task.settings, task.name))
@@ -212,6 +216,7 @@ def scampexposure(task: Task) -> None:
 
 
 def _field_stars(task: Task, catalogues: list[CcdCatalogue]) -> Reference | None:
+    """Read the reference stars over all CCDs of the exposure; None without any."""
     corners = [footprint(c.header, (int(c.header["NAXIS2"]), int(c.header["NAXIS1"]))) for c in catalogues]
     ra0 = corners[0].ra_cent
     ra = np.array([(r - ra0 + 180.0) % 360.0 - 180.0 for f in corners for r in f.rac])
@@ -269,6 +274,7 @@ def _solve_exposure(
 def _judge(
     task: Task, one: CcdCatalogue, solution: CcdSolution, head: fits.Header, reference: Reference
 ) -> None:
+    """Accept or reject scamp's solution of one CCD by its matches and scatter against the reference."""
     trial = one.header.copy()
     apply_head(trial, head)
     radius = float(task.keywords("scamp_keys").get("crossid_radius", "1.0"))
@@ -316,6 +322,7 @@ def _degree(task: Task, catalogues: list[CcdCatalogue], most: int) -> int:
 
 
 def _record_exposure(task: Task, solutions: list[CcdSolution]) -> None:
+    """Write metrics of the accepted solutions of the exposure."""
     good = [s for s in solutions if s.good]
     task.metric("scamp_solved", len(good), text="CCDs with a new astrometric solution")
     task.metric("scamp_nmatch", sum(s.matched for s in good), text="reference stars matched")

@@ -140,11 +140,13 @@ def variance_of(planes: Planes) -> F4:
 
 
 def _sigma(variance: F4) -> F4:
+    """Return the square root of variances, 0 where they are not finite."""
     out: F4 = np.sqrt(np.where(np.isfinite(variance), variance, 0.0)).astype(np.float32)
     return out
 
 
 def _over(values: F4, limit: npt.NDArray[np.floating], bit: int) -> I4:
+    """Return ``bit`` where values exceed the limit, else 0."""
     # NaN compares false: what has no value is judged elsewhere.
     return np.where(values > limit, np.int32(bit), np.int32(0)).astype(np.int32)
 

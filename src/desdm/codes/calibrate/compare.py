@@ -170,6 +170,7 @@ def compare_biases(minis: F8, limits: BiasLimits) -> list[Verdict]:
 
 
 def _flat_level(mini: F8, level: float, limits: FlatLimits) -> str:
+    """Return why the level of a flat disqualifies it; empty if it does not."""
     text = _missing(mini, limits.max_missing)
     if text:
         return text
@@ -181,15 +182,18 @@ def _flat_level(mini: F8, level: float, limits: FlatLimits) -> str:
 
 
 def _missing(mini: F8, most: float) -> str:
+    """Return a reason if more than the share ``most`` of the mini focal plane has no value; else an empty text."""
     share = 1.0 - float(np.isfinite(mini).mean())
     return f"{100 * share:.0f} % of the focal plane has no value" if share > most else ""
 
 
 def _medians(minis: F8) -> F8:
+    """Return the median of each mini focal plane (n,), NaN for one without values."""
     return np.array([np.nanmedian(m) if np.isfinite(m).any() else np.nan for m in minis])
 
 
 def _columns(minis: F8) -> F8:
+    """Return the median over the frames at each block, NaN where no frame has a value."""
     # A block that no frame has stays NaN without numpy's warning of an empty slice.
     out = np.full(minis.shape[1], np.nan)
     some = np.isfinite(minis).any(axis=0)
@@ -198,6 +202,7 @@ def _columns(minis: F8) -> F8:
 
 
 def _rms(values: F8) -> float:
+    """Return the root mean square of the finite values, 0 without any."""
     finite = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
 

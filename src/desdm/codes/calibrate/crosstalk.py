@@ -110,6 +110,7 @@ def gather(
 
 
 def _cell(cell: F8, limits: F8, noise: F8, bright: float, own: float) -> list[tuple[int, F8, float]]:
+    """Fit the slope of each amplifier on the bright one in one cell: (source index, slopes, power) of each source."""
     whole = np.isfinite(cell).all(axis=0) & (cell < limits[:, None]).all(axis=0)
     # Where a good part of the cell is lost to saturation, what is left is a star's skirt with a bleed trail in it.
     if whole.mean() < 0.9:
@@ -137,6 +138,7 @@ def _cell(cell: F8, limits: F8, noise: F8, bright: float, own: float) -> list[tu
 
 
 def _level(rest: F8, noise: F8) -> F8:
+    """Return the mean of each amplifier's values within 2 σ of its median, shape (n, 1)."""
     middle = np.median(rest, axis=1, keepdims=True)
     inside = np.abs(rest - middle) < 2.0 * noise[:, None]
     total = np.maximum(inside.sum(axis=1, keepdims=True), 1)
@@ -207,6 +209,7 @@ def _mean(values: F8, sigma: F8, nsigma: float) -> tuple[float, float, int]:
 
 
 def _scatter(image: npt.NDArray[np.floating]) -> float:
+    """Return the pixel noise of an amplifier, ADU, at least 0.5."""
     # Differences of neighbours: neither a gradient nor stars count.
     values = np.diff(image[::2].astype(np.float64), axis=1).ravel()
     values = values[np.isfinite(values)]
@@ -215,7 +218,17 @@ def _scatter(image: npt.NDArray[np.floating]) -> float:
 
 
 def write_crosstalk(path: Path, coefficients: Sequence[Coefficient], comments: Sequence[str]) -> None:
-    """Write cal_crosstalk as DECam's own file: victim, source, coefficient, error, onset of non-linearity (none), terms."""
+    """Write cal_crosstalk as DECam's own file: victim, source, coefficient, error, onset of non-linearity (none), terms.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    coefficients
+        One for each pair of victim and source, ADU per ADU.
+    comments
+        Lines of text at the top of the file.
+    """
     lines = [f"# {c}" for c in comments]
     lines += ["# victim source  x   x_err    src_nl      poly_coeff"]
     for c in coefficients:

@@ -118,6 +118,25 @@ class Kit:
 
         With ``electrons`` the frame is divided into electrons, and ``bf`` (brighter-fatter kernels) then puts back the
         charge that bright pixels pushed away: in a flat of 80,000 electrons it takes a tenth of each pixel's contrast.
+
+        Parameters
+        ----------
+        ccdnum
+            Number of the CCD.
+        overscan
+            Settings of the overscan correction, by field of `overscan.Recipe`.
+        bias
+            Combined bias of the CCD, ADU.
+        lintable
+            Linearity table (cal_lintable).
+        crosstalk
+            Crosstalk matrix (cal_crosstalk).
+        bf
+            Brighter-fatter kernels; only used with ``electrons``.
+        electrons
+            Divide by the gain, and mark saturated pixels.
+        whole
+            Keep amplifiers that did not work on the night of a frame; False: their pixels are NaN.
         """
         settings = {k: str(v) if k == "form" else int(str(v)) for k, v in overscan.items()}
         steps = ["overscan"]

@@ -163,15 +163,32 @@ def usable(ramp: Ramp, saturate: float) -> Ramp:
 
 
 def fit_linearity(ramp: Ramp, *, degree: int = 5, floor: float = 2e-4) -> Curve:
-    """`fit_ramps` for a single amplifier."""
+    """`fit_ramps` for a single amplifier.
+
+    Parameters
+    ----------
+    ramp
+        Levels of the amplifier, ADU, over exposure time, s.
+    degree
+        Largest degree of the polynomial.
+    floor
+        Relative error added to that of each level.
+
+    Returns
+    -------
+    Curve
+        The fitted relation.
+    """
     return fit_ramps([ramp], degree=degree, floor=floor)[0]
 
 
 def _powers(x: F8, degree: int) -> F8:
+    """Return the powers 1 to ``degree`` of the scaled level, shape (n, degree)."""
     return (np.asarray(x, np.float64)[..., None] / _KNOT) ** np.arange(1, degree + 1)
 
 
 def _solve(ramp: Ramp, offset: float, degree: int, floor: float) -> tuple[F8, float, F8]:
+    """Fit the polynomial at a fixed shutter offset: (flux and coefficients, χ², residuals in σ)."""
     # observed (1 + Σ b_k p_k) = F (t + dt)   ⇔   observed = F (t + dt) - Σ b_k observed p_k: linear in F and b.
     x = ramp.observed
     sigma = np.hypot(ramp.error, floor * x)
@@ -183,6 +200,7 @@ def _solve(ramp: Ramp, offset: float, degree: int, floor: float) -> tuple[F8, fl
 
 
 def _criterion(ramps: Sequence[Ramp], offset: float, degree: int, floor: float) -> float:
+    """Return the Bayesian information criterion of a degree for all ramps, infinite with too few points."""
     chi2, terms, points = 0.0, 0, 0
     for ramp in ramps:
         if len(ramp.observed) <= degree + 2:
@@ -194,6 +212,7 @@ def _criterion(ramps: Sequence[Ramp], offset: float, degree: int, floor: float) 
 
 
 def _shutter(ramps: Sequence[Ramp], near: float, degree: int, floor: float) -> float:
+    """Return the shutter offset, s, that minimises χ² of all ramps."""
     minimum = minimize_scalar(
         lambda dt: sum(_solve(r, dt, degree, floor)[1] for r in ramps), bracket=(near - 0.05, near + 0.05)
     )
@@ -201,6 +220,7 @@ def _shutter(ramps: Sequence[Ramp], near: float, degree: int, floor: float) -> f
 
 
 def _clip(ramp: Ramp, offset: float, degree: int, floor: float) -> Ramp:
+    """Drop points whose residual exceeds 5 σ."""
     residual = _solve(ramp, offset, degree, floor)[2]
     sigma = max(1.4826 * float(np.median(np.abs(residual))), 1.0)
     inliers = np.abs(residual) <= 5.0 * sigma
@@ -208,6 +228,7 @@ def _clip(ramp: Ramp, offset: float, degree: int, floor: float) -> Ramp:
 
 
 def _curve(ramp: Ramp, offset: float, degree: int, floor: float) -> Curve:
+    """Fit the final polynomial of one amplifier, with the scatter of its residuals."""
     fit, _, residual = _solve(ramp, offset, degree, floor)
     relative = residual * np.hypot(ramp.error, floor * ramp.observed) / ramp.observed
     return Curve(
@@ -223,7 +244,17 @@ def _curve(ramp: Ramp, offset: float, degree: int, floor: float) -> Curve:
 
 
 def write_table(path: Path, curves: Mapping[int, tuple[Curve, Curve]], header: fits.Header) -> None:
-    """Write cal_lintable: one BINTABLE a CCD (EXTNAME CCD01 …), columns ADU, ADU_LINEAR_A, ADU_LINEAR_B [ADU]."""
+    """Write cal_lintable: one BINTABLE a CCD (EXTNAME CCD01 …), columns ADU, ADU_LINEAR_A, ADU_LINEAR_B [ADU].
+
+    Parameters
+    ----------
+    path
+        File to write.
+    curves
+        CCD number → curves of amplifiers A and B.
+    header
+        Cards of the primary header.
+    """
     hdus = [fits.PrimaryHDU(header=header)]
     for ccdnum, (a, b) in sorted(curves.items()):
         columns = [
@@ -249,7 +280,21 @@ def write_ramps(
     mask: npt.NDArray[np.int32] | None,
     header: fits.Header,
 ) -> None:
-    """Write a cal_ramp file: table RAMP, one row a level of an amplifier, and image MSK of the non-linear pixels."""
+    """Write a cal_ramp file: table RAMP, one row a level of an amplifier, and image MSK of the non-linear pixels.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    ramps
+        One for each amplifier: levels, ADU, over exposure time, s.
+    saturate
+        Amplifier → saturation, ADU.
+    mask
+        (ny, nx) bits of the non-linear pixels; None: no image MSK.
+    header
+        Cards of the primary header.
+    """
     hdu = fits.BinTableHDU.from_columns(
         [
             fits.Column("AMP", "8A", array=[r.name for r in ramps for _ in r.exptime]),

@@ -26,6 +26,20 @@ def about(source: fits.Header, *, frame: bool = False, camera: bool = False) -> 
     """What a product is of, from a frame's header.
 
     ``frame``: it is of this one frame, and keeps its number; ``camera``: it is of the whole camera, and of no CCD or band.
+
+    Parameters
+    ----------
+    source
+        Header of one of the frames.
+    frame
+        The product describes this one frame, and takes its number.
+    camera
+        The product describes the whole camera, and has neither CCD nor band.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        The identifying keywords.
     """
     head = fits.Header()
     for key in (*_KEPT, *(_FRAME if frame else ())):
@@ -42,6 +56,20 @@ def planes_of(combined: Combined, header: fits.Header, frames: Sequence[Frame]) 
     Those of an amplifier that did not work on the night of any frame are BADAMP too.
 
     ``header`` is completed: NEXP, NITE, NITEMIN, NITEMAX, CLIPPED.
+
+    Parameters
+    ----------
+    combined
+        Mean and variance of each pixel, (ny, nx).
+    header
+        Header of the product; completed in place.
+    frames
+        The frames that were combined, for their nights and their bad amplifiers.
+
+    Returns
+    -------
+    Planes
+        SCI, MSK and WGT (inverse variance), (ny, nx), with ``header``.
     """
     known = np.isfinite(combined.mean) & np.isfinite(combined.variance) & (combined.variance > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,7 +91,17 @@ def planes_of(combined: Combined, header: fits.Header, frames: Sequence[Frame]) 
 
 
 def write_mask(path: Path, mask: I4, header: fits.Header) -> None:
-    """Write cal_bpm: HDU MSK, int32, compressed without loss."""
+    """Write cal_bpm: HDU MSK, int32, compressed without loss.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    mask
+        (ny, nx) mask bits.
+    header
+        Cards of primary header and image.
+    """
     hdu = fits.CompImageHDU(mask, header=header, name="MSK", compression_type="RICE_1")
     fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, overwrite=True, checksum=True)
 

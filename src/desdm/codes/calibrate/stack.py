@@ -114,6 +114,7 @@ class Stack:
         return Combined(mean, variance, self._count, 1.0 - accepted / max(self._seen, 1))
 
     def _begin(self) -> None:
+        """Compute the pilot's median and scatter, then add the pilot frames."""
         self._centre = np.empty(self.shape, np.float32)
         self._spread = np.empty(self.shape, np.float32)
         scales = np.array([s for _, s in self._pilot], np.float32)
@@ -127,6 +128,7 @@ class Stack:
             self._take(frame, scale)
 
     def _take(self, frame: F4, scale: float) -> None:
+        """Add one frame to the running sums."""
         assert self._centre is not None
         assert self._spread is not None
         self._seen += _accumulate(
@@ -137,6 +139,7 @@ class Stack:
 
 @compiled()
 def _pilot_median(cube: F4, scales: F4, centre: F4, spread: F4) -> None:
+    """Set ``centre`` and ``spread`` to median and scatter of the scaled pilot frames in each pixel."""
     n, ny, nx = cube.shape
     values = np.empty(n, np.float32)
     for y in range(ny):
@@ -182,6 +185,7 @@ def _accumulate(
     weight: F4,
     count: npt.NDArray[np.int16],
 ) -> int:
+    """Add a frame's values within ``nsigma`` of the centre to the sums; return the number of finite values."""
     ny, nx = frame.shape
     finite = 0
     for y in range(ny):
@@ -216,6 +220,7 @@ def _finish(
     mean: F4,
     variance: F4,
 ) -> None:
+    """Turn the running sums into mean and variance of each pixel."""
     ny, nx = total.shape
     for y in range(ny):
         for x in range(nx):

@@ -77,6 +77,7 @@ def miniflat(task: Task) -> None:
 
 
 def _mini(task: Task, *, bias: bool) -> None:
+    """Write the mini focal plane of one raw exposure, a bias or a dome flat."""
     path = task.input("raw")
     exposure = open_raw(path)
     for finding in exposure.findings:
@@ -135,6 +136,7 @@ def sift_flats(task: Task) -> None:
 
 
 def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band: str, what: str) -> None:
+    """Write the verdicts of a comparison, with findings on rejected frames and on too few good ones."""
     names = tuple(str(m.header.get("RAWFILE", m.header.get("EXPNUM", ""))) for m in minis)
     for name, verdict in zip(names, verdicts, strict=True):
         if not verdict.good:
@@ -467,6 +469,7 @@ def _settings(task: Task, kind: type[T]) -> T:
 
 
 def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
+    """Return the files of an input that are among the good frames."""
     return [p for p in task.inputs.get(name, ()) if p.name in good]
 
 
@@ -487,6 +490,7 @@ def _kit(
 
 
 def _frame(task: Task, path: Path, kit: Kit) -> Frame | None:
+    """Read and detrend one frame; None, with a finding, if its CCD is damaged."""
     try:
         return kit.frame(path)
     except FileTypeError as err:
@@ -495,6 +499,7 @@ def _frame(task: Task, path: Path, kit: Kit) -> Frame | None:
 
 
 def _stack(task: Task, frame: Frame, noise: Any, *, photons: bool) -> Stack:
+    """Return an empty stack for frames of this shape, with the settings of the clip."""
     pilot, nsigma = int(task.number("pilot", 9)), task.number("nsigma", 4.0)
     return Stack(
         (frame.image.shape[0], frame.image.shape[1]), noise, photons=photons, pilot=pilot, nsigma=nsigma

@@ -60,6 +60,7 @@ def residual_sky(sci: Image, wgt: Image, mesh: int, *, grow: int = 10) -> tuple[
 
 
 def _clipped(values: Image, weights: Image) -> float:
+    """Return the weighted mean of a mesh after clipping far outliers."""
     keep = np.ones(values.size, bool)
     mean = 0.0
     for _ in range(3):

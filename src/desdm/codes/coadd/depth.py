@@ -106,6 +106,17 @@ def _apertures(
 def catalogue_depth(mag: Array, error: Array, *, sigma: float = 0.1, least: int = 20) -> float:
     """Magnitude at which the error is ``sigma``, from a straight line of log error against magnitude.
 
+    Parameters
+    ----------
+    mag
+        (n,) magnitudes.
+    error
+        (n,) their errors, mag.
+    sigma
+        Error that defines the depth, mag.
+    least
+        Number of objects that the fit needs.
+
     Returns
     -------
     float

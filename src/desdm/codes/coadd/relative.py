@@ -73,6 +73,7 @@ def tie(mine: Any, others: Sequence[Any], *, radius: float = 1.0, maxerr: float 
 
 
 def _good(rows: Any, maxerr: float) -> Any:
+    """Select unblended rows with a PSF magnitude and an error below ``maxerr``."""
     return rows[
         (rows["FLAGS"] < 4)
         & (rows["MAGERR_PSF"] > 0)

@@ -176,4 +176,5 @@ def depth(task: Task) -> None:
 
 
 def _json(path: Path, facts: dict[str, object]) -> None:
+    """Write a record as a JSON file."""
     path.write_text(json.dumps(facts, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -84,6 +84,7 @@ def cells_of(
 
 
 def _degrees(values: Values) -> object:
+    """Return values with the unit degree of astropy."""
     from astropy import units
 
     return values * units.deg

@@ -43,6 +43,7 @@ def hpixmap(task: Task) -> None:
 
 
 def _mask(path: Path) -> tuple[Any, fits.Header]:
+    """Read the mask plane (ny, nx) and the science header of an image."""
     with fitsio.FITS(str(path)) as file:
         names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
         if not {"SCI", "MSK"} <= set(names):
@@ -52,6 +53,7 @@ def _mask(path: Path) -> tuple[Any, fits.Header]:
 
 
 def _write(task: Task, heads: list[fits.Header], cells: Any, fraction: Any, nside: int) -> None:
+    """Write the table of cells with the share of good pixels in each."""
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):

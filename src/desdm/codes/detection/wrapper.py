@@ -104,6 +104,7 @@ def _extract(
     detect: Path | None,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
+    """Run source-extractor on an image."""
     head = fits.getheader(image, 0)
     args = arguments(
         image,

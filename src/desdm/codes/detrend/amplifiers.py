@@ -85,6 +85,15 @@ def write_states(header: fits.Header, states: list[State], unit: str) -> None:
     """Write GAIN, RDNOISE and SATURATE, of each amplifier and of the whole image.
 
     The image's SATURATE is the lowest of its amplifiers', for above it one of them is full; its RDNOISE the mean.
+
+    Parameters
+    ----------
+    header
+        Header of the image, changed in place.
+    states
+        Gain, read noise and saturation of each amplifier.
+    unit
+        Value of BUNIT.
     """
     header["BUNIT"] = (unit, "unit of the image")
     for state in states:

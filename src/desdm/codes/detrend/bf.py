@@ -62,6 +62,7 @@ class _Folded(NamedTuple):
 
 
 def _fold(kernel: Plane) -> _Folded:
+    """Fold a symmetric or antisymmetric kernel: pairs of equal rows are added before they are convolved."""
     left = [j for j in range(_SIZE) if kernel[j].any()]
     pairs: list[tuple[int, int, float]] = []
     while left:
@@ -83,6 +84,7 @@ def _fold(kernel: Plane) -> _Folded:
 
 @compiled(fast=True)
 def _shifts(charge: Plane, y: int, kernel: _Folded, both: Plane, out: Plane) -> None:
+    """Convolve one row of charge with a folded kernel into ``out``."""
     # Row y of the padded charge is 8 rows below the pixel row whose shifts these are.
     for x in range(out.size):
         out[x] = 0.0
@@ -138,6 +140,7 @@ def _exchange(
     image: Plane, mask: Bits, ar: _Folded, at: _Folded, charge: Plane, good: Plane, y0: int, y1: int, suspect: int,
     out: Plane, bits: Bits,
 ) -> None:  # fmt: skip
+    """Move charge across the borders of the pixels in rows ``y0`` to ``y1``."""
     ny, nx = image.shape
     right, top, below = np.empty(nx, np.float32), np.empty(nx, np.float32), np.zeros(nx, np.float32)
     half, ones, both = np.float32(0.5), np.ones(nx, np.float32), np.empty(nx + 2 * HALF, np.float32)

@@ -102,6 +102,7 @@ def read_plane(path: Path, extname: str) -> tuple[npt.NDArray[Any], fits.Header]
 
 
 def _variance(planes: Planes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return sampled values and variances of the good pixels of a calibration."""
     # Some sixty rows are enough for a median.
     every = (
         slice(None, None, max(1, planes.shape[0] // 61)),

@@ -178,6 +178,7 @@ class _Work:
         self._bands(self._second_pass(sparse, noise))
 
     def _bands(self, *stretches: first.Rows) -> None:
+        """Apply passes to the CCD in bands of rows, on all threads."""
         ny = self.subject.shape[0]
 
         def band(y: int) -> None:
@@ -190,6 +191,7 @@ class _Work:
 
     @staticmethod
     def _has_fixable(bpm: npt.NDArray[np.int32]) -> bool:
+        """Tell whether a bad-pixel mask has columns that can be fixed."""
         # Band by band: a whole plane of bits would go through memory for one answer.
         return any(
             bool((bpm[y : y + _BAND] & int(MaskBit.FIXED)).any()) for y in range(0, bpm.shape[0], _BAND)
@@ -228,6 +230,7 @@ class _Work:
             self.unit = "electrons"
 
     def _fix_columns(self) -> None:
+        """Fix the columns with the bit FIXED, with a metric, and a finding on those that cannot be."""
         fixed, lost = fix_columns(self.sci, self.msk, BAD | _FULL)
         self.result.metrics["fixedcols"] = (fixed, "", "stretches of columns set right")
         if lost:
@@ -331,6 +334,7 @@ class _Work:
                     findings.append((2, text))
 
     def _glow(self, planes: Planes) -> None:
+        """Measure the known light bulbs of the CCD, with a finding on one that is on."""
         for bulb in self.recipe.bulbs.get(self.ccdnum, ()):
             glows = checks.glow(planes.sci, planes.msk, bulb, BAD | _FULL)
             if glows is None:

@@ -30,6 +30,17 @@ def glow(
 ) -> tuple[float, float] | None:
     """How far the median in a bulb's disk lies over that of a ring around it.
 
+    Parameters
+    ----------
+    sci
+        (ny, nx) counts.
+    msk
+        (ny, nx) mask bits.
+    bulb
+        Position and radius of the light bulb, pixels.
+    unfit
+        Bits of pixels that are left out.
+
     Returns
     -------
     (float, float) or None
@@ -61,6 +72,17 @@ def charge_left(
 
     Where charge is left behind in the serial register each pixel hands a part of its noise to the next one: the
     correlation is about the lost share. A sound amplifier shows next to none (brighter-fatter, undone before, some 0.01).
+
+    Parameters
+    ----------
+    sci
+        (ny, nx) counts.
+    msk
+        (ny, nx) mask bits.
+    states
+        The amplifiers with their sections.
+    unfit
+        Bits of pixels that are left out.
 
     Returns
     -------

@@ -53,7 +53,23 @@ def read_matrix(path: Path) -> Matrix:
 
 
 def within(matrix: Matrix, ccdnum: int, amps: Iterable[Amp]) -> dict[str, tuple[str, float]]:
-    """The partner of each amplifier within its CCD and the coefficient; only CCDs of two amplifiers have one."""
+    """The partner of each amplifier within its CCD and the coefficient; only CCDs of two amplifiers have one.
+
+    Parameters
+    ----------
+    matrix
+        Victim → source → coefficient, by names such as ``ccd01A``.
+    ccdnum
+        Number of the CCD.
+    amps
+        Its amplifiers.
+
+    Returns
+    -------
+    dict
+        Victim amplifier's letter → (source amplifier's letter, coefficient); pairs without a coefficient are
+        left out.
+    """
     names = [amp.name for amp in amps]
     if len(names) != 2:
         return {}

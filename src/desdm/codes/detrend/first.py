@@ -32,6 +32,20 @@ def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.
 
     A pixel without a value gets a harmless one (its amplifier's median) and the bit BPM; how many there are is a finding.
 
+    Parameters
+    ----------
+    source
+        Raw CCD, or planes detrended before.
+    where
+        Name of file and CCD for messages.
+    result
+        Receives the finding.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Pixels, with overscan for a raw CCD, and mask bits (ny, nx).
+
     Raises
     ------
     FileTypeError
@@ -83,6 +97,7 @@ def _levels(
 
 
 def _amp(raw: RawCCD, name: str) -> Amp:
+    """Return the amplifier of a name."""
     return next(a for a in raw.amps if a.name == name)
 
 

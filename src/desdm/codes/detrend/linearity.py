@@ -39,6 +39,7 @@ class Table:
         return float(adu + shift[k] + (at - k) * (shift[k + 1] - shift[k]))
 
     def _of(self, amp: str) -> npt.NDArray[np.float32]:
+        """Return the table of an amplifier; that of A for an image of one amplifier."""
         return self.shift[amp or "A"]
 
 
@@ -47,6 +48,20 @@ def read_table(path: Path, ccdnum: int, amps: tuple[str, ...] = ("A", "B")) -> T
 
     Between lines one interpolates, beyond the ends the last slope goes on. Lines of uneven distance are brought on a
     grid of 1 ADU.
+
+    Parameters
+    ----------
+    path
+        File of type cal_lintable.
+    ccdnum
+        Number of the CCD.
+    amps
+        Letters of the amplifiers to read.
+
+    Returns
+    -------
+    Table
+        Shifts, linear minus observed ADU, of each amplifier.
 
     Raises
     ------

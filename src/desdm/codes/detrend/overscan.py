@@ -65,6 +65,7 @@ class Recipe:
 
 @compiled()
 def _median(values: npt.NDArray[np.float64]) -> float:
+    """Return the median of a row's overscan by quickselect; the values are reordered."""
     # Hoare's quickselect, in place.
     low, high, middle = 0, values.size - 1, values.size // 2
     while low < high:

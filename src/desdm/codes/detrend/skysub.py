@@ -67,6 +67,7 @@ class Names:
 
 @compiled()
 def _coarse_row(grid: Plane, xs: Plane, ys: Plane, row: int, out: Plane) -> None:
+    """Interpolate the coarse sky grid bilinearly at one image row."""
     rows, columns = grid.shape
     line = np.empty(columns, np.float32)
     j = 0
@@ -91,6 +92,7 @@ def _rows(
     sci: Plane, msk: npt.NDArray[np.int32], wgt: Plane, kind: int, coefficients: Plane, templates: Plane, grid: Plane,
     xs: Plane, ys: Plane, starflat: Plane, dark: Plane, light: float, flat_noise: float, bad: int, y0: int, y1: int,
 ) -> None:  # fmt: skip
+    """Subtract the sky, divide by the star flat, and compute the weight, in rows ``y0`` to ``y1``."""
     nx = sci.shape[1]
     sky = np.zeros(nx, np.float32)
     one, zero, four = np.float32(1.0), np.float32(0.0), np.float32(4.0)

@@ -81,6 +81,15 @@ def record(header: fits.Header, name: str, how: str) -> None:
     """Write that a step is done, and by which file or in what way.
 
     No date is written: the same inputs must give the same bytes.
+
+    Parameters
+    ----------
+    header
+        Header of the image, changed in place.
+    name
+        Name of the step.
+    how
+        File of the calibration, or method.
     """
     step = _BY_NAME[name]
     # A card has 80 columns, a value reaches column 30 at least, and the name goes before the comment.

@@ -88,11 +88,13 @@ def skysubtract(task: Task) -> None:
 
 
 def _give(task: Task, planes: Planes) -> None:
+    """Write the image as the output of the task, with its provenance."""
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
     task.write_output("image", planes, write_planes)
 
 
 def _ccdnum(task: Task) -> int:
+    """Return the CCD number of the task's keys."""
     try:
         return int(task.keys["ccdnum"])
     except (KeyError, ValueError) as err:
@@ -132,6 +134,7 @@ def _bad_amplifiers(task: Task, raw: RawCCD, ccdnum: int, path: Path) -> tuple[s
 
 
 def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> Recipe:
+    """Return the recipe of the chain from the settings."""
     form = overscan.Recipe(
         task.text("overscan", "smooth"), int(task.number("overscan_window", 31)), int(task.number("overscan_order", 3)),
         int(task.number("overscan_trim", 5)),
@@ -143,6 +146,7 @@ def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> R
 
 
 def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
+    """Return the light bulbs of the settings by CCD number."""
     by_ccd: dict[int, tuple[Bulb, ...]] = {}
     for name in task.section("lightbulbs"):
         values = task.keywords("lightbulbs", name)
@@ -158,6 +162,7 @@ def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
 
 
 def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Subject) -> Calibrations:
+    """Read the calibrations that the chosen steps need."""
     wanted = {step.calibration for step in steps.STEPS if step.name in chosen and step.calibration}
     names = {name: task.input(name).name for name in wanted}
     amps = tuple(amp.name for amp in raw.amps)
@@ -180,6 +185,7 @@ def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Sub
 
 
 def _read_bpm(path: Path) -> tuple[npt.NDArray[np.int32], fits.Header]:
+    """Read the mask plane of a bad-pixel mask, and its header."""
     plane, header = read_plane(path, "MSK")
     return plane.astype(np.int32, copy=False), header
 

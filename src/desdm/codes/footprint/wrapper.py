@@ -51,6 +51,7 @@ def footprint(task: Task) -> None:
 
 
 def _planes(path: Path) -> tuple[Any, Any]:
+    """Read mask and weight planes (ny, nx) of an image."""
     with fitsio.FITS(str(path)) as file:
         names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
         if not {"SCI", "MSK", "WGT"} <= set(names):

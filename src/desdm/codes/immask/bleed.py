@@ -153,6 +153,7 @@ def _edge(
 def _halo(
     shape: tuple[int, ...], pixel_groups: npt.NDArray[np.int64], factor: float
 ) -> npt.NDArray[np.bool_]:
+    """Return the discs, ``factor`` times the size of each saturated group, that a star's halo covers."""
     ny, nx = shape
     out = np.zeros((ny, nx), bool)
     for first, last, left, right, size in pixel_groups.tolist():

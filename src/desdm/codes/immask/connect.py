@@ -51,6 +51,7 @@ def _project(ra: Any, dec: Any, centre: tuple[float, float]) -> Array:
 
 
 def _ends(row: Row, centre: tuple[float, float]) -> Array:
+    """Return both ends of a streak projected about ``centre``."""
     ra1, dec1, ra2, dec2 = row.sky
     return _project([ra1, ra2], [dec1, dec2], centre)
 
@@ -149,10 +150,12 @@ def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: flo
 
 
 def _as_predicted(streak: Streak) -> Streak:
+    """Return a streak with SNR 0, that is, predicted only."""
     return replace(streak, snr=0.0)
 
 
 def _predicted(ccd: CcdStreaks, streak: Streak, number: int) -> Row:
+    """Return the row of a streak that is predicted on a CCD."""
     ra, dec = wcs_of(ccd.header).all_pix2world([streak.x1, streak.x2], [streak.y1, streak.y2], 0)
     sky = (float(ra[0]), float(dec[0]), float(ra[1]), float(dec[1]))
     return Row(ccd.ccdnum, streak, sky, PREDICTED, number)

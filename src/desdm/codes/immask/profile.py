@@ -97,6 +97,19 @@ def straighten(
 ) -> Strip | None:
     """Lay a line straight, in pieces of some 24 pixels; at least three, of 8 pixels or more.
 
+    Parameters
+    ----------
+    image
+        (ny, nx) counts over the sky.
+    bad
+        (ny, nx) true where a pixel is left out.
+    noise
+        Standard deviation of a sky pixel, in the unit of the image.
+    ends
+        (x1, y1, x2, y2) of the line, 0-based pixels.
+    half
+        Half width of the strip, pixels.
+
     Returns
     -------
     Strip or None
@@ -140,6 +153,7 @@ def _amplitudes(strip: Strip, first: float, last: float, sigma: float) -> tuple[
 
 
 def _score(strip: Strip, first: float, last: float, sigma: float) -> float:
+    """Return the S/N of a line through the strip, with outlying pieces limited."""
     crest, error = _amplitudes(strip, first, last, sigma)
     # A piece may not say more than 5 σ of its own above the middle one: stars sit in some pieces, a streak in all.
     snr = crest / error
@@ -262,6 +276,7 @@ def _shape(
 def _place(
     strip: Strip, first: float, last: float, begin: int, end: int
 ) -> tuple[float, float, float, float]:
+    """Return the ends (x1, y1, x2, y2) on the image of a piece of the strip."""
     x1, y1, x2, y2 = strip.ends
     pieces = strip.mean.shape[0]
     length = float(np.hypot(x2 - x1, y2 - y1))

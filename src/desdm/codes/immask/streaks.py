@@ -62,7 +62,24 @@ class Streak:
 
 
 def binned(image: Image, bad: Flags, noise: float, size: int) -> tuple[Image, Flags]:
-    """S/N of blocks of ``size``² pixels above their surroundings, and which say something (half of their pixels good)."""
+    """S/N of blocks of ``size``² pixels above their surroundings, and which say something (half of their pixels good).
+
+    Parameters
+    ----------
+    image
+        (ny, nx) counts over the sky.
+    bad
+        (ny, nx) true where a pixel is left out.
+    noise
+        Standard deviation of a sky pixel, in the unit of the image.
+    size
+        Side of a block, pixels.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        S/N of the blocks, and true where at least half of a block's pixels are good.
+    """
     sums, numbers = bin_sums(image, bad, size)
     total, count = sums.astype(np.float32), numbers.astype(np.float32)
     valid = count >= size * size / 2

@@ -95,6 +95,8 @@ def rows_of(header: fits.Header, streaks: Sequence[Streak]) -> tuple[Row, ...]:
 
 
 def _hdu(rows: Sequence[Row]) -> fits.BinTableHDU:
+    """Return the binary table STREAKS of the rows."""
+
     def values(row: Row) -> tuple[object, ...]:
         s = row.streak
         return (
@@ -117,7 +119,17 @@ def write_streaks(path: Path, streaks: CcdStreaks) -> None:
 
 
 def write_connected(path: Path, header: fits.Header, rows: Sequence[Row]) -> None:
-    """Write the exposure's file: all CCDs' rows, with the exposure's keywords but no WCS."""
+    """Write the exposure's file: all CCDs' rows, with the exposure's keywords but no WCS.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    header
+        Cards of the primary header.
+    rows
+        Rows of all CCDs.
+    """
     fits.HDUList([fits.PrimaryHDU(header=header), _hdu(rows)]).writeto(path, overwrite=True, checksum=True)
 
 
@@ -151,7 +163,22 @@ def read_streaks(path: Path) -> CcdStreaks:
 
 
 def ccd_streaks(header: fits.Header, shape: tuple[int, int], streaks: Sequence[Streak]) -> CcdStreaks:
-    """What one CCD's file shall hold, from its image's header."""
+    """What one CCD's file shall hold, from its image's header.
+
+    Parameters
+    ----------
+    header
+        Header of the CCD's image, with its WCS.
+    shape
+        (ny, nx) of the image.
+    streaks
+        Streaks detected in it.
+
+    Returns
+    -------
+    CcdStreaks
+        Content of the CCD's file.
+    """
     head = fits.Header()
     for key in ("EXPNUM", "CCDNUM", "BAND", "NITE", "DETPOS", "INSTRUME"):
         if key in header:

@@ -134,6 +134,7 @@ def _here(
     row: Row,
     limits: StreakLimits,
 ) -> Streak | None:
+    """Return the streak of a row: as detected, or looked for along its prediction; None if it is not on the image."""
     if row.status == FOUND:
         return row.streak
     s = row.streak
@@ -144,6 +145,7 @@ def _here(
 
 
 def _write_joined(path: Path, joined: CcdStreaks) -> None:
+    """Write the connected streaks of the exposure."""
     write_connected(path, joined.header, joined.rows)
 
 
@@ -186,6 +188,7 @@ def _cosmics(
 
 
 def _streak_limits(task: Task) -> StreakLimits:
+    """Return the limits of the streak detection from the settings."""
     return StreakLimits(
         binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
         confirm=task.number("streak_confirm", 7.5), faintest=task.number("faintest", 0.5),

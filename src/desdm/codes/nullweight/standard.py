@@ -79,6 +79,7 @@ def standard(
 
 
 def _header(planes: Planes, zero: ZeroPoint, *, gain: float, saturate: float, fwhm: float) -> fits.Header:
+    """Return the header of the standard image: identity, zero point, gain, saturation and seeing."""
     source, head = planes.header, fits.Header()
     for key, value in identity(source).items():
         head[key] = value

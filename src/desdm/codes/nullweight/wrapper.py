@@ -106,6 +106,7 @@ def _mask_outages(task: Task, planes: Planes, name: str) -> None:
 
 
 def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:
+    """Return the best zero point of the image; without one the task fails."""
     who = identity(planes.header)
     zero = find_zeropoint(planes.header, who, task.inputs.get("zeropoints", ()))
     if zero is None:

@@ -62,6 +62,7 @@ def find_zeropoint(
 
 
 def _from_table(path: Path, identity: Mapping[str, Any]) -> float | None:
+    """Return the zero point in a table of exposures and CCDs; None if it has no row for this one."""
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus:
             columns = getattr(hdu, "columns", None)

@@ -46,7 +46,17 @@ def objects(task: Task) -> None:
 
 
 def write_parquet(path: Path, columns: Sequence[Column], facts: dict[str, str]) -> None:
-    """Write columns with text, unit and UCD as field metadata, and ``facts`` as the table's metadata."""
+    """Write columns with text, unit and UCD as field metadata, and ``facts`` as the table's metadata.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    columns
+        Values with name, text, unit and UCD, all of one length.
+    facts
+        Key → value, metadata of the table.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -93,6 +93,7 @@ def _matched(
 
 
 def _limits(task: Task) -> Limits:
+    """Return the limits of the match and of the solution from the settings."""
     return Limits(
         snr=task.number("star_snr", 100.0), bright=task.number("reference_bright", 10.0),
         faint=task.number("reference_faint", 30.0), radius=task.number("match_radius", 1.0),
@@ -128,6 +129,7 @@ def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) ->
 
 
 def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | None, list[Path]]:
+    """Read the reference stars over the exposure's CCDs, and the files they are from."""
     files = list(task.inputs.get("refcat", ()))
     centres = [(float(h["RA_CENT"]), float(h["DEC_CENT"])) for h in heads if "RA_CENT" in h]
     if not files or not centres:
@@ -149,6 +151,7 @@ def _say(
     paths: Sequence[Path],
     band: str,
 ) -> None:
+    """Report how the zero point was determined: findings and metrics."""
     if whole.flag & Flag.NOMINAL:
         if reference is None or standard is None:
             why = "no reference stars over the field"
@@ -198,6 +201,7 @@ def _write(
     standard: Standard | None,
     unit: CountUnit,
 ) -> None:
+    """Write the zero points of the exposure and its CCDs as a table."""
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):

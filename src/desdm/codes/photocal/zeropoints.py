@@ -151,6 +151,20 @@ def star_sized(radius: Array, good: npt.NDArray[np.bool_], width: float) -> npt.
 
     Stars are all of one size and galaxies of many: halving a sorted sample by its densest half ends among the stars
     even where they are in the minority (half-sample mode, Bickel & Frühwirth 2006).
+
+    Parameters
+    ----------
+    radius
+        (n,) half-light radii, in any one unit.
+    good
+        (n,) true for objects that may count.
+    width
+        Largest distance from the stars' size, natural logarithm.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) true for objects of the stars' size.
     """
     good = good & (radius > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -169,6 +183,7 @@ def star_sized(radius: Array, good: npt.NDArray[np.bool_], width: float) -> npt.
 
 
 def _wrap(degrees: Array) -> Array:
+    """Wrap angles in degrees to [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 
@@ -177,6 +192,20 @@ def robust(values: Array, errors: Array, floor: float) -> tuple[float, float, fl
 
     Weights are 1/(error² + floor²); beyond 3.5 of the larger of a value's own error and the robust scatter it is left
     out, five times over; the mean's error is the larger of what the errors and what the scatter promise.
+
+    Parameters
+    ----------
+    values
+        (n,) values, mag.
+    errors
+        (n,) their errors, mag.
+    floor
+        Error that is added in quadrature to each, mag.
+
+    Returns
+    -------
+    (float, float, float, int)
+        Mean, its error, robust scatter, number of inliers.
     """
     weights = 1.0 / (errors**2 + floor**2)
     middle = float(np.median(values))
@@ -257,6 +286,7 @@ def solve(matches: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zer
 
 
 def _zero(ccdnum: int, values: Array, errors: Array, limits: Limits) -> Zero:
+    """Return the zero point of one CCD (or of the exposure, number 0) with its error and flag."""
     middle, sigma, scatter, count = robust(values, errors, limits.floor)
     flag = int(Flag.SCATTER) if scatter > limits.scatter else 0
     return Zero(ccdnum, middle, sigma, scatter, count, flag)

@@ -89,12 +89,34 @@ class PSFModel:
 
 
 def constant(image: Array, samp: float, fwhm: float, **numbers: Any) -> PSFModel:
-    """A model that is the same everywhere."""
+    """A model that is the same everywhere.
+
+    Parameters
+    ----------
+    image
+        (ny, nx) samples, summing to 1.
+    samp
+        Pixels per sample.
+    fwhm
+        FWHM, pixels.
+    numbers
+        Further fields of `PSFModel`.
+    """
     return PSFModel(image[None, :, :], 0, (0.0, 0.0), (1.0, 1.0), samp, fwhm, **numbers)
 
 
 def moffat(fwhm: float, beta: float, size: int = 51) -> PSFModel:
-    """A round Moffat profile of ``fwhm`` pixels in a square of ``size`` samples of one pixel, summing to 1."""
+    """A round Moffat profile of ``fwhm`` pixels in a square of ``size`` samples of one pixel, summing to 1.
+
+    Parameters
+    ----------
+    fwhm
+        FWHM, pixels.
+    beta
+        Exponent of the profile.
+    size
+        Side of the square, samples of one pixel.
+    """
     middle = size // 2
     dy, dx = np.mgrid[:size, :size] - middle
     alpha2 = (fwhm / 2.0) ** 2 / (2.0 ** (1.0 / beta) - 1.0)
@@ -141,6 +163,8 @@ def read_model(path: Path, identity: Mapping[str, Any] | None = None) -> PSFMode
 
 
 def _getter(hdu: Any, names: set[str], row: int) -> Any:
+    """Return a function that reads a number from a table row or, without that column, from the header."""
+
     def get(key: str, default: float) -> float:
         return float(hdu.data[key][row]) if key in names else float(hdu.header.get(key.upper(), default))
 
@@ -148,6 +172,7 @@ def _getter(hdu: Any, names: set[str], row: int) -> Any:
 
 
 def _row(rows: Any, names: set[str], identity: Mapping[str, Any], path: Path) -> int:
+    """Return the index of the row of this exposure and CCD."""
     mine = np.ones(len(rows), bool)
     if "expnum" in names and "EXPNUM" in identity:
         mine &= rows["expnum"] == identity["EXPNUM"]
@@ -161,7 +186,17 @@ def _row(rows: Any, names: set[str], identity: Mapping[str, Any], path: Path) ->
 
 
 def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
-    """Write a model as PSFEx does (HDU PSF_DATA), with ``header``'s cards in the primary header."""
+    """Write a model as PSFEx does (HDU PSF_DATA), with ``header``'s cards in the primary header.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    model
+        The model.
+    header
+        Cards of the primary header.
+    """
     terms, ny, nx = model.mask.shape
     column = fits.Column(
         name="PSF_MASK", format=f"{terms * ny * nx}E", dim=f"({nx},{ny},{terms})",

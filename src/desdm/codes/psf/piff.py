@@ -17,7 +17,17 @@ __all__ = ["configuration", "read_piff", "read_piff_sky", "write_stars"]
 
 
 def write_stars(path: Path, rows: Any, chosen: npt.NDArray[np.bool_]) -> None:
-    """The chosen objects' windowed positions as the catalogue that PIFF reads."""
+    """The chosen objects' windowed positions as the catalogue that PIFF reads.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    rows
+        Catalogue rows with XWIN_IMAGE and YWIN_IMAGE, FITS pixels.
+    chosen
+        (n,) true for the stars.
+    """
     columns = [
         fits.Column("X", "D", unit="pixel", array=rows["XWIN_IMAGE"][chosen].astype(float)),
         fits.Column("Y", "D", unit="pixel", array=rows["YWIN_IMAGE"][chosen].astype(float)),
@@ -30,6 +40,26 @@ def configuration(image: Path, stars: Path, out: Path, order: int, size: int, st
     """PIFF's YAML for one 3-plane image: a pixel grid of the image's own scale, a polynomial of the pixel position.
 
     The coordinates are pixels, not the sky's, so that the model is in the frame in which Source Extractor uses it.
+
+    Parameters
+    ----------
+    image
+        3-plane image.
+    stars
+        Catalogue of stars, by `write_stars`.
+    out
+        Model file that PIFF writes.
+    order
+        Order of the polynomial in position.
+    size
+        Side of the pixel grid, pixels.
+    stamp
+        Side of a star's stamp, pixels.
+
+    Returns
+    -------
+    str
+        The YAML document.
     """
     # Paths are quoted as YAML wants them: a quote within is doubled.
     image_name, stars_name, out_name = (str(p).replace("'", "''") for p in (image, stars, out))

@@ -70,6 +70,20 @@ class ShapeletModel:
         """The PSF at FITS pixel (x, y) on the sky: ``size`` × ``size`` samples of ``samp`` arcsec; their sum is its flux.
 
         Columns go east, rows north; the pixel's own width is in it.
+
+        Parameters
+        ----------
+        x, y
+            FITS pixel.
+        samp
+            Side of a sample, arcsec.
+        size
+            Number of samples of a side.
+
+        Returns
+        -------
+        numpy.ndarray
+            (size, size) samples.
         """
         grid = (np.arange(size) - size // 2) * samp / self.sigma
         east, north = np.meshgrid(grid, grid)

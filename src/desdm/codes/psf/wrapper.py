@@ -99,6 +99,7 @@ def coaddpsf(task: Task) -> None:
 
 
 def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
+    """Write the catalogue of star vignets for PSFEx."""
     task.run(
         "sextractor",
         arguments(
@@ -227,12 +228,14 @@ def _delivered(task: Task, head: fits.Header, parents: list[Path]) -> PSFModel |
 
 
 def _plain(task: Task, head: Mapping[str, Any]) -> PSFModel:
+    """Return a round Moffat model of the image's seeing, with a finding."""
     fwhm = float(head.get("FWHM", 0.0)) or task.number("fwhm_default", 4.0)
     task.finding(2, f"too few stars for a PSF: a round Moffat profile of {fwhm:.2f} pixels is used")
     return moffat(fwhm, task.number("moffat_beta", 3.0))
 
 
 def _combined(task: Task, head: fits.Header) -> PSFModel | None:
+    """Combine the models of the exposures under the coadd; None without any."""
     models = {_key(fits.getheader(p, 0)): read_model(p) for p in task.inputs.get("psfs", ())}
     parts = []
     for path in task.inputs.get("nwgints", ()):
@@ -248,12 +251,14 @@ def _combined(task: Task, head: fits.Header) -> PSFModel | None:
 
 
 def _key(head: Mapping[str, Any]) -> tuple[int, int]:
+    """Return exposure and CCD number of a header."""
     return int(head.get("EXPNUM", 0)), int(head.get("CCDNUM", 0))
 
 
 def _finish(
     task: Task, model: PSFModel, source: str, head: fits.Header, out: Path, centre: tuple[float, float]
 ) -> None:
+    """Normalise the model and write it with size, ellipticity and provenance in its header."""
     model = normalised(sharpened(model) if source == "psfex" else model)
     card = _card(task, head, out)
     size, e1, e2 = model.moments(*centre)
@@ -273,6 +278,7 @@ def _finish(
 
 
 def _card(task: Task, head: fits.Header, out: Path) -> fits.Header:
+    """Return the primary header of a model: identity, tile, zero point."""
     card = fits.Header()
     for key, value in identity(head).items():
         card[key] = value

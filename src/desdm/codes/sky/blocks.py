@@ -80,6 +80,7 @@ def _levels(
     sigma: npt.NDArray[np.float32],
     good: npt.NDArray[np.float32],
 ) -> None:
+    """Set level and scatter of the sky in each block; NaN with too few good pixels."""
     ny, nx = image.shape
     sample = np.empty(1024 + size, np.float32)
     bins = np.zeros(_BINS, np.int64)

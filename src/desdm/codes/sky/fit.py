@@ -47,6 +47,7 @@ class SkyFit:
 
 
 def _scatter(values: F8) -> float:
+    """Return the robust standard deviation of values, 0 without any."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
 
 
@@ -135,6 +136,7 @@ def clean(level: npt.NDArray[np.float32], *, clip: float = 3.0, smooth: float = 
 
 
 def _plane(data: F8, good: Flags) -> F8:
+    """Fit a plane to the good values with clipping; returns it on the whole grid."""
     yy, xx = np.mgrid[: data.shape[0], : data.shape[1]]
     design = np.stack([np.ones(data.size), xx.ravel(), yy.ravel()], axis=1)
     keep = good.ravel()

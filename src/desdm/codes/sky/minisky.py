@@ -75,6 +75,7 @@ class MiniSky:
 
 
 def _section(text: object) -> tuple[int, int, int, int] | None:
+    """Return (x1, x2, y1, y2), ascending, of a section keyword; None if it is not one."""
     match = _SECTION.fullmatch(str(text).strip())
     if match is None:
         return None
@@ -181,6 +182,7 @@ def write_minisky(path: Path, sky: MiniSky) -> None:
 
 
 def _named(header: fits.Header, name: str) -> fits.Header:
+    """Return a copy of the header with an EXTNAME."""
     out = header.copy()
     out["EXTNAME"] = name
     return out

@@ -92,6 +92,7 @@ def _bilinear(
     y: npt.NDArray[np.float32],
     out: npt.NDArray[np.float32],
 ) -> None:
+    """Interpolate the coarse grid bilinearly at every pixel of ``out``."""
     ny, nx = out.shape
     rows, columns = grid.shape
     line = np.empty(columns, np.float32)
@@ -129,7 +130,17 @@ def fill(model: SkyModel, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
 
 
 def write_skyfit(path: Path, fit: SkyFit, header: fits.Header) -> None:
-    """Write HDUs MINISKY (fitted sky on the blocks), COEFF (may be empty) and CCDS (layout)."""
+    """Write HDUs MINISKY (fitted sky on the blocks), COEFF (may be empty) and CCDS (layout).
+
+    Parameters
+    ----------
+    path
+        File to write.
+    fit
+        Coefficients and fitted sky of the exposure.
+    header
+        Cards of the primary header.
+    """
     head = header.copy()
     head["EXTNAME"] = "MINISKY"
     head["SKYBRITE"] = (fit.level, "[electron] median sky of a pixel")

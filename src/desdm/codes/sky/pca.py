@@ -71,6 +71,7 @@ def _gather(skies: Sequence[MiniSky]) -> tuple[F8, tuple[Place, ...]]:
 
 
 def _mad(values: F8) -> float:
+    """Return the robust standard deviation of the finite values, infinite without any."""
     known = values[np.isfinite(values)]
     return 1.4826 * float(np.median(np.abs(known - np.median(known)))) if known.size else np.inf
 
@@ -259,7 +260,17 @@ def components_for(pca: SkyPca, sky: MiniSky) -> F8:
 
 
 def write_pca(path: Path, pca: SkyPca, header: fits.Header) -> None:
-    """Write HDUs PC (n, ny, nx; 0 where unknown), MSK, EXPOSURES, REJECTED and CCDS."""
+    """Write HDUs PC (n, ny, nx; 0 where unknown), MSK, EXPOSURES, REJECTED and CCDS.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    pca
+        Components on the blocks, and the coefficients of the exposures.
+    header
+        Cards of the primary header.
+    """
     head = header.copy()
     head["EXTNAME"] = "PC"
     head["NTEMPL"] = (pca.components.shape[0], "components")

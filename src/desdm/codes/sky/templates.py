@@ -110,6 +110,7 @@ def _regress(
 
 
 def _smooth(template: F4, sigma: float) -> F4:
+    """Smooth a template with a Gaussian of ``sigma`` pixels; 0 leaves it as it is."""
     if sigma <= 0:
         return template
     return np.asarray(ndimage.gaussian_filter(template, sigma, mode="nearest", truncate=3.0), np.float32)

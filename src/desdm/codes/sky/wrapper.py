@@ -98,6 +98,7 @@ def skyfit(task: Task) -> None:
 
 
 def _judge(task: Task, fit: SkyFit, name: str) -> None:
+    """Add findings on a sky that is not positive, or that the templates fit badly."""
     if fit.level <= 0:
         task.finding(
             2,
@@ -111,6 +112,7 @@ def _judge(task: Task, fit: SkyFit, name: str) -> None:
 
 
 def _measures(task: Task, fit: SkyFit, exptime: object) -> None:
+    """Write level, rate, scatter and gradient of the sky as metrics."""
     task.metric("sky", fit.level, "electron", text="median sky of a pixel")
     if isinstance(exptime, (int, float)) and exptime > 0:
         task.metric("sky_rate", fit.level / exptime, "electron/s/pixel", text="median sky rate of a pixel")
@@ -199,11 +201,13 @@ def _numbered(paths: tuple[Path, ...]) -> list[tuple[int, Path]]:
 
 
 def _first(path: Path) -> tuple[fits.Header, tuple[int, int]]:
+    """Return header and shape of an image."""
     planes = read_planes(path)
     return planes.header, planes.shape
 
 
 def _coarse(pca: SkyPca, ccdnum: int, shape: tuple[int, int], name: str) -> list[CoarseSky]:
+    """Return the sky components on the blocks of one CCD."""
     place = next((p for p in pca.places if p.ccdnum == ccdnum), None)
     if place is None or (place.ny, place.nx) != shape:
         raise ProgramFailed(f"{name}: the sky components do not know CCD {ccdnum} with {shape} pixels")

@@ -189,6 +189,7 @@ def fit_starflat(
 
 
 def _area_mean(nodes: F8) -> float:
+    """Return the mean of a bilinear surface of nodes: those at the rim count half, corners a quarter."""
     # Trapezoids: nodes on the rim stand for half a cell.
     rows, columns = np.ones(nodes.shape[0]), np.ones(nodes.shape[1])
     rows[[0, -1]] = columns[[0, -1]] = 0.5
@@ -249,7 +250,22 @@ class _Problem:
         return matrix
 
     def solve(self, valid: npt.NDArray[np.bool_], sigma: F8, prior: F8) -> tuple[F8, F8]:
-        """Zero points and nodes, and the residual of every measurement, mag."""
+        """Zero points and nodes, and the residual of every measurement, mag.
+
+        Parameters
+        ----------
+        valid
+            (n,) true for measurements that count.
+        sigma
+            (n,) their errors, mag.
+        prior
+            Inverse covariance of the parameters, mag⁻².
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Parameters (zero points, then nodes of each CCD), and residuals (n,), mag.
+        """
         m = self.measured
         w = np.where(valid, sigma**-2, 0.0)
         mag = np.where(np.isfinite(m.mag), m.mag, 0.0)
@@ -269,6 +285,7 @@ class _Problem:
         return solution, rest - stars[m.star]
 
     def _level(self, mag: F8, w: F8) -> F8:
+        """Return the weighted mean magnitude of each measurement's star."""
         sums = np.bincount(self.measured.star, w * mag, self.stars)
         total = np.bincount(self.measured.star, w, self.stars)
         out: F8 = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)[self.measured.star]

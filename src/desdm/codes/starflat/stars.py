@@ -101,7 +101,17 @@ def good_stars(
 
 
 def write_stars(path: Path, stars: Stars, header: fits.Header) -> None:
-    """Write cal_starcat: table STARS with X, Y [pixel], RA, DEC [deg], MAG, MAGERR [mag]."""
+    """Write cal_starcat: table STARS with X, Y [pixel], RA, DEC [deg], MAG, MAGERR [mag].
+
+    Parameters
+    ----------
+    path
+        File to write.
+    stars
+        Measured stars of one CCD.
+    header
+        Cards of the primary header.
+    """
     names = (("X", "pixel"), ("Y", "pixel"), ("RA", "deg"), ("DEC", "deg"), ("MAG", "mag"), ("MAGERR", "mag"))
     values = (stars.x, stars.y, stars.ra, stars.dec, stars.mag, stars.error)
     columns = [fits.Column(n, "D", unit=u, array=v) for (n, u), v in zip(names, values, strict=True)]
@@ -123,6 +133,22 @@ def align(ra: F8, dec: F8, to: cKDTree, middle: tuple[float, float], reach: floa
     """By how much a list lies off another, arcsec east and north: where most pairs agree.
 
     ``reach`` is the largest offset looked for, arcsec; (0, 0) where no offset stands out.
+
+    Parameters
+    ----------
+    ra, dec
+        (n,) positions, degrees.
+    to
+        Tree of the positions to align to, arcsec from ``middle``.
+    middle
+        (ra, dec) of the projection's centre, degrees.
+    reach
+        Largest offset considered, arcsec.
+
+    Returns
+    -------
+    (float, float)
+        Offset east and north, arcsec; (0, 0) where no offset is significant.
     """
     # A thousand stars tell it as well as all of a large camera.
     places = _plane(ra, dec, middle)[:: max(1, len(ra) // 1000)]
@@ -203,6 +229,7 @@ def _plane(ra: F8, dec: F8, middle: tuple[float, float]) -> F8:
 
 
 def _numbered(places: F8, known: F8, radius: float) -> tuple[I8, F8]:
+    """Match positions to known stars within a radius; new ones are appended and numbered."""
     star = np.full(len(places), -1, np.int64)
     if len(known):
         distance, nearest = cKDTree(known).query(places)

@@ -130,6 +130,7 @@ def mkstarflat(task: Task) -> None:
 
 
 def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, F8, F8] | None:
+    """Read the magnitudes of reference stars in the field: (ra, dec, mag, error); None without any."""
     some = [c for c in catalogues if len(c.ra)]
     if not task.inputs.get("refcat") or not some:
         return None
