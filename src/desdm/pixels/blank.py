@@ -105,7 +105,7 @@ def _number(value: object) -> float | None:
     return float(value)
 
 
-def scaled(stored: npt.NDArray[Any], scale: float, zero: float) -> npt.NDArray[Any]:
+def scaled(stored: npt.NDArray[Any], scale: float, zero: float) -> npt.NDArray[np.number]:
     """Stored pixels as values: BSCALE and BZERO applied (FITS 4.0, 4.4.2.5).
 
     Parameters

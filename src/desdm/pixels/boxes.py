@@ -134,7 +134,7 @@ class _Image:
         """File and HDU, for messages."""
         return f"{self._path.name} HDU {self.number}" + (f" ({self.name})" if self.name else "")
 
-    def _valued(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _valued(self, data: npt.NDArray[Any]) -> npt.NDArray[np.number]:
         """The pixels with NaN, or in a mask BPM, where they have no value."""
         if self._blank is None:
             return data

@@ -100,7 +100,7 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def plain_image(data: npt.NDArray[Any], run: Pool, rows: int = 512) -> tuple[Bytes, int]:
+def plain_image(data: npt.NDArray[np.number], run: Pool, rows: int = 512) -> tuple[Bytes, int]:
     """An image of 4-byte pixels as the data unit of FITS, and its DATASUM.
 
     Parameters

@@ -65,7 +65,10 @@ def _pack_band(
 
 
 def pack(
-    data: npt.NDArray[Any], steps: Steps | None, run: Pool, stored: npt.NDArray[np.float32] | None = None
+    data: npt.NDArray[Any],
+    steps: Steps | None,
+    run: Pool,
+    stored: npt.NDArray[np.float32] | None = None,
 ) -> tuple[fits.Header, Bytes]:
     """Compress an image.
 
@@ -137,7 +140,7 @@ def layout(
     """
     ny, nx = shape
     high, wide = tile or (1, nx)
-    cards: list[tuple[str, Any, str]] = [
+    cards: list[tuple[str, str | int | float, str]] = [
         ("XTENSION", "BINTABLE", "tile-compressed image"),
         ("BITPIX", 8, ""), ("NAXIS", 2, ""), ("NAXIS1", width, "bytes a row"),
         ("NAXIS2", -(-ny // high) * -(-nx // wide), "tiles"),

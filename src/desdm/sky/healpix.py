@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,7 @@ __all__ = ["ORDER", "cell_distance", "hpix29"]
 
 #: Order of ``hpix29``; the column that HATS calls ``_healpix_29``.
 ORDER = 29
-Values = npt.NDArray[Any]
+Values = npt.NDArray[np.number]
 
 
 def hpix29(ra: Values, dec: Values) -> npt.NDArray[np.int64]:

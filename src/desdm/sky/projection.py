@@ -9,7 +9,7 @@ and wrong in another.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 __all__ = ["celestial_axes", "complaint", "has_wcs", "is_polynomial", "linear"]
 
@@ -188,7 +188,7 @@ def _distortion(header: Keywords) -> str:
     return ""
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     """Tell whether a value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +37,9 @@ class Tile:
     block: int
 
     @classmethod
-    def of(cls, sci: npt.NDArray[Any], msk: npt.NDArray[Any], header: fits.Header, block: int) -> Tile:
+    def of(
+        cls, sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], header: fits.Header, block: int
+    ) -> Tile:
         """Bin an image; ``header`` has its WCS.
 
         Parameters

@@ -77,21 +77,21 @@ def count(mag: Array, error: Array, *, sigma: float = 0.1, width: float = 0.25, 
     return Counts(edges, numbers.astype(np.int64), medians, depth)
 
 
-def image_flags(rows: Any) -> npt.NDArray[np.int64]:
+def image_flags(rows: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     """IMAFLAGS_ISO; 0 for a catalogue measured without the image's mask."""
-    if "IMAFLAGS_ISO" in rows.dtype.names:
+    if "IMAFLAGS_ISO" in (rows.dtype.names or ()):
         return np.asarray(rows["IMAFLAGS_ISO"], np.int64)
     return np.zeros(len(rows), np.int64)
 
 
-def _snr(rows: Any) -> Array:
+def _snr(rows: npt.NDArray[np.void]) -> Array:
     """Signal over noise of each object."""
-    if "SNR_WIN" in rows.dtype.names:
+    if "SNR_WIN" in (rows.dtype.names or ()):
         return np.asarray(rows["SNR_WIN"], float)
     return np.asarray(rows["FLUX_AUTO"] / np.maximum(rows["FLUXERR_AUTO"], 1e-9), float)
 
 
-def star_width(catalogues: Sequence[Any]) -> float | None:
+def star_width(catalogues: Sequence[npt.NDArray[np.void]]) -> float | None:
     """FWHM_WORLD of the exposure's stars in arcsec; None with fewer than ten bright round objects.
 
     Stars are the narrowest of the bright ones: within a fifth of the first quartile of half-light radii.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.assess.mosaic import Tile, mosaic, save
@@ -203,7 +204,9 @@ def _verdict(
     }
 
 
-def _depth(task: Task, rows: Sequence[Any], ccds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _depth(
+    task: Task, rows: Sequence[npt.NDArray[np.void]], ccds: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Zero point with its number of stars, and the number counts with the depth."""
     columns: dict[str, Any] = {
         "magzero": None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,12 @@ class Residuals:
 
 
 def compare(
-    rows: Any, reference: Reference, standard: Standard, *, radius: float = 1.5, maxerr: float = 0.1
+    rows: npt.NDArray[np.void],
+    reference: Reference,
+    standard: Standard,
+    *,
+    radius: float = 1.5,
+    maxerr: float = 0.1,
 ) -> Residuals:
     """Match a catalogue with reference stars, nearest within ``radius`` arcsec, each star once.
 

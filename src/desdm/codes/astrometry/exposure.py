@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +32,7 @@ class CcdCatalogue:
     """One CCD's objects (rows of LDAC_OBJECTS) with the header of its image."""
 
     header: fits.Header
-    rows: Any
+    rows: npt.NDArray[np.void]
 
     @property
     def ccdnum(self) -> int:
@@ -133,7 +132,7 @@ def useful(catalogue: CcdCatalogue, least: float = 10.0) -> npt.NDArray[np.bool_
     """Which rows can tell a position: not cut off, not saturated, not under a spoiling mask bit, S/N above ``least``."""
     rows = catalogue.rows
     good = (rows["FLAGS"] < 4) & (rows["SNR_WIN"] > least)
-    if "IMAFLAGS_ISO" in rows.dtype.names:
+    if "IMAFLAGS_ISO" in (rows.dtype.names or ()):
         good &= (rows["IMAFLAGS_ISO"] & REJECT_MASK) == 0
     return np.asarray(good & (rows["ERRAWIN_IMAGE"] > 0))
 

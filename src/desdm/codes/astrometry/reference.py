@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +116,7 @@ def epoch_of(mjd: float) -> float:
     return float(year_of_mjd(np.asarray(mjd, dtype=np.float64)))
 
 
-def epoch_of_header(header: Mapping[str, Any], complain: Callable[[str], None] | None = None) -> float:
+def epoch_of_header(header: fits.Header, complain: Callable[[str], None] | None = None) -> float:
     """Return the Julian year of an image; without MJD-OBS 2016.0, Gaia's epoch, with a complaint."""
     mjd = header.get("MJD-OBS")
     if mjd is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from astropy.io import fits
 
@@ -14,7 +13,7 @@ from desdm.survey.headers import copy_wcs
 __all__ = ["apply_head", "arguments", "read_head"]
 
 
-def arguments(catalogue: Path, reference: Path, data: Path, settings: Mapping[str, Any]) -> list[str]:
+def arguments(catalogue: Path, reference: Path, data: Path, settings: Mapping[str, str]) -> list[str]:
     """Arguments to solve one catalogue against a reference catalogue (FITS_LDAC).
 
     Parameters

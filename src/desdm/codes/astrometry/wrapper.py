@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -288,7 +287,7 @@ def _judge(
 
 
 def _run_scamp(
-    task: Task, catalogues: list[CcdCatalogue], reference: Reference, overlay: Mapping[str, Any]
+    task: Task, catalogues: list[CcdCatalogue], reference: Reference, overlay: Mapping[str, str]
 ) -> tuple[list[fits.Header], float]:
     """scamp's headers, and the contrast of its match; no headers if it failed."""
     stars, local = task.workdir / f"{task.name}_ref.ldac", task.workdir / f"{task.name}_all.cat"

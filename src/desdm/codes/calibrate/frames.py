@@ -189,7 +189,7 @@ def corner(header: fits.Header) -> tuple[int, int]:
     return (min(section.x1, section.x2) - 1, min(section.y1, section.y2) - 1) if section else (0, 0)
 
 
-def disagreement(header: Any) -> str:
+def disagreement(header: fits.Header) -> str:
     """What keeps a flat from being of the band that its header says; empty if nothing does."""
     band, name = str(header.get("BAND", "")).strip(), str(header.get("FILTER", "")).strip()
     if not band or not name:

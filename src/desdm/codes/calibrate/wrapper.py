@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -498,7 +498,7 @@ def _frame(task: Task, path: Path, kit: Kit) -> Frame | None:
         return None
 
 
-def _stack(task: Task, frame: Frame, noise: Any, *, photons: bool) -> Stack:
+def _stack(task: Task, frame: Frame, noise: npt.NDArray[np.floating], *, photons: bool) -> Stack:
     """Return an empty stack for frames of this shape, with the settings of the clip."""
     pilot, nsigma = int(task.number("pilot", 9)), task.number("nsigma", 4.0)
     return Stack(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ DATA = Path(__file__).parent / "data"
 
 def arguments(
     images: Path, weights: Path, scales: Sequence[float], tile: Tile, out: Path, out_weight: Path, scratch: Path,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, str],
 ) -> list[str]:  # fmt: skip
     """Arguments to resample and add the images listed in ``images`` on the tile's grid.
 
@@ -71,7 +70,7 @@ def read_output(
 
 
 def coadd_header(
-    tile: Tile, band: str, inputs: Sequence[fits.Header], swarp_keywords: Mapping[str, Any]
+    tile: Tile, band: str, inputs: Sequence[fits.Header], swarp_keywords: fits.Header
 ) -> fits.Header:
     """The coadd's own keywords.
 
@@ -93,7 +92,7 @@ def coadd_header(
     exposures = [_exposure(images, tile) for images in by_exposure(inputs)]
     mjd = [e.mjd for e in exposures if e.mjd is not None]
     seeing = [e.fwhm for e in exposures if e.fwhm is not None]
-    cards: list[tuple[str, Any, str]] = [
+    cards: list[tuple[str, str | int | float, str]] = [
         ("TILENAME", tile.name, "tile"),
         ("BAND", band, "band"),
         ("MAGZERO", 30.0, "[mag] AB magnitude of one count"),

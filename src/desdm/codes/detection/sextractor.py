@@ -8,6 +8,7 @@ from typing import Any
 
 import fitsio
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.pixels.cards import read_hdus
@@ -31,7 +32,7 @@ __all__ = [
 DATA = Path(__file__).parent / "data"
 
 
-def options(section: Mapping[str, Any]) -> list[str]:
+def options(section: Mapping[str, object]) -> list[str]:
     """A settings section as ``-KEY value`` pairs, the form that all AstrOmatic programs read."""
     return [
         word
@@ -41,7 +42,7 @@ def options(section: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def without_sky(settings: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
+def without_sky(settings: Mapping[str, str], head: fits.Header) -> dict[str, str]:
     """The settings for an image whose sky our own detrending has taken off (keyword DESSKYSB): no background is sought.
 
     What Source Extractor would take for background there is the wings of stars: it makes every star 1 to 2 mmag too
@@ -58,8 +59,8 @@ class Planes:
 
 
 def arguments(
-    measure: Path, catalogue: Path, parameters: Path, settings: Mapping[str, Any], *, detect: Path | None = None,
-    psf: Path | None = None, header: Mapping[str, Any] | None = None,
+    measure: Path, catalogue: Path, parameters: Path, settings: Mapping[str, str], *, detect: Path | None = None,
+    psf: Path | None = None, header: fits.Header | None = None,
 ) -> list[str]:  # fmt: skip
     """Arguments to catalogue a 3-plane image, or to measure it at the detections of another.
 
@@ -209,7 +210,7 @@ def header_table(head: fits.Header) -> fits.BinTableHDU:
     return table
 
 
-def objects(path: Path) -> np.ndarray[Any, Any]:
+def objects(path: Path) -> npt.NDArray[np.void]:
     """The rows of a catalogue (HDU LDAC_OBJECTS) as a native structured array."""
     rows = fitsio.read(str(path), ext="LDAC_OBJECTS")
     kind = [(n, rows.dtype[n].base.newbyteorder("="), rows.dtype[n].shape) for n in rows.dtype.names]

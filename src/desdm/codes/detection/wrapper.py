@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import fitsio
 import numpy as np
@@ -102,7 +101,7 @@ def _extract(
     out: Path,
     parameters: Path,
     detect: Path | None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
     """Run source-extractor on an image."""
     head = fits.getheader(image, 0)

@@ -48,9 +48,7 @@ class Calibrations:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_pair(
-    header: Mapping[str, Any], shape: tuple[int, ...], name: str, image: Subject, *, band: bool
-) -> None:
+def check_pair(header: fits.Header, shape: tuple[int, ...], name: str, image: Subject, *, band: bool) -> None:
     """Refuse a calibration that is not this image's.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ Rows = Callable[[npt.NDArray[np.int64]], None]
 ReadCCD = Callable[[int], RawCCD]
 
 
-def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.NDArray[Any], Bits]:
+def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.NDArray[np.number], Bits]:
     """The pixels to begin with, and the bits that they have already.
 
     A pixel without a value gets a harmless one (its amplifier's median) and the bit BPM; how many there are is a finding.
@@ -82,7 +81,12 @@ def _with_bad_amps(prior: Bits, states: list[State], recipe: Recipe, shape: tupl
 
 
 def _levels(
-    data: npt.NDArray[Any], raw: RawCCD | None, states: list[State], ny: int, recipe: Recipe, result: Result
+    data: npt.NDArray[np.number],
+    raw: RawCCD | None,
+    states: list[State],
+    ny: int,
+    recipe: Recipe,
+    result: Result,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Overscan of each image row, by amplifier; zero for an image that is trimmed already."""
     out = {}

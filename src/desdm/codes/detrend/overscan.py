@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +88,7 @@ def _median(values: npt.NDArray[np.float64]) -> float:
 
 @compiled()
 def row_means(
-    data: npt.NDArray[Any], y0: int, y1: int, x0: int, x1: int, clip: float
+    data: npt.NDArray[np.number], y0: int, y1: int, x0: int, x1: int, clip: float
 ) -> npt.NDArray[np.float64]:
     """Mean of each row's overscan without outliers.
 
@@ -120,7 +119,7 @@ def row_means(
     return out
 
 
-def levels(data: npt.NDArray[Any], amp: Amp, recipe: Recipe) -> npt.NDArray[np.float64]:
+def levels(data: npt.NDArray[np.number], amp: Amp, recipe: Recipe) -> npt.NDArray[np.float64]:
     """Level of each of an amplifier's data rows, ADU.
 
     Parameters

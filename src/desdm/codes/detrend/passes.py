@@ -6,8 +6,6 @@ intermediate values stays in the first cache instead of going through memory aft
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -28,7 +26,7 @@ NO_BITS = np.zeros((1, 1), np.int32)
 
 @compiled(ieee=True)
 def raw_rows(
-    source: npt.NDArray[Any],
+    source: npt.NDArray[np.number],
     oy: int,
     ox: int,
     first: int,

@@ -48,7 +48,7 @@ class Grid:
         wcs.wcs.set()
         return wcs
 
-    def sums(self, plane: Image) -> npt.NDArray[Any]:
+    def sums(self, plane: Image) -> npt.NDArray[np.number]:
         """Sum of a plane over each block."""
         ny, nx = self.shape
         kind = np.int32 if plane.dtype == np.bool_ else np.float64
@@ -81,7 +81,7 @@ def exposures(grid: Grid, images: Iterable[tuple[WCS, Image]]) -> npt.NDArray[np
 def cells_of(
     grid: Grid, msk: Image, wgt: Image, count: npt.NDArray[np.int16], *, zero: float, pixscale: float,
     correlation: float, nside: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:  # fmt: skip
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:  # fmt: skip
     """The cells of a coadd with some good area.
 
     A pixel is good if it has weight and no bit but INTERP, as in ``codes/coadd/depth.py``; depth is that file's too: the
@@ -145,7 +145,7 @@ def _inside(cells: npt.NDArray[np.int64], grid: Grid, nside: int) -> npt.NDArray
 
 
 def _medians(
-    index: npt.NDArray[np.int64], values: npt.NDArray[np.float64], weights: npt.NDArray[Any]
+    index: npt.NDArray[np.int64], values: npt.NDArray[np.float64], weights: npt.NDArray[np.number]
 ) -> npt.NDArray[np.float64]:
     """Weighted median of the values of each group 0 … max(index)."""
     order = np.lexsort((values, index))

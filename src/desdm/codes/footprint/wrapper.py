@@ -9,6 +9,7 @@ from typing import Any
 
 import fitsio
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -38,7 +39,7 @@ def footprint(task: Task) -> None:
     head = fits.getheader(task.input("image"), 0)
     depth = json.loads(task.input("depth").read_text("utf-8"))
     grid = Grid(wcs_of(head), wgt.shape, int(task.number("block", 4)))
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[str | int | float, ...]] = []
     count = exposures(grid, _images(task.inputs.get("nwgints", ()), rows))
     cells, values = cells_of(
         grid, msk, wgt, count, zero=float(head["MAGZERO"]), pixscale=float(head["PIXSCALE"]),
@@ -50,7 +51,7 @@ def footprint(task: Task) -> None:
     task.metric("footprint_area", float(values["fraction"].sum()) * area, "arcmin2", text="their good area")
 
 
-def _planes(path: Path) -> tuple[Any, Any]:
+def _planes(path: Path) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Read mask and weight planes (ny, nx) of an image."""
     with fitsio.FITS(str(path)) as file:
         names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
@@ -59,7 +60,7 @@ def _planes(path: Path) -> tuple[Any, Any]:
         return file[names["MSK"]].read(), file[names["WGT"]].read()
 
 
-def _images(paths: tuple[Path, ...], rows: list[tuple[Any, ...]]) -> Iterator[tuple[WCS, Any]]:
+def _images(paths: tuple[Path, ...], rows: list[tuple[str | int | float, ...]]) -> Iterator[tuple[WCS, Any]]:
     """WCS and weights of each image, one at a time; what each is goes into ``rows``."""
     for path in paths:
         _, wgt = _planes(path)
@@ -75,7 +76,11 @@ def _images(paths: tuple[Path, ...], rows: list[tuple[Any, ...]]) -> Iterator[tu
 
 
 def _write(
-    task: Task, head: fits.Header, cells: tuple[Any, Any], rows: list[tuple[Any, ...]], nside: int
+    task: Task,
+    head: fits.Header,
+    cells: tuple[npt.NDArray[np.int64], npt.NDArray[np.void]],
+    rows: list[tuple[str | int | float, ...]],
+    nside: int,
 ) -> None:
     """HealSparse's own format (HDUs COV and SPARSE), and a table IMAGES that its readers pass over."""
     from healsparse import HealSparseMap

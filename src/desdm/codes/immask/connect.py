@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ class _Line:
         return away
 
 
-def _project(ra: Any, dec: Any, centre: tuple[float, float]) -> Array:
+def _project(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> Array:
     """Gnomonic projection, degrees: great circles become straight lines (Calabretta & Greisen 2002, 5.1.3)."""
     a, d = np.radians(np.asarray(ra, float) - centre[0]), np.radians(np.asarray(dec, float))
     d0 = np.radians(centre[1])

@@ -24,7 +24,7 @@ class ZeroPoint:
 
 
 def find_zeropoint(
-    header: Mapping[str, Any],
+    header: fits.Header,
     identity: Mapping[str, Any],
     tables: Sequence[Path],
 ) -> ZeroPoint | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -115,7 +114,7 @@ def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> Co
     return CountUnit.ELECTRON
 
 
-def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) -> float:
+def _nominal(task: Task, head: fits.Header, band: str, unit: CountUnit) -> float:
     """The zero point of a photometric night, for one ``unit`` of the image."""
     exptime, airmass = float(head.get("EXPTIME", 0.0)), airmass_of(head.get)
     if exptime <= 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +80,7 @@ class Zero:
 
 
 def match(
-    rows: Any,
+    rows: npt.NDArray[np.void],
     ccdnum: int,
     reference: Reference,
     standard: Standard,
@@ -111,9 +110,9 @@ def match(
     flux, error = rows["FLUX_PSF"].astype(float), rows["FLUXERR_PSF"].astype(float)
     good = (flux > 0) & (error > 0) & (rows["FLAGS"] < 2) & ((rows["IMAFLAGS_ISO"] & limits.reject_mask) == 0)
     good &= flux > limits.snr * error
-    if "SPREAD_MODEL" in rows.dtype.names:
+    if "SPREAD_MODEL" in (rows.dtype.names or ()):
         good &= np.abs(rows["SPREAD_MODEL"]) < limits.spread
-    if not stars_only and "FLUX_RADIUS" in rows.dtype.names:
+    if not stars_only and "FLUX_RADIUS" in (rows.dtype.names or ()):
         good &= star_sized(rows["FLUX_RADIUS"].astype(float), good, limits.size)
     mags = standard.mag
     rows, flux, error = rows[good], flux[good], error[good]

@@ -171,7 +171,7 @@ def _getter(hdu: Any, names: set[str], row: int) -> Any:
     return get
 
 
-def _row(rows: Any, names: set[str], identity: Mapping[str, Any], path: Path) -> int:
+def _row(rows: npt.NDArray[np.void], names: set[str], identity: Mapping[str, Any], path: Path) -> int:
     """Return the index of the row of this exposure and CCD."""
     mine = np.ones(len(rows), bool)
     if "expnum" in names and "EXPNUM" in identity:
@@ -203,7 +203,7 @@ def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
         array=model.mask[None].astype(np.float32),
     )  # fmt: skip
     table = fits.BinTableHDU.from_columns([column], name="PSF_DATA")
-    cards: list[tuple[str, Any, str]] = [
+    cards: list[tuple[str, str | int | float, str]] = [
         ("LOADED", model.loaded, "stars found"),
         ("ACCEPTED", model.accepted, "stars kept"),
         ("CHI2", model.chi2, "final reduced chi2"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from desdm.errors import FileTypeError
 __all__ = ["configuration", "read_piff", "read_piff_sky", "write_stars"]
 
 
-def write_stars(path: Path, rows: Any, chosen: npt.NDArray[np.bool_]) -> None:
+def write_stars(path: Path, rows: npt.NDArray[np.void], chosen: npt.NDArray[np.bool_]) -> None:
     """The chosen objects' windowed positions as the catalogue that PIFF reads.
 
     Parameters
@@ -163,7 +162,9 @@ def _read(path: Path) -> tuple[PSFModel, bool]:
     return replace(psf, fwhm=psf.half_width(*middle)), sky
 
 
-def _on_the_sky(solution: npt.NDArray[Any], powers: list[tuple[int, int]], stars: Any) -> bool:
+def _on_the_sky(
+    solution: npt.NDArray[np.number], powers: list[tuple[int, int]], stars: npt.NDArray[np.void]
+) -> bool:
     """Whether the polynomial is in u and v: PIFF does not write it, but the stars' own parameters, which are its values."""
     columns = stars.dtype.names or ()
     if not len(stars) or not {"params", "u", "v"} <= set(columns):
@@ -180,7 +181,7 @@ def _on_the_sky(solution: npt.NDArray[Any], powers: list[tuple[int, int]], stars
     return misfit["u", "v"] < misfit["x", "y"]
 
 
-def _whole(samples: npt.NDArray[Any], size: int, total: float) -> npt.NDArray[Any]:
+def _whole(samples: npt.NDArray[np.number], size: int, total: float) -> npt.NDArray[np.number]:
     """A grid of samples from those that PIFF stores, for one power of the polynomial.
 
     PIFF before 1.0 left out the middle sample, which brings the sum to ``total``, and, if it centred the model, the next

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,9 +10,9 @@ __all__ = ["select", "signal_to_noise", "size_range"]
 Array = npt.NDArray[np.float64]
 
 
-def signal_to_noise(rows: Any) -> Array:
+def signal_to_noise(rows: npt.NDArray[np.void]) -> Array:
     """S/N of each object: SNR_WIN, else FLUX_AUTO over its error, else 1.0857 over MAGERR_AUTO."""
-    names = rows.dtype.names
+    names = rows.dtype.names or ()
     if "SNR_WIN" in names:
         return np.asarray(rows["SNR_WIN"], float)
     if "FLUX_AUTO" in names and "FLUXERR_AUTO" in names:
@@ -25,7 +23,7 @@ def signal_to_noise(rows: Any) -> Array:
 
 
 def select(
-    rows: Any, *, snr: float = 40.0, width: float = 0.1, elongation: float = 1.35
+    rows: npt.NDArray[np.void], *, snr: float = 40.0, width: float = 0.1, elongation: float = 1.35
 ) -> npt.NDArray[np.bool_]:
     """Stars of one image.
 
@@ -46,7 +44,7 @@ def select(
     numpy.ndarray
         A boolean for each row; none is true if fewer than five objects are clean and bright.
     """
-    names = rows.dtype.names
+    names = rows.dtype.names or ()
     radius = np.asarray(rows["FLUX_RADIUS"], float)
     good = (rows["FLAGS"] == 0) & (radius > 0.5) & (signal_to_noise(rows) > snr)
     if "IMAFLAGS_ISO" in names:
@@ -65,7 +63,9 @@ def select(
     return np.asarray(good & (off < limit))
 
 
-def size_range(rows: Any, limits: tuple[float, float], share: float) -> tuple[float, float] | None:
+def size_range(
+    rows: npt.NDArray[np.void], limits: tuple[float, float], share: float
+) -> tuple[float, float] | None:
     """Sizes among which the stars are: about the median size of the clean bright ones.
 
     Parameters

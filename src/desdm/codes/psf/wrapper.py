@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.detection.sextractor import (
@@ -190,7 +191,7 @@ def _fit_piff(task: Task, image: Path, catalogue: Path) -> PSFModel | None:
     return model
 
 
-def _sizes(task: Task, rows: Any, keys: Mapping[str, str]) -> dict[str, str]:
+def _sizes(task: Task, rows: npt.NDArray[np.void], keys: Mapping[str, str]) -> dict[str, str]:
     """SAMPLE_FWHMRANGE about the ridge of the stars, within the range that was set; empty: as it was set.
 
     PSFEx from 3.23 on looks for the range of sizes that is narrowest relative to the size, over all objects: among many
@@ -203,7 +204,7 @@ def _sizes(task: Task, rows: Any, keys: Mapping[str, str]) -> dict[str, str]:
     return {} if sizes is None else {"sample_fwhmrange": f"{sizes[0]:.3f},{sizes[1]:.3f}"}
 
 
-def _degree(task: Task, rows: Any, keys: Mapping[str, str]) -> int:
+def _degree(task: Task, rows: npt.NDArray[np.void], keys: Mapping[str, str]) -> int:
     """The degree of the PSF's variation that the stars can carry: each polynomial term wants its share of them."""
     useful = int(((rows["SNR_WIN"] > float(keys.get("sample_minsn", "20"))) & (rows["FLAGS"] < 2)).sum())
     degree = int(keys.get("psfvar_degrees", "0"))
@@ -227,7 +228,7 @@ def _delivered(task: Task, head: fits.Header, parents: list[Path]) -> PSFModel |
     return None
 
 
-def _plain(task: Task, head: Mapping[str, Any]) -> PSFModel:
+def _plain(task: Task, head: fits.Header) -> PSFModel:
     """Return a round Moffat model of the image's seeing, with a finding."""
     fwhm = float(head.get("FWHM", 0.0)) or task.number("fwhm_default", 4.0)
     task.finding(2, f"too few stars for a PSF: a round Moffat profile of {fwhm:.2f} pixels is used")
@@ -250,7 +251,7 @@ def _combined(task: Task, head: fits.Header) -> PSFModel | None:
     return model
 
 
-def _key(head: Mapping[str, Any]) -> tuple[int, int]:
+def _key(head: fits.Header) -> tuple[int, int]:
     """Return exposure and CCD number of a header."""
     return int(head.get("EXPNUM", 0)), int(head.get("CCDNUM", 0))
 

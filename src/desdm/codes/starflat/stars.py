@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,7 @@ class Stars:
 
 
 def good_stars(
-    rows: Any,
+    rows: npt.NDArray[np.void],
     header: fits.Header,
     apertures: Sequence[float],
     *,
