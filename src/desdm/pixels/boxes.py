@@ -263,9 +263,17 @@ class RicePlane(_Image):
             elif self._real:
                 n = part.number
                 dequantize_box(
-                    levels, n + self._seed, self._scales[n], self._zeros[n], self._method, self._blanks[n],
-                    dither_table(), inside.y0, inside.x0, target,
-                )  # fmt: skip
+                    levels,
+                    n + self._seed,
+                    self._scales[n],
+                    self._zeros[n],
+                    self._method,
+                    self._blanks[n],
+                    dither_table(),
+                    inside.y0,
+                    inside.x0,
+                    target,
+                )
             else:
                 target[...] = levels[inside.y0 : inside.y1, inside.x0 : inside.x1]
         return self._valued(out)

@@ -47,9 +47,15 @@ def _pack_row(data: npt.NDArray[np.number], number: int, steps: Steps | None, si
             levels = np.empty(values.shape, np.int32)
             first = number * count + i + steps.seed - 1
             missing += quantize_rows(
-                values, first, steps.step, steps.relative, dither_table(), levels,
-                scales[i : i + 1], zeros[i : i + 1],
-            )  # fmt: skip
+                values,
+                first,
+                steps.step,
+                steps.relative,
+                dither_table(),
+                levels,
+                scales[i : i + 1],
+                zeros[i : i + 1],
+            )
         used += encode_rows(levels, heap[used:], lengths[i : i + 1])
     return _Row(heap[:used].copy(), lengths, scales, zeros, missing)
 

@@ -140,9 +140,15 @@ def union(parts: Sequence[Outline]) -> Outline | None:
         return Outline(first, (south + north) / 2, 0.0, 360.0, south, north, False, parts[0].pixscale)
     racmin, racmax = (first + west) % 360.0, (first + east) % 360.0
     return Outline(
-        (first + (west + east) / 2) % 360.0, (south + north) / 2, racmin, racmax, south, north,
-        racmin > racmax, parts[0].pixscale,
-    )  # fmt: skip
+        (first + (west + east) / 2) % 360.0,
+        (south + north) / 2,
+        racmin,
+        racmax,
+        south,
+        north,
+        racmin > racmax,
+        parts[0].pixscale,
+    )
 
 
 def box(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, bool]:

@@ -21,9 +21,20 @@ _SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
 _SIP_TERMS = ("A_2_0", "A_1_1", "A_0_2", "B_2_0", "B_1_1", "B_0_2")
 #: Keywords that call for a lookup table; DPj and DQj are its parameters, D2IMARR and AXISCORR the old form of D2IM.
 _LOOKUP = (
-    "CPDIS1", "CPDIS2", "CQDIS1", "CQDIS2", "DP1", "DP2", "DQ1", "DQ2", "D2IMDIS1", "D2IMDIS2", "D2IMEXT", "D2IMARR",
+    "CPDIS1",
+    "CPDIS2",
+    "CQDIS1",
+    "CQDIS2",
+    "DP1",
+    "DP2",
+    "DQ1",
+    "DQ2",
+    "D2IMDIS1",
+    "D2IMDIS2",
+    "D2IMEXT",
+    "D2IMARR",
     "AXISCORR",
-)  # fmt: skip
+)
 
 
 class Keywords(Protocol):

@@ -141,8 +141,12 @@ def save(path: Path, grid: Values, names: Sequence[tuple[str, int, int]], title:
     # Pillow's own font knows Latin letters; that is enough for detector names.
     for name, x, y in names:
         pen.text(
-            (margin + x * factor + 5, head + (grid.shape[0] - y) * factor - 21), name, (255, 214, 120), font,
-            stroke_width=1, stroke_fill=(0, 0, 0),
-        )  # fmt: skip
+            (margin + x * factor + 5, head + (grid.shape[0] - y) * factor - 21),
+            name,
+            (255, 214, 120),
+            font,
+            stroke_width=1,
+            stroke_fill=(0, 0, 0),
+        )
     # Level 1 costs half the time of level 3 and 6 % more bytes.
     canvas.save(path, "PNG", compress_level=1)

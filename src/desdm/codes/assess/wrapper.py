@@ -74,11 +74,19 @@ def _identity(task: Task, heads: Sequence[fits.Header]) -> dict[str, Any]:
     facts = identity(heads[0]) if heads else {}
     expnum = int(facts.get("EXPNUM", task.keys.get("expnum", 0)))
     return {
-        "exposurename": f"D{expnum:08d}", "expnum": expnum, "nite": facts.get("NITE", task.keys.get("nite")),
-        "band": facts.get("BAND", task.keys.get("band", "")), "exptime": facts.get("EXPTIME"),
-        "airmass": facts.get("AIRMASS"), "object": facts.get("OBJECT"), "camsym": "D", "processed": "True",
-        "program": "assess", "analyst": "assess", "n_ccd": len(heads),
-    }  # fmt: skip
+        "exposurename": f"D{expnum:08d}",
+        "expnum": expnum,
+        "nite": facts.get("NITE", task.keys.get("nite")),
+        "band": facts.get("BAND", task.keys.get("band", "")),
+        "exptime": facts.get("EXPTIME"),
+        "airmass": facts.get("AIRMASS"),
+        "object": facts.get("OBJECT"),
+        "camsym": "D",
+        "processed": "True",
+        "program": "assess",
+        "analyst": "assess",
+        "n_ccd": len(heads),
+    }
 
 
 def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
@@ -87,34 +95,44 @@ def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
     for head in heads:
         entry = by_ccd.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
         entry |= {
-            "name": str(head.get("DETPOS", head.get("CCDNAME", ""))), "ra": head.get("RA_CENT"),
-            "dec": head.get("DEC_CENT"), "objects": head.get("NOBJECTS"), "skybrite": head.get("SKYBRITE"),
-        }  # fmt: skip
+            "name": str(head.get("DETPOS", head.get("CCDNAME", ""))),
+            "ra": head.get("RA_CENT"),
+            "dec": head.get("DEC_CENT"),
+            "objects": head.get("NOBJECTS"),
+            "skybrite": head.get("SKYBRITE"),
+        }
         entry["corners"] = [[head.get(f"RAC{i}"), head.get(f"DECC{i}")] for i in (1, 2, 3, 4)]
     step = task.number("pixscale", 0.263)
     for path in task.inputs_on_disk("psfs"):
         head = fits.getheader(path, 0)
         entry = by_ccd.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
         entry |= {
-            "psf": head.get("PSFSOURC"), "fwhm_mean": float(head.get("FWHMMEAN", head.get("FWHM", 0.0))) * step,
-            "e1": head.get("PSF_E1"), "e2": head.get("PSF_E2"), "psf_stars": head.get("NSTARS"),
+            "psf": head.get("PSFSOURC"),
+            "fwhm_mean": float(head.get("FWHMMEAN", head.get("FWHM", 0.0))) * step,
+            "e1": head.get("PSF_E1"),
+            "e2": head.get("PSF_E2"),
+            "psf_stars": head.get("NSTARS"),
             "psf_chi2": head.get("PSFCHI2"),
-        }  # fmt: skip
+        }
     if task.inputs.get("zeropoints"):
         with fits.open(task.input_on_disk("zeropoints"), memmap=False) as hdus:
             for row in hdus["ZEROPOINTS"].data:
                 entry = by_ccd.setdefault(int(row["CCDNUM"]), {"ccdnum": int(row["CCDNUM"])})
                 entry |= {
-                    "mag_zero": float(row["MAG_ZERO"]), "sigma_mag_zero": float(row["SIGMA_MAG_ZERO"]),
-                    "zp_stars": int(row["NSTARS"]), "zp_flag": int(row["FLAG"]),
-                }  # fmt: skip
+                    "mag_zero": float(row["MAG_ZERO"]),
+                    "sigma_mag_zero": float(row["SIGMA_MAG_ZERO"]),
+                    "zp_stars": int(row["NSTARS"]),
+                    "zp_flag": int(row["FLAG"]),
+                }
     if task.inputs.get("head"):
         for head in read_heads(task.input_on_disk("head")):
             entry = by_ccd.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
             entry |= {
-                "scampflg": int(head.get("SCAMPFLG", 1)), "scamp_stars": int(head.get("SCAMPNUM", 0)),
-                "scamp_rms": head.get("SCAMPRMS"), "scamp_why": head.get("SCAMPWHY"),
-            }  # fmt: skip
+                "scampflg": int(head.get("SCAMPFLG", 1)),
+                "scamp_stars": int(head.get("SCAMPNUM", 0)),
+                "scamp_rms": head.get("SCAMPRMS"),
+                "scamp_why": head.get("SCAMPWHY"),
+            }
     return [by_ccd[n] for n in sorted(by_ccd)]
 
 
@@ -218,9 +236,10 @@ def _depth(
     if task.inputs.get("zeropoints"):
         head = fits.getheader(task.input_on_disk("zeropoints"), 0)
         columns |= {
-            "magzero": head.get("MAGZERO"), "n_match": int(head.get("ZPNSTARS", 0)),
+            "magzero": head.get("MAGZERO"),
+            "n_match": int(head.get("ZPNSTARS", 0)),
             "cloud_catalog": str(head.get("REFCAT", ""))[:32] or None,
-        }  # fmt: skip
+        }
     zeros = {c["ccdnum"]: c.get("mag_zero") for c in ccds}
     mags, errors = [], []
     for objects_of_ccd, ccd in zip(rows, [c["ccdnum"] for c in ccds if "objects" in c], strict=True):
@@ -236,9 +255,12 @@ def _depth(
             errors.append(1.0857 * objects_of_ccd["FLUXERR_PSF"][good] / flux)
     if mags:
         counts = count(
-            np.concatenate(mags), np.concatenate(errors), sigma=task.number("depth_sigma", 0.1),
-            width=task.number("depth_bin", 0.25), least=int(task.number("depth_least", 20)),
-        )  # fmt: skip
+            np.concatenate(mags),
+            np.concatenate(errors),
+            sigma=task.number("depth_sigma", 0.1),
+            width=task.number("depth_bin", 0.25),
+            least=int(task.number("depth_least", 20)),
+        )
         columns |= {"depth": counts.depth, "counts": counts.facts()}
     return columns
 

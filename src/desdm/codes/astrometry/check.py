@@ -96,12 +96,17 @@ def compare(
     scale = 3.6e6
     rows = rows[hit]
     return Residuals(
-        ra[hit], dec[hit], rows["XWIN_IMAGE"].astype(float), rows["YWIN_IMAGE"].astype(float),
-        (plane[hit, 0] - stars[star, 0]) * scale, (plane[hit, 1] - stars[star, 1]) * scale,
+        ra[hit],
+        dec[hit],
+        rows["XWIN_IMAGE"].astype(float),
+        rows["YWIN_IMAGE"].astype(float),
+        (plane[hit, 0] - stars[star, 0]) * scale,
+        (plane[hit, 1] - stars[star, 1]) * scale,
         np.hypot(rows["ERRAWIN_WORLD"].astype(float) * scale, reference.error[star]),
-        rows["MAG_PSF"].astype(float), rows["MAGERR_PSF"].astype(float),
+        rows["MAG_PSF"].astype(float),
+        rows["MAGERR_PSF"].astype(float),
         rows["MAG_PSF"] - standard.mag[star],
-    )  # fmt: skip
+    )
 
 
 def _wrap(degrees: Array) -> Array:

@@ -105,10 +105,15 @@ class _Part:
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> _Part:
         """Some of the rows."""
         return replace(
-            self, ra=self.ra[rows], dec=self.dec[rows], error=self.error[rows], star=self.star[rows],
-            origin=self.origin[rows], mags={p: v[rows] for p, v in self.mags.items()},
+            self,
+            ra=self.ra[rows],
+            dec=self.dec[rows],
+            error=self.error[rows],
+            star=self.star[rows],
+            origin=self.origin[rows],
+            mags={p: v[rows] for p, v in self.mags.items()},
             mag_errors={p: v[rows] for p, v in self.mag_errors.items()},
-        )  # fmt: skip
+        )
 
 
 def epoch_of(mjd: float) -> float:
@@ -214,10 +219,15 @@ def _moved(stars: RefStars, epoch: float, number: int) -> _Part:
     drift = np.where(moving, stars.pm_error, _DISPERSION) * np.maximum(np.abs(since[0]), np.abs(since[1]))
     n = len(stars)
     return _Part(
-        stars.catalog, np.mod(stars.ra + pmra * since[0] / 3.6e6 / np.maximum(cosd, 1e-9), 360.0),
-        stars.dec + pmdec * since[1] / 3.6e6, np.hypot(place, drift), np.full(n, stars.catalog.stars),
-        np.full(n, number), stars.mags, stars.mag_errors,
-    )  # fmt: skip
+        stars.catalog,
+        np.mod(stars.ra + pmra * since[0] / 3.6e6 / np.maximum(cosd, 1e-9), 360.0),
+        stars.dec + pmdec * since[1] / 3.6e6,
+        np.hypot(place, drift),
+        np.full(n, stars.catalog.stars),
+        np.full(n, number),
+        stars.mags,
+        stars.mag_errors,
+    )
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:
@@ -235,9 +245,15 @@ def _joined(parts: Sequence[_Part]) -> _Part:
 
     ra, dec, error = (np.concatenate([getattr(p, n) for p in parts]) for n in ("ra", "dec", "error"))
     return _Part(
-        parts[0].catalog, ra, dec, error, np.concatenate([p.star for p in parts]),
-        np.concatenate([p.origin for p in parts]), stacked("mags"), stacked("mag_errors"),
-    )  # fmt: skip
+        parts[0].catalog,
+        ra,
+        dec,
+        error,
+        np.concatenate([p.star for p in parts]),
+        np.concatenate([p.origin for p in parts]),
+        stacked("mags"),
+        stacked("mag_errors"),
+    )
 
 
 def _plane(part: _Part, ra: float, dec: float) -> Array:

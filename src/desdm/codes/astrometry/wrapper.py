@@ -224,9 +224,13 @@ def _field_stars(task: Task, catalogues: list[CcdCatalogue]) -> Reference | None
     reach = float(np.degrees(angles_to(direction(middle, height), direction(ra, dec))).max())
     margin = float(task.keywords("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
-        task.inputs.get("refcat", ()), epoch_of_header(catalogues[0].header, partial(task.finding, 2)),
-        float((ra0 + middle) % 360.0), float(height), reach + margin, partial(task.finding, 2),
-    )  # fmt: skip
+        task.inputs.get("refcat", ()),
+        epoch_of_header(catalogues[0].header, partial(task.finding, 2)),
+        float((ra0 + middle) % 360.0),
+        float(height),
+        reach + margin,
+        partial(task.finding, 2),
+    )
 
 
 def _prospect(task: Task, catalogues: list[CcdCatalogue], reference: Reference | None) -> str:

@@ -132,9 +132,17 @@ class Stack:
         assert self._centre is not None
         assert self._spread is not None
         self._seen += _accumulate(
-            np.ascontiguousarray(frame, np.float32), scale, self._centre, self._spread, self.noise,
-            self.photons, self.nsigma, self._total, self._weight, self._count,
-        )  # fmt: skip
+            np.ascontiguousarray(frame, np.float32),
+            scale,
+            self._centre,
+            self._spread,
+            self.noise,
+            self.photons,
+            self.nsigma,
+            self._total,
+            self._weight,
+            self._count,
+        )
 
 
 @compiled()

@@ -350,9 +350,10 @@ def mklintable(task: Task) -> None:
         short = [r for r in (usable(a, saturate[a.name]) for a in amps) if len(r.observed) < least]
         if short:
             task.finding(
-                1, f"{path.name}: {short[0].name} has {len(short[0].observed)} levels below saturation, {least} are "
-                "needed; its CCD has no linearity"
-            )  # fmt: skip
+                1,
+                f"{path.name}: {short[0].name} has {len(short[0].observed)} levels below saturation, {least} are "
+                "needed; its CCD has no linearity",
+            )
             continue
         ramps += amps
         full |= saturate
@@ -405,9 +406,11 @@ def mkcrosstalk(task: Task) -> None:
     write_crosstalk(
         task.output("crosstalk"),
         coefficients,
-        [f"crosstalk from {len(paths)} frames; {keys.get('unitname', '')} request {keys.get('reqnum', '')} "
-         f"attempt {keys.get('attnum', '')}, {task.output('crosstalk').name}"],
-    )  # fmt: skip
+        [
+            f"crosstalk from {len(paths)} frames; {keys.get('unitname', '')} request {keys.get('reqnum', '')} "
+            f"attempt {keys.get('attnum', '')}, {task.output('crosstalk').name}"
+        ],
+    )
     task.metric("xtalk_pairs", len(coefficients), text="pairs of amplifiers with crosstalk")
     worst = max((c.error for c in coefficients), default=0.0)
     task.metric("xtalk_error", worst, text="largest error of a coefficient")

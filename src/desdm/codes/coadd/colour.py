@@ -28,9 +28,15 @@ def choose_bands(have: Mapping[str, object], wanted: str) -> tuple[str, str, str
 
 
 def picture(
-    blue: Image, green: Image, red: Image, *, scales: tuple[float, float, float], softening: float, stretch: float,
+    blue: Image,
+    green: Image,
+    red: Image,
+    *,
+    scales: tuple[float, float, float],
+    softening: float,
+    stretch: float,
     noise: float,
-) -> npt.NDArray[np.uint8]:  # fmt: skip
+) -> npt.NDArray[np.uint8]:
     """RGB picture, north up.
 
     Parameters

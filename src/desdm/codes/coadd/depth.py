@@ -75,9 +75,14 @@ def measure(
 
 
 def _apertures(
-    planes: Planes, good: npt.NDArray[np.bool_], kernel: Array, half: int, sources: tuple[Array, Array],
-    clear: float, seed: int,
-) -> tuple[float, int]:  # fmt: skip
+    planes: Planes,
+    good: npt.NDArray[np.bool_],
+    kernel: Array,
+    half: int,
+    sources: tuple[Array, Array],
+    clear: float,
+    seed: int,
+) -> tuple[float, int]:
     """Scatter of empty apertures over their expected noise, and their number."""
     from scipy.ndimage import uniform_filter
     from scipy.spatial import cKDTree

@@ -21,9 +21,15 @@ DATA = Path(__file__).parent / "data"
 
 
 def arguments(
-    images: Path, weights: Path, scales: Sequence[float], tile: Tile, out: Path, out_weight: Path, scratch: Path,
+    images: Path,
+    weights: Path,
+    scales: Sequence[float],
+    tile: Tile,
+    out: Path,
+    out_weight: Path,
+    scratch: Path,
     settings: Mapping[str, str],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Arguments to resample and add the images listed in ``images`` on the tile's grid.
 
     Parameters

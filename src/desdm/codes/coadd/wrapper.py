@@ -149,9 +149,14 @@ def color(task: Task) -> None:
         1.4826 * float(np.median(np.abs(mean[covered] - np.median(mean[covered])))) if covered.any() else 1.0
     )
     rgb = colour.picture(
-        blue, green, red, scales=(scales[0], scales[1], scales[2]), softening=task.number("color_q", 8.0),
-        stretch=task.number("color_stretch", 12.0), noise=noise,
-    )  # fmt: skip
+        blue,
+        green,
+        red,
+        scales=(scales[0], scales[1], scales[2]),
+        softening=task.number("color_q", 8.0),
+        stretch=task.number("color_stretch", 12.0),
+        noise=noise,
+    )
     Image.fromarray(rgb, "RGB").save(task.output("color"), optimize=True)
 
 
@@ -163,10 +168,15 @@ def depth(task: Task) -> None:
     limits = measure(planes, zero, scale, (rows["X_IMAGE"], rows["Y_IMAGE"]))
     sigma = catalogue_depth(rows["MAG_PSF"], rows["MAGERR_PSF"])
     facts: dict[str, object] = {
-        "tilename": head.get("TILENAME", ""), "band": band, "magzero": zero, "ncombine": head.get("NCOMBINE", 0),
-        "exptime": head.get("EXPTIME", 0.0), "aperture_arcsec": 2.0, **limits.facts(),
+        "tilename": head.get("TILENAME", ""),
+        "band": band,
+        "magzero": zero,
+        "ncombine": head.get("NCOMBINE", 0),
+        "exptime": head.get("EXPTIME", 0.0),
+        "aperture_arcsec": 2.0,
+        **limits.facts(),
         "mag_at_sigma_0.1": sigma if np.isfinite(sigma) else None,
-    }  # fmt: skip
+    }
     _json(task.output("depth"), facts)
     task.metric(
         "depth_snr10", limits.snr10, "mag", text="S/N 10 in a 2 arcsec aperture, median over the tile"

@@ -59,9 +59,15 @@ class Planes:
 
 
 def arguments(
-    measure: Path, catalogue: Path, parameters: Path, settings: Mapping[str, str], *, detect: Path | None = None,
-    psf: Path | None = None, header: fits.Header | None = None,
-) -> list[str]:  # fmt: skip
+    measure: Path,
+    catalogue: Path,
+    parameters: Path,
+    settings: Mapping[str, str],
+    *,
+    detect: Path | None = None,
+    psf: Path | None = None,
+    header: fits.Header | None = None,
+) -> list[str]:
     """Arguments to catalogue a 3-plane image, or to measure it at the detections of another.
 
     Parameters

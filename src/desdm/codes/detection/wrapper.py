@@ -64,8 +64,10 @@ def _background(task: Task, image: Path, head: fits.Header) -> None:
     number = task.workdir / "number.param"
     number.write_text("NUMBER\n", "ascii")
     settings = {
-        **task.keywords("background_keys"), "checkimage_type": "BACKGROUND", "checkimage_name": str(scrap),
-    }  # fmt: skip
+        **task.keywords("background_keys"),
+        "checkimage_type": "BACKGROUND",
+        "checkimage_name": str(scrap),
+    }
     task.run("sextractor", arguments(image, none, number, settings, header=head))
     for file in (none, number):
         file.unlink(missing_ok=True)
@@ -134,6 +136,19 @@ def _extract(
 _GAIN = ("BUNIT", "GAIN", "GAINA", "GAINB")
 _OF_IMAGE = ("SKYBRITE", "SKYSIGMA", "SCAMPFLG", "SCAMPNUM", "SCAMPRMS")
 _FOOTPRINT = (
-    "RA_CENT", "DEC_CENT", "RACMIN", "RACMAX", "DECCMIN", "DECCMAX", "CROSSRA0", "RAC1", "RAC2", "RAC3", "RAC4",
-    "DECC1", "DECC2", "DECC3", "DECC4",
-)  # fmt: skip
+    "RA_CENT",
+    "DEC_CENT",
+    "RACMIN",
+    "RACMAX",
+    "DECCMIN",
+    "DECCMAX",
+    "CROSSRA0",
+    "RAC1",
+    "RAC2",
+    "RAC3",
+    "RAC4",
+    "DECC1",
+    "DECC2",
+    "DECC3",
+    "DECC4",
+)

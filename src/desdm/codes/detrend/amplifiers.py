@@ -64,10 +64,13 @@ def of_image(header: fits.Header, shape: tuple[int, int]) -> list[State]:
         full = number(f"SATURAT{name or 'E'}")
         amplifiers.append(
             State(
-                name, place, number(f"GAIN{name}"), number(f"RDNOISE{name}"),
+                name,
+                place,
+                number(f"GAIN{name}"),
+                number(f"RDNOISE{name}"),
                 float("inf") if full is None else full,
             )
-        )  # fmt: skip
+        )
     return amplifiers
 
 

@@ -104,7 +104,7 @@ def _shifts(charge: Plane, y: int, kernel: _Folded, both: Plane, out: Plane) -> 
 @compiled()
 def _pad(
     image: Plane, mask: Bits, level: float, bad: int, full: int, y0: int, charge: Plane, good: Plane
-) -> None:  # fmt: skip
+) -> None:
     """Charge above the level with a rim of zeros, and 1 where charge may move; from row y0 - 9 of the image."""
     ny, nx = image.shape
     base = np.float32(level)
@@ -123,8 +123,13 @@ def _pad(
 
 @compiled()
 def _mark(
-    mask: npt.NDArray[np.int32], here: Plane, lower: Plane, upper: Plane, suspect: int, bits: npt.NDArray[np.int32]
-) -> None:  # fmt: skip
+    mask: npt.NDArray[np.int32],
+    here: Plane,
+    lower: Plane,
+    upper: Plane,
+    suspect: int,
+    bits: npt.NDArray[np.int32],
+) -> None:
     """The bits of a row, with SUSPECT where charge may move here but not to one of the four neighbours."""
     last, flag = here.size - 1, np.int32(suspect)
     for x in range(1, last):
@@ -137,9 +142,18 @@ def _mark(
 
 @compiled()
 def _exchange(
-    image: Plane, mask: Bits, ar: _Folded, at: _Folded, charge: Plane, good: Plane, y0: int, y1: int, suspect: int,
-    out: Plane, bits: Bits,
-) -> None:  # fmt: skip
+    image: Plane,
+    mask: Bits,
+    ar: _Folded,
+    at: _Folded,
+    charge: Plane,
+    good: Plane,
+    y0: int,
+    y1: int,
+    suspect: int,
+    out: Plane,
+    bits: Bits,
+) -> None:
     """Move charge across the borders of the pixels in rows ``y0`` to ``y1``."""
     ny, nx = image.shape
     right, top, below = np.empty(nx, np.float32), np.empty(nx, np.float32), np.zeros(nx, np.float32)
@@ -177,7 +191,7 @@ def _exchange(
 
 def correct(
     image: Plane, mask: Bits, kernels: Kernels, level: float, *, bad: int, full: int, suspect: int, run: Pool
-) -> tuple[Plane, Bits]:  # fmt: skip
+) -> tuple[Plane, Bits]:
     """Put the charge back.
 
     Parameters

@@ -112,9 +112,13 @@ class _Work:
     def check(self) -> None:
         cal, names, todo, raw = self.cal, self.cal.names, self.todo, isinstance(self.source, RawCCD)
         calibrations = {
-            "crosstalk": cal.crosstalk, "lintable": cal.lintable, "biascor": cal.biascor, "bpm": cal.bpm, "bf": cal.bf,
+            "crosstalk": cal.crosstalk,
+            "lintable": cal.lintable,
+            "biascor": cal.biascor,
+            "bpm": cal.bpm,
+            "bf": cal.bf,
             "dflatcor": cal.dflatcor,
-        }  # fmt: skip
+        }
         for step in STEPS:
             if (
                 step.name in todo
@@ -154,9 +158,18 @@ class _Work:
     def stretches(self, read_other: first.ReadCCD | None) -> None:
         ny = self.subject.shape[0]
         begin = first.prepare(
-            self.source, self.ccdnum, self.states, self.cal, self.recipe, self.todo, read_other, self.sci, self.msk,
-            self.where, self.result,
-        )  # fmt: skip
+            self.source,
+            self.ccdnum,
+            self.states,
+            self.cal,
+            self.recipe,
+            self.todo,
+            read_other,
+            self.sci,
+            self.msk,
+            self.where,
+            self.result,
+        )
         noise = self._dark_noise()
         self._renew_states()
         every = max(1, ny // _SAMPLE)
@@ -278,10 +291,22 @@ class _Work:
             for state, dark in calls:
                 own, columns = state.place.slices
                 passes.image_rows(
-                    self.sci, self.msk, columns.start, columns.stop - columns.start, flat, self.recipe.flat_min, dark,
-                    light, null, _BPM, _FULL if raised > 0 else 0, raised, self.wgt, self.tally,
+                    self.sci,
+                    self.msk,
+                    columns.start,
+                    columns.stop - columns.start,
+                    flat,
+                    self.recipe.flat_min,
+                    dark,
+                    light,
+                    null,
+                    _BPM,
+                    _FULL if raised > 0 else 0,
+                    raised,
+                    self.wgt,
+                    self.tally,
                     rows[(rows >= own.start) & (rows < own.stop)],
-                )  # fmt: skip
+                )
 
         return work
 

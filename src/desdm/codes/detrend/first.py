@@ -106,8 +106,14 @@ def _amp(raw: RawCCD, name: str) -> Amp:
 
 
 def _from_others(
-    raw: RawCCD, ccdnum: int, cal: Calibrations, recipe: Recipe, read_other: ReadCCD | None, where: str, result: Result
-) -> npt.NDArray[np.float32]:  # fmt: skip
+    raw: RawCCD,
+    ccdnum: int,
+    cal: Calibrations,
+    recipe: Recipe,
+    read_other: ReadCCD | None,
+    where: str,
+    result: Result,
+) -> npt.NDArray[np.float32]:
     """ADU that other CCDs wrote into this one; a CCD that cannot be read is a finding, and its crosstalk stays."""
     assert cal.crosstalk is not None
     coefficients = crosstalk.sources(cal.crosstalk, ccdnum, recipe.crosstalk_min)
@@ -124,9 +130,18 @@ def _from_others(
 
 
 def prepare(
-    source: RawCCD | Planes, ccdnum: int, states: list[State], cal: Calibrations, recipe: Recipe, todo: tuple[str, ...],
-    read_other: ReadCCD | None, sci: npt.NDArray[np.float32], msk: Bits, where: str, result: Result,
-) -> Rows:  # fmt: skip
+    source: RawCCD | Planes,
+    ccdnum: int,
+    states: list[State],
+    cal: Calibrations,
+    recipe: Recipe,
+    todo: tuple[str, ...],
+    read_other: ReadCCD | None,
+    sci: npt.NDArray[np.float32],
+    msk: Bits,
+    where: str,
+    result: Result,
+) -> Rows:
     """Everything that the first pass needs, once for the CCD.
 
     Parameters
@@ -180,9 +195,28 @@ def prepare(
         gain = state.known_gain(where) if "gain" in todo else 1.0
         full = state.saturate if "saturate" in todo else float("inf")
         arguments = (
-            data, oy, ox, columns.start, columns.stop - columns.start, levels[state.name], partner, levels[beside], c,
-            others, bias, shift[None, :], first, step, full, gain, bpm, prior, _FULL, sci, msk,
-        )  # fmt: skip
+            data,
+            oy,
+            ox,
+            columns.start,
+            columns.stop - columns.start,
+            levels[state.name],
+            partner,
+            levels[beside],
+            c,
+            others,
+            bias,
+            shift[None, :],
+            first,
+            step,
+            full,
+            gain,
+            bpm,
+            prior,
+            _FULL,
+            sci,
+            msk,
+        )
         calls.append((rows, arguments))
 
     def work(numbers: npt.NDArray[np.int64]) -> None:

@@ -89,9 +89,23 @@ def _coarse_row(grid: Plane, xs: Plane, ys: Plane, row: int, out: Plane) -> None
 
 @compiled(ieee=True)
 def _rows(
-    sci: Plane, msk: npt.NDArray[np.int32], wgt: Plane, kind: int, coefficients: Plane, templates: Plane, grid: Plane,
-    xs: Plane, ys: Plane, starflat: Plane, dark: Plane, light: float, flat_noise: float, bad: int, y0: int, y1: int,
-) -> None:  # fmt: skip
+    sci: Plane,
+    msk: npt.NDArray[np.int32],
+    wgt: Plane,
+    kind: int,
+    coefficients: Plane,
+    templates: Plane,
+    grid: Plane,
+    xs: Plane,
+    ys: Plane,
+    starflat: Plane,
+    dark: Plane,
+    light: float,
+    flat_noise: float,
+    bad: int,
+    y0: int,
+    y1: int,
+) -> None:
     """Subtract the sky, divide by the star flat, and compute the weight, in rows ``y0`` to ``y1``."""
     nx = sci.shape[1]
     sky = np.zeros(nx, np.float32)
@@ -182,9 +196,23 @@ def subtract(
 
     def band(y: int) -> None:
         _rows(
-            planes.sci, planes.msk, planes.wgt, kind, coefficients, cube, grid, xs, ys, divisor, dark, light, flat_noise,
-            int(MaskBit.BPM), y, min(y + _BAND, ny),
-        )  # fmt: skip
+            planes.sci,
+            planes.msk,
+            planes.wgt,
+            kind,
+            coefficients,
+            cube,
+            grid,
+            xs,
+            ys,
+            divisor,
+            dark,
+            light,
+            flat_noise,
+            int(MaskBit.BPM),
+            y,
+            min(y + _BAND, ny),
+        )
 
     for _ in run(band, range(0, ny, _BAND)):
         pass

@@ -136,13 +136,21 @@ def _bad_amplifiers(task: Task, raw: RawCCD, ccdnum: int, path: Path) -> tuple[s
 def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> Recipe:
     """Return the recipe of the chain from the settings."""
     form = overscan.Recipe(
-        task.text("overscan", "smooth"), int(task.number("overscan_window", 31)), int(task.number("overscan_order", 3)),
+        task.text("overscan", "smooth"),
+        int(task.number("overscan_window", 31)),
+        int(task.number("overscan_order", 3)),
         int(task.number("overscan_trim", 5)),
-    )  # fmt: skip
+    )
     return Recipe(
-        chosen, form, task.number("crosstalk_min", 1e-5), bits_of(task.text("null_mask")), task.number("flat_min", 0.05),
-        _bulbs(task), task.number("cti_limit", 0.1), bad_amps,
-    )  # fmt: skip
+        chosen,
+        form,
+        task.number("crosstalk_min", 1e-5),
+        bits_of(task.text("null_mask")),
+        task.number("flat_min", 0.05),
+        _bulbs(task),
+        task.number("cti_limit", 0.1),
+        bad_amps,
+    )
 
 
 def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:

@@ -79,9 +79,16 @@ def exposures(grid: Grid, images: Iterable[tuple[WCS, Image]]) -> npt.NDArray[np
 
 
 def cells_of(
-    grid: Grid, msk: Image, wgt: Image, count: npt.NDArray[np.int16], *, zero: float, pixscale: float,
-    correlation: float, nside: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:  # fmt: skip
+    grid: Grid,
+    msk: Image,
+    wgt: Image,
+    count: npt.NDArray[np.int16],
+    *,
+    zero: float,
+    pixscale: float,
+    correlation: float,
+    nside: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:
     """The cells of a coadd with some good area.
 
     A pixel is good if it has weight and no bit but INTERP, as in ``codes/coadd/depth.py``; depth is that file's too: the

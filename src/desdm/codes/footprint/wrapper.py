@@ -42,9 +42,15 @@ def footprint(task: Task) -> None:
     rows: list[tuple[str | int | float, ...]] = []
     count = exposures(grid, _images(task.inputs.get("nwgints", ()), rows))
     cells, values = cells_of(
-        grid, msk, wgt, count, zero=float(head["MAGZERO"]), pixscale=float(head["PIXSCALE"]),
-        correlation=float(depth["correlation"]), nside=nside,
-    )  # fmt: skip
+        grid,
+        msk,
+        wgt,
+        count,
+        zero=float(head["MAGZERO"]),
+        pixscale=float(head["PIXSCALE"]),
+        correlation=float(depth["correlation"]),
+        nside=nside,
+    )
     _write(task, head, (cells, values), rows, nside)
     area = 4 * np.pi * np.degrees(1) ** 2 / (12 * nside**2) * 3600.0
     task.metric("footprint_cells", cells.size, text="HEALPix cells with good pixels")
@@ -68,10 +74,15 @@ def _images(paths: tuple[Path, ...], rows: list[tuple[str | int | float, ...]]) 
         where = outline(head, wgt.shape)
         rows.append(
             (
-                head.get("EXPNUM", 0), head.get("CCDNUM", 0), head.get("MJD-OBS", np.nan), head.get("EXPTIME", np.nan),
-                where.rac, where.decc, head.get("DESFNAME", path.name),
+                head.get("EXPNUM", 0),
+                head.get("CCDNUM", 0),
+                head.get("MJD-OBS", np.nan),
+                head.get("EXPTIME", np.nan),
+                where.rac,
+                where.decc,
+                head.get("DESFNAME", path.name),
             )
-        )  # fmt: skip
+        )
         yield wcs_of(head), wgt
 
 

@@ -100,9 +100,19 @@ def _hdu(rows: Sequence[Row]) -> fits.BinTableHDU:
     def values(row: Row) -> tuple[object, ...]:
         s = row.streak
         return (
-            row.number, row.ccdnum, s.x1 + 1, s.y1 + 1, s.x2 + 1, s.y2 + 1, s.half, s.peak, s.sigma, s.snr, *row.sky,
+            row.number,
+            row.ccdnum,
+            s.x1 + 1,
+            s.y1 + 1,
+            s.x2 + 1,
+            s.y2 + 1,
+            s.half,
+            s.peak,
+            s.sigma,
+            s.snr,
+            *row.sky,
             row.status,
-        )  # fmt: skip
+        )
 
     listed = list(zip(*map(values, rows), strict=True)) if rows else [()] * len(_COLUMNS)
     columns = [
@@ -154,9 +164,15 @@ def read_streaks(path: Path) -> CcdStreaks:
     for k in range(len(columns["X1"])):
         c = {name: columns[name][k] for name, _, _ in _COLUMNS}
         streak = Streak(
-            float(c["X1"]) - 1, float(c["Y1"]) - 1, float(c["X2"]) - 1, float(c["Y2"]) - 1, float(c["HALFWIDTH"]),
-            float(c["PEAK"]), float(c["SIGMA"]), float(c["SNR"]),
-        )  # fmt: skip
+            float(c["X1"]) - 1,
+            float(c["Y1"]) - 1,
+            float(c["X2"]) - 1,
+            float(c["Y2"]) - 1,
+            float(c["HALFWIDTH"]),
+            float(c["PEAK"]),
+            float(c["SIGMA"]),
+            float(c["SNR"]),
+        )
         sky = (float(c["RA1"]), float(c["DEC1"]), float(c["RA2"]), float(c["DEC2"]))
         rows.append(Row(int(c["CCDNUM"]), streak, sky, str(c["STATUS"]).strip(), int(c["STREAK"])))
     return CcdStreaks(header, tuple(rows))

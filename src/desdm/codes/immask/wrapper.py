@@ -40,11 +40,15 @@ def bleedmask(task: Task) -> None:
     name = task.input("image").name
     _, sky, noise = _sky_noise(planes, name)
     limits = BleedLimits(
-        core=int(task.number("core", 1)), excess=task.number("excess", 5.0), gap=int(task.number("gap", 2)),
-        elongation=task.number("elongation", 1.5), edge_rows=int(task.number("edge_rows", 60)),
-        edge_excess=task.number("edge_excess", 8.0), edge_width=int(task.number("edge_width", 128)),
+        core=int(task.number("core", 1)),
+        excess=task.number("excess", 5.0),
+        gap=int(task.number("gap", 2)),
+        elongation=task.number("elongation", 1.5),
+        edge_rows=int(task.number("edge_rows", 60)),
+        edge_excess=task.number("edge_excess", 8.0),
+        edge_width=int(task.number("edge_width", 128)),
         star=task.number("star_radius", 0.0),
-    )  # fmt: skip
+    )
     bleed = mask_bleeds(planes.sci, planes.msk, sky, noise, limits)
     size = planes.sci.size
     full = int(np.count_nonzero(planes.msk & int(MaskBit.SATURATE)))
@@ -139,9 +143,14 @@ def _here(
         return row.streak
     s = row.streak
     return look_along(
-        image, bad, noise, (s.x1, s.y1, s.x2, s.y2), limits,
-        reach=task.number("reach", 12.0), confirm=task.number("confirm_predicted", 4.0),
-    )  # fmt: skip
+        image,
+        bad,
+        noise,
+        (s.x1, s.y1, s.x2, s.y2),
+        limits,
+        reach=task.number("reach", 12.0),
+        confirm=task.number("confirm_predicted", 4.0),
+    )
 
 
 def _write_joined(path: Path, joined: CcdStreaks) -> None:
@@ -171,9 +180,12 @@ def _cosmics(
                 3, f"{name}: no stars and no FWHM in the header; {fwhm:g} pixels is assumed for cosmic rays"
             )
     limits = Limits(
-        task.number("detect", 4.5), task.number("grow", 1.8), task.number("least", 5.0),
-        task.number("least_grow", 2.0), task.number("shrink", 0.8),
-    )  # fmt: skip
+        task.number("detect", 4.5),
+        task.number("grow", 1.8),
+        task.number("least", 5.0),
+        task.number("least_grow", 2.0),
+        task.number("shrink", 0.8),
+    )
     rays = find_cosmics(electrons, weight, bad, fwhm, limits)
     area = float(np.count_nonzero(rays) / rays.size)
     task.metric("cray_frac", area, text="fraction of pixels under cosmic rays")
@@ -190,19 +202,26 @@ def _cosmics(
 def _streak_limits(task: Task) -> StreakLimits:
     """Return the limits of the streak detection from the settings."""
     return StreakLimits(
-        binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
-        confirm=task.number("streak_confirm", 7.5), faintest=task.number("faintest", 0.5),
-        even=task.number("streak_even", 0.6), widest=task.number("widest", 4.0),
+        binning=int(task.number("binning", 4)),
+        detect=task.number("streak_detect", 8.0),
+        confirm=task.number("streak_confirm", 7.5),
+        faintest=task.number("faintest", 0.5),
+        even=task.number("streak_even", 0.6),
+        widest=task.number("widest", 4.0),
         most=int(task.number("most_streaks", 8)),
         shortest=task.number("shortest", 150.0),
-    )  # fmt: skip
+    )
 
 
 @compiled()
 def _unusable(
-    sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], wgt: npt.NDArray[np.float32], bits: int, weighted: bool,
+    sci: npt.NDArray[np.float32],
+    msk: npt.NDArray[np.int32],
+    wgt: npt.NDArray[np.float32],
+    bits: int,
+    weighted: bool,
     out: npt.NDArray[np.bool_],
-) -> None:  # fmt: skip
+) -> None:
     """Under one of the bits, not a number, or (where weights are known) without weight."""
     wanted, zero = np.int32(bits), np.float32(0.0)
     for y in range(sci.shape[0]):

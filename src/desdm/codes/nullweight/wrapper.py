@@ -79,9 +79,13 @@ def nwgint(task: Task) -> None:
     fwhm = planes.header.get("FWHM", 0.0)
     recipe = Recipe(bits_of(task.text("null_mask")), int(task.number("max_interp", 20)))
     out = standard(
-        planes, zero, recipe, gain=gain, saturate=float(saturate),
+        planes,
+        zero,
+        recipe,
+        gain=gain,
+        saturate=float(saturate),
         fwhm=float(fwhm) if isinstance(fwhm, (int, float)) else 0.0,
-    )  # fmt: skip
+    )
     stamp(out.header, task.keys, task.execs, task.output("nwgint").name)
     write_planes(task.output("nwgint"), out)
     task.metric("sky", float(out.header["SKYBRITE"]), "count", text="median of the good pixels")

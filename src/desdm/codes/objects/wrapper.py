@@ -69,6 +69,8 @@ def write_parquet(path: Path, columns: Sequence[Column], facts: dict[str, str]) 
         arrays.append(array)
     schema = pa.schema(fields, metadata={**facts, "sorted_by": "hpix29", "hpix_order": "29"})
     pq.write_table(
-        pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd",
+        pa.Table.from_arrays(arrays, schema=schema),
+        path,
+        compression="zstd",
         sorting_columns=[pq.SortingColumn(0)],
-    )  # fmt: skip
+    )

@@ -94,12 +94,17 @@ def _matched(
 def _limits(task: Task) -> Limits:
     """Return the limits of the match and of the solution from the settings."""
     return Limits(
-        snr=task.number("star_snr", 100.0), bright=task.number("reference_bright", 10.0),
-        faint=task.number("reference_faint", 30.0), radius=task.number("match_radius", 1.0),
-        ccd_least=int(task.number("ccd_least", 5)), exposure_least=int(task.number("exposure_least", 10)),
-        scatter=task.number("scatter_limit", 0.1), floor=task.number("reference_error", 0.005),
-        spread=task.number("star_spread", 0.005), size=task.number("star_size", 0.15),
-    )  # fmt: skip
+        snr=task.number("star_snr", 100.0),
+        bright=task.number("reference_bright", 10.0),
+        faint=task.number("reference_faint", 30.0),
+        radius=task.number("match_radius", 1.0),
+        ccd_least=int(task.number("ccd_least", 5)),
+        exposure_least=int(task.number("exposure_least", 10)),
+        scatter=task.number("scatter_limit", 0.1),
+        floor=task.number("reference_error", 0.005),
+        spread=task.number("star_spread", 0.005),
+        size=task.number("star_size", 0.15),
+    )
 
 
 def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> CountUnit:
@@ -273,9 +278,13 @@ def _photometry_cards(standard: Standard | None) -> Iterator[tuple[str, str | in
 
 
 def _check(
-    task: Task, paths: Sequence[Path], heads: Sequence[fits.Header], each: Sequence[Zero], reference: Reference | None,
+    task: Task,
+    paths: Sequence[Path],
+    heads: Sequence[fits.Header],
+    each: Sequence[Zero],
+    reference: Reference | None,
     standard: Standard | None,
-) -> None:  # fmt: skip
+) -> None:
     """The residuals of the exposure's stars against the reference, positions by the final WCS."""
     parts = []
     for path, zero in zip(paths, each, strict=True):

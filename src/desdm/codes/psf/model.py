@@ -155,10 +155,16 @@ def read_model(path: Path, identity: Mapping[str, Any] | None = None) -> PSFMode
             if mask.shape[0] != (degree + 1) * (degree + 2) // 2:
                 raise FileTypeError(f"{path.name}: {mask.shape[0]} PSF terms do not fit degree {degree}")
             return PSFModel(
-                mask, degree, (get("polzero1", 0.0), get("polzero2", 0.0)),
-                (get("polscal1", 1.0), get("polscal2", 1.0)), get("psf_samp", 1.0), get("psf_fwhm", 0.0),
-                get("chi2", 0.0), int(get("loaded", 0)), int(get("accepted", 0)),
-            )  # fmt: skip
+                mask,
+                degree,
+                (get("polzero1", 0.0), get("polzero2", 0.0)),
+                (get("polscal1", 1.0), get("polscal2", 1.0)),
+                get("psf_samp", 1.0),
+                get("psf_fwhm", 0.0),
+                get("chi2", 0.0),
+                int(get("loaded", 0)),
+                int(get("accepted", 0)),
+            )
     raise FileTypeError(f"{path.name}: no table with a column PSF_MASK; not a PSFEx model")
 
 
@@ -199,9 +205,11 @@ def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
     """
     terms, ny, nx = model.mask.shape
     column = fits.Column(
-        name="PSF_MASK", format=f"{terms * ny * nx}E", dim=f"({nx},{ny},{terms})",
+        name="PSF_MASK",
+        format=f"{terms * ny * nx}E",
+        dim=f"({nx},{ny},{terms})",
         array=model.mask[None].astype(np.float32),
-    )  # fmt: skip
+    )
     table = fits.BinTableHDU.from_columns([column], name="PSF_DATA")
     cards: list[tuple[str, str | int | float, str]] = [
         ("LOADED", model.loaded, "stars found"),

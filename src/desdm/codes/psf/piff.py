@@ -148,9 +148,9 @@ def _read(path: Path) -> tuple[PSFModel, bool]:
     solution = solution.reshape(-1, len(powers))
     sky = _on_the_sky(solution, powers, stars)
     scale = float(model["scale"])
-    mask = np.stack([
-        _whole(solution[:, powers.index(p)], size, 1.0 / scale**2 if p == (0, 0) else 0.0) for p in wanted
-    ])  # fmt: skip
+    mask = np.stack(
+        [_whole(solution[:, powers.index(p)], size, 1.0 / scale**2 if p == (0, 0) else 0.0) for p in wanted]
+    )
     chi2 = float(fit["chisq"]) / max(int(fit["dof"]), 1) if fit is not None else 0.0
     used_stars = len(stars) - (int(fit["nremoved"]) if fit is not None else 0)
     psf = PSFModel(

@@ -18,8 +18,18 @@ __all__ = ["ShapeletModel", "read_shapelets"]
 
 Array = npt.NDArray[np.float64]
 _COLUMNS = (
-    "psf_order", "sigma", "fit_order", "npca", "xmin", "xmax", "ymin", "ymax", "ave_psf", "rot_matrix", "interp_matrix",
-)  # fmt: skip
+    "psf_order",
+    "sigma",
+    "fit_order",
+    "npca",
+    "xmin",
+    "xmax",
+    "ymin",
+    "ymax",
+    "ave_psf",
+    "rot_matrix",
+    "interp_matrix",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +144,11 @@ def read_shapelets(path: Path) -> ShapeletModel:
                 f"{path.name}: {name} has {row[name].size} numbers, its orders ask for {wanted}"
             )
     return ShapeletModel(
-        order, float(row["sigma"]), degree,
+        order,
+        float(row["sigma"]),
+        degree,
         (float(row["xmin"]), float(row["xmax"]), float(row["ymin"]), float(row["ymax"])),
-        row["ave_psf"].astype(np.float64).ravel(), row["rot_matrix"].astype(np.float64).reshape(size, npca).T,
+        row["ave_psf"].astype(np.float64).ravel(),
+        row["rot_matrix"].astype(np.float64).reshape(size, npca).T,
         row["interp_matrix"].astype(np.float64).reshape(npca, terms).T,
-    )  # fmt: skip
+    )

@@ -244,7 +244,13 @@ def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: f
     level = float(np.median(sky.level[known]))
     span = np.percentile(model[np.isfinite(model)], [2.5, 97.5]) if np.isfinite(model).any() else np.zeros(2)
     return SkyFit(
-        np.zeros(0) if fitted is None else fitted.value, np.zeros(0) if fitted is None else fitted.error,
-        model.astype(np.float32), sky.places, clipped, rms, level, float(np.nanmedian(sky.sigma[known])),
+        np.zeros(0) if fitted is None else fitted.value,
+        np.zeros(0) if fitted is None else fitted.error,
+        model.astype(np.float32),
+        sky.places,
+        clipped,
+        rms,
+        level,
+        float(np.nanmedian(sky.sigma[known])),
         float((span[1] - span[0]) / level) if level else 0.0,
-    )  # fmt: skip
+    )

@@ -21,9 +21,22 @@ __all__ = [
 
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 _KEPT = (
-    "EXPNUM", "BAND", "NITE", "MJD-OBS", "EXPTIME", "INSTRUME", "OBJECT", "OBSTYPE", "AIRMASS", "FILTER", "TELRA", "TELDEC",
-    "RA", "DEC", "DETSIZE",
-)  # fmt: skip
+    "EXPNUM",
+    "BAND",
+    "NITE",
+    "MJD-OBS",
+    "EXPTIME",
+    "INSTRUME",
+    "OBJECT",
+    "OBSTYPE",
+    "AIRMASS",
+    "FILTER",
+    "TELRA",
+    "TELDEC",
+    "RA",
+    "DEC",
+    "DETSIZE",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,13 @@ def read_skyfit(path: Path) -> SkyFit:
             raise FileTypeError(f"{path.name}: header lacks {', '.join(missing)}")
         smooth = np.where(hdus["MSK"].data != 0, np.nan, hdus["MINISKY"].data).astype(np.float32)
         return SkyFit(
-            np.array(table["COEFF"], np.float64), np.array(table["ERROR"], np.float64), smooth,
-            read_layout(hdus, path.name), int(head["NCLIP"]), float(head["SKYRMS"]), float(head["SKYBRITE"]),
-            float(head["SKYSIGMA"]), float(head["SKYGRAD"]),
-        )  # fmt: skip
+            np.array(table["COEFF"], np.float64),
+            np.array(table["ERROR"], np.float64),
+            smooth,
+            read_layout(hdus, path.name),
+            int(head["NCLIP"]),
+            float(head["SKYRMS"]),
+            float(head["SKYBRITE"]),
+            float(head["SKYSIGMA"]),
+            float(head["SKYGRAD"]),
+        )

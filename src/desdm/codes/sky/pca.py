@@ -328,7 +328,12 @@ def read_pca(path: Path) -> SkyPca:
         head = hdus["PC"].header.copy(strip=True)
         count = cube.shape[0]
         return SkyPca(
-            cube, tuple(int(n) for n in used["EXPNUM"]), np.array(used["COEFF"], np.float64).reshape(-1, count),
-            np.array(used["RMS"], np.float64), np.array([float(head.get(f"PCVAR{k + 1}", 0)) for k in range(count)]),
-            read_layout(hdus, path.name), tuple(Rejected(int(r["EXPNUM"]), str(r["REASON"])) for r in out), head,
-        )  # fmt: skip
+            cube,
+            tuple(int(n) for n in used["EXPNUM"]),
+            np.array(used["COEFF"], np.float64).reshape(-1, count),
+            np.array(used["RMS"], np.float64),
+            np.array([float(head.get(f"PCVAR{k + 1}", 0)) for k in range(count)]),
+            read_layout(hdus, path.name),
+            tuple(Rejected(int(r["EXPNUM"]), str(r["REASON"])) for r in out),
+            head,
+        )

@@ -32,9 +32,14 @@ def skycompress(task: Task) -> None:
     bad = ((planes.msk & bits_of(task.text("bad_mask"))) != 0) | ~np.isfinite(planes.sci)
     size = _block(task, planes.shape)
     blocks = sky_between(
-        planes.sci, bad, size, threshold=task.number("threshold", 3.0), reach=int(task.number("reach", 2)),
-        least=task.number("least_good", 0.15), statistic=task.text("statistic", "median"),
-    )  # fmt: skip
+        planes.sci,
+        bad,
+        size,
+        threshold=task.number("threshold", 3.0),
+        reach=int(task.number("reach", 2)),
+        least=task.number("least_good", 0.15),
+        statistic=task.text("statistic", "median"),
+    )
     known = np.isfinite(blocks.level)
     if not known.any():
         raise ProgramFailed(f"{name}: no block of {size} pixels has enough good ones; is the CCD dead?")
@@ -132,10 +137,13 @@ def skypca(task: Task) -> None:
     """Principal components of a band's sky. Input ``minisky`` (many exposures), output ``skypc``."""
     skies = task.read_inputs("minisky", read_minisky)
     pca = sky_pca(
-        skies, most=int(task.number("most", 5)), least_exposures=int(task.number("least_exposures", 3)),
-        most_missing=task.number("most_missing", 0.2), nsigma=task.number("nsigma", 6.0),
+        skies,
+        most=int(task.number("most", 5)),
+        least_exposures=int(task.number("least_exposures", 3)),
+        most_missing=task.number("most_missing", 0.2),
+        nsigma=task.number("nsigma", 6.0),
         most_rms=task.number("most_rms", 0.02),
-    )  # fmt: skip
+    )
     for out in pca.rejected:
         task.finding(2, f"exposure {out.expnum} is left out of the sky components: {out.reason}")
     head = _calibration_header(task, [s.header for s in skies], len(pca.expnums))
@@ -169,10 +177,15 @@ def skytemplate(task: Task) -> None:
     coefficients = np.array([pca.coefficients[pca.expnums.index(n)] for n in numbers])
     bits = bits_of(task.text("bad_mask"))
     cube, prior_share = sky_templates(
-        [_reader(paths[n], bits, shape) for n in numbers], coefficients, coarse, shape,
-        read_noise=task.number("read_noise", 7.0), clip=task.number("clip", 3.0),
-        smooth=task.number("smooth", 2.0), memory=int(task.number("memory_mb", 256)) << 20,
-    )  # fmt: skip
+        [_reader(paths[n], bits, shape) for n in numbers],
+        coefficients,
+        coarse,
+        shape,
+        read_noise=task.number("read_noise", 7.0),
+        clip=task.number("clip", 3.0),
+        smooth=task.number("smooth", 2.0),
+        memory=int(task.number("memory_mb", 256)) << 20,
+    )
     out = _calibration_header(task, [head], len(numbers))
     out["CCDNUM"] = ccdnum
     out["NTEMPL"] = (cube.shape[0], "templates")

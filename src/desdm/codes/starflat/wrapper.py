@@ -37,9 +37,13 @@ def starcat(task: Task) -> None:
     apertures = [float(v) for v in str(keys.get("PHOT_APERTURES", keys.get("phot_apertures", ""))).split(",")]
     band = str(head.get("BAND", "")).strip()
     stars = good_stars(
-        objects(scratch), head, apertures, widths=task.number("widths"), snr=task.number("snr"),
+        objects(scratch),
+        head,
+        apertures,
+        widths=task.number("widths"),
+        snr=task.number("snr"),
         extinction=BANDS[band].k if band in BANDS else 0.0,
-    )  # fmt: skip
+    )
     scratch.unlink()
     out = fits.Header()
     for key in _KEPT:
