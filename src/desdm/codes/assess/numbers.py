@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ class Counts:
     errors: Array
     depth: float | None
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, list[float] | list[int] | list[float | None]]:
         """As plain lists for JSON."""
         return {
             "edges": [round(float(v), 4) for v in self.edges],

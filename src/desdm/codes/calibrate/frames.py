@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from desdm.survey.imageio import Planes
 from desdm.survey.raw import Amp, read_ccd
 from desdm.survey.sections import Section, parse_section
 
-__all__ = ["Frame", "Kit", "block_side", "corner", "disagreement"]
+__all__ = ["Frame", "FrameReader", "block_side", "corner", "disagreement"]
 
 F4 = npt.NDArray[np.float32]
 _LOST = int(MaskBit.BPM | MaskBit.BADAMP | MaskBit.SATURATE)
@@ -75,8 +74,8 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """How the frames of a CCD are detrended.
+class FrameReader:
+    """Reader of the frames of one CCD, which it detrends.
 
     Crosstalk from other CCDs, of some 1e-5, is left in calibration frames: sources as evenly lit as a flat add a
     constant that is lost in its normalisation, and so each CCD need be read only once.
@@ -105,7 +104,7 @@ class Kit:
     def read(
         cls,
         ccdnum: int,
-        overscan: Mapping[str, Any],
+        overscan: Mapping[str, str | int],
         *,
         bias: Planes | None = None,
         lintable: Path | None = None,
@@ -113,7 +112,7 @@ class Kit:
         bf: Path | None = None,
         electrons: bool = False,
         whole: bool = True,
-    ) -> Kit:
+    ) -> FrameReader:
         """Read the calibrations of one CCD; a step whose calibration is None is left out.
 
         With ``electrons`` the frame is divided into electrons, and ``bf`` (brighter-fatter kernels) then puts back the

@@ -21,7 +21,7 @@ from desdm.codes.calibrate.compare import (
     compare_flats,
 )
 from desdm.codes.calibrate.crosstalk import Cells, fit_crosstalk, gather, write_crosstalk
-from desdm.codes.calibrate.frames import Frame, Kit, block_side, corner, disagreement
+from desdm.codes.calibrate.frames import Frame, FrameReader, block_side, corner, disagreement
 from desdm.codes.calibrate.gauge import Gauge, readouts, saturations
 from desdm.codes.calibrate.linearity import Ramp, fit_ramps, read_ramps, usable, write_ramps, write_table
 from desdm.codes.calibrate.minis import (
@@ -84,7 +84,7 @@ def _mini(task: Task, *, bias: bool) -> None:
         task.finding(2, finding)
     ccds, blocks, corners, side = [], [], [], 0
     for entry in _working(task, exposure):
-        frame = _frame(task, path, _kit(task, entry.ccdnum, electrons=not bias, whole=False))
+        frame = _frame(task, path, _frame_reader(task, entry.ccdnum, electrons=not bias, whole=False))
         if frame is None:
             continue
         side = int(task.number("block", 0.0)) or block_side(frame.image.shape[1])
@@ -165,11 +165,11 @@ def mkbiascor(task: Task) -> None:
     """Combine the good biases of one CCD; output ``biascor`` (file type cal_biascor), none if they are too few."""
     ccdnum = int(task.keys["ccdnum"])
     good = read_frames(task.input("frames")).good()
-    kit = _kit(task, ccdnum, whole=False)
+    reader = _frame_reader(task, ccdnum, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in _chosen(task, "raw", good):
-        frame = _frame(task, path, kit)
+        frame = _frame(task, path, reader)
         if frame is None:
             continue
         stack = stack or _stack(
@@ -200,11 +200,11 @@ def mkflatcor(task: Task) -> None:
         return
     source = _bias_input(task, ccdnum)
     bias = task.read_input(source, read_planes) if source else None
-    kit = _kit(task, ccdnum, bias=bias, electrons=True, whole=False)
+    reader = _frame_reader(task, ccdnum, bias=bias, electrons=True, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in paths:
-        frame = _frame(task, path, kit)
+        frame = _frame(task, path, reader)
         if frame is None:
             continue
         stack = stack or _stack(task, frame, frame.by_column("rdnoise"), photons=True)
@@ -215,8 +215,8 @@ def mkflatcor(task: Task) -> None:
     combined = stack.result()
     head = _about(task, used[0].header, "flatcor")
     head["BAND"] = (band, "band")
-    if "bf" in kit.steps:
-        head["DESBFC"] = (kit.cal.names["bf"][:60], "brighter-fatter corrected")
+    if "bf" in reader.steps:
+        head["DESBFC"] = (reader.cal.names["bf"][:60], "brighter-fatter corrected")
     else:
         task.write_log(
             f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced"
@@ -322,9 +322,9 @@ def ramp(task: Task) -> None:
         return
     gauge = Gauge(ccdnum, task.number("faint"), task.number("bright"))
     source = _bias_input(task, ccdnum)
-    kit = _kit(task, ccdnum, bias=task.read_input(source, read_planes) if source else None)
+    reader = _frame_reader(task, ccdnum, bias=task.read_input(source, read_planes) if source else None)
     for path in task.inputs["raw"]:
-        frame = _frame(task, path, kit)
+        frame = _frame(task, path, reader)
         if frame is not None:
             gauge.add(frame)
     if gauge.header is None:
@@ -392,7 +392,7 @@ def mkcrosstalk(task: Task) -> None:
             full: dict[str, float] = {}
             for entry in _working(task, exposure):
                 bias = read_planes(biases[entry.ccdnum]) if entry.ccdnum in biases else None
-                frame = _frame(task, path, _kit(task, entry.ccdnum, bias=bias))
+                frame = _frame(task, path, _frame_reader(task, entry.ccdnum, bias=bias))
                 if frame is not None:
                     more = first + step < frame.image.shape[0]
                     amps |= readouts(frame, slice(first, first + step))
@@ -476,11 +476,11 @@ def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
     return [p for p in task.inputs.get(name, ()) if p.name in good]
 
 
-def _kit(
+def _frame_reader(
     task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool = False, whole: bool = True
-) -> Kit:
+) -> FrameReader:
     """How a CCD's frames are detrended; not ``whole``: without the amplifiers that do not work."""
-    return Kit.read(
+    return FrameReader.read(
         ccdnum,
         task.keywords("overscan"),
         bias=bias,
@@ -492,12 +492,12 @@ def _kit(
     )
 
 
-def _frame(task: Task, path: Path, kit: Kit) -> Frame | None:
+def _frame(task: Task, path: Path, reader: FrameReader) -> Frame | None:
     """Read and detrend one frame; None, with a finding, if its CCD is damaged."""
     try:
-        return kit.frame(path)
+        return reader.frame(path)
     except FileTypeError as err:
-        task.finding(2, f"{err}; CCD {kit.ccdnum} of this frame is left out")
+        task.finding(2, f"{err}; CCD {reader.ccdnum} of this frame is left out")
         return None
 
 

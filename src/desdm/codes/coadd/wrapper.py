@@ -167,7 +167,7 @@ def depth(task: Task) -> None:
     band, zero, scale = str(head["BAND"]), float(head["MAGZERO"]), float(head["PIXSCALE"])
     limits = measure(planes, zero, scale, (rows["X_IMAGE"], rows["Y_IMAGE"]))
     sigma = catalogue_depth(rows["MAG_PSF"], rows["MAGERR_PSF"])
-    facts: dict[str, object] = {
+    facts: dict[str, str | int | float | None] = {
         "tilename": head.get("TILENAME", ""),
         "band": band,
         "magzero": zero,
@@ -185,6 +185,6 @@ def depth(task: Task) -> None:
     task.metric("area", limits.area, "arcmin2", text="unmasked area")
 
 
-def _json(path: Path, facts: dict[str, object]) -> None:
+def _json(path: Path, facts: dict[str, str | int | float | None]) -> None:
     """Write a record as a JSON file."""
     path.write_text(json.dumps(facts, indent=1, sort_keys=True, allow_nan=False) + "\n")

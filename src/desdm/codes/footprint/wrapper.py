@@ -39,7 +39,7 @@ def footprint(task: Task) -> None:
     head = fits.getheader(task.input("image"), 0)
     depth = json.loads(task.input("depth").read_text("utf-8"))
     grid = Grid(wcs_of(head), wgt.shape, int(task.number("block", 4)))
-    rows: list[tuple[str | int | float, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     count = exposures(grid, _images(task.inputs.get("nwgints", ()), rows))
     cells, values = cells_of(
         grid,
@@ -66,7 +66,7 @@ def _planes(path: Path) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
         return file[names["MSK"]].read(), file[names["WGT"]].read()
 
 
-def _images(paths: tuple[Path, ...], rows: list[tuple[str | int | float, ...]]) -> Iterator[tuple[WCS, Any]]:
+def _images(paths: tuple[Path, ...], rows: list[tuple[Any, ...]]) -> Iterator[tuple[WCS, Any]]:
     """WCS and weights of each image, one at a time; what each is goes into ``rows``."""
     for path in paths:
         _, wgt = _planes(path)
@@ -90,7 +90,7 @@ def _write(
     task: Task,
     head: fits.Header,
     cells: tuple[npt.NDArray[np.int64], npt.NDArray[np.void]],
-    rows: list[tuple[str | int | float, ...]],
+    rows: list[tuple[Any, ...]],
     nside: int,
 ) -> None:
     """HealSparse's own format (HDUs COV and SPARSE), and a table IMAGES that its readers pass over."""

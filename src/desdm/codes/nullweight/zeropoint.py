@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -25,7 +24,7 @@ class ZeroPoint:
 
 def find_zeropoint(
     header: fits.Header,
-    identity: Mapping[str, Any],
+    identity: Mapping[str, str | int | float],
     tables: Sequence[Path],
 ) -> ZeroPoint | None:
     """The best zero point that is known.
@@ -61,7 +60,7 @@ def find_zeropoint(
     return ZeroPoint(nominal_zero(band, unit, exptime, float(identity.get("AIRMASS", 1.0))), "nominal")
 
 
-def _from_table(path: Path, identity: Mapping[str, Any]) -> float | None:
+def _from_table(path: Path, identity: Mapping[str, str | int | float]) -> float | None:
     """Return the zero point in a table of exposures and CCDs; None if it has no row for this one."""
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus:

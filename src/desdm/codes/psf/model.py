@@ -124,7 +124,7 @@ def moffat(fwhm: float, beta: float, size: int = 51) -> PSFModel:
     return constant(image / image.sum(), 1.0, fwhm)
 
 
-def read_model(path: Path, identity: Mapping[str, Any] | None = None) -> PSFModel:
+def read_model(path: Path, identity: Mapping[str, str | int | float] | None = None) -> PSFModel:
     """Read a PSFEx model.
 
     Three forms are known: PSFEx's own ``.psf`` (numbers in the header), the Legacy Surveys' copies of it (some
@@ -177,7 +177,9 @@ def _getter(hdu: Any, names: set[str], row: int) -> Any:
     return get
 
 
-def _row(rows: npt.NDArray[np.void], names: set[str], identity: Mapping[str, Any], path: Path) -> int:
+def _row(
+    rows: npt.NDArray[np.void], names: set[str], identity: Mapping[str, str | int | float], path: Path
+) -> int:
     """Return the index of the row of this exposure and CCD."""
     mine = np.ones(len(rows), bool)
     if "expnum" in names and "EXPNUM" in identity:
