@@ -160,8 +160,8 @@ def test_messages_that_have_no_room_are_told_of(desdm: Caller) -> None:
 
 def test_runs_that_have_no_room_are_told_of(desdm: Caller) -> None:
     said = desdm("status", "--limit", "1")[1]
-    assert "the newest 1 are shown" in said
-    assert "are shown" not in desdm("status", "--limit", "2")[1]
+    assert "the newest 1 are listed" in said
+    assert "are listed" not in desdm("status", "--limit", "2")[1]
 
 
 def test_a_tile_south_of_the_equator_is_added(desdm: Caller) -> None:

@@ -20,6 +20,7 @@ from desdm.framework.cancel import cancel
 from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
 from desdm.framework.model import Attempt
+from desdm.framework.pipeline import Block, Exec, FileSet, Module, Pipeline
 from desdm.framework.process import process_start
 from desdm.framework.register import register_job
 from desdm.framework.watch import store as watch
@@ -89,6 +90,34 @@ def test_the_same_work_is_not_done_twice_and_new_input_makes_a_new_attempt(
     other = plan(facility, text_pipeline(), {"part": "1:2"})
     assert not other.reused
     assert other.run == "T1_r1p03"
+
+
+def test_another_build_of_a_program_makes_it_other_work(
+    facility: Facility, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record of a run holds the digest of each program; what another one would make is not the same work."""
+    program = tmp_path / "bin" / "copytext"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\ncp "$1" "$2"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    copy = Exec("copytext", {"_01_from": "${file.raw.fullname}", "_02_to": "${file.out.fullname}"})
+    module = Module(
+        "copy",
+        "genwrap",
+        inputs=(FileSet("raw", "misc", query={"filename": "raw.txt"}),),
+        outputs=(FileSet("out", "misc", filename="${run}_copy.txt"),),
+        execs=(copy,),
+    )
+    pipeline = Pipeline(
+        "copying", "", (Block("one", (module,)),), unit="unitname", settings={"unitname": "T1"}
+    )
+    first = plan(facility, pipeline)
+    assert run(facility, first.run) is AttemptState.DONE
+    assert plan(facility, pipeline).reused
+    program.write_text('#!/bin/sh\n# version 2\ncp "$1" "$2"\n')
+    second = plan(facility, pipeline)
+    assert (second.reused, second.run) == (False, "T1_r1p02")
 
 
 def test_an_empty_query_is_told_with_the_query(facility: Facility) -> None:

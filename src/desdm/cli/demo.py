@@ -143,14 +143,14 @@ def _print_summary(context: CommandContext, summary: Summary) -> None:
         ("EXPOSURE", "BAND", "FWHM arcsec", "OBJECTS", "MATCHED", "dRA mas", "dDEC mas", "RMS dRA mas"),
         [
             (
-                e["keys"],
-                e["band"],
-                e.get("fwhm"),
-                round(e.get("nobjects", 0)),
-                int(e.get("nmatch", 0)),
-                e.get("dra_median"),
-                e.get("ddec_median"),
-                e.get("dra_rms"),
+                e.keys,
+                e.band,
+                e.numbers.get("fwhm"),
+                round(e.numbers.get("nobjects", 0)),
+                int(e.numbers.get("nmatch", 0)),
+                e.numbers.get("dra_median"),
+                e.numbers.get("ddec_median"),
+                e.numbers.get("dra_rms"),
             )
             for e in summary.images
         ],

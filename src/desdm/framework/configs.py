@@ -51,9 +51,9 @@ def code_config(wrapper: str) -> Tree | None:
 
 def _of_wrapper(tree: Settings, wrapper: str) -> Tree:
     """The values of a ``config.wcl`` for all wrappers, its programs, and the wrapper's own section over them."""
-    own = tree.get(wrapper.rpartition(".")[2], {})
+    overrides = tree.get(wrapper.rpartition(".")[2], {})
     base = wcl.merge({}, {k: v for k, v in tree.items() if k == "exec" or isinstance(v, str)})
-    return wcl.merge(base, own if isinstance(own, dict) else {})
+    return wcl.merge(base, overrides if isinstance(overrides, dict) else {})
 
 
 def overlay_settings(base: Mapping[str, Settings], run: Settings) -> dict[str, Tree]:

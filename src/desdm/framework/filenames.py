@@ -66,8 +66,8 @@ def name_pattern(pipeline: Pipeline, fileset: FileSet) -> NamePattern:
         return NamePattern.of(fileset.filename)
     text = pipeline.filename_patterns.get(fileset.filepat, FILENAME_PATTERNS.get(fileset.filepat))
     if text is None:
-        known = ", ".join(dict.fromkeys([*pipeline.filename_patterns, *FILENAME_PATTERNS]))
-        raise WCLError(f"no filename pattern {fileset.filepat!r}; known: {known}")
+        patterns = ", ".join(dict.fromkeys([*pipeline.filename_patterns, *FILENAME_PATTERNS]))
+        raise WCLError(f"no filename pattern {fileset.filepat!r}; known: {patterns}")
     return NamePattern.of(text)
 
 
@@ -82,8 +82,8 @@ def directory_pattern(pipeline: Pipeline, fileset: FileSet) -> NamePattern:
     text = pipeline.directory_patterns.get(fileset.dirpat)
     # A production file relies on the patterns of the original's database; its ops_enddir says the same.
     if text is None and fileset.dirpat and not fileset.enddir and pipeline.directory_patterns:
-        known = ", ".join(pipeline.directory_patterns) or "none"
-        raise WCLError(f"no directory pattern {fileset.dirpat!r} and no ops_enddir; known: {known}")
+        patterns = ", ".join(pipeline.directory_patterns) or "none"
+        raise WCLError(f"no directory pattern {fileset.dirpat!r} and no ops_enddir; known: {patterns}")
     if text is None:
         text = f"${{ops_run_dir}}/{fileset.enddir or fileset.filetype}"
     return NamePattern.of(text.replace("${ops_enddir}", fileset.enddir or fileset.filetype))

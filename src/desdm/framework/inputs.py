@@ -123,8 +123,8 @@ def find_by_name(
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
     rows: list[Row] = []
-    for one in name.split(","):
-        rows += catalog.find(conn, {"filename": one}, scope=where)
+    for part in name.split(","):
+        rows += catalog.find(conn, {"filename": part}, scope=where)
     return f"filename = {name}", rows
 
 
@@ -182,13 +182,13 @@ def find_by_program(
 
 def _file_sections(tree: Settings, nick: str, around: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Every section of an answer that names a file: that of the nick where a line has several."""
-    own = {**around, **{k: v for k, v in tree.items() if isinstance(v, str)}}
+    values = {**around, **{k: v for k, v in tree.items() if isinstance(v, str)}}
     if "filename" in tree or "fullname" in tree:
-        yield own
+        yield values
         return
     sections = {k: v for k, v in tree.items() if isinstance(v, dict)}
     for inner in [sections[nick]] if nick in sections else sections.values():
-        yield from _file_sections(inner, nick, own)
+        yield from _file_sections(inner, nick, values)
 
 
 def _catalogue_rows(conn: Connection, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:

@@ -260,11 +260,11 @@ class _Runner:
     def close(self) -> None:
         """Write the output WCL, and close log, objects and links."""
         self.objects.close()
-        own = system_software()
+        software = system_software()
         ran = {
             "attempt": self.spec.attempt,
             "jobnum": str(self.spec.jobnum),
-            "software": {own.name: {"version": own.version, "digest": own.digest}},
+            "software": {software.name: {"version": software.version, "digest": software.digest}},
             "run": self.spec.run,
             "module": {name: module.section for name, module in self.spec.modules.items()},
         }
@@ -371,15 +371,15 @@ class _Runner:
         inputs: dict[str, tuple[Path, ...]] = {}
         for name, paths in wrapper.inputs.items():
             optional = f"in.{name}" in wrapper.optional
-            there = []
+            available = []
             for relpath in paths:
                 path = self._verified(relpath)
                 may_lack = optional or (module.tolerant and self._is_from_attempt(relpath))
                 if path is None and not may_lack:
                     raise ProgramFailed(f"{wrapper.modname}: input {name}: {relpath} is not there")
                 if path is not None:
-                    there.append(path)
-            inputs[name] = tuple(there)
+                    available.append(path)
+            inputs[name] = tuple(available)
         outputs = {name: self._workpath(file) for name, file in wrapper.outputs.items()}
         settings: Tree = wcl.merge({}, self.spec.run)
         settings = wcl.merge(settings, module.settings)
@@ -541,14 +541,22 @@ class _Runner:
         tree: Tree = {
             "wrapper": {"wrapnum": str(outcome.wrapnum), "modname": outcome.modname, "state": outcome.state}
         }
-        for one in outcome.execs:
-            tree[f"exec_{one.execnum}"] = {
-                "execname": one.name,
-                "version": one.version,
-                **({"digest": one.digest} if one.digest else {}),
-                "task_info": {"status": str(one.status), "start": f"{one.start_time:.3f}", "end": f"{one.end_time:.3f}"},
-                "procinfo": {"ru_utime": f"{one.utime:.3f}", "ru_stime": f"{one.stime:.3f}", "ru_maxrss": str(one.maxrss)},
-            }  # fmt: skip
+        for program in outcome.execs:
+            tree[f"exec_{program.execnum}"] = {
+                "execname": program.name,
+                "version": program.version,
+                **({"digest": program.digest} if program.digest else {}),
+                "task_info": {
+                    "status": str(program.status),
+                    "start": f"{program.start_time:.3f}",
+                    "end": f"{program.end_time:.3f}",
+                },
+                "procinfo": {
+                    "ru_utime": f"{program.utime:.3f}",
+                    "ru_stime": f"{program.stime:.3f}",
+                    "ru_maxrss": str(program.maxrss),
+                },
+            }
         provenance: Tree = {}
         if outcome.used:
             provenance["used"] = {"exec_1": ",".join(outcome.used)}
@@ -582,18 +590,18 @@ def _used_files(task: Task, outputs: Sequence[OutputRecord]) -> Sequence[str]:
 def _code_exec(name: str, start: float, cpu: float) -> ExecRecord:
     """Return the exec record of a code that starts no program: its version is that of its package."""
     # A code that starts no program is its own exec; its version is the package's, with the digest of its files.
-    own = _own_software(name)
+    software = _own_software(name)
     return ExecRecord(
         1,
         name[:64],
-        own.version[:48],
+        software.version[:48],
         "",
         0,
         start,
         time.time(),
         utime=cpu,
         maxrss=own_peak(),
-        digest=own.digest,
+        digest=software.digest,
     )
 
 

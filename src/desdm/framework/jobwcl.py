@@ -114,11 +114,11 @@ def _list_section(list_set: ListSet) -> Tree:
     return tree
 
 
-def _checked_name(text: str, what: str) -> str:
+def _checked_name(text: str, kind: str) -> str:
     """Return a text that WCL can hold in a list of files; `PlanError` for any other."""
     # Job files are written by hand for speed; what WCL cannot hold is refused here as its writer would.
     if "#" in text or "," in text or "\n" in text or text != text.strip() or not text or text.endswith("\\"):
-        raise PlanError(f"{what} {text!r} cannot stand in a WCL list of files; rename the file")
+        raise PlanError(f"{kind} {text!r} cannot stand in a WCL list of files; rename the file")
     return text
 
 
@@ -232,8 +232,12 @@ def _cell(text: str, nick: str, file: PlannedFile, wrapper: PlannedWrapper, list
     if owner and owner != nick:
         return ""
     if name == "fullname":
-        own = file.wrapnum == wrapper.wrapnum
-        cell = f"make:{file.workpath or file.filename}" if own else f"file:{file.directory}/{file.filename}"
+        is_output = file.wrapnum == wrapper.wrapnum
+        cell = (
+            f"make:{file.workpath or file.filename}"
+            if is_output
+            else f"file:{file.directory}/{file.filename}"
+        )
         # A program's own syntax may follow the path, as an extension's number does: $FMT{%s[0],red.fullname}.
         return f"form:{len(form)}:{form}{cell}" if form else cell
     if name == "filename":

@@ -77,10 +77,10 @@ class ObjectStore:
 
     Parameters
     ----------
-    most
+    capacity
         Bytes of arrays, and of files in memory, to hold. Beyond it the object that is needed last goes into a `Spill`
         beside its file, and files go to disk.
-    due
+    next_use
         How many wrappers from now the object of a name is read next; 0: by the one that runs, so that it must stay.
     """
 

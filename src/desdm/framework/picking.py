@@ -149,10 +149,10 @@ class KeyPicker:
 
     def with_some_values(self, values: Sequence[str]) -> tuple[PlannedFile, ...]:
         """The files that agree in those values that a wrapper has; a wrapper of several exposures gets all of theirs."""
-        known = [
+        usable = [
             (k, v) for k, v in zip(self.match, values, strict=True) if v and v.replace("_", "").isalnum()
         ]
-        return self.with_values(tuple(k for k, _ in known), tuple(v for _, v in known))
+        return self.with_values(tuple(k for k, _ in usable), tuple(v for _, v in usable))
 
     def with_values(self, keys: tuple[str, ...], values: tuple[str, ...]) -> tuple[PlannedFile, ...]:
         """The files that have these values of these keys, in their order."""
@@ -167,40 +167,40 @@ class KeyPicker:
 class NamePicker:
     """Picks by name, filled with the wrapper's values: a file planned earlier in the attempt, or one in the archive."""
 
-    def __init__(self, module: Module, fileset: FileSet, pattern: NamePattern, known: FileLookup) -> None:
+    def __init__(self, module: Module, fileset: FileSet, pattern: NamePattern, lookup: FileLookup) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
-        self.pattern, self.known = pattern, known
+        self.pattern, self.lookup = pattern, lookup
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """The files of these names."""
-        return tuple(_files_of_names(self.pattern, scope, self.module, self.fileset, self.known))
+        return tuple(_files_of_names(self.pattern, scope, self.module, self.fileset, self.lookup))
 
 
 class NewNamePicker:
     """Picks the files whose names contain the values of other files (``depends-newname``)."""
 
     def __init__(
-        self, module: Module, fileset: FileSet, pattern: NamePattern, known: FileLookup, source: KeyPicker
+        self, module: Module, fileset: FileSet, pattern: NamePattern, lookup: FileLookup, source: KeyPicker
     ) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
-        self.pattern, self.known, self.source = pattern, known, source
+        self.pattern, self.lookup, self.source = pattern, lookup, source
 
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """One file for each file of the source."""
         files: list[PlannedFile] = []
         for row in (file.row for file in self.source.pick(keys, scope)):
             values = {**scope, **{k: str(v) for k, v in row.items() if v is not None}}
-            files += _files_of_names(self.pattern, values, self.module, self.fileset, self.known)
+            files += _files_of_names(self.pattern, values, self.module, self.fileset, self.lookup)
         return tuple(files)
 
 
 def _files_of_names(
-    pattern: NamePattern, values: Mapping[str, str], module: Module, fileset: FileSet, known: FileLookup
+    pattern: NamePattern, values: Mapping[str, str], module: Module, fileset: FileSet, lookup: FileLookup
 ) -> Iterator[PlannedFile]:
     """The files of the names that values make; `PlanError` if one is not known and may not lack."""
     for path, _ in expand_names(pattern, values, module, fileset):
         name = base_name(path)
-        file = known.get(name)
+        file = lookup.get(name)
         if file is not None:
             yield file
         elif not fileset.optional:

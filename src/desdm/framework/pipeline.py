@@ -201,5 +201,5 @@ def texts(value: object) -> Iterator[str]:
         for inner in value:
             yield from texts(inner)
     elif is_dataclass(value):
-        for one in fields(value):
-            yield from texts(getattr(value, one.name))
+        for attribute in fields(value):
+            yield from texts(getattr(value, attribute.name))

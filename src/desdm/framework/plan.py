@@ -106,14 +106,14 @@ class Plan:
 
     def inputs(self) -> list[PlannedInput]:
         """Return what the wrappers take from the archive: each file, or each CCD of a file of several, once."""
-        taken: dict[PlannedInput, None] = {}
+        inputs: dict[PlannedInput, None] = {}
         for job in self.jobs:
             for wrapper in job.wrappers:
                 for files in wrapper.inputs.values():
                     for file in files:
                         if not file.wrapnum:
-                            taken[_planned_input(file, wrapper.keys)] = None
-        return sorted(taken, key=lambda i: (i.filename, i.ccdnum or 0))
+                            inputs[_planned_input(file, wrapper.keys)] = None
+        return sorted(inputs, key=lambda i: (i.filename, i.ccdnum or 0))
 
 
 def make_plan(
@@ -289,7 +289,11 @@ class _Planner:
         return files
 
     def files_of_dependency(
-        self, module: Module, fileset: FileSet, text: str, own: Mapping[str, Sequence[PlannedFile]]
+        self,
+        module: Module,
+        fileset: FileSet,
+        text: str,
+        inputs_of_module: Mapping[str, Sequence[PlannedFile]],
     ) -> Sequence[PlannedFile]:
         """Return the files of ``module.file``.
 
@@ -299,7 +303,7 @@ class _Planner:
             The file set that depends on them.
         text
             The dependency: a file of an earlier module, or an input of this one.
-        own
+        inputs_of_module
             Inputs of this module by name.
 
         Raises
@@ -309,8 +313,8 @@ class _Planner:
         """
         maker, _, name = text.partition(".")
         name = name.removeprefix("file.").removeprefix("list.")
-        if maker == module.name and name in own:
-            return own[name]
+        if maker == module.name and name in inputs_of_module:
+            return inputs_of_module[name]
         if (maker, name) not in self.files_by_module:
             raise PlanError(
                 f"module {module.name}, file {fileset.name}: it depends on {text}, which no earlier module makes"
@@ -548,18 +552,18 @@ def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, 
     maker: dict[int, tuple[str, ...]] = {}
     loop: tuple[str, ...] = ()
     for _, group in groupby(wrappers, key=lambda w: w.module.name):
-        mine = [(tuple(w.keys.get(k, "") for k in w.module.loop), w) for w in group]
-        keys = mine[0][1].module.loop
-        apart = any(
+        of_module = [(tuple(w.keys.get(k, "") for k in w.module.loop), w) for w in group]
+        keys = of_module[0][1].module.loop
+        must_wait = any(
             maker.get(file.wrapnum, values) != values
-            for values, wrapper in mine
+            for values, wrapper in of_module
             for files in wrapper.inputs.values()
             for file in files
         )
-        if apart or keys != loop:
+        if must_wait or keys != loop:
             order += chain.from_iterable(chains.values())
             chains, maker, loop = {}, {}, keys
-        for values, wrapper in mine:
+        for values, wrapper in of_module:
             maker[wrapper.wrapnum] = values
             chains.setdefault(values, []).append(wrapper)
     return (*order, *chain.from_iterable(chains.values()))

@@ -31,9 +31,9 @@ def submitter_alive(attempt: Attempt) -> bool:
 
 def is_in_progress(attempt: Attempt) -> bool:
     """Whether another process drives the attempt, or has planned it and is about to."""
-    mine = attempt.submitter_pid == os.getpid() and attempt.submitter_host == os.uname().nodename
+    is_this_process = attempt.submitter_pid == os.getpid() and attempt.submitter_host == os.uname().nodename
     return submitter_alive(attempt) or (
-        attempt.state is AttemptState.PLANNED and not mine and _process_exists(attempt)
+        attempt.state is AttemptState.PLANNED and not is_this_process and _process_exists(attempt)
     )
 
 

@@ -106,7 +106,7 @@ def archive_record(
 
 def _code_software(folder: Path) -> Software:
     """The identity of a code by its folder."""
-    own = system_software()
+    system = system_software()
     parts = folder.parts
     name = ".".join(parts[parts.index("desdm") :]) if "desdm" in parts else folder.name
-    return folder_software(name, folder, own.version.partition("+")[0])
+    return folder_software(name, folder, system.version.partition("+")[0])

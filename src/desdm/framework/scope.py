@@ -48,8 +48,8 @@ def run_class_of(run: Settings) -> RunClass:
     try:
         return RunClass(value)
     except ValueError as err:
-        known = ", ".join(c.value for c in RunClass)
-        raise UsageError(f"run_class = {value}: not a run class; there are {known}") from err
+        names = ", ".join(c.value for c in RunClass)
+        raise UsageError(f"run_class = {value}: not a run class; there are {names}") from err
 
 
 def scopes_of(config: Config, run: Settings) -> Scopes:
@@ -60,8 +60,10 @@ def scopes_of(config: Config, run: Settings) -> Scopes:
     """
     project = str(run.get("project") or config.project)
     campaign = str(run.get("campaign") or config.campaign)
-    own = run_class_of(run)
-    classes: tuple[RunClass, ...] = (own,) if own is RunClass.SURVEY else (own, RunClass.SURVEY)
+    run_class = run_class_of(run)
+    classes: tuple[RunClass, ...] = (
+        (run_class,) if run_class is RunClass.SURVEY else (run_class, RunClass.SURVEY)
+    )
     other = section(run, "inputs")
     unknown = sorted(set(other) - {"project", "campaign", "run_class"})
     if unknown:
@@ -70,7 +72,7 @@ def scopes_of(config: Config, run: Settings) -> Scopes:
         )
     named = str(other.get("run_class", "")).strip().lower()
     if named == "any":
-        classes = (own, *(c for c in reversed(RunClass) if c is not own))
+        classes = (run_class, *(c for c in reversed(RunClass) if c is not run_class))
     elif named:
         classes = tuple(dict.fromkeys(run_class_of({"run_class": part}) for part in named.split(",")))
     scope = Scope(_or_any(other.get("project"), project), _or_any(other.get("campaign"), campaign), classes)
@@ -119,10 +121,10 @@ class InputFinder:
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
-                for one in withheld(self.conn, catalogue_query, rows, self.scope):
-                    row = one.row
+                for withheld_file in withheld(self.conn, catalogue_query, rows, self.scope):
+                    row = withheld_file.row
                     omitted_image = Omitted(
-                        int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), one.reason
+                        int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), withheld_file.reason
                     )
                     self.omitted.setdefault((omitted_image.desfile_id, omitted_image.ccdnum), omitted_image)
                 rows = selection.rows
@@ -157,12 +159,12 @@ def _ccd(row: Row) -> int:
     return int(str(row.get("ccdnum") or 0))
 
 
-def _describe_reasons(left: Collection[Omitted]) -> str:
+def _describe_reasons(omitted: Collection[Omitted]) -> str:
     """How many images were left out, by reason."""
-    reasons = omissions(left)
+    reasons = omissions(omitted)
     more = f"; {len(reasons) - _REASONS} more reasons" if len(reasons) > _REASONS else ""
     words = "; ".join(reasons[:_REASONS])
-    return f"; {len(left)} images were left out ({words}{more})"
+    return f"; {len(omitted)} images were left out ({words}{more})"
 
 
 def policy_of(text: str) -> AssessmentPolicy:
@@ -170,5 +172,5 @@ def policy_of(text: str) -> AssessmentPolicy:
     try:
         return AssessmentPolicy(text.strip().lower())
     except ValueError as err:
-        known = ", ".join(p.value for p in AssessmentPolicy)
-        raise UsageError(f"assessment = {text}: known are {known}") from err
+        names = ", ".join(p.value for p in AssessmentPolicy)
+        raise UsageError(f"assessment = {text}: known are {names}") from err

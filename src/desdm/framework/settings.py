@@ -195,10 +195,10 @@ def _run_keys(pipeline: Pipeline) -> Iterator[str]:
             yield from (f"{module.name}.{n.lower()}" for t in texts(module) for _, n in _VARIABLE.findall(t))
 
 
-def _in_open_section(name: str, known: Collection[str], configs: Mapping[str, Settings]) -> bool:
+def _in_open_section(name: str, keys: Collection[str], configs: Mapping[str, Settings]) -> bool:
     """Whether a key lies in a section with a key for each pattern or band."""
     head, _, rest = name.partition(".")
-    if rest and f"{head}." in known:
+    if rest and f"{head}." in keys:
         return True
     if head not in configs:
         return False
@@ -221,12 +221,12 @@ def _same_section(name: str, pattern: str) -> bool:
     return name.split(".")[:2] == pattern.split(".")[:2]
 
 
-def _hint(name: str, known: Collection[str]) -> str:
+def _hint(name: str, keys: Collection[str]) -> str:
     """What was probably meant, or where the known settings are listed."""
-    places = sorted(key for key in known if key.endswith(f".{name}"))
+    places = sorted(key for key in keys if key.endswith(f".{name}"))
     if places:
         return f"; it is one of a module: {' or '.join(places[:4])}"
-    names = [key.rstrip(".") for key in known]
+    names = [key.rstrip(".") for key in keys]
     similar = get_close_matches(name, names, 1, 0.6)
     if not similar and "." not in name:
         similar = get_close_matches(name, {key.rpartition(".")[2]: key for key in names}, 1, 0.75)

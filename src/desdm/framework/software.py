@@ -41,12 +41,12 @@ class Software:
 def file_digest(path: Path) -> str:
     """The sha-256 of a file, read again only when its time or size has changed."""
     stat = path.stat()
-    known = _FILES.get(str(path))
-    if known is None or known[:2] != (stat.st_mtime_ns, stat.st_size):
+    entry = _FILES.get(str(path))
+    if entry is None or entry[:2] != (stat.st_mtime_ns, stat.st_size):
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        known = _FILES[str(path)] = (stat.st_mtime_ns, stat.st_size, digest)
-    return known[2]
+        entry = _FILES[str(path)] = (stat.st_mtime_ns, stat.st_size, digest)
+    return entry[2]
 
 
 def folder_digest(folder: Path) -> str:

@@ -45,7 +45,7 @@ from desdm.framework.record import ConfigRecord, archive_record
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
-from desdm.framework.software import system_software
+from desdm.framework.software import file_digest, system_software
 from desdm.modes import make_private
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
@@ -159,7 +159,7 @@ def submit(
     fingerprint = _fingerprint(pipeline, run, configs, codes, rows_by_input)
     with database.write() as conn:
         store.lock_submissions(conn)
-        same_work = _same_work(conn, pipeline, fingerprint, rows_by_input)
+        same_work = _same_work(conn, pipeline, fingerprint, rows_by_input, configs)
         done = (
             same_work is not None
             and same_work.state in (AttemptState.DONE, AttemptState.FLAGGED)
@@ -251,14 +251,14 @@ def _run_settings(pipeline: Pipeline, settings: Mapping[str, str]) -> Tree:
     """Return the settings of a run: the pipeline's with the operator's over them, dotted keys in sections."""
     run: Tree = wcl.merge({}, dict(pipeline.settings))
     for key, value in settings.items():
-        here = run
+        section_of_key = run
         *path, last = key.lower().split(".")
         for step in path:
-            inner = here.setdefault(step, {})
+            inner = section_of_key.setdefault(step, {})
             if not isinstance(inner, dict):
                 raise UsageError(f"--set {key}: {step} is a value, not a section")
-            here = inner
-        here[last] = value
+            section_of_key = inner
+        section_of_key[last] = value
     return run
 
 
@@ -292,16 +292,16 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
             if fileset.calibration:
                 selection = choose(finder.conn, fileset.filetype, request)
                 choices_here = selection.choices
-                rejected |= {one.file.id: one for one in selection.rejected}
+                rejected |= {choice.file.id: choice for choice in selection.rejected}
                 notes |= dict.fromkeys(selection.notes)
                 if fileset.fallback:
                     suffix = "; read only where the run makes none of its own"
-                    choices_here = [one._replace(reason=one.reason + suffix) for one in choices_here]
+                    choices_here = [choice._replace(reason=choice.reason + suffix) for choice in choices_here]
                 if not choices_here and not fileset.optional:
                     reason = explain_none(finder.conn, fileset.filetype, request)
                     raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
-                rows_by_input[module.name, fileset.name] = [dict(one.file.row) for one in choices_here]
-                choices |= {one.file.id: one for one in choices_here}
+                rows_by_input[module.name, fileset.name] = [dict(choice.file.row) for choice in choices_here]
+                choices |= {choice.file.id: choice for choice in choices_here}
                 queries.append(
                     (module.name, fileset.name, f"calibration {fileset.filetype}", len(choices_here))
                 )
@@ -328,8 +328,10 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
             rows_by_input[module.name, fileset.name] = rows
             queries.append((module.name, fileset.name, text, len(rows)))
     omitted = tuple(
-        Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
-        for one in rejected.values()
+        Omitted(
+            choice.file.id, choice.file.filename, choice.file.expnum, choice.file.ccdnum or 0, choice.reason
+        )
+        for choice in rejected.values()
     )
     return Inputs(rows_by_input, queries, list(choices.values()), omitted, tuple(notes))
 
@@ -406,15 +408,32 @@ def _fallbacks(pipeline: Pipeline) -> dict[tuple[str, str], str]:
 
 
 def _same_work(
-    conn: Connection, pipeline: Pipeline, fingerprint: str, rows_by_input: FoundRows
+    conn: Connection,
+    pipeline: Pipeline,
+    fingerprint: str,
+    rows_by_input: FoundRows,
+    configs: Mapping[str, Settings],
 ) -> Attempt | None:
-    """The attempt at the same work, if there is one; where it did read fallbacks, with those that would serve now."""
+    """Return the attempt at the same work, if there is one: with the programs, and the fallbacks, that serve now."""
     fallbacks = _fallbacks(pipeline)
     usable = {int(number(row, "id")) for key in fallbacks for row in rows_by_input.get(key, ())}
     for attempt in store.attempts_with_fingerprint(conn, fingerprint):
-        if not fallbacks or store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= usable:
+        if fallbacks and not store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= usable:
+            continue
+        if _has_same_programs(conn, attempt, configs):
             return attempt
     return None
+
+
+def _has_same_programs(conn: Connection, attempt: Attempt, configs: Mapping[str, Settings]) -> bool:
+    """Tell whether the programs that an attempt ran are those that would run now; one that is gone is not compared."""
+    for name, digests in store.program_digests(conn, attempt.id).items():
+        specs = (section(config, "exec", name) for config in configs.values())
+        program = next((str(spec["program"]) for spec in specs if "program" in spec), name)
+        path = shutil.which(program)
+        if path is not None and digests != {file_digest(Path(path))}:
+            return False
+    return True
 
 
 def _fingerprint(
@@ -462,9 +481,13 @@ def _run_dir(pipeline: Pipeline, identity: RunName, project: str, run: Settings)
     text = run.get("ops_run_dir")
     if not isinstance(text, str):
         return usual
-    own = {"reqnum": str(identity.reqnum), "attnum": str(identity.attnum), "unitname": identity.unitname}
+    attempt_values = {
+        "reqnum": str(identity.reqnum),
+        "attnum": str(identity.attnum),
+        "unitname": identity.unitname,
+    }
     try:
-        path = expand_value(text, {**run, "project": project, "pipeline": pipeline.name, **own})
+        path = expand_value(text, {**run, "project": project, "pipeline": pipeline.name, **attempt_values})
     except WCLError as err:
         raise PlanError(f"ops_run_dir = {text}: {err.message}") from err
     steps = path.split("/")
@@ -506,8 +529,13 @@ def _write_jobs(
     if wcl.truth(str(run.get("use_qcf", "true"))):
         from desdm.quality.qc import from_wcl, write_patterns
 
-        own = run.get("qcf")
-        write_patterns(conn, patterns, qcf, from_wcl({"qcf": own}) if isinstance(own, dict) else None)
+        patterns_of_run = run.get("qcf")
+        write_patterns(
+            conn,
+            patterns,
+            qcf,
+            from_wcl({"qcf": patterns_of_run}) if isinstance(patterns_of_run, dict) else None,
+        )
         common["qcf"] = str(qcf)
     renderer = JobRenderer(identity, common, {k: v for k, v in run.items() if k != "qcf"}, configs)
     texts = {}

@@ -85,9 +85,9 @@ class Links:
         for module, body in modules.items():
             if not isinstance(body, dict):
                 continue
-            for one in list_specs(section(body, "list")):
-                self._nicknames.setdefault((module, one.parent), one.nickname)
-                self._nicknames.setdefault((module, one.name), one.nickname)
+            for list_spec in list_specs(section(body, "list")):
+                self._nicknames.setdefault((module, list_spec.parent), list_spec.nickname)
+                self._nicknames.setdefault((module, list_spec.name), list_spec.nickname)
             for spec in _file_sections(body):
                 for key in ("depends", "depends-newname"):
                     maker, kind, name, nick = _split_reference(str(spec.get(key, "")))
@@ -105,9 +105,11 @@ class Links:
         """Name of the files in a list of a module."""
         return self._nicknames.get((module, name), name)
 
-    def nicknames_of(self, module: str, one: ListSpec) -> list[str]:
+    def nicknames_of(self, module: str, list_spec: ListSpec) -> list[str]:
         """Names of the files that a list brings: that of its columns, and those that other modules depend on."""
-        return list(dict.fromkeys([one.nickname, *self._dependency_names.get((module, one.parent), {})]))
+        return list(
+            dict.fromkeys([list_spec.nickname, *self._dependency_names.get((module, list_spec.parent), {})])
+        )
 
 
 def _file_sections(body: Settings) -> Iterator[Settings]:
@@ -189,7 +191,7 @@ def fileset(name: str, spec: Settings, module: Settings, links: Links, where: st
 
 
 def list_source(
-    nick: str, one: ListSpec, file: Settings, module: Settings, links: Links, where: str
+    nick: str, list_spec: ListSpec, file: Settings, module: Settings, links: Links, where: str
 ) -> FileSet:
     """The files that a list brings by itself; the ``<file>`` section of their name says what they are called.
 
@@ -197,16 +199,16 @@ def list_source(
     ----------
     nick
         Name of the files.
-    one
+    list_spec
         The list.
     file
         The ``<file>`` section of that name; may be empty.
     module, links, where
         As for `fileset`.
     """
-    query_columns = {field.rpartition(".")[2] for field in names(str(one.spec.get("query_fields", "")))}
+    query_columns = {field.rpartition(".")[2] for field in names(str(list_spec.spec.get("query_fields", "")))}
     source_keys = {*_ORIGINS, *query_columns, "args", "filetype"}
-    origin = {k: v for k, v in one.spec.items() if k in source_keys or k not in LIST_KEYS | FILE_KEYS}
+    origin = {k: v for k, v in list_spec.spec.items() if k in source_keys or k not in LIST_KEYS | FILE_KEYS}
     name_keys = {
         k: file[k]
         for k in ("filepat", "flabel", "fsuffix", "filename", "filetype", "dirpat", "ops_enddir", "savefiles")
@@ -216,8 +218,8 @@ def list_source(
     if "depends" in origin or "exec" in origin:
         # The names are those of the rows; patterns are for new names only.
         spec = {k: v for k, v in spec.items() if k not in ("filepat", "filename")}
-    match = str(one.spec.get("match", one.spec.get("divide_by", "")))
-    allowed = str(one.spec.get("allow_missing", file.get("optional", "false")))
+    match = str(list_spec.spec.get("match", list_spec.spec.get("divide_by", "")))
+    allowed = str(list_spec.spec.get("allow_missing", file.get("optional", "false")))
     flags = {"listonly": "true", "optional": allowed, "whole": "false" if match else "true", "match": match}
     return fileset(nick, {**spec, **flags}, module, links, where)
 
@@ -247,14 +249,14 @@ def _nickname(list_name: str, spec: Settings) -> str:
     return next((owner for column in columns(spec) if (owner := _owner(column))), list_name)
 
 
-def listset(one: ListSpec, known: Collection[str], where: str) -> ListSet:
+def listset(list_spec: ListSpec, files: Collection[str], where: str) -> ListSet:
     """A list to be written for each wrapper.
 
     Parameters
     ----------
-    one
+    list_spec
         The list.
-    known
+    files
         Names of the module's files.
     where
         File and module, for errors.
@@ -264,21 +266,21 @@ def listset(one: ListSpec, known: Collection[str], where: str) -> ListSet:
     WCLError
         It names files that the module does not have, or its sort key is not one.
     """
-    spec = one.spec
-    cells = columns(spec) or (f"{one.nickname}.fullname",)
-    nicks = dict.fromkeys(_owner(c) or one.name for c in cells)
-    if not one.has_source:
-        missing = [n for n in nicks if n not in known]
+    spec = list_spec.spec
+    cells = columns(spec) or (f"{list_spec.nickname}.fullname",)
+    nicks = dict.fromkeys(_owner(c) or list_spec.name for c in cells)
+    if not list_spec.has_source:
+        missing = [n for n in nicks if n not in files]
         if missing:
-            raise WCLError(f"list {one.name} names {missing[0]}, which is no file of the module", where)
+            raise WCLError(f"list {list_spec.name} names {missing[0]}, which is no file of the module", where)
     return ListSet(
-        name=one.name,
+        name=list_spec.name,
         files=tuple(nicks),
         columns=cells,
         filename=str(spec.get("filename", "")),
         divide_by=tuple(names(str(spec.get("divide_by", "")))),
         sortkey=_sortkey(str(spec.get("sortkey", "")), where),
-        format=_list_format(str(spec.get("format", "textsp")), f"{where}, list {one.name}"),
+        format=_list_format(str(spec.get("format", "textsp")), f"{where}, list {list_spec.name}"),
         allow_missing=wcl.truth(str(spec.get("allow_missing", "false"))),
     )
 

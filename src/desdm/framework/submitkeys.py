@@ -126,9 +126,9 @@ def ignored_keys(tree: Settings) -> Iterator[tuple[str, ...]]:
         yield from (("module", name, *path) for path in _ignored_of_module(body, reads[name], names_used))
 
 
-def _has_effect_in_block(key: str, reads: Collection[Collection[str] | None], known: _NameIndex) -> bool:
+def _has_effect_in_block(key: str, reads: Collection[Collection[str] | None], names_used: _NameIndex) -> bool:
     """Whether a key of a block has an effect: on the block, or as a value of one of its modules."""
-    if key in _BLOCK or known.uses(key):
+    if key in _BLOCK or names_used.uses(key):
         return True
     if key in _BATCH:
         return False

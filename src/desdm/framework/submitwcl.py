@@ -141,7 +141,7 @@ def _module(module_name: str, body: Settings, links: Links, where: str) -> Modul
     loop_name = loopobj.partition(".")[2] or loopobj
     if loopobj.startswith("list."):
         loop_name = links.nickname(module_name, loop_name)
-    wanted = {
+    referenced = {
         loop_name,
         *_referenced_files(module_name, body, execs, links),
         *(n for s in lists for n in (s.nickname,)),
@@ -156,15 +156,15 @@ def _module(module_name: str, body: Settings, links: Links, where: str) -> Modul
             file_set.depends or file_set.calibration or file_set.query or file_set.newname or file_set.program
         )
         is_output = file_name in generated
-        if not generated and file_name not in wanted:
+        if not generated and file_name not in referenced:
             is_output = not has_source and not (file_set.filename and not file_set.filetype)
         if is_output:
             outputs.append(file_set)
         elif has_source or (
-            file_set.by_name and (not execs or not wanted - {loop_name} or file_name in wanted)
+            file_set.by_name and (not execs or not referenced - {loop_name} or file_name in referenced)
         ):
             inputs.append(file_set)
-        elif not file_set.by_name and file_name in wanted:
+        elif not file_set.by_name and file_name in referenced:
             raise WCLError(
                 f"file {file_name} says neither what it is nor where it comes from: give it a filename, fullname, "
                 "filepat, query_fields, exec or depends",
@@ -206,9 +206,9 @@ def _file_references(module: str, text: str, links: Links) -> Iterator[str]:
 
 def _referenced_files(module: str, body: Settings, execs: tuple[Exec, ...], links: Links) -> Iterator[str]:
     """Names of the files that a module's programs, settings and lists speak of."""
-    for one in execs:
-        yield from _file_references(module, one.used, links)
-        yield from _file_references(module, one.ancestry, links)
+    for program in execs:
+        yield from _file_references(module, program.used, links)
+        yield from _file_references(module, program.ancestry, links)
     for key, value in body.items():
         if key not in ("file", "list"):
             for text in texts(value):

@@ -61,9 +61,9 @@ def _write_module(module: Module) -> Tree:
     if files:
         tree["file"] = files
     if module.lists:
-        tree["list"] = {one.name: _write_list(one) for one in module.lists}
-    for number, one in enumerate(module.execs, 1):
-        tree[f"exec_{number}"] = _write_exec(one)
+        tree["list"] = {item.name: _write_list(item) for item in module.lists}
+    for number, item in enumerate(module.execs, 1):
+        tree[f"exec_{number}"] = _write_exec(item)
     return tree
 
 
@@ -91,29 +91,29 @@ def _write_file(f: FileSet) -> Tree:
     return tree | {section: dict(body) for section, body in f.headers.items()}
 
 
-def _write_list(one: ListSet) -> Tree:
+def _write_list(list_set: ListSet) -> Tree:
     """Return the section of a list."""
-    tree: Tree = {"columns": ",".join(one.columns), "format": one.format}
-    if one.filename:
-        tree["filename"] = one.filename
-    if one.divide_by:
-        tree["divide_by"] = ",".join(one.divide_by)
-    if one.sortkey:
-        tree["sortkey"] = f"({one.sortkey[0]}, {one.sortkey[1]}, {one.sortkey[2]})"
-    if one.allow_missing:
+    tree: Tree = {"columns": ",".join(list_set.columns), "format": list_set.format}
+    if list_set.filename:
+        tree["filename"] = list_set.filename
+    if list_set.divide_by:
+        tree["divide_by"] = ",".join(list_set.divide_by)
+    if list_set.sortkey:
+        tree["sortkey"] = f"({list_set.sortkey[0]}, {list_set.sortkey[1]}, {list_set.sortkey[2]})"
+    if list_set.allow_missing:
         tree["allow_missing"] = "true"
     return tree
 
 
-def _write_exec(one: Exec) -> Tree:
+def _write_exec(program: Exec) -> Tree:
     """Return the section of a program."""
-    tree: Tree = {"execname": one.execname, "cmd_hyphen": one.cmd_hyphen}
+    tree: Tree = {"execname": program.execname, "cmd_hyphen": program.cmd_hyphen}
     for key in ("used", "was_generated_by", "ancestry"):
-        if getattr(one, key):
-            tree[key] = getattr(one, key)
-    if one.version_flag:
-        tree["version_flag"] = one.version_flag
-    tree["version_pattern"] = one.version_pattern
-    if one.cmdline:
-        tree["cmdline"] = dict(one.cmdline)
+        if getattr(program, key):
+            tree[key] = getattr(program, key)
+    if program.version_flag:
+        tree["version_flag"] = program.version_flag
+    tree["version_pattern"] = program.version_pattern
+    if program.cmdline:
+        tree["cmdline"] = dict(program.cmdline)
     return tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -25,6 +25,7 @@ from desdm.texttable import time_text
 __all__ = [
     "ACCEPTED",
     "TagChange",
+    "VerdictRow",
     "accepted_tag",
     "exclude",
     "lift",
@@ -36,6 +37,9 @@ __all__ = [
     "set_verdict",
     "withdraw_verdict",
 ]
+
+#: A row of ``firstcut_eval`` by column (of a night with ``exclusions``); its columns are of different types.
+VerdictRow: TypeAlias = Mapping[str, Any]
 
 #: Tag of attempts whose exposure was accepted, by night: ``FIRSTCUT_ACCEPTED_20160101``.
 ACCEPTED = "FIRSTCUT_ACCEPTED"
@@ -213,7 +217,7 @@ def refresh_tags(
     numbers = sorted({int(v["pfw_attempt_id"]) for v in rows.values() if v["pfw_attempt_id"]})
     facts = store.attempt_facts(conn, numbers)
     spoiled = unsound_attempts(conn, numbers)
-    wanted = {
+    accepted = {
         int(v["pfw_attempt_id"]): accepted_tag(str(v["nite"]))
         for number, v in rows.items()
         if number not in banned and v["pfw_attempt_id"] not in spoiled and _acceptable(v, facts, scope)
@@ -226,9 +230,9 @@ def refresh_tags(
     removed: list[tuple[str, str]] = []
     for name in sorted(tags):
         present = store.attempts_tagged(conn, name)
-        names = store.attempt_names(conn, sorted(present | set(wanted)))
-        new = [names[n][0] for n, t in wanted.items() if t == name and n not in present]
-        gone = [names[n][0] for n in sorted(present & judged) if wanted.get(n) != name]
+        names = store.attempt_names(conn, sorted(present | set(accepted)))
+        new = [names[n][0] for n, t in accepted.items() if t == name and n not in present]
+        gone = [names[n][0] for n in sorted(present & judged) if accepted.get(n) != name]
         if new:
             text = f"accepted exposures of {name.removeprefix(ACCEPTED + '_')}"
             tag(conn, name, [], new, who=who, description=text, reason=reason)
@@ -343,7 +347,7 @@ def _exposures_of_run(conn: Connection, run: str) -> list[int]:
     return exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
 
 
-def _acceptable(verdict: Mapping[str, Any], facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
+def _acceptable(verdict: VerdictRow, facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
     """Whether an attempt may carry the accepted tag by its verdict, state and scope."""
     if verdict["accepted"] != Verdict.ACCEPTED.value or not verdict["pfw_attempt_id"] or not verdict["nite"]:
         return False
@@ -375,8 +379,8 @@ def _unknown(ccds: set[int] | None, expnum: int, ccdnum: int) -> str:
             f"desdm exclude {expnum} --lift --reason TEXT"
         )
     if ccdnum and ccds and ccdnum not in ccds:
-        known = ", ".join(str(n) for n in sorted(ccds))
-        return f"{exposure_name(expnum)} has no image of CCD {ccdnum}; it has those of {known}"
+        numbers = ", ".join(str(n) for n in sorted(ccds))
+        return f"{exposure_name(expnum)} has no image of CCD {ccdnum}; it has those of {numbers}"
     return ""
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
 from desdm.archive.twins import earlier_twin
+from desdm.framework.model import Row, number
 from desdm.survey.findings import Severity
 
 __all__ = ["Arrival", "arrivals", "refusal"]
@@ -18,6 +18,8 @@ __all__ = ["Arrival", "arrivals", "refusal"]
 #: Words in an exposure's title that keep it from being processed (DESDM, desdm.md section 5).
 _WORDS = re.compile(r"\b(junk|focus|pointing|donut|test)\b", re.IGNORECASE)
 _CALIBRATIONS = ("zero", "bias", "dome flat", "dflat", "flat", "dark")
+#: Columns of a raw file that make a `store.RawFrame`, in its order.
+_FRAME_COLUMNS = ("id", "filename", "expnum", "data_digest", "mjd_obs", "instrument", "sha256")
 _SCIENCE = ("object", "standard")
 
 
@@ -57,14 +59,25 @@ def arrivals(conn: Connection, nite: str) -> list[Arrival]:
         for finding in findings
         if finding.key == "CCDNUM" and finding.severity is Severity.ERROR
     }
-    exposures = [_arrival(row, banned, rows, others, doubtful.get(row["id"], "")) for row in rows]
+    exposures = [
+        _arrival(
+            row,
+            store.RawFrame(*(row[name] for name in _FRAME_COLUMNS)),
+            banned,
+            rows,
+            others,
+            doubtful.get(row["id"], ""),
+        )
+        for row in rows
+    ]
     return sorted(exposures, key=lambda a: (a.expnum, a.filename))
 
 
 def _arrival(
-    row: Mapping[str, Any],
+    row: Row,
+    frame: store.RawFrame,
     banned: Mapping[int, str],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     others: Sequence[store.RawFrame],
     doubt: str,
 ) -> Arrival:
@@ -74,16 +87,16 @@ def _arrival(
     why = "" if calibration else refusal(obstype, title)
     if doubt:
         why = why or f"not processed: {doubt}; to do so, submit it by its number"
-    if row["expnum"] in banned:
-        why = f"excluded: {banned[row['expnum']]}"
-    twins = [r["filename"] for r in rows if r["expnum"] == row["expnum"]]
+    expnum = int(number(row, "expnum"))
+    if expnum in banned:
+        why = f"excluded: {banned[expnum]}"
+    twins = [str(r["filename"]) for r in rows if r["expnum"] == row["expnum"]]
     if len(twins) > 1:
         why = why or f"not processed: {len(twins)} files have its number ({', '.join(sorted(twins))})"
-    names = ("id", "filename", "expnum", "data_digest", "mjd_obs", "instrument", "sha256")
-    twin = earlier_twin(store.RawFrame(*(row[n] for n in names)), others)
-    if twin is not None and twin[0].expnum != row["expnum"]:
+    twin = earlier_twin(frame, others)
+    if twin is not None and twin[0].expnum != frame.expnum:
         why = why or f"not processed: it has {twin[1]} as {twin[0].filename} of exposure {twin[0].expnum}"
     return Arrival(
-        int(row["expnum"]), str(row["filename"]), obstype, title, str(row.get("band") or ""), str(row["nite"]),
+        expnum, str(row["filename"]), obstype, title, str(row.get("band") or ""), str(row["nite"]),
         calibration, why,
     )  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 from desdm.archive import calibrations, catalog, store
 from desdm.archive.archive import Archive
@@ -18,6 +18,7 @@ from desdm.errors import NotFoundError
 from desdm.framework import store as runs
 from desdm.framework.scope import InputFinder, scopes_of
 from desdm.framework.watch import store as watch
+from desdm.operations.acceptance import VerdictRow
 from desdm.operations.nightly import Night
 from desdm.pipelines.tile import IMAGES, cover
 from desdm.schema.database import Database
@@ -44,9 +45,46 @@ _INSTRUMENT = {
 }
 
 
+class AssessedRow(TypedDict):
+    """Assessment of an exposure in ``summary.json``, beside the truth of a simulated night."""
+
+    expnum: int
+    band: str
+    obstype: str
+    processed: bool
+    verdict: str
+    reason: str
+    t_eff: float | None
+    f_eff: float | None
+    b_eff: float | None
+    c_eff: float | None
+    fwhm_asec: float | None
+    skybrightness: float | None
+    cloud: float | None
+    magzero: float | None
+    depth: float | None
+    truth: dict[str, str | float | bool]
+
+
+class NightTruth(TypedDict):
+    """Content of ``night.json`` of a simulated night, as far as it is read here."""
+
+    camera: str
+    nite: str
+    exposures: list[VerdictRow]
+
+
+class ImageNumbers(NamedTuple):
+    """QA numbers of a CCD image, by name."""
+
+    keys: str
+    band: str
+    numbers: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a main job came to; `document` is ``summary.json``."""
+    """Results of a main job; `document` is ``summary.json``."""
 
     installation: Path
     run: str
@@ -56,7 +94,8 @@ class Summary:
     registered_files: int
     detections: dict[str, int]
     single_exposure_detections: dict[str, list[int]]
-    exposures: list[dict[str, Any]]
+    #: assessments of the night's exposures beside their truth; empty for delivered images
+    exposures: list[AssessedRow]
     depth: dict[str, float]
     report: Path
     #: against the truth of a simulated night, by band; empty for real data
@@ -64,10 +103,11 @@ class Summary:
     #: (run, pipeline, state) of every run of the night before the coadd
     before: tuple[tuple[str, str, str], ...] = ()
     #: QA numbers of each CCD image in the coadd
-    images: tuple[dict[str, Any], ...] = ()
+    images: tuple[ImageNumbers, ...] = ()
 
-    def document(self) -> dict[str, Any]:
-        """The summary as it is written for scripts."""
+    def document(self) -> dict[str, object]:
+        """Return the summary as it is written for scripts."""
+        images = [{"keys": image.keys, "band": image.band, **image.numbers} for image in self.images]
         return {
             "installation": str(self.installation),
             "attempts": [
@@ -78,8 +118,8 @@ class Summary:
             "registered_files": self.registered_files,
             "detections": self.detections,
             "single_exposure_detections": self.single_exposure_detections,
-            "exposures": self.exposures,
-            "images": list(self.images),
+            "exposures": self.exposures if self.before else images,
+            "images": images,
             "depth": self.depth,
             "report": str(self.report),
             "truth": self.truth,
@@ -119,9 +159,9 @@ def simulate(folder: Path, seed: int, progress: Callable[[int, int], None] | Non
     return target
 
 
-def night_truth(folder: Path) -> dict[str, Any]:
-    """``night.json`` of a simulated night."""
-    document: dict[str, Any] = json.loads((folder / "truth" / "night.json").read_text("utf-8"))
+def night_truth(folder: Path) -> NightTruth:
+    """Return ``night.json`` of a simulated night."""
+    document: NightTruth = json.loads((folder / "truth" / "night.json").read_text("utf-8"))
     return document
 
 
@@ -233,11 +273,11 @@ def summarise(
         tables = catalog.files(conn, attempt=run, filetype="coadd_objects")
         before = [] if night is None else [runs.attempt_by_name(conn, name) for name in night.runs]
     single: dict[str, list[int]] = {}
-    images: dict[str, dict[str, Any]] = {}
+    images: dict[str, ImageNumbers] = {}
     for m in metrics:
         if m["modname"] in _EXPOSURE_MODULES:
-            row = images.setdefault(m["wrapkeys"], {"keys": m["wrapkeys"], "band": m["band"]})
-            row[m["name"]] = m["value"]
+            image = images.setdefault(m["wrapkeys"], ImageNumbers(m["wrapkeys"], m["band"], {}))
+            image.numbers[m["name"]] = m["value"]
         if m["modname"] == "catalog" and m["name"] == "nobjects":
             single.setdefault(m["band"], []).append(int(m["value"]))
     truth = night_truth(folder)["exposures"] if folder is not None else []
@@ -250,7 +290,7 @@ def summarise(
         registered_files=count,
         detections={m["band"]: int(m["value"]) for m in metrics if m["name"] == "ndetected"},
         single_exposure_detections=single,
-        exposures=list(images.values()) if night is None else _verdicts_with_truth(night, truth),
+        exposures=[] if night is None else _verdicts_with_truth(night, truth),
         depth={m["band"]: round(m["value"], 3) for m in metrics if m["name"] == "depth_snr10"},
         report=report,
         truth=_compare_with_truth(folder, verified(archive, tables[0]), night)
@@ -261,31 +301,32 @@ def summarise(
     )
 
 
-def _verdicts_with_truth(night: Night, truth: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _verdicts_with_truth(night: Night, truth: Sequence[VerdictRow]) -> list[AssessedRow]:
     """Return a row for each exposure of the night: its assessment beside the truth, if that is known."""
-    known = {t["expnum"]: t for t in truth}
-    rows = []
+    truth_by_exposure = {t["expnum"]: t for t in truth}
+    rows: list[AssessedRow] = []
     for v in night.verdicts:
-        true = known.get(v["expnum"], {})
-        numbers = (
-            "t_eff",
-            "f_eff",
-            "b_eff",
-            "c_eff",
-            "fwhm_asec",
-            "skybrightness",
-            "cloud",
-            "magzero",
-            "depth",
-        )
+        true = truth_by_exposure.get(v["expnum"], {})
         rows.append(
-            {
-                "expnum": v["expnum"], "band": v["band"], "obstype": true.get("obstype", "object"),
-                "processed": v["processed"] == "True", "verdict": v["accepted"], "reason": v["reason"],
-                **{key: v[key] for key in numbers},
-                "truth": {key: true[key] for key in _TRUE if key in true},
-            }
-        )  # fmt: skip
+            AssessedRow(
+                expnum=v["expnum"],
+                band=v["band"],
+                obstype=true.get("obstype", "object"),
+                processed=v["processed"] == "True",
+                verdict=v["accepted"],
+                reason=v["reason"],
+                t_eff=v["t_eff"],
+                f_eff=v["f_eff"],
+                b_eff=v["b_eff"],
+                c_eff=v["c_eff"],
+                fwhm_asec=v["fwhm_asec"],
+                skybrightness=v["skybrightness"],
+                cloud=v["cloud"],
+                magzero=v["magzero"],
+                depth=v["depth"],
+                truth={key: true[key] for key in _TRUE if key in true},
+            )
+        )
     return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
@@ -16,7 +15,7 @@ from desdm.framework.parallel import drive_many
 from desdm.framework.scope import run_class_of
 from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
-from desdm.operations.acceptance import accepted_tag, refresh_tags
+from desdm.operations.acceptance import VerdictRow, accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.pipelines import get
 from desdm.quality.qa.exclusions import with_exclusions
@@ -56,10 +55,10 @@ class Night:
 
     nite: str
     runs: Mapping[str, str]
-    verdicts: Sequence[Mapping[str, Any]]
+    verdicts: Sequence[VerdictRow]
 
     @property
-    def accepted(self) -> list[Mapping[str, Any]]:
+    def accepted(self) -> list[VerdictRow]:
         """The verdicts of the accepted exposures that are not excluded."""
         return [
             v for v in self.verdicts if v["accepted"] == "True" and all(e["ccdnum"] for e in v["exclusions"])
@@ -115,13 +114,13 @@ def _production(config: Config, scope: Scope) -> bool:
 
 def _settings_of(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Pipeline → the settings that it knows; one that neither pipeline knows is refused before anything is run."""
-    known = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
+    by_pipeline = {name: KnownSettings(get(name)) for name in ("precal", "firstcut")}
     for key in settings:
-        if not any(known_settings.contains(key) for known_settings in known.values()):
-            known["firstcut"].check([key])
+        if not any(known_settings.contains(key) for known_settings in by_pipeline.values()):
+            by_pipeline["firstcut"].check([key])
     return {
         name: {k: v for k, v in settings.items() if known_settings.contains(k)}
-        for name, known_settings in known.items()
+        for name, known_settings in by_pipeline.items()
     }
 
 
@@ -229,16 +228,16 @@ def _parallel_runs(work: Work) -> int:
 
 
 def _record_verdict(
-    work: Work, scope: Scope, one: Arrival, accepted: str, reason: str, *, processed: bool
+    work: Work, scope: Scope, exposure: Arrival, accepted: str, reason: str, *, processed: bool
 ) -> None:
     """Record a verdict on an exposure that was not processed, or whose run failed; a trial records none."""
     if not _production(work.config, scope):
         return
     values = {
-        "exposurename": f"D{one.expnum:08d}",
-        "expnum": one.expnum,
-        "nite": one.nite,
-        "band": one.band,
+        "exposurename": f"D{exposure.expnum:08d}",
+        "expnum": exposure.expnum,
+        "nite": exposure.nite,
+        "band": exposure.band,
         "processed": str(processed),
         "accepted": accepted,
         "reason": reason,
@@ -246,7 +245,7 @@ def _record_verdict(
         "analyst": work.config.operator,
     }
     with work.database.write() as conn:
-        known = verdicts(conn, "firstcut", [one.expnum], scope)
+        recorded = verdicts(conn, "firstcut", [exposure.expnum], scope)
         # The same word again adds nothing to the record.
-        if not known or (known[0]["accepted"], known[0]["reason"]) != (accepted, reason):
+        if not recorded or (recorded[0]["accepted"], recorded[0]["reason"]) != (accepted, reason):
             record(conn, "firstcut", values)

@@ -21,5 +21,5 @@ def get(name: str) -> Pipeline:
     for pipeline in PIPELINES:
         if pipeline.name == name:
             return pipeline
-    known = ", ".join(p.name for p in PIPELINES)
-    raise NotFoundError(f"no pipeline {name}; known: {known} (or give a submit WCL file)")
+    names = ", ".join(p.name for p in PIPELINES)
+    raise NotFoundError(f"no pipeline {name}; known: {names} (or give a submit WCL file)")

@@ -87,13 +87,13 @@ def working_ccds(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
         Settings that are recorded with the attempt: ``ccdnum``, the CCDs that worked in at least one of the files, as they
         were written if that is all; else also ``dead_ccdnum``, the others, and ``dead_ccds``, why, for people.
     """
-    wanted = [int(n) for n in split_range(ccds)]
+    numbers = [int(n) for n in split_range(ccds)]
     out = [dead(str(r.get("instrument") or ""), str(r.get("nite") or "")) for r in rows]
-    lost = [n for n in wanted if out and all(n in one for one in out)]
+    lost = [n for n in numbers if out and all(n in dead_by_file for dead_by_file in out)]
     if not lost:
         return {"ccdnum": ccds}
     return {
-        "ccdnum": ",".join(str(n) for n in wanted if n not in lost),
+        "ccdnum": ",".join(str(n) for n in numbers if n not in lost),
         "dead_ccdnum": ",".join(str(n) for n in lost),
         "dead_ccds": "; ".join(out[-1][n].text for n in lost),
     }

@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, Connection, func, insert, or_, select
 
 from desdm.errors import UsageError
 from desdm.schema.events import event
+from desdm.schema.runname import RunName
 from desdm.schema.runs import pfw_attempt
 from desdm.schema.states import EventKind
 
 __all__ = ["Act", "Event", "exposure_name", "find_events", "record_event", "record_events", "require_reason"]
 
 _EXPOSURE = re.compile(r"[Dd]?0*([1-9]\d{0,8})")
-_RUN = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
 #: Lengths of the columns; what is longer is cut, when it is written and when it is looked for.
 _WHO, _SUBJECT = 32, 200
 
@@ -154,10 +154,11 @@ def find_events(
         if number:
             names.append(exposure_name(int(number[1])))
         wanted: ColumnElement[bool] = e.subject.in_(names)
-        run = _RUN.fullmatch(subject)
-        if run:
+        run = RunName.parse(subject)
+        if run is not None:
             wanted = or_(
-                wanted, (a.unitname == run[1]) & (a.reqnum == int(run[2])) & (a.attnum == int(run[3]))
+                wanted,
+                (a.unitname == run.unitname) & (a.reqnum == run.reqnum) & (a.attnum == run.attnum),
             )
         query = query.where(wanted)
     if kind is not None:
@@ -170,6 +171,6 @@ def find_events(
         query = query.where(e.event_time <= until)
     rows = conn.execute(query if limit is None else query.limit(limit)).all()
     return [
-        Event._make((*row[:7], "" if row[7] is None else f"{row[7]}_r{row[8]}p{row[9]:02d}"))
+        Event._make((*row[:7], "" if row[7] is None else RunName(row[7], row[8], row[9]).text))
         for row in reversed(rows)
     ]

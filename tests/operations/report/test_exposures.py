@@ -58,7 +58,7 @@ def test_the_reckoning_is_shown_with_its_reason(tmp_path: Path) -> None:
     ]
     assert one.t_eff == "0.129"
     assert ("Depth (error 0.1)", "21.26 mag") in one.numbers
-    assert [c["zero"] for c in one.ccds] == ["30.0010", "30.0020"]
+    assert [c.zero for c in one.ccds] == ["30.0010", "30.0020"]
     # From 30.0 to 30.25 deg along the equator, and 0.1 deg high.
     assert one.extent == "15.0′ × 6.0′"
     assert [f.title for f in one.figures] == [

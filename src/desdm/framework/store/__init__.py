@@ -12,6 +12,7 @@ from desdm.framework.store.attempts import (
     heartbeat,
     lock_submissions,
     number_attempt,
+    program_digests,
     request_cancel,
     set_data_state,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "jobs_of",
     "lock_submissions",
     "number_attempt",
+    "program_digests",
     "queue_job",
     "request_cancel",
     "set_data_state",

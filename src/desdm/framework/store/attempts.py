@@ -11,7 +11,7 @@ from desdm.archive.store import no_such_run, order_of_columns
 from desdm.errors import UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.store.common import now
-from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_request, pfw_unit, task
+from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_exec, pfw_request, pfw_unit, task
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
 from desdm.schema.store import record_event
@@ -26,6 +26,7 @@ __all__ = [
     "heartbeat",
     "lock_submissions",
     "number_attempt",
+    "program_digests",
     "request_cancel",
     "run_filter",
     "set_data_state",
@@ -70,12 +71,14 @@ def number_attempt(
         reqnum = conn.execute(same.order_by(pfw_request.c.reqnum)).scalars().first()
         if reqnum is None:
             reqnum = 1 + conn.execute(select(func.coalesce(func.max(pfw_request.c.reqnum), 0))).scalar_one()
-    known = conn.execute(select(pfw_request.c.pipeline).where(pfw_request.c.reqnum == reqnum)).scalar()
-    if known is None:
+    registered = conn.execute(select(pfw_request.c.pipeline).where(pfw_request.c.reqnum == reqnum)).scalar()
+    if registered is None:
         row = {"project": project, "campaign": campaign, "pipeline": pipeline, "jira_id": jira_id}
         conn.execute(pfw_request.insert(), {"reqnum": reqnum, **row})
-    elif known != pipeline:
-        raise UsageError(f"request {reqnum} is for pipeline {known}, not {pipeline}; take another reqnum")
+    elif registered != pipeline:
+        raise UsageError(
+            f"request {reqnum} is for pipeline {registered}, not {pipeline}; take another reqnum"
+        )
     unit = (pfw_unit.c.reqnum == reqnum) & (pfw_unit.c.unitname == unitname)
     if conn.execute(select(pfw_unit.c.reqnum).where(unit).with_for_update()).scalar() is None:
         conn.execute(pfw_unit.insert(), {"reqnum": reqnum, "unitname": unitname})
@@ -147,8 +150,8 @@ def run_filter(run: str) -> ColumnElement[bool] | None:
 
 def attempt_by_name(conn: Connection, run: str) -> Attempt:
     """The attempt of that name; `NotFoundError` if there is none, which names the runs of a unit of that name."""
-    wanted = run_filter(run)
-    row = None if wanted is None else conn.execute(select(*_ATTEMPT).where(wanted)).first()
+    condition = run_filter(run)
+    row = None if condition is None else conn.execute(select(*_ATTEMPT).where(condition)).first()
     if row is None:
         raise no_such_run(conn, run)
     return _attempt(row._mapping)
@@ -162,6 +165,18 @@ def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attemp
         .order_by(order_of_columns(pfw_attempt), pfw_attempt.c.id.desc())
     )
     return [_attempt(row._mapping) for row in conn.execute(query)]
+
+
+def program_digests(conn: Connection, attempt_id: int) -> dict[str, set[str]]:
+    """Return the digests of the programs that an attempt ran, by their names in the settings."""
+    query = (
+        select(pfw_exec.c.name, pfw_exec.c.digest).where(pfw_exec.c.pfw_attempt_id == attempt_id).distinct()
+    )
+    digests: dict[str, set[str]] = {}
+    for name, digest in conn.execute(query):
+        if digest:
+            digests.setdefault(name, set()).add(digest)
+    return digests
 
 
 def calibrations_read(conn: Connection, attempt_id: int, filetypes: Collection[str]) -> set[int]:

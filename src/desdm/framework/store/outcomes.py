@@ -109,14 +109,14 @@ def count_findings(conn: Connection, attempt_id: int) -> tuple[int, int]:
     m = task_message.c
     # Messages of a try that failed and was done again stay in the record and do not count against the run.
     last = (pfw_wrapper.c.task_id == m.task_id) & (pfw_wrapper.c.log == m.log_file)
-    mine = (
+    messages_of_attempt = (
         select(func.count())
         .select_from(task_message)
         .join(pfw_wrapper, last)
         .where(m.pfw_attempt_id == attempt_id)
     )
-    errors = conn.execute(mine.where(m.message_lvl == 1)).scalar_one()
-    flags = conn.execute(mine.where(m.action == "flag")).scalar_one()
+    errors = conn.execute(messages_of_attempt.where(m.message_lvl == 1)).scalar_one()
+    flags = conn.execute(messages_of_attempt.where(m.action == "flag")).scalar_one()
     return errors, flags
 
 

@@ -66,11 +66,11 @@ def save_tile(conn: Connection, tile: Tile) -> None:
         "tilename": tile.name, "ra_cent": tile.ra, "dec_cent": tile.dec, "naxis1": tile.naxis, "naxis2": tile.naxis,
         "pixelscale": tile.pixscale,
     }  # fmt: skip
-    known = tile_row(conn, tile.name)
-    if known is None:
+    existing = tile_row(conn, tile.name)
+    if existing is None:
         conn.execute(coaddtile_geom.insert(), row)
-    elif known != row:
+    elif existing != row:
         raise UsageError(
-            f"tile {tile.name} is defined already: centre {known['ra_cent']}, {known['dec_cent']}, "
-            f"{known['naxis1']} pixels of {known['pixelscale']} arcsec; take another name"
+            f"tile {tile.name} is defined already: centre {existing['ra_cent']}, {existing['dec_cent']}, "
+            f"{existing['naxis1']} pixels of {existing['pixelscale']} arcsec; take another name"
         )

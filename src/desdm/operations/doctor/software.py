@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from desdm import wcl
+from desdm.framework.sections import section, texts_of
 from desdm.operations.doctor.model import Check, State
 
 __all__ = ["check_packages", "check_programs"]
@@ -23,14 +23,15 @@ _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 
 def check_programs() -> Iterator[Check]:
     """Each program of a code's ``<exec>`` section is installed and tells its version."""
-    declared: dict[str, Mapping[str, Any]] = {}
+    declared: dict[str, dict[str, str]] = {}
     users: dict[str, list[str]] = {}
     for folder in sorted(Path(str(files("desdm.codes"))).iterdir()):
         if not (folder / "config.wcl").is_file():
             continue
-        tree: dict[str, Any] = wcl.read(folder / "config.wcl").tree
-        for name, spec in tree.get("exec", {}).items():
-            program = str(spec.get("program", name))
+        programs = section(wcl.read(folder / "config.wcl").tree, "exec")
+        for name in programs:
+            spec = texts_of(section(programs, name))
+            program = spec.get("program", name)
             declared.setdefault(program, spec)
             users.setdefault(program, []).append(folder.name)
     for program, spec in sorted(declared.items()):
@@ -49,9 +50,9 @@ def check_programs() -> Iterator[Check]:
         yield _version(program, path, spec)
 
 
-def _version(program: str, path: str, spec: Mapping[str, Any]) -> Check:
+def _version(program: str, path: str, spec: Mapping[str, str]) -> Check:
     """Check the version of a program."""
-    flag = str(spec.get("version_flag", ""))
+    flag = spec.get("version_flag", "")
     if not flag:
         return Check(f"program {program}", State.OK, path)
     try:
@@ -63,7 +64,7 @@ def _version(program: str, path: str, spec: Mapping[str, Any]) -> Check:
         return Check(
             f"program {program}", State.PROBLEM, f"{path} cannot be started: {err}; install it again"
         )
-    match = re.search(str(spec.get("version_pattern", r"(\d+(?:\.\d+)+)")), process.stdout + process.stderr)
+    match = re.search(spec.get("version_pattern", r"(\d+(?:\.\d+)+)"), process.stdout + process.stderr)
     if match is None:
         text = f"{path} does not tell its version by {flag}; install it again"
         return Check(f"program {program}", State.PROBLEM, text)
@@ -78,8 +79,8 @@ def check_packages(lock: Path | None = None) -> Iterator[Check]:
     lock
         ``requirements.lock``; default: that of the source tree, which an installed package does not have.
     """
-    own = ".".join(map(str, sys.version_info[:3]))
-    yield Check("python", State.OK, f"Python {own}")
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", State.OK, f"Python {python}")
     path = lock or Path(str(files("desdm"))).parents[1] / "requirements.lock"
     pins = {_plain(m[1]): m[2] for m in _PIN.finditer(path.read_text("utf-8"))} if path.is_file() else {}
     wrong = []
@@ -87,12 +88,12 @@ def check_packages(lock: Path | None = None) -> Iterator[Check]:
         {_plain(re.split(r"[^A-Za-z0-9_.-]", r)[0]) for r in requires("desdm") or () if "extra ==" not in r}
     ):
         try:
-            there = version(name)
+            installed = version(name)
         except PackageNotFoundError:
             wrong.append(f"{name} is not installed")
             continue
-        if name in pins and there != pins[name]:
-            wrong.append(f"{name} is {there}, locked is {pins[name]}")
+        if name in pins and installed != pins[name]:
+            wrong.append(f"{name} is {installed}, locked is {pins[name]}")
     if wrong:
         yield Check("packages", State.PROBLEM, f"{'; '.join(wrong)}; run: pip install -r requirements.lock")
     elif pins:

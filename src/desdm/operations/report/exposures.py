@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from desdm.errors import CorruptFile
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.plots import Figure, band_style
-from desdm.operations.report.science import UnreadableFile
+from desdm.operations.report.science import Document, UnreadableFile
 from desdm.operations.report.svg import Plot, Scale, number_text
 
-__all__ = ["AssessedExposure", "Factor", "assessed_exposures"]
+__all__ = ["AssessedExposure", "CcdRow", "Factor", "assessed_exposures"]
 
 
 class Factor(NamedTuple):
@@ -24,6 +24,52 @@ class Factor(NamedTuple):
     name: str
     measured: str
     factor: str
+
+
+class _Ccd(NamedTuple):
+    """Measurements of a CCD in the document of an assessment; None where a number is missing."""
+
+    ccdnum: int
+    name: str
+    objects: float | None
+    fwhm_mean: float | None
+    e1: float | None
+    e2: float | None
+    psf_stars: float | None
+    psf_chi2: float | None
+    mag_zero: float | None
+    sigma_mag_zero: float | None
+    zp_stars: float | None
+    scampflg: float | None
+    scamp_why: str
+    scamp_stars: float | None
+    scamp_rms: float | None
+    #: right ascension and declination of the four corners, degrees; empty where one is missing
+    corners: tuple[tuple[float, float], ...]
+
+    @property
+    def ellipticity(self) -> float | None:
+        """Ellipticity of the PSF; None if it was not measured."""
+        return None if self.e1 is None or self.e2 is None else math.hypot(self.e1, self.e2)
+
+
+class CcdRow(NamedTuple):
+    """A CCD's line of the table; None where a number is missing."""
+
+    ccdnum: int
+    name: str
+    objects: float | None
+    fwhm_mean: float | None
+    e: float | None
+    psf_stars: float | None
+    psf_chi2: float | None
+    zero: str
+    #: error of the zero point, mmag
+    sigma: float | None
+    zp_stars: float | None
+    wcs: str
+    scamp_stars: float | None
+    scamp_rms: float | None
 
 
 class AssessedExposure(NamedTuple):
@@ -38,7 +84,7 @@ class AssessedExposure(NamedTuple):
     factors: tuple[Factor, ...]
     numbers: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]
-    ccds: tuple[Mapping[str, Any], ...]
+    ccds: tuple[CcdRow, ...]
     #: width (east to west) and height of the field of the CCDs, for the scale of its picture; empty: not known
     extent: str = ""
 
@@ -48,7 +94,7 @@ _STYLES = {"True": ("accepted", "done"), "False": ("rejected", "failed")}
 
 def assessed_exposures(facts: RunFacts, unread: list[UnreadableFile]) -> list[AssessedExposure]:
     """Return the verdicts of the run (file type ``qa_assess``), by exposure number."""
-    records: list[dict[str, Any]] = []
+    records: list[Document] = []
     for file in facts.of_type("qa_assess"):
         try:
             record = json.loads(facts.path(file).read_text("utf-8"))
@@ -58,14 +104,15 @@ def assessed_exposures(facts: RunFacts, unread: list[UnreadableFile]) -> list[As
             unread.append(UnreadableFile(file.name, str(err).strip() or type(err).__name__))
             continue
         records.append(record)
-    return [_assessed(record) for record in sorted(records, key=lambda t: int(t.get("expnum") or 0))]
+    return [_assessed(record) for record in sorted(records, key=lambda t: _float(t, "expnum") or 0)]
 
 
-def _assessed(record: Mapping[str, Any]) -> AssessedExposure:
+def _assessed(record: Document) -> AssessedExposure:
     """Return the record of an exposure for its section of the report."""
     verdict, style = _STYLES.get(str(record["accepted"]), ("an analyst decides", "flagged"))
     band = str(record.get("band") or "")
-    ccds = tuple(c for c in record.get("ccds") or () if isinstance(c, dict))
+    entries = record.get("ccds")
+    ccds = tuple(_ccd(c) for c in entries if isinstance(c, dict)) if isinstance(entries, list) else ()
     reason = str(record.get("words") or "")
     if record.get("reason"):
         reason = f"{record['reason']}: {reason}" if reason else str(record["reason"])
@@ -79,7 +126,7 @@ def _assessed(record: Mapping[str, Any]) -> AssessedExposure:
     )  # fmt: skip
 
 
-def _extent(ccds: Sequence[Mapping[str, Any]]) -> str:
+def _extent(ccds: Sequence[_Ccd]) -> str:
     """Width and height of the field in arcmin; empty where no CCD's corners are known."""
     placed = _with_position(ccds)
     field = _field(placed) if placed else None
@@ -90,35 +137,66 @@ def _extent(ccds: Sequence[Mapping[str, Any]]) -> str:
     return f"{wide:.1f}′ × {high:.1f}′"
 
 
-def _row(ccd: Mapping[str, Any]) -> dict[str, Any]:
-    """A CCD's line of the table; None where a number is not known."""
-    names = (
-        "ccdnum",
-        "name",
-        "objects",
-        "fwhm_mean",
-        "psf_stars",
-        "psf_chi2",
-        "zp_stars",
-        "scamp_stars",
-        "scamp_rms",
+def _ccd(entry: Document) -> _Ccd:
+    """Return the measurements of a CCD from its entry in the document."""
+    points = entry.get("corners")
+    corners = [_point(p) for p in points] if isinstance(points, list) else []
+    return _Ccd(
+        ccdnum=int(_float(entry, "ccdnum") or 0),
+        name=str(entry.get("name") or ""),
+        objects=_float(entry, "objects"),
+        fwhm_mean=_float(entry, "fwhm_mean"),
+        e1=_float(entry, "e1"),
+        e2=_float(entry, "e2"),
+        psf_stars=_float(entry, "psf_stars"),
+        psf_chi2=_float(entry, "psf_chi2"),
+        mag_zero=_float(entry, "mag_zero"),
+        sigma_mag_zero=_float(entry, "sigma_mag_zero"),
+        zp_stars=_float(entry, "zp_stars"),
+        scampflg=_float(entry, "scampflg"),
+        scamp_why=str(entry.get("scamp_why") or ""),
+        scamp_stars=_float(entry, "scamp_stars"),
+        scamp_rms=_float(entry, "scamp_rms"),
+        corners=tuple(p for p in corners if p is not None) if None not in corners else (),
     )
-    zero, sigma = ccd.get("mag_zero"), ccd.get("sigma_mag_zero")
-    known = ccd.get("e1") is not None and ccd.get("e2") is not None
-    flag = ccd.get("scampflg")
-    return {name: ccd.get(name) for name in names} | {
-        "e": math.hypot(ccd["e1"], ccd["e2"]) if known else None,
-        "zero": f"{zero:.4f}" if isinstance(zero, float) else "–",
-        "sigma": 1e3 * sigma if isinstance(sigma, float) else None,
-        "wcs": "–"
-        if flag is None
-        else "scamp"
-        if flag == 0
-        else f"first: {ccd.get('scamp_why') or 'not solved'}",
-    }
 
 
-def _text(value: Any, digits: int = 3, unit: str = "") -> str:
+def _float(entry: Document, key: str) -> float | None:
+    """Return a number of a document, as it stands there; None if there is none."""
+    value = entry.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _point(value: object) -> tuple[float, float] | None:
+    """Return a position of a document, degrees; None if a coordinate is missing."""
+    match value:
+        case [int() | float() as ra, int() | float() as dec]:
+            return ra, dec
+        case _:
+            return None
+
+
+def _row(ccd: _Ccd) -> CcdRow:
+    """Return a CCD's line of the table."""
+    solution = "scamp" if ccd.scampflg == 0 else f"first: {ccd.scamp_why or 'not solved'}"
+    return CcdRow(
+        ccdnum=ccd.ccdnum,
+        name=ccd.name,
+        objects=ccd.objects,
+        fwhm_mean=ccd.fwhm_mean,
+        e=ccd.ellipticity,
+        psf_stars=ccd.psf_stars,
+        psf_chi2=ccd.psf_chi2,
+        zero="–" if ccd.mag_zero is None else f"{ccd.mag_zero:.4f}",
+        sigma=None if ccd.sigma_mag_zero is None else 1e3 * ccd.sigma_mag_zero,
+        zp_stars=ccd.zp_stars,
+        wcs="–" if ccd.scampflg is None else solution,
+        scamp_stars=ccd.scamp_stars,
+        scamp_rms=ccd.scamp_rms,
+    )
+
+
+def _text(value: object, digits: int = 3, unit: str = "") -> str:
     """Return a number as text with its unit; "not measured" for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return "not measured"
@@ -126,7 +204,7 @@ def _text(value: Any, digits: int = 3, unit: str = "") -> str:
     return f"{digits_text} {unit}".replace(" ″", "″").rstrip()
 
 
-def _factors(record: Mapping[str, Any]) -> tuple[Factor, ...]:
+def _factors(record: Document) -> tuple[Factor, ...]:
     """Return the factors of t_eff with what they were derived from."""
     return (
         Factor(
@@ -139,7 +217,7 @@ def _factors(record: Mapping[str, Any]) -> tuple[Factor, ...]:
     )
 
 
-def _numbers(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _numbers(record: Document) -> tuple[tuple[str, str], ...]:
     """Return the other numbers of an assessment, without missing ones."""
     rows = (
         ("Depth (error 0.1)", _text(record.get("depth"), 2, "mag")),
@@ -161,9 +239,9 @@ class _Field(NamedTuple):
     reach: float
 
 
-def _field(ccds: Sequence[Mapping[str, Any]]) -> _Field | None:
+def _field(ccds: Sequence[_Ccd]) -> _Field | None:
     """Return the corners of CCDs on a plane tangent at the first; None if a corner is not finite."""
-    every = [c["corners"] for c in ccds]
+    every = [c.corners for c in ccds]
     ra0, dec0 = every[0][0]
     cosd = math.cos(math.radians(dec0))
     planes = [
@@ -177,9 +255,9 @@ def _field(ccds: Sequence[Mapping[str, Any]]) -> _Field | None:
     return _Field(moved, float(np.abs(flat - middle).max()))
 
 
-def _with_position(ccds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _with_position(ccds: Sequence[_Ccd]) -> list[_Ccd]:
     """Return the CCDs whose corners are known."""
-    return [c for c in ccds if c.get("corners") and all(None not in p for p in c["corners"])]
+    return [c for c in ccds if c.corners]
 
 
 def _plane(title: str, field: _Field) -> Plot:
@@ -191,42 +269,42 @@ def _plane(title: str, field: _Field) -> Plot:
     plot.x = Scale(plot.x.high, plot.x.low, plot.x.begin, plot.x.end)
     plot.scale_y([-reach, reach], pad=0.0)
     for four in field.corners:
-        for one, other in zip(four, [*four[1:], four[0]], strict=True):
-            plot.segment(*one, *other, "ccd")
+        for start, end in zip(four, [*four[1:], four[0]], strict=True):
+            plot.segment(*start, *end, "ccd")
     return plot
 
 
-def _psf(ccds: Sequence[Mapping[str, Any]], band: str) -> Figure | None:
+def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
     """FWHM as the size of a ring and ellipticity as a whisker along the stars' long axis, CCD by CCD."""
-    known = [
-        c
+    measured = [
+        (c, c.fwhm_mean, c.e1, c.e2)
         for c in _with_position(ccds)
-        if c.get("fwhm_mean") and c.get("e1") is not None and c.get("e2") is not None
+        if c.fwhm_mean and c.e1 is not None and c.e2 is not None
     ]
-    field = _field(known) if known else None
+    field = _field([c for c, *_ in measured]) if measured else None
     if field is None:
         return None
     plot = _plane("PSF over the field", field)
-    widths = np.array([c["fwhm_mean"] for c in known])
-    sizes = np.hypot([c["e1"] for c in known], [c["e2"] for c in known])
+    widths = np.array([fwhm for _, fwhm, _, _ in measured])
+    sizes = np.hypot([e1 for *_, e1, _ in measured], [e2 for *_, e2 in measured])
     # The longest whisker spans a third of a CCD; rings differ as the widths do, five times exaggerated.
     side = min(math.dist(four[0], four[1]) for four in field.corners)
     side = min(side, *(math.dist(four[1], four[2]) for four in field.corners))
     scale = 0.36 * side / max(float(sizes.max()), 0.02)
-    for ccd, four, e in zip(known, field.corners, sizes, strict=True):
+    for (ccd, fwhm, e1, e2), four, e in zip(measured, field.corners, sizes, strict=True):
         x, y = (sum(p[k] for p in four) / 4 for k in (0, 1))
         along, up = (_unit(four[0], four[1]), _unit(four[0], four[3]))
-        angle = 0.5 * math.atan2(ccd["e2"], ccd["e1"])
+        angle = 0.5 * math.atan2(e2, e1)
         dx = (math.cos(angle) * along[0] + math.sin(angle) * up[0]) * scale * e
         dy = (math.cos(angle) * along[1] + math.sin(angle) * up[1]) * scale * e
         plot.segment(x - dx, y - dy, x + dx, y + dy, f"whisker {band_style(band)}")
-        grown = 1.0 + 5.0 * (ccd["fwhm_mean"] / float(np.median(widths)) - 1.0)
-        words = f"CCD {ccd['ccdnum']} {ccd.get('name', '')}: FWHM_MEAN {ccd['fwhm_mean']:.3f}″, e {e:.3f}"
+        grown = 1.0 + 5.0 * (fwhm / float(np.median(widths)) - 1.0)
+        words = f"CCD {ccd.ccdnum} {ccd.name}: FWHM_MEAN {fwhm:.3f}″, e {e:.3f}"
         plot.marker(
-            x, y, f"open {band_style(band)}", words, (7.0 if len(known) < 12 else 3.2) * max(grown, 0.3)
+            x, y, f"open {band_style(band)}", words, (7.0 if len(measured) < 12 else 3.2) * max(grown, 0.3)
         )
-        if len(known) < 12:
-            plot.note(plot.x(x) + 12, plot.y(y) + 18, f"{ccd['fwhm_mean']:.3f}″")
+        if len(measured) < 12:
+            plot.note(plot.x(x) + 12, plot.y(y) + 18, f"{fwhm:.3f}″")
     text = (
         f"ring: FWHM_MEAN of PSFEx, {number_text(round(float(widths.min()), 3))} to "
         f"{number_text(round(float(widths.max()), 3))}″ "
@@ -242,7 +320,7 @@ def _unit(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, 
     return (end[0] - start[0]) / length, (end[1] - start[1]) / length
 
 
-def _counts(record: Mapping[str, Any], band: str) -> Figure | None:
+def _counts(record: Document, band: str) -> Figure | None:
     """Return the figure of counts by magnitude, with the depth."""
     counts = record.get("counts")
     if not isinstance(counts, dict) or not counts.get("counts"):
@@ -262,27 +340,31 @@ def _counts(record: Mapping[str, Any], band: str) -> Figure | None:
     return Figure("Magnitudes and depth", text, plot.render())
 
 
-def _zeros(ccds: Sequence[Mapping[str, Any]], band: str) -> Figure | None:
+def _zeros(ccds: Sequence[_Ccd], band: str) -> Figure | None:
     """Zero points of the CCDs about their median, with errors."""
-    known = [c for c in ccds if c.get("mag_zero") is not None and c.get("sigma_mag_zero") is not None]
-    if len(known) < 2:
+    measured = [
+        (c, c.mag_zero, c.sigma_mag_zero)
+        for c in ccds
+        if c.mag_zero is not None and c.sigma_mag_zero is not None
+    ]
+    if len(measured) < 2:
         return None
-    values = np.array([c["mag_zero"] for c in known])
-    errors = np.array([c["sigma_mag_zero"] for c in known])
+    values = np.array([zero for _, zero, _ in measured])
+    errors = np.array([sigma for *_, sigma in measured])
     middle = float(np.median(values))
     plot = Plot("Zero points", "CCD", "zero point − median [mmag]", height=330, bottom=44)
     off = (values - middle) * 1e3
-    plot.scale_x([0.4, len(known) + 0.6], pad=0.0)
+    plot.scale_x([0.4, len(measured) + 0.6], pad=0.0)
     plot.scale_y([*(off - 1e3 * errors), *(off + 1e3 * errors), -3.0, 3.0], pad=0.1)
-    plot.segment(0.4, 0.0, len(known) + 0.6, 0.0, "zero")
-    for i, (ccd, here, error) in enumerate(zip(known, off, errors, strict=True), 1):
-        plot.segment(i, here - 1e3 * error, i, here + 1e3 * error, f"range {band_style(band)}")
-        stars = f"{ccd.get('zp_stars', 0)} stars"
-        words = f"CCD {ccd['ccdnum']} {ccd.get('name', '')}: {ccd['mag_zero']:.4f} ± {error:.4f} mag, {stars}"
-        plot.marker(i, float(here), band_style(band), words, 5.0 if len(known) < 20 else 2.8)
-    step = max(1, len(known) // 16)
+    plot.segment(0.4, 0.0, len(measured) + 0.6, 0.0, "zero")
+    for i, ((ccd, zero, _), offset, error) in enumerate(zip(measured, off, errors, strict=True), 1):
+        plot.segment(i, offset - 1e3 * error, i, offset + 1e3 * error, f"range {band_style(band)}")
+        stars = f"{0 if ccd.zp_stars is None else ccd.zp_stars} stars"
+        words = f"CCD {ccd.ccdnum} {ccd.name}: {zero:.4f} ± {error:.4f} mag, {stars}"
+        plot.marker(i, float(offset), band_style(band), words, 5.0 if len(measured) < 20 else 2.8)
+    step = max(1, len(measured) // 16)
     ticks = [
-        (float(i), str(c.get("name") or c["ccdnum"])) for i, c in enumerate(known, 1) if (i - 1) % step == 0
+        (float(i), c.name or str(c.ccdnum)) for i, (c, *_) in enumerate(measured, 1) if (i - 1) % step == 0
     ]
     scatter = number_text(round(float(np.std(off)), 1))
     text = f"median {middle:.4f} mag; the CCDs scatter by {scatter} mmag; bars are their errors"

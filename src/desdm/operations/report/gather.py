@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -30,6 +29,8 @@ __all__ = ["Exposure", "JobFacts", "MessageGroup", "Metric", "RunFacts", "Wrappe
 _LEVELS = {1: "error", 2: "warning", 3: "info"}
 # What differs between messages that say the same: names of files, and numbers.
 _PARTICULAR = re.compile(r"\S*\w\.(?:fits?|fz|psf|txt|cat|log)\b|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+#: Metrics that an image is listed with.
+_IMAGE_METRICS = ("fwhm", "nobjects", "nmatch", "dra_rms", "ddec_rms")
 _BAD = (JobState.FAILED.value, JobState.LOST.value)
 
 
@@ -144,7 +145,7 @@ class RunFacts:
     wrappers: tuple[WrapperFacts, ...]
     messages: tuple[watch.MessageRow, ...]
     metrics: tuple[Metric, ...]
-    software: tuple[Mapping[str, Any], ...]
+    software: tuple[watch.SoftwareRow, ...]
     settings: Mapping[str, str]
     filetypes: tuple[tuple[str, int, int], ...]
     files: tuple[FileRecord, ...]
@@ -281,30 +282,22 @@ def _wrappers(conn: Connection, number: int) -> list[WrapperFacts]:
 def _exposures(conn: Connection, run: str, metrics: tuple[Metric, ...]) -> list[Exposure]:
     """Return the CCD images of a run, one for each exposure and CCD: of the type that comes last in the work."""
     kinds = [kind.name for kind in BY_NAME.values() if kind.table == "image"]
-    chosen: dict[tuple[int, int | None], dict[str, Any]] = {}
-    for row in catalog.find(conn, {"attempt": run, "filetype": ",".join(kinds)}):
-        if row.get("expnum") is not None and row.get("band"):
-            chosen[row["expnum"], row.get("ccdnum")] = row
     measured: dict[tuple[str | None, str | None, str], float] = {
         (m.keys.get("expnum"), m.keys.get("ccdnum"), m.name): m.value for m in metrics
     }
-
-    def exposure(row: Mapping[str, Any]) -> Exposure:
-        def of(name: str) -> float | None:
-            ccd = None if row["ccdnum"] is None else str(row["ccdnum"])
-            return measured.get((str(row["expnum"]), ccd, name))
-
+    exposures: dict[tuple[int, int | None], Exposure] = {}
+    for row in catalog.find(conn, {"attempt": run, "filetype": ",".join(kinds)}):
+        if row.get("expnum") is None or not row.get("band"):
+            continue
+        ccd = None if row["ccdnum"] is None else str(row["ccdnum"])
+        numbers = {name: measured.get((str(row["expnum"]), ccd, name)) for name in _IMAGE_METRICS}
         pixels, scale = row.get("fwhm"), row.get("pixscale")
-        fwhm = of("fwhm")
+        fwhm = numbers["fwhm"]
         if fwhm is None and pixels and scale:
             fwhm = pixels * scale
-        return Exposure(
+        exposures[row["expnum"], row.get("ccdnum")] = Exposure(
             row["expnum"], row["ccdnum"], row["band"], row["nite"], row.get("exptime"), row.get("airmass"), fwhm,
-            row.get("skybrite"), row.get("mag_zero"), of("nobjects"), of("nmatch"), of("dra_rms"), of("ddec_rms"),
-            row["filename"],
+            row.get("skybrite"), row.get("mag_zero"), numbers["nobjects"], numbers["nmatch"], numbers["dra_rms"],
+            numbers["ddec_rms"], row["filename"],
         )  # fmt: skip
-
-    return sorted(
-        (exposure(row) for row in chosen.values()),
-        key=lambda e: (band_order(e.band), e.expnum, e.ccdnum or 0),
-    )
+    return sorted(exposures.values(), key=lambda e: (band_order(e.band), e.expnum, e.ccdnum or 0))

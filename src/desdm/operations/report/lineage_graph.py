@@ -77,13 +77,13 @@ def _source(flow: Flow) -> str:
 def _cards(facts: RunFacts, outputs: Sequence[OutputFiles], flows: Sequence[Flow]) -> dict[str, _Card]:
     """Return the cards of the graph: modules, and files from outside the run."""
     cards: dict[str, _Card] = {}
-    taken: dict[str, list[Flow]] = defaultdict(list)
+    flows_by_source: dict[str, list[Flow]] = defaultdict(list)
     for flow in flows:
         if flow.maker is None:
-            taken[_source(flow)].append(flow)
-    for key, some in taken.items():
+            flows_by_source[_source(flow)].append(flow)
+    for key, flows_of_source in flows_by_source.items():
         # One file may go to several modules; the largest set is the best that one can say without naming each.
-        most = max(some, key=lambda f: f.files)
+        most = max(flows_of_source, key=lambda f: f.files)
         origin = f"run {most.run}" if most.run else "archive"
         cards[key] = _Card(
             most.filetype, (_files(most.files), size_text(most.bytes)), (), None, f"from {origin}"
@@ -170,15 +170,15 @@ class _Drawing:
     def _add_edge(self, edge: _Edge) -> None:
         """Add an edge to the layers, with a bend in each layer that it crosses."""
         # All edges of one output share their bends, as a bus does: six uses of one file are one line with six exits.
-        here, goal = self.boxes[edge.origin], self.boxes[edge.to]
-        for layer in range(here.layer + 1, goal.layer):
+        box, goal = self.boxes[edge.origin], self.boxes[edge.to]
+        for layer in range(box.layer + 1, goal.layer):
             key = edge.origin, edge.row, layer
             if key not in self.bends:
                 self.bends[key] = Box("", _BEND, layer)
                 self.layers[layer].append(self.bends[key])
-                self._connect(here, self.bends[key])
-            here = self.bends[key]
-        self._connect(here, goal)
+                self._connect(box, self.bends[key])
+            box = self.bends[key]
+        self._connect(box, goal)
 
     @staticmethod
     def _connect(origin: Box, to: Box) -> None:
@@ -235,13 +235,13 @@ class _Drawing:
             near = self.bends.get((edge.origin, edge.row, goal.layer - 1), origin)
             coming[edge.to].append((near.middle, edge))
         entry: dict[tuple[str, int, str], float] = {}
-        for name, some in coming.items():
-            some.sort(key=lambda pair: pair[0])
+        for name, incoming in coming.items():
+            incoming.sort(key=lambda pair: pair[0])
             box = self.boxes[name]
-            room = min(12.0, (box.height - 16) / max(1, len(some)))
-            first = box.y + min(box.height / 2, 8 + _HEAD) - room * (len(some) - 1) / 2
+            room = min(12.0, (box.height - 16) / max(1, len(incoming)))
+            first = box.y + min(box.height / 2, 8 + _HEAD) - room * (len(incoming) - 1) / 2
             first = max(first, box.y + 8)
-            for i, (_, edge) in enumerate(some):
+            for i, (_, edge) in enumerate(incoming):
                 entry[edge.origin, edge.row, name] = first + i * room
         return entry
 

@@ -8,7 +8,6 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -116,7 +115,7 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _content(facts: RunFacts) -> dict[str, Any]:
+def _content(facts: RunFacts) -> dict[str, object]:
     """Return the values of the page's template."""
     unread: list[science.UnreadableFile] = []
     coadds, coadds_left = pictures.coadds(facts, unread)
@@ -162,7 +161,7 @@ def _judged(facts: RunFacts, unread: list[science.UnreadableFile]) -> list[expos
 
 def _figures(
     facts: RunFacts, unread: list[science.UnreadableFile]
-) -> list[tuple[str, list[dict[str, Any]], bool]]:
+) -> list[tuple[str, list[plots.Figure], bool]]:
     """Return the plots by section of the page, and whether the section is folded."""
     depth = plots.depth_figure(science.depths(facts, unread))
     table = science.objects(facts, unread)
@@ -179,16 +178,16 @@ def _figures(
         for e in facts.exposures
         if e.zero is not None
     ]  # fmt: skip
-    known, others = plots.metric_figures([*facts.metrics, *zeros])
-    shelves = [
+    main_figures, other_figures = plots.metric_figures([*facts.metrics, *zeros])
+    sections = [
         ("Catalogues", of_catalogues, False),
-        ("Image by image", known, False),
-        (f"{len(others)} more numbers, image by image", others, bool(known)),
+        ("Image by image", main_figures, False),
+        (f"{len(other_figures)} more numbers, image by image", other_figures, bool(main_figures)),
     ]
     return [
-        (name, [{**f._asdict(), "svg": _own(f.svg)} for f in some], folded)
-        for name, some, folded in shelves
-        if some
+        (name, [f._replace(svg=_own(f.svg)) for f in figures], folded)
+        for name, figures, folded in sections
+        if figures
     ]
 
 

@@ -7,7 +7,7 @@ import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from desdm.archive.filetypes import BY_NAME
 from desdm.archive.model import FileRecord
@@ -16,6 +16,9 @@ from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.science import UnreadableFile
 from desdm.quality.qa.quicklook import quicklook
 from desdm.survey.bands import band_order
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Picture", "coadds", "colour", "focal_planes", "singles", "singles_title"]
 
@@ -39,7 +42,7 @@ class Picture(NamedTuple):
     bits: tuple[str, ...]
 
 
-def _data_uri(picture: Any) -> str:
+def _data_uri(picture: Image.Image) -> str:
     """Return a picture as a data URI."""
     buffer = io.BytesIO()
     picture.convert("RGB").save(buffer, "WEBP", quality=88, method=4)

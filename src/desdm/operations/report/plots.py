@@ -62,34 +62,37 @@ def metric_figures(metrics: Sequence[Metric]) -> tuple[list[Figure], list[Figure
     for m in metrics:
         series[m.module, m.name].append(m)
     order = list(_KNOWN)
-    known: list[tuple[int, Figure]] = []
+    main_figures: list[tuple[int, Figure]] = []
     others: list[Figure] = []
-    for (module, name), some in series.items():
+    for (module, name), metrics_of_name in series.items():
         # One value a band is a row of the table, not a plot.
-        if len(some) == len({m.band for m in some}) or len({m.value for m in some}) == 1:
+        if (
+            len(metrics_of_name) == len({m.band for m in metrics_of_name})
+            or len({m.value for m in metrics_of_name}) == 1
+        ):
             continue
         if name in order:
-            known.append((order.index(name), _strip(module, some)))
+            main_figures.append((order.index(name), _strip(module, metrics_of_name)))
         else:
-            others.append(_strip(module, some))
-    return [figure for _, figure in sorted(known, key=lambda pair: pair[0])], others
+            others.append(_strip(module, metrics_of_name))
+    return [figure for _, figure in sorted(main_figures, key=lambda pair: pair[0])], others
 
 
-def _strip(module: str, some: Sequence[Metric]) -> Figure:
+def _strip(module: str, metrics: Sequence[Metric]) -> Figure:
     """Values side by side, grouped by band, with each band's median."""
-    first = some[0]
+    first = metrics[0]
     title = _KNOWN.get(first.name, first.text or first.name)
     unit = f" [{first.unit}]" if first.unit else ""
-    bands = sorted({m.band for m in some}, key=band_order)
+    bands = sorted({m.band for m in metrics}, key=band_order)
     plot = Plot(title, "", f"{first.name}{unit}", height=230, bottom=30)
-    total = len(some)
+    total = len(metrics)
     gap = max(1.0, 0.08 * total)
     plot.scale_x([0.0, total + gap * (len(bands) - 1)], pad=0.04)
-    plot.scale_y([m.value for m in some], pad=0.12)
+    plot.scale_y([m.value for m in metrics], pad=0.12)
     at = 0.5
     ticks = []
     for band in bands:
-        group = [m for m in some if m.band == band]
+        group = [m for m in metrics if m.band == band]
         middle = float(np.median([m.value for m in group]))
         if len(group) > 1:
             plot.segment(at - 0.4, middle, at + len(group) - 0.6, middle, f"median {band_style(band)}")
@@ -152,29 +155,29 @@ def _offsets_by_magnitude(by_band: Sequence[Residuals]) -> Figure:
     return Figure("Positions by magnitude", text, plot.render(), tuple(r.band for r in by_band))
 
 
-def _magnitude_offsets(known: Sequence[Residuals]) -> Figure:
+def _magnitude_offsets(residuals: Sequence[Residuals]) -> Figure:
     """Return the figure of magnitude offsets by magnitude."""
     plot = Plot("Magnitude minus reference", "magnitude [mag]", "Δ magnitude [mag]", height=300)
-    every = np.concatenate([r.dmag[np.isfinite(r.dmag)] for r in known])
+    every = np.concatenate([r.dmag[np.isfinite(r.dmag)] for r in residuals])
     reach = max(0.05, float(np.percentile(np.abs(every), 97)) * 1.2)
-    plot.scale_x(np.concatenate([r.mag[np.isfinite(r.dmag)] for r in known]).tolist())
+    plot.scale_x(np.concatenate([r.mag[np.isfinite(r.dmag)] for r in residuals]).tolist())
     plot.scale_y([-reach, reach], pad=0.02)
     plot.segment(plot.x.low, 0, plot.x.high, 0, "zero")
-    for r in known:
+    for r in residuals:
         keep = _some(r.mag.size)
         plot.points(r.mag[keep], r.dmag[keep], band_style(r.band), 5.0 if every.size < 500 else 2.6)
     text_of_metric = ", ".join(
         f"{r.band} {number_text(round(float(np.nanmedian(r.dmag)), 3))} ± {_scatter(r.dmag):.3f}"
-        for r in known
+        for r in residuals
     )
     return Figure("Magnitudes against reference stars", f"median ± robust scatter, mag: {text_of_metric}", plot.render(),
-                  tuple(r.band for r in known))  # fmt: skip
+                  tuple(r.band for r in residuals))  # fmt: skip
 
 
 def _scatter(values: Values) -> float:
     """Return the robust scatter of values: 1.4826 times their median absolute deviation."""
-    good = values[np.isfinite(values)]
-    return 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else float("nan")
+    finite = values[np.isfinite(values)]
+    return 1.4826 * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else float("nan")
 
 
 def _some(count: int) -> npt.NDArray[np.intp]:
@@ -341,14 +344,14 @@ def _sky(objects: Objects) -> Figure | None:
 
 def depth_figure(depths: Sequence[Depth]) -> Figure | None:
     """Depth by band: 10σ in a 2″ aperture with its spread over the tile, and where the PSF magnitude's error is 0.1."""
-    known = [d for d in depths if d.snr10 is not None]
-    if not known:
+    measured = [d for d in depths if d.snr10 is not None]
+    if not measured:
         return None
     plot = Plot("Depth", "", "magnitude [mag]", height=300, bottom=30)
-    numbers = [v for d in known for v in (d.snr10, d.low, d.high, d.sigma01) if v is not None]
-    plot.scale_x([-0.5, len(known) - 0.5], pad=0.02)
+    numbers = [v for d in measured for v in (d.snr10, d.low, d.high, d.sigma01) if v is not None]
+    plot.scale_x([-0.5, len(measured) - 0.5], pad=0.02)
     plot.scale_y(numbers, pad=0.2)
-    for i, d in enumerate(known):
+    for i, d in enumerate(measured):
         style = band_style(d.band)
         if d.low is not None and d.high is not None:
             plot.segment(i, d.low, i, d.high, f"range {style}")
@@ -357,6 +360,6 @@ def depth_figure(depths: Sequence[Depth]) -> Figure | None:
         plot.note(plot.x(i) + 11, plot.y(d.snr10) + 4, f"{d.snr10:.2f}", "value")
         if d.sigma01 is not None:
             plot.marker(i, d.sigma01, f"open {style}", f"{d.band}: error 0.1 at {d.sigma01:.2f} mag", 5.0)
-    ticks = [(float(i), d.band) for i, d in enumerate(known)]
+    ticks = [(float(i), d.band) for i, d in enumerate(measured)]
     text = "full: S/N 10 in a 2″ aperture, bar 10 to 90 % of the area; open: PSF magnitude at error 0.1"
     return Figure("Depth", text, plot.render(xticks=ticks))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from desdm.errors import CorruptFile, FileTypeError
 from desdm.operations.report.gather import RunFacts
 from desdm.survey.bands import band_order
 
-__all__ = ["Depth", "Objects", "Residuals", "UnreadableFile", "depths", "objects", "residuals"]
+__all__ = ["Depth", "Document", "Objects", "Residuals", "UnreadableFile", "depths", "objects", "residuals"]
 
 Values: TypeAlias = npt.NDArray[np.float64]
 _PER_BAND = re.compile(r"(mag_auto|mag_psf|magerr_auto|magerr_psf|spread_model)_(\w+)")
@@ -27,6 +27,10 @@ class UnreadableFile:
 
     name: str
     why: str
+
+
+#: An object of JSON, as a code wrote it: its values are checked where they are read.
+Document: TypeAlias = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +75,32 @@ class Depth:
 
 def residuals(facts: RunFacts, unread: list[UnreadableFile]) -> list[Residuals]:
     """Residuals by band, from the files of type ``astro_check``."""
-    gathered: dict[str, list[Any]] = {}
+    gathered: dict[str, list[Residuals]] = {}
     for record in facts.of_type("astro_check"):
         try:
-            band, rows = _residual_rows(str(facts.path(record)))
+            rows = _residuals_of_file(str(facts.path(record)))
         except (CorruptFile, OSError, ValueError, KeyError) as err:
             unread.append(UnreadableFile(record.name, str(err).strip() or type(err).__name__))
             continue
-        if len(rows):
-            gathered.setdefault(record.band or band, []).append(rows)
+        if rows.mag.size:
+            gathered.setdefault(record.band or rows.band, []).append(rows)
     by_band = []
     for band in sorted(gathered, key=band_order):
-        columns = [
-            np.concatenate([np.asarray(rows[name], np.float64) for rows in gathered[band]])
-            for name in ("DRA", "DDEC", "MAG", "DMAG")
-        ]
-        by_band.append(Residuals(band, *columns))
+        parts = gathered[band]
+        by_band.append(
+            Residuals(
+                band,
+                np.concatenate([part.dra for part in parts]),
+                np.concatenate([part.ddec for part in parts]),
+                np.concatenate([part.mag for part in parts]),
+                np.concatenate([part.dmag for part in parts]),
+            )
+        )
     return by_band
 
 
-def _residual_rows(path: str) -> tuple[str, Any]:
-    """Return the band and the rows of a residual table."""
+def _residuals_of_file(path: str) -> Residuals:
+    """Return the residuals in a file; `ValueError` if a column is missing."""
     import fitsio
 
     with fitsio.FITS(path) as file:
@@ -99,7 +108,8 @@ def _residual_rows(path: str) -> tuple[str, Any]:
         rows = file["RESIDUALS"].read()
     if not {"DRA", "DDEC", "MAG", "DMAG"} <= set(rows.dtype.names or ()):
         raise ValueError("its table RESIDUALS lacks DRA, DDEC, MAG or DMAG")
-    return str(header.get("BAND", "")).strip(), rows
+    columns = [np.asarray(rows[name], np.float64) for name in ("DRA", "DDEC", "MAG", "DMAG")]
+    return Residuals(str(header.get("BAND", "")).strip(), *columns)
 
 
 def objects(facts: RunFacts, unread: list[UnreadableFile]) -> Objects | None:
@@ -136,12 +146,12 @@ def _parquet(path: str) -> tuple[int, dict[str, Values]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        wanted = [
+        columns = [
             name for name in file.schema_arrow.names if _PER_BAND.fullmatch(name) or name in ("ra", "dec")
         ]
-        table = file.read(columns=wanted)
+        table = file.read(columns=columns)
         rows = file.metadata.num_rows
-    return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in wanted}
+    return rows, {name: np.asarray(table.column(name).to_numpy(), np.float64) for name in columns}
 
 
 def depths(facts: RunFacts, unread: list[UnreadableFile]) -> list[Depth]:
@@ -153,14 +163,14 @@ def depths(facts: RunFacts, unread: list[UnreadableFile]) -> list[Depth]:
         except (CorruptFile, OSError, ValueError) as err:
             unread.append(UnreadableFile(record.name, str(err).strip() or type(err).__name__))
             continue
-        rows: Sequence[Any] = document if isinstance(document, list) else [document]
+        rows: Sequence[object] = document if isinstance(document, list) else [document]
         for row in rows:
             if isinstance(row, dict):
                 measured.append(_depth(row, record.band or ""))
     return sorted(measured, key=lambda d: band_order(d.band))
 
 
-def _depth(record: dict[str, Any], band: str) -> Depth:
+def _depth(record: Document, band: str) -> Depth:
     """Return the record of a band's depth."""
 
     def number(*keys: str) -> float | None:

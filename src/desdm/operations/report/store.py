@@ -87,7 +87,7 @@ def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
         .outerjoin(maker, maker.c.task_id == opm_was_generated_by.c.task_id)
         .where(user.c.pfw_attempt_id == attempt_id)
     ).subquery()  # fmt: skip
-    one = (
+    row = (
         select(
             each.c.module, each.c.id, each.c.filetype, each.c.filesize, each.c.maker, each.c.by,
             func.min(each.c.wrapnum).label("first"),
@@ -97,20 +97,20 @@ def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
     a = pfw_attempt.c
     query = (
         select(
-            one.c.module, one.c.filetype, one.c.maker, one.c.by, a.unitname, a.reqnum, a.attnum, func.count(),
-            func.sum(one.c.filesize),
+            row.c.module, row.c.filetype, row.c.maker, row.c.by, a.unitname, a.reqnum, a.attnum, func.count(),
+            func.sum(row.c.filesize),
         )
-        .select_from(one.outerjoin(pfw_attempt, a.id == one.c.by))
+        .select_from(row.outerjoin(pfw_attempt, a.id == row.c.by))
         .group_by(
-            one.c.module, one.c.filetype, one.c.maker, one.c.by, a.unitname, a.reqnum, a.attnum
+            row.c.module, row.c.filetype, row.c.maker, row.c.by, a.unitname, a.reqnum, a.attnum
         )
-        .order_by(func.min(one.c.first), one.c.filetype)
+        .order_by(func.min(row.c.first), row.c.filetype)
     )  # fmt: skip
     flows = []
     for module, filetype, made_by, by, unit, request, attempt, count, size in conn.execute(query):
-        here = by == attempt_id
-        run = None if by is None or here else RunName(unit, request, attempt).text
-        flows.append(Flow(module, filetype, made_by if here else None, run, count, int(size)))
+        in_this_run = by == attempt_id
+        run = None if by is None or in_this_run else RunName(unit, request, attempt).text
+        flows.append(Flow(module, filetype, made_by if in_this_run else None, run, count, int(size)))
     return flows
 
 

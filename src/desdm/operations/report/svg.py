@@ -40,7 +40,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
-    return min((ticks(m * power) for m in (1, 2, 5, 10)), key=lambda some: abs(len(some) - count))
+    return min((ticks(m * power) for m in (1, 2, 5, 10)), key=lambda candidates: abs(len(candidates) - count))
 
 
 def number_text(value: float) -> str:

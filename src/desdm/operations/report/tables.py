@@ -104,18 +104,25 @@ def metric_rows(facts: RunFacts) -> list[MetricRow]:
     for m in facts.metrics:
         series[m.module, m.name].append(m)
     rows = []
-    for (module, name), some in series.items():
+    for (module, name), metrics_of_name in series.items():
         by_band = []
         for band in bands:
-            values = [m.value for m in some if m.band == band]
+            values = [m.value for m in metrics_of_name if m.band == band]
             by_band.append(number_text(median(values)) if values else "")
-        values = [m.value for m in some]
+        values = [m.value for m in metrics_of_name]
         rows.append(
             MetricRow(
-                module, name, some[0].text, some[0].unit, len(some), tuple(by_band), number_text(min(values)),
-                number_text(median(values)), number_text(max(values)),
+                module,
+                name,
+                metrics_of_name[0].text,
+                metrics_of_name[0].unit,
+                len(metrics_of_name),
+                tuple(by_band),
+                number_text(min(values)),
+                number_text(median(values)),
+                number_text(max(values)),
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -165,9 +172,9 @@ def filetypes(facts: RunFacts) -> list[FileType]:
 def commands(facts: RunFacts) -> list[tuple[str, str]]:
     """(what for, command line): to look closer, to go on, and to do the same work again."""
     run, attempt = facts.attempt.run, facts.attempt
-    known = any(p.name == attempt.pipeline for p in PIPELINES)
+    keys = any(p.name == attempt.pipeline for p in PIPELINES)
     # A pipeline of somebody's own came as a submit WCL; where that lay, no record says.
-    pipeline = attempt.pipeline if known else f"{attempt.pipeline}.wcl"
+    pipeline = attempt.pipeline if keys else f"{attempt.pipeline}.wcl"
     settings = " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in facts.settings.items())
     entries = [
         ("the same work again, as a new attempt", f"desdm submit {pipeline} {settings} --again --wait"),
@@ -175,7 +182,7 @@ def commands(facts: RunFacts) -> list[tuple[str, str]]:
         ("its messages", f"desdm log {run} --messages"),
         ("its files", f"desdm files --attempt {run}"),
     ]
-    if known:
+    if keys:
         entries.insert(
             1, ("the pipeline, to be read and changed", f"desdm pipeline show {attempt.pipeline} --wcl")
         )
