@@ -10,7 +10,7 @@ from astropy import units
 from astropy.io import fits
 from astropy_healpix import HEALPix
 
-from desdm.codes.coverage.cells import SPOILT, Coverage, cells_of
+from desdm.codes.coverage.cells import REJECT_MASK, Coverage, cells_of
 from desdm.survey.headers import wcs_of
 from desdm.survey.images import read_planes, write_planes
 from tests.support.exposure import Scene, scene
@@ -29,7 +29,7 @@ def test_each_cell_has_the_area_of_its_good_pixels(field: Scene) -> None:
     planes.msk[200:420, 100:300] |= 16
     planes.msk[:, :40] |= 4096  # repaired: still good
     wcs, grid = wcs_of(planes.header), HEALPix(nside=4096, order="nested")
-    y, x = np.nonzero((planes.msk & SPOILT) == 0)
+    y, x = np.nonzero((planes.msk & REJECT_MASK) == 0)
     ra, dec = wcs.all_pix2world(x + 1, y + 1, 1)
     right, up = wcs.all_pix2world(x + 2, y + 1, 1), wcs.all_pix2world(x + 1, y + 2, 1)
     cosd = np.cos(np.radians(dec))

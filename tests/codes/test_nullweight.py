@@ -64,7 +64,7 @@ def test_the_delivered_table_agrees_with_the_header(real: Path) -> None:
 
 def test_names_of_bits() -> None:
     assert bits_of("BPM, CRAY") == 17
-    with pytest.raises(FileTypeError, match="'COSMIC' is no mask bit"):
+    with pytest.raises(FileTypeError, match="'COSMIC' is not a mask bit"):
         bits_of("COSMIC")
 
 

@@ -121,7 +121,7 @@ def test_des_own_psf_files_are_read(real: Path) -> None:
     piff = folder / "D00240560_r_c01_r2362p01_piff.fits"
     with pytest.raises(FileTypeError, match=r"r2362p01_piff.fits: its polynomial is in u and v on the sky"):
         read_piff(piff)
-    with pytest.raises(FileTypeError, match="it is no PIFF model"):
+    with pytest.raises(FileTypeError, match="it is not a PIFF model"):
         read_piff(folder / "DECam_00154912_12_psfcat.psf")
 
 

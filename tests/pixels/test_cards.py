@@ -117,9 +117,9 @@ GOOD = ("SIMPLE  =                    T", "BITPIX  =                   16", "NAX
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "no FITS"),
-        (b"#!/bin/sh\n", "no FITS"),
-        (cards(*GOOD)[:-2880], "no FITS"),
+        (b"", "not a FITS"),
+        (b"#!/bin/sh\n", "not a FITS"),
+        (cards(*GOOD)[:-2880], "not a FITS"),
         (b"".join(line.encode().ljust(80) for line in GOOD), "no END"),
         (cards(*GOOD), "NAXIS1"),
         (cards(*GOOD, "NAXIS1  =   -5", "NAXIS2  =    5"), "NAXIS1"),

@@ -1,4 +1,4 @@
-"""The keywords by which a product says what made it."""
+"""Provenance keywords of a product."""
 
 from __future__ import annotations
 
@@ -60,7 +60,17 @@ def stamp(header: fits.Header, keys: Mapping[str, str], ran: Sequence[Ran], file
 
 
 def stamp_file(path: Path, keys: Mapping[str, str], ran: Sequence[Ran]) -> None:
-    """`stamp` the primary header of a file on disk, and write fresh checksums into every HDU."""
+    """`stamp` the primary header of a file on disk, and write fresh checksums into every HDU.
+
+    Parameters
+    ----------
+    path
+        FITS file, changed in place.
+    keys
+        Keys of the wrapper (run, exposure, CCD and the like).
+    ran
+        Programs that ran, with their versions.
+    """
     with fits.open(path, mode="update", memmap=False) as hdus:
         stamp(hdus[0].header, keys, ran, path.name)
         for hdu in hdus:
@@ -68,6 +78,7 @@ def stamp_file(path: Path, keys: Mapping[str, str], ran: Sequence[Ran]) -> None:
 
 
 def _own_version() -> str:
+    """Return the version of the package, "unknown" if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -44,7 +44,7 @@ def _raw_input(kind: str) -> FileSet:
 RAMP = Module(
     "ramp",
     _CODE + "calibrate.wrapper.ramp",
-    text="levels of one CCD along the linearity ramps, and its pixels that bend",
+    text="levels of one CCD along the linearity ramps, and its non-linear pixels",
     loop=_CCD,
     inputs=(replace(_raw_input("ramp"), whole=True), from_module("biascor", "mkbiascor.biascor", "ccdnum")),
     outputs=(output_file("ramp", "cal_ramp", "ccd", "ramp"),),

@@ -18,6 +18,7 @@ def _add(
     total: npt.NDArray[np.float64],
     count: npt.NDArray[np.int32],
 ) -> None:
+    """Add good pixels to the sums and counts of their blocks."""
     nx = total.shape[1] * size
     line, many = np.empty(nx, np.float64), np.empty(nx, np.int32)
     for by in range(total.shape[0]):

@@ -46,8 +46,8 @@ class BinTable:
 
     def numeric(self, name: str) -> bool:
         """Whether there is a column of that name with one number a row."""
-        found = self._columns.get(name)
-        return found is not None and found.code in _NUMBERS and found.repeat == 1
+        column = self._columns.get(name)
+        return column is not None and column.code in _NUMBERS and column.repeat == 1
 
     def unit(self, name: str) -> str:
         """TUNIT of a column in lower case, empty if it has none."""

@@ -54,7 +54,7 @@ class Blank:
 
 
 def scaling_of(header: Keywords) -> tuple[float, float]:
-    """(BSCALE, BZERO) of an image, 1 and 0 where they are not told."""
+    """(BSCALE, BZERO) of an image, 1 and 0 where the header lacks them."""
     scale, zero = _number(header.get("BSCALE")), _number(header.get("BZERO"))
     return 1.0 if scale is None else scale, 0.0 if zero is None else zero
 
@@ -92,18 +92,20 @@ def null_of(header: Keywords) -> int:
 
 
 def _integral(value: object) -> bool:
+    """Tell whether a header value is a whole number."""
     if isinstance(value, bool):
         return False
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
 def _number(value: object) -> float | None:
+    """Return a header value as a float; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value)
 
 
-def scaled(stored: npt.NDArray[Any], scale: float, zero: float) -> npt.NDArray[Any]:
+def scaled(stored: npt.NDArray[Any], scale: float, zero: float) -> npt.NDArray[np.number]:
     """Stored pixels as values: BSCALE and BZERO applied (FITS 4.0, 4.4.2.5).
 
     Parameters

@@ -73,7 +73,7 @@ class Blocks:
 
     _uses: Counter[tuple[int, int]] = field(default_factory=Counter)
     _depth: dict[tuple[int, int], int] = field(default_factory=dict)
-    _kept: dict[tuple[int, int], npt.NDArray[np.int32]] = field(default_factory=dict)
+    _decoded: dict[tuple[int, int], npt.NDArray[np.int32]] = field(default_factory=dict)
 
     def expect(self, plane: Plane, box: Box) -> None:
         """Say beforehand that a box will be read."""
@@ -85,21 +85,21 @@ class Blocks:
     def levels(self, plane: RicePlane, part: _Part) -> npt.NDArray[np.int32] | None:
         """The integers of a tile, decoded now or before."""
         key = (id(plane), part.number)
-        found = self._kept.pop(key, None)
-        if found is None:
-            found = plane.decode(part, max(self._depth.get(key, 0), part.inside.y1))
+        values = self._decoded.pop(key, None)
+        if values is None:
+            values = plane.decode(part, max(self._depth.get(key, 0), part.inside.y1))
         self._uses[key] -= 1
-        if self._uses[key] > 0 and found is not None:
-            self._kept[key] = found
-            if len(self._kept) > _MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
-        return found
+        if self._uses[key] > 0 and values is not None:
+            self._decoded[key] = values
+            if len(self._decoded) > _MOST_KEPT:
+                del self._decoded[next(iter(self._decoded))]
+        return values
 
     def clear(self) -> None:
         """Forget all."""
         self._uses.clear()
         self._depth.clear()
-        self._kept.clear()
+        self._decoded.clear()
 
 
 class Plane(Protocol):
@@ -134,13 +134,14 @@ class _Image:
         """File and HDU, for messages."""
         return f"{self._path.name} HDU {self.number}" + (f" ({self.name})" if self.name else "")
 
-    def _valued(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _valued(self, data: npt.NDArray[Any]) -> npt.NDArray[np.number]:
         """The pixels with NaN, or in a mask BPM, where they have no value."""
         if self._blank is None:
             return data
         return valued(data, self._blank.missing(data), mask=self.name == "MSK")
 
     def _bytes(self, at: int, count: int) -> bytes:
+        """Read ``count`` bytes of the file at a position."""
         data = os.pread(self._fd, count, at)
         if len(data) != count:
             raise CorruptFile(f"{self.where}: the file is cut off")
@@ -181,7 +182,7 @@ class RicePlane(_Image):
 
     def __init__(self, path: Path, fd: int, number: int, hdu: HDU) -> None:
         super().__init__(path, fd, number, hdu)
-        header, found = hdu.header, columns(hdu)
+        header, table_columns = hdu.header, columns(hdu)
         rows, width = header.integer("NAXIS2") or 0, header.integer("NAXIS1") or 0
         self._tile = (header.integer("ZTILE2") or 1, header.integer("ZTILE1") or self.shape[1])
         self.across = -(-self.shape[1] // self._tile[1])
@@ -192,7 +193,7 @@ class RicePlane(_Image):
         table = np.frombuffer(self._bytes(hdu.data_start, rows * width), np.uint8).reshape(rows, width)
 
         def column(name: str) -> npt.NDArray[Any] | None:
-            if name not in found:
+            if name not in table_columns:
                 return None
             kind = {
                 "P": ">i4",
@@ -203,13 +204,13 @@ class RicePlane(_Image):
                 "I": ">i2",
                 "J": ">i4",
                 "K": ">i8",
-            }[found[name].code]
-            count = 2 if found[name].code in "PQ" else 1
-            at, size = found[name].offset, np.dtype(kind).itemsize * count
+            }[table_columns[name].code]
+            count = 2 if table_columns[name].code in "PQ" else 1
+            at, size = table_columns[name].offset, np.dtype(kind).itemsize * count
             values = np.ascontiguousarray(table[:, at : at + size]).view(kind).reshape(rows, count)
             return values.astype(np.int64 if np.dtype(kind).kind in "iu" else np.float64)
 
-        def told(name: str, default: float) -> npt.NDArray[np.float64]:
+        def per_tile(name: str, default: float) -> npt.NDArray[np.float64]:
             values = column(name)
             value = header.number(name.upper())
             return np.full(rows, default if value is None else value) if values is None else values[:, 0]
@@ -221,8 +222,8 @@ class RicePlane(_Image):
         self._places = {
             name: column(name) for name in ("compressed_data", "gzip_compressed_data", "uncompressed_data")
         }
-        self._scales, self._zeros = told("zscale", 1.0), told("zzero", 0.0)
-        self._blanks = told("zblank", float(null_of(header))).astype(np.int64)
+        self._scales, self._zeros = per_tile("zscale", 1.0), per_tile("zzero", 0.0)
+        self._blanks = per_tile("zblank", float(null_of(header))).astype(np.int64)
         self._method = _DITHER.get(header.text("ZQUANTIZ") or "", 0)
         self._seed = (header.integer("ZDITHER0") or 1) - 1
 
@@ -262,14 +263,23 @@ class RicePlane(_Image):
             elif self._real:
                 n = part.number
                 dequantize_box(
-                    levels, n + self._seed, self._scales[n], self._zeros[n], self._method, self._blanks[n],
-                    dither_table(), inside.y0, inside.x0, target,
-                )  # fmt: skip
+                    levels,
+                    n + self._seed,
+                    self._scales[n],
+                    self._zeros[n],
+                    self._method,
+                    self._blanks[n],
+                    dither_table(),
+                    inside.y0,
+                    inside.x0,
+                    target,
+                )
             else:
                 target[...] = levels[inside.y0 : inside.y1, inside.x0 : inside.x1]
         return self._valued(out)
 
     def _code(self, number: int, column: str, size: int) -> bytes | None:
+        """Return the compressed bytes of a tile in a column; None if they are in another one."""
         place = self._places[column]
         if place is None or place[number, 0] <= 0:
             return None
@@ -279,7 +289,8 @@ class RicePlane(_Image):
         return self._bytes(self._heap + start, count)
 
     def _otherwise(self, part: _Part) -> npt.NDArray[Any]:
-        # A tile whose noise cannot be measured is kept as it is, gzipped (FITS 4.0 section 10.1.3).
+        """Decode a tile that is not in Rice code: gzip or uncompressed."""
+        # A tile whose noise cannot be measured stays as it is, gzipped (FITS 4.0 section 10.1.3).
         kind = np.dtype(">f4") if self._real else np.dtype({8: "u1", 16: ">i2", 32: ">i4"}[self.hdu.bitpix])
         size = part.shape[0] * part.shape[1] * kind.itemsize
         code = self._code(part.number, "gzip_compressed_data", 1)
@@ -310,9 +321,9 @@ def open_plane(path: Path, fd: int, number: int, hdu: HDU) -> Plane:
         return PlainPlane(path, fd, number, hdu)
     if scaling_of(header) != (1.0, 0.0):
         return OtherPlane(path, fd, number, hdu)
-    found = columns(hdu)
-    data = found.get("compressed_data")
-    stepped = all(name in found or name.upper() in header for name in ("zscale", "zzero"))
+    table_columns = columns(hdu)
+    data = table_columns.get("compressed_data")
+    stepped = all(name in table_columns or name.upper() in header for name in ("zscale", "zzero"))
     width = {header.text(f"ZNAME{i}"): header.integer(f"ZVAL{i}") for i in (1, 2, 3)}.get("BYTEPIX", 4)
     known = (
         header.text("ZCMPTYPE") in ("RICE_1", "RICE_ONE")
@@ -323,7 +334,7 @@ def open_plane(path: Path, fd: int, number: int, hdu: HDU) -> Plane:
         and "ZMASKCMP" not in header
         and (stepped if hdu.bitpix < 0 else not stepped)
         and (header.text("ZQUANTIZ") or "NO_DITHER") in ("NO_DITHER", "NONE", *_DITHER)
-        and found.get("zscale", data).code in "DEPQ"
-        and (found["zblank"].code in "BIJK" if "zblank" in found else True)
+        and table_columns.get("zscale", data).code in "DEPQ"
+        and (table_columns["zblank"].code in "BIJK" if "zblank" in table_columns else True)
     )
     return (RicePlane if known else OtherPlane)(path, fd, number, hdu)

@@ -28,7 +28,7 @@ _STRING = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
 class Header:
-    """The cards of one header; a value is parsed when it is asked for.
+    """The cards of one header; a value is parsed at its first access.
 
     Real headers hold latin-1 text, blank cards and cards that are no cards: all are survived; what cannot be
     read as a value is returned as text.
@@ -110,7 +110,7 @@ class Header:
 
     def unclosed(self) -> list[tuple[str, str]]:
         """(keyword, text) of the cards whose string has no closing quote (FITS 4.0, section 4.2.1)."""
-        found = []
+        unclosed_cards = []
         for at in range(0, len(self._text), _CARD):
             card = self._text[at : at + _CARD]
             if (
@@ -119,8 +119,8 @@ class Header:
                 and card[9:].lstrip()[:1] == "'"
                 and not _STRING.match(card[9:])
             ):
-                found.append((card[:8].rstrip(), card[9:].strip()))
-        return found
+                unclosed_cards.append((card[:8].rstrip(), card[9:].strip()))
+        return unclosed_cards
 
     def repeated(self, without: Container[str]) -> Iterator[tuple[str, list[Value]]]:
         """(keyword, values) of keywords that stand in the header more than once; ``without`` some."""
@@ -153,6 +153,7 @@ class Header:
         return key.upper() if self._text[at + 8 : at + 9] == "=" else key
 
     def _find(self, key: str) -> int | None:
+        """Return the position of a keyword's card in the text; None if there is none."""
         if len(key) <= 8:
             at = self._at.get(key.ljust(8))
             if at is not None:
@@ -162,12 +163,14 @@ class Header:
         return self._hierarch.get(key.upper()) if self._hierarch else None
 
     def _hierarch_cards(self) -> Iterator[tuple[str, int]]:
+        """Yield keyword and position of each HIERARCH card."""
         for at in range(0, len(self._text), _CARD):
             card = self._text[at : at + _CARD]
             if card.startswith("HIERARCH") and "=" in card:
                 yield card[8:].split("=", 1)[0].strip().upper(), at
 
     def _value(self, at: int) -> Value:
+        """Parse the value of the card at a position."""
         card = self._text[at : at + _CARD]
         if card.startswith("HIERARCH"):
             body = card.split("=", 1)[1]
@@ -190,6 +193,7 @@ class Header:
         return body or None
 
     def _continued(self, value: str, at: int) -> str:
+        """Append the CONTINUE cards of a long string."""
         # Long strings go on in CONTINUE cards after an ampersand (FITS 4.0, section 4.2.1.2).
         while value.endswith("&") and self._text.startswith("CONTINUE", at):
             more = _STRING.match(self._text[at + 8 : at + _CARD])
@@ -259,29 +263,30 @@ def read_hdus(data: bytes, size: int, findings: list[str] | None = None) -> tupl
     Raises
     ------
     FileTypeError
-        If it is no FITS file, or a header or data unit is cut off or impossible.
+        If it is not a FITS file, or a header or data unit is cut off or impossible.
     """
     if data[:9] != b"SIMPLE  =":
-        raise FileTypeError("it is no FITS file: it does not begin with SIMPLE")
-    found: list[HDU] = []
+        raise FileTypeError("it is not a FITS file: it does not begin with SIMPLE")
+    hdus: list[HDU] = []
     at = 0
     while at < size:
-        if found and data[at : at + 8] != b"XTENSION":
+        if hdus and data[at : at + 8] != b"XTENSION":
             # Special records are allowed after the last HDU (FITS 4.0, section 3.5), and tape padding exists.
             if findings is not None:
                 findings.append(f"{size - at} bytes after the last HDU")
             break
-        hdu = _read_hdu(data, at, size, len(found))
-        found.append(hdu)
+        hdu = _read_hdu(data, at, size, len(hdus))
+        hdus.append(hdu)
         at = hdu.end
-        if len(found) > _MOST_HDUS:
+        if len(hdus) > _MOST_HDUS:
             raise FileTypeError(f"more than {_MOST_HDUS} HDUs")
     if at > size and findings is not None:
         findings.append("the last HDU is not padded to 2880 bytes")
-    return tuple(found)
+    return tuple(hdus)
 
 
 def _read_hdu(data: bytes, start: int, size: int, number: int) -> HDU:
+    """Parse the HDU that begins at ``start``."""
     at = data.find(_END, start, start + _LONGEST_HEADER)
     while at >= 0 and (at - start) % _CARD:
         at = data.find(_END, at + 1, start + _LONGEST_HEADER)
@@ -319,6 +324,7 @@ def _read_hdu(data: bytes, start: int, size: int, number: int) -> HDU:
 
 
 def _structure(header: Header, prefix: str, number: int) -> tuple[int, list[int]]:
+    """Return BITPIX and the axes of a header, checked."""
     bitpix, naxis = header.integer(prefix + "BITPIX"), header.integer(prefix + "NAXIS")
     if bitpix not in (8, 16, 32, 64, -32, -64) or naxis is None or not 0 <= naxis <= 999:
         raise FileTypeError(f"HDU {number}: BITPIX {bitpix} or NAXIS {naxis} is impossible")
@@ -337,14 +343,14 @@ _TFORM = re.compile(r"\s*(\d*)([LXBIJKAEDCMPQ])")
 
 def columns(hdu: HDU) -> dict[str, Column]:
     """Columns of a binary table by TTYPE in lower case; `FileTypeError` if a TFORM is impossible."""
-    found: dict[str, Column] = {}
+    by_name: dict[str, Column] = {}
     offset = 0
     for i in range(1, (hdu.header.integer("TFIELDS") or 0) + 1):
         form = _TFORM.match(str(hdu.header.get(f"TFORM{i}")))
         if not form:
-            raise FileTypeError(f"TFORM{i} is {hdu.header.get(f'TFORM{i}')!r}, which is no table format")
+            raise FileTypeError(f"TFORM{i} is {hdu.header.get(f'TFORM{i}')!r}, which is not a table format")
         repeat, code = int(form.group(1) or 1), form.group(2)
         name = (hdu.header.text(f"TTYPE{i}") or f"col{i}").lower()
-        found.setdefault(name, Column(name, code, repeat, offset))
+        by_name.setdefault(name, Column(name, code, repeat, offset))
         offset += -(-repeat // 8) if code == "X" else repeat * _WIDTH[code]
-    return found
+    return by_name

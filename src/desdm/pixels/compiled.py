@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(*, fast: bool = False, ieee: bool = False) -> Callable[[Function], Function]:
-    """Decorator: compile a loop over arrays, kept on disk between processes, without the interpreter's lock.
+    """Decorator: compile a loop over arrays, cached on disk between processes, without the interpreter's lock.
 
     Parameters
     ----------

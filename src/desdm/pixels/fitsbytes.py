@@ -55,6 +55,7 @@ def pool(threads: int) -> Iterator[Pool]:
 
 @compiled()
 def _turned(v: np.uint32) -> np.uint32:
+    """Reverse the byte order of a word."""
     # Each operation is cut back to 32 bits, for numba widens them.
     outer = np.uint32(v << np.uint32(24)) | np.uint32(v >> np.uint32(24))
     inner = np.uint32((v & np.uint32(0xFF00)) << np.uint32(8)) | np.uint32(
@@ -65,6 +66,7 @@ def _turned(v: np.uint32) -> np.uint32:
 
 @compiled()
 def _swap(source: npt.NDArray[np.uint32], target: npt.NDArray[np.uint32]) -> np.uint64:
+    """Write byte-swapped words and return their sum for the FITS checksum."""
     total = np.uint64(0)
     for i in range(source.size):
         target[i] = _turned(source[i])
@@ -74,6 +76,7 @@ def _swap(source: npt.NDArray[np.uint32], target: npt.NDArray[np.uint32]) -> np.
 
 @compiled()
 def _sum(words: npt.NDArray[np.uint32]) -> np.uint64:
+    """Return the sum of words in big-endian order."""
     total = np.uint64(0)
     for i in range(words.size):
         total += np.uint64(_turned(words[i]))
@@ -81,6 +84,7 @@ def _sum(words: npt.NDArray[np.uint32]) -> np.uint64:
 
 
 def _folded(total: int) -> int:
+    """Fold the carries of a sum into 32 bits (FITS 4.0 appendix J)."""
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
@@ -96,7 +100,7 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def plain_image(data: npt.NDArray[Any], run: Pool, rows: int = 512) -> tuple[Bytes, int]:
+def plain_image(data: npt.NDArray[np.number], run: Pool, rows: int = 512) -> tuple[Bytes, int]:
     """An image of 4-byte pixels as the data unit of FITS, and its DATASUM.
 
     Parameters
@@ -119,6 +123,7 @@ def plain_image(data: npt.NDArray[Any], run: Pool, rows: int = 512) -> tuple[Byt
 
 
 def _encoded(total: int) -> str:
+    """Encode a sum as the 16 characters of CHECKSUM (FITS 4.0 appendix J)."""
     # FITS 4.0 appendix J: each byte of the complement is spread over four letters or digits that sum to it.
     value = ~total & 0xFFFFFFFF
     excluded = {*range(0x3A, 0x41), *range(0x5B, 0x61)}
@@ -202,5 +207,5 @@ def write(path: Path, parts: Iterable[bytes | Bytes]) -> None:
             view = memoryview(part)  # type: ignore[arg-type]
             while view.nbytes:
                 view = view[file.write(view) :]
-            # Parts are often made as they are asked for: the next one may take the memory of this one.
+            # Parts are often produced on demand: the next one may take the memory of this one.
             del part, view

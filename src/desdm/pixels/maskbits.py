@@ -8,7 +8,6 @@ Community Pipeline V3.5 and later). Inside desdm there is one convention: the su
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,7 @@ CP_CODES: dict[int, MaskBit] = {
 }
 
 
-def from_cp_codes(codes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+def from_cp_codes(codes: npt.NDArray[np.number]) -> npt.NDArray[np.int32]:
     """Survey bits for a plane of Community Pipeline codes.
 
     Parameters

@@ -45,7 +45,7 @@ class _Piece:
 def _pack_band(
     data: npt.NDArray[Any], first: int, steps: Steps | None, stored: npt.NDArray[np.float32] | None
 ) -> _Piece:
-    """Compress the rows that begin with number ``first``; ``stored``, if given, gets what a reader will see of them."""
+    """Compress the rows that begin with number ``first``; ``stored`` receives the values that a reader will decode."""
     rows, columns_ = data.shape
     heap, lengths = np.empty(rows * room(columns_), np.uint8), np.empty(rows, np.int64)
     scales, zeros = np.empty(rows), np.empty(rows)
@@ -65,7 +65,10 @@ def _pack_band(
 
 
 def pack(
-    data: npt.NDArray[Any], steps: Steps | None, run: Pool, stored: npt.NDArray[np.float32] | None = None
+    data: npt.NDArray[Any],
+    steps: Steps | None,
+    run: Pool,
+    stored: npt.NDArray[np.float32] | None = None,
 ) -> tuple[fits.Header, Bytes]:
     """Compress an image.
 
@@ -74,7 +77,7 @@ def pack(
     data
         (ny, nx) float32 or int32.
     steps
-        For float32 the quantisation; None for int32, which is kept as it is.
+        For float32 the quantisation; None for int32, which stays as it is.
     run
         Where bands of rows are worked on.
     stored
@@ -137,7 +140,7 @@ def layout(
     """
     ny, nx = shape
     high, wide = tile or (1, nx)
-    cards: list[tuple[str, Any, str]] = [
+    cards: list[tuple[str, str | int | float, str]] = [
         ("XTENSION", "BINTABLE", "tile-compressed image"),
         ("BITPIX", 8, ""), ("NAXIS", 2, ""), ("NAXIS1", width, "bytes a row"),
         ("NAXIS2", -(-ny // high) * -(-nx // wide), "tiles"),
@@ -170,8 +173,8 @@ def readable(hdu: HDU) -> bool:
     """Whether `unpack` reads this compressed image; others are left to cfitsio."""
     get = hdu.header.get
     options = {get(f"ZNAME{i}"): get(f"ZVAL{i}") for i in (1, 2)}
-    found = columns(hdu)
-    data = found.get("compressed_data")
+    table_columns = columns(hdu)
+    data = table_columns.get("compressed_data")
     return (
         str(get("ZCMPTYPE")).strip() in ("RICE_1", "RICE_ONE")
         and len(hdu.shape) == 2
@@ -182,8 +185,8 @@ def readable(hdu: HDU) -> bool:
         and data is not None
         and data.code == "P"
         and not {"BZERO", "BSCALE", "ZSCALE", "ZZERO", "ZMASKCMP"} & set(hdu.header.keys())
-        and (hdu.bitpix == 32 or {"zscale", "zzero"} <= set(found))
-        and ("zblank" not in found or (hdu.bitpix < 0 and found["zblank"].code in _INTEGERS))
+        and (hdu.bitpix == 32 or {"zscale", "zzero"} <= set(table_columns))
+        and ("zblank" not in table_columns or (hdu.bitpix < 0 and table_columns["zblank"].code in _INTEGERS))
     )
 
 
@@ -210,13 +213,13 @@ def unpack(buffer: bytes, hdu: HDU, run: Pool, where: str) -> npt.NDArray[Any] |
     FileTypeError
         A row is damaged.
     """
-    (ny, nx), header, found = hdu.shape, hdu.header, columns(hdu)
+    (ny, nx), header, table_columns = hdu.shape, hdu.header, columns(hdu)
     width = header.integer("NAXIS1") or 0
     raw = np.frombuffer(buffer, np.uint8, hdu.data_bytes, hdu.data_start)
     table = raw[: ny * width].reshape(ny, width)
 
     def column(name: str, kind: str, count: int = 1) -> npt.NDArray[Any]:
-        at = found[name].offset
+        at = table_columns[name].offset
         size = np.dtype(kind).itemsize * count
         return np.ascontiguousarray(table[:, at : at + size]).view(kind).reshape(ny, count)
 
@@ -227,11 +230,11 @@ def unpack(buffer: bytes, hdu: HDU, run: Pool, where: str) -> npt.NDArray[Any] |
         return None
     real = hdu.bitpix == -32
     kind = {"E": ">f4", "D": ">f8"}
-    scales = column("zscale", kind[found["zscale"].code])[:, 0].astype(float) if real else np.empty(0)
-    zeros = column("zzero", kind[found["zzero"].code])[:, 0].astype(float) if real else np.empty(0)
+    scales = column("zscale", kind[table_columns["zscale"].code])[:, 0].astype(float) if real else np.empty(0)
+    zeros = column("zzero", kind[table_columns["zzero"].code])[:, 0].astype(float) if real else np.empty(0)
     blanks = np.full(ny, null_of(header), np.int64)
-    if real and "zblank" in found:
-        blanks = column("zblank", _INTEGERS[found["zblank"].code])[:, 0].astype(np.int64)
+    if real and "zblank" in table_columns:
+        blanks = column("zblank", _INTEGERS[table_columns["zblank"].code])[:, 0].astype(np.int64)
     method = {"SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}.get(
         str(header.get("ZQUANTIZ")).strip(), 0
     )

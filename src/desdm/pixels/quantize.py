@@ -36,6 +36,7 @@ def dither_table() -> npt.NDArray[np.float32]:
 
 @compiled()
 def _begin(table: npt.NDArray[np.float32], seed: int) -> int:
+    """Return the first index into the random table for a seed."""
     return int(table[seed] * np.float32(500.0))
 
 
@@ -169,6 +170,7 @@ def dequantize_rows(
 
 @compiled()
 def _ahead(table: npt.NDArray[np.float32], seed: int, at: int, pixels: int) -> tuple[int, int]:
+    """Advance seed and index of the random sequence by a number of pixels."""
     # Where the dither stands that many pixels later.
     at += pixels
     while at >= _COUNT:

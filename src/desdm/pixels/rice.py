@@ -2,7 +2,7 @@
 
 Written are 32 bits in blocks of 32; read is every form (8, 16 and 32 bits, any block).
 
-Written here, and not asked of cfitsio, because its Python face keeps the interpreter's lock while it works:
+Written here, and not taken from cfitsio, because its Python binding holds the interpreter's lock while it works:
 three planes could not be coded at once, nor one in bands. It is also several times faster.
 """
 
@@ -33,21 +33,25 @@ def room(columns: int) -> int:
 
 
 @compiled()
-def _put(heap: npt.NDArray[np.uint8], at: int, bits: np.uint64, held: np.uint64) -> tuple[int, np.uint64]:
-    # Whole words of what is held go out; fewer than 32 bits stay.
-    while held >= _WORD:
-        held -= _WORD
-        word = np.uint32(bits >> held)
+def _put(
+    heap: npt.NDArray[np.uint8], at: int, bits: np.uint64, bit_count: np.uint64
+) -> tuple[int, np.uint64]:
+    """Write the complete 32-bit words of the bit buffer; return position and bits left."""
+    # Complete words are written; fewer than 32 bits stay in the buffer.
+    while bit_count >= _WORD:
+        bit_count -= _WORD
+        word = np.uint32(bits >> bit_count)
         heap[at] = word >> np.uint32(24)
         heap[at + 1] = (word >> np.uint32(16)) & np.uint32(255)
         heap[at + 2] = (word >> np.uint32(8)) & np.uint32(255)
         heap[at + 3] = word & np.uint32(255)
         at += 4
-    return at, held
+    return at, bit_count
 
 
 @compiled()
 def _low_bits(total: np.uint64, count: int) -> np.uint64:
+    """Return the number of low bits that codes a block with this sum of differences best."""
     # Half the mean difference tells how many low bits are noise.
     half = (np.float64(total) - (count // 2) - 1) / count
     mean = np.uint32(0) if half < 0 else np.uint32(half) >> np.uint32(1)
@@ -60,9 +64,10 @@ def _low_bits(total: np.uint64, count: int) -> np.uint64:
 
 @compiled()
 def _encode_row(row: npt.NDArray[np.int32], heap: npt.NDArray[np.uint8], at: int) -> int:
+    """Encode one row into the heap and return the position behind it."""
     difference = np.empty(BLOCK, np.uint32)
     last = row[0]
-    bits, held = np.uint64(np.uint32(last)), _WORD  # the first value stands before the differences
+    bits, bit_count = np.uint64(np.uint32(last)), _WORD  # the first value stands before the differences
     for start in range(0, row.size, BLOCK):
         count = min(BLOCK, row.size - start)
         total = np.uint64(0)
@@ -72,35 +77,35 @@ def _encode_row(row: npt.NDArray[np.int32], heap: npt.NDArray[np.uint8], at: int
             folded = np.uint32((step << np.int32(1)) ^ (step >> np.int32(31)))
             difference[i] = folded
             total += np.uint64(folded)
-        at, held = _put(heap, at, bits, held)
+        at, bit_count = _put(heap, at, bits, bit_count)
         low = _low_bits(total, count)
         if total == 0:
-            bits, held = bits << _CODE, held + _CODE
+            bits, bit_count = bits << _CODE, bit_count + _CODE
             continue
         if low >= _RAW:
-            bits, held = (bits << _CODE) | (_RAW + _ONE), held + _CODE
+            bits, bit_count = (bits << _CODE) | (_RAW + _ONE), bit_count + _CODE
             for i in range(count):
-                at, held = _put(heap, at, bits, held)
-                bits, held = (bits << _WORD) | np.uint64(difference[i]), held + _WORD
+                at, bit_count = _put(heap, at, bits, bit_count)
+                bits, bit_count = (bits << _WORD) | np.uint64(difference[i]), bit_count + _WORD
             continue
-        bits, held = (bits << _CODE) | (low + _ONE), held + _CODE
+        bits, bit_count = (bits << _CODE) | (low + _ONE), bit_count + _CODE
         mask, longest = (_ONE << low) - _ONE, np.uint64(30) - low
         for i in range(count):
-            at, held = _put(heap, at, bits, held)
+            at, bit_count = _put(heap, at, bits, bit_count)
             value = np.uint64(difference[i])
             zeros = value >> low
             while zeros > longest:  # a long run of zeros goes out in pieces that the window holds
-                bits, held, zeros = bits << longest, held + longest, zeros - longest
-                at, held = _put(heap, at, bits, held)
+                bits, bit_count, zeros = bits << longest, bit_count + longest, zeros - longest
+                at, bit_count = _put(heap, at, bits, bit_count)
             bits = (((bits << (zeros + _ONE)) | _ONE) << low) | (value & mask)
-            held += zeros + _ONE + low
-    at, held = _put(heap, at, bits, held)
-    while held >= _BYTE:
-        held -= _BYTE
-        heap[at] = np.uint8((bits >> held) & _LAST)
+            bit_count += zeros + _ONE + low
+    at, bit_count = _put(heap, at, bits, bit_count)
+    while bit_count >= _BYTE:
+        bit_count -= _BYTE
+        heap[at] = np.uint8((bits >> bit_count) & _LAST)
         at += 1
-    if held > 0:
-        heap[at] = np.uint8((bits << (_BYTE - held)) & _LAST)
+    if bit_count > 0:
+        heap[at] = np.uint8((bits << (_BYTE - bit_count)) & _LAST)
         at += 1
     return at
 
@@ -135,26 +140,28 @@ def encode_rows(
 
 @compiled()
 def _fill(
-    heap: npt.NDArray[np.uint8], at: int, end: int, window: np.uint64, held: np.uint64
+    heap: npt.NDArray[np.uint8], at: int, end: int, window: np.uint64, bit_count: np.uint64
 ) -> tuple[int, np.uint64, np.uint64]:
+    """Refill the bit window from the code, without reading beyond ``end``."""
     # The next bits of the code stand at the window's high end; at least 33 of them unless the code ends.
-    if held <= _WORD and at + 4 <= end:
+    if bit_count <= _WORD and at + 4 <= end:
         word = (
             (np.uint64(heap[at]) << np.uint64(24))
             | (np.uint64(heap[at + 1]) << np.uint64(16))
             | (np.uint64(heap[at + 2]) << np.uint64(8))
             | np.uint64(heap[at + 3])
         )
-        return at + 4, window | (word << (_WORD - held)), held + _WORD
-    while held <= np.uint64(56) and at < end:
-        window |= np.uint64(heap[at]) << (np.uint64(56) - held)
+        return at + 4, window | (word << (_WORD - bit_count)), bit_count + _WORD
+    while bit_count <= np.uint64(56) and at < end:
+        window |= np.uint64(heap[at]) << (np.uint64(56) - bit_count)
         at += 1
-        held += _BYTE
-    return at, window, held
+        bit_count += _BYTE
+    return at, window, bit_count
 
 
 @compiled()
 def _cut(value: np.int32, width: int) -> np.int32:
+    """Reduce a value to the width of the pixel type, with its sign."""
     # Values of fewer bytes wrap in their own width; those of one byte have no sign.
     if width == 2:
         return np.int32(np.int16(value))
@@ -165,20 +172,21 @@ def _cut(value: np.int32, width: int) -> np.int32:
 def _decode_row(
     heap: npt.NDArray[np.uint8], at: int, end: int, row: npt.NDArray[np.int32], block: int, width: int
 ) -> bool:
-    # The split of a block is told in 5, 4 or 3 bits for values of 4, 2 or 1 bytes.
+    """Decode one row; False if the code ends early or is invalid."""
+    # The split of a block is coded in 5, 4 or 3 bits for values of 4, 2 or 1 bytes.
     bits = np.uint64(8 * width)
     code_bits = _CODE if width == 4 else (np.uint64(4) if width == 2 else np.uint64(3))
     most = _RAW if width == 4 else (np.uint64(14) if width == 2 else np.uint64(6))
-    at, window, held = _fill(heap, at, end, np.uint64(0), np.uint64(0))
+    at, window, bit_count = _fill(heap, at, end, np.uint64(0), np.uint64(0))
     last = _cut(np.int32(window >> (np.uint64(64) - bits)), width)
-    window, held = window << bits, held - bits
+    window, bit_count = window << bits, bit_count - bits
     for start in range(0, row.size, block):
         count = min(block, row.size - start)
-        at, window, held = _fill(heap, at, end, window, held)
-        if held < code_bits:
+        at, window, bit_count = _fill(heap, at, end, window, bit_count)
+        if bit_count < code_bits:
             return False
         code = window >> (np.uint64(64) - code_bits)
-        window, held = window << code_bits, held - code_bits
+        window, bit_count = window << code_bits, bit_count - code_bits
         if code == 0:
             for i in range(count):
                 row[start + i] = last
@@ -186,28 +194,28 @@ def _decode_row(
         raw = code > most
         low = bits if raw else code - _ONE
         for i in range(count):
-            at, window, held = _fill(heap, at, end, window, held)
+            at, window, bit_count = _fill(heap, at, end, window, bit_count)
             zeros = np.uint64(0)
             if not raw:
                 while window == 0:
                     if at >= end:
                         return False
-                    zeros += held
-                    at, window, held = _fill(heap, at, end, np.uint64(0), np.uint64(0))
+                    zeros += bit_count
+                    at, window, bit_count = _fill(heap, at, end, np.uint64(0), np.uint64(0))
                 top = _ZEROS[window >> np.uint64(56)]
                 while top == 8:
-                    zeros, window, held = zeros + _BYTE, window << _BYTE, held - _BYTE
+                    zeros, window, bit_count = zeros + _BYTE, window << _BYTE, bit_count - _BYTE
                     top = _ZEROS[window >> np.uint64(56)]
                 zeros += top
-                window, held = window << (top + _ONE), held - top - _ONE
-                if held < low:
-                    at, window, held = _fill(heap, at, end, window, held)
-            if held < low:
+                window, bit_count = window << (top + _ONE), bit_count - top - _ONE
+                if bit_count < low:
+                    at, window, bit_count = _fill(heap, at, end, window, bit_count)
+            if bit_count < low:
                 return False
             folded = zeros << low if not raw else np.uint64(0)
             if low > 0:
                 folded |= window >> (np.uint64(64) - low)
-                window, held = window << low, held - low
+                window, bit_count = window << low, bit_count - low
             small = np.uint32(folded)
             last = np.int32(last + (np.int32(small >> np.uint32(1)) ^ -np.int32(small & np.uint32(1))))
             last = _cut(last, width)

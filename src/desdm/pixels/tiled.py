@@ -6,7 +6,6 @@ A 228-pixel cutout of a 10 000-pixel tile decodes 44 times fewer pixels so than 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +33,8 @@ class _Row:
     missing: int
 
 
-def _pack_row(data: npt.NDArray[Any], number: int, steps: Steps | None, side: int) -> _Row:
+def _pack_row(data: npt.NDArray[np.number], number: int, steps: Steps | None, side: int) -> _Row:
+    """Compress one row of square tiles."""
     rows, columns = data.shape
     count = -(-columns // side)
     heap = np.empty(sum(room(rows * min(side, columns - x)) for x in range(0, columns, side)), np.uint8)
@@ -47,15 +47,21 @@ def _pack_row(data: npt.NDArray[Any], number: int, steps: Steps | None, side: in
             levels = np.empty(values.shape, np.int32)
             first = number * count + i + steps.seed - 1
             missing += quantize_rows(
-                values, first, steps.step, steps.relative, dither_table(), levels,
-                scales[i : i + 1], zeros[i : i + 1],
-            )  # fmt: skip
+                values,
+                first,
+                steps.step,
+                steps.relative,
+                dither_table(),
+                levels,
+                scales[i : i + 1],
+                zeros[i : i + 1],
+            )
         used += encode_rows(levels, heap[used:], lengths[i : i + 1])
     return _Row(heap[:used].copy(), lengths, scales, zeros, missing)
 
 
 def pack_tiles(
-    data: npt.NDArray[Any], steps: Steps | None, run: Pool, side: int = SIDE
+    data: npt.NDArray[np.number], steps: Steps | None, run: Pool, side: int = SIDE
 ) -> tuple[fits.Header, Bytes]:
     """Compress an image in squares.
 
@@ -65,7 +71,7 @@ def pack_tiles(
         (ny, nx) float32 or int32.
     steps
         For float32 the quantisation (a relative step is a share of a square's least positive value); None for int32,
-        which is kept as it is.
+        which stays as it is.
     run
         Where rows of squares are worked on.
     side

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,7 @@ __all__ = ["ORDER", "cell_distance", "hpix29"]
 
 #: Order of ``hpix29``; the column that HATS calls ``_healpix_29``.
 ORDER = 29
-Values = npt.NDArray[Any]
+Values = npt.NDArray[np.number]
 
 
 def hpix29(ra: Values, dec: Values) -> npt.NDArray[np.int64]:
@@ -24,7 +22,20 @@ def hpix29(ra: Values, dec: Values) -> npt.NDArray[np.int64]:
 
 
 def cell_distance(cells: Values, ra: Values, dec: Values) -> npt.NDArray[np.float64]:
-    """Distance in degrees of positions (degrees) from the centres of cells of order 29; 180 where there is no such cell."""
+    """Distance in degrees of positions (degrees) from the centres of cells of order 29; 180 where there is no such cell.
+
+    Parameters
+    ----------
+    cells
+        (n,) numbers of cells, nested scheme, order 29.
+    ra, dec
+        (n,) positions, degrees.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) distances, degrees.
+    """
     from astropy import units
     from astropy_healpix import HEALPix
 

@@ -78,6 +78,7 @@ class _WCS:
 
 
 def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:
+    """Return the PV terms of an axis as (coefficient, power of x, of y, of r)."""
     stem = f"PV{axis}_"
     terms = {int(key[len(stem) :]): header.number(key) or 0.0 for key in header.numbered(stem)}
     terms = {i: v for i, v in terms.items() if i < len(_TERMS)}
@@ -88,6 +89,7 @@ def _polynomial(header: Header, axis: int) -> list[tuple[float, int, int, int]]:
 
 
 def _evaluate(terms: Sequence[tuple[float, int, int, int]], x: float, y: float) -> float:
+    """Evaluate a TPV polynomial at (x, y), degrees; without terms it is x."""
     if not terms:
         return x
     r = math.hypot(x, y)
@@ -138,9 +140,15 @@ def union(parts: Sequence[Outline]) -> Outline | None:
         return Outline(first, (south + north) / 2, 0.0, 360.0, south, north, False, parts[0].pixscale)
     racmin, racmax = (first + west) % 360.0, (first + east) % 360.0
     return Outline(
-        (first + (west + east) / 2) % 360.0, (south + north) / 2, racmin, racmax, south, north,
-        racmin > racmax, parts[0].pixscale,
-    )  # fmt: skip
+        (first + (west + east) / 2) % 360.0,
+        (south + north) / 2,
+        racmin,
+        racmax,
+        south,
+        north,
+        racmin > racmax,
+        parts[0].pixscale,
+    )
 
 
 def box(corners: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, bool]:

@@ -52,8 +52,8 @@ class Outlines:
             return out
         # Ordered by outline, so that each adds its number behind smaller ones.
         near = cKDTree(points[places]).query_ball_point(self.centres, self.radii + _SLACK)
-        for number, found in enumerate(near):
-            rows = places[np.asarray(sorted(found), int)]
+        for number, candidates in enumerate(near):
+            rows = places[np.asarray(sorted(candidates), int)]
             for row in rows[self.inside(number, points[rows])].tolist():
                 out[row].append(number)
         return out
@@ -71,5 +71,9 @@ class Outlines:
         # Beyond a quarter of the sky the outline says nothing any more of how far its inside reaches.
         near = np.flatnonzero(away <= reach + self.radii + 0.01) if reach < 1.2 else np.arange(len(away))
         # Most are known by a corner; the others need their sides.
-        held = region.contains(self.corners[near]).any(axis=-1)
-        return [int(i) for i, known in zip(near, held, strict=True) if known or region.meets(self.corners[i])]
+        corner_inside = region.contains(self.corners[near]).any(axis=-1)
+        return [
+            int(i)
+            for i, inside in zip(near, corner_inside, strict=True)
+            if inside or region.meets(self.corners[i])
+        ]

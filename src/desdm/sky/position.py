@@ -20,7 +20,7 @@ def read_position(text: str) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        It is no position.
+        It is not a position.
     """
     words = _HOURS.sub(":", text).replace(",", " ").replace("\u2212", "-").split()
     words = [re.sub(r":+", ":", word).strip(":") for word in words]
@@ -39,6 +39,7 @@ def read_position(text: str) -> tuple[float, float]:
 
 
 def _number(word: str, text: str) -> float:
+    """Parse one coordinate: a number, or up to three parts with colons."""
     try:
         parts = [float(part) for part in word.lstrip("+-").split(":")]
     except ValueError:

@@ -9,7 +9,7 @@ and wrong in another.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 __all__ = ["celestial_axes", "complaint", "has_wcs", "is_polynomial", "linear"]
 
@@ -17,13 +17,24 @@ _PROJECTIONS = ("TAN", "TPV")
 _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
 
 _SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
-#: Without an order no reader applies terms, but a header with them was made for one that does.
+#: Without an order no reader applies terms, but a header with them was written for one that does.
 _SIP_TERMS = ("A_2_0", "A_1_1", "A_0_2", "B_2_0", "B_1_1", "B_0_2")
 #: Keywords that call for a lookup table; DPj and DQj are its parameters, D2IMARR and AXISCORR the old form of D2IM.
 _LOOKUP = (
-    "CPDIS1", "CPDIS2", "CQDIS1", "CQDIS2", "DP1", "DP2", "DQ1", "DQ2", "D2IMDIS1", "D2IMDIS2", "D2IMEXT", "D2IMARR",
+    "CPDIS1",
+    "CPDIS2",
+    "CQDIS1",
+    "CQDIS2",
+    "DP1",
+    "DP2",
+    "DQ1",
+    "DQ2",
+    "D2IMDIS1",
+    "D2IMDIS2",
+    "D2IMEXT",
+    "D2IMARR",
     "AXISCORR",
-)  # fmt: skip
+)
 
 
 class Keywords(Protocol):
@@ -34,6 +45,7 @@ class Keywords(Protocol):
 
 
 def _kinds(header: Keywords) -> tuple[str, str]:
+    """Return CTYPE1 and CTYPE2, empty where they are missing."""
     one, two = (header.get(f"CTYPE{i}") for i in (1, 2))
     return (one.strip() if isinstance(one, str) else "", two.strip() if isinstance(two, str) else "")
 
@@ -82,11 +94,13 @@ def linear(header: Keywords) -> tuple[float, float, float, float] | None:
 
 
 def _number(header: Keywords, key: str) -> float | None:
+    """Return a keyword as a finite float, else None."""
     value = header.get(key)
     return float(value) if _is_number(value) and math.isfinite(value) else None
 
 
 def _terms(header: Keywords, axis: int) -> dict[int, float]:
+    """Return the PV terms of an axis by number."""
     terms = {}
     for i in range(40):
         value = header.get(f"PV{axis}_{i}")
@@ -185,11 +199,13 @@ def _distortion(header: Keywords) -> str:
     return ""
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _native_pole(header: Keywords) -> str:
+    """Return a complaint if PV keywords move the native pole; empty if not."""
     kinds = _kinds(header)
     axis = 2 if kinds[0].startswith("DEC") else 1
     if is_polynomial(header):

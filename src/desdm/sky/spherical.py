@@ -186,11 +186,11 @@ class Bounds:
             return 0.0
         ra = math.degrees(math.atan2(point[1], point[0]))
         dec = math.atan2(point[2], math.hypot(point[0], point[1]))
-        found = [arcs_distance(point, *self._meridians())]
+        distances = [arcs_distance(point, *self._meridians())]
         if (ra - self.ra_deg) % 360.0 <= self.span_deg:
             # The nearest point of a parallel lies on the same meridian.
-            found += [abs(dec - math.radians(d)) for d in (self.dec1_deg, self.dec2_deg)]
-        return min(found)
+            distances += [abs(dec - math.radians(d)) for d in (self.dec1_deg, self.dec2_deg)]
+        return min(distances)
 
     def _least_distance(self, point: Vectors) -> float:
         """Angle that a direction is at least away: from the parallels' zone, and from the meridians' lune."""

@@ -155,7 +155,7 @@ def test_too_few_flats_are_a_finding_and_nothing_breaks(tmp_path):
     precal.domes(BAND)
     (finding,) = [f for f in precal.findings if f.level == 1]
     assert finding.text == (
-        "dome flats of band g: 3 good of 3 taken, 5 are needed: no calibration is made of them"
+        "dome flats of band g: 3 good of 3 taken, 5 are needed: there is no calibration from them"
     )
     assert precal.path("biascor", 1).is_file()
     assert not precal.path("dflatcor", BAND, 1).exists()

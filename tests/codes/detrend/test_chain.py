@@ -192,7 +192,7 @@ def test_wrong_shapes_and_missing_calibrations_are_refused(truth: Truth) -> None
 
 def test_steps_that_do_not_go_together_are_refused(truth: Truth) -> None:
     cal = calibrations(truth)
-    with pytest.raises(UsageError, match="'polish' is no step"):
+    with pytest.raises(UsageError, match="'polish' is not a step"):
         chosen("overscan,polish")
     with pytest.raises(UsageError, match="needs the step 'overscan'"):
         run(truth, cal, "bias,gain")

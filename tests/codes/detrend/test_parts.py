@@ -83,7 +83,7 @@ def test_other_forms_of_the_overscan(real: Path) -> None:
     polynomial = overscan.levels(data, amp, overscan.Recipe("polynomial", order=12))
     assert np.abs(polynomial - level)[20:-20].max() < 0.4
     assert np.ptp(overscan.levels(data, amp, overscan.Recipe("constant"))) == 0
-    with pytest.raises(UsageError, match="'spline' is no form"):
+    with pytest.raises(UsageError, match="'spline' is not a form"):
         overscan.Recipe("spline")
     with pytest.raises(UsageError, match="no BIASSEC"):
         overscan.levels(data, Amp("A", amp.data, None, None, amp.trimmed, 1.0, 1.0, None), overscan.Recipe())
@@ -120,8 +120,8 @@ def test_decams_own_crosstalk_file_is_read(real: Path) -> None:
 def test_a_wrong_line_of_a_crosstalk_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     for line, text in (
-        ("ccd01A ccd01B", "is no line"),
-        ("ccd01A ccd01B much", "is no line"),
+        ("ccd01A ccd01B", "is not a line"),
+        ("ccd01A ccd01B much", "is not a line"),
         ("a b 0.5", "impossible"),
     ):
         path.write_text(f"# comment\nccd01A ccd01B 1e-4\n{line}\n")
@@ -265,7 +265,7 @@ def test_kernels_and_planes_that_are_not_there_are_named(tmp_path: Path) -> None
     with pytest.raises(FileTypeError, match=r"k\.fits: no brighter-fatter kernel HDU AT"):
         read_kernels(path)
     fitsio.write(str(path), np.zeros((15, 15)), extname="AT")
-    with pytest.raises(FileTypeError, match=r"k\.fits: HDU AT is no finite kernel of 17×17"):
+    with pytest.raises(FileTypeError, match=r"k\.fits: HDU AT is not a finite kernel of 17×17"):
         read_kernels(path)
     with pytest.raises(FileTypeError, match=r"k\.fits: there is no HDU MSK that holds an image"):
         read_plane(path, "MSK")

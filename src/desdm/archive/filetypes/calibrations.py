@@ -110,7 +110,7 @@ TYPES = (
     ),
     _type(
         "cal_ramp",
-        "levels of a CCD's amplifiers along a linearity ramp, and its pixels that bend",
+        "levels of a CCD's amplifiers along a linearity ramp, and its non-linear pixels",
         has_table("amp", "exptime", "level", "error"),
         r"ramp\.fits",
     ),

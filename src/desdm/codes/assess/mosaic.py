@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +37,22 @@ class Tile:
     block: int
 
     @classmethod
-    def of(cls, sci: npt.NDArray[Any], msk: npt.NDArray[Any], header: fits.Header, block: int) -> Tile:
-        """Bin an image; ``header`` has its WCS."""
+    def of(
+        cls, sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], header: fits.Header, block: int
+    ) -> Tile:
+        """Bin an image; ``header`` has its WCS.
+
+        Parameters
+        ----------
+        sci
+            (ny, nx) counts.
+        msk
+            (ny, nx) mask bits; hidden bits are left out of the means.
+        header
+            Header of the image, with its WCS.
+        block
+            Side of a bin, pixels.
+        """
         total, number = bin_sums(sci, (msk & _HIDDEN) != 0, block)
         with np.errstate(invalid="ignore", divide="ignore"):
             binned = np.where(number > 0.25 * block**2, total / number, np.nan).astype(np.float32)
@@ -93,6 +106,19 @@ def save(path: Path, grid: Values, names: Sequence[tuple[str, int, int]], title:
     """Write the mosaic as PNG: grey on an asinh scale from the sky's own scatter, names in the corners, title above.
 
     ``size`` is the length in pixels that the longer side should have; small cameras are enlarged by whole factors.
+
+    Parameters
+    ----------
+    path
+        PNG file to write.
+    grid
+        (ny, nx) mosaic, row 0 south and column 0 east; NaN where no CCD is.
+    names
+        Name of each CCD with the column and row of its corner in ``grid``.
+    title
+        Line of text above the picture.
+    size
+        Length of the longer side, pixels; small cameras are enlarged by whole factors.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -115,8 +141,12 @@ def save(path: Path, grid: Values, names: Sequence[tuple[str, int, int]], title:
     # Pillow's own font knows Latin letters; that is enough for detector names.
     for name, x, y in names:
         pen.text(
-            (margin + x * factor + 5, head + (grid.shape[0] - y) * factor - 21), name, (255, 214, 120), font,
-            stroke_width=1, stroke_fill=(0, 0, 0),
-        )  # fmt: skip
+            (margin + x * factor + 5, head + (grid.shape[0] - y) * factor - 21),
+            name,
+            (255, 214, 120),
+            font,
+            stroke_width=1,
+            stroke_fill=(0, 0, 0),
+        )
     # Level 1 costs half the time of level 3 and 6 % more bytes.
     canvas.save(path, "PNG", compress_level=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ class Counts:
     errors: Array
     depth: float | None
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, list[float] | list[int] | list[float | None]]:
         """As plain lists for JSON."""
         return {
             "edges": [round(float(v), 4) for v in self.edges],
@@ -38,6 +37,24 @@ def count(mag: Array, error: Array, *, sigma: float = 0.1, width: float = 0.25, 
 
     Only bins of ``width`` mag with at least ``least`` objects count for the depth; between the two whose medians
     enclose ``sigma`` the logarithm of the error is taken as straight (DESDM's assess_SE_products).
+
+    Parameters
+    ----------
+    mag
+        (n,) magnitudes.
+    error
+        (n,) their errors, mag.
+    sigma
+        Median error that defines the depth, mag.
+    width
+        Width of a bin, mag.
+    least
+        Number of objects that a bin needs to count for the depth.
+
+    Returns
+    -------
+    Counts
+        Objects by bin, their median errors, and the depth.
     """
     good = np.isfinite(mag) & np.isfinite(error) & (error > 0)
     mag, error = mag[good], error[good]
@@ -59,21 +76,21 @@ def count(mag: Array, error: Array, *, sigma: float = 0.1, width: float = 0.25, 
     return Counts(edges, numbers.astype(np.int64), medians, depth)
 
 
-def image_flags(rows: Any) -> npt.NDArray[np.int64]:
-    """IMAFLAGS_ISO; 0 for a catalogue made without the image's mask."""
-    if "IMAFLAGS_ISO" in rows.dtype.names:
+def image_flags(rows: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """IMAFLAGS_ISO; 0 for a catalogue measured without the image's mask."""
+    if "IMAFLAGS_ISO" in (rows.dtype.names or ()):
         return np.asarray(rows["IMAFLAGS_ISO"], np.int64)
     return np.zeros(len(rows), np.int64)
 
 
-def _snr(rows: Any) -> Array:
+def _snr(rows: npt.NDArray[np.void]) -> Array:
     """Signal over noise of each object."""
-    if "SNR_WIN" in rows.dtype.names:
+    if "SNR_WIN" in (rows.dtype.names or ()):
         return np.asarray(rows["SNR_WIN"], float)
     return np.asarray(rows["FLUX_AUTO"] / np.maximum(rows["FLUXERR_AUTO"], 1e-9), float)
 
 
-def star_width(catalogues: Sequence[Any]) -> float | None:
+def star_width(catalogues: Sequence[npt.NDArray[np.void]]) -> float | None:
     """FWHM_WORLD of the exposure's stars in arcsec; None with fewer than ten bright round objects.
 
     Stars are the narrowest of the bright ones: within a fifth of the first quartile of half-light radii.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from astropy.io import fits
 
 from desdm.survey.bands import ELECTRONS_PER_COUNT, CountUnit, gain_of, unit_complaint
 
@@ -21,7 +21,7 @@ class SkyLevel:
     electrons: float
 
 
-def mean_sky(headers: Sequence[Mapping[str, Any]], unit: CountUnit, exptime: float) -> SkyLevel | None:
+def mean_sky(headers: Sequence[fits.Header], unit: CountUnit, exptime: float) -> SkyLevel | None:
     """Average SKYBRITE of the CCDs.
 
     Parameters

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.assess.mosaic import Tile, mosaic, save
@@ -40,75 +41,99 @@ def assess(task: Task) -> None:
     """
     catalogues = task.inputs_on_disk("catalogs")
     heads = [catalogue_header(p) for p in catalogues]
-    who = _identity(task, heads)
+    identifiers = _identity(task, heads)
     unit = _unit(task, heads)
-    band = str(who["band"])
+    band = str(identifiers["band"])
     rows = [objects(p) for p in catalogues]
     ccds = _ccds(task, heads)
-    sky = _sky(task, heads, unit, float(who.get("exptime") or 0.0))
+    sky = _sky(task, heads, unit, float(identifiers.get("exptime") or 0.0))
     measured = Measurements(
         band,
         _median([c["fwhm_mean"] for c in ccds if c.get("psf") in ("psfex", "piff")]),
         sky.counts if sky else None,
-        _cloud(task, who, unit),
+        _cloud(task, identifiers, unit),
         star_width(rows),
         any(c.get("scampflg") == 0 for c in ccds),
     )
-    found = judge(measured, Controls.of(task.settings, band))
-    told = {**who, **_verdict(found, measured, sky, ccds), **_depth(task, rows, ccds), "ccds": ccds}
-    told["outages"] = [one.text for one in outages_of(heads[0])] if heads else []
-    for text in told["outages"]:
-        task.finding(3, f"{who['exposurename']}: {text}; it is not used")
-    task.output("assess").write_text(json.dumps(_finite(told), indent=1, allow_nan=False) + "\n", "utf-8")
-    _record(task, told, found)
+    assessment = judge(measured, Controls.of(task.settings, band))
+    document = {
+        **identifiers,
+        **_verdict(assessment, measured, sky, ccds),
+        **_depth(task, rows, ccds),
+        "ccds": ccds,
+    }
+    document["outages"] = [one.text for one in outages_of(heads[0])] if heads else []
+    for text in document["outages"]:
+        task.finding(3, f"{identifiers['exposurename']}: {text}; it is not used")
+    task.output("assess").write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", "utf-8")
+    _record(task, document, assessment)
 
 
 def _identity(task: Task, heads: Sequence[fits.Header]) -> dict[str, Any]:
+    """Return the columns that identify the exposure: number, night, band, exposure time, airmass, object."""
     facts = identity(heads[0]) if heads else {}
     expnum = int(facts.get("EXPNUM", task.keys.get("expnum", 0)))
     return {
-        "exposurename": f"D{expnum:08d}", "expnum": expnum, "nite": facts.get("NITE", task.keys.get("nite")),
-        "band": facts.get("BAND", task.keys.get("band", "")), "exptime": facts.get("EXPTIME"),
-        "airmass": facts.get("AIRMASS"), "object": facts.get("OBJECT"), "camsym": "D", "processed": "True",
-        "program": "assess", "analyst": "assess", "n_ccd": len(heads),
-    }  # fmt: skip
+        "exposurename": f"D{expnum:08d}",
+        "expnum": expnum,
+        "nite": facts.get("NITE", task.keys.get("nite")),
+        "band": facts.get("BAND", task.keys.get("band", "")),
+        "exptime": facts.get("EXPTIME"),
+        "airmass": facts.get("AIRMASS"),
+        "object": facts.get("OBJECT"),
+        "camsym": "D",
+        "processed": "True",
+        "program": "assess",
+        "analyst": "assess",
+        "n_ccd": len(heads),
+    }
 
 
 def _ccds(task: Task, heads: Sequence[fits.Header]) -> list[dict[str, Any]]:
-    """What each CCD says: place on the sky, PSF, zero point, astrometry."""
-    found: dict[int, dict[str, Any]] = {}
+    """Records of the CCDs, ascending: position on the sky, PSF, zero point, astrometry."""
+    by_ccd: dict[int, dict[str, Any]] = {}
     for head in heads:
-        one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
-        one |= {
-            "name": str(head.get("DETPOS", head.get("CCDNAME", ""))), "ra": head.get("RA_CENT"),
-            "dec": head.get("DEC_CENT"), "objects": head.get("NOBJECTS"), "skybrite": head.get("SKYBRITE"),
-        }  # fmt: skip
-        one["corners"] = [[head.get(f"RAC{i}"), head.get(f"DECC{i}")] for i in (1, 2, 3, 4)]
+        entry = by_ccd.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
+        entry |= {
+            "name": str(head.get("DETPOS", head.get("CCDNAME", ""))),
+            "ra": head.get("RA_CENT"),
+            "dec": head.get("DEC_CENT"),
+            "objects": head.get("NOBJECTS"),
+            "skybrite": head.get("SKYBRITE"),
+        }
+        entry["corners"] = [[head.get(f"RAC{i}"), head.get(f"DECC{i}")] for i in (1, 2, 3, 4)]
     step = task.number("pixscale", 0.263)
     for path in task.inputs_on_disk("psfs"):
         head = fits.getheader(path, 0)
-        one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
-        one |= {
-            "psf": head.get("PSFSOURC"), "fwhm_mean": float(head.get("FWHMMEAN", head.get("FWHM", 0.0))) * step,
-            "e1": head.get("PSF_E1"), "e2": head.get("PSF_E2"), "psf_stars": head.get("NSTARS"),
+        entry = by_ccd.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
+        entry |= {
+            "psf": head.get("PSFSOURC"),
+            "fwhm_mean": float(head.get("FWHMMEAN", head.get("FWHM", 0.0))) * step,
+            "e1": head.get("PSF_E1"),
+            "e2": head.get("PSF_E2"),
+            "psf_stars": head.get("NSTARS"),
             "psf_chi2": head.get("PSFCHI2"),
-        }  # fmt: skip
+        }
     if task.inputs.get("zeropoints"):
         with fits.open(task.input_on_disk("zeropoints"), memmap=False) as hdus:
             for row in hdus["ZEROPOINTS"].data:
-                one = found.setdefault(int(row["CCDNUM"]), {"ccdnum": int(row["CCDNUM"])})
-                one |= {
-                    "mag_zero": float(row["MAG_ZERO"]), "sigma_mag_zero": float(row["SIGMA_MAG_ZERO"]),
-                    "zp_stars": int(row["NSTARS"]), "zp_flag": int(row["FLAG"]),
-                }  # fmt: skip
+                entry = by_ccd.setdefault(int(row["CCDNUM"]), {"ccdnum": int(row["CCDNUM"])})
+                entry |= {
+                    "mag_zero": float(row["MAG_ZERO"]),
+                    "sigma_mag_zero": float(row["SIGMA_MAG_ZERO"]),
+                    "zp_stars": int(row["NSTARS"]),
+                    "zp_flag": int(row["FLAG"]),
+                }
     if task.inputs.get("head"):
         for head in read_heads(task.input_on_disk("head")):
-            one = found.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
-            one |= {
-                "scampflg": int(head.get("SCAMPFLG", 1)), "scamp_stars": int(head.get("SCAMPNUM", 0)),
-                "scamp_rms": head.get("SCAMPRMS"), "scamp_why": head.get("SCAMPWHY"),
-            }  # fmt: skip
-    return [found[n] for n in sorted(found)]
+            entry = by_ccd.setdefault(int(head.get("CCDNUM", 0)), {"ccdnum": int(head.get("CCDNUM", 0))})
+            entry |= {
+                "scampflg": int(head.get("SCAMPFLG", 1)),
+                "scamp_stars": int(head.get("SCAMPNUM", 0)),
+                "scamp_rms": head.get("SCAMPRMS"),
+                "scamp_why": head.get("SCAMPWHY"),
+            }
+    return [by_ccd[n] for n in sorted(by_ccd)]
 
 
 def _median(values: Sequence[float | None]) -> float | None:
@@ -118,9 +143,9 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit | None:
-    """What the exposure's images count; electrons, which every reduced image has, where no header tells.
+    """Unit of the pixel values: that of the headers, else electrons, the unit of every reduced image.
 
-    None: something else, so that neither sky nor zero point tells anything.
+    None: another unit, for which neither sky nor zero point can be derived.
     """
     odd = [text for head in heads if (text := unit_complaint(head))]
     if odd:
@@ -128,9 +153,9 @@ def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit | None:
         if len(odd) == len(heads):
             return None
     for head in heads:
-        found = CountUnit.of(head)
-        if found is not None:
-            return found
+        unit = CountUnit.of(head)
+        if unit is not None:
+            return unit
     if heads:
         task.finding(
             3, "no catalogue has GAINA and GAINB, GAIN or BUNIT; sky and zero point are taken as per electron"
@@ -139,7 +164,7 @@ def _unit(task: Task, heads: Sequence[fits.Header]) -> CountUnit | None:
 
 
 def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit | None, exptime: float) -> SkyLevel | None:
-    """The sky of a second and pixel: of the fitted sky, else of the images' headers."""
+    """Sky level per second and pixel, from the fitted sky if there is one, else from the images' headers."""
     if exptime <= 0 or unit is None:
         return None
     if task.inputs.get("skyfit"):
@@ -150,7 +175,7 @@ def _sky(task: Task, heads: Sequence[fits.Header], unit: CountUnit | None, expti
     return mean_sky(heads, unit, exptime)
 
 
-def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit | None) -> float | None:
+def _cloud(task: Task, identifiers: Mapping[str, Any], unit: CountUnit | None) -> float | None:
     """Median offset of the stars from the reference after aterm and k·airmass, mag; None: it was not measured.
 
     The nominal zero point is that of the constants in force now, not the one that the zero points were measured with.
@@ -158,37 +183,50 @@ def _cloud(task: Task, who: Mapping[str, Any], unit: CountUnit | None) -> float 
     if not task.inputs.get("zeropoints") or unit is None:
         return None
     head = fits.getheader(task.input_on_disk("zeropoints"), 0)
-    exptime = float(head.get("EXPTIME", who.get("exptime") or 0.0))
-    airmass = who.get("airmass") if "AIRMASS" not in head else airmass_of(head.get)
+    exptime = float(head.get("EXPTIME", identifiers.get("exptime") or 0.0))
+    airmass = identifiers.get("airmass") if "AIRMASS" not in head else airmass_of(head.get)
     if int(head.get("ZPFLAG", NOMINAL)) & NOMINAL or not exptime > 0:
         return None
     if airmass is None:
-        task.finding(2, f"{who['exposurename']}: no AIRMASS that can be; clouds are not told from extinction")
+        task.finding(
+            2,
+            f"{identifiers['exposurename']}: no plausible AIRMASS; clouds cannot be separated from extinction",
+        )
         return None
     if "ZPUNIT" in head:
         unit = CountUnit(str(head["ZPUNIT"]))
-    return nominal_zero(str(who["band"]), unit, exptime, float(airmass)) - float(head["MAGZERO"])
+    return nominal_zero(str(identifiers["band"]), unit, exptime, float(airmass)) - float(head["MAGZERO"])
 
 
 def _verdict(
-    found: Assessment, measured: Measurements, sky: SkyLevel | None, ccds: Sequence[Mapping[str, Any]]
+    assessment: Assessment, measured: Measurements, sky: SkyLevel | None, ccds: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The verdict and what it rests on, as columns of firstcut_eval."""
+    """Verdict and the measurements behind it, as columns of firstcut_eval."""
     shapes = [np.hypot(c["e1"], c["e2"]) for c in ccds if c.get("e1") is not None and c.get("e2") is not None]
     solved = [c["scamp_rms"] for c in ccds if c.get("scampflg") == 0 and c.get("scamp_rms") is not None]
     return {
-        "accepted": found.accepted.value, "reason": found.reason, "words": found.words, "t_eff": found.t_eff,
-        "f_eff": found.f_eff, "b_eff": found.b_eff, "c_eff": found.c_eff, "fwhm_asec": found.fwhm,
-        "fwhm_mean_asec": measured.fwhm_mean, "ellipticity": float(np.mean(shapes)) if shapes else None,
-        "skybrightness": sky.electrons if sky else None, "cloud": measured.cloud,
+        "accepted": assessment.accepted.value,
+        "reason": assessment.reason,
+        "words": assessment.words,
+        "t_eff": assessment.t_eff,
+        "f_eff": assessment.f_eff,
+        "b_eff": assessment.b_eff,
+        "c_eff": assessment.c_eff,
+        "fwhm_asec": assessment.fwhm,
+        "fwhm_mean_asec": measured.fwhm_mean,
+        "ellipticity": float(np.mean(shapes)) if shapes else None,
+        "skybrightness": sky.electrons if sky else None,
+        "cloud": measured.cloud,
         "astrom_rms": float(np.sqrt(np.mean(np.square(solved)))) if solved else None,
         "n_astrom": sum(int(c.get("scamp_stars", 0)) for c in ccds),
-    }  # fmt: skip
+    }
 
 
-def _depth(task: Task, rows: Sequence[Any], ccds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Zero point, stars behind it, and the number counts with the depth."""
-    told: dict[str, Any] = {
+def _depth(
+    task: Task, rows: Sequence[npt.NDArray[np.void]], ccds: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Zero point with its number of stars, and the number counts with the depth."""
+    columns: dict[str, Any] = {
         "magzero": None,
         "n_match": 0,
         "cloud_catalog": None,
@@ -197,30 +235,38 @@ def _depth(task: Task, rows: Sequence[Any], ccds: Sequence[Mapping[str, Any]]) -
     }
     if task.inputs.get("zeropoints"):
         head = fits.getheader(task.input_on_disk("zeropoints"), 0)
-        told |= {
-            "magzero": head.get("MAGZERO"), "n_match": int(head.get("ZPNSTARS", 0)),
+        columns |= {
+            "magzero": head.get("MAGZERO"),
+            "n_match": int(head.get("ZPNSTARS", 0)),
             "cloud_catalog": str(head.get("REFCAT", ""))[:32] or None,
-        }  # fmt: skip
+        }
     zeros = {c["ccdnum"]: c.get("mag_zero") for c in ccds}
     mags, errors = [], []
-    for one, ccd in zip(rows, [c["ccdnum"] for c in ccds if "objects" in c], strict=True):
-        good = (one["FLUX_PSF"] > 0) & (one["FLAGS"] < 4) & ((image_flags(one) & 2) == 0)
+    for objects_of_ccd, ccd in zip(rows, [c["ccdnum"] for c in ccds if "objects" in c], strict=True):
+        good = (
+            (objects_of_ccd["FLUX_PSF"] > 0)
+            & (objects_of_ccd["FLAGS"] < 4)
+            & ((image_flags(objects_of_ccd) & 2) == 0)
+        )
         zero = zeros.get(ccd)
         if zero is not None:
-            flux = one["FLUX_PSF"][good].astype(float)
+            flux = objects_of_ccd["FLUX_PSF"][good].astype(float)
             mags.append(zero - 2.5 * np.log10(flux))
-            errors.append(1.0857 * one["FLUXERR_PSF"][good] / flux)
+            errors.append(1.0857 * objects_of_ccd["FLUXERR_PSF"][good] / flux)
     if mags:
         counts = count(
-            np.concatenate(mags), np.concatenate(errors), sigma=task.number("depth_sigma", 0.1),
-            width=task.number("depth_bin", 0.25), least=int(task.number("depth_least", 20)),
-        )  # fmt: skip
-        told |= {"depth": counts.depth, "counts": counts.facts()}
-    return told
+            np.concatenate(mags),
+            np.concatenate(errors),
+            sigma=task.number("depth_sigma", 0.1),
+            width=task.number("depth_bin", 0.25),
+            least=int(task.number("depth_least", 20)),
+        )
+        columns |= {"depth": counts.depth, "counts": counts.facts()}
+    return columns
 
 
 def _finite(value: Any) -> Any:
-    """The same without numbers that JSON does not know."""
+    """Replace infinities and NaN, which JSON cannot hold, by None, and numpy scalars by Python numbers."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -230,7 +276,8 @@ def _finite(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _record(task: Task, told: Mapping[str, Any], found: Assessment) -> None:
+def _record(task: Task, document: Mapping[str, Any], assessment: Assessment) -> None:
+    """Write the numbers as metrics, and the verdict as a finding unless it is True."""
     for name, unit, text in (
         ("t_eff", "", "effective exposure time over the real one"), ("f_eff", "", "seeing factor F"),
         ("b_eff", "", "sky factor B"), ("c_eff", "", "cloud factor C"), ("fwhm_asec", "arcsec", "FWHM that F takes"),
@@ -238,13 +285,15 @@ def _record(task: Task, told: Mapping[str, Any], found: Assessment) -> None:
         ("cloud", "mag", "extinction by clouds"), ("depth", "mag", "PSF magnitude at error 0.1"),
         ("astrom_rms", "mas", "scatter against the reference"), ("n_match", "", "stars of the zero point"),
     ):  # fmt: skip
-        if told.get(name) is not None:
-            task.metric(name, float(told[name]), unit, str(told["band"]), text)
-    name = f"{told['exposurename']} {told['band']}"
-    if found.accepted.value != "True":
-        task.finding(2, f"{name}: verdict {found.accepted.value}, {found.reason}: {found.words}")
+        if document.get(name) is not None:
+            task.metric(name, float(document[name]), unit, str(document["band"]), text)
+    name = f"{document['exposurename']} {document['band']}"
+    if assessment.accepted.value != "True":
+        task.finding(
+            2, f"{name}: verdict {assessment.accepted.value}, {assessment.reason}: {assessment.words}"
+        )
     else:
-        task.write_log(f"{name}: verdict True, t_eff {found.t_eff:.3f}")
+        task.write_log(f"{name}: verdict True, t_eff {assessment.t_eff:.3f}")
 
 
 def focalplane(task: Task) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,12 @@ class Residuals:
 
 
 def compare(
-    rows: Any, reference: Reference, standard: Standard, *, radius: float = 1.5, maxerr: float = 0.1
+    rows: npt.NDArray[np.void],
+    reference: Reference,
+    standard: Standard,
+    *,
+    radius: float = 1.5,
+    maxerr: float = 0.1,
 ) -> Residuals:
     """Match a catalogue with reference stars, nearest within ``radius`` arcsec, each star once.
 
@@ -92,15 +96,21 @@ def compare(
     scale = 3.6e6
     rows = rows[hit]
     return Residuals(
-        ra[hit], dec[hit], rows["XWIN_IMAGE"].astype(float), rows["YWIN_IMAGE"].astype(float),
-        (plane[hit, 0] - stars[star, 0]) * scale, (plane[hit, 1] - stars[star, 1]) * scale,
+        ra[hit],
+        dec[hit],
+        rows["XWIN_IMAGE"].astype(float),
+        rows["YWIN_IMAGE"].astype(float),
+        (plane[hit, 0] - stars[star, 0]) * scale,
+        (plane[hit, 1] - stars[star, 1]) * scale,
         np.hypot(rows["ERRAWIN_WORLD"].astype(float) * scale, reference.error[star]),
-        rows["MAG_PSF"].astype(float), rows["MAGERR_PSF"].astype(float),
+        rows["MAG_PSF"].astype(float),
+        rows["MAGERR_PSF"].astype(float),
         rows["MAG_PSF"] - standard.mag[star],
-    )  # fmt: skip
+    )
 
 
 def _wrap(degrees: Array) -> Array:
+    """Wrap angles in degrees to [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 
@@ -110,13 +120,20 @@ def joined(parts: Sequence[Residuals]) -> Residuals:
     return Residuals(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in parts)]) for name in names))
 
 
-def table(found: Residuals) -> fits.BinTableHDU:
+def table(residuals: Residuals) -> fits.BinTableHDU:
     """The table RESIDUALS of a file of type astro_check."""
     columns = [
-        ("RA", found.ra, "deg"), ("DEC", found.dec, "deg"), ("X_IMAGE", found.x, "pixel"), ("Y_IMAGE", found.y, "pixel"),
-        ("DRA", found.dra, "mas"), ("DDEC", found.ddec, "mas"), ("ERROR", found.error, "mas"), ("MAG", found.mag, "mag"),
-        ("MAGERR", found.magerr, "mag"), ("DMAG", found.dmag, "mag"),
-    ]  # fmt: skip
+        ("RA", residuals.ra, "deg"),
+        ("DEC", residuals.dec, "deg"),
+        ("X_IMAGE", residuals.x, "pixel"),
+        ("Y_IMAGE", residuals.y, "pixel"),
+        ("DRA", residuals.dra, "mas"),
+        ("DDEC", residuals.ddec, "mas"),
+        ("ERROR", residuals.error, "mas"),
+        ("MAG", residuals.mag, "mag"),
+        ("MAGERR", residuals.magerr, "mag"),
+        ("DMAG", residuals.dmag, "mag"),
+    ]
     return fits.BinTableHDU.from_columns(
         [fits.Column(name=name, format="D", unit=unit, array=values) for name, values, unit in columns],
         name="RESIDUALS",

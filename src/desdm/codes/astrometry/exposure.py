@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Bits of MSK under which a centroid cannot be trusted: BPM, SATURATE, BADAMP, CRAY, TRAIL, EDGEBLEED, EDGE, STREAK.
-SPOILT = 0x6DB
+REJECT_MASK = 0x6DB
 _NO_HEAD = ("CHECKSUM", "DATASUM", "EXTEND", "EXTNAME", "INHERIT")
 
 
@@ -33,7 +32,7 @@ class CcdCatalogue:
     """One CCD's objects (rows of LDAC_OBJECTS) with the header of its image."""
 
     header: fits.Header
-    rows: Any
+    rows: npt.NDArray[np.void]
 
     @property
     def ccdnum(self) -> int:
@@ -74,7 +73,7 @@ def read_combined(path: Path) -> list[CcdCatalogue]:
     FileTypeError
         An object table has no image header before it.
     """
-    found, head = [], None
+    catalogues, head = [], None
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus[1:]:
             if hdu.name == "LDAC_IMHEAD":
@@ -83,17 +82,27 @@ def read_combined(path: Path) -> list[CcdCatalogue]:
                 if head is None:
                     raise FileTypeError(f"{path.name}: an LDAC_OBJECTS without LDAC_IMHEAD before it")
                 kind = [(n, hdu.data.dtype[n].newbyteorder("=")) for n in hdu.data.dtype.names]
-                found.append(CcdCatalogue(head, np.array(hdu.data, dtype=kind)))
+                catalogues.append(CcdCatalogue(head, np.array(hdu.data, dtype=kind)))
                 head = None
-    if not found:
+    if not catalogues:
         raise FileTypeError(f"{path.name}: no LDAC_OBJECTS; it is not a FITS_LDAC catalogue")
-    return found
+    return catalogues
 
 
 def write_combined(
     path: Path, catalogues: Iterable[CcdCatalogue], primary: fits.Header | None = None
 ) -> None:
-    """All CCDs of an exposure as one multi-extension FITS_LDAC file, in the order of their numbers: scamp's input."""
+    """All CCDs of an exposure as one multi-extension FITS_LDAC file, in the order of their numbers: scamp's input.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    catalogues
+        One catalogue a CCD, in any order.
+    primary
+        Cards of the primary header.
+    """
     hdus = [fits.PrimaryHDU(header=primary)]
     for one in sorted(catalogues, key=lambda c: c.ccdnum):
         head = one.header.copy()
@@ -114,6 +123,7 @@ def ahead_text(catalogues: Iterable[CcdCatalogue]) -> str:
 
 
 def _text(header: fits.Header) -> str:
+    """Return a header as text, one card a line, with END."""
     lines = [str(card).rstrip() for card in header.cards]
     return "\n".join([*lines, "END     "]) + "\n"
 
@@ -122,8 +132,8 @@ def useful(catalogue: CcdCatalogue, least: float = 10.0) -> npt.NDArray[np.bool_
     """Which rows can tell a position: not cut off, not saturated, not under a spoiling mask bit, S/N above ``least``."""
     rows = catalogue.rows
     good = (rows["FLAGS"] < 4) & (rows["SNR_WIN"] > least)
-    if "IMAFLAGS_ISO" in rows.dtype.names:
-        good &= (rows["IMAFLAGS_ISO"] & SPOILT) == 0
+    if "IMAFLAGS_ISO" in (rows.dtype.names or ()):
+        good &= (rows["IMAFLAGS_ISO"] & REJECT_MASK) == 0
     return np.asarray(good & (rows["ERRAWIN_IMAGE"] > 0))
 
 
@@ -179,14 +189,14 @@ _CELL = re.compile(r"<TD>(.*?)</TD>", re.DOTALL)
 
 
 def contrast(xml: str) -> float:
-    """The contrast of scamp's pattern match in position (XY_Contrast of its XML); 0 if it is not told."""
+    """The contrast of scamp's pattern match in position (XY_Contrast of its XML); 0 if the XML lacks it."""
     table = _TABLE.search(xml)
     if table is None:
         return 0.0
     names, cells = _FIELD.findall(table.group()), _CELL.findall(table.group())
-    found = dict(zip(names, cells, strict=False)).get("XY_Contrast", "0")
+    cell = dict(zip(names, cells, strict=False)).get("XY_Contrast", "0")
     try:
-        return float(found)
+        return float(cell)
     except ValueError:
         return 0.0
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +85,7 @@ class Reference:
     files: dict[Passband, str] = field(default_factory=dict)
 
     def standard(self, band: str, terms: tuple[ColourTerm, ...] = ()) -> Standard:
-        """Magnitudes in one of the survey's bands, by colour terms where they are not given in it."""
+        """Magnitudes in one of the survey's bands, by colour terms where the catalogue lacks that band."""
         return standard(self.mags, self.mag_errors, band, terms, self.ra.size)
 
 
@@ -106,10 +105,15 @@ class _Part:
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> _Part:
         """Some of the rows."""
         return replace(
-            self, ra=self.ra[rows], dec=self.dec[rows], error=self.error[rows], star=self.star[rows],
-            origin=self.origin[rows], mags={p: v[rows] for p, v in self.mags.items()},
+            self,
+            ra=self.ra[rows],
+            dec=self.dec[rows],
+            error=self.error[rows],
+            star=self.star[rows],
+            origin=self.origin[rows],
+            mags={p: v[rows] for p, v in self.mags.items()},
             mag_errors={p: v[rows] for p, v in self.mag_errors.items()},
-        )  # fmt: skip
+        )
 
 
 def epoch_of(mjd: float) -> float:
@@ -117,7 +121,7 @@ def epoch_of(mjd: float) -> float:
     return float(year_of_mjd(np.asarray(mjd, dtype=np.float64)))
 
 
-def epoch_of_header(header: Mapping[str, Any], complain: Callable[[str], None] | None = None) -> float:
+def epoch_of_header(header: fits.Header, complain: Callable[[str], None] | None = None) -> float:
     """Return the Julian year of an image; without MJD-OBS 2016.0, Gaia's epoch, with a complaint."""
     mjd = header.get("MJD-OBS")
     if mjd is None:
@@ -150,8 +154,8 @@ def read_reference(
     ra, dec, radius
         The field, degrees.
     complain
-        Is told of a file that cannot be read, and the others serve; None: it is an error. What in a file
-        was assumed or left out (`RefStars.findings`) was told at its ingest.
+        Called with the message about a file that cannot be read, which is then left out; None: it is an error. What
+        was assumed or left out of a file (`RefStars.findings`) was reported at its ingest.
 
     Returns
     -------
@@ -200,6 +204,7 @@ def read_reference(
 
 
 def _wrap(degrees: Array) -> Array:
+    """Wrap angles in degrees to [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 
@@ -209,15 +214,20 @@ def _moved(stars: RefStars, epoch: float, number: int) -> _Part:
     moving = np.isfinite(stars.pm_error) & (stars.pm_error < _DISPERSION)
     pmra, pmdec = (np.where(moving, v, 0.0) for v in (stars.pmra, stars.pmdec))
     cosd = np.cos(np.radians(stars.dec))
-    told = [np.where(np.isfinite(e), e, _UNTOLD[stars.catalog]) for e in (stars.ra_error, stars.dec_error)]
-    place = np.hypot(*told) / np.sqrt(2.0)
+    errors = [np.where(np.isfinite(e), e, _UNTOLD[stars.catalog]) for e in (stars.ra_error, stars.dec_error)]
+    place = np.hypot(*errors) / np.sqrt(2.0)
     drift = np.where(moving, stars.pm_error, _DISPERSION) * np.maximum(np.abs(since[0]), np.abs(since[1]))
     n = len(stars)
     return _Part(
-        stars.catalog, np.mod(stars.ra + pmra * since[0] / 3.6e6 / np.maximum(cosd, 1e-9), 360.0),
-        stars.dec + pmdec * since[1] / 3.6e6, np.hypot(place, drift), np.full(n, stars.catalog.stars),
-        np.full(n, number), stars.mags, stars.mag_errors,
-    )  # fmt: skip
+        stars.catalog,
+        np.mod(stars.ra + pmra * since[0] / 3.6e6 / np.maximum(cosd, 1e-9), 360.0),
+        stars.dec + pmdec * since[1] / 3.6e6,
+        np.hypot(place, drift),
+        np.full(n, stars.catalog.stars),
+        np.full(n, number),
+        stars.mags,
+        stars.mag_errors,
+    )
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:
@@ -235,9 +245,15 @@ def _joined(parts: Sequence[_Part]) -> _Part:
 
     ra, dec, error = (np.concatenate([getattr(p, n) for p in parts]) for n in ("ra", "dec", "error"))
     return _Part(
-        parts[0].catalog, ra, dec, error, np.concatenate([p.star for p in parts]),
-        np.concatenate([p.origin for p in parts]), stacked("mags"), stacked("mag_errors"),
-    )  # fmt: skip
+        parts[0].catalog,
+        ra,
+        dec,
+        error,
+        np.concatenate([p.star for p in parts]),
+        np.concatenate([p.origin for p in parts]),
+        stacked("mags"),
+        stacked("mag_errors"),
+    )
 
 
 def _plane(part: _Part, ra: float, dec: float) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from astropy.io import fits
 
@@ -14,8 +13,25 @@ from desdm.survey.headers import copy_wcs
 __all__ = ["apply_head", "arguments", "read_head"]
 
 
-def arguments(catalogue: Path, reference: Path, data: Path, settings: Mapping[str, Any]) -> list[str]:
-    """Arguments to solve one catalogue against a reference catalogue (FITS_LDAC)."""
+def arguments(catalogue: Path, reference: Path, data: Path, settings: Mapping[str, str]) -> list[str]:
+    """Arguments to solve one catalogue against a reference catalogue (FITS_LDAC).
+
+    Parameters
+    ----------
+    catalogue
+        FITS_LDAC catalogue of the image.
+    reference
+        FITS_LDAC catalogue of the reference stars.
+    data
+        Folder with ``default.scamp``.
+    settings
+        Keywords of scamp and their values, which override the defaults.
+
+    Returns
+    -------
+    list of str
+        Arguments of the command ``scamp``.
+    """
     args = [str(catalogue), "-c", str(data / "default.scamp")]
     args += ["-ASTREF_CATALOG", "FILE", "-ASTREFCAT_NAME", str(reference), "-ASTREF_BAND", "DEFAULT"]
     for key, value in settings.items():

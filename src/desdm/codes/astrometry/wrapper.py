@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -48,20 +47,20 @@ def check(task: Task) -> None:
     reference = _reference(task, head)
     if reference is None:
         task.finding(2, "no reference stars over the field: positions and magnitudes are not checked")
-        found = Residuals(*[np.zeros(0)] * 10)
+        residuals = Residuals(*[np.zeros(0)] * 10)
     else:
-        found = compare(
+        residuals = compare(
             rows,
             reference,
             reference.standard(band, terms_of(task.settings, task.name)),
             radius=task.number("match_radius", 1.5),
             maxerr=task.number("match_maxerr", 0.1),
         )
-        if found.ra.size < task.number("match_least", 3):
-            task.finding(3, f"only {found.ra.size} reference stars were matched")
-    numbers = found.numbers()
+        if residuals.ra.size < task.number("match_least", 3):
+            task.finding(3, f"only {residuals.ra.size} reference stars were matched")
+    numbers = residuals.numbers()
     _record(task, numbers)
-    _write(task, found, head, numbers)
+    _write(task, residuals, head, numbers)
     faint = (rows["MAGERR_PSF"] > 0.08) & (rows["MAGERR_PSF"] < 0.12)
     if faint.sum() >= 5:
         task.metric(
@@ -70,6 +69,7 @@ def check(task: Task) -> None:
 
 
 def _reference(task: Task, head: fits.Header) -> Reference | None:
+    """Read the reference stars around the image, moved to its epoch; None without any."""
     reach = (
         float(head.get("PIXSCALE", 0.263)) * float(np.hypot(head["NAXIS1"], head["NAXIS2"])) / 7200.0 + 0.01
     )
@@ -84,6 +84,7 @@ def _reference(task: Task, head: fits.Header) -> Reference | None:
 
 
 def _record(task: Task, numbers: dict[str, float]) -> None:
+    """Write the numbers of the comparison as metrics."""
     for key, name, unit, text in (
         ("nmatch", "nmatch", "", "reference stars matched"),
         ("dra_median", "dra_median", "mas", "median RA offset from the reference (with cos Dec)"),
@@ -97,14 +98,15 @@ def _record(task: Task, numbers: dict[str, float]) -> None:
             task.metric(name, numbers[key], unit, text=text)
 
 
-def _write(task: Task, found: Residuals, head: fits.Header, numbers: dict[str, float]) -> None:
+def _write(task: Task, residuals: Residuals, head: fits.Header, numbers: dict[str, float]) -> None:
+    """Write the residuals of the matched stars, with identity and numbers in the primary header."""
     card = fits.Header()
     for key, value in identity(head).items():
         card[key] = value
     for key, value in numbers.items():
         card[_KEYS[key][0]] = (value, _KEYS[key][1])
     stamp(card, task.keys, task.execs, task.output("check").name)
-    fits.HDUList([fits.PrimaryHDU(header=card), table(found)]).writeto(
+    fits.HDUList([fits.PrimaryHDU(header=card), table(residuals)]).writeto(
         task.output("check"), overwrite=True, checksum=True
     )
 
@@ -139,6 +141,7 @@ def scamp(task: Task) -> None:
 
 
 def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header:
+    """Run scamp on the catalogue of one image and return the header of its solution."""
     catalogue = task.input("catalog")
     stars = task.workdir / f"{catalogue.stem}_ref.ldac"
     write_ldac(stars, reference, str(header.get("BAND", "")), terms_of(task.settings, task.name))
@@ -161,7 +164,7 @@ def scampcat(task: Task) -> None:
     keys = task.keywords("sextractor_keys")
     task.run("sextractor", sextractor_arguments(image, out, DATA / "scampcat.param", keys, header=head))
     if not out.is_file():
-        raise ProgramFailed(f"{task.name}: source-extractor made no {out.name}")
+        raise ProgramFailed(f"{task.name}: source-extractor did not write {out.name}")
     (one,) = read_combined(out)
     count = int(useful(one).sum())
     task.metric("scamp_detections", count, text="objects with a position that scamp can use")
@@ -171,19 +174,19 @@ def scampcat(task: Task) -> None:
 
 def combine_cats(task: Task) -> None:
     """Bring the ``catalogs`` of an exposure's CCDs together; outputs ``catalog`` (cat_scamp), ``ahead`` (if declared)."""
-    found = [one for path in task.inputs_on_disk("catalogs") for one in read_combined(path)]
-    if not found:
+    catalogues = [catalogue for path in task.inputs_on_disk("catalogs") for catalogue in read_combined(path)]
+    if not catalogues:
         raise ProgramFailed(f"{task.name}: no CCD of the exposure has a catalogue")
     card = fits.Header()
-    for key, value in identity(found[0].header).items():
+    for key, value in identity(catalogues[0].header).items():
         if key not in ("CCDNUM", "CCDNAME"):
             card[key] = value
-    card["NCCD"] = (len(found), "CCDs in it")
+    card["NCCD"] = (len(catalogues), "CCDs in it")
     stamp(card, task.keys, task.execs, task.output("catalog").name)
-    write_combined(task.output("catalog"), found, card)
+    write_combined(task.output("catalog"), catalogues, card)
     if "ahead" in task.outputs:
-        task.output("ahead").write_text(ahead_text(found), "ascii")
-    task.metric("scamp_ccds", len(found), text="CCDs with a catalogue")
+        task.output("ahead").write_text(ahead_text(catalogues), "ascii")
+    task.metric("scamp_ccds", len(catalogues), text="CCDs with a catalogue")
 
 
 def scampexposure(task: Task) -> None:
@@ -192,15 +195,15 @@ def scampexposure(task: Task) -> None:
     Inputs are ``catalog`` (of `combine_cats`), ``refcat`` (optional, several files) and ``ahead`` (optional). What
     cannot be solved keeps its first solution, with SCAMPFLG 1 in its part of the head, and is a finding.
     """
-    found = read_combined(task.input_on_disk("catalog"))
-    solutions = [CcdSolution(one.header) for one in found]
+    catalogues = read_combined(task.input_on_disk("catalog"))
+    solutions = [CcdSolution(one.header) for one in catalogues]
     task.output("xml").write_text(_NO_XML, "ascii")
-    reference = _field_stars(task, found)
-    why = _prospect(task, found, reference)
+    reference = _field_stars(task, catalogues)
+    why = _prospect(task, catalogues, reference)
     if not why and reference is not None:
-        why = _solve_exposure(task, found, solutions, reference)
+        why = _solve_exposure(task, catalogues, solutions, reference)
     source = task.input("catalog").name
-    for one, solution in zip(found, solutions, strict=True):
+    for one, solution in zip(catalogues, solutions, strict=True):
         if why:
             solution.why = why
         elif solution.why:
@@ -211,8 +214,9 @@ def scampexposure(task: Task) -> None:
     _record_exposure(task, solutions)
 
 
-def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
-    corners = [footprint(c.header, (int(c.header["NAXIS2"]), int(c.header["NAXIS1"]))) for c in found]
+def _field_stars(task: Task, catalogues: list[CcdCatalogue]) -> Reference | None:
+    """Read the reference stars over all CCDs of the exposure; None without any."""
+    corners = [footprint(c.header, (int(c.header["NAXIS2"]), int(c.header["NAXIS1"]))) for c in catalogues]
     ra0 = corners[0].ra_cent
     ra = np.array([(r - ra0 + 180.0) % 360.0 - 180.0 for f in corners for r in f.rac])
     dec = np.array([d for f in corners for d in f.decc])
@@ -220,29 +224,33 @@ def _field_stars(task: Task, found: list[CcdCatalogue]) -> Reference | None:
     reach = float(np.degrees(angles_to(direction(middle, height), direction(ra, dec))).max())
     margin = float(task.keywords("scamp_retry").get("position_maxerr", "0.3")) / 60.0
     return read_reference(
-        task.inputs.get("refcat", ()), epoch_of_header(found[0].header, partial(task.finding, 2)),
-        float((ra0 + middle) % 360.0), float(height), reach + margin, partial(task.finding, 2),
-    )  # fmt: skip
+        task.inputs.get("refcat", ()),
+        epoch_of_header(catalogues[0].header, partial(task.finding, 2)),
+        float((ra0 + middle) % 360.0),
+        float(height),
+        reach + margin,
+        partial(task.finding, 2),
+    )
 
 
-def _prospect(task: Task, found: list[CcdCatalogue], reference: Reference | None) -> str:
-    """Why there is no use in trying; empty: there is."""
+def _prospect(task: Task, catalogues: list[CcdCatalogue], reference: Reference | None) -> str:
+    """Reason why no solution can be expected; empty: one can."""
     least = task.number("scamp_least", 20)
     if reference is None:
         return "no reference stars over the field"
     if reference.ra.size < least:
         return f"only {reference.ra.size} reference stars over the field"
-    total = sum(int(useful(one).sum()) for one in found)
+    total = sum(int(useful(one).sum()) for one in catalogues)
     return f"only {total} objects can serve for its astrometry" if total < least else ""
 
 
 def _solve_exposure(
-    task: Task, found: list[CcdCatalogue], solutions: list[CcdSolution], reference: Reference
+    task: Task, catalogues: list[CcdCatalogue], solutions: list[CcdSolution], reference: Reference
 ) -> str:
     """Fill ``solutions``; what is wrong with the whole exposure is returned."""
     least = task.number("ccd_least", 8)
-    able = [i for i, one in enumerate(found) if useful(one).sum() >= least]
-    for i, one in enumerate(found):
+    able = [i for i, one in enumerate(catalogues) if useful(one).sum() >= least]
+    for i, one in enumerate(catalogues):
         if i not in able:
             solutions[i].why = f"only {int(useful(one).sum())} objects can serve for its astrometry"
     if not able:
@@ -250,18 +258,18 @@ def _solve_exposure(
     why = ""
     # The first try matches on a coarse grid near the pointing, at a fiftieth of the cost of scamp's own choice.
     for overlay in ({}, task.keywords("scamp_retry")):
-        heads, found_contrast = _run_scamp(task, [found[i] for i in able], reference, overlay)
+        heads, xy_contrast = _run_scamp(task, [catalogues[i] for i in able], reference, overlay)
         if len(heads) != len(able):
             why = f"scamp solved {len(heads)} of {len(able)} CCDs"
             continue
         for i, head in zip(able, heads, strict=True):
-            _judge(task, found[i], solutions[i], head, reference)
-        if found_contrast < task.number("contrast_least", 2.5):
-            why = f"scamp does not converge: contrast {found_contrast:.1f}"
+            _judge(task, catalogues[i], solutions[i], head, reference)
+        if xy_contrast < task.number("contrast_least", 2.5):
+            why = f"scamp does not converge: contrast {xy_contrast:.1f}"
         elif not any(solutions[i].good for i in able):
             why = f"scamp does not converge: {solutions[able[0]].why}"
         else:
-            task.metric("scamp_contrast", found_contrast, text="contrast of the pattern match")
+            task.metric("scamp_contrast", xy_contrast, text="contrast of the pattern match")
             return ""
     return why
 
@@ -269,6 +277,7 @@ def _solve_exposure(
 def _judge(
     task: Task, one: CcdCatalogue, solution: CcdSolution, head: fits.Header, reference: Reference
 ) -> None:
+    """Accept or reject scamp's solution of one CCD by its matches and scatter against the reference."""
     trial = one.header.copy()
     apply_head(trial, head)
     radius = float(task.keywords("scamp_keys").get("crossid_radius", "1.0"))
@@ -282,33 +291,33 @@ def _judge(
 
 
 def _run_scamp(
-    task: Task, found: list[CcdCatalogue], reference: Reference, overlay: Mapping[str, Any]
+    task: Task, catalogues: list[CcdCatalogue], reference: Reference, overlay: Mapping[str, str]
 ) -> tuple[list[fits.Header], float]:
     """scamp's headers, and the contrast of its match; no headers if it failed."""
     stars, local = task.workdir / f"{task.name}_ref.ldac", task.workdir / f"{task.name}_all.cat"
-    band = str(found[0].header.get("BAND", ""))
+    band = str(catalogues[0].header.get("BAND", ""))
     write_ldac(stars, reference, band, terms_of(task.settings, task.name))
-    write_combined(local, found)
+    write_combined(local, catalogues)
     head, xml = local.with_suffix(".head"), task.output("xml")
     head.unlink(missing_ok=True)
     xml.write_text(_NO_XML, "ascii")
     keys = {**task.keywords("scamp_keys"), **overlay, "write_xml": "Y", "xml_name": str(xml)}
-    keys["distort_degrees"] = str(_degree(task, found, int(keys.get("distort_degrees", "1"))))
+    keys["distort_degrees"] = str(_degree(task, catalogues, int(keys.get("distort_degrees", "1"))))
     ahead = task.optional("ahead")
     # An ahead file is read extension by extension: with a CCD left out its parts would fall on the wrong ones.
-    if ahead is not None and len(found) == ahead.read_text("ascii").count("\nEND"):
+    if ahead is not None and len(catalogues) == ahead.read_text("ascii").count("\nEND"):
         keys["aheader_name"] = str(ahead)
     task.run("scamp", arguments(local, stars, DATA, keys), check=False)
     heads = read_heads(head) if head.is_file() else []
-    told = contrast(xml.read_text("latin-1"))
+    xy_contrast = contrast(xml.read_text("latin-1"))
     for scrap in (stars, local, head):
         scrap.unlink(missing_ok=True)
-    return heads, told
+    return heads, xy_contrast
 
 
-def _degree(task: Task, found: list[CcdCatalogue], most: int) -> int:
+def _degree(task: Task, catalogues: list[CcdCatalogue], most: int) -> int:
     """The degree of each CCD's own polynomial that its stars can carry; the focal plane's is shared by all."""
-    stars = float(np.median([useful(one).sum() for one in found]))
+    stars = float(np.median([useful(one).sum() for one in catalogues]))
     degree = max(most, 1)
     while degree > 1 and (degree + 1) * (degree + 2) / 2 * task.number("stars_per_term", 100) > stars:
         degree -= 1
@@ -316,6 +325,7 @@ def _degree(task: Task, found: list[CcdCatalogue], most: int) -> int:
 
 
 def _record_exposure(task: Task, solutions: list[CcdSolution]) -> None:
+    """Write metrics of the accepted solutions of the exposure."""
     good = [s for s in solutions if s.good]
     task.metric("scamp_solved", len(good), text="CCDs with a new astrometric solution")
     task.metric("scamp_nmatch", sum(s.matched for s in good), text="reference stars matched")
@@ -333,7 +343,7 @@ _NO_XML = '<?xml version="1.0"?>\n<VOTABLE version="1.1"><INFO name="scamp" valu
 def updatewcs(task: Task) -> None:
     """Give ``image`` the solution that ``head`` (scamp_head, optional) holds for its CCD; output ``image``.
 
-    Without one the first WCS stays and SCAMPFLG is 1. Corners and pixel scale are made anew.
+    Without one the first WCS stays and SCAMPFLG is 1. Corners and pixel scale are computed again.
     """
     planes = task.read_input("image", read_planes)
     header, path = planes.header, task.optional("head")

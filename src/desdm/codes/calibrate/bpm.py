@@ -65,8 +65,8 @@ def smooth_background(image: F4, block: int) -> F4:
     for j in range(my):
         for i in range(mx):
             part = image[rows[j] : rows[j + 1], columns[i] : columns[i + 1]]
-            kept = part[np.isfinite(part)]
-            coarse[j, i] = np.median(kept) if kept.size else overall
+            finite = part[np.isfinite(part)]
+            coarse[j, i] = np.median(finite) if finite.size else overall
     coarse = median_filter(coarse, size=3, mode="nearest")
     out: F4 = zoom(coarse.astype(np.float32), (ny / my, nx / mx), order=1, mode="nearest", grid_mode=True)
     return out
@@ -115,7 +115,7 @@ def from_flats(ratio: F4, variance: F4, limits: Limits) -> I4:
 
 
 def from_ramp(faint: F4, bright: F4, variance: F4, limits: Limits) -> I4:
-    """Pixels whose response bends: the ratio of a faint to a bright flat differs from the surroundings'.
+    """Non-linear pixels: the ratio of a faint to a bright flat differs from the surroundings'.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def from_ramp(faint: F4, bright: F4, variance: F4, limits: Limits) -> I4:
         Of ``faint / bright``.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A dead pixel has no ratio to speak of; it is found by its response.
+        # A dead pixel has no meaningful ratio; its response reveals it.
         ratio = np.where(bright > 0.1, faint / bright, np.nan).astype(np.float32)
     excess = ratio - smooth_background(ratio, limits.block)
     noise = limits.nsigma * _sigma(variance) / np.maximum(bright, 0.1)
@@ -140,11 +140,13 @@ def variance_of(planes: Planes) -> F4:
 
 
 def _sigma(variance: F4) -> F4:
+    """Return the square root of variances, 0 where they are not finite."""
     out: F4 = np.sqrt(np.where(np.isfinite(variance), variance, 0.0)).astype(np.float32)
     return out
 
 
 def _over(values: F4, limit: npt.NDArray[np.floating], bit: int) -> I4:
+    """Return ``bit`` where values exceed the limit, else 0."""
     # NaN compares false: what has no value is judged elsewhere.
     return np.where(values > limit, np.int32(bit), np.int32(0)).astype(np.int32)
 

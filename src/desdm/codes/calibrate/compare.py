@@ -76,7 +76,7 @@ class Verdict:
 
 
 def first_good(verdicts: Sequence[Verdict], most: int) -> list[int]:
-    """Indices of the first ``most`` good frames, in the order given."""
+    """Indices of the first ``most`` good frames, in the order of the frames."""
     return [i for i, v in enumerate(verdicts) if v.good][:most]
 
 
@@ -95,7 +95,7 @@ def compare_flats(minis: F8, x: F8, y: F8, limits: FlatLimits) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        One a frame, in order. With fewer than three usable frames nothing can be told from the others' median, and
+        One a frame, in order. With fewer than three usable frames nothing can be derived from the others' median, and
         only levels and missing blocks are judged.
     """
     levels = _medians(minis)
@@ -170,6 +170,7 @@ def compare_biases(minis: F8, limits: BiasLimits) -> list[Verdict]:
 
 
 def _flat_level(mini: F8, level: float, limits: FlatLimits) -> str:
+    """Return why the level of a flat disqualifies it; empty if it does not."""
     text = _missing(mini, limits.max_missing)
     if text:
         return text
@@ -181,15 +182,18 @@ def _flat_level(mini: F8, level: float, limits: FlatLimits) -> str:
 
 
 def _missing(mini: F8, most: float) -> str:
+    """Return a reason if more than the share ``most`` of the mini focal plane has no value; else an empty text."""
     share = 1.0 - float(np.isfinite(mini).mean())
     return f"{100 * share:.0f} % of the focal plane has no value" if share > most else ""
 
 
 def _medians(minis: F8) -> F8:
+    """Return the median of each mini focal plane (n,), NaN for one without values."""
     return np.array([np.nanmedian(m) if np.isfinite(m).any() else np.nan for m in minis])
 
 
 def _columns(minis: F8) -> F8:
+    """Return the median over the frames at each block, NaN where no frame has a value."""
     # A block that no frame has stays NaN without numpy's warning of an empty slice.
     out = np.full(minis.shape[1], np.nan)
     some = np.isfinite(minis).any(axis=0)
@@ -198,12 +202,13 @@ def _columns(minis: F8) -> F8:
 
 
 def _rms(values: F8) -> float:
-    kept = values[np.isfinite(values)]
-    return float(np.sqrt(np.mean(kept**2))) if kept.size else 0.0
+    """Return the root mean square of the finite values, 0 without any."""
+    finite = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
 
 
 class _Plane:
-    """Fits a plane to the blocks; its slope is told as the largest change across the focal plane."""
+    """Fits a plane to the blocks; its slope is the largest change across the focal plane."""
 
     def __init__(self, x: F8, y: F8) -> None:
         def unit(v: F8) -> F8:
@@ -214,10 +219,10 @@ class _Plane:
         self.design = np.stack([np.ones(len(x)), unit(x), unit(y)], axis=1)
 
     def slope(self, ratio: F8) -> float:
-        kept = np.isfinite(ratio)
-        if kept.sum() < 10:
+        finite = np.isfinite(ratio)
+        if finite.sum() < 10:
             return 0.0
-        design, values = self.design[kept], ratio[kept]
+        design, values = self.design[finite], ratio[finite]
         for _ in range(2):
             fit, *_ = np.linalg.lstsq(design, values, rcond=None)
             off = np.abs(values - design @ fit)

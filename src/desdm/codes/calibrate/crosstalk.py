@@ -84,7 +84,7 @@ def gather(
         Side of a cell, pixels: some PSFs, so that the background is level over it.
     """
     if not amps:
-        raise ProgramFailed("crosstalk: no amplifier was given")
+        raise ProgramFailed("crosstalk: a frame needs at least one amplifier")
     names = tuple(sorted(amps))
     limits = np.array([0.97 * (saturate or {}).get(n, np.inf) for n in names])
     noise = np.array([_scatter(amps[n]) for n in names])
@@ -110,6 +110,7 @@ def gather(
 
 
 def _cell(cell: F8, limits: F8, noise: F8, bright: float, own: float) -> list[tuple[int, F8, float]]:
+    """Fit the slope of each amplifier on the bright one in one cell: (source index, slopes, power) of each source."""
     whole = np.isfinite(cell).all(axis=0) & (cell < limits[:, None]).all(axis=0)
     # Where a good part of the cell is lost to saturation, what is left is a star's skirt with a bleed trail in it.
     if whole.mean() < 0.9:
@@ -126,7 +127,7 @@ def _cell(cell: F8, limits: F8, noise: F8, bright: float, own: float) -> list[tu
     slope = np.zeros((len(data), len(stars)))
     for _ in range(3):
         # The level is a clipped mean, no term of the fit: a faint star of the victim's own beside the source would
-        # pull a fitted level up and the slope down, in most cells and too little to be seen. It is taken of what
+        # pull a fitted level up and the slope down, in most cells and too little to be detected. It is taken of what
         # the fit leaves, for the crosstalk's own wings are part of no level.
         slope = slope + (rest - _level(rest, noise)) @ design.T @ inverse  # (amplifiers, stars)
         rest = data - slope @ design
@@ -137,6 +138,7 @@ def _cell(cell: F8, limits: F8, noise: F8, bright: float, own: float) -> list[tu
 
 
 def _level(rest: F8, noise: F8) -> F8:
+    """Return the mean of each amplifier's values within 2 σ of its median, shape (n, 1)."""
     middle = np.median(rest, axis=1, keepdims=True)
     inside = np.abs(rest - middle) < 2.0 * noise[:, None]
     total = np.maximum(inside.sum(axis=1, keepdims=True), 1)
@@ -158,7 +160,7 @@ def fit_crosstalk(
     least
         Cells that a pair must have.
     significant
-        Pairs below so many errors are not told: a table of noise would only add noise.
+        Pairs below so many errors are left out: a table of noise would only add noise.
 
     Raises
     ------
@@ -174,39 +176,40 @@ def fit_crosstalk(
     slope = np.concatenate([f.slope for f in frames])
     power = np.concatenate([f.power for f in frames])
     noise = np.concatenate([np.tile(f.noise, (len(f.power), 1)) for f in frames])
-    found = []
+    coefficients = []
     for s in range(len(names)):
         of = source == s
         for v in range(len(names)):
-            seen = of & np.isfinite(slope[:, v])
-            if v == s or seen.sum() < least:
+            usable = of & np.isfinite(slope[:, v])
+            if v == s or usable.sum() < least:
                 continue
-            value, error, used = _mean(slope[seen, v], noise[seen, v] / power[seen], nsigma)
+            value, error, used = _mean(slope[usable, v], noise[usable, v] / power[usable], nsigma)
             if abs(value) > significant * error:
-                found.append(Coefficient(names[v], names[s], value, error, used))
-    return sorted(found, key=lambda c: (c.victim, c.source))
+                coefficients.append(Coefficient(names[v], names[s], value, error, used))
+    return sorted(coefficients, key=lambda c: (c.victim, c.source))
 
 
 def _mean(values: F8, sigma: F8, nsigma: float) -> tuple[float, float, int]:
-    """Weighted mean without the wild values, its error from the scatter of those kept, and how many these are."""
+    """Weighted mean without outliers, its error from the scatter of the inliers, and their number."""
     # Faint objects of the victim's own are a floor to what one bright star can tell.
     order = np.argsort(values)
     weight = sigma**-2
     middle = float(values[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
-    kept = np.ones(len(values), bool)
+    inliers = np.ones(len(values), bool)
     for _ in range(10):
         pull = (values - middle) / sigma
-        scatter = max(1.4826 * float(np.median(np.abs(pull[kept]))), 0.5)
+        scatter = max(1.4826 * float(np.median(np.abs(pull[inliers]))), 0.5)
         new = np.abs(pull) <= nsigma * scatter
         middle = float(np.average(values[new], weights=weight[new]))
-        if np.array_equal(new, kept):
+        if np.array_equal(new, inliers):
             break
-        kept = new
-    error = max(1.4826 * float(np.median(np.abs(pull[kept]))), 1.0) / float(weight[kept].sum()) ** 0.5
-    return middle, error, int(kept.sum())
+        inliers = new
+    error = max(1.4826 * float(np.median(np.abs(pull[inliers]))), 1.0) / float(weight[inliers].sum()) ** 0.5
+    return middle, error, int(inliers.sum())
 
 
 def _scatter(image: npt.NDArray[np.floating]) -> float:
+    """Return the pixel noise of an amplifier, ADU, at least 0.5."""
     # Differences of neighbours: neither a gradient nor stars count.
     values = np.diff(image[::2].astype(np.float64), axis=1).ravel()
     values = values[np.isfinite(values)]
@@ -215,7 +218,17 @@ def _scatter(image: npt.NDArray[np.floating]) -> float:
 
 
 def write_crosstalk(path: Path, coefficients: Sequence[Coefficient], comments: Sequence[str]) -> None:
-    """Write cal_crosstalk as DECam's own file: victim, source, coefficient, error, onset of non-linearity (none), terms."""
+    """Write cal_crosstalk as DECam's own file: victim, source, coefficient, error, onset of non-linearity (none), terms.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    coefficients
+        One for each pair of victim and source, ADU per ADU.
+    comments
+        Lines of text at the top of the file.
+    """
     lines = [f"# {c}" for c in comments]
     lines += ["# victim source  x   x_err    src_nl      poly_coeff"]
     for c in coefficients:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from desdm.survey.imageio import Planes
 from desdm.survey.raw import Amp, read_ccd
 from desdm.survey.sections import Section, parse_section
 
-__all__ = ["Frame", "Kit", "block_side", "corner", "disagreement"]
+__all__ = ["Frame", "FrameReader", "block_side", "corner", "disagreement"]
 
 F4 = npt.NDArray[np.float32]
 _LOST = int(MaskBit.BPM | MaskBit.BADAMP | MaskBit.SATURATE)
@@ -75,8 +74,8 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """How the frames of a CCD are detrended.
+class FrameReader:
+    """Reader of the frames of one CCD, which it detrends.
 
     Crosstalk from other CCDs, of some 1e-5, is left in calibration frames: sources as evenly lit as a flat add a
     constant that is lost in its normalisation, and so each CCD need be read only once.
@@ -105,7 +104,7 @@ class Kit:
     def read(
         cls,
         ccdnum: int,
-        overscan: Mapping[str, Any],
+        overscan: Mapping[str, str | int],
         *,
         bias: Planes | None = None,
         lintable: Path | None = None,
@@ -113,13 +112,32 @@ class Kit:
         bf: Path | None = None,
         electrons: bool = False,
         whole: bool = True,
-    ) -> Kit:
-        """Take up the constants of one CCD; a step whose constant is not given is left out.
+    ) -> FrameReader:
+        """Read the calibrations of one CCD; a step whose calibration is None is left out.
 
         With ``electrons`` the frame is divided into electrons, and ``bf`` (brighter-fatter kernels) then puts back the
         charge that bright pixels pushed away: in a flat of 80,000 electrons it takes a tenth of each pixel's contrast.
+
+        Parameters
+        ----------
+        ccdnum
+            Number of the CCD.
+        overscan
+            Settings of the overscan correction, by field of `overscan.Recipe`.
+        bias
+            Combined bias of the CCD, ADU.
+        lintable
+            Linearity table (cal_lintable).
+        crosstalk
+            Crosstalk matrix (cal_crosstalk).
+        bf
+            Brighter-fatter kernels; only used with ``electrons``.
+        electrons
+            Divide by the gain, and mark saturated pixels.
+        whole
+            Keep amplifiers that did not work on the night of a frame; False: their pixels are NaN.
         """
-        given = {k: str(v) if k == "form" else int(str(v)) for k, v in overscan.items()}
+        settings = {k: str(v) if k == "form" else int(str(v)) for k, v in overscan.items()}
         steps = ["overscan"]
         if crosstalk is not None:
             steps.insert(0, "crosstalk")
@@ -138,7 +156,7 @@ class Kit:
             bf=read_kernels(bf) if bf and electrons else None,
             names={k: p.name for k, p in (("crosstalk", crosstalk), ("lintable", lintable), ("bf", bf)) if p},
         )
-        return cls(ccdnum, tuple(steps), Overscan(**given), cal, whole)  # type: ignore[arg-type]
+        return cls(ccdnum, tuple(steps), Overscan(**settings), cal, whole)  # type: ignore[arg-type]
 
     def frame(self, path: Path) -> Frame:
         """Read the CCD of a raw file and detrend it.
@@ -153,10 +171,10 @@ class Kit:
         names = tuple(one.amplifier for one in lost)
         with pool(1) as run:
             recipe = Recipe(self.steps, self.overscan, bad_amps=names)
-            made = detrend(raw, path.name, self.cal, recipe, run).planes
-        made.sci[(made.msk & _LOST) != 0] = np.nan
+            detrended = detrend(raw, path.name, self.cal, recipe, run).planes
+        detrended.sci[(detrended.msk & _LOST) != 0] = np.nan
         bad = tuple(amp.trimmed for amp in raw.amps if amp.name in names)
-        return Frame(path, made.sci, raw.header, raw.amps, bad)
+        return Frame(path, detrended.sci, raw.header, raw.amps, bad)
 
 
 def block_side(nx: int) -> int:
@@ -170,13 +188,13 @@ def corner(header: fits.Header) -> tuple[int, int]:
     return (min(section.x1, section.x2) - 1, min(section.y1, section.y2) - 1) if section else (0, 0)
 
 
-def disagreement(header: Any) -> str:
+def disagreement(header: fits.Header) -> str:
     """What keeps a flat from being of the band that its header says; empty if nothing does."""
     band, name = str(header.get("BAND", "")).strip(), str(header.get("FILTER", "")).strip()
     if not band or not name:
         return ""
     try:
-        found = band_of(name)
+        filter_band = band_of(name)
     except FileTypeError as err:
         return str(err)
-    return "" if found == band else f"its header says band {band} and filter {name!r}"
+    return "" if filter_band == band else f"its header says band {band} and filter {name!r}"

@@ -1,4 +1,4 @@
-"""What is read off a CCD's amplifiers: levels along a linearity ramp, pixels that bend, and data as it is read out."""
+"""Measurements of a CCD's amplifiers: levels along a linearity ramp, non-linear pixels, and data in readout order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Gauge:
         The CCD.
     faint, bright
         Frames whose level is below ``faint`` of saturation, and those between ``bright`` and 0.9 of it, are
-        combined each by themselves: a pixel that bends differs between the two.
+        combined each by themselves: a non-linear pixel differs between the two.
     """
 
     def __init__(self, ccdnum: int, faint: float, bright: float) -> None:
@@ -92,7 +92,7 @@ class Gauge:
         return out
 
     def bent(self, limits: Limits) -> npt.NDArray[np.int32]:
-        """Mask bits of the pixels that bend; none where the ramp lacks faint or bright frames."""
+        """Mask bits of the non-linear pixels; none where the ramp lacks faint or bright frames."""
         if len(self._stacks) < 2:
             return np.zeros(self._shape, np.int32)
         faint, bright = (self._stacks[k].result() for k in ("faint", "bright"))

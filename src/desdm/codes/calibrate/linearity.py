@@ -72,9 +72,9 @@ class Curve:
     top
         Highest observed level that was fitted, ADU; beyond it the curve goes on with its slope there.
     rms, worst
-        Relative residuals of the kept points.
+        Relative residuals of the points used.
     used
-        Points kept.
+        Points used.
     """
 
     name: str
@@ -107,9 +107,9 @@ def level(pixels: npt.NDArray[np.floating], nsigma: float = 4.0) -> tuple[float,
     middle = float(np.median(values[:: max(1, values.size // 20_000)]))
     sigma = 1.4826 * float(np.median(np.abs(values[:: max(1, values.size // 20_000)] - middle)))
     for _ in range(3):
-        kept = values[np.abs(values - middle) <= nsigma * max(sigma, 1e-6)]
-        middle, sigma = float(kept.mean()), float(kept.std())
-    return middle, sigma / kept.size**0.5
+        inliers = values[np.abs(values - middle) <= nsigma * max(sigma, 1e-6)]
+        middle, sigma = float(inliers.mean()), float(inliers.std())
+    return middle, sigma / inliers.size**0.5
 
 
 def fit_ramps(
@@ -141,37 +141,54 @@ def fit_ramps(
         An amplifier has too few points; the text says which and how many.
     """
     limits = saturate or {}
-    kept = [usable(r, limits.get(r.name, np.inf)) for r in ramps]
-    for ramp in kept:
+    usable_ramps = [usable(r, limits.get(r.name, np.inf)) for r in ramps]
+    for ramp in usable_ramps:
         if len(ramp.observed) < max(least, 4):
             raise ProgramFailed(
-                f"{ramp.name}: {len(ramp.observed)} usable points in the linearity ramp, {max(least, 4)} are wanted"
+                f"{ramp.name}: {len(ramp.observed)} usable points in the linearity ramp, {max(least, 4)} are needed"
             )
     offset = 0.0
     for _ in range(3):
-        best = min(range(1, degree + 1), key=lambda k: _criterion(kept, offset, k, floor))
-        offset = _shutter(kept, offset, best, floor)
-        kept = [_clip(r, offset, best, floor) for r in kept]
-    return [_curve(r, offset, best, floor) for r in kept]
+        best = min(range(1, degree + 1), key=lambda k: _criterion(usable_ramps, offset, k, floor))
+        offset = _shutter(usable_ramps, offset, best, floor)
+        usable_ramps = [_clip(r, offset, best, floor) for r in usable_ramps]
+    return [_curve(r, offset, best, floor) for r in usable_ramps]
 
 
 def usable(ramp: Ramp, saturate: float) -> Ramp:
     """The points of a ramp that can be fitted: known, positive, below 95 % of saturation (observed ADU)."""
-    kept = np.isfinite(ramp.observed) & np.isfinite(ramp.error)
-    kept &= (ramp.observed > 0) & (ramp.observed < 0.95 * saturate)
-    return Ramp(ramp.name, ramp.exptime[kept], ramp.observed[kept], ramp.error[kept])
+    valid = np.isfinite(ramp.observed) & np.isfinite(ramp.error)
+    valid &= (ramp.observed > 0) & (ramp.observed < 0.95 * saturate)
+    return Ramp(ramp.name, ramp.exptime[valid], ramp.observed[valid], ramp.error[valid])
 
 
 def fit_linearity(ramp: Ramp, *, degree: int = 5, floor: float = 2e-4) -> Curve:
-    """`fit_ramps` for a single amplifier."""
+    """`fit_ramps` for a single amplifier.
+
+    Parameters
+    ----------
+    ramp
+        Levels of the amplifier, ADU, over exposure time, s.
+    degree
+        Largest degree of the polynomial.
+    floor
+        Relative error added to that of each level.
+
+    Returns
+    -------
+    Curve
+        The fitted relation.
+    """
     return fit_ramps([ramp], degree=degree, floor=floor)[0]
 
 
 def _powers(x: F8, degree: int) -> F8:
+    """Return the powers 1 to ``degree`` of the scaled level, shape (n, degree)."""
     return (np.asarray(x, np.float64)[..., None] / _KNOT) ** np.arange(1, degree + 1)
 
 
 def _solve(ramp: Ramp, offset: float, degree: int, floor: float) -> tuple[F8, float, F8]:
+    """Fit the polynomial at a fixed shutter offset: (flux and coefficients, χ², residuals in σ)."""
     # observed (1 + Σ b_k p_k) = F (t + dt)   ⇔   observed = F (t + dt) - Σ b_k observed p_k: linear in F and b.
     x = ramp.observed
     sigma = np.hypot(ramp.error, floor * x)
@@ -183,6 +200,7 @@ def _solve(ramp: Ramp, offset: float, degree: int, floor: float) -> tuple[F8, fl
 
 
 def _criterion(ramps: Sequence[Ramp], offset: float, degree: int, floor: float) -> float:
+    """Return the Bayesian information criterion of a degree for all ramps, infinite with too few points."""
     chi2, terms, points = 0.0, 0, 0
     for ramp in ramps:
         if len(ramp.observed) <= degree + 2:
@@ -194,20 +212,23 @@ def _criterion(ramps: Sequence[Ramp], offset: float, degree: int, floor: float) 
 
 
 def _shutter(ramps: Sequence[Ramp], near: float, degree: int, floor: float) -> float:
-    found = minimize_scalar(
+    """Return the shutter offset, s, that minimises χ² of all ramps."""
+    minimum = minimize_scalar(
         lambda dt: sum(_solve(r, dt, degree, floor)[1] for r in ramps), bracket=(near - 0.05, near + 0.05)
     )
-    return float(found.x)
+    return float(minimum.x)
 
 
 def _clip(ramp: Ramp, offset: float, degree: int, floor: float) -> Ramp:
+    """Drop points whose residual exceeds 5 σ."""
     residual = _solve(ramp, offset, degree, floor)[2]
     sigma = max(1.4826 * float(np.median(np.abs(residual))), 1.0)
-    kept = np.abs(residual) <= 5.0 * sigma
-    return Ramp(ramp.name, ramp.exptime[kept], ramp.observed[kept], ramp.error[kept])
+    inliers = np.abs(residual) <= 5.0 * sigma
+    return Ramp(ramp.name, ramp.exptime[inliers], ramp.observed[inliers], ramp.error[inliers])
 
 
 def _curve(ramp: Ramp, offset: float, degree: int, floor: float) -> Curve:
+    """Fit the final polynomial of one amplifier, with the scatter of its residuals."""
     fit, _, residual = _solve(ramp, offset, degree, floor)
     relative = residual * np.hypot(ramp.error, floor * ramp.observed) / ramp.observed
     return Curve(
@@ -223,7 +244,17 @@ def _curve(ramp: Ramp, offset: float, degree: int, floor: float) -> Curve:
 
 
 def write_table(path: Path, curves: Mapping[int, tuple[Curve, Curve]], header: fits.Header) -> None:
-    """Write cal_lintable: one BINTABLE a CCD (EXTNAME CCD01 …), columns ADU, ADU_LINEAR_A, ADU_LINEAR_B [ADU]."""
+    """Write cal_lintable: one BINTABLE a CCD (EXTNAME CCD01 …), columns ADU, ADU_LINEAR_A, ADU_LINEAR_B [ADU].
+
+    Parameters
+    ----------
+    path
+        File to write.
+    curves
+        CCD number → curves of amplifiers A and B.
+    header
+        Cards of the primary header.
+    """
     hdus = [fits.PrimaryHDU(header=header)]
     for ccdnum, (a, b) in sorted(curves.items()):
         columns = [
@@ -249,7 +280,21 @@ def write_ramps(
     mask: npt.NDArray[np.int32] | None,
     header: fits.Header,
 ) -> None:
-    """Write a cal_ramp file: table RAMP, one row a level of an amplifier, and image MSK of the pixels that bend."""
+    """Write a cal_ramp file: table RAMP, one row a level of an amplifier, and image MSK of the non-linear pixels.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    ramps
+        One for each amplifier: levels, ADU, over exposure time, s.
+    saturate
+        Amplifier → saturation, ADU.
+    mask
+        (ny, nx) bits of the non-linear pixels; None: no image MSK.
+    header
+        Cards of the primary header.
+    """
     hdu = fits.BinTableHDU.from_columns(
         [
             fits.Column("AMP", "8A", array=[r.name for r in ramps for _ in r.exptime]),
@@ -275,7 +320,7 @@ def read_ramps(path: Path) -> tuple[list[Ramp], dict[str, float]]:
     """Ramps and saturation levels (ADU, by amplifier) of a cal_ramp file; `FileTypeError` if it is none."""
     with fits.open(path, memmap=False) as hdus:
         if "RAMP" not in hdus:
-            raise FileTypeError(f"{path.name}: no table RAMP; it is no cal_ramp file")
+            raise FileTypeError(f"{path.name}: no table RAMP; it is not a cal_ramp file")
         rows = hdus["RAMP"].data
         names = [str(n).strip() for n in rows["AMP"]]
         ramps, saturate = [], {}

@@ -74,7 +74,7 @@ def read_mini(path: Path) -> Mini:
     """Read what `write_mini` wrote; `FileTypeError` if it is something else."""
     with fits.open(path, memmap=False) as hdus:
         if "SCI" not in hdus or "CCDS" not in hdus:
-            raise FileTypeError(f"{path.name}: no HDUs SCI and CCDS; it is no mini focal plane")
+            raise FileTypeError(f"{path.name}: no HDUs SCI and CCDS; it is not a mini focal plane")
         rows = hdus["CCDS"].data
         return Mini(
             tuple(int(c) for c in rows["CCDNUM"]),
@@ -127,7 +127,17 @@ class Frames:
 
 
 def write_frames(path: Path, frames: Frames, header: fits.Header) -> None:
-    """Write table FRAMES: FILENAME, LEVEL, RMS, GRADIENT, GOOD, REASON; keywords BAND and ENOUGH."""
+    """Write table FRAMES: FILENAME, LEVEL, RMS, GRADIENT, GOOD, REASON; keywords BAND and ENOUGH.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    frames
+        Compared frames with their verdicts.
+    header
+        Cards of the primary header.
+    """
     head = header.copy()
     head["BAND"] = (frames.band, "band, or none")
     head["ENOUGH"] = (frames.enough, "are there enough good frames")
@@ -162,4 +172,5 @@ def read_frames(path: Path) -> Frames:
 
 
 def _width(words: Sequence[str]) -> int:
+    """Return the length of the longest text, at least 1, for a FITS string column."""
     return max([1, *map(len, words)])

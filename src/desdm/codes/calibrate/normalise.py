@@ -37,9 +37,9 @@ def mini_of(image: npt.NDArray[np.floating], block: int) -> F8:
         strip = image[j * block : (j + 1) * block]
         for i in range(out.shape[1]):
             values = strip[::step, i * block : (i + 1) * block : step].ravel()
-            kept = values[np.isfinite(values)]
-            if 2 * kept.size >= values.size:
-                out[j, i] = np.median(kept)
+            finite = values[np.isfinite(values)]
+            if 2 * finite.size >= values.size:
+                out[j, i] = np.median(finite)
     return out
 
 

@@ -26,6 +26,20 @@ def about(source: fits.Header, *, frame: bool = False, camera: bool = False) -> 
     """What a product is of, from a frame's header.
 
     ``frame``: it is of this one frame, and keeps its number; ``camera``: it is of the whole camera, and of no CCD or band.
+
+    Parameters
+    ----------
+    source
+        Header of one of the frames.
+    frame
+        The product describes this one frame, and takes its number.
+    camera
+        The product describes the whole camera, and has neither CCD nor band.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        The identifying keywords.
     """
     head = fits.Header()
     for key in (*_KEPT, *(_FRAME if frame else ())):
@@ -36,25 +50,39 @@ def about(source: fits.Header, *, frame: bool = False, camera: bool = False) -> 
     return head
 
 
-def planes_of(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> Planes:
+def planes_of(combined: Combined, header: fits.Header, frames: Sequence[Frame]) -> Planes:
     """Planes of a combination: pixels without a value are BPM, have weight 0 and hold a harmless value.
 
     Those of an amplifier that did not work on the night of any frame are BADAMP too.
 
     ``header`` is completed: NEXP, NITE, NITEMIN, NITEMAX, CLIPPED.
+
+    Parameters
+    ----------
+    combined
+        Mean and variance of each pixel, (ny, nx).
+    header
+        Header of the product; completed in place.
+    frames
+        The frames that were combined, for their nights and their bad amplifiers.
+
+    Returns
+    -------
+    Planes
+        SCI, MSK and WGT (inverse variance), (ny, nx), with ``header``.
     """
-    known = np.isfinite(made.mean) & np.isfinite(made.variance) & (made.variance > 0)
+    known = np.isfinite(combined.mean) & np.isfinite(combined.variance) & (combined.variance > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(known, 1.0 / made.variance, 0.0).astype(np.float32)
-    filler = np.float32(np.nanmedian(made.mean)) if np.isfinite(made.mean).any() else np.float32(0.0)
-    sci = np.where(np.isfinite(made.mean), made.mean, filler).astype(np.float32)
+        weight = np.where(known, 1.0 / combined.variance, 0.0).astype(np.float32)
+    filler = np.float32(np.nanmedian(combined.mean)) if np.isfinite(combined.mean).any() else np.float32(0.0)
+    sci = np.where(np.isfinite(combined.mean), combined.mean, filler).astype(np.float32)
     header["NEXP"] = (len(frames), "frames combined")
     nites = sorted({str(f.header.get("NITE", "")) for f in frames} - {""})
     if nites:
         header["NITE"] = (nites[-1], "last night of the frames")
         header["NITEMIN"] = (nites[0], "first night of the frames")
         header["NITEMAX"] = (nites[-1], "last night of the frames")
-    header["CLIPPED"] = (made.clipped, "share of values that was clipped")
+    header["CLIPPED"] = (combined.clipped, "share of values that was clipped")
     mask = np.where(known, 0, int(MaskBit.BPM)).astype(np.int32)
     for place in {place for frame in frames for place in frame.bad}:
         mask[place.slices] |= int(MaskBit.BPM | MaskBit.BADAMP)
@@ -63,7 +91,17 @@ def planes_of(made: Combined, header: fits.Header, frames: Sequence[Frame]) -> P
 
 
 def write_mask(path: Path, mask: I4, header: fits.Header) -> None:
-    """Write cal_bpm: HDU MSK, int32, compressed without loss."""
+    """Write cal_bpm: HDU MSK, int32, compressed without loss.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    mask
+        (ny, nx) mask bits.
+    header
+        Cards of primary header and image.
+    """
     hdu = fits.CompImageHDU(mask, header=header, name="MSK", compression_type="RICE_1")
     fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, overwrite=True, checksum=True)
 

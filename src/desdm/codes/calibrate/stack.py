@@ -1,4 +1,4 @@
-"""Clipped mean of many frames of one CCD, each frame seen once: a pilot median of the first few, then running sums."""
+"""Clipped mean of many frames of one CCD, each frame read once: a pilot median of the first few, then running sums."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Combined:
     Attributes
     ----------
     mean
-        Weighted mean of the kept values; the pilot's median where none was kept; NaN where no frame had a value.
+        Weighted mean of the accepted values; the pilot's median where none was accepted; NaN where no frame had a value.
     variance
-        Variance of the mean that read noise and photons imply; infinite where no value was kept.
+        Variance of the mean that read noise and photons imply; infinite where no value was accepted.
     count
-        Values kept.
+        Number of accepted values.
     clipped
         Share of all finite values that was clipped.
     """
@@ -41,7 +41,7 @@ class Combined:
 class Stack:
     """Combines frames one by one; memory is the pilot's few frames and three planes, however many frames come.
 
-    A value is kept if it lies within ``nsigma`` of the pilot's median, with σ the larger of the expected noise and
+    A value is accepted if it lies within ``nsigma`` of the pilot's median, with σ the larger of the expected noise and
     the pilot's own scatter. As the clip is symmetric about a point that is known to 0.4 σ, its bias is below
     1e-3 σ of one frame.
 
@@ -86,7 +86,7 @@ class Stack:
     def add(self, frame: F4, scale: float = 1.0) -> None:
         """Take a frame in: ``frame / scale`` is an estimate of the combined image; NaN pixels are left out.
 
-        The frame is kept as it is until the pilot is full: do not change it afterwards.
+        The frame stays as it is until the pilot is complete: do not change it afterwards.
         """
         if frame.shape != self.shape or not scale > 0:
             raise ProgramFailed(f"stack: frame of shape {frame.shape}, scale {scale}; {self.shape} is wanted")
@@ -110,14 +110,15 @@ class Stack:
         _finish(
             self._total, self._weight, self._count, self._centre, self.noise, self.photons, mean, variance
         )
-        kept = int(self._count.sum(dtype=np.int64))
-        return Combined(mean, variance, self._count, 1.0 - kept / max(self._seen, 1))
+        accepted = int(self._count.sum(dtype=np.int64))
+        return Combined(mean, variance, self._count, 1.0 - accepted / max(self._seen, 1))
 
     def _begin(self) -> None:
+        """Compute the pilot's median and scatter, then add the pilot frames."""
         self._centre = np.empty(self.shape, np.float32)
         self._spread = np.empty(self.shape, np.float32)
         scales = np.array([s for _, s in self._pilot], np.float32)
-        # A tuple of planes, not a cube: no second copy of the pilot is made.
+        # A tuple of planes, not a cube: no second copy of the pilot is needed.
         for first in range(0, self.shape[0], 64):
             rows = slice(first, first + 64)
             cube = np.stack([f[rows] for f, _ in self._pilot])
@@ -127,16 +128,26 @@ class Stack:
             self._take(frame, scale)
 
     def _take(self, frame: F4, scale: float) -> None:
+        """Add one frame to the running sums."""
         assert self._centre is not None
         assert self._spread is not None
         self._seen += _accumulate(
-            np.ascontiguousarray(frame, np.float32), scale, self._centre, self._spread, self.noise,
-            self.photons, self.nsigma, self._total, self._weight, self._count,
-        )  # fmt: skip
+            np.ascontiguousarray(frame, np.float32),
+            scale,
+            self._centre,
+            self._spread,
+            self.noise,
+            self.photons,
+            self.nsigma,
+            self._total,
+            self._weight,
+            self._count,
+        )
 
 
 @compiled()
 def _pilot_median(cube: F4, scales: F4, centre: F4, spread: F4) -> None:
+    """Set ``centre`` and ``spread`` to median and scatter of the scaled pilot frames in each pixel."""
     n, ny, nx = cube.shape
     values = np.empty(n, np.float32)
     for y in range(ny):
@@ -165,7 +176,7 @@ def _pilot_median(cube: F4, scales: F4, centre: F4, spread: F4) -> None:
                     values[j] = values[j - 1]
                     j -= 1
                 values[j] = v
-            # From one or two values no scatter can be told.
+            # From one or two values no scatter can be measured.
             spread[y, x] = np.float32(0.7413) * (values[m // 2] + values[(m - 1) // 2]) if m > 2 else 0.0
 
 
@@ -182,14 +193,15 @@ def _accumulate(
     weight: F4,
     count: npt.NDArray[np.int16],
 ) -> int:
+    """Add a frame's values within ``nsigma`` of the centre to the sums; return the number of finite values."""
     ny, nx = frame.shape
-    seen = 0
+    finite = 0
     for y in range(ny):
         for x in range(nx):
             f = frame[y, x]
             if not np.isfinite(f):
                 continue
-            seen += 1
+            finite += 1
             c = centre[y, x]
             var = noise[x] * noise[x]
             if photons and c > 0.0:
@@ -202,7 +214,7 @@ def _accumulate(
                 total[y, x] += f
                 weight[y, x] += scale
                 count[y, x] += 1
-    return seen
+    return finite
 
 
 @compiled()
@@ -216,6 +228,7 @@ def _finish(
     mean: F4,
     variance: F4,
 ) -> None:
+    """Turn the running sums into mean and variance of each pixel."""
     ny, nx = total.shape
     for y in range(ny):
         for x in range(nx):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from desdm.codes.calibrate.compare import (
     compare_flats,
 )
 from desdm.codes.calibrate.crosstalk import Cells, fit_crosstalk, gather, write_crosstalk
-from desdm.codes.calibrate.frames import Frame, Kit, block_side, corner, disagreement
+from desdm.codes.calibrate.frames import Frame, FrameReader, block_side, corner, disagreement
 from desdm.codes.calibrate.gauge import Gauge, readouts, saturations
 from desdm.codes.calibrate.linearity import Ramp, fit_ramps, read_ramps, usable, write_ramps, write_table
 from desdm.codes.calibrate.minis import (
@@ -77,13 +77,14 @@ def miniflat(task: Task) -> None:
 
 
 def _mini(task: Task, *, bias: bool) -> None:
+    """Write the mini focal plane of one raw exposure, a bias or a dome flat."""
     path = task.input("raw")
     exposure = open_raw(path)
     for finding in exposure.findings:
         task.finding(2, finding)
     ccds, blocks, corners, side = [], [], [], 0
     for entry in _working(task, exposure):
-        frame = _frame(task, path, _kit(task, entry.ccdnum, electrons=not bias, whole=False))
+        frame = _frame(task, path, _frame_reader(task, entry.ccdnum, electrons=not bias, whole=False))
         if frame is None:
             continue
         side = int(task.number("block", 0.0)) or block_side(frame.image.shape[1])
@@ -129,12 +130,13 @@ def sift_flats(task: Task) -> None:
         frame, cube = together(minis)
         wrong = [disagreement(m.header) for m in minis]
         fair = np.array([not w for w in wrong])
-        told = iter(compare_flats(cube[fair], *frame.places, _settings(task, FlatLimits)))
-        verdicts = [Verdict(0.0, 0.0, 0.0, w) if w else next(told) for w in wrong]
+        compared = iter(compare_flats(cube[fair], *frame.places, _settings(task, FlatLimits)))
+        verdicts = [Verdict(0.0, 0.0, 0.0, w) if w else next(compared) for w in wrong]
     _sifted(task, minis, verdicts, band, f"dome flats of band {band}")
 
 
 def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band: str, what: str) -> None:
+    """Write the verdicts of a comparison, with findings on rejected frames and on too few good ones."""
     names = tuple(str(m.header.get("RAWFILE", m.header.get("EXPNUM", ""))) for m in minis)
     for name, verdict in zip(names, verdicts, strict=True):
         if not verdict.good:
@@ -147,7 +149,7 @@ def _sifted(task: Task, minis: Sequence[Mini], verdicts: Sequence[Verdict], band
     if good < least:
         task.finding(
             1,
-            f"{what}: {good} good of {len(minis)} taken, {least} are needed: no calibration is made of them",
+            f"{what}: {good} good of {len(minis)} taken, {least} are needed: there is no calibration from them",
         )
     kind = "bias" if band == "none" else "flat"
     task.metric(f"{kind}_frames_good", good, text=f"{what} that are combined")
@@ -163,11 +165,11 @@ def mkbiascor(task: Task) -> None:
     """Combine the good biases of one CCD; output ``biascor`` (file type cal_biascor), none if they are too few."""
     ccdnum = int(task.keys["ccdnum"])
     good = read_frames(task.input("frames")).good()
-    kit = _kit(task, ccdnum, whole=False)
+    reader = _frame_reader(task, ccdnum, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in _chosen(task, "raw", good):
-        frame = _frame(task, path, kit)
+        frame = _frame(task, path, reader)
         if frame is None:
             continue
         stack = stack or _stack(
@@ -178,12 +180,12 @@ def mkbiascor(task: Task) -> None:
     if stack is None:
         task.write_log(f"CCD {ccdnum}: no bias is combined")
         return
-    made = stack.result()
-    planes = planes_of(made, _about(task, used[0].header, "biascor"), used)
+    combined = stack.result()
+    planes = planes_of(combined, _about(task, used[0].header, "biascor"), used)
     planes.header["BUNIT"] = "adu"
-    task.metric("bias_level", float(np.nanmedian(made.mean)), "adu", text="median of the combined bias")
-    task.metric("bias_noise", float(np.sqrt(np.median(made.variance))), "adu", text="its expected noise")
-    task.metric("bias_clipped", made.clipped, text="share of pixels that was clipped")
+    task.metric("bias_level", float(np.nanmedian(combined.mean)), "adu", text="median of the combined bias")
+    task.metric("bias_noise", float(np.sqrt(np.median(combined.variance))), "adu", text="its expected noise")
+    task.metric("bias_clipped", combined.clipped, text="share of pixels that was clipped")
     task.set_parents("biascor", [*(f.path for f in used), task.input("frames")])
     task.write_output("biascor", planes, write_planes)
 
@@ -198,11 +200,11 @@ def mkflatcor(task: Task) -> None:
         return
     source = _bias_input(task, ccdnum)
     bias = task.read_input(source, read_planes) if source else None
-    kit = _kit(task, ccdnum, bias=bias, electrons=True, whole=False)
+    reader = _frame_reader(task, ccdnum, bias=bias, electrons=True, whole=False)
     used: list[Frame] = []
     stack: Stack | None = None
     for path in paths:
-        frame = _frame(task, path, kit)
+        frame = _frame(task, path, reader)
         if frame is None:
             continue
         stack = stack or _stack(task, frame, frame.by_column("rdnoise"), photons=True)
@@ -210,21 +212,21 @@ def mkflatcor(task: Task) -> None:
         used.append(frame.without_image())
     if stack is None:
         return
-    made = stack.result()
+    combined = stack.result()
     head = _about(task, used[0].header, "flatcor")
     head["BAND"] = (band, "band")
-    if "bf" in kit.steps:
-        head["DESBFC"] = (kit.cal.names["bf"][:60], "brighter-fatter corrected")
+    if "bf" in reader.steps:
+        head["DESBFC"] = (reader.cal.names["bf"][:60], "brighter-fatter corrected")
     else:
         task.write_log(
             f"CCD {ccdnum}, band {band}: no brighter-fatter kernels; the flat's contrast stays reduced"
         )
     head["FLATELEC"] = (sum(good[f.path.name] for f in used), "[electron] levels of the flats summed")
-    task.metric("flat_clipped", made.clipped, text="share of pixels that was clipped")
+    task.metric("flat_clipped", combined.clipped, text="share of pixels that was clipped")
     # Frames that were sifted out, and a bias of the archive beside the run's own, are not in the flat.
     constants = [p for name in (source, "lintable", "crosstalk", "bf") for p in task.inputs.get(name, ())]
     task.set_parents("flatcor", [*(f.path for f in used), task.input("frames"), *constants])
-    task.write_output("flatcor", planes_of(made, head, used), write_planes)
+    task.write_output("flatcor", planes_of(combined, head, used), write_planes)
 
 
 def find_norm(task: Task) -> None:
@@ -242,7 +244,7 @@ def find_norm(task: Task) -> None:
     plane = focal_plane(cube, [good[str(m.header["RAWFILE"])] for m in minis])
     norm = find_flat_normalization(plane)
     by_ccd = plane.reshape(frame.blocks.shape)
-    told = {
+    document = {
         "band": task.keys["band"],
         "norm": norm,
         "nexp": len(minis),
@@ -252,7 +254,7 @@ def find_norm(task: Task) -> None:
             for i, c in enumerate(frame.ccdnums)
         },
     }
-    task.output("flatnorm").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    task.output("flatnorm").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     task.set_parents("flatnorm", [*paths, task.input("frames")])
     task.metric("flat_electrons", sum(good.values()), "electron", text="levels of the band's flats added up")
 
@@ -313,22 +315,22 @@ def normcombine(task: Task) -> None:
 
 
 def ramp(task: Task) -> None:
-    """Levels of one CCD along a linearity ramp, and its pixels that bend; output ``ramp`` (file type cal_ramp)."""
+    """Levels of one CCD along a linearity ramp, and its non-linear pixels; output ``ramp`` (file type cal_ramp)."""
     ccdnum = int(task.keys["ccdnum"])
     if not task.inputs.get("raw"):
         task.write_log(f"CCD {ccdnum}: no linearity ramp was taken")
         return
     gauge = Gauge(ccdnum, task.number("faint"), task.number("bright"))
     source = _bias_input(task, ccdnum)
-    kit = _kit(task, ccdnum, bias=task.read_input(source, read_planes) if source else None)
+    reader = _frame_reader(task, ccdnum, bias=task.read_input(source, read_planes) if source else None)
     for path in task.inputs["raw"]:
-        frame = _frame(task, path, kit)
+        frame = _frame(task, path, reader)
         if frame is not None:
             gauge.add(frame)
     if gauge.header is None:
         raise FileTypeError(f"CCD {ccdnum}: not one frame of the linearity ramp can be read")
     mask = gauge.bent(_settings(task, Limits))
-    task.metric("bent_pixels", int((mask != 0).sum()), text="pixels that bend")
+    task.metric("bent_pixels", int((mask != 0).sum()), text="non-linear pixels")
     write_ramps(task.output("ramp"), gauge.ramps(), gauge.saturate, mask, _about(task, gauge.header, "ramp"))
 
 
@@ -336,7 +338,7 @@ def mklintable(task: Task) -> None:
     """Linearity table of the camera from the CCDs' ``ramps``; output ``lintable`` (file type cal_lintable)."""
     paths = task.inputs.get("ramps", ())
     if not paths:
-        task.finding(1, "no linearity ramp: no linearity table is made")
+        task.finding(1, "no linearity ramp: there is no linearity table")
         return
     ramps: list[Ramp] = []
     full: dict[str, float] = {}
@@ -348,9 +350,10 @@ def mklintable(task: Task) -> None:
         short = [r for r in (usable(a, saturate[a.name]) for a in amps) if len(r.observed) < least]
         if short:
             task.finding(
-                1, f"{path.name}: {short[0].name} has {len(short[0].observed)} levels below saturation, {least} are "
-                "needed; its CCD has no linearity"
-            )  # fmt: skip
+                1,
+                f"{path.name}: {short[0].name} has {len(short[0].observed)} levels below saturation, {least} are "
+                "needed; its CCD has no linearity",
+            )
             continue
         ramps += amps
         full |= saturate
@@ -389,7 +392,7 @@ def mkcrosstalk(task: Task) -> None:
             full: dict[str, float] = {}
             for entry in _working(task, exposure):
                 bias = read_planes(biases[entry.ccdnum]) if entry.ccdnum in biases else None
-                frame = _frame(task, path, _kit(task, entry.ccdnum, bias=bias))
+                frame = _frame(task, path, _frame_reader(task, entry.ccdnum, bias=bias))
                 if frame is not None:
                     more = first + step < frame.image.shape[0]
                     amps |= readouts(frame, slice(first, first + step))
@@ -398,16 +401,18 @@ def mkcrosstalk(task: Task) -> None:
                 break
             cells.append(gather(amps, bright=task.number("bright"), own=task.number("own"), saturate=full))
             first += step
-    found = fit_crosstalk(cells, significant=task.number("significant"))
+    coefficients = fit_crosstalk(cells, significant=task.number("significant"))
     keys = task.keys
     write_crosstalk(
         task.output("crosstalk"),
-        found,
-        [f"crosstalk from {len(paths)} frames; {keys.get('unitname', '')} request {keys.get('reqnum', '')} "
-         f"attempt {keys.get('attnum', '')}, {task.output('crosstalk').name}"],
-    )  # fmt: skip
-    task.metric("xtalk_pairs", len(found), text="pairs of amplifiers with crosstalk")
-    worst = max((c.error for c in found), default=0.0)
+        coefficients,
+        [
+            f"crosstalk from {len(paths)} frames; {keys.get('unitname', '')} request {keys.get('reqnum', '')} "
+            f"attempt {keys.get('attnum', '')}, {task.output('crosstalk').name}"
+        ],
+    )
+    task.metric("xtalk_pairs", len(coefficients), text="pairs of amplifiers with crosstalk")
+    worst = max((c.error for c in coefficients), default=0.0)
     task.metric("xtalk_error", worst, text="largest error of a coefficient")
     if worst > task.number("max_error"):
         task.finding(2, f"crosstalk is known to {worst:.1e} only; take more frames of bright stars")
@@ -417,7 +422,7 @@ def mkbpm(task: Task) -> None:
     """Bad pixels of one CCD from its bias, flats and ramp; output ``bpm`` (file type cal_bpm)."""
     ccdnum = int(task.keys["ccdnum"])
     if not task.inputs.get("biascor") or not task.inputs.get("flatcors"):
-        task.finding(1, f"CCD {ccdnum}: without a bias and flats no bad pixel mask is made")
+        task.finding(1, f"CCD {ccdnum}: without a bias and flats there is no bad pixel mask")
         return
     limits = _settings(task, Limits)
     bias = task.read_input("biascor", read_planes)
@@ -453,28 +458,29 @@ def mkbpm(task: Task) -> None:
 def _each(task: Task, name: str) -> Iterator[Planes]:
     """Planes of an input of several files, one after another, so that one at a time is in memory."""
     for path in task.inputs.get(name, ()):
-        held = task.objects.has(path.name)
-        yield task.objects.get(path.name, last=False) if held else read_planes(path)
+        in_memory = task.objects.has(path.name)
+        yield task.objects.get(path.name, last=False) if in_memory else read_planes(path)
 
 
 def _settings(task: Task, kind: type[T]) -> T:
     """A record of thresholds, from the settings of the same names; whole numbers stay whole."""
-    told = {}
-    for one in fields(kind):  # type: ignore[arg-type]
-        value = task.number(one.name)
-        told[one.name] = int(value) if one.type == "int" else value
-    return kind(**told)
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = task.number(field.name)
+        values[field.name] = int(value) if field.type == "int" else value
+    return kind(**values)
 
 
 def _chosen(task: Task, name: str, good: Mapping[str, float]) -> list[Path]:
+    """Return the files of an input that are among the good frames."""
     return [p for p in task.inputs.get(name, ()) if p.name in good]
 
 
-def _kit(
+def _frame_reader(
     task: Task, ccdnum: int, *, bias: Planes | None = None, electrons: bool = False, whole: bool = True
-) -> Kit:
+) -> FrameReader:
     """How a CCD's frames are detrended; not ``whole``: without the amplifiers that do not work."""
-    return Kit.read(
+    return FrameReader.read(
         ccdnum,
         task.keywords("overscan"),
         bias=bias,
@@ -486,15 +492,17 @@ def _kit(
     )
 
 
-def _frame(task: Task, path: Path, kit: Kit) -> Frame | None:
+def _frame(task: Task, path: Path, reader: FrameReader) -> Frame | None:
+    """Read and detrend one frame; None, with a finding, if its CCD is damaged."""
     try:
-        return kit.frame(path)
+        return reader.frame(path)
     except FileTypeError as err:
-        task.finding(2, f"{err}; CCD {kit.ccdnum} of this frame is left out")
+        task.finding(2, f"{err}; CCD {reader.ccdnum} of this frame is left out")
         return None
 
 
-def _stack(task: Task, frame: Frame, noise: Any, *, photons: bool) -> Stack:
+def _stack(task: Task, frame: Frame, noise: npt.NDArray[np.floating], *, photons: bool) -> Stack:
+    """Return an empty stack for frames of this shape, with the settings of the clip."""
     pilot, nsigma = int(task.number("pilot", 9)), task.number("nsigma", 4.0)
     return Stack(
         (frame.image.shape[0], frame.image.shape[1]), noise, photons=photons, pilot=pilot, nsigma=nsigma
@@ -513,7 +521,7 @@ def _bias_input(task: Task, ccdnum: int) -> str:
 
 
 def _about(task: Task, source: fits.Header, output: str) -> fits.Header:
-    """Header of a product that is made of frames: what it is of, and what made it."""
+    """Header of a product combined from frames: subject and provenance."""
     head = about(source)
     stamp(head, task.keys, task.execs, task.output(output).name)
     return head

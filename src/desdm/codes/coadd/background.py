@@ -33,13 +33,13 @@ def residual_sky(sci: Image, wgt: Image, mesh: int, *, grow: int = 10) -> tuple[
     tuple
         Surface of the same shape, and the fraction of pixels that it stands on.
     """
-    seen = wgt > 0
-    root = np.sqrt(np.where(seen, wgt, 0.0))
+    covered = wgt > 0
+    root = np.sqrt(np.where(covered, wgt, 0.0))
     signal = gaussian_filter((sci * root).astype(np.float32), 1.5)
     # Lower, and the peaks of the noise would be cut away and the sky come out too dark. White noise of 1
     # shrinks to 1 / (2 √π σ) under a Gaussian of σ; resampling leaves a little more of it.
     objects = signal > 4.0 * 1.3 / (2 * np.sqrt(np.pi) * 1.5)
-    free = seen & ~binary_dilation(objects & seen, iterations=grow)
+    free = covered & ~binary_dilation(objects & covered, iterations=grow)
     ny, nx = sci.shape
     rows, columns = max(1, round(ny / mesh)), max(1, round(nx / mesh))
     level, known = np.zeros((rows, columns)), np.zeros((rows, columns), bool)
@@ -60,6 +60,7 @@ def residual_sky(sci: Image, wgt: Image, mesh: int, *, grow: int = 10) -> tuple[
 
 
 def _clipped(values: Image, weights: Image) -> float:
+    """Return the weighted mean of a mesh after clipping far outliers."""
     keep = np.ones(values.size, bool)
     mean = 0.0
     for _ in range(3):

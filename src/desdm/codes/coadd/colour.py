@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ Image = npt.NDArray[np.float32]
 _ORDER = ("u", "g", "r", "VR", "i", "z", "Y")
 
 
-def choose_bands(have: Mapping[str, object], wanted: str) -> tuple[str, str, str]:
+def choose_bands(have: Collection[str], wanted: str) -> tuple[str, str, str]:
     """Bands for blue, green and red: the wanted ones if they are all there, else spread over what is.
 
     With two bands the middle is their mean (named twice by the caller's choice of the bluer); with one, all are it.
@@ -28,9 +28,15 @@ def choose_bands(have: Mapping[str, object], wanted: str) -> tuple[str, str, str
 
 
 def picture(
-    blue: Image, green: Image, red: Image, *, scales: tuple[float, float, float], softening: float, stretch: float,
+    blue: Image,
+    green: Image,
+    red: Image,
+    *,
+    scales: tuple[float, float, float],
+    softening: float,
+    stretch: float,
     noise: float,
-) -> npt.NDArray[np.uint8]:  # fmt: skip
+) -> npt.NDArray[np.uint8]:
     """RGB picture, north up.
 
     Parameters

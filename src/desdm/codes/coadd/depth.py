@@ -75,9 +75,14 @@ def measure(
 
 
 def _apertures(
-    planes: Planes, good: npt.NDArray[np.bool_], kernel: Array, half: int, sources: tuple[Array, Array],
-    clear: float, seed: int,
-) -> tuple[float, int]:  # fmt: skip
+    planes: Planes,
+    good: npt.NDArray[np.bool_],
+    kernel: Array,
+    half: int,
+    sources: tuple[Array, Array],
+    clear: float,
+    seed: int,
+) -> tuple[float, int]:
     """Scatter of empty apertures over their expected noise, and their number."""
     from scipy.ndimage import uniform_filter
     from scipy.spatial import cKDTree
@@ -105,6 +110,17 @@ def _apertures(
 
 def catalogue_depth(mag: Array, error: Array, *, sigma: float = 0.1, least: int = 20) -> float:
     """Magnitude at which the error is ``sigma``, from a straight line of log error against magnitude.
+
+    Parameters
+    ----------
+    mag
+        (n,) magnitudes.
+    error
+        (n,) their errors, mag.
+    sigma
+        Error that defines the depth, mag.
+    least
+        Number of objects that the fit needs.
 
     Returns
     -------

@@ -19,8 +19,24 @@ def mapping(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """0-based pixel coordinates on ``image`` of every pixel of a tile of ``shape`` (ny, nx).
 
-    The exact transformation is made on every ``step``-th pixel and interpolated bilinearly between: over 32
-    pixels the curvature of a camera's distortion is below 0.01 pixel, and the nearest pixel is all that is asked.
+    The exact transformation is computed on every ``step``-th pixel and interpolated bilinearly between: over 32
+    pixels the curvature of a camera's distortion is below 0.01 pixel, and only the nearest pixel is needed.
+
+    Parameters
+    ----------
+    tile
+        WCS of the tile.
+    image
+        WCS of the image.
+    shape
+        (ny, nx) of the tile.
+    step
+        Distance of the exact points, pixels of the tile.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Columns and rows on the image, each (ny, nx), 0-based pixels.
     """
     ny, nx = shape
     gy, gx = np.arange(0, ny + step, step), np.arange(0, nx + step, step)
@@ -33,6 +49,7 @@ def mapping(
 def _bilinear(
     grid: npt.NDArray[np.float64], fy: npt.NDArray[np.float64], fx: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
+    """Interpolate a grid bilinearly at rows ``fy`` and columns ``fx`` (grid units)."""
     iy, ix = np.floor(fy).astype(int), np.floor(fx).astype(int)
     ty, tx = (fy - iy)[:, None], (fx - ix)[None, :]
     rows = grid[iy] * (1 - ty) + grid[iy + 1] * ty
@@ -50,7 +67,17 @@ class MaskStack:
         self.count = np.zeros(shape, np.int16)
 
     def add(self, image: WCS, msk: npt.NDArray[np.int32], wgt: npt.NDArray[np.float32]) -> None:
-        """Take one exposure's mask; ``wgt`` > 0 says where it counted."""
+        """Take one exposure's mask; ``wgt`` > 0 says where it counted.
+
+        Parameters
+        ----------
+        image
+            WCS of the exposure's image.
+        msk
+            (ny, nx) its mask bits.
+        wgt
+            (ny, nx) its weights; > 0 where the image contributes.
+        """
         u, v = mapping(self._tile, image, self._shape)
         column, row = (np.rint(np.nan_to_num(c, nan=-1.0)).astype(int) for c in (u, v))
         # A place that the distortion cannot reach is nan, and then outside.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """How much is to be added to an exposure's magnitudes, its error, and how many objects said so."""
+    """Offset to add to an exposure's magnitudes, its error, and the number of objects it rests on."""
 
     offset: float
     error: float
@@ -30,7 +29,13 @@ def unit_vectors(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Array:
     return np.stack([np.cos(d) * np.cos(r), np.cos(d) * np.sin(r), np.sin(d)], axis=-1)
 
 
-def tie(mine: Any, others: Sequence[Any], *, radius: float = 1.0, maxerr: float = 0.05) -> Tie | None:
+def tie(
+    mine: npt.NDArray[np.void],
+    others: Sequence[npt.NDArray[np.void]],
+    *,
+    radius: float = 1.0,
+    maxerr: float = 0.05,
+) -> Tie | None:
     """Median magnitude difference of the objects that ``mine`` has in common with ``others``.
 
     Parameters
@@ -72,7 +77,8 @@ def tie(mine: Any, others: Sequence[Any], *, radius: float = 1.0, maxerr: float 
     return Tie(median, float(1.25 / np.sqrt(np.sum(1 / e**2))), len(d))
 
 
-def _good(rows: Any, maxerr: float) -> Any:
+def _good(rows: npt.NDArray[np.void], maxerr: float) -> npt.NDArray[np.void]:
+    """Select unblended rows with a PSF magnitude and an error below ``maxerr``."""
     return rows[
         (rows["FLAGS"] < 4)
         & (rows["MAGERR_PSF"] > 0)

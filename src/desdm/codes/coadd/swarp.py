@@ -1,4 +1,4 @@
-"""The command line of SWarp, and the 3-plane coadd made of what it leaves."""
+"""The command line of SWarp, and the 3-plane coadd assembled from its output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +21,15 @@ DATA = Path(__file__).parent / "data"
 
 
 def arguments(
-    images: Path, weights: Path, scales: Sequence[float], tile: Tile, out: Path, out_weight: Path, scratch: Path,
-    settings: Mapping[str, Any],
-) -> list[str]:  # fmt: skip
+    images: Path,
+    weights: Path,
+    scales: Sequence[float],
+    tile: Tile,
+    out: Path,
+    out_weight: Path,
+    scratch: Path,
+    settings: Mapping[str, str],
+) -> list[str]:
     """Arguments to resample and add the images listed in ``images`` on the tile's grid.
 
     Parameters
@@ -71,7 +76,7 @@ def read_output(
 
 
 def coadd_header(
-    tile: Tile, band: str, inputs: Sequence[fits.Header], made: Mapping[str, Any]
+    tile: Tile, band: str, inputs: Sequence[fits.Header], swarp_keywords: fits.Header
 ) -> fits.Header:
     """The coadd's own keywords.
 
@@ -81,7 +86,7 @@ def coadd_header(
         What it is of.
     inputs
         Headers of the CCDs' images, several of an exposure where it covers the tile with more than one CCD.
-    made
+    swarp_keywords
         SWarp's output header: GAIN and SATURATE that follow from the combination.
 
     Returns
@@ -93,14 +98,14 @@ def coadd_header(
     exposures = [_exposure(images, tile) for images in by_exposure(inputs)]
     mjd = [e.mjd for e in exposures if e.mjd is not None]
     seeing = [e.fwhm for e in exposures if e.fwhm is not None]
-    cards: list[tuple[str, Any, str]] = [
+    cards: list[tuple[str, str | int | float, str]] = [
         ("TILENAME", tile.name, "tile"),
         ("BAND", band, "band"),
         ("MAGZERO", 30.0, "[mag] AB magnitude of one count"),
         ("NCOMBINE", len(exposures), "exposures combined"),
         ("EXPTIME", sum(e.exptime for e in exposures), "[s] sum of the exposures"),
-        ("GAIN", float(made.get("GAIN", 0.0)), "[electron/count] effective gain"),
-        ("SATURATE", float(made.get("SATURATE", 1e9)), "[count] saturation"),
+        ("GAIN", float(swarp_keywords.get("GAIN", 0.0)), "[electron/count] effective gain"),
+        ("SATURATE", float(swarp_keywords.get("SATURATE", 1e9)), "[count] saturation"),
         (
             "FWHM",
             float(np.mean(seeing)) / tile.pixscale if seeing else 0.0,

@@ -56,7 +56,7 @@ def swarp(task: Task) -> None:
     task.set_parents("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
     args = arguments(images, weights, scales, tile, *raw, task.workdir, settings)
     task.run("swarp", args)
-    sci, wgt, made = read_output(*raw)
+    sci, wgt, swarp_keywords = read_output(*raw)
     stack = MaskStack(wcs_of(tile.header()), (tile.naxis, tile.naxis))
     for path in paths:
         one = read_planes(path)
@@ -66,7 +66,7 @@ def swarp(task: Task) -> None:
     sci[stack.count == 0] = 0.0
     sky, free = residual_sky(sci, wgt, int(task.number("sky_mesh", 256)))
     sci -= np.where(wgt > 0, sky, np.float32(0))
-    head = coadd_header(tile, band, heads, made)
+    head = coadd_header(tile, band, heads, swarp_keywords)
     stamp(head, task.keys, task.execs, task.output("coadd").name)
     write_planes(task.output("coadd"), Planes(sci, stack.result(wgt), wgt, head))
     for scrap in (images, weights, *raw):
@@ -93,18 +93,18 @@ def _scales(task: Task, heads: list[fits.Header]) -> list[float]:
     for i, nominal in enumerate(rough):
         if not nominal or who[i] not in rows:
             continue
-        found = tie(rows[who[i]], good)
-        if found is None:
+        scale = tie(rows[who[i]], good)
+        if scale is None:
             task.finding(
                 2, f"exposure {who[i][0]} CCD {who[i][1]}: no stars tie its nominal zero point to the others"
             )
             continue
         # Magnitudes that must grow by `offset` belong to counts that were too bright.
-        scales[i] *= 10.0 ** (-0.4 * found.offset)
+        scales[i] *= 10.0 ** (-0.4 * scale.offset)
         task.finding(
             3,
-            f"exposure {who[i][0]} CCD {who[i][1]}: nominal zero point changed by {found.offset:+.3f} ± "
-            f"{found.error:.3f} mag, by {found.count} objects in common with calibrated exposures",
+            f"exposure {who[i][0]} CCD {who[i][1]}: nominal zero point changed by {scale.offset:+.3f} ± "
+            f"{scale.error:.3f} mag, by {scale.count} objects in common with calibrated exposures",
         )
     return scales
 
@@ -144,12 +144,19 @@ def color(task: Task) -> None:
     scales = tuple(float(factors.get(b, "1")) for b in bands)
     blue, green, red = (have[b].sci for b in bands)
     mean = np.mean([s * have[b].sci for s, b in zip(scales, bands, strict=True)], axis=0)
-    seen = np.all([have[b].wgt > 0 for b in bands], axis=0)
-    noise = 1.4826 * float(np.median(np.abs(mean[seen] - np.median(mean[seen])))) if seen.any() else 1.0
+    covered = np.all([have[b].wgt > 0 for b in bands], axis=0)
+    noise = (
+        1.4826 * float(np.median(np.abs(mean[covered] - np.median(mean[covered])))) if covered.any() else 1.0
+    )
     rgb = colour.picture(
-        blue, green, red, scales=(scales[0], scales[1], scales[2]), softening=task.number("color_q", 8.0),
-        stretch=task.number("color_stretch", 12.0), noise=noise,
-    )  # fmt: skip
+        blue,
+        green,
+        red,
+        scales=(scales[0], scales[1], scales[2]),
+        softening=task.number("color_q", 8.0),
+        stretch=task.number("color_stretch", 12.0),
+        noise=noise,
+    )
     Image.fromarray(rgb, "RGB").save(task.output("color"), optimize=True)
 
 
@@ -158,18 +165,26 @@ def depth(task: Task) -> None:
     planes, rows = read_planes(task.input("image")), objects(task.input("catalog"))
     head = planes.header
     band, zero, scale = str(head["BAND"]), float(head["MAGZERO"]), float(head["PIXSCALE"])
-    found = measure(planes, zero, scale, (rows["X_IMAGE"], rows["Y_IMAGE"]))
+    limits = measure(planes, zero, scale, (rows["X_IMAGE"], rows["Y_IMAGE"]))
     sigma = catalogue_depth(rows["MAG_PSF"], rows["MAGERR_PSF"])
-    facts: dict[str, object] = {
-        "tilename": head.get("TILENAME", ""), "band": band, "magzero": zero, "ncombine": head.get("NCOMBINE", 0),
-        "exptime": head.get("EXPTIME", 0.0), "aperture_arcsec": 2.0, **found.facts(),
+    facts: dict[str, str | int | float | None] = {
+        "tilename": head.get("TILENAME", ""),
+        "band": band,
+        "magzero": zero,
+        "ncombine": head.get("NCOMBINE", 0),
+        "exptime": head.get("EXPTIME", 0.0),
+        "aperture_arcsec": 2.0,
+        **limits.facts(),
         "mag_at_sigma_0.1": sigma if np.isfinite(sigma) else None,
-    }  # fmt: skip
+    }
     _json(task.output("depth"), facts)
-    task.metric("depth_snr10", found.snr10, "mag", text="S/N 10 in a 2 arcsec aperture, median over the tile")
+    task.metric(
+        "depth_snr10", limits.snr10, "mag", text="S/N 10 in a 2 arcsec aperture, median over the tile"
+    )
     task.metric("depth_sigma01", sigma, "mag", text="PSF magnitude at which the error is 0.1 mag")
-    task.metric("area", found.area, "arcmin2", text="unmasked area")
+    task.metric("area", limits.area, "arcmin2", text="unmasked area")
 
 
-def _json(path: Path, facts: dict[str, object]) -> None:
+def _json(path: Path, facts: dict[str, str | int | float | None]) -> None:
+    """Write a record as a JSON file."""
     path.write_text(json.dumps(facts, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -35,7 +35,17 @@ def zero_of(table: Path, ccdnum: int) -> Zero | None:
 
 
 def complete(planes: Planes, zero: Zero | None, fwhm: float | None) -> None:
-    """Write what is known at the end of the pipeline into the image's header (``fwhm`` in pixels)."""
+    """Write what is known at the end of the pipeline into the image's header (``fwhm`` in pixels).
+
+    Parameters
+    ----------
+    planes
+        The image; its header is changed in place.
+    zero
+        Zero point with its error, mag; None: the header keeps its own.
+    fwhm
+        Seeing, pixels; None: the header keeps its own.
+    """
     head = planes.header
     if zero is not None:
         head["MAGZERO"] = (zero.value, "[mag] AB magnitude of one electron")

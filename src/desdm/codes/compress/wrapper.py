@@ -22,7 +22,7 @@ def fpack(task: Task) -> None:
     flags = task.text("fpack_flags", "-q 4").split()
     task.run("fpack", [*flags, "-O", out, task.input("image")])
     if not out.is_file():
-        raise ProgramFailed(f"{task.name}: fpack made no {out.name}")
+        raise ProgramFailed(f"{task.name}: fpack did not write {out.name}")
     task.metric(
         "compression", task.input("image").stat().st_size / out.stat().st_size, text="size before over after"
     )

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-__all__ = ["SPOILT", "Coverage", "cells_of"]
+__all__ = ["REJECT_MASK", "Coverage", "cells_of"]
 
 #: Bits of MSK that make a pixel useless: BPM, SATURATE, BADAMP, CRAY, STAR, TRAIL, EDGEBLEED, EDGE, STREAK.
-SPOILT = 1 | 2 | 8 | 16 | 32 | 64 | 128 | 512 | 1024
+REJECT_MASK = 1 | 2 | 8 | 16 | 32 | 64 | 128 | 512 | 1024
 Cells = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Coverage:
 
 
 def cells_of(
-    wcs: WCS, msk: npt.NDArray[np.int32], nside: int, spoilt: int = SPOILT, samples: int = 12
+    wcs: WCS, msk: npt.NDArray[np.int32], nside: int, reject_mask: int = REJECT_MASK, samples: int = 12
 ) -> tuple[Cells, Values]:
     """Cells that an image touches and the fraction of each cell's area that its good pixels cover.
 
@@ -70,20 +70,21 @@ def cells_of(
     area = abs(float(east[0] * (dec[2] - dec[0]) - east[1] * (dec[1] - dec[0])))
     block = max(1, min(int(cell / samples / math.sqrt(area)), nx, ny))
     y, x = np.arange(0, ny, block), np.arange(0, nx, block)
-    good = np.add.reduceat(np.add.reduceat((msk & spoilt) == 0, y, axis=0, dtype=np.int32), x, axis=1)
+    good = np.add.reduceat(np.add.reduceat((msk & reject_mask) == 0, y, axis=0, dtype=np.int32), x, axis=1)
     cx = (x + np.minimum(x + block, nx) + 1) / 2
     cy = (y + np.minimum(y + block, ny) + 1) / 2
     columns, rows = (v.ravel() for v in np.meshgrid(cx, cy))
     lon, lat = wcs.all_pix2world(columns, rows, 1)
     where = grid.lonlat_to_healpix(_degrees(lon), _degrees(lat))
-    found, index = np.unique(np.asarray(where, np.int64), return_inverse=True)
+    cells, index = np.unique(np.asarray(where, np.int64), return_inverse=True)
     scale = _pixel_areas(lon.reshape(good.shape), lat.reshape(good.shape), cx, cy, area)
-    part = np.bincount(index.ravel(), (good * scale).ravel(), found.size) / cell**2
+    part = np.bincount(index.ravel(), (good * scale).ravel(), cells.size) / cell**2
     keep = part > 0
-    return found[keep], part[keep]
+    return cells[keep], part[keep]
 
 
 def _degrees(values: Values) -> object:
+    """Return values with the unit degree of astropy."""
     from astropy import units
 
     return values * units.deg

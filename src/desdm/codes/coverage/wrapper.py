@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import fitsio
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.coverage.cells import Coverage, cells_of
@@ -42,7 +42,8 @@ def hpixmap(task: Task) -> None:
     task.metric("cells", cells.size, text="HEALPix cells touched")
 
 
-def _mask(path: Path) -> tuple[Any, fits.Header]:
+def _mask(path: Path) -> tuple[npt.NDArray[np.int32], fits.Header]:
+    """Read the mask plane (ny, nx) and the science header of an image."""
     with fitsio.FITS(str(path)) as file:
         names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
         if not {"SCI", "MSK"} <= set(names):
@@ -51,7 +52,14 @@ def _mask(path: Path) -> tuple[Any, fits.Header]:
     return msk, fits.getheader(path, number)
 
 
-def _write(task: Task, heads: list[fits.Header], cells: Any, fraction: Any, nside: int) -> None:
+def _write(
+    task: Task,
+    heads: list[fits.Header],
+    cells: npt.NDArray[np.int64],
+    fraction: npt.NDArray[np.float64],
+    nside: int,
+) -> None:
+    """Write the table of cells with the share of good pixels in each."""
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import fitsio
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.pixels.cards import read_hdus
@@ -31,7 +32,7 @@ __all__ = [
 DATA = Path(__file__).parent / "data"
 
 
-def options(section: Mapping[str, Any]) -> list[str]:
+def options(section: Mapping[str, object]) -> list[str]:
     """A settings section as ``-KEY value`` pairs, the form that all AstrOmatic programs read."""
     return [
         word
@@ -41,7 +42,7 @@ def options(section: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def without_sky(settings: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
+def without_sky(settings: Mapping[str, str], head: fits.Header) -> dict[str, str]:
     """The settings for an image whose sky our own detrending has taken off (keyword DESSKYSB): no background is sought.
 
     What Source Extractor would take for background there is the wings of stars: it makes every star 1 to 2 mmag too
@@ -58,9 +59,15 @@ class Planes:
 
 
 def arguments(
-    measure: Path, catalogue: Path, parameters: Path, settings: Mapping[str, Any], *, detect: Path | None = None,
-    psf: Path | None = None, header: Mapping[str, Any] | None = None,
-) -> list[str]:  # fmt: skip
+    measure: Path,
+    catalogue: Path,
+    parameters: Path,
+    settings: Mapping[str, str],
+    *,
+    detect: Path | None = None,
+    psf: Path | None = None,
+    header: fits.Header | None = None,
+) -> list[str]:
     """Arguments to catalogue a 3-plane image, or to measure it at the detections of another.
 
     Parameters
@@ -74,7 +81,7 @@ def arguments(
     settings
         Section of Source Extractor keywords.
     detect
-        3-plane file in which objects are found (dual-image mode); None: ``measure`` itself.
+        3-plane file in which objects are detected (dual-image mode); None: ``measure`` itself.
     psf
         PSFEx model for PSF photometry.
     header
@@ -102,7 +109,7 @@ def rewrite(path: Path, header: fits.Header) -> fits.Header:
     """Write the catalogue anew so that it conforms to FITS, with an image's identity in its primary header.
 
     The table LDAC_IMHEAD goes: its column name ``Field Header Card`` is against the standard's advice, and what
-    it says stands in the image. The program's own SEX keywords in it are kept in the primary header; `as_ldac` makes it
+    it says stands in the image. The program's own SEX keywords in it stay in the primary header; `as_ldac` makes it
     again for the programs that insist on it.
 
     Parameters
@@ -209,7 +216,7 @@ def header_table(head: fits.Header) -> fits.BinTableHDU:
     return table
 
 
-def objects(path: Path) -> np.ndarray[Any, Any]:
+def objects(path: Path) -> npt.NDArray[np.void]:
     """The rows of a catalogue (HDU LDAC_OBJECTS) as a native structured array."""
     rows = fitsio.read(str(path), ext="LDAC_OBJECTS")
     kind = [(n, rows.dtype[n].base.newbyteorder("="), rows.dtype[n].shape) for n in rows.dtype.names]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import fitsio
 import numpy as np
@@ -35,7 +34,7 @@ def secatalog(task: Task) -> None:
     """Catalogue one CCD's ``image``, its sky taken off, with the PSF of ``psf``; output ``catalog``.
 
     Outputs ``bkg`` (red_bkg: what Source Extractor takes for the background that is left) and ``segmap`` (which
-    object each pixel belongs to) are made if they are declared. SPREAD_MODEL is measured if the setting
+    object each pixel belongs to) are written if they are declared. SPREAD_MODEL is measured if the setting
     ``spread_model`` is Y: it costs thirty times all the rest.
     """
     image, out = task.input_on_disk("image"), task.output("catalog")
@@ -65,8 +64,10 @@ def _background(task: Task, image: Path, head: fits.Header) -> None:
     number = task.workdir / "number.param"
     number.write_text("NUMBER\n", "ascii")
     settings = {
-        **task.keywords("background_keys"), "checkimage_type": "BACKGROUND", "checkimage_name": str(scrap),
-    }  # fmt: skip
+        **task.keywords("background_keys"),
+        "checkimage_type": "BACKGROUND",
+        "checkimage_name": str(scrap),
+    }
     task.run("sextractor", arguments(image, none, number, settings, header=head))
     for file in (none, number):
         file.unlink(missing_ok=True)
@@ -77,7 +78,7 @@ def _background(task: Task, image: Path, head: fits.Header) -> None:
 def _pack(task: Task, scrap: Path, output: str, head: fits.Header) -> float:
     """A check image as compressed output with the image's identity and WCS; gives its median."""
     if not scrap.is_file():
-        raise ProgramFailed(f"{task.name}: source-extractor made no image for {output}; look into its log")
+        raise ProgramFailed(f"{task.name}: source-extractor wrote no image for {output}; see its log")
     data = fitsio.read(str(scrap))
     card = fits.Header()
     for key, value in identity(head).items():
@@ -102,8 +103,9 @@ def _extract(
     out: Path,
     parameters: Path,
     detect: Path | None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
+    """Run source-extractor on an image."""
     head = fits.getheader(image, 0)
     args = arguments(
         image,
@@ -134,6 +136,19 @@ def _extract(
 _GAIN = ("BUNIT", "GAIN", "GAINA", "GAINB")
 _OF_IMAGE = ("SKYBRITE", "SKYSIGMA", "SCAMPFLG", "SCAMPNUM", "SCAMPRMS")
 _FOOTPRINT = (
-    "RA_CENT", "DEC_CENT", "RACMIN", "RACMAX", "DECCMIN", "DECCMAX", "CROSSRA0", "RAC1", "RAC2", "RAC3", "RAC4",
-    "DECC1", "DECC2", "DECC3", "DECC4",
-)  # fmt: skip
+    "RA_CENT",
+    "DEC_CENT",
+    "RACMIN",
+    "RACMAX",
+    "DECCMIN",
+    "DECCMAX",
+    "CROSSRA0",
+    "RAC1",
+    "RAC2",
+    "RAC3",
+    "RAC4",
+    "DECC1",
+    "DECC2",
+    "DECC3",
+    "DECC4",
+)

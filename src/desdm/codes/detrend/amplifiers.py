@@ -56,19 +56,22 @@ def of_image(header: fits.Header, shape: tuple[int, int]) -> list[State]:
         value = header.get(key)
         return float(value) if isinstance(value, int | float) else None
 
-    found = []
+    amplifiers = []
     for name in [n for n in "ABCDEFGH" if f"AMPSEC{n}" in header] or [""]:
         place = parse_section(str(header[f"AMPSEC{name}"])) if name else Section(1, shape[1], 1, shape[0])
         if place is None or not place.fits(shape):
             raise FileTypeError(f"AMPSEC{name} {header[f'AMPSEC{name}']!r} does not fit the image")
         full = number(f"SATURAT{name or 'E'}")
-        found.append(
+        amplifiers.append(
             State(
-                name, place, number(f"GAIN{name}"), number(f"RDNOISE{name}"),
+                name,
+                place,
+                number(f"GAIN{name}"),
+                number(f"RDNOISE{name}"),
                 float("inf") if full is None else full,
             )
-        )  # fmt: skip
-    return found
+        )
+    return amplifiers
 
 
 def cleaned(header: fits.Header) -> fits.Header:
@@ -85,6 +88,15 @@ def write_states(header: fits.Header, states: list[State], unit: str) -> None:
     """Write GAIN, RDNOISE and SATURATE, of each amplifier and of the whole image.
 
     The image's SATURATE is the lowest of its amplifiers', for above it one of them is full; its RDNOISE the mean.
+
+    Parameters
+    ----------
+    header
+        Header of the image, changed in place.
+    states
+        Gain, read noise and saturation of each amplifier.
+    unit
+        Value of BUNIT.
     """
     header["BUNIT"] = (unit, "unit of the image")
     for state in states:

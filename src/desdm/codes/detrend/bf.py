@@ -48,7 +48,7 @@ def read_kernels(path: Path) -> Kernels:
         except OSError as err:
             raise FileTypeError(f"{path.name}: no brighter-fatter kernel HDU {name} ({err})") from err
         if kernel.shape != (_SIZE, _SIZE) or not np.isfinite(kernel).all():
-            raise FileTypeError(f"{path.name}: HDU {name} is no finite kernel of {_SIZE}×{_SIZE} pixels")
+            raise FileTypeError(f"{path.name}: HDU {name} is not a finite kernel of {_SIZE}×{_SIZE} pixels")
         kernels.append(kernel.astype(np.float32))
     return kernels[0], kernels[1]
 
@@ -62,6 +62,7 @@ class _Folded(NamedTuple):
 
 
 def _fold(kernel: Plane) -> _Folded:
+    """Fold a symmetric or antisymmetric kernel: pairs of equal rows are added before they are convolved."""
     left = [j for j in range(_SIZE) if kernel[j].any()]
     pairs: list[tuple[int, int, float]] = []
     while left:
@@ -83,6 +84,7 @@ def _fold(kernel: Plane) -> _Folded:
 
 @compiled(fast=True)
 def _shifts(charge: Plane, y: int, kernel: _Folded, both: Plane, out: Plane) -> None:
+    """Convolve one row of charge with a folded kernel into ``out``."""
     # Row y of the padded charge is 8 rows below the pixel row whose shifts these are.
     for x in range(out.size):
         out[x] = 0.0
@@ -102,7 +104,7 @@ def _shifts(charge: Plane, y: int, kernel: _Folded, both: Plane, out: Plane) -> 
 @compiled()
 def _pad(
     image: Plane, mask: Bits, level: float, bad: int, full: int, y0: int, charge: Plane, good: Plane
-) -> None:  # fmt: skip
+) -> None:
     """Charge above the level with a rim of zeros, and 1 where charge may move; from row y0 - 9 of the image."""
     ny, nx = image.shape
     base = np.float32(level)
@@ -114,15 +116,20 @@ def _pad(
             continue
         for x in range(nx):
             bits = mask[y, x]
-            # A full pixel's charge is real and pushes; that of a defect is not.
+            # A saturated pixel's charge is real and repels; that of a defect is not.
             charge[row, x + HALF] = image[y, x] - base if (bits & bad) == 0 else np.float32(0.0)
             good[row, x] = np.float32(1.0) if (bits & (bad | full)) == 0 else np.float32(0.0)
 
 
 @compiled()
 def _mark(
-    mask: npt.NDArray[np.int32], here: Plane, lower: Plane, upper: Plane, suspect: int, bits: npt.NDArray[np.int32]
-) -> None:  # fmt: skip
+    mask: npt.NDArray[np.int32],
+    here: Plane,
+    lower: Plane,
+    upper: Plane,
+    suspect: int,
+    bits: npt.NDArray[np.int32],
+) -> None:
     """The bits of a row, with SUSPECT where charge may move here but not to one of the four neighbours."""
     last, flag = here.size - 1, np.int32(suspect)
     for x in range(1, last):
@@ -135,9 +142,19 @@ def _mark(
 
 @compiled()
 def _exchange(
-    image: Plane, mask: Bits, ar: _Folded, at: _Folded, charge: Plane, good: Plane, y0: int, y1: int, suspect: int,
-    out: Plane, bits: Bits,
-) -> None:  # fmt: skip
+    image: Plane,
+    mask: Bits,
+    ar: _Folded,
+    at: _Folded,
+    charge: Plane,
+    good: Plane,
+    y0: int,
+    y1: int,
+    suspect: int,
+    out: Plane,
+    bits: Bits,
+) -> None:
+    """Move charge across the borders of the pixels in rows ``y0`` to ``y1``."""
     ny, nx = image.shape
     right, top, below = np.empty(nx, np.float32), np.empty(nx, np.float32), np.zeros(nx, np.float32)
     half, ones, both = np.float32(0.5), np.ones(nx, np.float32), np.empty(nx + 2 * HALF, np.float32)
@@ -174,7 +191,7 @@ def _exchange(
 
 def correct(
     image: Plane, mask: Bits, kernels: Kernels, level: float, *, bad: int, full: int, suspect: int, run: Pool
-) -> tuple[Plane, Bits]:  # fmt: skip
+) -> tuple[Plane, Bits]:
     """Put the charge back.
 
     Parameters
@@ -188,7 +205,7 @@ def correct(
     level
         Electrons from which charge counts (the sky): even light moves none, and the CCD's rim makes no false step.
     bad, full
-        Bits of defects, and of full pixels. No charge moves to or from either; a defect's own charge does not count.
+        Bits of defects, and of saturated pixels. No charge moves to or from either; a defect's own charge does not count.
     suspect
         Bit that the neighbours of such pixels get.
     run

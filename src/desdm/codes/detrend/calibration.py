@@ -48,9 +48,7 @@ class Calibrations:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_pair(
-    header: Mapping[str, Any], shape: tuple[int, ...], name: str, image: Subject, *, band: bool
-) -> None:
+def check_pair(header: fits.Header, shape: tuple[int, ...], name: str, image: Subject, *, band: bool) -> None:
     """Refuse a calibration that is not this image's.
 
     Parameters
@@ -102,6 +100,7 @@ def read_plane(path: Path, extname: str) -> tuple[npt.NDArray[Any], fits.Header]
 
 
 def _variance(planes: Planes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return sampled values and variances of the good pixels of a calibration."""
     # Some sixty rows are enough for a median.
     every = (
         slice(None, None, max(1, planes.shape[0] // 61)),

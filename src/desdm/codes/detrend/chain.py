@@ -42,7 +42,7 @@ def detrend(
 ) -> Result:
     """Detrend one CCD.
 
-    A step that the header records is skipped and said so; the same source twice gives the same bits, with any number
+    A step that the header records is skipped with a finding; the same source twice gives the same bits, with any number
     of threads.
 
     Parameters
@@ -111,12 +111,20 @@ class _Work:
 
     def check(self) -> None:
         cal, names, todo, raw = self.cal, self.cal.names, self.todo, isinstance(self.source, RawCCD)
-        held = {
-            "crosstalk": cal.crosstalk, "lintable": cal.lintable, "biascor": cal.biascor, "bpm": cal.bpm, "bf": cal.bf,
+        calibrations = {
+            "crosstalk": cal.crosstalk,
+            "lintable": cal.lintable,
+            "biascor": cal.biascor,
+            "bpm": cal.bpm,
+            "bf": cal.bf,
             "dflatcor": cal.dflatcor,
-        }  # fmt: skip
+        }
         for step in STEPS:
-            if step.name in todo and step.calibration in held and held[step.calibration] is None:
+            if (
+                step.name in todo
+                and step.calibration in calibrations
+                and calibrations[step.calibration] is None
+            ):
                 raise FileTypeError(
                     f"{self.where}: the step {step.name!r} needs the input {step.calibration!r}; give it, or take the step "
                     "out of 'steps'"
@@ -150,9 +158,18 @@ class _Work:
     def stretches(self, read_other: first.ReadCCD | None) -> None:
         ny = self.subject.shape[0]
         begin = first.prepare(
-            self.source, self.ccdnum, self.states, self.cal, self.recipe, self.todo, read_other, self.sci, self.msk,
-            self.where, self.result,
-        )  # fmt: skip
+            self.source,
+            self.ccdnum,
+            self.states,
+            self.cal,
+            self.recipe,
+            self.todo,
+            read_other,
+            self.sci,
+            self.msk,
+            self.where,
+            self.result,
+        )
         noise = self._dark_noise()
         self._renew_states()
         every = max(1, ny // _SAMPLE)
@@ -174,6 +191,7 @@ class _Work:
         self._bands(self._second_pass(sparse, noise))
 
     def _bands(self, *stretches: first.Rows) -> None:
+        """Apply passes to the CCD in bands of rows, on all threads."""
         ny = self.subject.shape[0]
 
         def band(y: int) -> None:
@@ -186,6 +204,7 @@ class _Work:
 
     @staticmethod
     def _has_fixable(bpm: npt.NDArray[np.int32]) -> bool:
+        """Tell whether a bad-pixel mask has columns that can be fixed."""
         # Band by band: a whole plane of bits would go through memory for one answer.
         return any(
             bool((bpm[y : y + _BAND] & int(MaskBit.FIXED)).any()) for y in range(0, bpm.shape[0], _BAND)
@@ -193,7 +212,7 @@ class _Work:
 
     def _dark_noise(self) -> dict[str, float]:
         """Variance of a pixel without light: read noise, its share in the overscan, the bias's own."""
-        grain = (
+        flat_noise = (
             bias_variance(self.cal.biascor) if "bias" in self.todo and self.cal.biascor is not None else 0.0
         )
         electrons = "gain" in self.todo or self.unit == "electrons"
@@ -206,7 +225,7 @@ class _Work:
             if isinstance(self.source, RawCCD):
                 amp = next(a for a in self.source.amps if a.name == state.name)
                 noise *= 1.0 + (self.recipe.overscan.noise(amp.bias.shape[1]) if amp.bias else 0.0)
-            noise += grain * gain**2
+            noise += flat_noise * gain**2
             out[state.name] = noise if electrons else noise / gain**2
         return out
 
@@ -224,6 +243,7 @@ class _Work:
             self.unit = "electrons"
 
     def _fix_columns(self) -> None:
+        """Fix the columns with the bit FIXED, with a metric, and a finding on those that cannot be."""
         fixed, lost = fix_columns(self.sci, self.msk, BAD | _FULL)
         self.result.metrics["fixedcols"] = (fixed, "", "stretches of columns set right")
         if lost:
@@ -271,10 +291,22 @@ class _Work:
             for state, dark in calls:
                 own, columns = state.place.slices
                 passes.image_rows(
-                    self.sci, self.msk, columns.start, columns.stop - columns.start, flat, self.recipe.flat_min, dark,
-                    light, null, _BPM, _FULL if raised > 0 else 0, raised, self.wgt, self.tally,
+                    self.sci,
+                    self.msk,
+                    columns.start,
+                    columns.stop - columns.start,
+                    flat,
+                    self.recipe.flat_min,
+                    dark,
+                    light,
+                    null,
+                    _BPM,
+                    _FULL if raised > 0 else 0,
+                    raised,
+                    self.wgt,
+                    self.tally,
                     rows[(rows >= own.start) & (rows < own.stop)],
-                )  # fmt: skip
+                )
 
         return work
 
@@ -288,11 +320,13 @@ class _Work:
         metrics["skysigma"] = (scatter, self.unit, "scatter of the good pixels")
         if "weight" not in self.todo:
             return 0.0
-        grain = flat_variance(self.cal.dflatcor) if flat.size > 1 and self.cal.dflatcor is not None else 0.0
+        flat_noise = (
+            flat_variance(self.cal.dflatcor) if flat.size > 1 and self.cal.dflatcor is not None else 0.0
+        )
         sky = max(level, 0.0)
         head["WGTSKY"] = (sky, "[electron] sky that is in the weight")
-        head["WGTGRAIN"] = (grain, "variance of the flat over its value")
-        return sky + grain * sky * sky
+        head["WGTGRAIN"] = (flat_noise, "variance of the flat over its value")
+        return sky + flat_noise * sky * sky
 
     # --- what remains
 
@@ -325,11 +359,12 @@ class _Work:
                     findings.append((2, text))
 
     def _glow(self, planes: Planes) -> None:
+        """Measure the known light bulbs of the CCD, with a finding on one that is on."""
         for bulb in self.recipe.bulbs.get(self.ccdnum, ()):
-            found = checks.glow(planes.sci, planes.msk, bulb, BAD | _FULL)
-            if found is None:
+            glows = checks.glow(planes.sci, planes.msk, bulb, BAD | _FULL)
+            if glows is None:
                 continue
-            excess, error = found
+            excess, error = glows
             self.result.metrics["lightbulb"] = (excess, "", "excess of the light bulb over its surroundings")
             if excess > bulb.limit and excess > 5.0 * error:
                 self.result.findings.append(

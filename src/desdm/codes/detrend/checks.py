@@ -16,7 +16,7 @@ __all__ = ["Bulb", "charge_left", "glow"]
 class Bulb:
     """A place where a CCD is known to glow now and then ("light bulb"): FITS pixel, radius in pixels.
 
-    ``limit`` is the excess over the surroundings, as a share of the sky, from which it is said.
+    ``limit`` is the excess over the surroundings, as a share of the sky, from which there is a finding.
     """
 
     x: float
@@ -29,6 +29,17 @@ def glow(
     sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], bulb: Bulb, unfit: int
 ) -> tuple[float, float] | None:
     """How far the median in a bulb's disk lies over that of a ring around it.
+
+    Parameters
+    ----------
+    sci
+        (ny, nx) counts.
+    msk
+        (ny, nx) mask bits.
+    bulb
+        Position and radius of the light bulb, pixels.
+    unfit
+        Bits of pixels that are left out.
 
     Returns
     -------
@@ -61,6 +72,17 @@ def charge_left(
 
     Where charge is left behind in the serial register each pixel hands a part of its noise to the next one: the
     correlation is about the lost share. A sound amplifier shows next to none (brighter-fatter, undone before, some 0.01).
+
+    Parameters
+    ----------
+    sci
+        (ny, nx) counts.
+    msk
+        (ny, nx) mask bits.
+    states
+        The amplifiers with their sections.
+    unfit
+        Bits of pixels that are left out.
 
     Returns
     -------

@@ -44,7 +44,7 @@ def read_matrix(path: Path) -> Matrix:
             victim, source, value = words[0], words[1], float(words[2])
         except (IndexError, ValueError) as err:
             raise FileTypeError(
-                f"{path.name}:{number}: {line.strip()!r} is no line 'victim source coefficient'"
+                f"{path.name}:{number}: {line.strip()!r} is not a line 'victim source coefficient'"
             ) from err
         if not np.isfinite(value) or abs(value) > 0.1:
             raise FileTypeError(f"{path.name}:{number}: a crosstalk coefficient of {value:g} is impossible")
@@ -53,17 +53,33 @@ def read_matrix(path: Path) -> Matrix:
 
 
 def within(matrix: Matrix, ccdnum: int, amps: Iterable[Amp]) -> dict[str, tuple[str, float]]:
-    """The partner of each amplifier within its CCD and the coefficient; only CCDs of two amplifiers have one."""
+    """The partner of each amplifier within its CCD and the coefficient; only CCDs of two amplifiers have one.
+
+    Parameters
+    ----------
+    matrix
+        Victim → source → coefficient, by names such as ``ccd01A``.
+    ccdnum
+        Number of the CCD.
+    amps
+        Its amplifiers.
+
+    Returns
+    -------
+    dict
+        Victim amplifier's letter → (source amplifier's letter, coefficient); pairs without a coefficient are
+        left out.
+    """
     names = [amp.name for amp in amps]
     if len(names) != 2:
         return {}
     pairs = {names[0]: names[1], names[1]: names[0]}
-    found = {}
+    partners = {}
     for victim, source in pairs.items():
         value = matrix.get(amplifier(ccdnum, victim), {}).get(amplifier(ccdnum, source), 0.0)
         if value:
-            found[victim] = (source, value)
-    return found
+            partners[victim] = (source, value)
+    return partners
 
 
 def sources(matrix: Matrix, ccdnum: int, least: float) -> dict[int, list[tuple[str, str, float]]]:
@@ -84,14 +100,14 @@ def sources(matrix: Matrix, ccdnum: int, least: float) -> dict[int, list[tuple[s
         Source CCD number → (victim amplifier's letter, source amplifier's letter, coefficient).
     """
     own = f"ccd{ccdnum:02d}"
-    found: dict[int, list[tuple[str, str, float]]] = {}
-    for victim, seen in matrix.items():
+    by_ccd: dict[int, list[tuple[str, str, float]]] = {}
+    for victim, coefficients in matrix.items():
         if victim[:-1] != own:
             continue
-        for source, value in seen.items():
+        for source, value in coefficients.items():
             if source[:-1] != own and abs(value) >= least and source[3:-1].isdigit():
-                found.setdefault(int(source[3:-1]), []).append((victim[-1], source[-1], value))
-    return found
+                by_ccd.setdefault(int(source[3:-1]), []).append((victim[-1], source[-1], value))
+    return by_ccd
 
 
 def between_ccds(
@@ -125,14 +141,14 @@ def between_ccds(
     place = {amp.name: amp for amp in raw.amps}
     for ccdnum, entries in pairs.items():
         other = read(ccdnum)
-        seen: dict[str, npt.NDArray[Any]] = {}
+        levelled: dict[str, npt.NDArray[Any]] = {}
         for victim, source, value in entries:
             amp = next((a for a in other.amps if a.name == source), None)
             if amp is None or victim not in place or amp.data.shape != place[victim].data.shape:
                 continue
-            if source not in seen:
+            if source not in levelled:
                 level = overscan.levels(other.data, amp, recipe)
-                seen[source] = other.data[amp.data.slices] - level[:, None].astype(np.float32)
-            light = seen[source] if victim == source else seen[source][:, ::-1]
+                levelled[source] = other.data[amp.data.slices] - level[:, None].astype(np.float32)
+            light = levelled[source] if victim == source else levelled[source][:, ::-1]
             out[place[victim].trimmed.slices] += np.float32(value) * light
     return out

@@ -1,9 +1,8 @@
-"""The first stretch of the chain, prepared: crosstalk, overscan, bias, linearity, bad and full pixels, gain."""
+"""Preparation of the first pass: crosstalk, overscan, bias, linearity, bad and saturated pixels, gain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +26,24 @@ Rows = Callable[[npt.NDArray[np.int64]], None]
 ReadCCD = Callable[[int], RawCCD]
 
 
-def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.NDArray[Any], Bits]:
+def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.NDArray[np.number], Bits]:
     """The pixels to begin with, and the bits that they have already.
 
     A pixel without a value gets a harmless one (its amplifier's median) and the bit BPM; how many there are is a finding.
+
+    Parameters
+    ----------
+    source
+        Raw CCD, or planes detrended before.
+    where
+        Name of file and CCD for messages.
+    result
+        Receives the finding.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Pixels, with overscan for a raw CCD, and mask bits (ny, nx).
 
     Raises
     ------
@@ -68,7 +81,12 @@ def _with_bad_amps(prior: Bits, states: list[State], recipe: Recipe, shape: tupl
 
 
 def _levels(
-    data: npt.NDArray[Any], raw: RawCCD | None, states: list[State], ny: int, recipe: Recipe, result: Result
+    data: npt.NDArray[np.number],
+    raw: RawCCD | None,
+    states: list[State],
+    ny: int,
+    recipe: Recipe,
+    result: Result,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Overscan of each image row, by amplifier; zero for an image that is trimmed already."""
     out = {}
@@ -83,31 +101,47 @@ def _levels(
 
 
 def _amp(raw: RawCCD, name: str) -> Amp:
+    """Return the amplifier of a name."""
     return next(a for a in raw.amps if a.name == name)
 
 
 def _from_others(
-    raw: RawCCD, ccdnum: int, cal: Calibrations, recipe: Recipe, read_other: ReadCCD | None, where: str, result: Result
-) -> npt.NDArray[np.float32]:  # fmt: skip
+    raw: RawCCD,
+    ccdnum: int,
+    cal: Calibrations,
+    recipe: Recipe,
+    read_other: ReadCCD | None,
+    where: str,
+    result: Result,
+) -> npt.NDArray[np.float32]:
     """ADU that other CCDs wrote into this one; a CCD that cannot be read is a finding, and its crosstalk stays."""
     assert cal.crosstalk is not None
-    seen = crosstalk.sources(cal.crosstalk, ccdnum, recipe.crosstalk_min)
-    if not seen or read_other is None:
+    coefficients = crosstalk.sources(cal.crosstalk, ccdnum, recipe.crosstalk_min)
+    if not coefficients or read_other is None:
         return passes.NONE
-    found: dict[int, RawCCD] = {}
-    for number in seen:
+    others: dict[int, RawCCD] = {}
+    for number in coefficients:
         try:
-            found[number] = read_other(number)
+            others[number] = read_other(number)
         except FileTypeError as err:
             result.findings.append((2, f"{where}: its crosstalk from CCD {number} stays in: {err}"))
-    usable: Mapping[int, list[tuple[str, str, float]]] = {n: seen[n] for n in found}
-    return crosstalk.between_ccds(raw, usable, found.__getitem__, recipe.overscan) if usable else passes.NONE
+    usable: Mapping[int, list[tuple[str, str, float]]] = {n: coefficients[n] for n in others}
+    return crosstalk.between_ccds(raw, usable, others.__getitem__, recipe.overscan) if usable else passes.NONE
 
 
 def prepare(
-    source: RawCCD | Planes, ccdnum: int, states: list[State], cal: Calibrations, recipe: Recipe, todo: tuple[str, ...],
-    read_other: ReadCCD | None, sci: npt.NDArray[np.float32], msk: Bits, where: str, result: Result,
-) -> Rows:  # fmt: skip
+    source: RawCCD | Planes,
+    ccdnum: int,
+    states: list[State],
+    cal: Calibrations,
+    recipe: Recipe,
+    todo: tuple[str, ...],
+    read_other: ReadCCD | None,
+    sci: npt.NDArray[np.float32],
+    msk: Bits,
+    where: str,
+    result: Result,
+) -> Rows:
     """Everything that the first pass needs, once for the CCD.
 
     Parameters
@@ -130,7 +164,7 @@ def prepare(
     Returns
     -------
     callable
-        The pass over given rows.
+        The pass over a range of rows.
     """
     raw = source if isinstance(source, RawCCD) else None
     data, prior = source_of(source, where, result)
@@ -161,9 +195,28 @@ def prepare(
         gain = state.known_gain(where) if "gain" in todo else 1.0
         full = state.saturate if "saturate" in todo else float("inf")
         arguments = (
-            data, oy, ox, columns.start, columns.stop - columns.start, levels[state.name], partner, levels[beside], c,
-            others, bias, shift[None, :], first, step, full, gain, bpm, prior, _FULL, sci, msk,
-        )  # fmt: skip
+            data,
+            oy,
+            ox,
+            columns.start,
+            columns.stop - columns.start,
+            levels[state.name],
+            partner,
+            levels[beside],
+            c,
+            others,
+            bias,
+            shift[None, :],
+            first,
+            step,
+            full,
+            gain,
+            bpm,
+            prior,
+            _FULL,
+            sci,
+            msk,
+        )
         calls.append((rows, arguments))
 
     def work(numbers: npt.NDArray[np.int64]) -> None:

@@ -32,7 +32,7 @@ def fix_columns(
     Returns
     -------
     (int, int)
-        Stretches fixed, stretches given up.
+        Numbers of stretches fixed and left unfixed.
     """
     marked = (msk & _FIXED) != 0
     fixed = lost = 0
@@ -60,6 +60,7 @@ def _offset(
     unfit: int,
     limit: float,
 ) -> float | None:
+    """Return the offset of a column stretch from its neighbours; None if it is not reliable."""
     left = [c for c in range(x - 1, max(x - 1 - _REACH, -1), -1) if not marked[rows, c].any()][:2]
     right = [c for c in range(x + 1, min(x + 1 + _REACH, sci.shape[1])) if not marked[rows, c].any()][:2]
     columns = left + right
@@ -86,6 +87,7 @@ def _offset(
 
 
 def _clipped(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the values within 4 σ of the median, flat."""
     flat = values.ravel()
     middle = np.median(flat)
     scatter = 1.4826 * np.median(np.abs(flat - middle))

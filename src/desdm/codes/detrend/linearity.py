@@ -23,7 +23,7 @@ class Table:
     first, step
         ADU of the first line, and between lines.
     shift
-        Amplifier's letter → (lines,) linear minus observed ADU. The difference is kept, and not the value, so that single
+        Amplifier's letter → (lines,) linear minus observed ADU. The difference is stored, and not the value, so that single
         precision is enough.
     """
 
@@ -39,6 +39,7 @@ class Table:
         return float(adu + shift[k] + (at - k) * (shift[k + 1] - shift[k]))
 
     def _of(self, amp: str) -> npt.NDArray[np.float32]:
+        """Return the table of an amplifier; that of A for an image of one amplifier."""
         return self.shift[amp or "A"]
 
 
@@ -47,6 +48,20 @@ def read_table(path: Path, ccdnum: int, amps: tuple[str, ...] = ("A", "B")) -> T
 
     Between lines one interpolates, beyond the ends the last slope goes on. Lines of uneven distance are brought on a
     grid of 1 ADU.
+
+    Parameters
+    ----------
+    path
+        File of type cal_lintable.
+    ccdnum
+        Number of the CCD.
+    amps
+        Letters of the amplifiers to read.
+
+    Returns
+    -------
+    Table
+        Shifts, linear minus observed ADU, of each amplifier.
 
     Raises
     ------

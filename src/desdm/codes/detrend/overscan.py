@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,16 +41,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise UsageError(f"overscan: {self.form!r} is no form; known: {', '.join(FORMS)}")
+            raise UsageError(f"overscan: {self.form!r} is not a form; known: {', '.join(FORMS)}")
 
     def noise(self, width: int) -> float:
         """Variance of the level over that of a pixel, for an overscan of ``width`` columns."""
-        columns = width - 2 * self.kept(width)
+        columns = width - 2 * self.trimmed_columns(width)
         # A parabola fitted to a window of n rows has 9/(4n) of one row's variance at its middle.
         rows = 2.25 / self.window if self.form == "smooth" else 1.0 if self.form == "row" else 0.0
         return min(rows, 1.0) / columns
 
-    def kept(self, width: int) -> int:
+    def trimmed_columns(self, width: int) -> int:
         """Columns that are left out at either end of an overscan of ``width`` columns."""
         return max(0, min(self.trim, (width - 4) // 2))
 
@@ -65,6 +64,7 @@ class Recipe:
 
 @compiled()
 def _median(values: npt.NDArray[np.float64]) -> float:
+    """Return the median of a row's overscan by quickselect; the values are reordered."""
     # Hoare's quickselect, in place.
     low, high, middle = 0, values.size - 1, values.size // 2
     while low < high:
@@ -88,7 +88,7 @@ def _median(values: npt.NDArray[np.float64]) -> float:
 
 @compiled()
 def row_means(
-    data: npt.NDArray[Any], y0: int, y1: int, x0: int, x1: int, clip: float
+    data: npt.NDArray[np.number], y0: int, y1: int, x0: int, x1: int, clip: float
 ) -> npt.NDArray[np.float64]:
     """Mean of each row's overscan without outliers.
 
@@ -119,7 +119,7 @@ def row_means(
     return out
 
 
-def levels(data: npt.NDArray[Any], amp: Amp, recipe: Recipe) -> npt.NDArray[np.float64]:
+def levels(data: npt.NDArray[np.number], amp: Amp, recipe: Recipe) -> npt.NDArray[np.float64]:
     """Level of each of an amplifier's data rows, ADU.
 
     Parameters
@@ -147,7 +147,7 @@ def levels(data: npt.NDArray[Any], amp: Amp, recipe: Recipe) -> npt.NDArray[np.f
         )
     rows, columns = amp.data.slices[0], amp.bias.slices[1]
     width = columns.stop - columns.start
-    trim = recipe.kept(width)
+    trim = recipe.trimmed_columns(width)
     x0, x1 = columns.start + trim, columns.stop - trim
     sample = np.asarray(data[rows.start : rows.stop : 16, x0:x1], float)
     scatter = 1.4826 * float(np.median(np.abs(sample - np.median(sample, axis=1)[:, None])))

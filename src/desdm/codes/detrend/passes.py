@@ -6,8 +6,6 @@ intermediate values stays in the first cache instead of going through memory aft
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -28,7 +26,7 @@ NO_BITS = np.zeros((1, 1), np.int32)
 
 @compiled(ieee=True)
 def raw_rows(
-    source: npt.NDArray[Any],
+    source: npt.NDArray[np.number],
     oy: int,
     ox: int,
     first: int,
@@ -51,7 +49,7 @@ def raw_rows(
     msk: Bits,
     rows: npt.NDArray[np.int64],
 ) -> None:
-    """Crosstalk, overscan, bias, linearity, bad and full pixels, gain of one amplifier's rows.
+    """Crosstalk, overscan, bias, linearity, bad and saturated pixels, gain of one amplifier's rows.
 
     Parameters
     ----------
@@ -77,7 +75,7 @@ def raw_rows(
     bpm, prior
         Bad pixels; bits that the image has already; or `NO_BITS`.
     saturated
-        Bit of a full pixel.
+        Bit of a saturated pixel.
     sci, msk
         Filled.
     rows
@@ -105,9 +103,9 @@ def raw_rows(
             for i in range(count):
                 value[i] -= c * light[count - 1 - i]
         if others.size > 1:
-            seen = others[y, first : first + count]
+            crosstalk = others[y, first : first + count]
             for i in range(count):
-                value[i] -= seen[i]
+                value[i] -= crosstalk[i]
         if bias.size > 1:
             zero = bias[y, first : first + count]
             for i in range(count):
@@ -200,9 +198,9 @@ def image_rows(
         for i in range(count):
             w = d[i] * d[i] / (a + b * d[i])
             weight[i] = zero if (bits[i] & nulls) != 0 else w
-        kept, filled = 0, 0
+        weighted, filled = 0, 0
         for i in range(count):
-            kept += 1 if weight[i] > zero else 0
+            weighted += 1 if weight[i] > zero else 0
             filled += 1 if (bits[i] & _FULL) != 0 else 0
-        tally[y, 0] += kept
+        tally[y, 0] += weighted
         tally[y, 1] += filled

@@ -67,6 +67,7 @@ class Names:
 
 @compiled()
 def _coarse_row(grid: Plane, xs: Plane, ys: Plane, row: int, out: Plane) -> None:
+    """Interpolate the coarse sky grid bilinearly at one image row."""
     rows, columns = grid.shape
     line = np.empty(columns, np.float32)
     j = 0
@@ -88,13 +89,28 @@ def _coarse_row(grid: Plane, xs: Plane, ys: Plane, row: int, out: Plane) -> None
 
 @compiled(ieee=True)
 def _rows(
-    sci: Plane, msk: npt.NDArray[np.int32], wgt: Plane, kind: int, coefficients: Plane, templates: Plane, grid: Plane,
-    xs: Plane, ys: Plane, starflat: Plane, dark: Plane, light: float, grain: float, bad: int, y0: int, y1: int,
-) -> None:  # fmt: skip
+    sci: Plane,
+    msk: npt.NDArray[np.int32],
+    wgt: Plane,
+    kind: int,
+    coefficients: Plane,
+    templates: Plane,
+    grid: Plane,
+    xs: Plane,
+    ys: Plane,
+    starflat: Plane,
+    dark: Plane,
+    light: float,
+    flat_noise: float,
+    bad: int,
+    y0: int,
+    y1: int,
+) -> None:
+    """Subtract the sky, divide by the star flat, and compute the weight, in rows ``y0`` to ``y1``."""
     nx = sci.shape[1]
     sky = np.zeros(nx, np.float32)
     one, zero, four = np.float32(1.0), np.float32(0.0), np.float32(4.0)
-    old, more, squared = np.float32(light), np.float32(grain), np.float32(light * light)
+    old, more, squared = np.float32(light), np.float32(flat_noise), np.float32(light * light)
     divide = starflat.size > 1
     for y in range(y0, y1):
         if kind == _TEMPLATES:
@@ -128,7 +144,7 @@ def subtract(
 ) -> tuple[str, ...]:
     """Make (image - sky)/star flat, and the weight from the sky's level at every pixel; in place.
 
-    The weight of `chain.detrend` rests on one level of sky for the CCD, kept in the header with the other terms; here the
+    The weight of `chain.detrend` rests on one level of sky for the CCD, in the header with the other terms; here the
     fitted sky takes its place. Objects do not enter the weight.
 
     Parameters
@@ -150,7 +166,7 @@ def subtract(
     Raises
     ------
     FileTypeError
-        The star flat has another shape, or the header lacks what the weight was made of.
+        The star flat has another shape, or the header lacks the terms of the weight.
     UsageError
         The star flat was applied already, but the sky, which comes before, was not.
     """
@@ -175,14 +191,28 @@ def subtract(
     elif sky is not None:
         kind, grid, xs, ys = _COARSE, sky.grid, sky.x, sky.y
         level = float(np.median(grid))
-    dark, light, grain = (np.zeros(nx, np.float32), 0.0, 0.0) if sky is None else _noise(header, planes)
+    dark, light, flat_noise = (np.zeros(nx, np.float32), 0.0, 0.0) if sky is None else _noise(header, planes)
     divisor = _NONE if starflat is None else np.ascontiguousarray(starflat)
 
     def band(y: int) -> None:
         _rows(
-            planes.sci, planes.msk, planes.wgt, kind, coefficients, cube, grid, xs, ys, divisor, dark, light, grain,
-            int(MaskBit.BPM), y, min(y + _BAND, ny),
-        )  # fmt: skip
+            planes.sci,
+            planes.msk,
+            planes.wgt,
+            kind,
+            coefficients,
+            cube,
+            grid,
+            xs,
+            ys,
+            divisor,
+            dark,
+            light,
+            flat_noise,
+            int(MaskBit.BPM),
+            y,
+            min(y + _BAND, ny),
+        )
 
     for _ in run(band, range(0, ny, _BAND)):
         pass
@@ -210,5 +240,5 @@ def _noise(header: fits.Header, planes: Planes) -> tuple[Plane, float, float]:
                 "run detrend with the step 'weight'"
             )
         dark[state.place.slices[1]] = value
-    sky, grain = float(header["WGTSKY"]), float(header.get("WGTGRAIN", 0.0))
-    return dark, sky + grain * sky * sky, grain
+    sky, flat_noise = float(header["WGTSKY"]), float(header.get("WGTGRAIN", 0.0))
+    return dark, sky + flat_noise * sky * sky, flat_noise

@@ -63,12 +63,12 @@ def chosen(text: str) -> tuple[str, ...]:
     Raises
     ------
     UsageError
-        A name is no step.
+        A name is not a step.
     """
     names = [part.strip() for part in text.split(",") if part.strip()]
     for name in names:
         if name not in _BY_NAME:
-            raise UsageError(f"steps: {name!r} is no step of detrending; known: {', '.join(_BY_NAME)}")
+            raise UsageError(f"steps: {name!r} is not a step of detrending; known: {', '.join(_BY_NAME)}")
     return tuple(step.name for step in STEPS if step.name in names)
 
 
@@ -81,6 +81,15 @@ def record(header: fits.Header, name: str, how: str) -> None:
     """Write that a step is done, and by which file or in what way.
 
     No date is written: the same inputs must give the same bytes.
+
+    Parameters
+    ----------
+    header
+        Header of the image, changed in place.
+    name
+        Name of the step.
+    how
+        File of the calibration, or method.
     """
     step = _BY_NAME[name]
     # A card has 80 columns, a value reaches column 30 at least, and the name goes before the comment.

@@ -35,7 +35,7 @@ def detrend(task: Task) -> None:
     path, ccdnum = task.input("raw"), _ccdnum(task)
     exposure = open_raw(path)
     if exposure.ccds and exposure.ccds[0].ccdnum == ccdnum:
-        # What is wrong with the whole file is said once.
+        # A fault of the whole file is reported once.
         for text in exposure.findings:
             task.finding(2, text)
     chosen = _steps(task, f"{path.name} CCD {ccdnum}")
@@ -88,11 +88,13 @@ def skysubtract(task: Task) -> None:
 
 
 def _give(task: Task, planes: Planes) -> None:
+    """Write the image as the output of the task, with its provenance."""
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
     task.write_output("image", planes, write_planes)
 
 
 def _ccdnum(task: Task) -> int:
+    """Return the CCD number of the task's keys."""
     try:
         return int(task.keys["ccdnum"])
     except (KeyError, ValueError) as err:
@@ -102,10 +104,10 @@ def _ccdnum(task: Task) -> int:
 
 
 def _steps(task: Task, where: str) -> tuple[str, ...]:
-    """The chosen steps that can be done: one whose calibration was not found is left out and said, if it may be."""
+    """Chosen steps that can run: a step without its calibration is left out with a finding, unless it is required."""
     chosen = steps.chosen(task.text("steps"))
     needed = steps.chosen(task.text("required", ""))
-    kept = []
+    runnable = []
     for step in steps.STEPS:
         if step.name not in chosen:
             continue
@@ -117,12 +119,12 @@ def _steps(task: Task, where: str) -> tuple[str, ...]:
                 )
             task.finding(2, f"{where}: no {step.calibration} was found; the step {step.name!r} is left out")
             continue
-        kept.append(step.name)
-    return tuple(kept)
+        runnable.append(step.name)
+    return tuple(runnable)
 
 
 def _bad_amplifiers(task: Task, raw: RawCCD, ccdnum: int, path: Path) -> tuple[str, ...]:
-    """The CCD's bad amplifiers on the exposure's night, each said; a dead CCD is not detrended."""
+    """Bad amplifiers of the CCD on the exposure's night, each with a finding; a dead CCD is an error."""
     lost = [one for one in outages_of(raw.header) if one.ccdnum == ccdnum]
     for one in lost:
         if not one.amplifier:
@@ -132,18 +134,28 @@ def _bad_amplifiers(task: Task, raw: RawCCD, ccdnum: int, path: Path) -> tuple[s
 
 
 def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> Recipe:
+    """Return the recipe of the chain from the settings."""
     form = overscan.Recipe(
-        task.text("overscan", "smooth"), int(task.number("overscan_window", 31)), int(task.number("overscan_order", 3)),
+        task.text("overscan", "smooth"),
+        int(task.number("overscan_window", 31)),
+        int(task.number("overscan_order", 3)),
         int(task.number("overscan_trim", 5)),
-    )  # fmt: skip
+    )
     return Recipe(
-        chosen, form, task.number("crosstalk_min", 1e-5), bits_of(task.text("null_mask")), task.number("flat_min", 0.05),
-        _bulbs(task), task.number("cti_limit", 0.1), bad_amps,
-    )  # fmt: skip
+        chosen,
+        form,
+        task.number("crosstalk_min", 1e-5),
+        bits_of(task.text("null_mask")),
+        task.number("flat_min", 0.05),
+        _bulbs(task),
+        task.number("cti_limit", 0.1),
+        bad_amps,
+    )
 
 
 def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
-    found: dict[int, tuple[Bulb, ...]] = {}
+    """Return the light bulbs of the settings by CCD number."""
+    by_ccd: dict[int, tuple[Bulb, ...]] = {}
     for name in task.section("lightbulbs"):
         values = task.keywords("lightbulbs", name)
         try:
@@ -153,11 +165,12 @@ def _bulbs(task: Task) -> Mapping[int, tuple[Bulb, ...]]:
             raise UsageError(
                 f"detrend: light bulb {name} needs numbers ccdnum, x, y, radius, limit ({err})"
             ) from err
-        found[ccdnum] = (*found.get(ccdnum, ()), bulb)
-    return found
+        by_ccd[ccdnum] = (*by_ccd.get(ccdnum, ()), bulb)
+    return by_ccd
 
 
 def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Subject) -> Calibrations:
+    """Read the calibrations that the chosen steps need."""
     wanted = {step.calibration for step in steps.STEPS if step.name in chosen and step.calibration}
     names = {name: task.input(name).name for name in wanted}
     amps = tuple(amp.name for amp in raw.amps)
@@ -180,6 +193,7 @@ def _calibrations(task: Task, chosen: tuple[str, ...], raw: RawCCD, subject: Sub
 
 
 def _read_bpm(path: Path) -> tuple[npt.NDArray[np.int32], fits.Header]:
+    """Read the mask plane of a bad-pixel mask, and its header."""
     plane, header = read_plane(path, "MSK")
     return plane.astype(np.int32, copy=False), header
 

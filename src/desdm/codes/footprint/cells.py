@@ -48,7 +48,7 @@ class Grid:
         wcs.wcs.set()
         return wcs
 
-    def sums(self, plane: Image) -> npt.NDArray[Any]:
+    def sums(self, plane: Image) -> npt.NDArray[np.number]:
         """Sum of a plane over each block."""
         ny, nx = self.shape
         kind = np.int32 if plane.dtype == np.bool_ else np.float64
@@ -79,9 +79,16 @@ def exposures(grid: Grid, images: Iterable[tuple[WCS, Image]]) -> npt.NDArray[np
 
 
 def cells_of(
-    grid: Grid, msk: Image, wgt: Image, count: npt.NDArray[np.int16], *, zero: float, pixscale: float,
-    correlation: float, nside: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:  # fmt: skip
+    grid: Grid,
+    msk: Image,
+    wgt: Image,
+    count: npt.NDArray[np.int16],
+    *,
+    zero: float,
+    pixscale: float,
+    correlation: float,
+    nside: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:
     """The cells of a coadd with some good area.
 
     A pixel is good if it has weight and no bit but INTERP, as in ``codes/coadd/depth.py``; depth is that file's too: the
@@ -123,14 +130,14 @@ def cells_of(
     area = pixels * (pixscale / 3600.0) ** 2 / hpgeom.nside_to_pixel_area(nside)
     out["grid"] = np.where(_inside(cells, grid, nside), 1.0, np.minimum(area, 1.0))
     out["fraction"] = out["grid"] * used / pixels
-    seen = used > 0
+    covered = used > 0
     exposed = np.bincount(index, goods * count.ravel(), cells.size) / np.maximum(used, 1)
-    # Good pixels were seen by one image at least, wherever a block's centre happened to fall.
+    # Good pixels were exposed in one image at least, wherever a block's centre happened to fall.
     out["nexp"] = np.maximum(np.rint(exposed), 1)
     variance = _medians(index, np.where(goods > 0, goods / np.where(goods > 0, weight, 1.0), 0.0), goods)
-    noise = np.sqrt(float(aperture(pixscale).sum()) * variance[seen]) * correlation
-    out["depth"][seen] = zero - 2.5 * np.log10(10.0 * noise)
-    return cells[seen].astype(np.int64), out[seen]
+    noise = np.sqrt(float(aperture(pixscale).sum()) * variance[covered]) * correlation
+    out["depth"][covered] = zero - 2.5 * np.log10(10.0 * noise)
+    return cells[covered].astype(np.int64), out[covered]
 
 
 def _inside(cells: npt.NDArray[np.int64], grid: Grid, nside: int) -> npt.NDArray[np.bool_]:
@@ -145,7 +152,7 @@ def _inside(cells: npt.NDArray[np.int64], grid: Grid, nside: int) -> npt.NDArray
 
 
 def _medians(
-    index: npt.NDArray[np.int64], values: npt.NDArray[np.float64], weights: npt.NDArray[Any]
+    index: npt.NDArray[np.int64], values: npt.NDArray[np.float64], weights: npt.NDArray[np.number]
 ) -> npt.NDArray[np.float64]:
     """Weighted median of the values of each group 0 … max(index)."""
     order = np.lexsort((values, index))

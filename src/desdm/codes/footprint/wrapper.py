@@ -1,4 +1,4 @@
-"""Wrapper of ``footprint``: the HealSparse map of a coadd, and the images that it is made of."""
+"""Wrapper of ``footprint``: the HealSparse map of a coadd, and the images that it is computed from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import fitsio
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -29,28 +30,35 @@ _IMAGES = [
 
 
 def footprint(task: Task) -> None:
-    """Map the coadd ``image`` made of the images ``nwgints``; output ``footprint`` (file type coadd_footprint).
+    """Map the coadd ``image`` of the images ``nwgints``; output ``footprint`` (file type coadd_footprint).
 
     ``depth`` (coadd_depth) tells how much the noise of an aperture exceeds that of independent pixels.
     """
     nside = int(task.number("nside", 4096))
     msk, wgt = _planes(task.input("image"))
     head = fits.getheader(task.input("image"), 0)
-    told = json.loads(task.input("depth").read_text("utf-8"))
+    depth = json.loads(task.input("depth").read_text("utf-8"))
     grid = Grid(wcs_of(head), wgt.shape, int(task.number("block", 4)))
     rows: list[tuple[Any, ...]] = []
     count = exposures(grid, _images(task.inputs.get("nwgints", ()), rows))
     cells, values = cells_of(
-        grid, msk, wgt, count, zero=float(head["MAGZERO"]), pixscale=float(head["PIXSCALE"]),
-        correlation=float(told["correlation"]), nside=nside,
-    )  # fmt: skip
+        grid,
+        msk,
+        wgt,
+        count,
+        zero=float(head["MAGZERO"]),
+        pixscale=float(head["PIXSCALE"]),
+        correlation=float(depth["correlation"]),
+        nside=nside,
+    )
     _write(task, head, (cells, values), rows, nside)
     area = 4 * np.pi * np.degrees(1) ** 2 / (12 * nside**2) * 3600.0
     task.metric("footprint_cells", cells.size, text="HEALPix cells with good pixels")
     task.metric("footprint_area", float(values["fraction"].sum()) * area, "arcmin2", text="their good area")
 
 
-def _planes(path: Path) -> tuple[Any, Any]:
+def _planes(path: Path) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Read mask and weight planes (ny, nx) of an image."""
     with fitsio.FITS(str(path)) as file:
         names = {hdu.get_extname(): i for i, hdu in enumerate(file)}
         if not {"SCI", "MSK", "WGT"} <= set(names):
@@ -66,22 +74,31 @@ def _images(paths: tuple[Path, ...], rows: list[tuple[Any, ...]]) -> Iterator[tu
         where = outline(head, wgt.shape)
         rows.append(
             (
-                head.get("EXPNUM", 0), head.get("CCDNUM", 0), head.get("MJD-OBS", np.nan), head.get("EXPTIME", np.nan),
-                where.rac, where.decc, head.get("DESFNAME", path.name),
+                head.get("EXPNUM", 0),
+                head.get("CCDNUM", 0),
+                head.get("MJD-OBS", np.nan),
+                head.get("EXPTIME", np.nan),
+                where.rac,
+                where.decc,
+                head.get("DESFNAME", path.name),
             )
-        )  # fmt: skip
+        )
         yield wcs_of(head), wgt
 
 
 def _write(
-    task: Task, head: fits.Header, found: tuple[Any, Any], rows: list[tuple[Any, ...]], nside: int
+    task: Task,
+    head: fits.Header,
+    cells: tuple[npt.NDArray[np.int64], npt.NDArray[np.void]],
+    rows: list[tuple[Any, ...]],
+    nside: int,
 ) -> None:
     """HealSparse's own format (HDUs COV and SPARSE), and a table IMAGES that its readers pass over."""
     from healsparse import HealSparseMap
 
     kind = np.dtype(FIELDS)
     whole = HealSparseMap.make_empty(min(32, nside), nside, kind, primary="depth")
-    whole.update_values_pix(found[0], found[1])
+    whole.update_values_pix(cells[0], cells[1])
     card = fits.Header()
     corners = [f"{c}{i}" for i in range(1, 5) for c in ("RAC", "DECC")]
     for key in ("TILENAME", "BAND", "NCOMBINE", "EXPTIME", "MJD-OBS", *corners):

@@ -1,4 +1,4 @@
-"""Bleed trails: charge that a full pixel lost along its column, and what reached the readout edge.
+"""Bleed trails: charge that a saturated pixel lost along its column, and charge that reached the readout edge.
 
 DESDM's ``mkbleedmask`` is the model: begin at saturated pixels, follow the column in both directions for as
 long as it is brighter than its surroundings. Detrending has marked SATURATE; this adds TRAIL, EDGEBLEED and,
@@ -43,7 +43,7 @@ class BleedLimits:
 
 @dataclass(frozen=True, slots=True)
 class Bleed:
-    """What was found: saturated stars, pixels newly under each bit."""
+    """Counts of saturated stars, and of pixels newly under each bit."""
 
     stars: int
     trail: int
@@ -150,10 +150,13 @@ def _edge(
     return out & ~touched
 
 
-def _halo(shape: tuple[int, ...], found: npt.NDArray[np.int64], factor: float) -> npt.NDArray[np.bool_]:
+def _halo(
+    shape: tuple[int, ...], pixel_groups: npt.NDArray[np.int64], factor: float
+) -> npt.NDArray[np.bool_]:
+    """Return the discs, ``factor`` times the size of each saturated group, that a star's halo covers."""
     ny, nx = shape
     out = np.zeros((ny, nx), bool)
-    for first, last, left, right, size in found.tolist():
+    for first, last, left, right, size in pixel_groups.tolist():
         radius = factor * max((right + 1 - left) / 2.0, np.sqrt(size / np.pi))
         cy, cx = (first + last) / 2.0, (left + right) / 2.0
         y0, y1 = max(int(cy - radius), 0), min(int(cy + radius) + 2, ny)
@@ -184,19 +187,19 @@ def mask_bleeds(
     Returns
     -------
     Bleed
-        Counts of what was found.
+        Counts of stars and pixels.
     """
     limits = limits or BleedLimits()
     saturated = (msk & int(MaskBit.SATURATE)) != 0
     rows = np.flatnonzero(saturated.any(axis=1))
     if rows.size == 0:
         return Bleed(0, 0, 0, 0)
-    found = groups(saturated)
+    pixel_groups = groups(saturated)
     trail = np.zeros(msk.shape, bool)
     work = image - np.float32(sky)
     work[~np.isfinite(image)] = 0.0
     stars = 0
-    for first, last, left, right, size in found.tolist():
+    for first, last, left, right, size in pixel_groups.tolist():
         if size < limits.core:
             continue
         stars += 1
@@ -209,7 +212,7 @@ def mask_bleeds(
     if trail[-1].any():
         strip = slice(max(msk.shape[0] - 2 * limits.edge_rows, 0), None)
         edge[strip] |= _edge(work[strip][::-1], trail[strip][::-1], sigma, limits)[::-1]
-    halo = _halo(msk.shape, found, limits.star) & ~saturated if limits.star > 0 else None
+    halo = _halo(msk.shape, pixel_groups, limits.star) & ~saturated if limits.star > 0 else None
     msk[trail] |= int(MaskBit.TRAIL)
     msk[edge] |= int(MaskBit.EDGEBLEED)
     if halo is not None:

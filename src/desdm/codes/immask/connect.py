@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ class _Line:
         return away
 
 
-def _project(ra: Any, dec: Any, centre: tuple[float, float]) -> Array:
+def _project(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> Array:
     """Gnomonic projection, degrees: great circles become straight lines (Calabretta & Greisen 2002, 5.1.3)."""
     a, d = np.radians(np.asarray(ra, float) - centre[0]), np.radians(np.asarray(dec, float))
     d0 = np.radians(centre[1])
@@ -51,6 +50,7 @@ def _project(ra: Any, dec: Any, centre: tuple[float, float]) -> Array:
 
 
 def _ends(row: Row, centre: tuple[float, float]) -> Array:
+    """Return both ends of a streak projected about ``centre``."""
     ra1, dec1, ra2, dec2 = row.sky
     return _project([ra1, ra2], [dec1, dec2], centre)
 
@@ -71,7 +71,7 @@ def _groups(rows: Sequence[Row], centre: tuple[float, float], near: float) -> li
             for row in list(left):
                 ends = _ends(row, centre)
                 away = np.abs(ends @ along - np.median(points @ along)).max()
-                # The direction is known to some `near` over the length seen so far.
+                # The direction is known to some `near` over the length covered so far.
                 if np.abs(line.distance(ends)).max() < near * max(1.0, 0.5 * away / max(reach, 1e-9)):
                     group.append(row)
                     left.remove(row)
@@ -110,7 +110,7 @@ def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: flo
     Parameters
     ----------
     ccds
-        What was found in each CCD (also those without streaks: they may be crossed).
+        Streaks of each CCD (also of those without any: a streak may cross them).
     near_asec
         How far from a line another CCD's streak may lie to be the same, arcsec.
     shortest
@@ -119,8 +119,8 @@ def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: flo
     Returns
     -------
     list of Row
-        The found rows with their number, then the predicted ones: ends where the line crosses the CCD, width and
-        crest of the strongest found piece, SNR 0.
+        The detected rows with their number, then the predicted ones: ends where the line crosses the CCD, width and
+        crest of the strongest detected piece, SNR 0.
     """
     placed = [c for c in ccds if "CRVAL1" in c.header]
     rows = [r for c in placed for r in c.rows if np.isfinite(r.sky).all()]
@@ -149,10 +149,12 @@ def connect(ccds: Sequence[CcdStreaks], *, near_asec: float = 3.0, shortest: flo
 
 
 def _as_predicted(streak: Streak) -> Streak:
+    """Return a streak with SNR 0, that is, predicted only."""
     return replace(streak, snr=0.0)
 
 
 def _predicted(ccd: CcdStreaks, streak: Streak, number: int) -> Row:
+    """Return the row of a streak that is predicted on a CCD."""
     ra, dec = wcs_of(ccd.header).all_pix2world([streak.x1, streak.x2], [streak.y1, streak.y2], 0)
     sky = (float(ra[0]), float(dec[0]), float(ra[1]), float(dec[1]))
     return Row(ccd.ccdnum, streak, sky, PREDICTED, number)

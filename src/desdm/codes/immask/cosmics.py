@@ -1,6 +1,6 @@
 """Cosmic rays in one image: pixels sharper than any scene that came through the PSF.
 
-DESDM's own rule, in the spirit of R. Lupton's condition (SDSS Photo, later LSST). A sky seen through a PSF
+Our own rule, after R. Lupton's condition (SDSS Photo, later LSST). A sky seen through a PSF
 is a sum of PSFs with positive weights. So whatever linear inequality the PSF fulfils at every offset, the sky
 fulfils everywhere; for instance "the mean of two opposite neighbours is at least R times the pixel between
 them", with R the PSF's own value at that distance over its peak. A pixel that breaks such an inequality by
@@ -24,7 +24,7 @@ _MARGIN = 3  # pixels that a test reaches to
 class Limits(NamedTuple):
     """Thresholds of the search.
 
-    ``detect``: σ by which an inequality must be broken. ``grow``: the same beside a pixel already found. ``least``: σ over
+    ``detect``: σ by which an inequality must be broken. ``grow``: the same beside a detected pixel. ``least``: σ over
     the sky that a pixel must have to be looked at, ``least_grow`` the same when growing. ``shrink``: the PSF
     is taken this much narrower than it was measured, for its width varies over the field.
     """
@@ -97,9 +97,9 @@ def _excess(
             var = r * r * p_var + np.float32(0.25) * (
                 sky + sky + max(a, np.float32(0.0)) + max(b, np.float32(0.0))
             )
-            found: float = (r * p - np.float32(0.5) * (a + b)) / np.sqrt(var)
-            if found > worst:
-                worst = found
+            significance: float = (r * p - np.float32(0.5) * (a + b)) / np.sqrt(var)
+            if significance > worst:
+                worst = significance
                 if worst > enough:
                     return worst
     for direction in range(8):
@@ -117,9 +117,9 @@ def _excess(
         r = ratio[4 + (direction & 1)]
         var = r * r * (p_var + sky + max(q, np.float32(0.0)))
         var += sky + sky + max(a, np.float32(0.0)) + max(b, np.float32(0.0))
-        found = (r * (p + q) - (a + b)) / np.sqrt(var)
-        if found > worst:
-            worst = found
+        significance = (r * (p + q) - (a + b)) / np.sqrt(var)
+        if significance > worst:
+            worst = significance
             if worst > enough:
                 return worst
     return worst
@@ -136,7 +136,7 @@ def _detect(
 ) -> tuple[npt.NDArray[np.int32], int]:
     """Pixels that break an inequality: (n, 2) rows of y, x in reading order, and their number."""
     ny, nx = image.shape
-    found = np.empty((1024, 2), np.int32)
+    hits = np.empty((1024, 2), np.int32)
     count = 0
     least2 = np.float32(least * least)
     places = np.empty(nx + 1, np.int32)
@@ -149,13 +149,13 @@ def _detect(
             n += int((p * p * weights[x] > least2) & (p > 0.0) & (shut[x] == 0))
         for x in places[:n]:
             if _excess(image, weight, closed, y, x, ratio, detect) > detect:
-                if count == found.shape[0]:
+                if count == hits.shape[0]:
                     more = np.empty((2 * count, 2), np.int32)
-                    more[:count] = found
-                    found = more
-                found[count, 0], found[count, 1] = y, x
+                    more[:count] = hits
+                    hits = more
+                hits[count, 0], hits[count, 1] = y, x
                 count += 1
-    return found, count
+    return hits, count
 
 
 @compiled()
@@ -193,7 +193,7 @@ def _grow(
     grow: float,
     least: float,
 ) -> int:
-    """Follow each cosmic ray to its wings: replace what was found, look at the neighbours again.
+    """Follow each cosmic ray to its wings: replace the pixels detected, test their neighbours again.
 
     ``image`` is a working copy and changes; ``closed`` gains bit 2 under cosmic rays. Gives their pixels' number.
     """
@@ -245,7 +245,7 @@ def find_cosmics(
     weight
         (ny, nx) inverse variance of sky and read noise in electrons⁻²; the objects' own photon noise is added here.
     bad
-        (ny, nx) true where a pixel is bad or saturated already; such pixels are neither found nor used.
+        (ny, nx) true where a pixel is bad or saturated already; such pixels are neither tested nor used.
     fwhm
         Seeing in pixels.
     limits
@@ -260,6 +260,6 @@ def find_cosmics(
     closed = (bad | ~(weight > 0) | ~np.isfinite(work)).view(np.uint8)
     weight = np.ascontiguousarray(weight, np.float32)
     ratio = psf_ratios(fwhm * limits.shrink)
-    found, count = _detect(work, weight, closed, ratio, limits.detect, limits.least)
-    _grow(work, weight, closed, found[:count].copy(), ratio, limits.grow, limits.least_grow)
+    hits, count = _detect(work, weight, closed, ratio, limits.detect, limits.least)
+    _grow(work, weight, closed, hits[:count].copy(), ratio, limits.grow, limits.least_grow)
     return np.asarray((closed & 2) != 0)

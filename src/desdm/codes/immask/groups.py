@@ -14,17 +14,17 @@ __all__ = ["groups"]
 def _groups(left: npt.NDArray[np.bool_], places: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
     """Follow each group from its first pixel; ``left`` is emptied, ``places`` has its pixels, rows joined end to end."""
     ny, nx = left.shape
-    found = np.empty((256, 5), np.int64)
+    boxes = np.empty((256, 5), np.int64)
     stack = np.empty((1024, 2), np.int32)
     count = 0
     for place in places:
         y, x = place // nx, place % nx
         if not left[y, x]:
             continue
-        if count == found.shape[0]:
+        if count == boxes.shape[0]:
             more = np.empty((2 * count, 5), np.int64)
-            more[:count] = found
-            found = more
+            more[:count] = boxes
+            boxes = more
         first, last, west, east, size = y, y, x, x, 0
         left[y, x] = False
         stack[0, 0], stack[0, 1] = y, x
@@ -45,10 +45,10 @@ def _groups(left: npt.NDArray[np.bool_], places: npt.NDArray[np.intp]) -> npt.ND
                         left[j, i] = False
                         stack[depth, 0], stack[depth, 1] = j, i
                         depth += 1
-        found[count, 0], found[count, 1] = first, last
-        found[count, 2], found[count, 3], found[count, 4] = west, east, size
+        boxes[count, 0], boxes[count, 1] = first, last
+        boxes[count, 2], boxes[count, 3], boxes[count, 4] = west, east, size
         count += 1
-    return found[:count]
+    return boxes[:count]
 
 
 def groups(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

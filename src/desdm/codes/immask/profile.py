@@ -97,6 +97,19 @@ def straighten(
 ) -> Strip | None:
     """Lay a line straight, in pieces of some 24 pixels; at least three, of 8 pixels or more.
 
+    Parameters
+    ----------
+    image
+        (ny, nx) counts over the sky.
+    bad
+        (ny, nx) true where a pixel is left out.
+    noise
+        Standard deviation of a sky pixel, in the unit of the image.
+    ends
+        (x1, y1, x2, y2) of the line, 0-based pixels.
+    half
+        Half width of the strip, pixels.
+
     Returns
     -------
     Strip or None
@@ -140,6 +153,7 @@ def _amplitudes(strip: Strip, first: float, last: float, sigma: float) -> tuple[
 
 
 def _score(strip: Strip, first: float, last: float, sigma: float) -> float:
+    """Return the S/N of a line through the strip, with outlying pieces limited."""
     crest, error = _amplitudes(strip, first, last, sigma)
     # A piece may not say more than 5 σ of its own above the middle one: stars sit in some pieces, a streak in all.
     snr = crest / error
@@ -183,7 +197,7 @@ def tune(strip: Strip, reach: float) -> Profile | None:
     sigma, peak = _shape(strip, first, last, begin, end, sigma)
     snr = float((crest[begin:end] / error[begin:end]).sum() / np.sqrt(end - begin))
     middle = _middle(strip, first, last, begin, end, sigma)
-    # Crest of each piece at the width found: a streak shines evenly, a chain of galaxies does not.
+    # Crest of each piece at the measured width: a streak shines evenly, a chain of galaxies does not.
     crest, error = (v[begin:end] for v in _amplitudes(strip, first, last, sigma))
     level = float(np.median(crest))
     known = np.isfinite(error)
@@ -231,15 +245,15 @@ def _extent(lit: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
     """The stretch of pieces that holds the most lit ones net of dark ones."""
     gain = np.where(lit, 1.0, -1.5)
     best, start, here, at = 0.0, 0, 0.0, 0
-    found: tuple[int, int] | None = None
+    longest: tuple[int, int] | None = None
     for k, g in enumerate(gain):
         if here <= 0.0:
             here, at = 0.0, k
         here += float(g)
         if here > best:
             best, start = here, at
-            found = (start, k + 1)
-    return found if best >= 3.0 else None
+            longest = (start, k + 1)
+    return longest if best >= 3.0 else None
 
 
 def _shape(
@@ -262,6 +276,7 @@ def _shape(
 def _place(
     strip: Strip, first: float, last: float, begin: int, end: int
 ) -> tuple[float, float, float, float]:
+    """Return the ends (x1, y1, x2, y2) on the image of a piece of the strip."""
     x1, y1, x2, y2 = strip.ends
     pieces = strip.mean.shape[0]
     length = float(np.hypot(x2 - x1, y2 - y1))

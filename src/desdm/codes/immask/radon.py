@@ -1,7 +1,7 @@
 """Sums along all straight lines of a small image at once: the fast discrete Radon transform.
 
 After Brady (1998, SIAM J. Comput. 27, 107) and its use for satellite trails by Nir, Zackay & Ofek (2018, AJ 156,
-229): sums over 2m rows are made of two sums over m rows, so that all lines of an N × N image cost
+229): sums over 2m rows consist of two sums over m rows, so that all lines of an N × N image cost
 N² log N additions.
 """
 

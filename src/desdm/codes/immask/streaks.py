@@ -1,4 +1,4 @@
-"""Satellites' streaks in one CCD: found as lines in the binned image, measured and masked on the pixels."""
+"""Satellites' streaks in one CCD: detection of lines in the binned image, measurement and mask on the pixels."""
 
 from __future__ import annotations
 
@@ -62,7 +62,24 @@ class Streak:
 
 
 def binned(image: Image, bad: Flags, noise: float, size: int) -> tuple[Image, Flags]:
-    """S/N of blocks of ``size``² pixels above their surroundings, and which say something (half of their pixels good)."""
+    """S/N of blocks of ``size``² pixels above their surroundings, and which say something (half of their pixels good).
+
+    Parameters
+    ----------
+    image
+        (ny, nx) counts over the sky.
+    bad
+        (ny, nx) true where a pixel is left out.
+    noise
+        Standard deviation of a sky pixel, in the unit of the image.
+    size
+        Side of a block, pixels.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        S/N of the blocks, and true where at least half of a block's pixels are good.
+    """
     sums, numbers = bin_sums(image, bad, size)
     total, count = sums.astype(np.float32), numbers.astype(np.float32)
     valid = count >= size * size / 2
@@ -135,10 +152,10 @@ def find_streaks(image: Image, bad: Flags, noise: float, limits: StreakLimits | 
     valid &= ~compact(snr)
     # A star that was left may count for little more than noise; a bright streak still adds up over its whole length.
     snr = np.clip(snr, -4.0, 4.0)
-    found: list[Streak] = []
+    streaks: list[Streak] = []
     for _ in range(2 * limits.most):
         line = strongest_line(snr, valid, limits.shortest / size / 1.5)
-        if line is None or line.snr < limits.detect or len(found) == limits.most:
+        if line is None or line.snr < limits.detect or len(streaks) == limits.most:
             break
         middle = (size - 1) / 2.0
         ends = (
@@ -149,9 +166,9 @@ def find_streaks(image: Image, bad: Flags, noise: float, limits: StreakLimits | 
         )
         streak = look_along(image, bad, noise, ends, limits, reach=2.0 * size)
         if streak is not None:
-            found.append(streak)
+            streaks.append(streak)
         _forget(snr, valid, line, 2.0 if streak is None else max(streak.half / size, 1.0) + 1.5)
-    return found
+    return streaks
 
 
 def _forget(snr: Image, valid: Flags, line: Line, width: float) -> None:
@@ -180,7 +197,7 @@ def look_along(
     ends
         x1, y1, x2, y2 in pixels from 0.
     confirm
-        S/N asked for, instead of ``limits.confirm``: less where another CCD has told of the streak.
+        Least S/N, instead of ``limits.confirm``: smaller where another CCD has detected the streak.
 
     Returns
     -------
@@ -196,7 +213,7 @@ def look_along(
     if tuned.even < limits.even or tuned.sigma > limits.widest:
         return None
     # Nothing of a fainter one would be masked. Fringes that no template took away are straight over some hundred
-    # pixels, but faint; where another CCD has told of a streak, half of its light is believed.
+    # pixels, but faint; where another CCD has detected the streak, half of its light suffices.
     if tuned.peak < limits.faintest * noise * (1.0 if confirm is None else 0.5):
         return None
     half = tuned.sigma * np.sqrt(2.0 * np.log(max(tuned.peak / (limits.faintest * noise), 1.0 + 1e-9)))

@@ -1,4 +1,4 @@
-"""The table of streaks: one file a CCD as they are found, one an exposure after they are connected."""
+"""The table of streaks: one file a CCD after detection, one an exposure after they are connected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FOUND, PREDICTED = "found", "predicted"
 class Row:
     """One streak in one CCD: ``sky`` is ra1, dec1, ra2, dec2 of its ends in degrees.
 
-    ``number`` is that of the exposure's streak (0: not yet given).
+    ``number`` is that of the exposure's streak (0: none yet).
     """
 
     ccdnum: int
@@ -81,7 +81,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def rows_of(header: fits.Header, streaks: Sequence[Streak]) -> tuple[Row, ...]:
-    """Rows of streaks found in the image of that header; without a WCS their sky positions are NaN."""
+    """Rows of streaks detected in the image of that header; without a WCS their sky positions are NaN."""
     if "CRVAL1" not in header:
         none = (float("nan"),) * 4
         return tuple(Row(int(header.get("CCDNUM", 0)), s, none) for s in streaks)
@@ -95,12 +95,24 @@ def rows_of(header: fits.Header, streaks: Sequence[Streak]) -> tuple[Row, ...]:
 
 
 def _hdu(rows: Sequence[Row]) -> fits.BinTableHDU:
+    """Return the binary table STREAKS of the rows."""
+
     def values(row: Row) -> tuple[object, ...]:
         s = row.streak
         return (
-            row.number, row.ccdnum, s.x1 + 1, s.y1 + 1, s.x2 + 1, s.y2 + 1, s.half, s.peak, s.sigma, s.snr, *row.sky,
+            row.number,
+            row.ccdnum,
+            s.x1 + 1,
+            s.y1 + 1,
+            s.x2 + 1,
+            s.y2 + 1,
+            s.half,
+            s.peak,
+            s.sigma,
+            s.snr,
+            *row.sky,
             row.status,
-        )  # fmt: skip
+        )
 
     listed = list(zip(*map(values, rows), strict=True)) if rows else [()] * len(_COLUMNS)
     columns = [
@@ -110,14 +122,24 @@ def _hdu(rows: Sequence[Row]) -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns(columns, name="STREAKS")
 
 
-def write_streaks(path: Path, found: CcdStreaks) -> None:
+def write_streaks(path: Path, streaks: CcdStreaks) -> None:
     """Write one CCD's file: HDU STREAKS, pixel coordinates from 1, sky coordinates ICRS."""
-    primary = fits.PrimaryHDU(header=found.header)
-    fits.HDUList([primary, _hdu(found.rows)]).writeto(path, overwrite=True, checksum=True)
+    primary = fits.PrimaryHDU(header=streaks.header)
+    fits.HDUList([primary, _hdu(streaks.rows)]).writeto(path, overwrite=True, checksum=True)
 
 
 def write_connected(path: Path, header: fits.Header, rows: Sequence[Row]) -> None:
-    """Write the exposure's file: all CCDs' rows, with the exposure's keywords but no WCS."""
+    """Write the exposure's file: all CCDs' rows, with the exposure's keywords but no WCS.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    header
+        Cards of the primary header.
+    rows
+        Rows of all CCDs.
+    """
     fits.HDUList([fits.PrimaryHDU(header=header), _hdu(rows)]).writeto(path, overwrite=True, checksum=True)
 
 
@@ -142,16 +164,37 @@ def read_streaks(path: Path) -> CcdStreaks:
     for k in range(len(columns["X1"])):
         c = {name: columns[name][k] for name, _, _ in _COLUMNS}
         streak = Streak(
-            float(c["X1"]) - 1, float(c["Y1"]) - 1, float(c["X2"]) - 1, float(c["Y2"]) - 1, float(c["HALFWIDTH"]),
-            float(c["PEAK"]), float(c["SIGMA"]), float(c["SNR"]),
-        )  # fmt: skip
+            float(c["X1"]) - 1,
+            float(c["Y1"]) - 1,
+            float(c["X2"]) - 1,
+            float(c["Y2"]) - 1,
+            float(c["HALFWIDTH"]),
+            float(c["PEAK"]),
+            float(c["SIGMA"]),
+            float(c["SNR"]),
+        )
         sky = (float(c["RA1"]), float(c["DEC1"]), float(c["RA2"]), float(c["DEC2"]))
         rows.append(Row(int(c["CCDNUM"]), streak, sky, str(c["STATUS"]).strip(), int(c["STREAK"])))
     return CcdStreaks(header, tuple(rows))
 
 
 def ccd_streaks(header: fits.Header, shape: tuple[int, int], streaks: Sequence[Streak]) -> CcdStreaks:
-    """What one CCD's file shall hold, from its image's header."""
+    """What one CCD's file shall hold, from its image's header.
+
+    Parameters
+    ----------
+    header
+        Header of the CCD's image, with its WCS.
+    shape
+        (ny, nx) of the image.
+    streaks
+        Streaks detected in it.
+
+    Returns
+    -------
+    CcdStreaks
+        Content of the CCD's file.
+    """
     head = fits.Header()
     for key in ("EXPNUM", "CCDNUM", "BAND", "NITE", "DETPOS", "INSTRUME"):
         if key in header:

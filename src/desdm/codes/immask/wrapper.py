@@ -40,11 +40,15 @@ def bleedmask(task: Task) -> None:
     name = task.input("image").name
     _, sky, noise = _sky_noise(planes, name)
     limits = BleedLimits(
-        core=int(task.number("core", 1)), excess=task.number("excess", 5.0), gap=int(task.number("gap", 2)),
-        elongation=task.number("elongation", 1.5), edge_rows=int(task.number("edge_rows", 60)),
-        edge_excess=task.number("edge_excess", 8.0), edge_width=int(task.number("edge_width", 128)),
+        core=int(task.number("core", 1)),
+        excess=task.number("excess", 5.0),
+        gap=int(task.number("gap", 2)),
+        elongation=task.number("elongation", 1.5),
+        edge_rows=int(task.number("edge_rows", 60)),
+        edge_excess=task.number("edge_excess", 8.0),
+        edge_width=int(task.number("edge_width", 128)),
         star=task.number("star_radius", 0.0),
-    )  # fmt: skip
+    )
     bleed = mask_bleeds(planes.sci, planes.msk, sky, noise, limits)
     size = planes.sci.size
     full = int(np.count_nonzero(planes.msk & int(MaskBit.SATURATE)))
@@ -67,18 +71,18 @@ def immask(task: Task) -> None:
     rays = _cosmics(task, planes, image, bad, name)
     planes.msk |= rays * np.int32(MaskBit.CRAY)
     limits = _streak_limits(task)
-    found = find_streaks(image, bad | rays, noise, limits)
-    for streak in found:
+    streaks = find_streaks(image, bad | rays, noise, limits)
+    for streak in streaks:
         planes.msk[mask_streak(planes.shape, streak)] |= int(MaskBit.STREAK)
-    if len(found) == limits.most:
-        task.finding(2, f"{name}: {len(found)} streaks, as many as are looked for; is this sky or a fault?")
+    if len(streaks) == limits.most:
+        task.finding(2, f"{name}: {len(streaks)} streaks, as many as are looked for; is this sky or a fault?")
     area = float(np.count_nonzero(planes.msk & int(MaskBit.STREAK)) / planes.msk.size)
-    task.metric("streaks", len(found), text="satellite streaks found on the CCD")
+    task.metric("streaks", len(streaks), text="satellite streaks found on the CCD")
     task.metric("streak_frac", area, text="fraction of pixels under streaks")
     planes.header["DESCRAY"] = (True, "cosmic rays are masked")
-    planes.header["DESSTREK"] = (len(found), "streaks masked")
+    planes.header["DESSTREK"] = (len(streaks), "streaks masked")
     if "streaks" in task.outputs:
-        table = ccd_streaks(planes.header, planes.shape, found)
+        table = ccd_streaks(planes.header, planes.shape, streaks)
         stamp(table.header, task.keys, task.execs, task.output("streaks").name)
         task.write_output("streaks", table, write_streaks)
     _hand_on(task, planes, name)
@@ -134,16 +138,23 @@ def _here(
     row: Row,
     limits: StreakLimits,
 ) -> Streak | None:
+    """Return the streak of a row: as detected, or looked for along its prediction; None if it is not on the image."""
     if row.status == FOUND:
         return row.streak
     s = row.streak
     return look_along(
-        image, bad, noise, (s.x1, s.y1, s.x2, s.y2), limits,
-        reach=task.number("reach", 12.0), confirm=task.number("confirm_predicted", 4.0),
-    )  # fmt: skip
+        image,
+        bad,
+        noise,
+        (s.x1, s.y1, s.x2, s.y2),
+        limits,
+        reach=task.number("reach", 12.0),
+        confirm=task.number("confirm_predicted", 4.0),
+    )
 
 
 def _write_joined(path: Path, joined: CcdStreaks) -> None:
+    """Write the connected streaks of the exposure."""
     write_connected(path, joined.header, joined.rows)
 
 
@@ -169,9 +180,12 @@ def _cosmics(
                 3, f"{name}: no stars and no FWHM in the header; {fwhm:g} pixels is assumed for cosmic rays"
             )
     limits = Limits(
-        task.number("detect", 4.5), task.number("grow", 1.8), task.number("least", 5.0),
-        task.number("least_grow", 2.0), task.number("shrink", 0.8),
-    )  # fmt: skip
+        task.number("detect", 4.5),
+        task.number("grow", 1.8),
+        task.number("least", 5.0),
+        task.number("least_grow", 2.0),
+        task.number("shrink", 0.8),
+    )
     rays = find_cosmics(electrons, weight, bad, fwhm, limits)
     area = float(np.count_nonzero(rays) / rays.size)
     task.metric("cray_frac", area, text="fraction of pixels under cosmic rays")
@@ -186,20 +200,28 @@ def _cosmics(
 
 
 def _streak_limits(task: Task) -> StreakLimits:
+    """Return the limits of the streak detection from the settings."""
     return StreakLimits(
-        binning=int(task.number("binning", 4)), detect=task.number("streak_detect", 8.0),
-        confirm=task.number("streak_confirm", 7.5), faintest=task.number("faintest", 0.5),
-        even=task.number("streak_even", 0.6), widest=task.number("widest", 4.0),
+        binning=int(task.number("binning", 4)),
+        detect=task.number("streak_detect", 8.0),
+        confirm=task.number("streak_confirm", 7.5),
+        faintest=task.number("faintest", 0.5),
+        even=task.number("streak_even", 0.6),
+        widest=task.number("widest", 4.0),
         most=int(task.number("most_streaks", 8)),
         shortest=task.number("shortest", 150.0),
-    )  # fmt: skip
+    )
 
 
 @compiled()
 def _unusable(
-    sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], wgt: npt.NDArray[np.float32], bits: int, weighted: bool,
+    sci: npt.NDArray[np.float32],
+    msk: npt.NDArray[np.int32],
+    wgt: npt.NDArray[np.float32],
+    bits: int,
+    weighted: bool,
     out: npt.NDArray[np.bool_],
-) -> None:  # fmt: skip
+) -> None:
     """Under one of the bits, not a number, or (where weights are known) without weight."""
     wanted, zero = np.int32(bits), np.float32(0.0)
     for y in range(sci.shape[0]):
@@ -227,7 +249,7 @@ def _sky_noise(planes: Planes, name: str, bits: int = -1) -> tuple[npt.NDArray[n
     if weighted:
         noise = float(1.0 / np.sqrt(np.median(planes.wgt[thin][good])))
     else:
-        # Before the weight is made the pixels below the sky tell its scatter.
+        # Before there is a weight, the scatter is measured from the pixels below the sky.
         noise = sky - float(np.percentile(planes.sci[thin][good], 15.87))
     return bad, sky, noise
 

@@ -21,6 +21,7 @@ def _fill(
     typical: np.float32,
     done: npt.NDArray[np.bool_],
 ) -> None:
+    """Interpolate bad stretches linearly along each row; long ones get the typical value."""
     ny, nx = image.shape
     for y in range(ny):
         x = 0

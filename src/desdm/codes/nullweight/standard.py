@@ -39,7 +39,7 @@ def bits_of(text: str) -> int:
     bits = 0
     for name in filter(None, (part.strip() for part in text.split(","))):
         if name not in MaskBit.__members__:
-            raise FileTypeError(f"{name!r} is no mask bit; known: {', '.join(MaskBit.__members__)}")
+            raise FileTypeError(f"{name!r} is not a mask bit; known: {', '.join(MaskBit.__members__)}")
         bits |= int(MaskBit[name])
     return bits
 
@@ -79,6 +79,7 @@ def standard(
 
 
 def _header(planes: Planes, zero: ZeroPoint, *, gain: float, saturate: float, fwhm: float) -> fits.Header:
+    """Return the header of the standard image: identity, zero point, gain, saturation and seeing."""
     source, head = planes.header, fits.Header()
     for key, value in identity(source).items():
         head[key] = value

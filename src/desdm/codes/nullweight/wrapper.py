@@ -35,7 +35,7 @@ def rowinterp_nullweight(task: Task) -> None:
     planes.wgt[null] = 0.0
     weighted = planes.wgt > 0
     good = float(weighted.mean())
-    # A bad amplifier is known and said when the CCD is detrended; here the rest is judged.
+    # A bad amplifier is reported when the CCD is detrended; here the rest is checked.
     working = (planes.msk & int(MaskBit.BADAMP)) == 0
     share = float(np.count_nonzero(weighted & working)) / max(int(np.count_nonzero(working)), 1)
     if share < task.number("least_good", 0.5):
@@ -79,9 +79,13 @@ def nwgint(task: Task) -> None:
     fwhm = planes.header.get("FWHM", 0.0)
     recipe = Recipe(bits_of(task.text("null_mask")), int(task.number("max_interp", 20)))
     out = standard(
-        planes, zero, recipe, gain=gain, saturate=float(saturate),
+        planes,
+        zero,
+        recipe,
+        gain=gain,
+        saturate=float(saturate),
         fwhm=float(fwhm) if isinstance(fwhm, (int, float)) else 0.0,
-    )  # fmt: skip
+    )
     stamp(out.header, task.keys, task.execs, task.output("nwgint").name)
     write_planes(task.output("nwgint"), out)
     task.metric("sky", float(out.header["SKYBRITE"]), "count", text="median of the good pixels")
@@ -89,7 +93,7 @@ def nwgint(task: Task) -> None:
 
 
 def _mask_outages(task: Task, planes: Planes, name: str) -> None:
-    """Mask what did not work of the camera: an image made elsewhere need not know it."""
+    """Mask what did not work of the camera: an image from another pipeline may lack these bits."""
     ccdnum = identity(planes.header).get("CCDNUM")
     if not isinstance(ccdnum, int):
         return
@@ -106,6 +110,7 @@ def _mask_outages(task: Task, planes: Planes, name: str) -> None:
 
 
 def _zero(task: Task, planes: Planes, name: str) -> ZeroPoint:
+    """Return the best zero point of the image; without one the task fails."""
     who = identity(planes.header)
     zero = find_zeropoint(planes.header, who, task.inputs.get("zeropoints", ()))
     if zero is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -24,8 +23,8 @@ class ZeroPoint:
 
 
 def find_zeropoint(
-    header: Mapping[str, Any],
-    identity: Mapping[str, Any],
+    header: fits.Header,
+    identity: Mapping[str, str | int | float],
     tables: Sequence[Path],
 ) -> ZeroPoint | None:
     """The best zero point that is known.
@@ -51,9 +50,9 @@ def find_zeropoint(
     exptime = float(identity.get("EXPTIME", 1.0)) or 1.0
     per_second = 2.5 * float(np.log10(exptime))
     for path in tables:
-        found = _from_table(path, identity)
-        if found is not None:
-            return ZeroPoint(found + per_second, "table")
+        zero = _from_table(path, identity)
+        if zero is not None:
+            return ZeroPoint(zero + per_second, "table")
     band = str(identity.get("BAND", ""))
     if band not in BANDS:
         return None
@@ -61,7 +60,8 @@ def find_zeropoint(
     return ZeroPoint(nominal_zero(band, unit, exptime, float(identity.get("AIRMASS", 1.0))), "nominal")
 
 
-def _from_table(path: Path, identity: Mapping[str, Any]) -> float | None:
+def _from_table(path: Path, identity: Mapping[str, str | int | float]) -> float | None:
+    """Return the zero point in a table of exposures and CCDs; None if it has no row for this one."""
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus:
             columns = getattr(hdu, "columns", None)

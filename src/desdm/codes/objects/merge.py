@@ -29,7 +29,7 @@ class Column:
     ucd: str = ""
 
 
-#: Catalogue column → (our name, text, unit, UCD), made once for each band.
+#: Catalogue column → (our name, text, unit, UCD), one such column for each band.
 _PER_BAND: tuple[tuple[str, str, str, str, str], ...] = (
     ("FLUX_PSF", "flux_psf", "PSF-fit flux; AB magnitude 30 is one", "", "phot.flux"),
     ("FLUXERR_PSF", "fluxerr_psf", "error of flux_psf", "", "stat.error;phot.flux"),
@@ -65,7 +65,7 @@ _SHAPE: tuple[tuple[str, str, str, str, str], ...] = (
 )
 
 #: Bit of FLAGS that says the object is cut off, saturated, or its data corrupt.
-_SPOILT = 4 | 8 | 16 | 32
+_REJECT_MASK = 4 | 8 | 16 | 32
 
 
 def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
@@ -74,7 +74,7 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
     Parameters
     ----------
     catalogues
-        Rows by band, all made at the same detections (dual-image mode), so that equal rows are equal objects.
+        Rows by band, all measured at the same detections (dual-image mode), so that equal rows are equal objects.
     tilename
         For the column of that name.
 
@@ -132,6 +132,7 @@ def merge(catalogues: Mapping[str, Values], tilename: str) -> list[Column]:
 
 
 def _identity(pixel: Values) -> npt.NDArray[np.int64]:
+    """Return ascending unique 64-bit numbers from the cell numbers; equal ones count up."""
     # Two objects of one tile never share 0.4 mas; should it happen, the later one takes the next number.
     out = np.asarray(pixel, np.int64).copy()
     order = np.argsort(out, kind="stable")
@@ -142,6 +143,7 @@ def _identity(pixel: Values) -> npt.NDArray[np.int64]:
 
 
 def _clean(values: Values, name: str) -> Values:
+    """Replace the catalogue's mark 99 of a missing magnitude by NaN."""
     if not name.startswith("mag"):
         return values
     # Source Extractor writes 99 for "no magnitude"; a table should hold none.
@@ -149,6 +151,7 @@ def _clean(values: Values, name: str) -> Values:
 
 
 def _position(catalogues: Mapping[str, Values]) -> tuple[Values, Values, Values]:
+    """Return the weighted mean position over the bands, degrees, and its error, arcsec."""
     first = next(iter(catalogues.values()))
     ra0, dec0 = first["ALPHA_J2000"].astype(float), first["DELTA_J2000"].astype(float)
     cosd = np.cos(np.radians(dec0))
@@ -158,7 +161,9 @@ def _position(catalogues: Mapping[str, Values]) -> tuple[Values, Values, Values]
         dra = (rows["ALPHAWIN_J2000"] - ra0 + 180.0) % 360.0 - 180.0
         ddec = rows["DELTAWIN_J2000"] - dec0
         # A centroid that wandered more than 2″ from the detection is of something else.
-        good = (error > 0) & np.isfinite(error) & (rows["FLUX_AUTO"] > 0) & ((rows["FLAGS"] & _SPOILT) == 0)
+        good = (
+            (error > 0) & np.isfinite(error) & (rows["FLUX_AUTO"] > 0) & ((rows["FLAGS"] & _REJECT_MASK) == 0)
+        )
         good &= np.hypot(dra * cosd, ddec) < 2.0 / 3600.0
         weight = np.where(good, 1.0 / np.where(good, error, 1.0) ** 2, 0.0)
         east, north, total = east + weight * dra, north + weight * ddec, total + weight

@@ -19,16 +19,16 @@ __all__ = ["objects"]
 
 def objects(task: Task) -> None:
     """Merge ``catalogs`` (coadd_cat, a file a band) into ``objects`` (Parquet, file type coadd_objects)."""
-    found = {}
+    by_band = {}
     tile = ""
     for path in task.inputs.get("catalogs", ()):
         head = fits.getheader(path, 0)
-        found[str(head["BAND"])] = path
+        by_band[str(head["BAND"])] = path
         tile = str(head.get("TILENAME", tile))
-    if not found:
+    if not by_band:
         raise ProgramFailed(f"{task.name}: no catalogue to merge")
-    bands = sorted(found, key=band_order)
-    columns = merge({band: read_objects(found[band]) for band in bands}, tile)
+    bands = sorted(by_band, key=band_order)
+    columns = merge({band: read_objects(by_band[band]) for band in bands}, tile)
     card = fits.Header()
     stamp(card, task.keys, task.execs, task.output("objects").name)
     facts = {k: str(v) for k, v in card.items()}
@@ -46,7 +46,17 @@ def objects(task: Task) -> None:
 
 
 def write_parquet(path: Path, columns: Sequence[Column], facts: dict[str, str]) -> None:
-    """Write columns with text, unit and UCD as field metadata, and ``facts`` as the table's metadata."""
+    """Write columns with text, unit and UCD as field metadata, and ``facts`` as the table's metadata.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    columns
+        Values with name, text, unit and UCD, all of one length.
+    facts
+        Key → value, metadata of the table.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,6 +69,8 @@ def write_parquet(path: Path, columns: Sequence[Column], facts: dict[str, str]) 
         arrays.append(array)
     schema = pa.schema(fields, metadata={**facts, "sorted_by": "hpix29", "hpix_order": "29"})
     pq.write_table(
-        pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd",
+        pa.Table.from_arrays(arrays, schema=schema),
+        path,
+        compression="zstd",
         sorting_columns=[pq.SortingColumn(0)],
-    )  # fmt: skip
+    )

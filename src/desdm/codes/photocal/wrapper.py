@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -46,10 +45,10 @@ def zeropoint(task: Task) -> None:
     nominal, limits = _nominal(task, heads[0], band, unit), _limits(task)
     reference, used = _reference(task, heads)
     standard = _standard(task, reference, band)
-    found = _matched(task, paths, heads, reference, standard, limits)
-    whole, each = solve(found, limits, nominal)
+    matches = _matched(task, paths, heads, reference, standard, limits)
+    whole, each = solve(matches, limits, nominal)
     _say(task, whole, each, reference, standard, paths, band)
-    _say_colour(task, whole, found, standard)
+    _report_colour(task, whole, matches, standard)
     _write(task, whole, each, heads, nominal, used, reference, standard, unit)
     if "check" in task.outputs:
         _check(task, paths, heads, each, reference, standard)
@@ -75,46 +74,52 @@ def _matched(
     limits: Limits,
 ) -> list[Stars]:
     """The stars of each CCD: point sources with high S/N, with lower S/N where they are few, else all of star size."""
-    found = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
+    matches = [Stars(int(h.get("CCDNUM", 0)), *[np.zeros(0)] * 4) for h in heads]
     if reference is None or standard is None or not standard.known:
-        return found
+        return matches
     rows = [objects(path) for path in paths]
     for stars_only, enough in ((True, task.number("star_enough", 50.0)), (False, limits.exposure_least)):
         # Faint stars are left out where bright ones suffice: a fit weighted by the data themselves makes them some
         # mmag too faint. Where there are few, they are better than none.
         for snr in (limits.snr, task.number("star_snr_least", 20.0)):
-            if sum(s.mag.size for s in found) < enough:
+            if sum(s.mag.size for s in matches) < enough:
                 bounds = replace(limits, snr=snr)
-                found = [
+                matches = [
                     match(r, s.ccdnum, reference, standard, bounds, stars_only=stars_only)
-                    for r, s in zip(rows, found, strict=True)
+                    for r, s in zip(rows, matches, strict=True)
                 ]
-    return found
+    return matches
 
 
 def _limits(task: Task) -> Limits:
+    """Return the limits of the match and of the solution from the settings."""
     return Limits(
-        snr=task.number("star_snr", 100.0), bright=task.number("reference_bright", 10.0),
-        faint=task.number("reference_faint", 30.0), radius=task.number("match_radius", 1.0),
-        ccd_least=int(task.number("ccd_least", 5)), exposure_least=int(task.number("exposure_least", 10)),
-        scatter=task.number("scatter_limit", 0.1), floor=task.number("reference_error", 0.005),
-        spread=task.number("star_spread", 0.005), size=task.number("star_size", 0.15),
-    )  # fmt: skip
+        snr=task.number("star_snr", 100.0),
+        bright=task.number("reference_bright", 10.0),
+        faint=task.number("reference_faint", 30.0),
+        radius=task.number("match_radius", 1.0),
+        ccd_least=int(task.number("ccd_least", 5)),
+        exposure_least=int(task.number("exposure_least", 10)),
+        scatter=task.number("scatter_limit", 0.1),
+        floor=task.number("reference_error", 0.005),
+        spread=task.number("star_spread", 0.005),
+        size=task.number("star_size", 0.15),
+    )
 
 
 def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> CountUnit:
     """What the catalogues' fluxes count; electrons where no catalogue tells."""
     for head in heads:
-        found = CountUnit.of(head)
-        if found is not None:
-            return found
+        unit = CountUnit.of(head)
+        if unit is not None:
+            return unit
     odd = next((text for head in heads if (text := unit_complaint(head))), "")
     why = odd or "neither gain nor BUNIT in the header"
     task.finding(2 if odd else 3, f"{paths[0].name}: {why}; fluxes are taken as electrons")
     return CountUnit.ELECTRON
 
 
-def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) -> float:
+def _nominal(task: Task, head: fits.Header, band: str, unit: CountUnit) -> float:
     """The zero point of a photometric night, for one ``unit`` of the image."""
     exptime, airmass = float(head.get("EXPTIME", 0.0)), airmass_of(head.get)
     if exptime <= 0:
@@ -128,6 +133,7 @@ def _nominal(task: Task, head: Mapping[str, Any], band: str, unit: CountUnit) ->
 
 
 def _reference(task: Task, heads: Sequence[fits.Header]) -> tuple[Reference | None, list[Path]]:
+    """Read the reference stars over the exposure's CCDs, and the files they are from."""
     files = list(task.inputs.get("refcat", ()))
     centres = [(float(h["RA_CENT"]), float(h["DEC_CENT"])) for h in heads if "RA_CENT" in h]
     if not files or not centres:
@@ -149,6 +155,7 @@ def _say(
     paths: Sequence[Path],
     band: str,
 ) -> None:
+    """Report how the zero point was determined: findings and metrics."""
     if whole.flag & Flag.NOMINAL:
         if reference is None or standard is None:
             why = "no reference stars over the field"
@@ -178,11 +185,11 @@ def _say(
     task.metric("zeropoint_nstars", whole.count, text="stars of the zero point")
 
 
-def _say_colour(task: Task, whole: Zero, found: Sequence[Stars], standard: Standard | None) -> None:
+def _report_colour(task: Task, whole: Zero, matches: Sequence[Stars], standard: Standard | None) -> None:
     """Metric of what is left of the colour term, where there is one."""
     if standard is None or whole.flag & Flag.NOMINAL or not standard.terms:
         return
-    slope, _ = colour_slope(found, whole.value)
+    slope, _ = colour_slope(matches, whole.value)
     if np.isfinite(slope):
         task.metric("zeropoint_colour", slope, text="slope of the residuals with colour, mag a mag")
 
@@ -198,6 +205,7 @@ def _write(
     standard: Standard | None,
     unit: CountUnit,
 ) -> None:
+    """Write the zero points of the exposure and its CCDs as a table."""
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):
@@ -270,9 +278,13 @@ def _photometry_cards(standard: Standard | None) -> Iterator[tuple[str, str | in
 
 
 def _check(
-    task: Task, paths: Sequence[Path], heads: Sequence[fits.Header], each: Sequence[Zero], reference: Reference | None,
+    task: Task,
+    paths: Sequence[Path],
+    heads: Sequence[fits.Header],
+    each: Sequence[Zero],
+    reference: Reference | None,
     standard: Standard | None,
-) -> None:  # fmt: skip
+) -> None:
     """The residuals of the exposure's stars against the reference, positions by the final WCS."""
     parts = []
     for path, zero in zip(paths, each, strict=True):
@@ -281,14 +293,14 @@ def _check(
         rows["MAG_PSF"] = zero.value - 2.5 * np.log10(rows["FLUX_PSF"])
         if reference is not None and standard is not None:
             parts.append(compare(rows, reference, standard, radius=task.number("match_radius", 1.0)))
-    found = joined(parts)
+    matches = joined(parts)
     card = fits.Header()
     for key, value in identity(heads[0]).items():
         if key not in ("CCDNUM", "CCDNAME"):
             card[key] = value
-    card["NMATCH"] = (found.ra.size, "reference stars matched")
+    card["NMATCH"] = (matches.ra.size, "reference stars matched")
     stamp(card, task.keys, task.execs, task.output("check").name)
-    fits.HDUList([fits.PrimaryHDU(header=card), table(found)]).writeto(
+    fits.HDUList([fits.PrimaryHDU(header=card), table(matches)]).writeto(
         task.output("check"), overwrite=True, checksum=True
     )
     task.set_parents("check", [*paths, *task.inputs.get("refcat", ())])

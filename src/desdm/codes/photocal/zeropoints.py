@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +40,8 @@ class Limits:
     scatter: float = 0.1
     #: mag; least error of a reference star, and that of one whose catalogue tells none
     floor: float = 0.005
-    #: mask bits that spoil a star
-    spoilt: int = 0x6DB
+    #: mask bits that exclude a star
+    reject_mask: int = 0x6DB
     spread: float = 0.005
     #: |ln| of FLUX_RADIUS over that of the stars, where the reference may hold galaxies
     size: float = 0.15
@@ -81,7 +80,7 @@ class Zero:
 
 
 def match(
-    rows: Any,
+    rows: npt.NDArray[np.void],
     ccdnum: int,
     reference: Reference,
     standard: Standard,
@@ -109,11 +108,11 @@ def match(
         PSF magnitudes of galaxies change with the seeing.
     """
     flux, error = rows["FLUX_PSF"].astype(float), rows["FLUXERR_PSF"].astype(float)
-    good = (flux > 0) & (error > 0) & (rows["FLAGS"] < 2) & ((rows["IMAFLAGS_ISO"] & limits.spoilt) == 0)
+    good = (flux > 0) & (error > 0) & (rows["FLAGS"] < 2) & ((rows["IMAFLAGS_ISO"] & limits.reject_mask) == 0)
     good &= flux > limits.snr * error
-    if "SPREAD_MODEL" in rows.dtype.names:
+    if "SPREAD_MODEL" in (rows.dtype.names or ()):
         good &= np.abs(rows["SPREAD_MODEL"]) < limits.spread
-    if not stars_only and "FLUX_RADIUS" in rows.dtype.names:
+    if not stars_only and "FLUX_RADIUS" in (rows.dtype.names or ()):
         good &= star_sized(rows["FLUX_RADIUS"].astype(float), good, limits.size)
     mags = standard.mag
     rows, flux, error = rows[good], flux[good], error[good]
@@ -134,11 +133,13 @@ def match(
     hit = hit[known[index[hit]]]
     star = index[hit]
     # What the catalogue tells beyond the floor, which `solve` adds to all.
-    told = np.sqrt(np.maximum(np.nan_to_num(standard.error[star], nan=0.0) ** 2 - limits.floor**2, 0.0))
+    catalogue_error = np.sqrt(
+        np.maximum(np.nan_to_num(standard.error[star], nan=0.0) ** 2 - limits.floor**2, 0.0)
+    )
     return Stars(
         ccdnum,
         -2.5 * np.log10(flux[hit]),
-        np.hypot(1.0857 * error[hit] / flux[hit], told),
+        np.hypot(1.0857 * error[hit] / flux[hit], catalogue_error),
         np.asarray(mags[star], float),
         np.asarray(standard.colour[star], float),
     )
@@ -149,6 +150,20 @@ def star_sized(radius: Array, good: npt.NDArray[np.bool_], width: float) -> npt.
 
     Stars are all of one size and galaxies of many: halving a sorted sample by its densest half ends among the stars
     even where they are in the minority (half-sample mode, Bickel & Frühwirth 2006).
+
+    Parameters
+    ----------
+    radius
+        (n,) half-light radii, in any one unit.
+    good
+        (n,) true for objects that may count.
+    width
+        Largest distance from the stars' size, natural logarithm.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) true for objects of the stars' size.
     """
     good = good & (radius > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -167,14 +182,29 @@ def star_sized(radius: Array, good: npt.NDArray[np.bool_], width: float) -> npt.
 
 
 def _wrap(degrees: Array) -> Array:
+    """Wrap angles in degrees to [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 
 def robust(values: Array, errors: Array, floor: float) -> tuple[float, float, float, int]:
-    """Mean of values with unequal errors and some outliers: (mean, its error, scatter, number kept).
+    """Mean of values with unequal errors and some outliers: (mean, its error, scatter, number of inliers).
 
     Weights are 1/(error² + floor²); beyond 3.5 of the larger of a value's own error and the robust scatter it is left
     out, five times over; the mean's error is the larger of what the errors and what the scatter promise.
+
+    Parameters
+    ----------
+    values
+        (n,) values, mag.
+    errors
+        (n,) their errors, mag.
+    floor
+        Error that is added in quadrature to each, mag.
+
+    Returns
+    -------
+    (float, float, float, int)
+        Mean, its error, robust scatter, number of inliers.
     """
     weights = 1.0 / (errors**2 + floor**2)
     middle = float(np.median(values))
@@ -195,14 +225,14 @@ def robust(values: Array, errors: Array, floor: float) -> tuple[float, float, fl
     return middle, promised * max(chi, 1.0), scatter, int(keep.sum())
 
 
-def colour_slope(found: Sequence[Stars], zero: float) -> tuple[float, int]:
+def colour_slope(matches: Sequence[Stars], zero: float) -> tuple[float, int]:
     """How the residuals about a zero point change with colour, mag a mag, and of how many stars; NaN of fewer than 20.
 
     The slope is Theil's and Sen's median of pairs (Sen 1968) over stars in the order of colour, a half apart: outliers do
-    not bend it. It tells whether a colour term is right.
+    not change it. It shows whether a colour term is right.
     """
-    colour = np.concatenate([np.zeros(0), *(s.colour for s in found)])
-    values = np.concatenate([np.zeros(0), *(s.offset - zero for s in found)])
+    colour = np.concatenate([np.zeros(0), *(s.colour for s in matches)])
+    values = np.concatenate([np.zeros(0), *(s.offset - zero for s in matches)])
     good = np.isfinite(colour) & np.isfinite(values)
     colour, values = colour[good], values[good]
     if colour.size < 20:
@@ -217,12 +247,12 @@ def colour_slope(found: Sequence[Stars], zero: float) -> tuple[float, int]:
     return float(np.median(slopes)), int(colour.size)
 
 
-def solve(found: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero, list[Zero]]:
+def solve(matches: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero, list[Zero]]:
     """The exposure's zero point and each CCD's.
 
     Parameters
     ----------
-    found
+    matches
         Stars of each CCD.
     limits
         Least numbers, scatter and error.
@@ -235,17 +265,17 @@ def solve(found: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero,
         The exposure's (``ccdnum`` 0) and those of the CCDs in their order. A CCD with fewer than ``ccd_least`` stars has
         the exposure's.
     """
-    offsets = [s.offset for s in found]
+    offsets = [s.offset for s in matches]
     total = np.concatenate(offsets) if offsets else np.zeros(0)
     if total.size < limits.exposure_least:
         flag = int(Flag.NOMINAL)
         return (
             Zero(0, nominal, float("nan"), float("nan"), int(total.size), flag),
-            [Zero(s.ccdnum, nominal, float("nan"), float("nan"), s.mag.size, flag) for s in found],
+            [Zero(s.ccdnum, nominal, float("nan"), float("nan"), s.mag.size, flag) for s in matches],
         )
-    whole = _zero(0, total, np.concatenate([s.error for s in found]), limits)
+    whole = _zero(0, total, np.concatenate([s.error for s in matches]), limits)
     each = []
-    for stars, values in zip(found, offsets, strict=True):
+    for stars, values in zip(matches, offsets, strict=True):
         if values.size < limits.ccd_least:
             flag = whole.flag | int(Flag.FEW)
             each.append(Zero(stars.ccdnum, whole.value, whole.sigma, whole.scatter, values.size, flag))
@@ -255,6 +285,7 @@ def solve(found: Sequence[Stars], limits: Limits, nominal: float) -> tuple[Zero,
 
 
 def _zero(ccdnum: int, values: Array, errors: Array, limits: Limits) -> Zero:
+    """Return the zero point of one CCD (or of the exposure, number 0) with its error and flag."""
     middle, sigma, scatter, count = robust(values, errors, limits.floor)
     flag = int(Flag.SCATTER) if scatter > limits.scatter else 0
     return Zero(ccdnum, middle, sigma, scatter, count, flag)

@@ -32,6 +32,17 @@ def combine(parts: Sequence[Part], tile: WCS, centre: tuple[float, float], size:
 
     An exposure that does not reach the centre gives its PSF at its own nearest pixel: the coadd has its stars too.
 
+    Parameters
+    ----------
+    parts
+        Model, WCS, weight and size of each exposure's image under the tile.
+    tile
+        WCS of the tile.
+    centre
+        FITS pixel (x, y) of the tile at which the model holds.
+    size
+        Side of the model, pixels of the tile.
+
     Returns
     -------
     PSFModel or None
@@ -60,6 +71,7 @@ def combine(parts: Sequence[Part], tile: WCS, centre: tuple[float, float], size:
 
 
 def _turned(model: PSFModel, here: tuple[float, float], jacobian: Array, size: int) -> Array:
+    """Resample the PSF model at a position onto the pixels of the tile."""
     image = model.at(*here)
     dy, dx = np.mgrid[:size, :size] - size // 2
     u = (jacobian[0, 0] * dx + jacobian[0, 1] * dy) / model.samp + image.shape[1] // 2

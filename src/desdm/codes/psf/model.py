@@ -36,7 +36,7 @@ class PSFModel:
     chi2: float = 0.0
     loaded: int = 0
     accepted: int = 0
-    #: what PSFEx reports as FWHM_MEAN, pixels; 0: not told
+    #: FWHM_MEAN of PSFEx, pixels; 0: not reported
     fwhm_mean: float = 0.0
 
     def at(self, x: float, y: float) -> Array:
@@ -89,12 +89,34 @@ class PSFModel:
 
 
 def constant(image: Array, samp: float, fwhm: float, **numbers: Any) -> PSFModel:
-    """A model that is the same everywhere."""
+    """A model that is the same everywhere.
+
+    Parameters
+    ----------
+    image
+        (ny, nx) samples, summing to 1.
+    samp
+        Pixels per sample.
+    fwhm
+        FWHM, pixels.
+    numbers
+        Further fields of `PSFModel`.
+    """
     return PSFModel(image[None, :, :], 0, (0.0, 0.0), (1.0, 1.0), samp, fwhm, **numbers)
 
 
 def moffat(fwhm: float, beta: float, size: int = 51) -> PSFModel:
-    """A round Moffat profile of ``fwhm`` pixels in a square of ``size`` samples of one pixel, summing to 1."""
+    """A round Moffat profile of ``fwhm`` pixels in a square of ``size`` samples of one pixel, summing to 1.
+
+    Parameters
+    ----------
+    fwhm
+        FWHM, pixels.
+    beta
+        Exponent of the profile.
+    size
+        Side of the square, samples of one pixel.
+    """
     middle = size // 2
     dy, dx = np.mgrid[:size, :size] - middle
     alpha2 = (fwhm / 2.0) ** 2 / (2.0 ** (1.0 / beta) - 1.0)
@@ -102,7 +124,7 @@ def moffat(fwhm: float, beta: float, size: int = 51) -> PSFModel:
     return constant(image / image.sum(), 1.0, fwhm)
 
 
-def read_model(path: Path, identity: Mapping[str, Any] | None = None) -> PSFModel:
+def read_model(path: Path, identity: Mapping[str, str | int | float] | None = None) -> PSFModel:
     """Read a PSFEx model.
 
     Three forms are known: PSFEx's own ``.psf`` (numbers in the header), the Legacy Surveys' copies of it (some
@@ -133,21 +155,32 @@ def read_model(path: Path, identity: Mapping[str, Any] | None = None) -> PSFMode
             if mask.shape[0] != (degree + 1) * (degree + 2) // 2:
                 raise FileTypeError(f"{path.name}: {mask.shape[0]} PSF terms do not fit degree {degree}")
             return PSFModel(
-                mask, degree, (get("polzero1", 0.0), get("polzero2", 0.0)),
-                (get("polscal1", 1.0), get("polscal2", 1.0)), get("psf_samp", 1.0), get("psf_fwhm", 0.0),
-                get("chi2", 0.0), int(get("loaded", 0)), int(get("accepted", 0)),
-            )  # fmt: skip
+                mask,
+                degree,
+                (get("polzero1", 0.0), get("polzero2", 0.0)),
+                (get("polscal1", 1.0), get("polscal2", 1.0)),
+                get("psf_samp", 1.0),
+                get("psf_fwhm", 0.0),
+                get("chi2", 0.0),
+                int(get("loaded", 0)),
+                int(get("accepted", 0)),
+            )
     raise FileTypeError(f"{path.name}: no table with a column PSF_MASK; not a PSFEx model")
 
 
 def _getter(hdu: Any, names: set[str], row: int) -> Any:
+    """Return a function that reads a number from a table row or, without that column, from the header."""
+
     def get(key: str, default: float) -> float:
         return float(hdu.data[key][row]) if key in names else float(hdu.header.get(key.upper(), default))
 
     return get
 
 
-def _row(rows: Any, names: set[str], identity: Mapping[str, Any], path: Path) -> int:
+def _row(
+    rows: npt.NDArray[np.void], names: set[str], identity: Mapping[str, str | int | float], path: Path
+) -> int:
+    """Return the index of the row of this exposure and CCD."""
     mine = np.ones(len(rows), bool)
     if "expnum" in names and "EXPNUM" in identity:
         mine &= rows["expnum"] == identity["EXPNUM"]
@@ -161,14 +194,26 @@ def _row(rows: Any, names: set[str], identity: Mapping[str, Any], path: Path) ->
 
 
 def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
-    """Write a model as PSFEx does (HDU PSF_DATA), with ``header``'s cards in the primary header."""
+    """Write a model as PSFEx does (HDU PSF_DATA), with ``header``'s cards in the primary header.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    model
+        The model.
+    header
+        Cards of the primary header.
+    """
     terms, ny, nx = model.mask.shape
     column = fits.Column(
-        name="PSF_MASK", format=f"{terms * ny * nx}E", dim=f"({nx},{ny},{terms})",
+        name="PSF_MASK",
+        format=f"{terms * ny * nx}E",
+        dim=f"({nx},{ny},{terms})",
         array=model.mask[None].astype(np.float32),
-    )  # fmt: skip
+    )
     table = fits.BinTableHDU.from_columns([column], name="PSF_DATA")
-    cards: list[tuple[str, Any, str]] = [
+    cards: list[tuple[str, str | int | float, str]] = [
         ("LOADED", model.loaded, "stars found"),
         ("ACCEPTED", model.accepted, "stars kept"),
         ("CHI2", model.chi2, "final reduced chi2"),
@@ -205,10 +250,10 @@ def field_facts(xml: str) -> dict[str, float]:
         return {}
     names = re.findall(r'<FIELD name="(\w+)"', table.group())
     cells = re.findall(r"<TD>(.*?)</TD>", table.group(), re.DOTALL)
-    found = {}
+    facts = {}
     for name, cell in zip(names, cells, strict=False):
         try:
-            found[name] = float(cell)
+            facts[name] = float(cell)
         except ValueError:
             continue  # names and pairs
-    return found
+    return facts

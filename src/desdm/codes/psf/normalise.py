@@ -19,7 +19,7 @@ def wing(image: Array, samp: float) -> tuple[float, float]:
     """The pedestal of a PSF stamp, and the fraction of the star's light beyond the stamp, of its light within.
 
     A Moffat profile on a constant is fitted to the azimuthal mean, rings weighted by their pixels, the exponent
-    kept between 2.2 and 6. The constant is what the sky and the wings of neighbours left in the stars' vignets;
+    confined between 2.2 and 6. The constant is what the sky and the wings of neighbours left in the stars' vignets;
     the profile is integrated from the circle of the stamp's area to infinity.
     """
     ny, nx = image.shape
@@ -40,9 +40,11 @@ def wing(image: Array, samp: float) -> tuple[float, float]:
         return np.asarray((shape - profile) / peak * np.sqrt(count) / (0.001 + 0.02 * np.abs(profile) / peak))
 
     fit = least_squares(
-        misfit, [np.log(peak), np.log(2 * max(half, 0.5)), 3.0, 0.0],
-        bounds=([-30.0, -2.0, 2.2, -peak], [30.0, 5.0, 6.0, peak]), x_scale=[1.0, 1.0, 1.0, 1e-3 * peak],
-    )  # fmt: skip
+        misfit,
+        [np.log(peak), np.log(2 * max(half, 0.5)), 3.0, 0.0],
+        bounds=([-30.0, -2.0, 2.2, -peak], [30.0, 5.0, 6.0, peak]),
+        x_scale=[1.0, 1.0, 1.0, 1e-3 * peak],
+    )
     height, alpha = float(np.exp(fit.x[0])), float(np.exp(fit.x[1]))
     beta, pedestal = float(fit.x[2]), float(fit.x[3])
     edge2 = nx * ny * samp**2 / np.pi

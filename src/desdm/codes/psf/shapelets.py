@@ -18,8 +18,18 @@ __all__ = ["ShapeletModel", "read_shapelets"]
 
 Array = npt.NDArray[np.float64]
 _COLUMNS = (
-    "psf_order", "sigma", "fit_order", "npca", "xmin", "xmax", "ymin", "ymax", "ave_psf", "rot_matrix", "interp_matrix",
-)  # fmt: skip
+    "psf_order",
+    "sigma",
+    "fit_order",
+    "npca",
+    "xmin",
+    "xmax",
+    "ymin",
+    "ymax",
+    "ave_psf",
+    "rot_matrix",
+    "interp_matrix",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,20 @@ class ShapeletModel:
         """The PSF at FITS pixel (x, y) on the sky: ``size`` × ``size`` samples of ``samp`` arcsec; their sum is its flux.
 
         Columns go east, rows north; the pixel's own width is in it.
+
+        Parameters
+        ----------
+        x, y
+            FITS pixel.
+        samp
+            Side of a sample, arcsec.
+        size
+            Number of samples of a side.
+
+        Returns
+        -------
+        numpy.ndarray
+            (size, size) samples.
         """
         grid = (np.arange(size) - size // 2) * samp / self.sigma
         east, north = np.meshgrid(grid, grid)
@@ -120,8 +144,11 @@ def read_shapelets(path: Path) -> ShapeletModel:
                 f"{path.name}: {name} has {row[name].size} numbers, its orders ask for {wanted}"
             )
     return ShapeletModel(
-        order, float(row["sigma"]), degree,
+        order,
+        float(row["sigma"]),
+        degree,
         (float(row["xmin"]), float(row["xmax"]), float(row["ymin"]), float(row["ymax"])),
-        row["ave_psf"].astype(np.float64).ravel(), row["rot_matrix"].astype(np.float64).reshape(size, npca).T,
+        row["ave_psf"].astype(np.float64).ravel(),
+        row["rot_matrix"].astype(np.float64).reshape(size, npca).T,
         row["interp_matrix"].astype(np.float64).reshape(npca, terms).T,
-    )  # fmt: skip
+    )

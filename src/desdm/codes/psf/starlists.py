@@ -1,4 +1,4 @@
-"""Star lists as DESDM delivers them: what findstars chose, what PIFF was given, what PSFEx used."""
+"""Star lists as DESDM delivers them: the choice of findstars, the input of PIFF, the stars that PSFEx used."""
 
 from __future__ import annotations
 
@@ -62,16 +62,24 @@ def read_star_list(path: Path) -> StarList:
                 used = np.asarray(rows["use"], bool) if "use" in names else star
                 mag = np.asarray(rows["mag"], np.float64) if "mag" in names else np.full(len(rows), np.nan)
                 return StarList(
-                    np.asarray(rows["id"], np.int64), np.asarray(rows["x"], np.float64),
-                    np.asarray(rows["y"], np.float64), mag, star, used,
-                )  # fmt: skip
+                    np.asarray(rows["id"], np.int64),
+                    np.asarray(rows["x"], np.float64),
+                    np.asarray(rows["y"], np.float64),
+                    mag,
+                    star,
+                    used,
+                )
             if {"source_number", "x_image", "y_image", "norm_psf"} <= names:
                 rows = hdu.data
                 every = np.ones(len(rows), bool)
                 return StarList(
-                    np.asarray(rows["SOURCE_NUMBER"], np.int64), np.asarray(rows["X_IMAGE"], np.float64),
-                    np.asarray(rows["Y_IMAGE"], np.float64), np.full(len(rows), np.nan), every, every,
-                )  # fmt: skip
+                    np.asarray(rows["SOURCE_NUMBER"], np.int64),
+                    np.asarray(rows["X_IMAGE"], np.float64),
+                    np.asarray(rows["Y_IMAGE"], np.float64),
+                    np.full(len(rows), np.nan),
+                    every,
+                    every,
+                )
     raise FileTypeError(
         f"{path.name}: no star list: neither id, x, y and star_flag, nor SOURCE_NUMBER and NORM_PSF of PSFEx"
     )

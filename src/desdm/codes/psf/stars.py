@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,9 +10,9 @@ __all__ = ["select", "signal_to_noise", "size_range"]
 Array = npt.NDArray[np.float64]
 
 
-def signal_to_noise(rows: Any) -> Array:
+def signal_to_noise(rows: npt.NDArray[np.void]) -> Array:
     """S/N of each object: SNR_WIN, else FLUX_AUTO over its error, else 1.0857 over MAGERR_AUTO."""
-    names = rows.dtype.names
+    names = rows.dtype.names or ()
     if "SNR_WIN" in names:
         return np.asarray(rows["SNR_WIN"], float)
     if "FLUX_AUTO" in names and "FLUXERR_AUTO" in names:
@@ -25,7 +23,7 @@ def signal_to_noise(rows: Any) -> Array:
 
 
 def select(
-    rows: Any, *, snr: float = 40.0, width: float = 0.1, elongation: float = 1.35
+    rows: npt.NDArray[np.void], *, snr: float = 40.0, width: float = 0.1, elongation: float = 1.35
 ) -> npt.NDArray[np.bool_]:
     """Stars of one image.
 
@@ -46,11 +44,11 @@ def select(
     numpy.ndarray
         A boolean for each row; none is true if fewer than five objects are clean and bright.
     """
-    names = rows.dtype.names
+    names = rows.dtype.names or ()
     radius = np.asarray(rows["FLUX_RADIUS"], float)
     good = (rows["FLAGS"] == 0) & (radius > 0.5) & (signal_to_noise(rows) > snr)
     if "IMAFLAGS_ISO" in names:
-        # Interpolated and suspect pixels spoil a shape as well as saturated ones.
+        # Interpolated and suspect pixels distort a shape as saturated ones do.
         good &= (rows["IMAFLAGS_ISO"] & ~4096) == 0
     if "ELONGATION" in names:
         good &= rows["ELONGATION"] < elongation
@@ -65,7 +63,9 @@ def select(
     return np.asarray(good & (off < limit))
 
 
-def size_range(rows: Any, limits: tuple[float, float], share: float) -> tuple[float, float] | None:
+def size_range(
+    rows: npt.NDArray[np.void], limits: tuple[float, float], share: float
+) -> tuple[float, float] | None:
     """Sizes among which the stars are: about the median size of the clean bright ones.
 
     Parameters
@@ -73,7 +73,7 @@ def size_range(rows: Any, limits: tuple[float, float], share: float) -> tuple[fl
     rows
         As of `select`.
     limits
-        Least and largest size (twice the half-light radius, pixel) that may be asked for.
+        Least and largest size (twice the half-light radius, pixel) that may be configured.
     share
         Width to either side, as a share of the size; 0: no range.
 

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.detection.sextractor import (
@@ -99,6 +100,7 @@ def coaddpsf(task: Task) -> None:
 
 
 def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
+    """Write the catalogue of star vignets for PSFEx."""
     task.run(
         "sextractor",
         arguments(
@@ -112,9 +114,9 @@ def _vignets(task: Task, image: Path, out: Path, head: fits.Header) -> None:
 
 
 def _fit(task: Task, catalogue: Path) -> PSFModel | None:
-    """Run PSFEx; None if it found too few stars for a model that one can trust."""
-    made = task.workdir / f"{catalogue.stem}.psf"
-    made.unlink(missing_ok=True)
+    """Run PSFEx; None if there are too few stars for a reliable model."""
+    model_file = task.workdir / f"{catalogue.stem}.psf"
+    model_file.unlink(missing_ok=True)
     keys = task.keywords("psfex_keys")
     rows = objects(catalogue)
     keys["psfvar_degrees"] = str(_degree(task, rows, keys))
@@ -128,22 +130,22 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
         "-PSF_SUFFIX",
         ".psf",
     ]
-    told = task.workdir / f"{catalogue.stem}_psfex.xml"
-    keys |= {"write_xml": "Y", "xml_name": str(told)}
+    xml_file = task.workdir / f"{catalogue.stem}_psfex.xml"
+    keys |= {"write_xml": "Y", "xml_name": str(xml_file)}
     task.run("psfex", [*args, *options(keys)], check=False)
-    facts = field_facts(told.read_text("latin-1")) if told.is_file() else {}
-    told.unlink(missing_ok=True)
+    facts = field_facts(xml_file.read_text("latin-1")) if xml_file.is_file() else {}
+    xml_file.unlink(missing_ok=True)
     least = task.number("min_stars", 20)
-    if not made.is_file():
-        task.finding(3, "psfex made no model; too few stars")
+    if not model_file.is_file():
+        task.finding(3, "psfex wrote no model; too few stars")
         return None
-    model = read_model(made)
-    made.unlink()
+    model = read_model(model_file)
+    model_file.unlink()
     task.metric("psf_stars", model.accepted, text="stars kept by PSFEx")
     task.metric("psf_chi2", model.chi2, text="reduced chi2 of the PSF fit")
     if model.accepted < least or not 0 < model.chi2 < task.number("max_chi2", 5.0):
         task.finding(
-            3, f"psfex kept {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are wanted"
+            3, f"psfex accepted {model.accepted} stars, chi2 {model.chi2:.2f}; {least:g} stars are needed"
         )
         return None
     return replace(model, fwhm_mean=facts.get("FWHM_Mean", 0.0))
@@ -164,41 +166,45 @@ def _fit_piff(task: Task, image: Path, catalogue: Path) -> PSFModel | None:
         task.finding(3, f"{int(chosen.sum())} stars for PIFF; {least:g} are wanted")
         return None
     stem = task.workdir / f"{image.name.removesuffix('.fits')}_piff"
-    stars, order, made = stem.with_suffix(".stars"), stem.with_suffix(".yaml"), stem.with_suffix(".fits")
+    stars, order, model_file = (
+        stem.with_suffix(".stars"),
+        stem.with_suffix(".yaml"),
+        stem.with_suffix(".fits"),
+    )
     write_stars(stars, rows, chosen)
     degree = int(task.number("piff_order", 2))
     while degree > 0 and (degree + 1) * (degree + 2) / 2 * task.number("stars_per_term", 100) > chosen.sum():
         degree -= 1
     size, stamp = int(task.number("piff_size", 25)), int(task.number("piff_stamp", 31))
-    order.write_text(configuration(image, stars, made, degree, size, stamp), "utf-8")
-    made.unlink(missing_ok=True)
+    order.write_text(configuration(image, stars, model_file, degree, size, stamp), "utf-8")
+    model_file.unlink(missing_ok=True)
     task.run("piffify", [order], check=False)
     for scrap in (stars, order):
         scrap.unlink()
-    if not made.is_file():
-        task.finding(2, f"{image.name}: PIFF made no model; look into its log")
+    if not model_file.is_file():
+        task.finding(2, f"{image.name}: PIFF wrote no model; see its log")
         return None
-    model = read_piff(made)
-    made.unlink()
+    model = read_piff(model_file)
+    model_file.unlink()
     task.metric("psf_stars", model.accepted, text="stars kept by PIFF")
     task.metric("psf_chi2", model.chi2, text="reduced chi2 of the PSF fit")
     return model
 
 
-def _sizes(task: Task, rows: Any, keys: Mapping[str, str]) -> dict[str, str]:
+def _sizes(task: Task, rows: npt.NDArray[np.void], keys: Mapping[str, str]) -> dict[str, str]:
     """SAMPLE_FWHMRANGE about the ridge of the stars, within the range that was set; empty: as it was set.
 
     PSFEx from 3.23 on looks for the range of sizes that is narrowest relative to the size, over all objects: among many
     galaxies it takes those (median magnitudes 0.26 too bright in a field of the NTT); 3.21 does not.
     """
-    given = [float(part) for part in keys.get("sample_fwhmrange", "").split(",") if part.strip()]
-    if len(given) != 2 or keys.get("sample_autoselect", "Y").upper() != "Y":
+    setting = [float(part) for part in keys.get("sample_fwhmrange", "").split(",") if part.strip()]
+    if len(setting) != 2 or keys.get("sample_autoselect", "Y").upper() != "Y":
         return {}
-    found = size_range(rows, (given[0], given[1]), task.number("ridge_share", 0.25))
-    return {} if found is None else {"sample_fwhmrange": f"{found[0]:.3f},{found[1]:.3f}"}
+    sizes = size_range(rows, (setting[0], setting[1]), task.number("ridge_share", 0.25))
+    return {} if sizes is None else {"sample_fwhmrange": f"{sizes[0]:.3f},{sizes[1]:.3f}"}
 
 
-def _degree(task: Task, rows: Any, keys: Mapping[str, str]) -> int:
+def _degree(task: Task, rows: npt.NDArray[np.void], keys: Mapping[str, str]) -> int:
     """The degree of the PSF's variation that the stars can carry: each polynomial term wants its share of them."""
     useful = int(((rows["SNR_WIN"] > float(keys.get("sample_minsn", "20"))) & (rows["FLAGS"] < 2)).sum())
     degree = int(keys.get("psfvar_degrees", "0"))
@@ -222,13 +228,15 @@ def _delivered(task: Task, head: fits.Header, parents: list[Path]) -> PSFModel |
     return None
 
 
-def _plain(task: Task, head: Mapping[str, Any]) -> PSFModel:
+def _plain(task: Task, head: fits.Header) -> PSFModel:
+    """Return a round Moffat model of the image's seeing, with a finding."""
     fwhm = float(head.get("FWHM", 0.0)) or task.number("fwhm_default", 4.0)
     task.finding(2, f"too few stars for a PSF: a round Moffat profile of {fwhm:.2f} pixels is used")
     return moffat(fwhm, task.number("moffat_beta", 3.0))
 
 
 def _combined(task: Task, head: fits.Header) -> PSFModel | None:
+    """Combine the models of the exposures under the coadd; None without any."""
     models = {_key(fits.getheader(p, 0)): read_model(p) for p in task.inputs.get("psfs", ())}
     parts = []
     for path in task.inputs.get("nwgints", ()):
@@ -243,13 +251,15 @@ def _combined(task: Task, head: fits.Header) -> PSFModel | None:
     return model
 
 
-def _key(head: Mapping[str, Any]) -> tuple[int, int]:
+def _key(head: fits.Header) -> tuple[int, int]:
+    """Return exposure and CCD number of a header."""
     return int(head.get("EXPNUM", 0)), int(head.get("CCDNUM", 0))
 
 
 def _finish(
     task: Task, model: PSFModel, source: str, head: fits.Header, out: Path, centre: tuple[float, float]
 ) -> None:
+    """Normalise the model and write it with size, ellipticity and provenance in its header."""
     model = normalised(sharpened(model) if source == "psfex" else model)
     card = _card(task, head, out)
     size, e1, e2 = model.moments(*centre)
@@ -269,6 +279,7 @@ def _finish(
 
 
 def _card(task: Task, head: fits.Header, out: Path) -> fits.Header:
+    """Return the primary header of a model: identity, tile, zero point."""
     card = fits.Header()
     for key, value in identity(head).items():
         card[key] = value

@@ -37,12 +37,12 @@ def centres(length: int, size: int) -> npt.NDArray[np.float64]:
 @compiled()
 def _quantile(bins: npt.NDArray[np.int64], below: int, rank: float) -> float:
     """Place, in bins from 0, of a rank in a histogram that ``below`` values lie under."""
-    seen = float(below)
+    cumulative = float(below)
     for k in range(bins.size):
-        if seen + bins[k] > rank:
-            part: float = k + (rank - seen) / bins[k]
+        if cumulative + bins[k] > rank:
+            part: float = k + (rank - cumulative) / bins[k]
             return part
-        seen += bins[k]
+        cumulative += bins[k]
     return float(bins.size)
 
 
@@ -80,6 +80,7 @@ def _levels(
     sigma: npt.NDArray[np.float32],
     good: npt.NDArray[np.float32],
 ) -> None:
+    """Set level and scatter of the sky in each block; NaN with too few good pixels."""
     ny, nx = image.shape
     sample = np.empty(1024 + size, np.float32)
     bins = np.zeros(_BINS, np.int64)

@@ -47,6 +47,7 @@ class SkyFit:
 
 
 def _scatter(values: F8) -> float:
+    """Return the robust standard deviation of values, 0 without any."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
 
 
@@ -135,6 +136,7 @@ def clean(level: npt.NDArray[np.float32], *, clip: float = 3.0, smooth: float = 
 
 
 def _plane(data: F8, good: Flags) -> F8:
+    """Fit a plane to the good values with clipping; returns it on the whole grid."""
     yy, xx = np.mgrid[: data.shape[0], : data.shape[1]]
     design = np.stack([np.ones(data.size), xx.ravel(), yy.ravel()], axis=1)
     keep = good.ravel()
@@ -231,7 +233,7 @@ def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: f
     for place in sky.places:
         part = model[place.window]
         if fitted is None or not np.isfinite(part).any():
-            # No components, or none on this CCD (it was dead when they were made).
+            # No components, or none on this CCD (it was dead in the exposures of which they were computed).
             part[:], out = clean(sky.level[place.window], clip=clip, smooth=smooth)
             clipped += int((out & known[place.window]).sum())
         elif not np.isfinite(part).all():
@@ -242,7 +244,13 @@ def fit_sky(sky: MiniSky, components: F8 | None, *, clip: float = 3.0, smooth: f
     level = float(np.median(sky.level[known]))
     span = np.percentile(model[np.isfinite(model)], [2.5, 97.5]) if np.isfinite(model).any() else np.zeros(2)
     return SkyFit(
-        np.zeros(0) if fitted is None else fitted.value, np.zeros(0) if fitted is None else fitted.error,
-        model.astype(np.float32), sky.places, clipped, rms, level, float(np.nanmedian(sky.sigma[known])),
+        np.zeros(0) if fitted is None else fitted.value,
+        np.zeros(0) if fitted is None else fitted.error,
+        model.astype(np.float32),
+        sky.places,
+        clipped,
+        rms,
+        level,
+        float(np.nanmedian(sky.sigma[known])),
         float((span[1] - span[0]) / level) if level else 0.0,
-    )  # fmt: skip
+    )

@@ -21,9 +21,22 @@ __all__ = [
 
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 _KEPT = (
-    "EXPNUM", "BAND", "NITE", "MJD-OBS", "EXPTIME", "INSTRUME", "OBJECT", "OBSTYPE", "AIRMASS", "FILTER", "TELRA", "TELDEC",
-    "RA", "DEC", "DETSIZE",
-)  # fmt: skip
+    "EXPNUM",
+    "BAND",
+    "NITE",
+    "MJD-OBS",
+    "EXPTIME",
+    "INSTRUME",
+    "OBJECT",
+    "OBSTYPE",
+    "AIRMASS",
+    "FILTER",
+    "TELRA",
+    "TELDEC",
+    "RA",
+    "DEC",
+    "DETSIZE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class MiniSky:
 
 
 def _section(text: object) -> tuple[int, int, int, int] | None:
+    """Return (x1, x2, y1, y2), ascending, of a section keyword; None if it is not one."""
     match = _SECTION.fullmatch(str(text).strip())
     if match is None:
         return None
@@ -181,6 +195,7 @@ def write_minisky(path: Path, sky: MiniSky) -> None:
 
 
 def _named(header: fits.Header, name: str) -> fits.Header:
+    """Return a copy of the header with an EXTNAME."""
     out = header.copy()
     out["EXTNAME"] = name
     return out
@@ -229,7 +244,9 @@ def read_ccdsky(path: Path) -> CcdSky:
     """Read a file of `write_ccdsky`."""
     with fits.open(path, memmap=False) as hdus:
         if [hdu.name for hdu in hdus] != ["SCI", "SIG", "GOOD"]:
-            raise FileTypeError(f"{path.name}: HDUs SCI, SIG, GOOD are needed; is it made by skycompress?")
+            raise FileTypeError(
+                f"{path.name}: HDUs SCI, SIG, GOOD are needed; is it an output of skycompress?"
+            )
         head = hdus[0].header.copy(strip=True)
         good = hdus["GOOD"].data.astype(np.float32)
         level, sigma = (np.where(good < 0, np.nan, hdus[k].data).astype(np.float32) for k in (0, 1))

@@ -92,6 +92,7 @@ def _bilinear(
     y: npt.NDArray[np.float32],
     out: npt.NDArray[np.float32],
 ) -> None:
+    """Interpolate the coarse grid bilinearly at every pixel of ``out``."""
     ny, nx = out.shape
     rows, columns = grid.shape
     line = np.empty(columns, np.float32)
@@ -129,7 +130,17 @@ def fill(model: SkyModel, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
 
 
 def write_skyfit(path: Path, fit: SkyFit, header: fits.Header) -> None:
-    """Write HDUs MINISKY (fitted sky on the blocks), COEFF (may be empty) and CCDS (layout)."""
+    """Write HDUs MINISKY (fitted sky on the blocks), COEFF (may be empty) and CCDS (layout).
+
+    Parameters
+    ----------
+    path
+        File to write.
+    fit
+        Coefficients and fitted sky of the exposure.
+    header
+        Cards of the primary header.
+    """
     head = header.copy()
     head["EXTNAME"] = "MINISKY"
     head["SKYBRITE"] = (fit.level, "[electron] median sky of a pixel")
@@ -176,7 +187,13 @@ def read_skyfit(path: Path) -> SkyFit:
             raise FileTypeError(f"{path.name}: header lacks {', '.join(missing)}")
         smooth = np.where(hdus["MSK"].data != 0, np.nan, hdus["MINISKY"].data).astype(np.float32)
         return SkyFit(
-            np.array(table["COEFF"], np.float64), np.array(table["ERROR"], np.float64), smooth,
-            read_layout(hdus, path.name), int(head["NCLIP"]), float(head["SKYRMS"]), float(head["SKYBRITE"]),
-            float(head["SKYSIGMA"]), float(head["SKYGRAD"]),
-        )  # fmt: skip
+            np.array(table["COEFF"], np.float64),
+            np.array(table["ERROR"], np.float64),
+            smooth,
+            read_layout(hdus, path.name),
+            int(head["NCLIP"]),
+            float(head["SKYRMS"]),
+            float(head["SKYBRITE"]),
+            float(head["SKYSIGMA"]),
+            float(head["SKYGRAD"]),
+        )

@@ -104,7 +104,7 @@ def sky_between(
     """
     work = np.ascontiguousarray(image, np.float32)
     if size % _BIN:
-        raise ValueError(f"a block of {size} pixels is no multiple of {_BIN}")
+        raise ValueError(f"a block of {size} pixels is not a multiple of {_BIN}")
     total, count = bin_sums(*_whole_bins(work, bad), _BIN)
     bright = np.zeros(total.shape, bool)
     _bright(total, count, size // _BIN, threshold, bright)

@@ -71,6 +71,7 @@ def _gather(skies: Sequence[MiniSky]) -> tuple[F8, tuple[Place, ...]]:
 
 
 def _mad(values: F8) -> float:
+    """Return the robust standard deviation of the finite values, infinite without any."""
     known = values[np.isfinite(values)]
     return 1.4826 * float(np.median(np.abs(known - np.median(known)))) if known.size else np.inf
 
@@ -180,7 +181,7 @@ def sky_pca(
         Too few good exposures, or mini-skies that do not fit each other.
     """
     if not skies:
-        raise FileTypeError("no mini-sky was given for the sky's principal components")
+        raise FileTypeError("the sky's principal components need at least one mini-sky")
     bands = sorted({str(s.header.get("BAND", "")) for s in skies})
     if len(bands) > 1:
         raise FileTypeError(f"mini-skies of bands {', '.join(bands)} cannot make one set of components")
@@ -259,7 +260,17 @@ def components_for(pca: SkyPca, sky: MiniSky) -> F8:
 
 
 def write_pca(path: Path, pca: SkyPca, header: fits.Header) -> None:
-    """Write HDUs PC (n, ny, nx; 0 where unknown), MSK, EXPOSURES, REJECTED and CCDS."""
+    """Write HDUs PC (n, ny, nx; 0 where unknown), MSK, EXPOSURES, REJECTED and CCDS.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    pca
+        Components on the blocks, and the coefficients of the exposures.
+    header
+        Cards of the primary header.
+    """
     head = header.copy()
     head["EXTNAME"] = "PC"
     head["NTEMPL"] = (pca.components.shape[0], "components")
@@ -317,7 +328,12 @@ def read_pca(path: Path) -> SkyPca:
         head = hdus["PC"].header.copy(strip=True)
         count = cube.shape[0]
         return SkyPca(
-            cube, tuple(int(n) for n in used["EXPNUM"]), np.array(used["COEFF"], np.float64).reshape(-1, count),
-            np.array(used["RMS"], np.float64), np.array([float(head.get(f"PCVAR{k + 1}", 0)) for k in range(count)]),
-            read_layout(hdus, path.name), tuple(Rejected(int(r["EXPNUM"]), str(r["REASON"])) for r in out), head,
-        )  # fmt: skip
+            cube,
+            tuple(int(n) for n in used["EXPNUM"]),
+            np.array(used["COEFF"], np.float64).reshape(-1, count),
+            np.array(used["RMS"], np.float64),
+            np.array([float(head.get(f"PCVAR{k + 1}", 0)) for k in range(count)]),
+            read_layout(hdus, path.name),
+            tuple(Rejected(int(r["EXPNUM"]), str(r["REASON"])) for r in out),
+            head,
+        )

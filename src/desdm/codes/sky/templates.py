@@ -54,7 +54,7 @@ def _regress(
     clip: float,
     out: F4,
 ) -> int:
-    """Robust regression of every pixel of a band of rows; gives how many pixels kept the prior.
+    """Robust regression of every pixel of a band of rows; returns the number of pixels that take the prior.
 
     ``data``, ``bad`` (exposures, rows, nx); ``coefficients`` (exposures, n); ``inverse`` 1/σ² of each exposure's
     pixels; ``prior`` and ``out`` (n, rows, nx); ``loose`` (n,) how far a template may lie off the prior.
@@ -62,7 +62,7 @@ def _regress(
     exposures, rows, nx = data.shape
     n = coefficients.shape[1]
     matrix, right, ratio = np.empty((n, n)), np.empty(n), np.empty(exposures)
-    kept = 0
+    from_prior = 0
     for y in range(rows):
         for x in range(nx):
             count = 0
@@ -76,7 +76,7 @@ def _regress(
             if count < n + 1:
                 for k in range(n):
                     out[k, y, x] = prior[k, y, x]
-                kept += 1
+                from_prior += 1
                 continue
             # The median of the ratios to the expected sky begins the clipping: objects cannot lead it.
             middle = np.median(ratio[:count])
@@ -106,10 +106,11 @@ def _regress(
                 _solve(matrix, right, n)
             for k in range(n):
                 out[k, y, x] = right[k]
-    return kept
+    return from_prior
 
 
 def _smooth(template: F4, sigma: float) -> F4:
+    """Smooth a template with a Gaussian of ``sigma`` pixels; 0 leaves it as it is."""
     if sigma <= 0:
         return template
     return np.asarray(ndimage.gaussian_filter(template, sigma, mode="nearest", truncate=3.0), np.float32)
@@ -148,7 +149,7 @@ def sky_templates(
     loose
         How far the first and the other templates may lie off their prior (rms of a component is 1).
     memory
-        Bytes of image rows held at once.
+        Bytes of image rows in memory at once.
 
     Returns
     -------
@@ -163,17 +164,17 @@ def sky_templates(
     inverse = 1.0 / (level + read_noise**2)
     ties = np.array([loose[0], *[loose[1]] * (n - 1)])
     band = int(np.clip(memory // (count * nx * 5), 1, ny))
-    kept = 0
+    from_prior = 0
     for y0 in range(0, ny, band):
         y1 = min(y0 + band, ny)
         data, bad = np.empty((count, y1 - y0, nx), np.float32), np.empty((count, y1 - y0, nx), bool)
         for e, read in enumerate(readers):
             data[e], bad[e] = read(y0, y1)
         bad |= ~np.isfinite(data)
-        kept += _regress(data, bad, coefficients, inverse, prior[:, y0:y1], ties, clip, out[:, y0:y1])
+        from_prior += _regress(data, bad, coefficients, inverse, prior[:, y0:y1], ties, clip, out[:, y0:y1])
     for k in range(n):
         # Structure of a template is sought around the coarse component, which is smooth already. The components
         # were taken between objects; few exposures leave wings of objects in a pixel: the level is the component's.
         structure = _smooth(out[k] - prior[k], smooth)
         out[k] = prior[k] + structure - np.median(structure[::4, ::4])
-    return out, kept / (ny * nx)
+    return out, from_prior / (ny * nx)

@@ -32,9 +32,14 @@ def skycompress(task: Task) -> None:
     bad = ((planes.msk & bits_of(task.text("bad_mask"))) != 0) | ~np.isfinite(planes.sci)
     size = _block(task, planes.shape)
     blocks = sky_between(
-        planes.sci, bad, size, threshold=task.number("threshold", 3.0), reach=int(task.number("reach", 2)),
-        least=task.number("least_good", 0.15), statistic=task.text("statistic", "median"),
-    )  # fmt: skip
+        planes.sci,
+        bad,
+        size,
+        threshold=task.number("threshold", 3.0),
+        reach=int(task.number("reach", 2)),
+        least=task.number("least_good", 0.15),
+        statistic=task.text("statistic", "median"),
+    )
     known = np.isfinite(blocks.level)
     if not known.any():
         raise ProgramFailed(f"{name}: no block of {size} pixels has enough good ones; is the CCD dead?")
@@ -98,6 +103,7 @@ def skyfit(task: Task) -> None:
 
 
 def _judge(task: Task, fit: SkyFit, name: str) -> None:
+    """Add findings on a sky that is not positive, or that the templates fit badly."""
     if fit.level <= 0:
         task.finding(
             2,
@@ -111,6 +117,7 @@ def _judge(task: Task, fit: SkyFit, name: str) -> None:
 
 
 def _measures(task: Task, fit: SkyFit, exptime: object) -> None:
+    """Write level, rate, scatter and gradient of the sky as metrics."""
     task.metric("sky", fit.level, "electron", text="median sky of a pixel")
     if isinstance(exptime, (int, float)) and exptime > 0:
         task.metric("sky_rate", fit.level / exptime, "electron/s/pixel", text="median sky rate of a pixel")
@@ -130,10 +137,13 @@ def skypca(task: Task) -> None:
     """Principal components of a band's sky. Input ``minisky`` (many exposures), output ``skypc``."""
     skies = task.read_inputs("minisky", read_minisky)
     pca = sky_pca(
-        skies, most=int(task.number("most", 5)), least_exposures=int(task.number("least_exposures", 3)),
-        most_missing=task.number("most_missing", 0.2), nsigma=task.number("nsigma", 6.0),
+        skies,
+        most=int(task.number("most", 5)),
+        least_exposures=int(task.number("least_exposures", 3)),
+        most_missing=task.number("most_missing", 0.2),
+        nsigma=task.number("nsigma", 6.0),
         most_rms=task.number("most_rms", 0.02),
-    )  # fmt: skip
+    )
     for out in pca.rejected:
         task.finding(2, f"exposure {out.expnum} is left out of the sky components: {out.reason}")
     head = _calibration_header(task, [s.header for s in skies], len(pca.expnums))
@@ -157,7 +167,7 @@ def skytemplate(task: Task) -> None:
     numbers = [n for n in pca.expnums if n in paths]
     if len(numbers) < max(3, pca.components.shape[0] + 1):
         raise ProgramFailed(
-            f"{task.name}: {len(numbers)} of the images are of exposures that the components were made of; "
+            f"{task.name}: {len(numbers)} of the images are of exposures that the components were derived from; "
             f"{max(3, pca.components.shape[0] + 1)} are needed"
         )
     first = paths[numbers[0]]
@@ -166,20 +176,27 @@ def skytemplate(task: Task) -> None:
     coarse = _coarse(pca, ccdnum, shape, first.name)
     coefficients = np.array([pca.coefficients[pca.expnums.index(n)] for n in numbers])
     bits = bits_of(task.text("bad_mask"))
-    cube, kept = sky_templates(
-        [_reader(paths[n], bits, shape) for n in numbers], coefficients, coarse, shape,
-        read_noise=task.number("read_noise", 7.0), clip=task.number("clip", 3.0),
-        smooth=task.number("smooth", 2.0), memory=int(task.number("memory_mb", 256)) << 20,
-    )  # fmt: skip
+    cube, prior_share = sky_templates(
+        [_reader(paths[n], bits, shape) for n in numbers],
+        coefficients,
+        coarse,
+        shape,
+        read_noise=task.number("read_noise", 7.0),
+        clip=task.number("clip", 3.0),
+        smooth=task.number("smooth", 2.0),
+        memory=int(task.number("memory_mb", 256)) << 20,
+    )
     out = _calibration_header(task, [head], len(numbers))
     out["CCDNUM"] = ccdnum
     out["NTEMPL"] = (cube.shape[0], "templates")
     out["EXTNAME"] = "TEMPLATES"
     stamp(out, task.keys, task.execs, task.output("skytempl").name)
     fits.PrimaryHDU(cube, out).writeto(task.output("skytempl"), overwrite=True, checksum=True)
-    task.metric("prior_frac", kept, text="fraction of pixels that too few exposures show")
-    if kept > task.number("most_prior", 0.1):
-        task.finding(2, f"CCD {ccdnum}: {100 * kept:.0f} % of the pixels have no sky template of their own")
+    task.metric("prior_frac", prior_share, text="fraction of pixels that too few exposures show")
+    if prior_share > task.number("most_prior", 0.1):
+        task.finding(
+            2, f"CCD {ccdnum}: {100 * prior_share:.0f} % of the pixels have no sky template of their own"
+        )
 
 
 def _numbered(paths: tuple[Path, ...]) -> list[tuple[int, Path]]:
@@ -197,11 +214,13 @@ def _numbered(paths: tuple[Path, ...]) -> list[tuple[int, Path]]:
 
 
 def _first(path: Path) -> tuple[fits.Header, tuple[int, int]]:
+    """Return header and shape of an image."""
     planes = read_planes(path)
     return planes.header, planes.shape
 
 
 def _coarse(pca: SkyPca, ccdnum: int, shape: tuple[int, int], name: str) -> list[CoarseSky]:
+    """Return the sky components on the blocks of one CCD."""
     place = next((p for p in pca.places if p.ccdnum == ccdnum), None)
     if place is None or (place.ny, place.nx) != shape:
         raise ProgramFailed(f"{name}: the sky components do not know CCD {ccdnum} with {shape} pixels")

@@ -6,7 +6,7 @@ Each star is measured at many places of the focal plane. With m_se the instrumen
 
 P is wanted, M and Z are by-products. P is a net of nodes on each CCD, interpolated linearly, so that it follows
 the dome's pupil ghost, which no polynomial of a few terms does; a weak prior on second differences keeps it smooth where
-stars are few. A plane across the whole focal plane would be one with a gradient of M over the sky; it is held by
+stars are few. A plane across the whole focal plane would be one with a gradient of M over the sky; it is constrained by
 the zero points, which are one but for extinction on a photometric night, and by reference magnitudes where there are some.
 """
 
@@ -107,11 +107,11 @@ class StarFlat:
     zeropoint
         Z of each exposure, mag.
     rms
-        Scatter of the kept measurements about the fit, mag.
+        Scatter of the inliers about the fit, mag.
     chi2
         Per degree of freedom.
     used, clipped
-        Measurements kept and left out.
+        Numbers of measurements used and rejected.
     """
 
     net: Net
@@ -160,35 +160,36 @@ def fit_starflat(
     problem = _Problem(measured, net, ccds)
     prior = problem.prior(zeropoint_prior, curvature, amplitude)
     sigma = np.hypot(measured.error, floor)
-    kept = np.isfinite(measured.mag) & np.isfinite(sigma) & problem.repeated(np.isfinite(measured.mag))
+    valid = np.isfinite(measured.mag) & np.isfinite(sigma) & problem.repeated(np.isfinite(measured.mag))
     for _ in range(rounds):
-        if kept.sum() < 3 * len(ccds) * 4:
+        if valid.sum() < 3 * len(ccds) * 4:
             raise ProgramFailed(
-                f"star flat: {int(kept.sum())} repeated measurements on {len(ccds)} CCDs are too few"
+                f"star flat: {int(valid.sum())} repeated measurements on {len(ccds)} CCDs are too few"
             )
-        solution, residual = problem.solve(kept, sigma, prior)
+        solution, residual = problem.solve(valid, sigma, prior)
         pull = residual / sigma
-        width = max(1.4826 * float(np.median(np.abs(pull[kept]))), 0.1)
+        width = max(1.4826 * float(np.median(np.abs(pull[valid]))), 0.1)
         new = problem.repeated(np.abs(pull) <= nsigma * width) & np.isfinite(measured.mag)
-        if np.array_equal(new, kept):
+        if np.array_equal(new, valid):
             break
-        kept = new
-    unknowns = len(np.unique(measured.star[kept])) + problem.size
-    freedom = max(int(kept.sum()) - unknowns, 1)
+        valid = new
+    unknowns = len(np.unique(measured.star[valid])) + problem.size
+    freedom = max(int(valid.sum()) - unknowns, 1)
     maps = problem.maps(solution)
     mean = float(np.mean([_area_mean(10.0 ** (-0.4 * m)) for m in maps.values()]))
     return StarFlat(
         net,
         {c: 10.0 ** (-0.4 * m) / mean for c, m in maps.items()},
         solution[: problem.exposures],
-        float(np.sqrt(np.mean(residual[kept] ** 2))),
-        float(np.sum(pull[kept] ** 2)) / freedom,
-        int(kept.sum()),
-        int(len(measured) - kept.sum()),
+        float(np.sqrt(np.mean(residual[valid] ** 2))),
+        float(np.sum(pull[valid] ** 2)) / freedom,
+        int(valid.sum()),
+        int(len(measured) - valid.sum()),
     )
 
 
 def _area_mean(nodes: F8) -> float:
+    """Return the mean of a bilinear surface of nodes: those at the rim count half, corners a quarter."""
     # Trapezoids: nodes on the rim stand for half a cell.
     rows, columns = np.ones(nodes.shape[0]), np.ones(nodes.shape[1])
     rows[[0, -1]] = columns[[0, -1]] = 0.5
@@ -222,10 +223,10 @@ class _Problem:
         #: exposures that are a reference catalogue: their zero point is free
         self.free = np.unique(measured.exposure[~real])
 
-    def repeated(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Of the kept measurements, those of stars with two or more."""
-        count = np.bincount(self.measured.star[kept], minlength=self.stars)
-        out: npt.NDArray[np.bool_] = kept & (count[self.measured.star] > 1)
+    def repeated(self, valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Select, of the valid measurements, those of stars with two or more."""
+        count = np.bincount(self.measured.star[valid], minlength=self.stars)
+        out: npt.NDArray[np.bool_] = valid & (count[self.measured.star] > 1)
         return out
 
     def prior(self, zeropoint: float, curvature: float, amplitude: float) -> F8:
@@ -248,10 +249,25 @@ class _Problem:
             matrix[block, block] += second
         return matrix
 
-    def solve(self, kept: npt.NDArray[np.bool_], sigma: F8, prior: F8) -> tuple[F8, F8]:
-        """Zero points and nodes, and the residual of every measurement, mag."""
+    def solve(self, valid: npt.NDArray[np.bool_], sigma: F8, prior: F8) -> tuple[F8, F8]:
+        """Zero points and nodes, and the residual of every measurement, mag.
+
+        Parameters
+        ----------
+        valid
+            (n,) true for measurements that count.
+        sigma
+            (n,) their errors, mag.
+        prior
+            Inverse covariance of the parameters, mag⁻².
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Parameters (zero points, then nodes of each CCD), and residuals (n,), mag.
+        """
         m = self.measured
-        w = np.where(kept, sigma**-2, 0.0)
+        w = np.where(valid, sigma**-2, 0.0)
         mag = np.where(np.isfinite(m.mag), m.mag, 0.0)
         # The mean magnitude is taken out first, so that the prior on zero points does not pull at 25 mag.
         mag = mag - self._level(mag, w)
@@ -269,6 +285,7 @@ class _Problem:
         return solution, rest - stars[m.star]
 
     def _level(self, mag: F8, w: F8) -> F8:
+        """Return the weighted mean magnitude of each measurement's star."""
         sums = np.bincount(self.measured.star, w * mag, self.stars)
         total = np.bincount(self.measured.star, w, self.stars)
         out: F8 = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)[self.measured.star]

@@ -1,11 +1,10 @@
-"""Stars of one CCD, measured in an aperture that follows the seeing, and the same stars found again in other exposures."""
+"""Stars of one CCD, measured in an aperture that follows the seeing, and matches of the same stars in other exposures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,7 @@ class Stars:
 
 
 def good_stars(
-    rows: Any,
+    rows: npt.NDArray[np.void],
     header: fits.Header,
     apertures: Sequence[float],
     *,
@@ -59,7 +58,7 @@ def good_stars(
     extinction: float = 0.0,
     edge: float = 15.0,
 ) -> Stars:
-    """The isolated, unspoilt, bright stars of a catalogue.
+    """The isolated, unmasked, bright stars of a catalogue.
 
     Parameters
     ----------
@@ -101,7 +100,17 @@ def good_stars(
 
 
 def write_stars(path: Path, stars: Stars, header: fits.Header) -> None:
-    """Write cal_starcat: table STARS with X, Y [pixel], RA, DEC [deg], MAG, MAGERR [mag]."""
+    """Write cal_starcat: table STARS with X, Y [pixel], RA, DEC [deg], MAG, MAGERR [mag].
+
+    Parameters
+    ----------
+    path
+        File to write.
+    stars
+        Measured stars of one CCD.
+    header
+        Cards of the primary header.
+    """
     names = (("X", "pixel"), ("Y", "pixel"), ("RA", "deg"), ("DEC", "deg"), ("MAG", "mag"), ("MAGERR", "mag"))
     values = (stars.x, stars.y, stars.ra, stars.dec, stars.mag, stars.error)
     columns = [fits.Column(n, "D", unit=u, array=v) for (n, u), v in zip(names, values, strict=True)]
@@ -113,7 +122,7 @@ def read_stars(path: Path) -> Stars:
     """Read what `write_stars` wrote; `FileTypeError` if it is something else."""
     with fits.open(path, memmap=False) as hdus:
         if "STARS" not in hdus:
-            raise FileTypeError(f"{path.name}: no table STARS; it is no catalogue of a star flat")
+            raise FileTypeError(f"{path.name}: no table STARS; it is not a catalogue of a star flat")
         rows = hdus["STARS"].data
         x, y, ra, dec, mag, error = (np.array(rows[k], np.float64) for k in _COLUMNS)
         return Stars(x, y, ra, dec, mag, error, hdus[0].header.copy())
@@ -123,6 +132,22 @@ def align(ra: F8, dec: F8, to: cKDTree, middle: tuple[float, float], reach: floa
     """By how much a list lies off another, arcsec east and north: where most pairs agree.
 
     ``reach`` is the largest offset looked for, arcsec; (0, 0) where no offset stands out.
+
+    Parameters
+    ----------
+    ra, dec
+        (n,) positions, degrees.
+    to
+        Tree of the positions to align to, arcsec from ``middle``.
+    middle
+        (ra, dec) of the projection's centre, degrees.
+    reach
+        Largest offset considered, arcsec.
+
+    Returns
+    -------
+    (float, float)
+        Offset east and north, arcsec; (0, 0) where no offset is significant.
     """
     # A thousand stars tell it as well as all of a large camera.
     places = _plane(ra, dec, middle)[:: max(1, len(ra) // 1000)]
@@ -203,6 +228,7 @@ def _plane(ra: F8, dec: F8, middle: tuple[float, float]) -> F8:
 
 
 def _numbered(places: F8, known: F8, radius: float) -> tuple[I8, F8]:
+    """Match positions to known stars within a radius; new ones are appended and numbered."""
     star = np.full(len(places), -1, np.int64)
     if len(known):
         distance, nearest = cKDTree(known).query(places)
@@ -213,7 +239,7 @@ def _numbered(places: F8, known: F8, radius: float) -> tuple[I8, F8]:
 
 
 def _unique(m: Measured) -> Measured:
-    """Without stars that an exposure has twice: two neighbours that cannot be told apart."""
+    """Without stars that an exposure has twice: two neighbours that cannot be distinguished."""
     key = m.star * (int(m.exposure.max()) + 1) + m.exposure
     _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
     alone = count[inverse] == 1

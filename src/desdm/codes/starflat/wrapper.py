@@ -37,9 +37,13 @@ def starcat(task: Task) -> None:
     apertures = [float(v) for v in str(keys.get("PHOT_APERTURES", keys.get("phot_apertures", ""))).split(",")]
     band = str(head.get("BAND", "")).strip()
     stars = good_stars(
-        objects(scratch), head, apertures, widths=task.number("widths"), snr=task.number("snr"),
+        objects(scratch),
+        head,
+        apertures,
+        widths=task.number("widths"),
+        snr=task.number("snr"),
         extinction=BANDS[band].k if band in BANDS else 0.0,
-    )  # fmt: skip
+    )
     scratch.unlink()
     out = fits.Header()
     for key in _KEPT:
@@ -61,7 +65,9 @@ def starfit(task: Task) -> None:
     exposures = {int(c.header["EXPNUM"]) for c in catalogues}
     least = int(task.number("min_exposures"))
     if len(exposures) < least:
-        task.finding(1, f"band {band}: {len(exposures)} star flats, {least} are needed: no star flat is made")
+        task.finding(
+            1, f"band {band}: {len(exposures)} star flats, {least} are needed: there is no star flat"
+        )
         return
     measured, numbers = join(catalogues, _reference(task, catalogues, band))
     head = catalogues[0].header
@@ -128,6 +134,7 @@ def mkstarflat(task: Task) -> None:
 
 
 def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, F8, F8] | None:
+    """Read the magnitudes of reference stars in the field: (ra, dec, mag, error); None without any."""
     some = [c for c in catalogues if len(c.ra)]
     if not task.inputs.get("refcat") or not some:
         return None
@@ -136,14 +143,14 @@ def _reference(task: Task, catalogues: list[Stars], band: str) -> tuple[F8, F8, 
     middle = (first + float(np.median((ra - first + 180.0) % 360.0 - 180.0))) % 360.0, float(np.median(dec))
     epoch = epoch_of_header(some[0].header, partial(task.finding, 2))
     reach = float(np.degrees(angles_to(direction(*middle), direction(ra, dec))).max()) + 0.1
-    found = read_reference(task.inputs["refcat"], epoch, *middle, reach, partial(task.finding, 2))
-    standard = found.standard(band, terms_of(task.settings, task.name)) if found is not None else None
-    if found is None or standard is None or not standard.known:
+    reference = read_reference(task.inputs["refcat"], epoch, *middle, reach, partial(task.finding, 2))
+    standard = reference.standard(band, terms_of(task.settings, task.name)) if reference is not None else None
+    if reference is None or standard is None or not standard.known:
         task.finding(3, f"band {band}: no reference magnitudes over the star flats' field")
         return None
     floor = task.number("reference_error")
     mag, error = standard.mag, np.hypot(np.nan_to_num(standard.error, nan=0.0), floor)
     known = np.isfinite(mag)
-    if (known & found.star).any():
-        known &= found.star  # the magnitudes of galaxies depend on the aperture
-    return found.ra[known], found.dec[known], mag[known], error[known]
+    if (known & reference.star).any():
+        known &= reference.star  # the magnitudes of galaxies depend on the aperture
+    return reference.ra[known], reference.dec[known], mag[known], error[known]
