@@ -93,7 +93,10 @@ def set_verdict(
     if verdict is not Verdict.REJECTED or not attempts:
         return changed
     reach = reach_of_run(conn, attempts[0])
-    note = f"runs that used it: {reach.text}; a release that holds what they made from it cannot be published; make them again"
+    note = (
+        f"runs that used it: {reach.text}; a release that holds what they made from it cannot be published; "
+        "make them again"
+    )
     return replace(changed, note=note) if reach.text else changed
 
 
