@@ -59,7 +59,7 @@ def night(
         click.echo()
         context.table(
             [*(c.upper() for c in columns), "EXCLUDED"],
-            [[*(v[c] for c in columns), summary(v["exclusions"])] for v in done.verdicts],
+            [[*(v.get(c) for c in columns), summary(v["exclusions"])] for v in done.verdicts],
             expendable=("PROCESSED", "SKYBRIGHTNESS", "CLOUD"),
         )
 

@@ -50,7 +50,7 @@ def command(
     from desdm.errors import UsageError
     from desdm.operations.acceptance import TagChange, set_verdict, withdraw_verdict
     from desdm.quality.qa.exclusions import exclusions, summary, with_exclusions
-    from desdm.quality.qa.uncounted import COUNTS, uncounted, why_no_verdict
+    from desdm.quality.qa.uncounted import listed_verdict, uncounted, why_no_verdict
     from desdm.quality.qa.verdict import verdicts
     from desdm.release.holders import Holder, holders_of_exposure
     from desdm.schema.states import Verdict
@@ -78,13 +78,14 @@ def command(
     with facility.database.read() as conn:
         counting = verdicts(conn, cut, None if expnum is None else [expnum], scope)
         numbers = {int(row["expnum"]) for row in counting}
-        rows = [{**row, "state": COUNTS} for row in counting]
+        rows = [listed_verdict(row) for row in counting]
         rows += uncounted(conn, cut, numbers, expnum, scope)
         attempts = [row["pfw_attempt_id"] for row in counting if row["pfw_attempt_id"]]
         # The lineage of every image of a survey is not walked to show a list.
         spoiled = unsound_attempts(conn, attempts) if len(attempts) <= _MOST else {}
-        rows = [{**row, "unsound": spoiled.get(row["pfw_attempt_id"], "")} for row in rows]
-        rows = with_exclusions(conn, sorted(rows, key=lambda row: int(row["expnum"])))
+        for row in rows:
+            row["unsound"] = spoiled.get(row["pfw_attempt_id"] or 0, "")
+        rows = with_exclusions(conn, sorted(rows, key=lambda row: row["expnum"]))
         why = "" if rows or expnum is None else why_no_verdict(conn, cut, expnum, scope)
         if expnum is not None and accepted == Verdict.REJECTED.value:
             affected = holders_of_exposure(conn, facility.config.releases, expnum, images=True)
@@ -107,7 +108,7 @@ def command(
     def human() -> None:
         context.table(
             [*(c.upper() for c in columns), "EXCLUDED"],
-            [[*(r[c] for c in columns), summary(r["exclusions"])] for r in rows],
+            [[*(r.get(c) for c in columns), summary(r["exclusions"])] for r in rows],
             expendable=("ANALYST", "C_EFF", "B_EFF", "F_EFF", "PROCESSED", "FWHM_ASEC"),
             empty=f"no verdict of {cut} on exposure {expnum}{why and ': ' + why}; desdm verdict lists all"
             if expnum is not None

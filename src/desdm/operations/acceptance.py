@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
@@ -17,6 +17,7 @@ from desdm.errors import NotFoundError, UsageError
 from desdm.quality.qa.store import attempts_judged, exposures_of
 from desdm.quality.qa.verdict import overrule, verdicts, withdraw
 from desdm.schema import EVALUATIONS
+from desdm.schema.evaluation import EvaluationRow, ListedVerdict
 from desdm.schema.states import DataState, EventKind, Verdict
 from desdm.schema.store import Act, exposure_name, record_event, record_events, require_reason
 from desdm.survey.detectors import SCIENCE_CCDS
@@ -38,8 +39,8 @@ __all__ = [
     "withdraw_verdict",
 ]
 
-#: A row of ``firstcut_eval`` by column (of a night with ``exclusions``); its columns are of different types.
-VerdictRow: TypeAlias = Mapping[str, Any]
+#: A row of ``firstcut_eval``; of a night with ``exclusions``.
+VerdictRow: TypeAlias = ListedVerdict
 
 #: Tag of attempts whose exposure was accepted, by night: ``FIRSTCUT_ACCEPTED_20160101``.
 ACCEPTED = "FIRSTCUT_ACCEPTED"
@@ -225,13 +226,14 @@ def refresh_tags(
     """
     rows = {int(v["expnum"]): v for v in verdicts(conn, "firstcut", expnums, scope)}
     banned = {e["expnum"] for e in store.excluded(conn, expnums) if not e["ccdnum"]}
-    numbers = sorted({int(v["pfw_attempt_id"]) for v in rows.values() if v["pfw_attempt_id"]})
+    numbers = sorted({v["pfw_attempt_id"] for v in rows.values() if v["pfw_attempt_id"]})
     facts = store.attempt_facts(conn, numbers)
     spoiled = unsound_attempts(conn, numbers)
     accepted = {
-        int(v["pfw_attempt_id"]): accepted_tag(str(v["nite"]))
+        attempt: accepted_tag(str(v["nite"]))
         for number, v in rows.items()
-        if number not in banned and v["pfw_attempt_id"] not in spoiled and _acceptable(v, facts, scope)
+        if (attempt := v["pfw_attempt_id"]) and number not in banned and attempt not in spoiled
+        if _acceptable(v, facts, scope)
     }
     judged = attempts_judged(conn, EVALUATIONS["firstcut"], expnums)
     nites = {str(v["nite"]) for v in rows.values() if v["nite"]}
@@ -358,7 +360,7 @@ def _exposures_of_run(conn: Connection, run: str) -> list[int]:
     return exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
 
 
-def _acceptable(verdict: VerdictRow, facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
+def _acceptable(verdict: EvaluationRow, facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
     """Whether an attempt may carry the accepted tag by its verdict, state and scope."""
     if verdict["accepted"] != Verdict.ACCEPTED.value or not verdict["pfw_attempt_id"] or not verdict["nite"]:
         return False

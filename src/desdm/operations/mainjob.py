@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypeAlias, TypedDict
 
 from desdm.archive import calibrations, catalog, store
 from desdm.archive.archive import Archive
@@ -18,7 +18,6 @@ from desdm.errors import NotFoundError
 from desdm.framework import store as runs
 from desdm.framework.scope import InputFinder, scopes_of
 from desdm.framework.watch import store as watch
-from desdm.operations.acceptance import VerdictRow
 from desdm.operations.nightly import Night
 from desdm.pipelines.tile import IMAGES, cover
 from desdm.schema.database import Database
@@ -43,6 +42,10 @@ _INSTRUMENT = {
     "cal_bpm": "{camera}_bpm_c%.fits",
     "cal_starflat": "{camera}_starflat_%.fits",
 }
+
+
+#: What a simulated night says of an exposure, by key of ``night.json``.
+ExposureTruth: TypeAlias = Mapping[str, str | float | bool]
 
 
 class AssessedRow(TypedDict):
@@ -71,7 +74,7 @@ class NightTruth(TypedDict):
 
     camera: str
     nite: str
-    exposures: list[VerdictRow]
+    exposures: list[ExposureTruth]
 
 
 class ImageNumbers(NamedTuple):
@@ -301,17 +304,17 @@ def summarise(
     )
 
 
-def _verdicts_with_truth(night: Night, truth: Sequence[VerdictRow]) -> list[AssessedRow]:
+def _verdicts_with_truth(night: Night, truth: Sequence[ExposureTruth]) -> list[AssessedRow]:
     """Return a row for each exposure of the night: its assessment beside the truth, if that is known."""
     truth_by_exposure = {t["expnum"]: t for t in truth}
     rows: list[AssessedRow] = []
     for v in night.verdicts:
-        true = truth_by_exposure.get(v["expnum"], {})
+        true: ExposureTruth = truth_by_exposure.get(v["expnum"], {})
         rows.append(
             AssessedRow(
                 expnum=v["expnum"],
-                band=v["band"],
-                obstype=true.get("obstype", "object"),
+                band=v["band"] or "",
+                obstype=str(true.get("obstype", "object")),
                 processed=v["processed"] == "True",
                 verdict=v["accepted"],
                 reason=v["reason"],

@@ -19,6 +19,7 @@ from desdm.operations.acceptance import VerdictRow, accepted_tag, refresh_tags
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.pipelines import get
 from desdm.quality.qa.exclusions import with_exclusions
+from desdm.quality.qa.uncounted import listed_verdict
 from desdm.quality.qa.verdict import record, verdicts
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
@@ -94,7 +95,8 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
     runs |= _firstcut(work, exposures, settings_by_pipeline["firstcut"], scope)
     numbers = [a.expnum for a in exposures]
     with work.database.read() as conn:
-        judged = with_exclusions(conn, verdicts(conn, "firstcut", numbers, scope))
+        counting = verdicts(conn, "firstcut", numbers, scope)
+        judged = with_exclusions(conn, [listed_verdict(row) for row in counting])
     if _production(work.config, scope):
         with work.database.write() as conn:
             refresh_tags(conn, scope, numbers, who=work.config.operator, reason=f"night {nite} processed")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, TypedDict
 
 from sqlalchemy import Column, DateTime, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from desdm.schema.columns import col, metadata
 
-__all__ = ["EVALUATIONS", "finalcut_eval", "firstcut_eval", "zeropoint"]
+__all__ = [
+    "EVALUATIONS",
+    "EvaluationRow",
+    "ExclusionDocument",
+    "ListedVerdict",
+    "finalcut_eval",
+    "firstcut_eval",
+    "zeropoint",
+]
 
 
 def _columns() -> list[Column[Any]]:
@@ -43,6 +52,59 @@ def _columns() -> list[Column[Any]]:
         col("astrom_rms", Float, nullable=True, text="Scatter against the astrometric reference", unit="mas", ucd="stat.stdev;pos"),
         col("magzero", Float, nullable=True, text="Zero point: magnitude of one electron", unit="mag", ucd="phot.mag;arith.zp"),
     ]  # fmt: skip
+
+
+class EvaluationRow(TypedDict):
+    """A row of firstcut_eval or finalcut_eval; the columns are described in the tables."""
+
+    id: int
+    exposurename: str
+    expnum: int
+    nite: str | None
+    band: str | None
+    pfw_attempt_id: int | None
+    camsym: str
+    processed: str
+    accepted: str
+    reason: str
+    program: str
+    analyst: str
+    analyst_comment: str | None
+    lastchanged_time: datetime
+    t_eff: float | None
+    f_eff: float | None
+    b_eff: float | None
+    c_eff: float | None
+    fwhm_asec: float | None
+    ellipticity: float | None
+    skybrightness: float | None
+    cloud: float | None
+    cloud_catalog: str | None
+    n_match: int | None
+    depth: float | None
+    astrom_rms: float | None
+    magzero: float | None
+
+
+class ExclusionDocument(TypedDict):
+    """An exclusion in force, as JSON tells it; ``ccdnum`` None: the whole exposure."""
+
+    expnum: int
+    ccdnum: int | None
+    reason: str
+    analyst: str
+    since: datetime
+
+
+class ListedVerdict(EvaluationRow):
+    """A verdict as lists of verdicts show it: whether it counts, and what is excluded of the exposure.
+
+    ``unsound`` says why no image of the exposure may be used; empty: they may.
+    """
+
+    state: str
+    unsound: str
+    exclusions: list[ExclusionDocument]
 
 
 firstcut_eval = Table(

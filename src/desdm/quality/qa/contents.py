@@ -24,7 +24,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-def evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
+def evaluation(values: Mapping[str, Any]) -> dict[str, str | int | float | datetime | None]:
     """A row of an evaluation table from the verdict that a run wrote (``qa_assess``)."""
     row = {key: values.get(key) for key in _NUMBERS}
     return row | {

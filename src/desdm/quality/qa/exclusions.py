@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from desdm.archive import store
+from desdm.schema.evaluation import ExclusionDocument, ListedVerdict
 from desdm.schema.store import exposure_name
 from desdm.texttable import time_text
 
@@ -35,7 +35,7 @@ class Exclusion:
         what = exposure_name(self.expnum) + (f", CCD {self.ccdnum}," if self.ccdnum else "")
         return f"{what} is excluded since {time_text(self.since)} (UTC) by {self.analyst}: {self.reason}"
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> ExclusionDocument:
         """The exclusion as JSON tells it."""
         return {
             "expnum": self.expnum, "ccdnum": self.ccdnum, "reason": self.reason, "analyst": self.analyst,
@@ -63,17 +63,17 @@ def exclusions_of_run(conn: Connection, attempt_id: int) -> list[Exclusion]:
     ]
 
 
-def with_exclusions(conn: Connection, verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def with_exclusions(conn: Connection, verdicts: Sequence[ListedVerdict]) -> list[ListedVerdict]:
     """Return verdicts with the further key ``exclusions``: those of the exposure that are in force, as JSON."""
-    of_exposures: dict[int, list[dict[str, object]]] = {}
-    for one in exclusions(conn, [int(v["expnum"]) for v in verdicts]):
+    of_exposures: dict[int, list[ExclusionDocument]] = {}
+    for one in exclusions(conn, [v["expnum"] for v in verdicts]):
         of_exposures.setdefault(one.expnum, []).append(one.document())
-    return [{**v, "exclusions": of_exposures.get(int(v["expnum"]), [])} for v in verdicts]
+    return [{**v, "exclusions": of_exposures.get(v["expnum"], [])} for v in verdicts]
 
 
-def summary(exclusions: Iterable[Mapping[str, Any]]) -> str:
+def summary(exclusions: Iterable[ExclusionDocument]) -> str:
     """Return what is excluded of one exposure as one word or list of CCDs, for a column; empty: nothing."""
     ccds = [one["ccdnum"] for one in exclusions]
     if not ccds:
         return ""
-    return "yes" if None in ccds else "CCD " + ",".join(str(n) for n in sorted(set(ccds)))
+    return "yes" if None in ccds else "CCD " + ",".join(str(n) for n in sorted({n for n in ccds if n}))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, case, func, not_, select
+from sqlalchemy import Connection, Row, Table, and_, case, func, not_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import Scope
 from desdm.archive.store import BLESSED, among, ccds_tried, in_scope, order_of_columns, packed, partial
 from desdm.schema import DataState, pfw_attempt, pfw_request, zeropoint
 from desdm.schema.database import new_ids
+from desdm.schema.evaluation import EvaluationRow
 
 __all__ = [
     "LIFTED",
@@ -31,7 +32,7 @@ __all__ = [
 PERSON, LIFTED = "analyst", "lifted"
 
 
-def add_evaluation(conn: Connection, table: Table, row: Mapping[str, Any]) -> None:
+def add_evaluation(conn: Connection, table: Table, row: Mapping[str, object]) -> None:
     """Add a verdict; earlier ones stay.
 
     Parameters
@@ -53,7 +54,7 @@ def has_verdicts_of_persons(conn: Connection, table: Table) -> bool:
 
 def counting(
     conn: Connection, table: Table, scope: Scope | None = None, expnums: Sequence[int] | None = None
-) -> list[dict[str, Any]]:
+) -> list[EvaluationRow]:
     """Return the verdict of each exposure that counts, by exposure number.
 
     A person's verdict counts until that person or another withdraws it (program ``lifted``) or gives a newer one. Without
@@ -105,7 +106,7 @@ def counting(
         )
         .group_by(table.c.expnum)
     )
-    parameters: dict[str, Any] = {"lesser": packed(conn, lesser)} if lesser else {}
+    parameters = {"lesser": packed(conn, lesser)} if lesser else {}
     if expnums is not None:
         facts = facts.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
@@ -114,8 +115,9 @@ def counting(
     newest = case((f.blessed > 0, f.blessed), else_=f.program)
     chosen = case((f.person > f.lifted, f.person), (newest > 0, newest), else_=f.none)
     query = select(table, newest.label("newest")).join(ranked, table.c.id == chosen)
-    rows = [dict(row._mapping) for row in conn.execute(query.order_by(table.c.expnum), parameters)]
-    return _with_numbers(conn, table, rows)
+    rows = conn.execute(query.order_by(table.c.expnum), parameters).all()
+    newest_of = {row.expnum: int(row.newest) for row in rows}
+    return _with_numbers(conn, table, [_evaluation_row(row) for row in rows], newest_of)
 
 
 def _partial_attempts(
@@ -132,7 +134,7 @@ def _partial_attempts(
         .where(condition)
         .distinct()
     )
-    parameters: dict[str, Any] = {}
+    parameters = {}
     if expnums is not None:
         judged = judged.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
@@ -148,24 +150,41 @@ def _partial_attempts(
     return sorted({number for ccds in of_exposures.values() for number in partial(ccds, orders)})
 
 
-#: What a person says; everything else in a person's verdict are numbers of the attempt that was judged.
-_OF_PERSON = ("id", "accepted", "reason", "program", "analyst", "analyst_comment", "lastchanged_time")
+def _evaluation_row(row: Row[Any]) -> EvaluationRow:
+    """Return a row of a table of evaluations without columns that a query adds."""
+    columns = row._mapping
+    return cast(EvaluationRow, {key: columns[key] for key in EvaluationRow.__annotations__})
 
 
-def _with_numbers(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_numbers(
+    conn: Connection, table: Table, rows: list[EvaluationRow], newest: Mapping[int, int]
+) -> list[EvaluationRow]:
     """Put the numbers and the attempt of the newest program's verdict under a person's: the word is on the exposure."""
-    newest = {row["expnum"]: row.pop("newest") for row in rows}
     wanted = [newest[r["expnum"]] for r in rows if r["program"] == PERSON and newest[r["expnum"]]]
     if not wanted:
         return rows
     query = select(table).where(among(conn, table.c.id))
-    current = {r.id: dict(r._mapping) for r in conn.execute(query, {"among": packed(conn, wanted)})}
+    current = {r.id: _evaluation_row(r) for r in conn.execute(query, {"among": packed(conn, wanted)})}
     return [
-        {**current[newest[r["expnum"]]], **{key: r[key] for key in _OF_PERSON}}
+        _with_words_of(r, current[newest[r["expnum"]]])
         if r["program"] == PERSON and newest[r["expnum"]]
         else r
         for r in rows
     ]
+
+
+def _with_words_of(person: EvaluationRow, program: EvaluationRow) -> EvaluationRow:
+    """Return a program's verdict with what a person says in its place."""
+    return {
+        **program,
+        "id": person["id"],
+        "accepted": person["accepted"],
+        "reason": person["reason"],
+        "program": person["program"],
+        "analyst": person["analyst"],
+        "analyst_comment": person["analyst_comment"],
+        "lastchanged_time": person["lastchanged_time"],
+    }
 
 
 def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> set[int]:
@@ -186,7 +205,7 @@ def attempts_judged(conn: Connection, table: Table, expnums: Sequence[int]) -> s
     return set(conn.execute(query.distinct(), {"among": packed(conn, expnums)}).scalars())
 
 
-def program_verdicts(conn: Connection, table: Table, expnums: Sequence[int] | None) -> list[dict[str, Any]]:
+def program_verdicts(conn: Connection, table: Table, expnums: Sequence[int] | None) -> list[EvaluationRow]:
     """Return all verdicts of programs on attempts at exposures (None: all), newest first, also those that do not count.
 
     Parameters
@@ -199,11 +218,11 @@ def program_verdicts(conn: Connection, table: Table, expnums: Sequence[int] | No
         Exposure numbers; None: all.
     """
     query = select(table).where(table.c.program.not_in((PERSON, LIFTED)), table.c.pfw_attempt_id.is_not(None))
-    parameters: dict[str, Any] = {}
+    parameters = {}
     if expnums is not None:
         query = query.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
-    return [dict(row._mapping) for row in conn.execute(query.order_by(table.c.id.desc()), parameters)]
+    return [_evaluation_row(row) for row in conn.execute(query.order_by(table.c.id.desc()), parameters)]
 
 
 def attempts_at(conn: Connection, pipeline: str, unitname: str) -> list[int]:

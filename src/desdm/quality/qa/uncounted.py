@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -12,19 +11,25 @@ from desdm.archive.store import AttemptFacts, attempt_facts
 from desdm.archive.withheld import outside, unfit_reasons
 from desdm.quality.qa import store
 from desdm.schema import EVALUATIONS
+from desdm.schema.evaluation import EvaluationRow, ListedVerdict
 from desdm.schema.states import AttemptState, DataState, Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["COUNTS", "uncounted", "why_no_verdict"]
+__all__ = ["COUNTS", "listed_verdict", "uncounted", "why_no_verdict"]
 
 #: Value of key ``state`` of a verdict that counts.
 COUNTS = "counts"
 _MOST = 3
 
 
+def listed_verdict(row: EvaluationRow, state: str = COUNTS) -> ListedVerdict:
+    """Return a verdict for a list, with the state that tells whether it counts."""
+    return {**row, "state": state, "unsound": "", "exclusions": []}
+
+
 def uncounted(
     conn: Connection, cut: str, counting: Collection[int], expnum: int | None, scope: Scope
-) -> list[dict[str, Any]]:
+) -> list[ListedVerdict]:
     """Return a row for each exposure that a run has judged but of which no verdict counts; columns of firstcut_eval.
 
     ``accepted`` is Unknown, ``reason`` says of each run why its verdict does not count, and the further key ``state`` is
@@ -41,17 +46,17 @@ def uncounted(
     scope
         Attempts whose verdicts count.
     """
-    of_exposures: dict[int, list[dict[str, Any]]] = {}
+    of_exposures: dict[int, list[EvaluationRow]] = {}
     for row in store.program_verdicts(conn, EVALUATIONS[cut], None if expnum is None else [expnum]):
         if row["expnum"] not in counting:
             of_exposures.setdefault(row["expnum"], []).append(row)
-    numbers = sorted({int(row["pfw_attempt_id"]) for rows in of_exposures.values() for row in rows})
+    numbers = sorted({row["pfw_attempt_id"] or 0 for rows in of_exposures.values() for row in rows})
     if not numbers:
         return []
     facts, reasons = attempt_facts(conn, numbers), unfit_reasons(conn, numbers, scope)
-    uncounted_rows = []
+    uncounted_rows: list[ListedVerdict] = []
     for _, rows in sorted(of_exposures.items()):
-        runs = list(dict.fromkeys(int(row["pfw_attempt_id"]) for row in rows))
+        runs = list(dict.fromkeys(row["pfw_attempt_id"] or 0 for row in rows))
         mine = [n for n in runs if not outside(facts[n], scope)]
         if expnum is None and not mine:
             continue
@@ -59,10 +64,12 @@ def uncounted(
         best = (mine or runs)[0]
         row = next(r for r in rows if r["pfw_attempt_id"] == best)
         words = _joined([reasons[n] for n in runs if n in reasons])
-        uncounted_rows.append({
-            **row, "accepted": Verdict.UNKNOWN.value, "reason": f"no verdict counts: {words}",
-            "state": _state(facts[best]),
-        })  # fmt: skip
+        unknown: EvaluationRow = {
+            **row,
+            "accepted": Verdict.UNKNOWN.value,
+            "reason": f"no verdict counts: {words}",
+        }
+        uncounted_rows.append(listed_verdict(unknown, _state(facts[best])))
     return uncounted_rows
 
 
@@ -80,7 +87,7 @@ def why_no_verdict(conn: Connection, cut: str, expnum: int, scope: Scope) -> str
     scope
         Project, campaign and run classes whose verdicts count.
     """
-    judged = {int(r["pfw_attempt_id"]) for r in store.program_verdicts(conn, EVALUATIONS[cut], [expnum])}
+    judged = {r["pfw_attempt_id"] or 0 for r in store.program_verdicts(conn, EVALUATIONS[cut], [expnum])}
     runs = sorted(judged | set(store.attempts_at(conn, cut, exposure_name(expnum))), reverse=True)
     if not runs:
         return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,6 +13,7 @@ from desdm.quality.qa import store
 from desdm.quality.qa.contents import evaluation
 from desdm.quality.qa.uncounted import why_no_verdict
 from desdm.schema import EVALUATIONS
+from desdm.schema.evaluation import EvaluationRow
 from desdm.schema.states import EventKind, Verdict
 from desdm.schema.store import exposure_name, record_event, require_reason
 
@@ -57,7 +57,7 @@ class Standing:
 
 def verdicts(
     conn: Connection, cut: str, expnums: Sequence[int] | None = None, scope: Scope | None = None
-) -> list[dict[str, Any]]:
+) -> list[EvaluationRow]:
     """Return the verdict of each exposure that counts for products of a cut; columns of firstcut_eval.
 
     A person's verdict that was recorded after another cut precedes the program's of this one, unless there is a newer
@@ -85,14 +85,21 @@ def verdicts(
     return rows
 
 
-def _overruled(row: dict[str, Any], person: Mapping[str, Any] | None, cut: str) -> dict[str, Any]:
-    """The verdict of a row with that of a person which was recorded after another cut, if that one counts."""
+def _overruled(row: EvaluationRow, person: EvaluationRow | None, cut: str) -> EvaluationRow:
+    """The verdict of a row with that of a person which was given after another cut, if that one counts."""
     if person is None:
         return row
     if row["program"] == store.PERSON and row["lastchanged_time"] > person["lastchanged_time"]:
         return row
-    columns = ("accepted", "program", "analyst", "analyst_comment", "lastchanged_time")
-    return {**row, **{key: person[key] for key in columns}, "reason": f"{person['reason']} (after {cut})"}
+    return {
+        **row,
+        "accepted": person["accepted"],
+        "program": person["program"],
+        "analyst": person["analyst"],
+        "analyst_comment": person["analyst_comment"],
+        "lastchanged_time": person["lastchanged_time"],
+        "reason": f"{person['reason']} (after {cut})",
+    }
 
 
 def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = None) -> dict[int, Standing]:
@@ -107,7 +114,7 @@ def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = No
     scope
         Project, campaign and run classes whose verdicts count, see `verdicts`.
     """
-    persons: dict[int, dict[str, Any]] = {}
+    persons: dict[int, EvaluationRow] = {}
     programs: dict[int, dict[str, Verdict]] = {}
     words: dict[int, dict[str, str]] = {}
     for cut in EVALUATIONS:
@@ -131,7 +138,7 @@ def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = No
     }
 
 
-def record(conn: Connection, cut: str, row: Mapping[str, Any], attempt_id: int | None = None) -> None:
+def record(conn: Connection, cut: str, row: Mapping[str, object], attempt_id: int | None = None) -> None:
     """Add a verdict that no run's file holds: of an exposure that was not processed, or whose run failed.
 
     Parameters
