@@ -37,8 +37,8 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("participles", "participles as names and in prose", "per kline", 8),
     Measure("participles-names", "of these, names", "per kline", None),
-    Measure("any", "lines that name Any", "per kline", 3),
-    Measure("maps", "lines with untyped maps", "per kline", 1),
+    Measure("any", "lines that name Any", "per kline", 3, enforced=True),
+    Measure("maps", "lines with untyped maps", "per kline", 1, enforced=True),
     Measure("private-docstrings", "private functions with a docstring", "%", 90, at_least=True),
     Measure("parameters", "public functions of 3+ arguments with Parameters", "%", 80, at_least=True),
     Measure("fmt-skip", "lines with `fmt: skip` or `fmt: off`", "lines", 40),

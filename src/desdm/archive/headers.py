@@ -80,6 +80,9 @@ def _duplicates(header: Header) -> Iterator[Finding]:
         different = Counter(map(repr, values))
         if len(different) > 1:
             yield Finding(
-                Severity.WARNING, "the keyword stands in the header with different values", key,
-                ", ".join(different), "the first is taken",
-            )  # fmt: skip
+                Severity.WARNING,
+                "the keyword stands in the header with different values",
+                key,
+                ", ".join(different),
+                "the first is taken",
+            )

@@ -128,19 +128,25 @@ class _Registration:
                 to_rename.append(each)
             else:
                 stands = there.record.sha256 if there is not None else twin.sha256 if twin is not None else ""
-                self._refuse(each, ConflictError(
-                    f"{each.name} is registered with other bytes: its sha-256 is {stands}, that of {each.item.source} "
-                    f"is {each.sha256}; give it another name, or deposit it with --rename"
-                ))  # fmt: skip
+                self._refuse(
+                    each,
+                    ConflictError(
+                        f"{each.name} is registered with other bytes: its sha-256 is {stands}, that of {each.item.source} "
+                        f"is {each.sha256}; give it another name, or deposit it with --rename"
+                    ),
+                )
         return to_rename
 
     def _same(self, each: Staged, there: Standing) -> None:
         """Treat bytes that the archive has already: restore a missing copy, refuse the trash, else report it present."""
         record = there.record
         if there.state == CopyState.TRASH:
-            self._refuse(each, ConflictError(
-                f"{each.name} is in the trash with the same bytes; to have it back: desdm delete --undelete {each.name}"
-            ))  # fmt: skip
+            self._refuse(
+                each,
+                ConflictError(
+                    f"{each.name} is in the trash with the same bytes; to have it back: desdm delete --undelete {each.name}"
+                ),
+            )
             return
         if there.state is None:
             if not self._in_place(each):

@@ -54,10 +54,16 @@ def twin_finding(frame: RawFrame, others: Sequence[RawFrame]) -> Finding | None:
     other, why = match
     if other.expnum == frame.expnum:
         return Finding(
-            Severity.WARNING, f"it has {why} as {other.filename}, which is registered", "EXPNUM", str(frame.expnum),
+            Severity.WARNING,
+            f"it has {why} as {other.filename}, which is registered",
+            "EXPNUM",
+            str(frame.expnum),
             f"{other.filename} is processed, this file is not",
-        )  # fmt: skip
+        )
     return Finding(
-        Severity.ERROR, f"it has {why} as {other.filename} of exposure {other.expnum}", "EXPNUM", str(frame.expnum),
+        Severity.ERROR,
+        f"it has {why} as {other.filename} of exposure {other.expnum}",
+        "EXPNUM",
+        str(frame.expnum),
         f"it is not processed with its night; to do so, submit it by its number or exclude {other.expnum}",
-    )  # fmt: skip
+    )

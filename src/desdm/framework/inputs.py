@@ -163,9 +163,14 @@ def find_by_program(
             raise PlanError(f"{where}: args = {fileset.args}: {err}") from err
         try:
             process = subprocess.run(
-                [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
-                stdin=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
+                [path, *arguments],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_SECONDS,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired) as err:
             raise PlanError(f"{where}: query program {fileset.program}: {err}") from err
         if process.returncode != 0 or not output.is_file():

@@ -82,9 +82,14 @@ def _printed_keywords(path: str, flag: str, _changed: int, _size: int) -> frozen
     """Ask a program once in a process, and again when its file changes."""
     try:
         process = subprocess.run(
-            [path, flag], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
-            stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+            [path, flag],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return frozenset(word.lower() for word in _LINE.findall(process.stdout)) or None

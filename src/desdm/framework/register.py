@@ -137,8 +137,11 @@ def _store_contents(
 ) -> None:
     """Verdicts and zero points go into their tables in the same transaction that registers their files."""
     maker = {
-        "id": attempt.id, "run": attempt.run, "unitname": attempt.unitname, "pipeline": attempt.pipeline,
-    }  # fmt: skip
+        "id": attempt.id,
+        "run": attempt.run,
+        "unitname": attempt.unitname,
+        "pipeline": attempt.pipeline,
+    }
     for wrapper in outcomes:
         for output in wrapper.made:
             if output.save and output.filetype in CONTENTS and output.filename not in refused_names:
@@ -213,24 +216,39 @@ def _insert_outcomes(
         messages += [
             keys_of_row
             | {
-                "message_time": _utc_time(wrapper.end_time), "message_lvl": f.level, "pattern": f.pattern[:80],
-                "action": f.action, "message": f.text[:4000], "log_file": wrapper.log, "log_line": f.line,
+                "message_time": _utc_time(wrapper.end_time),
+                "message_lvl": f.level,
+                "pattern": f.pattern[:80],
+                "action": f.action,
+                "message": f.text[:4000],
+                "log_file": wrapper.log,
+                "log_line": f.line,
             }
             for f in wrapper.findings
-        ]  # fmt: skip
+        ]
         unique = {(m.name, m.band): m for m in wrapper.metrics}
         metrics += [
             keys_of_row
             | {
-                "name": m.name[:48], "band": m.band[:8], "wrapkeys": rows[wrapper.wrapnum].wrapkeys,
-                "value": m.value, "unit": m.unit[:24], "text": m.text,
+                "name": m.name[:48],
+                "band": m.band[:8],
+                "wrapkeys": rows[wrapper.wrapnum].wrapkeys,
+                "value": m.value,
+                "unit": m.unit[:24],
+                "text": m.text,
             }
             for m in unique.values()
-        ]  # fmt: skip
+        ]
     store.insert_outcome(
-        conn, attempt.id, wrappers=wrappers, tasks=tasks, execs=execs, used=used, messages=messages,
+        conn,
+        attempt.id,
+        wrappers=wrappers,
+        tasks=tasks,
+        execs=execs,
+        used=used,
+        messages=messages,
         metrics=metrics,
-    )  # fmt: skip
+    )
 
 
 def _utc_time(seconds: float) -> datetime:

@@ -119,9 +119,14 @@ def _work_tree(root: str) -> _WorkTree | None:
     def ask(*args: str) -> str | None:
         try:
             done = subprocess.run(
-                [git, "-C", root, *args], capture_output=True, text=True, errors="replace", timeout=_SECONDS,
-                stdin=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
+                [git, "-C", root, *args],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_SECONDS,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout if done.returncode == 0 else None

@@ -23,15 +23,51 @@ __all__ = [
     "names",
 ]
 
-FILE_KEYS = frozenset({
-    "filetype", "filepat", "flabel", "fsuffix", "filename", "fullname", "dirpat", "ops_enddir",
-    "query_fields", "depends", "depends-newname", "exec", "args", "match", "whole", "optional",
-    "listonly", "savefiles", "calibration", "fallback", "text", "name",
-})  # fmt: skip
-LIST_KEYS = frozenset({
-    "columns", "format", "filename", "divide_by", "div_list_by_col", "sortkey", "allow_missing", "match", "depends",
-    "depends-newname", "exec", "args", "filetype", "query_fields", "text",
-})  # fmt: skip
+FILE_KEYS = frozenset(
+    {
+        "filetype",
+        "filepat",
+        "flabel",
+        "fsuffix",
+        "filename",
+        "fullname",
+        "dirpat",
+        "ops_enddir",
+        "query_fields",
+        "depends",
+        "depends-newname",
+        "exec",
+        "args",
+        "match",
+        "whole",
+        "optional",
+        "listonly",
+        "savefiles",
+        "calibration",
+        "fallback",
+        "text",
+        "name",
+    }
+)
+LIST_KEYS = frozenset(
+    {
+        "columns",
+        "format",
+        "filename",
+        "divide_by",
+        "div_list_by_col",
+        "sortkey",
+        "allow_missing",
+        "match",
+        "depends",
+        "depends-newname",
+        "exec",
+        "args",
+        "filetype",
+        "query_fields",
+        "text",
+    }
+)
 #: What makes a list bring its own files.
 _ORIGINS = ("depends", "depends-newname", "query_fields", "exec")
 
@@ -164,10 +200,14 @@ def fileset(name: str, spec: Settings, module: Settings, links: Links, where: st
         flags = {
             key: wcl.truth(text.get(key, default))
             for key, default in (
-                ("whole", "false"), ("optional", "false"), ("listonly", "false"), ("savefiles", "true"),
-                ("calibration", "false"), ("fallback", "false"),
+                ("whole", "false"),
+                ("optional", "false"),
+                ("listonly", "false"),
+                ("savefiles", "true"),
+                ("calibration", "false"),
+                ("fallback", "false"),
             )
-        }  # fmt: skip
+        }
     except WCLError as err:
         raise WCLError(f"file {name}: {err.message}", where) from err
     return FileSet(

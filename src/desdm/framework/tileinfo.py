@@ -15,10 +15,30 @@ from desdm.wcl.include import IncludeFunctions
 __all__ = ["TILE_KEYS", "include_functions", "tile_info"]
 
 #: What get_tile_info brings into a submit WCL, whether the document uses it or not.
-TILE_KEYS = frozenset({
-    "tilename", "tileid", "ra_cent", "dec_cent", "naxis1", "naxis2", "pixelscale", "rac1", "rac2", "rac3", "rac4",
-    "decc1", "decc2", "decc3", "decc4", "racmin", "racmax", "deccmin", "deccmax", "crossra0",
-})  # fmt: skip
+TILE_KEYS = frozenset(
+    {
+        "tilename",
+        "tileid",
+        "ra_cent",
+        "dec_cent",
+        "naxis1",
+        "naxis2",
+        "pixelscale",
+        "rac1",
+        "rac2",
+        "rac3",
+        "rac4",
+        "decc1",
+        "decc2",
+        "decc3",
+        "decc4",
+        "racmin",
+        "racmax",
+        "deccmin",
+        "deccmax",
+        "crossra0",
+    }
+)
 
 
 def include_functions(database: Database) -> IncludeFunctions:

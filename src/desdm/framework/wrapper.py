@@ -434,9 +434,13 @@ class Task:
         start, peak = time.time(), PeakMemory()
         self._last_output = b""
         process = subprocess.Popen(
-            argv, cwd=self.workdir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            argv,
+            cwd=self.workdir,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env=self._environment(),
-        )  # fmt: skip
+        )
         assert process.stdout is not None
         fd = process.stdout.fileno()
         for _ in peak.ready(process.pid, fd):

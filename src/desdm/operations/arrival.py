@@ -97,6 +97,12 @@ def _arrival(
     if twin is not None and twin[0].expnum != frame.expnum:
         why = why or f"not processed: it has {twin[1]} as {twin[0].filename} of exposure {twin[0].expnum}"
     return Arrival(
-        expnum, str(row["filename"]), obstype, title, str(row.get("band") or ""), str(row["nite"]),
-        calibration, why,
-    )  # fmt: skip
+        expnum,
+        str(row["filename"]),
+        obstype,
+        title,
+        str(row.get("band") or ""),
+        str(row["nite"]),
+        calibration,
+        why,
+    )

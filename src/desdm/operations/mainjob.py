@@ -342,6 +342,16 @@ def _compare_with_truth(folder: Path, objects: Path, night: Night) -> dict[str, 
 
 
 _TRUE = (
-    "verdict", "reason", "processed", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec", "sky_e_s", "cloud_mag", "zeropoint",
-)  # fmt: skip
+    "verdict",
+    "reason",
+    "processed",
+    "t_eff",
+    "f_eff",
+    "b_eff",
+    "c_eff",
+    "fwhm_asec",
+    "sky_e_s",
+    "cloud_mag",
+    "zeropoint",
+)
 _EXPOSURE_MODULES = ("nwgint", "psfex", "catalog", "check")

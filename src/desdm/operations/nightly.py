@@ -129,9 +129,15 @@ def _settings_of(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def _submit(work: Work, pipeline: str, settings: Mapping[str, str]) -> Submission:
     """Submit a pipeline; an attempt at the same work that is not done is resumed."""
     return submit(
-        work.config, work.database, work.archive, get(pipeline), settings, who=work.config.operator,
-        again=work.again, resume=True,
-    )  # fmt: skip
+        work.config,
+        work.database,
+        work.archive,
+        get(pipeline),
+        settings,
+        who=work.config.operator,
+        again=work.again,
+        resume=True,
+    )
 
 
 def _drive(work: Work, runs: Sequence[str], at_once: int) -> dict[str, str]:
@@ -139,9 +145,15 @@ def _drive(work: Work, runs: Sequence[str], at_once: int) -> dict[str, str]:
     if not runs:
         return {}
     ends = drive_many(
-        work.config, work.database, work.archive, runs, work.engine(), who=work.config.operator, at_once=at_once,
+        work.config,
+        work.database,
+        work.archive,
+        runs,
+        work.engine(),
+        who=work.config.operator,
+        at_once=at_once,
         watch=work.watch,
-    )  # fmt: skip
+    )
     states = {}
     for run, end in ends.items():
         if isinstance(end, AttemptState):

@@ -142,11 +142,16 @@ def layout(
     high, wide = tile or (1, nx)
     cards: list[tuple[str, str | int | float, str]] = [
         ("XTENSION", "BINTABLE", "tile-compressed image"),
-        ("BITPIX", 8, ""), ("NAXIS", 2, ""), ("NAXIS1", width, "bytes a row"),
+        ("BITPIX", 8, ""),
+        ("NAXIS", 2, ""),
+        ("NAXIS1", width, "bytes a row"),
         ("NAXIS2", -(-ny // high) * -(-nx // wide), "tiles"),
-        ("PCOUNT", heap, "bytes of the heap"), ("GCOUNT", 1, ""), ("TFIELDS", 1 if steps is None else 3, ""),
-        ("TTYPE1", "COMPRESSED_DATA", ""), ("TFORM1", f"1PB({longest})", ""),
-    ]  # fmt: skip
+        ("PCOUNT", heap, "bytes of the heap"),
+        ("GCOUNT", 1, ""),
+        ("TFIELDS", 1 if steps is None else 3, ""),
+        ("TTYPE1", "COMPRESSED_DATA", ""),
+        ("TFORM1", f"1PB({longest})", ""),
+    ]
     if steps is not None:
         cards += [
             ("TTYPE2", "ZSCALE", ""),
@@ -155,17 +160,27 @@ def layout(
             ("TFORM3", "1D", ""),
         ]
     cards += [
-        ("ZIMAGE", True, "a compressed image"), ("ZTENSION", "IMAGE", ""),
-        ("ZBITPIX", 32 if steps is None else -32, ""), ("ZNAXIS", 2, ""), ("ZNAXIS1", nx, ""), ("ZNAXIS2", ny, ""),
-        ("ZPCOUNT", 0, ""), ("ZGCOUNT", 1, ""), ("ZTILE1", wide, "columns of a tile"),
+        ("ZIMAGE", True, "a compressed image"),
+        ("ZTENSION", "IMAGE", ""),
+        ("ZBITPIX", 32 if steps is None else -32, ""),
+        ("ZNAXIS", 2, ""),
+        ("ZNAXIS1", nx, ""),
+        ("ZNAXIS2", ny, ""),
+        ("ZPCOUNT", 0, ""),
+        ("ZGCOUNT", 1, ""),
+        ("ZTILE1", wide, "columns of a tile"),
         ("ZTILE2", high, "rows of a tile"),
-        ("ZCMPTYPE", "RICE_1", "compression"), ("ZNAME1", "BLOCKSIZE", ""), ("ZVAL1", BLOCK, ""),
-        ("ZNAME2", "BYTEPIX", ""), ("ZVAL2", 4, ""),
-    ]  # fmt: skip
+        ("ZCMPTYPE", "RICE_1", "compression"),
+        ("ZNAME1", "BLOCKSIZE", ""),
+        ("ZVAL1", BLOCK, ""),
+        ("ZNAME2", "BYTEPIX", ""),
+        ("ZVAL2", 4, ""),
+    ]
     if steps is not None:
         cards += [
-            ("ZQUANTIZ", "SUBTRACTIVE_DITHER_2", "dither; zeros stay exact"), ("ZDITHER0", steps.seed, "seed")
-        ]  # fmt: skip
+            ("ZQUANTIZ", "SUBTRACTIVE_DITHER_2", "dither; zeros stay exact"),
+            ("ZDITHER0", steps.seed, "seed"),
+        ]
     return fits.Header(cards)
 
 

@@ -89,9 +89,15 @@ def release_entry(table: ReleaseTable) -> Entry:
     """A table of a release as queries see it."""
     hpix = next((c.name for c in table.columns if c.name.lower() == "hpix29"), None)
     return Entry(
-        table.release, table.name, table.columns, (table.release, table.name),
-        table.ra_column, table.dec_column, hpix, row_count=table.row_count,
-    )  # fmt: skip
+        table.release,
+        table.name,
+        table.columns,
+        (table.release, table.name),
+        table.ra_column,
+        table.dec_column,
+        hpix,
+        row_count=table.row_count,
+    )
 
 
 @dataclass(frozen=True, slots=True)

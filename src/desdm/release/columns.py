@@ -28,9 +28,12 @@ __all__ = [
 
 #: Column by which rows are sorted.
 HPIX_COLUMN = ReleaseColumn(
-    name=HPIX, datatype="long", ucd="pos.healpix", indexed=True,
+    name=HPIX,
+    datatype="long",
+    ucd="pos.healpix",
+    indexed=True,
     text="HEALPix number, order 29, nested, of the position; rows are sorted by it",
-)  # fmt: skip
+)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 #: VOTable data type of each type that is stored.
@@ -44,9 +47,21 @@ _DATATYPES: dict[pa.DataType, str] = {
 }
 #: Prefixes of UCDs whose floating-point values mean nothing without a unit.
 _NEEDS_UNIT = (
-    "pos.eq.ra", "pos.eq.dec", "pos.galactic", "pos.ecliptic", "phot.mag", "time.epoch", "time.start", "time.end",
-    "time.duration", "phys.temperature", "phys.size", "em.wl", "em.freq", "spect.dopplerVeloc",
-)  # fmt: skip
+    "pos.eq.ra",
+    "pos.eq.dec",
+    "pos.galactic",
+    "pos.ecliptic",
+    "phot.mag",
+    "time.epoch",
+    "time.start",
+    "time.end",
+    "time.duration",
+    "phys.temperature",
+    "phys.size",
+    "em.wl",
+    "em.freq",
+    "spect.dopplerVeloc",
+)
 
 
 #: Keys of a column in a schema file that become its metadata.

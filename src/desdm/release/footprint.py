@@ -32,18 +32,47 @@ __all__ = ["COLUMNS", "TABLE", "make"]
 #: Name of the table; the functions ``desdm_depth`` … of ADQL read it.
 TABLE = "footprint"
 COLUMNS = (
-    ReleaseColumn("hpix", "long", ucd="pos.healpix", principal=True,
-                  text="HEALPix cell, order 12 (nside 4096), nested, ICRS"),
+    ReleaseColumn(
+        "hpix",
+        "long",
+        ucd="pos.healpix",
+        principal=True,
+        text="HEALPix cell, order 12 (nside 4096), nested, ICRS",
+    ),
     ReleaseColumn("band", "char", "*", ucd="meta.id;instr.bandpass", principal=True, text="Band"),
-    ReleaseColumn("depth", "float", unit="mag", ucd="phot.mag", principal=True,
-                  text="AB magnitude of S/N 10 in an aperture of 2 arcsec, at the median noise of the cell's good pixels"),
-    ReleaseColumn("nexp", "short", ucd="meta.number;obs.exposure", principal=True,
-                  text="Exposures that count, mean over the good area, rounded"),
-    ReleaseColumn("fraction", "float", ucd="stat.filling", principal=True,
-                  text="Part of the cell's area under good pixels"),
-    ReleaseColumn("ra", "double", unit="deg", ucd="pos.eq.ra;meta.main", text="Right ascension of the cell's centre, ICRS"),
-    ReleaseColumn("dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination of the cell's centre, ICRS"),
-)  # fmt: skip
+    ReleaseColumn(
+        "depth",
+        "float",
+        unit="mag",
+        ucd="phot.mag",
+        principal=True,
+        text="AB magnitude of S/N 10 in an aperture of 2 arcsec, at the median noise of the cell's good pixels",
+    ),
+    ReleaseColumn(
+        "nexp",
+        "short",
+        ucd="meta.number;obs.exposure",
+        principal=True,
+        text="Exposures that count, mean over the good area, rounded",
+    ),
+    ReleaseColumn(
+        "fraction",
+        "float",
+        ucd="stat.filling",
+        principal=True,
+        text="Part of the cell's area under good pixels",
+    ),
+    ReleaseColumn(
+        "ra",
+        "double",
+        unit="deg",
+        ucd="pos.eq.ra;meta.main",
+        text="Right ascension of the cell's centre, ICRS",
+    ),
+    ReleaseColumn(
+        "dec", "double", unit="deg", ucd="pos.eq.dec;meta.main", text="Declination of the cell's centre, ICRS"
+    ),
+)
 _SCHEMA = pa.schema(
     [
         ("hpix", pa.int64()),

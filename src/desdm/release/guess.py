@@ -20,7 +20,12 @@ class Guess(NamedTuple):
 _RULES: tuple[tuple[str, str, str, str], ...] = (
     (r"hpix\d*|healpix.*|_healpix_\d+", "", "pos.healpix", "HEALPix number"),
     (r"(ra|raj2000|alpha\w*|ra_\w+|\w+_ra)", "deg", "pos.eq.ra", "right ascension"),
-    (r"(de|dec|decj2000|dej2000|delta_?j2000|deltawin\w*|dec_\w+|\w+_dec)", "deg", "pos.eq.dec", "declination"),
+    (
+        r"(de|dec|decj2000|dej2000|delta_?j2000|deltawin\w*|dec_\w+|\w+_dec)",
+        "deg",
+        "pos.eq.dec",
+        "declination",
+    ),
     (r"(gal_?)?l(on)?|glon", "deg", "pos.galactic.lon", "Galactic longitude"),
     (r"(gal_?)?b|glat", "deg", "pos.galactic.lat", "Galactic latitude"),
     (r"(e_|err_?|sigma_?)mag\w*|(\w+_)?mag_?err\w*", "mag", "stat.error;phot.mag", "error of a magnitude"),
@@ -44,7 +49,7 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     (r"spread_model\w*", "", "src.class.starGalaxy", "how much it is more extended than the PSF"),
     (r"ebv\w*|ebmv", "mag", "phot.color.excess", "reddening"),
     (r"\w*err\w*|e_\w+|sigma_\w+", "", "stat.error", "error"),
-)  # fmt: skip
+)
 
 
 def guess(name: str, datatype: str) -> Guess:

@@ -38,10 +38,46 @@ _BESIDE = Template("SELECT COUNT(*) AS n FROM $one AS a\nJOIN $two AS b ON a.$ke
 
 #: Column names that ADQL takes for words of its own.
 _RESERVED = frozenset(
-    ("size", "section", "value", "values", "date", "time", "timestamp", "user", "level", "position", "zone", "year",
-     "month", "day", "first", "last", "key", "order", "group", "table", "column", "count", "distance", "area", "box",
-     "circle", "point", "polygon", "region", "power", "mod", "log", "exp", "abs", "floor", "round", "pi")
-)  # fmt: skip
+    (
+        "size",
+        "section",
+        "value",
+        "values",
+        "date",
+        "time",
+        "timestamp",
+        "user",
+        "level",
+        "position",
+        "zone",
+        "year",
+        "month",
+        "day",
+        "first",
+        "last",
+        "key",
+        "order",
+        "group",
+        "table",
+        "column",
+        "count",
+        "distance",
+        "area",
+        "box",
+        "circle",
+        "point",
+        "polygon",
+        "region",
+        "power",
+        "mod",
+        "log",
+        "exp",
+        "abs",
+        "floor",
+        "round",
+        "pi",
+    )
+)
 
 
 def model_queries(root: Path, tables: Sequence[ReleaseTable]) -> list[tuple[str, str]]:

@@ -13,9 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "SLACK", "Bounds", "Vectors", "angles_to", "arcs_cross", "arcs_distance", "polygon_contains", "polygon_distance",
-    "polygons_meet", "unit",
-]  # fmt: skip
+    "SLACK",
+    "Bounds",
+    "Vectors",
+    "angles_to",
+    "arcs_cross",
+    "arcs_distance",
+    "polygon_contains",
+    "polygon_distance",
+    "polygons_meet",
+    "unit",
+]
 
 Vectors = npt.NDArray[np.float64]
 #: Rounding of positions: 1 mas. What touches within it meets.

@@ -21,8 +21,17 @@ _DATES = ("DATE-OBS", "DATE-BEG")
 _NIGHTS = ("NITE", "DTCALDAT")
 _NUMBERS = ("EXPNUM", "EXPTIME", "MJD-OBS", "MJD-BEG")
 _WORDS = (
-    "OBSTYPE", "FILTER", "BAND", "INSTRUME", "OBJECT", "PROPID", "PROCTYPE", "TIMESYS", "TIME-OBS", "UTC-OBS",
-)  # fmt: skip
+    "OBSTYPE",
+    "FILTER",
+    "BAND",
+    "INSTRUME",
+    "OBJECT",
+    "PROPID",
+    "PROCTYPE",
+    "TIMESYS",
+    "TIME-OBS",
+    "UTC-OBS",
+)
 #: Keywords that can have one value in an exposure only.
 EXPOSURE_KEYS = (*_NUMBERS, *_DATES, *_NIGHTS, *_WORDS)
 _SECOND = 1.0 / 86400.0

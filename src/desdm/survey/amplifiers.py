@@ -110,10 +110,16 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
         amps.append(
             Amp(
                 # A gain of 0 and a negative one are none; so is a negative noise.
-                name, at, bias, prescan, place, gain if gain is not None and gain > 0 else None,
-                noise if noise is not None and noise >= 0 else None, header.number(f"SATURAT{name or 'E'}"),
+                name,
+                at,
+                bias,
+                prescan,
+                place,
+                gain if gain is not None and gain > 0 else None,
+                noise if noise is not None and noise >= 0 else None,
+                header.number(f"SATURAT{name or 'E'}"),
             )
-        )  # fmt: skip
+        )
     if not _tiled([a.trimmed for a in amps], trimmed):
         raise FileTypeError(f"{where}: the sections of its amplifiers overlap or leave a gap in the image")
     return tuple(sorted(amps, key=lambda a: (a.trimmed.slices[0].start, a.trimmed.slices[1].start))), trimmed

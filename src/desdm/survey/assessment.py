@@ -88,12 +88,19 @@ class Controls:
         name = band.lower()
         whose = str(dict(settings.get("fwhm_limit_of", {})).get(name, name)).lower()
         return cls(
-            k=number("seeing", name), sky_good=band_constants(band).sky_good, least=number("t_eff_least", name),
-            fwhm_limit=number("fwhm_factor") * number("seeing", whose), fwhm_offset=number("fwhm_offset"),
-            fwhm_ratio=number("fwhm_ratio"), fwhm_least=number("fwhm_least"), cloud_free=number("cloud_free"),
-            b_most=number("b_most"), cloud_least=number("cloud_least"), cloud_most=number("cloud_most"),
+            k=number("seeing", name),
+            sky_good=band_constants(band).sky_good,
+            least=number("t_eff_least", name),
+            fwhm_limit=number("fwhm_factor") * number("seeing", whose),
+            fwhm_offset=number("fwhm_offset"),
+            fwhm_ratio=number("fwhm_ratio"),
+            fwhm_least=number("fwhm_least"),
+            cloud_free=number("cloud_free"),
+            b_most=number("b_most"),
+            cloud_least=number("cloud_least"),
+            cloud_most=number("cloud_most"),
             t_eff_most=number("t_eff_most"),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True)

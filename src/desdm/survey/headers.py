@@ -223,10 +223,17 @@ def footprint(header: fits.Header, shape: tuple[int, int]) -> Footprint:
     steps = np.hypot(dra * cosd, dec[5:7] - dec[4]) * 3600.0
     c4, d4 = [float(v) for v in corner], [float(v) for v in dec[:4]]
     return Footprint(
-        float(ra[4]), float(dec[4]), (c4[0], c4[1], c4[2], c4[3]), (d4[0], d4[1], d4[2], d4[3]),
-        float(shifted.min() % 360.0), float(shifted.max() % 360.0), float(dec[:4].min()), float(dec[:4].max()),
-        cross, float(np.sqrt(steps[0] * steps[1])),
-    )  # fmt: skip
+        float(ra[4]),
+        float(dec[4]),
+        (c4[0], c4[1], c4[2], c4[3]),
+        (d4[0], d4[1], d4[2], d4[3]),
+        float(shifted.min() % 360.0),
+        float(shifted.max() % 360.0),
+        float(dec[:4].min()),
+        float(dec[:4].max()),
+        cross,
+        float(np.sqrt(steps[0] * steps[1])),
+    )
 
 
 def identity(header: fits.Header) -> dict[str, Any]:

@@ -209,9 +209,14 @@ def read_image(
     with mapped(path) as buffer, pool(1) as run:
         hdus = _hdus(path, buffer)
         fitting = [
-            i for i, h in enumerate(hdus) if h.kind == "image" and all(h.shape) and h.shape
-            and (h.name == extname or not extname) and len(h.shape) == (dimensions or len(h.shape))
-        ]  # fmt: skip
+            i
+            for i, h in enumerate(hdus)
+            if h.kind == "image"
+            and all(h.shape)
+            and h.shape
+            and (h.name == extname or not extname)
+            and len(h.shape) == (dimensions or len(h.shape))
+        ]
         if not fitting:
             what = f"{dimensions}-dimensional image" if dimensions else "image"
             where = f"no HDU {extname} that holds an image" if extname else f"no {what}"
@@ -388,9 +393,12 @@ def _plain_layout(data: npt.NDArray[Any], primary: bool) -> fits.Header:
     """Return the structural keywords of an uncompressed image."""
     kind = ("SIMPLE", True, "FITS 4.0") if primary else ("XTENSION", "IMAGE", "image")
     cards: list[tuple[str, Any, str]] = [
-        kind, ("BITPIX", -32 if data.dtype == np.float32 else 32, ""), ("NAXIS", 2, ""),
-        ("NAXIS1", data.shape[1], ""), ("NAXIS2", data.shape[0], ""),
-    ]  # fmt: skip
+        kind,
+        ("BITPIX", -32 if data.dtype == np.float32 else 32, ""),
+        ("NAXIS", 2, ""),
+        ("NAXIS1", data.shape[1], ""),
+        ("NAXIS2", data.shape[0], ""),
+    ]
     cards += [("EXTEND", True, "")] if primary else [("PCOUNT", 0, ""), ("GCOUNT", 1, "")]
     return fits.Header(cards)
 

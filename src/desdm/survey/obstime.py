@@ -43,10 +43,37 @@ _TIME = re.compile(_CLOCK + _ZONE)
 _MJD_0 = datetime(1858, 11, 17)
 _FIRST, _LAST = 15020.0, 88069.0  # MJD of the years 1900 and 2100
 #: Last days of June and December with a leap second, as YYMM (IERS Bulletin C); those after 2026 are not known yet.
-_LEAPS = frozenset({
-    "7206", "7212", "7312", "7412", "7512", "7612", "7712", "7812", "7912", "8106", "8206", "8306", "8506", "8712",
-    "8912", "9012", "9206", "9306", "9406", "9512", "9706", "9812", "0512", "0812", "1206", "1506", "1612",
-})  # fmt: skip
+_LEAPS = frozenset(
+    {
+        "7206",
+        "7212",
+        "7312",
+        "7412",
+        "7512",
+        "7612",
+        "7712",
+        "7812",
+        "7912",
+        "8106",
+        "8206",
+        "8306",
+        "8506",
+        "8712",
+        "8912",
+        "9012",
+        "9206",
+        "9306",
+        "9406",
+        "9512",
+        "9706",
+        "9812",
+        "0512",
+        "0812",
+        "1206",
+        "1506",
+        "1612",
+    }
+)
 #: Seconds in a day; no exposure is longer.
 _DAY = 86400.0
 #: Clocks of one exposure may differ by its length (begin, middle, end) and by this, seconds.

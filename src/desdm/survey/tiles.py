@@ -59,9 +59,21 @@ class Tile:
         step = self.pixscale / 3600.0
         middle = (self.naxis + 1) / 2.0
         for key, value in {
-            "WCSAXES": 2, "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg",
-            "CRVAL1": self.ra, "CRVAL2": self.dec, "CRPIX1": middle, "CRPIX2": middle,
-            "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step, "RADESYS": "ICRS", "EQUINOX": 2000.0,
-        }.items():  # fmt: skip
+            "WCSAXES": 2,
+            "CTYPE1": "RA---TAN",
+            "CTYPE2": "DEC--TAN",
+            "CUNIT1": "deg",
+            "CUNIT2": "deg",
+            "CRVAL1": self.ra,
+            "CRVAL2": self.dec,
+            "CRPIX1": middle,
+            "CRPIX2": middle,
+            "CD1_1": -step,
+            "CD1_2": 0.0,
+            "CD2_1": 0.0,
+            "CD2_2": step,
+            "RADESYS": "ICRS",
+            "EQUINOX": 2000.0,
+        }.items():
             head[key] = value
         return head

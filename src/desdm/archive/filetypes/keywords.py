@@ -93,9 +93,13 @@ _NUMBERS = {
 }
 #: (least, most) that a number of the record can be; sentinels for "not measured" lie outside.
 _POSSIBLE = {
-    "exptime": (0.0, math.inf), "airmass": (airmass.LEAST, airmass.MOST), "gain": (1e-3, 1e4), "saturate": (1.0, math.inf),
-    "mag_zero": (1e-3, 60.0), "fwhm": (1e-6, math.inf),
-}  # fmt: skip
+    "exptime": (0.0, math.inf),
+    "airmass": (airmass.LEAST, airmass.MOST),
+    "gain": (1e-3, 1e4),
+    "saturate": (1.0, math.inf),
+    "mag_zero": (1e-3, 60.0),
+    "fwhm": (1e-6, math.inf),
+}
 _TEXTS = {"obstype": "OBSTYPE", "object": "OBJECT", "propid": "PROPID", "instrument": "INSTRUME"}
 
 

@@ -28,9 +28,25 @@ _FLATS = ("dome flat", "dflat", "flat", "sky flat")
 _EXPOSED = (*_SKY, *_FLATS, "dark")
 #: Types of exposure that cameras write, those that are not processed among them.
 _KINDS = (
-    *_EXPOSED, "zero", "bias", "skyflat", "domeflat", "twilight flat", "twilight", "focus", "pointing", "acquisition",
-    "acquire", "comparison", "comp", "test", "junk", "engineering", "illum", "fringe",
-)  # fmt: skip
+    *_EXPOSED,
+    "zero",
+    "bias",
+    "skyflat",
+    "domeflat",
+    "twilight flat",
+    "twilight",
+    "focus",
+    "pointing",
+    "acquisition",
+    "acquire",
+    "comparison",
+    "comp",
+    "test",
+    "junk",
+    "engineering",
+    "illum",
+    "fringe",
+)
 _SAMPLE = 64 << 10  # bytes
 _LONGEST = 86400.0  # seconds
 #: The camera's own names tell the exposure number.
@@ -38,8 +54,12 @@ _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
 #: The least and most that a keyword can be: of an air mass, of electrons a count, of a full pixel.
 _GAIN = (1e-3, 1e4)
 _POSSIBLE = {
-    "AIRMASS": (airmass.LEAST, airmass.MOST), "GAIN": _GAIN, "GAINA": _GAIN, "GAINB": _GAIN, "SATURATE": (1.0, math.inf),
-}  # fmt: skip
+    "AIRMASS": (airmass.LEAST, airmass.MOST),
+    "GAIN": _GAIN,
+    "GAINA": _GAIN,
+    "GAINB": _GAIN,
+    "SATURATE": (1.0, math.inf),
+}
 #: Degrees between the pointing and the middle of an image: a CCD is up to 1.1 from that of its camera.
 _POINTED = 3.0
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")

@@ -155,20 +155,33 @@ def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, Attempt
     """What queries need to know of attempts, by number."""
     query = (
         select(
-            pfw_attempt.c.id, pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum, pfw_request.c.pipeline,
-            pfw_request.c.project, pfw_request.c.campaign, pfw_attempt.c.run_class, pfw_attempt.c.state,
+            pfw_attempt.c.id,
+            pfw_attempt.c.unitname,
+            pfw_attempt.c.reqnum,
+            pfw_attempt.c.attnum,
+            pfw_request.c.pipeline,
+            pfw_request.c.project,
+            pfw_request.c.campaign,
+            pfw_attempt.c.run_class,
+            pfw_attempt.c.state,
             pfw_attempt.c.data_state,
         )
         .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
         .where(among(conn, pfw_attempt.c.id))
-    )  # fmt: skip
+    )
     return {
         row[0]: AttemptFacts(
-            row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}", row[4], row[5], row[6], RunClass(row[7]),
-            AttemptState(row[8]), DataState(row[9]),
+            row[0],
+            f"{row[1]}_r{row[2]}p{row[3]:02d}",
+            row[4],
+            row[5],
+            row[6],
+            RunClass(row[7]),
+            AttemptState(row[8]),
+            DataState(row[9]),
         )
         for row in conn.execute(query, {"among": packed(conn, numbers)})
-    }  # fmt: skip
+    }
 
 
 class AttemptFacts(NamedTuple):

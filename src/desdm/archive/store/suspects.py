@@ -88,10 +88,16 @@ def add_suspects(conn: Connection, pairs: Sequence[tuple[int, int]], who: str, r
         conn.execute(
             insert(file_suspect),
             [
-                {"desfile_id": file, "cause_desfile_id": cause, "who": who[:32], "since": since, "reason": reason}
+                {
+                    "desfile_id": file,
+                    "cause_desfile_id": cause,
+                    "who": who[:32],
+                    "since": since,
+                    "reason": reason,
+                }
                 for file, cause in pairs
             ],
-        )  # fmt: skip
+        )
 
 
 def drop_suspects(conn: Connection, marks: Sequence[Suspect]) -> None:

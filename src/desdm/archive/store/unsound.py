@@ -58,13 +58,18 @@ def excluded_files(conn: Connection, ids: Sequence[int]) -> list[ExcludedFile]:
             continue
         query = (
             select(
-                table.c.desfile_id, desfile.c.filetype, table.c.expnum, table.c.ccdnum, exclude_list.c.ccdnum,
-                exclude_list.c.reason, exclude_list.c.analyst,
+                table.c.desfile_id,
+                desfile.c.filetype,
+                table.c.expnum,
+                table.c.ccdnum,
+                exclude_list.c.ccdnum,
+                exclude_list.c.reason,
+                exclude_list.c.analyst,
             )
             .join(desfile, desfile.c.id == table.c.desfile_id)
             .join(exclude_list, exclude_list.c.expnum == table.c.expnum)
             .where(exclude_list.c.lifted_at.is_(None), among(conn, table.c.desfile_id))
-        )  # fmt: skip
+        )
         excluded += [ExcludedFile._make(row) for row in conn.execute(query, parameters)]
     return sorted(excluded, key=lambda one: (one.id, one.banned))
 

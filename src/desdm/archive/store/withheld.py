@@ -80,8 +80,11 @@ def withheld_rows(
     keys = [table.c[k] if k in table.c else null().label(k) for k in ("expnum", "ccdnum", "band", "nite")]
     query = (
         select(
-            desfile.c.id, (desfile.c.filename + desfile.c.compression).label("filename"), desfile.c.filetype,
-            desfile.c.pfw_attempt_id, *keys,
+            desfile.c.id,
+            (desfile.c.filename + desfile.c.compression).label("filename"),
+            desfile.c.filetype,
+            desfile.c.pfw_attempt_id,
+            *keys,
         )
         .select_from(
             desfile.join(table, table.c.desfile_id == desfile.c.id)
@@ -90,5 +93,5 @@ def withheld_rows(
         )
         .where(or_(*unfit), *where)
         .order_by(desfile.c.filename, desfile.c.id)
-    )  # fmt: skip
+    )
     return [dict(row._mapping) for row in conn.execute(query)]

@@ -279,12 +279,18 @@ def _finite(value: Any) -> Any:
 def _record(task: Task, document: Mapping[str, Any], assessment: Assessment) -> None:
     """Write the numbers as metrics, and the verdict as a finding unless it is True."""
     for name, unit, text in (
-        ("t_eff", "", "effective exposure time over the real one"), ("f_eff", "", "seeing factor F"),
-        ("b_eff", "", "sky factor B"), ("c_eff", "", "cloud factor C"), ("fwhm_asec", "arcsec", "FWHM that F takes"),
-        ("ellipticity", "", "mean ellipticity of the PSF"), ("skybrightness", "electron/s/pixel", "sky"),
-        ("cloud", "mag", "extinction by clouds"), ("depth", "mag", "PSF magnitude at error 0.1"),
-        ("astrom_rms", "mas", "scatter against the reference"), ("n_match", "", "stars of the zero point"),
-    ):  # fmt: skip
+        ("t_eff", "", "effective exposure time over the real one"),
+        ("f_eff", "", "seeing factor F"),
+        ("b_eff", "", "sky factor B"),
+        ("c_eff", "", "cloud factor C"),
+        ("fwhm_asec", "arcsec", "FWHM that F takes"),
+        ("ellipticity", "", "mean ellipticity of the PSF"),
+        ("skybrightness", "electron/s/pixel", "sky"),
+        ("cloud", "mag", "extinction by clouds"),
+        ("depth", "mag", "PSF magnitude at error 0.1"),
+        ("astrom_rms", "mas", "scatter against the reference"),
+        ("n_match", "", "stars of the zero point"),
+    ):
         if document.get(name) is not None:
             task.metric(name, float(document[name]), unit, str(document["band"]), text)
     name = f"{document['exposurename']} {document['band']}"

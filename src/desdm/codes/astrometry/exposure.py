@@ -18,9 +18,17 @@ from desdm.errors import FileTypeError
 from desdm.survey.headers import copy_wcs, wcs_of
 
 __all__ = [
-    "CcdCatalogue", "CcdSolution", "ahead_text", "contrast", "head_text", "read_combined", "read_heads", "residuals",
-    "useful", "write_combined",
-]  # fmt: skip
+    "CcdCatalogue",
+    "CcdSolution",
+    "ahead_text",
+    "contrast",
+    "head_text",
+    "read_combined",
+    "read_heads",
+    "residuals",
+    "useful",
+    "write_combined",
+]
 
 #: Bits of MSK under which a centroid cannot be trusted: BPM, SATURATE, BADAMP, CRAY, TRAIL, EDGEBLEED, EDGE, STREAK.
 REJECT_MASK = 0x6DB

@@ -339,11 +339,15 @@ def write_ldac(path: Path, reference: Reference, band: str, terms: tuple[ColourT
     lines = fits.Header()
     lines["SIMPLE"], lines["BITPIX"], lines["NAXIS"] = True, 8, 0
     columns = [
-        ("X_WORLD", "D", "deg", reference.ra), ("Y_WORLD", "D", "deg", reference.dec),
-        ("ERRA_WORLD", "D", "deg", error), ("ERRB_WORLD", "D", "deg", error),
-        ("ERRTHETA_WORLD", "D", "deg", np.zeros(n)), ("MAG", "D", "mag", mag),
-        ("MAGERR", "D", "mag", magerr), ("OBSDATE", "D", "yr", np.full(n, reference.epoch)),
-    ]  # fmt: skip
+        ("X_WORLD", "D", "deg", reference.ra),
+        ("Y_WORLD", "D", "deg", reference.dec),
+        ("ERRA_WORLD", "D", "deg", error),
+        ("ERRB_WORLD", "D", "deg", error),
+        ("ERRTHETA_WORLD", "D", "deg", np.zeros(n)),
+        ("MAG", "D", "mag", mag),
+        ("MAGERR", "D", "mag", magerr),
+        ("OBSDATE", "D", "yr", np.full(n, reference.epoch)),
+    ]
     table = fits.BinTableHDU.from_columns(
         [
             fits.Column(name=name, format=form, unit=unit, array=values)

@@ -71,10 +71,13 @@ def _write(
     )
     # The words by which HEALPix tables are known (HEALPix FITS format specification, sparse maps).
     for key, value, text in (
-        ("PIXTYPE", "HEALPIX", "pixelisation"), ("ORDERING", "NESTED", "numbering of the pixels"),
-        ("NSIDE", nside, "resolution"), ("INDXSCHM", "EXPLICIT", "pixels are named in a column"),
-        ("OBJECT", "PARTIAL", "part of the sky"), ("COORDSYS", "C", "celestial (ICRS)"),
-    ):  # fmt: skip
+        ("PIXTYPE", "HEALPIX", "pixelisation"),
+        ("ORDERING", "NESTED", "numbering of the pixels"),
+        ("NSIDE", nside, "resolution"),
+        ("INDXSCHM", "EXPLICIT", "pixels are named in a column"),
+        ("OBJECT", "PARTIAL", "part of the sky"),
+        ("COORDSYS", "C", "celestial (ICRS)"),
+    ):
         table.header[key] = (value, text)
     fits.HDUList([fits.PrimaryHDU(header=card), table]).writeto(
         task.output("map"), overwrite=True, checksum=True

@@ -24,9 +24,14 @@ __all__ = ["footprint"]
 
 #: One row an image: corners in their order on the detector, ICRS degrees.
 _IMAGES = [
-    ("EXPNUM", "i8"), ("CCDNUM", "i2"), ("MJD_OBS", "f8"), ("EXPTIME", "f4"), ("RAC", "f8", (4,)), ("DECC", "f8", (4,)),
+    ("EXPNUM", "i8"),
+    ("CCDNUM", "i2"),
+    ("MJD_OBS", "f8"),
+    ("EXPTIME", "f4"),
+    ("RAC", "f8", (4,)),
+    ("DECC", "f8", (4,)),
     ("FILENAME", "U80"),
-]  # fmt: skip
+]
 
 
 def footprint(task: Task) -> None:

@@ -61,9 +61,16 @@ class PSFModel:
             total = float(weight.sum())
             if total <= 0:
                 return self.fwhm, 0.0, 0.0
-            new = 2 * np.array([
-                [np.sum(weight * dx**2), np.sum(weight * dx * dy)], [np.sum(weight * dx * dy), np.sum(weight * dy**2)]
-            ]) / total  # fmt: skip
+            new = (
+                2
+                * np.array(
+                    [
+                        [np.sum(weight * dx**2), np.sum(weight * dx * dy)],
+                        [np.sum(weight * dx * dy), np.sum(weight * dy**2)],
+                    ]
+                )
+                / total
+            )
             if np.linalg.det(new) <= 0:
                 return self.fwhm, 0.0, 0.0
             if np.abs(new - cov).max() < 1e-6:

@@ -15,9 +15,17 @@ from desdm.codes.sky.blocks import Blocks
 from desdm.errors import FileTypeError
 
 __all__ = [
-    "CcdSky", "MiniSky", "Place", "combine", "layout_hdu", "read_ccdsky", "read_layout", "read_minisky", "write_ccdsky",
+    "CcdSky",
+    "MiniSky",
+    "Place",
+    "combine",
+    "layout_hdu",
+    "read_ccdsky",
+    "read_layout",
+    "read_minisky",
+    "write_ccdsky",
     "write_minisky",
-]  # fmt: skip
+]
 
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 _KEPT = (
@@ -128,8 +136,9 @@ def combine(ccds: Sequence[CcdSky]) -> MiniSky:
         raise FileTypeError("a mini-sky needs at least one CCD; none was compressed")
     ccds = sorted(ccds, key=lambda c: c.ccdnum)
     for key, values in (
-        ("EXPNUM", {c.header.get("EXPNUM") for c in ccds}), ("block size", {c.blocks.size for c in ccds}),
-    ):  # fmt: skip
+        ("EXPNUM", {c.header.get("EXPNUM") for c in ccds}),
+        ("block size", {c.blocks.size for c in ccds}),
+    ):
         if len(values) > 1:
             raise FileTypeError(f"mini-skies of one exposure differ in {key}: {sorted(map(str, values))}")
     places = _places(ccds)

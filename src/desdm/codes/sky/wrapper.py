@@ -47,9 +47,22 @@ def skycompress(task: Task) -> None:
         task.finding(2, f"{name}: only {100 * known.mean():.0f} % of the blocks have a sky")
     head = fits.Header()
     for key in (
-        "EXPNUM", "CCDNUM", "BAND", "NITE", "MJD-OBS", "EXPTIME", "INSTRUME", "OBJECT", "OBSTYPE", "AIRMASS", "FILTER",
-        "TELRA", "TELDEC", "DETSEC", "DETSIZE",
-    ):  # fmt: skip
+        "EXPNUM",
+        "CCDNUM",
+        "BAND",
+        "NITE",
+        "MJD-OBS",
+        "EXPTIME",
+        "INSTRUME",
+        "OBJECT",
+        "OBSTYPE",
+        "AIRMASS",
+        "FILTER",
+        "TELRA",
+        "TELDEC",
+        "DETSEC",
+        "DETSIZE",
+    ):
         if key in planes.header:
             head[key] = planes.header[key]
     ccdnum = int(planes.header.get("CCDNUM", task.keys.get("ccdnum", "0")))

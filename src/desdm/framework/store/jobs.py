@@ -87,10 +87,14 @@ def queue_job(conn: Connection, job: Job, token: str, engine: str, jobroot: str)
         update(pfw_job)
         .where(pfw_job.c.task_id == job.task_id)
         .values(
-            state=JobState.QUEUED.value, token=token, engine=engine, jobroot=jobroot,
-            tries=pfw_job.c.tries + 1, comment=None,
+            state=JobState.QUEUED.value,
+            token=token,
+            engine=engine,
+            jobroot=jobroot,
+            tries=pfw_job.c.tries + 1,
+            comment=None,
         )
-    )  # fmt: skip
+    )
 
 
 def start_job(conn: Connection, task_id: int, token: str, handle: str) -> None:

@@ -78,13 +78,19 @@ def insert_outcome(
         roots = conn.execute(select(pfw_attempt.c.task_id).where(pfw_attempt.c.id == attempt_id)).scalar_one()
         shared = [
             {
-                "id": number, "name": row["name"], "info_table": "pfw_exec", "root_task_id": roots,
-                "parent_task_id": row["pfw_wrapper_task_id"], "label": row["version"],
-                "start_time": row["start_time"], "end_time": row["end_time"], "status": row["status"],
+                "id": number,
+                "name": row["name"],
+                "info_table": "pfw_exec",
+                "root_task_id": roots,
+                "parent_task_id": row["pfw_wrapper_task_id"],
+                "label": row["version"],
+                "start_time": row["start_time"],
+                "end_time": row["end_time"],
+                "status": row["status"],
                 "exec_host": row["exec_host"],
             }
             for number, row in zip(numbers, execs, strict=True)
-        ]  # fmt: skip
+        ]
         conn.execute(task.insert(), shared)
         task_columns = {"start_time", "end_time", "status", "exec_host"}
         rows = [

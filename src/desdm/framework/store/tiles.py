@@ -63,9 +63,13 @@ def tile_rows(conn: Connection) -> list[TileRow]:
 def save_tile(conn: Connection, tile: Tile) -> None:
     """Add a tile; `UsageError` if one of its name lies elsewhere, for products of it may exist."""
     row: TileRow = {
-        "tilename": tile.name, "ra_cent": tile.ra, "dec_cent": tile.dec, "naxis1": tile.naxis, "naxis2": tile.naxis,
+        "tilename": tile.name,
+        "ra_cent": tile.ra,
+        "dec_cent": tile.dec,
+        "naxis1": tile.naxis,
+        "naxis2": tile.naxis,
         "pixelscale": tile.pixscale,
-    }  # fmt: skip
+    }
     existing = tile_row(conn, tile.name)
     if existing is None:
         conn.execute(coaddtile_geom.insert(), row)

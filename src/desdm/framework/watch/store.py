@@ -126,17 +126,41 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
     a, r = pfw_attempt.c, pfw_request.c
     query = (
         select(
-            a.id, a.unitname, a.reqnum, a.attnum, a.pipeprod, r.project, r.campaign, a.state, a.data_state,
-            a.run_class, a.operator, a.submittime, a.endtime, a.heartbeat, a.numexpjobs, a.numexpwrap, a.submitter_host,
-            a.submitter_pid, a.submitter_start, a.comment,
+            a.id,
+            a.unitname,
+            a.reqnum,
+            a.attnum,
+            a.pipeprod,
+            r.project,
+            r.campaign,
+            a.state,
+            a.data_state,
+            a.run_class,
+            a.operator,
+            a.submittime,
+            a.endtime,
+            a.heartbeat,
+            a.numexpjobs,
+            a.numexpwrap,
+            a.submitter_host,
+            a.submitter_pid,
+            a.submitter_start,
+            a.comment,
         )
         .join(pfw_request, r.reqnum == a.reqnum)
         .order_by(a.id.desc())
-    )  # fmt: skip
+    )
     columns = {
-        "unitname": a.unitname, "reqnum": a.reqnum, "pipeline": a.pipeprod, "state": a.state, "operator": a.operator,
-        "project": r.project, "campaign": r.campaign, "data_state": a.data_state, "run_class": a.run_class,
-    }  # fmt: skip
+        "unitname": a.unitname,
+        "reqnum": a.reqnum,
+        "pipeline": a.pipeprod,
+        "state": a.state,
+        "operator": a.operator,
+        "project": r.project,
+        "campaign": r.campaign,
+        "data_state": a.data_state,
+        "run_class": a.run_class,
+    }
     for key, value in where.items():
         if key not in columns:
             raise UsageError(f"no such column: {key}; known: {', '.join(columns)}")
@@ -147,13 +171,29 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
     wrappers_done = _wrapper_counts(conn, ids if limit is not None else None)
     return [
         RunRow(
-            row.id, RunName(row.unitname, row.reqnum, row.attnum).text, row.pipeprod, row.project, row.campaign,
-            row.state, row.data_state, row.run_class, row.operator, row.submittime, row.endtime, row.heartbeat,
-            row.numexpjobs, row.numexpwrap, *job_counts.get(row.id, (0, 0)), wrappers_done.get(row.id, 0),
-            row.submitter_host, row.submitter_pid, row.submitter_start, row.comment,
+            row.id,
+            RunName(row.unitname, row.reqnum, row.attnum).text,
+            row.pipeprod,
+            row.project,
+            row.campaign,
+            row.state,
+            row.data_state,
+            row.run_class,
+            row.operator,
+            row.submittime,
+            row.endtime,
+            row.heartbeat,
+            row.numexpjobs,
+            row.numexpwrap,
+            *job_counts.get(row.id, (0, 0)),
+            wrappers_done.get(row.id, 0),
+            row.submitter_host,
+            row.submitter_pid,
+            row.submitter_start,
+            row.comment,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[int, int]]:
@@ -264,13 +304,21 @@ def jobs(conn: Connection, attempt_id: int) -> list[JobRow]:
     j = pfw_job.c
     query = (
         select(
-            j.jobnum, j.jobkeys, j.state, j.tries, j.expect_num_wrap, j.jobroot, j.junktar, j.comment,
-            task.c.start_time, task.c.end_time,
+            j.jobnum,
+            j.jobkeys,
+            j.state,
+            j.tries,
+            j.expect_num_wrap,
+            j.jobroot,
+            j.junktar,
+            j.comment,
+            task.c.start_time,
+            task.c.end_time,
         )
         .join(task, task.c.id == j.task_id)
         .where(j.pfw_attempt_id == attempt_id)
         .order_by(j.jobnum)
-    )  # fmt: skip
+    )
     return [
         JobRow(
             jobnum=row.jobnum,
@@ -329,13 +377,19 @@ def messages(conn: Connection, attempt_id: int, level: int = 3, limit: int | Non
     m, w = task_message.c, pfw_wrapper.c
     query = (
         select(
-            m.message_lvl, func.coalesce(w.modname, ""), func.coalesce(w.wrapkeys, ""), m.pattern, m.action,
-            m.message, m.log_file, m.log_line,
+            m.message_lvl,
+            func.coalesce(w.modname, ""),
+            func.coalesce(w.wrapkeys, ""),
+            m.pattern,
+            m.action,
+            m.message,
+            m.log_file,
+            m.log_line,
         )
         .outerjoin(pfw_wrapper, w.task_id == m.task_id)
         .where(m.pfw_attempt_id == attempt_id, m.message_lvl <= level)
         .order_by(m.message_lvl, m.id)
-    )  # fmt: skip
+    )
     return [MessageRow._make(row) for row in conn.execute(query if limit is None else query.limit(limit))]
 
 

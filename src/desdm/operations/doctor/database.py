@@ -134,8 +134,9 @@ def _damage(database: Database) -> Iterator[Check]:
         parts = [
             f"{sample.total} {'file is' if sample.total == 1 else 'files are'} {word}: {', '.join(sample.names)}"
             + (" …" if sample.total > len(sample.names) else "")
-            for word, sample in examples.items() if sample.total
-        ]  # fmt: skip
+            for word, sample in examples.items()
+            if sample.total
+        ]
         text = f"since the last audit {'; '.join(parts)}"
         yield Check(
             "files", State.PROBLEM, f"{text}; see: desdm audit, desdm files --suspect; put back good copies"

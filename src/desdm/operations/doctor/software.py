@@ -57,9 +57,14 @@ def _version(program: str, path: str, spec: Mapping[str, str]) -> Check:
         return Check(f"program {program}", State.OK, path)
     try:
         process = subprocess.run(
-            [path, *flag.split()], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
-            timeout=_SECONDS, check=False,
-        )  # fmt: skip
+            [path, *flag.split()],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as err:
         return Check(
             f"program {program}", State.PROBLEM, f"{path} cannot be started: {err}; install it again"

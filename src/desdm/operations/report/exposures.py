@@ -121,9 +121,18 @@ def _assessed(record: Document) -> AssessedExposure:
         title += f"  ·  {record['object']}"
     figures = tuple(f for f in (_psf(ccds, band), _counts(record, band), _zeros(ccds, band)) if f is not None)
     return AssessedExposure(
-        title, band, verdict, style, reason, _text(record.get("t_eff"), 3), _factors(record), _numbers(record), figures,
-        tuple(map(_row, ccds)), _extent(ccds),
-    )  # fmt: skip
+        title,
+        band,
+        verdict,
+        style,
+        reason,
+        _text(record.get("t_eff"), 3),
+        _factors(record),
+        _numbers(record),
+        figures,
+        tuple(map(_row, ccds)),
+        _extent(ccds),
+    )
 
 
 def _extent(ccds: Sequence[_Ccd]) -> str:

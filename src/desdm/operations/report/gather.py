@@ -259,11 +259,18 @@ def _jobs(conn: Connection, number: int) -> list[JobFacts]:
     blocks = {job.jobnum: job.block for job in runs.jobs_of(conn, number)}
     return [
         JobFacts(
-            j["jobnum"], blocks[j["jobnum"]], j["jobkeys"], j["state"], j["tries"], j["start_time"], j["end_time"],
-            j["comment"], j["junktar"],
+            j["jobnum"],
+            blocks[j["jobnum"]],
+            j["jobkeys"],
+            j["state"],
+            j["tries"],
+            j["start_time"],
+            j["end_time"],
+            j["comment"],
+            j["junktar"],
         )
         for j in watch.jobs(conn, number)
-    ]  # fmt: skip
+    ]
 
 
 def _wrappers(conn: Connection, number: int) -> list[WrapperFacts]:
@@ -272,11 +279,17 @@ def _wrappers(conn: Connection, number: int) -> list[WrapperFacts]:
     of = {w.wrapnum: jobs[w.job_task_id] for w in runs.wrappers_of(conn, number)}
     return [
         WrapperFacts(
-            w["wrapnum"], of[w["wrapnum"]], w["modname"], w["wrapkeys"], w["state"], w["log"], w["start_time"],
+            w["wrapnum"],
+            of[w["wrapnum"]],
+            w["modname"],
+            w["wrapkeys"],
+            w["state"],
+            w["log"],
+            w["start_time"],
             w["end_time"],
         )
         for w in watch.wrappers(conn, number)
-    ]  # fmt: skip
+    ]
 
 
 def _exposures(conn: Connection, run: str, metrics: tuple[Metric, ...]) -> list[Exposure]:
@@ -296,8 +309,19 @@ def _exposures(conn: Connection, run: str, metrics: tuple[Metric, ...]) -> list[
         if fwhm is None and pixels and scale:
             fwhm = pixels * scale
         exposures[row["expnum"], row.get("ccdnum")] = Exposure(
-            row["expnum"], row["ccdnum"], row["band"], row["nite"], row.get("exptime"), row.get("airmass"), fwhm,
-            row.get("skybrite"), row.get("mag_zero"), numbers["nobjects"], numbers["nmatch"], numbers["dra_rms"],
-            numbers["ddec_rms"], row["filename"],
-        )  # fmt: skip
+            row["expnum"],
+            row["ccdnum"],
+            row["band"],
+            row["nite"],
+            row.get("exptime"),
+            row.get("airmass"),
+            fwhm,
+            row.get("skybrite"),
+            row.get("mag_zero"),
+            numbers["nobjects"],
+            numbers["nmatch"],
+            numbers["dra_rms"],
+            numbers["ddec_rms"],
+            row["filename"],
+        )
     return sorted(exposures.values(), key=lambda e: (band_order(e.band), e.expnum, e.ccdnum or 0))

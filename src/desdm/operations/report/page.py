@@ -87,9 +87,13 @@ def render(facts: RunFacts) -> str:
     style = _source(environment, "style.css")
     script = _source(environment, "page.js")
     return environment.get_template("page.html").render(
-        policy=_policy(style, script), style=_own(style), script=_own(script), version=__version__,
-        now=datetime.now(UTC).replace(tzinfo=None), **_content(facts),
-    )  # fmt: skip
+        policy=_policy(style, script),
+        style=_own(style),
+        script=_own(script),
+        version=__version__,
+        now=datetime.now(UTC).replace(tzinfo=None),
+        **_content(facts),
+    )
 
 
 def _own(text: str) -> Markup:
@@ -141,14 +145,17 @@ def _content(facts: RunFacts) -> dict[str, object]:
         "lineage": _own(lineage_graph(facts)),
         "groups": groups[:_MOST_MESSAGES],
         "groups_left": max(0, len(groups) - _MOST_MESSAGES),
-        "levels": {name: sum(len(g.messages) for g in groups if g.name == name) for name in ("error", "warning", "info")},
+        "levels": {
+            name: sum(len(g.messages) for g in groups if g.name == name)
+            for name in ("error", "warning", "info")
+        },
         "files": facts.files[:_MOST_FILES],
         "files_left": max(0, len(facts.files) - _MOST_FILES),
         "total_files": sum(n for _, n, _ in facts.filetypes),
         "total_bytes": sum(size for _, _, size in facts.filetypes),
         "cpu": sum(float(s["cpu_s"] or 0) for s in facts.software),
         "unread": unread,
-    }  # fmt: skip
+    }
 
 
 def _judged(facts: RunFacts, unread: list[science.UnreadableFile]) -> list[exposures.AssessedExposure]:
@@ -172,12 +179,17 @@ def _figures(
     ]
     zeros = [
         Metric(
-            "header", {"expnum": str(e.expnum), "ccdnum": str(e.ccdnum)}, e.band, "mag_zero", e.zero, "mag",
+            "header",
+            {"expnum": str(e.expnum), "ccdnum": str(e.ccdnum)},
+            e.band,
+            "mag_zero",
+            e.zero,
+            "mag",
             "zero point that was used",
         )
         for e in facts.exposures
         if e.zero is not None
-    ]  # fmt: skip
+    ]
     main_figures, other_figures = plots.metric_figures([*facts.metrics, *zeros])
     sections = [
         ("Catalogues", of_catalogues, False),

@@ -170,8 +170,12 @@ def _magnitude_offsets(residuals: Sequence[Residuals]) -> Figure:
         f"{r.band} {number_text(round(float(np.nanmedian(r.dmag)), 3))} ± {_scatter(r.dmag):.3f}"
         for r in residuals
     )
-    return Figure("Magnitudes against reference stars", f"median ± robust scatter, mag: {text_of_metric}", plot.render(),
-                  tuple(r.band for r in residuals))  # fmt: skip
+    return Figure(
+        "Magnitudes against reference stars",
+        f"median ± robust scatter, mag: {text_of_metric}",
+        plot.render(),
+        tuple(r.band for r in residuals),
+    )
 
 
 def _scatter(values: Values) -> float:

@@ -181,6 +181,12 @@ def _depth(record: Document, band: str) -> Depth:
         return None
 
     return Depth(
-        str(record.get("band") or band), number("snr10"), number("snr10_p10"), number("snr10_p90"),
-        number("mag_at_sigma_0.1"), number("area"), number("ncombine"), number("exptime"),
-    )  # fmt: skip
+        str(record.get("band") or band),
+        number("snr10"),
+        number("snr10_p10"),
+        number("snr10_p90"),
+        number("mag_at_sigma_0.1"),
+        number("area"),
+        number("ncombine"),
+        number("exptime"),
+    )

@@ -77,8 +77,13 @@ def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
     # A file that several wrappers of one module used is one file, and its bytes count once.
     each = (
         select(
-            user.c.modname.label("module"), user.c.wrapnum, desfile.c.id, desfile.c.filetype, desfile.c.filesize,
-            maker.c.modname.label("maker"), maker.c.pfw_attempt_id.label("by"),
+            user.c.modname.label("module"),
+            user.c.wrapnum,
+            desfile.c.id,
+            desfile.c.filetype,
+            desfile.c.filesize,
+            maker.c.modname.label("maker"),
+            maker.c.pfw_attempt_id.label("by"),
         )
         .select_from(user)
         .join(opm_used, opm_used.c.task_id == user.c.task_id)
@@ -86,26 +91,35 @@ def files_used(conn: Connection, attempt_id: int) -> list[Flow]:
         .outerjoin(opm_was_generated_by, opm_was_generated_by.c.desfile_id == desfile.c.id)
         .outerjoin(maker, maker.c.task_id == opm_was_generated_by.c.task_id)
         .where(user.c.pfw_attempt_id == attempt_id)
-    ).subquery()  # fmt: skip
+    ).subquery()
     row = (
         select(
-            each.c.module, each.c.id, each.c.filetype, each.c.filesize, each.c.maker, each.c.by,
+            each.c.module,
+            each.c.id,
+            each.c.filetype,
+            each.c.filesize,
+            each.c.maker,
+            each.c.by,
             func.min(each.c.wrapnum).label("first"),
-        )
-        .group_by(each.c.module, each.c.id, each.c.filetype, each.c.filesize, each.c.maker, each.c.by)
-    ).subquery()  # fmt: skip
+        ).group_by(each.c.module, each.c.id, each.c.filetype, each.c.filesize, each.c.maker, each.c.by)
+    ).subquery()
     a = pfw_attempt.c
     query = (
         select(
-            row.c.module, row.c.filetype, row.c.maker, row.c.by, a.unitname, a.reqnum, a.attnum, func.count(),
+            row.c.module,
+            row.c.filetype,
+            row.c.maker,
+            row.c.by,
+            a.unitname,
+            a.reqnum,
+            a.attnum,
+            func.count(),
             func.sum(row.c.filesize),
         )
         .select_from(row.outerjoin(pfw_attempt, a.id == row.c.by))
-        .group_by(
-            row.c.module, row.c.filetype, row.c.maker, row.c.by, a.unitname, a.reqnum, a.attnum
-        )
+        .group_by(row.c.module, row.c.filetype, row.c.maker, row.c.by, a.unitname, a.reqnum, a.attnum)
         .order_by(func.min(row.c.first), row.c.filetype)
-    )  # fmt: skip
+    )
     flows = []
     for module, filetype, made_by, by, unit, request, attempt, count, size in conn.execute(query):
         in_this_run = by == attempt_id

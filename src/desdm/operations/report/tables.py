@@ -89,12 +89,18 @@ def modules(facts: RunFacts) -> list[ModuleRow]:
             times[w.module].append(w.seconds)
     return [
         ModuleRow(
-            m, blocks.get(m, ""), colours[m], sum(states[m].values()),
-            ", ".join(f"{n} {s}" for s, n in states[m].most_common()), "failed" in states[m],
-            median(times[m]) if times[m] else None, max(times[m], default=None), sum(times[m]),
+            m,
+            blocks.get(m, ""),
+            colours[m],
+            sum(states[m].values()),
+            ", ".join(f"{n} {s}" for s, n in states[m].most_common()),
+            "failed" in states[m],
+            median(times[m]) if times[m] else None,
+            max(times[m], default=None),
+            sum(times[m]),
         )
         for m in colours
-    ]  # fmt: skip
+    ]
 
 
 def metric_rows(facts: RunFacts) -> list[MetricRow]:

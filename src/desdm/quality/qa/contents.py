@@ -19,9 +19,19 @@ __all__ = ["CONTENTS", "Maker", "evaluation"]
 Maker = Mapping[str, Any]
 
 _NUMBERS = (
-    "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec", "ellipticity", "skybrightness", "cloud", "n_match", "depth",
-    "astrom_rms", "magzero",
-)  # fmt: skip
+    "t_eff",
+    "f_eff",
+    "b_eff",
+    "c_eff",
+    "fwhm_asec",
+    "ellipticity",
+    "skybrightness",
+    "cloud",
+    "n_match",
+    "depth",
+    "astrom_rms",
+    "magzero",
+)
 
 
 def evaluation(values: Mapping[str, Any]) -> dict[str, str | int | float | datetime | None]:

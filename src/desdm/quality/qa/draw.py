@@ -28,10 +28,22 @@ _INK, _FAINT = (236, 238, 242), (154, 160, 172)
 _NODATA = (38, 44, 66)
 #: Lengths that a scale bar may have, arcsec, with their text.
 _BARS = (
-    (0.5, "0.5 arcsec"), (1, "1 arcsec"), (2, "2 arcsec"), (5, "5 arcsec"), (10, "10 arcsec"),
-    (20, "20 arcsec"), (30, "30 arcsec"), (60, "1 arcmin"), (120, "2 arcmin"), (300, "5 arcmin"),
-    (600, "10 arcmin"), (1200, "20 arcmin"), (1800, "30 arcmin"), (3600, "1 deg"), (7200, "2 deg"),
-)  # fmt: skip
+    (0.5, "0.5 arcsec"),
+    (1, "1 arcsec"),
+    (2, "2 arcsec"),
+    (5, "5 arcsec"),
+    (10, "10 arcsec"),
+    (20, "20 arcsec"),
+    (30, "30 arcsec"),
+    (60, "1 arcmin"),
+    (120, "2 arcmin"),
+    (300, "5 arcmin"),
+    (600, "10 arcmin"),
+    (1200, "20 arcmin"),
+    (1800, "30 arcmin"),
+    (3600, "1 deg"),
+    (7200, "2 deg"),
+)
 
 
 class Compass(NamedTuple):

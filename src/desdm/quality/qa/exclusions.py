@@ -38,9 +38,12 @@ class Exclusion:
     def document(self) -> ExclusionDocument:
         """The exclusion as JSON tells it."""
         return {
-            "expnum": self.expnum, "ccdnum": self.ccdnum, "reason": self.reason, "analyst": self.analyst,
+            "expnum": self.expnum,
+            "ccdnum": self.ccdnum,
+            "reason": self.reason,
+            "analyst": self.analyst,
             "since": self.since,
-        }  # fmt: skip
+        }
 
 
 def exclusions(conn: Connection, expnums: Sequence[int]) -> list[Exclusion]:

@@ -40,10 +40,22 @@ COLOURS: dict[MaskBit, tuple[int, int, int]] = {
 }
 #: Which colour a pixel with several bits gets: the cause before what was done about it.
 PRIORITY: tuple[MaskBit, ...] = (
-    MaskBit.TRAIL, MaskBit.SATURATE, MaskBit.EDGEBLEED, MaskBit.STREAK, MaskBit.CRAY, MaskBit.STAR, MaskBit.BADAMP,
-    MaskBit.BPM, MaskBit.SSXTALK, MaskBit.SUSPECT, MaskBit.TAPEBUMP, MaskBit.FIXED, MaskBit.INTERP, MaskBit.EDGE,
+    MaskBit.TRAIL,
+    MaskBit.SATURATE,
+    MaskBit.EDGEBLEED,
+    MaskBit.STREAK,
+    MaskBit.CRAY,
+    MaskBit.STAR,
+    MaskBit.BADAMP,
+    MaskBit.BPM,
+    MaskBit.SSXTALK,
+    MaskBit.SUSPECT,
+    MaskBit.TAPEBUMP,
+    MaskBit.FIXED,
+    MaskBit.INTERP,
+    MaskBit.EDGE,
     MaskBit.NEAREDGE,
-)  # fmt: skip
+)
 
 _IMAGE = re.compile(r"(?P<head>.+_oo)i(?P<tail>_.+?\.fits?)(?:\.fz)?(?:\.gz)?")
 _MASK = re.compile(r".+_ood_.+\.fits?(?:\.fz)?(?:\.gz)?")

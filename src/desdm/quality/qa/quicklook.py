@@ -144,9 +144,12 @@ def _draw(
         over, mask_path = _mask_for(opened, layout, numbers, mask, block)
         limits = stretch(frame.values, None if over is None else over.bits != 0)
     pixels = paint(
-        frame.values, limits, None if over is None else over.bits, None if over is None else over.fraction,
+        frame.values,
+        limits,
+        None if over is None else over.bits,
+        None if over is None else over.fraction,
         opaque=itself,
-    )  # fmt: skip
+    )
     pixels = _fit(pixels, size)
     step = max(layout.shape) / max(pixels.shape[:2])
     label = _label(opened, numbers)
@@ -162,8 +165,18 @@ def _draw(
         picture = Image.fromarray(pixels)
     _save(picture, out)
     return Picture(
-        out, picture.width, picture.height, label, layout.shape, step, limits[0], limits[1], bits, mask_path, title
-    )  # fmt: skip
+        out,
+        picture.width,
+        picture.height,
+        label,
+        layout.shape,
+        step,
+        limits[0],
+        limits[1],
+        bits,
+        mask_path,
+        title,
+    )
 
 
 def _fit(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:

@@ -16,9 +16,15 @@ __all__ = ["Conditions"]
 
 #: What a comparison of a predicate's 1 or 0 with a number asks for.
 _TRUTHS: dict[tuple[str, float | None], bool] = {
-    ("=", 1.0): True, ("<>", 0.0): True, (">", 0.0): True, (">=", 1.0): True,
-    ("=", 0.0): False, ("<>", 1.0): False, ("<", 1.0): False, ("<=", 0.0): False,
-}  # fmt: skip
+    ("=", 1.0): True,
+    ("<>", 0.0): True,
+    (">", 0.0): True,
+    (">=", 1.0): True,
+    ("=", 0.0): False,
+    ("<>", 1.0): False,
+    ("<", 1.0): False,
+    ("<=", 0.0): False,
+}
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
 
 
@@ -72,8 +78,9 @@ class Conditions:
     def _compare(self, node: nodes.Compare, scope: Scope) -> str:
         """Write a comparison; those with geometry become predicates."""
         for call, other, operator in (
-            (node.left, node.right, node.operator), (node.right, node.left, _FLIPPED[node.operator])
-        ):  # fmt: skip
+            (node.left, node.right, node.operator),
+            (node.right, node.left, _FLIPPED[node.operator]),
+        ):
             if isinstance(call, nodes.Call) and call.name in ("CONTAINS", "INTERSECTS"):
                 return self._predicate(call, other, operator, scope)
             if isinstance(call, nodes.Call) and call.name == "DISTANCE" and operator not in ("=", "<>"):

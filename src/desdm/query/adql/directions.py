@@ -128,7 +128,9 @@ def near_side(point: Fragment, a: sphere.Vector, b: sphere.Vector, radius: Fragm
         f"AND {_product(point, end)} >= 0)"
     )
     corner = sphere.position(a)
-    ends = (Fragment(double(corner[0]), "double", point.at, constant=corner[0]),
-            Fragment(double(corner[1]), "double", point.at, constant=corner[1]))  # fmt: skip
+    ends = (
+        Fragment(double(corner[0]), "double", point.at, constant=corner[0]),
+        Fragment(double(corner[1]), "double", point.at, constant=corner[1]),
+    )
     lon, lat = point.parts
     return f"({beside} OR {haversine((lon, lat), ends)} <= power(sin(radians({radius.sql}) / 2), 2) + {rest * 1e-16!r})"

@@ -29,17 +29,28 @@ __all__ = ["Expressions"]
 
 _SHAPES = ("POINT", "CIRCLE", "BOX", "POLYGON")
 _MEASURES = (
-    "DISTANCE", "AREA", "CENTROID", "COORD1", "COORD2", "COORDSYS", "CONTAINS", "INTERSECTS", "REGION",
-)  # fmt: skip
+    "DISTANCE",
+    "AREA",
+    "CENTROID",
+    "COORD1",
+    "COORD2",
+    "COORDSYS",
+    "CONTAINS",
+    "INTERSECTS",
+    "REGION",
+)
 
 
 class Expressions:
     """Writes expressions of one query; queries within them are written by ``query``."""
 
     def __init__(
-        self, dialect: Dialect, parameters: Parameters, query: Callable[[nodes.Statement, Scope], Written],
+        self,
+        dialect: Dialect,
+        parameters: Parameters,
+        query: Callable[[nodes.Statement, Scope], Written],
         footprint: Callable[[str, tuple[int, int]], str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.dialect, self._parameters, self._query = dialect, parameters, query
         self._types = SQL_TYPES[dialect]
         self._footprint = footprint
@@ -151,9 +162,14 @@ class Expressions:
             return constant(-value.number, node.at)
         known = -value.number if node.sign == "-" and value.number is not None else None
         return Fragment(
-            f"({node.sign}{value.sql})", value.kind, node.at, value.meta, known,
-            open=value.open, operands=value.operands,
-        )  # fmt: skip
+            f"({node.sign}{value.sql})",
+            value.kind,
+            node.at,
+            value.meta,
+            known,
+            open=value.open,
+            operands=value.operands,
+        )
 
     def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
         """Write an aggregate function."""

@@ -170,9 +170,11 @@ class _Grammar:
 
     def _bare_star(self, star: nodes.Star) -> nodes.Star:
         """Return a ``*`` that nothing follows; raise otherwise."""
-        if not (self._reader.is_sign(",", ")", ";") or self._reader.now.kind is Kind.END or self._reader.is_word(
-            "FROM", "LIMIT", "INTO"
-        )):  # fmt: skip
+        if not (
+            self._reader.is_sign(",", ")", ";")
+            or self._reader.now.kind is Kind.END
+            or self._reader.is_word("FROM", "LIMIT", "INTO")
+        ):
             raise self._reader.fail("nothing may follow * in the select list: no name, no list of exceptions")
         return star
 

@@ -7,11 +7,38 @@ from dataclasses import dataclass
 from desdm.query.adql.tokens import Place
 
 __all__ = [
-    "Aggregate", "Between", "Body", "Call", "Case", "Cast", "Chain", "Compare", "Derived", "Exists",
-    "Expression", "Ident", "In", "IsNull", "Item", "Join", "Junction", "Like", "Literal", "Name", "Named",
-    "Not", "Order", "Select", "SetOperation", "Sign", "Star", "Statement", "Subquery", "TableReference",
+    "Aggregate",
+    "Between",
+    "Body",
+    "Call",
+    "Case",
+    "Cast",
+    "Chain",
+    "Compare",
+    "Derived",
+    "Exists",
+    "Expression",
+    "Ident",
+    "In",
+    "IsNull",
+    "Item",
+    "Join",
+    "Junction",
+    "Like",
+    "Literal",
+    "Name",
+    "Named",
+    "Not",
+    "Order",
+    "Select",
+    "SetOperation",
+    "Sign",
+    "Star",
+    "Statement",
+    "Subquery",
+    "TableReference",
     "With",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +215,24 @@ class Junction:
 
 
 Expression = (
-    Literal | Name | Call | Aggregate | Chain | Sign | Cast | Case | Subquery
-    | Compare | Between | In | Like | IsNull | Exists | Not | Junction
-)  # fmt: skip
+    Literal
+    | Name
+    | Call
+    | Aggregate
+    | Chain
+    | Sign
+    | Cast
+    | Case
+    | Subquery
+    | Compare
+    | Between
+    | In
+    | Like
+    | IsNull
+    | Exists
+    | Not
+    | Junction
+)
 
 
 @dataclass(frozen=True, slots=True)

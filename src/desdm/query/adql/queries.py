@@ -148,9 +148,10 @@ class Queries:
         alias = f"u{next(self._numbers)}"
         items = [
             f"CAST({alias}.{self._quote(c.name)} AS {SQL_TYPES[self.dialect][k]}) AS {self._quote(c.name)}"
-            if c.kind != k else f"{alias}.{self._quote(c.name)}"
+            if c.kind != k
+            else f"{alias}.{self._quote(c.name)}"
             for c, k in zip(written.columns, kinds, strict=True)
-        ]  # fmt: skip
+        ]
         return f"(SELECT {', '.join(items)} FROM ({written.sql}) AS {alias})"
 
     def _operand(self, node: nodes.Body, parent: Scope | None) -> Written:
@@ -164,9 +165,14 @@ class Queries:
     # SELECT
 
     def _select(
-        self, node: nodes.Select, parent: Scope | None, order: Sequence[nodes.Order], offset: int | None,
-        limit: int | None, output: bool,
-    ) -> Written:  # fmt: skip
+        self,
+        node: nodes.Select,
+        parent: Scope | None,
+        order: Sequence[nodes.Order],
+        offset: int | None,
+        limit: int | None,
+        output: bool,
+    ) -> Written:
         """Write a SELECT."""
         scope = Scope(parent)
         tables = self._from.tables(node, scope)

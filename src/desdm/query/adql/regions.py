@@ -15,9 +15,15 @@ from desdm.query.adql.tokens import Place
 from desdm.query.engines.writing import Dialect
 
 __all__ = [
-    "circle_within", "covered_by_circle", "covered_by_polygon", "from_text", "meets_corner", "meets_place",
-    "meets_polygon", "of_column",
-]  # fmt: skip
+    "circle_within",
+    "covered_by_circle",
+    "covered_by_polygon",
+    "from_text",
+    "meets_corner",
+    "meets_place",
+    "meets_polygon",
+    "of_column",
+]
 
 Corners = list[sphere.Vector]
 Pieces = Sequence[Sequence[sphere.Vector]]

@@ -35,9 +35,14 @@ class From:
     """
 
     def __init__(
-        self, catalogue: Catalogue, dialect: Dialect, uploads: Mapping[str, Upload], parameters: Parameters,
-        query: Callable[[nodes.Statement, Scope | None], Written], numbers: Iterator[int],
-    ) -> None:  # fmt: skip
+        self,
+        catalogue: Catalogue,
+        dialect: Dialect,
+        uploads: Mapping[str, Upload],
+        parameters: Parameters,
+        query: Callable[[nodes.Statement, Scope | None], Written],
+        numbers: Iterator[int],
+    ) -> None:
         self._catalogue, self._dialect, self._parameters, self._query = catalogue, dialect, parameters, query
         self._uploads = {name.lower(): upload for name, upload in uploads.items()}
         self._numbers = numbers

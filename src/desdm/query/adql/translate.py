@@ -91,7 +91,14 @@ def _column(column: OutColumn) -> ReleaseColumn:
     elif column.kind == "array":
         datatype, size, xtype = meta.datatype, meta.arraysize, meta.xtype
     return replace(
-        meta, name=column.name, datatype=datatype, arraysize=size, xtype=xtype,
-        minimum=meta.minimum if plain else None, maximum=meta.maximum if plain else None,
-        null_count=meta.null_count if plain else 0, principal=plain and meta.principal, indexed=plain and meta.indexed,
-    )  # fmt: skip
+        meta,
+        name=column.name,
+        datatype=datatype,
+        arraysize=size,
+        xtype=xtype,
+        minimum=meta.minimum if plain else None,
+        maximum=meta.maximum if plain else None,
+        null_count=meta.null_count if plain else 0,
+        principal=plain and meta.principal,
+        indexed=plain and meta.indexed,
+    )

@@ -263,5 +263,18 @@ class Values:
 
 
 _TARGETS = frozenset(
-    ("SMALLINT", "INTEGER", "INT", "BIGINT", "REAL", "DOUBLE", "CHAR", "VARCHAR", "TIMESTAMP", "POINT", "CIRCLE", "POLYGON")
-)  # fmt: skip
+    (
+        "SMALLINT",
+        "INTEGER",
+        "INT",
+        "BIGINT",
+        "REAL",
+        "DOUBLE",
+        "CHAR",
+        "VARCHAR",
+        "TIMESTAMP",
+        "POINT",
+        "CIRCLE",
+        "POLYGON",
+    )
+)

@@ -54,12 +54,15 @@ class DuckEngine:
         self._mydb.mkdir(parents=True, exist_ok=True)
         self._conn = duckdb.connect(
             config={
-                "ieee_floating_point_ops": "false", "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false", "python_enable_replacements": "false",
-                "memory_limit": memory, "threads": threads or os.cpu_count() or 1,
+                "ieee_floating_point_ops": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+                "memory_limit": memory,
+                "threads": threads or os.cpu_count() or 1,
                 "temp_directory": str(self._serving / "tmp"),
             }
-        )  # fmt: skip
+        )
         cells.define(self._conn)
         # Files of the two folders only, and the setting is locked: no query can read anything else.
         folders = ", ".join("'" + f"{f}/".replace("'", "''") + "'" for f in (self._serving, self._mydb))

@@ -12,15 +12,27 @@ __all__ = ["ended", "public_error"]
 _SAYINGS: tuple[tuple[str, str], ...] = (
     (r"division by zero", "a division by zero; NULLIF(x, 0) turns a zero into no value"),
     (r"square root of a negative", "SQRT of a negative number; cut with WHERE first"),
-    (r"logarithm of (a negative|zero)", "LOG or LOG10 of a number that is not positive; cut with WHERE first"),
-    (r"undefined outside|input (value .*)?is out of range", "a function gets a number that it is not defined for: ACOS and "
-     "ASIN are defined from -1 to 1, SIN, COS, TAN and COT for finite numbers"),
+    (
+        r"logarithm of (a negative|zero)",
+        "LOG or LOG10 of a number that is not positive; cut with WHERE first",
+    ),
+    (
+        r"undefined outside|input (value .*)?is out of range",
+        "a function gets a number that it is not defined for: ACOS and "
+        "ASIN are defined from -1 to 1, SIN, COS, TAN and COT for finite numbers",
+    ),
     (r"negative (number|value) raised|zero raised|power", "POWER is not defined for these numbers"),
     (r"underflow", "a number comes nearer to zero than its type holds; CAST to DOUBLE first"),
-    (r"overflow|out of range|Out of Range", "a number grows beyond what its type holds; CAST to BIGINT or DOUBLE first"),
+    (
+        r"overflow|out of range|Out of Range",
+        "a number grows beyond what its type holds; CAST to BIGINT or DOUBLE first",
+    ),
     (r"more than one row", "a query that stands as a value gives more than one row"),
-    (r"could not convert|invalid input|conversion|date/time", "a value cannot be converted by CAST or TIMESTAMP"),
-)  # fmt: skip
+    (
+        r"could not convert|invalid input|conversion|date/time",
+        "a value cannot be converted by CAST or TIMESTAMP",
+    ),
+)
 
 
 def public_error(message: str) -> QueryError:

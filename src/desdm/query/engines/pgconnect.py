@@ -94,10 +94,13 @@ class Connections:
     def _connect(self) -> psycopg.Connection[TupleRow]:
         """Open a connection with the settings that queries need."""
         conn = psycopg.connect(
-            self._url, connect_timeout=10, application_name="desdm", cursor_factory=psycopg.ClientCursor,
+            self._url,
+            connect_timeout=10,
+            application_name="desdm",
+            cursor_factory=psycopg.ClientCursor,
             password=self._password,  # None: as the URL or the environment has it
             options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
-        )  # fmt: skip
+        )
         if conn.info.server_version >= _CHECKS:
             # A query whose server was killed would go on to its end otherwise.
             conn.execute("SET client_connection_check_interval = '2s'")

@@ -16,9 +16,15 @@ from desdm.release.model import ReleaseColumn
 __all__ = ["batches"]
 
 _TYPES = {
-    "short": pa.int16(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
-    "boolean": pa.bool_(), "char": pa.string(), "timestamp": pa.string(),
-}  # fmt: skip
+    "short": pa.int16(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "char": pa.string(),
+    "timestamp": pa.string(),
+}
 
 
 #: Bytes of CSV that make a batch; the first one is small, so that the first rows do not wait.
@@ -37,9 +43,13 @@ def batches(copy: psycopg.Copy, columns: Sequence[ReleaseColumn]) -> Iterator[pa
     # A single column without a value is an empty line; it counts.
     parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     convert = csv.ConvertOptions(
-        column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
-        true_values=["t"], false_values=["f"],
-    )  # fmt: skip
+        column_types=types,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        true_values=["t"],
+        false_values=["f"],
+    )
     rows: list[bytes] = []
     size, limit, any_came = 0, _FIRST, False
     for row in copy:
@@ -56,9 +66,13 @@ def batches(copy: psycopg.Copy, columns: Sequence[ReleaseColumn]) -> Iterator[pa
 
 
 def _parsed(
-    rows: list[bytes], read: csv.ReadOptions, parse: csv.ParseOptions, convert: csv.ConvertOptions,
-    kinds: Sequence[str], columns: Sequence[ReleaseColumn],
-) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    rows: list[bytes],
+    read: csv.ReadOptions,
+    parse: csv.ParseOptions,
+    convert: csv.ConvertOptions,
+    kinds: Sequence[str],
+    columns: Sequence[ReleaseColumn],
+) -> Iterator[pa.RecordBatch]:
     """Parse lines of CSV from COPY into batches."""
     table = csv.read_csv(io.BytesIO(b"".join(rows)), read, parse, convert)
     for batch in table.combine_chunks().to_batches():

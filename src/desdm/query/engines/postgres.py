@@ -169,9 +169,13 @@ class PostgresEngine:
         pgload.copy_in(conn, where, cleaned(iter(rows.to_batches()), columns))
 
     def _make(
-        self, conn: psycopg.Connection[TupleRow], where: tuple[str, ...], columns: Sequence[ReleaseColumn],
-        batches: Sequence[pa.RecordBatch] | Iterator[pa.RecordBatch], kind: str = "",
-    ) -> int:  # fmt: skip
+        self,
+        conn: psycopg.Connection[TupleRow],
+        where: tuple[str, ...],
+        columns: Sequence[ReleaseColumn],
+        batches: Sequence[pa.RecordBatch] | Iterator[pa.RecordBatch],
+        kind: str = "",
+    ) -> int:
         """Create a table and copy rows into it; return their number."""
         conn.execute(
             f"CREATE {kind} TABLE {name(*where)} ({pgload.declared(columns)}){' ON COMMIT DROP' if kind else ''}"

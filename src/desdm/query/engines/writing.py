@@ -14,14 +14,28 @@ Dialect = Literal["duckdb", "postgresql"]
 GEOMETRIES = ("point", "circle", "polygon", "box", "region")
 SQL_TYPES: dict[str, dict[str, str]] = {
     "duckdb": {
-        "short": "SMALLINT", "int": "INTEGER", "long": "BIGINT", "float": "FLOAT", "double": "DOUBLE",
-        "char": "VARCHAR", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP", "null": "VARCHAR",
+        "short": "SMALLINT",
+        "int": "INTEGER",
+        "long": "BIGINT",
+        "float": "FLOAT",
+        "double": "DOUBLE",
+        "char": "VARCHAR",
+        "boolean": "BOOLEAN",
+        "timestamp": "TIMESTAMP",
+        "null": "VARCHAR",
     },
     "postgresql": {
-        "short": "smallint", "int": "integer", "long": "bigint", "float": "real", "double": "double precision",
-        "char": "text", "boolean": "boolean", "timestamp": "timestamp", "null": "text",
+        "short": "smallint",
+        "int": "integer",
+        "long": "bigint",
+        "float": "real",
+        "double": "double precision",
+        "char": "text",
+        "boolean": "boolean",
+        "timestamp": "timestamp",
+        "null": "text",
     },
-}  # fmt: skip
+}
 
 #: PostgreSQL 17, section 5.6 of its manual, and NAMEDATALEN - 1 of section 4.1.1.
 _SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})

@@ -18,8 +18,14 @@ from desdm.release.model import ReleaseColumn
 __all__ = ["table", "widened"]
 
 _BLOCK = 2880
-_CODES = {"boolean": ("L", 1), "short": ("I", 2), "int": ("J", 4), "long": ("K", 8),
-          "float": ("E", 4), "double": ("D", 8)}  # fmt: skip
+_CODES = {
+    "boolean": ("L", 1),
+    "short": ("I", 2),
+    "int": ("J", 4),
+    "long": ("K", 8),
+    "float": ("E", 4),
+    "double": ("D", 8),
+}
 #: The null of an integer column (TNULL); the least value of its type, which no column of ours holds.
 _NULLS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 #: Text up to this long is padded; longer text goes to the heap, so that one long cell does not widen all rows.

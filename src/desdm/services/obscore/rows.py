@@ -23,9 +23,14 @@ _IMAGES = {"coadd": (3, "phot.flux"), "coadd_color": (3, "phot.flux")}
 
 #: Band → (centre, width) in m, from the FILTER card of DECam's headers.
 _BANDS = {
-    "u": (3.500e-7, 1.000e-7), "g": (4.720e-7, 1.520e-7), "r": (6.415e-7, 1.480e-7), "i": (7.835e-7, 1.470e-7),
-    "z": (9.260e-7, 1.520e-7), "Y": (1.0095e-6, 1.130e-7), "VR": (6.300e-7, 2.600e-7),
-}  # fmt: skip
+    "u": (3.500e-7, 1.000e-7),
+    "g": (4.720e-7, 1.520e-7),
+    "r": (6.415e-7, 1.480e-7),
+    "i": (7.835e-7, 1.470e-7),
+    "z": (9.260e-7, 1.520e-7),
+    "Y": (1.0095e-6, 1.130e-7),
+    "VR": (6.300e-7, 2.600e-7),
+}
 
 
 def did_of(file: ReleaseFile) -> str:

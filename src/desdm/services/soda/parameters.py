@@ -24,10 +24,18 @@ _STENCILS = ("CIRCLE", "POLYGON", "POS")
 #: Filters of the standard that these images cannot obey.
 _FILTERS = ("BAND", "TIME", "POL")
 _FORMATS = {
-    "": "fits", "fits": "fits", "application/fits": "fits", "image/fits": "fits",
-    "png": "png", "image/png": "png",
-    "tar": "tar", "application/x-tar": "tar", "application/tar": "tar", "zip": "zip", "application/zip": "zip",
-}  # fmt: skip
+    "": "fits",
+    "fits": "fits",
+    "application/fits": "fits",
+    "image/fits": "fits",
+    "png": "png",
+    "image/png": "png",
+    "tar": "tar",
+    "application/x-tar": "tar",
+    "application/tar": "tar",
+    "zip": "zip",
+    "application/zip": "zip",
+}
 
 
 @dataclass(frozen=True, slots=True)

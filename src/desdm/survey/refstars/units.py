@@ -10,13 +10,26 @@ from desdm.errors import FileTypeError
 from desdm.survey.refstars.record import Array
 
 __all__ = [
-    "ab_errors", "ab_magnitudes", "degrees", "julian_years", "magnitude_unit", "milliarcseconds", "year_of_mjd",
-]  # fmt: skip
+    "ab_errors",
+    "ab_magnitudes",
+    "degrees",
+    "julian_years",
+    "magnitude_unit",
+    "milliarcseconds",
+    "year_of_mjd",
+]
 
 _MAS = {
-    "rad": 180.0 / np.pi * 3.6e6, "radian": 180.0 / np.pi * 3.6e6, "deg": 3.6e6, "degree": 3.6e6, "arcsec": 1e3,
-    "arcs": 1e3, "as": 1e3, "mas": 1.0, "uas": 1e-3,
-}  # fmt: skip
+    "rad": 180.0 / np.pi * 3.6e6,
+    "radian": 180.0 / np.pi * 3.6e6,
+    "deg": 3.6e6,
+    "degree": 3.6e6,
+    "arcsec": 1e3,
+    "arcs": 1e3,
+    "as": 1e3,
+    "mas": 1.0,
+    "uas": 1e-3,
+}
 _JANSKY = {"jy": 1.0, "mjy": 1e-3, "ujy": 1e-6, "njy": 1e-9, "nanomaggy": 3.631e-6, "nanomaggies": 3.631e-6}
 _AB_ZERO = (
     10.0 ** (-0.4 * 48.60) * 1e23

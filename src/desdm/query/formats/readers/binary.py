@@ -20,8 +20,18 @@ __all__ = ["columns_of"]
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
 
-_WIDTHS = {"bit": 1, "boolean": 1, "unsignedByte": 1, "short": 2, "int": 4, "long": 8, "float": 4, "double": 8, "char": 1,
-           "unicodeChar": 2}  # fmt: skip
+_WIDTHS = {
+    "bit": 1,
+    "boolean": 1,
+    "unsignedByte": 1,
+    "short": 2,
+    "int": 4,
+    "long": 8,
+    "float": 4,
+    "double": 8,
+    "char": 1,
+    "unicodeChar": 2,
+}
 _KINDS = {"unsignedByte": "u1", "short": ">i2", "int": ">i4", "long": ">i8", "float": ">f4", "double": ">f8"}
 
 

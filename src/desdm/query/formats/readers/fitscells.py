@@ -92,10 +92,19 @@ def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
                 count,
             )
         null = header.get(f"TNULL{n}")
-        columns.append(Stored(
-            name, element, size, wide, at, width, int(null) if null is not None and element in "BIJK" else None,
-            float(header.get(f"TSCAL{n}", 1.0)), header.get(f"TZERO{n}", 0),
-        ))  # fmt: skip
+        columns.append(
+            Stored(
+                name,
+                element,
+                size,
+                wide,
+                at,
+                width,
+                int(null) if null is not None and element in "BIJK" else None,
+                float(header.get(f"TSCAL{n}", 1.0)),
+                header.get(f"TZERO{n}", 0),
+            )
+        )
         if size is not None and element == "A" and "TDIM" + str(n) in header:
             shape = [int(v) for v in re.findall(r"\d+", str(header[f"TDIM{n}"]))]
             if len(shape) > 1 and shape[0] != count:
