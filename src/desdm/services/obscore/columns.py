@@ -1,6 +1,5 @@
 """Columns of ``ivoa.obscore`` (ObsCore 1.1) and ``ivoa.obsplan`` (ObsLocTAP 1.0): type, unit, UCD, utype and text."""
 
-
 from __future__ import annotations
 
 import pyarrow as pa
