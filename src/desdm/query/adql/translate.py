@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from desdm.errors import QueryError
-from desdm.query.adql import nodes
-from desdm.query.adql.fragments import GEOMETRIES, OutColumn
-from desdm.query.adql.grammar import parse
-from desdm.query.adql.queries import Queries
+from desdm.query.adql.parse import nodes
+from desdm.query.adql.parse.grammar import parse
+from desdm.query.adql.sql.fragments import GEOMETRIES, OutColumn
+from desdm.query.adql.sql.queries import Queries
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Query, Upload
 from desdm.query.engines.writing import Dialect

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, ConflictError, LimitExceeded, NotFoundError, UsageError
-from desdm.query.adql.reader import STRUCTURAL
+from desdm.query.adql.parse.reader import STRUCTURAL
 from desdm.release.model import ReleaseColumn
 from desdm.services.context import Services
 from desdm.services.limits import limits_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from desdm.query.adql import statistics
-from desdm.query.adql.userfunctions import FORMS
+from desdm.query.adql.sql import statistics
+from desdm.query.adql.sql.userfunctions import FORMS
 from desdm.query.formats import FORMATS
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of

@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import count
 
 from desdm.errors import QueryError
-from desdm.query.adql import nodes
-from desdm.query.adql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
-from desdm.query.adql.items import aggregated, distinct_names, name_of
-from desdm.query.adql.output import intermediate_sql, output_sql
-from desdm.query.adql.scope import Scope, Source, matches
-from desdm.query.adql.tables import From
+from desdm.query.adql.parse import nodes
+from desdm.query.adql.sql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
+from desdm.query.adql.sql.items import aggregated, distinct_names, name_of
+from desdm.query.adql.sql.output import intermediate_sql, output_sql
+from desdm.query.adql.sql.scope import Scope, Source, matches
+from desdm.query.adql.sql.tables import From
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Upload
 from desdm.query.engines.writing import SQL_TYPES, Dialect, quote

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from desdm.errors import QueryError
-from desdm.query.adql import functions, nodes, regions
-from desdm.query.adql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, Written
-from desdm.query.adql.geometry import Geometry
-from desdm.query.adql.scope import Scope
+from desdm.query.adql.parse import nodes
+from desdm.query.adql.sql import functions, regions
+from desdm.query.adql.sql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, Written
+from desdm.query.adql.sql.geometry import Geometry
+from desdm.query.adql.sql.scope import Scope
 from desdm.query.engines.writing import SQL_TYPES, Dialect
 
 __all__ = ["Conditions"]

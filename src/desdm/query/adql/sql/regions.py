@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from desdm.errors import QueryError
-from desdm.query.adql import sphere
-from desdm.query.adql.fragments import Fragment, double
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql import sphere
+from desdm.query.adql.sql.fragments import Fragment, double
 from desdm.query.engines.writing import Dialect
 
 __all__ = [

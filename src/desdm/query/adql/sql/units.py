@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desdm.errors import QueryError
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
 
 __all__ = ["factor"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from desdm.errors import QueryError
-from desdm.query.adql import functions
-from desdm.query.adql.fragments import GEOMETRIES, NUMBERS, Fragment, constant, numbers
-from desdm.query.adql.sphere import box_corners
+from desdm.query.adql.sql import functions
+from desdm.query.adql.sql.fragments import GEOMETRIES, NUMBERS, Fragment, constant, numbers
+from desdm.query.adql.sql.sphere import box_corners
 from desdm.query.engines.writing import SQL_TYPES, Dialect
 
 __all__ = ["intermediate_sql", "output_sql"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from desdm.errors import QueryError
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
 from desdm.query.engines.writing import GEOMETRIES, SQL_TYPES, Dialect
 from desdm.release.model import ReleaseColumn
 

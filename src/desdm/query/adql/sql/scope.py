@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from desdm.errors import QueryError
-from desdm.query.adql.fragments import Column, Fragment
-from desdm.query.adql.nodes import Ident
-from desdm.query.adql.otherdialects import value_advice
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.nodes import Ident
+from desdm.query.adql.parse.otherdialects import value_advice
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql.fragments import Column, Fragment
 
 __all__ = ["Scope", "Source", "matches"]
 

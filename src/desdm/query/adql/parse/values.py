@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from desdm.query.adql import nodes, statistics
-from desdm.query.adql.nodes import Expression
-from desdm.query.adql.otherdialects import function_advice
-from desdm.query.adql.reader import STRUCTURAL, Reader
-from desdm.query.adql.tokens import Kind
+from desdm.query.adql.parse import aggregates, nodes
+from desdm.query.adql.parse.nodes import Expression
+from desdm.query.adql.parse.otherdialects import function_advice
+from desdm.query.adql.parse.reader import STRUCTURAL, Reader
+from desdm.query.adql.parse.tokens import Kind
 
 __all__ = ["Values"]
 
 _COMPARE = ("=", "<>", "!=", "<", ">", "<=", ">=")
-_AGGREGATES = frozenset(("COUNT", "SUM", "AVG", "MIN", "MAX", *statistics.FORMS))
+_AGGREGATES = frozenset(("COUNT", "SUM", "AVG", "MIN", "MAX", *aggregates.FORMS))
 #: Ranks of the operators on values, the weakest first.
 _RANKS: tuple[tuple[str, ...], ...] = (("||",), ("|",), ("^",), ("&",), ("+", "-"), ("*", "/"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from desdm.query.adql import nodes
+from desdm.query.adql.parse import nodes
 
 __all__ = ["aggregated", "distinct_names", "name_of"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from desdm.errors import QueryError
-from desdm.query.adql.fragments import INTEGERS, NUMBERS, Fragment, double
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql.fragments import INTEGERS, NUMBERS, Fragment, double
 from desdm.query.engines.writing import SQL_TYPES, Dialect
 from desdm.release.model import ReleaseColumn
 

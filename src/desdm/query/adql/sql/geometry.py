@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
-from desdm.query.adql import directions, regions, sphere
-from desdm.query.adql.fragments import Fragment, constant, double, numbers
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql import directions, regions, sphere
+from desdm.query.adql.sql.fragments import Fragment, constant, double, numbers
 from desdm.query.engines.writing import Dialect
 
 __all__ = ["Geometry"]

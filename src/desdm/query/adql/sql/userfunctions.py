@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
-from desdm.query.adql.fragments import INTEGERS, NUMBERS, Fragment
-from desdm.query.adql.functions import as_double, count
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql.fragments import INTEGERS, NUMBERS, Fragment
+from desdm.query.adql.sql.functions import as_double, count
 from desdm.query.engines.writing import Dialect
 from desdm.release.model import ReleaseColumn
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from desdm.errors import QueryError
-from desdm.query.adql import sphere
-from desdm.query.adql.fragments import Fragment, constant, numbers
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql import sphere
+from desdm.query.adql.sql.fragments import Fragment, constant, numbers
 
 __all__ = ["area", "centroid"]
 

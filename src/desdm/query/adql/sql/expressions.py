@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from desdm.errors import QueryError
-from desdm.query.adql import functions, measures, nodes, regions, statistics, userfunctions
-from desdm.query.adql.arithmetic import closed, operate
-from desdm.query.adql.conditions import Conditions
-from desdm.query.adql.fragments import (
+from desdm.query.adql.parse import nodes
+from desdm.query.adql.parse.otherdialects import function_advice
+from desdm.query.adql.sql import functions, measures, regions, statistics, userfunctions
+from desdm.query.adql.sql.arithmetic import closed, operate
+from desdm.query.adql.sql.conditions import Conditions
+from desdm.query.adql.sql.fragments import (
     GEOMETRIES,
     INTEGERS,
     NUMBERS,
@@ -18,10 +20,9 @@ from desdm.query.adql.fragments import (
     constant,
     double,
 )
-from desdm.query.adql.geometry import Geometry
-from desdm.query.adql.otherdialects import function_advice
-from desdm.query.adql.scope import Scope
-from desdm.query.adql.units import factor
+from desdm.query.adql.sql.geometry import Geometry
+from desdm.query.adql.sql.scope import Scope
+from desdm.query.adql.sql.units import factor
 from desdm.query.engines.writing import SQL_TYPES, Dialect
 from desdm.release.model import ReleaseColumn
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from desdm.errors import QueryError
-from desdm.query.adql import matching, nodes
-from desdm.query.adql.expressions import Expressions
-from desdm.query.adql.fragments import Column, Fragment, Parameters, Written
-from desdm.query.adql.matching import Tables
-from desdm.query.adql.otherdialects import table_advice
-from desdm.query.adql.scope import Scope, Source, matches
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse import nodes
+from desdm.query.adql.parse.otherdialects import table_advice
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql import matching
+from desdm.query.adql.sql.expressions import Expressions
+from desdm.query.adql.sql.fragments import Column, Fragment, Parameters, Written
+from desdm.query.adql.sql.matching import Tables
+from desdm.query.adql.sql.scope import Scope, Source, matches
 from desdm.query.catalogue import Catalogue, Entry
 from desdm.query.engines.model import Upload
 from desdm.query.engines.writing import Dialect, kind_of, quote

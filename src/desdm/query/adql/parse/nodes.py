@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
 
 __all__ = [
     "Aggregate",

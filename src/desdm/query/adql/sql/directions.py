@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from desdm.query.adql import sphere
-from desdm.query.adql.fragments import Fragment, double
+from desdm.query.adql.sql import sphere
+from desdm.query.adql.sql.fragments import Fragment, double
 
 __all__ = ["haversine", "in_box", "in_corners", "in_piece", "near_side", "within"]
 

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from desdm.query.adql.fragments import Column, Fragment, double
-from desdm.query.adql.functions import as_double
-from desdm.query.adql.scope import Source
+from desdm.query.adql.sql.fragments import Column, Fragment, double
+from desdm.query.adql.sql.functions import as_double
+from desdm.query.adql.sql.scope import Source
 
 if TYPE_CHECKING:
-    from desdm.query.adql.expressions import Expressions
+    from desdm.query.adql.sql.expressions import Expressions
 
 __all__ = ["Tables", "join", "order_for"]
 

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from desdm.errors import QueryError
-from desdm.query.adql.fragments import NUMBERS, Fragment
-from desdm.query.adql.functions import as_double, without_nan
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.aggregates import FORMS
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql.fragments import NUMBERS, Fragment
+from desdm.query.adql.sql.functions import as_double, without_nan
 from desdm.query.engines.writing import Dialect
 from desdm.release.model import ReleaseColumn
 
 __all__ = ["FORMS", "aggregate"]
 
-#: Signature and text of each, as the capabilities tell them.
-FORMS: dict[str, tuple[str, str]] = {
-    "STDDEV": (
-        "stddev(x DOUBLE) -> DOUBLE",
-        "Standard deviation of a sample (n - 1), an aggregate; NULL for one row",
-    ),
-    "STDDEV_SAMP": ("stddev_samp(x DOUBLE) -> DOUBLE", "The same as stddev"),
-    "STDDEV_POP": ("stddev_pop(x DOUBLE) -> DOUBLE", "Standard deviation of a population (n), an aggregate"),
-    "VARIANCE": (
-        "variance(x DOUBLE) -> DOUBLE",
-        "Variance of a sample (n - 1), an aggregate; NULL for one row",
-    ),
-    "VAR_SAMP": ("var_samp(x DOUBLE) -> DOUBLE", "The same as variance"),
-    "VAR_POP": ("var_pop(x DOUBLE) -> DOUBLE", "Variance of a population (n), an aggregate"),
-    "MEDIAN": (
-        "median(x DOUBLE) -> DOUBLE",
-        "Median, the mean of the middle two of an even number; an aggregate",
-    ),
-}
 _SQL = {"STDDEV": "stddev_samp", "VARIANCE": "var_samp"}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from desdm.errors import QueryError
-from desdm.query.adql import functions
-from desdm.query.adql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, constant
-from desdm.query.adql.tokens import Place
+from desdm.query.adql.parse.tokens import Place
+from desdm.query.adql.sql import functions
+from desdm.query.adql.sql.fragments import GEOMETRIES, INTEGERS, NUMBERS, Fragment, constant
 from desdm.query.engines.writing import Dialect
 from desdm.release.model import ReleaseColumn
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from desdm.errors import QueryError
-from desdm.query.adql.nodes import Ident
-from desdm.query.adql.otherdialects import word_advice
-from desdm.query.adql.tokens import Kind, Place, Token, tokens
+from desdm.query.adql.parse.nodes import Ident
+from desdm.query.adql.parse.otherdialects import word_advice
+from desdm.query.adql.parse.tokens import Kind, Place, Token, tokens
 
 __all__ = ["DEEPEST", "STRUCTURAL", "Reader"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from desdm.errors import QueryError
-from desdm.query.adql import nodes
-from desdm.query.adql.otherdialects import word_advice
-from desdm.query.adql.reader import Reader
-from desdm.query.adql.tokens import Kind
-from desdm.query.adql.values import Values
+from desdm.query.adql.parse import nodes
+from desdm.query.adql.parse.otherdialects import word_advice
+from desdm.query.adql.parse.reader import Reader
+from desdm.query.adql.parse.tokens import Kind
+from desdm.query.adql.parse.values import Values
 
 __all__ = ["parse"]
 

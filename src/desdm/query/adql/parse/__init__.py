@@ -1,0 +1,1 @@
+"""From the text of an ADQL query to its tree."""
