@@ -41,8 +41,8 @@ def test_what_is_needed_last_is_spilled_and_comes_back_bit_for_bit(tmp_path: Pat
     held = ObjectStore(capacity=1000, next_use=lambda name: 1 + order.index(name))
     for n, name in enumerate(order):
         held.put(tmp_path / name, numbers(n), np.save)
-        assert held._weight() <= 1000
-    assert [held._held[name].spilled is None for name in order] == [True, True, False, False, False]
+        assert held._total_weight() <= 1000
+    assert [held._entries[name].spilled is None for name in order] == [True, True, False, False, False]
     # Neither an image on its way nor what is spilled has a name in the folder: nothing stays if the process dies.
     assert list(tmp_path.iterdir()) == []
     for n, name in enumerate(order):
@@ -58,7 +58,7 @@ def test_what_a_program_reads_is_written_wherever_its_object_lies(tmp_path: Path
     held = ObjectStore(capacity=500, next_use=lambda name: due[name])
     held.put(tmp_path / "a.npy", numbers(1), np.save)
     held.put(tmp_path / "b.npy", numbers(2), np.save)
-    assert held._held["a.npy"].spilled is not None
+    assert held._entries["a.npy"].spilled is not None
     due["a.npy"] = 0
     held.write_file("a.npy")
     assert np.array_equal(np.load(tmp_path / "a.npy"), numbers(1))
