@@ -109,7 +109,7 @@ def programs_of(facility: Facility, run: str) -> float:
 
 def record(kept: Path, commands: list[str]) -> Any:
     """Have every program's command written down, with its inputs as they are at that moment; gives the way back."""
-    plain = Task._measure
+    plain = Task._run_measured
 
     def measured(self: Task, argv: Sequence[str], execname: str, version: str) -> Any:
         folder = kept / f"{len(commands):03d}"
@@ -123,7 +123,7 @@ def record(kept: Path, commands: list[str]) -> Any:
         commands.append(f"cd {shlex.quote(str(folder))} && {shlex.join(moved)} > program.log 2>&1")
         return plain(self, argv, execname, version)
 
-    Task._measure = measured  # type: ignore[method-assign]
+    Task._run_measured = measured  # type: ignore[method-assign]
     return plain
 
 
@@ -139,7 +139,7 @@ def measure(home: Path, expnum: int) -> None:
     commands: list[str] = []
     plain = record(home.parent / "kept", commands)
     firstcut(facility, expnum, cache)
-    Task._measure = plain  # type: ignore[method-assign]
+    Task._run_measured = plain  # type: ignore[method-assign]
     accuracy(facility, run, home.parent / "night" / "truth")
     facility.close()
     script = home.parent / "bare.sh"
