@@ -32,6 +32,8 @@ from desdm.survey.images import read_planes
 #: Two neighbours in the middle of DECam's focal plane.
 CCDS = (28, 35)
 SEED = 3
+#: Rounds of pipeline and bare programs in turns: the CPU time of one program alone varies by a tenth.
+ROUNDS = 4
 
 
 class Inline:
@@ -128,29 +130,41 @@ def record(kept: Path, commands: list[str]) -> Any:
 
 
 def measure(home: Path, expnum: int) -> None:
-    """Warm up, measure, and run the same programs bare."""
+    """Warm up, then measure First Cut and the same programs bare in turns; the least of the rounds counts."""
     facility = Facility.open(home)
     cache = WorkerCache()
-    firstcut(facility, expnum, cache)
-    with clock(children=True) as spent:
-        run = firstcut(facility, expnum, cache)
-    programs = programs_of(facility, run)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     commands: list[str] = []
     plain = record(home.parent / "kept", commands)
-    firstcut(facility, expnum, cache)
+    run = firstcut(facility, expnum, cache)
     Task._run_measured = plain  # type: ignore[method-assign]
-    accuracy(facility, run, home.parent / "night" / "truth")
-    facility.close()
     script = home.parent / "bare.sh"
     # A program that ends badly there ended badly in the run too; the pipeline goes on, and so does the script.
     script.write_text("".join(f"( {c} ) || true\n" for c in commands))
-    with clock(children=True) as bare:
-        subprocess.run(["sh", str(script)], check=True)
+    pipeline, programs, bare, walls = [], [], [], []
+    for _ in range(ROUNDS):
+        with clock(children=True) as spent:
+            run = firstcut(facility, expnum, cache)
+        pipeline.append(spent.cpu)
+        walls.append(spent.wall)
+        programs.append(programs_of(facility, run))
+        with clock(children=True) as spent:
+            subprocess.run(["sh", str(script)], check=True)
+        bare.append(spent.cpu)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    accuracy(facility, run, home.parent / "night" / "truth")
+    facility.close()
     count = len(CCDS)
-    emit("firstcut.ccd", spent.cpu / count, "cpu s", count, floor=bare.cpu / count, wall=spent.wall / count)
-    emit("firstcut.over_bare_programs", spent.cpu / bare.cpu, "ratio", len(commands), floor=1.0)
-    emit("firstcut.share_of_ours", (spent.cpu - programs) / spent.cpu, "of all cpu s", count)
+    ours = min(all_ - theirs for all_, theirs in zip(pipeline, programs, strict=True))
+    emit(
+        "firstcut.ccd",
+        min(pipeline) / count,
+        "cpu s",
+        count,
+        floor=min(bare) / count,
+        wall=min(walls) / count,
+    )
+    emit("firstcut.over_bare_programs", min(pipeline) / min(bare), "ratio", len(commands), floor=1.0)
+    emit("firstcut.share_of_ours", ours / min(pipeline), "of all cpu s", count)
     emit("firstcut.memory", memory / 1024, "GB peak", count)
 
 

@@ -100,6 +100,12 @@ class NotFoundError(UsageError):
     """No such file, run, tag or table."""
 
 
+class ChecksFailed(UsageError):
+    """The request was understood and checks refuse it: done with findings, not a wrong call."""
+
+    exit_status = 1
+
+
 class PlanError(UsageError):
     """A pipeline cannot be planned: an input is missing or a query is empty."""
 
@@ -162,6 +168,10 @@ class TransientError(DesdmError):
 
 class DatabaseUnavailable(TransientError):
     """The database does not answer, or is locked for too long."""
+
+
+class OwnTablesUnavailable(DatabaseUnavailable):
+    """A user's own tables cannot be opened now; the message is fit for the user."""
 
 
 class StorageUnavailable(TransientError):

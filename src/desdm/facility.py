@@ -16,6 +16,7 @@ from desdm.archive.model import Scope
 from desdm.config import FILENAME, Config
 from desdm.errors import ConfigError, ConflictError, DamagedDatabase, DesdmError
 from desdm.modes import make_private, touch_private
+from desdm.release.remains import archived_files, frozen_directories
 from desdm.schema.database import Database
 
 __all__ = ["Facility", "damage_of_database", "initialise", "open_database", "open_service"]
@@ -100,7 +101,12 @@ def _with_password(config: Config, text: str) -> URL:
 
 
 def initialise(
-    directory: Path, database: str | None = None, archive: str | None = None, *, upgrade: bool = False
+    directory: Path,
+    database: str | None = None,
+    archive: str | None = None,
+    *,
+    upgrade: bool = False,
+    new_database: bool = False,
 ) -> Config:
     """Make an installation, or with ``upgrade`` bring an existing one to the current schema.
 
@@ -113,11 +119,16 @@ def initialise(
         many, secrets stand in ``$DESDM_DB_PASSWORD`` or in a file of mode 600.
     archive
         Root of the archive; default ``archive``.
+    upgrade
+        Bring an existing installation up to date.
+    new_database
+        Create an empty schema also where archive or releases hold files, of which it then knows nothing.
 
     Raises
     ------
     ConflictError
-        If there is an installation already and ``upgrade`` is not said.
+        If there is an installation already and ``upgrade`` is not said; or the database is empty, and archive or
+        releases hold files.
     """
     from desdm.archive.catalog import define
     from desdm.schema.upgrade import upgrade as upgrade_schema
@@ -137,10 +148,12 @@ def initialise(
         config = settings.load(directory)
         db, service = open_database(config), open_service(config)
         try:
-            if not upgrade and db.dialect == "sqlite":
+            if (new_database or not upgrade) and db.dialect == "sqlite":
                 # Closed from its first byte; SQLite gives its companions (-wal, -shm) the mode of the file.
                 make_private(Path(str(db.url.database)).parent)
                 touch_private(Path(str(db.url.database)))
+            if not new_database and db.schema_version() is None:
+                _refuse_beside_files(config, db)
             upgrade_schema(db, service)
             with db.write() as conn:
                 define(conn, Archive(config.archive_name, config.archive_root))
@@ -157,6 +170,19 @@ def initialise(
     for folder in (config.archive_root, config.runs, config.releases):
         make_private(folder)
     return config
+
+
+def _refuse_beside_files(config: Config, database: Database) -> None:
+    """Raise `ConflictError` if archive or releases hold files, of which a new schema would know nothing."""
+    count = archived_files(Archive(config.archive_name, config.archive_root))
+    releases = frozen_directories(config.releases)
+    held = [f"{config.archive_root} holds {count} {'file' if count == 1 else 'files'}"] if count else []
+    held += [f"{config.releases} holds {', '.join(releases[:5])}"] if releases else []
+    if held:
+        raise ConflictError(
+            f"database {database.describe()} is empty, but {' and '.join(held)}: an empty database would know nothing of "
+            "them; restore the database from a backup, or correct its URL; to begin with an empty one add --new-database"
+        )
 
 
 def _there(directory: Path) -> set[Path]:
@@ -193,7 +219,8 @@ def _write_settings(path: Path, database: str | None, archive: str | None) -> No
         lines.append('# url = "postgresql+psycopg://user@host/name"   (default: SQLite beside this file)')
     lines += ["", "[archive]", f"root = {json.dumps(archive or 'archive')}", ""]
     lines += ["[engine]", "# workers = 0   (0: one a processor)", ""]
-    lines += ["[site]", f"operator = {json.dumps(os.environ.get('USER', 'operator'))}", ""]
+    # The author of an act is who acts; a name written here would be that of the person who ran this command.
+    lines += ["[site]", '# operator = "pipeline"   (author of acts of services and timers without $USER)', ""]
     make_private(path.parent)
     touch_private(path)
     path.write_text("\n".join(lines), "utf-8")

@@ -161,3 +161,18 @@ def test_coordinates_of_every_ccd_are_looked_at(
         west, east = conn.execute(select(image.c.racmin, image.c.racmax)).one()
     # 30 columns of 0.26 arcsec beside a reference pixel at CRVAL1.
     assert (west, east) == pytest.approx((30.0, 31.0), abs=0.01)
+
+
+def test_coordinates_that_are_not_supported_are_told_of_each_image(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    """Also where the first image, which gives the outline, has coordinates that are supported."""
+    sip = {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"}
+    for name, own, numbers in (
+        ("DECam_00990101.fits", ({}, sip, sip), "2, 3"),
+        ("DECam_00990102.fits", (sip, {}, sip), "1, 3"),
+    ):
+        path = mosaic(tmp_path / name, *own, primary={"EXPNUM": int(name[6:14])})
+        findings = [f for _, f in ingest(sqlite, archive, path).findings if f.key == "CTYPE1, CTYPE2"]
+        assert len(findings) == 1
+        assert findings[0].text.startswith(f"HDU {numbers}: distortion in SIP is not supported")

@@ -23,6 +23,7 @@ from desdm.archive.model import Deposit, DepositReport
 from desdm.cli.main import desdm
 from desdm.errors import FileTypeError
 from desdm.operations.arrival import arrivals
+from desdm.pixels.cards import read_hdus
 from desdm.schema import image
 from desdm.schema.database import Database
 from desdm.survey.findings import Severity
@@ -509,3 +510,56 @@ def test_a_plain_file_that_is_called_gzip_is_refused_with_what_to_do(
     path = frame(tmp_path / "plain" / "x.fits").rename(tmp_path / name)
     [refused] = deposit(sqlite, archive, [Deposit(path)], who="me").refused
     assert refused.reason.count(f"deliver it as {name[:-3]}, or gzip it") == 1
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "<script>alert(1)</script>"])
+def test_a_filter_that_cannot_be_read_is_told_beside_a_band(
+    sqlite: Database, archive: Archive, tmp_path: Path, name: str
+) -> None:
+    report = ingest(sqlite, archive, frame(tmp_path / "DECam_00990101.fits", {"FILTER": name, "BAND": "r"}))
+    ((_, finding),) = report.findings
+    assert (finding.severity, finding.key, finding.value) == (Severity.WARNING, "FILTER", repr(name))
+    assert finding.assumed == "the band is r"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_control_characters_of_a_card_are_told(
+    sqlite: Database, archive: Archive, tmp_path: Path, plain: bool
+) -> None:
+    """FITS 4.0, section 3.2: header text is ASCII from 0x20 to 0x7E."""
+    changes = {"PROCTYPE": None, "BIASSEC": None} if plain else {}
+    path = frame(tmp_path / "DECam_00990101.fits", {"OBJECT": "aXred", **changes})
+    path.write_bytes(path.read_bytes().replace(b"aXred", b"a\x1bred"))
+    report = ingest(sqlite, archive, path)
+    ((_, finding),) = report.findings
+    assert finding.key == "OBJECT" and "control characters" in finding.text
+
+
+def test_values_of_a_plain_image_that_cannot_be_are_told(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    changes = {"PROCTYPE": None, "BIASSEC": None, "RA": 1.0, "FILTER": "nonsense"}
+    path = frame(tmp_path / "plain.fits", changes)
+    data = path.read_bytes()
+    for key, value in ((b"EXPTIME", b"NaN"), (b"RA", b"Inf"), (b"EXPNUM", b"9" * 24)):
+        at = data.index(key.ljust(8) + b"=")
+        card = key.ljust(8) + b"= " + value.rjust(24)
+        data = data[:at] + card.ljust(80) + data[at + 80 :]
+    path.write_bytes(data)
+    report = ingest(sqlite, archive, path)
+    with sqlite.read() as conn:
+        assert conn.execute(select(image.c.exptime, image.c.expnum)).one() == (None, None)
+    assert {f.key for _, f in report.findings} == {"EXPTIME", "RA", "EXPNUM", "FILTER"}
+
+
+def test_a_header_beyond_the_bound_tells_the_bound(tmp_path: Path) -> None:
+    cards = [
+        "SIMPLE  =                    T",
+        "BITPIX  =                    8",
+        "NAXIS   =                    0",
+    ]
+    text = "".join(c.ljust(80) for c in [*cards, *(f"K{n:07d}= 1" for n in range(100_000)), "END"])
+    path = tmp_path / "long.fits"
+    path.write_bytes(text.ljust(-(-len(text) // 2880) * 2880).encode())
+    with pytest.raises(FileTypeError, match=r"no END within 52428 cards \(4 MiB\), the longest header"):
+        read_hdus(path.read_bytes(), path.stat().st_size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 import warnings
 from collections import Counter
@@ -11,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
+from astropy.time import Time
 from astropy.wcs import WCS
 
 from desdm.archive import catalog
@@ -58,6 +62,32 @@ def test_a_set_goes_in_whole(sqlite: Database, archive: Archive, real: Path, nam
     assert audit(sqlite, archive, who="me").clean
     again = deposit(sqlite, archive, given, who="me")
     assert len(again.present) == len(given)
+
+
+def test_defects_are_of_the_ccd_and_date_of_their_header(
+    database: Database, archive: Archive, real: Path
+) -> None:
+    """DETECTOR and CALIBDATE as astropy reads them; a file that is stored under another name has a finding of it."""
+    given = [i for i in items(real / "decam-instrument") if i.source.suffix == ".ecsv"]
+    report = deposit(database, archive, given, who="me")
+    truth = {}
+    for item in given:
+        meta = Table.read(item.source, format="ascii.ecsv").meta
+        when = Time(meta["CALIBDATE"], scale="utc").mjd
+        digest = hashlib.sha256(item.source.read_bytes()).hexdigest()
+        # A night begins at 15 h UTC; the beginning of 1970 stands for any time before the next file.
+        night = Time(math.floor(when - 15 / 24), format="mjd").strftime("%Y%m%d")
+        truth[digest] = meta["DETECTOR"], None if when == 40587.0 else night
+    with database.read() as conn:
+        for record in report.registered:
+            (row,) = catalog.find(conn, {"filename": record.filename})
+            assert (row["ccdnum"], row["nite"]) == truth[record.sha256]
+    names = {item.source.name for item in given}
+    renamed = {r.name for r in report.registered} - names
+    notes = {name: f for name, f in report.findings if "stands for other bytes already" in f.text}
+    assert set(notes) == renamed
+    assert len(renamed) == 183 - len(names)
+    assert all(f.assumed == f"it is stored as {name}" for name, f in notes.items())
 
 
 def test_all_sets_together_and_stale_checksums_are_findings(

@@ -50,6 +50,19 @@ def family(database: Database, archive: Archive, tmp_path: Path) -> dict[str, Pa
     return made
 
 
+def test_a_suspect_file_of_two_damaged_ancestors_is_named_once(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    made = {
+        n: arrive(sqlite, archive, tmp_path, n, *p) for n, p in (("a", ()), ("b", ()), ("red", ("a", "b")))
+    }
+    flip(made["a"])
+    flip(made["b"])
+    report = audit(sqlite, archive, who="me")
+    assert report.suspect == ["red"]
+    assert {name: sorted(causes) for name, causes in report.causes.items()} == {"red": ["a", "b"]}
+
+
 def test_damage_is_marked_along_the_lineage_and_a_good_copy_lifts_it(
     database: Database, archive: Archive, family: dict[str, Path]
 ) -> None:
@@ -62,6 +75,7 @@ def test_damage_is_marked_along_the_lineage_and_a_good_copy_lifts_it(
     with database.read() as conn:
         told = find_events(conn, subject="coadd", kind=EventKind.MARK)
     assert [(e.who, e.reason) for e in told] == [("audit", "an audit found raw corrupt")]
+    assert report.causes == {"red": ["raw"], "coadd": ["raw"]}
     # A second audit adds nothing, other damage adds its own marks.
     flip(family["flat"])
     report = audit(database, archive, who="me")

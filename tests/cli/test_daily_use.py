@@ -50,8 +50,6 @@ blocklist = one
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("daily")
     home = small_release(folder / "home", rows=50)
-    settings = home / "desdm.toml"
-    settings.write_text(settings.read_text().replace('operator = "operator"', f'operator = "{WHO}"'))
     opened = Facility.open(home)
     arrive(opened, folder, name="a_file_with_a_name_that_is_rather_long_for_a_terminal_of_80_columns.txt")
     opened.close()
@@ -91,7 +89,7 @@ def run(home: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         [DESDM, "--home", str(home), *args],
         capture_output=True,
         text=True,
-        env={**os.environ, **env},
+        env={**os.environ, "USER": WHO, **env},
         timeout=120,
     )
 
@@ -273,9 +271,9 @@ def test_empty_lists_say_so(tmp_path: Path) -> None:
 
 
 def test_a_wrong_state_names_those_that_there_are(home: Path) -> None:
-    said = run(home, "status", "--state", "bogus").stdout
-    assert "no run of state bogus" in said
-    assert "states: done" in said or "states: flagged" in said
+    said = run(home, "status", "--state", "bogus")
+    assert said.returncode == 2
+    assert "state=bogus: the values are planned, running, done, flagged" in said.stderr
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGHUP])

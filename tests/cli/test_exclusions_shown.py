@@ -136,3 +136,23 @@ def test_software_that_is_no_program_has_no_count_of_runs(night: tuple[Run, Path
         one for one in run("show", "D00000001_r1p01").stdout.splitlines() if "desdm.codes.detrend" in one
     ]
     assert line.split() == ["desdm.codes.detrend", "0.1", "f" * 12]
+
+
+def test_json_tells_what_the_text_notes(night: tuple[Run, Path]) -> None:
+    run, _ = night
+
+    def notes(*words: str) -> list[str]:
+        answer = document(run(*words, "--reason", "ghost", "--json"))
+        number = int(words[1]) if words[1].isdecimal() else None
+        (one,) = [answer] if number is None else [row for row in answer if row["expnum"] == number]
+        return list(one["notes"])
+
+    assert "exposure 77 is not in the archive" in notes("exclude", "77")[0]
+    assert notes("exclude", "2", "--ccd", "60") == ["D00000002 has no image of CCD 60; it has those of 1, 2"]
+    assert notes("verdict", "1", "--set", "False") == []
+    (repeated,) = notes("verdict", "1", "--set", "False")
+    assert "nothing was changed" in repeated
+    assert notes("verdict", "1", "--lift") == ["D00000001_r1p01 has the tag FIRSTCUT_ACCEPTED_20121120 now"]
+    assert notes("mark", "D00000001_r1p01", "junk") == [
+        "D00000001_r1p01 has lost the tag FIRSTCUT_ACCEPTED_20121120"
+    ]

@@ -13,6 +13,7 @@ from desdm.codes.coadd.colour import choose_bands, picture
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack, mapping
 from desdm.codes.coadd.relative import tie
+from desdm.codes.coadd.scales import Source, common_scales
 from desdm.codes.coadd.swarp import add_exposures, by_exposure, coadd_header
 from desdm.codes.objects.merge import merge
 from desdm.errors import FileTypeError
@@ -120,6 +121,22 @@ def test_a_nominal_zero_point_is_tied_by_common_stars() -> None:
     assert found.error < 0.01
     assert tie(mine[:1], [other[:1]]) is None
     assert tie(mine[:0], [other]) is None
+
+
+def test_the_scale_of_each_image_tells_where_it_is_from() -> None:
+    """Truth: the nominal image is 0.23 mag too bright; a factor 10^(-0.4 · 0.23) brings it to the measured ones."""
+    mags = np.linspace(18, 21, 25)
+    heads = [
+        fits.Header([("EXPNUM", n), ("CCDNUM", 1), ("FLXSCALE", 2.0), ("ZPSOURC", source)])
+        for n, source in enumerate(("header", "nominal", "nominal", "table"), 1)
+    ]
+    catalogs = {(1, 1): _catalogue(mags, 0.0, 2), (2, 1): _catalogue(mags, -0.23, 1)}
+    scales = common_scales(heads, catalogs)
+    assert [s.source for s in scales] == [Source.MEASURED, Source.TIED, Source.UNTIED, Source.MEASURED]
+    assert scales[1].factor == pytest.approx(2.0 * 10 ** (-0.4 * 0.23), rel=0.01)
+    assert [scales[n].factor for n in (0, 2, 3)] == [2.0, 2.0, 2.0]
+    alone = common_scales(heads[1:3], catalogs)
+    assert [s.source for s in alone] == [Source.NOMINAL, Source.NOMINAL]
 
 
 def test_the_residual_sky_is_found_under_stars() -> None:

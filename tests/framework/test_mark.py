@@ -78,13 +78,32 @@ def runs(database: Database, archive: Archive, tmp_path: Any) -> Runs:
 def test_a_mark_changes_the_state_and_is_an_event_with_its_reason(runs: Runs) -> None:
     assert runs.mark(DataState.JUNK, " satellite ")
     assert runs.mark(DataState.ACTIVE, "only one CCD")
-    assert not runs.mark(DataState.ACTIVE)
+    assert not runs.mark(DataState.ACTIVE, "only one CCD")
     assert runs.state() == ("ACTIVE", None)
     found = runs.events(subject=RUN, kind=EventKind.MARK)
     assert [(e.who, e.subject, e.reason, e.run) for e in found] == [
         ("ann", RUN, "satellite", RUN), ("ann", RUN, "only one CCD", RUN),
     ]  # fmt: skip
     assert ("JUNK" in found[0].text, "NEW" in found[0].text) == (True, True)
+
+
+def test_another_person_or_reason_is_recorded_though_the_state_stays(runs: Runs) -> None:
+    runs.mark(DataState.JUNK, "satellite")
+    for who, reason, recorded in (
+        ("ann", "satellite", False),
+        ("bob", "satellite", True),
+        ("bob", "bad flat", True),
+        ("bob", " bad flat ", False),
+    ):
+        with runs.database.write() as conn:
+            result = mark(conn, RUN, DataState.JUNK, who=who, reason=reason)
+        assert (result.changed, result.recorded) == (False, recorded), (who, reason)
+    events = runs.events(subject=RUN, kind=EventKind.MARK)
+    assert [(e.who, e.reason) for e in events] == [
+        ("ann", "satellite"),
+        ("bob", "satellite"),
+        ("bob", "bad flat"),
+    ]
 
 
 def test_a_mark_needs_a_reason_a_run_and_an_end(runs: Runs) -> None:

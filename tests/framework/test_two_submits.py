@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from desdm.errors import ConflictError
 from desdm.facility import Facility
-from desdm.schema import pfw_attempt
+from desdm.schema import pfw_attempt, pfw_job, pfw_wrapper
 from desdm.schema.states import AttemptState
 from tests.framework.test_drive import attempt, run
 from tests.support.toy import plan, text_pipeline
@@ -71,6 +71,11 @@ def test_a_plan_whose_process_is_gone_holds_nobody_back(facility: Facility) -> N
     assert process.stdout == "ready\nran T1_r1p01 planned\n"
     again = plan(facility, text_pipeline(nap="1"), resume=True)
     assert (again.run, again.state) == ("T1_r1p01", AttemptState.PLANNED)
+    with facility.database.read() as conn:
+        of_run = [
+            conn.execute(select(func.count()).select_from(t)).scalar_one() for t in (pfw_job, pfw_wrapper)
+        ]
+    assert [again.jobs, again.wrappers] == of_run and all(of_run)
     try:
         second = plan(facility, text_pipeline(nap="1"))
     except ConflictError as err:

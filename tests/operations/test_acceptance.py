@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -507,22 +508,40 @@ def test_a_person_s_verdict_after_final_cut_acts_on_the_first_cut_s_list_and_tag
         assert verdicts(conn, "firstcut", [1], PRODUCTION)[0]["program"] == "assess"
 
 
-def test_the_same_act_twice_is_recorded_once_and_a_second_reason_is_kept(night: Database) -> None:
+def test_ten_people_at_once_make_one_exclusion(night: Database) -> None:
+    def act(number: int) -> str:
+        with night.write() as conn:
+            return exclude(
+                conn, 1, 2, reason=f"reason {number}", who=f"person{number}", scope=PRODUCTION
+            ).note
+
+    with ThreadPoolExecutor(10) as pool:
+        notes = list(pool.map(act, range(10)))
+    with night.read() as conn:
+        (row,) = store.excluded(conn, [1])
+    assert sum("is excluded already" in note for note in notes) == 9
+    assert all(f"by {row['analyst']}" in note for note in notes if "already" in note)
+
+
+def test_one_exclusion_is_in_force_and_a_further_reason_is_on_record(night: Database) -> None:
     with night.write() as conn:
         exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
         again = exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
-        exclude(conn, 1, 2, reason="half dead", who="john", scope=PRODUCTION)
+        further = exclude(conn, 1, 2, reason="half dead", who="john", scope=PRODUCTION)
         reject = {"reason": "satellite", "who": "mary", "scope": PRODUCTION}
         set_verdict(conn, "firstcut", 2, Verdict.REJECTED, **reject)
         twice = set_verdict(conn, "firstcut", 2, Verdict.REJECTED, **reject)
         rows = catalog.find(conn, {"filetype": "red_immask"}, scope=PRODUCTION)
         left = select_images(conn, rows, AssessmentPolicy.ANY, PRODUCTION).omitted
         excluded = store.excluded(conn, [1])
+        events = [e for e in find_events(conn, subject="D00000001") if e.kind == EventKind.EXCLUDE.value]
         judged = [e for e in find_events(conn, subject="2") if e.kind == EventKind.VERDICT.value]
     assert "nothing was changed" in again.note and "nothing was changed" in twice.note
-    assert [row["reason"] for row in excluded] == ["again", "half dead"]
+    assert "excluded already, by mary" in further.note
+    assert [row["reason"] for row in excluded] == ["again"]
+    assert sorted((e.who, e.reason) for e in events) == [("john", "half dead"), ("mary", "again")]
     assert len(judged) == 1
-    assert [o.reason for o in left] == ["excluded: again (mary); half dead (john)"]
+    assert [o.reason for o in left] == ["excluded: again (mary)"]
 
 
 def test_events_of_an_exposure_tell_the_tag_that_it_lost_and_got_back(night: Database) -> None:

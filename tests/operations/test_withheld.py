@@ -12,12 +12,14 @@ from desdm.archive.model import Scope
 from desdm.errors import NotFoundError
 from desdm.framework.mark import mark
 from desdm.framework.scope import InputFinder
+from desdm.operations.acceptance import exclude
 from desdm.quality.qa.uncounted import uncounted
 from desdm.quality.qa.verdict import overrule, verdicts
-from desdm.schema import file_archive_info, pfw_attempt
+from desdm.schema import file_archive_info, pfw_attempt, pfw_request
 from desdm.schema.database import Database
 from desdm.schema.states import DataState, RunClass, Verdict
-from tests.archive.test_find import attempt
+from tests.archive.test_find import attempt, put
+from tests.archive.test_unsound import derive
 from tests.operations.test_acceptance import PRODUCTION, image, judge, night
 
 __all__ = ["night"]
@@ -144,3 +146,37 @@ def test_files_of_a_named_junk_run_are_named_with_the_mark(night: Database) -> N
             "im11.fits",
             "im12.fits",
         }
+
+
+@pytest.mark.parametrize("pipeline", ["finalcut", "firstcut"])
+def test_a_better_processing_that_must_not_be_used_is_named_with_what_takes_its_place(
+    night: Database, pipeline: str
+) -> None:
+    req = 4 if pipeline == "finalcut" else 1
+    run = f"D00000001_r{req}p09"
+    with night.write() as conn:
+        attempt(conn, 90, unit="D00000001", req=req, att=9, pipeline=pipeline)
+        conn.execute(update(pfw_request).values(campaign="C1"))
+        for ccdnum in (1, 2):
+            image(conn, 900 + ccdnum, 1, ccdnum, 90)
+        junk(conn, run)
+    used, left = plan(night)
+    assert 1 in used
+    assert left[1] == {
+        f"its run {run} is JUNK: marked by ann: bad flat; firstcut run D00000001_r1p01 is used in place of "
+        f"{pipeline} run {run}"
+    }
+    with night.write() as conn:
+        mark(conn, run, DataState.ACTIVE, who="ann", reason="fine")
+        # Its calibration is excluded instead.
+        put(conn, 950, "bias_raw.fits", filetype="raw", expnum=950)
+        derive(conn, 901, 950)
+        derive(conn, 902, 950)
+        exclude(conn, 950, 0, reason="lamp", who="ann", scope=PRODUCTION)
+    used, left = plan(night)
+    assert 1 in used
+    (reason,) = left[1]
+    assert reason == (
+        "made from exposure D00000950, which is excluded: lamp (ann); firstcut run D00000001_r1p01 is used in place of "
+        f"{pipeline} run {run}"
+    )

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from desdm.codes.detection.sextractor import DATA, objects
 from tests.support.fits import unclean
 from tests.support.footprint import sampled
-from tests.support.tasks import Coadd
+from tests.support.tasks import Coadd, run
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,31 @@ def test_exposures_are_tied_to_one_photometric_scale(work: Coadd) -> None:
         seen.append(np.median(rows["MAG_PSF"][index[hit]] - bright["MAG_PSF"][hit]))
     assert len(seen) == 2
     assert abs(np.mean(seen)) < 0.03
+
+
+def test_the_coadd_says_whose_zero_points_are_measured(work: Coadd) -> None:
+    for path in work.coadd.values():
+        head = fits.getheader(path)
+        sources = {head[f"EXP{i:05d}"]: head[f"ZP{i:05d}"] for i in range(1, head["NCOMBINE"] + 1)}
+        for image, source in sources.items():
+            measured = int(image.split()[0]) in (630780, 634850, 640615, 650104)
+            assert source == ("measured" if measured else "tied")
+
+
+def test_images_that_no_stars_tie_are_left_out(work: Coadd) -> None:
+    """Without catalogues nothing ties the two exposures in r whose header has no MAGZERO."""
+    out = work.out / "untied_r.fits"
+    task = run(
+        "desdm.codes.coadd.wrapper.swarp", work.out / "untied", {"nwgints": work.nwgint["r"]}, {"coadd": out}, work.tile,
+        work.tile,
+    )  # fmt: skip
+    head = fits.getheader(out)
+    assert (head["NCOMBINE"], head["EXP00001"].split()[0], head["ZP00001"]) == (1, "650104", "measured")
+    said = [f.text for f in task.log.findings if f.level == 2]
+    assert sum("it is left out of the coadd" in text for text in said) == 2
+    # All three are of another scale: the one that is left keeps its own, MAGZERO 30.208 against the coadd's 30.
+    (path,) = [p for p in work.nwgint["r"] if fits.getheader(p)["EXPNUM"] == 650104]
+    assert fits.getheader(path)["FLXSCALE"] == pytest.approx(10 ** (-0.4 * 0.208), rel=1e-3)
 
 
 def test_residuals_to_gaia_are_those_of_the_delivered_solutions(work: Coadd) -> None:

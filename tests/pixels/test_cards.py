@@ -155,3 +155,61 @@ def test_no_bytes_break_the_reader(junk: bytes, at: int) -> None:
             columns(hdu)
     except FileTypeError:
         pass
+
+
+def of_cards(*lines: str) -> Header:
+    """The header of some cards, structure or not."""
+    return Header("".join(line.ljust(80) for line in lines).encode("latin-1"))
+
+
+def test_texts_without_a_closing_quote_are_told_whatever_quotes_stand_beside() -> None:
+    """FITS 4.0, section 4.2.1: a string is closed by a single quote; two of them are one in the text."""
+    header = of_cards(
+        "SIMPLE  =                    T / it's the first",
+        "COMMENT this one's quote and that of the next card",
+        "COMMENT aren't a pair",
+        "GOOD    = 'closed  '           / the observer's word",
+        "DOUBLED = 'it''s   '",
+        "HISTORY 'quoted'",
+        "LAST    = '" + "x" * 68 + "'",
+        "FREE    ='no end",
+        "OPEN    = '" + "x" * 69,
+    )
+    assert header.unclosed() == [("FREE", "'no end"), ("OPEN", "'" + "x" * 69)]
+    assert header.get("DOUBLED") == "it's"
+
+
+def test_keywords_that_stand_twice_are_told_beside_comments() -> None:
+    header = of_cards(
+        "SIMPLE  =                    T",
+        "COMMENT one",
+        "GAIN    =                  1.5",
+        "COMMENT two",
+        "",
+        "",
+        "GAIN    =                  2.5",
+    )
+    assert list(header.repeated({"COMMENT", ""})) == [("GAIN", [1.5, 2.5])]
+    assert list(header.repeated({"COMMENT", "", "GAIN"})) == []
+    assert [key for key, _ in header.repeated(set())] == ["COMMENT", "GAIN", ""]
+
+
+def test_numbered_keywords_are_those_that_end_in_digits() -> None:
+    header = of_cards(
+        "SIMPLE  =                    T",
+        "PV1_1   =                  1.0",
+        "PV1_A   =                  1.0",
+        "PV1_10  =                  1.0",
+        "XPV1_1  =                  1.0",
+        "PV1_1   =                  2.0",
+        "COMMENT PV1_3",
+    )
+    assert sorted(header.numbered("PV1_")) == ["PV1_1", "PV1_10"]
+    assert header.lacks(["PV1_2", "A_ORDER"])
+    assert not header.lacks(["A_ORDER", "PV1_10"])
+
+
+def test_a_keyword_of_a_hierarch_card_is_not_lacking() -> None:
+    header = of_cards("SIMPLE  =                    T", "HIERARCH A_ORDER_LONG = 3")
+    assert not header.lacks(["A_ORDER_LONG"])
+    assert header.lacks(["A_ORDER"])

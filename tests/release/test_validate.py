@@ -73,7 +73,7 @@ def test_a_good_draft_passes_every_check(draft: Draft) -> None:
     assert {c.outcome for c in found} == {"ok"}
     assert {c.check for c in found} == {
         "selection", "problems", "exposures", "rows", "texts", "units", "ranges", "keys", "order", "census", "images",
-        "files", "suspect", "marks",
+        "files", "suspect", "marks", "zeropoints",
     }  # fmt: skip
 
 
@@ -283,15 +283,119 @@ def test_an_empty_release_cannot_be_published(database: Database, tmp_path: Path
 
 def test_guessed_columns_do_not_hold_a_release_back_but_are_told(sqlite: Database, tmp_path: Path) -> None:
     create_empty(sqlite, tmp_path / "Y1", "Y1", who="me")
-    bare = pa.table({"ra": [1.0], "dec": [2.0], "mag": [99.0]})
+    bare = pa.table({"ra": [1.0], "dec": [2.0], "mag": [21.0]})
     add_table(
         sqlite, tmp_path / "Y1", "Y1", "t", iter(bare.to_batches()), ra="ra", dec="dec", infer=True, who="me"
     )
     publish(sqlite, tmp_path / "Y1", "Y1", who="me")
     notes = (tmp_path / "Y1" / "docs" / "notes.md").read_text()
     assert "3 columns are guessed from their names" in notes
-    assert "mag: 99 to 99 is beyond" in notes
     assert "(guessed)" in (tmp_path / "Y1" / "docs" / "data.md").read_text()
+
+
+def _range_faults(database: Database, root: Path, rows: pa.Table, *, infer: bool = False) -> list[str]:
+    """Texts of the failed checks of ranges of a release with one table."""
+    create_empty(database, root, "Y1", who="me")
+    add_table(database, root, "Y1", "t", iter(rows.to_batches()), ra="ra", dec="dec", infer=infer, who="me")
+    return [c.text for c in errors(validate(database, root, find(database, "Y1"))) if c.check == "ranges"]
+
+
+def test_a_value_beyond_the_range_of_a_guessed_column_fails_too(sqlite: Database, tmp_path: Path) -> None:
+    bare = pa.table({"ra": [1.0, 1.0], "dec": [2.0, 3.0], "mag": [99.0, 21.0]})
+    (fault,) = _range_faults(sqlite, tmp_path / "Y1", bare, infer=True)
+    assert "mag: 21 to 99 is beyond -50 to 60 in 1 of 2 rows" in fault
+    assert "UCD phot.mag is guessed from the name" in fault
+    with pytest.raises(UsageError, match="cannot be published"):
+        publish(sqlite, tmp_path / "Y1", "Y1", who="me")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize("ucd", ["phot.mag;em.opt.B", "stat.error;phot.mag", "stat.value", "phot.flux"])
+def test_infinity_is_no_measurement(
+    value: float, kind: pa.DataType, ucd: str, sqlite: Database, tmp_path: Path
+) -> None:
+    given = _described(
+        id=([7, 8], "", "meta.id;meta.main"),
+        x=(pa.array([value, 1.0], kind), "mag" if "mag" in ucd else "", ucd),
+    )
+    (fault,) = _range_faults(sqlite, tmp_path / "Y1", given)
+    assert fault.startswith("x: ")
+    assert f"in 1 of 2 rows, the first {value} where id = 7" in fault
+    assert "a missing value must be NULL" in fault
+
+
+def test_infinity_gives_a_column_no_extremes(sqlite: Database, tmp_path: Path) -> None:
+    create_empty(sqlite, tmp_path / "Y1", "Y1", who="me")
+    given = _described(x=([1.0, float("inf")], "mag", "phot.mag"))
+    table = add_table(
+        sqlite, tmp_path / "Y1", "Y1", "t", iter(given.to_batches()), ra="ra", dec="dec", who="me"
+    )
+    column = next(c for c in table.columns if c.name == "x")
+    assert (column.minimum, column.maximum, column.null_count) == (None, None, 0)
+
+
+@pytest.mark.parametrize("ra", [[-1.0, 2.0], [360.0, 2.0], [-1e-9, 2.0]])
+def test_right_ascension_lies_from_0_to_below_360(ra: list[float], sqlite: Database, tmp_path: Path) -> None:
+    (fault,) = _range_faults(sqlite, tmp_path / "Y1", _described(ra=(ra, "deg", "pos.eq.ra;meta.main")))
+    assert f"ra: {min(ra):.10g} to {max(ra):.10g} is beyond 0 to 360 (exclusive)" in fault
+    assert f"in 1 of 2 rows, the first {ra[0]:.10g}" in fault and "0 <= angle < 360" in fault
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "ucd", "good"),
+    [
+        # 20 November 2012, 12 h UTC: JD 2456252.0, MJD 56251.5 (USNO); both are "d".
+        ([56251.5, 56252.0], "d", "time.epoch", True),
+        ([2456252.0, 2456252.5], "d", "time.epoch", False),
+        ([0.0, 56251.5], "d", "time.epoch", False),
+        ([2456252.0, 2456252.5], "d", "time.start;obs.exposure", False),
+        ([56251.5, 2456252.5], "d", "stat.max;time.epoch", False),
+        ([0.0, 2015.5], "yr", "time.epoch", False),
+        ([2000.0, 2015.5], "yr", "time.epoch", True),
+        ([-0.1, 10.0], "deg", "pos.galactic.lon", False),
+        ([10.0, 360.0], "deg", "pos.galactic.lon", False),
+        ([0.0, 359.999], "deg", "pos.galactic.lon", True),
+        ([-90.0, 90.0], "deg", "pos.galactic.lat", True),
+        ([-90.0, 90.1], "deg", "pos.galactic.lat", False),
+        ([0.0, 6.28], "rad", "pos.ecliptic.lon", True),
+        ([0.0, 6.29], "rad", "pos.ecliptic.lon", False),
+        ([0.0, 23.9], "h", "pos.eq.ra", True),
+        ([0.0, 24.0], "h", "pos.eq.ra", False),
+        ([-45.0, 135.0], "deg", "pos.posAng", True),
+        ([-999.0, 135.0], "deg", "pos.posAng", False),
+        ([-1.5, 0.5], "deg", "pos.eq.ra;arith.diff", True),
+        ([-99.0, 0.5], "", "src.redshift", False),
+        # SExtractor measures negative half-light radii of faint objects.
+        ([-28.3, 12.6], "pixel", "phys.angSize.smajAxis", True),
+        ([-99.0, 0.5], "mag", "phot.color;em.opt.B;em.opt.R", False),
+    ],
+)
+def test_ranges_of_quantities(
+    values: list[float], unit: str, ucd: str, good: bool, sqlite: Database, tmp_path: Path
+) -> None:
+    given = _described(mjd=(values, unit, ucd))
+    faults = _range_faults(sqlite, tmp_path / "Y1", given)
+    assert bool(faults) != good, faults
+    assert all(f.startswith("mjd: ") and " of 2 rows, the first " in f for f in faults)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "good"),
+    [
+        ("Julian date of mid-exposure", [2456252.0, 2456252.5], True),
+        ("Julian date of mid-exposure", [56251.5, 56252.0], False),
+        ("modified Julian date of mid-exposure, JD - 2400000.5", [2456252.0, 2456252.5], False),
+        ("BJD - 2454833", [1418.5, 1419.5], True),
+    ],
+)
+def test_the_text_of_a_date_decides_between_jd_and_mjd(
+    text: str, values: list[float], good: bool, sqlite: Database, tmp_path: Path
+) -> None:
+    given = _described(t=(values, "d", "time.epoch"))
+    field = given.schema.field("t").with_metadata({"description": text, "unit": "d", "ucd": "time.epoch"})
+    given = given.set_column(given.schema.get_field_index("t"), field, given["t"])
+    assert bool(_range_faults(sqlite, tmp_path / "Y1", given)) != good
 
 
 def test_keys_are_compared_in_passes_with_the_same_answer(

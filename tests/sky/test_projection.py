@@ -37,6 +37,9 @@ WITHOUT = {k: v for k, v in TAN.items() if not k.startswith("CD")}
 NO_CD = {k: v for k, v in DEC_FIRST.items() if not k.startswith("CD")}
 GOOD = {
     "tan": TAN, "tpv": TPV, "scamp": SCAMP, "linear": LINEAR, "fk5": TAN | {"RADESYS": "FK5", "EQUINOX": 2000.0},
+    # EQUINOX holds where both stand; with RADESYS ICRS neither means anything (FITS 4.0, section 8.3).
+    "EPOCH 2000": TAN | {"EPOCH": 2000.0}, "EQUINOX and EPOCH": TAN | {"EQUINOX": 2000.0, "EPOCH": 2012.9},
+    "ICRS and EPOCH": TAN | {"RADESYS": "ICRS", "EPOCH": 1950.0},
     "lonpole": TAN | {"LONPOLE": 170.0},
     "pole": TAN | {"PV1_1": 0.0, "PV1_2": 90.0, "PV1_3": 180.0},
     "latitude first": DEC_FIRST,
@@ -69,6 +72,13 @@ BAD: dict[str, dict[str, Any]] = {
     "CUNIT1": TAN | {"CUNIT1": "arcsec", "CUNIT2": "arcsec"},
     "FK4": TAN | {"RADESYS": "FK4", "EQUINOX": 1950.0},
     "equinox": TAN | {"EQUINOX": 1950.0},
+    # FITS 4.0, section 8.3: EPOCH means EQUINOX where that is absent; astropy (wcslib) reads FK4 of 1950 there.
+    "EPOCH is 1950.0": TAN | {"EPOCH": 1950.0},
+    "the equinox is 1950": TAN | {"EPOCH": 1950, "RADESYS": "FK5"},
+    "a date of the observation does not belong there": TAN | {"EPOCH": 2012.9},
+    "the equinox is 1975.0": TAN | {"EQUINOX": 1975.0, "EPOCH": 2000.0},
+    "the equinox is B1950": TAN | {"EQUINOX": "B1950"},
+    "is not a year": TAN | {"EPOCH": "unknown"},
     "beyond a pole": TAN | {"CRVAL2": -95.0},
     "native pole": TAN | {"PV1_1": 10.0, "PV1_2": 40.0},
     # FITS 4.0, section 8.1: CDi_j excludes PCi_j, and PCi_j excludes CROTAi.

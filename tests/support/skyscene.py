@@ -69,6 +69,8 @@ def header_of(ccdnum: int, expnum: int, band: str = "z") -> fits.Header:
     return fits.Header(
         {
             "EXPNUM": expnum, "CCDNUM": ccdnum, "BAND": band, "NITE": "20121120", "EXPTIME": 90.0,
+            # Each exposure is of another field, 3 arcmin on.
+            "TELRA": 30.0 + 0.05 * (expnum % 200), "TELDEC": -5.0,
             "DETSEC": f"[{left + 1}:{left + NX},1:{NY}]", "DETSIZE": f"[1:{276 + NX},1:{NY}]",
         }
     )  # fmt: skip

@@ -82,7 +82,8 @@ def image(tile: Tile, band: str, known: Stars) -> Planes:
     msk[:40, :40], wgt[:40, :40], sci[:40, :40] = 1, 0, 0
     head = tile.header()
     for key, value in {
-        "TILENAME": tile.name, "BAND": band, "MAGZERO": 30.0, "NCOMBINE": 2, "EXPTIME": 180.0, "GAIN": 1.0,
+        "TILENAME": tile.name, "BAND": band, "MAGZERO": 30.0, "NCOMBINE": 2, "EXP00001": "1 1", "ZP00001": "measured",
+        "EXPTIME": 180.0, "GAIN": 1.0,
         "SATURATE": 1e5, "FWHM": 3.77, "NITE": "20121120",
     }.items():  # fmt: skip
         head[key] = value

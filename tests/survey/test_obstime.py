@@ -9,7 +9,7 @@ import erfa
 import pytest
 from astropy.time import Time
 
-from desdm.survey.obstime import agrees, mjd_of, moment, night_keyword, night_of
+from desdm.survey.obstime import agrees, mjd_of, moment, night_keyword, night_of, observation
 
 AT_3 = datetime(2012, 11, 21, 3)
 #: (keywords, begin); every form is one moment, so that there is nothing to tell.
@@ -122,6 +122,16 @@ def test_what_has_no_meaning_is_a_finding_and_no_moment(text: str) -> None:
             datetime(1992, 10, 26, 3, 4, 8),
         ),
         ({"DATE-OBS": "2012-11-21T03:00:00", "TIMESYS": "TAI"}, "TIMESYS", AT_3),
+        # The zeros of clocks: MJD 0 (FITS 4.0, section 9: 1858-11-17) and the Unix epoch.
+        ({"DATE-OBS": "1858-11-17T00:00:00"}, "DATE-OBS", None),
+        ({"DATE-OBS": "1858-11-17", "TIME-OBS": "03:00:00"}, "DATE-OBS", None),
+        ({"DATE-OBS": "1858-11-17T00:00:00", "MJD-OBS": 56252.125}, "DATE-OBS", AT_3),
+        ({"DATE-OBS": "1858-11-17T00:00:00", "MJD-OBS": 0.0}, "MJD-OBS", None),
+        ({"DATE-OBS": "1970-01-01T00:00:00"}, "DATE-OBS", None),
+        ({"DATE-OBS": "0001-01-01T00:00:00+05:00"}, "DATE-OBS", None),
+        ({"DATE-OBS": "9999-12-31T24:00:00"}, "DATE-OBS", None),
+        ({"MJD-OBS": 40587.0}, "MJD-OBS", None),
+        ({"MJD-OBS": 15021.5}, "MJD-OBS", None),
         ({"DATE-OBS": "2212-11-21T03:00:00"}, "DATE-OBS", datetime(2212, 11, 21, 3)),
     ],
 )
@@ -131,6 +141,28 @@ def test_what_contradicts_or_is_left_out_is_a_finding(
     found = moment(values, 90.0)
     assert found.begin == begin
     assert key in [f.key for f in found.findings]
+
+
+@pytest.mark.parametrize(
+    ("cards", "key", "nite"),
+    [
+        # First light of DECam was on 2012-09-12.
+        ({"INSTRUME": "DECam", "DATE-OBS": "2009-03-01T03:00:00"}, "DATE-OBS", "20090228"),
+        ({"INSTRUME": "decam", "MJD-OBS": 54891.125}, "MJD-OBS", "20090228"),
+        ({"INSTRUME": "DECam", "NITE": "20090228"}, "NITE", None),
+        ({"NITE": "18581116"}, "NITE", None),
+        ({"DTCALDAT": "1858-11-16"}, "DTCALDAT", None),
+        ({"NITE": "22121120"}, "NITE", None),
+        ({"INSTRUME": "EMMI", "DATE-OBS": "1992-10-26T03:04:08"}, "", "19921025"),
+        ({"INSTRUME": "DECam", "NITE": "20120912"}, "", "20120912"),
+    ],
+)
+def test_a_night_that_the_camera_cannot_have_seen_is_a_finding(
+    cards: dict[str, Any], key: str, nite: str | None
+) -> None:
+    found = observation(cards.get)
+    assert found.nite == nite
+    assert [f.key for f in found.findings] == ([key] if key else [])
 
 
 def test_clocks_that_differ_by_the_exposure_do_not_contradict() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "denials",
     "drop_denials_before",
     "drop_right",
+    "drop_rights_to",
     "drop_sessions_before",
     "end_session",
     "end_sessions",
@@ -384,6 +385,11 @@ def drop_right(conn: Connection, grantee_kind: str, grantee: str, release: str, 
         data_right.c.table_name == table,
     )
     return conn.execute(query).rowcount > 0
+
+
+def drop_rights_to(conn: Connection, release: str) -> int:
+    """Delete all rights to a release, and return how many there were."""
+    return conn.execute(delete(data_right).where(data_right.c.release_name == release)).rowcount
 
 
 def add_denial(conn: Connection, denial: Denial) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -36,7 +36,7 @@ class AuditReport:
 
     ``corrupt``: same size, other bytes; ``truncated``, ``grown``: other size; ``missing``: no file;
     ``misplaced``: something else than a regular file has its name; ``orphan``: a file without a row. ``suspect``: files
-    that this audit marked because they were derived from a damaged one.
+    that this audit marked because they were derived from a damaged one, each once; ``causes``: their damaged ancestors.
     """
 
     checked: int = 0
@@ -48,6 +48,16 @@ class AuditReport:
     misplaced: list[str] = field(default_factory=list)
     orphan: list[str] = field(default_factory=list)
     suspect: list[str] = field(default_factory=list)
+    causes: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_suspects(self, names: Iterable[str], cause: str) -> None:
+        """Add files that were derived from a damaged one."""
+        for name in names:
+            if name not in self.causes:
+                self.suspect.append(name)
+            ancestors = self.causes.setdefault(name, [])
+            if cause not in ancestors:
+                ancestors.append(cause)
 
     @property
     def clean(self) -> bool:
@@ -154,7 +164,7 @@ def _check(
                 getattr(report, verdict).append(record.name)
             if mark is CopyState.CORRUPT:
                 doubtful = mark_descendants(conn, record, verdict)
-                report.suspect += [m.filename for m in doubtful if m.desfile_id != record.id]
+                report.add_suspects((m.filename for m in doubtful if m.desfile_id != record.id), record.name)
             elif verdict == "ok":
                 lift_of_cause(conn, [record.id], AUDIT, f"{record.name} is as registered again")
             if mark != there.state:

@@ -144,7 +144,7 @@ def find(
 
 
 def find_sound(
-    conn: Connection, query: Mapping[str, str], scope: Scope | None = None
+    conn: Connection, query: Mapping[str, str], scope: Scope | None = None, *, replaced: bool = False
 ) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], str]]]:
     """Return what `find` does, but for files that must not be used because of their lineage; these apart, each with why.
 
@@ -158,6 +158,8 @@ def find_sound(
         Keys and values, as of `find`.
     scope
         Project, campaign and run classes of the attempts; None: all.
+    replaced
+        Also return, of what must not be used, the files of which another of the same subject is returned.
     """
     criteria = {key.lower(): str(value) for key, value in query.items()}
     rows = _matching(conn, criteria, None)
@@ -166,7 +168,7 @@ def find_sound(
         rows = _standing(conn, rows, scope, False, criteria.get("tag"), reasons)
     rows = _once(rows)
     sound = [row for row in rows if row["id"] not in reasons]
-    have = {_subject(row) for row in sound}
+    have = set() if replaced else {_subject(row) for row in sound}
     left = [(row, reasons[row["id"]]) for row in rows if row["id"] in reasons and _subject(row) not in have]
     return sound, left
 

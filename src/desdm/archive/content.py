@@ -171,8 +171,9 @@ class Content:
 
     def keyword(self, *keys: str) -> Value:
         """Value of the first of ``keys`` that some header has."""
+        headers = self._headers or self.headers()
         for key in keys:
-            for header in self.headers():
+            for header in headers:
                 value = header.get(key)
                 if value is not None and value != "":
                     return value
@@ -182,7 +183,7 @@ class Content:
         """The columns of the binary table in HDU ``number``; it needs numpy."""
         from desdm.pixels.bintable import BinTable
 
-        return BinTable(self.data, self.hdus[number])
+        return BinTable(self.data, self.hdus[number], self.columns(number))
 
     def cells(self, number: int, name: str) -> Any:
         """A column of a binary table as a numpy array of one row an element, big-endian as stored."""

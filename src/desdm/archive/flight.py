@@ -69,7 +69,7 @@ def _opened(archive: Archive) -> int:
         return os.open(path, flags, 0o600)
 
 
-def _held(fd: int, start: int, length: int) -> int | None:
+def _first_lock(fd: int, start: int, length: int) -> int | None:
     """First byte of a lock that another holds within a range; None if there is none."""
     request = _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0)
     kind, _, begin, _, _ = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request))
@@ -83,8 +83,8 @@ def live_since(archive: Archive) -> float | None:
     except FileNotFoundError:
         return None
     try:
-        oldest = _held(fd, 0, _END)
-        while oldest and (older := _held(fd, 0, oldest)) is not None:
+        oldest = _first_lock(fd, 0, _END)
+        while oldest and (older := _first_lock(fd, 0, oldest)) is not None:
             oldest = older
     finally:
         os.close(fd)
@@ -104,7 +104,7 @@ def sweep(archive: Archive) -> int:
     try:
         for name in names:
             token = name.partition(".")[0]
-            if token.isdecimal() and _held(fd, int(token), 1) is None:
+            if token.isdecimal() and _first_lock(fd, int(token), 1) is None:
                 (archive.staging / name).unlink(missing_ok=True)
                 removed += 1
     finally:

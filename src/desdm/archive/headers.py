@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from desdm.archive.content import Content
-from desdm.pixels.blank import blank_of
+from desdm.pixels.blank import Blank, blank_of
 from desdm.pixels.cards import HDU, Header
 from desdm.survey.findings import Finding, Severity
 
@@ -41,7 +41,11 @@ def _of(hdu: HDU) -> Iterator[Finding]:
     if not header.ascii:
         keys = ", ".join(header.not_ascii())
         yield Finding(
-            Severity.NOTE, "cards have characters that are not ASCII", keys, "", "they are read as Latin-1"
+            Severity.NOTE,
+            "cards have characters that are not ASCII, or control characters",
+            keys,
+            "",
+            "they are read as Latin-1; control characters stand in the record as ?",
         )
     for key in header.lower_case():
         text = "keywords are in upper case (FITS 4.0, section 4.1.2.1)"
@@ -51,10 +55,7 @@ def _of(hdu: HDU) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, "the text has no closing quote", key, text, read)
     if hdu.kind == "image" and hdu.bitpix > 0:
         blank = header.get("BLANK")
-        limits = 2 ** (hdu.bitpix - 1)
-        stated = blank_of(header, hdu.bitpix)
-        low, high = (0, 255) if hdu.bitpix == 8 else (-limits, limits - 1)
-        if blank is not None and (stated is None or not low <= stated.stored <= high):
+        if blank is not None and not _is_value(blank_of(header, hdu.bitpix), hdu.bitpix):
             yield Finding(
                 Severity.WARNING,
                 f"it is no integer of {hdu.bitpix} bits",
@@ -72,6 +73,12 @@ def _of(hdu: HDU) -> Iterator[Finding]:
                     repr(header.get(key)),
                     f"it is taken as {default}",
                 )
+
+
+def _is_value(blank: Blank | None, bitpix: int) -> bool:
+    """Whether pixels of that many bits can have the value that BLANK states."""
+    low, high = (0, 255) if bitpix == 8 else (-(2 ** (bitpix - 1)), 2 ** (bitpix - 1) - 1)
+    return blank is not None and low <= blank.stored <= high
 
 
 def _duplicates(header: Header) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Float, Integer, String
 
@@ -12,6 +14,9 @@ from desdm.archive.filetypes import BY_NAME, FILETYPES, FileType
 from desdm.errors import FileTypeError
 from desdm.schema import METADATA_TABLES
 from desdm.survey.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
 
 __all__ = ["directory_of", "metadata_of", "recognise", "typed"]
 
@@ -80,29 +85,35 @@ def metadata_of(kind: FileType, content: Content, overrides: Mapping[str, object
     FileTypeError
         If ``overrides`` names no column of the type's table, or a value of it does not fit.
     """
-    table = METADATA_TABLES[kind.table]
+    types = _types(kind.table)
     row: dict[str, object] = {}
     for key, value in kind.metadata(content).items():
-        column = table.c.get(key)
+        column = types.get(key)
         if column is not None:
-            row[key] = _fitted(value, column.type)
-            if content.delivered:
-                _note_cut(content, key, value, column.type)
+            row[key] = _fitted(value, column)
+            if content.delivered and isinstance(value, str):
+                _note_cut(content, key, value, column)
     for key, value in overrides.items():
-        column = table.c.get(key)
+        column = types.get(key)
         if column is None or key == "desfile_id":
-            known = ", ".join(c.name for c in table.c if c.name != "desfile_id")
+            known = ", ".join(name for name in types if name != "desfile_id")
             raise FileTypeError(f"{content.name}: no metadata column {key!r} for {kind.name}; known: {known}")
-        fitted = _fitted(value, column.type)
+        fitted = _fitted(value, column)
         if fitted is None and value not in (None, ""):
-            raise FileTypeError(f"{content.name}: {key} = {value!r} does not fit its column ({column.type})")
+            raise FileTypeError(f"{content.name}: {key} = {value!r} does not fit its column ({column})")
         row[key] = fitted
     return {k: v for k, v in row.items() if v is not None}
 
 
-def _note_cut(content: Content, key: str, value: object, kind: object) -> None:
+@cache
+def _types(table: str) -> dict[str, TypeEngine[Any]]:
+    """Return the types of the columns of a table of metadata, by column."""
+    return {column.name: column.type for column in METADATA_TABLES[table].c}
+
+
+def _note_cut(content: Content, key: str, value: str, kind: object) -> None:
     """Note a text that is longer than its column."""
-    if isinstance(kind, String) and kind.length and isinstance(value, str) and len(value) > kind.length:
+    if isinstance(kind, String) and kind.length and len(value) > kind.length:
         text = f"it has {len(value)} characters, its column {kind.length}"
         assumed = "the archive's record has its beginning"
         content.findings.append(Finding(Severity.WARNING, text, key.upper()[:8], repr(value), assumed))
@@ -113,7 +124,9 @@ def _fitted(value: object, kind: object) -> object:
     if value is None:
         return None
     if isinstance(kind, String):
-        text = "".join(c if c.isprintable() else "?" for c in str(value))
+        text = str(value)
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else "?" for c in text)
         return text[: kind.length] or None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -130,15 +143,17 @@ def _fitted(value: object, kind: object) -> object:
     return None
 
 
-class _Known(dict[str, object]):
-    def __missing__(self, key: str) -> str:
-        return "none"
+class _PathParts:
+    """Values of a row as they can stand in a path, ``none`` for those that it has not."""
+
+    def __init__(self, row: Mapping[str, object]) -> None:
+        self._row = row
+
+    def __getitem__(self, key: str) -> str:
+        text = str(self._row.get(key, "none"))
+        return "".join(c if c.isalnum() or c in "+-_." else "_" for c in text).lstrip(".-")
 
 
 def directory_of(kind: FileType, row: Mapping[str, object]) -> str:
     """The type's own directory for a file with that metadata."""
-    safe = {
-        k: "".join(c if c.isalnum() or c in "+-_." else "_" for c in str(v)).lstrip(".-")
-        for k, v in row.items()
-    }
-    return (kind.directory or kind.name).format_map(_Known(safe))
+    return (kind.directory or kind.name).format_map(_PathParts(row))

@@ -18,12 +18,13 @@ from desdm.archive.publish import move_aside, publish, sync_directories
 from desdm.archive.stage import discard, is_ours, publish_staged
 from desdm.archive.store import RawFrame, Standing
 from desdm.archive.suspects import inherit
-from desdm.archive.twins import frame_of, twin_finding
+from desdm.archive.twins import Pixels, frame_of, twin_finding
 from desdm.errors import ConflictError, DesdmError, NotFoundError, TransientError
 from desdm.schema import CopyState, desfile
 from desdm.schema.database import new_ids
 from desdm.schema.states import EventKind
 from desdm.schema.store import Act, record_event, record_events
+from desdm.survey.findings import Finding, Severity
 
 __all__ = ["OnConflict", "record_refusals", "register"]
 
@@ -77,6 +78,13 @@ def record_refusals(
         if (name := PurePath(one.path).name)
     ]
     record_events(conn, EventKind.REFUSAL, who, acts)
+
+
+def _keys(frame: RawFrame) -> set[object]:
+    """Return by what a frame that may be the same exposure is looked up: pixels, begin and number."""
+    number = None if frame.expnum is None else ("expnum", frame.expnum)
+    keys: set[object] = {frame.digest, frame.mjd_obs, number}
+    return keys - {None}
 
 
 class _Registration:
@@ -185,7 +193,12 @@ class _Registration:
         """Give a file whose name is in use a name with its digest, and publish it."""
         source = each.temporary if each.place is Place.CLASH else self.archive.path(each)
         stem, dot, suffix = each.filename.partition(".")
+        taken = each.name
         each.filename = f"{stem[: LONGEST - 10 - len(suffix)]}-{each.sha256[:8]}{dot}{suffix}"
+        if self.on_conflict != "rename":  # whoever asked for other names knows of them
+            text = f"{taken} stands for other bytes already"
+            note = Finding(Severity.NOTE, text, assumed=f"it is stored as {each.name}")
+            each.findings = (*each.findings, note)
         publish_staged(self.archive, each, source, directories)
 
     def _in_place(self, each: Staged) -> bool:
@@ -291,14 +304,21 @@ class _Registration:
         ]
         by_key: dict[object, list[RawFrame]] = {}
         for frame in sorted(set(known), key=lambda f: f.id):
-            for key in {frame.digest, frame.mjd_obs} - {None}:
+            for key in _keys(frame):
                 by_key.setdefault(key, []).append(frame)
+        pixels = Pixels(self.conn, self.archive.name, self.archive.root)
         for each in files:
             if each.name not in frames:
                 continue
             mine = frames[each.name]
-            near = [f for key in (mine.digest, mine.mjd_obs) for f in by_key.get(key, [])]
-            finding = twin_finding(mine, sorted(near, key=lambda f: f.id))
+            near = {f.id: f for key in _keys(mine) for f in by_key.get(key, [])}
+            settled, others = pixels.settle(mine, sorted(near.values(), key=lambda f: f.id))
+            if settled.digest != mine.digest and settled.digest is not None:
+                others += store.frames_with_pixels(self.conn, [settled.digest])
+                # Later files of this deposit are compared with what is recorded now.
+                by_key = {key: [settled if f.id == mine.id else f for f in of] for key, of in by_key.items()}
+                by_key.setdefault(settled.digest, []).append(settled)
+            finding = twin_finding(settled, sorted(others, key=lambda f: f.id))
             if finding is not None:
                 each.findings = (*each.findings, finding)
 

@@ -19,8 +19,10 @@ from desdm.schema.store import exposure_name
 __all__ = [
     "EVIDENCE",
     "PIXELS",
+    "ExclusionSpread",
     "Reach",
     "content_edges",
+    "exclusion_spreads",
     "exclusion_text",
     "reach_of_exclusions",
     "reach_of_run",
@@ -65,7 +67,7 @@ def content_edges(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]
 def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]:
     """Return, of files that must not be used because of their lineage, why.
 
-    An exposure's own exclusion is not listed for its own images: the selection of images reports it.
+    An exposure's own exclusion is not listed for what is excluded itself: the selection of images reports it.
 
     Parameters
     ----------
@@ -83,11 +85,9 @@ def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]
         return {}
     edges = content_edges(conn, sorted({*files, *ancestors}))
     texts: dict[int, str] = {}
-    # The exclusions of each exposure by itself: they do not count for the exposure's own images.
-    for expnum in sorted({one.expnum for one in excluded}):
-        rows = [one for one in excluded if one.expnum == expnum]
-        reasons = _descendants(edges, _roots(conn, rows, edges))
-        texts = {n: text for n, text in reasons.items() if n in files and files[n] != expnum} | texts
+    for one in exclusion_spreads(conn, excluded, edges):
+        spoiled = {n: one.text for n in files if one.spoils(n) and not one.names(n)}
+        texts = spoiled | texts
     marked = _junk_reasons(conn, junk.values())
     reasons = _descendants(edges, {number: marked[attempt] for number, attempt in junk.items()})
     return {n: text for n, text in reasons.items() if n in files} | texts
@@ -100,8 +100,16 @@ def unsound_attempts(conn: Connection, attempts: Iterable[int]) -> dict[int, str
         return {}
     images = store.images_of_attempts(conn, numbers, PIXELS)
     reasons = unsound(conn, {number: expnum for number, _, expnum in images})
-    good = {attempt for number, attempt, _ in images if number not in reasons}
-    return {attempt: reasons[number] for number, attempt, _ in images if attempt not in good}
+    if not reasons:
+        return {}
+    # An image that is excluded itself does not make the rest of its run usable.
+    own = {
+        one.id for one in store.excluded_files(conn, [n for n, _, _ in images]) if one.banned == one.ccdnum
+    }
+    good = {attempt for number, attempt, _ in images if number not in reasons and number not in own}
+    return {
+        attempt: reasons[number] for number, attempt, _ in images if number in reasons and attempt not in good
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,13 @@ def reach_of_exclusions(conn: Connection, expnum: int, ccdnum: int | None) -> Re
     own = store.files_of_exposure(conn, expnum)
     rows = [one for one in store.excluded_files(conn, own) if ccdnum is None or one.banned == ccdnum]
     edges = content_edges(conn, store.reached(conn, own, up=False)) if rows else []
-    return _reach(conn, set(_descendants(edges, _roots(conn, rows, edges))).difference(own), ())
+    spoiled = {
+        n
+        for one in exclusion_spreads(conn, rows, edges)
+        for n, _ in one.origins
+        if one.spoils(n) and not one.names(n)
+    }
+    return _reach(conn, spoiled, ())
 
 
 def reach_of_run(conn: Connection, attempt_id: int) -> Reach:
@@ -152,34 +166,120 @@ def _reach(conn: Connection, files: Iterable[int], without: Sequence[int]) -> Re
     return Reach(tuple(numbers), "; ".join(parts))
 
 
-def _roots(
-    conn: Connection, rows: Iterable[store.ExcludedFile], edges: Sequence[tuple[int, int]]
-) -> dict[int, str]:
-    """The files with which exclusions begin, with the words: all of an exposure, or what is of the excluded CCD.
+#: What of a file an exclusion spoils: the number of a CCD, or `_ALL`.
+_ALL = 0
 
-    A raw file is of all CCDs: the calibration of a CCD that was derived from it holds that CCD's.
+
+@dataclass(frozen=True, slots=True)
+class ExclusionSpread:
+    """What one exclusion spoils: the one rule of plans, choices of calibrations, tags and checks of releases.
+
+    It begins with the excluded pixels and goes down the lineage. The files of an exposure that are of no CCD (raw file,
+    mini sky, astrometric solution, zero points, QA) carry the CCD on and do not spoil the other CCDs of their exposure.
+    A calibration of no exposure and no CCD (flat norm, sky components) mixes all CCDs: all that was made with it is
+    spoiled, also of the excluded exposure. A run that left the CCD out of a file did not take it from there.
+
+    ``origins``: (file, CCD or 0 for all) → the same of the file through which it was reached; None: where it begins.
     """
-    roots: dict[int, str] = {}
-    for one in rows:
-        text = exclusion_text(one.expnum, one.banned, one.reason, one.analyst)
-        if not one.banned or (one.ccdnum == one.banned and one.filetype in PIXELS):
-            roots.setdefault(one.id, text)
-        elif one.filetype == "raw":
-            children = [child for child, parent in edges if parent == one.id]
-            ccds = store.calibration_ccds(conn, children)
-            for child in children:
-                if ccds.get(child) == one.banned:
-                    roots.setdefault(-child, text)
-    return roots
+
+    expnum: int
+    banned: int
+    text: str
+    origins: Mapping[tuple[int, int], tuple[int, int] | None]
+    places: Mapping[int, store.FilePlace]
+
+    def spoils(self, number: int) -> bool:
+        """Whether a file must not be used."""
+        return self._state(number) is not None
+
+    def names(self, number: int) -> bool:
+        """Whether a file is of what is excluded, itself: the exposure, or the CCD of it."""
+        place = self.places.get(number)
+        return place is not None and place.expnum == self.expnum and self.banned in (_ALL, place.ccdnum)
+
+    def chain(self, number: int) -> list[int]:
+        """Return the files on a shortest path from a spoiled file to the excluded pixels; empty: it is not spoiled."""
+        state = self._state(number)
+        chain: list[int] = []
+        while state is not None:
+            chain.append(state[0])
+            state = self.origins[state]
+        return chain
+
+    def _state(self, number: int) -> tuple[int, int] | None:
+        """The file with the CCD by which it is spoiled, or 0; None: it is not spoiled."""
+        place = self.places.get(number)
+        ccdnum = _ALL if place is None or place.ccdnum is None else place.ccdnum
+        return next((one for one in ((number, ccdnum), (number, _ALL)) if one in self.origins), None)
 
 
-def _descendants(edges: Sequence[tuple[int, int]], roots: Mapping[int, str]) -> dict[int, str]:
-    """What was derived from the roots, each with the words of the nearest; a negative root is itself among them."""
+def exclusion_spreads(
+    conn: Connection, rows: Iterable[store.ExcludedFile], edges: Sequence[tuple[int, int]]
+) -> list[ExclusionSpread]:
+    """Return what exclusions spoil among files, one for each exposure or CCD that is excluded.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    rows
+        Files of excluded exposures, of `desdm.archive.store.excluded_files`.
+    edges
+        (child, parent) among the files, of `content_edges`.
+    """
+    exclusions: dict[tuple[int, int], list[store.ExcludedFile]] = {}
+    for row in rows:
+        exclusions.setdefault((row.expnum, row.banned), []).append(row)
+    if not exclusions:
+        return []
+    ids = {number for edge in edges for number in edge}.union(r.id for of in exclusions.values() for r in of)
+    places = store.file_places(conn, sorted(ids))
     children: dict[int, list[int]] = {}
     for child, parent in edges:
         children.setdefault(parent, []).append(child)
-    texts = {-number: text for number, text in roots.items() if number < 0}
-    queue = deque((abs(number), text) for number, text in roots.items())
+    raws = sorted({r.id for (_, ccd), of in exclusions.items() if ccd for r in of if r.ccdnum is None})
+    omitted = store.omitted_ccds(conn, raws)
+    spreads = []
+    for (expnum, banned), of in sorted(exclusions.items()):
+        # What an attempt made of no CCD holds the CCD only if it was derived from it.
+        roots = [r.id for r in of if not banned or r.ccdnum == banned or places[r.id].attempt_id is None]
+        roots = [n for n in roots if not banned or places[n].ccdnum in (None, banned)]
+        origins: dict[tuple[int, int], tuple[int, int] | None] = {(n, banned): None for n in roots}
+        queue = deque(origins)
+        while queue:
+            state = queue.popleft()
+            number, ccdnum = state
+            for child in children.get(number, ()):
+                if (places[child].attempt_id, number, ccdnum) in omitted:
+                    continue
+                label = _passed_on(places[number], ccdnum, places[child])
+                if label is not None and (child, label) not in origins:
+                    origins[child, label] = state
+                    queue.append((child, label))
+        text = exclusion_text(expnum, banned, of[0].reason, of[0].analyst)
+        spreads.append(ExclusionSpread(expnum, banned, text, origins, places))
+    return spreads
+
+
+def _passed_on(parent: store.FilePlace, ccdnum: int, child: store.FilePlace) -> int | None:
+    """What of a file is spoiled by a parent that is spoiled for a CCD (0: for all): a CCD, 0 for all; None: nothing."""
+    if ccdnum == _ALL:
+        return _ALL
+    if child.ccdnum is not None:
+        # From a file of no CCD comes the CCD's own part; from a file of another CCD its pixels.
+        return child.ccdnum if child.ccdnum == ccdnum or parent.ccdnum is not None else None
+    if child.expnum is not None or child.kind == "miscfile":
+        return ccdnum
+    return _ALL if child.kind == "calibration" or parent.ccdnum is not None else ccdnum
+
+
+def _descendants(edges: Sequence[tuple[int, int]], roots: Mapping[int, str]) -> dict[int, str]:
+    """What was derived from the roots, each with the words of the nearest."""
+    children: dict[int, list[int]] = {}
+    for child, parent in edges:
+        children.setdefault(parent, []).append(child)
+    texts: dict[int, str] = {}
+    queue = deque(roots.items())
     while queue:
         here, text = queue.popleft()
         for child in children.get(here, ()):

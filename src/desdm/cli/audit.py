@@ -51,11 +51,19 @@ def command(context: CommandContext, workers: int, lift: str | None, reason: str
     findings = {name: getattr(report, name) for name in _CLASSES}
     document = {"checked": report.checked, **{n: v for n, v in findings.items() if v or n not in _IF_ANY}}
 
+    if report.causes:
+        document["suspect_from"] = report.causes
+
     def human() -> None:
         click.echo(f"{report.checked} files checked, {report.bytes} bytes read")
         for name, text in _CLASSES.items():
             for path in getattr(report, name):
-                click.echo(click.style(f"{name}: ", fg="red") + f"{path} ({text})")
+                of = (
+                    f"made from {', '.join(report.causes[path])}; see: desdm files --suspect"
+                    if name == "suspect"
+                    else text
+                )
+                click.echo(click.style(f"{name}: ", fg="red") + f"{path} ({of})")
         if report.clean:
             click.echo("every file is as registered, and every file is registered")
 

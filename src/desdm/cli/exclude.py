@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Exclude EXPNUM (or one CCD of it) from calibrations and coadds; without EXPNUM list all."""
     from desdm.archive import store
-    from desdm.cli.tag import print_retagged
+    from desdm.cli.tag import notes_of, print_retagged
     from desdm.errors import UsageError
     from desdm.operations.acceptance import TagChange, exclude, lift
     from desdm.release.holders import Holder, holders_of_exposure
@@ -71,5 +71,11 @@ def command(
         print_holders(affected)
 
     releases = [holder.release for holder in affected]
-    document = [{**row, "releases": releases if row["expnum"] == expnum else []} for row in rows]
+    notes = notes_of(changed, affected)
+    document = [
+        {**row, "releases": releases, "notes": notes}
+        if row["expnum"] == expnum
+        else {**row, "releases": [], "notes": []}
+        for row in rows
+    ]
     context.show(document, human, as_json)

@@ -49,6 +49,8 @@ def command(
     if cols == "help":
         context.table(("COLUMN", "WHAT IT IS"), list(HISTORY_COLUMNS.items()))
         return
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two forms of one answer; give one of them")
     columns = [c.strip() for c in cols.split(",")] if cols else list(HISTORY_COLUMNS)
     for column in (*columns, *([sort] if sort else [])):
         if column not in HISTORY_COLUMNS:

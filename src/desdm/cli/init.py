@@ -16,6 +16,11 @@ from desdm.cli.context import CommandContext, json_option, pass_command_context
 )
 @click.option("--archive", metavar="DIR", help="Root of the archive (default: archive/ in DIR).")
 @click.option("--upgrade", is_flag=True, help="Bring an existing installation's schema up to date.")
+@click.option(
+    "--new-database",
+    is_flag=True,
+    help="Begin with an empty database also beside files in archive or releases, of which it knows nothing.",
+)
 @json_option
 @pass_command_context
 def command(
@@ -24,12 +29,15 @@ def command(
     database: str | None,
     archive: str | None,
     upgrade: bool,
+    new_database: bool,
     as_json: bool,
 ) -> None:
     """Make an installation in DIRECTORY: desdm.toml, database and archive."""
     from desdm.facility import initialise
 
-    config = initialise(directory or Path(context.home or "."), database, archive, upgrade=upgrade)
+    config = initialise(
+        directory or Path(context.home or "."), database, archive, upgrade=upgrade, new_database=new_database
+    )
     document = {"installation": str(config.home), "archive": str(config.archive_root)}
 
     def human() -> None:

@@ -206,7 +206,7 @@ def _home() -> str | None:
 
 def _exit_with(err: DesdmError) -> None:
     """Exit with message and status of an error."""
-    kind = {2: "usage", 3: "transient"}.get(err.exit_status, "fatal")
+    kind = {1: "usage", 2: "usage", 3: "transient"}.get(err.exit_status, "fatal")
     _exit(str(err), kind, err.exit_status)
 
 

@@ -43,7 +43,7 @@ class _Mark(click.Command):
 def command(context: CommandContext, run: str, state: str, reason: str, as_json: bool) -> None:
     """Mark the data of RUN active (good for use; a flagged run can then be released) or junk (not to be used)."""
     from desdm.archive.catalog import attempt_number
-    from desdm.cli.tag import print_retagged
+    from desdm.cli.tag import notes_of, print_retagged
     from desdm.framework.mark import mark
     from desdm.operations.acceptance import TagChange, refresh_tags_of
     from desdm.release.holders import Holder, holders_of_run
@@ -67,7 +67,9 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
         "data_state": result.after.value,
         "before": result.before.value,
         "changed": result.changed,
+        "recorded": result.recorded,
         "releases": [h.release for h in affected],
+        "notes": notes_of(changed, affected),
     }
 
     def human() -> None:
@@ -80,6 +82,10 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
 
 def _text(result: Mark) -> str:
     """Describe the result of a mark."""
+    if not result.recorded:
+        return (
+            f"{result.run} is {result.after.value} already, by you and for this reason; nothing was changed"
+        )
     if not result.changed:
-        return f"{result.run} is {result.after.value} already; nothing was changed"
+        return f"{result.run} is {result.after.value} already; your mark and its reason are recorded beside the earlier one"
     return f"{result.run} is {result.after.value}, was {result.before.value}: {result.after.text}"

@@ -46,6 +46,9 @@ def _root(context: CommandContext, name: str) -> Path:
 @click.option("--title", default="", help="Title, one line.")
 @click.option("--text", default="", help="What it is.")
 @click.option("--proprietary", is_flag=True, help="Only those with a data right may see it once published.")
+@click.option(
+    "--public", is_flag=True, help="Everybody may see it once published, also data of a proprietary release."
+)
 @click.option("--erratum-of", metavar="R", help="The published release that this one corrects.")
 @_reason
 @json_option
@@ -58,11 +61,16 @@ def create(
     title: str,
     text: str,
     proprietary: bool,
+    public: bool,
     erratum_of: str | None,
     reason: str,
     as_json: bool,
 ) -> None:
-    """Create release NAME, a draft, from blessed data; an erratum uses the selection of its release by default."""
+    """Create release NAME, a draft, from blessed data; an erratum uses the selection of its release by default.
+
+    What derives from a proprietary release, as an erratum or by the same files, is proprietary too, with its data rights,
+    unless --public is given.
+    """
     from desdm.errors import UsageError
     from desdm.release import create as verb
     from desdm.release.publish import find
@@ -84,6 +92,7 @@ def create(
             text=text,
             proprietary=proprietary,
             erratum_of=erratum_of,
+            public=public,
             who=config.operator,
             reason=reason,
         )
@@ -98,6 +107,7 @@ def create(
             text=text,
             proprietary=proprietary,
             erratum_of=erratum_of,
+            public=public,
             who=config.operator,
             reason=reason,
             workers=_workers(config.workers),
@@ -105,6 +115,7 @@ def create(
             scope=facility.production,
         )
         file_count, omission_count = len(selection.files), len(selection.omissions)
+    rights_note = _rights_note(context, release, proprietary)
     faults = [] if conditions is None else _lineage_faults(context, release)
     after = (
         f"desdm release add-table {release.name} TABLE FILE.parquet"
@@ -113,6 +124,8 @@ def create(
     )
 
     def human() -> None:
+        if rights_note:
+            click.echo(f"note: {rights_note}", err=True)
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             first = f"{faults[0].subject}: {faults[0].text}{more}"
@@ -127,8 +140,38 @@ def create(
         "files": file_count,
         "left_out": omission_count,
         "faults": len(faults),
+        "proprietary": release.proprietary,
+        "rights": rights_note,
     }
     context.show(document, human, as_json)
+
+
+def _rights_note(context: CommandContext, release: Release, requested: bool) -> str:
+    """Return who may see a new draft that derives from proprietary releases, and of what; empty if it derives from none."""
+    from desdm.accounts import store as accounts
+    from desdm.release import store
+    from desdm.release.rights import inheritance
+
+    with context.facility.database.read() as conn:
+        corrected = next((r for r in store.releases(conn) if r.name == release.erratum_of), None)
+        files = store.files(conn, release.name)
+        sources = inheritance(
+            conn, corrected, [f.desfile_id for f in files if f.desfile_id is not None], besides=release.name
+        ).sources
+        grants = sum(right.release == release.name for right in accounts.rights(conn))
+    if not sources or (requested and not grants):
+        return ""
+    names = f"{', '.join(sources)} {'is' if len(sources) == 1 else 'are'} proprietary"
+    if not release.proprietary:
+        images = sum(f.filetype == "coadd" for f in files)
+        return (
+            f"{names}, and {release.name} is public: once published, everybody sees its {images} images, all rows of its "
+            "tables, its maps and documents"
+        )
+    return (
+        f"{names}, therefore {release.name} is too; data rights taken over: {grants} (desdm account rights); "
+        "to make it public discard it and create it with --public"
+    )
 
 
 def _lineage_faults(context: CommandContext, release: Release) -> list[Check]:
@@ -165,6 +208,7 @@ def _workers(configured: int) -> int:
 )
 @click.option("--text", default="", help="What a row is.")
 @click.option("--replace", "replace_it", is_flag=True, help="Put it in the place of a table of that name.")
+@click.option("--public", is_flag=True, help="Take data of a proprietary release for a public one.")
 @_reason
 @json_option
 @pass_command_context
@@ -180,6 +224,7 @@ def add_table(
     infer: bool,
     text: str,
     replace_it: bool,
+    public: bool,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -209,6 +254,7 @@ def add_table(
         provenance=source,
         id_column=id_column,
         replace_it=replace_it,
+        public=public,
         reason=reason,
     )
     guess_count = sum(c.inferred for c in record.columns)
@@ -245,6 +291,7 @@ def add_table(
 )
 @click.option("--reviewed-by", required=True, help="Who compared it with the criteria.")
 @click.option("--review", required=True, help="Result of the review.")
+@click.option("--public", is_flag=True, help="Take a product of a proprietary release for a public one.")
 @json_option
 @pass_command_context
 def add_product(
@@ -260,6 +307,7 @@ def add_product(
     came_from: str,
     reviewed_by: str,
     review: str,
+    public: bool,
     as_json: bool,
 ) -> None:
     """Add a value-added product, a Parquet FILE, to a draft RELEASE as TABLE."""
@@ -280,6 +328,7 @@ def add_product(
         ra=ra,
         dec=dec,
         id_column=id_column,
+        public=public,
         who=facility.config.operator,
     )
     context.show(

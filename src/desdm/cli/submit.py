@@ -75,10 +75,14 @@ def command(
     from desdm.schema.states import AttemptState
 
     facility = context.facility
+    surprises: list[wcl.Finding] = []
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
-        tree = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database)).tree
-        value, top = from_wcl(tree, pipeline)
-        for line in describe_ignored_keys(tree):
+        source = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database))
+        surprises = source.warnings
+        for surprise in surprises:
+            click.echo(f"note: {surprise.message}", err=True)
+        value, top = from_wcl(source.tree, pipeline, settings=settings, locate=source.origin)
+        for line in describe_ignored_keys(source.tree):
             click.echo(f"note: {line}", err=True)
     else:
         value, top = get(pipeline), {}
@@ -118,8 +122,8 @@ def command(
     if dry_run:
         document["inputs"] = [i._asdict() for i in submission.inputs]
 
-    if submission.notes:
-        document["notes"] = list(submission.notes)
+    if submission.notes or surprises:
+        document["notes"] = [*(surprise.message for surprise in surprises), *submission.notes]
 
     def human() -> None:
         for note in submission.notes:

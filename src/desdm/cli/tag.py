@@ -10,9 +10,22 @@ from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
-    from desdm.operations.acceptance import TagChange
+    from collections.abc import Sequence
 
-__all__ = ["command", "print_retagged"]
+    from desdm.operations.acceptance import TagChange
+    from desdm.release.holders import Holder
+
+__all__ = ["command", "notes_of", "print_retagged"]
+
+
+def notes_of(changed: TagChange, holders: Sequence[Holder] = ()) -> list[str]:
+    """Return what an act changed and concerns beside its subject: the lines that the text of a command prints."""
+    return [
+        *(f"{run} has the tag {name} now" for name, run in changed.added),
+        *(f"{run} has lost the tag {name}" for name, run in changed.removed),
+        *([changed.note] if changed.note else []),
+        *(holder.text for holder in holders),
+    ]
 
 
 def print_retagged(changed: TagChange) -> None:
@@ -73,4 +86,6 @@ def command(
         else:
             count = tags.tag(conn, tag, names, attempts, who=who, description=text, reason=reason)
     what = "untagged" if remove else "tagged"
-    context.show({"tag": tag, what: count}, lambda: click.echo(f"{tag}: {count} {what}"), as_json)
+    context.show(
+        {"tag": tag, what: count, "notes": []}, lambda: click.echo(f"{tag}: {count} {what}"), as_json
+    )

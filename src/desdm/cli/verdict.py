@@ -46,7 +46,7 @@ def command(
     Nothing is overwritten. The tags of accepted runs, the plans of coadds and the checks of releases follow at once.
     """
     from desdm.archive.unsound import unsound_attempts
-    from desdm.cli.tag import print_retagged
+    from desdm.cli.tag import notes_of, print_retagged
     from desdm.errors import UsageError
     from desdm.operations.acceptance import TagChange, set_verdict, withdraw_verdict
     from desdm.quality.qa.exclusions import exclusions, summary, with_exclusions
@@ -127,4 +127,5 @@ def command(
         print_holders(affected)
 
     releases = [holder.release for holder in affected]
-    context.show([{**row, "releases": releases} for row in rows], human, as_json)
+    notes = notes_of(changed, affected)
+    context.show([{**row, "releases": releases, "notes": notes} for row in rows], human, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +78,7 @@ def stamp_file(path: Path, keys: Mapping[str, str], ran: Sequence[Ran]) -> None:
             hdu.add_checksum()
 
 
+@functools.cache
 def _own_version() -> str:
     """Return the version of the package, "unknown" if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from desdm.archive import store as archive_store
 from desdm.errors import ConflictError, UsageError
 from desdm.framework import store
 from desdm.schema.states import AttemptState, DataState, EventKind
@@ -17,11 +18,15 @@ _UNDER_WAY = (AttemptState.PLANNED, AttemptState.RUNNING)
 
 
 class Mark(NamedTuple):
-    """A run's data state before and after a mark; the same if it was so already."""
+    """A run's data state before and after a mark; the same if it was so already.
+
+    ``recorded``: the mark is an event; not if the same person had marked the run so for the same reason.
+    """
 
     run: str
     before: DataState
     after: DataState
+    recorded: bool = True
 
     @property
     def changed(self) -> bool:
@@ -30,7 +35,7 @@ class Mark(NamedTuple):
 
 
 def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str) -> Mark:
-    """Set the data state of a run, with an event; a run that has it already is left alone.
+    """Set the data state of a run, with an event: of a run that has it already, another person's mark or reason is one too.
 
     Parameters
     ----------
@@ -65,12 +70,15 @@ def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str)
             f"{attempt.run} is {attempt.state.value}; mark it when it has ended, or end it: "
             f"desdm cancel {attempt.run}"
         )
+    reason = reason.strip()
     if before is state:
-        return Mark(attempt.run, before, state)
-    if not store.set_data_state(conn, attempt.id, before, state):
+        last = archive_store.last_marks(conn, [attempt.id]).get(attempt.id)
+        if last is not None and (last.who, last.reason) == (who, reason):
+            return Mark(attempt.run, before, state, recorded=False)
+    elif not store.set_data_state(conn, attempt.id, before, state):
         raise ConflictError(
             f"{attempt.run} was marked by somebody else meanwhile; see: desdm events --kind mark"
         )
     text = f"{attempt.run} marked {state.value}, was {before.value}"
-    record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason=reason.strip())
+    record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason=reason)
     return Mark(attempt.run, before, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import select
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 __all__ = ["PeakMemory", "forget_peak", "own_peak"]
 
 #: Seconds between two looks at a program: at its start, and at most.
-_FIRST, _MOST = 0.002, 0.05
+_FIRST, _MOST = 0.002, 0.1
+#: Bytes of ``/proc/PID/status`` that hold the line of its peak.
+_STATUS_BYTES = 4096
 
 
 def own_peak() -> int:
@@ -42,17 +45,28 @@ class PeakMemory:
 
     def ready(self, pid: int, descriptor: int) -> Iterator[None]:
         """Yield whenever there is something to read on ``descriptor``; meanwhile look at the process now and then."""
-        while True:
-            if time.monotonic() >= self._next:
-                self._look(pid)
-            if select.select([descriptor], [], [], self._pause)[0]:
-                yield
+        try:
+            # Opened once: a look is then one system call.
+            status = os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            status = -1
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        try:
+            while True:
+                if status >= 0 and time.monotonic() >= self._next:
+                    self._look(status)
+                if poll.poll(1000 * self._pause):
+                    yield
+        finally:
+            if status >= 0:
+                os.close(status)
 
-    def _look(self, pid: int) -> None:
+    def _look(self, status: int) -> None:
         """Read the process's own high-water mark; one that has ended has none."""
         with suppress(OSError, ValueError, IndexError):
-            text = Path(f"/proc/{pid}/status").read_text("ascii", errors="replace")
-            self._seen = max(self._seen, int(text.partition("VmHWM:")[2].split(maxsplit=1)[0]))
+            text = os.pread(status, _STATUS_BYTES, 0)
+            self._seen = max(self._seen, int(text.partition(b"VmHWM:")[2].split(maxsplit=1)[0]))
             self._looks += 1
         self._next = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _MOST)

@@ -12,6 +12,7 @@ from desdm.framework.model import Row
 from desdm.framework.pipeline import FileSet, Module
 
 __all__ = [
+    "InputError",
     "KeyPicker",
     "NamePicker",
     "NewNamePicker",
@@ -113,6 +114,26 @@ def expand_names(
         raise PlanError(f"module {module.name}, file {fileset.name}: {err.message}") from err
 
 
+class InputError(PlanError):
+    """A wrapper has no file of an input.
+
+    Parameters
+    ----------
+    message
+        Which wrapper and input.
+    advice
+        What helps where no file was left out.
+    filetypes
+        File types of the input.
+    keys
+        Loop values of the wrapper.
+    """
+
+    def __init__(self, message: str, advice: str, filetypes: frozenset[str], keys: Mapping[str, str]) -> None:
+        self.message, self.filetypes, self.keys = message, filetypes, keys
+        super().__init__(f"{message}; {advice}")
+
+
 class KeyPicker:
     """Picks by an index over the keys that files and wrappers share."""
 
@@ -140,10 +161,12 @@ class KeyPicker:
             picked = tuple(f for f in picked if ccdnum not in excluded_ccds((f.row,)))
         if not picked and not self.fileset.optional:
             where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
-            raise PlanError(
+            raise InputError(
                 f"module {self.module.name}: no file for input {self.name} of {where} "
-                f"({self.fileset.filetype or self.fileset.depends or self.fileset.filename}); "
-                "register it, or mark the input optional"
+                f"({self.fileset.filetype or self.fileset.depends or self.fileset.filename})",
+                "register it, or mark the input optional",
+                frozenset((self.fileset.query.get("filetype") or self.fileset.filetype).split(",")),
+                keys,
             )
         return picked
 

@@ -59,7 +59,8 @@ class PlannedWrapper:
     @property
     def wrapkeys(self) -> str:
         """Loop values as text: ``expnum=431608,ccdnum=34``."""
-        return ",".join(f"{k}={self.keys[k]}" for k in self.module.loop)
+        keys = self.keys
+        return ",".join([f"{k}={keys[k]}" for k in self.module.loop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ class _Planner:
         job_of_wrapper: dict[int, tuple[str, ...]] = {}
         for module in block.modules:
             for wrapper in self.plan_module(module):
-                key = tuple(wrapper.keys.get(k, "") for k in block.divide_jobs_by)
+                key = tuple([wrapper.keys.get(k, "") for k in block.divide_jobs_by])
                 _check_same_job(wrapper, key, job_of_wrapper, block)
                 job_of_wrapper[wrapper.wrapnum] = key
                 jobs.setdefault(key, []).append(wrapper)
@@ -233,11 +234,10 @@ class _Planner:
                 carried = _common_values(row.row for files in inputs.values() for row in files)
                 scope = {**base, **carried}
             planned_outputs: dict[str, PlannedFile] = {}
+            columns = {**carried, **keys}
             for fileset, name, directory, source in outputs:
-                planned_outputs |= self.plan_outputs(
-                    module, fileset, name, directory, source, scope, {**carried, **keys}
-                )
-            yield PlannedWrapper(self.wrapnum, module, {**carried, **keys}, inputs, planned_outputs, lists)
+                planned_outputs |= self.plan_outputs(module, fileset, name, directory, source, scope, columns)
+            yield PlannedWrapper(self.wrapnum, module, columns, inputs, planned_outputs, lists)
         for f in module.inputs:
             # A later module may depend on what a list of this one reads.
             self.files_by_module.setdefault((module.name, f.name), list(sources[f.name]))
@@ -552,9 +552,9 @@ def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, 
     maker: dict[int, tuple[str, ...]] = {}
     loop: tuple[str, ...] = ()
     for _, group in groupby(wrappers, key=lambda w: w.module.name):
-        of_module = [(tuple(w.keys.get(k, "") for k in w.module.loop), w) for w in group]
+        of_module = [(tuple([w.keys.get(k, "") for k in w.module.loop]), w) for w in group]
         keys = of_module[0][1].module.loop
-        must_wait = any(
+        must_wait = bool(maker) and any(
             maker.get(file.wrapnum, values) != values
             for values, wrapper in of_module
             for files in wrapper.inputs.values()

@@ -14,7 +14,14 @@ from desdm.config import Config
 from desdm.errors import UsageError
 from desdm.framework.plan import Row
 from desdm.framework.sections import Settings, section
-from desdm.quality.qa.selection import AssessmentPolicy, Omitted, companions, omissions, select_images
+from desdm.quality.qa.selection import (
+    AssessmentPolicy,
+    Omitted,
+    companions,
+    omissions,
+    replaced,
+    select_images,
+)
 from desdm.schema.states import RunClass
 
 __all__ = ["ASSESSMENT", "InputFinder", "Scopes", "run_class_of", "scopes_of"]
@@ -111,8 +118,11 @@ class InputFinder:
         catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
         text = repr(sorted(query.items()))
         if text not in self._answers:
-            sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope)
+            sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope, replaced=bool(policy))
             rows: list[Row] = list(sound)
+            subjects = {_subject(row) for row in rows}
+            faulty: list[tuple[Row, str]] = [one for one in spoiled if _subject(one[0]) in subjects]
+            spoiled = [one for one in spoiled if _subject(one[0]) not in subjects]
             if policy or not rows:
                 for one_row, reason in spoiled:
                     number, name = int(one_row["id"]), str(one_row["filename"])
@@ -121,12 +131,17 @@ class InputFinder:
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
-                for withheld_file in withheld(self.conn, catalogue_query, rows, self.scope):
+                for withheld_file in withheld(self.conn, catalogue_query, (), self.scope):
                     row = withheld_file.row
+                    if _subject(row) in subjects:
+                        faulty.append((row, withheld_file.reason))
+                        continue
                     omitted_image = Omitted(
                         int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), withheld_file.reason
                     )
                     self.omitted.setdefault((omitted_image.desfile_id, omitted_image.ccdnum), omitted_image)
+                for one in replaced(self.conn, faulty, selection.rows, self.scope):
+                    self.omitted.setdefault((one.desfile_id, one.ccdnum), one)
                 rows = selection.rows
                 self._empty |= not rows
             self._answers[text] = rows
@@ -152,6 +167,11 @@ class InputFinder:
     def describe_omitted(self) -> str:
         """Describe omitted files if a query with rules of assessment has no result; empty if every one has."""
         return _describe_reasons(self.omitted.values()) if self.omitted and self._empty else ""
+
+
+def _subject(row: Row) -> tuple[object, ...]:
+    """Exposure, CCD and band that a file is of: another of the same may stand for it."""
+    return row.get("expnum"), row.get("ccdnum"), row.get("band")
 
 
 def _ccd(row: Row) -> int:

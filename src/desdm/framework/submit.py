@@ -38,10 +38,12 @@ from desdm.framework.inputs import find_by_name, find_by_program, query_value, r
 from desdm.framework.jobwcl import JobRenderer, check_lists
 from desdm.framework.model import Attempt, number
 from desdm.framework.objectstore import budget
+from desdm.framework.picking import InputError
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import is_in_progress
 from desdm.framework.record import ConfigRecord, archive_record
+from desdm.framework.refusals import describe_refusal, describe_unused
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
@@ -146,6 +148,7 @@ def submit(
     run |= {"project": project, "campaign": campaign, "run_class": run_class.value}
     scopes = scopes_of(config, run)
     budget(run, config.hold_memory)  # a setting that no worker could read is refused here
+    _uses_quality_controls(run)
     with database.read() as conn:
         finder = InputFinder(conn, scopes.inputs)
         run |= _inclfunc(pipeline, finder, run)
@@ -167,7 +170,8 @@ def submit(
         )
         existing = same_work if same_work is not None and not again and (done or resume) else None
         if existing is not None and not dry_run:
-            return Submission(existing.run, existing.state, reused=done)
+            jobs_of_run, wrappers_of_run = store.plan_size(conn, existing.id)
+            return Submission(existing.run, existing.state, jobs_of_run, wrappers_of_run, reused=done)
         if same_work is not None and not again and not dry_run and is_in_progress(same_work):
             raise ConflictError(
                 f"{same_work.run} is the same work and under way, "
@@ -184,7 +188,10 @@ def submit(
             reqnum=_integer_setting(run, "reqnum"),
         )
         run_dir = _run_dir(pipeline, identity, project, run)
-        plan = make_plan(pipeline, identity, run, rows_by_input, run_dir)
+        try:
+            plan = make_plan(pipeline, identity, run, rows_by_input, run_dir)
+        except InputError as err:
+            raise PlanError(describe_refusal(conn, err, omitted)) from err
         jobs = list(plan.jobs)
         if not jobs:
             raise PlanError(f"pipeline {pipeline.name} plans no job at all")
@@ -234,6 +241,14 @@ def submit(
     return Submission(
         identity.text, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
     )
+
+
+def _uses_quality_controls(run: Settings) -> bool:
+    """Return whether logs are read by the quality controls; `UsageError` if the setting is neither true nor false."""
+    try:
+        return wcl.truth(str(run.get("use_qcf", "true")))
+    except WCLError as err:
+        raise UsageError(f"use_qcf: {err.message}") from err
 
 
 def _composed_setting(run: Settings, key: str, default: str) -> str:
@@ -299,6 +314,9 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
                     choices_here = [choice._replace(reason=choice.reason + suffix) for choice in choices_here]
                 if not choices_here and not fileset.optional:
                     reason = explain_none(finder.conn, fileset.filetype, request)
+                    unused = [_omitted(one) for one in selection.rejected]
+                    if unused:
+                        reason = f"{reason}; {describe_unused(finder.conn, unused)}"
                     raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
                 rows_by_input[module.name, fileset.name] = [dict(choice.file.row) for choice in choices_here]
                 choices |= {choice.file.id: choice for choice in choices_here}
@@ -327,13 +345,13 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
                 )
             rows_by_input[module.name, fileset.name] = rows
             queries.append((module.name, fileset.name, text, len(rows)))
-    omitted = tuple(
-        Omitted(
-            choice.file.id, choice.file.filename, choice.file.expnum, choice.file.ccdnum or 0, choice.reason
-        )
-        for choice in rejected.values()
-    )
+    omitted = tuple(_omitted(one) for one in rejected.values())
     return Inputs(rows_by_input, queries, list(choices.values()), omitted, tuple(notes))
+
+
+def _omitted(one: RejectedCalibration) -> Omitted:
+    """A calibration that was not chosen, as plans record it."""
+    return Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
 
 
 def _images_of(query: Mapping[str, str], module: str, rows_by_input: FoundRows) -> Sequence[Row]:
@@ -526,7 +544,7 @@ def _write_jobs(
     qcf = folder / "qcf.wcl"
     patterns = [code / "qc.wcl" for code in codes if (code / "qc.wcl").is_file()]
     common |= {"pipeline": pipeline.name, "pipever": pipeline.version}
-    if wcl.truth(str(run.get("use_qcf", "true"))):
+    if _uses_quality_controls(run):
         from desdm.quality.qc import from_wcl, write_patterns
 
         patterns_of_run = run.get("qcf")

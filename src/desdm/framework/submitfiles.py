@@ -73,7 +73,10 @@ _ORIGINS = ("depends", "depends-newname", "query_fields", "exec")
 
 
 def names(text: str) -> list[str]:
-    """The words of a comma list, lower-cased."""
+    """The words of a comma list, lower-cased; the list may stand in parentheses."""
+    text = text.strip()
+    if text.startswith("(") and text.endswith(")"):
+        text = text[1:-1]
     return [n.strip().lower() for n in text.split(",") if n.strip()]
 
 
@@ -340,5 +343,8 @@ def _sortkey(text: str, where: str) -> tuple[str, bool, bool] | None:
     parts = [p.strip() for p in text.strip("() ").split(",")]
     if len(parts) > 3:
         raise WCLError(f"sortkey = {text}: (column, numeric, reverse)", where)
-    flags = [wcl.truth(p) for p in parts[1:]] + [False, False]
+    try:
+        flags = [wcl.truth(p) for p in parts[1:]] + [False, False]
+    except WCLError as err:
+        raise WCLError(f"sortkey = {text}: {err.message}", where) from err
     return parts[0].rpartition(".")[2].lower(), flags[0], flags[1]

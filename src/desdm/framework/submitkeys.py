@@ -9,6 +9,7 @@ from desdm.errors import PlanError
 from desdm.framework.configs import FURTHER, code_config
 from desdm.framework.headerupdates import PREFIX
 from desdm.framework.sections import Settings, section
+from desdm.framework.structure import resolve_structure
 from desdm.framework.submitfiles import FILE_KEYS, LIST_KEYS, names
 from desdm.framework.tileinfo import TILE_KEYS
 
@@ -18,7 +19,7 @@ __all__ = ["describe_ignored_keys", "ignored_keys"]
 _TOP = frozenset({
     "pipeline", "pipeprod", "pipever", "blocklist", "text", "unit", "inclfunc", "unitname", "project", "campaign",
     "reqnum", "jira_id", "label", "use_qcf", "ops_run_dir", "save_run_vals", "expnum", "tilename", "nite", "band",
-    "calibration_nights", "calibration_tag", "hold_memory", "image_tag",
+    "calibration_nights", "calibration_tag", "hold_memory", "image_tag", "divide_jobs_by",
 })  # fmt: skip
 #: Sections at the top that speak to a batch system, to other archives or to a database that does not exist here.
 _TOP_IGNORED = frozenset({
@@ -98,6 +99,8 @@ def _section_kind(path: tuple[str, ...]) -> str:
 def ignored_keys(tree: Settings) -> Iterator[tuple[str, ...]]:
     """Give the path of every key and section of a submit WCL that has no effect here."""
     names_used = _NameIndex(tree)
+    tree = resolve_structure(tree)
+    names_used.collect(tree)
     blocks, modules = section(tree, "block"), section(tree, "module")
     listed = names(str(tree.get("blocklist", "")))
     used = {m for b in listed for m in names(str(section(blocks, b).get("modulelist", ""))) if m in modules}
@@ -208,17 +211,17 @@ class _NameIndex:
     def __init__(self, tree: Settings) -> None:
         self._names: set[str] = set()
         self._starts: set[str] = set()
-        self._collect(tree)
+        self.collect(tree)
 
     def uses(self, key: str) -> bool:
         """Whether a variable of that name is used."""
         return key in self._names or any(key.startswith(start) for start in self._starts)
 
-    def _collect(self, tree: Settings) -> None:
+    def collect(self, tree: Settings) -> None:
         """Collect the names in a section and the sections in it."""
         for key, value in tree.items():
             if isinstance(value, Mapping):
-                self._collect(value)
+                self.collect(value)
                 continue
             if key in ("wrapperloop", "divide_by", "match", "divide_jobs_by", "query_fields"):
                 self._names.update(f.rpartition(".")[2] for f in names(value))

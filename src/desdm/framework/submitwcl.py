@@ -7,13 +7,14 @@ The vocabulary is the reference's (desdm.md 2.4): blocks, modules, files, lists,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from desdm import wcl
 from desdm.errors import WCLError
 from desdm.framework.pipeline import Block, Exec, FileSet, Module, Pipeline, texts
 from desdm.framework.sections import Settings, Tree, section, texts_of
+from desdm.framework.structure import Locate, resolve_structure
 from desdm.framework.submitfiles import Links, fileset, list_source, list_specs, listset, names
 from desdm.framework.submitkeys import describe_ignored_keys, ignored_keys
 from desdm.framework.writewcl import to_wcl
@@ -22,6 +23,7 @@ from desdm.wcl.include import IncludeFunctions
 __all__ = ["describe_ignored_keys", "from_wcl", "ignored_keys", "read_submit", "to_wcl"]
 
 _TOP_SECTIONS = {"block", "module", "filename_pattern", "directory_pattern"}
+_BLOCK_KEYS_OF_TOP = ("divide_jobs_by",)
 _MODULE_KEYS = {
     "wrappername",
     "wrapperloop",
@@ -55,12 +57,36 @@ def read_submit(
     tuple
         The pipeline, and the values at the top (``unitname``, ``reqnum`` …).
     """
-    tree = wcl.read(path, compat=compat, functions=functions).tree
-    return from_wcl(tree, str(path))
+    document = wcl.read(path, compat=compat, functions=functions)
+    return from_wcl(document.tree, str(path), locate=document.origin)
 
 
-def from_wcl(tree: Settings, name: str = "<submit>") -> tuple[Pipeline, dict[str, str]]:
-    """The pipeline that a submit WCL says, and the values at its top."""
+def from_wcl(
+    tree: Settings,
+    name: str = "<submit>",
+    *,
+    settings: Mapping[str, str] | None = None,
+    locate: Locate | None = None,
+) -> tuple[Pipeline, dict[str, str]]:
+    """The pipeline that a submit WCL says, and the values at its top.
+
+    Parameters
+    ----------
+    tree
+        The submit WCL.
+    name
+        Its file, for errors.
+    settings
+        The operator's values, which come before those at the top where a structural key names them.
+    locate
+        Gives the place of a key, for errors (`desdm.wcl.Document.origin`).
+
+    Raises
+    ------
+    WCLError
+        A section or key is missing, a reference in a structural key has no value, or a flag is neither true nor false.
+    """
+    tree = resolve_structure(tree, name, settings=settings, locate=locate)
     top = {k: v for k, v in tree.items() if isinstance(v, str)}
     for key in ("pipeline", "blocklist"):
         if key not in top and not (key == "pipeline" and "pipeprod" in top):
@@ -72,6 +98,8 @@ def from_wcl(tree: Settings, name: str = "<submit>") -> tuple[Pipeline, dict[str
         block = blocks.get(block_name)
         if not isinstance(block, dict):
             raise WCLError(f"blocklist names {block_name}, but there is no <block {block_name}>", name)
+        # A key that a block does not have is that of the top.
+        block = {key: top[key] for key in _BLOCK_KEYS_OF_TOP if key in top} | block
         block_records.append(_block(block_name, block, modules, links, name))
     pipeline = top.get("pipeline", top.get("pipeprod", ""))
     sections: Tree = {k: v for k, v in tree.items() if not isinstance(v, str) and k not in _TOP_SECTIONS}
@@ -87,7 +115,7 @@ def from_wcl(tree: Settings, name: str = "<submit>") -> tuple[Pipeline, dict[str
         settings=sections,
         inclfunc=top.get("inclfunc", ""),
     )
-    reserved = {"pipeline", "pipever", "blocklist", "text", "unit", "inclfunc"}
+    reserved = {"pipeline", "pipever", "blocklist", "text", "unit", "inclfunc", *_BLOCK_KEYS_OF_TOP}
     return parsed, {k: v for k, v in top.items() if k not in reserved}
 
 

@@ -140,16 +140,22 @@ def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str
     UsageError
         No reason, or a number that no exposure or CCD has.
     """
+    # Of an exposure or CCD one exclusion is in force, also where several people exclude it at once.
     _check(expnum, ccdnum, reason)
     ccds = store.ccds_of_exposure(conn, expnum)
     if ccdnum > max({SCIENCE_CCDS, *(ccds or ())}):
         raise UsageError(f"CCD {ccdnum}: the camera has CCDs 1 to {SCIENCE_CCDS}; correct --ccd")
+    store.lock_exclusions(conn)
     for row in store.excluded(conn, [expnum]):
-        if (row["ccdnum"], row["reason"], row["analyst"]) == (ccdnum, reason, who):
-            since = time_text(row["since"])
-            return TagChange(
-                note=f"{_named(expnum, ccdnum)} is excluded so already, since {since} (UTC); nothing was changed"
-            )
+        if row["ccdnum"] == ccdnum:
+            named, since = _named(expnum, ccdnum), time_text(row["since"])
+            note = f"{named} is excluded already, by {row['analyst']} since {since} (UTC): {row['reason']}"
+            if (row["reason"], row["analyst"]) == (reason, who):
+                return TagChange(note=f"{note}; nothing was changed")
+            # One exclusion is in force; a further reason is on record.
+            text, subject = f"{named} was excluded already, a further reason", exposure_name(expnum)
+            record_event(conn, EventKind.EXCLUDE, who, text, subject=subject, reason=reason)
+            return TagChange(note=f"{note}; nothing was changed, the further reason is recorded as an event")
     store.exclude(conn, expnum, ccdnum, reason, who)
     what = _named(expnum, ccdnum)
     record_event(

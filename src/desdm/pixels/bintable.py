@@ -25,6 +25,8 @@ class BinTable:
         The whole file's bytes, or an mmap of them.
     hdu
         The table in it, from `desdm.pixels.cards.read_hdus`.
+    known
+        Its columns, where the caller has read them already.
 
     Raises
     ------
@@ -34,9 +36,9 @@ class BinTable:
 
     __slots__ = ("_columns", "_data", "hdu", "names", "rows")
 
-    def __init__(self, data: Any, hdu: HDU) -> None:
+    def __init__(self, data: Any, hdu: HDU, known: dict[str, Column] | None = None) -> None:
         self._data, self.hdu = data, hdu
-        self._columns: dict[str, Column] = columns(hdu)
+        self._columns: dict[str, Column] = columns(hdu) if known is None else known
         self.rows: int = hdu.shape[0]
         #: names in lower case, in the order of the columns
         self.names: tuple[str, ...] = tuple(self._columns)

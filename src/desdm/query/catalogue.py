@@ -20,6 +20,10 @@ _FILTERED = {
 }
 
 
+#: Columns that number the rows of such tables: among all rows they would tell how many are hidden.
+_NUMBERING = {("tap_schema", "schemas"): "schema_index", ("tap_schema", "tables"): "table_index"}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One table.
@@ -34,6 +38,8 @@ class Entry:
         Columns of its position (ICRS, degrees) and of its HEALPix number of order 29; None: it has none.
     row_filter
         (column, values): only rows are visible whose column has one of the values; None: all.
+    numbering
+        Column that numbers the visible rows from 0, in the order of its stored values; None: there is none.
     """
 
     schema: str
@@ -45,6 +51,7 @@ class Entry:
     hpix: str | None = None
     row_filter: tuple[str, frozenset[str]] | None = None
     row_count: int = 0
+    numbering: str | None = None
 
 
 class Catalogue:
@@ -134,7 +141,8 @@ def own_entry(schema: str, name: str, columns: tuple[ReleaseColumn, ...], visibl
     if column is not None and visible is not None:
         wanted = (column, visible.collections if schema.lower() == "ivoa" else visible.tables)
     ra, dec = known.get("s_ra"), known.get("s_dec")
-    return Entry(schema, name, columns, (schema, name), ra, dec, row_filter=wanted)
+    numbering = known.get(_NUMBERING.get((schema.lower(), name.lower()), ""))
+    return Entry(schema, name, columns, (schema, name), ra, dec, row_filter=wanted, numbering=numbering)
 
 
 def user_entry(owner: str, name: str, columns: tuple[ReleaseColumn, ...], rows: int = 0) -> Entry:

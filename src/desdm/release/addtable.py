@@ -28,6 +28,7 @@ from desdm.release.columns import (
 )
 from desdm.release.hats import HPIX, parts, write_hats
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
+from desdm.release.rights import refuse_hidden_source
 from desdm.release.source import TableSource
 from desdm.release.statistics import Statistics
 from desdm.schema.database import Database
@@ -59,6 +60,7 @@ def add_table(
     columns: Sequence[ReleaseColumn] | None = None,
     id_column: str | None = None,
     replace_it: bool = False,
+    public: bool = False,
 ) -> ReleaseTable:
     """Add a table to a draft release, whole or not at all.
 
@@ -85,6 +87,8 @@ def add_table(
         Column that names a row; else the one whose UCD is ``meta.id;meta.main``.
     replace_it
         Replace a table of that name.
+    public
+        Take data of a proprietary release for a release that everybody may see.
     who, reason
         Author and reason, for the record.
 
@@ -98,7 +102,8 @@ def add_table(
     ConflictError
         The release is published or frozen, or has such a table.
     UsageError
-        Columns are not described, a name could not be written in ADQL, or a row has no position.
+        Columns are not described, a name could not be written in ADQL, or a row has no position; or the
+        data are those of a proprietary release, and this one is public.
     """
     check_name(table, "table", 48)
     draft(database, release)
@@ -106,6 +111,9 @@ def add_table(
         raise UsageError("give both --ra and --dec, or neither for a table without positions")
     final = root / "tables" / table
     with database.read() as conn:
+        if isinstance(source, Path) and not public:
+            came_from = provenance.facts.get("came_from", "") if provenance else ""
+            refuse_hidden_source(conn, root, release, table, file=source, came_from=str(came_from))
         exists = any(t.name.lower() == table.lower() for t in store.tables(conn, release))
     if exists and not replace_it:
         raise ConflictError(f"{release} has a table {table}; add --replace to put this one in its place")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -14,6 +15,7 @@ from desdm.errors import ConfigError, ConflictError, TransientError
 from desdm.release import store
 from desdm.release.model import Announcement, Release, ReleaseTable
 from desdm.release.publish import find
+from desdm.release.rights import reader_view
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
 from desdm.schema.store import record_event
@@ -59,7 +61,8 @@ def announce(
         )
     with database.read() as conn:
         tables = store.tables(conn, release.name)
-    subject, body = message(release, tables, text)
+        described = reader_view(conn, release)
+    subject, body = message(described, tables, text)
     to = [a.strip() for a in config.mail_to.split(",") if a.strip()] if config.mail_server else []
     if to:
         _send(config, to, subject, body)
@@ -121,8 +124,13 @@ def _send(config: Config, to: Sequence[str], subject: str, body: str) -> None:
     if not host or not port.isdigit():
         raise ConfigError(f"services.mail_server = {config.mail_server!r}: say host:port")
     mail = EmailMessage()
-    mail["From"] = Address(addr_spec=config.mail_from)
-    mail["To"] = ", ".join(to)
+    try:
+        mail["From"] = Address(addr_spec=config.mail_from)
+        mail["To"] = [Address(addr_spec=address) for address in to]
+    except (ValueError, HeaderParseError) as err:
+        raise ConfigError(
+            f"services.mail_from or mail_to holds what is no address: {err}; correct it in desdm.toml"
+        ) from err
     mail["Subject"] = subject
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain=config.mail_from.rpartition("@")[2] or "localhost")

@@ -14,20 +14,12 @@ import pyarrow.parquet as pq
 
 from desdm.release.findings import Check, failed, note, passed
 from desdm.release.hats import HPIX, parts
+from desdm.release.limits import MISSING, Limits, limits_of
 from desdm.release.model import ReleaseColumn, ReleaseTable
 from desdm.sky.healpix import hpix29
 
 __all__ = ["check_table"]
 
-#: UCD of a column → least and largest value that can be; 99 and 9999 are stand-ins for "no value", not magnitudes.
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("pos.eq.ra", -360.0, 360.0),
-    ("pos.eq.dec", -90.0, 90.0),
-    ("phot.mag", -50.0, 60.0),
-    ("stat.error", 0.0, np.inf),
-    ("time.epoch", 0.0, np.inf),
-    ("time.duration", 0.0, np.inf),
-)
 #: Keys compared at once: 400 MB.
 _KEYS = 50_000_000
 
@@ -38,7 +30,7 @@ def check_table(root: Path, table: ReleaseTable) -> list[Check]:
     files = parts(root / table.path)
     if not files:
         return [failed("rows", name, "its files are missing; add the table again")]
-    checks = [_rows(table, files), *_texts(table), *_units(table), *_ranges(table), _key(table, files)]
+    checks = [_rows(table, files), *_texts(table), *_units(table), *_ranges(table, files), _key(table, files)]
     if table.ra_column is not None:
         checks.append(_order(table, files))
     return checks
@@ -113,24 +105,74 @@ def _word_faults(column: ReleaseColumn) -> Iterator[tuple[str, bool]]:
         yield f"{column.name}: {column.ucd!r} is not a UCD1+", column.inferred
 
 
-def _ranges(table: ReleaseTable) -> Iterator[Check]:
-    """Check that values lie within the range of their UCD."""
-    wrong = 0
+def _ranges(table: ReleaseTable, files: Sequence[Path]) -> Iterator[Check]:
+    """Check that values are finite and lie within the range of their UCD."""
+    suspects: dict[str, tuple[ReleaseColumn, Limits]] = {}
+    extremes = _extremes(files)
     for column in table.columns:
         if column.null_count == table.row_count:
             yield note("ranges", table.name, f"{column.name} has no value in any row")
-        limits = next(((low, high) for stem, low, high in _RANGES if column.ucd.startswith(stem)), None)
-        if limits is None or column.minimum is None or column.maximum is None:
+        limits = limits_of(column)
+        if limits is None or column.name not in extremes:
             continue
-        if column.minimum < limits[0] or column.maximum > limits[1]:
-            wrong += 1
-            text = (
-                f"{column.name}: {column.minimum:g} to {column.maximum:g} is beyond {limits[0]:g} to {limits[1]:g}; "
-                "a missing value must be NULL"
-            )
-            yield (note if column.inferred else failed)("ranges", table.name, text)
-    if not wrong:
+        if limits.beyond(np.array(extremes[column.name])).any():
+            suspects[column.name] = column, limits
+    for column, limits in suspects.values():
+        yield failed("ranges", table.name, _beyond(table, files, column, limits, extremes[column.name]))
+    if not suspects:
         yield passed("ranges", table.name, "positions, magnitudes, errors and times are within what can be")
+
+
+def _extremes(files: Sequence[Path]) -> dict[str, tuple[float, float]]:
+    """Return the least and the largest number of each column, infinity among them, as the files' footers tell."""
+    extremes: dict[str, tuple[float, float]] = {}
+    for path in files:
+        metadata = pq.read_metadata(path)
+        for group in range(metadata.num_row_groups):
+            for i in range(metadata.num_columns):
+                column = metadata.row_group(group).column(i)
+                statistics = column.statistics
+                if statistics is None or not statistics.has_min_max:
+                    continue
+                if not isinstance(statistics.min, int | float):
+                    continue
+                low, high = extremes.get(column.path_in_schema, (np.inf, -np.inf))
+                extremes[column.path_in_schema] = min(low, statistics.min), max(high, statistics.max)
+    return extremes
+
+
+def _beyond(
+    table: ReleaseTable,
+    files: Sequence[Path],
+    column: ReleaseColumn,
+    limits: Limits,
+    extremes: tuple[float, float],
+) -> str:
+    """Tell which values of a column are beyond its range: how many, and the first row of them."""
+    key = table.id_column
+    names = [column.name, *([key] if key and key != column.name else [])]
+    count, example = 0, ""
+    for batch in _batches(files, names):
+        values = batch.column(column.name)
+        present = np.asarray(values.is_valid())
+        wrong = present & limits.beyond(values.fill_null(0).to_numpy(zero_copy_only=False))
+        rows = np.flatnonzero(wrong)
+        if rows.size and not count:
+            first = int(rows[0])
+            example = f"{values[first].as_py():.10g}"
+            if len(names) > 1:
+                example += f" where {key} = {batch.column(names[1])[first].as_py()}"
+        count += rows.size
+    rows_text = f"in {count} of {table.row_count} rows, the first {example}"
+    if limits.low == -np.inf and limits.high == np.inf:
+        text = f"{column.name}: infinite {rows_text}"
+    else:
+        # Footers tell a least value of 0 as -0.
+        text = f"{column.name}: {extremes[0] + 0.0:.10g} to {extremes[1]:.10g} is beyond {limits.text} {rows_text}"
+    text += f"; {MISSING if np.isinf(extremes).any() else limits.advice}"
+    if column.inferred:
+        text += f" (UCD {column.ucd} is guessed from the name; if it is another quantity, say so in a schema file)"
+    return text
 
 
 def _key(table: ReleaseTable, files: Sequence[Path]) -> Check:

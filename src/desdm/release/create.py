@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from desdm.accounts import store as accounts
+from desdm.accounts.model import Right
 from desdm.archive.archive import Archive
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
@@ -15,6 +18,7 @@ from desdm.modes import make_private
 from desdm.release import store
 from desdm.release.exclusive import exclusive
 from desdm.release.model import Release
+from desdm.release.rights import check_names, inheritance
 from desdm.release.select import Selection, select
 from desdm.release.selection import write_selection
 from desdm.release.steps import BuildContext, Step
@@ -41,10 +45,14 @@ def create_empty(
     selection: str = "",
     proprietary: bool = False,
     erratum_of: str | None = None,
+    public: bool = False,
+    files: Collection[int] = (),
     who: str,
     reason: str = "",
 ) -> Release:
     """Create a draft without data.
+
+    A draft that derives from proprietary releases is proprietary too, and has the data rights that they have in common.
 
     Parameters
     ----------
@@ -60,6 +68,10 @@ def create_empty(
         Its directory, which is created.
     erratum_of
         Published release that this one corrects.
+    public
+        Everybody may see it once published, also if it derives from a proprietary release.
+    files
+        Numbers of the archive's files from which it will be made.
     who, reason
         Author and reason, for the record. Without a reason, ``text`` is recorded.
 
@@ -71,7 +83,8 @@ def create_empty(
     Raises
     ------
     UsageError
-        The name cannot be a schema in ADQL.
+        The name cannot be a schema in ADQL, the texts of a public release name a proprietary one, or ``proprietary`` and
+        ``public`` are both set.
     ConflictError
         A release of this name exists already.
     NotFoundError
@@ -82,6 +95,8 @@ def create_empty(
             f"release {name!r}: at most 32 letters, digits and _, a letter first, and no schema of the services "
             f"({', '.join(sorted(_RESERVED))}): the name is the tables' schema in ADQL"
         )
+    if proprietary and public:
+        raise UsageError("a release is --proprietary or --public, not both")
     draft = Release(
         name=name,
         state=ReleaseState.DRAFT,
@@ -105,13 +120,35 @@ def create_empty(
             if other.state is not ReleaseState.PUBLISHED:
                 advice += f", or discard it: desdm release discard {other.name}"
             raise ConflictError(f"a release {other.name} ({other.state.value}) exists already; {advice}")
+        corrected = None
         if erratum_of is not None:
             corrected = existing.get(erratum_of.lower())
             if corrected is None or corrected.state is not ReleaseState.PUBLISHED:
                 raise NotFoundError(f"no published release {erratum_of}: an erratum corrects a published one")
+            draft = replace(draft, erratum_of=corrected.name)
+        inherited = inheritance(conn, corrected, files)
+        if inherited.sources and not public:
+            draft = replace(draft, proprietary=True)
+            for kind, grantee, table in sorted(inherited.rights):
+                accounts.add_right(conn, Right(kind, grantee, name, table, who, draft.created_at))
+        hidden = (
+            []
+            if draft.proprietary
+            else check_names(conn, draft, [("--title", draft.title), ("--text", text)])
+        )
+        if hidden:
+            raise UsageError(
+                f"{hidden[0][0]} names {hidden[0][1]}, a proprietary release, and {name} will be public: describe it "
+                "without that name"
+            )
         store.insert_release(conn, draft)
         event = f"{name} created, a draft" + (f" of {selection}" if selection else "")
-        event += f", an erratum of {erratum_of}" if erratum_of else ""
+        event += f", an erratum of {draft.erratum_of}" if draft.erratum_of else ""
+        if inherited.sources:
+            sources = ", ".join(inherited.sources)
+            event += (
+                f"; public, and made from proprietary {sources}" if public else f"; proprietary as {sources}"
+            )
         record_event(conn, EventKind.RELEASE, who, event, subject=name, reason=reason or text)
     make_private(root)
     return draft
@@ -128,6 +165,7 @@ def create(
     text: str = "",
     proprietary: bool = False,
     erratum_of: str | None = None,
+    public: bool = False,
     who: str,
     reason: str = "",
     progress: Callable[[str], object] = lambda text: None,
@@ -143,7 +181,7 @@ def create(
         Database, archive of the source files, and directory of the release.
     name
         Name of the release: its schema in ADQL.
-    title, text, proprietary, erratum_of, who, reason
+    title, text, proprietary, erratum_of, public, who, reason
         As of `create_empty`.
     progress
         Receives one line of text for each step.
@@ -183,6 +221,8 @@ def create(
             selection=selection.text,
             proprietary=proprietary,
             erratum_of=erratum_of,
+            public=public,
+            files=[file.record.id for file in selection.files],
             who=who,
             reason=reason,
         )
@@ -221,5 +261,7 @@ def _discard(database: Database, root: Path, name: str, *, who: str, reason: str
     with database.write() as conn:
         if not store.delete_release(conn, name):
             raise ConflictError(f"{name} is published and never changes; it cannot be discarded")
+        # Another release of this name must not be opened to those who had a right to this one.
+        accounts.drop_rights_to(conn, name)
         record_event(conn, EventKind.RELEASE, who, f"{name} discarded", subject=name, reason=reason)
     shutil.rmtree(root, ignore_errors=True)

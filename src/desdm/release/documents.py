@@ -17,6 +17,7 @@ from desdm.release.findings import Check
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
+from desdm.release.rights import reader_view
 from desdm.release.select import verdict_scopes
 from desdm.release.selection import read_selection
 from desdm.release.source import TableSource
@@ -69,6 +70,7 @@ def write_documents(
     """
     scopes = verdict_scopes(release.selection, production)
     with database.read() as conn:
+        release = reader_view(conn, release)
         tables, files = store.tables(conn, release.name), store.files(conn, release.name)
         sources = store.provenance(conn, release.name)
         # Read now, not when the draft was created: verdicts may have changed since.

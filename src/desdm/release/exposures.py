@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
 from desdm.archive.model import Scope
-from desdm.archive.unsound import PIXELS
+from desdm.archive.unsound import PIXELS, ExclusionSpread, exclusion_spreads
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.release import store
-from desdm.release.contents import CALIBRATION, Contents, again
+from desdm.release.contents import Contents, again
 from desdm.release.findings import Check, correction, failed, note, passed
 from desdm.release.withdrawn import Withdrawn, junk_of_exposures
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["ExposureUse", "check_exposures", "check_suspects", "exposure_uses", "is_of"]
+__all__ = ["ExposureUse", "check_exposures", "check_suspects", "exclusions_under", "exposure_uses"]
 
 #: Verdicts of ``survey`` attempts of every project and campaign: where the production scope is unknown.
 ANY = (Scope("", ""),)
@@ -78,26 +79,26 @@ def check_exposures(
         The findings.
     """
     numbers = sorted({f.expnum for f in contents.ancestors.values() if f.expnum is not None})
-    banned = archive_store.excluded(conn, numbers)
+    words = {(r["expnum"], r["ccdnum"]): r for r in archive_store.excluded(conn, numbers)}
     judged = _standings(conn, numbers, scopes)
     junk = {attempt_id for attempt_id, run in (withdrawn or {}).items() if run.junk}
     remedy = correction(release) if published else ""
     checks: list[Check] = []
     unassessed: list[int] = []
-    for row in banned:
-        ccdnum = row["ccdnum"]
-        faulty = [f for f in contents.ancestors.values() if is_of(contents, f, row["expnum"], ccdnum)]
-        subject = exposure_name(row["expnum"]) + (f", CCD {ccdnum}" if ccdnum else "")
+    for one in exclusions_under(conn, contents):
+        row = words[one.expnum, one.banned]
+        subject = exposure_name(one.expnum) + (f", CCD {one.banned}" if one.banned else "")
         cause = f"excluded by {row['analyst']}: {row['reason']}"
-        checks += _faults(conn, contents, faulty, subject, cause, remedy)
+        checks += _faults(conn, contents, one.chain, subject, cause, remedy)
     for number in numbers:
         images = [f for f in contents.ancestors.values() if f.expnum == number and f.filetype in PIXELS]
         if not images:
             continue
         own = [f for f in images if f.attempt_id is not None]
-        verdict, words = _verdict(judged, number)
+        verdict, why = _verdict(judged, number)
         if verdict is Verdict.REJECTED:
-            checks += _faults(conn, contents, images, exposure_name(number), f"rejected: {words}", remedy)
+            chain = partial(contents.chain, goals={f.id for f in images})
+            checks += _faults(conn, contents, chain, exposure_name(number), f"rejected: {why}", remedy)
         elif verdict is Verdict.UNKNOWN and own and not any(f.attempt_id in junk for f in own):
             unassessed.append(number)
     if not checks:
@@ -139,36 +140,11 @@ def check_suspects(
     return checks or [passed("suspect", release, "nothing in it was made from a damaged file")]
 
 
-def is_of(contents: Contents, file: store.FileFacts, expnum: int, ccdnum: int) -> bool:
-    """Tell whether a file contains pixels of an exposure (``ccdnum`` 0), or of one CCD of it.
-
-    What is measured on all CCDs of an exposure (zero points, astrometry) holds no pixels of one. A raw file is of all CCDs:
-    the calibration of a CCD that was made from it holds that CCD's.
-
-    Parameters
-    ----------
-    contents
-        Ancestors of the release.
-    file
-        A file among them.
-    expnum, ccdnum
-        Exposure; CCD, or 0 for any.
-
-    Returns
-    -------
-    bool
-        Whether it contains such pixels.
-    """
-    if not ccdnum:
-        return file.expnum == expnum
-    if file.ccdnum != ccdnum:
-        return False
-    if file.filetype in PIXELS:
-        return file.expnum == expnum
-    parents = (contents.ancestors[p] for p in contents.parents.get(file.id, ()))
-    return file.filetype.startswith(CALIBRATION) and any(
-        p.filetype == "raw" and p.expnum == expnum for p in parents
-    )
+def exclusions_under(conn: Connection, contents: Contents) -> list[ExclusionSpread]:
+    """Return what the exclusions in force spoil among the ancestors of a release, by the rule of plans."""
+    rows = archive_store.excluded_files(conn, sorted(contents.ancestors))
+    edges = [(child, parent) for child, parents in contents.parents.items() for parent in parents]
+    return exclusion_spreads(conn, rows, edges)
 
 
 def _standings(conn: Connection, numbers: Sequence[int], scopes: Sequence[Scope]) -> dict[int, Standing]:
@@ -191,18 +167,17 @@ def _verdict(judged: Mapping[int, Standing], number: int) -> tuple[Verdict, str]
 def _faults(
     conn: Connection,
     contents: Contents,
-    faulty: Sequence[store.FileFacts],
+    chain_of: Callable[[int], list[int]],
     content: str,
     cause: str,
     remedy: str,
 ) -> Iterator[Check]:
-    """Yield one finding for each file of the release that was made from one of the faulty files.
+    """Yield one finding for each file of the release that was made from a faulty file: ``chain_of`` is the path to it.
 
     ``remedy`` is what helps; empty: the runs on the path must be made again.
     """
-    goals = {f.id for f in faulty}
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        if chain := contents.chain(number, goals):
+        if chain := chain_of(number):
             chain_text = " <- ".join(contents.ancestors[n].name for n in chain)
             advice = remedy or again(conn, contents, chain[:-1])
             yield failed("exposures", path, f"it contains {content}, {cause}; path: {chain_text}; {advice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
-from desdm.archive.unsound import PIXELS
+from desdm.archive.unsound import PIXELS, content_edges, exclusion_spreads
 from desdm.release import store
-from desdm.release.contents import Contents
-from desdm.release.exposures import is_of
 from desdm.release.findings import correction
+from desdm.release.model import Release
 from desdm.release.selection import selection_entries
 from desdm.schema.states import ReleaseState
 
@@ -22,11 +22,15 @@ __all__ = ["Holder", "holders", "holders_of_exposure", "holders_of_run"]
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A release, and the numbers of the archive's files, of those that were looked for, from which it was made."""
+    """A release, and the numbers of the archive's files, of those that were looked for, from which it was made.
+
+    ``create`` is the command that makes it again.
+    """
 
     release: str
     state: ReleaseState
     files: frozenset[int]
+    create: str = ""
 
     @property
     def text(self) -> str:
@@ -38,7 +42,7 @@ class Holder:
             return f"{description}; {correction(self.release)}"
         return (
             f"{description}; make them again without it (desdm submit coadd), then the release: desdm release discard "
-            f"{self.release}, desdm release create {self.release}"
+            f"{self.release}, {self.create}"
         )
 
 
@@ -69,8 +73,25 @@ def holders(conn: Connection, releases: Path, files: Collection[int]) -> list[Ho
         selected = (names.get(entry.file) for entry in selection_entries(releases / release.name))
         numbers = direct.get(release.name, set()) | {n for n in selected if n is not None}
         if numbers:
-            results.append(Holder(release.name, release.state, frozenset(numbers)))
+            results.append(Holder(release.name, release.state, frozenset(numbers), _create_command(release)))
     return results
+
+
+def _create_command(release: Release) -> str:
+    """Return the command that made a release, with all that it says of itself."""
+    words = ["desdm", "release", "create", release.name]
+    for option, value in (
+        ("--title", "" if release.title == release.name else release.title),
+        ("--erratum-of", release.erratum_of),
+        ("--text", release.text),
+        # Without conditions the selection is said in words.
+        ("--select", release.selection if "=" in release.selection else ""),
+    ):
+        if value:
+            words += [option, value]
+    if release.proprietary:
+        words.append("--proprietary")
+    return shlex.join(words)
 
 
 def holders_of_run(conn: Connection, releases: Path, attempt_id: int) -> list[Holder]:
@@ -105,26 +126,18 @@ def holders_of_exposure(
     expnum, ccdnum
         Exposure; CCD, or 0 for all of it.
     images
-        Whether its images alone count, as for a rejected exposure; otherwise also the calibrations that were made from it,
-        as for an excluded one.
+        Whether its images and what was made from them count, as for a rejected exposure; otherwise what its exclusion,
+        which is in force, spoils.
     """
     start = store.files_of_exposure(conn, expnum)
-    every = _with_products(conn, start)
-    if images or ccdnum:
-        facts = store.file_facts(conn, sorted(every))
-        parents: dict[int, list[int]] = {}
-        for child, parent in archive_store.derived_among(conn, sorted(every)):
-            if parent in facts:
-                parents.setdefault(child, []).append(parent)
-        contents = Contents({}, facts, parents)
-        every = _with_products(
-            conn,
-            (
-                f.id
-                for f in facts.values()
-                if is_of(contents, f, expnum, ccdnum) and (not images or f.filetype in PIXELS)
-            ),
-        )
+    if images:
+        facts = store.file_facts(conn, sorted(start))
+        every = _with_products(conn, (f.id for f in facts.values() if f.filetype in PIXELS))
+    else:
+        every = _with_products(conn, start)
+        rows = [one for one in archive_store.excluded_files(conn, sorted(start)) if one.banned == ccdnum]
+        spreads = exclusion_spreads(conn, rows, content_edges(conn, sorted(every)))
+        every = {n for one in spreads for n in every if one.spoils(n)}
     return holders(conn, releases, every)
 
 

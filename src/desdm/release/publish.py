@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from desdm.archive.model import Scope
-from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.errors import ChecksFailed, ConflictError, NotFoundError
 from desdm.release import manifest, store
 from desdm.release.documents import write_documents
 from desdm.release.exclusive import exclusive
@@ -96,7 +96,7 @@ def _publish(
     failed = errors(checks)
     if failed:
         failures = "\n  ".join(f"{c.check}: {c.subject}: {c.text}" for c in failed[:20])
-        raise UsageError(f"{release.name} cannot be published, {len(failed)} checks fail:\n  {failures}")
+        raise ChecksFailed(f"{release.name} cannot be published, {len(failed)} checks fail:\n  {failures}")
     if release.state is ReleaseState.DRAFT:
         write_documents(database, root, release, checks, ask, production)
         freeze(database, root, release.name, who=who, reason=reason)

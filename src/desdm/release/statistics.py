@@ -22,6 +22,7 @@ class _Extent:
     high: float = -np.inf
     without: int = 0
     wide: bool = False
+    infinite: bool = False
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Statistics:
         numbers = present.to_numpy(zero_copy_only=False)
         if pa.types.is_floating(values.type):
             extent.without += int(np.count_nonzero(np.isnan(numbers)))
+            extent.infinite = extent.infinite or bool(np.isinf(numbers).any())
             numbers = numbers[np.isfinite(numbers)]
         if len(numbers):
             extent.low = min(extent.low, float(numbers.min()))
@@ -59,7 +61,8 @@ class Statistics:
     def _described(self, column: ReleaseColumn) -> ReleaseColumn:
         """Return a column with its statistics."""
         extent = self.columns.get(column.name, _Extent())
-        has_range = extent.low <= extent.high
+        # A column that reaches infinity has no extremes; the checks of the release refuse it.
+        has_range = extent.low <= extent.high and not extent.infinite
         return replace(
             column,
             minimum=extent.low if has_range else None,

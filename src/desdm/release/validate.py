@@ -21,11 +21,13 @@ from desdm.release.findings import Check, correction, errors, failed, note, pass
 from desdm.release.hats import parts
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.release.rights import check_names
 from desdm.release.select import verdict_scopes
 from desdm.release.selection import SelectionDocument, read_selection, selection_entries
 from desdm.release.source import TableSource
 from desdm.release.tables import OBJECTS
 from desdm.release.withdrawn import check_withdrawn, withdrawn_under
+from desdm.release.zeropoints import check_zeropoints
 from desdm.schema.database import Database
 from desdm.schema.states import ReleaseState
 
@@ -64,6 +66,7 @@ def validate(
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = problems.blocking(conn, name, release.selection, tiles, used)
+        hidden_names = _hidden_names(conn, root, release, tables, sources)
         exposures = check_lineage(conn, root, release, files, production)
     checks = [*_content(tables, files), *_complete(release, read_selection(root), sources, files)]
     for problem in blocking:
@@ -71,12 +74,14 @@ def validate(
         checks.append(failed("problems", subject, f"problem {problem.id} is open: {problem.text}"))
     if not blocking:
         checks.append(passed("problems", name, "no open problem concerns it"))
+    checks += hidden_names
     checks += exposures
     checks += check_mixtures(selection_entries(root))
     for table in tables:
         checks += check_table(root, table)
     checks += _census(root, sources, tables, files)
     checks += _images(root, name, files)
+    checks += check_zeropoints(root, files)
     checks += _files(root, files, frozen=release.manifest_sha256 is not None)
     if published and errors(checks):
         text = (
@@ -85,6 +90,33 @@ def validate(
         )
         checks.append(note("published", name, text))
     return checks
+
+
+def _hidden_names(
+    conn: Connection,
+    root: Path,
+    release: Release,
+    tables: Sequence[ReleaseTable],
+    sources: Mapping[str, TableSource],
+) -> list[Check]:
+    """Check that no text of a release that will be public names a proprietary release."""
+    if release.proprietary or release.state is ReleaseState.PUBLISHED:
+        return []
+    texts = [("title", release.title), ("text", release.text)]
+    for table in tables:
+        texts.append((f"table {table.name}", table.text))
+        texts += [(f"column {table.name}.{c.name}", c.text) for c in table.columns]
+        source = sources.get(table.name, TableSource())
+        texts += [(f"table {table.name}, {key}", str(value)) for key, value in source.facts.items()]
+        documentation = root / "docs" / f"{table.name}.md"
+        if documentation.is_file():
+            texts.append((f"docs/{table.name}.md", documentation.read_text("utf-8", "replace")))
+    return [
+        failed(
+            "names", subject, f"it names {name}, a proprietary release; describe the data without that name"
+        )
+        for subject, name in check_names(conn, release, texts)
+    ]
 
 
 def check_lineage(

@@ -31,6 +31,7 @@ def add_value_added(
     ra: str | None,
     dec: str | None,
     id_column: str | None = None,
+    public: bool = False,
     who: str,
 ) -> ReleaseTable:
     """Add a value-added product to a draft release, beside the release's own tables.
@@ -47,6 +48,8 @@ def add_value_added(
         Columns of the position, ICRS degrees; None without positions.
     id_column
         Column that identifies a row.
+    public
+        Take a product of a proprietary release for a release that everybody may see.
     who
         User who adds it.
     schema
@@ -89,6 +92,7 @@ def add_value_added(
         who=who,
         id_column=id_column,
         replace_it=False,
+        public=public,
         provenance=TableSource(
             {
                 "came_from": came_from.strip(),

@@ -123,18 +123,41 @@ class Database:
 
     def require_current(self) -> None:
         """Raise `ConfigError` unless the schema is this program's."""
-        with self.read() as conn:
-            if not inspect(conn).has_table("alembic_version"):
-                raise ConfigError(f"database {self.describe()} has no schema; run: desdm init")
-            version = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        version = self.schema_version()
+        if version is None:
+            raise ConfigError(
+                f"database {self.describe()} is empty or of another program: it has no schema; restore it from a backup, or "
+                "correct database.url in desdm.toml; if the installation never held data, run: desdm init --upgrade"
+            )
         if version != HEAD:
-            if version is None:
-                raise DamagedDatabase(
-                    f"{self.describe()} does not say which schema it has; run: desdm doctor, and restore it from a backup"
-                )
             raise ConfigError(
                 f"schema of {self.describe()} is at {version}, this program needs {HEAD}; run: desdm init --upgrade"
             )
+
+    def schema_version(self) -> str | None:
+        """Return the revision of the schema; None: the database has no schema.
+
+        Raises
+        ------
+        ConfigError
+            The schema is newer than this program, which cannot read it.
+        DamagedDatabase
+            The schema does not say its revision.
+        """
+        with self.read() as conn:
+            if not inspect(conn).has_table("alembic_version"):
+                return None
+            version = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if not version:
+            raise DamagedDatabase(
+                f"{self.describe()} does not say which schema it has; run: desdm doctor, and restore it from a backup"
+            )
+        if str(version) > HEAD:
+            raise ConfigError(
+                f"schema of {self.describe()} is at {version}, this program knows schemas up to {HEAD}: the program is older "
+                "than the database; update the program"
+            )
+        return str(version)
 
     def integrity(self) -> str:
         """What an integrity check finds wrong; empty: nothing.
@@ -225,7 +248,7 @@ def _engine(url: URL, patience: float, create: bool) -> Engine:
             path = Path(arguments[0])
             if not create and not path.exists():
                 raise ConfigError(
-                    f"database {path} is not there; mount its disk, correct database.url in desdm.toml, or run: desdm init"
+                    f"database {path} is not there; mount its disk, correct database.url in desdm.toml, or restore it from a backup"
                 )
             return _connect_read_only(path, options) if _read_only(path) else None
 

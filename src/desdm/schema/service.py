@@ -206,6 +206,11 @@ def prepare(service: Database) -> None:
         with service.write() as conn:
             service_metadata.create_all(conn)
             conn.execute(update(service_version).values(version=VERSION))
+    elif database_version > VERSION:
+        raise ConfigError(
+            f"the service's database {service.describe()} is at version {database_version}, this program knows versions up "
+            f"to {VERSION}: the program is older than the database; update the program"
+        )
     elif database_version != VERSION:
         raise ConfigError(
             f"the service's database {service.describe()} is at version {database_version}, this program needs {VERSION}; "

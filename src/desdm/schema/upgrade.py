@@ -36,8 +36,12 @@ def upgrade(database: Database, service: Database | None = None) -> None:
     Raises
     ------
     ConfigError
-        There are such rows, and no database to carry them over to.
+        There are such rows, and no database to carry them over to; or the schema is newer than this program.
+    DamagedDatabase
+        The schema does not say its revision.
     """
+    # Of a revision that is not known here Alembic would say what helps developers only.
+    database.schema_version()
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["engine"] = database.engine

@@ -54,6 +54,23 @@ class Limits:
     keep_seconds: float
 
 
+#: What the survey's own staff may use.
+_STAFF = Limits(
+    rows_default=10_000_000,
+    rows=1_000_000_000,
+    seconds=600,
+    job_seconds=_DAY,
+    request_bytes=4 * _GB,
+    upload_rows=50_000_000,
+    jobs=8,
+    queued=1_000,
+    parameter_bytes=10 * _MB,
+    job_bytes=500 * _GB,
+    mydb_bytes=50 * _GB,
+    result_bytes=200 * _GB,
+    keep_seconds=90 * _DAY,
+)
+
 _TABLE: dict[Role, Limits] = {
     Role.PUBLIC: Limits(
         rows_default=2_000_000,
@@ -85,36 +102,8 @@ _TABLE: dict[Role, Limits] = {
         result_bytes=50 * _GB,
         keep_seconds=30 * _DAY,
     ),
-    Role.OPERATOR: Limits(
-        rows_default=10_000_000,
-        rows=1_000_000_000,
-        seconds=600,
-        job_seconds=_DAY,
-        request_bytes=4 * _GB,
-        upload_rows=50_000_000,
-        jobs=8,
-        queued=1_000,
-        parameter_bytes=10 * _MB,
-        job_bytes=500 * _GB,
-        mydb_bytes=50 * _GB,
-        result_bytes=200 * _GB,
-        keep_seconds=90 * _DAY,
-    ),
-    Role.ADMIN: Limits(
-        rows_default=10_000_000,
-        rows=1_000_000_000,
-        seconds=600,
-        job_seconds=_DAY,
-        request_bytes=4 * _GB,
-        upload_rows=50_000_000,
-        jobs=8,
-        queued=1_000,
-        parameter_bytes=10 * _MB,
-        job_bytes=500 * _GB,
-        mydb_bytes=50 * _GB,
-        result_bytes=200 * _GB,
-        keep_seconds=90 * _DAY,
-    ),
+    Role.OPERATOR: _STAFF,
+    Role.ADMIN: _STAFF,
 }
 
 

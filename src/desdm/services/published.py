@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from desdm.errors import DesdmError, TransientError
+from desdm.errors import DesdmError
 from desdm.release import store
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.schema.database import Database
@@ -18,6 +18,8 @@ from desdm.schema.states import ReleaseState
 __all__ = ["Holdings", "Published"]
 
 _LOG = logging.getLogger(__name__)
+#: Seconds until a release that could not be made ready is tried again: at first, and at most.
+_RETRY_FIRST, _RETRY_MOST = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +43,24 @@ class Published:
     Parameters
     ----------
     prepare
-        Called with a release and its tables before they become visible: prepares the query engine. A release for which
-        it fails is omitted and logged; the others are served.
+        Called with a release, its tables and files before they become visible: prepares the query engine. A release for
+        which it fails is omitted and logged, and tried again later; the others are served.
     """
 
     def __init__(
         self,
         database: Database,
         every: float = 1.0,
-        prepare: Callable[[str, Sequence[ReleaseTable]], None] | None = None,
+        prepare: Callable[[str, Sequence[ReleaseTable], Sequence[ReleaseFile]], None] | None = None,
     ) -> None:
         self._database, self._every, self._prepare = database, every, prepare
         self._lock = threading.Lock()
         self._mark: tuple[int, datetime | None] | None = None
         self._checked_at = 0.0
         self._ready: set[str] = set()
+        #: releases that could not be made ready, with the reason, and when they are tried again
+        self._failed: dict[str, str] = {}
+        self._retry_at, self._pause = 0.0, _RETRY_FIRST
         self._holdings = Holdings((), {}, {}, 0)
 
     def current(self) -> Holdings:
@@ -78,11 +83,15 @@ class Published:
         with self._database.read() as conn:
             releases = store.releases(conn, [ReleaseState.PUBLISHED])
             mark = (len(releases), max((r.published_at for r in releases if r.published_at), default=None))
-            if mark == self._mark:
+            if mark == self._mark and not (self._failed and time.monotonic() >= self._retry_at):
                 return
             tables = {r.name: store.tables(conn, r.name) for r in releases}
             files = {r.name: tuple(store.files(conn, r.name)) for r in releases}
-        releases = [r for r in releases if self._prepare_release(r.name, tables[r.name])]
+        self._failed = {}
+        releases = [r for r in releases if self._prepare_release(r.name, tables[r.name], files[r.name])]
+        self._retry_at = time.monotonic() + self._pause
+        # Each try may read all files of the release.
+        self._pause = min(2 * self._pause, _RETRY_MOST) if self._failed else _RETRY_FIRST
         self._holdings = Holdings(
             tuple(releases),
             {(t.release, t.name): t for r in releases for t in tables[r.name]},
@@ -91,16 +100,21 @@ class Published:
         )
         self._mark = mark
 
-    def _prepare_release(self, release: str, tables: Sequence[ReleaseTable]) -> bool:
-        """Prepare the engine for a release; False if that is impossible."""
+    def failed(self) -> dict[str, str]:
+        """Return the published releases that cannot be served now, with the reasons."""
+        return dict(self._failed)
+
+    def _prepare_release(
+        self, release: str, tables: Sequence[ReleaseTable], files: Sequence[ReleaseFile]
+    ) -> bool:
+        """Prepare the engine for a release; False if that is impossible now."""
         if self._prepare is None or release in self._ready:
             return True
         try:
-            self._prepare(release, tables)
-        except TransientError:
-            raise
+            self._prepare(release, tables, files)
         except DesdmError as err:
             _LOG.error("release %s cannot be served: %s", release, err)
+            self._failed[release] = str(err)
             return False
         self._ready.add(release)
         return True

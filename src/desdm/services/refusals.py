@@ -12,7 +12,10 @@ from desdm.accounts.clock import now
 from desdm.accounts.model import Caller
 from desdm.services.journal import Journal
 
-__all__ = ["Refusals"]
+__all__ = ["HIDDEN_JOB", "Refusals"]
+
+#: Reason of a denial of another person's job.
+HIDDEN_JOB = "job of another person; answered as a job that does not exist"
 
 #: Pairs of caller and subject in memory, so that a crawler causes one entry a minute for each instead of thousands.
 _MOST = 10_000
@@ -37,14 +40,26 @@ class Refusals:
         # Only the journal's writer uses it.
         self._recorded: dict[tuple[str, str], datetime] = {}
 
-    def note(self, caller: Caller, hidden: Callable[[], str | None]) -> None:
-        """Queue a request of a caller; ``hidden`` returns the name of the hidden subject, or None if nothing is hidden."""
+    def note(
+        self, caller: Caller, hidden: Callable[[], str | None], action: str = _ACTION, reason: str = _REASON
+    ) -> None:
+        """Queue a request of a caller.
+
+        Parameters
+        ----------
+        caller
+            The caller.
+        hidden
+            Returns the name of the hidden subject, or None if nothing is hidden.
+        action, reason
+            What was denied, and why, for the record.
+        """
 
         def write(conn: Connection) -> None:
             name = hidden()
             if name is None or not self._is_first(caller, name):
                 return
-            denials.record(conn, caller, _ACTION, name, _REASON)
+            denials.record(conn, caller, action, name, reason)
 
         self._journal.put(write)
 

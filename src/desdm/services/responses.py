@@ -15,6 +15,7 @@ from desdm.errors import (
     DatabaseUnavailable,
     DesdmError,
     LimitExceeded,
+    OwnTablesUnavailable,
     StorageFull,
     TransientError,
     UsageError,
@@ -44,6 +45,8 @@ def public_message(err: DesdmError) -> str:
     if isinstance(err, UsageError):
         return str(err)
     _LOG.error("%s: %s", type(err).__name__, err)
+    if isinstance(err, OwnTablesUnavailable):
+        return str(err)
     if isinstance(err, DatabaseUnavailable):
         return "the database does not answer now; try again later"
     if isinstance(err, StorageFull):

@@ -139,7 +139,7 @@ def magnitudes_in(sky: Field, kinds: npt.NDArray[np.str_], shot: Shot, ra: Array
     numpy.ndarray
         Magnitudes; 99 before the explosion of a transient.
     """
-    mag = sky.mags[shot.lit].copy()
+    mag = sky.mags[shot.light_band].copy()
     transient = kinds == "transient"
     if transient.any():
         # A Julian year back to a date: the epoch of a transient is when it exploded (`add_extras`).

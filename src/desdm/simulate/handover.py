@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fitsio
 import numpy as np
 
 from desdm.simulate.field import Field
 from desdm.simulate.instrument import GRID, Camera
+from desdm.simulate.newfits import new_fits
 from desdm.simulate.rawfile import Card, card
 from desdm.simulate.response import Response
 from desdm.simulate.sky import generator
@@ -65,16 +65,14 @@ def write_instrument(folder: Path, camera: Camera, response: Response, bands: tu
 
 def _image(path: Path, name: str, data: object, head: list[Card], compress: bool) -> None:
     """Write one image with its header."""
-    path.unlink(missing_ok=True)
-    with fitsio.FITS(str(path), "rw", clobber=True) as out:
+    with new_fits(path) as out:
         out.write(None, header=head)
         out.write(data, extname=name, header=head, compress="RICE" if compress else None)
 
 
 def _lintable(path: Path, camera: Camera, base: list[Card]) -> None:
     """Write the linearity table of every CCD."""
-    path.unlink(missing_ok=True)
-    with fitsio.FITS(str(path), "rw", clobber=True) as out:
+    with new_fits(path) as out:
         out.write(None, header=[*base, card("FILETYPE", "cal_lintable")])
         for ccd in camera.ccds:
             rows = np.zeros(GRID.size, [("ADU", "f8"), ("ADU_LINEAR_A", "f8"), ("ADU_LINEAR_B", "f8")])
@@ -90,7 +88,6 @@ def _lintable(path: Path, camera: Camera, base: list[Card]) -> None:
 
 def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
     """Write the brighter-fatter kernels."""
-    path.unlink(missing_ok=True)
     half = camera.ar.shape[0] // 2
     head = [
         *base,
@@ -101,7 +98,7 @@ def _kernels(path: Path, camera: Camera, base: list[Card]) -> None:
         ),
         card("COMMENT", "or top (AT) boundary of the pixel (x, y) outward; even light moves nothing"),
     ]
-    with fitsio.FITS(str(path), "rw", clobber=True) as out:
+    with new_fits(path) as out:
         out.write(None, header=head)
         out.write(camera.ar, extname="AR")
         out.write(camera.at, extname="AT")
@@ -127,7 +124,6 @@ def write_refcat(path: Path, sky: Field, seed: int, faintest: float = 21.5) -> i
         Stars written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     key = sky.mags["r"] if "r" in sky.mags else next(iter(sky.mags.values()))
     keep = np.flatnonzero(sky.star & (key < faintest))
     rng, n = generator(seed, 410), keep.size
@@ -150,6 +146,6 @@ def write_refcat(path: Path, sky: Field, seed: int, faintest: float = 21.5) -> i
     rows = np.zeros(n, [(name, value.dtype) for name, value in columns.items()])
     for name, value in columns.items():
         rows[name] = value
-    with fitsio.FITS(str(path), "rw", clobber=True) as out:
+    with new_fits(path) as out:
         out.write(rows, extname="REFCAT", units=units, header=[card("FILETYPE", "refcat_star")])
     return n

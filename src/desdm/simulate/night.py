@@ -181,7 +181,7 @@ def renderer_of(plan: Plan, camera: Camera, sky: Field | None = None) -> tuple[R
         empty = draw_field(plan.seed, 30.0, -5.0, 0.01, plan.bands, plan.density) if sky is None else sky
         return Renderer(camera, plan, response), empty
     radius = _reach(camera)
-    bands = tuple(dict.fromkeys((*plan.bands, "r", *(s.lit for s in shots))))
+    bands = tuple(dict.fromkeys((*plan.bands, "r", *(s.light_band for s in shots))))
     near = home or shots
     ra, dec = near[0].ra, float(np.mean([s.dec for s in near]))
     # The short way round: 359.99 and 0.01 lie 0.02 degrees apart.
@@ -298,7 +298,7 @@ def _entry(renderer: Renderer, shot: Shot) -> ShotEntry:
         "ghost": shot.ghost,
         "fringe": shot.fringe,
         "streaks": shot.streaks,
-        "lit_band": shot.lit,
+        "lit_band": shot.light_band,
     }
     if shot.kind not in ("object", "star flat"):
         return entry

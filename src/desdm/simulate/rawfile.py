@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypedDict
 
-import fitsio
 import numpy as np
 import numpy.typing as npt
 
 from desdm.simulate.conditions import FILTERS
 from desdm.simulate.instrument import CCD, Camera
+from desdm.simulate.newfits import new_fits
 from desdm.simulate.readout import JUNK, OVERSCAN, PRESCAN
 from desdm.simulate.shots import Shot
 from desdm.simulate.tpv import TPV
@@ -170,9 +170,8 @@ def write_raw(
     more
         HDUs without a CCD at the end (a corner case).
     """
-    path.unlink(missing_ok=True)
     # No checksums: cfitsio dates them, and the same seed shall be the same bytes.
-    with fitsio.FITS(str(path), "rw", clobber=True) as out:
+    with new_fits(path) as out:
         out.write(None, header=primary_cards(camera, shot))
         for ccdnum, (frame, wcs) in frames.items():
             ccd = camera[ccdnum]

@@ -228,7 +228,7 @@ class Renderer:
         if shot.kind == "zero":
             out.adu = np.zeros((ny, nx), np.float32)
         else:
-            maps = self.response.maps(ccd, shot.lit)
+            maps = self.response.maps(ccd, shot.light_band)
             normal = generator(self.plan.seed, Stage.PHOTONS, shot.expnum, ccdnum).standard_normal(
                 (ny, nx), np.float32
             )
@@ -291,7 +291,7 @@ class Renderer:
             out.adu.ravel()[place] += hit.astype(np.float32)
             out.bits.ravel()[place[hit > 5.0]] |= int(MaskBit.CRAY)
             if out.extra is not None:
-                response = self.response.maps(ccd, shot.lit).response
+                response = self.response.maps(ccd, shot.light_band).response
                 out.extra.ravel()[place] += (hit / np.maximum(response.ravel()[place], 1e-3)).astype(
                     np.float32
                 )

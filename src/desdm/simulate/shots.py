@@ -63,7 +63,7 @@ class Shot:
         return 2000.0 + (self.mjd - 51544.5) / 365.25
 
     @property
-    def lit(self) -> str:
+    def light_band(self) -> str:
         """Band of the light."""
         return self.lit_band or self.band
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import fitsio
 import numpy as np
 import numpy.typing as npt
 
 from desdm.simulate.conditions import magzero
 from desdm.simulate.instrument import CCD, GRID, Camera
+from desdm.simulate.newfits import new_fits
 from desdm.simulate.rawfile import card
 from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
@@ -34,7 +34,7 @@ def sky_plane(renderer: Renderer, shot: Shot, ccd: CCD) -> Plane:
     numpy.ndarray
         Light, electrons a pixel.
     """
-    camera, maps = renderer.camera, renderer.response.maps(ccd, shot.lit)
+    camera, maps = renderer.camera, renderer.response.maps(ccd, shot.light_band)
     x, y = np.arange(camera.nx, dtype=float) + 1.0, np.arange(camera.ny, dtype=float) + 1.0
     u, v = renderer.response.place(ccd, x, x)[0], renderer.response.place(ccd, y, y)[1]
     even = 1.0 + shot.slope[0] * u[None, :] + shot.slope[1] * v[:, None]
@@ -58,7 +58,7 @@ def variance_plane(renderer: Renderer, shot: Shot, ccd: CCD, light: Plane, sky: 
     numpy.ndarray
         Variance, electrons².
     """
-    response = renderer.response.maps(ccd, shot.lit).response.astype(float)
+    response = renderer.response.maps(ccd, shot.light_band).response.astype(float)
     photons = response * (light.astype(float) + sky)
     read = np.empty_like(photons)
     half = renderer.camera.nx // 2
@@ -103,7 +103,6 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
         card("EXPTIME", shot.exptime),
         card("SKY", shot.sky * shot.exptime, "[electron] mean sky a pixel, without ghost"),
     ]
-    path.unlink(missing_ok=True)
     psf = renderer.psf(shot)
     u, v = renderer.response.place(
         ccd, np.array([renderer.camera.nx / 2 + 0.5]), np.array([renderer.camera.ny / 2 + 0.5])
@@ -111,7 +110,7 @@ def write_truth(path: Path, renderer: Renderer, shot: Shot, ccdnum: int, lit: Ch
     centre = float(psf.shape(u, v)[0, 0])
     measured = measured_fwhm(psf, float(u[0]), float(v[0]))
     head.append(card("FWHM", measured, "[pixel] of the PSF with the pixel, at the centre"))
-    with fitsio.FITS(str(path), "rw", clobber=True) as out:
+    with new_fits(path) as out:
         out.write(_rows(renderer, shot, ccd, lit, measured / centre), extname="TRUTH", header=head)
         if lit.light is not None and lit.extra is not None:
             sky = sky_plane(renderer, shot, ccd)
@@ -198,8 +197,7 @@ def write_camera(folder: Path, camera: Camera, response: Response, bands: tuple[
     (folder / "camera.json").write_text(json.dumps(document, indent=1) + "\n")
     for ccd in camera.ccds:
         path = folder / f"truth_camera_c{ccd.ccdnum:02d}.fits"
-        path.unlink(missing_ok=True)
-        with fitsio.FITS(str(path), "rw", clobber=True) as out:
+        with new_fits(path) as out:
             out.write(None, header=[card("CCDNUM", ccd.ccdnum), card("DETPOS", ccd.detpos)])
             out.write(response.bias(ccd), extname="BIAS")
             out.write(response.bad(ccd), extname="BPM", compress="RICE")

@@ -43,10 +43,10 @@ class Outline:
 class _WCS:
     def __init__(self, header: Header) -> None:
         number = header.number
-        lon, lat = celestial_axes(header)
         self.known = has_wcs(header) and not complaint(header)
         if not self.known:
             return
+        lon, lat = celestial_axes(header)
         values = [number(k) for k in (f"CRVAL{lon}", f"CRVAL{lat}", "CRPIX1", "CRPIX2")]
         matrix = linear(header)
         if any(v is None for v in values) or matrix is None:
@@ -93,7 +93,7 @@ def _evaluate(terms: Sequence[tuple[float, int, int, int]], x: float, y: float) 
     if not terms:
         return x
     r = math.hypot(x, y)
-    return sum(v * x**i * y**j * r**k for v, i, j, k in terms)
+    return sum([v * x**i * y**j * r**k for v, i, j, k in terms])
 
 
 def outline(header: Header, shape: tuple[int, ...]) -> Outline | None:

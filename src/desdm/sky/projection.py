@@ -11,11 +11,17 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol, TypeGuard
 
+from desdm.pixels.cards import Header
+
 __all__ = ["celestial_axes", "complaint", "has_wcs", "is_polynomial", "linear"]
 
 _PROJECTIONS = ("TAN", "TPV")
 _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
 
+#: The linear part by row, and with the second axis first.
+_CD = ("CD1_1", "CD1_2", "CD2_1", "CD2_2")
+_CD_SWAPPED = (*_CD[2:], *_CD[:2])
+_PC = ("PC1_1", "PC1_2", "PC2_1", "PC2_2")
 _SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
 #: Without an order no reader applies terms, but a header with them was written for one that does.
 _SIP_TERMS = ("A_2_0", "A_1_1", "A_0_2", "B_2_0", "B_1_1", "B_0_2")
@@ -37,6 +43,9 @@ _LOOKUP = (
 )
 
 
+_DISTORTIONS = (*_SIP_ORDERS, *_SIP_TERMS, *_LOOKUP)
+
+
 class Keywords(Protocol):
     """A header: `cards.Header`, astropy's, or a dictionary."""
 
@@ -46,13 +55,19 @@ class Keywords(Protocol):
 
 def _kinds(header: Keywords) -> tuple[str, str]:
     """Return CTYPE1 and CTYPE2, empty where they are missing."""
-    one, two = (header.get(f"CTYPE{i}") for i in (1, 2))
+    one, two = header.get("CTYPE1"), header.get("CTYPE2")
     return (one.strip() if isinstance(one, str) else "", two.strip() if isinstance(two, str) else "")
 
 
 def has_wcs(header: Keywords) -> bool:
     """Whether the header says that its axes are celestial, supported or not."""
-    return any(len(kind) > 5 and kind[4] == "-" for kind in _kinds(header))
+    return _celestial(_kinds(header))
+
+
+def _celestial(kinds: tuple[str, str]) -> bool:
+    """Whether one of two CTYPEs has the form of a celestial axis."""
+    one, two = kinds
+    return (one[4:5] == "-" and len(one) > 5) or (two[4:5] == "-" and len(two) > 5)
 
 
 def celestial_axes(header: Keywords) -> tuple[int, int]:
@@ -72,7 +87,7 @@ def linear(header: Keywords) -> tuple[float, float, float, float] | None:
         None if the header has none of them.
     """
     lon, lat = celestial_axes(header)
-    cd = [_number(header, f"CD{i}_{j}") for i in (lon, lat) for j in (1, 2)]
+    cd = [_number(header, key) for key in (_CD if lon == 1 else _CD_SWAPPED)]
     if any(v is not None for v in cd):
         a, b, c, d = (v or 0.0 for v in cd)
         return a, b, c, d
@@ -126,9 +141,10 @@ def is_polynomial(header: Keywords) -> bool:
 
 def complaint(header: Keywords) -> str:
     """Why the world coordinates of an image cannot be used, in words; empty if they can, or if it has none."""
-    if not has_wcs(header):
+    kinds = _kinds(header)
+    if not _celestial(kinds):
         return ""
-    one, two = _kinds(header)
+    one, two = kinds
     lon, lat = (two, one) if one.startswith("DEC") else (one, two)
     if lon[:5] != "RA---" or lat[:5] != "DEC--":
         return "the axes are not right ascension and declination"
@@ -148,31 +164,64 @@ def complaint(header: Keywords) -> str:
     system = header.get("RADESYS") or header.get("RADECSYS")
     if isinstance(system, str) and system.strip().upper() not in ("", "ICRS", "FK5"):
         return f"the celestial system is {system.strip()}, only ICRS and FK5 are supported"
-    equinox = header.get("EQUINOX")
-    fixed = isinstance(system, str) and system.strip().upper() == "ICRS"
-    if isinstance(equinox, int | float) and not fixed and abs(equinox - 2000.0) > 0.01:
-        return f"the equinox is {equinox}, only 2000 is supported"
+    if not (isinstance(system, str) and system.strip().upper() == "ICRS") and (odd := _equinox_fault(header)):
+        return odd
     latitude = header.get("CRVAL1" if one.startswith("DEC") else "CRVAL2")
     if isinstance(latitude, int | float) and abs(latitude) > 90.0:
         return f"the declination of the reference point is {latitude}, beyond a pole"
     if one.startswith("DEC") and is_polynomial(header):
         return "a polynomial in PV with declination first is not supported: readers differ in which axis a term is of"
-    return _matrix_fault(header) or _native_pole(header)
+    return _matrix_fault(header) or ("" if one.endswith("-TPV") else _native_pole(header))
+
+
+def _equinox_fault(header: Keywords) -> str:
+    """What is wrong with the equinox, in words; empty if it is 2000, or if the header has none.
+
+    EPOCH of old headers means the equinox where EQUINOX is absent (FITS 4.0, section 8.3); newer ones have the year of
+    the observation in it, which is not one.
+    """
+    key = next((k for k in ("EQUINOX", "EPOCH") if header.get(k) not in (None, "")), None)
+    if key is None:
+        return ""
+    value = header.get(key)
+    year = _year(value)
+    if year is not None and abs(year - 2000.0) <= 0.01:
+        return ""
+    stated = (
+        f"{key} is {value!r}, which FITS 4.0 (section 8.3) reads as the equinox: " if key == "EPOCH" else ""
+    )
+    if year is None:
+        return f"{stated}the equinox is {value!r}, which is not a year; only 2000 is supported"
+    if year not in (1875.0, 1900.0, 1950.0, 1975.0):
+        stated += "it is not a standard equinox (a date of the observation does not belong there): "
+    return f"{stated}the equinox is {value}, only 2000 is supported"
+
+
+def _year(value: object) -> float | None:
+    """Year of an equinox, also of a text such as J2000 or B1950.0; None if it is not one.
+
+    The B of a Besselian year tells the system (FK4), so that B2000 is not J2000.
+    """
+    if isinstance(value, str):
+        text = value.strip().upper()
+        try:
+            year = float(text.removeprefix("J").removeprefix("B"))
+        except ValueError:
+            return None
+        return None if text.startswith("B") and year == 2000.0 else year
+    return float(value) if _is_number(value) else None
 
 
 def _matrix_fault(header: Keywords) -> str:
     """What is wrong with the linear part, in words: forms that exclude each other, or no area on the sky."""
-    forms = {
-        name: [key for i in (1, 2) for j in (1, 2) if _number(header, key := f"{name}{i}_{j}") is not None]
-        for name in ("CD", "PC")
-    }
-    turns = [key for key in ("CROTA1", "CROTA2") if _number(header, key)]
-    if forms["CD"] and forms["PC"]:
-        return f"{forms['CD'][0]} and {forms['PC'][0]} exclude each other (FITS 4.0, section 8.1): keep one of the two"
-    if forms["PC"] and turns:
-        return (
-            f"{forms['PC'][0]} and {turns[0]} exclude each other (FITS 4.0, section 8.1): keep one of the two"
-        )
+    pc = next((key for key in _PC if _number(header, key) is not None), None)
+    if pc is not None:
+        cd = next((key for key in _CD if _number(header, key) is not None), None)
+        if cd is not None:
+            return f"{cd} and {pc} exclude each other (FITS 4.0, section 8.1): keep one of the two"
+        turn = next((key for key in ("CROTA1", "CROTA2") if _number(header, key)), None)
+        if turn is not None:
+            return f"{pc} and {turn} exclude each other (FITS 4.0, section 8.1): keep one of the two"
     matrix = linear(header)
     if matrix is not None and matrix[0] * matrix[3] == matrix[1] * matrix[2]:
         return "the linear part of its world coordinates is singular: a pixel covers no area"
@@ -185,6 +234,8 @@ def _distortion(header: Keywords) -> str:
     FITS leaves open what SIP's coefficients mean without -SIP in CTYPE; astropy applies them, SWarp does not. Lookup tables
     (the distortion paper's CPDIS and CQDIS, and the D2IM that HST adds) are applied by astropy alone.
     """
+    if isinstance(header, Header) and header.lacks(_DISTORTIONS):
+        return ""
     sip = [key for key in _SIP_ORDERS if _is_number(order := header.get(key)) and order > 1]
     sip = sip or [key for key in _SIP_TERMS if _is_number(term := header.get(key)) and term]
     if sip:

@@ -73,9 +73,13 @@ def contradictions(
     keys
         Keywords to compare.
     """
-    differences = []
+    differences: list[Contradiction] = []
+    if len(headers) < 2:
+        return differences
     for key in keys:
-        stated = [(number, value) for number, get in headers if _has(value := get(key))]
+        stated = [
+            (number, value) for number, get in headers if (value := get(key)) is not None and _has(value)
+        ]
         if len(stated) < 2:
             continue
         others: list[tuple[int, Value]] = []
@@ -119,7 +123,7 @@ def same_value(key: str, one: Value, other: Value) -> bool:
 
 def _has(value: Value) -> bool:
     """Tell whether a keyword has a value that is not blank."""
-    return value is not None and str(value).strip() != ""
+    return value is not None and (not isinstance(value, str) or value.strip() != "")
 
 
 def _number(value: Value) -> float | None:

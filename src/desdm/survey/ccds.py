@@ -95,7 +95,7 @@ def ccd_of(get: Callable[[str], Value], instrument: str) -> CCDNumber:
 
 def _has(value: Value) -> bool:
     """Tell whether a keyword has a value that is not blank."""
-    return value is not None and str(value).strip() != ""
+    return value is not None and (not isinstance(value, str) or value.strip() != "")
 
 
 def _number(value: Value) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from desdm.pixels.cards import Value
 from desdm.survey.findings import Finding, Severity
@@ -40,8 +41,14 @@ _BASIC = re.compile(
 #: The form of before 1998: DD/MM/YY, of the years 1900 to 1999 (FITS 4.0, section 9.1.1).
 _OLD = re.compile(rf"(?P<d>\d{{1,2}})/(?P<mo>\d{{1,2}})/(?P<y>\d\d)(?:\s+{_CLOCK}{_ZONE})?")
 _TIME = re.compile(_CLOCK + _ZONE)
+_NIGHT = re.compile(r"(\d{4})([-/]?)(\d\d)\2(\d\d)")
+_ONE_DAY = timedelta(days=1)
 _MJD_0 = datetime(1858, 11, 17)
-_FIRST, _LAST = 15020.0, 88069.0  # MJD of the years 1900 and 2100
+#: The zeros of Unix clocks and of the MJD (1858) are what programs write for an unset time, and no CCD is older.
+_EARLIEST = datetime(1970, 1, 1)
+_FIRST, _LAST = 40587.0, 88069.0  # MJD of the beginnings of 1970 and 2100
+#: First light of cameras, by INSTRUME in lower case: DECam's of 2012-09-12 (Flaugher et al. 2015, AJ 150, 150).
+_FIRST_LIGHT = {"decam": datetime(2012, 9, 12)}
 #: Last days of June and December with a leap second, as YYMM (IERS Bulletin C); those after 2026 are not known yet.
 _LEAPS = frozenset(
     {
@@ -116,7 +123,12 @@ def night_of(begin: datetime) -> str:
     DESDM's rule: what begins at 15 h UTC or later, which is noon at Cerro Tololo in summer, belongs to the night of that
     date, what begins earlier to the night of the date before.
     """
-    return (begin.date() - timedelta(days=0 if begin.hour > 14 else 1)).strftime("%Y%m%d")
+    return _digits(begin.date() if begin.hour > 14 else begin.date() - _ONE_DAY)
+
+
+def _digits(day: date) -> str:
+    """Return a day as YYYYMMDD."""
+    return f"{day.year}{day.month:02d}{day.day:02d}"  # strftime costs several times as much
 
 
 def night_keyword(value: Value) -> str | None:
@@ -124,16 +136,15 @@ def night_keyword(value: Value) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    match = re.fullmatch(r"(\d{4})([-/]?)(\d\d)\2(\d\d)", text)
+    match = _NIGHT.fullmatch(text)
     day = match and _day(match.group(1), match.group(3), match.group(4))
-    return day.strftime("%Y%m%d") if day else None
+    return _digits(day) if day else None
 
 
 def agrees(night: str, begin: datetime) -> bool:
     """Whether a header may call that the night of a moment: about noon, which differs by site, both dates are right."""
-    near = {begin.date(), begin.date() - timedelta(days=1)}
     return night == night_of(begin) or (
-        12 <= begin.hour < 20 and night in {day.strftime("%Y%m%d") for day in near}
+        12 <= begin.hour < 20 and night in (_digits(begin.date()), _digits(begin.date() - _ONE_DAY))
     )
 
 
@@ -161,6 +172,17 @@ def moment(values: dict[str, Value], exptime: float) -> Moment:
         if read is None:
             assumed = "the time is taken from MJD-OBS" if mjd else "the exposure has no time"
             findings.append(_odd(key, text, "it is no date that has one meaning", assumed))
+        elif _is_unset(read):
+            assumed = "the time is taken from MJD-OBS" if mjd else "the exposure has no time"
+            findings.append(
+                _odd(
+                    key,
+                    text,
+                    "it is not after the beginning of 1970 and before 9999: an unset clock",
+                    assumed,
+                )
+            )
+            read = None
     begin = mjd
     if read is not None:
         begin = _completed(read, values, mjd, findings, (key, text))
@@ -195,6 +217,11 @@ def observation(get: Callable[[str], Value]) -> Observation:
     when = moment({key: v for key in KEYS if (v := get(key)) is not None}, seconds)
     night = None if when.begin is None else night_of(when.begin)
     stated, odd = None, list(when.findings)
+    first_light = _FIRST_LIGHT.get(str(get("INSTRUME") or "").strip().lower())
+    if when.begin is not None and first_light is not None and when.begin < first_light:
+        text = f"the exposure began before first light of the camera, which was on {first_light:%Y-%m-%d}"
+        key = next((k for k in (*_DATES, *_DAYS) if get(k) not in (None, "")), _DATES[0])
+        odd.append(_odd(key, get(key), text))
     for key in ("NITE", "DTCALDAT"):
         value = get(key)
         if value is None or value == "":
@@ -203,13 +230,22 @@ def observation(get: Callable[[str], Value]) -> Observation:
         follows = f"the night is {night} by DATE-OBS" if night else "it is left out"
         if own is None:
             odd.append(_odd(key, value, "it is no night of the calendar", follows))
-        elif when.begin is not None and not agrees(own, when.begin):
+        elif when.begin is None and not _is_possible(own, first_light):
+            odd.append(_odd(key, value, "no exposure of the camera can be of that night", "it is left out"))
+        elif when.begin is not None and own != night and not agrees(own, when.begin):
             odd.append(_odd(key, value, f"the exposure began at {when.begin:%Y-%m-%dT%H:%M:%S}", follows))
         elif stated is not None and stated != own:
             odd.append(_odd(key, value, f"NITE says {stated}", f"the night is {stated}"))
         else:
             stated = stated or own
     return Observation(stated or night, when.begin, tuple(odd))
+
+
+def _is_possible(night: str, first_light: datetime | None) -> bool:
+    """Whether a night without a time lies after first light (or 1970) and not in the future."""
+    begin = datetime.strptime(night, "%Y%m%d")
+    tomorrow = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+    return (first_light or _EARLIEST) - timedelta(days=1) < begin <= tomorrow
 
 
 #: The keywords that `moment` looks at.
@@ -225,7 +261,7 @@ def _first(values: dict[str, Value], keys: tuple[str, ...]) -> tuple[str, Value]
     """The first of some keywords that has a value."""
     for key in keys:
         value = values.get(key)
-        if value is not None and str(value).strip():
+        if value is not None and (not isinstance(value, str) or value.strip()):
             return key, value
     return keys[0], None
 
@@ -242,6 +278,16 @@ def _has_leap(day: date) -> bool:
     """Whether a day has a leap second, or may have one."""
     last = (day + timedelta(days=1)).day == 1 and day.month in (6, 12)
     return last and (day.strftime("%y%m") in _LEAPS if 1972 <= day.year <= 2026 else day.year > 2026)
+
+
+def _is_unset(read: _Read) -> bool:
+    """Whether a date is what programs write for an unset time: the zero of a clock or before, or the last year of all."""
+    if not 1969 < read.day.year < 9999:
+        return True
+    return (
+        datetime(read.day.year, read.day.month, read.day.day) + timedelta(seconds=read.seconds or 0.0)
+        <= _EARLIEST
+    )
 
 
 def _clock(match: re.Match[str], day: date) -> float | None:
@@ -264,6 +310,7 @@ def _zone(match: re.Match[str]) -> float:
     return (1 if text[0] == "+" else -1) * (int(digits[:2]) * 3600.0 + int(digits[2:]) * 60.0)
 
 
+@lru_cache(maxsize=1024)
 def _date(text: str) -> _Read | None:
     """What a date says; None if it has no meaning, or not one alone."""
     text = text.strip()
@@ -298,12 +345,12 @@ def _mjd(values: dict[str, Value], findings: list[Finding]) -> datetime | None:
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _FIRST <= value <= _LAST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _FIRST < value <= _LAST:
         findings.append(
             _odd(
                 key,
                 values[key],
-                "it is no Modified Julian Date of this or the last century",
+                "it is not the Modified Julian Date of a day between 1970 and 2100",
                 "it is left out",
             )
         )
@@ -359,7 +406,7 @@ def _compare(
             note(name, f"{other:%Y-%m-%dT%H:%M:%S}")
     for name in (*_DATES, *_LATER_DATES):
         read = _date(str(values[name])) if name in values else None
-        if read is None:
+        if read is None or _is_unset(read):
             continue
         midnight = datetime(read.day.year, read.day.month, read.day.day)
         if read.seconds is None:

@@ -305,7 +305,9 @@ class _Source:
         here = self.stack[-1]
         tree = self.inside(here, key)
         if key in here.keys:
-            self.surprise(Surprise.DUPLICATE, text)
+            earlier = here.marks.get(key)
+            first = f" (before in line {earlier.line})" if isinstance(earlier, Origin) else ""
+            self.surprise(Surprise.DUPLICATE, f"{text}{first}")
         here.keys.add(key)
         if isinstance(tree.get(key), dict):
             self.surprise(Surprise.VALUE_OVER_SECTION, text)

@@ -61,7 +61,8 @@ def open_services(facility: Facility, engine: Engine) -> Services:
         database=facility.database,
         archive=facility.archive,
         published=Published(
-            facility.database, prepare=lambda name, tables: engine.attach(name, tables, releases / name)
+            facility.database,
+            prepare=lambda name, tables, files: engine.attach(name, tables, releases / name, files),
         ),
         engine=engine,
         pool=ThreadPoolExecutor(max_workers=24, thread_name_prefix="desdm"),

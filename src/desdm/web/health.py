@@ -42,5 +42,8 @@ def probe(services: Services) -> None:
         note("query engine", "" if services.engine.ping() else "does not answer")
     except DesdmError:
         note("query engine", "does not answer")
+    # Without their names: some may be hidden from those who ask.
+    failed = len(services.published.failed())
+    note("releases", f"{failed} published releases cannot be served; see the log" if failed else "")
     free = shutil.disk_usage(services.config.home).free
     note("disk", "is nearly full" if free < services.config.keep_free_mb * 1e6 else "")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import uvicorn
 from typing_extensions import override
 
-from desdm.errors import UsageError
+from desdm.errors import FatalError, UsageError
 from desdm.facility import Facility
 from desdm.operations.doctor.places import open_places
 from desdm.query.engines.open import open_engine
@@ -114,7 +114,10 @@ def serve(
             timeout_keep_alive=15,
             backlog=512,
         )
-        _Server(config, ready).run([bound])
+        server = _Server(config, ready)
+        server.run([bound])
+        if not server.started:
+            raise FatalError("the server did not start; the reason is in the lines above")
     finally:
         engine.close()
         _shut_down(facility)
@@ -130,6 +133,8 @@ class _Server(uvicorn.Server):
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if not self.started:
+            return
         assert sockets
         host, port = sockets[0].getsockname()[:2]
         self._ready(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/")

@@ -179,7 +179,9 @@ def test_own_tables_are_renewed_while_they_are_read(engine: Engine) -> None:
     rows = pa.Table.from_batches(_rows(0, 5))
     engine.replace("tap_schema", "some", COLUMNS, rows)
     query = _query(engine, "SELECT n FROM mydb.mine", user_entry("x", "mine", COLUMNS))
-    query = replace(query, sql='SELECT n FROM "tap_schema"."some"')
+    query = replace(
+        query, sql='SELECT n FROM "tap_schema"."some"', tables=frozenset({("tap_schema", "some")})
+    )
     with engine.execute(query) as batches:
         assert next(iter(batches)).num_rows == 5
         done = threading.Thread(

@@ -68,6 +68,35 @@ def test_its_name_is_told_only_to_those_who_may_see_it(two: tuple[Served, dict[s
         assert requests.get(f"{url}/tap/tables/T2.objects", headers=who, timeout=30).status_code == 404
 
 
+@pytest.mark.parametrize(("table", "column"), [("schemas", "schema_index"), ("tables", "table_index")])
+def test_the_numbers_of_what_is_visible_have_no_gaps(
+    two: tuple[Served, dict[str, Headers]], table: str, column: str
+) -> None:
+    """A gap would tell that something is hidden, how much, and where its name sorts."""
+    url, people_ = two
+    counts = {}
+    for who in ("with", "without"):
+        answer = query(url, f"SELECT {column} FROM tap_schema.{table}", people_[who])
+        numbers = sorted(map(int, answer.text.split()[1:]))
+        assert numbers == list(range(len(numbers)))
+        counts[who] = len(numbers)
+    assert counts["with"] > counts["without"]
+
+
+def test_a_job_that_fails_leaves_no_part_of_a_result(
+    two: tuple[Served, dict[str, Headers]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url, people_ = two
+    given = {"LANG": "ADQL", "QUERY": "SELECT SQRT(-ra) AS x FROM T1.objects", "PHASE": "RUN"}
+    job = requests.post(f"{url}/tap/async", given, headers=people_["with"], timeout=30).url
+    text = ""
+    while ">ERROR<" not in text:
+        text = requests.get(job, {"WAIT": "10"}, headers=people_["with"], timeout=30).text
+        assert ">COMPLETED<" not in text
+    (results,) = tmp_path_factory.getbasetemp().glob("rights[0-9]/home/results")
+    assert results.is_dir() and list(results.rglob("*.part")) == []
+
+
 def test_a_job_is_its_owners(two: tuple[Served, dict[str, Headers]]) -> None:
     url, people_ = two
     given = {
@@ -81,7 +110,11 @@ def test_a_job_is_its_owners(two: tuple[Served, dict[str, Headers]]) -> None:
         pass
     assert "60" in requests.get(f"{job}/results/result", headers=people_["with"], timeout=30).text
     number = job.rsplit("/", 1)[1]
-    for who, status in ((ANYBODY, 401), (people_["without"], 403)):
+    # As everything hidden, it is answered as what does not exist.
+    absent = requests.get(f"{url}/tap/async/{'0' * len(number)}", headers=ANYBODY, timeout=30)
+    for who, status in ((ANYBODY, 404), (people_["without"], 404)):
+        answer = requests.get(job, headers=who, timeout=30)
+        assert answer.text.replace(number, "0" * len(number)) == absent.text
         for path in ("", "/results/result", "/phase", "/parameters"):
             assert requests.get(job + path, headers=who, timeout=30).status_code == status
         assert requests.delete(job, headers=who, timeout=30).status_code == status

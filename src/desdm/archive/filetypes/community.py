@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.keywords import band, ccd_number, identity, image
 from desdm.archive.filetypes.kind import FileType, Metadata, has_images, has_table
+from desdm.survey.obstime import night_of
 
 _EXPOSURE = r"(?:c4d|k4m|ksb|[a-z]\w\w)_\d{6}_\d{6}"
 _CCD = r"[.-](?:[NS]\d{1,2}|CCD\d+)"
@@ -44,17 +47,17 @@ def _named(content: Content, metadata: Metadata) -> Metadata:
 
 def _nite_of_name(stem: str) -> str | None:
     """Return the nite of the date and time in a file's name, or None."""
-    # The name's date and time are UTC; the rule is that of DATE-OBS.
-    from datetime import datetime, timedelta
-
     match = re.match(r"\w{3}_(\d{6}_\d{6})_", stem)
-    if not match:
-        return None
+    return _nite_of_moment(match.group(1)) if match else None
+
+
+@lru_cache(maxsize=64)
+def _nite_of_moment(text: str) -> str | None:
+    """Return the nite of YYMMDD_hhmmss in UTC, by the rule of DATE-OBS; None if there is no such moment."""
     try:
-        when = datetime.strptime(match.group(1), "%y%m%d_%H%M%S")
+        return night_of(datetime.strptime(text, "%y%m%d_%H%M%S"))
     except ValueError:
         return None
-    return (when - timedelta(days=0 if when.hour > 14 else 1)).strftime("%Y%m%d")
 
 
 def _image(content: Content) -> Metadata:

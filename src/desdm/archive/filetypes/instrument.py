@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from desdm.archive.content import Content
@@ -16,11 +17,43 @@ from desdm.archive.filetypes.kind import (
     magic,
     nothing,
 )
+from desdm.survey.findings import Finding, Severity
+from desdm.survey.obstime import moment, night_of
+
+#: Bytes in which an ECSV header is looked for, and a line ``# - KEY: value`` of its meta.
+_META_BYTES = 1 << 16
+_META_LINE = re.compile(r"#\s*-\s*(\w+):\s*(.*?)\s*")
 
 
 def _ccd(content: Content) -> Metadata:
     """Return the CCD number that ends the file's name."""
     return {"ccdnum": ccd_number(content.stem.removesuffix(".fits").rsplit("-")[-1])}
+
+
+def _defects(content: Content) -> Metadata:
+    """CCD number and first night of ECSV defects: DETECTOR and CALIBDATE (a finding without a CCD)."""
+    meta: dict[str, str] = {}
+    for line in content.head(_META_BYTES).decode("utf-8", "replace").splitlines():
+        if not line.startswith("#"):
+            break
+        match = _META_LINE.fullmatch(line)
+        if match:
+            meta.setdefault(match[1], match[2].strip("'\""))
+    word = meta.get("DETECTOR", "")
+    ccdnum = int(word) if word.isdecimal() and len(word) < 6 else ccd_number(word)
+    if not ccdnum:
+        content.findings.append(
+            Finding(
+                Severity.WARNING,
+                "the header does not tell which CCD the defects are of",
+                "DETECTOR",
+                repr(word) if word else "",
+                "no CCD is stored",
+            )
+        )
+    # From 1970 on means from the beginning: there is no night then.
+    begin = moment({"DATE-OBS": meta.get("CALIBDATE", "")}, 0.0).begin
+    return {"ccdnum": ccdnum or None, "nite": None if begin is None else night_of(begin)}
 
 
 def _type(
@@ -42,6 +75,7 @@ TYPES = (
         "bad-pixel boxes of one CCD from a date on",
         r"\d{8}[Tt]\d{4}\.ecsv",
         magic(b"# %ECSV"),
+        _defects,
         repeats=True,
     ),
     _type(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
+from typing import TypeGuard
 
 from desdm.archive.content import Content
 from desdm.archive.filetypes.kind import Metadata
@@ -18,7 +21,39 @@ from desdm.survey.ccds import ccd_number, ccd_of
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import mjd_of, observation
 
-__all__ = ["band", "ccd_number", "identity", "image", "observed", "region"]
+__all__ = ["NO_ANGLE", "angle", "band", "ccd_number", "identity", "image", "is_number", "observed", "region"]
+
+
+_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
+#: Finding on a pointing that cannot be read.
+NO_ANGLE = "it is no angle in degrees or sexagesimal"
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def angle(value: object, *, hours: bool, least: float, most: float) -> float | None:
+    """An angle: a number is degrees, sexagesimal right ascension is hours."""
+    if isinstance(value, str):
+        match = _SEXAGESIMAL.fullmatch(value.strip())
+        if match:
+            parts = [float(g or 0.0) for g in match.groups()[1:]]
+            if parts[1] >= 60 or parts[2] >= 60:
+                return None
+            value_deg = (parts[0] + parts[1] / 60 + parts[2] / 3600) * (15.0 if hours else 1.0)
+            value_deg = -value_deg if match.group(1) == "-" else value_deg
+        else:
+            try:
+                value_deg = float(value)
+            except ValueError:
+                return None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value_deg = float(value)
+    else:
+        return None
+    return value_deg if math.isfinite(value_deg) and least <= value_deg <= most else None
 
 
 def band(filter_name: object) -> str | None:
@@ -112,11 +147,14 @@ def image(content: Content, *, note_impossible: bool = True) -> Metadata:
     wcs = _with_wcs(headers)
     corners = outline(wcs, hdu.shape)
     if content.delivered:
-        content.findings.extend(_coordinates(content))
+        # An image with an outline has coordinates that are supported.
+        content.findings.extend(_coordinates(content, without_first=corners is not None))
     if content.delivered and _contradictions(content):
         metadata["expnum"] = None
     metadata |= region(corners)
     metadata["pixscale"] = corners.pixscale if corners else None
+    if content.delivered and note_impossible:
+        content.findings.extend(_unreadable(content, metadata))
     for column, keys in _NUMBERS.items():
         metadata[column] = _possible(content, column, keys, note=note_impossible)
     for column, key in _TEXTS.items():
@@ -125,12 +163,48 @@ def image(content: Content, *, note_impossible: bool = True) -> Metadata:
     return metadata
 
 
-def _coordinates(content: Content) -> Iterator[Finding]:
+def _unreadable(content: Content, metadata: Metadata) -> Iterator[Finding]:
+    """Yield findings on keywords of the record whose values cannot be read: numbers, exposure, band and pointing."""
+    found = [
+        (key, v) for keys in _NUMBERS.values() for key in keys if (v := content.keyword(key)) is not None
+    ]
+    for key, value in found:
+        if not is_number(value):
+            yield Finding(
+                Severity.WARNING,
+                "it is no number",
+                key,
+                repr(value),
+                "it is left out of the archive's record",
+            )
+    doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
+    number = content.keyword("EXPNUM")
+    if number is not None and metadata.get("expnum") is None and not doubted:
+        text = "it is no exposure number"
+        yield Finding(
+            Severity.WARNING, text, "EXPNUM", repr(number), "the image is stored without an exposure"
+        )
+    for key in ("BAND", "FILTER"):
+        name = content.keyword(key)
+        if name is not None and band(name) is None:
+            assumed = f"the band is {metadata['band']}" if metadata.get("band") else "the image has no band"
+            yield Finding(Severity.WARNING, "it names no band (u g r i z Y VR)", key, repr(name), assumed)
+    for key, least, most in (("RA", 0.0, 360.0), ("DEC", -90.0, 90.0)):
+        pointed = content.keyword(key)
+        if pointed is not None and angle(pointed, hours=key == "RA", least=least, most=most) is None:
+            yield Finding(Severity.WARNING, NO_ANGLE, key, repr(pointed), "it is left out")
+
+
+def _coordinates(content: Content, *, without_first: bool) -> Iterator[Finding]:
     """World coordinates that are not supported, of every image of the file, each kind once."""
     odd: dict[tuple[str, str], list[int]] = {}
     first = content.images()[0].start
+    if without_first and len(content.images()) == 1:
+        return
     for number, hdu in enumerate(content.hdus):
         if hdu.kind != "image" or len(hdu.shape) < 2 or not all(hdu.shape):
+            continue
+        if without_first and hdu.start == first:
             continue
         wcs = _with_wcs(content.headers()) if hdu.start == first else hdu.header
         text = complaint(wcs)
@@ -147,6 +221,8 @@ def _contradictions(content: Content) -> bool:
     """Note where the HDUs of one exposure contradict each other; whether its number is in doubt by that."""
     images = content.images()
     order = dict.fromkeys((images[0].start, 0, *(hdu.start for hdu in images)))
+    if len(order) == 1:
+        return False
     numbers = {hdu.start: i for i, hdu in enumerate(content.hdus)}
     odd = contradictions([(i, content.hdus[i].header.get) for i in (numbers[start] for start in order)])
     for one in odd:
@@ -165,16 +241,15 @@ def _possible(content: Content, column: str, keys: tuple[str, ...], *, note: boo
     least, most = _POSSIBLE.get(column, (-math.inf, math.inf))
     odd: list[Finding] = []
     first = None
-    for key in keys:
-        for header in content.headers():
-            value = header.number(key)
-            if value is None or first is not None:
-                continue
+    for key, header in product(keys, content.headers()):
+        value = header.number(key)
+        if value is not None:
             if least <= value <= most:
                 first = value
-            else:
+                break
+            if content.delivered and note:
                 odd.append(Finding(Severity.WARNING, "it is not possible", key, repr(header.get(key))))
-    if content.delivered and note:
+    if odd:
         instead = "it is left out of the archive's record" if first is None else f"the record has {first:g}"
         content.findings += [replace(one, assumed=instead) for one in dict.fromkeys(odd)]
     return first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from desdm.archive.content import Content
 from desdm.errors import FileTypeError
@@ -71,6 +72,12 @@ def magic(*heads: bytes) -> Rule:
     return rule
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern, compiled when first used: most commands recognise nothing."""
+    return re.compile(pattern)
+
+
 @dataclass(frozen=True, slots=True)
 class FileType:
     """One type of file.
@@ -112,8 +119,7 @@ class FileType:
 
     def match(self, stem: str) -> re.Match[str] | None:
         """How the name (without compression suffix) fits the pattern; None if it does not."""
-        # Compiled when first used, by the module re: most commands recognise nothing.
-        return re.fullmatch(self.pattern, stem)
+        return _compiled(self.pattern).fullmatch(stem)
 
     def complaint(self, content: Content) -> str:
         """What keeps the file from being of this type; empty if nothing does."""

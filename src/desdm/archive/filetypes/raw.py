@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeGuard
 
 from desdm.archive.content import Content
-from desdm.archive.filetypes.keywords import band, image, observed, region
+from desdm.archive.filetypes.keywords import NO_ANGLE, angle, band, image, is_number, observed, region
 from desdm.archive.filetypes.kind import FileType, Metadata
+from desdm.archive.pixeldigest import sample_digest
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import HDU, Header
 from desdm.sky.outline import outline, union
@@ -47,7 +46,6 @@ _KINDS = (
     "illum",
     "fringe",
 )
-_SAMPLE = 64 << 10  # bytes
 _LONGEST = 86400.0  # seconds
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
@@ -62,7 +60,6 @@ _POSSIBLE = {
 }
 #: Degrees between the pointing and the middle of an image: a CCD is up to 1.1 from that of its camera.
 _POINTED = 3.0
-_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 
 
 def _raw(content: Content) -> Iterator[str]:
@@ -115,11 +112,11 @@ def _describe(content: Content) -> Metadata:
         outlines = [corners for hdu in images if (corners := outline(hdu.header, hdu.shape)) is not None]
         # An exposure is of no CCD, and covers what all its CCDs cover.
         metadata |= {"ccdnum": None, "ccds": _expected(content), **region(union(outlines))}
-    metadata["data_digest"] = _digest(content)
+    metadata["data_digest"] = sample_digest(content)
     content.findings.extend(_findings(content, metadata))
     exptime = content.keyword("EXPTIME")
     exposed = str(metadata.get("obstype") or "").lower() in _EXPOSED
-    if _is_number(exptime) and ((exptime == 0 and exposed) or exptime > _LONGEST):
+    if is_number(exptime) and ((exptime == 0 and exposed) or exptime > _LONGEST):
         metadata["exptime"] = None
     return metadata
 
@@ -127,20 +124,6 @@ def _describe(content: Content) -> Metadata:
 def _dead(content: Content) -> list[int]:
     """The camera's dead CCDs on the exposure's night."""
     return sorted(dead(str(content.keyword("INSTRUME") or ""), str(observed(content)["nite"] or "")))
-
-
-def _digest(content: Content) -> str:
-    """What two files of the same pixels have in common, whatever their headers, names and gzip: a sha-256 of samples.
-
-    Sampled are size, begin, middle and end of each data unit: noise alone makes them differ between exposures.
-    """
-    sha = hashlib.sha256()
-    for hdu in content.images():
-        sha.update(f"{hdu.bitpix} {hdu.shape} {hdu.data_bytes};".encode())
-        for at in (0, max(0, hdu.data_bytes // 2 - _SAMPLE // 2), max(0, hdu.data_bytes - _SAMPLE)):
-            begin = hdu.data_start + at
-            sha.update(content.data[begin : min(begin + _SAMPLE, hdu.data_start + hdu.data_bytes)])
-    return sha.hexdigest()
 
 
 def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
@@ -183,13 +166,19 @@ def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
 def _band(content: Content, metadata: Metadata, obstype: str) -> Iterator[Finding]:
     """Yield findings on the filter and the band."""
     name, stated = content.keyword("FILTER"), content.keyword("BAND")
+    assumed = f"the band is {metadata.get('band')}"
     if metadata.get("band") is None:
         if obstype in (*_SKY, *_FLATS):
             value = stated if name is None else name
             text = "the band is not told" if value is None else "it names no band (u g r i z Y VR)"
             yield _warning("FILTER", value, text, "the frame has no band")
-    elif stated is not None and (band(stated) is None or band(name) not in (None, band(stated))):
-        yield _warning("BAND", stated, f"FILTER is {name!r}", f"the band is {metadata['band']}")
+        return
+    if stated is not None and (band(stated) is None or band(name) not in (None, band(stated))):
+        yield _warning("BAND", stated, f"FILTER is {name!r}", assumed)
+    # Beside a BAND a FILTER may be absent; one that is there and names none is not passed over.
+    blank = name is None and any("FILTER" in header for header in content.headers())
+    if blank or (name is not None and band(name) is None):
+        yield _warning("FILTER", "" if blank else name, "it names no band (u g r i z Y VR)", assumed)
 
 
 def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
@@ -199,7 +188,7 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
         yield _warning(
             "EXPTIME", None, _lacking(content.headers(), "EXPTIME"), "the exposure time is unknown"
         )
-    elif not _is_number(exptime):
+    elif not is_number(exptime):
         yield _warning("EXPTIME", exptime, "it is no number", "the exposure time is unknown")
     elif exptime == 0 and obstype in _EXPOSED:
         yield _warning(
@@ -216,7 +205,7 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
     headers = [hdu.header for hdu in dict.fromkeys((content.hdus[0], *content.images()))]
     for key, (least, most) in _POSSIBLE.items():
         values = [v for header in headers if (v := header.get(key)) is not None]
-        words = {repr(v) for v in values if not _is_number(v)}
+        words = {repr(v) for v in values if not is_number(v)}
         if words:
             yield _warning(key, None, f"{', '.join(sorted(words))} is no number", "it is left out")
         numbers = [v for header in headers if (v := header.number(key)) is not None]
@@ -295,17 +284,12 @@ def _lacking(headers: Sequence[Header], key: str) -> str:
     return "the keyword has no value" if any(key in h for h in headers) else "the keyword is missing"
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Tell whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _pointing(content: Content, metadata: Metadata, sky: bool) -> Iterator[Finding]:
     """Where the telescope pointed, and whether the frame has a place on the sky."""
     for key, most, least in (("RA", 360.0, 0.0), ("DEC", 90.0, -90.0)):
         value = content.keyword(key)
-        if value is not None and _degrees(value, hours=key == "RA", least=least, most=most) is None:
-            yield _warning(key, value, "it is no angle in degrees or sexagesimal", "it is left out")
+        if value is not None and angle(value, hours=key == "RA", least=least, most=most) is None:
+            yield _warning(key, value, NO_ANGLE, "it is left out")
     if sky:
         yield from _elsewhere(content, metadata)
     if (
@@ -324,8 +308,8 @@ def _elsewhere(content: Content, metadata: Metadata) -> Iterator[Finding]:
         return
     for keys in (("RA", "DEC"), ("TELRA", "TELDEC")):
         values = [content.keyword(key) for key in keys]
-        x = _degrees(values[0], hours=True, least=0.0, most=360.0)
-        y = _degrees(values[1], hours=False, least=-90.0, most=90.0)
+        x = angle(values[0], hours=True, least=0.0, most=360.0)
+        y = angle(values[1], hours=False, least=-90.0, most=90.0)
         if x is None or y is None:
             continue
         # A plain number is in degrees, and in hours in some headers.
@@ -345,28 +329,6 @@ def _elsewhere(content: Content, metadata: Metadata) -> Iterator[Finding]:
 def _separation(ra: float, dec: float, ra2: float, dec2: float) -> float:
     """Angle between two directions; all in degrees."""
     return math.degrees(float(angles_to(unit(ra, dec), unit(ra2, dec2))))
-
-
-def _degrees(value: object, *, hours: bool, least: float, most: float) -> float | None:
-    """An angle: a number is degrees, sexagesimal right ascension is hours."""
-    if isinstance(value, str):
-        match = _SEXAGESIMAL.fullmatch(value.strip())
-        if match:
-            parts = [float(g or 0.0) for g in match.groups()[1:]]
-            if parts[1] >= 60 or parts[2] >= 60:
-                return None
-            angle = (parts[0] + parts[1] / 60 + parts[2] / 3600) * (15.0 if hours else 1.0)
-            angle = -angle if match.group(1) == "-" else angle
-        else:
-            try:
-                angle = float(value)
-            except ValueError:
-                return None
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        angle = float(value)
-    else:
-        return None
-    return angle if math.isfinite(angle) and least <= angle <= most else None
 
 
 def _expected(content: Content) -> str | None:

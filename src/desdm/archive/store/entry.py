@@ -21,6 +21,7 @@ from desdm.schema import (
     ops_archive,
     ops_filetype,
 )
+from desdm.schema.rows import insert_rows
 
 __all__ = [
     "Standing",
@@ -164,12 +165,9 @@ _LOCK = 0x0DE5F11E
 
 
 @cache
-def _add_files(dialect: str) -> Executable:
-    """Return the statement that inserts files; on PostgreSQL a name in use is skipped."""
-    # Columns are named, so that a bulk insert compiles once.
-    if dialect == "postgresql":
-        return postgresql.insert(desfile).on_conflict_do_nothing(index_elements=["filename", "compression"])
-    return insert(desfile)
+def _add_files() -> Executable:
+    """Return the statement that inserts files on PostgreSQL, where a name in use is skipped."""
+    return postgresql.insert(desfile).on_conflict_do_nothing(index_elements=["filename", "compression"])
 
 
 def add_metadata(conn: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -196,10 +194,8 @@ def add_edges(
     derived
         Rows of ``opm_was_derived_from``.
     """
-    if generated:
-        conn.execute(insert(opm_was_generated_by), generated)
-    if derived:
-        conn.execute(insert(opm_was_derived_from), derived)
+    insert_rows(conn, opm_was_generated_by, generated)
+    insert_rows(conn, opm_was_derived_from, derived)
 
 
 def claim_names(conn: Connection, files: Sequence[Mapping[str, Any]]) -> set[int]:
@@ -210,17 +206,18 @@ def claim_names(conn: Connection, files: Sequence[Mapping[str, Any]]) -> set[int
     """
     if not files:
         return set()
-    conn.execute(
-        _add_files(conn.dialect.name), sorted(files, key=lambda f: (f["filename"], f["compression"]))
-    )
     ids = [f["id"] for f in files]
-    return set(ids) if conn.dialect.name == "sqlite" else ids_there(conn, ids)
+    ordered = sorted(files, key=lambda f: (f["filename"], f["compression"]))
+    if conn.dialect.name == "sqlite":
+        insert_rows(conn, desfile, ordered)
+        return set(ids)
+    conn.execute(_add_files(), ordered)
+    return ids_there(conn, ids)
 
 
 def add_copies(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert copies: desfile_id, archive_name, path, state."""
-    if rows:
-        conn.execute(insert(file_archive_info), rows)
+    insert_rows(conn, file_archive_info, rows)
 
 
 def set_copy_state(conn: Connection, archive: str, ids: Sequence[int], state: CopyState) -> None:

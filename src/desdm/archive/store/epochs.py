@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import (
@@ -37,6 +37,7 @@ __all__ = [
     "insert_epoch_input",
     "keep_choices",
     "lift_exclusion",
+    "lock_exclusions",
 ]
 
 
@@ -167,6 +168,16 @@ def calibrations_of(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
         .order_by(c.filetype, c.ccdnum, desfile.c.filename)
     )
     return [dict(row._mapping) for row in conn.execute(query)]
+
+
+#: Number of the advisory lock on exclusions; any number that nothing else of ours uses.
+_EXCLUSIONS = 0x0DE55B18
+
+
+def lock_exclusions(conn: Connection) -> None:
+    """Until the end of the transaction nobody else excludes; on SQLite the writer is alone anyway."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_EXCLUSIONS)))
 
 
 def exclude(conn: Connection, expnum: int, ccdnum: int, reason: str, analyst: str) -> None:

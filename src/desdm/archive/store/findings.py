@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, exists, insert, select
+from sqlalchemy import Connection, Select, exists, insert, select, update
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import CopyState, desfile, file_archive_info, file_finding, image
 from desdm.survey.findings import Finding, Severity
 
-__all__ = ["RawFrame", "add_findings", "findings_of", "frames_of_nights", "frames_with_pixels"]
+__all__ = [
+    "RawFrame",
+    "add_findings",
+    "findings_of",
+    "frame_paths",
+    "frames_of_nights",
+    "frames_with_pixels",
+    "set_digest",
+]
 
 
 class RawFrame(NamedTuple):
@@ -113,3 +121,24 @@ def frames_of_nights(conn: Connection, nights: Sequence[str]) -> list[RawFrame]:
         return []
     rows = conn.execute(_frames().where(among(conn, image.c.nite)), {"among": packed(conn, nights)})
     return list(map(RawFrame._make, rows))
+
+
+def frame_paths(conn: Connection, archive: str, ids: Sequence[int]) -> dict[int, str]:
+    """Paths below an archive's root of the sound copies of files, by number of the file."""
+    copies = file_archive_info.c
+    rows = conn.execute(
+        select(copies.desfile_id, copies.path, desfile.c.filename + desfile.c.compression)
+        .join(desfile, desfile.c.id == copies.desfile_id)
+        .where(
+            copies.archive_name == archive,
+            copies.state == CopyState.OK.value,
+            among(conn, copies.desfile_id),
+        ),
+        {"among": packed(conn, ids)},
+    )
+    return {number: f"{path}/{name}" if path else name for number, path, name in rows}
+
+
+def set_digest(conn: Connection, number: int, digest: str) -> None:
+    """Record the digest of the pixels of a raw frame."""
+    conn.execute(update(image).where(image.c.desfile_id == number).values(data_digest=digest))

@@ -8,20 +8,22 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, exists, func, or_, select
 
 from desdm.archive.store.common import among, packed
-from desdm.schema import METADATA_TABLES, desfile, exclude_list, pfw_attempt
+from desdm.schema import METADATA_TABLES, desfile, exclude_list, pfw_attempt, pfw_omitted_input
 from desdm.schema.states import DataState
 
 __all__ = [
     "ExcludedFile",
+    "FilePlace",
     "anything_unsound",
     "attempts_of",
-    "calibration_ccds",
     "excluded_files",
+    "file_places",
     "files_of_attempts",
     "files_of_exposure",
     "files_of_type",
     "images_of_attempts",
     "junk_files",
+    "omitted_ccds",
 ]
 
 
@@ -35,6 +37,15 @@ class ExcludedFile(NamedTuple):
     banned: int
     reason: str
     analyst: str
+
+
+class FilePlace(NamedTuple):
+    """Of what a file is: ``kind`` names its metadata table; exposure and CCD are None where it is of none or several."""
+
+    kind: str
+    attempt_id: int | None
+    expnum: int | None
+    ccdnum: int | None
 
 
 def _junk() -> Any:
@@ -101,13 +112,32 @@ def files_of_type(conn: Connection, ids: Sequence[int], filetype: str) -> set[in
     return set(conn.execute(query, {"among": packed(conn, ids)}).scalars())
 
 
-def calibration_ccds(conn: Connection, ids: Sequence[int]) -> dict[int, int]:
-    """Return the CCD of those of the files that are calibrations of one CCD."""
-    table = METADATA_TABLES["calibration"]
-    query = select(table.c.desfile_id, table.c.ccdnum).where(
-        table.c.ccdnum.is_not(None), among(conn, table.c.desfile_id)
+def file_places(conn: Connection, ids: Sequence[int]) -> dict[int, FilePlace]:
+    """Return of which exposure and CCD files are, and which attempt produced them."""
+    places: dict[int, FilePlace] = {}
+    parameters = {"among": packed(conn, ids)}
+    for kind, table in METADATA_TABLES.items():
+        if "expnum" not in table.c:
+            continue
+        query = (
+            select(desfile.c.id, desfile.c.pfw_attempt_id, table.c.expnum, table.c.ccdnum)
+            .join(table, table.c.desfile_id == desfile.c.id)
+            .where(among(conn, desfile.c.id))
+        )
+        places |= {row[0]: FilePlace(kind, *row[1:]) for row in conn.execute(query, parameters)}
+    rest = select(desfile.c.id, desfile.c.pfw_attempt_id).where(among(conn, desfile.c.id))
+    for number, attempt_id in conn.execute(rest, parameters):
+        places.setdefault(number, FilePlace("miscfile", attempt_id, None, None))
+    return places
+
+
+def omitted_ccds(conn: Connection, ids: Sequence[int]) -> set[tuple[int | None, int, int]]:
+    """Return (attempt, file, CCD) of the CCDs that attempts left out of files of several."""
+    table = pfw_omitted_input.c
+    query = select(table.pfw_attempt_id, table.desfile_id, table.ccdnum).where(
+        table.ccdnum > 0, among(conn, table.desfile_id)
     )
-    return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, ids)})}
+    return {(row[0], row[1], row[2]) for row in conn.execute(query, {"among": packed(conn, ids)})}
 
 
 def files_of_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, int]:

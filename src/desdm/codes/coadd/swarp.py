@@ -14,7 +14,15 @@ from astropy.io import fits
 from desdm.survey.images import Planes
 from desdm.survey.tiles import Tile
 
-__all__ = ["add_exposures", "arguments", "by_exposure", "coadd_header", "read_output", "weighted_mean"]
+__all__ = [
+    "add_exposures",
+    "arguments",
+    "by_exposure",
+    "coadd_header",
+    "inputs_of",
+    "read_output",
+    "weighted_mean",
+]
 
 _INPUT = re.compile(r"EXP\d{5}")
 DATA = Path(__file__).parent / "data"
@@ -73,6 +81,12 @@ def read_output(
     wgt[~np.isfinite(wgt) | (wgt < 1e-20)] = 0.0
     sci[wgt == 0] = 0.0
     return sci, wgt, head
+
+
+def inputs_of(header: fits.Header) -> frozenset[tuple[int, int]]:
+    """Exposure and CCD numbers of the images in a coadd, by its cards EXPnnnnn."""
+    words = [str(header[key]).split() for key in header if _INPUT.fullmatch(key)]
+    return frozenset((int(exposure), int(ccd)) for exposure, ccd in words)
 
 
 def coadd_header(

@@ -12,7 +12,7 @@ from desdm.codes.coadd import colour
 from desdm.codes.coadd.background import residual_sky
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack
-from desdm.codes.coadd.relative import tie
+from desdm.codes.coadd.scales import Scale, Source, common_scales
 from desdm.codes.coadd.swarp import (
     add_exposures,
     arguments,
@@ -35,7 +35,8 @@ __all__ = ["color", "depth", "detection", "swarp"]
 def swarp(task: Task) -> None:
     """Add the images ``nwgints`` of one band on the tile's grid; output ``coadd`` (file type coadd).
 
-    ``catalogs`` (cat_finalcut, optional) tie exposures with a nominal zero point to the others.
+    ``catalogs`` (cat_finalcut, optional) tie exposures with a nominal zero point to the others; those that no stars tie
+    are left out, unless the setting ``untied_images`` says keep.
     """
     tile = Tile.of(task.keywords())
     paths = task.inputs.get("nwgints", ())
@@ -43,6 +44,13 @@ def swarp(task: Task) -> None:
         raise ProgramFailed(f"{task.name}: no image to combine")
     heads = [fits.getheader(p, 0) for p in paths]
     band = str(heads[0]["BAND"])
+    scales = _scales(task, heads)
+    used = [
+        k
+        for k, s in enumerate(scales)
+        if s.source is not Source.UNTIED or task.text("untied_images", "omit") == "keep"
+    ]
+    paths, heads, scales = tuple(paths[k] for k in used), [heads[k] for k in used], [scales[k] for k in used]
     images, weights = task.workdir / f"{task.name}_{band}.list", task.workdir / f"{task.name}_{band}_wgt.list"
     images.write_text("".join(f"{p}[0]\n" for p in paths))
     weights.write_text("".join(f"{p}[2]\n" for p in paths))
@@ -51,10 +59,9 @@ def swarp(task: Task) -> None:
     # Clipping needs exposures that overlap, not the CCDs of one.
     if len(by_exposure(heads)) < task.number("clip_least", 4) and settings.get("combine_type") == "CLIPPED":
         settings["combine_type"] = "WEIGHTED"
-    scales = _scales(task, heads)
-    tied = scales != [float(h["FLXSCALE"]) for h in heads]
+    tied = any(scale.source is Source.TIED for scale in scales)
     task.set_parents("coadd", [*paths, *(task.inputs.get("catalogs", ()) if tied else ())])
-    args = arguments(images, weights, scales, tile, *raw, task.workdir, settings)
+    args = arguments(images, weights, [s.factor for s in scales], tile, *raw, task.workdir, settings)
     task.run("swarp", args)
     sci, wgt, swarp_keywords = read_output(*raw)
     stack = MaskStack(wcs_of(tile.header()), (tile.naxis, tile.naxis))
@@ -67,44 +74,41 @@ def swarp(task: Task) -> None:
     sky, free = residual_sky(sci, wgt, int(task.number("sky_mesh", 256)))
     sci -= np.where(wgt > 0, sky, np.float32(0))
     head = coadd_header(tile, band, heads, swarp_keywords)
+    for i, scale in enumerate(scales, 1):
+        head[f"ZP{i:05d}"] = (str(scale.source), "its zero point: measured, tied, nominal, untied")
     stamp(head, task.keys, task.execs, task.output("coadd").name)
     write_planes(task.output("coadd"), Planes(sci, stack.result(wgt), wgt, head))
     for scrap in (images, weights, *raw):
         scrap.unlink(missing_ok=True)
     task.metric("ncombine", float(head["NCOMBINE"]), text="exposures combined")
     task.metric("images", len(paths), text="images of CCDs combined")
+    nominal = sum(scale.source in (Source.NOMINAL, Source.UNTIED) for scale in scales)
+    task.metric("nominal_zeros", nominal, text="images whose zero point is nominal")
     task.metric("sky_residual", float(np.mean(sky)), "count", text="sky that SWarp had left")
     task.metric("sky_free", free, text="fraction of pixels that the residual sky stands on")
     task.metric("coverage", float((wgt > 0).mean()), text="fraction of the tile with weight")
 
 
-def _scales(task: Task, heads: list[fits.Header]) -> list[float]:
-    """Factors to the common zero point; exposures with a nominal one are tied to the others by their stars."""
-    scales = [float(h["FLXSCALE"]) for h in heads]
-    rough = [h.get("ZPSOURC") == "nominal" for h in heads]
-    if not any(rough) or all(rough):
-        return scales
-    rows = {}
-    for path in task.inputs.get("catalogs", ()):
-        card = fits.getheader(path, 0)
-        rows[card.get("EXPNUM"), card.get("CCDNUM")] = objects(path)
-    who = [(h.get("EXPNUM"), h.get("CCDNUM")) for h in heads]
-    good = [rows[w] for w, nominal in zip(who, rough, strict=True) if not nominal and w in rows]
-    for i, nominal in enumerate(rough):
-        if not nominal or who[i] not in rows:
-            continue
-        scale = tie(rows[who[i]], good)
-        if scale is None:
+def _scales(task: Task, heads: list[fits.Header]) -> list[Scale]:
+    """Scales of the images; a finding for each that is not measured."""
+    catalogs = {}
+    if any(h.get("ZPSOURC") == "nominal" for h in heads):
+        for path in task.inputs.get("catalogs", ()):
+            card = fits.getheader(path, 0)
+            catalogs[int(card.get("EXPNUM", 0)), int(card.get("CCDNUM", 0))] = objects(path)
+    scales = common_scales(heads, catalogs)
+    keep = task.text("untied_images", "omit") == "keep"
+    for scale in scales:
+        if scale.source is Source.UNTIED:
             task.finding(
-                2, f"exposure {who[i][0]} CCD {who[i][1]}: no stars tie its nominal zero point to the others"
+                2, f"{scale.text}; {'it is added with it' if keep else 'it is left out of the coadd'}"
             )
-            continue
-        # Magnitudes that must grow by `offset` belong to counts that were too bright.
-        scales[i] *= 10.0 ** (-0.4 * scale.offset)
+        elif scale.source is Source.TIED:
+            task.finding(3, scale.text)
+    if all(scale.source is Source.NOMINAL for scale in scales):
         task.finding(
-            3,
-            f"exposure {who[i][0]} CCD {who[i][1]}: nominal zero point changed by {scale.offset:+.3f} ± "
-            f"{scale.error:.3f} mag, by {scale.count} objects in common with calibrated exposures",
+            2,
+            f"band {heads[0]['BAND']}: no image has a measured zero point; the coadd has the nominal one",
         )
     return scales
 

@@ -93,7 +93,7 @@ def read_plane(path: Path, extname: str) -> tuple[npt.NDArray[Any], fits.Header]
     """
     data, keywords = read_image(path, extname)
     header = fits.Header()
-    for key in ("CCDNUM", "BAND", "FILETYPE", "INSTRUME"):
+    for key in ("CCDNUM", "BAND", "FILETYPE", "INSTRUME", "SKYPC"):
         if key in keywords:
             header[key] = keywords[key]
     return data, header

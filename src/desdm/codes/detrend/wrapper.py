@@ -65,8 +65,8 @@ def skysubtract(task: Task) -> None:
     planes = task.read_input("image", read_planes)
     ccdnum = int(planes.header.get("CCDNUM", _ccdnum(task)))
     subject = Subject(path.name, ccdnum, str(planes.header.get("BAND", "")).strip(), planes.shape)
-    templates = _templates(task, subject)
     fit = task.read_input("skyfit", read_skyfit)
+    templates = _templates(task, subject, fit.components)
     try:
         model = sky_of(fit, ccdnum, planes.shape, templates)
     except FileTypeError as err:
@@ -198,10 +198,20 @@ def _read_bpm(path: Path) -> tuple[npt.NDArray[np.int32], fits.Header]:
     return plane.astype(np.int32, copy=False), header
 
 
-def _templates(task: Task, subject: Subject) -> npt.NDArray[np.float32] | None:
-    """The sky's templates of this CCD and band, if there are any."""
+def _templates(task: Task, subject: Subject, components: str) -> npt.NDArray[np.float32] | None:
+    """The sky's templates of this CCD and band, if there are any and they belong to the components that were fitted."""
     if not task.inputs.get("skytempl"):
         return None
     cube, header = task.read_input("skytempl", partial(read_plane, extname="TEMPLATES"))
-    check_pair(header, cube.shape[1:], task.input("skytempl").name, subject, band=True)
+    name = task.input("skytempl").name
+    check_pair(header, cube.shape[1:], name, subject, band=True)
+    own = str(header.get("SKYPC", "")).strip()
+    # A supercal may have made components and, of few pointings, no templates: those of another one do not fit them.
+    if own and components and own.removesuffix(".fz") != components.removesuffix(".fz"):
+        task.finding(
+            2,
+            f"{subject.name} CCD {subject.ccdnum}: {name} belongs to {own}, the sky was fitted with {components}; the "
+            "fitted blocks are used instead of templates",
+        )
+        return None
     return cube.astype(np.float32, copy=False)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from desdm.codes.coadd.swarp import inputs_of
 from desdm.codes.footprint.cells import FIELDS, Grid, cells_of, exposures
 from desdm.codes.provenance import stamp
 from desdm.errors import FileTypeError
@@ -45,7 +46,7 @@ def footprint(task: Task) -> None:
     depth = json.loads(task.input("depth").read_text("utf-8"))
     grid = Grid(wcs_of(head), wgt.shape, int(task.number("block", 4)))
     rows: list[tuple[Any, ...]] = []
-    count = exposures(grid, _images(task.inputs.get("nwgints", ()), rows))
+    count = exposures(grid, _images(_added(task, head), rows))
     cells, values = cells_of(
         grid,
         msk,
@@ -69,6 +70,15 @@ def _planes(path: Path) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
         if not {"SCI", "MSK", "WGT"} <= set(names):
             raise FileTypeError(f"{path.name}: no planes SCI, MSK and WGT")
         return file[names["MSK"]].read(), file[names["WGT"]].read()
+
+
+def _added(task: Task, head: fits.Header) -> tuple[Path, ...]:
+    """Those of the images ``nwgints`` that are in the coadd, which may have left some out; all if it does not tell."""
+    added, paths = inputs_of(head), task.inputs.get("nwgints", ())
+    if not added:
+        return paths
+    heads = ((path, fits.getheader(path, 0)) for path in paths)
+    return tuple(p for p, h in heads if (int(h.get("EXPNUM", 0)), int(h.get("CCDNUM", 0))) in added)
 
 
 def _images(paths: tuple[Path, ...], rows: list[tuple[Any, ...]]) -> Iterator[tuple[WCS, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from desdm.codes.coadd.swarp import inputs_of
 from desdm.codes.detection.sextractor import (
     arguments,
     as_ldac,
@@ -238,10 +239,11 @@ def _plain(task: Task, head: fits.Header) -> PSFModel:
 def _combined(task: Task, head: fits.Header) -> PSFModel | None:
     """Combine the models of the exposures under the coadd; None without any."""
     models = {_key(fits.getheader(p, 0)): read_model(p) for p in task.inputs.get("psfs", ())}
-    parts = []
+    parts, added = [], inputs_of(head)
     for path in task.inputs.get("nwgints", ()):
         one = fits.getheader(path, 0)
-        if _key(one) in models and one.get("BAND") == head.get("BAND"):
+        in_coadd = not added or _key(one) in added
+        if _key(one) in models and in_coadd and one.get("BAND") == head.get("BAND"):
             noise = float(one.get("SKYBRITE", 1.0)) / float(one.get("GAIN", 1.0))
             weight = 1.0 / max(noise, 1e-6) / float(one["FLXSCALE"]) ** 2
             parts.append(Part(models[_key(one)], wcs_of(one), (one["NAXIS2"], one["NAXIS1"]), weight))

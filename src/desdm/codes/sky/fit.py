@@ -32,7 +32,8 @@ class SkyFit:
 
     ``value`` and ``error`` (n,) of the templates, empty where no components of the band were known; ``smooth`` the fitted
     sky on the mosaic of blocks in the image's units, finite all over each CCD; ``clipped`` blocks left out; ``rms``
-    of the blocks' residuals; ``level`` median sky and ``sigma`` scatter of one pixel.
+    of the blocks' residuals; ``level`` median sky and ``sigma`` scatter of one pixel; ``components`` the file of components
+    that was fitted, as the header of a file of `write_skyfit` tells it.
     """
 
     value: F8
@@ -44,6 +45,7 @@ class SkyFit:
     level: float
     sigma: float
     gradient: float
+    components: str = ""
 
 
 def _scatter(values: F8) -> float:

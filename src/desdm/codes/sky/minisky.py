@@ -15,6 +15,7 @@ from desdm.codes.sky.blocks import Blocks
 from desdm.errors import FileTypeError
 
 __all__ = [
+    "KEPT",
     "CcdSky",
     "MiniSky",
     "Place",
@@ -28,7 +29,8 @@ __all__ = [
 ]
 
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
-_KEPT = (
+#: Keywords of an exposure that its sky keeps.
+KEPT = (
     "EXPNUM",
     "BAND",
     "NITE",
@@ -158,7 +160,7 @@ def combine(ccds: Sequence[CcdSky]) -> MiniSky:
         level[place.window], sigma[place.window] = ccd.blocks.level, ccd.blocks.sigma
         taken[place.window] = True
     head = fits.Header()
-    for key in _KEPT:
+    for key in KEPT:
         if key in ccds[0].header:
             head[key] = ccds[0].header[key]
     head["BLOCKSIZ"] = (ccds[0].blocks.size, "[pixel] side of a block")

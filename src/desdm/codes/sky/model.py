@@ -196,4 +196,5 @@ def read_skyfit(path: Path) -> SkyFit:
             float(head["SKYBRITE"]),
             float(head["SKYSIGMA"]),
             float(head["SKYGRAD"]),
+            str(head.get("SKYPC", "")).strip(),
         )

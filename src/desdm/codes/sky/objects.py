@@ -9,7 +9,7 @@ from desdm.codes.sky.blocks import Blocks, sky_blocks
 from desdm.pixels.bins import bin_sums
 from desdm.pixels.compiled import compiled
 
-__all__ = ["sky_between"]
+__all__ = ["object_pixels", "sky_between"]
 
 _BIN = 4
 
@@ -78,6 +78,44 @@ def _whole_bins(
     return np.pad(image, rest), np.pad(bad, rest, constant_values=True)
 
 
+def object_pixels(
+    image: npt.NDArray[np.float32],
+    bad: npt.NDArray[np.bool_],
+    size: int,
+    *,
+    threshold: float = 3.0,
+    reach: int = 2,
+) -> npt.NDArray[np.bool_]:
+    """Pixels that are bad or near an object that 4×4-pixel means show.
+
+    Parameters
+    ----------
+    image
+        (ny, nx), any unit.
+    bad
+        (ny, nx) true where a pixel is left out.
+    size
+        Pixels a side of the blocks whose own median and scatter an object stands above.
+    threshold
+        σ of the mean of 4×4 pixels at which they belong to an object.
+    reach
+        Bins of 4 pixels around that belong to it too.
+
+    Returns
+    -------
+    array
+        (ny, nx).
+    """
+    if size % _BIN:
+        raise ValueError(f"a block of {size} pixels is not a multiple of {_BIN}")
+    total, count = bin_sums(*_whole_bins(image, bad), _BIN)
+    bright = np.zeros(total.shape, bool)
+    _bright(total, count, size // _BIN, threshold, bright)
+    closed = np.empty(bad.shape, bool)
+    _spread(bright, reach, bad, closed)
+    return closed
+
+
 def sky_between(
     image: npt.NDArray[np.float32],
     bad: npt.NDArray[np.bool_],
@@ -103,11 +141,5 @@ def sky_between(
         As of `sky_blocks`; a block that objects fill keeps NaN.
     """
     work = np.ascontiguousarray(image, np.float32)
-    if size % _BIN:
-        raise ValueError(f"a block of {size} pixels is not a multiple of {_BIN}")
-    total, count = bin_sums(*_whole_bins(work, bad), _BIN)
-    bright = np.zeros(total.shape, bool)
-    _bright(total, count, size // _BIN, threshold, bright)
-    closed = np.empty(bad.shape, bool)
-    _spread(bright, reach, bad, closed)
+    closed = object_pixels(work, bad, size, threshold=threshold, reach=reach)
     return sky_blocks(work, closed, size, least=least, statistic=statistic)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from desdm.codes.sky.minisky import MiniSky, Place, layout_hdu, read_layout
+from desdm.codes.sky.pointings import independent_exposures, pointing_of, shortage
 from desdm.errors import FileTypeError
 
 __all__ = ["Rejected", "SkyPca", "components_for", "read_pca", "sky_pca", "write_pca"]
@@ -155,6 +156,8 @@ def sky_pca(
     *,
     most: int = 5,
     least_exposures: int = 3,
+    least_pointings: int = 5,
+    least_dither: float = 30.0,
     most_missing: float = 0.2,
     nsigma: float = 6.0,
     most_rms: float = 0.02,
@@ -169,6 +172,8 @@ def sky_pca(
         Components at most; fewer if the rest is noise.
     least_exposures
         Good exposures needed.
+    least_pointings, least_dither
+        Pointings needed among the good exposures, and how far apart they must be to be independent, arcsec.
     most_missing
         Part of the blocks that an exposure may lack beyond what is usual.
     nsigma, most_rms
@@ -178,7 +183,7 @@ def sky_pca(
     Raises
     ------
     FileTypeError
-        Too few good exposures, or mini-skies that do not fit each other.
+        Too few good exposures or independent pointings, or mini-skies that do not fit each other.
     """
     if not skies:
         raise FileTypeError("the sky's principal components need at least one mini-sky")
@@ -197,11 +202,16 @@ def sky_pca(
     if keep.sum() < least_exposures:
         why = "; ".join(f"{r.expnum}: {r.reason}" for r in rejected) or "none was rejected"
         raise FileTypeError(f"{int(keep.sum())} good exposures, {least_exposures} are needed ({why})")
+    pointings = [pointing_of(s.header) for s, k in zip(skies, keep, strict=True) if k]
+    if few := shortage(pointings, least_dither, least_pointings):
+        raise FileTypeError(few)
+    independent = len(independent_exposures(pointings, least_dither))
     data, names = data[keep], tuple(n for n, k in zip(expnums, keep, strict=True) if k)
     amplitude, _ = _rank_one(data)
     scaled = data / amplitude[:, None]
     known = np.isfinite(scaled)
-    tried = min(most, len(data) - 1) if len(data) > 1 else 1
+    # Templates are made of one exposure a pointing, and need one more than they are.
+    tried = min(most, len(data) - 1, max(independent - 1, 1)) if len(data) > 1 else 1
     model, _, values, used = _low_rank(scaled, known, max(tried, 1))
     noise = _mad((scaled - model)[used]) * np.sqrt(len(data) / max(len(data) - tried, 1))
     count = _significant(values, int(inside.sum()), noise, max(tried, 1))

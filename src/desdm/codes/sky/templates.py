@@ -7,6 +7,7 @@ files are read in bands of rows, so that memory does not grow with their number 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -16,12 +17,32 @@ from scipy import ndimage
 from desdm.codes.sky.model import CoarseSky, fill
 from desdm.pixels.compiled import compiled
 
-__all__ = ["ReadRows", "sky_templates"]
+__all__ = ["ReadRows", "Templates", "sky_templates"]
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
+#: An object's pixel stands so many σ above the sky; a template that takes this part of its light shows the object.
+_OBJECT_SIGMA, _PART = 10.0, 0.1
+#: Exposures without an object at a pixel that begin its clipping without the others.
+_LEAST_CLEAR = 3
+#: Pixels of objects that an exposure must have to be a measure.
+_LEAST_PIXELS = 30
 #: first and last+1 row → those rows of the image in electrons, and which of their pixels are bad
 ReadRows: TypeAlias = Callable[[int, int], tuple[F4, npt.NDArray[np.bool_]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Templates (n, ny, nx) of one CCD; parts of its pixels that only the prior knows, and of objects that they show.
+
+    ``object_part`` is the largest of the exposures': of the pixels where an object of the exposure stands 10 σ above
+    the sky, the part where the templates hold more than a tenth of that light. It is near 0 where templates hold the
+    sky alone, and near 1 where they hold the objects themselves.
+    """
+
+    cube: F4
+    prior_part: float
+    object_part: float
 
 
 @compiled()
@@ -47,6 +68,7 @@ def _solve(matrix: F8, right: F8, n: int) -> None:
 def _regress(
     data: F4,
     bad: npt.NDArray[np.bool_],
+    covered: npt.NDArray[np.bool_],
     coefficients: F8,
     inverse: F8,
     prior: F4,
@@ -56,8 +78,8 @@ def _regress(
 ) -> int:
     """Robust regression of every pixel of a band of rows; returns the number of pixels that take the prior.
 
-    ``data``, ``bad`` (exposures, rows, nx); ``coefficients`` (exposures, n); ``inverse`` 1/σ² of each exposure's
-    pixels; ``prior`` and ``out`` (n, rows, nx); ``loose`` (n,) how far a template may lie off the prior.
+    ``data``, ``bad``, ``covered`` by objects (exposures, rows, nx); ``coefficients`` (exposures, n); ``inverse`` 1/σ² of
+    each exposure's pixels; ``prior`` and ``out`` (n, rows, nx); ``loose`` (n,) how far a template may lie off the prior.
     """
     exposures, rows, nx = data.shape
     n = coefficients.shape[1]
@@ -65,21 +87,29 @@ def _regress(
     from_prior = 0
     for y in range(rows):
         for x in range(nx):
-            count = 0
+            count, clear = 0, 0
             for e in range(exposures):
                 if not bad[e, y, x]:
+                    count += 1
+                    clear += not covered[e, y, x]
+            # Exposures without an object at this pixel lead, as long as they are a few.
+            every = clear < _LEAST_CLEAR
+            ratios = 0
+            for e in range(exposures):
+                if not bad[e, y, x] and (every or not covered[e, y, x]):
                     p = 0.0
                     for k in range(n):
                         p += coefficients[e, k] * prior[k, y, x]
-                    ratio[count] = data[e, y, x] / p if p > 0.0 else 1.0
-                    count += 1
+                    ratio[ratios] = data[e, y, x] / p if p > 0.0 else 1.0
+                    ratios += 1
             if count < n + 1:
                 for k in range(n):
                     out[k, y, x] = prior[k, y, x]
                 from_prior += 1
                 continue
-            # The median of the ratios to the expected sky begins the clipping: objects cannot lead it.
-            middle = np.median(ratio[:count])
+            # The median of the ratios to the expected sky begins the clipping: objects cannot lead it. What it does not
+            # clip of them serves: too few exposures would leave several components without hold.
+            middle = np.median(ratio[:ratios])
             for k in range(n):
                 right[k] = middle * prior[k, y, x]
             for turn in range(4):
@@ -122,12 +152,13 @@ def sky_templates(
     coarse: Sequence[CoarseSky],
     shape: tuple[int, int],
     *,
+    objects: Sequence[npt.NDArray[np.uint8]] = (),
     read_noise: float = 7.0,
     clip: float = 3.0,
     smooth: float = 2.0,
     loose: tuple[float, float] = (0.1, 1.0),
     memory: int = 256 << 20,
-) -> tuple[F4, float]:
+) -> Templates:
     """Templates of one CCD.
 
     Parameters
@@ -140,6 +171,9 @@ def sky_templates(
         The n components on this CCD's blocks: what a pixel is thought to be before it is looked at.
     shape
         (ny, nx).
+    objects
+        One an exposure: its pixels with objects, rows of bits (`numpy.packbits` along x). They do not lead, but
+        for those that every exposure has: what stands out at every pointing is the instrument's. Empty: not known.
     read_noise
         Electrons; with the sky's photons it makes σ of a pixel.
     clip
@@ -153,8 +187,8 @@ def sky_templates(
 
     Returns
     -------
-    tuple
-        (n, ny, nx) templates, and the fraction of pixels that only the prior knows.
+    Templates
+        The templates, and how far they are to be trusted.
     """
     ny, nx = shape
     count, n = coefficients.shape
@@ -165,16 +199,46 @@ def sky_templates(
     ties = np.array([loose[0], *[loose[1]] * (n - 1)])
     band = int(np.clip(memory // (count * nx * 5), 1, ny))
     from_prior = 0
+    lights: list[list[tuple[npt.NDArray[np.intp], F4]]] = [[] for _ in readers]
     for y0 in range(0, ny, band):
         y1 = min(y0 + band, ny)
         data, bad = np.empty((count, y1 - y0, nx), np.float32), np.empty((count, y1 - y0, nx), bool)
         for e, read in enumerate(readers):
             data[e], bad[e] = read(y0, y1)
         bad |= ~np.isfinite(data)
-        from_prior += _regress(data, bad, coefficients, inverse, prior[:, y0:y1], ties, clip, out[:, y0:y1])
+        for e in range(count):
+            lights[e].append(_object_light(data[e], bad[e], coefficients[e], prior[:, y0:y1], inverse[e], y0))
+        covered = np.zeros_like(bad)
+        if objects:
+            covered = np.stack([np.unpackbits(o[y0:y1], axis=1, count=nx).astype(bool) for o in objects])
+            covered &= ~covered.all(axis=0)
+        from_prior += _regress(
+            data, bad, covered, coefficients, inverse, prior[:, y0:y1], ties, clip, out[:, y0:y1]
+        )
+    structures = np.empty_like(out)
     for k in range(n):
         # Structure of a template is sought around the coarse component, which is smooth already. The components
         # were taken between objects; few exposures leave wings of objects in a pixel: the level is the component's.
         structure = _smooth(out[k] - prior[k], smooth)
-        out[k] = prior[k] + structure - np.median(structure[::4, ::4])
-    return out, from_prior / (ny * nx)
+        structures[k] = structure - np.median(structure[::4, ::4])
+        out[k] = prior[k] + structures[k]
+    parts = [_part_shown(structures, c, light) for c, light in zip(coefficients, lights, strict=True)]
+    return Templates(out, from_prior / (ny * nx), max(parts))
+
+
+def _object_light(
+    data: F4, bad: npt.NDArray[np.bool_], coefficients: F8, prior: F4, inverse: float, first: int
+) -> tuple[npt.NDArray[np.intp], F4]:
+    """Places in the flat image, whose rows begin at ``first``, of an exposure's brightest object pixels, and the light."""
+    light = data - np.tensordot(coefficients.astype(np.float32), prior, axes=1)
+    places = np.flatnonzero((light > _OBJECT_SIGMA / np.sqrt(inverse)) & ~bad)
+    return places + first * data.shape[1], light.ravel()[places]
+
+
+def _part_shown(structures: F4, coefficients: F8, light: Sequence[tuple[npt.NDArray[np.intp], F4]]) -> float:
+    """Part of an exposure's object pixels whose light the templates hold; 0 with too few pixels to tell."""
+    places = np.concatenate([p for p, _ in light])
+    if places.size < _LEAST_PIXELS:
+        return 0.0
+    held = coefficients @ structures.reshape(len(structures), -1)[:, places]
+    return float(np.mean(held > _PART * np.concatenate([v for _, v in light])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import fitsio
 import numpy as np
@@ -13,10 +14,19 @@ from desdm.codes.nullweight.standard import bits_of
 from desdm.codes.provenance import stamp
 from desdm.codes.sky.blocks import centres
 from desdm.codes.sky.fit import SkyFit, fit_sky
-from desdm.codes.sky.minisky import CcdSky, combine, read_ccdsky, read_minisky, write_ccdsky, write_minisky
+from desdm.codes.sky.minisky import (
+    KEPT,
+    CcdSky,
+    combine,
+    read_ccdsky,
+    read_minisky,
+    write_ccdsky,
+    write_minisky,
+)
 from desdm.codes.sky.model import CoarseSky, write_skyfit
-from desdm.codes.sky.objects import sky_between
+from desdm.codes.sky.objects import object_pixels, sky_between
 from desdm.codes.sky.pca import SkyPca, components_for, read_pca, sky_pca, write_pca
+from desdm.codes.sky.pointings import Pointing, independent_exposures, pointing_of, shortage
 from desdm.codes.sky.templates import ReadRows, sky_templates
 from desdm.errors import ProgramFailed
 from desdm.framework.wrapper import Task
@@ -46,23 +56,7 @@ def skycompress(task: Task) -> None:
     if known.mean() < task.number("least_blocks", 0.5):
         task.finding(2, f"{name}: only {100 * known.mean():.0f} % of the blocks have a sky")
     head = fits.Header()
-    for key in (
-        "EXPNUM",
-        "CCDNUM",
-        "BAND",
-        "NITE",
-        "MJD-OBS",
-        "EXPTIME",
-        "INSTRUME",
-        "OBJECT",
-        "OBSTYPE",
-        "AIRMASS",
-        "FILTER",
-        "TELRA",
-        "TELDEC",
-        "DETSEC",
-        "DETSIZE",
-    ):
+    for key in (*KEPT, "CCDNUM", "DETSEC"):
         if key in planes.header:
             head[key] = planes.header[key]
     ccdnum = int(planes.header.get("CCDNUM", task.keys.get("ccdnum", "0")))
@@ -153,6 +147,8 @@ def skypca(task: Task) -> None:
         skies,
         most=int(task.number("most", 5)),
         least_exposures=int(task.number("least_exposures", 3)),
+        least_pointings=int(task.number("least_pointings", 5)),
+        least_dither=task.number("least_dither", 30.0),
         most_missing=task.number("most_missing", 0.2),
         nsigma=task.number("nsigma", 6.0),
         most_rms=task.number("most_rms", 0.02),
@@ -174,14 +170,26 @@ def skytemplate(task: Task) -> None:
     """Full-resolution templates of one CCD.
 
     Inputs ``image`` (detrended, sky not subtracted; many exposures of one CCD), ``skypc``; output ``skytempl``.
+    One exposure of each independent pointing is used, and its objects do not lead the fit; templates that hold objects
+    nevertheless, or that too few pointings would make, are refused.
     """
     pca = task.read_input("skypc", read_pca)
-    paths = dict(_numbered(task.inputs_on_disk("image")))
+    images = {image.expnum: image for image in _sky_images(task.inputs_on_disk("image"))}
+    paths = {expnum: image.path for expnum, image in images.items()}
     numbers = [n for n in pca.expnums if n in paths]
     if len(numbers) < max(3, pca.components.shape[0] + 1):
         raise ProgramFailed(
             f"{task.name}: {len(numbers)} of the images are of exposures that the components were derived from; "
             f"{max(3, pca.components.shape[0] + 1)} are needed"
+        )
+    dither, pointings = task.number("least_dither", 30.0), [images[n].pointing for n in numbers]
+    if few := shortage(pointings, dither, int(task.number("least_pointings", 5))):
+        raise ProgramFailed(f"{task.name}: {few}")
+    numbers = [numbers[k] for k in independent_exposures(pointings, dither)]
+    if len(numbers) <= pca.components.shape[0]:
+        raise ProgramFailed(
+            f"{task.name}: {pca.components.shape[0]} components need {pca.components.shape[0] + 1} independent pointings, "
+            f"the images are of {len(numbers)}"
         )
     first = paths[numbers[0]]
     head, shape = _first(first)
@@ -189,40 +197,61 @@ def skytemplate(task: Task) -> None:
     coarse = _coarse(pca, ccdnum, shape, first.name)
     coefficients = np.array([pca.coefficients[pca.expnums.index(n)] for n in numbers])
     bits = bits_of(task.text("bad_mask"))
-    cube, prior_share = sky_templates(
+    made = sky_templates(
         [_reader(paths[n], bits, shape) for n in numbers],
         coefficients,
         coarse,
         shape,
+        objects=[_objects(task, paths[n], bits) for n in numbers],
         read_noise=task.number("read_noise", 7.0),
         clip=task.number("clip", 3.0),
         smooth=task.number("smooth", 2.0),
         memory=int(task.number("memory_mb", 256)) << 20,
     )
+    cube = made.cube
+    task.metric(
+        "object_frac", made.object_part, text="fraction of object pixels whose light a template holds"
+    )
+    if made.object_part > task.number("most_objects", 0.2):
+        raise ProgramFailed(
+            f"CCD {ccdnum}: the sky templates hold the light of {100 * made.object_part:.0f} % of the pixels of an "
+            "exposure's objects, and would take it from every image; no template is made: add exposures of other fields"
+        )
     out = _calibration_header(task, [head], len(numbers))
     out["CCDNUM"] = ccdnum
     out["NTEMPL"] = (cube.shape[0], "templates")
+    out["SKYPC"] = task.input("skypc").name
+    out["OBJFRAC"] = (made.object_part, "object pixels whose light a template holds")
     out["EXTNAME"] = "TEMPLATES"
     stamp(out, task.keys, task.execs, task.output("skytempl").name)
     fits.PrimaryHDU(cube, out).writeto(task.output("skytempl"), overwrite=True, checksum=True)
-    task.metric("prior_frac", prior_share, text="fraction of pixels that too few exposures show")
-    if prior_share > task.number("most_prior", 0.1):
+    task.metric("prior_frac", made.prior_part, text="fraction of pixels that too few exposures show")
+    if made.prior_part > task.number("most_prior", 0.1):
         task.finding(
-            2, f"CCD {ccdnum}: {100 * prior_share:.0f} % of the pixels have no sky template of their own"
+            2, f"CCD {ccdnum}: {100 * made.prior_part:.0f} % of the pixels have no sky template of their own"
         )
 
 
-def _numbered(paths: tuple[Path, ...]) -> list[tuple[int, Path]]:
-    """Exposure number and path of each file."""
+class _SkyImage(NamedTuple):
+    """An image of the sky, of which exposure it is, and where that pointed."""
+
+    expnum: int
+    path: Path
+    pointing: Pointing
+
+
+def _sky_images(paths: tuple[Path, ...]) -> list[_SkyImage]:
+    """Exposure number and pointing of each file."""
     out = []
     for path in paths:
         with fits.open(path) as hdus:
-            numbers = [h.header["EXPNUM"] for h in hdus if "EXPNUM" in h.header]
-        if not numbers:
+            headers = [h.header for h in hdus if "EXPNUM" in h.header]
+            pointing = pointing_of(headers[0]) if headers else None
+        if not headers:
             raise ProgramFailed(
                 f"{path.name}: no EXPNUM in its header, so its sky coefficients are not known"
             )
-        out.append((int(numbers[0]), path))
+        out.append(_SkyImage(int(headers[0]["EXPNUM"]), path, pointing))
     return out
 
 
@@ -230,6 +259,20 @@ def _first(path: Path) -> tuple[fits.Header, tuple[int, int]]:
     """Return header and shape of an image."""
     planes = read_planes(path)
     return planes.header, planes.shape
+
+
+def _objects(task: Task, path: Path, bits: int) -> npt.NDArray[np.uint8]:
+    """Pixels of an image with objects, as rows of bits: an image's worth of bytes an exposure would be too much."""
+    planes = read_planes(path)
+    bad = ((planes.msk & bits) != 0) | ~np.isfinite(planes.sci)
+    near = object_pixels(
+        np.ascontiguousarray(planes.sci, np.float32),
+        bad,
+        _block(task, planes.shape),
+        threshold=task.number("threshold", 3.0),
+        reach=int(task.number("reach", 3)),
+    )
+    return np.packbits(near & ~bad, axis=1)
 
 
 def _coarse(pca: SkyPca, ccdnum: int, shape: tuple[int, int], name: str) -> list[CoarseSky]:

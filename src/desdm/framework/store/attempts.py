@@ -11,7 +11,16 @@ from desdm.archive.store import no_such_run, order_of_columns
 from desdm.errors import UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.store.common import now
-from desdm.schema import desfile, opm_was_derived_from, pfw_attempt, pfw_exec, pfw_request, pfw_unit, task
+from desdm.schema import (
+    desfile,
+    opm_was_derived_from,
+    pfw_attempt,
+    pfw_exec,
+    pfw_job,
+    pfw_request,
+    pfw_unit,
+    task,
+)
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState, EventKind, RunClass
 from desdm.schema.store import record_event
@@ -26,6 +35,7 @@ __all__ = [
     "heartbeat",
     "lock_submissions",
     "number_attempt",
+    "plan_size",
     "program_digests",
     "request_cancel",
     "run_filter",
@@ -155,6 +165,16 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
     if row is None:
         raise no_such_run(conn, run)
     return _attempt(row._mapping)
+
+
+def plan_size(conn: Connection, attempt_id: int) -> tuple[int, int]:
+    """Return how many jobs and wrappers an attempt has by its plan."""
+    jobs, wrappers = conn.execute(
+        select(func.count(), func.coalesce(func.sum(pfw_job.c.expect_num_wrap), 0)).where(
+            pfw_job.c.pfw_attempt_id == attempt_id
+        )
+    ).one()
+    return int(jobs), int(wrappers)
 
 
 def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attempt]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from desdm.archive.names import split_name
-from desdm.framework.store.common import Values, insert_many
+from desdm.framework.store.common import Values
 from desdm.schema import (
     desfile,
     opm_used,
@@ -20,6 +20,7 @@ from desdm.schema import (
     task_message,
 )
 from desdm.schema.database import new_ids
+from desdm.schema.rows import insert_rows
 
 __all__ = ["count_findings", "file_ids", "generated_names", "insert_outcome"]
 
@@ -102,8 +103,8 @@ def insert_outcome(
             for number, row in zip(numbers, execs, strict=True)
         ]
         conn.execute(pfw_exec.insert(), rows)
-    insert_many(conn, opm_used, used)
-    insert_many(conn, task_message, messages)
+    insert_rows(conn, opm_used, used)
+    insert_rows(conn, task_message, messages)
     if metrics:
         ids = {row["task_id"] for row in metrics}
         conn.execute(qa_metric.delete().where(qa_metric.c.task_id.in_(ids)))

@@ -15,7 +15,7 @@ from desdm.framework.model import Value
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Plan, PlannedJob
 from desdm.framework.process import process_start
-from desdm.framework.store.common import insert_many, now
+from desdm.framework.store.common import now
 from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
     pfw_attempt,
@@ -30,11 +30,14 @@ from desdm.schema import (
     task,
 )
 from desdm.schema.database import new_ids
+from desdm.schema.rows import insert_rows
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, EventKind, JobState, RunClass, WrapperState
 from desdm.schema.store import record_event
 
 __all__ = ["insert_config", "insert_plan"]
+
+_JOB_PLANNED, _WRAPPER_PLANNED = JobState.PLANNED.value, WrapperState.PLANNED.value
 
 
 @dataclass(slots=True)
@@ -120,7 +123,7 @@ class _PlanRows:
                 "jobnum": job.jobnum,
                 "jobkeys": job.jobkeys[:96],
                 "expect_num_wrap": len(job.wrappers),
-                "state": JobState.PLANNED.value,
+                "state": _JOB_PLANNED,
                 "tries": 0,
                 "jobroot": jobroot,
             }
@@ -136,7 +139,7 @@ class _PlanRows:
                     "modname": wrapper.module.name,
                     "name": wrapper.module.wrapper,
                     "wrapkeys": keys[:96],
-                    "state": WrapperState.PLANNED.value,
+                    "state": _WRAPPER_PLANNED,
                 }
             )
 
@@ -230,17 +233,17 @@ def insert_plan(
         "submitter_start": process_start(os.getpid()),
     }
     keys_of_row: dict[str, Value] = {"pfw_attempt_id": rows.attempt_id}
-    insert_many(conn, task, rows.tasks)
-    insert_many(conn, pfw_attempt, [attempt])
-    insert_many(conn, pfw_block, rows.blocks)
-    insert_many(conn, pfw_job, rows.jobs)
-    insert_many(conn, pfw_wrapper, rows.wrappers)
-    insert_many(conn, pfw_attempt_val, [{**keys_of_row, "key": k, "val": v} for k, v in values.items()])
-    insert_many(conn, pfw_attempt_label, [{**keys_of_row, "label": label} for label in labels])
+    insert_rows(conn, task, rows.tasks)
+    insert_rows(conn, pfw_attempt, [attempt])
+    insert_rows(conn, pfw_block, rows.blocks)
+    insert_rows(conn, pfw_job, rows.jobs)
+    insert_rows(conn, pfw_wrapper, rows.wrappers)
+    insert_rows(conn, pfw_attempt_val, [{**keys_of_row, "key": k, "val": v} for k, v in values.items()])
+    insert_rows(conn, pfw_attempt_label, [{**keys_of_row, "label": label} for label in labels])
     query_rows = [
         {**keys_of_row, "modname": m, "dataname": d, "query": q, "nfound": n} for m, d, q, n in queries
     ]
-    insert_many(conn, pfw_data_query, query_rows)
+    insert_rows(conn, pfw_data_query, query_rows)
     choice_rows: list[dict[str, Value]] = [
         {
             **keys_of_row,
@@ -263,7 +266,7 @@ def insert_plan(
         }
         for o in omitted
     ]
-    insert_many(conn, pfw_omitted_input, omitted_rows)
+    insert_rows(conn, pfw_omitted_input, omitted_rows)
     text = f"{identity.text} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(
         conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.text, reason=reason

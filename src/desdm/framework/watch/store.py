@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, false, func, or_, select
 
 from desdm.errors import UsageError
 from desdm.framework.model import Value
@@ -26,6 +26,7 @@ from desdm.schema import (
     task_message,
 )
 from desdm.schema.runname import RunName
+from desdm.schema.states import AttemptState, DataState, RunClass
 from desdm.wcl import Tree
 
 __all__ = [
@@ -106,6 +107,14 @@ class MessageRow(NamedTuple):
     line: int
 
 
+#: Columns of runs with fixed values.
+_STATES: Mapping[str, type[AttemptState | DataState | RunClass]] = {
+    "state": AttemptState,
+    "data_state": DataState,
+    "run_class": RunClass,
+}
+
+
 def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[RunRow]:
     """Return attempts, newest first.
 
@@ -161,10 +170,33 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
         "data_state": a.data_state,
         "run_class": a.run_class,
     }
-    for key, value in where.items():
+    for key, text in where.items():
+        values = [part.strip() for part in text.split(",") if part.strip()]
+        if key == "run":
+            names = [RunName.parse(value) for value in values]
+            query = query.where(
+                or_(
+                    false(),
+                    *(
+                        (a.unitname == n.unitname) & (a.reqnum == n.reqnum) & (a.attnum == n.attnum)
+                        for n in names
+                        if n is not None
+                    ),
+                )
+            )
+            continue
         if key not in columns:
-            raise UsageError(f"no such column: {key}; known: {', '.join(columns)}")
-        query = query.where(columns[key] == (int(value) if key == "reqnum" and value.isdecimal() else value))
+            raise UsageError(f"--where {key}: runs are selected by run, {', '.join(columns)}")
+        if key == "reqnum":
+            query = query.where(a.reqnum.in_([int(value) for value in values if value.isdecimal()]))
+            continue
+        if kind := _STATES.get(key):
+            known = {member.value.lower(): member.value for member in kind}
+            unknown = [value for value in values if value.lower() not in known]
+            if unknown or not values:
+                raise UsageError(f"--where {key}={text}: the values are {', '.join(known.values())}")
+            values = [known[value.lower()] for value in values]
+        query = query.where(columns[key].in_(values or [text]))
     rows = conn.execute(query if limit is None else query.limit(limit)).all()
     ids = [row.id for row in rows]
     job_counts = _job_counts(conn, ids if limit is not None else None)

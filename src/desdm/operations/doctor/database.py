@@ -8,15 +8,18 @@ from pathlib import Path
 
 from sqlalchemy import inspect
 
+from desdm.archive.archive import Archive
 from desdm.errors import ConfigError, DatabaseUnavailable, DesdmError
 from desdm.framework.process import is_in_progress
 from desdm.operations.doctor import store
 from desdm.operations.doctor.model import Check, State
+from desdm.release.remains import archived_files, frozen_directories
 from desdm.schema.database import Database
+from desdm.schema.service import VERSION
 from desdm.schema.states import AttemptState, CopyState
 from desdm.schema.version import HEAD
 
-__all__ = ["check_database", "check_service_database"]
+__all__ = ["check_contents", "check_database", "check_service_database"]
 
 #: Names of damaged files that one check tells.
 _NAMES = 5
@@ -58,6 +61,36 @@ def check_database(database: Database) -> Iterator[Check]:
         yield Check("database", State.PROBLEM, str(err))
 
 
+def check_contents(database: Database, archive: Archive, releases: Path) -> Iterator[Check]:
+    """Check that the database knows of what archive and releases hold; an empty one was put in the place of theirs.
+
+    Parameters
+    ----------
+    database
+        The operations database. Of one that does not answer, or has another schema, `check_database` tells.
+    archive, releases
+        The archive, and the directory of all releases.
+    """
+    try:
+        database.require_current()
+        with database.read() as conn:
+            knows_files, names = store.has_files(conn), store.release_names(conn)
+    except DesdmError:
+        return
+    faults = []
+    count = 0 if knows_files else archived_files(archive)
+    if count:
+        faults.append(f"none of the {count} files in {archive.root}")
+    unknown = [name for name in frozen_directories(releases) if name not in names]
+    if unknown:
+        faults.append(f"not the releases {', '.join(unknown)} in {releases}")
+    if faults:
+        text = f"the database knows {' and '.join(faults)}; restore it from a backup that does"
+        yield Check("contents", State.PROBLEM, text)
+    else:
+        yield Check("contents", State.OK, "the database knows the archive and every release that was frozen")
+
+
 def check_service_database(service: Database) -> Iterator[Check]:
     """Whether the service's own database answers and is whole; the first server creates it."""
     name = "service database"
@@ -67,12 +100,15 @@ def check_service_database(service: Database) -> Iterator[Check]:
         return
     try:
         damage = service.integrity() or _tables_lacking(service)
+        newer = "" if damage else _newer(service)
     except DatabaseUnavailable as err:
         yield Check(name, State.PROBLEM, f"{service.describe()}: {err}")
         return
     except DesdmError as err:
-        damage = str(err).partition(";")[0]
-    if damage:
+        damage, newer = str(err).partition(";")[0], ""
+    if newer:
+        yield Check(name, State.PROBLEM, newer)
+    elif damage:
         text = (
             f"{service.describe()} is damaged: {damage}; stop every server, and restore it from a backup or move it away "
             "(jobs, sessions and the record of users' tables are lost)"
@@ -86,6 +122,15 @@ def _tables_lacking(service: Database) -> str:
     """What is wrong with the tables of the service's database; empty: nothing."""
     with service.read() as conn:
         return "" if inspect(conn).has_table("service_version") else "its tables are gone"
+
+
+def _newer(service: Database) -> str:
+    """What to do if the service's database is that of a newer program; empty: it is not."""
+    with service.read() as conn:
+        version = store.service_version_of(conn)
+    if version <= VERSION:
+        return ""
+    return f"{service.describe()} is at version {version}, this program knows versions up to {VERSION}; update the program"
 
 
 def _server(database: Database) -> Iterator[Check]:

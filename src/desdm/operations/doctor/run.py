@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from desdm.archive.archive import Archive
 from desdm.config import Config
-from desdm.operations.doctor.database import check_database, check_service_database
+from desdm.operations.doctor.database import check_contents, check_database, check_service_database
 from desdm.operations.doctor.model import Check
 from desdm.operations.doctor.places import check_archive, check_leftovers, check_modes, check_space
-from desdm.operations.doctor.services import check_services
+from desdm.operations.doctor.services import check_engine_files, check_services
 from desdm.operations.doctor.software import check_packages, check_programs
 from desdm.schema.database import Database
 
@@ -28,6 +28,7 @@ def examine(config: Config, database: Database, service: Database | None = None)
     """
     archive = Archive(config.archive_name, config.archive_root)
     yield from check_database(database)
+    yield from check_contents(database, archive, config.releases)
     if service is not None:
         yield from check_service_database(service)
     yield from check_archive(archive, database)
@@ -35,5 +36,6 @@ def examine(config: Config, database: Database, service: Database | None = None)
     yield from check_modes(config)
     yield from check_space(config)
     yield from check_services(config)
+    yield from check_engine_files(config)
     yield from check_programs()
     yield from check_packages()

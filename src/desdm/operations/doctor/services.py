@@ -13,8 +13,9 @@ from pathlib import Path
 
 from desdm.config import Config
 from desdm.operations.doctor.model import Check, State
+from desdm.query.engines.duckown import state_of
 
-__all__ = ["check_services"]
+__all__ = ["check_engine_files", "check_services"]
 
 # struct flock of Linux on 64 bits: type, whence, start, length, process.
 _FLOCK = struct.Struct("hhqqi4x")
@@ -39,6 +40,25 @@ def check_services(config: Config) -> Iterator[Check]:
         yield Check(
             "locks", State.NOTE, f"{dead} lock files of servers that are gone; the next server removes them"
         )
+
+
+def check_engine_files(config: Config) -> Iterator[Check]:
+    """The DuckDB files of the services can be read: users' own tables, and copies of releases."""
+    advice = {
+        "mydb": "it holds a user's own tables: restore it from a backup",
+        "serving": "it is a copy of a release: remove it, and the next server makes it anew",
+    }
+    count, faults = 0, 0
+    for folder, what in advice.items():
+        place = config.home / folder
+        for path in sorted(place.glob("*.duckdb")) if place.is_dir() else ():
+            count += 1
+            fault = state_of(path)
+            if fault:
+                faults += 1
+                yield Check("engine files", State.PROBLEM, f"{path} {fault}; {what}")
+    if not faults:
+        yield Check("engine files", State.OK, f"{count} files of the query engine can be read")
 
 
 def _holder(path: Path) -> int | None:

@@ -9,11 +9,20 @@ from sqlalchemy import Connection, Select, func, select, text
 
 from desdm.framework import store as runs
 from desdm.framework.model import Attempt
-from desdm.schema import CopyState, desfile, file_archive_info, file_suspect, pfw_attempt
+from desdm.schema import CopyState, desfile, file_archive_info, file_suspect, pfw_attempt, release
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState
 
-__all__ = ["NameSample", "damaged_copies", "server_facts", "suspect_files", "unfinished"]
+__all__ = [
+    "NameSample",
+    "damaged_copies",
+    "has_files",
+    "release_names",
+    "server_facts",
+    "service_version_of",
+    "suspect_files",
+    "unfinished",
+]
 
 
 class NameSample(NamedTuple):
@@ -28,6 +37,21 @@ def server_facts(conn: Connection) -> tuple[str, datetime, list[str]]:
     version, now = conn.execute(text("SELECT current_setting('server_version'), clock_timestamp()")).one()
     names = conn.execute(text("SELECT extname FROM pg_extension ORDER BY extname")).scalars()
     return str(version), now, list(names)
+
+
+def has_files(conn: Connection) -> bool:
+    """Whether any file is registered."""
+    return conn.execute(select(desfile.c.id).limit(1)).first() is not None
+
+
+def release_names(conn: Connection) -> set[str]:
+    """Names of all releases."""
+    return set(conn.execute(select(release.c.name)).scalars())
+
+
+def service_version_of(conn: Connection) -> int:
+    """Version of the tables of the service's database; 0: it does not say."""
+    return int(conn.execute(text("SELECT max(version) FROM service_version")).scalar() or 0)
 
 
 def unfinished(conn: Connection) -> list[Attempt]:

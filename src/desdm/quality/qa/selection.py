@@ -13,12 +13,21 @@ from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.archive.model import Scope
-from desdm.archive.withheld import unfit_reasons
+from desdm.archive.withheld import outside, unfit_reasons
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["AssessmentPolicy", "Omitted", "Row", "Selection", "companions", "omissions", "select_images"]
+__all__ = [
+    "AssessmentPolicy",
+    "Omitted",
+    "Row",
+    "Selection",
+    "companions",
+    "omissions",
+    "replaced",
+    "select_images",
+]
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -142,6 +151,57 @@ def select_images(
     return Selection(used, omitted)
 
 
+def replaced(
+    conn: Connection, candidates: Iterable[tuple[Row, str]], used: Sequence[Row], scope: Scope | None = None
+) -> list[Omitted]:
+    """Return the images that would be taken but for a fault of their own, each with its reason and what takes its place.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    candidates
+        Images that must not be used, and why.
+    used
+        Images that are used.
+    scope
+        Attempts whose images count; None: all.
+    """
+    of_exposure = {int(row["expnum"]): row for row in used if row.get("expnum") is not None}
+    pairs = [
+        (row, reason, of_exposure[int(row["expnum"])])
+        for row, reason in candidates
+        if row.get("expnum") is not None and int(row["expnum"]) in of_exposure
+    ]
+    numbers = {row.get("pfw_attempt_id") for pair in pairs for row in (pair[0], pair[2])}
+    facts = store.attempt_facts(conn, sorted(int(n) for n in numbers if n is not None)) if pairs else {}
+    images: list[Omitted] = []
+    for row, reason, other in pairs:
+        own, in_place = facts.get(row.get("pfw_attempt_id") or 0), facts.get(other.get("pfw_attempt_id") or 0)
+        if own is None or (scope is not None and outside(own, scope)):
+            continue
+        if in_place is not None and own.run == in_place.run:
+            images.append(_omitted(row, 0, reason))
+        elif in_place is None or _precedence(own) < _precedence(in_place):
+            name = _source(other, facts)
+            words = f"{reason}; {name} is used in place of {own.pipeline} run {own.run}"
+            images.append(_omitted(row, 0, words))
+    return images
+
+
+def _precedence(attempt: store.AttemptFacts) -> tuple[int, int]:
+    """Order of attempts at one exposure were they all good: the later cut first, then the newest."""
+    return _RANK.get(attempt.pipeline, _OTHER), -attempt.id
+
+
+def _source(row: Row, facts: Mapping[int, store.AttemptFacts]) -> str:
+    """What a row comes from, for messages."""
+    number = row.get("pfw_attempt_id")
+    if number is None:
+        return f"the delivered {row['filename']}"
+    return f"{facts[int(number)].pipeline} run {facts[int(number)].run}"
+
+
 def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int, str]]:
     """The exclusions in force: exposure → CCD (0: all) → words."""
     reasons: dict[int, dict[int, str]] = {}
@@ -203,7 +263,7 @@ class _Exposure:
                 newest[key] = max(newest.get(key, 0), int(row["id"]))
         for row, _ in images:
             if row.get("pfw_attempt_id") != best:
-                yield row, f"{self._name(best_row)} of the same exposure is used"
+                yield row, f"{_source(best_row, self.facts)} of the same exposure is used"
             elif int(row["id"]) != newest[row.get("ccdnum")]:
                 yield row, "a newer delivery of the same image is used"
             else:
@@ -241,14 +301,6 @@ class _Exposure:
         if pipeline != "finalcut" and final is Verdict.REJECTED and self.standing.person is None:
             return final, f"in Final Cut: {self.standing.words['finalcut']}"
         return verdict, words
-
-    def _name(self, row: Row) -> str:
-        """What a row comes from, for messages."""
-        number = row.get("pfw_attempt_id")
-        if number is None:
-            return f"the delivered {row['filename']}"
-        attempt = self.facts[int(number)]
-        return f"{attempt.pipeline} run {attempt.run}"
 
     def without_ccds(self, row: Row, omitted: list[Omitted]) -> Row:
         """The row, with the excluded CCDs noted where it is a file of several."""

@@ -171,7 +171,7 @@ class Scanner:
             at = self._complete(lines, at, start, messages)
             line += block.count(b"\n", counted, start)
             counted = start
-            if self._seen(number, line, lines[start:end]):
+            if self._was_matched(number, line, lines[start:end]):
                 continue
             if self._capture is not None and not self._breaks(number):
                 self._take(lines[start:end], messages)
@@ -184,7 +184,7 @@ class Scanner:
         self._line += block.count(b"\n")
         return messages
 
-    def _seen(self, number: int, line: int, text: bytes) -> bool:
+    def _was_matched(self, number: int, line: int, text: bytes) -> bool:
         """Whether a match in the piece of a long line was matched in the piece before, which it overlaps."""
         before, self._last = self._last, (number, line)
         if before != (number, line) or not text.startswith(_GOES_ON):

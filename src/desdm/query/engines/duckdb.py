@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote as quote_path
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 
-from desdm.errors import DatabaseUnavailable, DesdmError, LimitExceeded, NotFoundError
+from desdm.errors import (
+    CorruptFile,
+    DatabaseUnavailable,
+    DesdmError,
+    LimitExceeded,
+    NotFoundError,
+    OwnTablesUnavailable,
+)
+from desdm.query.catalogue import MYDB
 from desdm.query.engines import cells, native
+from desdm.query.engines.duckown import OwnTables
 from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.running import Running
 from desdm.query.engines.writing import quote
-from desdm.release.model import ReleaseColumn, ReleaseTable
+from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
 __all__ = ["DuckEngine"]
 
@@ -26,6 +38,18 @@ __all__ = ["DuckEngine"]
 _BATCH = 32_768
 #: How long the end of the engine waits for a query to end, seconds.
 _PATIENCE = 1.0
+#: A native copy that cannot be read is made anew, but not more often than once in this time, seconds.
+_REMAKE_SECONDS = 600.0
+_LOG = logging.getLogger(__name__)
+
+
+class _Attached(NamedTuple):
+    """A release that can be queried: its copy, and what the copy is made from."""
+
+    path: Path
+    tables: Sequence[ReleaseTable]
+    root: Path
+    files: Sequence[ReleaseFile]
 
 
 class DuckEngine:
@@ -46,9 +70,12 @@ class DuckEngine:
     def __init__(self, home: Path, memory: str = "4GB", threads: int | None = None) -> None:
         self._serving, self._mydb, self._memory = home / "serving", home / "mydb", memory
         self._lock = threading.RLock()
-        self._attached: dict[str, Path] = {}
+        self._attached: dict[str, _Attached] = {}
+        #: releases whose copy could not be read, and when a copy was last made anew for that
+        self._unreadable: set[str] = set()
+        self._remade: dict[str, float] = {}
         self._running: set[Running] = set()
-        self._owners: set[str] = set()
+        self._own_tables = OwnTables(self._mydb)
         self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
         self._serving.mkdir(parents=True, exist_ok=True)
         self._mydb.mkdir(parents=True, exist_ok=True)
@@ -72,7 +99,9 @@ class DuckEngine:
 
     # What there is to ask
 
-    def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
+    def attach(
+        self, release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile] = ()
+    ) -> None:
         """Make the tables of a release ready from their native copy, which is written where it is absent.
 
         Parameters
@@ -83,16 +112,59 @@ class DuckEngine:
             Its tables.
         root
             Directory of the release, in HATS layout.
+        files
+            Its recorded files: a copy is made only from files with their recorded digests.
+
+        Raises
+        ------
+        CorruptFile
+            A file of the tables is missing or damaged.
+        StorageFull
+            No room for the copy.
         """
-        path = native.make(self._serving, release, tables, root, self._memory)
+        path = native.make(self._serving, release, tables, root, self._memory, files)
         with self._lock:
-            if self._attached.get(release) == path:
+            before = self._attached.get(release)
+            if before is not None and before.path == path:
                 return
-            name = quote(release, "duckdb")
-            if release in self._attached:
-                self._conn.execute(f"DETACH {name}")
-            self._conn.execute(f"ATTACH {_text(path)} AS {name} (READ_ONLY)")
-            self._attached[release] = path
+            try:
+                self._attach_copy(release, path)
+            except duckdb.Error as err:
+                _LOG.warning("%s cannot be read and is made anew: %s", path, err)
+                native.discard(path)
+                path = native.make(self._serving, release, tables, root, self._memory, files)
+                try:
+                    self._attach_copy(release, path)
+                except duckdb.Error as again:
+                    raise CorruptFile(f"{path}: the copy that serves {release} cannot be read") from again
+            self._attached[release] = _Attached(path, tables, root, files)
+
+    def _attach_copy(self, release: str, path: Path) -> None:
+        """Attach a native copy under the name of its release, in place of an older one."""
+        name = quote(release, "duckdb")
+        self._conn.execute(f"DETACH DATABASE IF EXISTS {name}")
+        self._attached.pop(release, None)
+        self._conn.execute(f"ATTACH {_text(path)} AS {name} (READ_ONLY)")
+
+    def _remake_copies(self, query: Query) -> None:
+        """Make those copies anew that a query reads and that could not be read before."""
+        for release in self._unreadable & {schema for schema, _ in query.tables}:
+            with self._lock:
+                attached = self._attached.get(release)
+                recent = time.monotonic() - self._remade.get(release, -_REMAKE_SECONDS) < _REMAKE_SECONDS
+                if release not in self._unreadable or attached is None or recent:
+                    continue
+                self._remade[release] = time.monotonic()
+                _LOG.warning("%s cannot be read and is made anew", attached.path)
+                self._conn.execute(f"DETACH DATABASE IF EXISTS {quote(release, 'duckdb')}")
+                native.discard(attached.path)
+                del self._attached[release]
+                try:
+                    self.attach(release, attached.tables, attached.root, attached.files)
+                except DesdmError:
+                    self._attached[release] = attached
+                    raise
+                self._unreadable.discard(release)
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
         """Replace the rows of one of the service's own tables.
@@ -152,11 +224,13 @@ class DuckEngine:
         LimitExceeded
             It took longer than ``seconds``, or needs too much memory.
         """
-        if owner:
+        if self._unreadable:
+            self._remake_copies(query)
+        if any(schema == MYDB for schema, _ in query.tables):
             self._open(owner)
         cursor = self._conn.cursor()
         try:
-            with Running(cursor.interrupt, seconds, cancel) as running:
+            with Running(partial(_interrupt, cursor), seconds, cancel) as running:
                 self._running.add(running)
                 try:
                     for upload in (uploads or {}).values():
@@ -186,9 +260,9 @@ class DuckEngine:
             reader = cursor.sql(query.sql, params=list(query.params) or None).to_arrow_reader(_BATCH)
             yield from reader
         except (duckdb.Error, pa.ArrowException, RuntimeError, OSError) as err:
-            raise self._fault(err, running) from None
+            raise self._fault(err, running, query) from None
 
-    def _fault(self, err: Exception, running: Running) -> DesdmError:
+    def _fault(self, err: Exception, running: Running, query: Query) -> DesdmError:
         """Return the public error for an error of DuckDB or Arrow."""
         if running.was_ended:
             return running.fault()
@@ -199,21 +273,29 @@ class DuckEngine:
             isinstance(err, duckdb.IOException | duckdb.ConnectionException | OSError)
             or "IO Error" in message
         ):
+            self._note_unreadable(message, query)
             return DatabaseUnavailable(
                 "the database of the release tables cannot be read now; try again later"
             )
         return public_error(message)
 
+    def _note_unreadable(self, message: str, query: Query) -> None:
+        """Remember the releases of a query whose copy the message says to be damaged."""
+        for release in {schema for schema, _ in query.tables}:
+            attached = self._attached.get(release)
+            if attached is not None and (str(attached.path) in message or "checksum" in message.lower()):
+                _LOG.error("%s cannot be read: %s", attached.path, message)
+                self._unreadable.add(release)
+
     # Tables of users
 
     def _open(self, owner: str) -> None:
-        """Attach the tables of a user, if there are any."""
-        path = self._mydb / f"{quote_path(owner, safe='')}.duckdb"
+        """Attach the tables of a user, which a query reads."""
         with self._lock:
-            if owner in self._owners or not path.exists():
-                return
-            self._conn.execute(f"ATTACH {_text(path)} AS {quote(f'mydb_{owner}', 'duckdb')}")
-            self._owners.add(owner)
+            if not self._own_tables.attach(self._conn, owner):
+                raise OwnTablesUnavailable(
+                    "the file of your own tables is missing; report it to the operators of this service"
+                )
 
     def save(
         self,
@@ -276,18 +358,14 @@ class DuckEngine:
         return int(total[0]) if total else 0, counted[0]
 
     def _create(self, owner: str) -> None:
-        """Create and attach the database of a user's own tables."""
-        path = self._mydb / f"{quote_path(owner, safe='')}.duckdb"
+        """Attach the tables of a user; create their file if it is absent."""
         with self._lock:
-            if owner not in self._owners:
-                self._conn.execute(f"ATTACH {_text(path)} AS {quote(f'mydb_{owner}', 'duckdb')}")
-                self._owners.add(owner)
+            self._own_tables.attach(self._conn, owner, create=True)
 
     def drop(self, owner: str, name: str) -> None:
         """Drop a table of a user."""
-        self._open(owner)
         with self._lock, self._conn.cursor() as cursor:
-            if owner in self._owners:
+            if self._own_tables.attach(self._conn, owner):
                 cursor.execute(
                     f"DROP TABLE IF EXISTS {quote(f'mydb_{owner}', 'duckdb')}.{quote(name, 'duckdb')}"
                 )
@@ -307,6 +385,12 @@ class DuckEngine:
         free = [running.stop(_PATIENCE) for running in list(self._running)]
         if all(free):
             self._conn.close()
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
+    """End what a cursor executes; nothing happens if the engine closed it meanwhile."""
+    with suppress(duckdb.ConnectionException):
+        cursor.interrupt()
 
 
 def _declared(columns: Sequence[ReleaseColumn]) -> str:

@@ -10,6 +10,12 @@ __all__ = ["ended", "public_error"]
 
 #: What a message of DuckDB or PostgreSQL holds, and what we say.
 _SAYINGS: tuple[tuple[str, str], ...] = (
+    # DuckDB: "Max expression depth limit", PostgreSQL: "stack depth limit", psycopg: "number of parameters".
+    (
+        r"(expression|stack) depth|number of parameters",
+        "an expression has too many terms (chains of + or || of about a thousand are possible), or is nested too deeply; "
+        "shorten it, or compute it in steps with WITH",
+    ),
     (r"division by zero", "a division by zero; NULLIF(x, 0) turns a zero into no value"),
     (r"square root of a negative", "SQRT of a negative number; cut with WHERE first"),
     (

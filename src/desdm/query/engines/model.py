@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from desdm.release.model import ReleaseColumn, ReleaseTable
+from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
 __all__ = ["Cancel", "Engine", "Query", "Upload"]
 
@@ -68,7 +68,9 @@ class Engine(Protocol):
     #: ``duckdb`` or ``postgresql``: the dialect that ``query/adql`` writes for it.
     dialect: str
 
-    def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
+    def attach(
+        self, release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile] = ()
+    ) -> None:
         """Make the tables of a release ready; a second call does no harm.
 
         Parameters
@@ -79,6 +81,15 @@ class Engine(Protocol):
             Its tables.
         root
             Directory of the release, in HATS layout.
+        files
+            Its recorded files: rows are taken only from files with their recorded digests.
+
+        Raises
+        ------
+        CorruptFile
+            A file of the tables is missing or damaged.
+        TransientError
+            No room, or a database or file that cannot be reached now.
         """
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
-from desdm.errors import CorruptFile, StorageFull
+from desdm.errors import CorruptFile, StorageFull, storage_error
+from desdm.query.engines.intact import require_intact
 from desdm.query.engines.writing import SQL_TYPES, kind_of, quote
-from desdm.release.model import ReleaseColumn, ReleaseTable
+from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
-__all__ = ["make", "partitions", "projection", "source"]
+__all__ = ["discard", "make", "partitions", "projection", "source"]
 
 #: Rows that one block of the copy holds; a cone reads few of them.
 _BLOCK = 30_720
@@ -83,37 +85,56 @@ def _fingerprint(tables: Sequence[ReleaseTable], root: Path) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path, memory: str) -> Path:
+def make(
+    folder: Path,
+    release: str,
+    tables: Sequence[ReleaseTable],
+    root: Path,
+    memory: str,
+    files: Sequence[ReleaseFile] = (),
+) -> Path:
     """Return the path of a release's native copy; write it where it is absent or older than the Parquet files.
 
     Parameters
     ----------
     folder
         ``serving`` of the installation.
+    release
+        Name of the release.
+    tables
+        Its tables.
     root
         Directory of the release.
+    memory
+        The most memory that the writing may take, as DuckDB writes it.
+    files
+        Recorded files of the release: a copy is made only from files with their recorded digests.
 
     Raises
     ------
     CorruptFile
-        A Parquet file cannot be read.
+        A Parquet file is missing, damaged or cannot be read.
     StorageFull
         No room for the copy.
+    StorageUnavailable
+        A file or directory cannot be read or written.
     """
     wanted = _fingerprint(tables, root)
     path = folder / f"{release}-{wanted[:16]}.duckdb"
-    if path.exists():
+    if path.is_file():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
+    require_intact(release, tables, root, files)
     temporary = folder / f".{release}-{secrets.token_hex(4)}.duckdb"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        discard(path)
         _write(temporary, tables, root, memory)
         temporary.replace(path)
-    except duckdb.IOException as err:
-        raise StorageFull(
-            f"{release}: no room for the copy that serves it, or its files cannot be read"
-        ) from err
+    except OSError as err:
+        raise storage_error(err, path) from err
     except duckdb.Error as err:
+        if "No space left" in str(err) or "File too large" in str(err):
+            raise StorageFull(f"{folder}: no room for the copy that serves {release}") from err
         raise CorruptFile(f"{release}: a table cannot be read; run: desdm release verify {release}") from err
     finally:
         for rest in folder.glob(f"{temporary.name}*"):
@@ -121,8 +142,16 @@ def make(folder: Path, release: str, tables: Sequence[ReleaseTable], root: Path,
     for old in folder.glob(f"{release}-{'[0-9a-f]' * 16}.duckdb"):
         if old != path:
             # A server that still has it open keeps it until it closes.
-            old.unlink(missing_ok=True)
+            discard(old)
     return path
+
+
+def discard(copy: Path) -> None:
+    """Remove a native copy, or whatever stands under its name."""
+    if copy.is_dir() and not copy.is_symlink():
+        shutil.rmtree(copy)
+    else:
+        copy.unlink(missing_ok=True)
 
 
 def _write(target: Path, tables: Sequence[ReleaseTable], root: Path, memory: str) -> None:

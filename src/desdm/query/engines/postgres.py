@@ -18,13 +18,14 @@ from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
 from desdm.query.engines import pgcells, pgload, pgread
 from desdm.query.engines.faults import public_error
+from desdm.query.engines.intact import require_intact
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.pgconnect import Connections, abandon, interrupt
 from desdm.query.engines.pgload import name
 from desdm.query.engines.pguploads import cleaned, with_uploads
 from desdm.query.engines.running import Running
 from desdm.query.engines.writing import kind_of
-from desdm.release.model import ReleaseColumn, ReleaseTable
+from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
 __all__ = ["PostgresEngine"]
 
@@ -85,7 +86,9 @@ class PostgresEngine:
 
     # What there is to ask
 
-    def attach(self, release: str, tables: Sequence[ReleaseTable], root: Path) -> None:
+    def attach(
+        self, release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile] = ()
+    ) -> None:
         """Load a release that is not in the database yet, or not as it is now; whole or not at all.
 
         Parameters
@@ -96,6 +99,8 @@ class PostgresEngine:
             Its tables.
         root
             Directory of the release, in HATS layout.
+        files
+            Its recorded files: rows are taken only from files with their recorded digests.
         """
         wanted = _fingerprint(tables)
         with self._connections.taken() as conn:
@@ -105,6 +110,7 @@ class PostgresEngine:
                 raise ConflictError(
                     f"{release} is not in this database yet, and it can only be read; load it where it is written"
                 )
+            require_intact(release, tables, root, files)
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             if self._loaded(conn, release) == wanted:
                 return

@@ -33,6 +33,8 @@ def run_query(runner: QueryRunner, context: JobContext) -> None:
     name = f"result.{params.format.extension}"
     temporary = context.directory / f"{name}.part"
     with ExitStack() as resources:
+        # A job that fails or is ended leaves no part of a result; after the rename there is nothing to remove.
+        resources.callback(temporary.unlink, missing_ok=True)
         rows = runner.stream_rows(
             context.caller,
             params,
@@ -43,9 +45,9 @@ def run_query(runner: QueryRunner, context: JobContext) -> None:
             resources=resources,
         )
         _write_result(temporary, rows, context)
+        temporary.rename(context.directory / name)
     if rows.overflow:
         context.notes.append(OVERFLOW)
-    temporary.rename(context.directory / name)
     context.result("result", name, params.mime)
 
 

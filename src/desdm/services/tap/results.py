@@ -6,8 +6,9 @@ import re
 from typing import BinaryIO
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, NotFoundError, UsageError
+from desdm.errors import NotFoundError, UsageError
 from desdm.services.context import Services
+from desdm.services.refusals import HIDDEN_JOB
 from desdm.services.uws import store
 
 __all__ = ["result_of"]
@@ -37,9 +38,7 @@ def result_of(services: Services, caller: Caller, base: str, uri: str) -> Binary
     UsageError
         The URL is another server's; this service never contacts other servers.
     NotFoundError
-        There is no such job or result.
-    AccessDenied
-        The job belongs to another user.
+        There is no such job or result, or the job belongs to another user.
     """
     match = re.fullmatch(re.escape(base) + r"/tap/async/([0-9a-f]{1,32})/results/(\w{1,64})", uri)
     if match is None:
@@ -50,8 +49,10 @@ def result_of(services: Services, caller: Caller, base: str, uri: str) -> Binary
     with services.state.read() as conn:
         job = store.job(conn, "tap", match[1])
     result = next((r for r in job.results if r.id == match[2]), None) if job else None
-    if job is None or result is None:
+    # The job of another user is answered as one that does not exist.
+    hidden = job is not None and job.owner and job.owner != caller.login and not caller.may(Action.SEE_JOBS)
+    if hidden and job is not None:
+        services.refusals.note(caller, lambda: f"job {job.id}", "see job", HIDDEN_JOB)
+    if job is None or result is None or hidden:
         raise NotFoundError(f"UPLOAD: there is no result {match[2]} of a job {match[1]}")
-    if job.owner and job.owner != caller.login and not caller.may(Action.SEE_JOBS):
-        raise AccessDenied(f"UPLOAD: job {job.id} is not yours", caller.known)
     return (services.results / result.path).open("rb")

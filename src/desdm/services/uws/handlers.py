@@ -33,6 +33,7 @@ from desdm.schema.states import Phase
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import Limits, limits_of
 from desdm.services.parameters import RequestParams, parse_parameters, parse_real, parse_time
+from desdm.services.refusals import HIDDEN_JOB
 from desdm.services.responses import (
     base_url,
     run_blocking,
@@ -430,10 +431,16 @@ class _Jobs:
                 return store.job(conn, self.kind.name, job_id)
 
         job = await run_blocking(self.services, load)
-        if job is None:
-            raise NotFoundError(f"no job {job_id[:40]!r}: it was never created, or it has expired")
-        if job.owner != caller.login and job.owner and not caller.may(Action.SEE_JOBS):
-            raise AccessDenied(f"job {job.id} is not yours; log in as its owner", caller.known)
+        # The job of another person is answered as one that does not exist, as everything that is hidden.
+        hidden = (
+            job is not None and job.owner and job.owner != caller.login and not caller.may(Action.SEE_JOBS)
+        )
+        if hidden:
+            self.services.refusals.note(caller, lambda: f"job {job_id}", "see job", HIDDEN_JOB)
+        if job is None or hidden:
+            raise NotFoundError(
+                f"no job {job_id[:40]!r}: it was never created, has expired, or is of somebody else (log in as its owner)"
+            )
         if request.method != "GET" and job.phase in ENDED and request.url.path.endswith("/executionduration"):
             raise ConflictError(f"job {job.id} is {job.phase}; this can be set only before it runs")
         return job

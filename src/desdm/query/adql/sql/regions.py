@@ -112,6 +112,12 @@ def meets_polygon(region: Fragment, corners: Corners, pieces: Pieces, dialect: D
     return _either(region, dialect, f"{_within(pieces)} OR {_any(near)}", polygon)
 
 
+def _unit_vector(place: Sequence[Fragment]) -> tuple[str, str, str]:
+    """Write the unit vector of a longitude and latitude in degrees."""
+    a, d = (f"radians({c.sql})" for c in place)
+    return f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})"
+
+
 def covered_by_circle(
     region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect
 ) -> str:
@@ -128,8 +134,7 @@ def covered_by_circle(
     dialect
         Dialect of the engine's SQL.
     """
-    a, d = (f"radians({c.sql})" for c in centre)
-    middle = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
+    middle = _unit_vector(centre)
     apart = f"degrees(acos(least(1, greatest(-1, {_product(_OWN, middle)}))))"
     reach = f"CAST({radius.sql} AS float8) + 1e-9"
     outside = _some_corner(region, dialect, f"{apart} > {reach}")
@@ -173,8 +178,7 @@ def circle_within(region: Fragment, centre: Sequence[Fragment], radius: Fragment
     dialect
         Dialect of the engine's SQL.
     """
-    a, d = (f"radians({c.sql})" for c in centre)
-    p = (f"(cos({d}) * cos({a}))", f"(cos({d}) * sin({a}))", f"sin({d})")
+    p = _unit_vector(centre)
     size = f"CAST({radius.sql} AS float8)"
     normal = _vector_product(_OWN, _NEXT)
     length = f"sqrt({' + '.join(f'power({n}, 2)' for n in normal)})"

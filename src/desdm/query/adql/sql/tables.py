@@ -143,10 +143,20 @@ class From:
         if entry.row_filter is not None:
             column, values = entry.row_filter
             marks = ", ".join(self._parameters.text(v) for v in sorted(values)) or "NULL"
-            physical = f"(SELECT * FROM {physical} WHERE {self._quote(column)} IN ({marks}))"
+            selected = "*" if entry.numbering is None else self._numbered(entry)
+            physical = f"(SELECT {selected} FROM {physical} WHERE {self._quote(column)} IN ({marks}))"
         name, schema = (node.alias.text, None) if node.alias else (entry.name, entry.schema)
         sources = [Source(name, schema, tuple(columns))]
         return Tables(f"{physical} AS {alias}", sources, columns, physical, alias, entry.row_count)
+
+    def _numbered(self, entry: Entry) -> str:
+        """Write the columns of a table with its visible rows numbered from 0."""
+        return ", ".join(
+            f"CAST(ROW_NUMBER() OVER (ORDER BY {self._quote(c.name)}) - 1 AS INTEGER) AS {self._quote(c.name)}"
+            if c.name == entry.numbering
+            else self._quote(c.name)
+            for c in entry.columns
+        )
 
     def _entry(self, node: nodes.Named) -> Entry:
         """Return the catalogue entry that a table name means."""
