@@ -61,7 +61,7 @@ bench: setup-test  ## One JSON line a figure; ONLY=name for one bench.
 
 lock:  ## Pin dependencies anew, by digest.
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
-	  pyproject.toml requirements.in -o requirements.lock
+	  --extra facility pyproject.toml requirements.in -o requirements.lock
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  -c requirements.lock requirements-docs.in -o requirements-docs.lock
 

@@ -135,6 +135,16 @@ def main() -> None:
         _exit(err.format_message() + hint, "usage", err.exit_code)
     except DesdmError as err:
         _exit_with(err)
+    except ModuleNotFoundError as err:
+        package = (err.name or "").partition(".")[0]
+        if package in ("", "desdm"):
+            raise
+        _exit(
+            f"this command needs the package {package}, which the client alone does not have: "
+            "pip install 'desdm[facility]'",
+            "usage",
+            2,
+        )
     except _damage_errors() as err:
         known_error = _typed_error(err)
         if known_error is None:
