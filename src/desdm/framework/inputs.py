@@ -10,15 +10,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from desdm import wcl
-from desdm.archive import catalog
-from desdm.archive.model import Scope
 from desdm.errors import PlanError, WCLError
 from desdm.framework.filenames import NamePattern, expand_value, name_pattern, query_name
 from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Row
+from desdm.framework.scope import InputFinder
 from desdm.framework.sections import Settings
 
 __all__ = ["IDENTITY", "find_by_name", "find_by_program", "query_value", "resolved_identity"]
@@ -84,25 +81,22 @@ def query_value(key: str, text: str, scope: Settings) -> str:
 
 
 def find_by_name(
-    conn: Connection,
+    finder: InputFinder,
     pipeline: Pipeline,
     module: Module,
     fileset: FileSet,
     run: Settings,
-    where: Scope | None = None,
 ) -> tuple[str, list[Row]]:
     """Files of the archive that an input by name may mean; none is no error, since the attempt itself may make it.
 
     Parameters
     ----------
-    conn
-        The database.
+    finder
+        Finds files in the scope of the run, and notes those that must not be used.
     pipeline, module, fileset
         Whose input it is.
     run
         Settings of the run; what they do not say, a wrapper's loop values do.
-    where
-        Attempts whose files may be used; None: all.
 
     Returns
     -------
@@ -124,22 +118,23 @@ def find_by_name(
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
     rows: list[Row] = []
     for part in name.split(","):
-        rows += catalog.find(conn, {"filename": part}, scope=where)
+        rows += finder.find_named(part, finder.scope)[0]
     return f"filename = {name}", rows
 
 
 def find_by_program(
-    conn: Connection, module: Module, fileset: FileSet, run: Settings
+    finder: InputFinder, module: Module, fileset: FileSet, run: Settings
 ) -> tuple[str, list[Row]]:
     """Run the query program of a file set and read its result.
 
     The program writes a WCL file to ``${qoutfile}``: each section with a ``filename`` is a file, and its other keys
-    (and those of the section around it) are known of it. Every file must be in the archive.
+    (and those of the section around it) are known of it. Every file must be in the archive; one that must not be used
+    because of a mark or an exclusion is left out.
 
     Parameters
     ----------
-    conn
-        The database.
+    finder
+        Finds files, and notes those that must not be used.
     module, fileset
         Whose input it is.
     run
@@ -181,7 +176,7 @@ def find_by_program(
         except WCLError as err:
             raise PlanError(f"{where}: the answer of {fileset.program} is not WCL: {err.message}") from err
     return f"{fileset.program} {fileset.args}", _catalogue_rows(
-        conn, list(_file_sections(tree, fileset.name, {})), where
+        finder, list(_file_sections(tree, fileset.name, {})), where
     )
 
 
@@ -196,12 +191,14 @@ def _file_sections(tree: Settings, nick: str, around: Mapping[str, str]) -> Iter
         yield from _file_sections(inner, nick, values)
 
 
-def _catalogue_rows(conn: Connection, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
+def _catalogue_rows(finder: InputFinder, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
     """The archive's rows of the files, with what the program says of them on top."""
     rows: list[Row] = []
     for file in files:
         name = file.get("filename", file.get("fullname", "")).rpartition("/")[2] + file.get("compression", "")
-        matches = catalog.find(conn, {"filename": name})
+        matches, omitted = finder.find_named(name, None)
+        if not matches and omitted:
+            continue
         if not matches:
             raise PlanError(f"{where}: {name} is not in the archive; ingest it")
         rows.append(

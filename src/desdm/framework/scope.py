@@ -18,6 +18,7 @@ from desdm.quality.qa.selection import (
     AssessmentPolicy,
     Omitted,
     companions,
+    drop_excluded,
     omissions,
     replaced,
     select_images,
@@ -95,10 +96,17 @@ def _or_any(value: object, default: str) -> str:
 
 @dataclass(slots=True)
 class InputFinder:
-    """Answers the queries of one submission; files that it omits are listed in ``omitted``."""
+    """Answers the queries of one submission; files that it omits are listed in ``omitted``.
+
+    Attributes
+    ----------
+    own
+        Exposure that the submission processes by itself: its exclusion does not keep it from being looked at anew.
+    """
 
     conn: Connection
     scope: Scope
+    own: int | None = None
     omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
     _answers: dict[str, list[Row]] = field(default_factory=dict)
     _empty: bool = False
@@ -125,9 +133,7 @@ class InputFinder:
             spoiled = [one for one in spoiled if _subject(one[0]) not in subjects]
             if policy or not rows:
                 for one_row, reason in spoiled:
-                    number, name = int(one_row["id"]), str(one_row["filename"])
-                    omitted_image = Omitted(number, name, one_row.get("expnum"), _ccd(one_row), reason)
-                    self.omitted[omitted_image.desfile_id, omitted_image.ccdnum] = omitted_image
+                    self._omit(one_row, reason)
             if policy:
                 selection = select_images(self.conn, rows, policy_of(policy), self.scope)
                 self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
@@ -144,14 +150,38 @@ class InputFinder:
                     self.omitted.setdefault((one.desfile_id, one.ccdnum), one)
                 rows = selection.rows
                 self._empty |= not rows
+            else:
+                rows = self._drop_excluded(rows)
             self._answers[text] = rows
         rows_of_query = self._answers[text]
         return companions(rows_of_query, images) if COMPANION in query else rows_of_query
 
+    def find_named(self, filename: str, scope: Scope | None) -> tuple[list[Row], bool]:
+        """Return the files of a name (or one with ``%``), and whether others of it are omitted: they must not be used."""
+        sound, spoiled = catalog.find_sound(self.conn, {"filename": filename}, scope)
+        for row, reason in spoiled:
+            self._omit(row, reason)
+        rows = self._drop_excluded(sound)
+        return rows, bool(spoiled) or len(rows) < len(sound)
+
+    def _drop_excluded(self, rows: Sequence[Row]) -> list[Row]:
+        """Leave out files of excluded exposures and CCDs, and note them."""
+        selection = drop_excluded(self.conn, rows, self.own)
+        self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
+        self._empty |= bool(rows) and not selection.rows
+        return selection.rows
+
+    def _omit(self, row: Row, reason: str) -> None:
+        """Note a file that must not be used."""
+        expnum = row.get("expnum")
+        exposure = expnum if isinstance(expnum, int) else None
+        one = Omitted(int(str(row["id"])), str(row["filename"]), exposure, _ccd(row), reason)
+        self.omitted[one.desfile_id, one.ccdnum] = one
+
     def describe_excluded(self, query: Mapping[str, str]) -> str:
         """Say how many files a query without result has beyond the scope and the rules; empty: none."""
         catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
-        if query.get(ASSESSMENT) and self.omitted:
+        if self.omitted and (query.get(ASSESSMENT) or self._empty):
             return _describe_reasons(self.omitted.values())
         rows, spoiled = catalog.find_sound(self.conn, catalogue_query)
         if spoiled and not rows:

@@ -150,7 +150,8 @@ def submit(
     budget(run, config.hold_memory)  # a setting that no worker could read is refused here
     _uses_quality_controls(run)
     with database.read() as conn:
-        finder = InputFinder(conn, scopes.inputs)
+        exposure = str(run.get("expnum", ""))
+        finder = InputFinder(conn, scopes.inputs, int(exposure) if exposure.isdecimal() else None)
         run |= _inclfunc(pipeline, finder, run)
         run |= resolved_identity(run)
         inputs = _find_inputs(finder, pipeline, run, scopes)
@@ -326,9 +327,9 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
                 continue
             if fileset.by_name or fileset.newname or fileset.program:
                 text, rows = (
-                    find_by_program(finder.conn, module, fileset, run)
+                    find_by_program(finder, module, fileset, run)
                     if fileset.program
-                    else find_by_name(finder.conn, pipeline, module, fileset, run, scopes.inputs)
+                    else find_by_name(finder, pipeline, module, fileset, run)
                 )
                 rows_by_input[module.name, fileset.name] = rows
                 queries.append((module.name, fileset.name, text, len(rows)))

@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "Selection",
     "companions",
+    "drop_excluded",
     "omissions",
     "replaced",
     "select_images",
@@ -146,8 +147,37 @@ def select_images(
             if reason:
                 omitted.append(_omitted(row, int(row.get("ccdnum") or 0), reason))
             else:
-                reduced[id(row)] = chooser.without_ccds(row, omitted)
+                reduced[id(row)] = _without_ccds(row, chooser.banned, omitted)
     used = [reduced.get(id(row), row) for row in rows if id(row) in reduced or row.get("expnum") is None]
+    return Selection(used, omitted)
+
+
+def drop_excluded(conn: Connection, rows: Sequence[Row], own: int | None = None) -> Selection:
+    """Leave out files of excluded exposures and CCDs, whatever their verdicts; of a raw file its excluded CCDs.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    rows
+        Rows of `desdm.archive.catalog.find`.
+    own
+        Exposure that is processed by itself, which may be looked at anew: its files remain; None: there is none.
+    """
+    numbers = sorted({int(row["expnum"]) for row in rows if row.get("expnum") is not None} - {own})
+    banned = _exclusions(conn, numbers) if numbers else {}
+    if not banned:
+        return Selection(list(rows), [])
+    used: list[Row] = []
+    omitted: list[Omitted] = []
+    for row in rows:
+        of_exposure = banned.get(int(row["expnum"]), {}) if row.get("expnum") is not None else {}
+        if reason := _exclusion(row, of_exposure):
+            omitted.append(_omitted(row, 0, reason))
+        elif row.get("filetype") == "raw":
+            used.append(_without_ccds(row, of_exposure, omitted))
+        else:
+            used.append(row)
     return Selection(used, omitted)
 
 
@@ -220,6 +250,21 @@ def _omitted(row: Row, ccdnum: int, reason: str) -> Omitted:
     return Omitted(int(row["id"]), str(row["filename"]), int(row["expnum"]), ccdnum, reason)
 
 
+def _exclusion(row: Row, banned: Mapping[int, str]) -> str:
+    """Why a file must not be used as a whole by the exclusions of its exposure (by CCD, 0: all); empty: it may be."""
+    ccdnum = row.get("ccdnum")
+    return banned.get(0) or (banned.get(int(ccdnum), "") if ccdnum is not None else "")
+
+
+def _without_ccds(row: Row, banned: Mapping[int, str], omitted: list[Omitted]) -> Row:
+    """The row, with the excluded CCDs noted where it is a file of several."""
+    if row.get("ccdnum") is not None or not banned:
+        return row
+    for ccdnum, reason in sorted(banned.items()):
+        omitted.append(_omitted(row, ccdnum, reason))
+    return {**row, "excluded_ccds": ",".join(str(n) for n in sorted(banned))}
+
+
 @dataclass(frozen=True, slots=True)
 class _Exposure:
     """The decision on the files of one exposure."""
@@ -271,10 +316,8 @@ class _Exposure:
 
     def _fitness(self, row: Row) -> tuple[str, tuple[int, ...]]:
         """Why a file must not be used (empty: it may be), and its order among those that may."""
-        ccdnum = int(row["ccdnum"]) if row.get("ccdnum") is not None else None
-        for number in (0, ccdnum):
-            if number is not None and number in self.banned:
-                return self.banned[number], (0, 0)
+        if reason := _exclusion(row, self.banned):
+            return reason, (0, 0)
         number = row.get("pfw_attempt_id")
         if number is None:
             verdict, words = (Verdict.UNKNOWN, "") if self.standing is None else self.standing.overall
@@ -301,14 +344,6 @@ class _Exposure:
         if pipeline != "finalcut" and final is Verdict.REJECTED and self.standing.person is None:
             return final, f"in Final Cut: {self.standing.words['finalcut']}"
         return verdict, words
-
-    def without_ccds(self, row: Row, omitted: list[Omitted]) -> Row:
-        """The row, with the excluded CCDs noted where it is a file of several."""
-        if row.get("ccdnum") is not None or not self.banned:
-            return row
-        for ccdnum, reason in sorted(self.banned.items()):
-            omitted.append(_omitted(row, ccdnum, reason))
-        return {**row, "excluded_ccds": ",".join(str(n) for n in sorted(self.banned))}
 
 
 #: Image, mask and weight of one delivery have one name but for these letters (Community Pipeline).
