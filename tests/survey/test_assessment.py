@@ -1,4 +1,4 @@
-"""The verdict's rule, case by case as DESDM states it (desdm.md section 5), with the constants that the code ships."""
+"""The verdict's rule, case by case as DESDM states it, with the constants that the code ships."""
 
 from __future__ import annotations
 

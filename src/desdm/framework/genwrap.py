@@ -12,7 +12,7 @@ from desdm.wcl import Resolver
 
 __all__ = ["genwrap"]
 
-#: How an option of one letter or more is written, by ``cmd_hyphen`` (desdm.md 2.4).
+#: How an option of one letter or more is written, by ``cmd_hyphen``.
 _HYPHENS = {"allsingle": ("-", "-"), "alldouble": ("--", "--"), "mixed_gnu": ("-", "--")}
 
 

@@ -1,4 +1,4 @@
-"""Header updates of outputs: the sections ``hdrupd_*`` of a file in a submit WCL (desdm.md 2.4).
+"""Header updates of outputs: the sections ``hdrupd_*`` of a file in a submit WCL.
 
 Each key of a section is a keyword with its value; ``headers`` names the HDUs, by number or EXTNAME, instead of the first
 HDU that holds data. Checksums in a header that is updated are computed again.

@@ -537,7 +537,7 @@ class _Runner:
 
     def _add_provenance(self, outcome: WrapperOutcome) -> None:
         """Add a wrapper to the output WCL: what ran, with which version, its inputs and outputs."""
-        # The output WCL of the reference: what ran, with which version, inputs and outputs.
+        # The output WCL of DESDM: what ran, with which version, inputs and outputs.
         tree: Tree = {
             "wrapper": {"wrapnum": str(outcome.wrapnum), "modname": outcome.modname, "state": outcome.state}
         }

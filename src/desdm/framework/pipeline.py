@@ -37,7 +37,7 @@ class FileSet:
     filename: str = ""
     #: name of one of the pipeline's directory patterns; empty: the file type's own directory
     dirpat: str = ""
-    #: column → value in the reference's query syntax (``a,b`` in, ``%`` like, ``!v`` not …), see desdm.md 2.4
+    #: column → value in DESDM's query syntax (``a,b`` in, ``%`` like, ``!v`` not …)
     query: Mapping[str, str] = field(default_factory=dict)
     #: ``module.file`` or ``module.list`` that makes these files earlier in the same attempt
     depends: str = ""
@@ -168,7 +168,7 @@ class Pipeline:
     """A pipeline: blocks in series, name patterns, and default settings.
 
     ``inclfunc`` is the dotted name of a function ``(find, settings) -> dict`` called at submission, as the
-    reference's ``<<inclfunc>>``: it may look up files with ``find(query) -> rows`` and adds settings
+    DESDM's ``<<inclfunc>>``: it may look up files with ``find(query) -> rows`` and adds settings
     (for instance a tile's geometry).
     """
 

@@ -1,4 +1,4 @@
-"""Structural keys of a submit WCL with their references replaced, as the original looks every key up (desdm.md 2.3)."""
+"""Structural keys of a submit WCL with their references replaced, as DESDM looks every key up."""
 
 from __future__ import annotations
 

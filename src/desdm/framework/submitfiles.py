@@ -1,4 +1,4 @@
-"""Files and lists of a module as a submit WCL describes them (desdm.md 2.4, ``<file F>`` and ``<list L>``)."""
+"""Files and lists of a module as a submit WCL describes them (``<file F>`` and ``<list L>``)."""
 
 from __future__ import annotations
 

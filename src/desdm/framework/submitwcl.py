@@ -1,6 +1,6 @@
 """Pipelines in the pipeline assemblers' own language: reads a submit WCL as a `Pipeline`.
 
-The vocabulary is the reference's (desdm.md 2.4): blocks, modules, files, lists, execs, wrapper loops, queries.
+The vocabulary is DESDM's: blocks, modules, files, lists, execs, wrapper loops, queries.
 `ignored_keys` names every key that has no effect here.
 """
 
@@ -121,7 +121,7 @@ def from_wcl(
 
 def _directory_patterns(tree: Settings) -> dict[str, str]:
     """Return the directory patterns: of each the archive side (ops), not that of the run (runtime)."""
-    # A directory pattern of the reference has an archive side (ops) and a side for the run (runtime).
+    # A directory pattern of DESDM has an archive side (ops) and a side for the run (runtime).
     return {k: v if isinstance(v, str) else str(v.get("ops", "")) for k, v in tree.items()}
 
 
@@ -244,8 +244,8 @@ def _referenced_files(module: str, body: Settings, execs: tuple[Exec, ...], link
 
 
 def _wrapper_name(text: str) -> str:
-    """Return the name of a wrapper; ``genwrap.py`` of the reference is our own generic wrapper."""
-    # genwrap.py is the reference's generic wrapper; ours runs without starting an interpreter.
+    """Return the name of a wrapper; DESDM's ``genwrap.py`` is our own generic wrapper."""
+    # genwrap.py is DESDM's generic wrapper; ours runs without starting an interpreter.
     return "genwrap" if text in ("genwrap.py", "genwrap") else text
 
 

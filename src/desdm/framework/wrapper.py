@@ -1,6 +1,6 @@
 """The interface between the framework and a code: one Task with inputs, outputs, settings, log and programs.
 
-The contract, after DESDM's generic wrapper (desdm.md section 4): inputs are checked before the code starts,
+The contract, after DESDM's generic wrapper: inputs are checked before the code starts,
 the version of each program is recorded and its resources are measured (``wait4``), its log is read by the quality
 controls while it is written, outputs are checked after, and all of this goes into the outcome with parentage.
 """

@@ -15,7 +15,7 @@ from desdm.survey.findings import Severity
 
 __all__ = ["Arrival", "arrivals", "refusal"]
 
-#: Words in an exposure's title that keep it from being processed (DESDM, desdm.md section 5).
+#: Words in an exposure's title that keep it from being processed (DESDM's rule).
 _WORDS = re.compile(r"\b(junk|focus|pointing|donut|test)\b", re.IGNORECASE)
 _CALIBRATIONS = ("zero", "bias", "dome flat", "dflat", "flat", "dark")
 #: Columns of a raw file that make a `store.RawFrame`, in its order.

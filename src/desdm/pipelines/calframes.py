@@ -30,7 +30,7 @@ SETTINGS: Mapping[str, str] = {
 NOT_REJECTED = {"assessment": "unassessed"}
 #: An exposure number that no exposure has: the query of a kind of frame that was not taken.
 NONE = "-1"
-#: Frames of a type and band that are combined at most (desdm.md section 5).
+#: Frames of a type and band that are combined at most (DESDM's number).
 MAX_FRAMES = 150
 
 

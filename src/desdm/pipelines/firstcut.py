@@ -1,6 +1,6 @@
 """The pipeline ``firstcut``: one raw exposure in; calibrated images, catalogues, zero points and a verdict out.
 
-The list at the end is the reference's order of First Cut (desdm.md section 5), to be read aloud. One job does an exposure:
+The list at the end is DESDM's order of First Cut, to be read aloud. One job does an exposure:
 images go from module to module in memory, and only what the archive keeps, or a program must read, becomes a file.
 """
 

@@ -1,6 +1,6 @@
 """The pipeline ``precal``: a night's biases and dome flats in; combined biases and normalised flats of each CCD out.
 
-Steps and order are the reference's (desdm.md section 5). The flats' one number a band is found on the mini focal planes of
+Steps and order are DESDM's. The flats' one number a band is found on the mini focal planes of
 the frames that are combined, which add up to that of the combination, so that no flat is written twice.
 """
 

@@ -1,6 +1,6 @@
 """Mask bits of the survey, and the Community Pipeline's codes translated into them.
 
-DESDM's MSK planes hold bits (desdm.md section 5, after the ``mask_bits.h`` of imsupport); the Community
+DESDM's MSK planes hold bits (after the ``mask_bits.h`` of imsupport); the Community
 Pipeline's ``ood`` planes hold one integer code a pixel (NOIRLab Data Handbook, table of DQ codes for
 Community Pipeline V3.5 and later). Inside desdm there is one convention: the survey's bits.
 """

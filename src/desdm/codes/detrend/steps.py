@@ -1,4 +1,4 @@
-"""The steps of detrending by name, in the reference's order, and the keywords that say which are done."""
+"""The steps of detrending by name, in DESDM's order, and the keywords that say which are done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Step:
     text: str
 
 
-#: In the order of DESDM's pixcorrect (science.md section 3).
+#: In the order of DESDM's pixcorrect.
 STEPS: tuple[Step, ...] = (
     Step("crosstalk", "DESXTALK", "crosstalk", "what other amplifiers wrote into this one"),
     Step("overscan", "DESOSCN", "", "level of each row"),

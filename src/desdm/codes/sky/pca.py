@@ -1,6 +1,6 @@
 """Principal components of a band's sky over the focal plane, from the mini-skies of many exposures.
 
-As DESDM does it (science.md, section 3; Bernstein et al. 2017, PASP 129, 114502): every exposure is scaled by the
+As DESDM does it (Bernstein et al. 2017, PASP 129, 114502): every exposure is scaled by the
 best common pattern, three rounds of 4-σ clipping and a last one of 3 σ take stars and galaxies out, and the components are
 eigenvectors of the small matrix MᵀM of exposures by exposures.
 """
