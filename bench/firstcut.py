@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shlex
 import shutil
@@ -120,10 +119,9 @@ def record(kept: Path, commands: list[str]) -> Any:
         folder = kept / f"{len(commands):03d}"
         folder.mkdir(parents=True)
         for path in self.workdir.iterdir():
-            if path.is_symlink():  # an image on its way, in memory
+            if path.is_file():
+                # Also of a file on disk: through a link the bare program would write into the archive.
                 shutil.copyfile(path, folder / path.name)
-            elif path.is_file():
-                os.link(path, folder / path.name)
         moved = [a.replace(str(self.workdir), str(folder)) for a in argv]
         commands.append(f"cd {shlex.quote(str(folder))} && {shlex.join(moved)} > program.log 2>&1")
         return plain(self, argv, execname, version)
