@@ -563,3 +563,11 @@ def test_a_header_beyond_the_bound_tells_the_bound(tmp_path: Path) -> None:
     path.write_bytes(text.ljust(-(-len(text) // 2880) * 2880).encode())
     with pytest.raises(FileTypeError, match=r"no END within 52428 cards \(4 MiB\), the longest header"):
         read_hdus(path.read_bytes(), path.stat().st_size)
+
+
+def test_a_scale_of_zero_is_told(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    path = frame(tmp_path / "DECam_00990101.fits", {"BSCALX": 0.0})
+    # astropy writes no BSCALE of its own accord.
+    path.write_bytes(path.read_bytes().replace(b"BSCALX  =", b"BSCALE  ="))
+    told = [(f.key, f.text) for _, f in ingest(sqlite, archive, path).findings]
+    assert ("BSCALE", "HDU 0: all pixels have one value by it") in told

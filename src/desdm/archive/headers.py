@@ -63,6 +63,9 @@ def _of(hdu: HDU) -> Iterator[Finding]:
                 repr(blank),
                 "no pixel is missing",
             )
+        if header.number("BSCALE") == 0:
+            text = "all pixels have one value by it"
+            yield Finding(Severity.WARNING, text, "BSCALE", repr(header.get("BSCALE")), "they are read so")
         for key in ("BSCALE", "BZERO"):
             if key in header and header.number(key) is None:
                 default = "1" if key == "BSCALE" else "0"

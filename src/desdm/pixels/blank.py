@@ -28,29 +28,19 @@ class Keywords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Blank:
-    """The integer that stands for "no value" in an image, as it is stored: before BSCALE and BZERO."""
+    """The integer that stands for "no value" in an image, as it is stored: before BSCALE and BZERO (FITS 4.0, 4.4.2.5).
+
+    It is looked for among the stored integers: scaled ones may lie closer than a float can tell apart.
+    """
 
     stored: int
-    scale: float = 1.0
-    zero: float = 0.0
 
-    def missing(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Where ``values``, stored integers that were scaled by whatever program, have no value."""
-        kind = values.dtype
-        if kind.kind == "f":
-            # The sum in double precision, rounded once, as cfitsio does it.
-            return np.asarray(values == kind.type(self.stored * self.scale + self.zero))
-        exact = self.stored * int(self.scale) + int(self.zero) if self.integral else None
-        value = int(self.stored * self.scale + self.zero) if exact is None else exact
-        limits = np.iinfo(kind)
-        if not limits.min <= value <= limits.max:
-            return np.zeros(values.shape, np.bool_)
-        return np.asarray(values == kind.type(value))
-
-    @property
-    def integral(self) -> bool:
-        """Whether BSCALE and BZERO are whole numbers, so that values are integers as well."""
-        return self.scale == int(self.scale) and self.zero == int(self.zero)
+    def missing(self, stored: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """Where stored integers have no value."""
+        limits = np.iinfo(stored.dtype)
+        if not limits.min <= self.stored <= limits.max:
+            return np.zeros(stored.shape, np.bool_)
+        return np.asarray(stored == stored.dtype.type(self.stored))
 
 
 def scaling_of(header: Keywords) -> tuple[float, float]:
@@ -81,7 +71,7 @@ def blank_of(header: Keywords, bitpix: int) -> Blank | None:
         value = header.get(key)
         number = int(value) if _integral(value) else None
         if number is not None:
-            return Blank(number, *scaling_of(header))
+            return Blank(number)
     return None
 
 

@@ -134,11 +134,12 @@ class _Image:
         """File and HDU, for messages."""
         return f"{self._path.name} HDU {self.number}" + (f" ({self.name})" if self.name else "")
 
-    def _valued(self, data: npt.NDArray[Any]) -> npt.NDArray[np.number]:
-        """The pixels with NaN, or in a mask BPM, where they have no value."""
+    def _valued(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.number]:
+        """Stored pixels with BSCALE and BZERO applied, and NaN, or in a mask BPM, where they have no value."""
+        values = scaled(stored, *scaling_of(self.hdu.header))
         if self._blank is None:
-            return data
-        return valued(data, self._blank.missing(data), mask=self.name == "MSK")
+            return values
+        return valued(values, self._blank.missing(stored), mask=self.name == "MSK")
 
     def _bytes(self, at: int, count: int) -> bytes:
         """Read ``count`` bytes of the file at a position."""
@@ -155,12 +156,14 @@ class OtherPlane(_Image):
         """`Plane.read`."""
         try:
             with fitsio.FITS(str(self._path)) as file:
+                # cfitsio's own scaling of floats is left to it.
+                file[self.number].ignore_scaling = self._blank is not None
                 data = file[self.number][box.y0 : box.y1, box.x0 : box.x1]
         except OSError as err:
             raise CorruptFile(f"{self.where}: cfitsio cannot read it") from err
         data = np.asarray(data)
         data = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False)).reshape(box.shape)
-        return self._valued(data)
+        return data if self._blank is None else self._valued(data)
 
 
 class PlainPlane(_Image):
@@ -174,7 +177,7 @@ class PlainPlane(_Image):
         begin = self.hdu.data_start + box.x0 * kind.itemsize
         for y in range(box.y0, box.y1):
             out[y - box.y0] = np.frombuffer(self._bytes(begin + y * row, box.shape[1] * kind.itemsize), kind)
-        return self._valued(scaled(out, *scaling_of(self.hdu.header)))
+        return self._valued(out)
 
 
 class RicePlane(_Image):

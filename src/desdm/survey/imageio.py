@@ -143,25 +143,28 @@ def pixels(path: Path, buffer: bytes, hdus: tuple[HDU, ...], number: int, run: P
         The pixels are damaged; file and HDU are named.
     """
     hdu = hdus[number]
-    values = _values(path, buffer, hdu, number, run)
     blank = blank_of(hdu.header, hdu.bitpix)
-    missing = None if blank is None else blank.missing(values)
-    return Pixels(values, missing if missing is not None and missing.any() else None)
+    if blank is None:
+        values = _stored(path, buffer, hdu, number, run, scale=True)
+        return Pixels(values if hdu.compressed else scaled(values, *scaling_of(hdu.header)), None)
+    stored = _stored(path, buffer, hdu, number, run, scale=False)
+    missing = blank.missing(stored)
+    return Pixels(scaled(stored, *scaling_of(hdu.header)), missing if missing.any() else None)
 
 
-def _values(path: Path, buffer: bytes, hdu: HDU, number: int, run: Pool) -> npt.NDArray[Any]:
-    """Pixels with BSCALE and BZERO applied; missing ones of integers are as any other."""
+def _stored(path: Path, buffer: bytes, hdu: HDU, number: int, run: Pool, *, scale: bool) -> npt.NDArray[Any]:
+    """Pixels as they are stored; of a compressed image, on request, with BSCALE and BZERO applied."""
     where = f"{path.name} HDU {number}" + (f" ({hdu.name})" if hdu.name else "")
     if hdu.compressed:
         unpacked = packed.unpack(buffer, hdu, run, where) if packed.readable(hdu) else None
-        return _by_cfitsio(path, buffer, number, where) if unpacked is None else unpacked
+        return _by_cfitsio(path, buffer, number, where, scale=scale) if unpacked is None else unpacked
     kind = np.dtype({8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}[hdu.bitpix])
     raw = np.frombuffer(buffer, kind, math.prod(hdu.shape), hdu.data_start).reshape(hdu.shape)
-    return scaled(raw.astype(kind.newbyteorder("=")), *scaling_of(hdu.header))
+    return raw.astype(kind.newbyteorder("="))
 
 
-def _by_cfitsio(path: Path, buffer: bytes, number: int, where: str) -> npt.NDArray[Any]:
-    """Pixels in a compression that only cfitsio knows."""
+def _by_cfitsio(path: Path, buffer: bytes, number: int, where: str, *, scale: bool) -> npt.NDArray[Any]:
+    """Pixels in a compression that only cfitsio knows, with BSCALE and BZERO applied or as they are stored."""
     with ExitStack() as stack:
         name = str(path)
         if isinstance(buffer, bytes):
@@ -172,6 +175,7 @@ def _by_cfitsio(path: Path, buffer: bytes, number: int, where: str) -> npt.NDArr
             name = plain.name
         try:
             with fitsio.FITS(name) as file:
+                file[number].ignore_scaling = not scale
                 return np.ascontiguousarray(file[number].read())
         except OSError as err:
             raise FileTypeError(f"{where}: cfitsio cannot read it: {err}") from err

@@ -87,8 +87,11 @@ class Opened:
                 known["BZERO"] = 2**63
             self.blanks[number] = blank_of(known, int(bitpix))
             self.scalings[number] = scaling_of(known)
-            # cfitsio scales 64 bits into truncated integers, or not at all; plain images are taken as they are stored.
-            self.fits[number].ignore_scaling = not self.fits[number].is_compressed()
+            # cfitsio scales 64 bits into truncated integers, or not at all; plain images are taken as they are stored,
+            # and so are those with a BLANK, which is a stored integer.
+            self.fits[number].ignore_scaling = (
+                not self.fits[number].is_compressed() or self.blanks[number] is not None
+            )
         return self.blanks[number]
 
     def read(self, number: int, rows: slice, columns: slice, *, mask: bool = False) -> npt.NDArray[Any]:
@@ -106,10 +109,12 @@ class Opened:
             The HDU is a mask.
         """
         blank = self._blank(number)
-        values = self._stored(number, rows, columns)
-        if not self.fits[number].is_compressed():
-            values = scaled(values.astype(values.dtype.newbyteorder("="), copy=False), *self.scalings[number])
-        return values if blank is None else valued(values, blank.missing(values), mask=mask)
+        stored = self._stored(number, rows, columns)
+        stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+        if blank is None and self.fits[number].is_compressed():
+            return stored
+        values = scaled(stored, *self.scalings[number])
+        return values if blank is None else valued(values, blank.missing(stored), mask=mask)
 
     def _stored(self, number: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
         """Return a section of an HDU's pixels as stored; of a cube, the first plane."""
