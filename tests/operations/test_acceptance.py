@@ -562,3 +562,49 @@ def test_a_ccd_that_the_camera_lacks_is_refused(night: Database, ccdnum: int) ->
         exclude(conn, 1, ccdnum, reason="dead", who="mary", scope=PRODUCTION)
     with night.read() as conn:
         assert store.excluded(conn, [1]) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "why"),
+    [
+        ({"data_digest": "ab"}, {"data_digest": "ab"}, "the same pixels"),
+        (
+            {"mjd_obs": 56251.1, "instrument": "DECam", "data_digest": "a"},
+            {"mjd_obs": 56251.1, "instrument": "DECam", "data_digest": "b"},
+            "the same instrument and begin of the exposure",
+        ),
+    ],
+)
+def test_an_exposure_that_was_registered_under_two_numbers_counts_once(
+    night: Database, one: dict[str, Any], other: dict[str, Any], why: str
+) -> None:
+    """Both are accepted; the one that was registered first is used, and the other as soon as that one is excluded."""
+    with night.write() as conn:
+        put(conn, 101, "raw1.fits", filetype="raw", expnum=1, nite=NITE, **one)
+        put(conn, 102, "raw2.fits", filetype="raw", expnum=2, nite=NITE, **other)
+    assert usable(night) == {(1, 1), (1, 2)}
+    with night.write() as conn:
+        rows = catalog.find(conn, {"filetype": "red_immask"}, scope=PRODUCTION)
+        omitted = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).omitted
+        assert {(o.expnum, o.ccdnum, o.reason) for o in omitted if o.expnum == 2} == {
+            (2, ccd, f"it has {why} as raw1.fits of exposure 1, which is used") for ccd in (1, 2)
+        }
+        exclude(conn, 1, 0, reason="clouds", who="ann", scope=PRODUCTION)
+    assert usable(night) == {(2, 1), (2, 2)}
+
+
+def test_exposures_of_other_pixels_and_times_all_count(night: Database) -> None:
+    with night.write() as conn:
+        for n in (1, 2):
+            put(
+                conn,
+                100 + n,
+                f"raw{n}.fits",
+                filetype="raw",
+                expnum=n,
+                nite=NITE,
+                data_digest=f"d{n}",
+                mjd_obs=56251.0 + n,
+                instrument="DECam",
+            )
+    assert usable(night) == {(1, 1), (1, 2), (2, 1), (2, 2)}

@@ -16,7 +16,7 @@ from desdm.archive.store import RawFrame
 from desdm.errors import FileTypeError
 from desdm.survey.findings import Finding, Severity
 
-__all__ = ["Pixels", "earlier_twin", "frame_of", "same_exposure", "twin_finding"]
+__all__ = ["Pixels", "earlier_twin", "frame_of", "repeated_exposures", "same_exposure", "twin_finding"]
 
 
 def same_exposure(one: RawFrame, other: RawFrame) -> str:
@@ -37,6 +37,34 @@ def earlier_twin(frame: RawFrame, others: Iterable[RawFrame]) -> tuple[RawFrame,
         if other.id < frame.id and (why := same_exposure(frame, other)):
             return other, why
     return None
+
+
+def repeated_exposures(conn: Connection, expnums: Iterable[int]) -> dict[int, tuple[RawFrame, str]]:
+    """Return, of exposures that are another one of these again, the frame that was registered first, and what shows it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    expnums
+        Numbers of the exposures.
+    """
+    known: dict[tuple[object, ...], RawFrame] = {}
+    repeated: dict[int, tuple[RawFrame, str]] = {}
+    # By keys, so that the work grows with the frames and not with their pairs.
+    for frame in store.frames_of_exposures(conn, sorted(set(expnums))):
+        keys: list[tuple[object, ...]] = [("bytes", frame.sha256)]
+        if frame.digest is not None:
+            keys.append(("pixels", frame.digest))
+        if frame.mjd_obs is not None and frame.instrument is not None:
+            keys.append(("begin", frame.mjd_obs, frame.instrument))
+        first = next((known[key] for key in keys if key in known), None)
+        if first is not None and frame.expnum is not None and first.expnum != frame.expnum:
+            repeated.setdefault(frame.expnum, (first, same_exposure(frame, first)))
+            continue
+        for key in keys:
+            known.setdefault(key, frame)
+    return repeated
 
 
 def frame_of(number: int, staged: Staged) -> RawFrame:

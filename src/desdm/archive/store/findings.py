@@ -16,6 +16,7 @@ __all__ = [
     "add_findings",
     "findings_of",
     "frame_paths",
+    "frames_of_exposures",
     "frames_of_nights",
     "frames_with_pixels",
     "set_digest",
@@ -112,6 +113,14 @@ def frames_with_pixels(conn: Connection, digests: Sequence[str]) -> list[RawFram
     if not digests:
         return []
     rows = conn.execute(_frames().where(among(conn, image.c.data_digest)), {"among": packed(conn, digests)})
+    return list(map(RawFrame._make, rows))
+
+
+def frames_of_exposures(conn: Connection, expnums: Sequence[int]) -> list[RawFrame]:
+    """Raw frames of these exposures that have a sound copy, in the order of registration."""
+    if not expnums:
+        return []
+    rows = conn.execute(_frames().where(among(conn, image.c.expnum)), {"among": packed(conn, expnums)})
     return list(map(RawFrame._make, rows))
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.archive.model import Scope
+from desdm.archive.twins import repeated_exposures
 from desdm.archive.withheld import outside, unfit_reasons
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.schema.states import Verdict
@@ -111,7 +112,7 @@ def select_images(
     `AssessmentPolicy.ACCEPTED` those without a verdict, are left out; of the processings of one exposure the best is
     taken as a whole: accepted before not assessed, one of all CCDs before one of some of them, Final Cut before First Cut
     before other pipelines before a delivered image, blessed before flagged, then the newest. Delivered images need no
-    verdict of ours, but obey one.
+    verdict of ours, but obey one. Of one exposure that was registered under two numbers the first one is used.
 
     Parameters
     ----------
@@ -149,6 +150,22 @@ def select_images(
             else:
                 reduced[id(row)] = _without_ccds(row, chooser.banned, omitted)
     used = [reduced.get(id(row), row) for row in rows if id(row) in reduced or row.get("expnum") is None]
+    return _without_repeated(conn, used, omitted)
+
+
+def _without_repeated(conn: Connection, rows: Sequence[Row], omitted: list[Omitted]) -> Selection:
+    """Leave out exposures that are another one of the rows again, under another number."""
+    numbers = {int(row["expnum"]) for row in rows if row.get("expnum") is not None}
+    repeated = repeated_exposures(conn, numbers) if len(numbers) > 1 else {}
+    used: list[Row] = []
+    for row in rows:
+        first = repeated.get(int(row["expnum"])) if row.get("expnum") is not None else None
+        if first is None:
+            used.append(row)
+            continue
+        frame, why = first
+        text = f"it has {why} as {frame.filename} of exposure {frame.expnum}, which is used"
+        omitted.append(_omitted(row, 0, text))
     return Selection(used, omitted)
 
 
