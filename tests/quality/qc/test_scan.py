@@ -195,18 +195,65 @@ def terminal(text: str) -> str:
         "\x1b[1;31m",
         "\x1b]0;title\x07\x1b[0m",
         "\r\x1b[K",
+        # What `TERM=xterm tput sgr0` writes (terminfo(5)): the character set of ECMA-35, 14.3.2, and SGR.
+        "\x1b(B\x1b[m",
+        "\x1b[1;1H",
+        "\x1b[10d",
+        "\x1b[D",
+        "\x1b[u",
+        "\x1b7",
+        "\x1b8",
+        "\x1b=",
+        "\x1b>",
+        "\x1bc",
+        "\x1bE",
+        "\x1bP1$r0m\x1b\\",
+        "\x1b_application\x1b\\",
+        "\x9b31m",
+        "\x85",
+        "\v",
+        "\f",
+        "\ufeff",
     ],
+    ids=ascii,
 )
 def test_what_a_terminal_shows_at_the_beginning_of_a_line_begins_a_line(before: str) -> None:
     """ECMA-48 8.3: CR and the cursor sequences move to a new place, SGR only colours."""
     matcher = Matcher(Controls((Pattern("tb", r"^Traceback", number_of_lines=2),)))
-    start = "10 %" if before[0] in "\r\n\b" or before in ("\x1b[1G", "\x1b[2K\r") else ""
+    moves = (
+        "\x1b[1G",
+        "\x1b[2K\r",
+        "\x1b[1;1H",
+        "\x1b[10d",
+        "\x1b[D",
+        "\x1b[u",
+        "\x1b8",
+        "\x1bc",
+        "\x1bE",
+        "\x85",
+    )
+    start = "10 %" if before[0] in "\r\n\b\v\f" or before in moves else ""
     log = f"one\n{start}{before}Traceback (most recent call last):\x1b[0m\n  deep\nend\n".encode()
     whole = list(Scanner(matcher).feed(log))
     assert [(m.pattern, m.line) for m in whole] == [("tb", 2 + (before[-1:] == "\n"))]
     assert whole[0].text.startswith("Traceback (most recent call last):\n  deep")
     byte_wise = Scanner(matcher)
     assert [m for n in range(len(log)) for m in byte_wise.feed(log[n : n + 1])] == whole
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        ("out of\x1b(B\x1b[m memory", "out of memory"),
+        ("out of\x1b[0;31m memory", "out of memory"),
+        ("out of\x1b[1Cmemory", "out of memory"),
+        ("\ufeffout of memory", "out of memory"),
+    ],
+)
+def test_sequences_within_a_line_hide_no_words(shown: str, text: str) -> None:
+    """ECMA-48 8.3.20: CUF moves to the right, and leaves a gap."""
+    matcher = Matcher(Controls((Pattern("memory", r"\bout of memory\b"),)))
+    assert [(m.pattern, m.text) for m in Scanner(matcher).feed(f"{shown}\n".encode())] == [("memory", text)]
 
 
 def test_an_error_behind_a_long_bar_is_found_with_its_physical_line() -> None:
