@@ -91,3 +91,27 @@ def test_a_client_names_its_address_and_no_token(monkeypatch: pytest.MonkeyPatch
     assert repr(Client("http://127.0.0.1:8080/")) == "Client('http://127.0.0.1:8080')"
     known = repr(Client("http://127.0.0.1:8080", token="desdm_t_secret"))
     assert known == "Client('http://127.0.0.1:8080', with a token)"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (("files", "--tag", "NOPE"), 0, "there is no tag NOPE; see: desdm tag"),
+        (
+            ("submit", "coadd", "--dry-run", "--set", "image_tag=NOPE"),
+            2,
+            "there is no tag NOPE, see: desdm tag",
+        ),
+        (("files", "--query", "nite=20121120,filetype=raw"), 2, "give --query once more for filetype"),
+    ],
+)
+def test_a_name_that_selects_nothing_is_told(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    status: int,
+    text: str,
+) -> None:
+    ended, out, err = call(monkeypatch, capsys, home, *words)
+    assert (ended, text in out + err) == (status, True), out + err

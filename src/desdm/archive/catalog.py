@@ -49,6 +49,14 @@ def by_name(conn: Connection, name: str) -> FileRecord | None:
     return store.by_name(conn, *split_name(name))
 
 
+def missing_tag(conn: Connection, value: str) -> str:
+    """Return the first tag that a query's value names and that does not exist; empty if there is none."""
+    names = [part.strip() for part in value.split(",")]
+    plain = [name for name in names if re.fullmatch(r"\w[\w.+-]*", name)]
+    known = set(store.tags_like(conn, "")) if plain else set()
+    return next((name for name in plain if name not in known), "")
+
+
 def files(
     conn: Connection,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -69,6 +70,8 @@ def command(
                 key, equals, value = part.partition("=")
                 if not equals:
                     raise UsageError(f"--query {part!r}: give KEY=VALUE")
+                if another := re.search(r",\s*(\w+)\s*=", value):
+                    raise UsageError(f"--query {part!r}: give --query once more for {another[1]}")
                 conditions[key.strip()] = value.strip()
             rows = catalog.find(conn, {k: v for k, v in conditions.items() if v is not None}, limit=most)
             document = [
@@ -97,6 +100,7 @@ def command(
                 hidden = len(
                     catalog.files(conn, attempt=attempt, filetype=filetype, band=band, tag=tag, junk=True)
                 )
+        no_tag = catalog.missing_tag(conn, tag) if tag and not document else ""
         numbers = [row["id"] for row in rows] if query else [f.id for f in records]
         findings = store.findings_of(conn, numbers)
         suspects = store.suspects_of(conn, numbers)
@@ -114,7 +118,9 @@ def command(
     empty_text = (
         "no such file; desdm files lists all" if filtered else "no file yet; next: desdm ingest FOLDER"
     )
-    if query:
+    if no_tag:
+        empty_text = f"there is no tag {no_tag}; see: desdm tag"
+    elif query:
         empty_text = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
     elif hidden:
         empty_text = f"no such file; {hidden} of JUNK runs are hidden: --all"

@@ -110,6 +110,7 @@ class InputFinder:
     omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
     _answers: dict[str, list[Row]] = field(default_factory=dict)
     _empty: bool = False
+    _missing_tag: str = ""
 
     def find(self, query: Mapping[str, str], images: Sequence[Row] = ()) -> list[Row]:
         """Return the rows of a query.
@@ -128,6 +129,8 @@ class InputFinder:
         if text not in self._answers:
             sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope, replaced=bool(policy))
             rows: list[Row] = list(sound)
+            if not rows and "tag" in query:
+                self._missing_tag = catalog.missing_tag(self.conn, query["tag"])
             subjects = {_subject(row) for row in rows}
             faulty: list[tuple[Row, str]] = [one for one in spoiled if _subject(one[0]) in subjects]
             spoiled = [one for one in spoiled if _subject(one[0]) not in subjects]
@@ -181,6 +184,8 @@ class InputFinder:
     def describe_excluded(self, query: Mapping[str, str]) -> str:
         """Say how many files a query without result has beyond the scope and the rules; empty: none."""
         catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+        if self._missing_tag:
+            return f"; there is no tag {self._missing_tag}, see: desdm tag"
         if self.omitted and (query.get(ASSESSMENT) or self._empty):
             return _describe_reasons(self.omitted.values())
         rows, spoiled = catalog.find_sound(self.conn, catalogue_query)
@@ -195,7 +200,9 @@ class InputFinder:
         )
 
     def describe_omitted(self) -> str:
-        """Describe omitted files if a query with rules of assessment has no result; empty if every one has."""
+        """Describe a tag that is not there, or omitted files if a query with rules of assessment has no result."""
+        if self._missing_tag:
+            return f"; there is no tag {self._missing_tag}, see: desdm tag"
         return _describe_reasons(self.omitted.values()) if self.omitted and self._empty else ""
 
 
