@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from desdm.archive import catalog
 from desdm.archive.model import Scope
@@ -15,7 +16,7 @@ from desdm.framework.scope import InputFinder
 from desdm.operations.acceptance import exclude
 from desdm.quality.qa.uncounted import uncounted
 from desdm.quality.qa.verdict import overrule, verdicts
-from desdm.schema import file_archive_info, pfw_attempt, pfw_request
+from desdm.schema import file_archive_info, file_trash, pfw_attempt, pfw_request
 from desdm.schema.database import Database
 from desdm.schema.states import DataState, RunClass, Verdict
 from tests.archive.test_find import attempt, put
@@ -106,6 +107,22 @@ def test_a_pruned_run_and_a_copy_that_is_gone_are_named(night: Database) -> None
     assert used == {2}
     assert left[1] == {"its run D00000001_r1p01 is PRUNED"}
     assert left[2] == {"no sound copy of it is in the archive (see: desdm audit)"}
+
+
+def test_a_deleted_image_says_who_deleted_it_and_why(night: Database) -> None:
+    now = datetime(2026, 1, 2)
+    trash = {
+        "archive_name": "primary",
+        "deleted_by": "ann",
+        "deleted_at": now,
+        "purge_after": now,
+        "reason": "ghost",
+    }
+    with night.write() as conn:
+        copies = file_archive_info
+        conn.execute(update(copies).where(copies.c.desfile_id == 21).values(state="trash"))
+        conn.execute(insert(file_trash), {"desfile_id": 21, **trash})
+    assert plan(night)[1][2] == {"it was deleted by ann: ghost (until its bytes go: desdm delete --undelete)"}
 
 
 def test_an_exposure_of_a_failed_run_or_of_a_trial_alone_is_named(night: Database) -> None:

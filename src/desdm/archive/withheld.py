@@ -91,4 +91,13 @@ def withheld(
     left = [row for row in rows if key(row) not in have]
     numbers = {int(row["pfw_attempt_id"]) for row in left if row["pfw_attempt_id"] is not None}
     reasons = unfit_reasons(conn, numbers, scope) if numbers else {}
-    return [Withheld(row, reasons.get(row["pfw_attempt_id"], _NO_COPY)) for row in left]
+    deleted = store.deletions_of(conn, [int(r["id"]) for r in left if r["pfw_attempt_id"] not in reasons])
+    return [Withheld(row, reasons.get(row["pfw_attempt_id"]) or _gone(row, deleted)) for row in left]
+
+
+def _gone(row: Mapping[str, Any], deleted: Mapping[int, tuple[str, str]]) -> str:
+    """Say what became of a file that has no sound copy: deleted, by whom and why, or missing."""
+    if int(row["id"]) not in deleted:
+        return _NO_COPY
+    who, reason = deleted[int(row["id"])]
+    return f"it was deleted by {who}: {reason} (until its bytes go: desdm delete --undelete)"

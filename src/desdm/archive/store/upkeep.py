@@ -29,6 +29,7 @@ __all__ = [
     "attempts_tagged",
     "copies_after",
     "define_tag",
+    "deletions_of",
     "drop_copies",
     "in_use",
     "prune_attempts",
@@ -354,6 +355,19 @@ def trashed(conn: Connection, archive: str) -> list[tuple[FileRecord, datetime]]
         .order_by(desfile.c.filename, desfile.c.compression)
     )
     return [(FileRecord._make(row[:11]), row[12]) for row in conn.execute(statement)]
+
+
+def deletions_of(conn: Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Who deleted files that are in the trash, and why, by number of the file."""
+    if not ids:
+        return {}
+    rows = conn.execute(
+        select(file_trash.c.desfile_id, file_trash.c.deleted_by, file_trash.c.reason)
+        .where(among(conn, file_trash.c.desfile_id))
+        .order_by(file_trash.c.deleted_at),
+        {"among": packed(conn, ids)},
+    )
+    return {number: (who or "", reason or "") for number, who, reason in rows}
 
 
 def drop_copies(conn: Connection, archive: str, ids: Sequence[int]) -> None:
