@@ -30,9 +30,16 @@ class Region:
             Centre and radius, degrees.
         """
         point, reach = unit(ra, dec), math.radians(radius) + self.radius + _ROUNDING
-        circle = len(self.corners) == 1
-        apart = angles_to(point, self.corners)[0] if circle else polygon_distance(point, self.corners)
-        return bool(apart <= reach)
+        apart = angles_to(point, self.corners)
+        if apart.min() <= reach:
+            return True
+        if len(self.corners) == 1:
+            return False
+        # Most regions of a table are far away: a polygon lies within the cap about one of its corners.
+        cap = float(angles_to(self.corners[0], self.corners).max())
+        if cap < math.pi / 2 and apart[0] > reach + cap:
+            return False
+        return polygon_distance(point, self.corners) <= reach
 
 
 def read(text: str) -> Region | None:
