@@ -71,16 +71,9 @@ def move_aside(path: Path, orphans: Path) -> Path:
 
 def digest(path: Path | str) -> tuple[str, int]:
     """(sha-256, bytes) of a file, read in pieces."""
-    sha = hashlib.sha256()
-    size = 0
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        while piece := os.read(fd, 1 << 20):
-            sha.update(piece)
-            size += len(piece)
-    finally:
-        os.close(fd)
-    return sha.hexdigest(), size
+    with Path(path).open("rb", buffering=0) as file:
+        sha = hashlib.file_digest(file, "sha256")
+        return sha.hexdigest(), file.tell()
 
 
 def storage_error(err: OSError, path: object) -> DesdmError | None:

@@ -252,10 +252,8 @@ def _moved_before(archive: Archive, flight: Flight, item: Deposit, name: str) ->
     if not path.is_file():
         return None
     sha, size = digest(path)
-    md5 = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            md5.update(piece)
+    with path.open("rb", buffering=0) as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
         with _mapped(file.fileno(), size) as mapping:
             staged = _identify(flight, item, name, mapping, size, "")
     staged.sha256, staged.md5sum, staged.place = sha, md5.hexdigest(), Place.FOUND

@@ -229,16 +229,16 @@ def add_table(
     as_json: bool,
 ) -> None:
     """Add the rows of a Parquet FILE to a draft RELEASE as TABLE; in queries it is RELEASE.TABLE."""
+    from desdm.archive.publish import digest
     from desdm.release import addtable
     from desdm.release.source import TableSource
-    from desdm.release.steps import digest
 
     facility = context.facility
     if ra is None and dec is None:
         click.echo(
             "note: no --ra and --dec: the table has no positions, cones will not find its rows", err=True
         )
-    source = TableSource({"file": file.name, "sha256": digest(file)}) if file.is_file() else None
+    source = TableSource({"file": file.name, "sha256": digest(file)[0]}) if file.is_file() else None
     record = addtable.add_table(
         facility.database,
         _root(context, release),

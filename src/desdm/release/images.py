@@ -17,6 +17,7 @@ from desdm.pixels.packed import Steps
 from desdm.pixels.tiled import pack_tiles
 from desdm.release import store
 from desdm.release.steps import BuildContext, BuiltFile, SelectedFile
+from desdm.sky.spherical import angles_to, unit
 from desdm.survey.headers import copy_wcs, wcs_of
 from desdm.survey.imageio import LEVEL, Planes, read_planes
 
@@ -101,7 +102,7 @@ def facts(planes: Planes) -> ImageFacts:
         np.array([0.5, 0.5, ny + 0.5, ny + 0.5, (ny + 1) / 2]),
     )
     ra, dec = wcs_of(planes.header).all_pix2world(x, y, 1)
-    far = _distance(ra[:4], dec[:4], ra[4], dec[4])
+    far = np.degrees(angles_to(unit(ra[4], dec[4]), unit(ra[:4], dec[:4])))
     pixscale = planes.header.get("PIXSCALE")
     fwhm = planes.header.get("FWHM")
     corners = " ".join(f"{a:.8f} {d:.8f}" for a, d in zip(ra[:4] % 360.0, dec[:4], strict=True))
@@ -115,19 +116,6 @@ def facts(planes: Planes) -> ImageFacts:
         "pixscale": None if pixscale is None else round(float(pixscale), 8),
         "fwhm": None if fwhm is None or pixscale is None else round(float(fwhm) * float(pixscale), 6),
     }
-
-
-def _distance(ra: Floats, dec: Floats, ra0: float, dec0: float) -> Floats:
-    """Return the distances of positions from a centre (degrees)."""
-    # Vincenty's formula keeps its digits at every distance.
-    a, d, a0, d0 = np.radians(ra), np.radians(dec), np.radians(ra0), np.radians(dec0)
-    across = np.hypot(
-        np.cos(d) * np.sin(a - a0), np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a - a0)
-    )
-    distance: Floats = np.degrees(
-        np.arctan2(across, np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0))
-    )
-    return distance
 
 
 def write_image(

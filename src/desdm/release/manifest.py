@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+from desdm.archive.publish import digest
 from desdm.errors import FatalError, UsageError
 from desdm.release.model import ReleaseFile
-from desdm.release.steps import BuiltFile, digest
+from desdm.release.steps import BuiltFile
 
 __all__ = ["MANIFESTS", "Fault", "list_files", "measure", "on_disk", "verify", "write_manifest"]
 
@@ -117,11 +118,8 @@ def measure(root: Path, release: str, files: Iterable[BuiltFile]) -> list[Releas
         path = root / file.path
         if not path.is_file():
             raise FatalError(f"{file.path} is missing after the build; build the release again")
-        rows.append(
-            ReleaseFile(
-                id=0, release=release, filesize=path.stat().st_size, sha256=digest(path), **asdict(file)
-            )
-        )
+        sha256, size = digest(path)
+        rows.append(ReleaseFile(id=0, release=release, filesize=size, sha256=sha256, **asdict(file)))
     return rows
 
 
@@ -170,7 +168,7 @@ def verify(root: Path, files: Sequence[ReleaseFile]) -> list[Fault]:
             faults.append(Fault(file.path, "is gone"))
         elif path.stat().st_size != file.filesize:
             faults.append(Fault(file.path, f"has {path.stat().st_size} bytes, not {file.filesize}"))
-        elif digest(path) != file.sha256:
+        elif digest(path)[0] != file.sha256:
             faults.append(Fault(file.path, "holds other bytes than were published"))
     paths = {file.path for file in files}
     faults += [

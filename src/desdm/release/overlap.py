@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from desdm.sky.gnomonic import gnomonic
+
 __all__ = ["Square", "owners"]
 
 Values = npt.NDArray[np.float64]
@@ -57,10 +59,4 @@ def owners(own: Square, others: Sequence[Square], ra: Values, dec: Values) -> np
 
 def _plane(square: Square, ra: Values, dec: Values) -> tuple[Values, Values, Values]:
     """Return gnomonic coordinates (degrees) about the centre, and the cosine of the distance from it."""
-    a, d = np.radians(ra - square.ra), np.radians(dec)
-    d0 = np.radians(square.dec)
-    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)
-    safe = np.where(cosine > 0, cosine, 1.0)
-    x = np.degrees(np.cos(d) * np.sin(a) / safe)
-    y = np.degrees((np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a)) / safe)
-    return x, y, cosine
+    return gnomonic(ra, dec, square.ra, square.dec)

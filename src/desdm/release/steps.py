@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from desdm.archive.model import FileRecord
 from desdm.archive.verify import Verifier
 from desdm.schema.database import Database
 
-__all__ = ["BuildContext", "BuiltFile", "SelectedFile", "Step", "digest"]
+__all__ = ["BuildContext", "BuiltFile", "SelectedFile", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,6 @@ class BuildContext:
             The bytes differ from those registered, or the file is missing.
         """
         return self.verifier.path(self.archive, file.record)
-
-
-def digest(path: Path) -> str:
-    """Return the sha-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from desdm.archive.publish import digest
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.addtable import add_table
 from desdm.release.model import ReleaseTable
 from desdm.release.source import TableSource
-from desdm.release.steps import digest
 from desdm.schema.database import Database
 
 __all__ = ["add_value_added"]
@@ -99,7 +99,7 @@ def add_value_added(
                 "reviewed_by": reviewed_by.strip(),
                 "review": review.strip(),
                 "file": source.name,
-                "sha256": digest(source),
+                "sha256": digest(source)[0],
                 "documentation": f"docs/{table}.md",
             }
         ),

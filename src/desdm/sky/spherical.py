@@ -34,7 +34,7 @@ _ROUNDING = 1e-15
 
 def unit(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Vectors:
     """Unit vectors, last axis 3, of positions in degrees."""
-    a, d = np.radians(ra), np.radians(dec)
+    a, d = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
     return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 

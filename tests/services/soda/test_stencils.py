@@ -10,7 +10,8 @@ from astropy.wcs import WCS
 
 from desdm.errors import UsageError
 from desdm.services.soda.sky import Grid
-from desdm.services.soda.stencil import Around, Circle, Polygon, Range, stencils_of, vectors
+from desdm.services.soda.stencil import Around, Circle, Polygon, Range, stencils_of
+from desdm.sky.spherical import unit
 from tests.support.cutouts import SIZE, tile_header
 
 
@@ -25,19 +26,19 @@ def sky(count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
 def test_a_circle_holds_what_astropy_says_is_near(ra: float, dec: float, radius: float) -> None:
     a, d = sky()
     near = SkyCoord(a, d, unit="deg").separation(SkyCoord(ra, dec, unit="deg")) <= radius * u.deg
-    assert np.array_equal(Circle(ra, dec, radius).contains(vectors(a, d)), near)
+    assert np.array_equal(Circle(ra, dec, radius).contains(unit(a, d)), near)
 
 
 def test_a_polygon_does_not_mind_its_turn_nor_the_pole_nor_ra_0() -> None:
     around_pole = [(0.0, 80.0), (90.0, 80.0), (180.0, 80.0), (270.0, 80.0)]
     for corners in (around_pole, around_pole[::-1]):
         found = Polygon(tuple(corners)).contains(
-            vectors(np.array([12.0, 12.0, 45.0]), np.array([89.0, 79.0, 82.0]))
+            unit(np.array([12.0, 12.0, 45.0]), np.array([89.0, 79.0, 82.0]))
         )
         # Great circles between the corners pass closer to the pole than the parallel does.
         assert found.tolist() == [True, False, False]
     across = Polygon(((359.0, -1.0), (1.0, -1.0), (1.0, 1.0), (359.0, 1.0)))
-    assert across.contains(vectors(np.array([0.0, 359.5, 2.0, 180.0]), np.zeros(4))).tolist() == [
+    assert across.contains(unit(np.array([0.0, 359.5, 2.0, 180.0]), np.zeros(4))).tolist() == [
         True,
         True,
         False,
@@ -48,9 +49,9 @@ def test_a_polygon_does_not_mind_its_turn_nor_the_pole_nor_ra_0() -> None:
 def test_a_range_goes_across_ra_0_and_takes_open_ends() -> None:
     (found,) = stencils_of({"POS": ["RANGE 350 10 -Inf 5"]})
     assert found == Range(350, 10, -90, 5)
-    points = vectors(np.array([355.0, 5.0, 20.0, 0.0]), np.array([-80.0, 5.0, 0.0, 6.0]))
+    points = unit(np.array([355.0, 5.0, 20.0, 0.0]), np.array([-80.0, 5.0, 0.0, 6.0]))
     assert found.contains(points).tolist() == [True, True, False, False]
-    assert stencils_of({"POS": ["RANGE 0 360 -90 90"]})[0].contains(vectors(*sky())).all()
+    assert stencils_of({"POS": ["RANGE 0 360 -90 90"]})[0].contains(unit(*sky())).all()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_the_grid_agrees_with_wcslib_to_a_thousandth_of_a_pixel() -> None:
     ra, dec = wcs.all_pix2world(x, y, 0)
     mine = grid.pixels(ra, dec)
     assert np.abs(np.array(mine) - [x, y]).max() < 1e-3
-    assert np.abs(grid.points(x, y) - vectors(ra, dec)).max() < 1e-12
+    assert np.abs(grid.points(x, y) - unit(ra, dec)).max() < 1e-12
     assert np.isnan(grid.pixels(np.array([180.0]), np.array([0.0]))[0]).all()
 
 
@@ -93,7 +94,7 @@ def test_the_pixels_of_a_stencil_are_those_whose_centres_lie_in_it(pos: str) -> 
     header = tile_header("DES0000+0000", "g")
     grid, (stencil,) = Grid(header, (SIZE, SIZE)), stencils_of({"POS": [pos]})
     y, x = np.mgrid[:SIZE, :SIZE]
-    truth = stencil.contains(vectors(*WCS(header).all_pix2world(x, y, 0)))
+    truth = stencil.contains(unit(*WCS(header).all_pix2world(x, y, 0)))
     box, inside = grid.inside(stencil, grid.box(stencil))
     mine = np.zeros((SIZE, SIZE), bool)
     mine[box.y0 : box.y1, box.x0 : box.x1] = inside
@@ -133,7 +134,7 @@ def test_the_box_of_a_stencil_holds_all_of_its_pixels(pos: str) -> None:
         {"POS": [pos.format(ra=ra, ra2=ra + step, ra9=ra + 0.1, dec=dec, dec2=dec + step, far=40 - dec)]}
     )[0]
     sky_ra, sky_dec = WCS(header).all_pix2world(x, y, 0)
-    truth = stencil.contains(vectors(sky_ra, sky_dec))
+    truth = stencil.contains(unit(sky_ra, sky_dec))
     box, inside = grid.inside(stencil, grid.box(stencil))
     found = np.zeros(shape, bool)
     found[box.y0 : box.y1, box.x0 : box.x1] = inside

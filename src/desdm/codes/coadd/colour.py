@@ -1,4 +1,4 @@
-"""A colour picture of a tile: three bands through one asinh stretch that keeps colours (Lupton et al. 2004)."""
+"""A colour picture of a tile: three bands through one asinh stretch that keeps colours (`survey.lupton`)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
+from desdm.survey.lupton import WHITE, lupton
+
 __all__ = ["choose_bands", "picture"]
 
 Image = npt.NDArray[np.float32]
 
-#: From blue to red.
-_ORDER = ("u", "g", "r", "VR", "i", "z", "Y")
+#: Noises below zero that are black: a little of the sky is left visible, since black sky hides what the noise is like.
+_SKY = 1.0
 
 
 def choose_bands(have: Collection[str], wanted: str) -> tuple[str, str, str]:
@@ -23,7 +25,7 @@ def choose_bands(have: Collection[str], wanted: str) -> tuple[str, str, str]:
     want = tuple(b.strip() for b in wanted.split(","))
     if len(want) == 3 and all(b in have for b in want):
         return want[0], want[1], want[2]
-    known = [b for b in _ORDER if b in have]
+    known = [b for b in WHITE if b in have]
     return known[0], known[len(known) // 2], known[-1]
 
 
@@ -48,7 +50,7 @@ def picture(
     softening
         Lupton's Q: how strongly the bright end is compressed.
     stretch
-        Intensity, in units of ``noise``, at which the picture is about half bright in its linear part.
+        Linear range, in units of ``noise``.
     noise
         Sky noise of the mean of the scaled planes, counts.
 
@@ -57,13 +59,5 @@ def picture(
     numpy.ndarray
         uint8 (ny, nx, 3).
     """
-    planes = [s * p.astype(np.float64) for s, p in zip(scales, (blue, green, red), strict=True)]
-    intensity = np.clip(sum(planes) / 3.0, 1e-9, None)
-    reach = stretch * noise
-    value = np.arcsinh(softening * intensity / reach) / softening
-    # A little of the sky is left visible, for a picture of black sky hides what the noise is like.
-    lift = 0.04
-    rgb = np.stack([p / intensity * value for p in reversed(planes)], axis=-1) + lift
-    peak = rgb.max(axis=-1, keepdims=True)
-    rgb = np.where(peak > 1.0, rgb / np.maximum(peak, 1e-9), rgb)
-    return np.asarray(np.clip(rgb, 0.0, 1.0) ** 0.8 * 255.0 + 0.5).astype(np.uint8)[::-1]
+    b, g, r = (np.float32(s) * p for s, p in zip(scales, (blue, green, red), strict=True))
+    return lupton(r, g, b, softening, stretch * noise, -_SKY * noise)[::-1]

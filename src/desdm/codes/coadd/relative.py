@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-__all__ = ["Tie", "tie", "unit_vectors"]
+from desdm.sky.spherical import unit
+
+__all__ = ["Tie", "tie"]
 
 Array = npt.NDArray[np.float64]
 
@@ -21,12 +23,6 @@ class Tie:
     offset: float
     error: float
     count: int
-
-
-def unit_vectors(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Array:
-    """(n, 3) unit vectors of positions in degrees."""
-    r, d = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
-    return np.stack([np.cos(d) * np.cos(r), np.cos(d) * np.sin(r), np.sin(d)], axis=-1)
 
 
 def tie(
@@ -56,15 +52,13 @@ def tie(
     a = _good(mine, maxerr)
     if len(a) == 0:
         return None
-    tree = cKDTree(unit_vectors(a["ALPHAWIN_J2000"], a["DELTAWIN_J2000"]))
+    tree = cKDTree(unit(a["ALPHAWIN_J2000"], a["DELTAWIN_J2000"]))
     for other in others:
         b = _good(other, maxerr)
         if len(b) == 0:
             continue
         reach = np.radians(radius / 3600.0)
-        near, index = tree.query(
-            unit_vectors(b["ALPHAWIN_J2000"], b["DELTAWIN_J2000"]), distance_upper_bound=reach
-        )
+        near, index = tree.query(unit(b["ALPHAWIN_J2000"], b["DELTAWIN_J2000"]), distance_upper_bound=reach)
         hit = np.isfinite(near)
         differences.append(b["MAG_PSF"][hit] - a["MAG_PSF"][index[hit]])
         errors.append(np.hypot(b["MAGERR_PSF"][hit], a["MAGERR_PSF"][index[hit]]))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from desdm.codes.immask.streaks import Streak
 from desdm.codes.immask.table import PREDICTED, CcdStreaks, Row, numbered
+from desdm.sky.gnomonic import gnomonic
 from desdm.survey.headers import wcs_of
 
 __all__ = ["connect"]
@@ -39,14 +40,9 @@ class _Line:
 
 
 def _project(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> Array:
-    """Gnomonic projection, degrees: great circles become straight lines (Calabretta & Greisen 2002, 5.1.3)."""
-    a, d = np.radians(np.asarray(ra, float) - centre[0]), np.radians(np.asarray(dec, float))
-    d0 = np.radians(centre[1])
-    down = np.sin(d) * np.sin(d0) + np.cos(d) * np.cos(d0) * np.cos(a)
-    down = np.where(down > 0.1, down, np.nan)
-    x = np.cos(d) * np.sin(a) / down
-    y = (np.sin(d) * np.cos(d0) - np.cos(d) * np.sin(d0) * np.cos(a)) / down
-    return np.asarray(np.degrees(np.stack([x, y], axis=-1)))
+    """Gnomonic coordinates, degrees; NaN far from the centre."""
+    x, y, cosine = gnomonic(ra, dec, *centre)
+    return np.where((cosine > 0.1)[..., None], np.stack([x, y], axis=-1), np.nan)
 
 
 def _ends(row: Row, centre: tuple[float, float]) -> Array:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from desdm.numbers import decimal_number
+from desdm.sky.spherical import Vectors, angles_to, polygon_distance, unit
 
 __all__ = ["Region", "read"]
 
-Vector = npt.NDArray[np.float64]
+#: Rounding of the angles that are compared, radians.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
     """A convex polygon (``corners``), or a circle about its only corner of ``radius`` radians."""
 
-    corners: Vector
+    corners: Vectors
     radius: float = 0.0
 
     def meets(self, ra: float, dec: float, radius: float) -> bool:
@@ -30,31 +29,17 @@ class Region:
         ra, dec, radius
             Centre and radius, degrees.
         """
-        p, reach = _unit(ra, dec), math.radians(radius) + self.radius + 1e-14
-        if np.min(_angle(self.corners, p)) <= reach:
+        point, reach = unit(ra, dec), math.radians(radius) + self.radius + _ROUNDING
+        apart = angles_to(point, self.corners)
+        if apart.min() <= reach:
             return True
         if len(self.corners) == 1:
             return False
-        begins, ends = self.corners, np.roll(self.corners, -1, axis=0)
-        normals = np.cross(begins, ends)
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        heights = normals @ p
-        if p @ np.mean(begins, axis=0) > 0 and ((heights >= -1e-14).all() or (heights <= 1e-14).all()):
-            return True
-        beside = (np.cross(normals, begins) @ p >= 0) & (np.cross(ends, normals) @ p >= 0)
-        return bool((beside & (np.abs(np.arcsin(np.clip(heights, -1, 1))) <= reach)).any())
-
-
-def _unit(ra: float, dec: float) -> Vector:
-    """Return the unit vector of a position in degrees."""
-    a, d = math.radians(ra), math.radians(dec)
-    return np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])
-
-
-def _angle(corners: Vector, p: Vector) -> Vector:
-    """Return the angles (radians) between corners and a direction."""
-    apart = np.linalg.norm(corners - p, axis=1)
-    return np.asarray(2 * np.arcsin(np.clip(apart / 2, 0, 1)))
+        # Most regions of a table are far away: a polygon lies within the cap about one of its corners.
+        cap = float(angles_to(self.corners[0], self.corners).max())
+        if cap < math.pi / 2 and apart[0] > reach + cap:
+            return False
+        return polygon_distance(point, self.corners) <= reach
 
 
 def read(text: str) -> Region | None:
@@ -70,7 +55,7 @@ def read(text: str) -> Region | None:
     if not words:
         return None
     if words[0].upper() == "CIRCLE" and len(numbers) == 3:
-        return Region(np.array([_unit(numbers[0], numbers[1])]), math.radians(numbers[2]))
+        return Region(unit(numbers[:1], numbers[1:2]), math.radians(numbers[2]))
     if words[0].upper() == "POLYGON" and len(numbers) >= 6 and len(numbers) % 2 == 0:
-        return Region(np.array([_unit(a, d) for a, d in zip(numbers[::2], numbers[1::2], strict=True)]))
+        return Region(unit(numbers[::2], numbers[1::2]))
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +18,7 @@ __all__ = ["Base64", "elements", "rows", "values", "variable"]
 
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
-
-_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", np.uint8)
+_NONE: Bytes = np.empty(0, np.uint8)
 
 
 @compiled()
@@ -62,44 +62,30 @@ def _put_variable(out: Bytes, at: Longs, offsets: Longs, data: Bytes, width: int
         at[i] = here + 4 + size
 
 
-@compiled()
-def _encode64(source: Bytes, letters: Bytes, out: Bytes) -> None:
-    """Encode bytes in base64 into ``out``."""
-    at = 0
-    for i in range(0, len(source) - 2, 3):
-        three = (np.uint32(source[i]) << 16) | (np.uint32(source[i + 1]) << 8) | np.uint32(source[i + 2])
-        out[at] = letters[three >> 18]
-        out[at + 1] = letters[(three >> 12) & 63]
-        out[at + 2] = letters[(three >> 6) & 63]
-        out[at + 3] = letters[three & 63]
-        at += 4
-
-
 class Base64:
-    """Turns a stream of bytes into base64; what does not fill three bytes waits for the next piece."""
+    """Encoder of a stream of bytes in base64.
+
+    Attributes
+    ----------
+    rest
+        Bytes that do not fill three; the next piece begins with them.
+    """
 
     def __init__(self) -> None:
-        self._kept: Bytes = np.empty(0, np.uint8)
+        self.rest: Bytes = np.empty(0, np.uint8)
 
     def feed(self, piece: Bytes) -> bytes:
-        """Letters of the next piece, and a line's end, so that no line is endless."""
-        if len(self._kept):
-            piece = np.concatenate((self._kept, piece))
+        """Letters of the next piece, which begins with ``rest``, and a line's end, so that no line is endless."""
         whole = len(piece) // 3 * 3
-        self._kept = piece[whole:].copy()
-        out = np.empty(whole // 3 * 4 + 1, np.uint8)
-        _encode64(piece[:whole], _LETTERS, out)
-        out[-1] = 10
-        return out.tobytes()
+        self.rest = piece[whole:].copy()
+        return binascii.b2a_base64(piece[:whole].data)
 
     def end(self) -> bytes:
         """Letters of what is left."""
-        import binascii
-
-        return binascii.b2a_base64(self._kept.tobytes())
+        return binascii.b2a_base64(self.rest.data)
 
 
-def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> Bytes:
+def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn], before: Bytes = _NONE) -> Bytes:
     """The bytes of a batch's rows.
 
     Parameters
@@ -108,6 +94,8 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> Bytes:
         Rows in the types of `rows.arrow_type`.
     columns
         Their description.
+    before
+        Bytes in front of the rows: `Base64.rest`, which spares a copy of all rows.
 
     Returns
     -------
@@ -129,9 +117,10 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> Bytes:
     length = np.full(count, sum(piece.shape[1] for piece in fixed.values()) + 4 * len(loose), np.int64)
     for offsets, _, _ in loose.values():
         length += np.diff(offsets)
-    at = np.zeros(count, np.int64)
-    np.cumsum(length[:-1], out=at[1:])
-    out = np.empty(int(length.sum()), np.uint8)
+    at = np.full(count, len(before), np.int64)
+    at[1:] += np.cumsum(length[:-1])
+    out = np.empty(len(before) + int(length.sum()), np.uint8)
+    out[: len(before)] = before
     for j in range(-1, len(columns)):
         if j in fixed:
             _put_fixed(out, at, fixed[j])

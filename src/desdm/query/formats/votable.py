@@ -59,7 +59,7 @@ def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[
     try:
         for batch in rows:
             if binary:
-                yield letters.feed(binary2.rows(batch, rows.columns))
+                yield letters.feed(binary2.rows(batch, rows.columns, letters.rest))
             else:
                 yield tabledata(batch, rows.columns)
     except DesdmError as err:

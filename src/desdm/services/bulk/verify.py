@@ -25,7 +25,6 @@ __all__ = ["Stamp", "VerifiedFile", "Verifier"]
 #: A file changed less than this before it was hashed may be changed again within the same tick of the file
 #: system's clock, without a change of its stamp; it is hashed again next time.
 _TICK_NS = 50_000_000
-_PIECE = 4 << 20
 
 
 class Stamp(NamedTuple):
@@ -186,11 +185,8 @@ def _examine(path: Path, file: ReleaseFile) -> tuple[Stamp | None, bool, str | N
         settled = time.time_ns() - handle.stamp.changed_ns > _TICK_NS
         if handle.stamp.size != file.filesize:
             return handle.stamp, settled, f"it has {handle.stamp.size} bytes, released were {file.filesize}"
-        sha = hashlib.sha256()
-        offset = 0
-        while piece := os.pread(handle.fd, _PIECE, offset):
-            sha.update(piece)
-            offset += len(piece)
+        with open(handle.fd, "rb", buffering=0, closefd=False) as opened:
+            sha = hashlib.file_digest(opened, "sha256")
         settled &= not handle.changed()
         fault = None if sha.hexdigest() == file.sha256 else "its bytes differ from the released digest"
         return handle.stamp, settled, fault

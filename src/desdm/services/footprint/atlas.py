@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from desdm.accounts.model import Caller
+from desdm.archive.publish import digest
 from desdm.errors import CorruptFile, NotFoundError
 from desdm.release.model import Release, ReleaseFile
-from desdm.release.steps import digest
 from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.services.footprint.lookup import Footprint
@@ -133,7 +133,7 @@ class Atlas:
 
     def _verify(self, path: Path, file: ReleaseFile) -> None:
         """Raise `CorruptFile` and report a fault if a file differs from the release."""
-        if path.is_file() and digest(path) == file.sha256:
+        if path.is_file() and digest(path)[0] == file.sha256:
             return
         fault = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
         self._services.faults.report(file.release, file.path, fault, "footprint")

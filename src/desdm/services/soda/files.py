@@ -26,7 +26,8 @@ from desdm.release.model import Release, ReleaseFile
 from desdm.services.access import access_of
 from desdm.services.context import Services
 from desdm.services.soda.sky import Grid
-from desdm.services.soda.stencil import Polygon, vectors
+from desdm.services.soda.stencil import Polygon
+from desdm.sky.spherical import unit
 from desdm.survey.headers import merged
 
 __all__ = ["ImageCache", "ReleaseImage"]
@@ -35,7 +36,6 @@ Floats = npt.NDArray[np.float64]
 _AUTHORITY = "ivo://desdm/"
 _OPEN = 256  # files; each has a descriptor, its tables of tiles and its header
 _TICK_NS = 50_000_000  # a file written so shortly before it was hashed may be written again in the same tick
-_PIECE = 4 << 20
 #: Keywords of the whole image that a cutout replaces or omits.
 _WHOLE = (
     "RA_CENT",
@@ -101,10 +101,10 @@ class ReleaseImage:
             The bytes are not those that were released.
         """
         settled = time.time_ns() - self.stamp.changed_ns > _TICK_NS
-        sha, at = hashlib.sha256(), 0
-        while piece := os.pread(self._fd, _PIECE, at):
-            sha.update(piece)
-            at += len(piece)
+        # Nothing else uses the descriptor's position: planes are read by pread.
+        with open(self._fd, "rb", buffering=0, closefd=False) as opened:
+            opened.seek(0)
+            sha = hashlib.file_digest(opened, "sha256")
         if sha.hexdigest() != self.file.sha256:
             raise CorruptFile(
                 f"{self.file.release}/{self.file.path}: its bytes differ from the released digest"
@@ -206,7 +206,7 @@ class ImageCache:
             index.by_path.update({(low, f.path): f for f in files})
             coadds = [f for f in files if f.filetype == "coadd" and f.ra_cent is not None]
             index.coadds[low] = coadds
-            index.centres[low] = vectors(
+            index.centres[low] = unit(
                 np.array([f.ra_cent for f in coadds], float), np.array([f.dec_cent for f in coadds], float)
             ).reshape(-1, 3)
             # Chords, slightly longer than the radius in the record.
@@ -283,7 +283,7 @@ class ImageCache:
         files, centres = index.coadds.get(release.lower(), []), index.centres.get(release.lower())
         if not files or centres is None:
             return {}
-        point = vectors(np.array(ra), np.array(dec))
+        point = unit(np.array(ra), np.array(dec))
         away = centres - point
         chord = np.sqrt((away * away).sum(axis=1))
         near = np.flatnonzero(chord <= index.reaches[release.lower()])

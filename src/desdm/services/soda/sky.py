@@ -12,9 +12,9 @@ from astropy.io import fits
 from desdm.errors import UsageError
 from desdm.pixels.boxes import Box
 from desdm.pixels.compiled import compiled
-from desdm.services.soda.stencil import Around, Circle, Stencil, angles, frame, vectors
+from desdm.services.soda.stencil import Around, Circle, Stencil, angles, frame
 from desdm.sky.projection import is_polynomial
-from desdm.sky.spherical import angles_to
+from desdm.sky.spherical import angles_to, unit
 from desdm.survey.headers import wcs_of
 
 __all__ = ["Grid"]
@@ -79,7 +79,7 @@ class Grid:
                 x, y = self._wcs.all_world2pix(ra, dec, 0, quiet=True)
             return np.asarray(x), np.asarray(y)
         toward, east, north = self._frame
-        v = vectors(ra, dec)
+        v = unit(ra, dec)
         depth = v @ toward
         depth = np.where(depth > 1e-3, depth, np.nan)
         xi, eta = np.degrees(v @ east / depth), np.degrees(v @ north / depth)
@@ -94,7 +94,7 @@ class Grid:
         if not self._plain:
             with self._lock:
                 ra, dec = self._wcs.all_pix2world(x, y, 0)
-            return vectors(np.asarray(ra), np.asarray(dec))
+            return unit(np.asarray(ra), np.asarray(dec))
         toward, east, north = self._frame
         dx, dy = x - self._crpix[0], y - self._crpix[1]
         m = np.radians(self._cd)
@@ -149,7 +149,7 @@ class Grid:
     def _contained(self, stencil: Stencil, box: Box) -> npt.NDArray[np.bool_]:
         """Return which pixel centres of a box lie in the stencil."""
         if self._plain and isinstance(stencil, Circle):
-            toward = vectors(np.array(stencil.ra), np.array(stencil.dec))
+            toward = unit(np.array(stencil.ra), np.array(stencil.dec))
             chord = 2.0 * math.sin(math.radians(stencil.radius) / 2.0)
             own = np.array([toward @ axis for axis in self._frame])
             out = np.empty(box.shape, np.bool_)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from desdm.errors import UsageError
 from desdm.numbers import decimal_number
 from desdm.sky import spherical
+from desdm.sky.spherical import unit
 
-__all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of", "vectors"]
+__all__ = ["Around", "Circle", "Polygon", "Range", "Stencil", "angles", "frame", "stencils_of"]
 
 Floats = npt.NDArray[np.float64]
 _STEPS = 720  # points of a circle's outline: between them it bulges by 1e-5 of its radius
@@ -44,12 +45,6 @@ class Stencil(Protocol):
 
     def distance(self, point: Floats) -> float:
         """Angle (radians) from a direction, a unit vector, to it; 0 inside."""
-
-
-def vectors(ra: Floats, dec: Floats) -> Floats:
-    """Unit vectors (…, 3) of positions in degrees."""
-    a, d = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 
 def angles(v: Floats) -> tuple[Floats, Floats]:
@@ -115,11 +110,11 @@ class Circle:
         return np.asarray((away * away).sum(axis=-1) <= chord * chord)
 
     def meets(self, corners: Floats) -> bool:
-        toward = spherical.unit(self.ra, self.dec)
+        toward = unit(self.ra, self.dec)
         return spherical.polygon_distance(toward, corners) <= math.radians(self.radius) + spherical.SLACK
 
     def distance(self, point: Floats) -> float:
-        away = float(spherical.angles_to(point, spherical.unit(self.ra, self.dec)))
+        away = float(spherical.angles_to(point, unit(self.ra, self.dec)))
         return max(0.0, away - math.radians(self.radius))
 
 
@@ -134,12 +129,12 @@ class Polygon:
         return "POLYGON " + " ".join(f"{v:.10g}" for corner in self.corners for v in corner)
 
     def centre(self) -> tuple[float, float]:
-        mean = vectors(*np.array(self.corners, float).T).sum(axis=0)
+        mean = unit(*np.array(self.corners, float).T).sum(axis=0)
         ra, dec = angles(mean)
         return float(ra), float(dec)
 
     def outline(self) -> tuple[Floats, Floats]:
-        corners = vectors(*np.array(self.corners, float).T)
+        corners = unit(*np.array(self.corners, float).T)
         share = np.linspace(0.0, 1.0, 32, endpoint=False)[:, None]
         edges = [
             a * (1 - share) + b * share for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)
@@ -147,7 +142,7 @@ class Polygon:
         return angles(np.concatenate(edges))
 
     def edge_within(self, toward: Floats, reach: float) -> Floats:
-        corners = vectors(*np.array(self.corners, float).T)
+        corners = unit(*np.array(self.corners, float).T)
         arcs = [np.empty((0, 3))]
         for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             forward = b - (a @ b) * a
@@ -176,7 +171,7 @@ class Polygon:
             safe = np.where(depth > 1e-6, depth, 1.0)
             return points @ east / safe, points @ north / safe, depth
 
-        cx, cy, _ = flat(vectors(*np.array(self.corners, float).T))
+        cx, cy, _ = flat(unit(*np.array(self.corners, float).T))
         x, y, depth = flat(points)
         inside = np.zeros(x.shape, bool)
         for i in range(len(cx)):
@@ -187,10 +182,10 @@ class Polygon:
         return np.asarray(inside & (depth > 1e-6))
 
     def meets(self, corners: Floats) -> bool:
-        return spherical.polygons_meet(vectors(*np.array(self.corners, float).T), corners)
+        return spherical.polygons_meet(unit(*np.array(self.corners, float).T), corners)
 
     def distance(self, point: Floats) -> float:
-        return spherical.polygon_distance(point, vectors(*np.array(self.corners, float).T))
+        return spherical.polygon_distance(point, unit(*np.array(self.corners, float).T))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +224,7 @@ class Range:
         if low > high:
             return np.empty((0, 3))
         up = np.linspace(low, high, 256)
-        lines = [vectors(np.full(256, west), up) for west in (self.ra1, self.ra1 + self.span)]
+        lines = [unit(np.full(256, west), up) for west in (self.ra1, self.ra1 + self.span)]
         # Right ascensions that the cap around the direction has: all, where it holds a pole.
         wide = abs(float(dec)) + size >= 90.0
         aside = (
@@ -241,7 +236,7 @@ class Range:
             if first <= last:
                 along = self.ra1 + np.linspace(first, last, 16 * _STEPS if wide else _STEPS)
                 lines += [
-                    vectors(along, np.full(along.size, d)) for d in (self.dec1, self.dec2) if low <= d <= high
+                    unit(along, np.full(along.size, d)) for d in (self.dec1, self.dec2) if low <= d <= high
                 ]
         return np.concatenate(lines)
 
@@ -318,7 +313,7 @@ def _polygon(name: str, words: Sequence[str]) -> Polygon:
         )
     corners = tuple((a % 360.0, _dec(name, d)) for a, d in zip(values[::2], values[1::2], strict=True))
     polygon = Polygon(corners)
-    points = vectors(*np.array(corners, float).T)
+    points = unit(*np.array(corners, float).T)
     middle = points.sum(axis=0)
     length = float(np.linalg.norm(middle))
     if length < 1e-9 or float((points @ middle).min()) / length < 0.02:
