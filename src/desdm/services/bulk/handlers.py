@@ -24,7 +24,6 @@ from desdm.services.bulk.ranges import Unsatisfiable, parse
 from desdm.services.bulk.response import FileResponse
 from desdm.services.bulk.verify import Verifier
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.handlers import plain_errors
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST, as_digests, as_json
 from desdm.services.filepick.render import url_path
@@ -140,4 +139,4 @@ def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[st
 def routes(services: Services, accel: str | None = None) -> list[BaseRoute]:
     """Return the routes of files; ``accel`` as for `Bulk`, None: from the settings."""
     bulk = Bulk(services, services.config.services_accel if accel is None else accel)
-    return [Route("/files/{release}/{path:path}", plain_errors(bulk.get), methods=["GET"])]
+    return [Route("/files/{release}/{path:path}", bulk.get, methods=["GET"])]

@@ -15,7 +15,7 @@ from desdm.services.datalink.links import COLUMNS, SERVICES, links_of
 from desdm.services.limits import limits_of
 from desdm.services.obscore.rows import DATALINK, file_of
 from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document
+from desdm.services.responses import base_url, run_blocking, xml_document
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
@@ -43,10 +43,9 @@ def routes(services: Services) -> list[BaseRoute]:
     def capabilities(request: Request) -> str:
         return capability(_STANDARD, f"{base_url(request)}{_PREFIX}/links", use="base", version="1.0")
 
-    handler = votable_errors(links)
     return [
-        Route(_PREFIX, handler, methods=["GET", "POST"]),
-        Route(f"{_PREFIX}/links", handler, methods=["GET", "POST"]),
+        Route(_PREFIX, links, methods=["GET", "POST"]),
+        Route(f"{_PREFIX}/links", links, methods=["GET", "POST"]),
         *vosi_routes(_PREFIX, services, capabilities),
     ]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import wraps
 from typing import TypedDict
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, CorruptFile, DesdmError, NotFoundError, UsageError
+from desdm.errors import AccessDenied, NotFoundError, UsageError
 from desdm.query.engines.model import Cancel, Upload
 from desdm.query.formats import Format, TableStream, choose, stream
 from desdm.query.formats.upload import read_upload
@@ -34,9 +33,8 @@ from desdm.services.footprint.selection import Cuts, moc_of, serialize_moc
 from desdm.services.footprint.tables import add_footprint, parquet_file, position_columns
 from desdm.services.limits import limits_of
 from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, public_message, run_blocking
+from desdm.services.responses import base_url, run_blocking
 from desdm.services.soda.stencil import Circle, Stencil
-from desdm.services.status import status_of
 from desdm.services.streaming import Stream
 
 __all__ = ["routes"]
@@ -62,7 +60,6 @@ _FILES = (
     ReleaseColumn("sha256", "char", "*", ucd="meta.checksum", text="sha-256 of the bytes, hexadecimal"),
     ReleaseColumn("url", "char", "*", ucd="meta.ref.url", text="Where it is fetched"),
 )
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class FileEntry(TypedDict):
@@ -81,38 +78,18 @@ def routes(services: Services) -> list[BaseRoute]:
     """``/footprint``, ``/footprint/region``, and below ``/footprint/<R>`` its files and the MOC of what passes cuts."""
     handlers = _Handlers(services, Atlas(services))
     return [
-        Route("/footprint", _json_errors(handlers.point), methods=["GET"]),
-        Route("/footprint", _json_errors(handlers.table), methods=["POST"]),
-        Route("/footprint/region", _json_errors(handlers.region), methods=["GET", "POST"]),
-        Route("/footprint/{release}/moc", _json_errors(handlers.moc), methods=["GET"]),
-        Route("/footprint/{release}/{name}", _json_errors(handlers.file), methods=["GET"]),
+        Route("/footprint", handlers.point, methods=["GET"]),
+        Route("/footprint", handlers.table, methods=["POST"]),
+        Route("/footprint/region", handlers.region, methods=["GET", "POST"]),
+        Route("/footprint/{release}/moc", handlers.moc, methods=["GET"]),
+        Route("/footprint/{release}/{name}", handlers.file, methods=["GET"]),
     ]
 
 
-def _json_errors(handler: Handler) -> Handler:
-    """Wrap a handler so that its errors become JSON."""
-
-    @wraps(handler)
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DesdmError as err:
-            status = status_of(err)
-            text = str(err) if isinstance(err, CorruptFile) else public_message(err)
-            headers = {"cache-control": "no-store"}
-            if status == 401:
-                headers["www-authenticate"] = "Bearer"
-            elif status == 503:
-                headers["retry-after"] = "10"
-            return _json({"error": {"status": status, "message": text}}, status, headers)
-
-    return answer
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(value: object) -> Response:
     """Return a JSON response."""
     body = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, media_type="application/json")
 
 
 class _Handlers:

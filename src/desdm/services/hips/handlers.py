@@ -8,7 +8,6 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.handlers import plain_errors
 from desdm.services.hips.pictures import Pictures
 
 __all__ = ["cache_control", "routes"]
@@ -31,7 +30,7 @@ def routes(services: Services) -> list[BaseRoute]:
         headers = {"Cache-Control": cache_control(release.proprietary)}
         return Response(await pictures.read(file), headers=headers, media_type=file.mime)
 
-    return [Route("/hips/{release}/{name}/{path:path}", plain_errors(tile), methods=["GET"])]
+    return [Route("/hips/{release}/{name}/{path:path}", tile, methods=["GET"])]
 
 
 def cache_control(proprietary: bool) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Caller
-from desdm.errors import DesdmError, LimitExceeded, UsageError
+from desdm.errors import LimitExceeded, UsageError
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel
@@ -23,8 +23,7 @@ from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
 from desdm.services.mydb.model import UserTable
 from desdm.services.mytables.keep import Keeper, require_mydb
-from desdm.services.responses import Handler, public_message, run_blocking
-from desdm.services.status import status_of
+from desdm.services.responses import run_blocking
 
 __all__ = ["routes"]
 
@@ -82,22 +81,10 @@ def routes(services: Services) -> list[BaseRoute]:
         return Response(status_code=204)
 
     return [
-        Route(_PREFIX, _json_errors(list_tables), methods=["GET"]),
-        Route(f"{_PREFIX}/{{table}}", _json_errors(save_table), methods=["PUT", "POST"]),
-        Route(f"{_PREFIX}/{{table}}", _json_errors(drop_table), methods=["DELETE"]),
+        Route(_PREFIX, list_tables, methods=["GET"]),
+        Route(f"{_PREFIX}/{{table}}", save_table, methods=["PUT", "POST"]),
+        Route(f"{_PREFIX}/{{table}}", drop_table, methods=["DELETE"]),
     ]
-
-
-def _json_errors(handler: Handler) -> Handler:
-    """Wrap a handler so that its errors become JSON."""
-
-    async def respond(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DesdmError as err:
-            return JSONResponse({"error": public_message(err)}, status_of(err))
-
-    return respond
 
 
 async def _body(request: Request, most: int) -> BinaryIO:

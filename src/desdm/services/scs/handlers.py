@@ -22,7 +22,7 @@ from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
 from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors
+from desdm.services.responses import base_url, run_blocking
 from desdm.services.streaming import Stream, cancel_on_disconnect, close_resources
 from desdm.services.vosi.handlers import capability, vosi_routes
 
@@ -59,7 +59,7 @@ def routes(services: Services) -> list[BaseRoute]:
         return capability(_STANDARD, f"{url}?", use="base", version="1.03")
 
     return [
-        Route(_PREFIX, votable_errors(search), methods=["GET", "POST"]),
+        Route(_PREFIX, search, methods=["GET", "POST"]),
         *vosi_routes(_PREFIX, services, capabilities),
     ]
 

@@ -18,7 +18,7 @@ from desdm.services.limits import limits_of
 from desdm.services.obscore.columns import COLUMNS, UTYPES
 from desdm.services.obscore.rows import obscore_rows, with_base_url
 from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors
+from desdm.services.responses import base_url, run_blocking
 from desdm.services.sia.conditions import NAMES, conditions
 from desdm.services.vosi.handlers import capability, vosi_routes
 
@@ -43,10 +43,9 @@ def routes(services: Services) -> list[BaseRoute]:
         url = base_url(request) + _PREFIX
         return capability(_STANDARD, f"{url}/query", use="base", version="2.0")
 
-    handler = votable_errors(query)
     return [
-        Route(_PREFIX, handler, methods=["GET", "POST"]),
-        Route(f"{_PREFIX}/query", handler, methods=["GET", "POST"]),
+        Route(_PREFIX, query, methods=["GET", "POST"]),
+        Route(f"{_PREFIX}/query", query, methods=["GET", "POST"]),
         *vosi_routes(_PREFIX, services, capabilities),
     ]
 

@@ -19,7 +19,7 @@ from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
 from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document
+from desdm.services.responses import base_url, run_blocking, xml_document
 from desdm.services.streaming import Stream, cancel_on_disconnect, close_resources
 from desdm.services.tap.capabilities import tap_capabilities
 from desdm.services.tap.examples import examples_of
@@ -45,11 +45,11 @@ def routes(services: Services) -> list[BaseRoute]:
     tap = _Tap(services, runner)
     kind = JobKind("tap", partial(run_query, runner))
     return [
-        Route(f"{_PREFIX}/sync", votable_errors(tap.sync), methods=["GET", "POST"]),
+        Route(f"{_PREFIX}/sync", tap.sync, methods=["GET", "POST"]),
         *uws_routes(f"{_PREFIX}/async", kind, services),
         *vosi_routes(_PREFIX, services, partial(tap_capabilities, services, _PREFIX)),
         *tables_route(_PREFIX, services, schema.refresh),
-        Route(f"{_PREFIX}/examples", votable_errors(tap.examples), methods=["GET"]),
+        Route(f"{_PREFIX}/examples", tap.examples, methods=["GET"]),
     ]
 
 

@@ -29,16 +29,16 @@ from desdm.errors import (
     StorageFull,
     UsageError,
 )
+from desdm.query.formats.votable import error_document
 from desdm.schema.states import Phase
 from desdm.services.context import Services, caller_of
+from desdm.services.error_responses import ErrorForm, media_type
 from desdm.services.limits import Limits, limits_of
 from desdm.services.parameters import RequestParams, parse_parameters, parse_real, parse_time
 from desdm.services.refusals import HIDDEN_JOB
 from desdm.services.responses import (
     base_url,
     run_blocking,
-    votable_error_response,
-    votable_errors,
     xml_response,
 )
 from desdm.services.uws import store
@@ -84,7 +84,7 @@ def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute
         async def dispatch(request: Request) -> Response:
             return await handlers["GET" if request.method == "HEAD" else request.method](request)
 
-        return Route(path, votable_errors(dispatch), methods=list(handlers))
+        return Route(path, dispatch, methods=list(handlers))
 
     value = partial(partial, jobs.value)
     return [
@@ -371,9 +371,8 @@ class _Jobs:
         job = await self._load(request)
         if job.error_message is None:
             raise NotFoundError(f"job {job.id} is {job.phase} and has no error")
-        answer = votable_error_response(UsageError(job.error_message))
-        answer.status_code = 200
-        return answer
+        document = error_document(job.error_message)
+        return Response(document, media_type=media_type(ErrorForm.VOTABLE))
 
     async def parameters(self, request: Request) -> Response:
         """Return the parameters document."""

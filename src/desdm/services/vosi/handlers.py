@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from desdm.errors import DesdmError
 from desdm.services.context import Services
-from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document, xml_response
+from desdm.services.responses import base_url, run_blocking, xml_document, xml_response
 
 __all__ = ["capability", "vosi_routes"]
 
@@ -78,8 +78,8 @@ def vosi_routes(prefix: str, services: Services, own: Capability) -> list[BaseRo
         )
 
     return [
-        Route(f"{prefix}/availability", votable_errors(availability), methods=["GET"]),
-        Route(f"{prefix}/capabilities", votable_errors(capabilities), methods=["GET"]),
+        Route(f"{prefix}/availability", availability, methods=["GET"]),
+        Route(f"{prefix}/capabilities", capabilities, methods=["GET"]),
     ]
 
 

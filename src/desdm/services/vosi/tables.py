@@ -15,7 +15,7 @@ from desdm.release.model import ReleaseColumn
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.parameters import parse_parameters
-from desdm.services.responses import run_blocking, votable_errors, xml_response
+from desdm.services.responses import run_blocking, xml_response
 from desdm.services.tap_schema.columns import KEYS
 from desdm.services.tap_schema.describe import SCHEMA_TEXTS, table_descriptions
 
@@ -87,8 +87,8 @@ def tables_route(prefix: str, services: Services, refresh: Callable[[], None]) -
         return xml_response(_PACKAGE, "table.xml", table=matches[0], full=True, keys=KEYS)
 
     return [
-        Route(f"{prefix}/tables", votable_errors(document), methods=["GET"]),
-        Route(f"{prefix}/tables/{{table}}", votable_errors(document), methods=["GET"]),
+        Route(f"{prefix}/tables", document, methods=["GET"]),
+        Route(f"{prefix}/tables/{{table}}", document, methods=["GET"]),
     ]
 
 

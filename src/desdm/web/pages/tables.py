@@ -15,7 +15,8 @@ from desdm.query.dialect import dialect_of
 from desdm.release.model import ReleaseColumn, ReleaseTable
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.responses import public_message, run_blocking
+from desdm.services.error_responses import public_message
+from desdm.services.responses import run_blocking
 from desdm.web.pages.examples import example
 from desdm.web.pages.visible import visible_release
 from desdm.web.render import page
