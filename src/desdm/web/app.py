@@ -106,7 +106,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
 
     routes: list[BaseRoute] = []
     for service in SERVICES:
-        routes += import_module(service.module).routes(services)
+        routes += import_module(f"{service.package}.handlers").routes(services)
     routes += page_routes(services)
     routes += health_routes(services)
     return Starlette(

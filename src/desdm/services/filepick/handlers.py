@@ -8,18 +8,31 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError, UsageError
 from desdm.query import formats
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.filepick import render
+from desdm.services.filepick.endpoints import (
+    CONDITIONS,
+    FILES,
+    FOLDER,
+    OF_RELEASE,
+    RELEASE,
+    RELEASE_FILES,
+    RELEASES,
+    SLASH,
+    TOP,
+    WITHOUT_SLASH,
+)
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST
-from desdm.services.filepick.pick import Choice, parse_choice, select_files
-from desdm.services.parameters import parse_parameters
+from desdm.services.filepick.pick import Choice, choice_of, select_files
+from desdm.services.forms import parse_parameters
 from desdm.services.responses import base_url, run_blocking
 
 __all__ = ["FilePick", "routes"]
@@ -40,8 +53,9 @@ class FilePick:
         """GET ``/files`` and ``/api/releases/<R>/files``: matching files in the requested format."""
         params = await parse_parameters(request, _FORM_BYTES)
         release = request.path_params.get("release")
-        choice = parse_choice(params, release)
-        form = params.value("FORMAT").lower() or ("json" if release else _preferred(request))
+        values = params.read(OF_RELEASE if release else CONDITIONS)
+        choice = choice_of(values, release)
+        form = values.text("FORMAT").lower() or ("json" if release else _preferred(request))
         if form == "html" and choice.limit is None:
             choice = replace(choice, limit=_PAGE)
         task = _ListResponse(self.indexes, caller_of(request), choice, base_url(request), form, request)
@@ -184,13 +198,15 @@ async def _redirect_to_folder(request: Request) -> Response:
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of the file pick."""
     pick = FilePick(services)
-    return [
-        Route("/files", pick.files, methods=["GET"]),
-        Route("/files/", pick.files, methods=["GET"]),
-        Route("/files/{release}", _redirect_to_folder, methods=["GET"]),
-        Route("/files/{release}/", pick.folder, methods=["GET"]),
-        Route("/files/{release}/{folder:path}/", pick.folder, methods=["GET"]),
-        Route("/api/releases", pick.releases, methods=["GET"]),
-        Route("/api/releases/{release}", pick.release, methods=["GET"]),
-        Route("/api/releases/{release}/files", pick.files, methods=["GET"]),
-    ]
+    return routes_of(
+        [
+            (FILES, pick.files),
+            (SLASH, pick.files),
+            (WITHOUT_SLASH, _redirect_to_folder),
+            (TOP, pick.folder),
+            (FOLDER, pick.folder),
+            (RELEASES, pick.releases),
+            (RELEASE, pick.release),
+            (RELEASE_FILES, pick.files),
+        ]
+    )

@@ -7,17 +7,19 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
-from desdm.services.parameters import parse_parameters
 from desdm.services.responses import base_url, run_blocking
 from desdm.services.soda.api import Batches
 from desdm.services.soda.batch import Item, ItemResult, cut_items
 from desdm.services.soda.bundle import MIME, bundle
+from desdm.services.soda.endpoints import BATCH_JOBS, JOBS, MANY, ONE, PREFIX, SYNC, VOSI
 from desdm.services.soda.files import ImageCache
 from desdm.services.soda.parameters import parse_request
 from desdm.services.soda.responses import file_response, stream
@@ -37,18 +39,16 @@ def routes(services: Services) -> list[BaseRoute]:
     kind = JobKind("soda", partial(_job, images), check=partial(_check, images), places=2)
     batch_kind = JobKind("cutout", batches.job, check=batches.check, places=2)
     return [
-        Route("/api/cutouts", batches.one, methods=["GET"]),
-        Route("/api/cutouts", batches.many, methods=["POST"]),
-        *uws_routes("/api/cutouts/async", batch_kind, services),
-        Route("/soda/sync", partial(_sync, services, images), methods=["GET", "POST"]),
-        *uws_routes("/soda/async", kind, services),
-        *vosi_routes("/soda", services, _capabilities),
+        *routes_of([(ONE, batches.one), (MANY, batches.many), (SYNC, partial(_sync, services, images))]),
+        *uws_routes(BATCH_JOBS, batch_kind, services),
+        *uws_routes(JOBS, kind, services),
+        *vosi_routes(VOSI, services, _capabilities),
     ]
 
 
 def _capabilities(request: Request) -> str:
     """Return the capabilities of SODA."""
-    url = base_url(request) + "/soda"
+    url = base_url(request) + PREFIX
     return "".join(
         capability(f"ivo://ivoa.net/std/SODA#{mode}-1.0", f"{url}/{mode}", use="base", version="1.0")
         for mode in ("sync", "async")
