@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 from desdm.services import Section, endpoints
@@ -38,10 +37,12 @@ for the caller), 409 (it exists already), 413 (too large), 429 (too often), 503 
 def page() -> str:
     """The page."""
     lines = [HEAD]
-    for section, group in groupby(endpoints(), key=lambda pair: pair[0]):
-        lines += section_lines(
-            section, [e for _, e in group if "{job}" not in e.path or e.path.startswith(JOBS)]
-        )
+    sections: dict[Section, list[Endpoint]] = {}
+    for section, endpoint in endpoints():
+        if "{job}" not in endpoint.path or endpoint.path.startswith(JOBS):
+            sections.setdefault(section, []).append(endpoint)
+    for section, members in sections.items():
+        lines += section_lines(section, members)
     lines += ["## Variable parts of paths", "", "| part | what it is |", "|---|---|"]
     lines += [f"| `{{{name}}}` | {text} |" for name, text in PATH_TEXTS.items()]
     return "\n".join(lines) + "\n"

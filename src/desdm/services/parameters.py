@@ -43,7 +43,8 @@ class Parameter:
     unit
         Unit of a number.
     many
-        Whether it may have several values. Otherwise it may be repeated with the same value only.
+        Whether it may have several values. Otherwise it may be repeated with the same value only, and a blank value is as
+        an absent one.
     required
         Whether a request without it is refused.
     default
@@ -160,16 +161,15 @@ class ParameterSet:
                 raise UsageError(f"unknown parameter {key[:40]}; known: {known}")
         parsed: dict[str, Value] = {}
         for key, parameter in self.by_key.items():
-            given = texts.get(key, ())
-            single = not parameter.many
-            if single and len(given) > 1 and len(set(given)) > 1:
-                raise UsageError(f"{parameter.name} has {len(set(given))} different values; give it once")
-            if parameter.required and not any(text.strip() for text in given):
-                raise UsageError(f"{parameter.name} is missing: {parameter.text}")
-            if parameter.kind is not Kind.TEXT or parameter.choices:
-                for text in given:
-                    if text.strip():
-                        parsed[key] = parameter.parse(text)
+            present = [text for text in texts.get(key, ()) if text.strip()]
+            if not present:
+                if parameter.required:
+                    raise UsageError(f"{parameter.name} is missing: {parameter.text}")
+                continue
+            if not parameter.many and len(set(present)) > 1:
+                raise UsageError(f"{parameter.name} has {len(set(present))} different values; give it once")
+            for text in present:
+                parsed[key] = parameter.parse(text)
         return Values(self, texts, parsed)
 
 
@@ -196,19 +196,16 @@ class Values:
     def has(self, key: str) -> bool:
         """Whether the request has the parameter, with a value that is not blank."""
         assert key in self.declared.by_key, key
-        return any(text.strip() for text in self._texts.get(key, ()))
+        return key in self._parsed
 
     def text(self, key: str) -> str:
         """Return a text, or a choice in its own spelling; the default for an absent parameter."""
         parameter = self._declared(key, Kind.TEXT)
-        parsed = self._parsed.get(key)
-        if isinstance(parsed, str):
-            return parsed
-        given = self._texts.get(key)
-        return given[0] if given and not parameter.choices else parameter.default
+        value = self._parsed.get(key)
+        return value if isinstance(value, str) else parameter.default
 
     def texts(self, key: str) -> list[str]:
-        """Return all values of a text as the request has them; choices in their own spelling."""
+        """Return all values of a text as the request has them, blank ones too; choices in their own spelling."""
         parameter = self._declared(key, Kind.TEXT)
         given = self._texts.get(key, ())
         return [str(parameter.parse(text)) for text in given if not parameter.choices or text.strip()]
@@ -279,7 +276,9 @@ def parse_real(
     if not math.isfinite(value):
         raise UsageError(f"{name}={text[:40]}: a number is wanted (finite{f', {unit}' if unit else ''})")
     if not least <= value <= most:
-        bounds = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+        bounds = f"from {least:g} to {most:g}"
+        if not (math.isfinite(least) and math.isfinite(most)):
+            bounds = f"of at least {least:g}" if math.isfinite(least) else f"of at most {most:g}"
         raise UsageError(f"{name}={text[:40]}: a number {bounds} is wanted{f' ({unit})' if unit else ''}")
     return value
 

@@ -42,7 +42,7 @@ def routes(services: Services) -> list[BaseRoute]:
         params = await parse_parameters(request, limits_of(caller.role).request_bytes)
         await params.close()
         values = params.read(CONE)
-        form = choose(values.text("RESPONSEFORMAT") or "votable/td")
+        form = choose(values.text("RESPONSEFORMAT"))
         resources, cancel = ExitStack(), Cancel()
         begin = partial(
             _rows, services, caller, request.path_params["table"], values, form, resources, cancel

@@ -52,7 +52,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
 def _respond(services: Services, caller: Caller, values: Values, base: str) -> Response:
     """Return the table of the images that match."""
-    form = choose(values.text("RESPONSEFORMAT") or "votable/td")
+    form = choose(values.text("RESPONSEFORMAT"))
     limits = limits_of(caller.role)
     most = values.whole("MAXREC")
     most = min(limits.rows if most is None else most, limits.rows)

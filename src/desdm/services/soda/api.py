@@ -19,7 +19,7 @@ from desdm.services.responses import run_blocking
 from desdm.services.soda import colour
 from desdm.services.soda.batch import Item, cut_items
 from desdm.services.soda.bundle import MIME, Form, bundle
-from desdm.services.soda.endpoints import BATCH, ROW
+from desdm.services.soda.endpoints import PLACED, ROW
 from desdm.services.soda.files import ImageCache
 from desdm.services.soda.parameters import form_of, look_of, outside_of
 from desdm.services.soda.responses import file_response, stream
@@ -29,8 +29,6 @@ from desdm.services.uws.model import JobContext, Parameters
 __all__ = ["Batches"]
 
 _MOST, _MOST_OF_A_JOB = 2_000, 100_000
-#: Parameters of a request, and of a job.
-_PLACED = ROW + BATCH
 _CONTROL = ("PHASE", "EXECUTIONDURATION", "DESTRUCTION", "ACTION", "WAIT")
 
 
@@ -45,7 +43,7 @@ class Batches:
         """GET: one region, by ``ra`` and ``dec`` or ``id``."""
         caller = caller_of(request)
         params = await parse_parameters(request, 0)
-        values = params.read(_PLACED)
+        values = params.read(PLACED)
         rows = one_row({p.name: values.text(p.name.upper()) for p in ROW if values.text(p.name.upper())})
         form = _form(values)
         items = await run_blocking(
@@ -74,7 +72,7 @@ class Batches:
         limits = limits_of(caller.role)
         params = await parse_parameters(request, limits.request_bytes)
         try:
-            values = params.read(_PLACED)
+            values = params.read(PLACED)
             part = params.files.get("table") or next(iter(params.files.values()), None)
             kind = request.headers.get("content-type", "") if part is None else part.content_type
             if part is None and is_form(kind or ""):
@@ -148,7 +146,7 @@ def _require_batch(caller: Caller) -> None:
 
 def _read_job(parameters: Parameters) -> Values:
     """Parse the parameters of a job, without those of the jobs themselves."""
-    return _PLACED.read((n, v) for n, v in parameters if n not in _CONTROL and not n.startswith("_"))
+    return PLACED.read((n, v) for n, v in parameters if n not in _CONTROL and not n.startswith("_"))
 
 
 def _form(values: Values) -> str:

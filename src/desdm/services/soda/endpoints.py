@@ -15,6 +15,7 @@ __all__ = [
     "JOBS",
     "MANY",
     "ONE",
+    "PLACED",
     "PREFIX",
     "ROW",
     "SODA",
@@ -102,23 +103,25 @@ BATCH = ParameterSet(
     ),
     strict=True,
 )
+#: Parameters of /api/cutouts: of one cutout, and of a table with what its rows have in common.
+PLACED = ROW + BATCH
 _ARCHIVES = ("application/x-tar", "application/zip")
 ONE = Endpoint(
     ("GET",),
     "/api/cutouts",
     "Cutout of a position or object in all bands.",
-    ROW + BATCH,
+    PLACED,
     ("application/fits", "image/png", *_ARCHIVES),
 )
 MANY = Endpoint(
     ("POST",),
     "/api/cutouts",
     "Cutouts of the rows of a table: ra and dec, or id.",
-    ROW + BATCH,
+    PLACED,
     _ARCHIVES,
     body=TABLES,
 )
-BATCH_JOBS = uws_endpoints("/api/cutouts/async", "cutouts of the rows of the part table", ROW + BATCH)
+BATCH_JOBS = uws_endpoints("/api/cutouts/async", "cutouts of the rows of the part table", PLACED)
 SYNC = Endpoint(
     ("GET", "POST"),
     "/soda/sync",
