@@ -31,6 +31,7 @@ typing:
 
 pages:
 	.venv/bin/python scripts/pipeline_pages.py --check
+	.venv/bin/python scripts/service_pages.py --check
 	.venv/bin/python scripts/changelog.py --check
 
 style:  ## Figures of style beside their bounds; fails beyond those that are enforced.

@@ -18,6 +18,7 @@ DesdmError
 │   └── LostJob             the worker or engine that ran a job went away
 └── FatalError          report it: the record or the code is wrong (exit status 4)
     ├── CorruptFile         bytes differ from their recorded digest
+    │   └── CorruptReleaseFile  those of a file of a release; the message is public
     ├── DamagedDatabase     the database's own file or tables are damaged
     ├── ProgramFailed       a program of a wrapper ended badly or did not make its outputs
     └── StaleToken          a late twin of a job asks to be registered
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "CorruptFile",
+    "CorruptReleaseFile",
     "DamagedDatabase",
     "DatabaseUnavailable",
     "DesdmError",
@@ -192,6 +194,10 @@ class FatalError(DesdmError):
 
 class CorruptFile(FatalError):
     """Bytes differ from their recorded digest."""
+
+
+class CorruptReleaseFile(CorruptFile):
+    """Bytes of a file of a release differ from its record; the message is public."""
 
 
 class DamagedDatabase(FatalError):

@@ -1,28 +1,251 @@
-"""Request parameters as DALI defines them: case-insensitive names, repeated values, uploaded files."""
+"""Declared parameters of the services, and the one parser over them: names, repetition, numbers, times, choices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import unquote_plus
+from enum import StrEnum
 
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message
-
-from desdm.errors import LimitExceeded, UsageError
+from desdm.errors import UsageError
 from desdm.numbers import decimal_number
 
-__all__ = ["RequestParams", "is_form", "parse_parameters", "parse_real", "parse_time"]
+__all__ = ["NO_PARAMETERS", "Kind", "Parameter", "ParameterSet", "Values", "parse_real", "parse_time"]
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_FIELD = 10_000_000
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+#: A parsed value.
+Value = str | int | float | datetime
 
 
-def parse_real(name: str, text: str, least: float = -math.inf, most: float = math.inf) -> float:
+class Kind(StrEnum):
+    """Kind of the values of a parameter."""
+
+    TEXT = "text"
+    WHOLE = "whole number"
+    REAL = "number"
+    TIME = "time"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a service.
+
+    Attributes
+    ----------
+    name
+        Name as documents and messages spell it; requests may use any case (DALI 1.1, section 2.3).
+    kind
+        Kind of its values.
+    text
+        What it is, for documents and for the message of a request that lacks it.
+    unit
+        Unit of a number.
+    many
+        Whether it may have several values. Otherwise it may be repeated with the same value only, and a blank value is as
+        an absent one.
+    required
+        Whether a request without it is refused.
+    default
+        Value of a request without it; empty: none, or as the text says.
+    choices
+        Accepted texts in any case; empty: any text.
+    least, most
+        Smallest and largest number.
+    example
+        A value that works, for documents and tests.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    unit: str = ""
+    many: bool = False
+    required: bool = False
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    least: float = -math.inf
+    most: float = math.inf
+    example: str = ""
+
+    def parse(self, text: str) -> Value:
+        """Return a value as its kind.
+
+        Raises
+        ------
+        UsageError
+            The text is not of the kind, out of bounds, or none of the choices.
+        """
+        match self.kind:
+            case Kind.WHOLE:
+                return _parse_whole(self.name, text)
+            case Kind.REAL:
+                return parse_real(self.name, text, self.least, self.most, self.unit)
+            case Kind.TIME:
+                return parse_time(self.name, text)
+            case Kind.FLAG:
+                flag = _FLAGS.get(text.strip().lower())
+                if flag is None:
+                    raise UsageError(f"{self.name}={text[:20]}: 1 or 0 is wanted")
+                return flag
+            case Kind.TEXT:
+                return self._choice(text) if self.choices else text
+
+    def _choice(self, text: str) -> str:
+        """Return a choice in its own spelling."""
+        wanted = text.strip().lower()
+        for choice in self.choices:
+            if choice.lower() == wanted:
+                return choice
+        *others, last = self.choices
+        names = f"{', '.join(others)} or {last}" if others else last
+        raise UsageError(f"{self.name}={text[:40]}: {names} is wanted")
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSet:
+    """The parameters of an endpoint, and their parser.
+
+    Attributes
+    ----------
+    parameters
+        The parameters, in the order of documents; the first fault in this order is reported.
+    strict
+        Whether other parameters are refused. Services of the IVOA ignore them (DALI 1.1, section 2.3).
+    """
+
+    parameters: tuple[Parameter, ...] = ()
+    strict: bool = False
+    by_key: Mapping[str, Parameter] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Frozen: it follows from the parameters.
+        object.__setattr__(self, "by_key", {p.name.upper(): p for p in self.parameters})
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self.parameters)
+
+    def __add__(self, other: ParameterSet) -> ParameterSet:
+        return ParameterSet(self.parameters + other.parameters, self.strict or other.strict)
+
+    def without(self, *names: str) -> ParameterSet:
+        """Return the set without some parameters."""
+        return ParameterSet(tuple(p for p in self.parameters if p.name not in names), self.strict)
+
+    def read(self, pairs: Iterable[tuple[str, str]]) -> Values:
+        """Parse the parameters of a request.
+
+        Parameters
+        ----------
+        pairs
+            (name in capitals, value) in the order of the request.
+
+        Returns
+        -------
+        Values
+            The values.
+
+        Raises
+        ------
+        UsageError
+            A parameter is unknown (strict sets), missing, repeated with another value, or not of its kind. The message
+            names it.
+        """
+        texts: dict[str, list[str]] = {}
+        for key, value in pairs:
+            if key in self.by_key:
+                texts.setdefault(key, []).append(value)
+            elif self.strict:
+                known = ", ".join(p.name for p in self.parameters)
+                raise UsageError(f"unknown parameter {key[:40]}; known: {known}")
+        parsed: dict[str, Value] = {}
+        for key, parameter in self.by_key.items():
+            present = [text for text in texts.get(key, ()) if text.strip()]
+            if not present:
+                if parameter.required:
+                    raise UsageError(f"{parameter.name} is missing: {parameter.text}")
+                continue
+            if not parameter.many and len(set(present)) > 1:
+                raise UsageError(f"{parameter.name} has {len(set(present))} different values; give it once")
+            for text in present:
+                parsed[key] = parameter.parse(text)
+        return Values(self, texts, parsed)
+
+
+NO_PARAMETERS = ParameterSet()
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Parsed parameters of one request.
+
+    Each method takes the name in capitals, of a parameter that is declared with the kind that the method returns.
+    """
+
+    declared: ParameterSet
+    _texts: Mapping[str, Sequence[str]]
+    _parsed: Mapping[str, Value]
+
+    def _declared(self, key: str, kind: Kind) -> Parameter:
+        """Return the declaration of a parameter, which must have the kind."""
+        parameter = self.declared.by_key[key]
+        assert parameter.kind is kind, f"{key} is declared as {parameter.kind}"
+        return parameter
+
+    def has(self, key: str) -> bool:
+        """Whether the request has the parameter, with a value that is not blank."""
+        assert key in self.declared.by_key, key
+        return key in self._parsed
+
+    def text(self, key: str) -> str:
+        """Return a text, or a choice in its own spelling; the default for an absent parameter."""
+        parameter = self._declared(key, Kind.TEXT)
+        value = self._parsed.get(key)
+        return value if isinstance(value, str) else parameter.default
+
+    def texts(self, key: str) -> list[str]:
+        """Return all values of a text as the request has them, blank ones too; choices in their own spelling."""
+        parameter = self._declared(key, Kind.TEXT)
+        given = self._texts.get(key, ())
+        return [str(parameter.parse(text)) for text in given if not parameter.choices or text.strip()]
+
+    def whole(self, key: str) -> int | None:
+        """Return a whole number that is not negative; None for an absent parameter."""
+        self._declared(key, Kind.WHOLE)
+        value = self._parsed.get(key)
+        return value if isinstance(value, int) else None
+
+    def real(self, key: str) -> float | None:
+        """Return a finite number; the default for an absent parameter, None without one."""
+        parameter = self._declared(key, Kind.REAL)
+        value = self._parsed.get(key)
+        if isinstance(value, float):
+            return value
+        return float(parameter.default) if parameter.default else None
+
+    def required_real(self, key: str) -> float:
+        """Return a number that is required or has a default."""
+        value = self.real(key)
+        assert value is not None, f"{key} is declared neither as required nor with a default"
+        return value
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Return a flag; the default for an absent parameter."""
+        self._declared(key, Kind.FLAG)
+        value = self._parsed.get(key)
+        return value if isinstance(value, bool) else default
+
+    def time(self, key: str) -> datetime | None:
+        """Return a time in UTC, without zone; None for an absent parameter."""
+        self._declared(key, Kind.TIME)
+        value = self._parsed.get(key)
+        return value if isinstance(value, datetime) else None
+
+
+def parse_real(
+    name: str, text: str, least: float = -math.inf, most: float = math.inf, unit: str = ""
+) -> float:
     """Parse a finite number within bounds.
 
     Parameters
@@ -33,6 +256,8 @@ def parse_real(name: str, text: str, least: float = -math.inf, most: float = mat
         Value as the client sent it.
     least, most
         Smallest and largest accepted value.
+    unit
+        Unit, for the error message.
 
     Returns
     -------
@@ -49,9 +274,12 @@ def parse_real(name: str, text: str, least: float = -math.inf, most: float = mat
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UsageError(f"{name}={text[:40]}: a number is wanted (finite)")
+        raise UsageError(f"{name}={text[:40]}: a number is wanted (finite{f', {unit}' if unit else ''})")
     if not least <= value <= most:
-        raise UsageError(f"{name}={text[:40]}: a number from {least:g} to {most:g} is wanted")
+        bounds = f"from {least:g} to {most:g}"
+        if not (math.isfinite(least) and math.isfinite(most)):
+            bounds = f"of at least {least:g}" if math.isfinite(least) else f"of at most {most:g}"
+        raise UsageError(f"{name}={text[:40]}: a number {bounds} is wanted{f' ({unit})' if unit else ''}")
     return value
 
 
@@ -73,124 +301,9 @@ def parse_time(name: str, text: str) -> datetime:
     return when
 
 
-@dataclass(slots=True)
-class RequestParams:
-    """Parameters and uploaded files of a request.
-
-    Attributes
-    ----------
-    pairs
-        (name in capitals, value) in the order of the request, of query string and form.
-    files
-        Uploaded parts by their case-sensitive name (``param:<name>``).
-    """
-
-    pairs: list[tuple[str, str]] = field(default_factory=list)
-    files: dict[str, UploadFile] = field(default_factory=dict)
-
-    def values(self, name: str) -> list[str]:
-        """Return all values of a parameter."""
-        return [value for key, value in self.pairs if key == name]
-
-    def value(self, name: str, default: str = "") -> str:
-        """Return the value of a parameter; `UsageError` if it has two different values."""
-        distinct = list(dict.fromkeys(self.values(name)))
-        if len(distinct) > 1:
-            raise UsageError(f"{name} has {len(distinct)} different values; give it once")
-        return distinct[0] if distinct else default
-
-    def number(self, name: str) -> int | None:
-        """Return a non-negative whole number; None if the parameter is absent."""
-        text = self.value(name).strip()
-        if not text:
-            return None
-        if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise UsageError(f"{name}={text[:40]}: a whole number that is not negative is wanted")
-        return int(text)
-
-    async def close(self) -> None:
-        """Close the uploaded files."""
-        for part in self.files.values():
-            await part.close()
-
-    def only(self, names: Sequence[str]) -> None:
-        """Raise `UsageError` for a parameter that is not among ``names``."""
-        for name, _ in self.pairs:
-            if name not in names:
-                raise UsageError(f"unknown parameter {name[:40]}; known: {', '.join(names)}")
-
-
-def is_form(content_type: str) -> bool:
-    """Whether a body of this media type is a form, which `parse_parameters` reads."""
-    return content_type.split(";")[0].strip().lower() in _FORMS
-
-
-async def parse_parameters(request: Request, max_bytes: int, plain: str = "") -> RequestParams:
-    """Read the parameters of a request from its query string and from the form of a POST or PUT.
-
-    Parameters
-    ----------
-    request
-        The request; its body is read.
-    max_bytes
-        Largest size of the body.
-    plain
-        Name of the parameter whose value is the body of a PUT that is not a form; empty: such a body is not read.
-
-    Raises
-    ------
-    LimitExceeded
-        The body is larger than ``max_bytes``; raised before reading if Content-Length is larger.
-    UsageError
-        The form is invalid, or the client disconnected.
-    """
-    params = RequestParams([(name.upper(), value) for name, value in request.query_params.multi_items()])
-    form_sent = is_form(request.headers.get("content-type", ""))
-    if request.method not in ("POST", "PUT") or not (form_sent or (plain and request.method == "PUT")):
-        return params
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > max_bytes):
-        raise _too_large(max_bytes)
-    size = 0
-
-    async def bounded() -> Message:
-        nonlocal size
-        message = await request.receive()
-        size += len(message.get("body", b""))
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        return message
-
-    if not form_sent:
-        try:
-            text = (await Request(request.scope, bounded).body()).decode("utf-8", "replace").strip()
-        except ClientDisconnect as err:
-            raise UsageError("the client disconnected before the request was complete") from err
-        # Programs send the bare value, or the form without its media type.
-        first, sign, rest = text.partition("=")
-        text = unquote_plus(rest) if sign and first.strip().upper() == plain else text
-        if text:
-            params.pairs.append((plain, text))
-        return params
-    try:
-        form = await Request(request.scope, bounded).form(
-            max_files=100, max_fields=10_000, max_part_size=_FIELD
-        )
-    except HTTPException as err:
-        raise UsageError(f"the form cannot be read: {err.detail}") from err
-    except ClientDisconnect as err:
-        raise UsageError("the client disconnected before the form was complete") from err
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            params.files[name] = value
-        else:
-            params.pairs.append((name.upper(), value))
-    return params
-
-
-def _too_large(max_bytes: int) -> LimitExceeded:
-    """Return the error for a body that is larger than the role's limit."""
-    return LimitExceeded(
-        f"the request is larger than {max_bytes // 1_000_000} MB; send less, or log in for a larger limit",
-        "size",
-    )
+def _parse_whole(name: str, text: str) -> int:
+    """Parse a whole number that is not negative."""
+    digits = text.strip()
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+        raise UsageError(f"{name}={text[:40]}: a whole number that is not negative is wanted")
+    return int(digits)

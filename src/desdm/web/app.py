@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from desdm.accounts import store
@@ -28,6 +28,7 @@ from desdm.query.engines.model import Engine
 from desdm.schema.service import prepare
 from desdm.services import SERVICES
 from desdm.services.context import Services
+from desdm.services.error_responses import ErrorForm, json_error, media_type
 from desdm.services.published import Published
 from desdm.services.uws import servers
 from desdm.services.warm import warm
@@ -105,7 +106,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
 
     routes: list[BaseRoute] = []
     for service in SERVICES:
-        routes += import_module(service.module).routes(services)
+        routes += import_module(f"{service.package}.handlers").routes(services)
     routes += page_routes(services)
     routes += health_routes(services)
     return Starlette(
@@ -156,7 +157,8 @@ def _warm_up(services: Services) -> None:
 async def _handle_error(request: Request, err: Exception) -> Response:
     """Respond to an error of desdm."""
     assert isinstance(err, DesdmError)
-    return error_response(request.scope, err)
+    # A browser would answer the challenge of HTTP Basic with a password window of its own.
+    return error_response(request.scope, err, basic="sec-fetch-mode" not in request.headers)
 
 
 async def _handle_http_exception(request: Request, err: Exception) -> Response:
@@ -164,8 +166,8 @@ async def _handle_http_exception(request: Request, err: Exception) -> Response:
     assert isinstance(err, HTTPException)
     if err.status_code == 404:
         return error_response(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
-    document = {"error": {"status": err.status_code, "message": err.detail}}
-    return JSONResponse(document, err.status_code, err.headers)
+    body = json_error(err.status_code, err.detail)
+    return Response(body, err.status_code, err.headers, media_type(ErrorForm.JSON))
 
 
 async def _handle_unexpected(request: Request, err: Exception) -> Response:

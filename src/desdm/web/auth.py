@@ -94,7 +94,7 @@ class Authentication:
         except DesdmError as err:
             if isinstance(err, AccessDenied):
                 await self._record(caller, scope, str(err))
-            answer = error_response(scope, err, session=cookie is not None)
+            answer = error_response(scope, err, basic=cookie is None)
             if cookie is not None and isinstance(err, AccessDenied) and not err.known:
                 answer.delete_cookie(COOKIE)
             await answer(scope, receive, send)

@@ -6,10 +6,12 @@ import shutil
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.errors import DesdmError
 from desdm.services.context import Services
+from desdm.services.endpoint import routes_of
+from desdm.web.endpoints import HEALTH
 
 __all__ = ["health_routes", "probe"]
 
@@ -26,7 +28,7 @@ def health_routes(services: Services) -> list[BaseRoute]:
         }
         return JSONResponse(document, 503 if troubles else 200, {"Cache-Control": "no-store"})
 
-    return [Route("/health", health, methods=["GET"])]
+    return routes_of([(HEALTH, health)])
 
 
 def probe(services: Services) -> None:

@@ -1,248 +1,181 @@
-"""OpenAPI 3.1 of the REST endpoints: one table of operations, from which document and page follow."""
+"""OpenAPI 3.1 of all endpoints, from their declarations; nothing is written by hand here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from desdm import __version__
+from desdm.services import Section, endpoints
+from desdm.services.endpoint import PATH_TEXTS, Endpoint
+from desdm.services.error_responses import ErrorForm, error_form, media_type
+from desdm.services.parameters import Kind, Parameter
+from desdm.web.endpoints import ENDPOINTS
 
-__all__ = ["OPERATIONS", "Operation", "Param", "document"]
+__all__ = ["all_endpoints", "document"]
 
 #: A value of a JSON document.
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+Object: TypeAlias = dict[str, Json]
+
+_TYPES = {
+    Kind.TEXT: "string",
+    Kind.WHOLE: "integer",
+    Kind.REAL: "number",
+    Kind.TIME: "string",
+    Kind.FLAG: "string",
+}
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+#: RFC 9457, section 3.1.
+_PROBLEM: Object = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What to correct"},
+        "error": {"description": "The same, as earlier versions have it"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
-    """A parameter: name, description and location (query, path or form)."""
-
-    name: str
-    text: str
-    place: str = "query"
-    required: bool = False
-    many: bool = False
-    kind: str = "string"
+def all_endpoints() -> Iterator[tuple[Section, Endpoint]]:
+    """Yield the endpoints of services and pages with their section."""
+    yield from endpoints()
+    yield from ((Section.PAGES, endpoint) for endpoint in ENDPOINTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation over HTTP."""
-
-    section: str
-    method: str
-    path: str
-    text: str
-    params: tuple[Param, ...] = ()
-    media_types: tuple[str, ...] = ("application/json",)
-    needs_account: bool = False  # whether it needs an account
-
-
-_R = Param("release", "Release", "path", True)
-_TABLES = ("application/x-votable+xml", "text/csv", "application/fits", "application/vnd.apache.parquet")
-_ID = Param("ID", "Publisher DID, for instance ivo://desdm/Y6?images/….fits.fz", many=True)
-_STENCILS = (
-    Param("CIRCLE", "ra dec radius, degrees", many=True),
-    Param("POLYGON", "ra1 dec1 ra2 dec2 ra3 dec3 …, degrees", many=True),
-    Param("POS", "CIRCLE …, RANGE ra1 ra2 dec1 dec2, or POLYGON …", many=True),
-)
-
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        "Queries",
-        "post",
-        "/tap/sync",
-        "Run an ADQL query (TAP 1.1).",
-        (
-            Param("QUERY", "ADQL 2.1", "form", True),
-            Param("LANG", "ADQL", "form", True),
-            Param("RESPONSEFORMAT", "votable, votable/td, csv, tsv, fits, parquet", "form"),
-            Param("MAXREC", "Rows at most", "form", kind="integer"),
-            Param("UPLOAD", "name,param:part of this form", "form"),
-        ),
-        _TABLES,
-    ),
-    Operation(
-        "Queries",
-        "post",
-        "/tap/async",
-        "Make a job of a query; PHASE=RUN starts it (UWS 1.1).",
-        (Param("QUERY", "ADQL 2.1", "form", True), Param("PHASE", "RUN", "form")),
-        ("text/xml",),
-    ),
-    Operation(
-        "Queries",
-        "get",
-        "/tap/async/{job}",
-        "A job: phase, times, results.",
-        (Param("job", "Job", "path", True),),
-        ("text/xml",),
-    ),
-    Operation(
-        "Queries",
-        "get",
-        "/scs/{table}",
-        "Cone search in a table R.T.",
-        (
-            Param("table", "Table as release.table", "path", True),
-            Param("RA", "Degrees, ICRS", required=True, kind="number"),
-            Param("DEC", "Degrees, ICRS", required=True, kind="number"),
-            Param("SR", "Radius, degrees", required=True, kind="number"),
-        ),
-        _TABLES[:1],
-    ),
-    Operation(
-        "Images",
-        "get",
-        "/sia/query",
-        "Images by position, band, time (SIA 2.0).",
-        (Param("POS", "CIRCLE ra dec radius"), Param("BAND", "Wavelength, m")),
-        _TABLES[:1],
-    ),
-    Operation(
-        "Images", "get", "/datalink/links", "What belongs to a dataset (DataLink 1.1).", (_ID,), _TABLES[:1]
-    ),
-    Operation(
-        "Cutouts",
-        "get",
-        "/soda/sync",
-        "Cut a region out of an image (SODA 1.0); FITS with image, mask, weight, or PNG.",
-        (
-            _ID,
-            *_STENCILS,
-            Param("FORMAT", "fits or png"),
-            Param("BANDS", "Bands of a PNG, for instance g,r,i"),
-            Param("Q", "Softening of a PNG", kind="number"),
-        ),
-        ("application/fits", "image/png"),
-    ),
-    Operation(
-        "Cutouts",
-        "post",
-        "/soda/async",
-        "Cutouts as a job; several ID and stencils.",
-        (Param("ID", "As above", "form", True, True),),
-        ("text/xml",),
-    ),
-    Operation(
-        "Footprint",
-        "get",
-        "/footprint",
-        "Is a place inside, how deep, in how many exposures, on which tiles and files.",
-        (
-            Param("ra", "Degrees, ICRS", kind="number"),
-            Param("dec", "Degrees, ICRS", kind="number"),
-            Param("release", "Release; the newest"),
-            Param("band", "Bands; all"),
-        ),
-    ),
-    Operation(
-        "Footprint",
-        "post",
-        "/footprint",
-        "The same for a table of places (CSV, VOTable, Parquet).",
-        (),
-        _TABLES,
-    ),
-    Operation(
-        "Footprint",
-        "get",
-        "/footprint/region",
-        "Area and depth of a region, and the files in it.",
-        (Param("POS", "CIRCLE, RANGE or POLYGON", required=True),),
-    ),
-    Operation(
-        "Files",
-        "get",
-        "/files",
-        "Files by release, tile, band, type and place.",
-        (
-            Param("release", "Release"),
-            Param("tilename", "Tile"),
-            Param("band", "Band"),
-            Param("filetype", "Type"),
-            Param("pos", "ra,dec,radius in degrees"),
-            Param("format", "json, csv, votable, txt, html"),
-        ),
-        ("application/json", "text/csv", "application/x-votable+xml", "text/plain"),
-    ),
-    Operation(
-        "Files",
-        "get",
-        "/files/{release}/{path}",
-        "A file: HEAD, ranges, ETag, Repr-Digest.",
-        (_R, Param("path", "Path in the release", "path", True)),
-        ("*/*",),
-    ),
-    Operation("Files", "get", "/api/releases", "The releases."),
-    Operation("Files", "get", "/api/releases/{release}", "One release.", (_R,)),
-    Operation("Files", "get", "/api/releases/{release}/files", "Its files.", (_R,)),
-    Operation(
-        "Tables of your own", "get", "/api/mydb", "Your tables and your quota.", (), needs_account=True
-    ),
-)
-
-
-def document(base: str) -> dict[str, Json]:
+def document(base: str) -> Object:
     """Return the OpenAPI document of a server at ``base``."""
-    paths: dict[str, dict[str, Json]] = {}
-    for op in OPERATIONS:
-        paths.setdefault(op.path, {})[op.method] = _operation(op)
+    paths: dict[str, Object] = {}
+    for section, endpoint in all_endpoints():
+        for method in endpoint.methods:
+            paths.setdefault(endpoint.template, {})[method.lower()] = _operation(section, endpoint, method)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "desdm",
             "version": __version__,
-            "description": "Data services of a survey. The IVOA services describe themselves at /tap/capabilities.",
+            "description": "Data services of a survey. The IVOA services describe themselves at /tap/capabilities. "
+            "Names of parameters may be written in any case.",
         },
         "servers": [{"url": base}],
         "paths": paths,
         "components": {
+            "schemas": {"Problem": _PROBLEM},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the account page"},
                 "basic": {"type": "http", "scheme": "basic", "description": "Login, and a token as password"},
-            }
+            },
         },
         "security": [{}, {"bearer": []}, {"basic": []}],
     }
 
 
-def _operation(op: Operation) -> dict[str, Json]:
-    """Return an operation as OpenAPI."""
-    operation: dict[str, Json] = {
-        "summary": op.text,
-        "tags": [op.section],
-        "responses": {
-            "200": {"description": "The answer", "content": {mime: {} for mime in op.media_types}},
-            "4XX": {"description": "What to correct: as VOTable from IVOA services, else as JSON"},
-        },
+def _operation(section: Section, endpoint: Endpoint, method: str) -> Object:
+    """Return one method of an endpoint."""
+    template = endpoint.template + "index" if endpoint.template.endswith("/") else endpoint.template
+    words = template.replace("{", "").replace("}", "").strip("/").split("/")
+    operation: Object = {
+        "operationId": "_".join([method.lower(), *words]).replace(".", "_"),
+        "summary": endpoint.text,
+        "tags": [section],
+        "responses": _responses(endpoint),
     }
-    address_params = [p for p in op.params if p.place != "form"]
-    form_params = [p for p in op.params if p.place == "form"]
-    if address_params:
-        operation["parameters"] = [
-            {
-                "name": p.name,
-                "in": p.place,
-                "required": p.required,
-                "description": p.text,
-                "schema": _schema(p),
-            }
-            for p in address_params
-        ]
-    if form_params:
-        schema: dict[str, Json] = {
-            "type": "object",
-            "properties": {p.name: {**_schema(p), "description": p.text} for p in form_params},
-            "required": [p.name for p in form_params if p.required],
-        }
-        operation["requestBody"] = {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}
-    if op.needs_account:
+    sends_form = method in ("POST", "PUT") and not endpoint.body
+    parameters = [_path_parameter(name) for name in endpoint.variables]
+    if not sends_form:
+        # Beside a body, parameters stand in the address.
+        parameters += [_query_parameter(p, required=not endpoint.body) for p in endpoint.parameters]
+    elif endpoint.parameters.parameters:
+        operation["requestBody"] = {"content": {form: {"schema": _form(endpoint)} for form in _FORMS}}
+    if endpoint.body and method in ("POST", "PUT"):
+        operation["requestBody"] = {"content": {mime: {} for mime in (*endpoint.body, *_FORMS)}}
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.needs_account:
         operation["security"] = [{"bearer": []}, {"basic": []}]
     return operation
 
 
-def _schema(param: Param) -> dict[str, Json]:
+def _responses(endpoint: Endpoint) -> Object:
+    """Return the responses: success, and errors in the form of the path."""
+    success: Object = {"description": "The answer"}
+    if endpoint.media_types:
+        success["content"] = {mime: {} for mime in endpoint.media_types}
+    form = error_form(endpoint.template)
+    if form is None:
+        content: Object = {"text/html": {}, media_type(ErrorForm.JSON): _PROBLEM_CONTENT}
+    else:
+        is_json = form in (ErrorForm.JSON, ErrorForm.JSON_TEXT)
+        content = {media_type(form): _PROBLEM_CONTENT if is_json else {}}
+    return {
+        str(endpoint.status): success,
+        "4XX": {"description": "What to correct", "content": content},
+        "5XX": {"description": "503: try again later; 500: report it", "content": content},
+    }
+
+
+_PROBLEM_CONTENT: Object = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def _path_parameter(name: str) -> Object:
+    """Return a variable part of a path."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": PATH_TEXTS[name],
+        "schema": {"type": "string"},
+    }
+
+
+def _query_parameter(parameter: Parameter, *, required: bool) -> Object:
+    """Return a parameter of the address."""
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required and required,
+        "description": _description(parameter),
+        "schema": _schema(parameter),
+    }
+
+
+def _form(endpoint: Endpoint) -> Object:
+    """Return the schema of a form."""
+    properties = {p.name: {**_schema(p), "description": _description(p)} for p in endpoint.parameters}
+    form: Object = {"type": "object", "properties": properties}
+    required = [p.name for p in endpoint.parameters if p.required]
+    return {**form, "required": required} if required else form
+
+
+def _description(parameter: Parameter) -> str:
+    """Return what a parameter is, with its unit."""
+    text = parameter.text[0].upper() + parameter.text[1:]
+    return f"{text} [{parameter.unit}]" if parameter.unit else text
+
+
+def _schema(parameter: Parameter) -> Object:
     """Return the JSON schema of a parameter."""
-    return {"type": "array", "items": {"type": param.kind}} if param.many else {"type": param.kind}
+    schema: Object = {"type": _TYPES[parameter.kind]}
+    if parameter.kind is Kind.WHOLE:
+        schema["minimum"] = 0
+    if parameter.kind is Kind.TIME:
+        schema["format"] = "date-time"
+    if parameter.kind is Kind.FLAG:
+        schema["enum"] = ["1", "0", "true", "false", "yes", "no"]
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
+    if parameter.least > float("-inf"):
+        schema["minimum"] = parameter.least
+    if parameter.most < float("inf"):
+        schema["maximum"] = parameter.most
+    if parameter.default:
+        schema["default"] = _default(parameter)
+    return {"type": "array", "items": schema} if parameter.many else schema
+
+
+def _default(parameter: Parameter) -> Json:
+    """Return the default of a parameter as JSON."""
+    return float(parameter.default) if parameter.kind is Kind.REAL else parameter.default

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 from starlette.applications import Starlette
 
+from desdm.errors import DesdmError
 from desdm.facility import Facility
 from desdm.query.engines.model import Engine
 from desdm.services.bulk.handlers import routes
 from desdm.services.context import Services
+from desdm.services.error_responses import handle_error
 from desdm.services.published import Published
 from tests.support.files import file_release
 
@@ -46,7 +48,9 @@ def test_a_verified_file_is_handed_to_the_front_server(tmp_path: Path) -> None:
             facility.config, facility.database, facility.archive, Published(facility.database),
             cast(Engine, None), pool, "test", facility.service,
         )  # fmt: skip
-        app = Starlette(routes=routes(services, accel="/_releases/"))
+        app = Starlette(
+            routes=routes(services, accel="/_releases/"), exception_handlers={DesdmError: handle_error}
+        )
         status, headers, body = ask(app, f"/files/T1/{IMAGE}")
         assert (status, body) == (200, b"")
         assert headers["x-accel-redirect"] == f"/_releases/T1/{IMAGE}"

@@ -19,14 +19,17 @@ from starlette.applications import Starlette
 
 from desdm.archive.archive import Archive
 from desdm.config import load
-from desdm.errors import UsageError
+from desdm.errors import DesdmError, UsageError
 from desdm.facility import initialise
 from desdm.schema.database import Database
 from desdm.schema.service import prepare
 from desdm.schema.states import Phase
 from desdm.services.context import Services
+from desdm.services.error_responses import handle_error
+from desdm.services.parameters import NO_PARAMETERS
 from desdm.services.published import Published
 from desdm.services.uws import store
+from desdm.services.uws.endpoints import uws_endpoints
 from desdm.services.uws.handlers import uws_routes
 from desdm.services.uws.model import Job, JobContext, JobKind
 
@@ -59,7 +62,12 @@ def running(home: Path, server: str = "here-1-a") -> Iterator[tuple[str, Service
         config, database, Archive(config.archive_name, config.archive_root), Published(database), cast(Any, None),
         ThreadPoolExecutor(4), server, state,
     )  # fmt: skip
-    app = Starlette(routes=uws_routes("/toy", JobKind("toy", toy, places=3), services))
+    app = Starlette(
+        routes=uws_routes(
+            uws_endpoints("/toy", "a toy", NO_PARAMETERS), JobKind("toy", toy, places=3), services
+        ),
+        exception_handlers={DesdmError: handle_error},
+    )
     web = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=web.run)
     thread.start()

@@ -13,18 +13,19 @@ from urllib.parse import quote
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
 from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.access import table_of
 from desdm.services.bulk.conditions import precondition_status, ranges_count
+from desdm.services.bulk.endpoints import FILE
 from desdm.services.bulk.ranges import Unsatisfiable, parse
 from desdm.services.bulk.response import FileResponse
 from desdm.services.bulk.verify import Verifier
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.handlers import plain_errors
+from desdm.services.endpoint import routes_of
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST, as_digests, as_json
 from desdm.services.filepick.render import url_path
@@ -140,4 +141,4 @@ def _headers(release: Release, file: ReleaseFile, modified: datetime) -> dict[st
 def routes(services: Services, accel: str | None = None) -> list[BaseRoute]:
     """Return the routes of files; ``accel`` as for `Bulk`, None: from the settings."""
     bulk = Bulk(services, services.config.services_accel if accel is None else accel)
-    return [Route("/files/{release}/{path:path}", plain_errors(bulk.get), methods=["GET"])]
+    return routes_of([(FILE, bulk.get)])

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from anyio import CapacityLimiter, to_thread
 
-from desdm.errors import CorruptFile, TransientError
+from desdm.errors import CorruptReleaseFile, TransientError
 from desdm.release.model import ReleaseFile
 
 __all__ = ["Stamp", "VerifiedFile", "Verifier"]
@@ -101,7 +101,7 @@ class Verifier:
 
         Raises
         ------
-        CorruptFile
+        CorruptReleaseFile
             The bytes differ from the record, or the file is missing; the fault is entered into the problem list.
         TransientError
             The file changes while it is read, or cannot be opened now.
@@ -152,12 +152,12 @@ class Verifier:
 
 
 def _require_intact(verdict: _Verdict, handle: VerifiedFile | None, file: ReleaseFile) -> VerifiedFile:
-    """Return an intact file; raise `CorruptFile` for a damaged one."""
+    """Return an intact file; raise `CorruptReleaseFile` for a damaged one."""
     if verdict.fault is None and handle is not None:
         return handle
     if handle is not None:
         os.close(handle.fd)
-    raise CorruptFile(f"{file.release}/{file.path}: {verdict.fault}")
+    raise CorruptReleaseFile(f"{file.release}/{file.path}: {verdict.fault}")
 
 
 def _open(path: Path, file: ReleaseFile) -> VerifiedFile | None:

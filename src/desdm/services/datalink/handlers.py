@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
 from desdm.errors import LimitExceeded, UsageError
 from desdm.query.formats.votable import small_table
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
+from desdm.services.datalink.endpoints import IDENTIFIERS, LINKS, PREFIX, SHORT, VOSI
 from desdm.services.datalink.links import COLUMNS, SERVICES, links_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
 from desdm.services.obscore.rows import DATALINK, file_of
-from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document
+from desdm.services.parameters import Values
+from desdm.services.responses import base_url, run_blocking, xml_document
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
 
-_PREFIX = "/datalink"
 _STANDARD = "ivo://ivoa.net/std/DataLink#links-1.0"
 _MOST = 1000
 _SODA = {
@@ -36,27 +38,24 @@ def routes(services: Services) -> list[BaseRoute]:
     async def links(request: Request) -> Response:
         caller = caller_of(request)
         params = await parse_parameters(request, limits_of(caller.role).request_bytes)
-        base = base_url(request)
-        document = await run_blocking(services, lambda: _document(services, caller, params, base))
+        await params.close()
+        values, base = params.read(IDENTIFIERS), base_url(request)
+        document = await run_blocking(services, lambda: _document(services, caller, values, base))
         return Response(document, media_type=DATALINK)
 
     def capabilities(request: Request) -> str:
-        return capability(_STANDARD, f"{base_url(request)}{_PREFIX}/links", use="base", version="1.0")
+        return capability(_STANDARD, f"{base_url(request)}{PREFIX}/links", use="base", version="1.0")
 
-    handler = votable_errors(links)
-    return [
-        Route(_PREFIX, handler, methods=["GET", "POST"]),
-        Route(f"{_PREFIX}/links", handler, methods=["GET", "POST"]),
-        *vosi_routes(_PREFIX, services, capabilities),
-    ]
+    handlers = [(SHORT, links), (LINKS, links)]
+    return [*routes_of(handlers), *vosi_routes(VOSI, services, capabilities)]
 
 
-def _document(services: Services, caller: Caller, params: RequestParams, base: str) -> bytes:
+def _document(services: Services, caller: Caller, values: Values, base: str) -> bytes:
     """Return the VOTable with the links of the requested identifiers."""
-    form = params.value("RESPONSEFORMAT").replace(" ", "").lower()
+    form = values.text("RESPONSEFORMAT").replace(" ", "").lower()
     if form not in _FORMATS:
         raise UsageError(f"RESPONSEFORMAT={form[:60]}: links are a VOTable ({DATALINK})")
-    dids = list(dict.fromkeys(did.strip() for did in params.values("ID") if did.strip()))
+    dids = list(dict.fromkeys(did.strip() for did in values.texts("ID") if did.strip()))
     if len(dids) > _MOST:
         raise LimitExceeded(f"{len(dids)} identifiers; {_MOST} at most in one request", "size")
     access = access_of(services, caller)
@@ -78,6 +77,6 @@ def _document(services: Services, caller: Caller, params: RequestParams, base: s
         "desdm.services.datalink", "services.xml", services=descriptors, circle=circle, polygon=polygon
     ).decode()
     infos = (("standardID", _STANDARD, ""),)
-    most = params.number("MAXREC")
+    most = values.whole("MAXREC")
     overflow = most is not None and len(rows) > most
     return small_table(COLUMNS, rows[:most], infos, extra=extra, overflow=overflow)

@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import wraps
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
-from desdm.errors import CorruptFile, DesdmError, NotFoundError, UsageError
+from desdm.errors import NotFoundError, UsageError
 from desdm.query import formats
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.filepick import render
+from desdm.services.filepick.endpoints import (
+    CONDITIONS,
+    FILES,
+    FOLDER,
+    OF_RELEASE,
+    RELEASE,
+    RELEASE_FILES,
+    RELEASES,
+    SLASH,
+    TOP,
+    WITHOUT_SLASH,
+)
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.manifest import DIGESTS, MANIFEST
-from desdm.services.filepick.pick import Choice, parse_choice, select_files
-from desdm.services.parameters import parse_parameters
-from desdm.services.responses import base_url, public_message, run_blocking
-from desdm.services.status import status_of
+from desdm.services.filepick.pick import Choice, choice_of, select_files
+from desdm.services.forms import parse_parameters
+from desdm.services.responses import base_url, run_blocking
 
-__all__ = ["FilePick", "plain_errors", "routes"]
+__all__ = ["FilePick", "routes"]
 
-Handler = Callable[[Request], Awaitable[Response]]
 _FORM_BYTES = 1_000_000
 #: Rows of a web page; programs get all rows, or LIMIT rows.
 _PAGE = 500
-
-
-def plain_errors(handler: Handler) -> Handler:
-    """Wrap a handler so that its errors become one line of text, or JSON below ``/api``."""
-
-    @wraps(handler)
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DesdmError as err:
-            status = status_of(err)
-            text = str(err) if isinstance(err, CorruptFile) else public_message(err)
-            headers = {"cache-control": "no-store"}
-            if status == 401:
-                headers["www-authenticate"] = "Bearer"
-            elif status == 503:
-                headers["retry-after"] = "10"
-            if request.url.path.startswith("/api/"):
-                return Response(json.dumps({"error": text}), status, headers, media_type="application/json")
-            return Response(f"error: {text}\n", status, headers, media_type="text/plain")
-
-    return answer
 
 
 class FilePick:
@@ -66,8 +53,9 @@ class FilePick:
         """GET ``/files`` and ``/api/releases/<R>/files``: matching files in the requested format."""
         params = await parse_parameters(request, _FORM_BYTES)
         release = request.path_params.get("release")
-        choice = parse_choice(params, release)
-        form = params.value("FORMAT").lower() or ("json" if release else _preferred(request))
+        values = params.read(OF_RELEASE if release else CONDITIONS)
+        choice = choice_of(values, release)
+        form = values.text("FORMAT").lower() or ("json" if release else _preferred(request))
         if form == "html" and choice.limit is None:
             choice = replace(choice, limit=_PAGE)
         task = _ListResponse(self.indexes, caller_of(request), choice, base_url(request), form, request)
@@ -210,13 +198,15 @@ async def _redirect_to_folder(request: Request) -> Response:
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of the file pick."""
     pick = FilePick(services)
-    return [
-        Route("/files", plain_errors(pick.files), methods=["GET"]),
-        Route("/files/", plain_errors(pick.files), methods=["GET"]),
-        Route("/files/{release}", _redirect_to_folder, methods=["GET"]),
-        Route("/files/{release}/", plain_errors(pick.folder), methods=["GET"]),
-        Route("/files/{release}/{folder:path}/", plain_errors(pick.folder), methods=["GET"]),
-        Route("/api/releases", plain_errors(pick.releases), methods=["GET"]),
-        Route("/api/releases/{release}", plain_errors(pick.release), methods=["GET"]),
-        Route("/api/releases/{release}/files", plain_errors(pick.files), methods=["GET"]),
-    ]
+    return routes_of(
+        [
+            (FILES, pick.files),
+            (SLASH, pick.files),
+            (WITHOUT_SLASH, _redirect_to_folder),
+            (TOP, pick.folder),
+            (FOLDER, pick.folder),
+            (RELEASES, pick.releases),
+            (RELEASE, pick.release),
+            (RELEASE_FILES, pick.files),
+        ]
+    )

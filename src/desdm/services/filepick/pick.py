@@ -12,12 +12,9 @@ from desdm.errors import UsageError
 from desdm.numbers import decimal_number
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.filepick.index import Indexes
-from desdm.services.parameters import RequestParams
+from desdm.services.parameters import Values
 
-__all__ = ["PARAMETERS", "Choice", "Selection", "parse_choice", "select_files"]
-
-#: Accepted parameters; any other name is rejected, so that a misspelt one cannot mean "all".
-PARAMETERS = ("RELEASE", "TILENAME", "BAND", "FILETYPE", "PATH", "POS", "FORMAT", "LIMIT", "OFFSET")
+__all__ = ["Choice", "Selection", "choice_of", "select_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +59,24 @@ class Selection(NamedTuple):
     total: int
 
 
-def parse_choice(params: RequestParams, release: str | None = None) -> Choice:
-    """Parse the conditions of a request; ``release`` is set if the URL names it.
+def choice_of(values: Values, release: str | None = None) -> Choice:
+    """Return the conditions of a request; ``release`` is set if the URL names it.
 
     Raises
     ------
     UsageError
-        A parameter is unknown or invalid; the message names it.
+        The position is invalid.
     """
-    params.only([name for name in PARAMETERS if release is None or name != "RELEASE"])
-    pos = params.value("POS").strip()
+    pos = values.text("POS").strip()
     return Choice(
-        releases=(release,) if release else tuple(_names(params, "RELEASE", str)),
-        tilenames=frozenset(_names(params, "TILENAME", str.lower)),
-        bands=frozenset(_names(params, "BAND", str)),  # y is not a band, Y is
-        filetypes=frozenset(_names(params, "FILETYPE", str.lower)),
-        path=params.value("PATH"),
+        releases=(release,) if release else tuple(_names(values, "RELEASE", str)),
+        tilenames=frozenset(_names(values, "TILENAME", str.lower)),
+        bands=frozenset(_names(values, "BAND", str)),  # y is not a band, Y is
+        filetypes=frozenset(_names(values, "FILETYPE", str.lower)),
+        path=values.text("PATH"),
         circle=_circle(pos) if pos else None,
-        limit=params.number("LIMIT"),
-        offset=params.number("OFFSET") or 0,
+        limit=values.whole("LIMIT"),
+        offset=values.whole("OFFSET") or 0,
     )
 
 
@@ -119,9 +115,9 @@ def select_files(indexes: Indexes, caller: Caller, choice: Choice) -> Selection:
     return Selection(matches[choice.offset : stop], len(matches))
 
 
-def _names(params: RequestParams, name: str, normalize: Callable[[str], str]) -> list[str]:
+def _names(values: Values, name: str, normalize: Callable[[str], str]) -> list[str]:
     """Parse the values of a parameter, repeated or separated by commas."""
-    parts = [part.strip() for value in params.values(name) for part in value.split(",")]
+    parts = [part.strip() for value in values.texts(name) for part in value.split(",")]
     return [normalize(part) for part in parts if part]
 
 

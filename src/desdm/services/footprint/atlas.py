@@ -9,7 +9,7 @@ from pathlib import Path
 
 from desdm.accounts.model import Caller
 from desdm.archive.publish import digest
-from desdm.errors import CorruptFile, NotFoundError
+from desdm.errors import CorruptReleaseFile, NotFoundError
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.access import access_of
 from desdm.services.context import Services
@@ -70,7 +70,7 @@ class Atlas:
 
         Raises
         ------
-        CorruptFile
+        CorruptReleaseFile
             A file of the footprint differs from the release.
         """
         return self._entry(release).footprint
@@ -132,12 +132,12 @@ class Atlas:
         return _Entry(Footprint(root), by_tile, by_path)
 
     def _verify(self, path: Path, file: ReleaseFile) -> None:
-        """Raise `CorruptFile` and report a fault if a file differs from the release."""
+        """Raise `CorruptReleaseFile` and report a fault if a file differs from the release."""
         if path.is_file() and digest(path)[0] == file.sha256:
             return
         fault = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
         self._services.faults.report(file.release, file.path, fault, "footprint")
-        raise CorruptFile(fault)
+        raise CorruptReleaseFile(fault)
 
 
 def _has_footprint(holdings: Holdings, release: Release) -> bool:

@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import wraps
 from typing import TypedDict
 from urllib.parse import quote
 
 import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, CorruptFile, DesdmError, NotFoundError, UsageError
+from desdm.errors import AccessDenied, NotFoundError, UsageError
 from desdm.query.engines.model import Cancel, Upload
 from desdm.query.formats import Format, TableStream, choose, stream
 from desdm.query.formats.upload import read_upload
 from desdm.release.model import Release, ReleaseColumn, ReleaseFile
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.footprint.atlas import Atlas
+from desdm.services.footprint.endpoints import CELLS, FILE, MOC, PLACE, POINT, REGION, TABLE
 from desdm.services.footprint.parameters import (
     bands_of,
     format_of,
-    number_of,
+    position_of,
     read_table_part,
     region_of,
     same_format,
 )
 from desdm.services.footprint.selection import Cuts, moc_of, serialize_moc
 from desdm.services.footprint.tables import add_footprint, parquet_file, position_columns
+from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
-from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, public_message, run_blocking
+from desdm.services.parameters import Values
+from desdm.services.responses import base_url, run_blocking
 from desdm.services.soda.stencil import Circle, Stencil
-from desdm.services.status import status_of
 from desdm.services.streaming import Stream
 
 __all__ = ["routes"]
 
-_NAMES = (
-    "RA",
-    "DEC",
-    "POS",
-    "RELEASE",
-    "BAND",
-    "RESPONSEFORMAT",
-    "FORMAT",
-    "RA_COLUMN",
-    "DEC_COLUMN",
-    "TILES",
-)
 _FILES = (
     ReleaseColumn("path", "char", "*", ucd="meta.id;meta.file", text="Path in the release"),
     ReleaseColumn("filetype", "char", "*", ucd="meta.code.class", text="Type of the file"),
@@ -62,7 +51,6 @@ _FILES = (
     ReleaseColumn("sha256", "char", "*", ucd="meta.checksum", text="sha-256 of the bytes, hexadecimal"),
     ReleaseColumn("url", "char", "*", ucd="meta.ref.url", text="Where it is fetched"),
 )
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class FileEntry(TypedDict):
@@ -80,39 +68,21 @@ class FileEntry(TypedDict):
 def routes(services: Services) -> list[BaseRoute]:
     """``/footprint``, ``/footprint/region``, and below ``/footprint/<R>`` its files and the MOC of what passes cuts."""
     handlers = _Handlers(services, Atlas(services))
-    return [
-        Route("/footprint", _json_errors(handlers.point), methods=["GET"]),
-        Route("/footprint", _json_errors(handlers.table), methods=["POST"]),
-        Route("/footprint/region", _json_errors(handlers.region), methods=["GET", "POST"]),
-        Route("/footprint/{release}/moc", _json_errors(handlers.moc), methods=["GET"]),
-        Route("/footprint/{release}/{name}", _json_errors(handlers.file), methods=["GET"]),
-    ]
+    return routes_of(
+        [
+            (POINT, handlers.point),
+            (TABLE, handlers.table),
+            (REGION, handlers.region),
+            (MOC, handlers.moc),
+            (FILE, handlers.file),
+        ]
+    )
 
 
-def _json_errors(handler: Handler) -> Handler:
-    """Wrap a handler so that its errors become JSON."""
-
-    @wraps(handler)
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DesdmError as err:
-            status = status_of(err)
-            text = str(err) if isinstance(err, CorruptFile) else public_message(err)
-            headers = {"cache-control": "no-store"}
-            if status == 401:
-                headers["www-authenticate"] = "Bearer"
-            elif status == 503:
-                headers["retry-after"] = "10"
-            return _json({"error": {"status": status, "message": text}}, status, headers)
-
-    return answer
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(value: object) -> Response:
     """Return a JSON response."""
     body = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, media_type="application/json")
 
 
 class _Handlers:
@@ -123,25 +93,25 @@ class _Handlers:
 
     async def point(self, request: Request) -> Response:
         """One position: JSON, or the row of a table in the requested format."""
-        params, caller = await self._parse(request)
-        return await run_blocking(self._services, lambda: self._point(params, caller, base_url(request)))
+        values, caller = await self._parse(request)
+        return await run_blocking(self._services, lambda: self._point(values, caller, base_url(request)))
 
-    def _point(self, params: RequestParams, caller: Caller, base: str) -> Response:
+    def _point(self, values: Values, caller: Caller, base: str) -> Response:
         """Look up one position, or summarise a region that POS names."""
-        if params.value("POS") and (params.value("RA") or params.value("DEC")):
+        if values.has("POS") and (values.has("RA") or values.has("DEC")):
             raise UsageError("give a position by POS or by ra and dec, not by both")
-        if params.value("POS"):
-            region = region_of(params)
+        if values.has("POS"):
+            region = region_of(values)
             if not isinstance(region, Circle) or region.radius > 0:
-                return self._region(params, caller, base, region)
+                return self._region(values, caller, base, region)
             ra, dec = region.ra, region.dec
         else:
-            ra, dec = number_of(params, "RA"), number_of(params, "DEC")
-        release = self._atlas.release(caller, params.value("RELEASE"))
+            ra, dec = position_of(values)
+        release = self._atlas.release(caller, values.text("RELEASE"))
         footprint = self._atlas.footprint(release)
-        bands = footprint.select_bands(bands_of(params))
+        bands = footprint.select_bands(bands_of(values))
         answer = footprint.at(ra, dec, bands)
-        if format_of(params).lower() not in ("", "json", "application/json"):
+        if format_of(values).lower() not in ("", "json", "application/json"):
             row = pa.table({"ra": [answer.ra], "dec": [answer.dec]})
             columns = (
                 ReleaseColumn(
@@ -154,7 +124,7 @@ class _Handlers:
             output_columns, rows = add_footprint(
                 footprint, Upload("point", columns, row), ("ra", "dec"), bands, tiles=True
             )
-            form = choose(format_of(params))
+            form = choose(format_of(values))
             return Response(b"".join(stream(form, output_columns, rows)), media_type=form.mime)
         files = self._atlas.files(release, answer.tiles, bands)
         return _json({"release": release.name, **answer.record(), "files": [_file(f, base) for f in files]})
@@ -168,17 +138,17 @@ class _Handlers:
             )
         limits = limits_of(caller.role)
         params = await parse_parameters(request, limits.request_bytes)
-        params.only(_NAMES)
         try:
+            values = params.read(PLACE)
             data, mime = await read_table_part(request, params, limits.request_bytes)
         finally:
             await params.close()
         if data is None:
-            return await run_blocking(self._services, lambda: self._point(params, caller, base_url(request)))
+            return await run_blocking(self._services, lambda: self._point(values, caller, base_url(request)))
         sent = data
         form, columns, rows = await run_blocking(
             self._services,
-            lambda: self._table(params, caller, sent, mime, (limits.request_bytes, limits.upload_rows)),
+            lambda: self._table(values, caller, sent, mime, (limits.request_bytes, limits.upload_rows)),
         )
         name = f'attachment; filename="footprint.{form.extension}"'
         title = "footprint at the uploaded positions"
@@ -192,33 +162,32 @@ class _Handlers:
         return Stream(self._services, pieces, ExitStack(), Cancel(), form.mime, {"content-disposition": name})
 
     def _table(
-        self, params: RequestParams, caller: Caller, data: bytes, mime: str, most: tuple[int, int]
+        self, values: Values, caller: Caller, data: bytes, mime: str, most: tuple[int, int]
     ) -> tuple[Format, list[ReleaseColumn], Iterator[pa.RecordBatch]]:
         """Parse an uploaded table and look up its positions."""
-        form = choose(format_of(params)) if format_of(params) else choose(same_format(data, mime))
-        footprint = self._atlas.footprint(self._atlas.release(caller, params.value("RELEASE")))
-        bands = footprint.select_bands(bands_of(params))
+        form = choose(format_of(values)) if format_of(values) else choose(same_format(data, mime))
+        footprint = self._atlas.footprint(self._atlas.release(caller, values.text("RELEASE")))
+        bands = footprint.select_bands(bands_of(values))
         upload = read_upload("positions", data, mime, max_bytes=most[0], max_rows=most[1])
-        place = position_columns(upload, params.value("RA_COLUMN"), params.value("DEC_COLUMN"))
-        tiles = params.value("TILES").lower() in ("1", "true", "yes")
-        return (form, *add_footprint(footprint, upload, place, bands, tiles=tiles))
+        place = position_columns(upload, values.text("RA_COLUMN"), values.text("DEC_COLUMN"))
+        return (form, *add_footprint(footprint, upload, place, bands, tiles=values.flag("TILES")))
 
     async def region(self, request: Request) -> Response:
         """A region: summary by band, its tiles and their files; or the files as a table."""
-        params, caller = await self._parse(request)
+        values, caller = await self._parse(request)
         return await run_blocking(
-            self._services, lambda: self._region(params, caller, base_url(request), region_of(params))
+            self._services, lambda: self._region(values, caller, base_url(request), region_of(values))
         )
 
-    def _region(self, params: RequestParams, caller: Caller, base: str, region: Stencil) -> Response:
+    def _region(self, values: Values, caller: Caller, base: str, region: Stencil) -> Response:
         """Summarise a region."""
-        release = self._atlas.release(caller, params.value("RELEASE"))
+        release = self._atlas.release(caller, values.text("RELEASE"))
         footprint = self._atlas.footprint(release)
-        bands = footprint.select_bands(bands_of(params))
+        bands = footprint.select_bands(bands_of(values))
         summary = footprint.within(region, bands)
         files = [_file(f, base) for f in self._atlas.files(release, summary.tiles, bands)]
-        if format_of(params).lower() not in ("", "json", "application/json"):
-            return _files_table(files, choose(format_of(params)))
+        if format_of(values).lower() not in ("", "json", "application/json"):
+            return _files_table(files, choose(format_of(values)))
         return _json(
             {
                 "release": release.name,
@@ -232,16 +201,13 @@ class _Handlers:
     async def moc(self, request: Request) -> Response:
         """MOC of the cells whose depth, exposures and good fraction pass the cuts in all bands that are named."""
         caller = caller_of(request)
-        params = await parse_parameters(request, 1_000_000)
-        params.only(("BAND", "DEPTH", "NEXP", "FRACTION", "RESPONSEFORMAT", "FORMAT"))
-        cuts = Cuts(
-            *(number_of(params, n) if params.value(n) else None for n in ("DEPTH", "NEXP", "FRACTION"))
-        )
+        values = (await parse_parameters(request, 1_000_000)).read(CELLS)
+        cuts = Cuts(*map(values.real, ("DEPTH", "NEXP", "FRACTION")))
 
         def make() -> tuple[bytes, str]:
             release = self._atlas.release(caller, request.path_params["release"])
-            selection = moc_of(self._atlas.footprint(release), bands_of(params), cuts)
-            return serialize_moc(selection, format_of(params).lower() or "json")
+            selection = moc_of(self._atlas.footprint(release), bands_of(values), cuts)
+            return serialize_moc(selection, format_of(values).lower() or "json")
 
         data, mime = await run_blocking(self._services, make)
         return Response(data, media_type=mime)
@@ -266,13 +232,12 @@ class _Handlers:
             return Response(None, 304, headers)
         return Response(data, 200, headers, media_type=file.mime)
 
-    async def _parse(self, request: Request) -> tuple[RequestParams, Caller]:
+    async def _parse(self, request: Request) -> tuple[Values, Caller]:
         """Return parameters and caller of a request without a table."""
         caller = caller_of(request)
         params = await parse_parameters(request, 1_000_000)
         await params.close()
-        params.only(_NAMES)
-        return params, caller
+        return params.read(PLACE), caller
 
 
 def _file(file: ReleaseFile, base: str) -> FileEntry:

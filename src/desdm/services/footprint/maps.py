@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from desdm.errors import CorruptFile
+from desdm.errors import CorruptReleaseFile
 from desdm.pixels.cards import read_hdus
 
 __all__ = ["NSIDE", "BandMap", "Values", "cells"]
@@ -64,7 +64,7 @@ class BandMap:
 
     Raises
     ------
-    CorruptFile
+    CorruptReleaseFile
         The file is not such a map.
     """
 
@@ -73,13 +73,13 @@ class BandMap:
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         hdus = {hdu.name: hdu for hdu in read_hdus(cast(bytes, buffer), len(buffer), [])}
         if not {"COV", "SPARSE"} <= set(hdus):
-            raise CorruptFile(f"{path.name}: no HDUs COV and SPARSE; it is not a HealSparse map")
+            raise CorruptReleaseFile(f"{path.name}: no HDUs COV and SPARSE; it is not a HealSparse map")
         cov, sparse = hdus["COV"], hdus["SPARSE"]
         head = sparse.header
         fields = [(head.get(f"TTYPE{i}"), head.get(f"TFORM{i}")) for i in range(1, 4)]
         plain = fields == [("depth", "E"), ("nexp", "I"), ("fraction", "E")]
         if not plain or head.get("NSIDE") != NSIDE or head.get("NAXIS1") != _RECORD.itemsize:
-            raise CorruptFile(f"{path.name}: not a map of depth, nexp and fraction of nside {NSIDE}")
+            raise CorruptReleaseFile(f"{path.name}: not a map of depth, nexp and fraction of nside {NSIDE}")
         index = np.frombuffer(buffer, ">i8", int(np.prod(cov.shape)), cov.data_start)
         self._index = index.astype(np.int64)
         self._shift = 2 * (NSIDE.bit_length() - 1) - (self._index.size // 12).bit_length() + 1

@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from desdm.errors import LimitExceeded, UsageError
-from desdm.services.parameters import RequestParams, parse_real
+from desdm.errors import UsageError
+from desdm.services.forms import RequestParams, is_form, read_body
+from desdm.services.parameters import Values
 from desdm.services.soda.stencil import Stencil, stencils_of
 
-__all__ = ["bands_of", "format_of", "number_of", "read_table_part", "region_of", "same_format"]
-
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+__all__ = ["bands_of", "format_of", "position_of", "read_table_part", "region_of", "same_format"]
 
 
-def format_of(params: RequestParams) -> str:
+def format_of(values: Values) -> str:
     """Return the requested format; empty without one."""
-    return params.value("RESPONSEFORMAT") or params.value("FORMAT")
+    return values.text("RESPONSEFORMAT") or values.text("FORMAT")
 
 
-def bands_of(params: RequestParams) -> list[str]:
+def bands_of(values: Values) -> list[str]:
     """Return the requested bands, from repeated parameters or lists with commas; empty: all bands."""
-    return [band.strip() for value in params.values("BAND") for band in value.split(",") if band.strip()]
+    return [band.strip() for value in values.texts("BAND") for band in value.split(",") if band.strip()]
 
 
-def number_of(params: RequestParams, name: str) -> float:
-    """Return a parameter as a number; `UsageError` if it is missing or not a number."""
-    text = params.value(name).strip()
-    if not text:
+def position_of(values: Values) -> tuple[float, float]:
+    """Return the requested position; `UsageError` if one of its coordinates is missing."""
+    ra, dec = values.real("RA"), values.real("DEC")
+    if ra is None or dec is None:
         raise UsageError(
             "give a position: ra and dec in degrees (ICRS), or POS=CIRCLE ra dec 0; or send a table by POST"
         )
-    return parse_real(name.lower(), text)
+    return ra, dec
 
 
-def region_of(params: RequestParams) -> Stencil:
-    """Return the requested region; `UsageError` unless there is exactly one."""
-    regions = stencils_of({"POS": params.values("POS")})
-    if len(regions) != 1:
+def region_of(values: Values) -> Stencil:
+    """Return the requested region; `UsageError` if there is none."""
+    if not values.has("POS"):
         raise UsageError(
             "give one region: POS=CIRCLE ra dec radius, RANGE ra1 ra2 dec1 dec2, or POLYGON ra dec …"
         )
-    return regions[0]
+    return stencils_of({"POS": [values.text("POS")]})[0]
 
 
 async def read_table_part(
@@ -77,20 +75,10 @@ async def read_table_part(
         (part,) = params.files.values()
         return await part.read(), part.content_type or ""
     mime = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if mime in _FORMS:
+    if is_form(mime):
         return None, ""
-    parts, size = [], 0
-    try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > max_bytes:
-                raise LimitExceeded(
-                    f"the table is larger than {max_bytes // 1_000_000} MB; send less, or log in for a larger limit"
-                )
-            parts.append(piece)
-    except ClientDisconnect as err:
-        raise UsageError("the client disconnected before the table was complete") from err
-    return (b"".join(parts) if size else None), mime
+    with await read_body(request, max_bytes) as body:
+        return body.read() or None, mime
 
 
 def same_format(data: bytes, mime: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
-from desdm.services.filepick.handlers import plain_errors
+from desdm.services.endpoint import routes_of
+from desdm.services.hips.endpoints import TILE
 from desdm.services.hips.pictures import Pictures
 
 __all__ = ["cache_control", "routes"]
@@ -31,7 +32,7 @@ def routes(services: Services) -> list[BaseRoute]:
         headers = {"Cache-Control": cache_control(release.proprietary)}
         return Response(await pictures.read(file), headers=headers, media_type=file.mime)
 
-    return [Route("/hips/{release}/{name}/{path:path}", plain_errors(tile), methods=["GET"])]
+    return routes_of([(TILE, tile)])
 
 
 def cache_control(proprietary: bool) -> str:

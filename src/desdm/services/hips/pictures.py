@@ -57,7 +57,7 @@ class Pictures:
 
         Raises
         ------
-        CorruptFile
+        CorruptReleaseFile
             The bytes differ from the release; the fault is entered into the problem list.
         TransientError
             It is being written.

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import BinaryIO, TypedDict, cast
-from urllib.parse import parse_qs
+from typing import BinaryIO, TypedDict
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
-from desdm.errors import DesdmError, LimitExceeded, UsageError
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel
 from desdm.query.formats.upload import read_upload
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters, read_body
 from desdm.services.limits import limits_of
 from desdm.services.mydb.model import UserTable
+from desdm.services.mytables.endpoints import APPEND, CREATE, DROP, LIST, ROWS
 from desdm.services.mytables.keep import Keeper, require_mydb
-from desdm.services.responses import Handler, public_message, run_blocking
-from desdm.services.status import status_of
+from desdm.services.parameters import Values
+from desdm.services.responses import run_blocking
 
 __all__ = ["routes"]
 
-_PREFIX = "/api/mydb"
 _FORM = "application/x-www-form-urlencoded"
-_MEMORY = 8_000_000
 
 
 class TableEntry(TypedDict):
@@ -63,13 +61,14 @@ def routes(services: Services) -> list[BaseRoute]:
         caller, name, append = caller_of(request), request.path_params["table"], request.method == "POST"
         require_mydb(caller)
         mime = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        with await _body(request, limits_of(caller.role).request_bytes) as body:
-            if mime == _FORM:
-                form = parse_qs(body.read().decode("utf-8", "replace"))
-                saved = await run_blocking(
-                    services, lambda: _save_query(services, keeper, caller, name, form, append)
-                )
-            else:
+        most = limits_of(caller.role).request_bytes
+        if mime == _FORM:
+            values = (await parse_parameters(request, most)).read(ROWS)
+            saved = await run_blocking(
+                services, lambda: _save_query(services, keeper, caller, name, values, append)
+            )
+        else:
+            with await read_body(request, most) as body:
                 saved = await run_blocking(
                     services, lambda: _save_upload(keeper, caller, name, body, mime, append)
                 )
@@ -81,47 +80,7 @@ def routes(services: Services) -> list[BaseRoute]:
         await run_blocking(services, lambda: keeper.drop(caller, name))
         return Response(status_code=204)
 
-    return [
-        Route(_PREFIX, _json_errors(list_tables), methods=["GET"]),
-        Route(f"{_PREFIX}/{{table}}", _json_errors(save_table), methods=["PUT", "POST"]),
-        Route(f"{_PREFIX}/{{table}}", _json_errors(drop_table), methods=["DELETE"]),
-    ]
-
-
-def _json_errors(handler: Handler) -> Handler:
-    """Wrap a handler so that its errors become JSON."""
-
-    async def respond(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DesdmError as err:
-            return JSONResponse({"error": public_message(err)}, status_of(err))
-
-    return respond
-
-
-async def _body(request: Request, most: int) -> BinaryIO:
-    """Return the body of a request, on disk if it is large."""
-    # The caller closes it.
-    body = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
-    size = 0
-    try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > most:
-                raise LimitExceeded(
-                    f"the table is larger than {most // 1_000_000} MB, all that may be sent", "size"
-                )
-            body.write(piece)
-    except ClientDisconnect as err:
-        body.close()
-        raise UsageError("the client disconnected before the table was complete") from err
-    except BaseException:
-        body.close()
-        raise
-    body.seek(0)
-    # typeshed knows a spooled file as IO[bytes] only.
-    return cast(BinaryIO, body)
+    return routes_of([(LIST, list_tables), (CREATE, save_table), (APPEND, save_table), (DROP, drop_table)])
 
 
 def _save_upload(
@@ -134,22 +93,17 @@ def _save_upload(
 
 
 def _save_query(
-    services: Services, keeper: Keeper, caller: Caller, name: str, form: dict[str, list[str]], append: bool
+    services: Services, keeper: Keeper, caller: Caller, name: str, values: Values, append: bool
 ) -> UserTable:
     """Save the rows of an ADQL query."""
-    params = {key.upper(): values[-1] for key, values in form.items()}
-    text = params.get("QUERY", "")
-    if not text.strip():
-        raise UsageError("send a table, or QUERY with an ADQL query whose rows it is to hold")
+    text = values.text("QUERY")
     limits, engine = limits_of(caller.role), services.engine
     query = translate(text, catalogue_for(services, caller), dialect_of(engine), maxrec=limits.rows)
     with ExitStack() as resources:
         rows = resources.enter_context(
             engine.execute(query, owner=caller.login, seconds=limits.seconds, cancel=Cancel())
         )
-        return keeper.save(
-            caller, name, query.columns, rows, append=append, text=params.get("TEXT", "") or text
-        )
+        return keeper.save(caller, name, query.columns, rows, append=append, text=values.text("TEXT") or text)
 
 
 def _table_entry(table: UserTable) -> TableEntry:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, NotFoundError, UsageError
-from desdm.numbers import decimal_number
 from desdm.query.adql.translate import translate
 from desdm.query.catalogue import Catalogue, Entry
 from desdm.query.dialect import dialect_of
@@ -20,15 +18,17 @@ from desdm.query.engines.model import Cancel
 from desdm.query.formats import Format, TableStream, choose, stream
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
-from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors
+from desdm.services.parameters import Values
+from desdm.services.responses import base_url, run_blocking
+from desdm.services.scs.endpoints import CONE, SEARCH, VOSI
 from desdm.services.streaming import Stream, cancel_on_disconnect, close_resources
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
 
-_PREFIX = "/scs/{table}"
 _STANDARD = "ivo://ivoa.net/std/ConeSearch"
 
 
@@ -40,10 +40,12 @@ def routes(services: Services) -> list[BaseRoute]:
         if not caller.may(Action.READ):
             raise AccessDenied("queries are not among what this token allows", caller.known)
         params = await parse_parameters(request, limits_of(caller.role).request_bytes)
-        form = choose(params.value("RESPONSEFORMAT") or "votable/td")
+        await params.close()
+        values = params.read(CONE)
+        form = choose(values.text("RESPONSEFORMAT"))
         resources, cancel = ExitStack(), Cancel()
         begin = partial(
-            _rows, services, caller, request.path_params["table"], params, form, resources, cancel
+            _rows, services, caller, request.path_params["table"], values, form, resources, cancel
         )
         try:
             rows = await cancel_on_disconnect(request.receive, cancel, run_blocking(services, begin))
@@ -58,17 +60,14 @@ def routes(services: Services) -> list[BaseRoute]:
         url = f"{base_url(request)}/scs/{request.path_params['table']}"
         return capability(_STANDARD, f"{url}?", use="base", version="1.03")
 
-    return [
-        Route(_PREFIX, votable_errors(search), methods=["GET", "POST"]),
-        *vosi_routes(_PREFIX, services, capabilities),
-    ]
+    return [*routes_of([(SEARCH, search)]), *vosi_routes(VOSI, services, capabilities)]
 
 
 def _rows(
     services: Services,
     caller: Caller,
     name: str,
-    params: RequestParams,
+    values: Values,
     form: Format,
     resources: ExitStack,
     cancel: Cancel,
@@ -77,9 +76,9 @@ def _rows(
     catalogue = catalogue_for(services, caller)
     entry = _find_table(catalogue, name)
     limits = limits_of(caller.role)
-    most = params.number("MAXREC")
+    most = values.whole("MAXREC")
     most = limits.rows_default if most is None else min(most, limits.rows)
-    query = translate(_adql(entry, params), catalogue, dialect_of(services.engine), maxrec=most)
+    query = translate(_adql(entry, values), catalogue, dialect_of(services.engine), maxrec=most)
     batches = resources.enter_context(
         services.engine.execute(query, owner=caller.login, seconds=limits.seconds, cancel=cancel)
     )
@@ -98,31 +97,15 @@ def _find_table(catalogue: Catalogue, name: str) -> Entry:
     return entry
 
 
-def _adql(entry: Entry, params: RequestParams) -> str:
+def _adql(entry: Entry, values: Values) -> str:
     """Compose the ADQL of a cone search; VERB selects the columns."""
-    ra, dec = _degrees(params, "RA", 0.0, 360.0), _degrees(params, "DEC", -90.0, 90.0)
-    radius = _degrees(params, "SR", 0.0, 180.0)
-    verb = params.value("VERB", "2")
-    if verb not in ("1", "2", "3"):
-        raise UsageError(f"VERB={verb[:20]}: 1, 2 or 3 is wanted")
+    ra, dec, radius = (values.required_real(key) for key in ("RA", "DEC", "SR"))
     first = {entry.ra, entry.dec} | {c.name for c in entry.columns if c.ucd.endswith("meta.main")}
     principal = first | {c.name for c in entry.columns if c.principal}
-    columns = {"1": first, "2": principal if principal - first else None}.get(verb)
+    columns = {"1": first, "2": principal if principal - first else None}.get(values.text("VERB"))
     names = [c.name for c in entry.columns if columns is None or c.name in columns]
     selected = ", ".join(f't."{n}"' for n in names)
     position = f't."{entry.ra}", t."{entry.dec}"'
     cone = f"1 = CONTAINS(POINT({position}), CIRCLE({ra!r}, {dec!r}, {radius!r}))"
     # Composed of names of the catalogue and numbers, and translated like any query.
     return f'SELECT {selected} FROM "{entry.schema}"."{entry.name}" AS t WHERE {cone}'  # noqa: S608
-
-
-def _degrees(params: RequestParams, name: str, low: float, high: float) -> float:
-    """Parse a parameter in degrees within bounds."""
-    text = params.value(name)
-    try:
-        value = decimal_number(text)
-    except ValueError as err:
-        raise UsageError(f"{name}={text[:40]}: a number in degrees is wanted") from err
-    if math.isnan(value) or not low <= value <= high:
-        raise UsageError(f"{name}={text[:40]}: it is not within {low:g} and {high:g} degrees")
-    return value

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from desdm.errors import UsageError
 from desdm.numbers import decimal_number
-from desdm.services.parameters import RequestParams
+from desdm.services.parameters import Values
 from desdm.services.soda.stencil import Stencil, stencils_of
 from desdm.sky.spherical import SLACK, unit
 
-__all__ = ["NAMES", "conditions"]
+__all__ = ["conditions"]
 
 #: A row of ObsCore by column; numbers or texts.
 Row = Mapping[str, str | int | float | None]
@@ -41,22 +41,9 @@ _TEXTS = {
     "TARGET": "target_name",
     "FORMAT": "access_format",
 }
-NAMES = (
-    "POS",
-    *_INTERVALS,
-    *_TEXTS,
-    "POL",
-    "MAXREC",
-    "RESPONSEFORMAT",
-    "RUNID",
-    "REQUEST",
-    "VERSION",
-    "VERB",
-    "UPLOAD",
-)
 
 
-def conditions(params: RequestParams) -> list[Condition]:
+def conditions(values: Values) -> list[Condition]:
     """Return the tests that a row must pass; values of one parameter are alternatives.
 
     Raises
@@ -65,17 +52,17 @@ def conditions(params: RequestParams) -> list[Condition]:
         A value is invalid; the message names the parameter.
     """
     tests: list[Condition] = []
-    positions = params.values("POS")
+    positions = values.texts("POS")
     if positions:
         shapes = stencils_of({"POS": positions})
         tests.append(lambda row: any(_meets(row, shape) for shape in shapes))
     for name, columns in _INTERVALS.items():
-        if params.values(name):
-            tests.append(_interval_test([_interval(name, text) for text in params.values(name)], *columns))
+        if values.texts(name):
+            tests.append(_interval_test([_interval(name, text) for text in values.texts(name)], *columns))
     for name, column in _TEXTS.items():
-        if params.values(name):
-            tests.append(_text_test(params.values(name), column))
-    if params.values("POL"):
+        if values.texts(name):
+            tests.append(_text_test(values.texts(name), column))
+    if values.texts("POL"):
         # No image of the survey measures polarisation.
         tests.append(lambda row: row["pol_states"] is not None)
     return tests

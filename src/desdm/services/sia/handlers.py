@@ -7,24 +7,26 @@ from itertools import islice
 import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied
 from desdm.query.formats import choose, stream
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
 from desdm.services.obscore.columns import COLUMNS, UTYPES
 from desdm.services.obscore.rows import obscore_rows, with_base_url
-from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors
-from desdm.services.sia.conditions import NAMES, conditions
+from desdm.services.parameters import Values
+from desdm.services.responses import base_url, run_blocking
+from desdm.services.sia.conditions import conditions
+from desdm.services.sia.endpoints import IMAGES, PREFIX, QUERY, SEARCH, VOSI
 from desdm.services.vosi.handlers import capability, vosi_routes
 
 __all__ = ["routes"]
 
-_PREFIX = "/sia"
 _STANDARD = "ivo://ivoa.net/std/SIA#query-2.0"
 
 
@@ -36,29 +38,25 @@ def routes(services: Services) -> list[BaseRoute]:
         if not caller.may(Action.READ):
             raise AccessDenied("queries are not among what this token allows", caller.known)
         params = await parse_parameters(request, limits_of(caller.role).request_bytes)
-        base = base_url(request)
-        return await run_blocking(services, lambda: _respond(services, caller, params, base))
+        await params.close()
+        values, base = params.read(IMAGES), base_url(request)
+        return await run_blocking(services, lambda: _respond(services, caller, values, base))
 
     def capabilities(request: Request) -> str:
-        url = base_url(request) + _PREFIX
+        url = base_url(request) + PREFIX
         return capability(_STANDARD, f"{url}/query", use="base", version="2.0")
 
-    handler = votable_errors(query)
-    return [
-        Route(_PREFIX, handler, methods=["GET", "POST"]),
-        Route(f"{_PREFIX}/query", handler, methods=["GET", "POST"]),
-        *vosi_routes(_PREFIX, services, capabilities),
-    ]
+    handlers = [(SEARCH, query), (QUERY, query)]
+    return [*routes_of(handlers), *vosi_routes(VOSI, services, capabilities)]
 
 
-def _respond(services: Services, caller: Caller, params: RequestParams, base: str) -> Response:
+def _respond(services: Services, caller: Caller, values: Values, base: str) -> Response:
     """Return the table of the images that match."""
-    params.only(NAMES)
-    form = choose(params.value("RESPONSEFORMAT") or "votable/td")
+    form = choose(values.text("RESPONSEFORMAT"))
     limits = limits_of(caller.role)
-    most = params.number("MAXREC")
+    most = values.whole("MAXREC")
     most = min(limits.rows if most is None else most, limits.rows)
-    tests = conditions(params)
+    tests = conditions(values)
     access = access_of(services, caller)
     files = [file for release in access.whole_releases() for file in access.files(release)]
     table = obscore_rows(files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -13,14 +12,16 @@ from desdm.errors import AccessDenied, UsageError
 from desdm.query.engines.model import Upload
 from desdm.query.formats.upload import read_upload
 from desdm.services.context import Services, caller_of
+from desdm.services.forms import is_form, parse_parameters, read_body
 from desdm.services.limits import limits_of
-from desdm.services.parameters import is_form, parse_parameters, parse_real
+from desdm.services.parameters import Values
 from desdm.services.responses import run_blocking
 from desdm.services.soda import colour
 from desdm.services.soda.batch import Item, cut_items
 from desdm.services.soda.bundle import MIME, Form, bundle
+from desdm.services.soda.endpoints import PLACED, ROW
 from desdm.services.soda.files import ImageCache
-from desdm.services.soda.parameters import form_of, outside_of
+from desdm.services.soda.parameters import form_of, look_of, outside_of
 from desdm.services.soda.responses import file_response, stream
 from desdm.services.soda.rows import Defaults, items_of, one_row
 from desdm.services.uws.model import JobContext, Parameters
@@ -28,24 +29,6 @@ from desdm.services.uws.model import JobContext, Parameters
 __all__ = ["Batches"]
 
 _MOST, _MOST_OF_A_JOB = 2_000, 100_000
-_ROW = ("RA", "DEC", "ID", "NAME")
-_KNOWN = (
-    *_ROW,
-    "RELEASE",
-    "TABLE",
-    "SIZE",
-    "XSIZE",
-    "YSIZE",
-    "BANDS",
-    "FORMAT",
-    "PNG",
-    "FITS",
-    "OUTSIDE",
-    "Q",
-    "STRETCH",
-    "MINIMUM",
-    "RUNID",
-)
 _CONTROL = ("PHASE", "EXECUTIONDURATION", "DESTRUCTION", "ACTION", "WAIT")
 
 
@@ -60,10 +43,9 @@ class Batches:
         """GET: one region, by ``ra`` and ``dec`` or ``id``."""
         caller = caller_of(request)
         params = await parse_parameters(request, 0)
-        params.only(_KNOWN)
-        values = dict(params.pairs)
-        rows = one_row({name.lower(): values[name] for name in _ROW if values.get(name)})
-        form = form_of(values.get("FORMAT", "") or "tar")
+        values = params.read(PLACED)
+        rows = one_row({p.name: values.text(p.name.upper()) for p in ROW if values.text(p.name.upper())})
+        form = _form(values)
         items = await run_blocking(
             self.services,
             lambda: items_of(self.services, self.images, caller, rows, _defaults(values, form), 1),
@@ -90,16 +72,19 @@ class Batches:
         limits = limits_of(caller.role)
         params = await parse_parameters(request, limits.request_bytes)
         try:
-            params.only(_KNOWN)
+            values = params.read(PLACED)
             part = params.files.get("table") or next(iter(params.files.values()), None)
             kind = request.headers.get("content-type", "") if part is None else part.content_type
             if part is None and is_form(kind or ""):
                 raise UsageError("no table of regions: send it as part table of the form, or as the body")
-            data = await _body(request, limits.request_bytes) if part is None else await part.read()
+            if part is None:
+                with await read_body(request, limits.request_bytes) as body:
+                    data = body.read()
+            else:
+                data = await part.read()
         finally:
             await params.close()
-        values = dict(params.pairs)
-        form = form_of(values.get("FORMAT", "") or "tar")
+        form = _form(values)
 
         def items() -> list[Item]:
             rows = _parse_table(data, kind or "", limits.request_bytes, limits.upload_rows)
@@ -130,17 +115,14 @@ class Batches:
             There is no such release.
         """
         _require_batch(caller)
-        for name, _ in parameters:
-            if name not in (*_KNOWN, *_CONTROL) and not name.startswith("_"):
-                raise UsageError(f"unknown parameter {name[:40]}; known: {', '.join(_KNOWN)}")
-        values = dict(parameters)
-        _defaults(values, form_of(values.get("FORMAT", "") or "tar"))
-        self.images.release(caller, values.get("RELEASE", ""))
+        values = _read_job(parameters)
+        _defaults(values, _form(values))
+        self.images.release(caller, values.text("RELEASE"))
 
     def job(self, job: JobContext) -> None:
         """Run a job on part ``table`` of its form; the only result is the archive of all cutouts."""
-        values = dict(job.parameters)
-        form = form_of(values.get("FORMAT", "") or "tar")
+        values = _read_job(job.parameters)
+        form = _form(values)
         limits = limits_of(job.caller.role)
         path = job.uploaded("table")
         rows = _parse_table(path.read_bytes(), "", limits.request_bytes, limits.upload_rows)
@@ -162,17 +144,14 @@ def _require_batch(caller: Caller) -> None:
         raise AccessDenied("batches of cutouts are not among what this token allows", caller.known)
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """Read the body of a request up to a number of bytes."""
-    from desdm.errors import LimitExceeded
+def _read_job(parameters: Parameters) -> Values:
+    """Parse the parameters of a job, without those of the jobs themselves."""
+    return PLACED.read((n, v) for n, v in parameters if n not in _CONTROL and not n.startswith("_"))
 
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > most:
-            raise LimitExceeded(f"the table is larger than {most // 1_000_000} MB; send less", "size")
-        pieces.append(piece)
-    return b"".join(pieces)
+
+def _form(values: Values) -> str:
+    """Return the form of the cutouts."""
+    return form_of(values.text("FORMAT") or "tar")
 
 
 def _parse_table(data: bytes, kind: str, max_bytes: int, max_rows: int) -> Upload:
@@ -180,34 +159,23 @@ def _parse_table(data: bytes, kind: str, max_bytes: int, max_rows: int) -> Uploa
     return read_upload("rows", data, kind, max_bytes=max_bytes, max_rows=max_rows)
 
 
-def _flag(values: Mapping[str, str], name: str, default: bool) -> bool:
-    """Parse a boolean parameter."""
-    text = values.get(name, "").strip().lower()
-    if text not in ("", "0", "1", "true", "false", "yes", "no"):
-        raise UsageError(f"{name}={text[:20]}: 1 or 0 is wanted")
-    return text in ("1", "true", "yes") if text else default
+def _size(values: Values, *keys: str) -> float:
+    """Return the first of some parameters that is present, in arcmin; 1 if none is."""
+    return next((size for size in map(values.real, keys) if size is not None), 1.0)
 
 
-def _size(values: Mapping[str, str], *names: str) -> float:
-    """Parse the first of some parameters that is present, in arcmin; 1 if none is."""
-    name = next((n for n in names if values.get(n, "").strip()), None)
-    if name is None:
-        return 1.0
-    return parse_real(name, values[name])
-
-
-def _defaults(values: Mapping[str, str], form: str) -> Defaults:
-    """Parse the parameters that hold for rows without values of their own."""
-    bands = values.get("BANDS", "")
+def _defaults(values: Values, form: str) -> Defaults:
+    """Return the parameters that hold for rows without values of their own."""
+    bands = values.text("BANDS")
     colour.split_bands(bands)
     return Defaults(
-        release=values.get("RELEASE", ""),
-        table=values.get("TABLE", ""),
+        release=values.text("RELEASE"),
+        table=values.text("TABLE"),
         xsize=_size(values, "XSIZE", "SIZE"),
         ysize=_size(values, "YSIZE", "SIZE"),
         bands=bands,
-        fits=_flag(values, "FITS", form != "png"),
-        png=_flag(values, "PNG", form == "png"),
-        outside=outside_of(values.get("OUTSIDE", "")),
-        look=colour.Lupton.of(values),
+        fits=values.flag("FITS", form != "png"),
+        png=values.flag("PNG", form == "png"),
+        outside=outside_of(values),
+        look=look_of(values),
     )

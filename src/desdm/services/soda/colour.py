@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from desdm import __version__
 from desdm.errors import UsageError
-from desdm.numbers import decimal_number
 from desdm.services.soda.cutout import Cut
 from desdm.survey.lupton import WHITE, lupton
 
@@ -38,23 +37,6 @@ class Lupton:
     q: float = 8.0
     stretch: float = 0.0
     minimum: float = 0.0
-
-    @classmethod
-    def of(cls, values: Mapping[str, str]) -> Lupton:
-        """From the parameters Q, STRETCH and MINIMUM of a request; `UsageError` names the one that is wrong."""
-        numbers = {}
-        for name, low in (("Q", 0.0), ("STRETCH", 0.0), ("MINIMUM", -math.inf)):
-            text = values.get(name, "").strip()
-            if not text:
-                continue
-            try:
-                value = decimal_number(text)
-            except ValueError:
-                raise UsageError(f"{name}={text[:40]}: a number is wanted") from None
-            if not math.isfinite(value) or value < low or (name == "Q" and value > 1e6):
-                raise UsageError(f"{name}={text[:40]} is out of bounds; Q 0 to 1e6, STRETCH not negative")
-            numbers[name.lower()] = value
-        return cls(**numbers)
 
 
 def three_of(bands: Collection[str], requested: str) -> list[str]:
@@ -107,7 +89,7 @@ def noise_of(cut: Cut) -> float:
 
 
 def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
-    """Render cutouts of one box in one band or three, and describe how.
+    """Render cutouts of one box in one to three bands, and describe how.
 
     Parameters
     ----------
@@ -130,7 +112,9 @@ def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArr
     if not stretch > 0:
         noises = [factors[b] * noise_of(cuts[b]) for b in bands]
         stretch = _NOISES * math.sqrt(sum(n * n for n in noises)) / len(noises)
-    blue, green, red = (planes[b] for b in (bands if len(bands) == 3 else bands * 3))
+    # One band is grey; of two the redder one is green and red.
+    chosen = [bands[0], bands[len(bands) // 2], bands[-1]]
+    blue, green, red = (planes[b] for b in chosen)
     rgb = lupton(red, green, blue, settings.q, stretch, settings.minimum)
     first = cuts[bands[0]]
     texts = {
@@ -138,7 +122,10 @@ def grey_or_colour(cuts: Mapping[str, Cut], settings: Lupton) -> tuple[npt.NDArr
         "Title": f"{first.file.release} {first.file.tilename or first.file.path}",
         "Source": "; ".join(f"{cuts[b].file.path} sha256:{cuts[b].file.sha256}" for b in bands),
         "Region": first.stencil.text,
-        "Bands": " ".join(f"{name}={b}*{factors[b]:g}" for name, b in zip("BGR", bands, strict=False)),
+        "Bands": " ".join(
+            f"{name}={b}*{factors[b]:g}"
+            for name, b in zip("BGR", chosen if len(bands) > 1 else bands, strict=False)
+        ),
         "Lupton": f"Q={settings.q:g} stretch={stretch:.6g} minimum={settings.minimum:g}",
     }
     return rgb, texts

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
-from desdm.errors import AccessDenied, DesdmError, LimitExceeded, TransientError, UsageError
+from desdm.errors import UsageError
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
-from desdm.services.parameters import parse_parameters
-from desdm.services.responses import base_url, public_message, run_blocking
+from desdm.services.responses import base_url, run_blocking
 from desdm.services.soda.api import Batches
 from desdm.services.soda.batch import Item, ItemResult, cut_items
 from desdm.services.soda.bundle import MIME, bundle
+from desdm.services.soda.endpoints import BATCH_JOBS, JOBS, MANY, ONE, PREFIX, SYNC, VOSI
 from desdm.services.soda.files import ImageCache
 from desdm.services.soda.parameters import parse_request
 from desdm.services.soda.responses import file_response, stream
-from desdm.services.status import status_of
 from desdm.services.uws.handlers import uws_routes
 from desdm.services.uws.model import JobContext, JobKind, Parameters
 from desdm.services.vosi.handlers import capability, vosi_routes
@@ -39,54 +39,20 @@ def routes(services: Services) -> list[BaseRoute]:
     kind = JobKind("soda", partial(_job, images), check=partial(_check, images), places=2)
     batch_kind = JobKind("cutout", batches.job, check=batches.check, places=2)
     return [
-        Route("/api/cutouts", batches.one, methods=["GET"]),
-        Route("/api/cutouts", batches.many, methods=["POST"]),
-        *uws_routes("/api/cutouts/async", batch_kind, services),
-        Route("/soda/sync", _plain_errors(partial(_sync, services, images)), methods=["GET", "POST"]),
-        *uws_routes("/soda/async", kind, services),
-        *vosi_routes("/soda", services, _capabilities),
+        *routes_of([(ONE, batches.one), (MANY, batches.many), (SYNC, partial(_sync, services, images))]),
+        *uws_routes(BATCH_JOBS, batch_kind, services),
+        *uws_routes(JOBS, kind, services),
+        *vosi_routes(VOSI, services, _capabilities),
     ]
 
 
 def _capabilities(request: Request) -> str:
     """Return the capabilities of SODA."""
-    url = base_url(request) + "/soda"
+    url = base_url(request) + PREFIX
     return "".join(
         capability(f"ivo://ivoa.net/std/SODA#{mode}-1.0", f"{url}/{mode}", use="base", version="1.0")
         for mode in ("sync", "async")
     )
-
-
-def _plain_errors(
-    handler: Callable[[Request], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a handler so that errors become text that begins with their kind (SODA 1.0, section 5.2)."""
-
-    async def respond(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DesdmError as err:
-            return PlainTextResponse(_error_text(err), status_of(err), _retry_headers(err))
-
-    return respond
-
-
-def _retry_headers(err: DesdmError) -> dict[str, str]:
-    """Return the Retry-After header of an error, if it has one."""
-    if isinstance(err, LimitExceeded) and err.retry_after is not None:
-        return {"Retry-After": str(err.retry_after)}
-    return {"Retry-After": "30"} if isinstance(err, TransientError) else {}
-
-
-def _error_text(err: DesdmError) -> str:
-    """Return the text of an error with its label of SODA."""
-    if isinstance(err, AccessDenied):
-        label = "AuthorizationError" if err.known else "AuthenticationError"
-    elif isinstance(err, UsageError):
-        label = "UsageError"
-    else:
-        label = "ServiceUnavailable" if isinstance(err, TransientError) else "Error"
-    return f"{label}: {public_message(err)}"
 
 
 async def _sync(services: Services, images: ImageCache, request: Request) -> Response:

@@ -90,5 +90,7 @@ def _literal(value: object, kind: str) -> str:
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     if kind in ("short", "int", "long"):
         sign = text[1:] if text[:1] in "+-" else text
-        return text if sign.isascii() and sign.isdigit() and len(sign) < 19 else ""
+        digits = sign.isascii() and sign.isdigit() and len(sign) <= 19
+        # The largest identifiers of 64 bits have 19 digits.
+        return text if digits and -(2**63) < int(text) < 2**63 else ""
     return "'" + text.replace("'", "''") + "'" if kind in ("char", "unicodeChar") else ""

@@ -9,20 +9,19 @@ from typing import cast
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseFile
+from desdm.services.parameters import Values
 from desdm.services.soda import colour
 from desdm.services.soda.batch import Item, safe
 from desdm.services.soda.bundle import Form
 from desdm.services.soda.cutout import Outside
+from desdm.services.soda.endpoints import FILTERS, SODA, STENCILS
 from desdm.services.soda.files import ImageCache
 from desdm.services.soda.stencil import stencils_of
 
-__all__ = ["MOST", "CutoutRequest", "form_of", "outside_of", "parse_request"]
+__all__ = ["MOST", "CutoutRequest", "form_of", "look_of", "outside_of", "parse_request"]
 
 #: Combinations of ID and stencil in one synchronous request; an asynchronous one takes more.
 MOST = 100
-_STENCILS = ("CIRCLE", "POLYGON", "POS")
-#: Filters of the standard that these images cannot obey.
-_FILTERS = ("BAND", "TIME", "POL")
 _FORMATS = {
     "": "fits",
     "fits": "fits",
@@ -65,12 +64,15 @@ def form_of(text: str) -> str:
     return form
 
 
-def outside_of(text: str) -> Outside:
-    """Parse OUTSIDE: treatment of pixels outside the stencil; `UsageError` if it is unknown."""
-    outside = text.strip().lower() or "flag"
-    if outside not in ("flag", "blank", "keep"):
-        raise UsageError(f"OUTSIDE={text[:40]}: flag, blank or keep is wanted")
-    return cast(Outside, outside)
+def outside_of(values: Values) -> Outside:
+    """Return the treatment of pixels outside the stencil."""
+    # The choices of the parameter are those of the type.
+    return cast(Outside, values.text("OUTSIDE"))
+
+
+def look_of(values: Values) -> colour.Lupton:
+    """Return the parameters of a picture."""
+    return colour.Lupton(*(values.required_real(key) for key in ("Q", "STRETCH", "MINIMUM")))
 
 
 def parse_request(
@@ -104,37 +106,25 @@ def parse_request(
     NotFoundError
         An ID does not name an image that the caller may see.
     """
-    values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        if value.strip():
-            values.setdefault(name, []).append(value)
-        elif name in _STENCILS:
+    values = SODA.read(pairs)
+    texts = {name: values.texts(name) for name in STENCILS}
+    for name, regions in texts.items():
+        if any(not region.strip() for region in regions):
             raise UsageError(f"{name} is empty; give a region, or leave it out for the whole image")
-        if name in _FILTERS:
+    for name in FILTERS:
+        if values.texts(name):
             raise UsageError(
                 f"{name} is not supported: an image has one band and one time; choose it by ID, with SIA or ObsCore"
             )
-
-    def single(name: str) -> str:
-        distinct = list(dict.fromkeys(values.get(name, [])))
-        if len(distinct) > 1:
-            raise UsageError(f"{name} has {len(distinct)} different values; give it once")
-        return distinct[0] if distinct else ""
-
-    identifiers = list(dict.fromkeys(values.get("ID", [])))
-    if not identifiers:
-        raise UsageError("ID is missing; it names the image, as ObsCore's obs_publisher_did and DataLink do")
-    stencils = stencils_of(values)
+    identifiers = list(dict.fromkeys(text for text in values.texts("ID") if text.strip()))
+    stencils = stencils_of(texts)
     if len(identifiers) * max(1, len(stencils)) > limit:
         raise UsageError(
             f"{len(identifiers) * len(stencils)} combinations of ID and stencil are more than {limit}; ask an "
             "asynchronous job for as many, or send less"
         )
-    form = form_of(single("RESPONSEFORMAT") or single("FORMAT"))
-    outside, look = (
-        outside_of(single("OUTSIDE")),
-        colour.Lupton.of({k: single(k) for k in ("Q", "STRETCH", "MINIMUM")}),
-    )
+    form = form_of(values.text("RESPONSEFORMAT") or values.text("FORMAT"))
+    outside, look = outside_of(values), look_of(values)
     files = [images.find(caller, text) for text in identifiers]
     if not stencils:
         if len(files) > 1 or form != "fits":
@@ -145,7 +135,7 @@ def parse_request(
         chosen = {file.band or "": file}
         if form == "png":
             bands = images.bands(file)
-            chosen = {b: bands[b] for b in colour.three_of(bands, single("BANDS"))} if bands else chosen
+            chosen = {b: bands[b] for b in colour.three_of(bands, values.text("BANDS"))} if bands else chosen
         for stencil in stencils:
             stem = f"{file.release}_{file.tilename or safe(file.path)}"
             number = f"_{len(items) + 1:04d}" if len(files) * len(stencils) > 1 else ""

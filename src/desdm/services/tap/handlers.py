@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action
 from desdm.errors import AccessDenied, UsageError
@@ -17,11 +17,13 @@ from desdm.query.engines.model import Cancel
 from desdm.query.formats import TableStream
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.forms import RequestParams, parse_parameters
 from desdm.services.limits import limits_of
-from desdm.services.parameters import RequestParams, parse_parameters
-from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document
+from desdm.services.responses import base_url, run_blocking, xml_document
 from desdm.services.streaming import Stream, cancel_on_disconnect, close_resources
 from desdm.services.tap.capabilities import tap_capabilities
+from desdm.services.tap.endpoints import EXAMPLES, JOBS, PREFIX, SYNC, VOSI, VOSI_TABLES
 from desdm.services.tap.examples import examples_of
 from desdm.services.tap.execute import QueryRunner
 from desdm.services.tap.job import run_query
@@ -31,11 +33,9 @@ from desdm.services.tap_schema.describe import TapSchema
 from desdm.services.uws.handlers import uws_routes
 from desdm.services.uws.model import JobKind
 from desdm.services.vosi.handlers import vosi_routes
-from desdm.services.vosi.tables import tables_route
+from desdm.services.vosi.tables import tables_routes
 
 __all__ = ["routes"]
-
-_PREFIX = "/tap"
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -45,11 +45,11 @@ def routes(services: Services) -> list[BaseRoute]:
     tap = _Tap(services, runner)
     kind = JobKind("tap", partial(run_query, runner))
     return [
-        Route(f"{_PREFIX}/sync", votable_errors(tap.sync), methods=["GET", "POST"]),
-        *uws_routes(f"{_PREFIX}/async", kind, services),
-        *vosi_routes(_PREFIX, services, partial(tap_capabilities, services, _PREFIX)),
-        *tables_route(_PREFIX, services, schema.refresh),
-        Route(f"{_PREFIX}/examples", votable_errors(tap.examples), methods=["GET"]),
+        *routes_of([(SYNC, tap.sync)]),
+        *uws_routes(JOBS, kind, services),
+        *vosi_routes(VOSI, services, partial(tap_capabilities, services, PREFIX)),
+        *tables_routes(VOSI_TABLES, services, schema.refresh),
+        *routes_of([(EXAMPLES, tap.examples)]),
     ]
 
 
@@ -69,7 +69,7 @@ class _Tap:
         form = await parse_parameters(request, limits.request_bytes)
         resources, cancel = ExitStack(), Cancel()
         try:
-            params = parse_query_params(form.values, limits)
+            params = parse_query_params(form.pairs, limits)
             first_rows = run_blocking(
                 self.services, lambda: self._begin(request, params, form, resources, cancel)
             )

@@ -20,7 +20,7 @@ __all__ = ["run_query"]
 def run_query(runner: QueryRunner, context: JobContext) -> None:
     """Run the query of a job and store its result as a file; an incomplete result is discarded."""
     limits = limits_of(context.caller.role)
-    params = parse_query_params(context.values, limits)
+    params = parse_query_params(context.parameters, limits)
     base = context.value("_BASE")
 
     def open_part(name: str) -> BinaryIO:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -12,13 +12,12 @@ from desdm.query.engines.model import Upload
 from desdm.query.formats import Format, choose
 from desdm.query.formats.upload import read_upload
 from desdm.services.limits import Limits
+from desdm.services.tap.endpoints import QUERY
 
 __all__ = ["QueryParams", "parse_query_params", "read_uploads"]
 
-_LANGUAGE = re.compile(r"ADQL(-2\.[01])?", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _PARTS = 20
-Values = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,59 +39,35 @@ class QueryParams:
     uploads: Mapping[str, str]
 
 
-def parse_query_params(values: Values, limits: Limits) -> QueryParams:
-    """Parse the parameters of a TAP query.
+def parse_query_params(pairs: Iterable[tuple[str, str]], limits: Limits) -> QueryParams:
+    """Parse the parameters of a TAP query; MAXREC is bounded by the caller's limits.
 
     Parameters
     ----------
-    values
-        All values of a parameter, by its name in capitals.
+    pairs
+        (name in capitals, value) of the request.
+    limits
+        Limits of the caller.
 
     Raises
     ------
     UsageError
         A parameter is missing, repeated or invalid.
     """
-    request = _single_value(values, "REQUEST", "doQuery")
-    if request.lower() != "doquery":
-        raise UsageError(f"REQUEST={request[:40]}: doQuery is all there is; the rest has paths of its own")
-    language = _single_value(values, "LANG", "ADQL")
-    if not _LANGUAGE.fullmatch(language):
-        raise UsageError(f"LANG={language[:40]}: ADQL is wanted (ADQL-2.0, ADQL-2.1)")
-    query = _single_value(values, "QUERY", "")
-    if not query.strip():
-        raise UsageError(
-            "QUERY is missing: an ADQL query, for instance SELECT TOP 5 * FROM tap_schema.tables"
-        )
-    requested = _single_value(values, "RESPONSEFORMAT", "") or _single_value(values, "FORMAT", "")
+    values = QUERY.read(pairs)
+    requested = values.text("RESPONSEFORMAT") or values.text("FORMAT")
     form = choose(requested)
     # A media type that the client requests literally becomes the media type of the response.
     plain = requested.strip().lower()
     mime = plain if "/" in plain and plain in form.aliases and form.name != plain else form.mime
+    most = values.whole("MAXREC")
     return QueryParams(
-        query,
+        values.text("QUERY"),
         form,
         mime,
-        _parse_maxrec(_single_value(values, "MAXREC", ""), limits),
-        _parse_uploads(values("UPLOAD")),
+        limits.rows_default if most is None else min(most, limits.rows),
+        _parse_uploads(values.texts("UPLOAD")),
     )
-
-
-def _single_value(values: Values, name: str, default: str) -> str:
-    """Return the value of a parameter; `UsageError` if there are two different ones."""
-    distinct = list(dict.fromkeys(values(name)))
-    if len(distinct) > 1:
-        raise UsageError(f"{name} has {len(distinct)} different values; give it once")
-    return distinct[0] if distinct else default
-
-
-def _parse_maxrec(text: str, limits: Limits) -> int:
-    """Parse MAXREC, bounded by the caller's limits."""
-    if not text.strip():
-        return limits.rows_default
-    if not re.fullmatch(r"\s*\d{1,18}\s*", text, re.ASCII):
-        raise UsageError(f"MAXREC={text[:40]}: a whole number that is not negative is wanted")
-    return min(int(text), limits.rows)
 
 
 def _parse_uploads(values: list[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import (
@@ -29,19 +29,22 @@ from desdm.errors import (
     StorageFull,
     UsageError,
 )
+from desdm.query.formats.votable import error_document
 from desdm.schema.states import Phase
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import Endpoint, Handler, routes_of
+from desdm.services.error_responses import ErrorForm, media_type
+from desdm.services.forms import RequestParams, parse_parameters
 from desdm.services.limits import Limits, limits_of
-from desdm.services.parameters import RequestParams, parse_parameters, parse_real, parse_time
+from desdm.services.parameters import Values, parse_real
 from desdm.services.refusals import HIDDEN_JOB
 from desdm.services.responses import (
     base_url,
     run_blocking,
-    votable_error_response,
-    votable_errors,
     xml_response,
 )
 from desdm.services.uws import store
+from desdm.services.uws.endpoints import ACTION, CONTROL, DESTRUCTION, DURATION, JOB_LIST, PHASE, WAIT
 from desdm.services.uws.model import BLOCKING, ENDED, OVERFLOW, Job, JobKind, Parameters
 from desdm.services.uws.owner import owner_of
 from desdm.services.uws.run import Runner
@@ -56,13 +59,13 @@ _NEWEST = 1000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute]:
+def uws_routes(declared: Sequence[Endpoint], kind: JobKind, services: Services) -> list[BaseRoute]:
     """Return the routes of the jobs of one kind, and start their runner.
 
     Parameters
     ----------
-    prefix
-        Path of the job list, for instance ``/tap/async``.
+    declared
+        Endpoints of the jobs, as of `uws_endpoints`.
     kind
         Kind of the jobs.
     services
@@ -73,43 +76,38 @@ def uws_routes(prefix: str, kind: JobKind, services: Services) -> list[BaseRoute
     list of BaseRoute
         The routes.
     """
+    prefix = declared[0].path
     runner = Runner(kind, services, partial(owner_of, services.database))
-    jobs = _Jobs(prefix.rstrip("/"), kind, services, runner)
+    jobs = _Jobs(prefix, kind, services, runner)
     runner.start()
-    job_path = jobs.prefix + "/{job}"
+    handlers = _handlers(jobs)
+    return routes_of((e, handlers[e.methods[0], e.path.removeprefix(prefix)]) for e in declared)
 
-    def route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
-        """Return one route for all methods of a path, so that a 405 response lists them (Allow)."""
 
-        async def dispatch(request: Request) -> Response:
-            return await handlers["GET" if request.method == "HEAD" else request.method](request)
-
-        return Route(path, votable_errors(dispatch), methods=list(handlers))
-
+def _handlers(jobs: _Jobs) -> dict[tuple[str, str], Handler]:
+    """Return the handlers by method and path below the list of jobs."""
     value = partial(partial, jobs.value)
-    return [
-        route(jobs.prefix, GET=jobs.list_jobs, POST=jobs.create),
-        route(job_path, GET=jobs.show, POST=jobs.act, DELETE=jobs.delete),
-        route(job_path + "/phase", GET=jobs.phase, POST=jobs.set_phase, PUT=jobs.set_phase),
-        route(
-            job_path + "/executionduration",
-            GET=value("executionduration"),
-            POST=jobs.set_duration,
-            PUT=jobs.set_duration,
-        ),
-        route(
-            job_path + "/destruction",
-            GET=value("destruction"),
-            POST=jobs.set_destruction,
-            PUT=jobs.set_destruction,
-        ),
-        route(job_path + "/quote", GET=value("quote")),
-        route(job_path + "/owner", GET=value("owner")),
-        route(job_path + "/error", GET=jobs.error),
-        route(job_path + "/parameters", GET=jobs.parameters, POST=jobs.set_parameters),
-        route(job_path + "/results", GET=jobs.results),
-        route(job_path + "/results/{result}", GET=jobs.result),
-    ]
+    job = "/{job}"
+    return {
+        ("GET", ""): jobs.list_jobs,
+        ("POST", ""): jobs.create,
+        ("GET", job): jobs.show,
+        ("POST", job): jobs.act,
+        ("DELETE", job): jobs.delete,
+        ("GET", job + "/phase"): jobs.phase,
+        ("POST", job + "/phase"): jobs.set_phase,
+        ("GET", job + "/executionduration"): value("executionduration"),
+        ("POST", job + "/executionduration"): jobs.set_duration,
+        ("GET", job + "/destruction"): value("destruction"),
+        ("POST", job + "/destruction"): jobs.set_destruction,
+        ("GET", job + "/quote"): value("quote"),
+        ("GET", job + "/owner"): value("owner"),
+        ("GET", job + "/error"): jobs.error,
+        ("GET", job + "/parameters"): jobs.parameters,
+        ("POST", job + "/parameters"): jobs.set_parameters,
+        ("GET", job + "/results"): jobs.results,
+        ("GET", job + "/results/{result}"): jobs.result,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +122,13 @@ class _Jobs:
     async def list_jobs(self, request: Request) -> Response:
         """Return the list of the caller's jobs."""
         caller = _require_async(request)
-        params = await parse_parameters(request, 0)
-        phases = [_parse_phase(text) for text in params.values("PHASE")]
-        after = parse_time("AFTER", params.value("AFTER")) if params.value("AFTER") else None
-        matches = await run_blocking(
-            self.services, lambda: self._visible(caller, phases, after, params.number("LAST"))
+        values = (await parse_parameters(request, 0)).read(JOB_LIST)
+        phases, after, last = (
+            list(map(Phase, values.texts("PHASE"))),
+            values.time("AFTER"),
+            values.whole("LAST"),
         )
+        matches = await run_blocking(self.services, lambda: self._visible(caller, phases, after, last))
         return xml_response(
             _PACKAGE, "jobs.xml", jobs=matches, base=base_url(request) + self.prefix, stamp=_iso_time
         )
@@ -152,18 +151,17 @@ class _Jobs:
         caller = _require_async(request)
         limits = limits_of(caller.role)
         params = await parse_parameters(request, limits.request_bytes)
-        now = store.now()
-        duration = params.number("EXECUTIONDURATION")
+        values, now = params.read(CONTROL), store.now()
         job = Job(
             id=secrets.token_hex(12),
             service=self.kind.name,
             owner=caller.login,
-            run_id=params.value("RUNID")[:64],
+            run_id=values.text("RUNID")[:64],
             phase=Phase.PENDING,
             creation_time=now,
             start_time=None,
             end_time=None,
-            execution_duration=_bounded_seconds(duration, limits.job_seconds),
+            execution_duration=_bounded_seconds(values.whole("EXECUTIONDURATION"), limits.job_seconds),
             destruction=now + timedelta(seconds=limits.keep_seconds),
             error_type=None,
             error_message=None,
@@ -176,11 +174,7 @@ class _Jobs:
                 ("_BASE", base_url(request)),
             ),
         )
-        run = params.value("PHASE").upper() == "RUN"
-        if params.value("PHASE") and not run:
-            raise UsageError(
-                f"PHASE={params.value('PHASE')[:40]}: a new job can only be started, with PHASE=RUN"
-            )
+        run = values.text("PHASE") == "RUN"
         try:
             await run_blocking(self.services, lambda: self._add(job, params.files, caller, run))
         finally:
@@ -255,18 +249,18 @@ class _Jobs:
     async def show(self, request: Request) -> Response:
         """Return the job document, after WAIT if requested."""
         job = await self._load(request)
-        params = await parse_parameters(request, 0)
-        if params.value("WAIT"):
-            job = await self._wait(request, job, params)
+        values = (await parse_parameters(request, 0)).read(WAIT)
+        if values.has("WAIT"):
+            job = await self._wait(request, job, values)
         return self._document(request, "job.xml", job)
 
-    async def _wait(self, request: Request, job: Job, params: RequestParams) -> Job:
+    async def _wait(self, request: Request, job: Job, values: Values) -> Job:
         """Wait until the phase changes (UWS 1.1, 2.2.1.1), at most a minute, or until the client disconnects."""
-        text = params.value("WAIT").strip()
+        text = values.text("WAIT").strip()
         if not re.fullmatch(r"-1|\d{1,9}", text):
             raise UsageError(f"WAIT={text[:40]}: seconds are wanted, or -1")
         seconds = _WAIT_MOST if text == "-1" else min(parse_real("WAIT", text), _WAIT_MOST)
-        expected = _parse_phase(params.value("PHASE")) if params.value("PHASE") else job.phase
+        expected = Phase(values.text("PHASE")) if values.has("PHASE") else job.phase
         end, pause = time.monotonic() + seconds, 0.01
         while job.phase is expected and job.phase in BLOCKING and time.monotonic() < end:
             await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
@@ -280,11 +274,8 @@ class _Jobs:
     async def act(self, request: Request) -> Response:
         """Delete the job on ACTION=DELETE."""
         job = await self._load(request)
-        params = await parse_parameters(request, 100_000)
-        if params.value("ACTION").upper() != "DELETE":
-            raise UsageError(
-                "POST to a job takes ACTION=DELETE; its phase and times have addresses of their own"
-            )
+        # DELETE is the only choice; phase and times have addresses of their own.
+        (await parse_parameters(request, 100_000)).read(ACTION)
         return await self._discard(request, job)
 
     async def delete(self, request: Request) -> Response:
@@ -303,13 +294,11 @@ class _Jobs:
     async def set_phase(self, request: Request) -> Response:
         """Start or abort the job."""
         caller, job = caller_of(request), await self._load(request)
-        phase_name = (await parse_parameters(request, 100_000, "PHASE")).value("PHASE").strip().upper()
-        if phase_name == "RUN":
+        values = (await parse_parameters(request, 100_000, "PHASE")).read(PHASE)
+        if values.text("PHASE") == "RUN":
             await run_blocking(self.services, lambda: self._start(job, caller))
-        elif phase_name == "ABORT":
-            await run_blocking(self.services, lambda: self._abort(job))
         else:
-            raise UsageError(f"PHASE={phase_name[:40]}: RUN or ABORT is wanted")
+            await run_blocking(self.services, lambda: self._abort(job))
         return self._redirect(request, job.id)
 
     def _start(self, job: Job, caller: Caller) -> None:
@@ -342,21 +331,19 @@ class _Jobs:
     async def set_duration(self, request: Request) -> Response:
         """Set the execution duration, within the role's limit."""
         caller, job = caller_of(request), await self._load(request)
-        duration = (await parse_parameters(request, 100_000, "EXECUTIONDURATION")).number("EXECUTIONDURATION")
-        if duration is None:
-            raise UsageError("EXECUTIONDURATION is missing: seconds, 0 for the longest allowed")
-        seconds = _bounded_seconds(duration, limits_of(caller.role).job_seconds)
+        values = (await parse_parameters(request, 100_000, "EXECUTIONDURATION")).read(DURATION)
+        most = limits_of(caller.role).job_seconds
+        seconds = _bounded_seconds(values.whole("EXECUTIONDURATION"), most)
         await run_blocking(self.services, lambda: self._change(job, execution_duration=seconds))
         return self._redirect(request, job.id)
 
     async def set_destruction(self, request: Request) -> Response:
         """Set the destruction time, within the role's limit."""
         caller, job = caller_of(request), await self._load(request)
-        when = parse_time(
-            "DESTRUCTION", (await parse_parameters(request, 100_000, "DESTRUCTION")).value("DESTRUCTION")
-        )
+        values = (await parse_parameters(request, 100_000, "DESTRUCTION")).read(DESTRUCTION)
         latest = store.now() + timedelta(seconds=limits_of(caller.role).keep_seconds)
-        await run_blocking(self.services, lambda: self._change(job, destruction=min(when, latest)))
+        until = min(values.time("DESTRUCTION") or latest, latest)
+        await run_blocking(self.services, lambda: self._change(job, destruction=until))
         return self._redirect(request, job.id)
 
     def _change(self, job: Job, **values: object) -> None:
@@ -371,9 +358,8 @@ class _Jobs:
         job = await self._load(request)
         if job.error_message is None:
             raise NotFoundError(f"job {job.id} is {job.phase} and has no error")
-        answer = votable_error_response(UsageError(job.error_message))
-        answer.status_code = 200
-        return answer
+        document = error_document(job.error_message)
+        return Response(document, media_type=media_type(ErrorForm.VOTABLE))
 
     async def parameters(self, request: Request) -> Response:
         """Return the parameters document."""
@@ -494,14 +480,6 @@ def _job_parameters(params: RequestParams) -> list[tuple[str, str]]:
 def _bounded_seconds(seconds: int | None, most: float) -> float:
     """Bound a duration by the role's limit; 0 or None mean the limit."""
     return most if not seconds else min(float(seconds), most)
-
-
-def _parse_phase(text: str) -> Phase:
-    """Parse the name of a phase."""
-    try:
-        return Phase(text.upper())
-    except ValueError as err:
-        raise UsageError(f"PHASE={text[:40]}: one of {', '.join(Phase)} is wanted") from err
 
 
 def _iso_time(when: datetime | None) -> str:

@@ -20,8 +20,8 @@ from desdm.errors import DesdmError, LimitExceeded, TransientError
 from desdm.query.engines.model import Cancel
 from desdm.schema.states import Phase
 from desdm.services.context import Services
+from desdm.services.error_responses import public_message
 from desdm.services.limits import limits_of
-from desdm.services.responses import public_message
 from desdm.services.uws import servers, store
 from desdm.services.uws.model import Job, JobContext, JobKind, Owner, Result, owner_key
 

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.errors import DesdmError
 from desdm.services.context import Services
-from desdm.services.responses import base_url, run_blocking, votable_errors, xml_document, xml_response
+from desdm.services.endpoint import Endpoint, routes_of
+from desdm.services.responses import base_url, run_blocking, xml_document, xml_response
 
 __all__ = ["capability", "vosi_routes"]
 
@@ -58,11 +59,15 @@ def capability(
     ).decode()
 
 
-def vosi_routes(prefix: str, services: Services, own: Capability) -> list[BaseRoute]:
-    """Routes ``<prefix>/availability`` and ``<prefix>/capabilities`` of a service.
+def vosi_routes(declared: tuple[Endpoint, Endpoint], services: Services, own: Capability) -> list[BaseRoute]:
+    """Return the routes of availability and capabilities of a service.
 
     Parameters
     ----------
+    declared
+        The two endpoints, as of `vosi_endpoints`.
+    services
+        Shared state of the services.
     own
         The service's own capabilities, as XML (see `capability`).
     """
@@ -72,15 +77,12 @@ def vosi_routes(prefix: str, services: Services, own: Capability) -> list[BaseRo
         return xml_response(_PACKAGE, "availability.xml", available=not note, note=note, now=_now())
 
     async def capabilities(request: Request) -> Response:
-        url = base_url(request) + prefix
+        url = base_url(request) + declared[0].path.removesuffix("/availability")
         return Response(
             xml_document(_PACKAGE, "capabilities.xml", here=url, own=own(request)), media_type="text/xml"
         )
 
-    return [
-        Route(f"{prefix}/availability", votable_errors(availability), methods=["GET"]),
-        Route(f"{prefix}/capabilities", votable_errors(capabilities), methods=["GET"]),
-    ]
+    return routes_of(zip(declared, (availability, capabilities), strict=True))
 
 
 def _trouble(services: Services) -> str:

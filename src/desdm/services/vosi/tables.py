@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.errors import NotFoundError
 from desdm.query.catalogue import Catalogue
 from desdm.release.model import ReleaseColumn
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.parameters import parse_parameters
-from desdm.services.responses import run_blocking, votable_errors, xml_response
+from desdm.services.endpoint import Endpoint, routes_of
+from desdm.services.forms import parse_parameters
+from desdm.services.responses import run_blocking, xml_response
 from desdm.services.tap_schema.columns import KEYS
 from desdm.services.tap_schema.describe import SCHEMA_TEXTS, table_descriptions
+from desdm.services.vosi.endpoints import DETAIL
 
-__all__ = ["TableEntry", "tables_route"]
+__all__ = ["TableEntry", "tables_routes"]
 
 _PACKAGE = "desdm.services.vosi"
 _DETAIL = ("min", "max")
@@ -38,13 +40,15 @@ class TableEntry:
     std: bool
 
 
-def tables_route(prefix: str, services: Services, refresh: Callable[[], None]) -> list[BaseRoute]:
+def tables_routes(
+    declared: tuple[Endpoint, Endpoint], services: Services, refresh: Callable[[], None]
+) -> list[BaseRoute]:
     """Return the routes of the tables (VOSI 1.1, section 3.2): all of them, or one by its name.
 
     Parameters
     ----------
-    prefix
-        Path of the service.
+    declared
+        The two endpoints, as of `tables_endpoints`.
     services
         Shared state of the services.
     refresh
@@ -58,8 +62,7 @@ def tables_route(prefix: str, services: Services, refresh: Callable[[], None]) -
 
     async def document(request: Request) -> Response:
         caller = caller_of(request)
-        params = await parse_parameters(request, 0)
-        detail = params.value("DETAIL", "max").lower()
+        detail = (await parse_parameters(request, 0)).read(DETAIL).text("DETAIL").lower()
         if detail not in _DETAIL:
             detail = "max"
         name = request.path_params.get("table", "")
@@ -83,13 +86,10 @@ def tables_route(prefix: str, services: Services, refresh: Callable[[], None]) -
             )
         matches = [t for t in tables if f"{t.schema}.{t.name}".lower() == name.lower()]
         if not matches:
-            raise NotFoundError(f"no table {name[:80]!r}; {prefix}/tables lists them")
+            raise NotFoundError(f"no table {name[:80]!r}; {declared[0].path} lists them")
         return xml_response(_PACKAGE, "table.xml", table=matches[0], full=True, keys=KEYS)
 
-    return [
-        Route(f"{prefix}/tables", votable_errors(document), methods=["GET"]),
-        Route(f"{prefix}/tables/{{table}}", votable_errors(document), methods=["GET"]),
-    ]
+    return routes_of((endpoint, document) for endpoint in declared)
 
 
 def _table_entries(services: Services, catalogue: Catalogue) -> list[TableEntry]:

@@ -6,10 +6,12 @@ from dataclasses import asdict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.limits import limits_of
+from desdm.services.whoami.endpoints import WHOAMI
 
 __all__ = ["routes"]
 
@@ -28,4 +30,4 @@ async def _whoami(request: Request) -> JSONResponse:
 
 def routes(_: Services) -> list[BaseRoute]:
     """The one route."""
-    return [Route("/api/whoami", _whoami, methods=["GET"])]
+    return routes_of([(WHOAMI, _whoami)])

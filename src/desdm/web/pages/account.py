@@ -6,16 +6,18 @@ from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts import people, store, tokens
 from desdm.accounts.clock import now
 from desdm.accounts.model import Action
 from desdm.errors import AccessDenied, UsageError
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.limits import limits_of
 from desdm.services.parameters import parse_real
 from desdm.services.responses import run_blocking
+from desdm.web.endpoints import ACCOUNT, REVOKE, TOKEN
 from desdm.web.pages.login import checked_form, small_form
 from desdm.web.render import page
 
@@ -112,8 +114,4 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, end)
 
-    return [
-        Route("/account", account, methods=["GET"]),
-        Route("/account/token", token, methods=["POST"]),
-        Route("/account/revoke", revoke, methods=["POST"]),
-    ]
+    return routes_of([(ACCOUNT, account), (TOKEN, token), (REVOKE, revoke)])

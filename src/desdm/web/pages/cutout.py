@@ -7,16 +7,18 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
 from desdm.errors import UsageError
 from desdm.release.model import ReleaseFile
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.filepick.index import Indexes
 from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
+from desdm.web.endpoints import CUTOUT
 from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
 
@@ -88,7 +90,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, make)
 
-    return [Route("/cutout", cutout)]
+    return routes_of([(CUTOUT, cutout)])
 
 
 def _tiles(indexes: Indexes, caller: Caller, fields: dict[str, str]) -> tuple[list[Tile], str]:

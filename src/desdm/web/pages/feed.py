@@ -7,10 +7,12 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.responses import base_url, run_blocking
+from desdm.web.endpoints import FEED
 from desdm.web.pages.news import News, news
 from desdm.web.pages.visible import visible_releases
 
@@ -30,7 +32,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return Response(await run_blocking(services, make), media_type="application/atom+xml")
 
-    return [Route("/feed.xml", feed)]
+    return routes_of([(FEED, feed)])
 
 
 def _atom(base: str, announcements: list[News]) -> bytes:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.errors import NotFoundError
 from desdm.services.context import Services
+from desdm.services.endpoint import routes_of
+from desdm.web import endpoints
 from desdm.web.render import STATIC
 
 __all__ = ["ALADIN", "routes"]
@@ -42,4 +44,4 @@ def routes(services: Services) -> list[BaseRoute]:
             return FileResponse(compressed, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
         return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix, "text/plain"))
 
-    return [Route("/static/{name:path}", send)]
+    return routes_of([(endpoints.STATIC, send)])

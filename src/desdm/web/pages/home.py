@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.responses import run_blocking
+from desdm.web.endpoints import HOME
 from desdm.web.pages.news import news
 from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
@@ -26,4 +28,4 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, make)
 
-    return [Route("/", home)]
+    return routes_of([(HOME, home)])

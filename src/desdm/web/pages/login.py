@@ -11,14 +11,16 @@ from urllib.parse import urlsplit
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts import denials, sessions
 from desdm.errors import AccessDenied, LimitExceeded
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.responses import run_blocking
 from desdm.services.threads import Threads
 from desdm.web.auth import COOKIE
+from desdm.web.endpoints import LOGIN, LOGIN_FORM, LOGOUT
 from desdm.web.rates import Rates
 from desdm.web.render import page
 
@@ -120,11 +122,7 @@ def routes(services: Services) -> list[BaseRoute]:
         response.delete_cookie(COOKIE)
         return response
 
-    return [
-        Route("/login", show, methods=["GET"]),
-        Route("/login", login, methods=["POST"]),
-        Route("/logout", logout, methods=["POST"]),
-    ]
+    return routes_of([(LOGIN, show), (LOGIN_FORM, login), (LOGOUT, logout)])
 
 
 async def checked_form(request: Request) -> str:

@@ -10,16 +10,18 @@ from functools import cache
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.release.model import ReleaseFile
 from desdm.services.access import access_of, no_release
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.hips.pictures import Pictures
 from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
+from desdm.web.endpoints import MAP, MAP_TILE
 from desdm.web.pages.files import ALADIN
 from desdm.web.pages.skymap import sky_svg
 from desdm.web.pages.visible import VisibleRelease, visible_releases
@@ -91,7 +93,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, make)
 
-    return [Route("/map", sky), Route("/map/hips/{release}/{path:path}", tile)]
+    return routes_of([(MAP, sky), (MAP_TILE, tile)])
 
 
 @cache

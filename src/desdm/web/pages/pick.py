@@ -6,15 +6,17 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.errors import UsageError
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
+from desdm.services.filepick.endpoints import CONDITIONS
 from desdm.services.filepick.index import Indexes
-from desdm.services.filepick.pick import parse_choice, select_files
-from desdm.services.parameters import RequestParams
+from desdm.services.filepick.pick import choice_of, select_files
 from desdm.services.responses import base_url, run_blocking
+from desdm.web.endpoints import PICK
 from desdm.web.pages.visible import VisibleRelease, visible_releases
 from desdm.web.render import page
 
@@ -40,7 +42,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 files = select_files(
                     indexes,
                     caller,
-                    parse_choice(RequestParams([(k.upper(), v) for k, v in fields.items() if v])),
+                    choice_of(CONDITIONS.read((k.upper(), v) for k, v in fields.items() if v)),
                 ).files
             except UsageError as err:
                 trouble = str(err)
@@ -62,7 +64,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, make)
 
-    return [Route("/pick", pick)]
+    return routes_of([(PICK, pick)])
 
 
 def _bands(releases: list[VisibleRelease]) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.responses import run_blocking
 from desdm.services.tap_schema.describe import TapSchema
+from desdm.web.endpoints import QUERY
 from desdm.web.pages.examples import examples
 from desdm.web.pages.visible import visible_releases
 from desdm.web.render import page
@@ -42,4 +44,4 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, make)
 
-    return [Route("/query", query)]
+    return routes_of([(QUERY, query)])

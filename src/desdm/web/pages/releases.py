@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.services.context import Services, caller_of
+from desdm.services.endpoint import routes_of
 from desdm.services.responses import base_url, run_blocking
+from desdm.web.endpoints import RELEASE, RELEASES
 from desdm.web.pages.news import news
 from desdm.web.pages.skymap import sky_svg
 from desdm.web.pages.visible import visible_release, visible_releases
@@ -53,4 +55,4 @@ def routes(services: Services) -> list[BaseRoute]:
     async def all_releases(_: Request) -> Response:
         return RedirectResponse("/", 301)
 
-    return [Route("/releases", all_releases), Route("/releases/{release}", release)]
+    return routes_of([(RELEASES, all_releases), (RELEASE, release)])

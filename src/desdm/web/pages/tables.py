@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
 from desdm.errors import DesdmError, NotFoundError
@@ -15,7 +15,10 @@ from desdm.query.dialect import dialect_of
 from desdm.release.model import ReleaseColumn, ReleaseTable
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
-from desdm.services.responses import public_message, run_blocking
+from desdm.services.endpoint import routes_of
+from desdm.services.error_responses import public_message
+from desdm.services.responses import run_blocking
+from desdm.web.endpoints import TABLE
 from desdm.web.pages.examples import example
 from desdm.web.pages.visible import visible_release
 from desdm.web.render import page
@@ -63,7 +66,7 @@ def routes(services: Services) -> list[BaseRoute]:
 
         return await run_blocking(services, make)
 
-    return [Route("/tables/{table}", table)]
+    return routes_of([(TABLE, table)])
 
 
 def _first(services: Services, caller: Caller, table: ReleaseTable) -> tuple[Rows | None, str]:

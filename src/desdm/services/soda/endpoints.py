@@ -1,0 +1,134 @@
+"""Parameters and endpoints of cutouts: SODA 1.0, and tables of coordinates or objects."""
+
+from __future__ import annotations
+
+from desdm.services.endpoint import TABLES, Endpoint
+from desdm.services.parameters import Kind, Parameter, ParameterSet
+from desdm.services.uws.endpoints import uws_endpoints
+from desdm.services.vosi.endpoints import vosi_endpoints
+
+__all__ = [
+    "BATCH",
+    "BATCH_JOBS",
+    "ENDPOINTS",
+    "FILTERS",
+    "JOBS",
+    "MANY",
+    "ONE",
+    "PLACED",
+    "PREFIX",
+    "ROW",
+    "SODA",
+    "STENCILS",
+    "SYNC",
+    "VOSI",
+]
+
+PREFIX = "/soda"
+STENCILS = ("CIRCLE", "POLYGON", "POS")
+#: Filters of SODA 1.0, sections 3.3.4 to 3.3.6, that these images cannot obey: they are refused.
+FILTERS = ("BAND", "TIME", "POL")
+
+_PICTURE = (
+    Parameter("BANDS", Kind.TEXT, "bands of a picture, one or three, for instance gri", example="g"),
+    Parameter("Q", Kind.REAL, "softening of a picture", default="8", least=0, most=1e6, example="8"),
+    Parameter(
+        "STRETCH",
+        Kind.REAL,
+        "width of the linear part of a picture; 0: 12 times the noise of the sky",
+        "image unit",
+        default="0",
+        least=0,
+        example="0",
+    ),
+    Parameter(
+        "MINIMUM", Kind.REAL, "value that is black in a picture", "image unit", default="0", example="0"
+    ),
+)
+_OUTSIDE = Parameter(
+    "OUTSIDE",
+    Kind.TEXT,
+    "pixels outside the region: flag in the mask, blank, or keep",
+    default="flag",
+    choices=("flag", "blank", "keep"),
+    example="keep",
+)
+_RUNID = Parameter("RUNID", Kind.TEXT, "a name of the caller's; it changes nothing", example="mine")
+
+#: SODA 1.0, sections 3.2 and 3.3: each combination of ID and region is a cutout.
+SODA = ParameterSet(
+    (
+        Parameter(
+            "ID",
+            Kind.TEXT,
+            "it names the image, as ObsCore's obs_publisher_did and DataLink do",
+            many=True,
+            required=True,
+        ),
+        Parameter("CIRCLE", Kind.TEXT, "ra dec radius, ICRS", "deg", many=True),
+        Parameter("POLYGON", Kind.TEXT, "ra1 dec1 ra2 dec2 ra3 dec3 …, ICRS", "deg", many=True),
+        Parameter("POS", Kind.TEXT, "CIRCLE …, RANGE ra1 ra2 dec1 dec2 or POLYGON …, ICRS", "deg", many=True),
+        Parameter("RESPONSEFORMAT", Kind.TEXT, "fits, png, tar or zip, or a media type", example="fits"),
+        Parameter("FORMAT", Kind.TEXT, "the same", example="fits"),
+        _OUTSIDE,
+        *_PICTURE,
+        *(Parameter(name, Kind.TEXT, "refused: choose the image by ID", many=True) for name in FILTERS),
+    )
+)
+
+#: The position of one cutout.
+ROW = ParameterSet(
+    (
+        Parameter("ra", Kind.TEXT, "right ascension, ICRS", "deg"),
+        Parameter("dec", Kind.TEXT, "declination, ICRS", "deg"),
+        Parameter("id", Kind.TEXT, "identifier of an object, instead of a position"),
+        Parameter("name", Kind.TEXT, "name of the file", example="mine"),
+    ),
+    strict=True,
+)
+#: What holds for rows without values of their own.
+BATCH = ParameterSet(
+    (
+        Parameter("RELEASE", Kind.TEXT, "release; the newest"),
+        Parameter("TABLE", Kind.TEXT, "table in which objects are looked up"),
+        Parameter("SIZE", Kind.REAL, "width and height", "arcmin", example="0.5"),
+        Parameter("XSIZE", Kind.REAL, "width", "arcmin", example="0.5"),
+        Parameter("YSIZE", Kind.REAL, "height", "arcmin", example="0.5"),
+        Parameter("FORMAT", Kind.TEXT, "fits, png, tar or zip", default="tar", example="tar"),
+        Parameter("PNG", Kind.FLAG, "whether there are pictures", example="1"),
+        Parameter("FITS", Kind.FLAG, "whether there are FITS files", example="1"),
+        _OUTSIDE,
+        *_PICTURE,
+        _RUNID,
+    ),
+    strict=True,
+)
+#: Parameters of /api/cutouts: of one cutout, and of a table with what its rows have in common.
+PLACED = ROW + BATCH
+_ARCHIVES = ("application/x-tar", "application/zip")
+ONE = Endpoint(
+    ("GET",),
+    "/api/cutouts",
+    "Cutout of a position or object in all bands.",
+    PLACED,
+    ("application/fits", "image/png", *_ARCHIVES),
+)
+MANY = Endpoint(
+    ("POST",),
+    "/api/cutouts",
+    "Cutouts of the rows of a table: ra and dec, or id.",
+    PLACED,
+    _ARCHIVES,
+    body=TABLES,
+)
+BATCH_JOBS = uws_endpoints("/api/cutouts/async", "cutouts of the rows of the part table", PLACED)
+SYNC = Endpoint(
+    ("GET", "POST"),
+    "/soda/sync",
+    "Cut a region out of an image (SODA 1.0); FITS with image, mask and weight, or PNG.",
+    SODA,
+    ("application/fits", "image/png", *_ARCHIVES),
+)
+JOBS = uws_endpoints("/soda/async", "cutouts of several images and regions", SODA)
+VOSI = vosi_endpoints(PREFIX)
+ENDPOINTS = (SYNC, ONE, MANY, *JOBS, *BATCH_JOBS, *VOSI)
