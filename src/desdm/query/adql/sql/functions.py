@@ -205,10 +205,9 @@ def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
         sql = f"({x.sql} % {over})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
         return Fragment(sql, max(x.kind, y.kind, key=NUMBERS.index), at)
     x, y = as_double(x), as_double(y)
-    if dialect == "duckdb":
-        return Fragment(without_nan(f"({x.sql} % {y.sql})"), "double", at)
-    sql = f"CAST(mod(CAST({x.sql} AS numeric), CAST({y.sql} AS numeric)) AS float8)"
-    return Fragment(without_nan(sql), "double", at)
+    # The exact remainder, as fmod of C has it (ISO/IEC 9899, F.10.7.1).
+    sql = without_nan(f"({x.sql} % {y.sql})") if dialect == "duckdb" else f"desdm_mod({x.sql}, {y.sql})"
+    return Fragment(sql, "double", at)
 
 
 def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
@@ -223,11 +222,14 @@ def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect
         or (len(arguments) == 2 and arguments[1].kind not in INTEGERS)
     ):
         raise QueryError(f"{name}: the number of places is a whole number from -18 to 18", *arguments[1].at)
-    function = "round" if name == "ROUND" else "trunc"
-    if dialect == "duckdb":
-        sql = f"{function}({x.sql}, {int(places)})" if places else f"{function}({x.sql})"
+    if places == 0 and name == "TRUNCATE":
+        sql = f"trunc({x.sql})"
+    elif places == 0 and dialect == "duckdb":
+        sql = f"round({x.sql})"
     else:
-        sql = f"CAST({function}(CAST({x.sql} AS numeric), {int(places)}) AS float8)"
+        # The unit is the second number over the first; both are exact, which 0.01 is not.
+        over, times = double(10.0 ** max(places, 0)), double(10.0 ** max(-places, 0))
+        sql = f"desdm_{name.lower()}({x.sql}, {over}, {times})"
     return Fragment(sql, "double", at, arguments[0].meta)
 
 

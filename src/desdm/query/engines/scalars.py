@@ -1,0 +1,89 @@
+"""Functions of plain values that neither engine has, or that the two compute differently: rounding and remainder.
+
+Both round by the same steps in binary64, each of which IEEE 754 defines to the last bit. The unit, 10^-n, is
+``times / over``: one of them is 1, the other a power of ten up to 10^18, which a double holds exactly. With a whole number
+k below 2^53, ``k * times / over`` is therefore the double nearest to k units.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+__all__ = ["define", "statements"]
+
+#: Numbers of so many units and more are their own multiples of the unit: a double holds no further digit.
+_WHOLE = 4503599627370496.0  # 2^52
+
+_SIZE = f"abs(v) >= {_WHOLE!r}::float8 * times / over"
+_COUNT = "floor(abs(v) * over / times)"
+_TRUNCATED = f"""CASE WHEN ({_COUNT} + 1::float8) * times / over <= abs(v) THEN {_COUNT} + 1::float8
+  WHEN {_COUNT} * times / over <= abs(v) THEN {_COUNT} ELSE {_COUNT} - 1::float8 END"""
+
+#: A lambda, so that the value is computed once however often it stands in the expression.
+_DUCKDB_TRUNCATE = f"""CREATE MACRO desdm_truncate(x, over, times) AS
+list_transform([x], lambda v: CASE WHEN {_SIZE} THEN v
+  ELSE sign(v) * ({_TRUNCATED}) * times / over END)[1]"""
+_DUCKDB_ROUND = f"""CREATE MACRO desdm_round(x, over, times) AS
+list_transform([x], lambda v: CASE WHEN {_SIZE} THEN v
+  ELSE list_transform([{_TRUNCATED}], lambda k: sign(v) * CASE WHEN k * times / over < abs(v)
+    AND (2::float8 * k + 1::float8) * times / (2::float8 * over) <= abs(v)
+    THEN k + 1::float8 ELSE k END * times / over)[1] END)[1]"""
+
+#: PostgreSQL refuses a quotient that comes too near to zero, so that what is less than half a unit is 0 at once.
+_POSTGRESQL_ROUND = f"""
+CREATE OR REPLACE FUNCTION desdm_service.desdm_{{name}}(x float8, over float8, times float8) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+  v float8 := abs(x); k float8 := 0;
+BEGIN
+  IF {_SIZE} THEN RETURN x; END IF;
+  IF v > times / over / 4 THEN
+    k := {_COUNT};
+    k := {_TRUNCATED};
+    {{step}}
+  END IF;
+  RETURN sign(x) * k * times / over;
+END $$
+"""
+_HALF = """IF k * times / over < v AND (2 * k + 1) * times / (2 * over) <= v THEN k := k + 1; END IF;"""
+
+#: ``x = m 2^e`` with whole numbers, as the bits of a double have it: the remainder of whole numbers is exact.
+_POSTGRESQL_MOD = """
+CREATE OR REPLACE FUNCTION desdm_service.desdm_mod(x float8, y float8) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+  a float8 := abs(x); b float8 := abs(y); m bigint; n bigint; e integer; f integer; r float8;
+BEGIN
+  IF b = 0 THEN RAISE division_by_zero USING MESSAGE = 'division by zero'; END IF;
+  IF a = 'Infinity' THEN RETURN NULL; END IF;
+  IF a < b THEN RETURN x; END IF;
+  m := ('x' || encode(float8send(a), 'hex'))::bit(64)::bigint;
+  n := ('x' || encode(float8send(b), 'hex'))::bit(64)::bigint;
+  e := greatest(m >> 52, 1); f := greatest(n >> 52, 1);
+  m := (m & 4503599627370495) + CASE WHEN m >> 52 > 0 THEN 4503599627370496 ELSE 0 END;
+  n := (n & 4503599627370495) + CASE WHEN n >> 52 > 0 THEN 4503599627370496 ELSE 0 END;
+  IF e - f < 11 THEN
+    r := (m << (e - f)) % n;
+  ELSE
+    r := mod(m * power(2::numeric, e - f), n);
+  END IF;
+  -- The bias of the exponent is 1023, the fraction has 52 bits; in two steps, because 2^-1074 is less than normal.
+  f := f - 1075;
+  RETURN sign(x) * r * power(2::float8, f / 2) * power(2::float8, f - f / 2);
+END $$
+"""
+
+
+def define(conn: duckdb.DuckDBPyConnection) -> None:
+    """Make the functions known to DuckDB."""
+    conn.execute(_DUCKDB_TRUNCATE)
+    conn.execute(_DUCKDB_ROUND)
+
+
+def statements() -> list[str]:
+    """Return what makes the functions in PostgreSQL, one statement each; they can be run again."""
+    return [
+        _POSTGRESQL_ROUND.format(name="truncate", step=""),
+        _POSTGRESQL_ROUND.format(name="round", step=_HALF),
+        _POSTGRESQL_MOD,
+    ]
