@@ -1,4 +1,4 @@
-"""Functions of plain values that neither engine has, or that the two compute differently: rounding and remainder.
+"""Functions of plain values that the engines lack or compute differently: rounding, remainder, timestamps of texts.
 
 Both round by the same steps in binary64, each of which IEEE 754 defines to the last bit. The unit, 10^-n, is
 ``times / over``: one of them is 1, the other a power of ten up to 10^18, which a double holds exactly. With a whole number
@@ -8,6 +8,9 @@ k below 2^53, ``k * times / over`` is therefore the double nearest to k units.
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
+
+from desdm.timestamps import PATTERN, parse_timestamp
 
 __all__ = ["define", "statements"]
 
@@ -73,11 +76,40 @@ BEGIN
 END $$
 """
 
+#: The same as `parse_timestamp`.
+_POSTGRESQL_TIMESTAMP = f"""
+CREATE OR REPLACE FUNCTION desdm_service.desdm_timestamp(t text) RETURNS timestamp
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+  part text[]; digits text; ahead interval; value timestamp;
+BEGIN
+  part := regexp_match(btrim(t, E' \\t\\r\\n'), '^{PATTERN}$');
+  IF part IS NULL THEN RAISE invalid_datetime_format USING MESSAGE = 'not a timestamp'; END IF;
+  value := (part[1] || ' ' || left(coalesce(part[2], '00:00'), 15))::timestamp;
+  IF part[3] IS NOT NULL THEN
+    digits := rpad(replace(substr(part[3], 2), ':', ''), 4, '0');
+    ahead := make_interval(hours => left(digits, 2)::integer, mins => right(digits, 2)::integer);
+    value := CASE WHEN part[3] LIKE '-%' THEN value + ahead ELSE value - ahead END;
+  END IF;
+  IF value < '0001-01-01' OR value >= '10000-01-01' THEN
+    RAISE invalid_datetime_format USING MESSAGE = 'not a timestamp';
+  END IF;
+  RETURN value;
+END $$
+"""
+
+
+def _timestamps(texts: pa.ChunkedArray) -> pa.Array:
+    """Return the timestamps of texts; `ValueError` for one that is none."""
+    values = [None if text is None else parse_timestamp(text) for text in texts.to_pylist()]
+    return pa.array(values, pa.timestamp("us"))
+
 
 def define(conn: duckdb.DuckDBPyConnection) -> None:
     """Make the functions known to DuckDB."""
     conn.execute(_DUCKDB_TRUNCATE)
     conn.execute(_DUCKDB_ROUND)
+    conn.create_function("desdm_timestamp", _timestamps, ["VARCHAR"], "TIMESTAMP", type="arrow")
 
 
 def statements() -> list[str]:
@@ -86,4 +118,5 @@ def statements() -> list[str]:
         _POSTGRESQL_ROUND.format(name="truncate", step=""),
         _POSTGRESQL_ROUND.format(name="round", step=_HALF),
         _POSTGRESQL_MOD,
+        _POSTGRESQL_TIMESTAMP,
     ]

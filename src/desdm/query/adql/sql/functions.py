@@ -11,6 +11,7 @@ from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import INTEGERS, NUMBERS, Fragment, double
 from desdm.query.engines.writing import SQL_TYPES, Dialect
 from desdm.release.model import ReleaseColumn
+from desdm.timestamps import timestamp_text
 
 __all__ = ["FUNCTIONS", "Function", "call", "cast"]
 
@@ -93,7 +94,7 @@ FUNCTIONS: dict[str, Function] = {
     "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})",
                       f"(lower({_FOLDING}) COLLATE \"C\")"),
     "TIMESTAMP": Function("TIMESTAMP(s VARCHAR) -> TIMESTAMP", 1, 1, ("time",), "timestamp",
-                          "CAST({0} AS TIMESTAMP)", "CAST({0} AS timestamp)"),
+                          "{0}", "{0}"),
 }  # fmt: skip
 
 
@@ -172,9 +173,26 @@ def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
         return as_double(argument) if wanted == "double" else argument
     if wanted == "char" and argument.kind not in ("char", "null"):
         raise QueryError(f"{name} takes text here", *argument.at)
-    if wanted == "time" and argument.kind not in ("char", "null", "timestamp"):
-        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *argument.at)
+    if wanted == "time":
+        if argument.kind not in ("char", "null", "timestamp"):
+            raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *argument.at)
+        return as_timestamp(argument)
     return argument
+
+
+def as_timestamp(value: Fragment) -> Fragment:
+    """The same value, text or NULL, as a timestamp; a literal is checked before the query runs."""
+    if value.kind == "timestamp":
+        return value
+    if value.kind == "null":
+        return Fragment("CAST(NULL AS timestamp)", "timestamp", value.at)
+    if not isinstance(value.constant, str):
+        return Fragment(f"desdm_timestamp({value.sql})", "timestamp", value.at)
+    try:
+        time = timestamp_text(value.constant)
+    except ValueError as err:
+        raise QueryError(str(err), *value.at) from None
+    return Fragment(f"CAST('{time}' AS timestamp)", "timestamp", value.at)
 
 
 def as_double(value: Fragment) -> Fragment:
@@ -278,7 +296,9 @@ def cast(
     if kind == "timestamp" and value.kind not in ("char", "timestamp", "null"):
         raise QueryError("only text can be cast to TIMESTAMP", *value.at)
     sql = value.sql
-    if kind == "char":
+    if kind == "timestamp":
+        sql = as_timestamp(value).sql
+    elif kind == "char":
         sql = as_text(value, dialect)
     elif kind in INTEGERS and value.kind == "char" and dialect == "postgresql":
         # '1.5' is rounded, as DuckDB does it.
