@@ -30,7 +30,9 @@ _DATATYPES = (
     (pa.types.is_float32, "float"),
     (pa.types.is_floating, "double"),
     (pa.types.is_decimal, "double"),
-    (pa.types.is_temporal, "char"),
+    (pa.types.is_timestamp, "char"),
+    (pa.types.is_date, "char"),
+    (pa.types.is_time, "char"),
     (pa.types.is_null, "char"),
 )
 
