@@ -1,4 +1,4 @@
-"""Functions of plain values that the engines lack or compute differently: rounding, remainder, timestamps of texts.
+"""Functions of plain values that the engines lack or compute differently: rounding, remainder, texts that become values.
 
 Both round by the same steps in binary64, each of which IEEE 754 defines to the last bit. The unit, 10^-n, is
 ``times / over``: one of them is 1, the other a power of ten up to 10^18, which a double holds exactly. With a whole number
@@ -10,6 +10,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
+from desdm.numbers import DECIMAL, NOT_FINITE
 from desdm.timestamps import PATTERN, parse_timestamp
 
 __all__ = ["define", "statements"]
@@ -99,6 +100,38 @@ END $$
 """
 
 
+_DUCKDB_TRIMMED = "list_transform([trim(t, E' \\t\\r\\n')], lambda v: CASE WHEN v IS NULL THEN NULL"
+#: An exponent so low that the number is less than 10^-400 is 0 at once: the engines disagree whether they read it.
+_DUCKDB_ZERO = "TRY_CAST(regexp_extract(v, '[eE](-[0-9]+)$', 1) AS DOUBLE) < -400 - length(v)"
+_DUCKDB_FLOATING = f"""CREATE MACRO desdm_floating(t) AS
+{_DUCKDB_TRIMMED} WHEN NOT regexp_full_match(v, '{DECIMAL}|{NOT_FINITE}') THEN error('not a number')
+  WHEN {_DUCKDB_ZERO} THEN CASE WHEN v LIKE '-%' THEN '-0' ELSE '0' END ELSE v END)[1]"""
+_DUCKDB_WHOLE = f"""CREATE MACRO desdm_whole(t) AS
+{_DUCKDB_TRIMMED} WHEN NOT regexp_full_match(v, '{DECIMAL}') THEN error('not a number')
+  WHEN {_DUCKDB_ZERO} THEN 0 ELSE coalesce(TRY_CAST(v AS HUGEINT), error('overflow')) END)[1]"""
+
+_POSTGRESQL_NUMBER = """
+CREATE OR REPLACE FUNCTION desdm_service.desdm_{name} LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+  v text := btrim(t, E' \\t\\r\\n');
+BEGIN
+  IF v !~ '^({pattern})$' THEN RAISE invalid_text_representation USING MESSAGE = 'not a number'; END IF;
+  IF substring(v FROM '[eE](-[0-9]+)$')::numeric < -400 - length(v) THEN RETURN {zero}; END IF;
+  {value}
+END $$
+"""
+#: PostgreSQL refuses digits of a number that is too near to zero for its type; it is 0, as in DuckDB.
+_POSTGRESQL_FLOATING = _POSTGRESQL_NUMBER.format(
+    name="floating(t text, half numeric) RETURNS text",
+    pattern=f"{DECIMAL}|{NOT_FINITE}",
+    zero="CASE WHEN v LIKE '-%' THEN '-0' ELSE '0' END",
+    value="RETURN CASE WHEN abs(v::numeric) < half THEN CASE WHEN v LIKE '-%' THEN '-0' ELSE '0' END ELSE v END;",
+)
+_POSTGRESQL_WHOLE = _POSTGRESQL_NUMBER.format(
+    name="whole(t text) RETURNS numeric", pattern=DECIMAL, zero="0", value="RETURN round(v::numeric);"
+)
+
+
 def _timestamps(texts: pa.ChunkedArray) -> pa.Array:
     """Return the timestamps of texts; `ValueError` for one that is none."""
     values = [None if text is None else parse_timestamp(text) for text in texts.to_pylist()]
@@ -109,6 +142,8 @@ def define(conn: duckdb.DuckDBPyConnection) -> None:
     """Make the functions known to DuckDB."""
     conn.execute(_DUCKDB_TRUNCATE)
     conn.execute(_DUCKDB_ROUND)
+    conn.execute(_DUCKDB_FLOATING)
+    conn.execute(_DUCKDB_WHOLE)
     conn.create_function("desdm_timestamp", _timestamps, ["VARCHAR"], "TIMESTAMP", type="arrow")
 
 
@@ -119,4 +154,6 @@ def statements() -> list[str]:
         _POSTGRESQL_ROUND.format(name="round", step=_HALF),
         _POSTGRESQL_MOD,
         _POSTGRESQL_TIMESTAMP,
+        _POSTGRESQL_FLOATING,
+        _POSTGRESQL_WHOLE,
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from desdm.errors import QueryError
+from desdm.numbers import DECIMAL, NOT_FINITE
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import INTEGERS, NUMBERS, Fragment, double
 from desdm.query.engines.writing import SQL_TYPES, Dialect
@@ -300,9 +302,8 @@ def cast(
         sql = as_timestamp(value).sql
     elif kind == "char":
         sql = as_text(value, dialect)
-    elif kind in INTEGERS and value.kind == "char" and dialect == "postgresql":
-        # '1.5' is rounded, as DuckDB does it.
-        sql = f"CAST(round(CAST({sql} AS numeric)) AS {types[kind]})"
+    elif kind in NUMBERS and value.kind == "char":
+        sql = _number_of_text(value, kind, types[kind], dialect)
     elif kind in INTEGERS and value.kind in ("float", "double"):
         # Half to even, as PostgreSQL does it with doubles: one answer on both engines.
         whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
@@ -310,9 +311,7 @@ def cast(
     else:
         plain = sql
         sql = f"CAST({sql} AS {types[kind]})"
-        if value.kind == "char" and kind in ("float", "double"):
-            sql = _number_of_text(sql, plain, dialect)
-        elif kind == "float" and value.kind == "double" and dialect == "postgresql":
+        if kind == "float" and value.kind == "double" and dialect == "postgresql":
             # As in DuckDB, what is nearer to zero than half the least float is 0.
             sql = f"(CASE WHEN abs({plain}) < {_LEAST_FLOAT} THEN 0 ELSE {sql} END)"
     if length is not None:
@@ -323,13 +322,29 @@ def cast(
 
 #: Half the least number above zero of IEEE 754's binary32: 2^-150.
 _LEAST_FLOAT = 2.0**-150
+#: The same of its formats by kind, in digits that PostgreSQL reads; that of binary64, 2^-1075, no double holds.
+_HALF_OF_LEAST = {"float": "7.0064923216240854e-46", "double": "2.4703282292062328e-324"}
+_DECIMAL, _NOT_FINITE = re.compile(DECIMAL), re.compile(NOT_FINITE)
 
 
-def _number_of_text(sql: str, text: str, dialect: Dialect) -> str:
-    """A number that was cast from text: a word for infinity is one, digits that are too large are an error."""
-    if dialect == "duckdb":
-        sql = f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
-    return without_nan(sql)
+def _number_of_text(value: Fragment, kind: str, type_: str, dialect: Dialect) -> str:
+    """SQL of a number that is cast from text: a word for infinity is one, digits that are too large are an error."""
+    text = value.sql
+    if isinstance(value.constant, str):
+        digits = value.constant.strip(" \t\r\n")
+        if not _DECIMAL.fullmatch(digits) and not (kind not in INTEGERS and _NOT_FINITE.fullmatch(digits)):
+            raise QueryError(
+                f"{digits[:40]!r} is not a number: write digits, sign, point and exponent", *value.at
+            )
+    if kind in INTEGERS:
+        # '1.5' is rounded, a half away from zero.
+        return f"CAST(desdm_whole({text}) AS {type_})"
+    if dialect == "postgresql":
+        return without_nan(f"CAST(desdm_floating({text}, {_HALF_OF_LEAST[kind]}) AS {type_})")
+    sql = f"CAST(desdm_floating({text}) AS {type_})"
+    return without_nan(
+        f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
+    )
 
 
 def as_text(value: Fragment, dialect: Dialect) -> str:
