@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["decimal_number", "whole_number"]
+__all__ = ["DECIMAL", "NOT_FINITE", "decimal_number", "whole_number"]
+
+#: Texts that are decimal numbers, and words that stand for a double without digits; every engine reads them alike.
+DECIMAL = "[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
+NOT_FINITE = "[+-]?[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
 
 
 def decimal_number(text: str) -> float:

@@ -215,3 +215,19 @@ def test_a_table_of_another_release_is_taken_over_as_it_is(sqlite: Database, tmp
     assert again.columns == first.columns
     one, two = (sorted((tmp_path / "Y1" / t.path).rglob("Npix*")) for t in (first, again))
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+
+
+def test_texts_that_are_timestamps_are_stored_in_utc(sqlite: Database, tmp_path: Path) -> None:
+    """An engine would drop the offset without a word (DALI 1.1, section 3.3.3, has UTC only)."""
+    create_empty(sqlite, tmp_path / "Y1", "Y1", who="me")
+    field = pa.field("start", pa.string(), metadata={"xtype": "timestamp"})
+    texts = ["2026-01-02T03:04:05+02:00", None]
+    given = pa.table(
+        [pa.array([2.0, 1.0]), pa.array([0.0, 0.0]), pa.array(texts)],
+        schema=pa.schema([("ra", pa.float64()), ("dec", pa.float64()), field]),
+    )
+    made = add(sqlite, tmp_path / "Y1", given, infer=True)
+    assert set(rows(tmp_path / "Y1", made)["start"].to_pylist()) == {"2026-01-02T01:04:05", None}
+    bad = given.set_column(2, field, pa.array(["02/01/2026", None]))
+    with pytest.raises(UsageError, match=r"column start: '02/01/2026' is not a timestamp"):
+        add(sqlite, tmp_path / "Y1", bad, "t2", infer=True)

@@ -35,6 +35,7 @@ from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
 from desdm.schema.store import record_event
 from desdm.sky.healpix import cell_distance, hpix29
+from desdm.timestamps import XTYPES, timestamp_text
 
 __all__ = ["add_table", "draft"]
 
@@ -290,6 +291,9 @@ class _RowConverter:
             fields.append(field_of(HPIX_COLUMN, pa.int64()))
         self.columns = (*columns, HPIX_COLUMN) if self.adds and HPIX not in by_name else tuple(columns)
         self.schema = pa.schema(fields)
+        self._times = {
+            f.name for f in fields if pa.types.is_string(f.type) and by_name[f.name].xtype in XTYPES
+        }
 
     def rows(self, batches: Iterator[pa.RecordBatch], statistics: Statistics) -> Iterator[pa.RecordBatch]:
         """Yield the stored rows, and add them to the statistics."""
@@ -309,9 +313,8 @@ class _RowConverter:
             count += batch.num_rows
             yield stored
 
-    @staticmethod
-    def _cast(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-        """Cast a column to its stored type; NaN becomes null."""
+    def _cast(self, batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+        """Cast a column to its stored type; NaN becomes null, and timestamps in texts become UTC."""
         values = batch.column(field.name)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
@@ -322,8 +325,14 @@ class _RowConverter:
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
         try:
             # Nanoseconds are dropped: neither VOTable's timestamp nor PostgreSQL has them.
-            return values.cast(field.type, safe=not pa.types.is_timestamp(field.type))
+            stored = values.cast(field.type, safe=not pa.types.is_timestamp(field.type))
         except pa.ArrowInvalid as err:
+            raise UsageError(f"column {field.name}: {err}") from err
+        if field.name not in self._times:
+            return stored
+        try:
+            return pa.array([text and timestamp_text(text) for text in stored.to_pylist()], pa.string())
+        except ValueError as err:
             raise UsageError(f"column {field.name}: {err}") from err
 
     def _pixels(self, batch: pa.RecordBatch, before: int) -> npt.NDArray[np.int64] | None:

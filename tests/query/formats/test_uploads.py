@@ -554,3 +554,33 @@ def test_an_impossible_region_is_refused_with_its_row(xtype: str, size: str, cel
     assert _regions(xtype, size, good).rows.num_rows == 1
     with pytest.raises(UsageError, match=f"row 2, column p: .*{text}"):
         _regions(xtype, size, good, cell)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["0012", "0003"], ["0012", "0003"]),
+        (["0012", "", "7"], ["0012", None, "7"]),
+        (["00123456789012345678", "1"], ["00123456789012345678", "1"]),
+        (["0", "10", "200"], [0, 10, 200]),
+        (["-05", "05"], [-5, 5]),
+        (["00.5", "1.5"], [0.5, 1.5]),
+        ([" 0012", "0003 "], ["0012", "0003"]),
+        (["0e3", "12"], [0.0, 12.0]),
+    ],
+)
+def test_digits_with_zeros_in_front_are_identifiers(cells: list[str], expected: list[Any]) -> None:
+    """A number has no such zeros; of a column of digits with them the zeros must come back as they were written."""
+    for delimiter, mime in ((",", "text/csv"), ("\t", "text/tab-separated-values")):
+        lines = [delimiter.join(("a", "b")), *(delimiter.join((cell, "1")) for cell in cells)]
+        rows = read("\n".join(lines).encode(), mime).rows
+        assert rows["a"].to_pylist() == expected
+        assert rows["b"].to_pylist() == [1] * len(cells)
+
+
+def test_durations_of_parquet_are_refused(tmp_path: Path) -> None:
+    """Their unit would be lost: VOTable has no such type."""
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": pa.array([1], pa.duration("s"))}), file)
+    with pytest.raises(UsageError, match=r"column a: values of type duration\[.*\] cannot be uploaded"):
+        read(file.read_bytes())

@@ -24,7 +24,7 @@ from desdm.errors import (
     OwnTablesUnavailable,
 )
 from desdm.query.catalogue import MYDB
-from desdm.query.engines import cells, native
+from desdm.query.engines import cells, native, scalars
 from desdm.query.engines.duckown import OwnTables
 from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
@@ -91,6 +91,7 @@ class DuckEngine:
             }
         )
         cells.define(self._conn)
+        scalars.define(self._conn)
         # Files of the two folders only, and the setting is locked: no query can read anything else.
         folders = ", ".join("'" + f"{f}/".replace("'", "''") + "'" for f in (self._serving, self._mydb))
         self._conn.execute(f"SET allowed_directories = [{folders}]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from desdm.errors import DesdmError, LimitExceeded, QueryError
+from desdm.timestamps import FORM
 
 __all__ = ["ended", "public_error"]
 
@@ -15,6 +16,14 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
         r"(expression|stack) depth|number of parameters",
         "an expression has too many terms (chains of + or || of about a thousand are possible), or is nested too deeply; "
         "shorten it, or compute it in steps with WITH",
+    ),
+    (
+        r"not a timestamp|timestamp field|date/time field",
+        f"a text is not a timestamp: it must be {FORM}",
+    ),
+    (
+        r"not a number",
+        "a text is not a number: it must be digits with sign, point and exponent, for REAL and DOUBLE also Infinity",
     ),
     (r"division by zero", "a division by zero; NULLIF(x, 0) turns a zero into no value"),
     (r"square root of a negative", "SQRT of a negative number; cut with WHERE first"),

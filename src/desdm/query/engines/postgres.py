@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 
 from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
-from desdm.query.engines import pgcells, pgload, pgread
+from desdm.query.engines import pgcells, pgload, pgread, scalars
 from desdm.query.engines.faults import public_error
 from desdm.query.engines.intact import require_intact
 from desdm.query.engines.model import Cancel, Query, Upload
@@ -66,7 +66,7 @@ class PostgresEngine:
         """Make schema and functions; whether Q3C is there."""
         if not self._reads_only:
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            for statement in pgcells.statements():
+            for statement in (*pgcells.statements(), *scalars.statements()):
                 conn.execute(statement)
             conn.execute(
                 "CREATE TABLE IF NOT EXISTS desdm_service.loaded (release text PRIMARY KEY, fingerprint text NOT NULL)"

@@ -6,6 +6,7 @@ import hashlib
 from typing import Literal
 
 from desdm.release.model import ReleaseColumn
+from desdm.timestamps import XTYPES
 
 __all__ = ["GEOMETRIES", "SQL_TYPES", "Dialect", "kind_of", "postgresql_name", "quote"]
 
@@ -58,7 +59,7 @@ def quote(name: str, dialect: Dialect) -> str:
 
 def kind_of(column: ReleaseColumn) -> str:
     """The kind of a column's values."""
-    if column.xtype in ("timestamp", "adql:TIMESTAMP"):
+    if column.xtype in XTYPES:
         return "timestamp"
     if column.xtype in ("point", "circle", "polygon", "adql:REGION", "adql:region"):
         return "region" if column.xtype.lower() == "adql:region" else column.xtype

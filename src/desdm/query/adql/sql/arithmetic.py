@@ -64,8 +64,7 @@ def operate(operator: str, left: Fragment, right: Fragment, at: Place, dialect: 
         return Fragment(f"({left.sql} {sign} {right.sql})", kind, left.at, meta)
     if dialect == "postgresql":
         sql = f"({left.sql} {sign} {right.sql})"
-        # Inf - Inf, 0 * Inf, Inf / Inf: an operand that is a known number does not lead there.
-        plain = left.number is not None or right.number is not None
+        plain = _never_nan(operator, left.number, right.number)
         return Fragment(sql if plain else functions.without_nan(sql), kind, left.at, meta)
     if operator == "/":
         # Over a number that is infinite the result would be zero, and nobody would see it.
@@ -85,6 +84,12 @@ def _safe(operator: str, left: float | None, right: float | None) -> bool:
     if operator == "*":
         return any(n is not None and 0 < n <= 1 for n in (x, y))
     return y is not None and y >= 1
+
+
+def _never_nan(operator: str, left: float | None, right: float | None) -> bool:
+    """Whether a known operand keeps the result from Inf - Inf, 0 * Inf and Inf / Inf (IEEE 754-2019, 7.2)."""
+    known = [n for n in (left, right) if n is not None]
+    return bool(known) and not (operator == "*" and 0 in known)
 
 
 def _operands(value: Fragment) -> tuple[str, ...]:

@@ -214,18 +214,12 @@ class Conditions:
                 return functions.as_double(left), functions.as_double(right)
             return left, right
         if kinds == {"timestamp", "char"}:
-            return self._as_time(left), self._as_time(right)
+            return functions.as_timestamp(left), functions.as_timestamp(right)
         if "boolean" in kinds:
             return self._as_flag(left), self._as_flag(right)
         raise QueryError(
             f"text cannot be compared with a number here ({left.kind} and {right.kind}); use CAST", *at
         )
-
-    def _as_time(self, value: Fragment) -> Fragment:
-        """Return a value as a timestamp."""
-        if value.kind == "timestamp":
-            return value
-        return Fragment(f"CAST({value.sql} AS {self._types['timestamp']})", "timestamp", value.at)
 
     def _as_flag(self, value: Fragment) -> Fragment:
         """Return a boolean, or a text that stands for one, as 1 or 0."""

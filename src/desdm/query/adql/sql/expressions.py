@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
@@ -18,7 +19,6 @@ from desdm.query.adql.sql.fragments import (
     Parameters,
     Written,
     constant,
-    double,
 )
 from desdm.query.adql.sql.geometry import Geometry
 from desdm.query.adql.sql.scope import Scope
@@ -343,9 +343,8 @@ class Expressions:
         source = arguments[0].meta
         ucd, text = (source.ucd, source.text) if source else ("", "")
         meta = ReleaseColumn("", "double", unit=arguments[1].constant, ucd=ucd, text=text)
-        return Fragment(
-            f"({functions.as_double(arguments[0]).sql} * {double(scale)})", "double", node.at, meta
-        )
+        product = operate("*", arguments[0], constant(scale, node.at), node.at, self.dialect)
+        return replace(closed(product), at=node.at, meta=meta)
 
 
 def _same(ident: nodes.Ident, name: str) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from desdm.errors import QueryError
+from desdm.numbers import DECIMAL, NOT_FINITE
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import INTEGERS, NUMBERS, Fragment, double
 from desdm.query.engines.writing import SQL_TYPES, Dialect
 from desdm.release.model import ReleaseColumn
+from desdm.timestamps import timestamp_text
 
 __all__ = ["FUNCTIONS", "Function", "call", "cast"]
 
@@ -93,7 +96,7 @@ FUNCTIONS: dict[str, Function] = {
     "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})",
                       f"(lower({_FOLDING}) COLLATE \"C\")"),
     "TIMESTAMP": Function("TIMESTAMP(s VARCHAR) -> TIMESTAMP", 1, 1, ("time",), "timestamp",
-                          "CAST({0} AS TIMESTAMP)", "CAST({0} AS timestamp)"),
+                          "{0}", "{0}"),
 }  # fmt: skip
 
 
@@ -172,9 +175,26 @@ def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
         return as_double(argument) if wanted == "double" else argument
     if wanted == "char" and argument.kind not in ("char", "null"):
         raise QueryError(f"{name} takes text here", *argument.at)
-    if wanted == "time" and argument.kind not in ("char", "null", "timestamp"):
-        raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *argument.at)
+    if wanted == "time":
+        if argument.kind not in ("char", "null", "timestamp"):
+            raise QueryError(f"{name} takes text like '2026-11-22T03:04:05'", *argument.at)
+        return as_timestamp(argument)
     return argument
+
+
+def as_timestamp(value: Fragment) -> Fragment:
+    """The same value, text or NULL, as a timestamp; a literal is checked before the query runs."""
+    if value.kind == "timestamp":
+        return value
+    if value.kind == "null":
+        return Fragment("CAST(NULL AS timestamp)", "timestamp", value.at)
+    if not isinstance(value.constant, str):
+        return Fragment(f"desdm_timestamp({value.sql})", "timestamp", value.at)
+    try:
+        time = timestamp_text(value.constant)
+    except ValueError as err:
+        raise QueryError(str(err), *value.at) from None
+    return Fragment(f"CAST('{time}' AS timestamp)", "timestamp", value.at)
 
 
 def as_double(value: Fragment) -> Fragment:
@@ -205,10 +225,9 @@ def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
         sql = f"({x.sql} % {over})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
         return Fragment(sql, max(x.kind, y.kind, key=NUMBERS.index), at)
     x, y = as_double(x), as_double(y)
-    if dialect == "duckdb":
-        return Fragment(without_nan(f"({x.sql} % {y.sql})"), "double", at)
-    sql = f"CAST(mod(CAST({x.sql} AS numeric), CAST({y.sql} AS numeric)) AS float8)"
-    return Fragment(without_nan(sql), "double", at)
+    # The exact remainder, as fmod of C has it (ISO/IEC 9899, F.10.7.1).
+    sql = without_nan(f"({x.sql} % {y.sql})") if dialect == "duckdb" else f"desdm_mod({x.sql}, {y.sql})"
+    return Fragment(sql, "double", at)
 
 
 def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
@@ -223,11 +242,14 @@ def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect
         or (len(arguments) == 2 and arguments[1].kind not in INTEGERS)
     ):
         raise QueryError(f"{name}: the number of places is a whole number from -18 to 18", *arguments[1].at)
-    function = "round" if name == "ROUND" else "trunc"
-    if dialect == "duckdb":
-        sql = f"{function}({x.sql}, {int(places)})" if places else f"{function}({x.sql})"
+    if places == 0 and name == "TRUNCATE":
+        sql = f"trunc({x.sql})"
+    elif places == 0 and dialect == "duckdb":
+        sql = f"round({x.sql})"
     else:
-        sql = f"CAST({function}(CAST({x.sql} AS numeric), {int(places)}) AS float8)"
+        # The unit is the second number over the first; both are exact, which 0.01 is not.
+        over, times = double(10.0 ** max(places, 0)), double(10.0 ** max(-places, 0))
+        sql = f"desdm_{name.lower()}({x.sql}, {over}, {times})"
     return Fragment(sql, "double", at, arguments[0].meta)
 
 
@@ -276,11 +298,12 @@ def cast(
     if kind == "timestamp" and value.kind not in ("char", "timestamp", "null"):
         raise QueryError("only text can be cast to TIMESTAMP", *value.at)
     sql = value.sql
-    if kind == "char":
+    if kind == "timestamp":
+        sql = as_timestamp(value).sql
+    elif kind == "char":
         sql = as_text(value, dialect)
-    elif kind in INTEGERS and value.kind == "char" and dialect == "postgresql":
-        # '1.5' is rounded, as DuckDB does it.
-        sql = f"CAST(round(CAST({sql} AS numeric)) AS {types[kind]})"
+    elif kind in NUMBERS and value.kind == "char":
+        sql = _number_of_text(value, kind, types[kind], dialect)
     elif kind in INTEGERS and value.kind in ("float", "double"):
         # Half to even, as PostgreSQL does it with doubles: one answer on both engines.
         whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
@@ -288,9 +311,7 @@ def cast(
     else:
         plain = sql
         sql = f"CAST({sql} AS {types[kind]})"
-        if value.kind == "char" and kind in ("float", "double"):
-            sql = _number_of_text(sql, plain, dialect)
-        elif kind == "float" and value.kind == "double" and dialect == "postgresql":
+        if kind == "float" and value.kind == "double" and dialect == "postgresql":
             # As in DuckDB, what is nearer to zero than half the least float is 0.
             sql = f"(CASE WHEN abs({plain}) < {_LEAST_FLOAT} THEN 0 ELSE {sql} END)"
     if length is not None:
@@ -301,13 +322,29 @@ def cast(
 
 #: Half the least number above zero of IEEE 754's binary32: 2^-150.
 _LEAST_FLOAT = 2.0**-150
+#: The same of its formats by kind, in digits that PostgreSQL reads; that of binary64, 2^-1075, no double holds.
+_HALF_OF_LEAST = {"float": "7.0064923216240854e-46", "double": "2.4703282292062328e-324"}
+_DECIMAL, _NOT_FINITE = re.compile(DECIMAL), re.compile(NOT_FINITE)
 
 
-def _number_of_text(sql: str, text: str, dialect: Dialect) -> str:
-    """A number that was cast from text: a word for infinity is one, digits that are too large are an error."""
-    if dialect == "duckdb":
-        sql = f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
-    return without_nan(sql)
+def _number_of_text(value: Fragment, kind: str, type_: str, dialect: Dialect) -> str:
+    """SQL of a number that is cast from text: a word for infinity is one, digits that are too large are an error."""
+    text = value.sql
+    if isinstance(value.constant, str):
+        digits = value.constant.strip(" \t\r\n")
+        if not _DECIMAL.fullmatch(digits) and not (kind not in INTEGERS and _NOT_FINITE.fullmatch(digits)):
+            raise QueryError(
+                f"{digits[:40]!r} is not a number: write digits, sign, point and exponent", *value.at
+            )
+    if kind in INTEGERS:
+        # '1.5' is rounded, a half away from zero.
+        return f"CAST(desdm_whole({text}) AS {type_})"
+    if dialect == "postgresql":
+        return without_nan(f"CAST(desdm_floating({text}, {_HALF_OF_LEAST[kind]}) AS {type_})")
+    sql = f"CAST(desdm_floating({text}) AS {type_})"
+    return without_nan(
+        f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
+    )
 
 
 def as_text(value: Fragment, dialect: Dialect) -> str:

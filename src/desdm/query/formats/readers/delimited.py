@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,17 +43,7 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     """
     limits.check_rows(data.count(b"\n") - 1 if b'"' not in data else 0)
     try:
-        rows = pcsv.read_csv(
-            pa.BufferReader(data),
-            # One thread: only then a message names its row.
-            read_options=pcsv.ReadOptions(use_threads=False),
-            parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
-            convert_options=pcsv.ConvertOptions(
-                null_values=["", "null", "NULL", "NaN", "nan"],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
+        rows = _parsed(data, delimiter)
     except pa.ArrowInvalid as err:
         raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_first_line(err)}") from err
     limits.check_rows(rows.num_rows)
@@ -60,12 +51,49 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     for name, array in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_binary(array.type):
             raise UsageError(f"column {name}: its text is not UTF-8; save the file in that encoding")
+    rows = _with_identifiers(data, delimiter, rows)
     _refuse_inexact(data, delimiter, rows)
     columns = tuple(
         described(name.strip(), array, {})
         for name, array in zip(rows.column_names, rows.columns, strict=True)
     )
     return table_of(columns, rows.columns)
+
+
+def _parsed(data: bytes, delimiter: str, texts: Sequence[str] = ()) -> pa.Table:
+    """Return the table of a file, with the columns ``texts`` as text and the others as their cells look."""
+    return pcsv.read_csv(
+        pa.BufferReader(data),
+        # One thread: only then a message names its row.
+        read_options=pcsv.ReadOptions(use_threads=False),
+        parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
+        convert_options=pcsv.ConvertOptions(
+            null_values=["", "null", "NULL", "NaN", "nan"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            column_types=dict.fromkeys(texts, pa.string()),
+        ),
+    )
+
+
+def _with_identifiers(data: bytes, delimiter: str, rows: pa.Table) -> pa.Table:
+    """Return the table with columns of digits as text where some have zeros in front, which numbers do not have."""
+    numbers = [
+        field.name
+        for field in rows.schema
+        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ]
+    if not numbers or not re.search(rb'[\n\r" ' + delimiter.encode() + rb"]0[0-9]", data):
+        return rows
+    texts = _parsed(data, delimiter, numbers)
+    for place, name in enumerate(rows.column_names):
+        if name not in numbers:
+            continue
+        cells = pc.utf8_trim_whitespace(texts.column(place))
+        padded = pc.any(pc.match_substring_regex(cells, "^0[0-9]+$")).as_py()
+        if padded and pc.all(pc.match_substring_regex(cells, "^[0-9]+$")).as_py():
+            rows = rows.set_column(place, name, cells)
+    return rows
 
 
 def _check_names(names: list[str], kind: str) -> None:

@@ -14,6 +14,7 @@ from desdm.numbers import decimal_number
 from desdm.query.formats.readers.regions import checked_regions
 from desdm.query.formats.rows import arrow_type
 from desdm.release.model import ReleaseColumn
+from desdm.timestamps import XTYPES, timestamp_text
 
 __all__ = ["Limits", "Table", "described", "finite_or_said", "table_of"]
 
@@ -29,7 +30,9 @@ _DATATYPES = (
     (pa.types.is_float32, "float"),
     (pa.types.is_floating, "double"),
     (pa.types.is_decimal, "double"),
-    (pa.types.is_temporal, "char"),
+    (pa.types.is_timestamp, "char"),
+    (pa.types.is_date, "char"),
+    (pa.types.is_time, "char"),
     (pa.types.is_null, "char"),
 )
 
@@ -143,7 +146,8 @@ def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) 
     cast = []
     for (column, array), field in zip(pairs, schema, strict=True):
         try:
-            cast.append(checked_regions(column, _fitting(array, field.type)))
+            fitting = _with_utc(column, _fitting(array, field.type), array.type)
+            cast.append(checked_regions(column, fitting))
         except pa.ArrowException as err:
             raise UsageError(f"column {field.name}: a value does not fit its type {field.type}") from err
     return Table(columns, pa.Table.from_arrays(cast, schema=schema))
@@ -154,11 +158,37 @@ def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if array.type == wanted:
         return array
     if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):
-        return pc.replace_substring(array.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
+        # Without its zone it is the time in UTC; the engines have microseconds.
+        utc = array.cast(pa.timestamp(array.type.unit))
+        whole = pc.floor_temporal(utc, unit="microsecond") if array.type.unit == "ns" else utc
+        return pc.replace_substring(whole.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
     if pa.types.is_decimal(array.type):
         _refuse_inexact(array)
         array = array.cast(pa.float64())
     return array.cast(wanted)
+
+
+def _with_utc(column: ReleaseColumn, array: pa.ChunkedArray, source: pa.DataType) -> pa.ChunkedArray:
+    """Return the timestamps of a column in UTC; blank text is null, and text that is no timestamp is refused."""
+    if column.xtype not in XTYPES:
+        return array
+    if pa.types.is_temporal(source):
+        common = pc.match_substring_regex(array, "^[0-9]{4}-")
+        if pc.all(common).as_py() is False:
+            number = pc.index(common, pa.scalar(False)).as_py()
+            raise UsageError(f"row {number + 1}, column {column.name}: a year from 0001 to 9999 is wanted")
+        return array
+    if not pa.types.is_string(array.type):
+        raise UsageError(
+            f"column {column.name}: a timestamp (xtype) is text, its datatype must be char, not {column.datatype}"
+        )
+    times: list[str | None] = []
+    for number, text in enumerate(array.to_pylist()):
+        try:
+            times.append(timestamp_text(text) if text and not text.isspace() else None)
+        except ValueError as err:
+            raise UsageError(f"row {number + 1}, column {column.name}: {err}") from err
+    return pa.chunked_array([pa.array(times, pa.string())])
 
 
 def _refuse_inexact(decimals: pa.ChunkedArray) -> None:
