@@ -18,6 +18,7 @@ from desdm.schema.database import Database
 from desdm.services.journal import Journal
 from desdm.services.supervise import Supervisor
 from desdm.services.threads import CALLER, Threads
+from tests.support.loops import run
 
 
 def eventually(true: Callable[[], object], seconds: float = 5.0) -> None:
@@ -50,7 +51,7 @@ def test_one_caller_has_its_share_and_others_find_a_thread() -> None:
             for _ in range(10):
                 assert await asyncio.wait_for(ask("one", lambda: 8), 1) == 8
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_loop_survives_whatever_its_step_raises() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +12,7 @@ from desdm.schema.database import Database
 from desdm.services.journal import Journal
 from desdm.web.auth import Authentication
 from desdm.web.rates import Rates
+from tests.support.loops import run
 
 THREADS = ThreadPoolExecutor(1)
 
@@ -47,7 +47,7 @@ def ask(
         "type": "http", "method": "GET", "path": path, "query_string": b"", "headers": raw, "client": (address, 1),
         "server": ("test", 80), "scheme": "http", "root_path": "",
     }  # fmt: skip
-    asyncio.run(guard(scope, None, send))  # type: ignore[arg-type]
+    run(guard(scope, None, send))  # type: ignore[arg-type]
     return came[0]["status"], {k.decode(): v.decode() for k, v in came[0]["headers"]}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from desdm.services.context import Services
 from desdm.services.error_responses import handle_error
 from desdm.services.published import Published
 from tests.support.files import file_release
+from tests.support.loops import run
 
 IMAGE = "images/DES0000+0000/DES0000+0000_g.fits.fz"
 
@@ -35,7 +35,7 @@ def ask(app: Starlette, path: str) -> tuple[int, dict[str, str], bytes]:
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": [(b"host", b"h")], "scheme": "http", "server": ("h", 80), "root_path": "", "http_version": "1.1",
     }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
+    run(app(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])
 

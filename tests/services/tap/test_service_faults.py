@@ -23,6 +23,7 @@ from desdm.errors import DatabaseUnavailable
 from desdm.query.engines.model import Cancel
 from desdm.services.streaming import Stream
 from desdm.services.threads import Threads
+from tests.support.loops import run
 from tests.support.postgres import Cluster
 from tests.support.release import small_release
 from tests.support.server import Served, served
@@ -144,7 +145,7 @@ def test_a_client_that_takes_nothing_for_long_ends_the_query() -> None:
     held.callback(let_go.append, True)
     stream = Stream(services, pieces(), held, ended, "text/csv", stall=0.2)
     with pytest.raises(TimeoutError):
-        asyncio.run(stream({"type": "http"}, receive, never))
+        run(stream({"type": "http"}, receive, never))
     assert ended.event.is_set() and let_go == [True]
     pool.shutdown()
 
@@ -167,7 +168,7 @@ def test_an_answer_that_breaks_is_not_ended() -> None:
     services = cast(Any, SimpleNamespace(threads=Threads(pool, 1)))
     stream = Stream(services, pieces(), ExitStack(), Cancel(), "text/csv")
     with pytest.raises(ConnectionError):
-        asyncio.run(stream({"type": "http"}, receive, send))
+        run(stream({"type": "http"}, receive, send))
     assert [m.get("more_body") for m in sent] == [None, True]
     pool.shutdown()
 
