@@ -27,7 +27,7 @@ PRIMARY: dict[str, Any] = {
     "NITE": "20121120", "AIRMASS": 1.2,
 }  # fmt: skip
 CCD: dict[str, Any] = {
-    "GAIN": 4.0, "RDNOISE": 6.0, "DATASEC": "[1:50,1:40]", "BIASSEC": "[51:60,1:40]",
+    "GAIN": 4.0, "RDNOISE": 6.0, "SATURATE": 40000.0, "DATASEC": "[1:50,1:40]", "BIASSEC": "[51:60,1:40]",
     "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0, "CRPIX1": 25.0, "CRPIX2": 20.0,
     "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5,
 }  # fmt: skip

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import Header
+from desdm.survey.findings import Finding, Severity
 from desdm.survey.sections import Section, section_of
 
-__all__ = ["Amp", "amps_of"]
+__all__ = ["LIMITS", "Amp", "AmpNumbers", "amp_numbers", "amps_of"]
+
+#: The least and most that a number of an amplifier can be, by the stem of its keyword: electrons a count, electrons, and
+#: counts. No converter of a CCD has more than 18 bits; a frame may be the sum of some.
+LIMITS: dict[str, tuple[float, float]] = {
+    "GAIN": (1e-3, 1e4),
+    "RDNOISE": (1e-3, 1e4),
+    "SATURAT": (1.0, 2.0**20),
+}
+#: What follows for a CCD where such a number is not known.
+_FOLLOWS = {
+    "GAIN": "the CCD has no weight and cannot be calibrated",
+    "RDNOISE": "the CCD has no weight and is not processed",
+    "SATURAT": "saturated pixels cannot be marked and the CCD is not processed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,8 @@ class Amp:
         Electrons, as measured in the overscan (digitisation included); None if the header does not tell.
     saturate
         ADU above the overscan; None if the header does not tell.
+    findings
+        Why gain, read noise or saturation is None, each with its keyword.
     """
 
     name: str
@@ -41,6 +60,43 @@ class Amp:
     gain: float | None
     rdnoise: float | None
     saturate: float | None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AmpNumbers:
+    """Gain, read noise and saturation of an amplifier (None: not known), and why one is not known."""
+
+    gain: float | None
+    rdnoise: float | None
+    saturate: float | None
+    findings: tuple[Finding, ...]
+
+
+def amp_numbers(get: Callable[[str], object], name: str) -> AmpNumbers:
+    """Read the numbers of an amplifier: one that is missing, no number, or not possible is not known.
+
+    ``get`` gives a keyword's value, or None; ``name`` is the amplifier's letter, empty for plain keywords.
+    """
+    numbers = [_number(get, stem, name) for stem in LIMITS]
+    gain, noise, full = (None if isinstance(n, Finding) else n for n in numbers)
+    return AmpNumbers(gain, noise, full, tuple(n for n in numbers if isinstance(n, Finding)))
+
+
+def _number(get: Callable[[str], object], stem: str, name: str) -> float | Finding:
+    """Return one number of an amplifier, or the finding that says why it is not known."""
+    key = f"{stem}{name or ('E' if stem == 'SATURAT' else '')}"
+    value = get(key)
+    least, most = LIMITS[stem]
+    if value is None:
+        text = "the keyword is missing"
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        text = "it is no number"
+    elif not least <= value <= most:
+        text = "it is not possible"
+    else:
+        return float(value)
+    return Finding(Severity.WARNING, text, key, "" if value is None else repr(value), _FOLLOWS[stem])
 
 
 def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[Amp, ...], tuple[int, int]]:
@@ -106,18 +162,18 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
             )
         prescan = section(f"PRESEC{name}") if name else None
         _apart(where, name, (bias, prescan), stated)
-        gain, noise = header.number(f"GAIN{name}"), header.number(f"RDNOISE{name}")
+        numbers = amp_numbers(header.get, name)
         amps.append(
             Amp(
-                # A gain of 0 and a negative one are none; so is a negative noise.
                 name,
                 at,
                 bias,
                 prescan,
                 place,
-                gain if gain is not None and gain > 0 else None,
-                noise if noise is not None and noise >= 0 else None,
-                header.number(f"SATURAT{name or 'E'}"),
+                numbers.gain,
+                numbers.rdnoise,
+                numbers.saturate,
+                numbers.findings,
             )
         )
     if not _tiled([a.trimmed for a in amps], trimmed):

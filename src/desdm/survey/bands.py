@@ -25,6 +25,7 @@ __all__ = [
     "band_order",
     "gain_of",
     "nominal_zero",
+    "raw_unit_complaint",
     "unit_complaint",
 ]
 
@@ -157,6 +158,19 @@ def unit_complaint(header: Keywords) -> str:
     if len(known) == 2 and max(known) > _ALIKE * min(known):
         return f"GAINA is {known[0]:g} and GAINB {known[1]:g}: one unit cannot have both"
     return ""
+
+
+def raw_unit_complaint(header: Keywords) -> str:
+    """Why the pixels of a raw frame are not counts, as its BUNIT says; empty if they are, or there is no BUNIT.
+
+    Crosstalk, bias, linearity and saturation are in counts, and the gain makes electrons of counts alone.
+    """
+    word = _bunit(header)
+    if not word or word in _COUNTS:
+        return ""
+    if word in _ELECTRONS:
+        return "a raw frame is processed in counts (adu), as bias and linearity are; electrons would get the gain twice"
+    return "it is not counts (adu) of the exposure"
 
 
 def gain_of(header: Keywords) -> float | None:

@@ -20,6 +20,7 @@ from desdm.survey.detectors import absent, night_of
 from desdm.survey.headers import settle_wcs
 from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation
+from desdm.survey.readout import refusals
 
 __all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
 
@@ -120,13 +121,18 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
     Raises
     ------
     FileTypeError
-        The CCD is missing, its pixels are damaged, or its sections do not fit; file and CCD are named.
+        The CCD is missing, its pixels are damaged, are binned or in another unit than counts, or its sections do not
+        fit; file and CCD are named.
     """
     with mapped(path) as buffer, pool(threads) as run:
         exposure, hdus = _listed(path, buffer)
         entry = exposure.entry(ccdnum)
         hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
         assumed = _assumed(hdus, exposure, entry.hdu, where)
+        for odd in refusals(hdu.header.get, hdus[0].header.get):
+            raise FileTypeError(
+                f"{where}: {odd.key} is {odd.value}: {odd.text}; correct the header or exclude the CCD"
+            )
         amps, shape = amps_of(hdu.header, hdu.shape, where)
         raw = pixels(path, buffer, hdus, entry.hdu, run)
         header = exposure.header.copy()

@@ -16,11 +16,12 @@ from desdm.pixels.cards import HDU, Header
 from desdm.sky.outline import outline, union
 from desdm.sky.spherical import angles_to, unit
 from desdm.survey import airmass
-from desdm.survey.amplifiers import amps_of
+from desdm.survey.amplifiers import LIMITS, amps_of
 from desdm.survey.bands import unit_complaint
 from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
 from desdm.survey.findings import Finding, Severity
+from desdm.survey.readout import refusals
 
 _SKY = ("object", "standard")
 _FLATS = ("dome flat", "dflat", "flat", "sky flat")
@@ -47,16 +48,15 @@ _KINDS = (
     "fringe",
 )
 _LONGEST = 86400.0  # seconds
+#: So many different values of a keyword are shown.
+_VALUES = 4
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
-#: The least and most that a keyword can be: of an air mass, of electrons a count, of a full pixel.
-_GAIN = (1e-3, 1e4)
+#: The least and most that a keyword of the record can be: of an air mass, of electrons a count, of a full pixel.
 _POSSIBLE = {
     "AIRMASS": (airmass.LEAST, airmass.MOST),
-    "GAIN": _GAIN,
-    "GAINA": _GAIN,
-    "GAINB": _GAIN,
-    "SATURATE": (1.0, math.inf),
+    "GAIN": LIMITS["GAIN"],
+    "SATURATE": LIMITS["SATURAT"],
 }
 #: Degrees between the pointing and the middle of an image: a CCD is up to 1.1 from that of its camera.
 _POINTED = 3.0
@@ -158,8 +158,9 @@ def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
             "OBSTYPE", content.keyword("OBSTYPE"), "it is no known type of exposure", "it is not processed"
         )
     yield from _band(content, metadata, obstype)
-    yield from _numbers(content, obstype)
-    yield from _detectors(content)
+    detectors = list(_detectors(content))
+    yield from _numbers(content, obstype, {finding.key for finding in detectors})
+    yield from detectors
     yield from _pointing(content, metadata, sky)
 
 
@@ -181,8 +182,8 @@ def _band(content: Content, metadata: Metadata, obstype: str) -> Iterator[Findin
         yield _warning("FILTER", "" if blank else name, "it names no band (u g r i z Y VR)", assumed)
 
 
-def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
-    """Keywords that must be numbers."""
+def _numbers(content: Content, obstype: str, known: set[str]) -> Iterator[Finding]:
+    """Keywords that must be numbers, but for those with findings that are known."""
     exptime = content.keyword("EXPTIME")
     if exptime is None:
         yield _warning(
@@ -204,6 +205,8 @@ def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
     # A camera of many CCDs writes them into the primary header, which has no image.
     headers = [hdu.header for hdu in dict.fromkeys((content.hdus[0], *content.images()))]
     for key, (least, most) in _POSSIBLE.items():
+        if key in known:
+            continue
         values = [v for header in headers if (v := header.get(key)) is not None]
         words = {repr(v) for v in values if not is_number(v)}
         if words:
@@ -245,14 +248,19 @@ def _ccds(content: Content) -> list[CCDNumber]:
 def _detectors(content: Content) -> Iterator[Finding]:
     """CCDs that are not known, and sections and gains with which a CCD cannot be processed; each kind once."""
     several = len(content.images()) > 1
-    odd: dict[Finding, list[str]] = {}
+    primary = content.hdus[0].header
+    odd: dict[Finding, list[tuple[str, str]]] = {}
     for hdu, ccd in zip(content.images(), _ccds(content), strict=True):
         where = f"CCD {ccd.number}" if ccd.number is not None else f"image {hdu.name}".rstrip()
-        for finding in (*ccd.findings, *_amplifiers(hdu)):
-            odd.setdefault(finding, []).append(where)
+        for finding in (*ccd.findings, *refusals(hdu.header.get, primary.get), *_amplifiers(hdu)):
+            # One kind of fault has other values in each CCD.
+            odd.setdefault(replace(finding, value=""), []).append((where, finding.value))
     for finding, places in odd.items():
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        yield replace(finding, text=f"{places[0]}{more}: {finding.text}") if several else finding
+        values = list(dict.fromkeys(value for _, value in places if value))
+        value = ", ".join(values[:_VALUES]) + (", …" if len(values) > _VALUES else "")
+        text = f"{places[0][0]}{more}: {finding.text}" if several else finding.text
+        yield replace(finding, text=text, value=value)
 
 
 def _amplifiers(hdu: HDU) -> Iterator[Finding]:
@@ -271,12 +279,9 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
     if odd:
         yield _warning("GAINA, GAINB", None, odd, "they are taken as they stand")
     for amp in amps:
-        key = f"GAIN{amp.name}"
-        # One that stands there and cannot be one is distinguished.
-        if amp.gain is None and hdu.header.get(key) is None:
-            yield _warning(
-                key, None, _lacking([hdu.header], key), "the CCD has no weight and cannot be calibrated"
-            )
+        for finding in amp.findings:
+            missing = not finding.value
+            yield replace(finding, text=_lacking([hdu.header], finding.key)) if missing else finding
 
 
 def _lacking(headers: Sequence[Header], key: str) -> str:
