@@ -55,7 +55,7 @@ def test_equal_values_in_several_hdus_and_forms_are_no_contradiction(
 ) -> None:
     own = {
         "EXPNUM": 990101, "OBSTYPE": "OBJECT", "EXPTIME": 90, "DATE-OBS": "2012-11-21T03:00:00.000000",
-        "NITE": "2012-11-20", "FILTER": "r  DECam SDSS c0002 6415.0 1480.0", "BAND": "r",
+        "NITE": "2012-11-20", "AIRMASS": 1.22, "CCDSUM": "1 1", "FILTER": "r  DECam SDSS c0002 6415.0 1480.0", "BAND": "r",
     }  # fmt: skip
     assert ingest(sqlite, archive, mosaic(tmp_path / "DECam_00990101.fits", own, own, {})).findings == []
 
@@ -67,6 +67,7 @@ def test_equal_values_in_several_hdus_and_forms_are_no_contradiction(
         ("NITE", "20121123", "nite", "20121120"),
         ("FILTER", "g DECam SDSS c0001 4720.0 1520.0", "band", "r"),
         ("EXPTIME", 30.0, "exptime", 90.0),
+        ("AIRMASS", 2.9, "airmass", 1.2),
         ("OBSTYPE", "zero", "obstype", "object"),
         ("INSTRUME", "Mosaic", "instrument", "DECam"),
         ("OBJECT", "focus", "object", "DES survey hex 1-1"),
@@ -99,6 +100,25 @@ def test_the_first_image_holds_against_the_primary_header_in_record_and_pixels(
     with sqlite.read() as conn:
         assert conn.execute(select(image.c.exptime)).scalar_one() == 30.0
     assert [read_ccd(path, ccd).header["EXPTIME"] for ccd in (1, 2)] == [30.0, 30.0]
+
+
+def test_an_air_mass_that_cannot_be_does_not_hold(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    """A sentinel of the first image is a finding by itself; the primary header's value stays that of the others."""
+    path = mosaic(tmp_path / "DECam_00990101.fits", {"AIRMASS": 99.0}, {})
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.text) == ("AIRMASS", "99 is not possible")
+    assert read_ccd(path, 2).header["AIRMASS"] == PRIMARY["AIRMASS"]
+
+
+def test_binning_that_contradicts_is_named_and_refused(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = mosaic(tmp_path / "DECam_00990101.fits", {"CCDSUM": "2 2"}, {"CCDSUM": "1 1"})
+    found = {f.text for _, f in ingest(sqlite, archive, path).findings if f.key == "CCDSUM"}
+    assert "the HDUs of the file contradict each other" in found
+    for ccd in (1, 2):
+        with pytest.raises(FileTypeError, match=rf"CCD {ccd}: CCDSUM is '2 2'"):
+            read_ccd(path, ccd)
 
 
 @pytest.mark.parametrize("ccds", [({"EXPNUM": 5555}, {}), ({}, {"EXPNUM": 5555})])

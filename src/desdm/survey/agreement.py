@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from desdm.pixels.cards import Value
+from desdm.survey.airmass import airmass_of, differ
 from desdm.survey.obstime import mjd_of, moment, night_keyword
 
 __all__ = ["EXPOSURE_KEYS", "Contradiction", "contradictions", "same_value"]
@@ -19,7 +20,7 @@ Get: TypeAlias = Callable[[str], Value]
 
 _DATES = ("DATE-OBS", "DATE-BEG")
 _NIGHTS = ("NITE", "DTCALDAT")
-_NUMBERS = ("EXPNUM", "EXPTIME", "MJD-OBS", "MJD-BEG")
+_NUMBERS = ("EXPNUM", "EXPTIME", "AIRMASS", "MJD-OBS", "MJD-BEG")
 _WORDS = (
     "OBSTYPE",
     "FILTER",
@@ -31,6 +32,7 @@ _WORDS = (
     "TIMESYS",
     "TIME-OBS",
     "UTC-OBS",
+    "CCDSUM",
 )
 #: Keywords that can have one value in an exposure only.
 EXPOSURE_KEYS = (*_NUMBERS, *_DATES, *_NIGHTS, *_WORDS)
@@ -78,7 +80,9 @@ def contradictions(
         return differences
     for key in keys:
         stated = [
-            (number, value) for number, get in headers if (value := get(key)) is not None and _has(value)
+            (number, value)
+            for number, get in headers
+            if (value := get(key)) is not None and _has(value) and _can_hold(key, value)
         ]
         if len(stated) < 2:
             continue
@@ -108,6 +112,8 @@ def same_value(key: str, one: Value, other: Value) -> bool:
     if key in _NUMBERS:
         a, b = _number(one), _number(other)
         if a is not None and b is not None:
+            if key == "AIRMASS":
+                return not differ(a, b)
             near = _SECOND if key.startswith("MJD") else 0.0 if key == "EXPNUM" else 1e-3
             return abs(a - b) <= near
     if key in _DATES:
@@ -124,6 +130,11 @@ def same_value(key: str, one: Value, other: Value) -> bool:
 def _has(value: Value) -> bool:
     """Tell whether a keyword has a value that is not blank."""
     return value is not None and (not isinstance(value, str) or value.strip() != "")
+
+
+def _can_hold(key: str, value: Value) -> bool:
+    """Tell whether a value may be taken for an exposure: an air mass that cannot be is a finding by itself."""
+    return key != "AIRMASS" or airmass_of({key: value}.get) is not None
 
 
 def _number(value: Value) -> float | None:

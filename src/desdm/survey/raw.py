@@ -129,7 +129,7 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
         entry = exposure.entry(ccdnum)
         hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
         assumed = _assumed(hdus, exposure, entry.hdu, where)
-        for odd in refusals(hdu.header.get, hdus[0].header.get):
+        for odd in refusals(lambda key: assumed.get(key, hdu.header.get(key)), hdus[0].header.get):
             raise FileTypeError(
                 f"{where}: {odd.key} is {odd.value}: {odd.text}; correct the header or exclude the CCD"
             )
