@@ -19,7 +19,7 @@ from desdm.operations.arrival import arrivals
 from desdm.schema import image
 from desdm.schema.database import Database
 from desdm.survey.findings import Severity
-from desdm.survey.raw import read_ccd
+from desdm.survey.raw import open_raw, read_ccd
 
 PRIMARY: dict[str, Any] = {
     "PROCTYPE": "RAW", "INSTRUME": "DECam", "EXPNUM": 990101, "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1",
@@ -108,6 +108,40 @@ def test_an_air_mass_that_cannot_be_does_not_hold(sqlite: Database, archive: Arc
     [(_, found)] = ingest(sqlite, archive, path).findings
     assert (found.key, found.text) == ("AIRMASS", "99 is not possible")
     assert read_ccd(path, 2).header["AIRMASS"] == PRIMARY["AIRMASS"]
+
+
+def test_an_exposure_time_that_cannot_be_does_not_hold(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = mosaic(tmp_path / "DECam_00990101.fits", {"EXPTIME": "ninety"}, {})
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.value, found.assumed) == ("EXPTIME", "'ninety'", "the exposure time is 90 s")
+    assert [read_ccd(path, ccd).header["EXPTIME"] for ccd in (1, 2)] == [90.0, 90.0]
+
+
+def test_ccds_at_one_place_and_without_a_number_are_named(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    """DECam's HDUs do not stand in the order of its CCDs, so that no number follows from the place in the file."""
+    place = {"DETSEC": "[1:50,1:40]"}
+    path = mosaic(tmp_path / "DECam_00990101.fits", place, place, {"CCDNUM": 0, "DETPOS": ""})
+    found = {f.key: f for _, f in ingest(sqlite, archive, path).findings}
+    assert found["DETSEC"].text == "2 CCDs of the file cannot be at one place of the focal plane"
+    assert "it is no number of a CCD" in found["CCDNUM"].text
+    raw = open_raw(path)
+    assert [ccd.ccdnum for ccd in raw.ccds] == [1, 2]
+    assert raw.findings == ("DECam_00990101.fits: HDU 3 is not read: CCDNUM: it is no number of a CCD",)
+
+
+def test_a_ccd_of_another_camera_that_has_the_number_of_its_hdu_is_named(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = mosaic(tmp_path / "DECam_00990101.fits", {}, {}, primary={"INSTRUME": "minicam"})
+    with fits.open(path, mode="update") as hdus:
+        del hdus[2].header["CCDNUM"], hdus[2].header["DETPOS"]
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.assumed) == ("CCDNUM", "the CCD has the number of its HDU")
+    assert [ccd.ccdnum for ccd in open_raw(path).ccds] == [1, 2]
 
 
 def test_binning_that_contradicts_is_named_and_refused(

@@ -41,6 +41,13 @@ CARDS: dict[str, Any] = {
     "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5, "AIRMASS": 1.2,
 }  # fmt: skip
 
+#: A CCD of two amplifiers, each with an overscan of its own.
+HALVES: dict[str, Any] = {
+    "BIASSEC": None, "DATASECA": "[1:25,1:40]", "DATASECB": "[26:50,1:40]",
+    "BIASSECA": "[51:55,1:40]", "BIASSECB": "[56:60,1:40]", "GAINA": 4.0, "GAINB": 4.1,
+    "RDNOISEA": 6.0, "RDNOISEB": 6.5, "SATURATA": 40000.0, "SATURATB": 41000.0,
+}  # fmt: skip
+
 
 def frame(
     path: Path, cards: Mapping[str, Any] | None = None, *, seed: int = 1, compress: bool = False
@@ -104,6 +111,21 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"RDNOISE": -5.0}, "RDNOISE", "warning"),
         ({"RDNOISE": 0.0}, "RDNOISE", "warning"),
         ({"RDNOISE": None}, "RDNOISE", "warning"),
+        ({"GAIN": 400.0}, "GAIN", "warning"),
+        ({"EXPTIME": "90.0"}, "EXPTIME", "warning"),
+        ({"EXPTIME": True}, "EXPTIME", "warning"),
+        ({"BIASSEC": None}, "BIASSEC", "warning"),
+        ({"DETSEC": "whole"}, "DETSEC", "warning"),
+        ({"DETSEC": "[1:50,1:40]"}, "DETSEC", "warning"),
+        ({"DETSEC": "[61:120,1:40]"}, None, None),
+        (HALVES | {"TRIMSEC": "[1:50,1:40]", "DATASEC": "[1:50,1:40]"}, None, None),
+        (HALVES | {"TRIMSEC": "[1:20,1:40]"}, "TRIMSEC", "warning"),
+        (HALVES | {"DATASEC": "[2:50,1:40]"}, "DATASEC", "warning"),
+        (HALVES | {"BIASSECB": "[51:55,1:40]"}, "BIASSECB", "warning"),
+        (HALVES | {"DATASECB": None}, "DATASECB", "warning"),
+        (HALVES | {"BIASSECB": None}, "BIASSECB", "warning"),
+        ({"CCDNUM": None, "INSTRUME": "minicam"}, "CCDNUM", "warning"),
+        ({"CCDNUM": None, "DETPOS": "CCD4", "INSTRUME": "minicam"}, None, None),
         ({"BUNIT": "electron"}, "BUNIT", "warning"),
         ({"BUNIT": "electron/s"}, "BUNIT", "warning"),
         ({"BUNIT": "adu/s"}, "BUNIT", "warning"),
@@ -473,11 +495,18 @@ def test_the_ccd_that_the_record_has_instead_is_told_and_read(
         {"DATASEC": "1:50,1:40"},
         {"DATASEC": "[1:50,1:40]", "BIASSEC": "[40:60,1:40]"},
         {"DATASECA": "[1:50,1:40]", "BIASSECA": "[50:60,1:40]"},
+        HALVES | {"BIASSECB": "[51:55,1:40]"},
+        HALVES | {"DATASECB": None},
     ],
 )
 def test_what_is_told_of_sections_the_reader_refuses(tmp_path: Path, cards: dict[str, Any]) -> None:
     with pytest.raises(FileTypeError, match=r"x\.fits CCD 1: (DATA|BIAS)SEC"):
         read_ccd(frame(tmp_path / "x.fits", cards), 1)
+
+
+@pytest.mark.parametrize("value", ["90.0", True, -1.0, 1e6])
+def test_an_exposure_time_that_is_told_to_be_unknown_is_not_used(tmp_path: Path, value: object) -> None:
+    assert "EXPTIME" not in read_ccd(frame(tmp_path / "x.fits", {"EXPTIME": value}), 1).header
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ values one must hold for the archive's record and for every CCD: that of the fir
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,7 +15,15 @@ from desdm.pixels.cards import Value
 from desdm.survey.airmass import airmass_of, differ
 from desdm.survey.obstime import mjd_of, moment, night_keyword
 
-__all__ = ["EXPOSURE_KEYS", "Contradiction", "contradictions", "same_value"]
+__all__ = [
+    "EXPOSURE_KEYS",
+    "LIMITED_KEYS",
+    "LONGEST",
+    "Contradiction",
+    "can_hold",
+    "contradictions",
+    "same_value",
+]
 
 Get: TypeAlias = Callable[[str], Value]
 
@@ -36,6 +45,10 @@ _WORDS = (
 )
 #: Keywords that can have one value in an exposure only.
 EXPOSURE_KEYS = (*_NUMBERS, *_DATES, *_NIGHTS, *_WORDS)
+#: Those of a sole number that cannot have every value: one that cannot be is a finding by itself, and never holds.
+LIMITED_KEYS = ("EXPTIME", "AIRMASS")
+#: No exposure is longer, seconds.
+LONGEST = 86400.0
 _SECOND = 1.0 / 86400.0
 
 
@@ -82,7 +95,7 @@ def contradictions(
         stated = [
             (number, value)
             for number, get in headers
-            if (value := get(key)) is not None and _has(value) and _can_hold(key, value)
+            if (value := get(key)) is not None and _has(value) and can_hold(key, value)
         ]
         if len(stated) < 2:
             continue
@@ -127,14 +140,19 @@ def same_value(key: str, one: Value, other: Value) -> bool:
     return _words(one) == _words(other)
 
 
+def can_hold(key: str, value: Value) -> bool:
+    """Tell whether a keyword of an exposure can have a value: of `LIMITED_KEYS` not every one can be."""
+    if key == "AIRMASS":
+        return airmass_of({key: value}.get) is not None
+    if key != "EXPTIME":
+        return True
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return number and 0.0 <= float(value or 0.0) <= LONGEST
+
+
 def _has(value: Value) -> bool:
     """Tell whether a keyword has a value that is not blank."""
     return value is not None and (not isinstance(value, str) or value.strip() != "")
-
-
-def _can_hold(key: str, value: Value) -> bool:
-    """Tell whether a value may be taken for an exposure: an air mass that cannot be is a finding by itself."""
-    return key != "AIRMASS" or airmass_of({key: value}.get) is not None
 
 
 def _number(value: Value) -> float | None:

@@ -16,7 +16,7 @@ __all__ = ["LIMITS", "Amp", "AmpNumbers", "amp_numbers", "amps_of"]
 #: The least and most that a number of an amplifier can be, by the stem of its keyword: electrons a count, electrons, and
 #: counts. No converter of a CCD has more than 18 bits; a frame may be the sum of some.
 LIMITS: dict[str, tuple[float, float]] = {
-    "GAIN": (1e-3, 1e4),
+    "GAIN": (0.05, 100.0),
     "RDNOISE": (1e-3, 1e4),
     "SATURAT": (1.0, 2.0**20),
 }
@@ -130,6 +130,7 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
 
     whole = {key: section(key) for key in ("DATASEC", "BIASSEC", "TRIMSEC", "PRESEC")}
     names = [n for n in "ABCDEFGH" if f"DATASEC{n}" in header] or [""]
+    _complete(header, names, where)
     data = {n: section(f"DATASEC{n}") for n in names}
     if names == [""]:
         data[""] = whole["TRIMSEC"] or whole["DATASEC"] or Section(1, shape[1], 1, shape[0])
@@ -176,9 +177,35 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
                 numbers.findings,
             )
         )
+    _own_overscan(where, amps)
     if not _tiled([a.trimmed for a in amps], trimmed):
         raise FileTypeError(f"{where}: the sections of its amplifiers overlap or leave a gap in the image")
     return tuple(sorted(amps, key=lambda a: (a.trimmed.slices[0].start, a.trimmed.slices[1].start))), trimmed
+
+
+def _complete(header: Header, names: list[str], where: str) -> None:
+    """`FileTypeError` if an amplifier beside one with data has sections and no data: half a CCD would be read."""
+    if names == [""]:
+        return
+    for name in "ABCDEFGH":
+        there = next((k for k in (f"BIASSEC{name}", f"AMPSEC{name}") if k in header), None)
+        if name not in names and there is not None:
+            raise FileTypeError(
+                f"{where}: DATASEC{name} is missing, where {there} is there; correct the header"
+            )
+
+
+def _own_overscan(where: str, amps: list[Amp]) -> None:
+    """`FileTypeError` if two amplifiers of the same rows have one overscan: each has a level of its own."""
+    for i, one in enumerate(amps):
+        for other in amps[:i]:
+            if one.bias is None or other.bias is None or one.data.slices[0] != other.data.slices[0]:
+                continue
+            if _overlap(one.bias, other.bias):
+                raise FileTypeError(
+                    f"{where}: BIASSEC{one.name} {one.bias.text} overlaps BIASSEC{other.name} {other.bias.text}; each "
+                    "amplifier has an overscan of its own; correct the header"
+                )
 
 
 def _tiled(sections: list[Section], shape: tuple[int, int]) -> bool:

@@ -13,7 +13,7 @@ from astropy.io import fits
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import HDU, Value, read_hdus
 from desdm.pixels.fitsbytes import hdu_header, pool
-from desdm.survey.agreement import contradictions
+from desdm.survey.agreement import LIMITED_KEYS, can_hold, contradictions
 from desdm.survey.amplifiers import Amp, amps_of
 from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
@@ -140,6 +140,9 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
     header.update(assumed)
+    for key in LIMITED_KEYS:
+        if key in header and not can_hold(key, header[key]):
+            del header[key]
     header["CCDNUM"] = ccdnum
     _settle_time(header)
     settle_wcs(header)
@@ -148,7 +151,7 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
 
 
 def _assumed(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str) -> dict[str, Value]:
-    """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, with the value that holds.
+    """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, or what cannot be.
 
     Raises
     ------
@@ -165,10 +168,13 @@ def _assumed(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: s
 
     def merged(key: str) -> Value:
         value = own.get(key)
-        return primary.get(key) if value is None or value == "" else value
+        blank = value is None or value == "" or not can_hold(key, value)
+        return primary.get(key) if blank else value
 
     odd = contradictions([(first, hdus[first].header.get), (0, primary.get), (number, merged)])
-    return {one.key: one.assumed[1] for one in odd if one.assumed[1] != merged(one.key)}
+    others = {one.key: one.assumed[1] for one in odd if one.assumed[1] != merged(one.key)}
+    impossible = [k for k in LIMITED_KEYS if (v := own.get(k)) is not None and not can_hold(k, v)]
+    return {key: v for key in impossible if (v := merged(key)) is not None} | others
 
 
 def _settle_time(header: fits.Header) -> None:
@@ -213,8 +219,13 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
     ccds = []
     for i in images:
         name = hdus[i].header.text("DETPOS") or hdus[i].name
-        number = ccd_of(hdus[i].header.get, camera).number
-        ccds.append(CCDEntry(i if number is None else number, name, i))
+        ccd = ccd_of(hdus[i].header.get, camera)
+        if ccd.number is None and len(images) > 1 and camera.lower() == "decam":
+            # DECam's HDUs do not stand in the order of its CCDs.
+            why = "; ".join(f"{odd.key}: {odd.text}" for odd in ccd.findings)
+            findings.append(f"{path.name}: HDU {i} is not read: {why}")
+            continue
+        ccds.append(CCDEntry(i if ccd.number is None else ccd.number, name, i))
     head = hdus[0]
     expected = head.header.integer("NEXTEND")
     header = hdu_header(bytes(buffer[head.start : head.data_start]))
