@@ -19,7 +19,7 @@ from desdm.operations.arrival import arrivals
 from desdm.schema import image
 from desdm.schema.database import Database
 from desdm.survey.findings import Severity
-from desdm.survey.raw import open_raw, read_ccd
+from desdm.survey.raw import doubts_of, open_raw, read_ccd
 
 PRIMARY: dict[str, Any] = {
     "PROCTYPE": "RAW", "INSTRUME": "DECam", "EXPNUM": 990101, "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1",
@@ -100,6 +100,26 @@ def test_the_first_image_holds_against_the_primary_header_in_record_and_pixels(
     with sqlite.read() as conn:
         assert conn.execute(select(image.c.exptime)).scalar_one() == 30.0
     assert [read_ccd(path, ccd).header["EXPTIME"] for ccd in (1, 2)] == [30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "primary", "text"),
+    [
+        ({}, {"AIRMASS": 2.9}, {}, "AIRMASS is 1.2 (HDU 0), 2.9 (HDU 2): that of HDU 0 is taken for all"),
+        (
+            {"BAND": "r"},
+            {"BAND": "r"},
+            {"FILTER": "R Harris c6004"},
+            "FILTER is 'R Harris c6004', which is not r: the band is that of BAND",
+        ),
+        ({"AIRMASS": 1.21}, {"OBJECT": "focus"}, {"BAND": "r"}, None),
+    ],
+)
+def test_the_run_tells_what_leaves_its_verdict_in_doubt(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any], primary: dict[str, Any], text: str | None
+) -> None:
+    path = mosaic(tmp_path / "x.fits", first, second, primary=primary)
+    assert doubts_of(path) == (() if text is None else (f"x.fits: {text}",))
 
 
 def test_an_air_mass_that_cannot_be_does_not_hold(sqlite: Database, archive: Archive, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from desdm.pixels.cards import HDU, Value, read_hdus
 from desdm.pixels.fitsbytes import hdu_header, pool
 from desdm.survey.agreement import LIMITED_KEYS, can_hold, contradictions
 from desdm.survey.amplifiers import Amp, amps_of
+from desdm.survey.bands import band_of_filter
 from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.headers import settle_wcs
@@ -22,7 +23,11 @@ from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation
 from desdm.survey.readout import refusals
 
-__all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
+__all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "doubts_of", "open_raw", "read_ccd"]
+
+
+#: Keywords of the exposure on whose values its verdict depends.
+_OF_VERDICT = ("EXPTIME", "AIRMASS", "FILTER", "BAND", "DATE-OBS", "MJD-OBS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,27 @@ def open_raw(path: Path) -> RawExposure:
     """
     with mapped(path) as buffer:
         return _listed(path, buffer)[0]
+
+
+def doubts_of(path: Path) -> tuple[str, ...]:
+    """Return what leaves the verdict on a raw exposure in doubt: HDUs that contradict each other, FILTER and BAND."""
+    with mapped(path) as buffer:
+        exposure, hdus = _listed(path, buffer)
+    if not exposure.ccds:
+        return ()
+    order = dict.fromkeys((exposure.ccds[0].hdu, 0, *(ccd.hdu for ccd in exposure.ccds)))
+    doubts = [
+        f"{path.name}: {one.key} is {one.values}: that of HDU {one.assumed[0]} is taken for all"
+        for one in contradictions([(i, hdus[i].header.get) for i in order], _OF_VERDICT)
+    ]
+    name, stated = (
+        next((v for i in order if (v := hdus[i].header.get(key)) is not None), None)
+        for key in ("FILTER", "BAND")
+    )
+    band = band_of_filter(stated)
+    if name is not None and band is not None and band_of_filter(name) != band:
+        doubts.append(f"{path.name}: FILTER is {name!r}, which is not {band}: the band is that of BAND")
+    return tuple(doubts)
 
 
 def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
