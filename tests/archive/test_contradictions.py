@@ -19,7 +19,7 @@ from desdm.operations.arrival import arrivals
 from desdm.schema import image
 from desdm.schema.database import Database
 from desdm.survey.findings import Severity
-from desdm.survey.raw import read_ccd
+from desdm.survey.raw import doubts_of, open_raw, read_ccd
 
 PRIMARY: dict[str, Any] = {
     "PROCTYPE": "RAW", "INSTRUME": "DECam", "EXPNUM": 990101, "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1",
@@ -27,7 +27,7 @@ PRIMARY: dict[str, Any] = {
     "NITE": "20121120", "AIRMASS": 1.2,
 }  # fmt: skip
 CCD: dict[str, Any] = {
-    "GAIN": 4.0, "RDNOISE": 6.0, "DATASEC": "[1:50,1:40]", "BIASSEC": "[51:60,1:40]",
+    "GAIN": 4.0, "RDNOISE": 6.0, "SATURATE": 40000.0, "DATASEC": "[1:50,1:40]", "BIASSEC": "[51:60,1:40]",
     "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0, "CRPIX1": 25.0, "CRPIX2": 20.0,
     "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5,
 }  # fmt: skip
@@ -55,7 +55,7 @@ def test_equal_values_in_several_hdus_and_forms_are_no_contradiction(
 ) -> None:
     own = {
         "EXPNUM": 990101, "OBSTYPE": "OBJECT", "EXPTIME": 90, "DATE-OBS": "2012-11-21T03:00:00.000000",
-        "NITE": "2012-11-20", "FILTER": "r  DECam SDSS c0002 6415.0 1480.0", "BAND": "r",
+        "NITE": "2012-11-20", "AIRMASS": 1.22, "CCDSUM": "1 1", "FILTER": "r  DECam SDSS c0002 6415.0 1480.0", "BAND": "r",
     }  # fmt: skip
     assert ingest(sqlite, archive, mosaic(tmp_path / "DECam_00990101.fits", own, own, {})).findings == []
 
@@ -67,6 +67,7 @@ def test_equal_values_in_several_hdus_and_forms_are_no_contradiction(
         ("NITE", "20121123", "nite", "20121120"),
         ("FILTER", "g DECam SDSS c0001 4720.0 1520.0", "band", "r"),
         ("EXPTIME", 30.0, "exptime", 90.0),
+        ("AIRMASS", 2.9, "airmass", 1.2),
         ("OBSTYPE", "zero", "obstype", "object"),
         ("INSTRUME", "Mosaic", "instrument", "DECam"),
         ("OBJECT", "focus", "object", "DES survey hex 1-1"),
@@ -99,6 +100,79 @@ def test_the_first_image_holds_against_the_primary_header_in_record_and_pixels(
     with sqlite.read() as conn:
         assert conn.execute(select(image.c.exptime)).scalar_one() == 30.0
     assert [read_ccd(path, ccd).header["EXPTIME"] for ccd in (1, 2)] == [30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "primary", "text"),
+    [
+        ({}, {"AIRMASS": 2.9}, {}, "AIRMASS is 1.2 (HDU 0), 2.9 (HDU 2): that of HDU 0 is taken for all"),
+        (
+            {"BAND": "r"},
+            {"BAND": "r"},
+            {"FILTER": "R Harris c6004"},
+            "FILTER is 'R Harris c6004', which is not r: the band is that of BAND",
+        ),
+        ({"AIRMASS": 1.21}, {"OBJECT": "focus"}, {"BAND": "r"}, None),
+    ],
+)
+def test_the_run_tells_what_leaves_its_verdict_in_doubt(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any], primary: dict[str, Any], text: str | None
+) -> None:
+    path = mosaic(tmp_path / "x.fits", first, second, primary=primary)
+    assert doubts_of(path) == (() if text is None else (f"x.fits: {text}",))
+
+
+def test_an_air_mass_that_cannot_be_does_not_hold(sqlite: Database, archive: Archive, tmp_path: Path) -> None:
+    """A sentinel of the first image is a finding by itself; the primary header's value stays that of the others."""
+    path = mosaic(tmp_path / "DECam_00990101.fits", {"AIRMASS": 99.0}, {})
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.text) == ("AIRMASS", "99 is not possible")
+    assert read_ccd(path, 2).header["AIRMASS"] == PRIMARY["AIRMASS"]
+
+
+def test_an_exposure_time_that_cannot_be_does_not_hold(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = mosaic(tmp_path / "DECam_00990101.fits", {"EXPTIME": "ninety"}, {})
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.value, found.assumed) == ("EXPTIME", "'ninety'", "the exposure time is 90 s")
+    assert [read_ccd(path, ccd).header["EXPTIME"] for ccd in (1, 2)] == [90.0, 90.0]
+
+
+def test_ccds_at_one_place_and_without_a_number_are_named(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    """DECam's HDUs do not stand in the order of its CCDs, so that no number follows from the place in the file."""
+    place = {"DETSEC": "[1:50,1:40]"}
+    path = mosaic(tmp_path / "DECam_00990101.fits", place, place, {"CCDNUM": 0, "DETPOS": ""})
+    found = {f.key: f for _, f in ingest(sqlite, archive, path).findings}
+    assert found["DETSEC"].text == "2 CCDs of the file cannot be at one place of the focal plane"
+    assert "it is no number of a CCD" in found["CCDNUM"].text
+    raw = open_raw(path)
+    assert [ccd.ccdnum for ccd in raw.ccds] == [1, 2]
+    assert raw.findings == ("DECam_00990101.fits: HDU 3 is not read: CCDNUM: it is no number of a CCD",)
+
+
+def test_a_ccd_of_another_camera_that_has_the_number_of_its_hdu_is_named(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = mosaic(tmp_path / "DECam_00990101.fits", {}, {}, primary={"INSTRUME": "minicam"})
+    with fits.open(path, mode="update") as hdus:
+        del hdus[2].header["CCDNUM"], hdus[2].header["DETPOS"]
+    [(_, found)] = ingest(sqlite, archive, path).findings
+    assert (found.key, found.assumed) == ("CCDNUM", "the CCD has the number of its HDU")
+    assert [ccd.ccdnum for ccd in open_raw(path).ccds] == [1, 2]
+
+
+def test_binning_that_contradicts_is_named_and_refused(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    path = mosaic(tmp_path / "DECam_00990101.fits", {"CCDSUM": "2 2"}, {"CCDSUM": "1 1"})
+    found = {f.text for _, f in ingest(sqlite, archive, path).findings if f.key == "CCDSUM"}
+    assert "the HDUs of the file contradict each other" in found
+    for ccd in (1, 2):
+        with pytest.raises(FileTypeError, match=rf"CCD {ccd}: CCDSUM is '2 2'"):
+            read_ccd(path, ccd)
 
 
 @pytest.mark.parametrize("ccds", [({"EXPNUM": 5555}, {}), ({}, {"EXPNUM": 5555})])

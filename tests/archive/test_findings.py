@@ -21,6 +21,10 @@ from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit, DepositReport
 from desdm.cli.main import desdm
+from desdm.codes.detrend import chain
+from desdm.codes.detrend.calibration import Calibrations
+from desdm.codes.detrend.recipe import Recipe
+from desdm.codes.detrend.steps import chosen
 from desdm.errors import FileTypeError
 from desdm.operations.arrival import arrivals
 from desdm.pixels.cards import read_hdus
@@ -31,10 +35,17 @@ from desdm.survey.raw import open_raw, read_ccd
 
 CARDS: dict[str, Any] = {
     "PROCTYPE": "RAW", "OBSTYPE": "object", "OBJECT": "DES survey hex 1-1", "CCDNUM": 1, "EXPNUM": 990101,
-    "DETPOS": "S29", "GAIN": 4.0,
+    "DETPOS": "S29", "GAIN": 4.0, "RDNOISE": 6.0, "SATURATE": 40000.0,
     "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "EXPTIME": 90.0, "INSTRUME": "DECam", "DATE-OBS": "2012-11-21T03:00:00.0",
     "BIASSEC": "[51:60,1:40]", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 30.0, "CRVAL2": -5.0,
     "CRPIX1": 25.0, "CRPIX2": 20.0, "CD1_1": -7.3e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.3e-5, "AIRMASS": 1.2,
+}  # fmt: skip
+
+#: A CCD of two amplifiers, each with an overscan of its own.
+HALVES: dict[str, Any] = {
+    "BIASSEC": None, "DATASECA": "[1:25,1:40]", "DATASECB": "[26:50,1:40]",
+    "BIASSECA": "[51:55,1:40]", "BIASSECB": "[56:60,1:40]", "GAINA": 4.0, "GAINB": 4.1,
+    "RDNOISEA": 6.0, "RDNOISEB": 6.5, "SATURATA": 40000.0, "SATURATB": 41000.0,
 }  # fmt: skip
 
 
@@ -93,6 +104,41 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"GAIN": 99999.0}, "GAIN", "warning"),
         ({"GAIN": 0.0}, "GAIN", "warning"),
         ({"SATURATE": -1.0}, "SATURATE", "warning"),
+        ({"SATURATE": "39440.6"}, "SATURATE", "warning"),
+        ({"SATURATE": None}, "SATURATE", "warning"),
+        ({"SATURATE": 1e9}, "SATURATE", "warning"),
+        ({"RDNOISE": "6.0"}, "RDNOISE", "warning"),
+        ({"RDNOISE": -5.0}, "RDNOISE", "warning"),
+        ({"RDNOISE": 0.0}, "RDNOISE", "warning"),
+        ({"RDNOISE": None}, "RDNOISE", "warning"),
+        ({"GAIN": 400.0}, "GAIN", "warning"),
+        ({"EXPTIME": "90.0"}, "EXPTIME", "warning"),
+        ({"EXPTIME": True}, "EXPTIME", "warning"),
+        ({"BIASSEC": None}, "BIASSEC", "warning"),
+        ({"DETSEC": "whole"}, "DETSEC", "warning"),
+        ({"DETSEC": "[1:50,1:40]"}, "DETSEC", "warning"),
+        ({"DETSEC": "[61:120,1:40]"}, None, None),
+        (HALVES | {"TRIMSEC": "[1:50,1:40]", "DATASEC": "[1:50,1:40]"}, None, None),
+        (HALVES | {"TRIMSEC": "[1:20,1:40]"}, "TRIMSEC", "warning"),
+        (HALVES | {"DATASEC": "[2:50,1:40]"}, "DATASEC", "warning"),
+        (HALVES | {"BIASSECB": "[51:55,1:40]"}, "BIASSECB", "warning"),
+        (HALVES | {"DATASECB": None}, "DATASECB", "warning"),
+        (HALVES | {"BIASSECB": None}, "BIASSECB", "warning"),
+        ({"CCDNUM": None, "INSTRUME": "minicam"}, "CCDNUM", "warning"),
+        ({"CCDNUM": None, "DETPOS": "CCD4", "INSTRUME": "minicam"}, None, None),
+        ({"BUNIT": "electron"}, "BUNIT", "warning"),
+        ({"BUNIT": "electron/s"}, "BUNIT", "warning"),
+        ({"BUNIT": "adu/s"}, "BUNIT", "warning"),
+        ({"BUNIT": "nJy"}, "BUNIT", "warning"),
+        ({"BUNIT": "ADU"}, None, None),
+        ({"BUNIT": "DN/pixel"}, None, None),
+        ({"CCDSUM": "2 2"}, "CCDSUM", "warning"),
+        ({"CCDSUM": "1 4"}, "CCDSUM", "warning"),
+        ({"CCDSUM": "0 0"}, "CCDSUM", "warning"),
+        ({"CCDSUM": "none"}, "CCDSUM", "warning"),
+        ({"CCDSUM": "1 1"}, None, None),
+        ({"CCDBIN1": 1, "CCDBIN2": 2}, "CCDBIN2", "warning"),
+        ({"XBINNING": 1, "YBINNING": 1}, None, None),
         ({"GAIN": None}, "GAIN", "warning"),
         ({"GAIN": -4.0}, "GAIN", "warning"),
         ({"GAIN": "4.0e/ADU"}, "GAIN", "warning"),
@@ -127,6 +173,9 @@ def test_a_sound_frame_has_no_finding(database: Database, archive: Archive, tmp_
         ({"EXPNUM": 990102}, "EXPNUM", "warning"),
         ({"FILTER": "solid plate"}, "FILTER", "warning"),
         ({"FILTER": None}, "FILTER", "warning"),
+        ({"FILTER": "R Harris c6004"}, "FILTER", "warning"),
+        ({"FILTER": "I c6028", "BAND": "i"}, "FILTER", "warning"),
+        ({"BAND": "R"}, "BAND", "warning"),
         ({"BAND": "g"}, "BAND", "warning"),
         ({"EXPTIME": -1.0}, "EXPTIME", "warning"),
         ({"EXPTIME": None}, "EXPTIME", "warning"),
@@ -446,11 +495,69 @@ def test_the_ccd_that_the_record_has_instead_is_told_and_read(
         {"DATASEC": "1:50,1:40"},
         {"DATASEC": "[1:50,1:40]", "BIASSEC": "[40:60,1:40]"},
         {"DATASECA": "[1:50,1:40]", "BIASSECA": "[50:60,1:40]"},
+        HALVES | {"BIASSECB": "[51:55,1:40]"},
+        HALVES | {"DATASECB": None},
     ],
 )
 def test_what_is_told_of_sections_the_reader_refuses(tmp_path: Path, cards: dict[str, Any]) -> None:
     with pytest.raises(FileTypeError, match=r"x\.fits CCD 1: (DATA|BIAS)SEC"):
         read_ccd(frame(tmp_path / "x.fits", cards), 1)
+
+
+@pytest.mark.parametrize("value", ["90.0", True, -1.0, 1e6])
+def test_an_exposure_time_that_is_told_to_be_unknown_is_not_used(tmp_path: Path, value: object) -> None:
+    assert "EXPTIME" not in read_ccd(frame(tmp_path / "x.fits", {"EXPTIME": value}), 1).header
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [{"BUNIT": "electron"}, {"BUNIT": "electron/s"}, {"CCDSUM": "2 2"}, {"CCDSUM": "none"}, {"YBINNING": 2}],
+)
+def test_pixels_that_are_no_unbinned_counts_are_refused_by_name(
+    tmp_path: Path, cards: dict[str, Any]
+) -> None:
+    """The steps of detrending take counts of single pixels; the reader says which keyword tells another thing."""
+    [(key, value)] = cards.items()
+    with pytest.raises(FileTypeError, match=rf"x\.fits CCD 1: {key} is {value!r}"):
+        read_ccd(frame(tmp_path / "x.fits", cards), 1)
+
+
+@pytest.mark.parametrize("key", ["GAIN", "RDNOISE", "SATURATE"])
+@pytest.mark.parametrize("value", [-5.0, 0.0, 1e12, "6.0", True, None])
+def test_a_number_of_an_amplifier_that_cannot_be_is_not_taken(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    """The message of the run tells what stands in the header, and not that nothing does."""
+    raw = read_ccd(frame(tmp_path / "x.fits", {key: value}), 1)
+    what = (
+        rf"no {key} in the header"
+        if value is None
+        else rf"{key} is {value!r}: it is (no number|not possible)"
+    )
+    with pytest.raises(FileTypeError, match=rf"x\.fits CCD 1: {what}; .*need"):
+        chain.detrend(raw, "x.fits", Calibrations(), Recipe(chosen("overscan,saturate,gain,weight")), map)
+
+
+def test_faults_of_one_kind_are_one_finding_with_all_values(
+    sqlite: Database, archive: Archive, tmp_path: Path
+) -> None:
+    """Each CCD of a camera has its own number: 62 findings of one cause would hide the others."""
+    own = {"GAIN": 4.0, "BIASSEC": "[51:60,1:40]", "RDNOISE": 6.0}
+    hdus: list[Any] = [
+        fits.PrimaryHDU(header=fits.Header([(k, v) for k, v in CARDS.items() if k not in own]))
+    ]
+    del hdus[0].header["SATURATE"], hdus[0].header["CCDNUM"], hdus[0].header["DETPOS"]
+    sky = {k: v for k, v in CARDS.items() if k.startswith("C") and k != "CCDNUM"}
+    for number, detpos in enumerate(("S29", "S30", "S31", "S25", "S26", "S27"), 1):
+        cards = own | sky | {"CCDNUM": number, "DETPOS": detpos, "SATURATE": f"{40000 + number}.0"}
+        data = np.random.default_rng(number).integers(1900, 2100, (40, 60)).astype(np.int16)
+        hdus.append(fits.ImageHDU(data, fits.Header(list(cards.items()))))
+    fits.HDUList(hdus).writeto(tmp_path / "DECam_00990101.fits")
+    [(_, found)] = ingest(sqlite, archive, tmp_path / "DECam_00990101.fits").findings
+    assert found.key == "SATURATE"
+    assert found.value == "'40001.0', '40002.0', '40003.0', '40004.0', …"
+    assert found.text == "CCD 1 and 5 more: it is no number"
+    assert found.assumed == "saturated pixels cannot be marked and the CCD is not processed"
 
 
 @pytest.mark.parametrize("gain", [-4.0, 0.0, None, "4.0e/ADU"])

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from desdm.survey.airmass import airmass_at, airmass_of, disagrees
+from desdm.survey.airmass import airmass_at, airmass_of, differ, disagrees
 
 
 @pytest.mark.parametrize(("value", "known"), [(1.0, True), (2.6, True), (37.9, True), (1, True)])
@@ -32,3 +32,14 @@ def test_only_what_no_moment_of_the_exposure_has_disagrees() -> None:
     assert not disagrees(1.125, 27.81, 80.0)
     assert disagrees(1.2, 70.0, 90.0)
     assert disagrees(2.9, 30.0, 90.0)
+
+
+def test_two_air_masses_of_one_exposure_may_differ_by_the_field_and_its_length() -> None:
+    """Secants of zenith distances: DECam's field has a radius of 1.1 degrees."""
+    for z in (0.0, 30.0, 60.0, 75.0):
+        middle, edge = (1.0 / math.cos(math.radians(d)) for d in (z, z + 1.1))
+        assert not differ(middle, edge)
+        assert not differ(edge, middle)
+    assert differ(1.234, 2.9)
+    assert differ(1.2, 1.3)
+    assert not differ(1.0, 1.01)

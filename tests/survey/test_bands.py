@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from desdm.errors import UsageError
-from desdm.survey.bands import BANDS, CountUnit, band, gain_of, nominal_zero
+from desdm.survey.bands import BANDS, CountUnit, band, band_of_filter, gain_of, nominal_zero
 from desdm.survey.headers import identity, merged
 
 
@@ -88,3 +88,38 @@ def test_real_zero_points_lie_at_the_nominal_ones(real: Path) -> None:
     assert len(found) == 4
     # Per electron they would lie 1.5 mag away.
     assert all(-0.1 < v < 0.41 for v in found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # DECam's own values (NOIRLab, "DECam filters").
+        ("u DECam c0006 3500.0 1000.0", "u"),
+        ("g DECam SDSS c0001 4720.0 1520.0", "g"),
+        ("r DECam SDSS c0002 6415.0 1480.0", "r"),
+        ("i DECam SDSS c0003 7835.0 1470.0", "i"),
+        ("z DECam SDSS c0004 9260.0 1520.0", "z"),
+        ("Y DECam c0005 10095.0 1130.0", "Y"),
+        ("VR DECam c0007 6300.0 2600.0", "VR"),
+        ("N540 DECam c0014 5403.2 210.0", None),
+        ("N964 DECam c0008 9645.0 94.0", None),
+        ("solid plate 0.0 0.0", None),
+        ("Block", None),
+        # Mosaic-3, 90Prime, and the names alone.
+        ("zd DECam k1038", "z"),
+        ("bokr", "r"),
+        ("u", "u"), ("g", "g"), ("r", "r"), ("i", "i"), ("z", "z"), ("Y", "Y"), ("VR", "VR"), ("y", "Y"), ("Z", "z"),
+        # Johnson's, Harris's and Bessell's filters of Mosaic and ESO's cameras are other passbands than r, i and u.
+        ("R Harris c6004", None),
+        ("I c6028", None),
+        ("U c6001", None),
+        ("R", None), ("I", None), ("U", None), ("G", None), ("B", None), ("V", None), ("Rd", None),
+        ("bokR", None),
+        ("", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_the_band_of_a_filter_depends_on_the_case_of_its_letter(
+    name: str | None, expected: str | None
+) -> None:
+    assert band_of_filter(name) == expected

@@ -6,20 +6,30 @@ values one must hold for the archive's record and for every CCD: that of the fir
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from desdm.pixels.cards import Value
+from desdm.survey.airmass import airmass_of, differ
 from desdm.survey.obstime import mjd_of, moment, night_keyword
 
-__all__ = ["EXPOSURE_KEYS", "Contradiction", "contradictions", "same_value"]
+__all__ = [
+    "EXPOSURE_KEYS",
+    "LIMITED_KEYS",
+    "LONGEST",
+    "Contradiction",
+    "can_hold",
+    "contradictions",
+    "same_value",
+]
 
 Get: TypeAlias = Callable[[str], Value]
 
 _DATES = ("DATE-OBS", "DATE-BEG")
 _NIGHTS = ("NITE", "DTCALDAT")
-_NUMBERS = ("EXPNUM", "EXPTIME", "MJD-OBS", "MJD-BEG")
+_NUMBERS = ("EXPNUM", "EXPTIME", "AIRMASS", "MJD-OBS", "MJD-BEG")
 _WORDS = (
     "OBSTYPE",
     "FILTER",
@@ -31,9 +41,14 @@ _WORDS = (
     "TIMESYS",
     "TIME-OBS",
     "UTC-OBS",
+    "CCDSUM",
 )
 #: Keywords that can have one value in an exposure only.
 EXPOSURE_KEYS = (*_NUMBERS, *_DATES, *_NIGHTS, *_WORDS)
+#: Those of a sole number that cannot have every value: one that cannot be is a finding by itself, and never holds.
+LIMITED_KEYS = ("EXPTIME", "AIRMASS")
+#: No exposure is longer, seconds.
+LONGEST = 86400.0
 _SECOND = 1.0 / 86400.0
 
 
@@ -78,7 +93,9 @@ def contradictions(
         return differences
     for key in keys:
         stated = [
-            (number, value) for number, get in headers if (value := get(key)) is not None and _has(value)
+            (number, value)
+            for number, get in headers
+            if (value := get(key)) is not None and _has(value) and can_hold(key, value)
         ]
         if len(stated) < 2:
             continue
@@ -108,6 +125,8 @@ def same_value(key: str, one: Value, other: Value) -> bool:
     if key in _NUMBERS:
         a, b = _number(one), _number(other)
         if a is not None and b is not None:
+            if key == "AIRMASS":
+                return not differ(a, b)
             near = _SECOND if key.startswith("MJD") else 0.0 if key == "EXPNUM" else 1e-3
             return abs(a - b) <= near
     if key in _DATES:
@@ -119,6 +138,16 @@ def same_value(key: str, one: Value, other: Value) -> bool:
         if None not in nights:
             return nights[0] == nights[1]
     return _words(one) == _words(other)
+
+
+def can_hold(key: str, value: Value) -> bool:
+    """Tell whether a keyword of an exposure can have a value: of `LIMITED_KEYS` not every one can be."""
+    if key == "AIRMASS":
+        return airmass_of({key: value}.get) is not None
+    if key != "EXPTIME":
+        return True
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return number and 0.0 <= float(value or 0.0) <= LONGEST
 
 
 def _has(value: Value) -> bool:

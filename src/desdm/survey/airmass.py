@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-__all__ = ["LEAST", "MOST", "airmass_at", "airmass_of", "disagrees"]
+__all__ = ["LEAST", "MOST", "airmass_at", "airmass_of", "differ", "disagrees"]
 
 #: What a plane-parallel air mass at the zenith may be rounded to, and more than what is at the horizon: 38 (Kasten &
 #: Young 1989, Applied Optics 28, 4735). Sentinels for "not measured" (-1, 0, 99) lie outside.
@@ -28,6 +28,12 @@ def airmass_at(zenith_distance: float) -> float:
     """Air mass at an apparent distance from the zenith, 0 to 90 degrees (Pickering 2002, DIO 12, 1, 20)."""
     height = 90.0 - zenith_distance
     return 1.0 / math.sin(math.radians(height + 244.0 / (165.0 + 47.0 * height**1.1)))
+
+
+def differ(one: float, other: float) -> bool:
+    """Whether two air masses cannot be of one exposure: a camera may write those of its CCDs, or of begin and end."""
+    heights = [math.degrees(math.acos(1.0 / max(1.0, value))) for value in (one, other)]
+    return abs(heights[0] - heights[1]) > _SLACK and abs(one - other) > _SHARE * min(one, other)
 
 
 def disagrees(airmass: float, zenith_distance: float, exptime: float) -> bool:

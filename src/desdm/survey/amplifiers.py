@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import Header
+from desdm.survey.findings import Finding, Severity
 from desdm.survey.sections import Section, section_of
 
-__all__ = ["Amp", "amps_of"]
+__all__ = ["LIMITS", "Amp", "AmpNumbers", "amp_numbers", "amps_of"]
+
+#: The least and most that a number of an amplifier can be, by the stem of its keyword: electrons a count, electrons, and
+#: counts. No converter of a CCD has more than 18 bits; a frame may be the sum of some.
+LIMITS: dict[str, tuple[float, float]] = {
+    "GAIN": (0.05, 100.0),
+    "RDNOISE": (1e-3, 1e4),
+    "SATURAT": (1.0, 2.0**20),
+}
+#: What follows for a CCD where such a number is not known.
+_FOLLOWS = {
+    "GAIN": "the CCD has no weight and cannot be calibrated",
+    "RDNOISE": "the CCD has no weight and is not processed",
+    "SATURAT": "saturated pixels cannot be marked and the CCD is not processed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,8 @@ class Amp:
         Electrons, as measured in the overscan (digitisation included); None if the header does not tell.
     saturate
         ADU above the overscan; None if the header does not tell.
+    findings
+        Why gain, read noise or saturation is None, each with its keyword.
     """
 
     name: str
@@ -41,6 +60,43 @@ class Amp:
     gain: float | None
     rdnoise: float | None
     saturate: float | None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AmpNumbers:
+    """Gain, read noise and saturation of an amplifier (None: not known), and why one is not known."""
+
+    gain: float | None
+    rdnoise: float | None
+    saturate: float | None
+    findings: tuple[Finding, ...]
+
+
+def amp_numbers(get: Callable[[str], object], name: str) -> AmpNumbers:
+    """Read the numbers of an amplifier: one that is missing, no number, or not possible is not known.
+
+    ``get`` gives a keyword's value, or None; ``name`` is the amplifier's letter, empty for plain keywords.
+    """
+    numbers = [_number(get, stem, name) for stem in LIMITS]
+    gain, noise, full = (None if isinstance(n, Finding) else n for n in numbers)
+    return AmpNumbers(gain, noise, full, tuple(n for n in numbers if isinstance(n, Finding)))
+
+
+def _number(get: Callable[[str], object], stem: str, name: str) -> float | Finding:
+    """Return one number of an amplifier, or the finding that says why it is not known."""
+    key = f"{stem}{name or ('E' if stem == 'SATURAT' else '')}"
+    value = get(key)
+    least, most = LIMITS[stem]
+    if value is None:
+        text = "the keyword is missing"
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        text = "it is no number"
+    elif not least <= value <= most:
+        text = "it is not possible"
+    else:
+        return float(value)
+    return Finding(Severity.WARNING, text, key, "" if value is None else repr(value), _FOLLOWS[stem])
 
 
 def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[Amp, ...], tuple[int, int]]:
@@ -74,6 +130,7 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
 
     whole = {key: section(key) for key in ("DATASEC", "BIASSEC", "TRIMSEC", "PRESEC")}
     names = [n for n in "ABCDEFGH" if f"DATASEC{n}" in header] or [""]
+    _complete(header, names, where)
     data = {n: section(f"DATASEC{n}") for n in names}
     if names == [""]:
         data[""] = whole["TRIMSEC"] or whole["DATASEC"] or Section(1, shape[1], 1, shape[0])
@@ -106,23 +163,49 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
             )
         prescan = section(f"PRESEC{name}") if name else None
         _apart(where, name, (bias, prescan), stated)
-        gain, noise = header.number(f"GAIN{name}"), header.number(f"RDNOISE{name}")
+        numbers = amp_numbers(header.get, name)
         amps.append(
             Amp(
-                # A gain of 0 and a negative one are none; so is a negative noise.
                 name,
                 at,
                 bias,
                 prescan,
                 place,
-                gain if gain is not None and gain > 0 else None,
-                noise if noise is not None and noise >= 0 else None,
-                header.number(f"SATURAT{name or 'E'}"),
+                numbers.gain,
+                numbers.rdnoise,
+                numbers.saturate,
+                numbers.findings,
             )
         )
+    _own_overscan(where, amps)
     if not _tiled([a.trimmed for a in amps], trimmed):
         raise FileTypeError(f"{where}: the sections of its amplifiers overlap or leave a gap in the image")
     return tuple(sorted(amps, key=lambda a: (a.trimmed.slices[0].start, a.trimmed.slices[1].start))), trimmed
+
+
+def _complete(header: Header, names: list[str], where: str) -> None:
+    """`FileTypeError` if an amplifier beside one with data has sections and no data: half a CCD would be read."""
+    if names == [""]:
+        return
+    for name in "ABCDEFGH":
+        there = next((k for k in (f"BIASSEC{name}", f"AMPSEC{name}") if k in header), None)
+        if name not in names and there is not None:
+            raise FileTypeError(
+                f"{where}: DATASEC{name} is missing, where {there} is there; correct the header"
+            )
+
+
+def _own_overscan(where: str, amps: list[Amp]) -> None:
+    """`FileTypeError` if two amplifiers of the same rows have one overscan: each has a level of its own."""
+    for i, one in enumerate(amps):
+        for other in amps[:i]:
+            if one.bias is None or other.bias is None or one.data.slices[0] != other.data.slices[0]:
+                continue
+            if _overlap(one.bias, other.bias):
+                raise FileTypeError(
+                    f"{where}: BIASSEC{one.name} {one.bias.text} overlaps BIASSEC{other.name} {other.bias.text}; each "
+                    "amplifier has an overscan of its own; correct the header"
+                )
 
 
 def _tiled(sections: list[Section], shape: tuple[int, int]) -> bool:

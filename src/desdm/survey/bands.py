@@ -22,9 +22,11 @@ __all__ = [
     "Band",
     "CountUnit",
     "band",
+    "band_of_filter",
     "band_order",
     "gain_of",
     "nominal_zero",
+    "raw_unit_complaint",
     "unit_complaint",
 ]
 
@@ -73,6 +75,27 @@ BANDS: dict[str, Band] = {
 #: Names of the bands by their names in lower case: FITS columns, WCL keys and words of headers do not keep it.
 BY_LOWER_NAME: dict[str, str] = {name.lower(): name for name in BANDS}
 _PLACES = {name: place for place, name in enumerate(BANDS)}
+
+
+#: Names in the other case that are the same band: Pan-STARRS's y, and Z. Other capitals are Bessell's and Harris's filters.
+_OTHER_CASE = {"y": "Y", "Z": "z"}
+
+
+def band_of_filter(filter_name: object) -> str | None:
+    """Return the band that a FILTER or BAND keyword names; None if it names none of u g r i z Y VR.
+
+    DECam writes ``z DECam SDSS c0004 9260.0 1520.0``, Mosaic-3 ``zd DECam k1038``, 90Prime ``bokr``. ``R Harris c6004``
+    and ``I c6028`` of other cameras are other passbands than r and i.
+    """
+    words = str(filter_name).split() if filter_name is not None else []
+    if not words:
+        return None
+    word = words[0].removeprefix("bok").removesuffix(".")
+    for name in (word, word.removesuffix("d")):
+        name = _OTHER_CASE.get(name, name)
+        if name in BANDS:
+            return name
+    return None
 
 
 def band_order(name: str) -> tuple[int, str]:
@@ -157,6 +180,19 @@ def unit_complaint(header: Keywords) -> str:
     if len(known) == 2 and max(known) > _ALIKE * min(known):
         return f"GAINA is {known[0]:g} and GAINB {known[1]:g}: one unit cannot have both"
     return ""
+
+
+def raw_unit_complaint(header: Keywords) -> str:
+    """Why the pixels of a raw frame are not counts, as its BUNIT says; empty if they are, or there is no BUNIT.
+
+    Crosstalk, bias, linearity and saturation are in counts, and the gain makes electrons of counts alone.
+    """
+    word = _bunit(header)
+    if not word or word in _COUNTS:
+        return ""
+    if word in _ELECTRONS:
+        return "a raw frame is processed in counts (adu), as bias and linearity are; electrons would get the gain twice"
+    return "it is not counts (adu) of the exposure"
 
 
 def gain_of(header: Keywords) -> float | None:

@@ -78,6 +78,13 @@ def ccd_of(get: Callable[[str], Value], instrument: str) -> CCDNumber:
             return CCDNumber(
                 None, (_odd("CCDNUM", None, "neither CCDNUM nor DETPOS tells the CCD", instead),)
             )
+        if (
+            named is not None
+            and camera not in ("", "decam")
+            and not str(place).strip().upper().startswith("CCD")
+        ):
+            text = f"it is missing, and {place} is a name of DECam, not of {instrument.strip()}"
+            return CCDNumber(named, (_odd("CCDNUM", None, text, instead),))
         return CCDNumber(named)
     number = _number(stated)
     if number is None:

@@ -20,7 +20,7 @@ from desdm.errors import FileTypeError
 from desdm.pixels.cards import Value
 from desdm.sky.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 from desdm.survey.airmass import airmass_of
-from desdm.survey.bands import BANDS
+from desdm.survey.bands import BANDS, band_of_filter
 from desdm.survey.ccds import DECAM_CCDNUM
 from desdm.survey.obstime import mjd_of, observation
 
@@ -88,18 +88,17 @@ class Footprint:
 def band_of(filter_name: str) -> str:
     """The band (u g r i z Y VR) that a FILTER keyword names.
 
-    DECam writes ``z DECam SDSS c0004 9260.0 1520.0``; Mosaic-3 and 90Prime write ``zd`` or ``r``.
+    Names are read as `band_of_filter` reads them.
 
     Raises
     ------
     FileTypeError
         No band of the survey begins that name.
     """
-    word = filter_name.split()[0] if filter_name.split() else ""
-    for band in BANDS:
-        if word == band or (word.lower().rstrip("d") == band.lower()):
-            return band
-    raise FileTypeError(f"FILTER {filter_name!r} names no band of the survey; known: {', '.join(BANDS)}")
+    band = band_of_filter(filter_name)
+    if band is None:
+        raise FileTypeError(f"FILTER {filter_name!r} names no band of the survey; known: {', '.join(BANDS)}")
+    return band
 
 
 def merged(hdus: Iterable[Any]) -> fits.Header:

@@ -390,23 +390,32 @@ def _completed(
 def _compare(
     begin: datetime, values: dict[str, Value], exptime: float, findings: list[Finding], key: str
 ) -> None:
-    """Say where other keywords tell another time than DATE-OBS, as far as they can be read."""
+    """Say where other keywords tell another time than DATE-OBS, and which of them cannot be read."""
     slack = _SLACK + min(max(0.0, exptime), _DAY)
 
     def note(name: str, other: str) -> None:
         text = f"it is {other}, {key} is {begin:%Y-%m-%dT%H:%M:%S}"
         findings.append(_odd(name, values[name], text, f"{key} holds"))
 
-    for name in (*_DAYS, *_LATER_DAYS):
-        other = _mjd({_DAYS[0]: values[name]}, []) if name in values else None
+    def unreadable(name: str, text: str) -> None:
+        # What the begin was looked for in has its finding already.
+        if name != key and all(finding.key != name for finding in findings):
+            findings.append(_odd(name, values[name], text, f"{key} holds"))
+
+    stated = [name for name, value in values.items() if not isinstance(value, str) or value.strip()]
+    for name in (name for name in (*_DAYS, *_LATER_DAYS) if name in stated):
+        other = _mjd({_DAYS[0]: values[name]}, [])
+        if other is None:
+            unreadable(name, "it is not the Modified Julian Date of a day between 1970 and 2100")
         # A whole number is the day alone.
         if other is None or other == datetime(begin.year, begin.month, begin.day):
             continue
         if abs((other - begin).total_seconds()) > slack:
             note(name, f"{other:%Y-%m-%dT%H:%M:%S}")
-    for name in (*_DATES, *_LATER_DATES):
-        read = _date(str(values[name])) if name in values else None
+    for name in (name for name in (*_DATES, *_LATER_DATES) if name in stated):
+        read = _date(str(values[name]))
         if read is None or _is_unset(read):
+            unreadable(name, "it is no date that has one meaning" if read is None else "it is an unset clock")
             continue
         midnight = datetime(read.day.year, read.day.month, read.day.day)
         if read.seconds is None:
@@ -415,9 +424,14 @@ def _compare(
         elif abs((midnight + timedelta(seconds=read.seconds) - begin).total_seconds()) > slack:
             note(name, f"{midnight + timedelta(seconds=read.seconds):%Y-%m-%dT%H:%M:%S}")
     own = begin.hour * 3600.0 + begin.minute * 60.0 + begin.second
-    for name in _TIMES:
-        seconds = _time(name, values[name], begin.date()) if name in values else None
-        if seconds is not None and abs((seconds - own + _DAY / 2) % _DAY - _DAY / 2) > slack:
+    for name in (name for name in _TIMES if name in stated):
+        seconds = _time(name, values[name], begin.date())
+        if seconds is None:
+            read = _date(str(values[name]))
+            seconds = None if read is None else read.seconds
+        if seconds is None:
+            unreadable(name, "it is no time of day")
+        elif abs((seconds - own + _DAY / 2) % _DAY - _DAY / 2) > slack:
             findings.append(
                 _odd(name, values[name], f"{key} has another time, {begin:%H:%M:%S}", f"{key} holds")
             )

@@ -13,15 +13,21 @@ from astropy.io import fits
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import HDU, Value, read_hdus
 from desdm.pixels.fitsbytes import hdu_header, pool
-from desdm.survey.agreement import contradictions
+from desdm.survey.agreement import LIMITED_KEYS, can_hold, contradictions
 from desdm.survey.amplifiers import Amp, amps_of
+from desdm.survey.bands import band_of_filter
 from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import absent, night_of
 from desdm.survey.headers import settle_wcs
 from desdm.survey.imageio import Pixels, mapped, pixels
 from desdm.survey.obstime import mjd_of, observation
+from desdm.survey.readout import refusals
 
-__all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "open_raw", "read_ccd"]
+__all__ = ["Amp", "CCDEntry", "RawCCD", "RawExposure", "amps_of", "doubts_of", "open_raw", "read_ccd"]
+
+
+#: Keywords of the exposure on whose values its verdict depends.
+_OF_VERDICT = ("EXPTIME", "AIRMASS", "FILTER", "BAND", "DATE-OBS", "MJD-OBS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,27 @@ def open_raw(path: Path) -> RawExposure:
         return _listed(path, buffer)[0]
 
 
+def doubts_of(path: Path) -> tuple[str, ...]:
+    """Return what leaves the verdict on a raw exposure in doubt: HDUs that contradict each other, FILTER and BAND."""
+    with mapped(path) as buffer:
+        exposure, hdus = _listed(path, buffer)
+    if not exposure.ccds:
+        return ()
+    order = dict.fromkeys((exposure.ccds[0].hdu, 0, *(ccd.hdu for ccd in exposure.ccds)))
+    doubts = [
+        f"{path.name}: {one.key} is {one.values}: that of HDU {one.assumed[0]} is taken for all"
+        for one in contradictions([(i, hdus[i].header.get) for i in order], _OF_VERDICT)
+    ]
+    name, stated = (
+        next((v for i in order if (v := hdus[i].header.get(key)) is not None), None)
+        for key in ("FILTER", "BAND")
+    )
+    band = band_of_filter(stated)
+    if name is not None and band is not None and band_of_filter(name) != band:
+        doubts.append(f"{path.name}: FILTER is {name!r}, which is not {band}: the band is that of BAND")
+    return tuple(doubts)
+
+
 def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
     """Read one CCD of a raw file.
 
@@ -120,13 +147,18 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
     Raises
     ------
     FileTypeError
-        The CCD is missing, its pixels are damaged, or its sections do not fit; file and CCD are named.
+        The CCD is missing, its pixels are damaged, are binned or in another unit than counts, or its sections do not
+        fit; file and CCD are named.
     """
     with mapped(path) as buffer, pool(threads) as run:
         exposure, hdus = _listed(path, buffer)
         entry = exposure.entry(ccdnum)
         hdu, where = hdus[entry.hdu], f"{path.name} CCD {ccdnum}"
         assumed = _assumed(hdus, exposure, entry.hdu, where)
+        for odd in refusals(lambda key: assumed.get(key, hdu.header.get(key)), hdus[0].header.get):
+            raise FileTypeError(
+                f"{where}: {odd.key} is {odd.value}: {odd.text}; correct the header or exclude the CCD"
+            )
         amps, shape = amps_of(hdu.header, hdu.shape, where)
         raw = pixels(path, buffer, hdus, entry.hdu, run)
         header = exposure.header.copy()
@@ -134,6 +166,9 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
             # What the extension says holds for the CCD.
             header.update(hdu_header(bytes(buffer[hdu.start : hdu.data_start])))
     header.update(assumed)
+    for key in LIMITED_KEYS:
+        if key in header and not can_hold(key, header[key]):
+            del header[key]
     header["CCDNUM"] = ccdnum
     _settle_time(header)
     settle_wcs(header)
@@ -142,7 +177,7 @@ def read_ccd(path: Path, ccdnum: int, threads: int = 1) -> RawCCD:
 
 
 def _assumed(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: str) -> dict[str, Value]:
-    """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, with the value that holds.
+    """Keywords of the whole exposure in which a CCD's HDU says another thing than what holds, or what cannot be.
 
     Raises
     ------
@@ -159,10 +194,13 @@ def _assumed(hdus: tuple[HDU, ...], exposure: RawExposure, number: int, where: s
 
     def merged(key: str) -> Value:
         value = own.get(key)
-        return primary.get(key) if value is None or value == "" else value
+        blank = value is None or value == "" or not can_hold(key, value)
+        return primary.get(key) if blank else value
 
     odd = contradictions([(first, hdus[first].header.get), (0, primary.get), (number, merged)])
-    return {one.key: one.assumed[1] for one in odd if one.assumed[1] != merged(one.key)}
+    others = {one.key: one.assumed[1] for one in odd if one.assumed[1] != merged(one.key)}
+    impossible = [k for k in LIMITED_KEYS if (v := own.get(k)) is not None and not can_hold(k, v)]
+    return {key: v for key in impossible if (v := merged(key)) is not None} | others
 
 
 def _settle_time(header: fits.Header) -> None:
@@ -207,8 +245,13 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
     ccds = []
     for i in images:
         name = hdus[i].header.text("DETPOS") or hdus[i].name
-        number = ccd_of(hdus[i].header.get, camera).number
-        ccds.append(CCDEntry(i if number is None else number, name, i))
+        ccd = ccd_of(hdus[i].header.get, camera)
+        if ccd.number is None and len(images) > 1 and camera.lower() == "decam":
+            # DECam's HDUs do not stand in the order of its CCDs.
+            why = "; ".join(f"{odd.key}: {odd.text}" for odd in ccd.findings)
+            findings.append(f"{path.name}: HDU {i} is not read: {why}")
+            continue
+        ccds.append(CCDEntry(i if ccd.number is None else ccd.number, name, i))
     head = hdus[0]
     expected = head.header.integer("NEXTEND")
     header = hdu_header(bytes(buffer[head.start : head.data_start]))

@@ -18,6 +18,7 @@ from desdm.errors import FileTypeError, UsageError
 from desdm.pixels.fitsbytes import pool
 from desdm.pixels.maskbits import MaskBit
 from desdm.survey.images import Planes
+from desdm.survey.raw import RawCCD
 from tests.support import detrending
 from tests.support.detrending import Truth
 
@@ -281,3 +282,21 @@ def test_brighter_fatter_agrees_with_fourier_transforms(truth: Truth, kind: str)
     assert np.abs(out - want).max() < 1e-3 * np.abs(moved).max()
     assert out[50, 60] == image[50, 60]
     assert bits[50, 61] == bits[102, 101] == int(MaskBit.SUSPECT)
+
+
+@pytest.mark.parametrize("key", ["GAINA", "RDNOISEA", "SATURATA"])
+def test_what_is_not_known_does_not_stand_in_the_image_in_the_raw_frames_unit(key: str) -> None:
+    """A limit in counts beside BUNIT electrons would be read as one in electrons."""
+    head = detrending.header(64, 64)
+    head[key] = "39440.6"
+    places, shape = detrending.amps(head, (114, 176))
+    rng = np.random.default_rng(5)
+    raw = RawCCD(head, np.rint(rng.normal(2400.0, 20.0, (114, 176))).astype(np.int32), places, shape)
+    steps = "overscan" if key == "GAINA" else "overscan,gain"
+    with pool(1) as workers:
+        out = chain.detrend(raw, "raw.fits", Calibrations(), Recipe(chosen(steps)), workers).planes.header
+    other = {"GAINA": ("GAINB", 3.9), "RDNOISEA": ("RDNOISEB", 7.1), "SATURATA": ("SATURATB", 3.9 * 42000.0)}[
+        key
+    ]
+    assert key not in out
+    assert out[other[0]] == other[1]

@@ -93,13 +93,16 @@ def test_the_real_saao_frame_is_detrended_with_its_ten_columns_of_overscan(real:
     """Real sky of 2013: what comes out is the level over the overscan, in electrons, with the noise that gain tells."""
     path = real / "raw-overscan" / "a8280271.fits"
     raw = read_ccd(path, 0)
-    recipe = Recipe(chosen("overscan,saturate,gain,weight"))
+    recipe = Recipe(chosen("overscan,gain,weight"))
     planes = chain.detrend(raw, path.name, Calibrations(), recipe, map).planes
     assert planes.shape == (520, 512)
     data = fits.getdata(path).astype(float)
     expected = 1.9 * (np.median(data[:, 16:528]) - np.mean(data[:, 6:10]))
     assert np.median(planes.sci) == pytest.approx(expected, abs=1.0)
     assert planes.header["GAIN"] == 1.0
+    # Its header has no SATURATE: full pixels cannot be marked, and that is not passed over.
+    with pytest.raises(FileTypeError, match=r"a8280271\.fits CCD 0: no SATURATE in the header.*'saturate'"):
+        chain.detrend(raw, path.name, Calibrations(), Recipe(chosen("overscan,saturate,gain,weight")), map)
     # noise of neighbours against the weight's variance: a frame without flat, so a few per cent of structure are left
     steps = (planes.sci[:, 1:] - planes.sci[:, :-1]).ravel()
     sigma = 1.4826 * np.median(np.abs(steps - np.median(steps))) / 2**0.5

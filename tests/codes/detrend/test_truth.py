@@ -209,3 +209,33 @@ def test_a_bad_amplifier_is_masked_and_a_dead_ccd_refused(
         ProgramFailed, match=r"CCD 1 \(N1\): dead from night 20120101 to 20121231: no signal; leave it out"
     ):
         night.detrend(1)
+
+
+@pytest.mark.parametrize(
+    ("cards", "refused", "text"),
+    [
+        ({"SATURATA": "39440.6"}, True, "CCD 1: SATURATA is '39440.6': it is no number; the step 'saturate'"),
+        ({"RDNOISEB": -5.0}, True, "CCD 1: RDNOISEB is -5.0: it is not possible; the weight needs it"),
+        ({"BUNIT": "electron"}, True, "CCD 1: BUNIT is 'electron': a raw frame is processed in counts"),
+        ({"CCDSUM": "2 2"}, True, "CCD 1: CCDSUM is '2 2': the pixels are binned"),
+        ({"GAINA": 4.0, "GAINB": 8.0}, False, "CCD 1: GAINA is 4 and GAINB 8: one unit cannot have both"),
+        ({"AIRMASS": 9.0}, False, "AIRMASS is 9.0 (HDU 1)"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused_or_told_in_the_run(
+    night: Night, tmp_path: Path, cards: dict[str, Any], refused: bool, text: str
+) -> None:
+    """Each was processed without a word, with saturation lost or the gain applied twice, or failed for a false reason."""
+    raw = tmp_path / night.raw.name
+    with fits.open(night.raw, disable_image_compression=True) as hdus:
+        hdus[1].header.update(cards)
+        hdus.writeto(raw)
+    inputs, keys = night.inputs(1) | {"raw": [raw]}, {"ccdnum": "1", "expnum": str(night.expnum)}
+    files = {"image": tmp_path / "image.fits"}
+    if refused:
+        with pytest.raises(FileTypeError) as refusal:
+            run("desdm.codes.detrend.wrapper.detrend", tmp_path / "w", inputs, files, keys)
+        assert text in str(refusal.value)
+        return
+    task = run("desdm.codes.detrend.wrapper.detrend", tmp_path / "w", inputs, files, keys)
+    assert [f.level for f in task.log.findings if text in f.text] == [2]

@@ -16,7 +16,7 @@ from desdm.sky.outline import Outline, outline
 from desdm.sky.projection import complaint
 from desdm.survey import airmass
 from desdm.survey.agreement import contradictions
-from desdm.survey.bands import BY_LOWER_NAME
+from desdm.survey.bands import band_of_filter as band
 from desdm.survey.ccds import ccd_number, ccd_of
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import mjd_of, observation
@@ -54,18 +54,6 @@ def angle(value: object, *, hours: bool, least: float, most: float) -> float | N
     else:
         return None
     return value_deg if math.isfinite(value_deg) and least <= value_deg <= most else None
-
-
-def band(filter_name: object) -> str | None:
-    """The band that a FILTER keyword names; None if it names none of u g r i z Y VR.
-
-    DECam writes ``z DECam SDSS c0004 9260.0 1520.0``, Mosaic-3 ``zd DECam k1038``, 90Prime ``bokr``.
-    """
-    words = str(filter_name).lower().split() if filter_name is not None else []
-    if not words:
-        return None
-    word = words[0].removeprefix("bok").removesuffix(".")
-    return BY_LOWER_NAME.get(word) or BY_LOWER_NAME.get(word.removesuffix("d"))
 
 
 def observed(content: Content) -> Metadata:

@@ -16,11 +16,14 @@ from desdm.pixels.cards import HDU, Header
 from desdm.sky.outline import outline, union
 from desdm.sky.spherical import angles_to, unit
 from desdm.survey import airmass
-from desdm.survey.amplifiers import amps_of
+from desdm.survey.agreement import LONGEST
+from desdm.survey.amplifiers import Amp, amps_of
 from desdm.survey.bands import unit_complaint
 from desdm.survey.ccds import CCDNumber, ccd_of
 from desdm.survey.detectors import absent, dead
 from desdm.survey.findings import Finding, Severity
+from desdm.survey.readout import refusals
+from desdm.survey.sections import Section, parse_section
 
 _SKY = ("object", "standard")
 _FLATS = ("dome flat", "dflat", "flat", "sky flat")
@@ -46,16 +49,15 @@ _KINDS = (
     "illum",
     "fringe",
 )
-_LONGEST = 86400.0  # seconds
+_NO_PLACE = "the place of the CCD in the focal plane is that of a grid"
+#: So many different values of a keyword are shown.
+_VALUES = 4
 #: The camera's own names tell the exposure number.
 _NAMED = re.compile(r"DECam_(\d{8})(?:\D.*)?")
-#: The least and most that a keyword can be: of an air mass, of electrons a count, of a full pixel.
-_GAIN = (1e-3, 1e4)
+#: The least and most that a keyword of the record can be: of an air mass, of electrons a count, of a full pixel.
 _POSSIBLE = {
     "AIRMASS": (airmass.LEAST, airmass.MOST),
-    "GAIN": _GAIN,
-    "GAINA": _GAIN,
-    "GAINB": _GAIN,
+    "GAIN": (1e-3, 1e4),
     "SATURATE": (1.0, math.inf),
 }
 #: Degrees between the pointing and the middle of an image: a CCD is up to 1.1 from that of its camera.
@@ -116,7 +118,7 @@ def _describe(content: Content) -> Metadata:
     content.findings.extend(_findings(content, metadata))
     exptime = content.keyword("EXPTIME")
     exposed = str(metadata.get("obstype") or "").lower() in _EXPOSED
-    if is_number(exptime) and ((exptime == 0 and exposed) or exptime > _LONGEST):
+    if is_number(exptime) and ((exptime == 0 and exposed) or exptime > LONGEST):
         metadata["exptime"] = None
     return metadata
 
@@ -158,8 +160,10 @@ def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
             "OBSTYPE", content.keyword("OBSTYPE"), "it is no known type of exposure", "it is not processed"
         )
     yield from _band(content, metadata, obstype)
-    yield from _numbers(content, obstype)
-    yield from _detectors(content)
+    detectors = list(_detectors(content))
+    yield from _exptime(content, metadata, obstype)
+    yield from _numbers(content, obstype, {finding.key for finding in detectors})
+    yield from detectors
     yield from _pointing(content, metadata, sky)
 
 
@@ -181,29 +185,33 @@ def _band(content: Content, metadata: Metadata, obstype: str) -> Iterator[Findin
         yield _warning("FILTER", "" if blank else name, "it names no band (u g r i z Y VR)", assumed)
 
 
-def _numbers(content: Content, obstype: str) -> Iterator[Finding]:
-    """Keywords that must be numbers."""
-    exptime = content.keyword("EXPTIME")
-    if exptime is None:
-        yield _warning(
-            "EXPTIME", None, _lacking(content.headers(), "EXPTIME"), "the exposure time is unknown"
-        )
-    elif not is_number(exptime):
-        yield _warning("EXPTIME", exptime, "it is no number", "the exposure time is unknown")
-    elif exptime == 0 and obstype in _EXPOSED:
-        yield _warning(
-            "EXPTIME",
-            exptime,
-            f"one of type {obstype} is longer than 0",
-            "the exposure time is unknown",
-        )
-    elif exptime > _LONGEST:
-        yield _warning("EXPTIME", exptime, "no exposure is longer than a day", "the exposure time is unknown")
-    elif exptime < 0:
-        yield _warning("EXPTIME", exptime, "an exposure time is not negative", "the exposure time is unknown")
+def _exptime(content: Content, metadata: Metadata, obstype: str) -> Iterator[Finding]:
+    """Exposure times of the headers that cannot be."""
+    known = metadata.get("exptime")
+    follows = "the exposure time is unknown"
+    if isinstance(known, float) and 0.0 <= known <= LONGEST and not (known == 0.0 and obstype in _EXPOSED):
+        follows = f"the exposure time is {known:g} s"
+    values = [v for header in content.headers() if (v := header.get("EXPTIME")) is not None]
+    if not values:
+        yield _warning("EXPTIME", None, _lacking(content.headers(), "EXPTIME"), follows)
+    for exptime in dict.fromkeys(values):
+        if not is_number(exptime):
+            yield _warning("EXPTIME", exptime, "it is no number", follows)
+        elif exptime == 0 and obstype in _EXPOSED:
+            yield _warning("EXPTIME", exptime, f"one of type {obstype} is longer than 0", follows)
+        elif exptime > LONGEST:
+            yield _warning("EXPTIME", exptime, "no exposure is longer than a day", follows)
+        elif exptime < 0:
+            yield _warning("EXPTIME", exptime, "an exposure time is not negative", follows)
+
+
+def _numbers(content: Content, obstype: str, known: set[str]) -> Iterator[Finding]:
+    """Keywords that must be numbers, but for those with findings that are known."""
     # A camera of many CCDs writes them into the primary header, which has no image.
     headers = [hdu.header for hdu in dict.fromkeys((content.hdus[0], *content.images()))]
     for key, (least, most) in _POSSIBLE.items():
+        if key in known:
+            continue
         values = [v for header in headers if (v := header.get(key)) is not None]
         words = {repr(v) for v in values if not is_number(v)}
         if words:
@@ -245,14 +253,29 @@ def _ccds(content: Content) -> list[CCDNumber]:
 def _detectors(content: Content) -> Iterator[Finding]:
     """CCDs that are not known, and sections and gains with which a CCD cannot be processed; each kind once."""
     several = len(content.images()) > 1
-    odd: dict[Finding, list[str]] = {}
+    primary = content.hdus[0].header
+    yield from _places(content.images())
+    odd: dict[Finding, list[tuple[str, str]]] = {}
     for hdu, ccd in zip(content.images(), _ccds(content), strict=True):
         where = f"CCD {ccd.number}" if ccd.number is not None else f"image {hdu.name}".rstrip()
-        for finding in (*ccd.findings, *_amplifiers(hdu)):
-            odd.setdefault(finding, []).append(where)
+        unknown: tuple[Finding, ...] = ()
+        if several and ccd.number is None and not ccd.findings:
+            place = "the CCD has the number of its HDU"
+            unknown = (_warning("CCDNUM", None, "neither CCDNUM nor a name tells the CCD", place),)
+        for finding in (
+            *ccd.findings,
+            *unknown,
+            *refusals(hdu.header.get, primary.get),
+            *_amplifiers(hdu),
+        ):
+            # One kind of fault has other values in each CCD.
+            odd.setdefault(replace(finding, value=""), []).append((where, finding.value))
     for finding, places in odd.items():
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        yield replace(finding, text=f"{places[0]}{more}: {finding.text}") if several else finding
+        values = list(dict.fromkeys(value for _, value in places if value))
+        value = ", ".join(values[:_VALUES]) + (", …" if len(values) > _VALUES else "")
+        text = f"{places[0][0]}{more}: {finding.text}" if several else finding.text
+        yield replace(finding, text=text, value=value)
 
 
 def _amplifiers(hdu: HDU) -> Iterator[Finding]:
@@ -260,7 +283,7 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
     if len(hdu.shape) != 2:
         return
     try:
-        amps, _ = amps_of(hdu.header, hdu.shape, "")
+        amps, shape = amps_of(hdu.header, hdu.shape, "")
     except FileTypeError as err:
         text = str(err).removeprefix(": ")
         yield _warning(
@@ -270,13 +293,46 @@ def _amplifiers(hdu: HDU) -> Iterator[Finding]:
     odd = unit_complaint({key: hdu.header.number(key) for key in ("GAINA", "GAINB")})
     if odd:
         yield _warning("GAINA, GAINB", None, odd, "they are taken as they stand")
+    yield from _other_sections(hdu.header, amps, shape)
     for amp in amps:
-        key = f"GAIN{amp.name}"
-        # One that stands there and cannot be one is distinguished.
-        if amp.gain is None and hdu.header.get(key) is None:
+        if amp.bias is None:
+            key = f"BIASSEC{amp.name}"
             yield _warning(
-                key, None, _lacking([hdu.header], key), "the CCD has no weight and cannot be calibrated"
+                key, None, _lacking([hdu.header], key), "the CCD has no overscan and is not processed"
             )
+        for finding in amp.findings:
+            missing = not finding.value
+            yield replace(finding, text=_lacking([hdu.header], finding.key)) if missing else finding
+
+
+def _other_sections(header: Header, amps: tuple[Amp, ...], shape: tuple[int, int]) -> Iterator[Finding]:
+    """Sections of a CCD as a whole that contradict those of its amplifiers, by which it is read."""
+    if any(amp.name for amp in amps):
+        places = [(s.slices[1], s.slices[0]) for s in (amp.data for amp in amps)]
+        x1, y1 = (min(place[axis].start for place in places) + 1 for axis in (0, 1))
+        covered = Section(x1, x1 + shape[1] - 1, y1, y1 + shape[0] - 1)
+        for key in ("DATASEC", "TRIMSEC"):
+            value = header.text(key)
+            if value is not None and parse_section(value) != covered:
+                text = f"the sections of the amplifiers cover {covered.text}"
+                yield _warning(key, value, text, "those of the amplifiers hold")
+    detsec = header.get("DETSEC")
+    if detsec is None:
+        return
+    place = parse_section(str(detsec))
+    if place is None:
+        yield _warning("DETSEC", detsec, "it is no section of the form [x1:x2,y1:y2]", _NO_PLACE)
+    elif place.shape != shape:
+        text = f"the CCD has {shape[1]} columns and {shape[0]} rows without overscan"
+        yield _warning("DETSEC", detsec, text, _NO_PLACE)
+
+
+def _places(images: Sequence[HDU]) -> Iterator[Finding]:
+    """CCDs that lie at one place of the focal plane by DETSEC."""
+    stated = [v for hdu in images if (v := hdu.header.text("DETSEC")) is not None and parse_section(v)]
+    for value in dict.fromkeys(v for v in stated if stated.count(v) > 1):
+        text = f"{stated.count(value)} CCDs of the file cannot be at one place of the focal plane"
+        yield _warning("DETSEC", value, text, "the exposure has no mosaic of its sky")
 
 
 def _lacking(headers: Sequence[Header], key: str) -> str:

@@ -10,6 +10,7 @@ from desdm.codes.calibrate.bpm import Limits, from_ramp
 from desdm.codes.calibrate.frames import Frame
 from desdm.codes.calibrate.linearity import Ramp, level
 from desdm.codes.calibrate.stack import Stack
+from desdm.errors import FileTypeError
 
 __all__ = ["Gauge", "amplifier", "readouts", "saturations"]
 
@@ -61,6 +62,10 @@ class Gauge:
             self.header = frame.header
             self._shape = (frame.image.shape[0], frame.image.shape[1])
             self.saturate = saturations(frame)
+        if "EXPTIME" not in frame.header:
+            raise FileTypeError(
+                f"{frame.path.name} CCD {frame.header['CCDNUM']}: no EXPTIME in the header that can be"
+            )
         seconds = float(frame.header["EXPTIME"])
         parts = []
         for amp in frame.amps:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from astropy.io import fits
 
 from desdm.errors import FileTypeError
+from desdm.survey.amplifiers import amp_numbers
+from desdm.survey.findings import Finding
 from desdm.survey.raw import Amp
 from desdm.survey.sections import Section, parse_section
 
@@ -20,6 +22,7 @@ class State:
     """One amplifier: its place in the image and, in the unit that the image has reached, what limits its pixels.
 
     ``gain`` electrons per unit of the image, ``rdnoise`` electrons, ``saturate`` in the image's unit (infinity: not known).
+    ``findings`` say why one of them is not known.
     """
 
     name: str
@@ -27,50 +30,59 @@ class State:
     gain: float | None
     rdnoise: float | None
     saturate: float
+    findings: tuple[Finding, ...] = field(default=())
 
     def known_gain(self, where: str) -> float:
         """The gain; `FileTypeError` if the header does not tell it."""
-        if self.gain is None or not self.gain > 0:
-            raise FileTypeError(f"{where}: no GAIN{self.name} in the header; gain and weight need it")
+        if self.gain is None:
+            raise self._unknown(where, f"GAIN{self.name}", "gain and weight need it; correct the header")
         return self.gain
 
     def known_noise(self, where: str) -> float:
         """The read noise; `FileTypeError` if the header does not tell it."""
-        if self.rdnoise is None or self.rdnoise < 0:
-            raise FileTypeError(f"{where}: no RDNOISE{self.name} in the header; the weight needs it")
+        if self.rdnoise is None:
+            raise self._unknown(where, f"RDNOISE{self.name}", "the weight needs it; correct the header")
         return self.rdnoise
+
+    def known_saturation(self, where: str) -> float:
+        """The saturation; `FileTypeError` if the header does not tell it."""
+        if self.saturate == float("inf"):
+            need = "the step 'saturate' needs it; correct the header, or take the step out of 'steps'"
+            raise self._unknown(where, f"SATURAT{self.name or 'E'}", need)
+        return self.saturate
+
+    def _unknown(self, where: str, key: str, need: str) -> FileTypeError:
+        """Return the error on a number that is not known: what the header has instead, and what needs it."""
+        odd = next((f for f in self.findings if f.key == key and f.value), None)
+        why = f"{key} is {odd.value}: {odd.text}" if odd else f"no {key} in the header"
+        return FileTypeError(f"{where}: {why}; {need}")
 
 
 def of_raw(amps: tuple[Amp, ...]) -> list[State]:
     """States of a CCD as it was read."""
     return [
-        State(a.name, a.trimmed, a.gain, a.rdnoise, float("inf") if a.saturate is None else float(a.saturate))
+        State(
+            a.name,
+            a.trimmed,
+            a.gain,
+            a.rdnoise,
+            float("inf") if a.saturate is None else float(a.saturate),
+            a.findings,
+        )
         for a in amps
     ]
 
 
 def of_image(header: fits.Header, shape: tuple[int, int]) -> list[State]:
     """States of an image that is detrended in part, from the keywords that `write_states` left."""
-
-    def number(key: str) -> float | None:
-        value = header.get(key)
-        return float(value) if isinstance(value, int | float) else None
-
     amplifiers = []
     for name in [n for n in "ABCDEFGH" if f"AMPSEC{n}" in header] or [""]:
         place = parse_section(str(header[f"AMPSEC{name}"])) if name else Section(1, shape[1], 1, shape[0])
         if place is None or not place.fits(shape):
             raise FileTypeError(f"AMPSEC{name} {header[f'AMPSEC{name}']!r} does not fit the image")
-        full = number(f"SATURAT{name or 'E'}")
-        amplifiers.append(
-            State(
-                name,
-                place,
-                number(f"GAIN{name}"),
-                number(f"RDNOISE{name}"),
-                float("inf") if full is None else full,
-            )
-        )
+        known = amp_numbers(header.get, name)
+        full = float("inf") if known.saturate is None else known.saturate
+        amplifiers.append(State(name, place, known.gain, known.rdnoise, full, known.findings))
     return amplifiers
 
 
@@ -99,6 +111,17 @@ def write_states(header: fits.Header, states: list[State], unit: str) -> None:
         Value of BUNIT.
     """
     header["BUNIT"] = (unit, "unit of the image")
+    # What is not known must not stand in the unit, or the words, of the raw frame.
+    for state in states:
+        for stem, known in (
+            ("GAIN", state.gain is not None),
+            ("RDNOISE", state.rdnoise is not None),
+            ("SATURAT", state.saturate < float("inf")),
+        ):
+            if not known:
+                header.remove(f"{stem}{state.name}", ignore_missing=True)
+    if all(s.saturate == float("inf") for s in states):
+        header.remove("SATURATE", ignore_missing=True)
     for state in states:
         if not state.name:
             continue

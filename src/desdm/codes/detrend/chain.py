@@ -152,6 +152,13 @@ class _Work:
         for name in ("bf", "weight"):
             if name in todo and self.unit != "electrons" and "gain" not in todo:
                 raise UsageError(f"{self.where}: the step {name!r} needs electrons; add the step 'gain'")
+        for state in self.states:
+            if "saturate" in todo:
+                state.known_saturation(self.where)
+            if "gain" in todo:
+                state.known_gain(self.where)
+            if "weight" in todo:
+                state.known_noise(self.where)
 
     # --- the passes
 

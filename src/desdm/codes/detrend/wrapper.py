@@ -20,9 +20,10 @@ from desdm.codes.sky.model import read_skyfit, sky_of
 from desdm.errors import FileTypeError, ProgramFailed, UsageError
 from desdm.framework.wrapper import Task
 from desdm.pixels.fitsbytes import pool
+from desdm.survey.bands import unit_complaint
 from desdm.survey.detectors import outages_of
 from desdm.survey.images import Planes, read_planes, write_planes
-from desdm.survey.raw import RawCCD, open_raw, read_ccd
+from desdm.survey.raw import RawCCD, doubts_of, open_raw, read_ccd
 
 __all__ = ["detrend", "skysubtract"]
 
@@ -36,10 +37,13 @@ def detrend(task: Task) -> None:
     exposure = open_raw(path)
     if exposure.ccds and exposure.ccds[0].ccdnum == ccdnum:
         # A fault of the whole file is reported once.
-        for text in exposure.findings:
+        for text in (*exposure.findings, *doubts_of(path)):
             task.finding(2, text)
     chosen = _steps(task, f"{path.name} CCD {ccdnum}")
     raw = read_ccd(path, ccdnum)
+    odd = unit_complaint(raw.header)
+    if odd:
+        task.finding(2, f"{path.name} CCD {ccdnum}: {odd}; they are taken as they stand")
     subject = Subject(path.name, ccdnum, str(raw.header.get("BAND", "")).strip(), raw.shape)
     recipe = _recipe(task, chosen, _bad_amplifiers(task, raw, ccdnum, path))
     cal = _calibrations(task, chosen, raw, subject)

@@ -122,6 +122,8 @@ def _unit(task: Task, heads: Sequence[fits.Header], paths: Sequence[Path]) -> Co
 def _nominal(task: Task, head: fits.Header, band: str, unit: CountUnit) -> float:
     """The zero point of a photometric night, for one ``unit`` of the image."""
     exptime, airmass = float(head.get("EXPTIME", 0.0)), airmass_of(head.get)
+    if "EXPTIME" not in head:
+        raise ProgramFailed(f"{task.name}: the exposure has no EXPTIME that can be; correct the header")
     if exptime <= 0:
         raise ProgramFailed(f"{task.name}: a catalogue of the exposure has EXPTIME {exptime:g}")
     if airmass is None:
