@@ -20,6 +20,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "RDNOISE": (1e-3, 1e4),
     "SATURAT": (1.0, 2.0**20),
 }
+#: What follows for a CCD where a header does not tell the saturation at all, as those of some cameras.
+_UNMARKED = "saturated pixels are not marked"
 #: What follows for a CCD where such a number is not known.
 _FOLLOWS = {
     "GAIN": "the CCD has no weight and cannot be calibrated",
@@ -96,7 +98,10 @@ def _number(get: Callable[[str], object], stem: str, name: str) -> float | Findi
         text = "it is not possible"
     else:
         return float(value)
-    return Finding(Severity.WARNING, text, key, "" if value is None else repr(value), _FOLLOWS[stem])
+    if value is None:
+        follows = _UNMARKED if stem == "SATURAT" else _FOLLOWS[stem]
+        return Finding(Severity.WARNING, text, key, "", follows)
+    return Finding(Severity.WARNING, text, key, repr(value), _FOLLOWS[stem])
 
 
 def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[Amp, ...], tuple[int, int]]:

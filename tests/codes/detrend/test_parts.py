@@ -100,9 +100,15 @@ def test_the_real_saao_frame_is_detrended_with_its_ten_columns_of_overscan(real:
     expected = 1.9 * (np.median(data[:, 16:528]) - np.mean(data[:, 6:10]))
     assert np.median(planes.sci) == pytest.approx(expected, abs=1.0)
     assert planes.header["GAIN"] == 1.0
-    # Its header has no SATURATE: full pixels cannot be marked, and that is not passed over.
-    with pytest.raises(FileTypeError, match=r"a8280271\.fits CCD 0: no SATURATE in the header.*'saturate'"):
-        chain.detrend(raw, path.name, Calibrations(), Recipe(chosen("overscan,saturate,gain,weight")), map)
+    # Its header has no SATURATE: no pixel can be marked, and the archive and the run say so.
+    assert [(f.key, f.assumed) for f in raw.amps[0].findings if f.key == "SATURATE"] == [
+        ("SATURATE", "saturated pixels are not marked")
+    ]
+    marked = chain.detrend(
+        raw, path.name, Calibrations(), Recipe(chosen("overscan,saturate,gain,weight")), map
+    )
+    assert not (marked.planes.msk & MaskBit.SATURATE).any()
+    assert "SATURATE" not in marked.planes.header
     # noise of neighbours against the weight's variance: a frame without flat, so a few per cent of structure are left
     steps = (planes.sci[:, 1:] - planes.sci[:, :-1]).ravel()
     sigma = 1.4826 * np.median(np.abs(steps - np.median(steps))) / 2**0.5

@@ -220,6 +220,7 @@ def test_a_bad_amplifier_is_masked_and_a_dead_ccd_refused(
         ({"CCDSUM": "2 2"}, True, "CCD 1: CCDSUM is '2 2': the pixels are binned"),
         ({"GAINA": 4.0, "GAINB": 8.0}, False, "CCD 1: GAINA is 4 and GAINB 8: one unit cannot have both"),
         ({"AIRMASS": 9.0}, False, "AIRMASS is 9.0 (HDU 1)"),
+        ({"SATURATB": None}, False, "CCD 1: no SATURATB in the header: saturated pixels are not marked"),
     ],
 )
 def test_a_header_that_cannot_be_is_refused_or_told_in_the_run(
@@ -228,7 +229,11 @@ def test_a_header_that_cannot_be_is_refused_or_told_in_the_run(
     """Each was processed without a word, with saturation lost or the gain applied twice, or failed for a false reason."""
     raw = tmp_path / night.raw.name
     with fits.open(night.raw, disable_image_compression=True) as hdus:
-        hdus[1].header.update(cards)
+        for key, value in cards.items():
+            if value is None:
+                del hdus[1].header[key]
+            else:
+                hdus[1].header[key] = value
         hdus.writeto(raw)
     inputs, keys = night.inputs(1) | {"raw": [raw]}, {"ccdnum": "1", "expnum": str(night.expnum)}
     files = {"image": tmp_path / "image.fits"}

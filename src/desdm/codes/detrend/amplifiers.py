@@ -45,10 +45,11 @@ class State:
         return self.rdnoise
 
     def known_saturation(self, where: str) -> float:
-        """The saturation; `FileTypeError` if the header does not tell it."""
-        if self.saturate == float("inf"):
+        """The saturation, infinity without a keyword of it; `FileTypeError` if what the header has cannot be."""
+        key = f"SATURAT{self.name or 'E'}"
+        if any(f.key == key and f.value for f in self.findings):
             need = "the step 'saturate' needs it; correct the header, or take the step out of 'steps'"
-            raise self._unknown(where, f"SATURAT{self.name or 'E'}", need)
+            raise self._unknown(where, key, need)
         return self.saturate
 
     def _unknown(self, where: str, key: str, need: str) -> FileTypeError:

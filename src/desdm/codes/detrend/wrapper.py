@@ -44,6 +44,10 @@ def detrend(task: Task) -> None:
     odd = unit_complaint(raw.header)
     if odd:
         task.finding(2, f"{path.name} CCD {ccdnum}: {odd}; they are taken as they stand")
+    missing = [f.key for amp in raw.amps for f in amp.findings if f.key.startswith("SATURAT") and not f.value]
+    if missing and "saturate" in chosen:
+        keys = ", ".join(missing)
+        task.finding(2, f"{path.name} CCD {ccdnum}: no {keys} in the header: saturated pixels are not marked")
     subject = Subject(path.name, ccdnum, str(raw.header.get("BAND", "")).strip(), raw.shape)
     recipe = _recipe(task, chosen, _bad_amplifiers(task, raw, ccdnum, path))
     cal = _calibrations(task, chosen, raw, subject)
