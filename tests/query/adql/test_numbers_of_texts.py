@@ -99,7 +99,7 @@ def test_other_texts_are_refused(bench: Bench, kind: str) -> None:
         ) as caught:
             bench.ask(f"SELECT CAST('{text}' AS {kind}) FROM T1.objects")
         assert caught.value.line == 1
-        with pytest.raises(QueryError, match="while the query ran: a text is not a number"):
+        with pytest.raises(QueryError, match="while the query ran: a text cannot be converted to a number"):
             texts_in(bench, [text]).ask(f"SELECT CAST(s AS {kind}) FROM TAP_UPLOAD.u")
 
 

@@ -98,7 +98,8 @@ def test_other_texts_are_refused_in_literals_and_in_columns(bench: Bench, text: 
             bench.ask(sql)
         assert caught.value.line == 1
     with pytest.raises(
-        QueryError, match="while the query ran: a text is not a timestamp: it must be YYYY-MM-DD"
+        QueryError,
+        match="while the query ran: a text cannot be converted to a timestamp: it must be YYYY-MM-DD",
     ):
         texts_in(bench, [text]).ask("SELECT TIMESTAMP(s) FROM TAP_UPLOAD.u")
 

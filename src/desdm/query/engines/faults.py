@@ -19,11 +19,12 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"not a timestamp|timestamp field|date/time field",
-        f"a text is not a timestamp: it must be {FORM}",
+        f"a text cannot be converted to a timestamp: it must be {FORM}",
     ),
     (
         r"not a number",
-        "a text is not a number: it must be digits with sign, point and exponent, for REAL and DOUBLE also Infinity",
+        "a text cannot be converted to a number: it must be digits with sign, point and exponent, for REAL and DOUBLE "
+        "also Infinity",
     ),
     (r"division by zero", "a division by zero; NULLIF(x, 0) turns a zero into no value"),
     (r"square root of a negative", "SQRT of a negative number; cut with WHERE first"),
