@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import threading
@@ -24,6 +23,7 @@ from desdm.pixels.cards import HDU, read_hdus
 from desdm.pixels.fitsbytes import hdu_header, is_structure
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.access import access_of
+from desdm.services.bulk.verify import sha256_of
 from desdm.services.context import Services
 from desdm.services.soda.sky import Grid
 from desdm.services.soda.stencil import Polygon
@@ -101,11 +101,7 @@ class ReleaseImage:
             The bytes are not those that were released.
         """
         settled = time.time_ns() - self.stamp.changed_ns > _TICK_NS
-        # Nothing else uses the descriptor's position: planes are read by pread.
-        with open(self._fd, "rb", buffering=0, closefd=False) as opened:
-            opened.seek(0)
-            sha = hashlib.file_digest(opened, "sha256")
-        if sha.hexdigest() != self.file.sha256:
+        if sha256_of(self._fd).hexdigest() != self.file.sha256:
             raise CorruptFile(
                 f"{self.file.release}/{self.file.path}: its bytes differ from the released digest"
             )

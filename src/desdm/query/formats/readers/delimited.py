@@ -76,13 +76,16 @@ def _parsed(data: bytes, delimiter: str, texts: Sequence[str] = ()) -> pa.Table:
     )
 
 
+def _may_be_digits(column: pa.ChunkedArray) -> bool:
+    """Whether a column of numbers may have been written as digits alone; those beyond 64 bits are whole doubles."""
+    if pa.types.is_floating(column.type):
+        return bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
+    return bool(pa.types.is_integer(column.type))
+
+
 def _with_identifiers(data: bytes, delimiter: str, rows: pa.Table) -> pa.Table:
     """Return the table with columns of digits as text where some have zeros in front, which numbers do not have."""
-    numbers = [
-        field.name
-        for field in rows.schema
-        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-    ]
+    numbers = [name for name in rows.column_names if _may_be_digits(rows.column(name))]
     if not numbers or not re.search(rb'[\n\r" ' + delimiter.encode() + rb"]0[0-9]", data):
         return rows
     texts = _parsed(data, delimiter, numbers)
