@@ -171,6 +171,10 @@ def _told(url: str, path: str) -> tuple[int, bytes]:
     return status, without_times(body)
 
 
+#: Seconds between two requests of a reader: fewer than the 200 a second that one caller may send.
+_PAUSE = 0.01
+
+
 def _read(url: str, stable: tuple[str, ...], before: dict[str, tuple[int, bytes]], ended: threading.Event,
           outcome: Outcome, where: str) -> None:  # fmt: skip
     """Read the first release again and again."""
@@ -181,6 +185,7 @@ def _read(url: str, stable: tuple[str, ...], before: dict[str, tuple[int, bytes]
             outcome.expect(
                 found == before[path], Fault.WRONG, f"{where}: {path} changed: {found[0]} {found[1][:80]!r}"
             )
+            time.sleep(_PAUSE)
 
 
 def _follow(url: str, ended: threading.Event, outcome: Outcome, where: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from desdm.errors import QueryError
+from desdm.query.adql.parse.grammar import MOST_TABLES, parse
 from tests.query.adql.conftest import Bench
 from tests.query.adql.hostile import HOSTILE
 
@@ -274,3 +275,14 @@ def test_what_is_advised_can_be_asked(bench: Bench, value: str) -> None:
     assert bench.ask(
         f"SELECT TOP 1 {value} AS v FROM {T} WHERE DISTANCE(ra, dec, 30.0, -5.0) < 180 AND RAND() < 2"
     )
+
+
+@pytest.mark.parametrize("joint", [", {}", " CROSS JOIN {}", " JOIN {} USING (id)"])
+def test_a_from_of_more_tables_than_an_engine_can_order_is_refused_at_the_next_one(joint: str) -> None:
+    """DuckDB orders the joins of 500 tables for more than a minute, and hears of no deadline meanwhile."""
+    many = "SELECT 1 AS n FROM t AS a0" + "".join(joint.format(f"t AS a{n}") for n in range(1, MOST_TABLES))
+    parse(many)
+    parse(f"{many.replace('t AS a0', '(SELECT id FROM t, t AS b) AS a0')}")
+    with pytest.raises(QueryError, match=r"a FROM joins at most 100 tables") as refusal:
+        parse(many + joint.format("t AS last"))
+    assert refusal.value.column == len(many + joint.split("{")[0]) + 1

@@ -9,7 +9,10 @@ from desdm.query.adql.parse.reader import Reader
 from desdm.query.adql.parse.tokens import Kind
 from desdm.query.adql.parse.values import Values
 
-__all__ = ["parse"]
+__all__ = ["MOST_TABLES", "parse"]
+
+#: Tables that one FROM joins at most: an engine that orders the joins of 500 hears of no deadline for a minute.
+MOST_TABLES = 100
 
 
 def parse(query: str) -> nodes.Statement:
@@ -30,6 +33,8 @@ class _Grammar:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._values = Values(reader, self.statement)
+        #: Tables of the FROM that is parsed.
+        self._tables = 0
 
     def whole(self) -> nodes.Statement:
         reader = self._reader
@@ -135,9 +140,11 @@ class _Grammar:
             raise reader.fail("SELECT INTO is not allowed; keep a result as a table of your own in mydb")
         tables: list[nodes.TableReference] = []
         if reader.word("FROM"):
+            around, self._tables = self._tables, 0
             tables.append(self._table())
             while reader.sign(","):
                 tables.append(self._table())
+            self._tables = around
         where = self._values.condition() if reader.word("WHERE") else None
         group: list[nodes.Expression] = []
         if reader.word("GROUP"):
@@ -220,6 +227,9 @@ class _Grammar:
     def _joinable(self) -> nodes.TableReference:
         """Parse a table, a query in parentheses, or a join in parentheses."""
         reader, at = self._reader, self._reader.now.at
+        self._tables += 1
+        if self._tables > MOST_TABLES:
+            raise reader.fail(f"a FROM joins at most {MOST_TABLES} tables; split the query with WITH")
         if reader.is_word("LATERAL", "UNNEST"):
             raise reader.fail(f"ADQL has no {reader.now.upper}")
         if reader.now.kind is Kind.TEXT:
