@@ -99,3 +99,19 @@ def test_a_file_that_a_query_program_lists_and_nobody_has_is_refused(
         pytest.raises(PlanError, match=r"image_c3\.fits is not in the archive; ingest it"),
     ):
         find_by_program(InputFinder(conn, EVERYTHING), module, module.inputs[0], {})
+
+
+def test_a_query_without_result_is_explained_by_its_own_cause(exposure: Database) -> None:
+    with exposure.read() as conn:
+        finder = InputFinder(conn, EVERYTHING)
+        unknown, excluded, absent = (
+            {"filetype": "red_immask", "tag": "Y9_NONE"},
+            {"filetype": "red_immask", "ccdnum": "2"},
+            {"filetype": "coadd"},
+        )
+        assert [finder.find(query) for query in (unknown, excluded, absent)] == [[], [], []]
+        assert finder.describe_excluded(unknown) == "; there is no tag Y9_NONE, see: desdm tag"
+        assert finder.describe_excluded(excluded) == (
+            "; 1 image was left out (1: D00000011 CCD 2: excluded: light leak (ann))"
+        )
+        assert finder.describe_excluded(absent) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from desdm.archive.model import FileRecord
 from desdm.archive.publish import digest
 from desdm.errors import CorruptFile
 
-__all__ = ["Expected", "Verifier", "damage", "verified"]
+__all__ = ["Expected", "Verifier", "damage", "read_digests", "verified"]
 
 
 class Expected(NamedTuple):
@@ -110,3 +111,9 @@ def _look(path: Path) -> _Look | None:
     except OSError:
         return None
     return _Look(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def read_digests(path: Path) -> Mapping[str, Expected]:
+    """The registered size and digest of each input, by its path relative to the archive's root."""
+    tree: dict[str, tuple[int, str]] = json.loads(path.read_text("utf-8"))
+    return {relpath: Expected(*values) for relpath, values in tree.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from desdm.framework.jobwcl import read_job
 from desdm.framework.plan import PlannedJob
 from desdm.schema.database import Database
 
-__all__ = ["read_digests", "write_digests", "write_inputs"]
+__all__ = ["write_digests", "write_inputs"]
 
 _INPUTS = "inputs.json"
 #: Names in one query of the database.
@@ -69,9 +69,3 @@ def _inputs(jobroots: Sequence[Path]) -> set[str]:
     # A run that an earlier version planned.
     specs = [read_job(root / "job.wcl") for root in jobroots]
     return {path for spec in specs for w in spec.wrappers for each in w.inputs.values() for path in each}
-
-
-def read_digests(path: Path) -> Mapping[str, Expected]:
-    """The registered size and digest of each input, by its path relative to the archive's root."""
-    tree: dict[str, tuple[int, str]] = json.loads(path.read_text("utf-8"))
-    return {relpath: Expected(*values) for relpath, values in tree.items()}

@@ -20,10 +20,9 @@ from pathlib import Path
 from types import TracebackType
 
 from desdm import wcl
-from desdm.archive.verify import Expected, Verifier
+from desdm.archive.verify import Expected, Verifier, read_digests
 from desdm.errors import CorruptFile, FileTypeError, ProgramFailed, StorageFull, UsageError
 from desdm.framework.allocator import retain_freed_memory
-from desdm.framework.inputdigests import read_digests
 from desdm.framework.jobwcl import JobFile, JobSpec, ModuleSpec, WrapperSpec, read_job
 from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.objectstore import HOLD_MEMORY, ObjectStore, budget

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -94,6 +94,15 @@ def _or_any(value: object, default: str) -> str:
     return "" if text.lower() == "any" else text
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a query found, and what it left out, by file and CCD."""
+
+    query: Mapping[str, str]
+    rows: list[Row]
+    omitted: Mapping[tuple[int, int], Omitted]
+
+
 @dataclass(slots=True)
 class InputFinder:
     """Answers the queries of one submission; files that it omits are listed in ``omitted``.
@@ -108,9 +117,7 @@ class InputFinder:
     scope: Scope
     own: int | None = None
     omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
-    _answers: dict[str, list[Row]] = field(default_factory=dict)
-    _empty: bool = False
-    _missing_tag: str = ""
+    _answers: dict[str, _Answer] = field(default_factory=dict)
 
     def find(self, query: Mapping[str, str], images: Sequence[Row] = ()) -> list[Row]:
         """Return the rows of a query.
@@ -123,72 +130,60 @@ class InputFinder:
         images
             The images whose companions are wanted.
         """
-        policy = query.get(ASSESSMENT, "")
-        catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+        rows = self._answer(query).rows
+        return companions(rows, images) if COMPANION in query else rows
+
+    def _answer(self, query: Mapping[str, str]) -> _Answer:
+        """Ask a query once."""
         text = repr(sorted(query.items()))
         if text not in self._answers:
-            sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope, replaced=bool(policy))
-            rows: list[Row] = list(sound)
-            if not rows and "tag" in query:
-                self._missing_tag = catalog.missing_tag(self.conn, query["tag"])
-            subjects = {_subject(row) for row in rows}
-            faulty: list[tuple[Row, str]] = [one for one in spoiled if _subject(one[0]) in subjects]
-            spoiled = [one for one in spoiled if _subject(one[0]) not in subjects]
-            if policy or not rows:
-                for one_row, reason in spoiled:
-                    self._omit(one_row, reason)
-            if policy:
-                selection = select_images(self.conn, rows, policy_of(policy), self.scope)
-                self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
-                for withheld_file in withheld(self.conn, catalogue_query, (), self.scope):
-                    row = withheld_file.row
-                    if _subject(row) in subjects:
-                        faulty.append((row, withheld_file.reason))
-                        continue
-                    omitted_image = Omitted(
-                        int(row["id"]), str(row["filename"]), row["expnum"], _ccd(row), withheld_file.reason
-                    )
-                    self.omitted.setdefault((omitted_image.desfile_id, omitted_image.ccdnum), omitted_image)
-                for one in replaced(self.conn, faulty, selection.rows, self.scope):
-                    self.omitted.setdefault((one.desfile_id, one.ccdnum), one)
-                rows = selection.rows
-                self._empty |= not rows
+            answer = self._ask(query)
+            self.omitted |= answer.omitted
+            self._answers[text] = answer
+        return self._answers[text]
+
+    def _ask(self, query: Mapping[str, str]) -> _Answer:
+        """Find the rows of a query that may be used."""
+        policy = query.get(ASSESSMENT, "")
+        catalogue_query = _of_catalogue(query)
+        sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope, replaced=bool(policy))
+        rows: list[Row] = list(sound)
+        subjects = {_subject(row) for row in rows}
+        faulty: list[tuple[Row, str]] = [one for one in spoiled if _subject(one[0]) in subjects]
+        spoiled = [one for one in spoiled if _subject(one[0]) not in subjects]
+        omitted = _by_file(_omitted(row, reason) for row, reason in spoiled if policy or not rows)
+        if not policy:
+            selection = drop_excluded(self.conn, rows, self.own)
+            return _Answer(query, selection.rows, omitted | _by_file(selection.omitted))
+        selection = select_images(self.conn, rows, policy_of(policy), self.scope)
+        omitted |= _by_file(selection.omitted)
+        unseen: list[Omitted] = []
+        for one in withheld(self.conn, catalogue_query, (), self.scope):
+            if _subject(one.row) in subjects:
+                faulty.append((one.row, one.reason))
             else:
-                rows = self._drop_excluded(rows)
-            self._answers[text] = rows
-        rows_of_query = self._answers[text]
-        return companions(rows_of_query, images) if COMPANION in query else rows_of_query
+                unseen.append(_omitted(one.row, one.reason))
+        # The first reason that is known of a file stands.
+        for left_out in (*unseen, *replaced(self.conn, faulty, selection.rows, self.scope)):
+            omitted.setdefault((left_out.desfile_id, left_out.ccdnum), left_out)
+        return _Answer(query, selection.rows, omitted)
 
     def find_named(self, filename: str, scope: Scope | None) -> tuple[list[Row], bool]:
         """Return the files of a name (or one with ``%``), and whether others of it are omitted: they must not be used."""
         sound, spoiled = catalog.find_sound(self.conn, {"filename": filename}, scope)
-        for row, reason in spoiled:
-            self._omit(row, reason)
-        rows = self._drop_excluded(sound)
-        return rows, bool(spoiled) or len(rows) < len(sound)
-
-    def _drop_excluded(self, rows: Sequence[Row]) -> list[Row]:
-        """Leave out files of excluded exposures and CCDs, and note them."""
-        selection = drop_excluded(self.conn, rows, self.own)
-        self.omitted |= {(o.desfile_id, o.ccdnum): o for o in selection.omitted}
-        self._empty |= bool(rows) and not selection.rows
-        return selection.rows
-
-    def _omit(self, row: Row, reason: str) -> None:
-        """Note a file that must not be used."""
-        expnum = row.get("expnum")
-        exposure = expnum if isinstance(expnum, int) else None
-        one = Omitted(int(str(row["id"])), str(row["filename"]), exposure, _ccd(row), reason)
-        self.omitted[one.desfile_id, one.ccdnum] = one
+        selection = drop_excluded(self.conn, sound, self.own)
+        self.omitted |= _by_file(_omitted(row, reason) for row, reason in spoiled)
+        self.omitted |= _by_file(selection.omitted)
+        return selection.rows, bool(spoiled) or len(selection.rows) < len(sound)
 
     def describe_excluded(self, query: Mapping[str, str]) -> str:
         """Say how many files a query without result has beyond the scope and the rules; empty: none."""
-        catalogue_query = {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
-        if self._missing_tag:
-            return f"; there is no tag {self._missing_tag}, see: desdm tag"
-        if self.omitted and (query.get(ASSESSMENT) or self._empty):
-            return _describe_reasons(self.omitted.values())
-        rows, spoiled = catalog.find_sound(self.conn, catalogue_query)
+        answer = self._answer(query)
+        if tag := self._missing_tag(query):
+            return f"; there is no tag {tag}, see: desdm tag"
+        if answer.omitted:
+            return _describe_reasons(answer.omitted.values())
+        rows, spoiled = catalog.find_sound(self.conn, _of_catalogue(query))
         if spoiled and not rows:
             return f"; {len(spoiled)} files that fit must not be used: {spoiled[0][1]}"
         count = len(rows)
@@ -200,10 +195,36 @@ class InputFinder:
         )
 
     def describe_omitted(self) -> str:
-        """Describe a tag that is not there, or omitted files if a query with rules of assessment has no result."""
-        if self._missing_tag:
-            return f"; there is no tag {self._missing_tag}, see: desdm tag"
-        return _describe_reasons(self.omitted.values()) if self.omitted and self._empty else ""
+        """Describe the tag that is not there, or the omitted files, of the queries so far that have no result."""
+        without_result = [answer for answer in self._answers.values() if not answer.rows]
+        for answer in without_result:
+            if tag := self._missing_tag(answer.query):
+                return f"; there is no tag {tag}, see: desdm tag"
+        omitted: dict[tuple[int, int], Omitted] = {}
+        for answer in without_result:
+            omitted |= answer.omitted
+        return _describe_reasons(omitted.values()) if omitted else ""
+
+    def _missing_tag(self, query: Mapping[str, str]) -> str:
+        """The first tag that a query names and that does not exist; empty: none."""
+        return catalog.missing_tag(self.conn, query["tag"]) if "tag" in query else ""
+
+
+def _of_catalogue(query: Mapping[str, str]) -> dict[str, str]:
+    """The keys of a query that the catalogue answers."""
+    return {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
+
+
+def _omitted(row: Row, reason: str) -> Omitted:
+    """A file that must not be used."""
+    expnum = row.get("expnum")
+    exposure = expnum if isinstance(expnum, int) else None
+    return Omitted(int(str(row["id"])), str(row["filename"]), exposure, _ccd(row), reason)
+
+
+def _by_file(omitted: Iterable[Omitted]) -> dict[tuple[int, int], Omitted]:
+    """Omitted files by their identity and CCD."""
+    return {(one.desfile_id, one.ccdnum): one for one in omitted}
 
 
 def _subject(row: Row) -> tuple[object, ...]:
@@ -221,7 +242,8 @@ def _describe_reasons(omitted: Collection[Omitted]) -> str:
     reasons = omissions(omitted)
     more = f"; {len(reasons) - _REASONS} more reasons" if len(reasons) > _REASONS else ""
     words = "; ".join(reasons[:_REASONS])
-    return f"; {len(omitted)} images were left out ({words}{more})"
+    count = "1 image was" if len(omitted) == 1 else f"{len(omitted)} images were"
+    return f"; {count} left out ({words}{more})"
 
 
 def policy_of(text: str) -> AssessmentPolicy:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from desdm.errors import StorageFull
 
 __all__ = ["Spill", "Spilled"]
@@ -100,6 +98,8 @@ class Spill:
         assert self._file is not None
         at, buffers = spilled.offset, []
         for size in spilled.sizes:
+            import numpy as np  # who spills arrays has it; a worker of text need not load it
+
             buffer = np.empty(size, np.uint8)
             done = 0
             while done < size:

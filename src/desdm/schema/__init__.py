@@ -1,73 +1,84 @@
-"""Every table once, with text, unit and UCD; the migrations; and the question whether a database is current."""
+"""Every table once, with text, unit and UCD; the migrations; and the question whether a database is current.
+
+Tables are loaded when the first one is asked for: a worker needs the states of this package and no database.
+"""
 
 from __future__ import annotations
 
-from desdm.schema.calibrations import exclude_list, ops_epoch, ops_epoch_inputs_per_band, pfw_calibration
-from desdm.schema.columns import metadata
-from desdm.schema.evaluation import EVALUATIONS, finalcut_eval, firstcut_eval, zeropoint
-from desdm.schema.events import coaddtile_geom, event
-from desdm.schema.filemeta import METADATA_TABLES, calibration, catalog, image, miscfile
-from desdm.schema.files import (
-    desfile,
-    file_archive_info,
-    file_finding,
-    file_suspect,
-    file_tag,
-    file_trash,
-    opm_used,
-    opm_was_derived_from,
-    opm_was_generated_by,
-    ops_archive,
-    ops_filetype,
-    ops_proctag_def,
-    proctag,
-)
-from desdm.schema.people import access_token, data_right, person
-from desdm.schema.quality import (
-    ops_message_filter,
-    ops_message_ignore,
-    ops_message_pattern,
-    qa_metric,
-    task_message,
-)
-from desdm.schema.releases import (
-    announcement,
-    problem,
-    release,
-    release_column,
-    release_file,
-    release_table,
-)
-from desdm.schema.runs import (
-    ops_data_state_def,
-    ops_state_change,
-    pfw_attempt,
-    pfw_attempt_config,
-    pfw_attempt_label,
-    pfw_attempt_val,
-    pfw_block,
-    pfw_data_query,
-    pfw_exec,
-    pfw_job,
-    pfw_omitted_input,
-    pfw_request,
-    pfw_unit,
-    pfw_wrapper,
-    task,
-)
-from desdm.schema.states import (
-    AttemptState,
-    CopyState,
-    DataState,
-    EventKind,
-    JobState,
-    Phase,
-    ReleaseState,
-    Role,
-    RunClass,
-    Verdict,
-    WrapperState,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from desdm.schema.tables import (
+        EVALUATIONS,
+        METADATA_TABLES,
+        AttemptState,
+        CopyState,
+        DataState,
+        EventKind,
+        JobState,
+        Phase,
+        ReleaseState,
+        Role,
+        RunClass,
+        Verdict,
+        WrapperState,
+        access_token,
+        announcement,
+        calibration,
+        catalog,
+        coaddtile_geom,
+        data_right,
+        desfile,
+        event,
+        exclude_list,
+        file_archive_info,
+        file_finding,
+        file_suspect,
+        file_tag,
+        file_trash,
+        finalcut_eval,
+        firstcut_eval,
+        image,
+        metadata,
+        miscfile,
+        opm_used,
+        opm_was_derived_from,
+        opm_was_generated_by,
+        ops_archive,
+        ops_data_state_def,
+        ops_epoch,
+        ops_epoch_inputs_per_band,
+        ops_filetype,
+        ops_message_filter,
+        ops_message_ignore,
+        ops_message_pattern,
+        ops_proctag_def,
+        ops_state_change,
+        person,
+        pfw_attempt,
+        pfw_attempt_config,
+        pfw_attempt_label,
+        pfw_attempt_val,
+        pfw_block,
+        pfw_calibration,
+        pfw_data_query,
+        pfw_exec,
+        pfw_job,
+        pfw_omitted_input,
+        pfw_request,
+        pfw_unit,
+        pfw_wrapper,
+        problem,
+        proctag,
+        qa_metric,
+        release,
+        release_column,
+        release_file,
+        release_table,
+        task,
+        task_message,
+        zeropoint,
+    )
 
 __all__ = [
     "EVALUATIONS",
@@ -140,3 +151,12 @@ __all__ = [
     "task_message",
     "zeropoint",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load all tables, and return one name of them (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from desdm.schema import tables
+
+    return getattr(tables, name)

@@ -36,6 +36,7 @@ from desdm.errors import (
     storage_error,
 )
 from desdm.modes import make_private
+from desdm.schema import tables as _tables  # noqa: F401  foreign keys find their tables when all are loaded
 from desdm.schema.version import HEAD
 
 __all__ = ["Database", "database_error", "new_ids", "translated"]

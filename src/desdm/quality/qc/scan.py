@@ -179,7 +179,7 @@ class Scanner:
             block = block.replace(b"\r\n", b"\n")
         block = _with_short_lines(block)
         if any(mark in block for mark in _ESCAPE_MARKS):
-            block = _ESCAPE.sub(_shown, block)
+            block = _ESCAPE.sub(_replacement_of, block)
         for text, put in self._selection.filters:
             block = block.replace(text, put)
         # Of the same length, so that lines are counted where the log has them.
@@ -330,7 +330,7 @@ def _with_short_lines(block: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _shown(escape: re.Match[bytes]) -> bytes:
+def _replacement_of(escape: re.Match[bytes]) -> bytes:
     """Return what stands for an escape sequence: a line end, a gap, or nothing."""
     final, short, next_line = escape.groups()
     if final in _MOVES or short in _SHORT_MOVES or next_line:
