@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
+from desdm.archive import store
 from desdm.facility import Facility
+from desdm.framework.refusals import describe_suspects
+from desdm.framework.store import attempt_by_name
+from desdm.operations.report.current import current_standing
 from desdm.quality.qa.exclusions import exclusions_of_run
-from desdm.schema import opm_used, pfw_attempt_config, pfw_request
+from desdm.schema import opm_used, pfw_attempt_config, pfw_omitted_input, pfw_request
+from desdm.schema.states import Verdict
 from tests.archive.test_find import attempt
 from tests.cli.test_archive_commands import Run, document, runner
 from tests.operations.test_acceptance import image, judge
@@ -91,6 +96,59 @@ def test_a_run_tells_what_is_excluded_of_what_it_used(night: tuple[Run, Path]) -
     with facility.database.read() as conn:
         assert [(e.expnum, e.ccdnum) for e in exclusions_of_run(conn, 3)] == [(1, None)]
     facility.close()
+
+
+def test_a_run_tells_what_its_plan_left_out(night: tuple[Run, Path]) -> None:
+    run, home = night
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        left = {
+            "pfw_attempt_id": 3,
+            "desfile_id": 12,
+            "ccdnum": 2,
+            "expnum": 1,
+            "reason": "excluded: half dead (ann)",
+        }
+        conn.execute(insert(pfw_omitted_input), [left])
+    facility.close()
+    assert (
+        "left out: 1: D00000001 CCD 2: excluded: half dead (ann)" in run("show", "DES0001+0001_r2p01").stdout
+    )
+    [one] = document(run("show", "DES0001+0001_r2p01", "--json"))["omitted"]
+    assert one == {"filename": "im12.fits", "expnum": 1, "ccdnum": 2, "reason": "excluded: half dead (ann)"}
+
+
+def test_what_counts_now_stands_in_a_report(night: tuple[Run, Path]) -> None:
+    run, home = night
+    run("verdict", "1", "--set", "False", "--reason", "satellite")
+    run("exclude", "2", "--reason", "dome lamp on")
+    facility = Facility.open(home)
+    with facility.database.read() as conn:
+        scope = facility.production
+        of_runs = [current_standing(conn, attempt_by_name(conn, f"D0000000{n}_r1p01"), scope) for n in (1, 2)]
+    facility.close()
+    [rejected], [excluded] = [list(one.verdicts.values()) for one in of_runs]
+    assert (rejected.verdict, rejected.excluded) == (Verdict.REJECTED, False)
+    assert rejected.words[0].startswith("overruled: satellite (")
+    assert (excluded.verdict, excluded.excluded) == (Verdict.ACCEPTED, True)
+    assert "dome lamp on" in excluded.words[0] and "dome lamp on" in of_runs[1].excluded[0]
+    run("mark", "D00000002_r1p01", "junk", "--reason", "bad flat")
+    run("report", "D00000002_r1p01", "--out", home / "page.html")
+    page = (home / "page.html").read_text()
+    assert "bad flat" in page and "dome lamp on" in page
+
+
+def test_a_plan_tells_which_of_its_inputs_are_suspect(night: tuple[Run, Path]) -> None:
+    _, home = night
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        store.add_suspects(conn, [(11, 11), (21, 11)], "audit", "its bytes have changed")
+        notes = describe_suspects(conn, [{"id": n} for n in (11, 12, 21)])
+    facility.close()
+    assert notes == (
+        "inputs that are suspect: 2, for im11.fits: its bytes have changed; a release of their products is refused while "
+        "they are (desdm files --suspect)",
+    )
 
 
 def test_the_ccd_of_an_excluded_exposure_is_not_said_to_be_free(night: tuple[Run, Path]) -> None:

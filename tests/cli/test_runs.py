@@ -207,3 +207,29 @@ def test_a_reader_that_goes_away_is_no_error(desdm: Session, tmp_path: Path) -> 
         cwd=home,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_whose_submitter_was_killed_is_interrupted_for_every_reader(
+    desdm: Session, tmp_path: Path
+) -> None:
+    """SIGKILL leaves ``running`` in the row; no reader may say that the run goes on."""
+    home = tmp_path / "home"
+    (tmp_path / "talk.wcl").write_text(
+        TALK.replace("${words}|", "fine weather|").replace("    lines", "    nap = 5\n    lines")
+    )
+    words = [sys.executable, "-m", "desdm.cli.main", "submit", "../talk.wcl", "--wait"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, cwd=home, env=environment, stdout=subprocess.DEVNULL) as submitter:
+        while "running" not in desdm("status").stdout:
+            assert submitter.poll() is None
+        submitter.kill()
+    [listed] = json.loads(desdm("status", "--json").stdout)
+    shown = json.loads(desdm("show", "T1_r1p01", "--json").stdout)
+    [past] = json.loads(desdm("history", "--json").stdout)
+    assert [listed["state"], shown["state"], past["state"]] == ["interrupted"] * 3
+    assert listed["comment"] == "its submitter went away; next: desdm resume T1_r1p01"
+    assert "interrupted (its submitter went away; resume goes on)" in desdm("show", "T1_r1p01").stdout
+    assert json.loads(desdm("status", "--state", "running", "--json").stdout) == []
+    assert len(json.loads(desdm("status", "--state", "interrupted", "--json").stdout)) == 1
+    desdm("report", "T1_r1p01", "--out", "page.html")
+    assert "<title>T1_r1p01 – interrupted</title>" in (home / "page.html").read_text()

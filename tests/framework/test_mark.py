@@ -12,6 +12,7 @@ from desdm.archive.archive import Archive
 from desdm.archive.audit import audit
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
+from desdm.archive.withheld import unfit_reasons
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.framework.mark import mark
 from desdm.schema import pfw_attempt
@@ -150,6 +151,21 @@ def test_deleting_the_last_file_prunes_and_recovery_restores(runs: Runs, before:
     assert runs.state() == (before.value, None)
     event = runs.events(subject=RUN, kind=EventKind.MARK)[-1]
     assert (event.who, before.value in event.text) == ("bob", True)
+
+
+def test_who_brings_files_back_does_not_mark_the_run(runs: Runs) -> None:
+    """The mark is of the person who gave it, whoever deletes the run's files and brings them back."""
+    runs.mark(DataState.JUNK, "old one bad")
+    runs.delete("a.dat", "b.dat")
+    with runs.database.read() as conn:
+        assert unfit_reasons(conn, [1]) == {
+            1: f"its run {RUN} is JUNK: marked by ann: old one bad; its files were deleted by ann: no room"
+        }
+    delete.undelete(runs.database, runs.archive, ["a.dat", "b.dat"], who="bob", reason="give back")
+    with runs.database.read() as conn:
+        assert unfit_reasons(conn, [1]) == {1: f"its run {RUN} is JUNK: marked by ann: old one bad"}
+    event = runs.events(subject=RUN, kind=EventKind.MARK)[-1]
+    assert (event.who, event.reason) == ("bob", "give back")
 
 
 def test_a_run_whose_other_files_are_missing_is_pruned_until_one_is_found_again(runs: Runs) -> None:

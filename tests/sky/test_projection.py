@@ -14,7 +14,7 @@ from desdm.pixels.cards import Header
 from desdm.services.soda.sky import Grid
 from desdm.sky.outline import outline
 from desdm.sky.projection import complaint, has_wcs
-from desdm.survey.headers import copy_wcs, wcs_of
+from desdm.survey.headers import copy_wcs, settle_wcs, wcs_of
 
 SHAPE = (400, 300)
 TAN = {
@@ -49,6 +49,10 @@ GOOD = {
     "PC of one axis": WITHOUT | {"CDELT1": -7.3e-5, "CDELT2": 7e-5, "PC1_2": 0.1},
     "PC in degrees": WITHOUT | {"PC1_1": -7e-5, "PC1_2": 1e-5, "PC2_1": 2e-5, "PC2_2": 7.2e-5},
     "CDELT beside CD": TAN | {"CDELT1": 1.0, "CDELT2": 1.0},
+    # Calabretta & Greisen 2002, section 2.5: LONPOLE is 0 by default where the reference point is the pole.
+    "reference at the pole": TAN | {"CRVAL2": 90.0, "CRPIX2": -9000.0},
+    "polynomial about the pole": TPV | {"CRVAL2": 90.0, "CRPIX2": -9000.0},
+    "reference at the south pole": TAN | {"CRVAL2": -90.0, "CRPIX2": -9000.0},
     "SIP without terms": TAN | {"A_ORDER": 0, "B_ORDER": 0, "A_2_0": 0.0},
 }  # fmt: skip
 BAD: dict[str, dict[str, Any]] = {
@@ -85,6 +89,10 @@ BAD: dict[str, dict[str, Any]] = {
     "CD1_1 and PC1_1": TAN | {"PC1_1": 1.0, "CDELT1": 0.001, "CDELT2": 0.001},
     "PC2_2 and CROTA2": WITHOUT | {"PC2_2": 1.0, "CDELT1": 0.001, "CDELT2": 0.001, "CROTA2": 3.0},
     "singular": TAN | {"CD2_1": -7.3e-5, "CD2_2": 1e-6},
+    "CRPIX1 is '25', which is not a number": TAN | {"CRPIX1": "25"},
+    "PV1_1 is '1.0', which is not a number": TPV | {"PV1_1": "1.0"},
+    "PV1_40 is no term of TPV": TPV | {"PV1_40": 0.1},
+    "PC001001 is a form": WITHOUT | {"CDELT1": -7.3e-5, "CDELT2": 7e-5, "PC001001": 0.9, "PC002001": -0.4},
     "declination first": SCAMP | {"CTYPE1": "DEC--TPV", "CTYPE2": "RA---TPV"},
 }
 
@@ -131,6 +139,38 @@ def test_a_step_in_degrees_does_not_change_what_a_polynomial_means() -> None:
     assert area is not None
     centre = WCS(with_cd, naxis=2).all_pix2world(150.5, 200.5, 1)
     assert (area.ra_cent, area.dec_cent) == pytest.approx(tuple(map(float, centre)), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "terms", [{}, {"PV1_1": 1.01}, {"PV1_2": 0.1}, {"PV2_7": 0.5}, {"PV1_1": 0.0, "PV1_2": 1.0}]
+)
+def test_a_first_term_that_is_missing_is_one(terms: dict[str, float]) -> None:
+    """The registered TPV convention: coefficients that are missing are 0, but PV1_1 and PV2_1 are 1."""
+    cards = TAN | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
+    (header, plain), (written, _) = (
+        _headers(cards | terms),
+        _headers(cards | {"PV1_1": 1.0, "PV2_1": 1.0} | terms),
+    )
+    truth = WCS(written, naxis=2).all_pix2world([1.0, 300.0, 150.5], [1.0, 400.0, 200.5], 1)
+    assert np.allclose(
+        wcs_of(header).all_pix2world([1.0, 300.0, 150.5], [1.0, 400.0, 200.5], 1), truth, atol=1e-9
+    )
+    area = outline(plain, SHAPE)
+    assert area is not None
+    assert (area.ra_cent, area.dec_cent) == pytest.approx((truth[0][2], truth[1][2]), abs=1e-9)
+    # Programs that take 0 for it read the header of a product.
+    settle_wcs(header)
+    assert np.allclose(
+        WCS(header, naxis=2).all_pix2world([1.0, 300.0, 150.5], [1.0, 400.0, 200.5], 1), truth, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("unit", ["Deg", "DEGREES", "degree"])
+def test_degrees_are_read_however_they_are_written(unit: str) -> None:
+    header, plain = _headers(TAN | {"CUNIT1": unit, "CUNIT2": unit})
+    truth = WCS(_headers(TAN)[0], naxis=2).all_pix2world(150.5, 200.5, 1)
+    assert np.allclose(wcs_of(header).all_pix2world(150.5, 200.5, 1), truth, atol=1e-9)
+    assert outline(plain, SHAPE) is not None
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -44,6 +44,7 @@ def join(task: Task) -> None:
 
 def chatter(task: Task) -> None:
     """Says what the settings say into its log."""
+    time.sleep(task.number("nap", 0.0))
     for line in task.text("lines").split("|"):
         task.write_log(line)
     task.output("talk").write_text("done\n")

@@ -51,6 +51,13 @@ def test_footprint_across_right_ascension_zero() -> None:
     assert found.pixscale == pytest.approx(1.0, abs=1e-6)
 
 
+def test_footprint_around_a_pole() -> None:
+    """The pole is the middle of the image: it covers every right ascension."""
+    found = footprint(Tile("T", 50.0, 90.0, 100, 1.0).header(), (100, 100))
+    assert (found.racmin, found.racmax, found.deccmax, found.crossra0) == (0.0, 360.0, 90.0, False)
+    assert found.deccmin == pytest.approx(90 - np.hypot(50, 50) / 3600, abs=1e-6)
+
+
 def test_names_of_tiles() -> None:
     assert tile_name(186.744, 25.462) == "DES1226+2527"
     assert tile_name(30.0, -5.0) == "DES0200-0500"

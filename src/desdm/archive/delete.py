@@ -203,7 +203,7 @@ def undelete(
             _back(archive, record)
         store.restore_from_trash(conn, archive.name, [r.id for r in records], CopyState.OK)
         _record(conn, who, records, "recovered from the trash", reason)
-        record_restored(conn, store.restore_pruned(conn, _attempts(records)), who=who)
+        record_restored(conn, store.restore_pruned(conn, _attempts(records)), who=who, reason=reason)
     _sync(archive, records)
     return records
 
@@ -236,7 +236,9 @@ def purge(database: Database, archive: Archive, *, who: str, reason: str = "") -
     return over
 
 
-def record_restored(conn: Connection, restored: Sequence[tuple[int, str, str]], *, who: str) -> None:
+def record_restored(
+    conn: Connection, restored: Sequence[tuple[int, str, str]], *, who: str, reason: str = ""
+) -> None:
     """Record for each attempt (number, run, data state) that it is no longer PRUNED.
 
     Parameters
@@ -247,9 +249,12 @@ def record_restored(conn: Connection, restored: Sequence[tuple[int, str, str]], 
         Number, run name and earlier data state of each attempt.
     who
         Login of the person, for the events.
+    reason
+        Why the files were brought back, for the events.
     """
-    text = "files of it are in the archive again"
-    acts = [Act(run, f"{run} marked {state}, was PRUNED", text, number) for number, run, state in restored]
+    # Nobody marks the run by this: the state is that of an earlier mark.
+    text = "its files are in the archive again, was PRUNED"
+    acts = [Act(run, f"{run} is {state}: {text}", reason, number) for number, run, state in restored]
     record_events(conn, EventKind.MARK, who, acts)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from desdm.archive import store
+from desdm.schema.states import DataState
 from desdm.schema.store import exposure_name
 
 __all__ = [
@@ -292,7 +293,7 @@ def _descendants(edges: Sequence[tuple[int, int]], roots: Mapping[int, str]) -> 
 def _junk_reasons(conn: Connection, attempts: Iterable[int]) -> dict[int, str]:
     """Say of JUNK runs that files were derived from theirs, with who marked them and why."""
     numbers = sorted(set(attempts))
-    facts, marks = store.attempt_facts(conn, numbers), store.last_marks(conn, numbers)
+    facts, marks = store.attempt_facts(conn, numbers), store.last_marks(conn, numbers, DataState.JUNK)
     return {
         n: f"made from files of run {facts[n].run}, which is JUNK"
         + (f": marked by {marks[n].who}: {marks[n].reason}" if n in marks else "")

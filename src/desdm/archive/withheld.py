@@ -37,15 +37,23 @@ def unfit_reasons(conn: Connection, attempts: Iterable[int], scope: Scope | None
     """
     numbers = sorted(set(attempts))
     facts = store.attempt_facts(conn, numbers) if numbers else {}
-    marked = [n for n, one in facts.items() if one.data_state in (DataState.JUNK, DataState.PRUNED)]
-    marks = store.last_marks(conn, marked) if marked else {}
+    junk = [n for n, one in facts.items() if one.junk]
+    pruned = [n for n, one in facts.items() if one.data_state is DataState.PRUNED]
+    marks = store.last_marks(conn, junk, DataState.JUNK) if junk else {}
+    deletions = store.last_marks(conn, pruned, DataState.PRUNED) if pruned else {}
     reasons: dict[int, str] = {}
     for number, one in facts.items():
-        if number in marked:
-            verb = "marked" if one.data_state is DataState.JUNK else "its files were deleted"
-            mark = marks.get(number)
-            words = f": {verb} by {mark.who}: {mark.reason}" if mark else ""
-            reasons[number] = f"its run {one.run} is {one.data_state.value}{words}"
+        if one.junk or one.data_state is DataState.PRUNED:
+            acts = [
+                f"{verb} by {act.who}: {act.reason}"
+                for verb, act in (
+                    ("marked", marks.get(number)),
+                    ("its files were deleted", deletions.get(number)),
+                )
+                if act is not None
+            ]
+            state = DataState.JUNK.value if one.junk else one.data_state.value
+            reasons[number] = f"its run {one.run} is {state}{': ' if acts else ''}{'; '.join(acts)}"
         elif scope is not None and (other := outside(one, scope)):
             reasons[number] = f"its run {one.run} is {other}"
         elif not one.good:

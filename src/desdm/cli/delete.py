@@ -23,13 +23,13 @@ _MOST = 20
 
 @click.command()
 @click.argument("names", metavar="NAME…", nargs=-1)
-@click.option("--attempt", metavar="RUN", type=RUN, help="All files of an attempt.")
+@click.option("--attempt", metavar="RUN", type=RUN, help="All files of an attempt; also with --undelete.")
 @click.option("--filetype", metavar="TYPE", help="Of an attempt, only this type.")
 @click.option("--reason", default="", help="Why; recorded with the files in the trash and with the event.")
 @click.option("--yes", "-d", is_flag=True, help="Do it; without this only the plan is printed.")
-@click.option("--undelete", is_flag=True, help="Bring files back from the trash.")
+@click.option("--undelete", is_flag=True, help="Bring files back from the trash, at once.")
 @click.option("--trash", is_flag=True, help="List what can be brought back.")
-@click.option("--purge", is_flag=True, help="Remove for good what is past its grace time.")
+@click.option("--purge", is_flag=True, help="Remove for good what is past its grace time, at once.")
 @json_option
 @pass_command_context
 def command(
@@ -66,8 +66,12 @@ def command(
         )
         return 0
     if undelete or purge:
+        if undelete and attempt:
+            names = (*names, *_in_trash(context, attempt, filetype))
         if undelete and not names:
-            raise UsageError("name the files to bring back; desdm delete --trash lists them")
+            raise UsageError(
+                "name the files to bring back, or give --attempt; desdm delete --trash lists them"
+            )
         verb = "undeleted" if undelete else "purged"
         done = (
             deletion.undelete(database, archive, names, who=who, reason=reason)
@@ -97,6 +101,24 @@ def command(
         _document(plan, done_now), lambda: _print_plan(plan, done_now, facility.config.grace_days), as_json
     )
     return 1 if plan.blocked else 0
+
+
+def _in_trash(context: CommandContext, run: str, filetype: str | None) -> list[str]:
+    """Return the names of the files of a run, or of those of one type, that are in the trash."""
+    from desdm.archive import catalog
+    from desdm.archive import delete as deletion
+    from desdm.errors import NotFoundError
+
+    with context.facility.database.read() as conn:
+        number = catalog.attempt_number(conn, run)
+        names = [
+            file.name
+            for file, _ in deletion.trash(conn, context.facility.archive)
+            if file.pfw_attempt_id == number and filetype in (None, file.filetype)
+        ]
+    if not names:
+        raise NotFoundError(f"no file of {run} is in the trash; see: desdm delete --trash")
+    return names
 
 
 def _refresh_tags(context: CommandContext, files: Sequence[FileRecord], reason: str) -> None:

@@ -35,6 +35,6 @@ def command(context: CommandContext, run: str, why: str | None, as_json: bool) -
         for row in rows:
             groups.setdefault((row["filetype"], row["how"], row["reason"]), []).append(row["ccdnum"])
         cells = [(kind, how, len(ccds), reason) for (kind, how, reason), ccds in groups.items()]
-        context.table(("FILETYPE", "RULE", "FILES", "WHY"), cells)
+        context.table(("FILETYPE", "RULE", "FILES", "WHY"), cells, empty=f"{run} uses no calibration")
 
     context.show({"run": run, "calibrations": rows}, human, as_json)

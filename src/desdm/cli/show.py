@@ -39,8 +39,10 @@ def command(
     from desdm.archive import catalog
     from desdm.archive.store import calibrations_of, suspects_of
     from desdm.framework import store as runs
+    from desdm.framework.process import current_state
     from desdm.framework.watch import store
     from desdm.quality.qa.exclusions import exclusions_of_run
+    from desdm.quality.qa.selection import omissions, omitted_of_run
     from desdm.texttable import size_text, time_text
 
     with context.facility.database.read() as conn:
@@ -55,14 +57,16 @@ def command(
         configuration = store.configuration(conn, attempt.id)
         calibrations = calibrations_of(conn, attempt.id)
         excluded = exclusions_of_run(conn, attempt.id)
+        omitted = omitted_of_run(conn, attempt.id)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
+    state = current_state(attempt)
     program_names = {s["name"] for s in software}
     # The system and its codes are no programs that are called and counted: they run within the jobs.
     own = [s for s in configuration.software if s["name"] not in program_names]
     document = {
         "attempt": run,
         "pipeline": attempt.pipeline,
-        "state": attempt.state.value,
+        "state": state.value,
         "data_state": attempt.data_state,
         "run_class": attempt.run_class.value,
         "operator": attempt.operator,
@@ -79,13 +83,14 @@ def command(
         "metrics": metrics,
         "software": own + software,
         "excluded": [exclusion.document() for exclusion in excluded],
+        "omitted": [one.document() for one in omitted],
         "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
         "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
     }
 
     def human() -> None:
         click.echo(
-            f"{run}  {attempt.pipeline}  {attempt.state.value} ({attempt.state.text})  "
+            f"{run}  {attempt.pipeline}  {state.value} ({state.text})  "
             f"data {attempt.data_state}, {attempt.run_class.value} run"
         )
         end = f", ended {time_text(attempt.endtime)}" if attempt.endtime else ""
@@ -97,6 +102,8 @@ def command(
         )
         for exclusion in excluded:
             click.echo(click.style("excluded: ", fg="yellow") + exclusion.text)
+        for line in omissions(omitted):
+            click.echo(f"left out: {line}")
         for mark in suspects:
             click.echo(click.style("suspect: ", fg="red") + f"{mark.filename}: {mark.reason}")
         listed_jobs = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]

@@ -107,20 +107,6 @@ def _document(row: RunRow) -> dict[str, str | int | datetime | None]:
     """Return the JSON document of a run."""
     fields = row._asdict()
     fields["attempt"] = fields.pop("run")
-    if row.state == "running" and not _alive(row):
-        fields["state"] = "interrupted"
-        fields["comment"] = f"its submitter went away; next: desdm resume {row.run}"
     for internal in ("id", "submitter_start"):
         del fields[internal]
     return fields
-
-
-def _alive(row: RunRow) -> bool:
-    """Tell whether the submitter of a run is running."""
-    import os
-
-    from desdm.framework.process import process_start
-
-    if row.submitter_host != os.uname().nodename or row.submitter_pid is None:
-        return row.submitter_pid is not None
-    return process_start(row.submitter_pid) == row.submitter_start

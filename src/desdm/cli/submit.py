@@ -114,10 +114,7 @@ def command(
         "jobs": submission.jobs,
         "wrappers": submission.wrappers,
         "reused": submission.reused,
-        "omitted": [
-            {"filename": o.filename, "expnum": o.expnum, "ccdnum": o.ccdnum or None, "reason": o.reason}
-            for o in submission.omitted
-        ],
+        "omitted": [one.document() for one in submission.omitted],
     }
     if dry_run:
         document["inputs"] = [i._asdict() for i in submission.inputs]

@@ -62,8 +62,8 @@ def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str)
     before = attempt.data_state
     if before is DataState.PRUNED:
         raise ConflictError(
-            f"{attempt.run} is PRUNED: its files are deleted; desdm delete --undelete FILE… first, "
-            "desdm delete --trash lists them"
+            f"{attempt.run} is PRUNED: its files are deleted; first: "
+            f"desdm delete --undelete --attempt {attempt.run}"
         )
     if attempt.state in _UNDER_WAY:
         raise ConflictError(
@@ -72,7 +72,7 @@ def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str)
         )
     reason = reason.strip()
     if before is state:
-        last = archive_store.last_marks(conn, [attempt.id]).get(attempt.id)
+        last = archive_store.last_marks(conn, [attempt.id], state).get(attempt.id)
         if last is not None and (last.who, last.reason) == (who, reason):
             return Mark(attempt.run, before, state, recorded=False)
     elif not store.set_data_state(conn, attempt.id, before, state):

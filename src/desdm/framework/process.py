@@ -8,7 +8,7 @@ from pathlib import Path
 from desdm.framework.model import Attempt
 from desdm.schema.states import AttemptState
 
-__all__ = ["is_in_progress", "process_start", "submitter_alive"]
+__all__ = ["current_state", "is_in_progress", "process_exists", "process_start", "submitter_alive"]
 
 
 def process_start(pid: int) -> int:
@@ -26,21 +26,41 @@ def process_start(pid: int) -> int:
 
 def submitter_alive(attempt: Attempt) -> bool:
     """Whether the process that drives the attempt is still there (on this machine)."""
-    return attempt.state is AttemptState.RUNNING and _process_exists(attempt)
+    return attempt.state is AttemptState.RUNNING and _submitter_exists(attempt)
+
+
+def current_state(attempt: Attempt) -> AttemptState:
+    """Return the state of an attempt as it is now: one whose submitter went away without a word is interrupted."""
+    if attempt.state is AttemptState.RUNNING and not _submitter_exists(attempt):
+        return AttemptState.INTERRUPTED
+    return attempt.state
 
 
 def is_in_progress(attempt: Attempt) -> bool:
     """Whether another process drives the attempt, or has planned it and is about to."""
     is_this_process = attempt.submitter_pid == os.getpid() and attempt.submitter_host == os.uname().nodename
     return submitter_alive(attempt) or (
-        attempt.state is AttemptState.PLANNED and not is_this_process and _process_exists(attempt)
+        attempt.state is AttemptState.PLANNED and not is_this_process and _submitter_exists(attempt)
     )
 
 
-def _process_exists(attempt: Attempt) -> bool:
-    """Return whether the submitter's process exists; on another machine it is assumed to."""
-    if attempt.submitter_pid is None:
+def _submitter_exists(attempt: Attempt) -> bool:
+    """Return whether the submitter's process exists."""
+    return process_exists(attempt.submitter_host, attempt.submitter_pid, attempt.submitter_start)
+
+
+def process_exists(host: str | None, pid: int | None, start: int | None) -> bool:
+    """Return whether a process exists; on another machine it is assumed to.
+
+    Parameters
+    ----------
+    host
+        Name of its machine.
+    pid, start
+        Its number, and its start time as of `process_start`.
+    """
+    if pid is None:
         return False
-    if attempt.submitter_host != os.uname().nodename:
+    if host != os.uname().nodename:
         return True  # processes of another machine are not visible
-    return process_start(attempt.submitter_pid) == attempt.submitter_start
+    return process_start(pid) == start

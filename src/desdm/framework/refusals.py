@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.framework.picking import InputError, text_of
+from desdm.framework.plan import Row
 from desdm.quality.qa.selection import Omitted
 
-__all__ = ["describe_refusal", "describe_unused"]
+__all__ = ["describe_refusal", "describe_suspects", "describe_unused"]
 
 #: Files that a message names.
 _NAMED = 4
@@ -75,3 +76,28 @@ def _advice(reasons: Iterable[str], facts: Mapping[int, store.AttemptFacts]) -> 
         else "deliver other files"
     )
     return ", or ".join(steps)
+
+
+def describe_suspects(conn: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
+    """Say which inputs are suspect, by the damaged file that they were derived from.
+
+    A suspect file may be used: whether the bytes changed before or after it was made is not known.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    rows
+        The inputs, with key ``id``.
+    """
+    marks = store.suspects_of(
+        conn, sorted({int(str(row["id"])) for row in rows if row.get("id") is not None})
+    )
+    by_cause: dict[tuple[str, str], set[int]] = {}
+    for mark in marks:
+        by_cause.setdefault((mark.cause, mark.reason), set()).add(mark.desfile_id)
+    return tuple(
+        f"inputs that are suspect: {len(files)}, for {cause}: {reason}; a release of their products is refused while "
+        "they are (desdm files --suspect)"
+        for (cause, reason), files in sorted(by_cause.items())
+    )

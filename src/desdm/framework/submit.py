@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -43,7 +43,7 @@ from desdm.framework.pipeline import FileSet, Module, Pipeline
 from desdm.framework.plan import Plan, PlannedInput, Row, make_plan
 from desdm.framework.process import is_in_progress
 from desdm.framework.record import ConfigRecord, archive_record
-from desdm.framework.refusals import describe_refusal, describe_unused
+from desdm.framework.refusals import describe_refusal, describe_suspects, describe_unused
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
@@ -155,6 +155,8 @@ def submit(
         run |= _inclfunc(pipeline, finder, run)
         run |= resolved_identity(run)
         inputs = _find_inputs(finder, pipeline, run, scopes)
+        suspects = describe_suspects(conn, (row for rows in inputs.rows_by_input.values() for row in rows))
+        inputs = replace(inputs, notes=(*inputs.notes, *suspects))
     rows_by_input = inputs.rows_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)
     _check_archived(archive, rows_by_input)

@@ -307,8 +307,8 @@ def _reached(reach: Reach) -> str:
     """Say what is not used any more, and what to do."""
     return (
         f"runs that used it: {reach.text}; what they made from it is not used from now on, and a release that holds it "
-        "cannot be published; make again what is needed, in this order (desdm run night makes a night's calibrations and "
-        "exposures)"
+        "cannot be published; make again what is needed, in this order (desdm run night NITE makes a night's "
+        "calibrations and exposures, desdm submit PIPELINE the others)"
     )
 
 

@@ -256,7 +256,7 @@ def _record_verdict(
         "accepted": accepted,
         "reason": reason,
         "program": "nightly",
-        "analyst": work.config.operator,
+        "analyst": "nightly",
     }
     with work.database.write() as conn:
         recorded = verdicts(conn, "firstcut", [exposure.expnum], scope)

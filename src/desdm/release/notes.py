@@ -207,7 +207,8 @@ def _queries(page: Document, queries: Sequence[QueryResult]) -> None:
     page.heading("Queries to begin with")
     page.paragraph("Each was run on this release before it was published.")
     for query in queries:
-        page.paragraph(f"{query.title} ({query.rows} rows):").code(query.adql)
+        rows = "1 row" if query.rows == 1 else f"{query.rows} rows"
+        page.paragraph(f"{query.title} ({rows}):").code(query.adql)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from desdm.archive import store as archive_store
 from desdm.archive.model import Scope
 from desdm.release import store
 from desdm.release.contents import Contents, again
 from desdm.release.findings import Check, correction, failed, passed
-from desdm.schema.states import DataState, EventKind
-from desdm.schema.store import find_events
+from desdm.schema.states import DataState
 
 __all__ = ["Withdrawn", "check_withdrawn", "junk_of_exposures", "withdrawn_under"]
 
@@ -43,14 +43,15 @@ class Withdrawn:
     def remedy(self, anew: str) -> str:
         """Return how to correct a product of the run; ``anew`` replaces the advice to make product and draft again."""
         anew = anew or "make the product again without that run, and the draft from it"
-        if self.state is DataState.PRUNED:
-            return f"bring the files back (desdm delete --undelete FILE), or {anew}"
+        if not self.junk:
+            return f"bring the files back (desdm delete --undelete --attempt {self.run}), or {anew}"
         return f"{anew}; or, if the data are good: {self.active}"
 
     @property
     def active(self) -> str:
         """Return the command that marks the data good; deleted files must be restored first."""
-        back = "desdm delete --undelete FILE, then " if self.state is DataState.PRUNED else ""
+        pruned = self.state is DataState.PRUNED
+        back = f"desdm delete --undelete --attempt {self.run}, then " if pruned else ""
         return f"{back}desdm mark {self.run} active --reason TEXT"
 
 
@@ -90,11 +91,9 @@ def junk_of_exposures(
 def _withdrawn(conn: Connection, run: store.WithdrawnRun) -> Withdrawn:
     """Add the event of its mark to a run's state: that of JUNK if it is JUNK, else that of PRUNED."""
     junk = DataState.JUNK in (run.data_state, run.pruned_from)
-    prefix = f"{run.name} marked {DataState.JUNK.value if junk else DataState.PRUNED.value}"
-    marks = [e for e in find_events(conn, subject=run.name, kind=EventKind.MARK) if e.text.startswith(prefix)]
-    mark = (
-        f"marked by {marks[-1].who}" + (f": {marks[-1].reason}" if marks[-1].reason else "") if marks else ""
-    )
+    state = DataState.JUNK if junk else DataState.PRUNED
+    last = archive_store.last_marks(conn, [run.id], state).get(run.id)
+    mark = f"marked by {last.who}{': ' if last.reason else ''}{last.reason}" if last else ""
     return Withdrawn(run.id, run.name, run.data_state, junk, mark)
 
 

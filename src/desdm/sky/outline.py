@@ -56,7 +56,10 @@ class _WCS:
         self.matrix = matrix
         self.pv = [_polynomial(header, lon), _polynomial(header, lat)] if is_polynomial(header) else [[], []]
         lonpole = number("LONPOLE")
-        self.turn = math.radians((180.0 if lonpole is None else lonpole) - 180.0)
+        if lonpole is None:
+            # Section 2.5: the default is 0 where the reference point is the pole itself.
+            lonpole = 0.0 if self.dec0 >= 90.0 else 180.0
+        self.turn = math.radians(lonpole - 180.0)
 
     def sky(self, px: float, py: float) -> tuple[float, float]:
         """Right ascension and declination (degrees) of a FITS pixel position."""

@@ -9,11 +9,15 @@ and wrong in another.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeGuard
 
 from desdm.pixels.cards import Header
 
-__all__ = ["celestial_axes", "complaint", "has_wcs", "is_polynomial", "linear"]
+__all__ = ["TPV_TERMS", "celestial_axes", "complaint", "has_wcs", "is_polynomial", "linear"]
+
+#: Terms of an axis in the registered TPV convention, from number 0.
+TPV_TERMS = 40
 
 _PROJECTIONS = ("TAN", "TPV")
 _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitude, where they say nothing new
@@ -22,6 +26,15 @@ _NATIVE_POLE = {1: 0.0, 2: 90.0, 3: 180.0, 4: 90.0}  # PVi_1…4 of the longitud
 _CD = ("CD1_1", "CD1_2", "CD2_1", "CD2_2")
 _CD_SWAPPED = (*_CD[2:], *_CD[:2])
 _PC = ("PC1_1", "PC1_2", "PC2_1", "PC2_2")
+_OLD_PC = ("PC001001", "PC001002", "PC002001", "PC002002")
+#: Keywords whose value is a number; as a text it would be read as if it were missing.
+_NUMBERS = (
+    *(f"{stem}{axis}" for stem in ("CRVAL", "CRPIX", "CDELT", "CROTA") for axis in (1, 2)),
+    *_CD,
+    *_PC,
+    "LONPOLE",
+    "LATPOLE",
+)
 _SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
 #: Without an order no reader applies terms, but a header with them was written for one that does.
 _SIP_TERMS = ("A_2_0", "A_1_1", "A_0_2", "B_2_0", "B_1_1", "B_0_2")
@@ -117,7 +130,7 @@ def _number(header: Keywords, key: str) -> float | None:
 def _terms(header: Keywords, axis: int) -> dict[int, float]:
     """Return the PV terms of an axis by number."""
     terms = {}
-    for i in range(40):
+    for i in range(TPV_TERMS):
         value = header.get(f"PV{axis}_{i}")
         if isinstance(value, int | float) and not isinstance(value, bool):
             terms[i] = float(value)
@@ -166,6 +179,8 @@ def complaint(header: Keywords) -> str:
         return f"the celestial system is {system.strip()}, only ICRS and FK5 are supported"
     if not (isinstance(system, str) and system.strip().upper() == "ICRS") and (odd := _equinox_fault(header)):
         return odd
+    if fault := _not_a_number(header):
+        return fault
     latitude = header.get("CRVAL1" if one.startswith("DEC") else "CRVAL2")
     if isinstance(latitude, int | float) and abs(latitude) > 90.0:
         return f"the declination of the reference point is {latitude}, beyond a pole"
@@ -212,8 +227,32 @@ def _year(value: object) -> float | None:
     return float(value) if _is_number(value) else None
 
 
+def _not_a_number(header: Keywords) -> str:
+    """Which keyword has no number, or is a term that no polynomial has, in words; empty if none."""
+    terms = [key for stem in ("PV1_", "PV2_") for key in _numbered(header, stem)]
+    for key in (*_NUMBERS, *terms):
+        value = header.get(key)
+        if value is not None and _number(header, key) is None:
+            return f"{key} is {value!r}, which is not a number"
+    for key in terms:
+        if int(key[4:]) >= TPV_TERMS:
+            return f"{key} is no term of TPV, which has 0 to {TPV_TERMS - 1}"
+    return ""
+
+
+def _numbered(header: Keywords, stem: str) -> list[str]:
+    """Return the keywords that are a stem and a number."""
+    if isinstance(header, Header):
+        return list(header.numbered(stem))
+    keys: Iterable[str] = header if isinstance(header, Iterable) else ()
+    return [key for key in keys if key.startswith(stem) and key[len(stem) :].isdecimal()]
+
+
 def _matrix_fault(header: Keywords) -> str:
     """What is wrong with the linear part, in words: forms that exclude each other, or no area on the sky."""
+    old = next((key for key in _OLD_PC if header.get(key) is not None), None)
+    if old is not None:
+        return f"{old} is a form of the linear part that no standard has: write CDi_j, or PCi_j and CDELTi"
     pc = next((key for key in _PC if _number(header, key) is not None), None)
     if pc is not None:
         cd = next((key for key in _CD if _number(header, key) is not None), None)

@@ -18,6 +18,7 @@ from astropy.wcs import WCS
 
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import Value
+from desdm.sky.outline import box
 from desdm.sky.projection import celestial_axes, complaint, has_wcs, is_polynomial, linear
 from desdm.survey.airmass import airmass_of
 from desdm.survey.bands import BANDS, band_of_filter
@@ -165,8 +166,13 @@ def _wcs_cards(header: fits.Header) -> list[tuple[str, Value]]:
         lon, _ = celestial_axes(header)
         keywords = {_of_axis(key, lon): value for key, value in keywords.items() if not _STEPS.match(key)}
         keywords |= dict(zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), matrix, strict=True))
+    if has_wcs(header) and is_polynomial(header):
+        # The convention's default of PVi_1 is 1; wcslib, and programs that use it, take 0.
+        keywords = {"PV1_1": 1.0, "PV2_1": 1.0} | keywords
     if "EQUINOX" in keywords:
         keywords["EQUINOX"] = 2000.0
+    # Only degrees are supported, and not every reader knows all the ways to write them.
+    keywords |= {key: "deg" for key in ("CUNIT1", "CUNIT2") if key in keywords}
     # WCS paper I demands WCSAXES before every other WCS keyword.
     return [
         ("WCSAXES", 2),
@@ -202,6 +208,7 @@ def copy_wcs(source: fits.Header, target: fits.Header) -> None:
 def settle_wcs(header: fits.Header) -> None:
     """Bring the WCS of a header into the one form of `copy_wcs` where it stands in another; the programs know no other."""
     other = any(_STEPS.match(key) for key in header) and "CD1_1" not in header
+    other = other or (is_polynomial(header) and not {"PV1_1", "PV2_1"} <= set(header))
     if has_wcs(header) and not complaint(header) and (other or celestial_axes(header)[0] == 2):
         copy_wcs(header.copy(), header)
 
@@ -214,22 +221,20 @@ def footprint(header: fits.Header, shape: tuple[int, int]) -> Footprint:
     y = np.array([0.5, 0.5, ny + 0.5, ny + 0.5, (ny + 1) / 2, (ny + 3) / 2, (ny + 1) / 2])
     ra, dec = wcs.all_pix2world(x, y, 1)
     ra = np.mod(ra, 360.0)
-    corner = ra[:4]
-    cross = bool(corner.max() - corner.min() > 180.0)
-    shifted = np.where(corner > 180.0, corner - 360.0, corner) if cross else corner
     cosd = np.cos(np.radians(dec[4]))
     dra = (ra[5:7] - ra[4] + 180.0) % 360.0 - 180.0
     steps = np.hypot(dra * cosd, dec[5:7] - dec[4]) * 3600.0
-    c4, d4 = [float(v) for v in corner], [float(v) for v in dec[:4]]
+    c4, d4 = [float(v) for v in ra[:4]], [float(v) for v in dec[:4]]
+    racmin, racmax, deccmin, deccmax, cross = box(list(zip(c4, d4, strict=True)))
     return Footprint(
         float(ra[4]),
         float(dec[4]),
         (c4[0], c4[1], c4[2], c4[3]),
         (d4[0], d4[1], d4[2], d4[3]),
-        float(shifted.min() % 360.0),
-        float(shifted.max() % 360.0),
-        float(dec[:4].min()),
-        float(dec[:4].max()),
+        racmin,
+        racmax,
+        deccmin,
+        deccmax,
         cross,
         float(np.sqrt(steps[0] * steps[1])),
     )

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from desdm.operations.report.current import CurrentStanding, CurrentVerdict
 from desdm.operations.report.exposures import assessed_exposures
 from desdm.operations.report.science import UnreadableFile
+from desdm.schema.states import Verdict
 
 
 def ccd(number: int, east: float, e1: float, e2: float) -> dict[str, Any]:
@@ -43,7 +45,9 @@ def facts(tmp_path: Path, *documents: str) -> Any:
         path.write_text(text)
         records.append(SimpleNamespace(name=path.name, band="r"))
     return SimpleNamespace(
-        of_type=lambda kind: records if kind == "qa_assess" else [], path=lambda r: tmp_path / r.name
+        of_type=lambda kind: records if kind == "qa_assess" else [],
+        path=lambda r: tmp_path / r.name,
+        current=CurrentStanding(),
     )
 
 
@@ -102,3 +106,22 @@ def test_a_file_without_a_verdict_is_told(text: str, tmp_path: Path) -> None:
     unread: list[UnreadableFile] = []
     assert assessed_exposures(facts(tmp_path, text), unread) == []
     assert unread[0].name == "D00000000_assess.json"
+
+
+def test_the_badge_is_the_verdict_that_counts_now(tmp_path: Path) -> None:
+    """The program's word stays beside it."""
+    told = facts(tmp_path, json.dumps(TOLD | {"accepted": "True", "reason": ""}))
+    for current, badge in (
+        (CurrentVerdict(Verdict.REJECTED, False, ("overruled: satellite (ann)",)), ("rejected", "failed")),
+        (CurrentVerdict(Verdict.ACCEPTED, True, ("D00000007 is excluded",)), ("excluded", "failed")),
+        (
+            CurrentVerdict(Verdict.UNKNOWN, False, ("no verdict counts: JUNK",)),
+            ("no verdict counts", "flagged"),
+        ),
+        (CurrentVerdict(Verdict.ACCEPTED, False, ()), ("accepted", "done")),
+    ):
+        told.current = CurrentStanding(verdicts={7: current})
+        (one,) = assessed_exposures(told, [])
+        assert (one.verdict, one.style, one.current) == (*badge, current.words)
+        if current.words:
+            assert one.reason.startswith("the program of this run: accepted")

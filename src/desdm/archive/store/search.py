@@ -165,6 +165,7 @@ def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, Attempt
             pfw_attempt.c.run_class,
             pfw_attempt.c.state,
             pfw_attempt.c.data_state,
+            pfw_attempt.c.pruned_from,
         )
         .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
         .where(among(conn, pfw_attempt.c.id))
@@ -179,13 +180,14 @@ def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, Attempt
             RunClass(row[7]),
             AttemptState(row[8]),
             DataState(row[9]),
+            DataState.JUNK.value in (row[9], row[10]),
         )
         for row in conn.execute(query, {"among": packed(conn, numbers)})
     }
 
 
 class AttemptFacts(NamedTuple):
-    """An attempt as queries see it."""
+    """An attempt as queries see it; ``junk`` also if its data were JUNK before its files were deleted (PRUNED)."""
 
     id: int
     run: str
@@ -195,6 +197,7 @@ class AttemptFacts(NamedTuple):
     run_class: RunClass
     state: AttemptState
     data_state: DataState
+    junk: bool
 
     @property
     def order(self) -> int:

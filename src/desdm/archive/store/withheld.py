@@ -12,7 +12,7 @@ from desdm.archive.model import Scope
 from desdm.archive.store.common import among, packed
 from desdm.archive.store.standing import usable
 from desdm.schema import CopyState, desfile, event, file_archive_info, pfw_attempt, pfw_request
-from desdm.schema.states import EventKind
+from desdm.schema.states import DataState, EventKind
 
 __all__ = ["LastMark", "last_marks", "withheld_rows"]
 
@@ -24,11 +24,26 @@ class LastMark(NamedTuple):
     reason: str
 
 
-def last_marks(conn: Connection, attempts: Sequence[int]) -> dict[int, LastMark]:
-    """Who set the data state that each of these attempts has, and why; attempts that nobody marked are missing."""
+def last_marks(conn: Connection, attempts: Sequence[int], state: DataState) -> dict[int, LastMark]:
+    """Who gave each of these attempts a data state last, and why; attempts that nobody gave it are missing.
+
+    Files that come back give a PRUNED attempt its earlier state again: that is no mark of the person who brings them.
+
+    Parameters
+    ----------
+    attempts
+        Numbers of the attempts.
+    state
+        The data state.
+    """
     newest = (
         select(func.max(event.c.id))
-        .where(event.c.kind == EventKind.MARK.value, among(conn, event.c.pfw_attempt_id))
+        .where(
+            event.c.kind == EventKind.MARK.value,
+            among(conn, event.c.pfw_attempt_id),
+            event.c.text.like(f"% marked {state.value}, was %"),
+            event.c.text.not_like("%, was PRUNED"),
+        )
         .group_by(event.c.pfw_attempt_id)
     )
     query = select(event.c.pfw_attempt_id, event.c.who, event.c.reason).where(event.c.id.in_(newest))

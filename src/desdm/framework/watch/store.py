@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, case, false, func, or_, select
+from sqlalchemy import Connection, Row, case, false, func, or_, select
 
 from desdm.errors import UsageError
 from desdm.framework.model import Value
+from desdm.framework.process import process_exists
 from desdm.schema import (
     desfile,
     pfw_attempt,
@@ -108,6 +109,7 @@ class MessageRow(NamedTuple):
 
 
 #: Columns of runs with fixed values.
+_RUNNING, _INTERRUPTED = AttemptState.RUNNING.value, AttemptState.INTERRUPTED.value
 _STATES: Mapping[str, type[AttemptState | DataState | RunClass]] = {
     "state": AttemptState,
     "data_state": DataState,
@@ -170,6 +172,7 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
         "data_state": a.data_state,
         "run_class": a.run_class,
     }
+    wanted: set[str] = set()
     for key, text in where.items():
         values = [part.strip() for part in text.split(",") if part.strip()]
         if key == "run":
@@ -196,8 +199,15 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
             if unknown or not values:
                 raise UsageError(f"--where {key}={text}: the values are {', '.join(known.values())}")
             values = [known[value.lower()] for value in values]
+        if key == "state":
+            wanted = {*values}
+            # The submitter of a run may have gone without a word; its row then says running.
+            values = [*values, *([_RUNNING] if _INTERRUPTED in wanted else [])]
         query = query.where(columns[key].in_(values or [text]))
-    rows = conn.execute(query if limit is None else query.limit(limit)).all()
+    split = wanted & {_RUNNING, _INTERRUPTED}
+    rows = conn.execute(query if limit is None or split else query.limit(limit)).all()
+    if split:
+        rows = [row for row in rows if _state_now(row) in wanted][:limit]
     ids = [row.id for row in rows]
     job_counts = _job_counts(conn, ids if limit is not None else None)
     wrappers_done = _wrapper_counts(conn, ids if limit is not None else None)
@@ -208,7 +218,7 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
             row.pipeprod,
             row.project,
             row.campaign,
-            row.state,
+            _state_now(row),
             row.data_state,
             row.run_class,
             row.operator,
@@ -222,10 +232,20 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
             row.submitter_host,
             row.submitter_pid,
             row.submitter_start,
-            row.comment,
+            row.comment
+            if _state_now(row) == row.state
+            else f"its submitter went away; next: desdm resume {RunName(row.unitname, row.reqnum, row.attnum).text}",
         )
         for row in rows
     ]
+
+
+def _state_now(row: Row[*tuple[Any, ...]]) -> str:
+    """The state of a run; one that its row says is running is interrupted if its submitter is gone."""
+    gone = row.state == _RUNNING and not process_exists(
+        row.submitter_host, row.submitter_pid, row.submitter_start
+    )
+    return _INTERRUPTED if gone else str(row.state)
 
 
 def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[int, int]]:

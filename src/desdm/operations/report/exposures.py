@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from desdm.errors import CorruptFile
+from desdm.operations.report.current import CurrentVerdict
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.plots import Figure, band_style
 from desdm.operations.report.science import Document, UnreadableFile
 from desdm.operations.report.svg import Plot, Scale, number_text
+from desdm.schema.states import Verdict
 
 __all__ = ["AssessedExposure", "CcdRow", "Factor", "assessed_exposures"]
 
@@ -73,7 +75,10 @@ class CcdRow(NamedTuple):
 
 
 class AssessedExposure(NamedTuple):
-    """One exposure's verdict: title, badge (text and style), reason, reckoning, other numbers, figures, CCDs."""
+    """One exposure's verdict: title, badge (text and style), reason, reckoning, other numbers, figures, CCDs.
+
+    The badge is the verdict that counts now; ``reason`` is what the program of the run said, ``current`` what stands above.
+    """
 
     title: str
     band: str
@@ -87,6 +92,8 @@ class AssessedExposure(NamedTuple):
     ccds: tuple[CcdRow, ...]
     #: width (east to west) and height of the field of the CCDs, for the scale of its picture; empty: not known
     extent: str = ""
+    #: what stands above the program's verdict: a person's, an exclusion, or why none counts; empty: nothing
+    current: tuple[str, ...] = ()
 
 
 _STYLES = {"True": ("accepted", "done"), "False": ("rejected", "failed")}
@@ -104,11 +111,28 @@ def assessed_exposures(facts: RunFacts, unread: list[UnreadableFile]) -> list[As
             unread.append(UnreadableFile(file.name, str(err).strip() or type(err).__name__))
             continue
         records.append(record)
-    return [_assessed(record) for record in sorted(records, key=lambda t: _float(t, "expnum") or 0)]
+    in_order = sorted(records, key=lambda t: _float(t, "expnum") or 0)
+    return [
+        _with_current(_assessed(record), facts.current.verdicts.get(int(_float(record, "expnum") or 0)))
+        for record in in_order
+    ]
+
+
+def _with_current(one: AssessedExposure, current: CurrentVerdict | None) -> AssessedExposure:
+    """Put the verdict that counts now in the place of the program's, where they are not the same."""
+    if current is None or not current.words:
+        return one
+    said = f"the program of this run: {one.verdict}{', ' if one.reason else ''}{one.reason}"
+    verdict, style = _STYLES.get(current.verdict.value, (one.verdict, "flagged"))
+    if current.verdict is Verdict.UNKNOWN:
+        verdict, style = "no verdict counts", "flagged"
+    if current.excluded:
+        verdict, style = "excluded", "failed"
+    return one._replace(verdict=verdict, style=style, reason=said, current=current.words)
 
 
 def _assessed(record: Document) -> AssessedExposure:
-    """Return the record of an exposure for its section of the report."""
+    """Return the record of an exposure for its section of the report, with the program's verdict."""
     verdict, style = _STYLES.get(str(record["accepted"]), ("an analyst decides", "flagged"))
     band = str(record.get("band") or "")
     entries = record.get("ccds")

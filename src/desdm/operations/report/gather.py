@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,13 +13,15 @@ from sqlalchemy import Connection
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.filetypes import BY_NAME
-from desdm.archive.model import FileRecord
+from desdm.archive.model import FileRecord, Scope
 from desdm.archive.verify import verified
 from desdm.config import Config
 from desdm.framework import store as runs
 from desdm.framework.model import Attempt
+from desdm.framework.process import current_state
 from desdm.framework.watch import store as watch
 from desdm.operations.report import store
+from desdm.operations.report.current import CurrentStanding, current_standing
 from desdm.schema.database import Database
 from desdm.schema.states import JobState
 from desdm.survey.bands import band_order
@@ -150,6 +152,7 @@ class RunFacts:
     filetypes: tuple[tuple[str, int, int], ...]
     files: tuple[FileRecord, ...]
     exposures: tuple[Exposure, ...]
+    current: CurrentStanding
     outputs: tuple[store.OutputFiles, ...]
     flows: tuple[store.Flow, ...]
     programs: Mapping[str, list[tuple[str, str]]]
@@ -233,7 +236,7 @@ def gather(database: Database, archive: Archive, config: Config, run: str) -> Ru
             for m in watch.metrics(conn, number)
         )
         return RunFacts(
-            attempt=attempt,
+            attempt=replace(attempt, state=current_state(attempt)),
             row=row,
             blocks=tuple(watch.blocks(conn, number)),
             jobs=tuple(_jobs(conn, number)),
@@ -245,6 +248,7 @@ def gather(database: Database, archive: Archive, config: Config, run: str) -> Ru
             filetypes=tuple(watch.files_by_type(conn, number)),
             files=tuple(catalog.files(conn, attempt=number)),
             exposures=tuple(_exposures(conn, run, metrics)),
+            current=current_standing(conn, attempt, Scope(config.project, config.campaign)),
             outputs=tuple(store.files_made(conn, number)),
             flows=tuple(store.files_used(conn, number)),
             programs=store.programs_of_modules(conn, number),

@@ -15,6 +15,7 @@ from desdm.archive import store
 from desdm.archive.model import Scope
 from desdm.archive.twins import repeated_exposures
 from desdm.archive.withheld import outside, unfit_reasons
+from desdm.quality.qa.store import omitted_inputs
 from desdm.quality.qa.verdict import Standing, standings
 from desdm.schema.states import Verdict
 from desdm.schema.store import exposure_name
@@ -55,6 +56,15 @@ class Omitted:
     ccdnum: int
     reason: str
 
+    def document(self) -> dict[str, str | int | None]:
+        """What was left out as JSON tells it; ``ccdnum`` None: the whole file."""
+        return {
+            "filename": self.filename,
+            "expnum": self.expnum,
+            "ccdnum": self.ccdnum or None,
+            "reason": self.reason,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -66,6 +76,11 @@ class Selection:
 
 #: Exposures and CCDs that one line names.
 _NAMES = 5
+
+
+def omitted_of_run(conn: Connection, attempt_id: int) -> list[Omitted]:
+    """Return what the plan of a run left out, by name and CCD, with the reasons that held then."""
+    return [Omitted(*row) for row in omitted_inputs(conn, attempt_id)]
 
 
 def omissions(omitted: Iterable[Omitted]) -> list[str]:

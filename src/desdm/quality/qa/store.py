@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import Scope
 from desdm.archive.store import BLESSED, among, ccds_tried, in_scope, order_of_columns, packed, partial
-from desdm.schema import DataState, pfw_attempt, pfw_request, zeropoint
+from desdm.schema import DataState, desfile, pfw_attempt, pfw_omitted_input, pfw_request, zeropoint
 from desdm.schema.database import new_ids
 from desdm.schema.evaluation import EvaluationRow
 
@@ -244,6 +244,18 @@ def attempts_at(conn: Connection, pipeline: str, unitname: str) -> list[int]:
         .order_by(pfw_attempt.c.id.desc())
     )
     return list(conn.execute(query).scalars())
+
+
+def omitted_inputs(conn: Connection, attempt_id: int) -> list[tuple[int, str, int | None, int, str]]:
+    """Return (file, name, exposure, CCD or 0, reason) of what the plan of an attempt left out, by name and CCD."""
+    table = pfw_omitted_input.c
+    query = (
+        select(table.desfile_id, desfile.c.filename, table.expnum, table.ccdnum, table.reason)
+        .join(desfile, desfile.c.id == table.desfile_id)
+        .where(table.pfw_attempt_id == attempt_id)
+        .order_by(desfile.c.filename, table.ccdnum)
+    )
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in conn.execute(query)]
 
 
 def exposures_of(conn: Connection, table: Table, attempt_id: int) -> list[int]:

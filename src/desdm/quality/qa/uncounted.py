@@ -103,7 +103,9 @@ def _joined(reasons: list[str]) -> str:
 
 def _state(attempt: AttemptFacts) -> str:
     """What sets an attempt apart in one word."""
-    if attempt.data_state in (DataState.JUNK, DataState.PRUNED):
+    if attempt.junk:
+        return DataState.JUNK.value.lower()
+    if attempt.data_state is DataState.PRUNED:
         return attempt.data_state.value.lower()
     if attempt.state not in (AttemptState.DONE, AttemptState.FLAGGED):
         return attempt.state.value
