@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -280,6 +281,29 @@ def test_a_program_s_peak_is_its_own_and_not_its_starter_s(tmp_path: Path) -> No
     size = own_peak() // 1024 + 200
     exact = task_of(tmp_path, f"a = bytearray(b'1') * {size * MB}").execs[0]
     assert size < exact.maxrss / 1024 < size + 100
+
+
+def test_a_starter_that_grows_while_it_starts_a_program_leaves_its_peak_with_none(tmp_path: Path) -> None:
+    ballast, end = np.ones(200 * MB, np.uint8), threading.Event()
+
+    def grow() -> None:
+        held: list[bytes] = []
+        while not end.is_set():
+            held.append(b"1" * 20_000)
+            if len(held) > 20_000:
+                held.clear()
+
+    other = threading.Thread(target=grow)
+    other.start()
+    try:
+        for number in range(10):
+            forget_peak()
+            (tmp_path / str(number)).mkdir()
+            assert task_of(tmp_path / str(number), "pass").execs[0].maxrss / 1024 < 100
+    finally:
+        end.set()
+        other.join()
+    del ballast
 
 
 def test_a_job_s_peak_does_not_tell_of_the_job_before(facility: Facility) -> None:

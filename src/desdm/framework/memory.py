@@ -36,6 +36,9 @@ class PeakMemory:
     (getrusage(2) does not say so). Where the child's figure is not above that, it says nothing of the program, and the
     largest ``VmHWM`` (proc(5)) that was read while it ran is taken; of a program that ends within milliseconds, before its
     memory could be seen, the pages that it asked for.
+
+    To be made when the program has started (its ``exec`` is done): another thread may have raised the starter's own peak
+    until then, and the child inherits that too.
     """
 
     def __init__(self) -> None:

@@ -431,7 +431,7 @@ class Task:
 
     def _run_measured(self, argv: Sequence[str], execname: str, version: str) -> ExecRecord:
         """Run a program, read its output as it comes, and return its record with times and resources."""
-        start, peak = time.time(), PeakMemory()
+        start = time.time()
         self._last_output = b""
         process = subprocess.Popen(
             argv,
@@ -441,6 +441,7 @@ class Task:
             stderr=subprocess.STDOUT,
             env=self._environment(),
         )
+        peak = PeakMemory()
         assert process.stdout is not None
         fd = process.stdout.fileno()
         for _ in peak.ready(process.pid, fd):
