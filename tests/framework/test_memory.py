@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from desdm.framework import store
 from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
 from desdm.framework.memory import forget_peak, own_peak
-from desdm.framework.objectstore import ObjectStore
+from desdm.framework.objectstore import ObjectStore, weight
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.spill import Spill
 from desdm.framework.watch import store as watch
@@ -283,6 +284,14 @@ def test_a_program_s_peak_is_its_own_and_not_its_starter_s(tmp_path: Path) -> No
     assert size < exact.maxrss / 1024 < size + 100
 
 
+def test_a_worker_s_own_peak_is_not_its_starter_s() -> None:
+    ballast = np.ones(400 * MB, np.uint8)
+    script = "from desdm.framework.memory import own_peak; print(own_peak())"
+    peak = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert 5 < int(peak) / 1024 < 200
+    del ballast
+
+
 def test_a_starter_that_grows_while_it_starts_a_program_leaves_its_peak_with_none(tmp_path: Path) -> None:
     ballast, end = np.ones(200 * MB, np.uint8), threading.Event()
 
@@ -319,7 +328,115 @@ def test_a_job_s_peak_does_not_tell_of_the_job_before(facility: Facility) -> Non
     assert all(0 < row["maxrss_kb"] < high for row in rows)
 
 
+def ballast(task: Task) -> None:
+    """Allocate and free as many MB as the module says."""
+    np.ones(int(task.text("megabytes")) * MB, np.uint8)
+    task.output("done").write_text("")
+
+
+def of_memory(label: str, megabytes: int) -> Pipeline:
+    """One job of one module that needs so much memory."""
+    module = Module(
+        label, "tests.framework.test_memory.ballast", inputs=(FileSet("raw", "misc", query={"filename": "raw.txt"}),),
+        outputs=(FileSet("done", "misc", filename="${run}_" + label + ".txt"),), settings={"megabytes": str(megabytes)},
+    )  # fmt: skip
+    return Pipeline(
+        label, "allocates memory", (Block("one", (module,)),), unit="unitname", settings={"unitname": "D1"}
+    )
+
+
+class LastingEngine(LocalEngine):
+    """Its workers go on from run to run, as those of a night do, until `end`."""
+
+    def close(self) -> None:
+        """Stay."""
+
+    def end(self) -> None:
+        super().close()
+
+
+def test_a_job_s_peak_does_not_tell_of_a_job_of_another_kind_before_it(facility: Facility) -> None:
+    peaks = {}
+    engine = LastingEngine(1, facility.config.runs)
+    for pipeline in (of_memory("large", 500), of_memory("small", 1)):
+        run_ = plan(facility, pipeline).run
+        state = drive(facility.config, facility.database, facility.archive, run_, engine, who="test")
+        assert state is AttemptState.DONE
+        with facility.database.read() as conn:
+            (row,) = watch.software(conn, store.attempt_by_name(conn, run_).id)
+        peaks[pipeline.name] = row["maxrss_kb"] / 1024
+    engine.end()
+    assert peaks["small"] < peaks["large"] - 400
+
+
+def test_a_worker_without_work_returns_what_its_jobs_freed(facility: Facility) -> None:
+    engine = LastingEngine(1, facility.config.runs)
+    run_ = plan(facility, of_memory("large", 500)).run
+    drive(facility.config, facility.database, facility.archive, run_, engine, who="test")
+    (worker,) = engine.workers
+    status = Path(f"/proc/{worker.process.pid}/statm")
+    deadline = time.monotonic() + 20
+    while (
+        int(status.read_text().split()[1]) * resource.getpagesize() > 400 * MB and time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    assert int(status.read_text().split()[1]) * resource.getpagesize() < 400 * MB
+    engine.end()
+
+
 def test_waiting_for_a_program_costs_next_to_nothing(tmp_path: Path) -> None:
     began = time.process_time()
     task_of(tmp_path, "import time; time.sleep(1)")
     assert time.process_time() - began < 0.1
+
+
+# -- files in memory that are written anew
+
+
+def image(value: int, rows: int = 600) -> Planes:
+    return Planes(*(np.full((rows, 500), value, kind) for kind in ("f4", "i4", "f4")), fits.Header())
+
+
+def handed_over(held: ObjectStore, path: Path, planes: Planes) -> int:
+    """Write an image for a program; give the number (inode) of the file in memory behind the path."""
+    held.put(path, planes, write_planes)
+    held.write_file(path.name)
+    assert path.is_symlink()
+    return path.stat().st_ino
+
+
+def test_a_file_in_memory_serves_the_next_image_and_holds_nothing_of_the_last(tmp_path: Path) -> None:
+    held = ObjectStore()
+    first = handed_over(held, tmp_path / "a.fits", image(1))
+    held.drop("a.fits")
+    # The second is smaller than the first, whose end must not stay.
+    assert handed_over(held, tmp_path / "b.fits", image(2, rows=400)) == first
+    write_planes(tmp_path / "apart.fits", image(2, rows=400))
+    assert (tmp_path / "b.fits").read_bytes() == (tmp_path / "apart.fits").read_bytes()
+    # One that is in use is no spare one.
+    assert handed_over(held, tmp_path / "c.fits", image(3)) != first
+    held.close()
+
+
+def test_an_array_of_a_file_in_memory_keeps_its_values(tmp_path: Path) -> None:
+    held = ObjectStore()
+    first = handed_over(held, tmp_path / "a.fits", image(1))
+    with fits.open(tmp_path / "a.fits", memmap=True) as hdus:
+        data = hdus[0].data
+        held.drop("a.fits")
+        assert handed_over(held, tmp_path / "b.fits", image(2)) != first
+        assert (np.asarray(data) == 1).all()
+    held.close()
+
+
+def test_a_full_store_takes_the_file_of_the_image_that_is_needed_last(tmp_path: Path) -> None:
+    size = weight(image(1))
+    due = {"a.fits": 1, "b.fits": 2, "c.fits": 0}
+    held = ObjectStore(capacity=5 * size + size // 2, next_use=lambda name: due[name])
+    files = [handed_over(held, tmp_path / name, image(n)) for n, name in enumerate(due)]
+    assert files[2] == files[1] != files[0]
+    for n, name in enumerate(due):
+        held.write_file(name)
+        assert (fits.getdata(tmp_path / name) == n).all()
+    held.close()
+    assert list(tmp_path.iterdir()) == []

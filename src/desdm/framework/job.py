@@ -22,7 +22,7 @@ from types import TracebackType
 from desdm import wcl
 from desdm.archive.verify import Expected, Verifier, read_digests
 from desdm.errors import CorruptFile, FileTypeError, ProgramFailed, StorageFull, UsageError
-from desdm.framework.allocator import retain_freed_memory
+from desdm.framework.allocator import SpareFiles, retain_freed_memory, return_freed_memory
 from desdm.framework.jobwcl import JobFile, JobSpec, ModuleSpec, WrapperSpec, read_job
 from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.objectstore import HOLD_MEMORY, ObjectStore, budget
@@ -83,6 +83,10 @@ class WorkerCache:
     frozen_wrappers: int = 0
     #: which files of the archive were hashed and are sound
     verifier: Verifier = field(default_factory=Verifier)
+    #: files in memory of images that were handed to programs
+    spares: SpareFiles = field(default_factory=SpareFiles)
+    #: modules of the job whose freed memory the process still has
+    memory_of: tuple[str, ...] = ()
 
     #: path and content of the file of digests that was read last; the jobs of a block share one
     digests: tuple[str, Mapping[str, Expected]] = field(default_factory=lambda: ("", {}))
@@ -122,6 +126,12 @@ class WorkerCache:
         if content not in self.scanners:
             self.scanners[content] = scanners_from_file(Path(pattern_file))
         return self.scanners[content]
+
+    def return_memory(self) -> None:
+        """Return to the system what the last job freed: for a worker that has nothing to do."""
+        self.memory_of = ()
+        self.spares.close()
+        return_freed_memory()
 
     def freeze_imports(self) -> None:
         """Leave what was imported for a job to the end of the process: the garbage collector need not walk it again.
@@ -166,13 +176,15 @@ class _ErrorCapture:
         return True
 
 
-@retain_freed_memory()
+@retain_freed_memory(after=True)
 def run_job(
     request: JobRequest,
     cache: WorkerCache,
     report: Callable[[WrapperState, WrapperSpec], None] = lambda event, wrapper: None,
 ) -> JobState:
     """Run a job to its end and return its state, DONE or FAILED.
+
+    The memory that it frees stays with the process for the next job of the same modules, until `WorkerCache.return_memory`.
 
     Parameters
     ----------
@@ -186,6 +198,11 @@ def run_job(
     spec = read_job(Path(request.wcl))
     workdir = Path(request.workdir)
     make_private(workdir)
+    modules = tuple(spec.modules)
+    if cache.memory_of not in ((), modules):
+        # A job of other modules may need much less: its peak would tell of the job before.
+        cache.return_memory()
+    cache.memory_of = modules
     forget_peak()
     runner = _Runner(spec, request, cache, workdir)
     skip = set(request.skip) - runner.wrappers_to_repeat(set(request.skip))
@@ -226,7 +243,8 @@ class _Runner:
         self.provenance: Tree = {}
         self.tolerated = False
         self.run_dir = spec.top.get("ops_run_dir", "?") + "/"
-        self.objects = ObjectStore(budget(spec.run, request.hold_memory) << 20, self._next_use)
+        capacity = budget(spec.run, request.hold_memory) << 20
+        self.objects = ObjectStore(capacity, self._next_use, cache.spares)
         #: where in the running order each file is read, ascending; and where the job is
         self.readers: dict[str, list[int]] = {}
         self.position = -1

@@ -19,8 +19,20 @@ _STATUS_BYTES = 4096
 
 
 def own_peak() -> int:
-    """Largest resident memory of this process since its start or `forget_peak`, kbyte."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Largest resident memory of this process since its start or `forget_peak`, kbyte.
+
+    It is ``VmHWM`` of proc(5): ``ru_maxrss`` of getrusage(2) begins at the peak of the process that started this one.
+    """
+    try:
+        with Path("/proc/self/status").open("rb", buffering=0) as status:
+            return _high_water(status.read(_STATUS_BYTES))
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _high_water(status: bytes) -> int:
+    """Return the peak that the text of ``/proc/PID/status`` tells, kbyte; `IndexError` if it tells none."""
+    return int(status.partition(b"VmHWM:")[2].split(maxsplit=1)[0])
 
 
 def forget_peak() -> None:
@@ -68,8 +80,7 @@ class PeakMemory:
     def _look(self, status: int) -> None:
         """Read the process's own high-water mark; one that has ended has none."""
         with suppress(OSError, ValueError, IndexError):
-            text = os.pread(status, _STATUS_BYTES, 0)
-            self._seen = max(self._seen, int(text.partition(b"VmHWM:")[2].split(maxsplit=1)[0]))
+            self._seen = max(self._seen, _high_water(os.pread(status, _STATUS_BYTES, 0)))
             self._looks += 1
         self._next = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _MOST)

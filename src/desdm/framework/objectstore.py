@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from desdm.errors import UsageError
+from desdm.framework.allocator import SpareFiles
 from desdm.framework.sections import Settings
 from desdm.framework.spill import Spill, Spilled
 
@@ -82,14 +83,20 @@ class ObjectStore:
         beside its file, and files go to disk.
     next_use
         How many wrappers from now the object of a name is read next; 0: by the one that runs, so that it must stay.
+    spares
+        Files in memory to use again. Without: those of this store alone, which go with it.
     """
 
     def __init__(
-        self, capacity: int = HOLD_MEMORY << 20, next_use: Callable[[str], int] = lambda name: 0
+        self,
+        capacity: int = HOLD_MEMORY << 20,
+        next_use: Callable[[str], int] = lambda name: 0,
+        spares: SpareFiles | None = None,
     ) -> None:
         self.capacity, self.next_use = capacity, next_use
         self._entries: dict[str, _Entry[Any]] = {}
         self._spill: Spill | None = None
+        self._spares, self._own_spares = spares or SpareFiles(), spares is None
         #: files that are only on their way: nobody wants them once their last reader has read
         self._temporary: dict[str, Path] = {}
 
@@ -143,9 +150,12 @@ class ObjectStore:
         entry = self._entries.get(name)
         if entry is None or entry.written:
             return
+        number = self._reused_memory(entry.size)
         self._free_memory(entry.size)
         if self._total_weight() + entry.size <= self.capacity:
-            entry.memory = _in_memory(entry.path)
+            entry.memory = _in_memory(entry.path, number)
+        elif number >= 0:
+            os.close(number)
         self._write(entry, self._load(entry))
 
     def drop(self, name: str) -> None:
@@ -161,6 +171,8 @@ class ObjectStore:
         """Remove all objects and the spill file."""
         for name in [*self._entries, *self._temporary]:
             self.drop(name)
+        if self._own_spares:
+            self._spares.close()
         if self._spill is not None:
             self._spill.close()
             self._spill = None
@@ -174,23 +186,19 @@ class ObjectStore:
 
     def _total_weight(self) -> int:
         """Return the bytes of memory that all objects and files in memory take."""
-        return sum(h.weight for h in self._entries.values())
+        return sum(h.weight for h in self._entries.values()) + self._spares.size
 
     def _free_memory(self, size: int) -> None:
         """Free memory for ``size`` bytes as far as idle objects allow; the one that is needed last goes first."""
         over = self._total_weight() + size - self.capacity
+        if over > 0:
+            over -= self._spares.close()
         if over <= 0:
             return
-        # What weighs next to nothing gives no room either.
-        idle = [
-            h
-            for h in self._entries.values()
-            if h.weight > self.capacity // 1000 and self.next_use(h.path.name) > 0
-        ]
-        for entry in sorted(idle, key=lambda h: self.next_use(h.path.name), reverse=True):
+        for entry in self._idle():
             before = entry.weight
             if entry.memory >= 0:
-                self._close_memory(entry)
+                os.close(self._detach_memory(entry))
             if over > before - entry.weight and entry.spilled is None:
                 if self._spill is None:
                     self._spill = Spill(entry.path.parent)
@@ -198,6 +206,29 @@ class ObjectStore:
             over -= before - entry.weight
             if over <= 0:
                 return
+
+    def _idle(self) -> list[_Entry[Any]]:
+        """The objects that the wrapper that runs does not read; the one that is needed last comes first."""
+        # What weighs next to nothing gives no room either.
+        idle = [
+            h
+            for h in self._entries.values()
+            if h.weight > self.capacity // 1000 and self.next_use(h.path.name) > 0
+        ]
+        return sorted(idle, key=lambda h: self.next_use(h.path.name), reverse=True)
+
+    def _reused_memory(self, size: int) -> int:
+        """Return the descriptor of a file in memory to be written anew with an object of ``size`` bytes, or -1.
+
+        It is a spare one; where the store is full, that of an object which lies in memory too and is needed last.
+        """
+        number = self._spares.take(size)
+        if number < 0 and self._total_weight() + size > self.capacity:
+            entry = next((h for h in self._idle() if h.memory >= 0), None)
+            if entry is not None and self._spares.keep(entry.memory, entry.size):
+                self._detach_memory(entry)
+                number = self._spares.take(size)
+        return number
 
     @staticmethod
     def _write(entry: _Entry[T], value: T) -> None:
@@ -210,26 +241,43 @@ class ObjectStore:
         entry.written = True
 
     def _free(self, entry: _Entry[Any]) -> None:
-        """Free the memory and the spill space of an object."""
+        """Free the memory and the spill space of an object; its file in memory may serve the next one."""
         if entry.memory >= 0:
-            self._close_memory(entry)
+            kept = self._spares.keep(entry.memory, entry.size)
+            number = self._detach_memory(entry)
+            if not kept:
+                os.close(number)
         if entry.spilled is not None and self._spill is not None:
             self._spill.free(entry.spilled)
 
     @staticmethod
-    def _close_memory(entry: _Entry[Any]) -> None:
-        """Remove the file in memory of an object."""
-        os.close(entry.memory)
-        entry.memory, entry.written = -1, False
+    def _detach_memory(entry: _Entry[Any]) -> int:
+        """Remove the link to an object's file in memory; return the file's descriptor."""
+        number, entry.memory, entry.written = entry.memory, -1, False
         entry.path.unlink(missing_ok=True)
+        return number
 
 
-def _in_memory(path: Path) -> int:
-    """Create a file in memory with a link to it as ``path``; return its descriptor, or -1 if the system has none."""
-    try:
-        number = os.memfd_create(path.name)
-    except OSError:
-        return -1
+def _in_memory(path: Path, number: int) -> int:
+    """Put a file in memory behind the link ``path``.
+
+    Parameters
+    ----------
+    path
+        The link.
+    number
+        Descriptor of a file in memory whose content nobody needs; -1: a new one.
+
+    Returns
+    -------
+    int
+        Its descriptor, or -1 if the system has no files in memory.
+    """
+    if number < 0:
+        try:
+            number = os.memfd_create(path.name)
+        except OSError:
+            return -1
     path.unlink(missing_ok=True)
     # By the process's number, since programs that it starts read it too.
     path.symlink_to(f"/proc/{os.getpid()}/fd/{number}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -201,11 +203,13 @@ def is_structure(keyword: str) -> bool:
 
 
 def write(path: Path, parts: Iterable[bytes | Bytes]) -> None:
-    """Write the parts of a file one after another."""
-    with path.open("wb", buffering=0) as file:
+    """Write the parts of a file one after another; what an old file of that name holds beyond them is cut off."""
+    # Not cut off at first: a file in memory that is written anew keeps its pages (see the framework's object store).
+    with io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "wb") as file:
         for part in parts:
             view = memoryview(part)  # type: ignore[arg-type]
             while view.nbytes:
                 view = view[file.write(view) :]
             # Parts are often produced on demand: the next one may take the memory of this one.
             del part, view
+        file.truncate()

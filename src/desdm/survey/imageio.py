@@ -351,7 +351,8 @@ def _parts(
     planes: Planes, small: bool, step: float | None, run: Pool, as_stored: bool
 ) -> Iterator[bytes | Bytes]:
     """The file's headers and data units, one after another: the memory of one plane serves for the next."""
-    sci = _sci_header(planes)
+    sci, world = _sci_header(planes), fits.Header()
+    copy_wcs(planes.header, world)
     texts = (
         ("SCI", "calibrated image"),
         ("MSK", "mask bits of the survey"),
@@ -371,10 +372,7 @@ def _parts(
             header = _plain_layout(data, name == "SCI")
             unit, total = plain_image(data, run)
         header["EXTNAME"] = (name, text)
-        if name == "SCI":
-            header.extend(sci, strip=False, bottom=True)
-        else:
-            copy_wcs(planes.header, header)
+        header.extend(sci if name == "SCI" else world, strip=False, bottom=True)
         yield sealed(header, total)
         yield unit
         del unit

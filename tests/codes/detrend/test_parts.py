@@ -69,6 +69,16 @@ def test_cosmic_rays_and_trailing_charge_do_not_move_the_level() -> None:
     assert np.abs(overscan.levels(hurt, amp, overscan.Recipe()) - clean).max() < 0.15
 
 
+@pytest.mark.parametrize(("rows", "window"), [(800, 31), (31, 31), (40, 7)])
+def test_the_smoothing_is_that_of_scipy_up_to_the_ends(rows: int, window: int) -> None:
+    from scipy.signal import savgol_filter
+
+    data, _, amp = frame(rows)
+    means = overscan.levels(data, amp, overscan.Recipe("row"))
+    smooth = overscan.levels(data, amp, overscan.Recipe("smooth", window=window))
+    assert np.allclose(smooth, savgol_filter(means, window, 2, mode="interp"), rtol=0, atol=1e-9)
+
+
 def test_whole_numbers_do_not_bias_the_level() -> None:
     """A median of digitised pixels would sit on whole numbers: here the true level moves through a tenth of an ADU."""
     rng = np.random.default_rng(3)

@@ -160,7 +160,7 @@ def _solve(task: Task, reference: Reference, header: fits.Header) -> fits.Header
 def scampcat(task: Task) -> None:
     """Catalogue a detrended ``image`` (its sky still in it) with windowed positions; output ``catalog`` (cat_scamp)."""
     image, out = task.input_on_disk("image"), task.output("catalog")
-    head = fits.getheader(image, 0)
+    head = fits.Header.fromfile(image)
     keys = task.keywords("sextractor_keys")
     task.run("sextractor", sextractor_arguments(image, out, DATA / "scampcat.param", keys, header=head))
     if not out.is_file():

@@ -38,7 +38,7 @@ def secatalog(task: Task) -> None:
     ``spread_model`` is Y: it costs thirty times all the rest.
     """
     image, out = task.input_on_disk("image"), task.output("catalog")
-    head = fits.getheader(image, 0)
+    head = fits.Header.fromfile(image)
     settings, segments = (
         without_sky(task.keywords("sextractor_keys"), head),
         task.workdir / f"{out.stem}_seg.fits",
@@ -106,7 +106,7 @@ def _extract(
     settings: Mapping[str, str] | None = None,
 ) -> None:
     """Run source-extractor on an image."""
-    head = fits.getheader(image, 0)
+    head = fits.Header.fromfile(image)
     args = arguments(
         image,
         out,

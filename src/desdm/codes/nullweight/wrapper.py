@@ -25,16 +25,18 @@ def rowinterp_nullweight(task: Task) -> None:
     name = task.input("image").name
     null = (planes.msk & bits_of(task.text("null_mask"))) != 0
     # A pixel that is no number would spread over its row.
-    if not all(np.isfinite(plane.sum(dtype=float)) for plane in (planes.sci, planes.wgt)):
+    if not all(np.isfinite(plane.sum()) for plane in (planes.sci, planes.wgt)):
         broken = ~np.isfinite(planes.sci) | ~np.isfinite(planes.wgt)
-        planes.msk[broken] |= int(MaskBit.BPM)
-        task.finding(2, f"{name}: {int(broken.sum())} pixels are not numbers; they are masked as BPM")
-        null |= broken
+        # The sum of what are numbers may exceed the largest one.
+        if broken.any():
+            planes.msk[broken] |= int(MaskBit.BPM)
+            task.finding(2, f"{name}: {int(broken.sum())} pixels are not numbers; they are masked as BPM")
+            null |= broken
     filled = interpolate_rows(planes.sci, null, int(task.number("max_interp", 20)))
     planes.msk[filled] |= int(MaskBit.INTERP)
     planes.wgt[null] = 0.0
     weighted = planes.wgt > 0
-    good = float(weighted.mean())
+    good = np.count_nonzero(weighted) / max(weighted.size, 1)
     # A bad amplifier is reported when the CCD is detrended; here the rest is checked.
     working = (planes.msk & int(MaskBit.BADAMP)) == 0
     share = float(np.count_nonzero(weighted & working)) / max(int(np.count_nonzero(working)), 1)
@@ -44,7 +46,12 @@ def rowinterp_nullweight(task: Task) -> None:
     stamp(planes.header, task.keys, task.execs, task.output("image").name)
     task.write_output("image", planes, write_planes)
     task.metric("goodfrac", good, "", text="fraction of pixels with weight")
-    task.metric("interp_frac", float(filled.mean()), "", text="fraction of pixels interpolated")
+    task.metric(
+        "interp_frac",
+        np.count_nonzero(filled) / max(filled.size, 1),
+        "",
+        text="fraction of pixels interpolated",
+    )
 
 
 def nwgint(task: Task) -> None:

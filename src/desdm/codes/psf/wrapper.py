@@ -39,7 +39,7 @@ DATA = Path(__file__).parent / "data"
 def psfcat(task: Task) -> None:
     """Catalogue ``image`` with a vignet of each object; output ``catalog`` (file type cat_psfex)."""
     image, out = task.input_on_disk("image"), task.output("catalog")
-    head = fits.getheader(image, 0)
+    head = fits.Header.fromfile(image)
     _vignets(task, image, out, head)
     # A catalogue that only PSFEx will read is left as PSFEx wants it.
     if "catalog" in task.archived_outputs:
@@ -54,7 +54,7 @@ def psfex(task: Task) -> None:
     Moffat profile of the header's seeing; each is recorded as a finding.
     """
     image, out = task.input_on_disk("image"), task.output("psf")
-    head = fits.getheader(image, 0)
+    head = fits.Header.fromfile(image)
     source = task.text("psf_code", "psfex")
     if source == "piff":
         model = _fit_piff(task, image, task.input_on_disk("catalog"))

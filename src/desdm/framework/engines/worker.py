@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from desdm.errors import storage_error
 from desdm.framework.job import JobRequest, WorkerCache, run_job
@@ -17,6 +18,8 @@ from desdm.schema.states import WrapperState
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
+#: Seconds without a job after which a worker returns the memory that its last job freed.
+_IDLE = 1.0
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def main() -> None:
         """Write an event as one line of JSON."""
         channel.write(json.dumps(message) + "\n")
 
-    for line in sys.stdin:
+    for line in _requests(cache.return_memory):
         fields = json.loads(line)
         request = JobRequest(**{**fields, "skip": tuple(fields["skip"]), "earlier": tuple(fields["earlier"])})
 
@@ -50,6 +53,25 @@ def main() -> None:
             send({"event": "lost", "token": request.token, "text": str(storage_error(err, request.workdir))})
             continue
         send({"event": "ended", "token": request.token, "state": state})
+
+
+def _requests(idle: Callable[[], None]) -> Iterator[bytes]:
+    """Yield the lines of standard input; ``idle`` is called when none has come for some time."""
+    number = sys.stdin.fileno()
+    waiting, rest, idled = select.poll(), b"", True
+    waiting.register(number, select.POLLIN)
+    while True:
+        if not waiting.poll(None if idled else 1000 * _IDLE):
+            idle()
+            idled = True
+            continue
+        read = os.read(number, 1 << 16)
+        if not read:
+            return
+        *lines, rest = (rest + read).split(b"\n")
+        for line in lines:
+            yield line
+            idled = False
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -240,6 +241,15 @@ class Selection:
 
 def _database(expressions: list[Translated]) -> Any:
     """Compile expressions into a hyperscan database."""
+    db = hyperscan.loadb(_compiled_form(tuple(expressions)), mode=hyperscan.HS_MODE_BLOCK)
+    db.scratch = hyperscan.Scratch(db)
+    return db
+
+
+# The runs of a night have the same patterns; compiling them takes longer than all else that their plans do with them.
+@lru_cache(maxsize=16)
+def _compiled_form(expressions: tuple[Translated, ...]) -> bytes:
+    """Compile expressions; return the database in the form that a process can load."""
     db = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     flags = [
         _FLAGS
@@ -253,7 +263,7 @@ def _database(expressions: list[Translated]) -> Any:
         elements=len(expressions),
         flags=flags,
     )
-    return db
+    return bytes(hyperscan.dumpb(db))
 
 
 def _scan(db: Any, data: memoryview | bytes, note: Callable[..., bool]) -> None:
