@@ -54,7 +54,8 @@ class PeakMemory:
     """
 
     def __init__(self) -> None:
-        self._inherited = own_peak()
+        # Both: the kernel counts pages for each processor apart, and only getrusage(2) sums them as exec does.
+        self._inherited = max(own_peak(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         self._seen, self._looks = 0, 0
         self._next, self._pause = 0.0, _FIRST
 
