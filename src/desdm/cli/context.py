@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
-
-from desdm.texttable import table_lines, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +62,8 @@ class CommandContext:
         """Write a tree: colours only on a terminal, whole lines in a file or pipe."""
         from rich.console import Console
 
+        from desdm.texttable import terminal_width
+
         # In a pipe no line is cut.
         console = Console(highlight=False, width=terminal_width() or 100_000)
         with console.capture() as text:
@@ -84,6 +83,8 @@ class CommandContext:
             Whether the user chose JSON.
         """
         if as_json:
+            import json
+
             sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
         else:
             human()
@@ -115,6 +116,8 @@ class CommandContext:
         empty
             Text printed for a table without rows.
         """
+        from desdm.texttable import table_lines, terminal_width
+
         cells = list(rows)
         if title:
             click.secho(title, italic=sys.stdout.isatty())

@@ -5,7 +5,6 @@ Exit status: 0 done, 1 done with refusals or findings, 2 usage, 3 transient, 4 f
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -223,6 +222,8 @@ def _exit_with(err: DesdmError) -> None:
 def _exit(message: str, kind: str, status: int) -> None:
     """Print an error and exit."""
     if "--json" in sys.argv:
+        import json
+
         sys.stdout.write(json.dumps({"error": {"kind": kind, "message": message}}) + "\n")
     click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
     finish_output()
