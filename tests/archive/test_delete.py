@@ -27,6 +27,7 @@ from desdm.schema import (
 )
 from desdm.schema.database import Database
 from tests.archive.test_find import attempt
+from tests.support.submitter import submit_from_here
 
 
 class House:
@@ -118,6 +119,7 @@ def test_files_of_a_tagged_attempt_and_files_in_use_are_refused(house: House) ->
     with house.database.write() as conn:
         attempt(conn, 1)
         attempt(conn, 2, att=2, state="running")
+        submit_from_here(conn, 2)
         ids = {n: house.record(f"{n}.dat").id for n in "acd"}
         conn.execute(update(desfile).where(desfile.c.id == ids["c"]).values(pfw_attempt_id=1))
         store.define_tag(conn, "T", "")

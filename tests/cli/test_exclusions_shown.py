@@ -7,17 +7,26 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from desdm.archive import store
+from desdm.archive.withheld import unfit_reasons
 from desdm.facility import Facility
 from desdm.framework.refusals import describe_suspects
 from desdm.framework.store import attempt_by_name
-from desdm.operations.report.current import current_standing
+from desdm.operations.current import current_standing
 from desdm.quality.qa.exclusions import exclusions_of_run
-from desdm.schema import opm_used, pfw_attempt_config, pfw_omitted_input, pfw_request
+from desdm.schema import (
+    file_archive_info,
+    opm_used,
+    opm_was_derived_from,
+    pfw_attempt,
+    pfw_attempt_config,
+    pfw_omitted_input,
+    pfw_request,
+)
 from desdm.schema.states import Verdict
-from tests.archive.test_find import attempt
+from tests.archive.test_find import attempt, put
 from tests.cli.test_archive_commands import Run, document, runner
 from tests.operations.test_acceptance import image, judge
 
@@ -136,6 +145,77 @@ def test_what_counts_now_stands_in_a_report(night: tuple[Run, Path]) -> None:
     run("report", "D00000002_r1p01", "--out", home / "page.html")
     page = (home / "page.html").read_text()
     assert "bad flat" in page and "dome lamp on" in page
+
+
+def test_a_run_tells_what_has_become_of_what_it_was_made_from(night: tuple[Run, Path]) -> None:
+    """JUNK of a run below, and a verdict on an exposure that a coadd holds: as at plans and releases."""
+    run, home = night
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        put(conn, 31, "coadd.fits", 3, band="r")
+        edges = [{"child_desfile_id": 31, "parent_desfile_id": n} for n in (11, 21)]
+        conn.execute(insert(opm_was_derived_from), edges)
+    facility.close()
+    for key in ("unsound", "rejected"):
+        assert document(run("show", "DES0001+0001_r2p01", "--json"))[key] == []
+    run("verdict", "2", "--set", "False", "--reason", "trail")
+    run("mark", "D00000001_r1p01", "junk", "--reason", "bad flat")
+    shown = document(run("show", "DES0001+0001_r2p01", "--json"))
+    [unsound], [rejected] = shown["unsound"], shown["rejected"]
+    assert unsound.startswith(
+        "1 of 1 files are made from files of run D00000001_r1p01, which is JUNK: marked by"
+    )
+    assert "bad flat" in unsound
+    assert rejected.startswith("D00000002 is rejected: ") and "trail" in rejected
+    text = run("show", "DES0001+0001_r2p01").stdout
+    assert unsound in text and rejected in text
+    run("report", "DES0001+0001_r2p01", "--out", home / "page.html")
+    page = (home / "page.html").read_text()
+    assert "bad flat" in page and "D00000002 is rejected" in page
+
+
+def test_files_that_were_deleted_are_told_as_deleted(night: tuple[Run, Path]) -> None:
+    run, home = night
+    assert "DELETED" not in run("show", "D00000001_r1p01").stdout
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        conn.execute(
+            update(file_archive_info).where(file_archive_info.c.desfile_id == 11).values(state="trash")
+        )
+        conn.execute(delete(file_archive_info).where(file_archive_info.c.desfile_id == 22))
+    facility.close()
+    assert "DELETED" in run("show", "D00000001_r1p01").stdout
+    for number in ("1", "2"):
+        [row] = document(run("show", f"D0000000{number}_r1p01", "--json"))["files"]
+        assert (row["files"], row["deleted"]) == (2, 1)
+    run("report", "D00000001_r1p01", "--out", home / "page.html")
+    assert "1 of them were deleted since" in (home / "page.html").read_text()
+
+
+def test_the_verdict_of_a_run_stands_in_its_report_without_the_file_of_its_assessment(
+    night: tuple[Run, Path],
+) -> None:
+    run, home = night
+    run("report", "D00000002_r1p01", "--out", home / "page.html")
+    page = (home / "page.html").read_text()
+    assert "The verdict on D00000002" in page
+    assert "(qa_assess) is not in the archive" in page
+
+
+def test_the_verdict_of_a_study_run_never_counted_and_is_not_lost_with_its_files(
+    night: tuple[Run, Path],
+) -> None:
+    _, home = night
+    facility = Facility.open(home)
+    with facility.database.write() as conn:
+        trial = {"run_class": "study", "data_state": "PRUNED", "pruned_from": "NEW"}
+        conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == 1).values(trial))
+    with facility.database.read() as conn:
+        scope = facility.production
+        reasons = [unfit_reasons(conn, [number], scope).get(number, "") for number in (1, 2)]
+    facility.close()
+    assert "is a study run; runs of class survey count" in reasons[0]
+    assert reasons[1] == ""
 
 
 def test_a_plan_tells_which_of_its_inputs_are_suspect(night: tuple[Run, Path]) -> None:

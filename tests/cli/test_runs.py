@@ -232,4 +232,9 @@ def test_a_run_whose_submitter_was_killed_is_interrupted_for_every_reader(
     assert json.loads(desdm("status", "--state", "running", "--json").stdout) == []
     assert len(json.loads(desdm("status", "--state", "interrupted", "--json").stdout)) == 1
     desdm("report", "T1_r1p01", "--out", "page.html")
-    assert "<title>T1_r1p01 – interrupted</title>" in (home / "page.html").read_text()
+    page = (home / "page.html").read_text()
+    assert "<title>T1_r1p01 – interrupted</title>" in page
+    assert "is running" not in page
+    # Neither a mark nor a deletion waits for it.
+    assert desdm("mark", "T1_r1p01", "junk", "--reason", "killed").returncode == 0
+    assert "under way" not in desdm("delete", "--attempt", "T1_r1p01").stdout

@@ -21,9 +21,9 @@ from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
 from desdm.framework.model import Attempt
 from desdm.framework.pipeline import Block, Exec, FileSet, Module, Pipeline
-from desdm.framework.process import process_start
 from desdm.framework.register import register_job
 from desdm.framework.watch import store as watch
+from desdm.processes import process_start
 from desdm.schema.states import AttemptState, JobState
 from tests.support.toy import arrive, plan, talk_pipeline, text_pipeline
 

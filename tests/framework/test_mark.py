@@ -20,6 +20,7 @@ from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, DataState, EventKind
 from desdm.schema.store import Event, find_events
 from tests.archive.test_find import attempt
+from tests.support.submitter import submit_from_here
 
 RUN = "D00000001_r1p01"
 
@@ -117,6 +118,7 @@ def test_a_mark_needs_a_reason_a_run_and_an_end(runs: Runs) -> None:
     for number, state in enumerate((AttemptState.PLANNED, AttemptState.RUNNING), 10):
         with runs.database.write() as conn:
             attempt(conn, number, unit=state.value, req=number, state=state.value)
+            submit_from_here(conn, number)
             with pytest.raises(ConflictError, match=state.value):
                 mark(conn, f"{state.value}_r{number}p01", DataState.JUNK, who="ann", reason="x")
     assert runs.state() == ("NEW", None)

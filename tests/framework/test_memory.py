@@ -355,7 +355,7 @@ class LastingEngine(LocalEngine):
         super().close()
 
 
-def test_a_job_s_peak_does_not_tell_of_a_job_of_another_kind_before_it(facility: Facility) -> None:
+def test_a_job_s_peak_does_not_tell_of_a_larger_one_before_it_on_the_same_worker(facility: Facility) -> None:
     peaks = {}
     engine = LastingEngine(1, facility.config.runs)
     for pipeline in (of_memory("large", 500), of_memory("small", 1)):
@@ -369,18 +369,21 @@ def test_a_job_s_peak_does_not_tell_of_a_job_of_another_kind_before_it(facility:
     assert peaks["small"] < peaks["large"] - 400
 
 
-def test_a_worker_without_work_returns_what_its_jobs_freed(facility: Facility) -> None:
+def test_a_worker_without_work_returns_the_files_in_memory(facility: Facility) -> None:
     engine = LastingEngine(1, facility.config.runs)
-    run_ = plan(facility, of_memory("large", 500)).run
+    run_ = plan(facility, exposure()).run
     drive(facility.config, facility.database, facility.archive, run_, engine, who="test")
     (worker,) = engine.workers
-    status = Path(f"/proc/{worker.process.pid}/statm")
+    descriptors = Path(f"/proc/{worker.process.pid}/fd")
+
+    def in_memory() -> int:
+        return sum("memfd:" in str(one.readlink()) for one in descriptors.iterdir())
+
+    assert in_memory() > 0
     deadline = time.monotonic() + 20
-    while (
-        int(status.read_text().split()[1]) * resource.getpagesize() > 400 * MB and time.monotonic() < deadline
-    ):
+    while in_memory() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert int(status.read_text().split()[1]) * resource.getpagesize() < 400 * MB
+    assert in_memory() == 0
     engine.end()
 
 
@@ -426,6 +429,26 @@ def test_an_array_of_a_file_in_memory_keeps_its_values(tmp_path: Path) -> None:
         held.drop("a.fits")
         assert handed_over(held, tmp_path / "b.fits", image(2)) != first
         assert (np.asarray(data) == 1).all()
+    held.close()
+
+
+def test_an_image_that_cannot_be_written_leaves_neither_file_nor_descriptor(tmp_path: Path) -> None:
+    held = ObjectStore()
+    handed_over(held, tmp_path / "a.fits", image(1))
+    held.drop("a.fits")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    def broken(path: Path, value: Planes) -> None:
+        with path.open("r+b") as file:
+            file.write(b"half of it")
+        raise ValueError("no more")
+
+    held.put(tmp_path / "b.fits", image(2), broken)
+    with pytest.raises(ValueError, match="no more"):
+        held.write_file("b.fits")
+    assert list(tmp_path.iterdir()) == []
+    # The spare file has gone too.
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
     held.close()
 
 

@@ -29,6 +29,11 @@ def test_a_perfect_exposure_has_t_eff_one() -> None:
     assert found.fwhm == pytest.approx(0.9 * 1.041)
 
 
+def test_a_sky_that_is_no_number_was_not_measured() -> None:
+    found = judge(sky=float("nan"))
+    assert (found.b_eff, found.t_eff, found.accepted) == (None, None, Accepted.UNKNOWN)
+
+
 def test_each_factor_follows_its_formula() -> None:
     assert judge(fwhm_mean=1.2).f_eff == pytest.approx((0.9 * 1.041 / 1.24) ** 2)
     assert judge(sky=5.32).b_eff == pytest.approx(0.5)

@@ -43,7 +43,9 @@ def unfit_reasons(conn: Connection, attempts: Iterable[int], scope: Scope | None
     deletions = store.last_marks(conn, pruned, DataState.PRUNED) if pruned else {}
     reasons: dict[int, str] = {}
     for number, one in facts.items():
-        if one.junk or one.data_state is DataState.PRUNED:
+        other = "" if scope is None else outside(one, scope)
+        # What never counted was not lost with its files.
+        if one.junk or (one.data_state is DataState.PRUNED and not other):
             acts = [
                 f"{verb} by {act.who}: {act.reason}"
                 for verb, act in (
@@ -54,7 +56,7 @@ def unfit_reasons(conn: Connection, attempts: Iterable[int], scope: Scope | None
             ]
             state = DataState.JUNK.value if one.junk else one.data_state.value
             reasons[number] = f"its run {one.run} is {state}{': ' if acts else ''}{'; '.join(acts)}"
-        elif scope is not None and (other := outside(one, scope)):
+        elif other:
             reasons[number] = f"its run {one.run} is {other}"
         elif not one.good:
             reasons[number] = f"its run {one.run} is {one.state.value}, data {one.data_state.value}"

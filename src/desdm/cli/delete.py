@@ -98,7 +98,9 @@ def command(
         _refresh_tags(context, plan.files, f"files deleted: {reason}" if reason else "files deleted")
     done_now = yes and not plan.blocked
     context.show(
-        _document(plan, done_now), lambda: _print_plan(plan, done_now, facility.config.grace_days), as_json
+        _document(plan, done_now),
+        lambda: _print_plan(plan, done_now, facility.config.grace_days, attempt),
+        as_json,
     )
     return 1 if plan.blocked else 0
 
@@ -161,7 +163,7 @@ def _document(plan: Plan, done: bool) -> Mapping[str, JsonValue]:
     }
 
 
-def _print_plan(plan: Plan, done: bool, grace_days: float) -> None:
+def _print_plan(plan: Plan, done: bool, grace_days: float, attempt: str | None) -> None:
     """Print a plan, or what was deleted."""
     for file in plan.files[:_MOST]:
         click.echo(f"  {file.name}  {file.filesize} bytes")
@@ -171,7 +173,8 @@ def _print_plan(plan: Plan, done: bool, grace_days: float) -> None:
         click.echo(click.style("blocked: ", fg="red") + f"{block.name}: {block.reason}")
     total = f"{len(plan.files)} files, {plan.bytes} bytes"
     if done:
-        click.echo(f"{total} deleted; for {grace_days:g} days: desdm delete --undelete NAME…")
+        what = f"--attempt {attempt}" if attempt else "NAME…"
+        click.echo(f"{total} deleted; for {grace_days:g} days: desdm delete --undelete {what}")
     elif plan.blocked:
         click.echo(f"{total}: nothing is deleted while anything blocks it")
     else:

@@ -143,7 +143,7 @@ def drive_in_background(context: CommandContext, run: str, *, reason: str = "") 
         Process number.
     """
     from desdm.framework import store
-    from desdm.framework.process import process_start
+    from desdm.processes import process_start
 
     folder: Path = context.facility.config.runs / run
     make_private(folder)

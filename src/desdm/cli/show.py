@@ -41,6 +41,7 @@ def command(
     from desdm.framework import store as runs
     from desdm.framework.process import current_state
     from desdm.framework.watch import store
+    from desdm.operations.current import current_standing
     from desdm.quality.qa.exclusions import exclusions_of_run
     from desdm.quality.qa.selection import omissions, omitted_of_run
     from desdm.texttable import size_text, time_text
@@ -58,6 +59,7 @@ def command(
         calibrations = calibrations_of(conn, attempt.id)
         excluded = exclusions_of_run(conn, attempt.id)
         omitted = omitted_of_run(conn, attempt.id)
+        standing = current_standing(conn, attempt, context.facility.production)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
     state = current_state(attempt)
     program_names = {s["name"] for s in software}
@@ -84,8 +86,11 @@ def command(
         "software": own + software,
         "excluded": [exclusion.document() for exclusion in excluded],
         "omitted": [one.document() for one in omitted],
+        "unfit": standing.unfit,
+        "unsound": list(standing.unsound),
+        "rejected": list(standing.rejected),
         "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
-        "files": [{"filetype": t, "files": n, "bytes": size} for t, n, size in files],
+        "files": [row._asdict() for row in files],
     }
 
     def human() -> None:
@@ -100,6 +105,12 @@ def command(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
         )
+        if standing.unfit:
+            click.echo(click.style("not for production: ", fg="yellow") + standing.unfit)
+        for text in standing.unsound:
+            click.echo(click.style("not to be used: ", fg="red") + text)
+        for text in standing.rejected:
+            click.echo(click.style("rejected: ", fg="yellow") + text)
         for exclusion in excluded:
             click.echo(click.style("excluded: ", fg="yellow") + exclusion.text)
         for line in omissions(omitted):
@@ -154,8 +165,13 @@ def command(
         if calibrations:
             rows = [(c["filetype"], c["ccdnum"], c["filename"], c["how"]) for c in calibrations]
             context.table(("FILE TYPE", "CCD", "FILE", "RULE"), rows, "Calibrations")
-        sizes = [(kind, count, size_text(size)) for kind, count, size in files]
-        context.table(("FILE TYPE", "FILES", "SIZE"), sizes, "Files", empty="none")
+        deleted = any(row.deleted for row in files)
+        context.table(
+            ("FILE TYPE", "FILES", "SIZE", *(("DELETED",) if deleted else ())),
+            [(r.filetype, r.files, size_text(r.bytes), *((r.deleted,) if deleted else ())) for r in files],
+            "Files, with those that were deleted since" if deleted else "Files",
+            empty="none",
+        )
 
     context.show(document, human, as_json)
 

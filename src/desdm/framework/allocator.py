@@ -1,4 +1,4 @@
-"""Memory of freed images: kept with the process for the next ones, and given back to the system when nobody needs it."""
+"""Memory of freed images: kept for the next ones, and given back to the system when nobody needs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SpareFiles", "retain_freed_memory", "return_freed_memory"]
+__all__ = ["SpareFiles", "retain_freed_memory"]
 
 # Names of glibc's <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -20,19 +20,14 @@ _LEAST_SPARE = 1 << 20
 
 
 @contextmanager
-def retain_freed_memory(*, after: bool = False) -> Iterator[None]:
-    """Context in which freed memory is reused and not returned to the system.
+def retain_freed_memory() -> Iterator[None]:
+    """Context in which freed memory is reused and not returned to the system; at its end all is returned.
 
     By itself glibc maps each image anew and unmaps it when it is freed, so that the kernel has to clear every page of every
     intermediate plane: a third of what First Cut's own codes cost. Where the C library is another one nothing changes.
-
-    Parameters
-    ----------
-    after
-        Keep it after the end too, until `return_freed_memory`; else all is returned at the end.
     """
-    libc = _libc()
-    if libc is None:
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
         yield
         return
     libc.mallopt(_MMAP_MAX, 0)
@@ -40,23 +35,9 @@ def retain_freed_memory(*, after: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        if not after:
-            return_freed_memory()
-
-
-def return_freed_memory() -> None:
-    """Return freed memory to the system, now and from now on as the C library does by itself."""
-    libc = _libc()
-    if libc is not None:
         libc.mallopt(_MMAP_MAX, _MAPS)
         libc.mallopt(_TRIM_THRESHOLD, _THRESHOLD)
         libc.malloc_trim(0)
-
-
-def _libc() -> ctypes.CDLL | None:
-    """The C library if it is glibc."""
-    libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 class SpareFiles:

@@ -23,8 +23,9 @@ from desdm.framework.engines import Engine, JobEvent, JobEventKind
 from desdm.framework.inputdigests import write_digests
 from desdm.framework.job import JobRequest
 from desdm.framework.model import Attempt, Job, WrapperRow
-from desdm.framework.process import process_start, submitter_alive
+from desdm.framework.process import submitter_alive
 from desdm.framework.register import register_job
+from desdm.processes import process_start
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, JobState, WrapperState
 

@@ -22,7 +22,7 @@ from types import TracebackType
 from desdm import wcl
 from desdm.archive.verify import Expected, Verifier, read_digests
 from desdm.errors import CorruptFile, FileTypeError, ProgramFailed, StorageFull, UsageError
-from desdm.framework.allocator import SpareFiles, retain_freed_memory, return_freed_memory
+from desdm.framework.allocator import SpareFiles, retain_freed_memory
 from desdm.framework.jobwcl import JobFile, JobSpec, ModuleSpec, WrapperSpec, read_job
 from desdm.framework.memory import forget_peak, own_peak
 from desdm.framework.objectstore import HOLD_MEMORY, ObjectStore, budget
@@ -83,10 +83,8 @@ class WorkerCache:
     frozen_wrappers: int = 0
     #: which files of the archive were hashed and are sound
     verifier: Verifier = field(default_factory=Verifier)
-    #: files in memory of images that were handed to programs
+    #: files in memory of images that were handed to programs; who has nothing to do closes them
     spares: SpareFiles = field(default_factory=SpareFiles)
-    #: modules of the job whose freed memory the process still has
-    memory_of: tuple[str, ...] = ()
 
     #: path and content of the file of digests that was read last; the jobs of a block share one
     digests: tuple[str, Mapping[str, Expected]] = field(default_factory=lambda: ("", {}))
@@ -126,12 +124,6 @@ class WorkerCache:
         if content not in self.scanners:
             self.scanners[content] = scanners_from_file(Path(pattern_file))
         return self.scanners[content]
-
-    def return_memory(self) -> None:
-        """Return to the system what the last job freed: for a worker that has nothing to do."""
-        self.memory_of = ()
-        self.spares.close()
-        return_freed_memory()
 
     def freeze_imports(self) -> None:
         """Leave what was imported for a job to the end of the process: the garbage collector need not walk it again.
@@ -176,15 +168,13 @@ class _ErrorCapture:
         return True
 
 
-@retain_freed_memory(after=True)
+@retain_freed_memory()
 def run_job(
     request: JobRequest,
     cache: WorkerCache,
     report: Callable[[WrapperState, WrapperSpec], None] = lambda event, wrapper: None,
 ) -> JobState:
     """Run a job to its end and return its state, DONE or FAILED.
-
-    The memory that it frees stays with the process for the next job of the same modules, until `WorkerCache.return_memory`.
 
     Parameters
     ----------
@@ -198,11 +188,6 @@ def run_job(
     spec = read_job(Path(request.wcl))
     workdir = Path(request.workdir)
     make_private(workdir)
-    modules = tuple(spec.modules)
-    if cache.memory_of not in ((), modules):
-        # A job of other modules may need much less: its peak would tell of the job before.
-        cache.return_memory()
-    cache.memory_of = modules
     forget_peak()
     runner = _Runner(spec, request, cache, workdir)
     skip = set(request.skip) - runner.wrappers_to_repeat(set(request.skip))
@@ -450,7 +435,9 @@ class _Runner:
         if name in self.own_outputs:
             if self.objects.has(name):
                 return self.workdir / name
-            places = [self.workdir / name, *places, *(folder / name for folder in self.earlier)]
+            # What lay in the memory of an earlier try is lost with it: the link may lead to a file of another process now.
+            earlier = (folder / name for folder in self.earlier if not (folder / name).is_symlink())
+            places = [self.workdir / name, *places, *earlier]
         return next((p for p in places if p.is_file()), None)
 
     def _verified(self, relpath: str) -> Path | None:

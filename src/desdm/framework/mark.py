@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from desdm.archive import store as archive_store
 from desdm.errors import ConflictError, UsageError
 from desdm.framework import store
+from desdm.framework.process import current_state
 from desdm.schema.states import AttemptState, DataState, EventKind
 from desdm.schema.store import record_event, require_reason
 
@@ -65,7 +66,7 @@ def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str)
             f"{attempt.run} is PRUNED: its files are deleted; first: "
             f"desdm delete --undelete --attempt {attempt.run}"
         )
-    if attempt.state in _UNDER_WAY:
+    if current_state(attempt) in _UNDER_WAY:
         raise ConflictError(
             f"{attempt.run} is {attempt.state.value}; mark it when it has ended, or end it: "
             f"desdm cancel {attempt.run}"

@@ -230,15 +230,16 @@ class ObjectStore:
                 number = self._spares.take(size)
         return number
 
-    @staticmethod
-    def _write(entry: _Entry[T], value: T) -> None:
-        """Write an object to its file; an incomplete file is removed."""
+    def _write(self, entry: _Entry[T], value: T) -> None:
+        """Write an object to its file; an incomplete file is removed, whatever went wrong."""
         try:
             entry.write(entry.path, value)
-        except OSError:
-            entry.path.unlink(missing_ok=True)
-            raise
-        entry.written = True
+            entry.written = True
+        finally:
+            if not entry.written:
+                if entry.memory >= 0:
+                    os.close(self._detach_memory(entry))
+                entry.path.unlink(missing_ok=True)
 
     def _free(self, entry: _Entry[Any]) -> None:
         """Free the memory and the spill space of an object; its file in memory may serve the next one."""

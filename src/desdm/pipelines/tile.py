@@ -99,8 +99,9 @@ def _tile_of_images(rows: Sequence[Row], settings: Settings) -> dict[str, str]:
     """Return the smallest tile that covers all images; `PlanError` if that is larger than `LARGEST`."""
     if not rows:
         raise PlanError(
-            "no image (red_immask, cp_image) is in the archive that this run may take; ingest images, or choose the runs "
-            "that made them with inputs.project, inputs.campaign or inputs.run_class"
+            "no image (red_immask, cp_image) is in the archive that this run may take; ingest images, choose the runs "
+            "that made them with inputs.project, inputs.campaign or inputs.run_class, or bring deleted ones back with "
+            "desdm delete --undelete --attempt RUN (desdm delete --trash lists them)"
         )
     lacking = [str(r["filename"]) for r in rows if r.get("racmin") is None or r.get("deccmin") is None]
     if lacking:

@@ -130,7 +130,8 @@ def assess(measured: Measurements, controls: Controls) -> Assessment:
     """
     fwhm = _fwhm(measured, controls)
     f = None if fwhm is None else (0.9 * controls.k / fwhm) ** 2
-    b = None if measured.sky is None or measured.sky <= 0 else controls.sky_good / measured.sky
+    # Written so that NaN counts as not measured.
+    b = controls.sky_good / measured.sky if measured.sky is not None and measured.sky > 0 else None
     cloud = measured.cloud
     odd: dict[str, str] = {}
     if b is not None and b > controls.b_most:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from desdm.codes.detrend import bf, chain
+from desdm.codes.detrend import bf, chain, overscan
 from desdm.codes.detrend.calibration import Calibrations
 from desdm.codes.detrend.linearity import Table
 from desdm.codes.detrend.recipe import Recipe
@@ -221,6 +221,38 @@ def test_pixels_without_a_value_become_bad_and_harm_nobody(truth: Truth) -> None
     near[66:88, 22:44] = True
     same = (sound.wgt > 0) & ~near
     assert np.abs(planes.sci - sound.sci)[same].max() < 0.5
+
+
+def test_rows_whose_overscan_has_no_value_have_the_level_of_the_rows_beside_them(truth: Truth) -> None:
+    """The bias drifts along the rows, so that the median of the whole overscan would be wrong by hundreds of ADU."""
+    data = truth.raw.data.astype(np.int32)
+    amp = next(a for a in truth.raw.amps if a.name == "A")
+    rows = amp.data.slices[0]
+    for one in truth.raw.amps:
+        drift = np.arange(rows.stop - rows.start)[:, None] * 2
+        data[one.data.slices] += drift
+        data[rows, one.bias.slices[1]] += drift
+    missing = np.zeros(data.shape, bool)
+    missing[rows, amp.bias.slices[1]][40:60] = True
+    missing[rows, amp.bias.slices[1]][-10:] = True
+    cal, steps = calibrations(truth), "overscan,gain,saturate"
+    sound = run(replace(truth, raw=replace(truth.raw, data=data)), cal, steps).planes
+    holed = replace(truth, raw=replace(truth.raw, data=np.where(missing, 0, data), missing=missing))
+    result = run(holed, cal, steps)
+    inside = np.s_[:-30, :]
+    assert np.abs(result.planes.sci - sound.sci)[inside].max() < 5
+    marked = (result.planes.msk & int(MaskBit.BPM)) != 0
+    assert marked[amp.trimmed.slices][-10:].all()
+    assert not marked[amp.trimmed.slices][:-10].any()
+    [text] = [text for _, text in result.findings if "overscan" in text]
+    assert "30 rows of amplifier A have no overscan with a value" in text
+    assert "10 lie at the edge: they are marked BPM" in text
+
+
+@pytest.mark.parametrize("window", [0, -5, 30])
+def test_an_overscan_window_that_cannot_be_is_refused(window: int) -> None:
+    with pytest.raises(UsageError, match=f"overscan_window = {window} is not an odd number"):
+        overscan.Recipe(window=window)
 
 
 def test_full_pixels_are_raised_where_they_would_look_unsaturated(truth: Truth) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,26 @@ def test_crosstalk_of_another_ccd_is_found_where_it_was_read_at_the_same_moment(
     assert np.argwhere(np.abs(out) > 1).tolist() == [[10, 3], [10, 60]]
     assert out[10, 3] == pytest.approx(30.0)
     assert out[10, 60] == pytest.approx(-60.0)  # B is read towards the right: as far from that edge
+
+
+def test_a_pixel_of_the_source_without_a_value_writes_nothing_into_another_ccd() -> None:
+    victim, source = detrending.make(64, 64, seed=1).raw, detrending.make(64, 64, seed=2).raw
+    entries, recipe = {9: [("A", "A", 1e-3)]}, overscan.Recipe("smooth", window=31)
+    whole = crosstalk.between_ccds(victim, entries, lambda n: source, recipe)
+    amp = next(a for a in source.amps if a.name == "A")
+    missing = np.zeros(source.data.shape, bool)
+    missing[amp.data.slices][20, 3:9] = True
+    missing[amp.bias.slices][40] = True
+    # What stands where there is no value must not matter.
+    blank = replace(source, data=np.where(missing, 0, source.data), missing=missing)
+    holed = crosstalk.between_ccds(victim, entries, lambda n: blank, recipe)
+    place = next(a for a in victim.amps if a.name == "A").trimmed.slices
+    assert (holed[place][20, 3:9] == 0).all()
+    seen = np.ones(whole[place].shape, bool)
+    seen[20, 3:9] = False
+    assert np.abs(holed[place] - whole[place])[seen].max() < 0.01
+    dead = replace(blank, missing=np.ones_like(missing))
+    assert (crosstalk.between_ccds(victim, entries, lambda n: dead, recipe) == 0).all()
 
 
 def lintable(path: Path, adu: Any, a: Any, b: Any, name: str = "CCD03") -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from desdm.operations.report.current import CurrentStanding, CurrentVerdict
+from desdm.operations.current import CurrentStanding, CurrentVerdict
 from desdm.operations.report.exposures import assessed_exposures
 from desdm.operations.report.science import UnreadableFile
 from desdm.schema.states import Verdict

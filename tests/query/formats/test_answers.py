@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits, votable
+from astropy.table import Table
 
 from desdm.errors import DatabaseUnavailable, UsageError
 from desdm.query.formats import FORMATS, Format, choose, stream
@@ -352,3 +353,33 @@ def test_a_small_table_takes_python_rows_and_further_xml(tmp_path: Path) -> None
     assert table["ID"][0] == "a&b" and np.ma.is_masked(table["content_length"][1])
     assert b'value="OVERFLOW"' in document
     assert len(votable.parse_single_table(io.BytesIO(small_table(columns, []))).array) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "datatype", "cells"),
+    [
+        (pa.int16(), "short", [[None, -(2**15)], [5]]),
+        (pa.int16(), "short", [[-(2**15), 2**15 - 1], [None, -(2**15) + 1]]),
+        (pa.int16(), "short", [[-(2**15)], [7]]),
+        (pa.int32(), "int", [[-(2**31), None]]),
+        (pa.int64(), "long", [[-(2**63), None], [2**63 - 1]]),
+        (pa.int16(), "short", [[None], [None]]),
+    ],
+)
+def test_the_null_of_a_fits_column_is_none_of_its_values(
+    kind: Any, datatype: str, cells: list[list[Any]]
+) -> None:
+    """FITS 4.0, section 7.3.2; astropy reads it."""
+    made = [pa.RecordBatch.from_arrays([pa.array(part, kind)], names=["c0"]) for part in cells]
+    document = answer("fits", [ReleaseColumn("n", datatype)], iter(made))
+    column = Table.read(io.BytesIO(document), format="fits", hdu=1)["n"]
+    mask = np.broadcast_to(np.ma.getmaskarray(column), len(column))
+    found = [None if hidden else int(value) for value, hidden in zip(np.asarray(column), mask, strict=True)]
+    assert found == [value for part in cells for value in part]
+
+
+def test_a_column_with_all_values_of_its_type_and_nulls_is_refused() -> None:
+    whole = pa.array([None, *range(-(2**15), 2**15)], pa.int16())
+    made = [pa.RecordBatch.from_arrays([whole], names=["c0"])]
+    with pytest.raises(UsageError, match="n: every value from -32768 to 32767 occurs"):
+        answer("fits", [ReleaseColumn("n", "short")], iter(made))

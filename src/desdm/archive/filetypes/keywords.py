@@ -24,7 +24,7 @@ from desdm.survey.obstime import mjd_of, observation
 __all__ = ["NO_ANGLE", "angle", "band", "ccd_number", "identity", "image", "is_number", "observed", "region"]
 
 
-_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[:hd\s]+(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
+_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})([:hd\s]+)(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 #: Finding on a pointing that cannot be read.
 NO_ANGLE = "it is no angle in degrees or sexagesimal"
 
@@ -35,15 +35,17 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def angle(value: object, *, hours: bool, least: float, most: float) -> float | None:
-    """An angle: a number is degrees, sexagesimal right ascension is hours."""
+    """An angle: a number is degrees, sexagesimal right ascension is hours unless its unit says ``d``."""
     if isinstance(value, str):
         match = _SEXAGESIMAL.fullmatch(value.strip())
         if match:
-            parts = [float(g or 0.0) for g in match.groups()[1:]]
-            if parts[1] >= 60 or parts[2] >= 60:
+            sign, whole, unit, *smaller = match.groups()
+            parts = [float(whole), *(float(g or 0.0) for g in smaller)]
+            if parts[1] >= 60 or parts[2] >= 60 or ("h" in unit and ("d" in unit or not hours)):
                 return None
-            value_deg = (parts[0] + parts[1] / 60 + parts[2] / 3600) * (15.0 if hours else 1.0)
-            value_deg = -value_deg if match.group(1) == "-" else value_deg
+            factor = 15.0 if hours and "d" not in unit else 1.0
+            value_deg = (parts[0] + parts[1] / 60 + parts[2] / 3600) * factor
+            value_deg = -value_deg if sign == "-" else value_deg
         else:
             try:
                 value_deg = float(value)

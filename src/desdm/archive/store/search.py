@@ -14,6 +14,7 @@ from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
 from desdm.archive.store.standing import FLAGGED, order_of
 from desdm.errors import NotFoundError
+from desdm.processes import process_exists
 from desdm.schema import (
     CopyState,
     DataState,
@@ -166,6 +167,9 @@ def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, Attempt
             pfw_attempt.c.state,
             pfw_attempt.c.data_state,
             pfw_attempt.c.pruned_from,
+            pfw_attempt.c.submitter_host,
+            pfw_attempt.c.submitter_pid,
+            pfw_attempt.c.submitter_start,
         )
         .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
         .where(among(conn, pfw_attempt.c.id))
@@ -178,12 +182,18 @@ def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, Attempt
             row[5],
             row[6],
             RunClass(row[7]),
-            AttemptState(row[8]),
+            _state_now(AttemptState(row[8]), row[11:14]),
             DataState(row[9]),
             DataState.JUNK.value in (row[9], row[10]),
         )
         for row in conn.execute(query, {"among": packed(conn, numbers)})
     }
+
+
+def _state_now(state: AttemptState, submitter: Sequence[Any]) -> AttemptState:
+    """The state of an attempt; one that is running by its row is interrupted if its submitter is gone."""
+    gone = state is AttemptState.RUNNING and not process_exists(*submitter)
+    return AttemptState.INTERRUPTED if gone else state
 
 
 class AttemptFacts(NamedTuple):

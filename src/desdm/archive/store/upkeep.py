@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert
 
 from desdm.archive.model import FileRecord
 from desdm.archive.store.common import among, now, packed, records
+from desdm.processes import process_exists
 from desdm.schema import (
     CopyState,
     DataState,
@@ -199,12 +200,16 @@ def tags_of(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
 
 
 def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """For each of these files that an attempt in progress produced or uses, the name of that attempt."""
+    """For each of these files that an attempt in progress produced or uses, the name of that attempt.
+
+    One that is running by its row, but whose submitter is gone, is not in progress.
+    """
     if not ids:
         return {}
     parameters = {"among": packed(conn, ids)}
     under_way = pfw_attempt.c.state.in_(("planned", "running"))
-    name = [pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum]
+    a = pfw_attempt.c
+    name = [a.unitname, a.reqnum, a.attnum, a.state, a.submitter_host, a.submitter_pid, a.submitter_start]
     outputs = (
         select(desfile.c.id, *name)
         .select_from(desfile.join(pfw_attempt, pfw_attempt.c.id == desfile.c.pfw_attempt_id))
@@ -222,7 +227,8 @@ def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     runs: dict[int, str] = {}
     for statement in (outputs, uses):
         for row in conn.execute(statement, parameters):
-            runs.setdefault(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}")
+            if row[4] == "planned" or process_exists(*row[5:8]):
+                runs.setdefault(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}")
     return runs
 
 

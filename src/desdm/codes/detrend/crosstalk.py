@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm.codes.detrend import overscan
+from desdm.codes.detrend.blank import filled
 from desdm.errors import FileTypeError
 from desdm.survey.raw import Amp, RawCCD
 
@@ -119,7 +120,7 @@ def between_ccds(
     """ADU that other CCDs wrote into this one.
 
     Pixels that are read at the same moment stand in the same row, as far from the edge towards which they are read:
-    the left one for amplifier A, the right one for B.
+    the left one for amplifier A, the right one for B. A pixel of a source that has no value adds nothing.
 
     Parameters
     ----------
@@ -147,8 +148,20 @@ def between_ccds(
             if amp is None or victim not in place or amp.data.shape != place[victim].data.shape:
                 continue
             if source not in levelled:
-                level = overscan.levels(other.data, amp, recipe)
-                levelled[source] = other.data[amp.data.slices] - level[:, None].astype(np.float32)
+                levelled[source] = _light(other, amp, recipe)
             light = levelled[source] if victim == source else levelled[source][:, ::-1]
             out[place[victim].trimmed.slices] += np.float32(value) * light
     return out
+
+
+def _light(source: RawCCD, amp: Amp, recipe: overscan.Recipe) -> npt.NDArray[Any]:
+    """ADU above the overscan of an amplifier; 0 where a pixel has no value, and everywhere if none has one."""
+    lost = None if source.missing is None else source.missing[amp.data.slices]
+    bias_lost = source.missing is not None and amp.bias is not None and source.missing[amp.bias.slices].all()
+    if bias_lost or (lost is not None and lost.all()):
+        return np.zeros(amp.data.shape, np.float32)
+    data = filled(source, (amp,), "source of crosstalk")
+    light = data[amp.data.slices] - overscan.levels(data, amp, recipe)[:, None].astype(np.float32)
+    if lost is not None:
+        light[lost] = 0.0
+    return light

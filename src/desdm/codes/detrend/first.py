@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from desdm.codes.detrend import crosstalk, overscan, passes
 from desdm.codes.detrend.amplifiers import State
+from desdm.codes.detrend.blank import filled, rows_without_overscan
 from desdm.codes.detrend.calibration import Calibrations
 from desdm.codes.detrend.recipe import BAD, Recipe, Result
 from desdm.errors import FileTypeError
@@ -54,16 +55,19 @@ def source_of(source: RawCCD | Planes, where: str, result: Result) -> tuple[npt.
         return source.sci, source.msk
     if source.missing is None:
         return source.data, passes.NO_BITS
-    data, prior, count = source.data.copy(), np.zeros(source.shape, np.int32), 0
+    data, prior, count = filled(source, source.amps, where), np.zeros(source.shape, np.int32), 0
     for amp in source.amps:
-        for section in filter(None, (amp.data, amp.bias)):
-            part, lost = data[section.slices], source.missing[section.slices]
-            if lost.all():
-                raise FileTypeError(f"{where}: amplifier {amp.name} has no pixel with a value")
-            part[lost] = np.median(part[~lost])
         lost = source.missing[amp.data.slices]
         prior[amp.trimmed.slices][lost] = _BPM
         count += int(lost.sum())
+        empty, unknown = rows_without_overscan(source, amp)
+        if empty:
+            prior[amp.trimmed.slices][unknown] = _BPM
+            text = f"{empty} rows of amplifier {amp.name} have no overscan with a value; their level is that of the rows"
+            beyond = (
+                f", but {int(unknown.sum())} lie at the edge: they are marked BPM" if unknown.any() else ""
+            )
+            result.findings.append((2, f"{where}: {text} beside them{beyond}"))
     if count:
         result.findings.append((2, f"{where}: {count} pixels have no value; they are marked BPM"))
     return data, prior

@@ -41,6 +41,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise UsageError(f"overscan: {self.form!r} is not a form; known: {', '.join(FORMS)}")
+        if self.window < 1 or self.window % 2 == 0:
+            raise UsageError(
+                f"overscan_window = {self.window} is not an odd number of rows from 1 on, such as 31"
+            )
 
     def noise(self, width: int) -> float:
         """Variance of the level over that of a pixel, for an overscan of ``width`` columns."""

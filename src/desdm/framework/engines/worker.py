@@ -18,7 +18,7 @@ from desdm.schema.states import WrapperState
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
-#: Seconds without a job after which a worker returns the memory that its last job freed.
+#: Seconds without a job after which a worker returns the files in memory of its last job.
 _IDLE = 1.0
 
 
@@ -37,7 +37,7 @@ def main() -> None:
         """Write an event as one line of JSON."""
         channel.write(json.dumps(message) + "\n")
 
-    for line in _requests(cache.return_memory):
+    for line in _requests(cache.spares.close):
         fields = json.loads(line)
         request = JobRequest(**{**fields, "skip": tuple(fields["skip"]), "earlier": tuple(fields["earlier"])})
 
@@ -55,7 +55,7 @@ def main() -> None:
         send({"event": "ended", "token": request.token, "state": state})
 
 
-def _requests(idle: Callable[[], None]) -> Iterator[bytes]:
+def _requests(idle: Callable[[], object]) -> Iterator[bytes]:
     """Yield the lines of standard input; ``idle`` is called when none has come for some time."""
     number = sys.stdin.fileno()
     waiting, rest, idled = select.poll(), b"", True

@@ -14,8 +14,8 @@ from desdm.archive.store import keep_choices
 from desdm.framework.model import Value
 from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Plan, PlannedJob
-from desdm.framework.process import process_start
 from desdm.framework.store.common import now
+from desdm.processes import process_start
 from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
     pfw_attempt,

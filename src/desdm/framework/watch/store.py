@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, Row, case, false, func, or_, select
+from sqlalchemy import Connection, Row, case, exists, false, func, or_, select
 
 from desdm.errors import UsageError
 from desdm.framework.model import Value
-from desdm.framework.process import process_exists
+from desdm.processes import process_exists
 from desdm.schema import (
     desfile,
+    file_archive_info,
     pfw_attempt,
     pfw_attempt_config,
     pfw_attempt_val,
@@ -27,7 +28,7 @@ from desdm.schema import (
     task_message,
 )
 from desdm.schema.runname import RunName
-from desdm.schema.states import AttemptState, DataState, RunClass
+from desdm.schema.states import AttemptState, CopyState, DataState, RunClass
 from desdm.wcl import Tree
 
 __all__ = [
@@ -110,6 +111,7 @@ class MessageRow(NamedTuple):
 
 #: Columns of runs with fixed values.
 _RUNNING, _INTERRUPTED = AttemptState.RUNNING.value, AttemptState.INTERRUPTED.value
+_PLANNED = AttemptState.PLANNED.value
 _STATES: Mapping[str, type[AttemptState | DataState | RunClass]] = {
     "state": AttemptState,
     "data_state": DataState,
@@ -232,12 +234,19 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
             row.submitter_host,
             row.submitter_pid,
             row.submitter_start,
-            row.comment
-            if _state_now(row) == row.state
-            else f"its submitter went away; next: desdm resume {RunName(row.unitname, row.reqnum, row.attnum).text}",
+            _comment_now(row),
         )
         for row in rows
     ]
+
+
+def _comment_now(row: Row[*tuple[Any, ...]]) -> str | None:
+    """Why a run is in its state; of one whose submitter is gone, that nobody goes on with it and what does."""
+    lost = row.state in (_RUNNING, _PLANNED) and row.submitter_pid is not None
+    if not lost or process_exists(row.submitter_host, row.submitter_pid, row.submitter_start):
+        return None if row.comment is None else str(row.comment)
+    next_ = f"next: desdm resume {RunName(row.unitname, row.reqnum, row.attnum).text}"
+    return f"its submitter went away{' before it began' if row.state == _PLANNED else ''}; {next_}"
 
 
 def _state_now(row: Row[*tuple[Any, ...]]) -> str:
@@ -497,15 +506,31 @@ def software(conn: Connection, attempt_id: int) -> list[SoftwareRow]:
     ]
 
 
-def files_by_type(conn: Connection, attempt_id: int) -> list[tuple[str, int, int]]:
-    """Return file type, number of files and bytes of a run's outputs."""
+class FileTypeRow(NamedTuple):
+    """Outputs of a run of one file type: how many files and bytes it registered, and how many files were deleted since."""
+
+    filetype: str
+    files: int
+    bytes: int
+    deleted: int
+
+
+def files_by_type(conn: Connection, attempt_id: int) -> list[FileTypeRow]:
+    """Return the outputs of a run by file type."""
+    place = file_archive_info.c
+    present = exists().where(place.desfile_id == desfile.c.id, place.state != CopyState.TRASH.value)
     query = (
-        select(desfile.c.filetype, func.count(), func.sum(desfile.c.filesize))
+        select(
+            desfile.c.filetype,
+            func.count(),
+            func.sum(desfile.c.filesize),
+            func.sum(case((present, 0), else_=1)),
+        )
         .where(desfile.c.pfw_attempt_id == attempt_id)
         .group_by(desfile.c.filetype)
         .order_by(desfile.c.filetype)
     )
-    return [(row[0], row[1], int(row[2])) for row in conn.execute(query)]
+    return [FileTypeRow(row[0], row[1], int(row[2]), int(row[3])) for row in conn.execute(query)]
 
 
 def values(conn: Connection, attempt_id: int) -> dict[str, str]:

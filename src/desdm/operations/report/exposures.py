@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from desdm.errors import CorruptFile
-from desdm.operations.report.current import CurrentVerdict
+from desdm.operations.current import CurrentVerdict
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.plots import Figure, band_style
 from desdm.operations.report.science import Document, UnreadableFile
@@ -111,11 +111,19 @@ def assessed_exposures(facts: RunFacts, unread: list[UnreadableFile]) -> list[As
             unread.append(UnreadableFile(file.name, str(err).strip() or type(err).__name__))
             continue
         records.append(record)
-    in_order = sorted(records, key=lambda t: _float(t, "expnum") or 0)
+    by_number = {int(_float(record, "expnum") or 0): _assessed(record) for record in records}
+    for number in facts.current.verdicts.keys() - by_number.keys():
+        by_number[number] = _without_assessment(number, facts.current.verdicts[number])
     return [
-        _with_current(_assessed(record), facts.current.verdicts.get(int(_float(record, "expnum") or 0)))
-        for record in in_order
+        _with_current(one, facts.current.verdicts.get(number)) for number, one in sorted(by_number.items())
     ]
+
+
+def _without_assessment(number: int, current: CurrentVerdict) -> AssessedExposure:
+    """An exposure that the run has judged, but whose assessment (``qa_assess``) is not in the archive any more."""
+    verdict, style = _STYLES.get(current.verdict.value, ("an analyst decides", "flagged"))
+    reason = "the file of its assessment (qa_assess) is not in the archive: deleted, or damaged"
+    return AssessedExposure(f"D{number:08d}", "", verdict, style, reason, "–", (), (), (), ())
 
 
 def _with_current(one: AssessedExposure, current: CurrentVerdict | None) -> AssessedExposure:

@@ -20,8 +20,8 @@ from desdm.framework import store as runs
 from desdm.framework.model import Attempt
 from desdm.framework.process import current_state
 from desdm.framework.watch import store as watch
+from desdm.operations.current import CurrentStanding, current_standing
 from desdm.operations.report import store
-from desdm.operations.report.current import CurrentStanding, current_standing
 from desdm.schema.database import Database
 from desdm.schema.states import JobState
 from desdm.survey.bands import band_order
@@ -149,7 +149,7 @@ class RunFacts:
     metrics: tuple[Metric, ...]
     software: tuple[watch.SoftwareRow, ...]
     settings: Mapping[str, str]
-    filetypes: tuple[tuple[str, int, int], ...]
+    filetypes: tuple[watch.FileTypeRow, ...]
     files: tuple[FileRecord, ...]
     exposures: tuple[Exposure, ...]
     current: CurrentStanding

@@ -151,8 +151,9 @@ def _content(facts: RunFacts) -> dict[str, object]:
         },
         "files": facts.files[:_MOST_FILES],
         "files_left": max(0, len(facts.files) - _MOST_FILES),
-        "total_files": sum(n for _, n, _ in facts.filetypes),
-        "total_bytes": sum(size for _, _, size in facts.filetypes),
+        "total_files": sum(row.files for row in facts.filetypes),
+        "total_bytes": sum(row.bytes for row in facts.filetypes),
+        "total_deleted": sum(row.deleted for row in facts.filetypes),
         "cpu": sum(float(s["cpu_s"] or 0) for s in facts.software),
         "unread": unread,
     }

@@ -75,6 +75,7 @@ class FileType(NamedTuple):
     text: str
     files: int
     bytes: int
+    deleted: int
 
 
 def modules(facts: RunFacts) -> list[ModuleRow]:
@@ -171,7 +172,12 @@ def _last_lines(path: Path, line: int) -> list[tuple[int, str]]:
 
 def filetypes(facts: RunFacts) -> list[FileType]:
     """File types with what they are, the largest first."""
-    rows = [FileType(t, BY_NAME[t].text if t in BY_NAME else "", n, size) for t, n, size in facts.filetypes]
+    rows = [
+        FileType(
+            r.filetype, BY_NAME[r.filetype].text if r.filetype in BY_NAME else "", r.files, r.bytes, r.deleted
+        )
+        for r in facts.filetypes
+    ]
     return sorted(rows, key=lambda r: -r.bytes)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from desdm.errors import UsageError
 from desdm.query.formats.binary2 import Bytes, values, variable
 from desdm.query.formats.rows import TEXT, Rows, is_array, size_of
 from desdm.release.model import ReleaseColumn
@@ -26,8 +28,8 @@ _CODES = {
     "float": ("E", 4),
     "double": ("D", 8),
 }
-#: The null of an integer column (TNULL); the least value of its type, which no column of ours holds.
-_NULLS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
+#: Least and greatest value of integer columns. The null (TNULL) is one that does not occur (FITS 4.0, section 7.3.2).
+_LIMITS = {"short": (-(2**15), 2**15 - 1), "int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 #: Text up to this long is padded; longer text goes to the heap, so that one long cell does not widen all rows.
 _PADDED = 256
 
@@ -39,6 +41,10 @@ class _Column:
         self.column = column
         self.loose = is_array(column) and size_of(column) is None
         self.longest, self.heap = 0, 0
+        #: of a column of integers: the null, whether there are any, and the least and greatest value
+        self.null, self.has_nulls = 0, False
+        self.least: int | None = None
+        self.most: int | None = None
 
     def look(self, array: pa.Array) -> pa.Array:
         """Take note of a batch's cells; text comes back in ASCII, which is all that FITS allows."""
@@ -48,15 +54,66 @@ class _Column:
         elif self.loose:
             lengths = pc.list_value_length(array)
         else:
+            if self._is_integer:
+                self._look_at_integers(array)
             return array
         self.longest = max(self.longest, pc.max(lengths).as_py() or 0)
         self.heap += pc.sum(lengths).as_py() or 0
         return array
 
-    def settle(self) -> None:
-        """All rows have come: decide between cells of one size and the heap."""
+    @property
+    def _is_integer(self) -> bool:
+        """Whether its cells are one integer each."""
+        return self.column.datatype in _LIMITS and not is_array(self.column)
+
+    def _look_at_integers(self, array: pa.Array) -> None:
+        """Take note of nulls and of the range of a batch."""
+        self.has_nulls = self.has_nulls or array.null_count > 0
+        bounds = pc.min_max(array).as_py()
+        if bounds["min"] is not None:
+            self.least = bounds["min"] if self.least is None else min(self.least, bounds["min"])
+            self.most = bounds["max"] if self.most is None else max(self.most, bounds["max"])
+
+    def settle(self, again: Callable[[], Iterator[pa.Array]]) -> None:
+        """All rows have come: decide between cells of one size and the heap, and on the null.
+
+        Parameters
+        ----------
+        again
+            Yields the column's batches from the beginning.
+
+        Raises
+        ------
+        UsageError
+            The column has nulls, and every value of its type occurs.
+        """
         if self.column.datatype in TEXT:
             self.loose = self.longest > _PADDED
+        if self._is_integer:
+            low, high = _LIMITS[self.column.datatype]
+            if self.least is None or self.least > low or not self.has_nulls:
+                self.null = low
+            elif self.most is not None and self.most < high:
+                self.null = high
+            else:
+                self.null = self._free_value(again())
+
+    def _free_value(self, batches: Iterator[pa.Array]) -> int:
+        """The least value of the type that does not occur."""
+        low, high = _LIMITS[self.column.datatype]
+        present = np.unique(np.concatenate([batch.drop_null().to_numpy() for batch in batches]))
+        gaps = np.flatnonzero(present[1:] != present[:-1] + 1)
+        if not gaps.size:
+            raise UsageError(
+                f"{self.column.name}: every value from {low} to {high} occurs, so that FITS has none left for what is "
+                "missing; ask for VOTable, CSV or Parquet"
+            )
+        return int(present[gaps[0]]) + 1
+
+    @property
+    def needs_null(self) -> bool:
+        """Whether the header must tell a null: not where the least value of the type is a value."""
+        return self._is_integer and (self.has_nulls or self.least is None or self.least > self.null)
 
     @property
     def form(self) -> str:
@@ -85,7 +142,7 @@ class _Column:
     def cells(self, array: pa.Array, at: int) -> tuple[Bytes, int]:
         """Bytes of shape (rows, width), and where in the heap the next batch's cells begin."""
         if not self.loose and self.column.datatype not in TEXT:
-            cell_bytes = values(array, self.column, _NULLS.get(self.column.datatype, 0))
+            cell_bytes = values(array, self.column, self.null)
             if self.column.datatype == "boolean":
                 cell_bytes = np.where(cell_bytes == ord("?"), np.uint8(0), cell_bytes)
             return cell_bytes, at
@@ -125,8 +182,8 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
             for batch in rows:
                 arrays = [c.look(array) for c, array in zip(columns, batch.columns, strict=True)]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=rows.schema))
-        for column in columns:
-            column.settle()
+        for i, column in enumerate(columns):
+            column.settle(partial(_column_again, spool, i))
         width, heap = sum(c.width for c in columns), sum(c.heap_bytes for c in columns)
         yield _header(columns, rows, width, heap, infos, title)
         starts, at = [], 0
@@ -151,6 +208,11 @@ def _again(spool: IO[bytes]) -> Iterator[pa.RecordBatch]:
     spool.seek(0)
     with pa.ipc.open_stream(spool) as reader:
         yield from reader
+
+
+def _column_again(spool: IO[bytes], i: int) -> Iterator[pa.Array]:
+    """Yield the batches of one column from the beginning."""
+    return (batch.columns[i] for batch in _again(spool))
 
 
 def _ascii(column: ReleaseColumn) -> ReleaseColumn:
@@ -184,8 +246,8 @@ def _header(
         head[f"TFORM{n}"] = column.form
         if about.unit:
             head[f"TUNIT{n}"] = _plain(about.unit)
-        if about.datatype in _NULLS and not is_array(about):
-            head[f"TNULL{n}"] = _NULLS[about.datatype]
+        if column.needs_null:
+            head[f"TNULL{n}"] = column.null
         if about.ucd:
             head[f"TUCD{n}"] = _plain(about.ucd)
         if utype:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from desdm.archive import store as archive
 from desdm.archive.model import Scope
+from desdm.archive.unsound import unsound
 from desdm.archive.withheld import unfit_reasons
 from desdm.framework.model import Attempt
 from desdm.quality.qa import store
@@ -18,8 +21,9 @@ from desdm.quality.qa.uncounted import uncounted
 from desdm.quality.qa.verdict import verdicts
 from desdm.schema import EVALUATIONS
 from desdm.schema.states import Verdict
+from desdm.schema.store import exposure_name
 
-__all__ = ["CurrentStanding", "CurrentVerdict", "current_standing"]
+__all__ = ["CurrentStanding", "CurrentVerdict", "current_standing", "rejected_inputs", "unsound_files"]
 
 
 class CurrentVerdict(NamedTuple):
@@ -47,12 +51,18 @@ class CurrentStanding:
         Exclusions in force of what it has processed, in words.
     omitted
         What its plan left out, in words, by reason.
+    unsound
+        Why files of it must not be used because of what they were made from, in words: JUNK runs, excluded exposures.
+    rejected
+        Exposures in force as rejected whose images it used, in words.
     """
 
     unfit: str = ""
     verdicts: Mapping[int, CurrentVerdict] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
+    unsound: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
 
 
 def current_standing(conn: Connection, attempt: Attempt, scope: Scope) -> CurrentStanding:
@@ -72,7 +82,39 @@ def current_standing(conn: Connection, attempt: Attempt, scope: Scope) -> Curren
         _verdicts(conn, attempt, scope),
         tuple(one.text for one in exclusions_of_run(conn, attempt.id)),
         tuple(omissions(omitted_of_run(conn, attempt.id))),
+        tuple(unsound_files(conn, attempt.id)),
+        tuple(rejected_inputs(conn, attempt, scope)),
     )
+
+
+def unsound_files(conn: Connection, attempt_id: int) -> list[str]:
+    """Say of the files of a run that must not be used because of their lineage how many they are, and why."""
+    files = archive.files_of_attempts(conn, [attempt_id])
+    counts = Counter(unsound(conn, dict.fromkeys(files)).values())
+    return [f"{count} of {len(files)} files are {text}" for text, count in sorted(counts.items())]
+
+
+def rejected_inputs(conn: Connection, attempt: Attempt, scope: Scope) -> list[str]:
+    """Say which exposures that a run has used, and has not judged itself, are rejected now.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    attempt
+        The run.
+    scope
+        Project, campaign and run classes whose verdicts count.
+    """
+    if attempt.pipeline in EVALUATIONS or not (used := archive.exposures_of_attempt(conn, attempt.id)):
+        return []
+    rejected: dict[int, str] = {}
+    for cut in EVALUATIONS:
+        for row in verdicts(conn, cut, sorted(used), scope):
+            if row["accepted"] == Verdict.REJECTED.value:
+                why = f"{row['reason']} ({row['analyst']})" if row["reason"] else str(row["analyst"])
+                rejected[row["expnum"]] = f"{exposure_name(row['expnum'])} is rejected: {why}"
+    return [text for _, text in sorted(rejected.items())]
 
 
 def _verdicts(conn: Connection, attempt: Attempt, scope: Scope) -> dict[int, CurrentVerdict]:
