@@ -284,6 +284,24 @@ def test_a_program_s_peak_is_its_own_and_not_its_starter_s(tmp_path: Path) -> No
     assert size < exact.maxrss / 1024 < size + 100
 
 
+def test_the_peak_of_a_program_that_starts_another_is_the_other_s(tmp_path: Path) -> None:
+    """As of a site's script around a program."""
+    forget_peak()
+    ballast = np.ones(400 * MB, np.uint8)
+    inner = f"import time; a = bytearray(b'1') * {150 * MB}; time.sleep(0.3)"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    assert 150 < task_of(tmp_path, outer).execs[0].maxrss / 1024 < 250
+    del ballast
+
+
+def test_what_a_program_grows_by_shortly_before_its_end_is_seen(tmp_path: Path) -> None:
+    forget_peak()
+    ballast = np.ones(400 * MB, np.uint8)
+    script = f"import time; time.sleep(0.5); a = bytearray(b'1') * {100 * MB}; time.sleep(0.05)"
+    assert 100 < task_of(tmp_path, script).execs[0].maxrss / 1024 < 200
+    del ballast
+
+
 def test_a_worker_s_own_peak_is_not_its_starter_s() -> None:
     ballast = np.ones(400 * MB, np.uint8)
     script = "from desdm.framework.memory import own_peak; print(own_peak())"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 __all__ = ["PeakMemory", "forget_peak", "own_peak"]
 
-#: Seconds between two looks at a program: at its start, and at most.
-_FIRST, _MOST = 0.002, 0.1
+#: Seconds between two looks at a program: at its start, and at most. What it grows by after the last look is not seen.
+_FIRST, _MOST = 0.002, 0.02
 #: Bytes of ``/proc/PID/status`` that hold the line of its peak.
 _STATUS_BYTES = 4096
 
@@ -46,8 +46,8 @@ class PeakMemory:
 
     ``ru_maxrss`` of a child begins at the peak of the process that started it: until its ``exec`` it had that memory
     (getrusage(2) does not say so). Where the child's figure is not above that, it says nothing of the program, and the
-    largest ``VmHWM`` (proc(5)) that was read while it ran is taken; of a program that ends within milliseconds, before its
-    memory could be seen, the pages that it asked for.
+    largest ``VmHWM`` (proc(5)) that was read while it ran is taken, of it or of a program that it started; of a program
+    that ends within milliseconds, before its memory could be seen, the pages that it asked for.
 
     To be made when the program has started (its ``exec`` is done): another thread may have raised the starter's own peak
     until then, and the child inherits that too.
@@ -71,18 +71,21 @@ class PeakMemory:
         try:
             while True:
                 if status >= 0 and time.monotonic() >= self._next:
-                    self._look(status)
+                    self._look(pid, status)
                 if poll.poll(1000 * self._pause):
                     yield
         finally:
             if status >= 0:
                 os.close(status)
 
-    def _look(self, status: int) -> None:
-        """Read the process's own high-water mark; one that has ended has none."""
+    def _look(self, pid: int, status: int) -> None:
+        """Read the high-water marks of the process and of those that it started; one that has ended has none."""
         with suppress(OSError, ValueError, IndexError):
             self._seen = max(self._seen, _high_water(os.pread(status, _STATUS_BYTES, 0)))
             self._looks += 1
+        for child in _children(pid):
+            with suppress(OSError, ValueError, IndexError):
+                self._seen = max(self._seen, _high_water(Path(f"/proc/{child}/status").read_bytes()))
         self._next = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _MOST)
 
@@ -96,3 +99,14 @@ class PeakMemory:
             if self._looks > 1
             else max(self._seen, usage.ru_minflt * resource.getpagesize() // 1024)
         )
+
+
+def _children(pid: int) -> Iterator[int]:
+    """Yield the processes that a process started, and those that they started."""
+    try:
+        numbers = Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()
+    except OSError:  # it has ended, or the kernel does not list them
+        return
+    for number in map(int, numbers):
+        yield number
+        yield from _children(number)
