@@ -60,18 +60,37 @@ def test_what_is_no_position_is_told(text: str) -> None:
         # What astropy's SkyCoord gives for the same text, in degrees; hours where the first unit or the colons say so.
         ("2h -5d", 30.0, -5.0), ("2.0h -5", 30.0, -5.0), ("02h -05:00", 30.0, -5.0), ("10d30m0s -5d0m0s", 10.5, -5.0),
         ("10°30′ -5°", 10.5, -5.0), ("10d30m -5d30m", 10.5, -5.5), ("2h0m24s -5d12m0s", 30.1, -5.2),
-        ("2h30m 5d", 37.5, 5.0),
+        ("2h30m 5d", 37.5, 5.0), ("12h 30 40 -5 10 20", 187.6666667, -5.1722222), ("02h 00m 24s -05 12 00", 30.1, -5.2),
+        ("02 00 24 -05d 12m 00s", 30.1, -5.2), ("2h,0m,24s,-5d,12m,0s", 30.1, -5.2), ("30.1,,5.2", 30.1, 5.2),
+        ("2h 0m 24s +5d 12m 0s", 30.1, 5.2), ("-0.0 -5", 0.0, -5.0),
         ("02:00:24 -05:12:00", 30.1, -5.2), ("2h 0m 24s -5d 12m 0s", 30.1, -5.2), ("02 00 24 -05 12 00", 30.1, -5.2),
         ("30.1,-5.2", 30.1, -5.2), ("3.01e1 -52e-1", 30.1, -5.2), ("30.1 −5.2", 30.1, -5.2),
         ("2h0m24s-5d12m0s", 30.1, -5.2), ("0 -0d30m", 0.0, -0.5),
     ],
 )  # fmt: skip
 def test_the_unit_of_a_coordinate_is_the_one_that_it_names(text: str, ra: float, dec: float) -> None:
-    assert read_position(text) == pytest.approx((ra, dec), abs=1e-9)
+    assert read_position(text) == pytest.approx((ra, dec), abs=1e-7)
 
 
 @pytest.mark.parametrize(
-    "text", ["2h 5h", "2.5:30:00 -5", "30 -5 7", "2h61m -5d", "30d -95d", "2m -5d", "nan -5", "1e999 0", ""]
+    "text",
+    [
+        "2h 5h",
+        "2.5:30:00 -5",
+        "30 -5 7",
+        "2h61m -5d",
+        "30d -95d",
+        "2m -5d",
+        "nan -5",
+        "1e999 0",
+        "12h 30 5",
+        "10d 30 20",
+        "12h 5 30 20",
+        "2 -5 10 20",
+        "12h30" + 10_000 * " " + "x",
+        "1" * 10_000,
+        "",
+    ],
 )
 def test_what_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(UsageError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -90,8 +89,10 @@ def current_standing(conn: Connection, attempt: Attempt, scope: Scope) -> Curren
 def unsound_files(conn: Connection, attempt_id: int) -> list[str]:
     """Say of the files of a run that must not be used because of their lineage how many they are, and why."""
     files = archive.files_of_attempts(conn, [attempt_id])
-    counts = Counter(unsound(conn, dict.fromkeys(files)).values())
-    return [f"{count} of {len(files)} files are {text}" for text, count in sorted(counts.items())]
+    reasons = unsound(conn, dict.fromkeys(files))
+    # One reason is known of each file, others may hold too.
+    texts = " or ".join(dict.fromkeys(sorted(reasons.values())))
+    return [f"{len(reasons)} of {len(files)} files are {texts}"] if reasons else []
 
 
 def rejected_inputs(conn: Connection, attempt: Attempt, scope: Scope) -> list[str]:

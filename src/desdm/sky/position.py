@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 from desdm.errors import UsageError
 
 __all__ = ["read_position"]
 
 _WANTED = "a position is two numbers in degrees (30.1 -5.2) or 02:00:24 -05:12:00, ICRS"
+_MOST = 200
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"
+#: Only the last part of a coordinate may have a fraction.
 _LAST = r"\d+(?:\.\d*)?"
-#: One coordinate. Only its last part may have a fraction.
-_COORDINATE = rf"""
-    (?P<sign{{n}}>[+-]?)\s*(?:
-        (?P<plain{{n}}>{_NUMBER})
-      | (?P<colons{{n}}>\d+\s*:\s*{_LAST}|\d+\s*:\s*\d+\s*:\s*{_LAST}):?
-      | (?P<units{{n}}>{_LAST}\s*[hd°]|\d+\s*[hd°]\s*{_LAST}\s*[m'′]?|\d+\s*[hd°]\s*\d+\s*[m'′]?\s+{_LAST}\s*[s"″]?
-          |\d+\s*[hd°]\s*\d+\s*[m'′]\s*{_LAST}\s*[s"″]?)
-    )"""
-_POSITION = re.compile(
-    rf"\s*{_COORDINATE.format(n=1)}(?:\s*,\s*|\s+|(?=[+-])){_COORDINATE.format(n=2)}\s*",
-    re.VERBOSE | re.IGNORECASE,
+#: Blanks around the signs of units belong to them.
+_UNIT = re.compile(r"\s*([hdms:°'\"′″])\s*", re.IGNORECASE)
+#: Where the second coordinate begins: at a sign that is not that of an exponent.
+_SIGN = re.compile(r"(?<=[^e,])(?=[+-])", re.IGNORECASE)
+_PLAIN = re.compile(_NUMBER, re.IGNORECASE)
+_COLONS = re.compile(rf"(\d+):(?:(\d+):)?({_LAST})")
+_BLANKS = re.compile(rf"(\d+) (\d+) ({_LAST})")
+_UNITS = re.compile(
+    rf"({_LAST})[hd°]|(\d+)[hd°]({_LAST})[m'′]?|(\d+)[hd°](\d+)[m'′ ]({_LAST})[s\"″]?", re.IGNORECASE
 )
-_BLANKS = re.compile(
-    rf"\s*([+-]?)(\d+)[\s,]+(\d+)[\s,]+({_LAST})[\s,]+([+-]?)(\d+)[\s,]+(\d+)[\s,]+({_LAST})\s*"
-)
-_PARTS = re.compile(r"[\d.]+")
+
+
+class _Coordinate(NamedTuple):
+    """One coordinate in its own unit: ``hours`` None where it is a plain number."""
+
+    value: float
+    hours: bool | None
+    #: minutes and seconds stand behind blanks
+    blanks: bool = False
 
 
 def read_position(text: str) -> tuple[float, float]:
@@ -41,36 +47,51 @@ def read_position(text: str) -> tuple[float, float]:
     UsageError
         It is not a position.
     """
-    plain = text.replace("\u2212", "-").replace("''", '"')
-    blanks = _BLANKS.fullmatch(plain)
-    if blanks:
-        ra = 15.0 * _joined(blanks[1], [blanks[2], blanks[3], blanks[4]], text)
-        dec = _joined(blanks[5], [blanks[6], blanks[7], blanks[8]], text)
-    else:
-        match = _POSITION.fullmatch(plain)
-        if match is None or "h" in (match["units2"] or "").lower():
-            raise UsageError(f"{text[:60]!r}: {_WANTED}")
-        ra, dec = (_coordinate(match, n, text) for n in (1, 2))
-        if match["colons1"] or "h" in (match["units1"] or "").lower():
-            ra *= 15.0
-    if not -90 <= dec <= 90 or not 0 <= ra <= 360:
+    first, second = _halves(text)
+    ra, dec = (_coordinate(half, text, hours=n == 0) for n, half in enumerate((first, second)))
+    # 2 -5 10 20 may mean hours: minutes and seconds behind blanks stand in both or in none.
+    if dec.hours or (dec.blanks and ra.hours is None):
+        raise UsageError(f"{text[:60]!r}: {_WANTED}")
+    alpha = ra.value * (15.0 if ra.hours else 1.0)
+    if not -90 <= dec.value <= 90 or not 0 <= alpha <= 360:
         raise UsageError(
             f"{text[:60]!r}: right ascension is between 0 and 360, declination between -90 and 90"
         )
-    return ra % 360, dec
+    return alpha % 360, dec.value
 
 
-def _coordinate(match: re.Match[str], n: int, text: str) -> float:
-    """Return a coordinate in its own unit."""
-    if match[f"plain{n}"]:
-        return _joined(match[f"sign{n}"], [match[f"plain{n}"]], text)
-    return _joined(match[f"sign{n}"], _PARTS.findall(match[f"colons{n}"] or match[f"units{n}"]), text)
+def _halves(text: str) -> tuple[str, str]:
+    """Return the texts of the two coordinates, with single blanks."""
+    plain = " ".join(text[: _MOST + 1].replace("\u2212", "-").replace("''", '"').replace(",", " ").split())
+    parts = [part.strip() for part in _SIGN.split(plain)] if len(text) <= _MOST else []
+    if len(parts) == 1:
+        words = plain.split()
+        half = len(words) // 2
+        parts = [" ".join(words[:half]), " ".join(words[half:])] if len(words) in (2, 6) else []
+    if len(parts) != 2:
+        raise UsageError(f"{text[:60]!r}: {_WANTED}")
+    return parts[0], parts[1]
 
 
-def _joined(sign: str, parts: list[str], text: str) -> float:
+def _coordinate(half: str, text: str, *, hours: bool) -> _Coordinate:
+    """Return one coordinate; ``hours``: with colons or blanks it is in hours."""
+    sign = -1.0 if half.startswith("-") else 1.0
+    word = _UNIT.sub(r"\1", half.lstrip("+-").strip())
+    if _PLAIN.fullmatch(word):
+        return _Coordinate(sign * _joined([word], text), None)
+    if match := _COLONS.fullmatch(word):
+        return _Coordinate(sign * _joined([g for g in match.groups() if g], text), hours)
+    if match := _BLANKS.fullmatch(word):
+        return _Coordinate(sign * _joined(list(match.groups()), text), hours, blanks=True)
+    if match := _UNITS.fullmatch(word):
+        value = sign * _joined([g for g in match.groups() if g], text)
+        return _Coordinate(value, "h" in word.lower())
+    raise UsageError(f"{text[:60]!r}: {_WANTED}")
+
+
+def _joined(parts: list[str], text: str) -> float:
     """Return the value of a whole with its minutes and seconds."""
     values = [float(part) for part in parts]
     if max(values[1:], default=0.0) >= 60 or not all(map(math.isfinite, values)):
         raise UsageError(f"{text[:60]!r}: {_WANTED}")
-    value = sum(part / 60.0**i for i, part in enumerate(values))
-    return -value if sign == "-" else value
+    return sum(part / 60.0**i for i, part in enumerate(values))
