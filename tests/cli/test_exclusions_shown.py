@@ -189,7 +189,7 @@ def test_files_that_were_deleted_are_told_as_deleted(night: tuple[Run, Path]) ->
         [row] = document(run("show", f"D0000000{number}_r1p01", "--json"))["files"]
         assert (row["files"], row["deleted"]) == (2, 1)
     run("report", "D00000001_r1p01", "--out", home / "page.html")
-    assert "1 of them were deleted since" in (home / "page.html").read_text()
+    assert "1 of them was deleted since" in (home / "page.html").read_text()
 
 
 def test_the_verdict_of_a_run_stands_in_its_report_without_the_file_of_its_assessment(
