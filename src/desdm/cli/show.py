@@ -38,10 +38,11 @@ def command(
     """One run in full: blocks, failed jobs, messages, programs, settings, calibrations, files."""
     from desdm.archive import catalog
     from desdm.archive.store import calibrations_of, suspects_of
+    from desdm.archive.withheld import unfit_reasons
     from desdm.framework import store as runs
     from desdm.framework.process import current_state
     from desdm.framework.watch import store
-    from desdm.operations.current import current_standing
+    from desdm.operations.current import rejected_inputs, unsound_files
     from desdm.quality.qa.exclusions import exclusions_of_run
     from desdm.quality.qa.selection import omissions, omitted_of_run
     from desdm.texttable import size_text, time_text
@@ -59,7 +60,10 @@ def command(
         calibrations = calibrations_of(conn, attempt.id)
         excluded = exclusions_of_run(conn, attempt.id)
         omitted = omitted_of_run(conn, attempt.id)
-        standing = current_standing(conn, attempt, context.facility.production)
+        production = context.facility.production
+        unfit = unfit_reasons(conn, [attempt.id], production).get(attempt.id, "")
+        unsound = unsound_files(conn, attempt.id)
+        rejected = rejected_inputs(conn, attempt, production)
         suspects = suspects_of(conn, [f.id for f in catalog.files(conn, attempt=attempt.id)])
     state = current_state(attempt)
     program_names = {s["name"] for s in software}
@@ -86,9 +90,9 @@ def command(
         "software": own + software,
         "excluded": [exclusion.document() for exclusion in excluded],
         "omitted": [one.document() for one in omitted],
-        "unfit": standing.unfit,
-        "unsound": list(standing.unsound),
-        "rejected": list(standing.rejected),
+        "unfit": unfit,
+        "unsound": unsound,
+        "rejected": rejected,
         "suspect": [{"filename": m.filename, **suspect_document(m)} for m in suspects],
         "files": [row._asdict() for row in files],
     }
@@ -105,11 +109,11 @@ def command(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
             [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
         )
-        if standing.unfit:
-            click.echo(click.style("not for production: ", fg="yellow") + standing.unfit)
-        for text in standing.unsound:
+        if unfit:
+            click.echo(click.style("not for production: ", fg="yellow") + unfit)
+        for text in unsound:
             click.echo(click.style("not to be used: ", fg="red") + text)
-        for text in standing.rejected:
+        for text in rejected:
             click.echo(click.style("rejected: ", fg="yellow") + text)
         for exclusion in excluded:
             click.echo(click.style("excluded: ", fg="yellow") + exclusion.text)
