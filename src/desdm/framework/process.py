@@ -6,6 +6,7 @@ import os
 
 from desdm.framework.model import Attempt
 from desdm.processes import process_exists
+from desdm.schema.currentstate import state_now
 from desdm.schema.states import AttemptState
 
 __all__ = ["current_state", "is_in_progress", "submitter_alive"]
@@ -18,9 +19,7 @@ def submitter_alive(attempt: Attempt) -> bool:
 
 def current_state(attempt: Attempt) -> AttemptState:
     """Return the state of an attempt as it is now: one whose submitter went away without a word is interrupted."""
-    if attempt.state is AttemptState.RUNNING and not _submitter_exists(attempt):
-        return AttemptState.INTERRUPTED
-    return attempt.state
+    return state_now(attempt.state, attempt.submitter_host, attempt.submitter_pid, attempt.submitter_start)
 
 
 def is_in_progress(attempt: Attempt) -> bool:

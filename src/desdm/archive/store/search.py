@@ -14,7 +14,6 @@ from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
 from desdm.archive.store.standing import FLAGGED, order_of
 from desdm.errors import NotFoundError
-from desdm.processes import process_exists
 from desdm.schema import (
     CopyState,
     DataState,
@@ -25,6 +24,7 @@ from desdm.schema import (
     pfw_request,
     proctag,
 )
+from desdm.schema.currentstate import state_now
 from desdm.schema.states import AttemptState, RunClass
 from desdm.schema.store import exposure_name
 
@@ -182,18 +182,12 @@ def attempt_facts(conn: Connection, numbers: Sequence[int]) -> dict[int, Attempt
             row[5],
             row[6],
             RunClass(row[7]),
-            _state_now(AttemptState(row[8]), row[11:14]),
+            state_now(AttemptState(row[8]), row[11], row[12], row[13]),
             DataState(row[9]),
             DataState.JUNK.value in (row[9], row[10]),
         )
         for row in conn.execute(query, {"among": packed(conn, numbers)})
     }
-
-
-def _state_now(state: AttemptState, submitter: Sequence[Any]) -> AttemptState:
-    """The state of an attempt; one that is running by its row is interrupted if its submitter is gone."""
-    gone = state is AttemptState.RUNNING and not process_exists(*submitter)
-    return AttemptState.INTERRUPTED if gone else state
 
 
 class AttemptFacts(NamedTuple):

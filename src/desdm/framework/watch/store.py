@@ -27,6 +27,7 @@ from desdm.schema import (
     task,
     task_message,
 )
+from desdm.schema.currentstate import state_now
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, CopyState, DataState, RunClass
 from desdm.wcl import Tree
@@ -251,10 +252,8 @@ def _comment_now(row: Row[*tuple[Any, ...]]) -> str | None:
 
 def _state_now(row: Row[*tuple[Any, ...]]) -> str:
     """The state of a run; one that its row says is running is interrupted if its submitter is gone."""
-    gone = row.state == _RUNNING and not process_exists(
-        row.submitter_host, row.submitter_pid, row.submitter_start
-    )
-    return _INTERRUPTED if gone else str(row.state)
+    submitter = row.submitter_host, row.submitter_pid, row.submitter_start
+    return state_now(AttemptState(row.state), *submitter).value
 
 
 def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[int, int]]:
