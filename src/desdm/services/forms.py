@@ -42,6 +42,24 @@ class RequestParams:
         """Parse the declared parameters; `UsageError` as of `ParameterSet.read`."""
         return declared.read(self.pairs)
 
+    def texts(self, declared: ParameterSet, longest: int) -> dict[str, str]:
+        """Return the texts of declared parameters as they were sent, to fill a form again even if they are wrong.
+
+        Parameters
+        ----------
+        declared
+            The parameters.
+        longest
+            Characters of a text that are kept.
+
+        Returns
+        -------
+        dict
+            Name as it is declared → first text, without surrounding blanks; the default for an absent or blank one.
+        """
+        first = {name: value.strip()[:longest] for name, value in reversed(self.pairs)}
+        return {p.name: first.get(p.name.upper(), "") or p.default for p in declared}
+
     async def close(self) -> None:
         """Close the uploaded files."""
         for part in self.files.values():

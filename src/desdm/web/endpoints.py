@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from desdm.services.endpoint import Endpoint
+from desdm.services.filepick.endpoints import CONDITIONS
+from desdm.services.parameters import NO_PARAMETERS, Kind, Parameter, ParameterSet
 
 __all__ = [
     "ACCOUNT",
@@ -31,9 +35,17 @@ __all__ = [
 _HTML = ("text/html",)
 
 
-def _page(path: str, text: str, media_types: tuple[str, ...] = _HTML, account: bool = False) -> Endpoint:
+def _page(
+    path: str,
+    text: str,
+    media_types: tuple[str, ...] = _HTML,
+    account: bool = False,
+    parameters: ParameterSet = NO_PARAMETERS,
+) -> Endpoint:
     """Return an endpoint that shows a page or a document."""
-    return Endpoint(("GET",), path, text, media_types=media_types, needs_account=account, principal=False)
+    return Endpoint(
+        ("GET",), path, text, parameters, media_types=media_types, needs_account=account, principal=False
+    )
 
 
 def _form(path: str, text: str, status: int = 303, account: bool = True) -> Endpoint:
@@ -43,20 +55,52 @@ def _form(path: str, text: str, status: int = 303, account: bool = True) -> Endp
     )
 
 
+_RELEASE = Parameter("release", Kind.TEXT, "name of the release; empty: the first", example="D1")
+_POS = Parameter(
+    "pos", Kind.TEXT, "position: degrees, or hours and degrees, ICRS", "deg", example="30.1 -5.2"
+)
+#: Of a cutout: those of the form of the page.
+CUTOUT_FORM = ParameterSet(
+    (
+        _POS,
+        Parameter(
+            "size", Kind.REAL, "side of the cutout", "arcmin", default="1", least=0.001, most=30, example="1"
+        ),
+        _RELEASE,
+        Parameter(
+            "q", Kind.REAL, "softening of the stretch of colours", default="8", least=0, most=1e6, example="8"
+        ),
+    )
+)
+#: Conditions on files that the page has fields for; the others of /files change nothing here.
+PICK_FORM = ParameterSet(
+    tuple(
+        replace(p, name=p.name.lower())
+        for p in CONDITIONS
+        if p.name not in ("PATH", "FORMAT", "LIMIT", "OFFSET")
+    )
+)
+QUERY_FORM = ParameterSet(
+    (Parameter("query", Kind.TEXT, "the query that the form begins with", example="SELECT 1 AS one"),)
+)
+MAP_FORM = ParameterSet((_RELEASE, _POS))
+LOGIN_TARGET = ParameterSet(
+    (Parameter("next", Kind.TEXT, "path of the page that follows", default="/", example="/query"),)
+)
 HOME = _page("/", "First page: what is published.")
 RELEASES = _page("/releases", "Page of all releases.")
 RELEASE = _page("/releases/{release}", "Page of one release.")
 TABLE = _page("/tables/{table}", "Page of one table.")
-QUERY = _page("/query", "Page for queries.")
-CUTOUT = _page("/cutout", "Page for cutouts.")
-MAP = _page("/map", "Map of the sky.")
+QUERY = _page("/query", "Page for queries.", parameters=QUERY_FORM)
+CUTOUT = _page("/cutout", "Page for cutouts.", parameters=CUTOUT_FORM)
+MAP = _page("/map", "Map of the sky.", parameters=MAP_FORM)
 MAP_TILE = _page(
     "/map/hips/{release}/{path:path}",
     "Tile for the map of the sky, transparent where there is none.",
     ("image/png", "text/plain", "application/fits"),
 )
-PICK = _page("/pick", "Page to choose files.")
-LOGIN = _page("/login", "Page to log in.")
+PICK = _page("/pick", "Page to choose files.", parameters=PICK_FORM)
+LOGIN = _page("/login", "Page to log in.", parameters=LOGIN_TARGET)
 LOGIN_FORM = _form("/login", "Log in with the form of the page.", account=False)
 LOGOUT = _form("/logout", "Log out.")
 ACCOUNT = _page("/account", "Page of one's own account.", account=True)

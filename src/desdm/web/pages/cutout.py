@@ -15,6 +15,8 @@ from desdm.release.model import ReleaseFile
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.filepick.index import Indexes
+from desdm.services.forms import parse_parameters
+from desdm.services.parameters import Values
 from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
@@ -49,13 +51,8 @@ def routes(services: Services) -> list[BaseRoute]:
     indexes = Indexes(services)
 
     async def cutout(request: Request) -> Response:
-        query = request.query_params
-        fields = {
-            "pos": query.get("pos", "").strip()[:80],
-            "size": query.get("size", "1")[:12] or "1",
-            "release": query.get("release", "")[:40],
-            "q": query.get("q", "8")[:12] or "8",
-        }
+        params = await parse_parameters(request, 0)
+        fields = params.texts(CUTOUT.parameters, 80)
 
         def make() -> Response:
             caller = caller_of(request)
@@ -65,16 +62,14 @@ def routes(services: Services) -> list[BaseRoute]:
             )
             tiles: list[Tile] = []
             trouble, bad, where = "", False, ""
-            if fields["pos"]:
-                try:
-                    tiles, where = _tiles(indexes, caller, fields)
-                    trouble = (
-                        ""
-                        if tiles
-                        else "This place is outside the footprint: no image of the release holds it."
-                    )
-                except UsageError as err:
-                    trouble, bad = str(err), True
+            try:
+                values = params.read(CUTOUT.parameters)
+                if values.has("POS"):
+                    tiles, where = _tiles(indexes, caller, fields["release"], values)
+                    if not tiles:
+                        trouble = "This place is outside the footprint: no image of the release holds it."
+            except UsageError as err:
+                trouble, bad = str(err), True
             return page(
                 request,
                 "cutout.html",
@@ -93,16 +88,16 @@ def routes(services: Services) -> list[BaseRoute]:
     return routes_of([(CUTOUT, cutout)])
 
 
-def _tiles(indexes: Indexes, caller: Caller, fields: dict[str, str]) -> tuple[list[Tile], str]:
-    """Return the cutouts of all tiles at a position, and the position as text."""
-    ra, dec = read_position(fields["pos"])
-    size, softening = _number("size", fields["size"], 30), _number("Q", fields["q"], 1e6)
-    if not fields["release"]:
+def _tiles(indexes: Indexes, caller: Caller, release: str, values: Values) -> tuple[list[Tile], str]:
+    """Return the cutouts of all tiles of a release at a position, and the position as text."""
+    ra, dec = read_position(values.text("POS"))
+    size, softening = values.required_real("SIZE"), values.required_real("Q")
+    if not release:
         return [], ""
     circle = f"{ra:.7f} {dec:.7f} {size / 120:.7f}"
     tiles: dict[str, list[ReleaseFile]] = {}
     access = indexes.access(caller)
-    for file in indexes.of(fields["release"], caller).near(ra, dec, 0.0):
+    for file in indexes.of(release, caller).near(ra, dec, 0.0):
         if file.filetype == "coadd" and file.band and access.file(file):
             tiles.setdefault(file.tilename or file.path, []).append(file)
     return [
@@ -135,14 +130,3 @@ def _address(file: ReleaseFile, circle: str, **more: str) -> str:
     """Return the address of a cutout."""
     query = {"ID": f"ivo://desdm/{file.release}?{file.path}", "CIRCLE": circle, **more}
     return f"/soda/sync?{urlencode(query, quote_via=quote)}"
-
-
-def _number(name: str, text: str, most: float) -> float:
-    """Parse a number between 0 and a maximum."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= most or (name == "size" and value == 0):
-        raise UsageError(f"{name} {text[:20]!r}: a number up to {most:g} is wanted")
-    return value

@@ -17,6 +17,7 @@ from desdm.accounts import denials, sessions
 from desdm.errors import AccessDenied, LimitExceeded
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.responses import run_blocking
 from desdm.services.threads import Threads
 from desdm.web.auth import COOKIE
@@ -62,9 +63,8 @@ def routes(services: Services) -> list[BaseRoute]:
     queue = LoginQueue(_MOST_WAITING)
 
     async def show(request: Request) -> Response:
-        return page(
-            request, "login.html", message="", next=_local_path(request.query_params.get("next", "/"))
-        )
+        values = (await parse_parameters(request, 0)).read(LOGIN.parameters)
+        return page(request, "login.html", message="", next=_local_path(values.text("NEXT")))
 
     async def login(request: Request) -> Response:
         _same_site(request)

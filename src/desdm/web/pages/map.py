@@ -17,6 +17,7 @@ from desdm.release.model import ReleaseFile
 from desdm.services.access import access_of, no_release
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.hips.pictures import Pictures
 from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
@@ -57,8 +58,8 @@ def routes(services: Services) -> list[BaseRoute]:
         )
 
     async def sky(request: Request) -> Response:
-        name = request.query_params.get("release", "")
-        pos = request.query_params.get("pos", "").strip()[:80]
+        values = (await parse_parameters(request, 0)).read(MAP.parameters)
+        name, pos = values.text("RELEASE").strip(), values.text("POS").strip()[:80]
 
         def make() -> Response:
             releases = [s for s in visible_releases(services, caller_of(request)) if s.whole and s.files]

@@ -15,6 +15,7 @@ from desdm.services.endpoint import routes_of
 from desdm.services.filepick.endpoints import CONDITIONS
 from desdm.services.filepick.index import Indexes
 from desdm.services.filepick.pick import choice_of, select_files
+from desdm.services.forms import parse_parameters
 from desdm.services.responses import base_url, run_blocking
 from desdm.web.endpoints import PICK
 from desdm.web.pages.visible import VisibleRelease, visible_releases
@@ -22,7 +23,6 @@ from desdm.web.render import page
 
 __all__ = ["routes"]
 
-_NAMES = ("release", "tilename", "band", "filetype", "pos")
 _MOST_ROWS = 500
 
 
@@ -31,7 +31,10 @@ def routes(services: Services) -> list[BaseRoute]:
     indexes = Indexes(services)
 
     async def pick(request: Request) -> Response:
-        fields = {name: request.query_params.get(name, "").strip()[:200] for name in _NAMES}
+        params = await parse_parameters(request, 0)
+        fields = params.texts(PICK.parameters, 200)
+        # The page has fields for some conditions only.
+        conditions = [(key, value) for key, value in params.pairs if key in PICK.parameters.by_key]
 
         def make() -> Response:
             caller = caller_of(request)
@@ -39,11 +42,8 @@ def routes(services: Services) -> list[BaseRoute]:
             files: list[tuple[Release, ReleaseFile]] = []
             trouble = ""
             try:
-                files = select_files(
-                    indexes,
-                    caller,
-                    choice_of(CONDITIONS.read((k.upper(), v) for k, v in fields.items() if v)),
-                ).files
+                params.read(PICK.parameters)
+                files = select_files(indexes, caller, choice_of(CONDITIONS.read(conditions))).files
             except UsageError as err:
                 trouble = str(err)
             return page(

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from desdm.services.catalogue import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
+from desdm.services.forms import parse_parameters
 from desdm.services.responses import run_blocking
 from desdm.services.tap_schema.describe import TapSchema
 from desdm.web.endpoints import QUERY
@@ -27,6 +28,8 @@ def routes(services: Services) -> list[BaseRoute]:
     schema = TapSchema(services)
 
     async def query(request: Request) -> Response:
+        sent = (await parse_parameters(request, 0)).read(QUERY.parameters).text("QUERY")
+
         def make() -> Response:
             caller = caller_of(request)
             releases = visible_releases(services, caller)
@@ -37,7 +40,7 @@ def routes(services: Services) -> list[BaseRoute]:
             entries.sort(
                 key=lambda e: (e.schema.lower() in ("tap_schema", "ivoa"), e.schema.lower() != "mydb")
             )
-            text = request.query_params.get("query") or (queries[0][1] if queries else "")
+            text = sent or (queries[0][1] if queries else "")
             return page(
                 request, "query.html", query=text, examples=queries, tables=entries, max_rows=_MOST_ROWS
             )
