@@ -71,8 +71,12 @@ class _Commands(click.Group):
             return [*ALIASES[word], *rest]
         if word in HINTS:
             raise click.UsageError(f"there is no command {word}: {HINTS[word]}", ctx)
-        similar = get_close_matches(word.lower(), [*self.list_commands(ctx), *ALIASES], 3, 0.6)
-        suggestions = list(dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in similar))
+        similar = get_close_matches(word.lower(), [*self.list_commands(ctx), *ALIASES, *HINTS], 3, 0.7)
+        if similar and similar[0] in HINTS:
+            raise click.UsageError(f"there is no command {word}: {HINTS[similar[0]]}", ctx)
+        suggestions = list(
+            dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in similar if name not in HINTS)
+        )
         hint = (
             f"did you mean {' or '.join(suggestions)}?" if suggestions else "desdm --help lists the commands"
         )

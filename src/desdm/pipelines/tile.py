@@ -9,6 +9,7 @@ from typing import TypeAlias
 from desdm.errors import PlanError
 from desdm.framework.model import Row, number
 from desdm.framework.sections import Settings, text_value, texts_of
+from desdm.numbers import decimal_number
 from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
@@ -77,22 +78,36 @@ def cover(find: Find, settings: Settings) -> dict[str, str]:
 def _tile_of_settings(settings: Settings) -> dict[str, str]:
     """Return the geometry that the operator has set; `PlanError` if it is incomplete."""
     values = texts_of(settings)
-    try:
-        ra, dec = float(values["tile_ra"]), float(values["tile_dec"])
-        scale = float(values.get("tile_pixscale", PIXSCALE))
-        if values.get("tile_naxis"):
-            naxis = int(values["tile_naxis"])
-        else:
-            naxis = round(float(values["tile_size"]) * 3600.0 / scale)
-    except (KeyError, ValueError) as err:
+    size = "tile_naxis" if values.get("tile_naxis") else "tile_size"
+    missing = [key for key in ("tile_ra", "tile_dec", size) if not values.get(key)]
+    if missing:
         raise PlanError(
-            f"the tile is set only in part ({err}); set tile_ra, tile_dec and tile_size, all in degrees"
-        ) from err
-    if not (-90 <= dec <= 90 and naxis > 0 and scale > 0):
+            f"the tile is set only in part: {', '.join(missing)} is missing; set tile_ra, tile_dec and tile_size, "
+            "all in degrees"
+        )
+    ra, dec = _setting(values, "tile_ra"), _setting(values, "tile_dec")
+    scale = _setting(values, "tile_pixscale") if values.get("tile_pixscale") else PIXSCALE
+    if scale <= 0:
+        raise PlanError(f"tile_pixscale={scale:g}: a scale above 0 arcsec is needed")
+    extent = _setting(values, size)
+    naxis = round(extent if size == "tile_naxis" else extent * 3600.0 / scale)
+    if not (-90 <= dec <= 90 and naxis > 0):
         raise PlanError(
             f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; correct tile_dec or tile_size"
         )
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
+
+
+def _setting(values: Mapping[str, str], key: str) -> float:
+    """Return a setting as a finite number; `PlanError` that names it otherwise."""
+    try:
+        value = decimal_number(values[key])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        unit = {"tile_naxis": "pixels", "tile_pixscale": "arcsec"}.get(key, "degrees")
+        raise PlanError(f"{key}={values[key]}: a number of {unit} is needed")
+    return value
 
 
 def _tile_of_images(rows: Sequence[Row], settings: Settings) -> dict[str, str]:

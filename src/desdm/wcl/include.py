@@ -71,17 +71,19 @@ def read_text(path: str, file: str | None = None, line: int | None = None, *, re
         It is missing, too large or not UTF-8.
     """
     place = (file, line) if file is not None else (path, None)
+    # The place names the file already where no other file includes it.
+    subject, failure = ("it", "") if file is None else (path, f"cannot read {path}: ")
     try:
         if regular and not stat.S_ISREG(Path(path).stat().st_mode):
-            raise WCLError(f"{path} is not a regular file", *place)
+            raise WCLError(f"{subject} is not a regular file", *place)
         with Path(path).open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
-        raise WCLError(f"cannot read {path}: {err.strerror or err}", *place) from err
+        raise WCLError(f"{failure}{err.strerror or err}", *place) from err
     except ValueError as err:  # a NUL byte or a lone surrogate in the name
         raise WCLError(f"cannot read {path!r}: {err}", *place) from err
     if len(raw) > MAX_BYTES:
-        raise WCLError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it WCL?", *place)
+        raise WCLError(f"{subject} is larger than {MAX_BYTES // 2**20} MiB; is it WCL?", *place)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as err:

@@ -200,7 +200,7 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
             known = {member.value.lower(): member.value for member in kind}
             unknown = [value for value in values if value.lower() not in known]
             if unknown or not values:
-                raise UsageError(f"--where {key}={text}: the values are {', '.join(known.values())}")
+                raise UsageError(f"{key}={text}: the values are {', '.join(known.values())}")
             values = [known[value.lower()] for value in values]
         if key == "state":
             wanted = {*values}
