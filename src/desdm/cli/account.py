@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the pass
 _reason = click.option("--reason", default="", help="Why; recorded with the event.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """People, their roles and tokens, data rights, and what was denied."""
 
@@ -63,7 +63,13 @@ def add(
         )
         if password is not None:
             people.set_password(conn, login, password, who=context.facility.config.operator, reason=reason)
-    context.show({"login": login, "role": role}, lambda: click.echo(f"{login}: {role}"), as_json)
+
+    def human() -> None:
+        click.echo(f"{login}: {role}")
+        more = "" if password is not None else f"; for browsers: desdm account password {login}"
+        click.echo(f"next: desdm account token {login}{more}")
+
+    context.show({"login": login, "role": role}, human, as_json)
 
 
 @command.command("list")
@@ -284,7 +290,7 @@ def grant(context: CommandContext, grantee: str, what: str, reason: str, as_json
 @json_option
 @pass_command_context
 def withdraw(context: CommandContext, grantee: str, what: str, reason: str, as_json: bool) -> None:
-    """Take such a right back."""
+    """Withdraw a data right."""
     from desdm.accounts import rights
 
     release, table = _subject(context, what)

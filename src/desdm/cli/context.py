@@ -16,13 +16,35 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
     from rich.tree import Tree
+    from typing_extensions import override
 
     from desdm.facility import Facility
 
     #: A value of a JSON document; times and enums are written as text.
     JsonValue = None | str | int | float | date | Enum | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
-__all__ = ["CommandContext", "json_option", "pass_command_context"]
+else:
+
+    def override(method: object) -> object:
+        """Return the method: the decorator is for the type checker only."""
+        return method
+
+
+__all__ = ["CommandContext", "CommandGroup", "json_option", "pass_command_context"]
+
+
+class CommandGroup(click.Group):
+    """A group whose help wraps the texts of its commands; click cuts them at the width of the terminal."""
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None and not c.hidden
+        ]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
 
 class CommandContext:

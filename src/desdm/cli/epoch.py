@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Epochs of the camera, and which calibrations serve in them."""
 

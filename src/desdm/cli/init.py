@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from desdm.cli.context import CommandContext, json_option, pass_command_context
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.argument("directory", required=False)
 @click.option(
     "--database", metavar="URL", help="sqlite:///… or postgresql+psycopg://… (default: SQLite in DIR)."
 )
@@ -25,7 +26,7 @@ from desdm.cli.context import CommandContext, json_option, pass_command_context
 @pass_command_context
 def command(
     context: CommandContext,
-    directory: Path | None,
+    directory: str | None,
     database: str | None,
     archive: str | None,
     upgrade: bool,
@@ -35,13 +36,15 @@ def command(
     """Make an installation in DIRECTORY: desdm.toml, database and archive."""
     from desdm.facility import initialise
 
+    if directory == "":
+        raise click.UsageError("DIRECTORY is empty; name a folder (. is this one)")
     config = initialise(
-        directory or Path(context.home or "."), database, archive, upgrade=upgrade, new_database=new_database
+        Path(directory or context.home or "."), database, archive, upgrade=upgrade, new_database=new_database
     )
     document = {"installation": str(config.home), "archive": str(config.archive_root)}
 
     def human() -> None:
         click.echo(f"installation {config.home} is ready; archive {config.archive_root}")
-        click.echo(f"next: desdm --home {config.home} ingest PATH…")
+        click.echo(f"next: desdm --home {shlex.quote(str(config.home))} ingest PATH…")
 
     context.show(document, human, as_json)

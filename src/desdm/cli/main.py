@@ -117,6 +117,8 @@ class _Commands(click.Group):
 @click.pass_context
 def desdm(ctx: click.Context, home: str | None) -> None:
     """Formal production for a sky survey: archive, process and serve its core data."""
+    if home == "":
+        raise click.UsageError("--home is empty; name the folder of an installation")
     ctx.obj = ctx.with_resource(CommandContext(home))
 
 
@@ -135,7 +137,8 @@ def main() -> None:
         hint = (
             f" (see: {err.ctx.command_path} --help)" if isinstance(err, click.UsageError) and err.ctx else ""
         )
-        _exit(err.format_message() + hint, "usage", err.exit_code)
+        # click lists choices on lines of their own; an error is one line.
+        _exit(" ".join(err.format_message().split()) + hint, "usage", err.exit_code)
     except DesdmError as err:
         _exit_with(err)
     except ModuleNotFoundError as err:

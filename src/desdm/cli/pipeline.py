@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 from desdm.cli.names import PIPELINE
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """List pipelines, show one, write one as submit WCL."""
 

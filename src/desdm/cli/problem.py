@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 
 
-@click.group("problem")
+@click.group("problem", cls=CommandGroup)
 def command() -> None:
     """The problem list: what is wrong with data; an open problem blocks a release that holds its subject."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 from desdm.cli.releaselook import LOOKS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _reason = click.option("--reason", default="", help="Why; recorded with the event.")
 
 
-@click.group("release")
+@click.group("release", cls=CommandGroup)
 def command() -> None:
     """Releases: frozen selections of blessed data; a published one never changes."""
 

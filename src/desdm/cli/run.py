@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 from desdm.cli.names import NIGHT
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Process what has arrived."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from desdm.simulate.night import ShotEntry
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Simulate nights of a camera, with the truth beside the raw files."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 from desdm.errors import WCLError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ file_argument = click.argument("file", type=click.Path())
 key_argument = click.argument("key", required=False)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Read, check, expand and explain Workflow Control Language."""
 

@@ -207,7 +207,7 @@ def _help(shell: Session, words: tuple[str, ...]) -> None:
         return
     shell.answer("SELECT …;                      show the rows")
     shell.answer(
-        "SELECT …; > mydb.name           keep them in a table of your own (also CREATE TABLE name AS SELECT …;)"
+        "SELECT …; > mydb.name          keep them in a table of your own (also CREATE TABLE name AS SELECT …;)"
     )
     shell.answer("\\x                             one column a line, on and off")
     shell.answer("! COMMAND                      a command of the operating system")
@@ -300,6 +300,8 @@ INSTEAD = {
     "set": "config NAME VALUE",
     "spool": "SELECT …; > file.csv",
     "truncate": "drop_table NAME drops a table of your own",
+    "plot": "SELECT …; > file.fits, and plot it with TOPCAT or Python; the server's pages /map and /cutout draw the sky",
+    "login": "start the shell with a token of the page /account: DESDM_TOKEN, or desdm sql --token TOKEN",
     "<": "@FILE does the statements of a file",
     "insert": "append_table FILE NAME adds rows to a table of your own",
     "update": "create the table again: SELECT … ; > mydb.NAME",

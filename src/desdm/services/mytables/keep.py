@@ -35,7 +35,11 @@ def require_mydb(caller: Caller) -> None:
                 f"--scope {Action.MYDB.value}",
                 True,
             )
-        raise AccessDenied("tables of your own need an account; log in", False)
+        raise AccessDenied(
+            "tables of your own need an account: log in on the page /login, or pass a token of the page /account "
+            "(DESDM_TOKEN, or --token TOKEN); the operator of the installation adds accounts: desdm account add LOGIN",
+            False,
+        )
 
 
 class _OwnerLock:
