@@ -84,9 +84,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def run(home: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *args: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [DESDM, "--home", str(home), *args],
+        input=stdin,
         capture_output=True,
         text=True,
         env={**os.environ, "USER": WHO, **env},
@@ -139,6 +140,7 @@ def test_the_longest_name_stands_whole_on_the_terminal(home: Path) -> None:
     [
         ("stauts", "did you mean status"), ("relaese", "did you mean release"), ("submti", "did you mean submit"),
         ("config", "desdm.toml"), ("rm", "desdm delete"), ("publish", "desdm release publish"),
+        ("expoures", "desdm verdict"), ("quit", "desdm --help lists the commands"),
         ("xyzzy", "desdm --help lists the commands"),
     ],
 )  # fmt: skip
@@ -146,6 +148,37 @@ def test_a_mistyped_command_has_a_hint(home: Path, typed: str, hint: str) -> Non
     done = run(home, typed)
     assert done.returncode == 2
     assert hint in done.stderr
+
+
+def test_an_empty_folder_is_not_the_current_one(home: Path) -> None:
+    for words in (("init", ""), ("--home", "", "status")):
+        done = run(home, *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "is empty" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_the_help_of_a_group_cuts_no_text(home: Path) -> None:
+    for group in ("run", "release", "account", "wcl"):
+        assert "..." not in run(home, group, "--help").stdout.partition("Commands:")[2]
+
+
+def test_an_error_of_choices_is_one_line(home: Path) -> None:
+    done = run(home, "completion")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "bash, fish, zsh" in done.stderr
+
+
+def test_text_beyond_the_locale_is_refused_in_one_line(home: Path) -> None:
+    bare = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = run(home, "sql", "-q", "-c", "SELECT 'ü' AS a", **bare)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "set LC_ALL=C.UTF-8" in done.stderr
+
+
+def test_a_script_says_what_it_did_not_run(home: Path) -> None:
+    done = run(home, "sql", "-q", stdin="SELECT nothing;\nSELECT 1 AS a;\n")
+    assert done.returncode == 2
+    assert "not run: 1 after it" in done.stderr and "no column nothing" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -217,3 +217,28 @@ def _read_by(
             ):
                 found.add(key)
     return found
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "refused"),
+    [
+        ("swarp.sky_mesh", "banana", True),
+        ("swarp.sky_mesh", "nan", True),
+        ("swarp.sky_mesh", "", True),
+        ("swarp.sky_mesh", "128", False),
+        ("swarp.sky_mesh", "${mesh}", False),
+        (
+            "swarp.swarp_keys.CLIP_SIGMA",
+            "banana",
+            False,
+        ),  # a keyword of a program, which knows its own values
+        ("tile_size", "abc", False),  # of the tile, which reads it itself
+    ],
+)
+def test_a_text_is_refused_where_the_code_has_a_number(key: str, text: str, refused: bool) -> None:
+    known = KnownSettings(get("coadd"))
+    if refused:
+        with pytest.raises(UsageError, match=f"--set {key}={text}: a number is needed"):
+            known.check_values({key: text})
+    else:
+        known.check_values({key: text})

@@ -135,3 +135,20 @@ def test_supercal_has_every_step_before_what_needs_it():
         ("starcat", "starfit"), ("starfit", "mkstarflat"), ("skycombine", "skypca"), ("skypca", "skytemplate"),
     ):  # fmt: skip
         assert order.index(first) < order.index(then)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("max_frames", "abc", "max_frames=abc: a whole number of at least 1"),
+        ("max_frames", "0", "max_frames=0: a whole number of at least 1"),
+        ("max_frames", "-3", "max_frames=-3: a whole number of at least 1"),
+        ("ccdnum", "abc", "ccdnum=abc: numbers or ranges"),
+        ("ccdnum", "6:1", "ccdnum=6:1: .* runs backwards"),
+        ("exclude", "1,x", "exclude=1,x: numbers or ranges"),
+        ("band", "g,q", "band=g,q: there is no band 'q'"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(key, text, message):
+    with pytest.raises(PlanError, match=message):
+        night(archive([*ZEROS, *FLATS]), {"nite": "20160101", key: text})

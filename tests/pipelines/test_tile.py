@@ -66,7 +66,9 @@ def test_half_a_tile_is_refused() -> None:
 def test_a_setting_that_is_no_number_is_refused_by_its_name() -> None:
     whole = {"tile_ra": "30", "tile_dec": "0", "tile_size": "0.1"}
     for key, text in (("tile_ra", "abc"), ("tile_dec", "1_0"), ("tile_size", "inf"), ("tile_naxis", "x")):
-        with pytest.raises(PlanError, match=f"{key}={text}: a number of (degrees|pixels) is needed"):
+        with pytest.raises(
+            PlanError, match=f"{key}={text}: a (whole number of at least 1|number of degrees) is needed"
+        ):
             cover(_finder([]), {**whole, key: text})
 
 

@@ -38,3 +38,13 @@ def test_the_data_documentation_reads_as_sentences() -> None:
     assert "Cells with good pixels. 238 rows." in text
     assert "- sources: a.fits, b.fits" in text
     assert "123456789" in text
+
+
+def test_identifiers_of_64_bits_are_told_exactly() -> None:
+    # 2**53 + 1 is no 64-bit float.
+    columns = (ReleaseColumn("id", "long", minimum=3, maximum=9007199254740993),)
+    table = ReleaseTable("R1", "sky", "objects", "Objects", 2, None, None, None, "tables/sky", columns)
+    release = Release(
+        "R1", ReleaseState.DRAFT, "", "", "", None, False, "ada", datetime(2026, 1, 1), None, None, None, None
+    )
+    assert "| 3 | 9007199254740993 |" in data(release, [table], {"sky": TableSource({})}).markdown()

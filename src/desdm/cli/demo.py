@@ -154,7 +154,7 @@ def _print_summary(context: CommandContext, summary: Summary) -> None:
             )
             for e in summary.images
         ],
-        "single exposures",
+        "single exposures (FWHM by adaptive moments at the centre)",
     )
     if summary.before:
         click.echo()
@@ -186,7 +186,7 @@ def _print_summary(context: CommandContext, summary: Summary) -> None:
                 )
                 for e in summary.exposures
             ],
-            "verdicts",
+            "verdicts (FWHM as DES's verdict takes it)",
         )
     click.echo()
     context.table(

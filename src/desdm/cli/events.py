@@ -102,7 +102,7 @@ def command(
     rows = [(e.time, e.kind, e.who, e.subject or e.run, e.text, e.reason) for e in events]
     context.show(
         [_document(e) for e in events],
-        lambda: context.table(titles, rows, empty="no such event", expendable=("KIND",)),
+        lambda: context.table(titles, rows, empty="no such event", expendable=("KIND", "WHO", "WHY")),
         as_json,
     )
 

@@ -74,9 +74,7 @@ class _Commands(click.Group):
         similar = get_close_matches(word.lower(), [*self.list_commands(ctx), *ALIASES, *HINTS], 3, 0.7)
         if similar and similar[0] in HINTS:
             raise click.UsageError(f"there is no command {word}: {HINTS[similar[0]]}", ctx)
-        suggestions = list(
-            dict.fromkeys(" ".join(ALIASES.get(name, (name,))) for name in similar if name not in HINTS)
-        )
+        suggestions = [name for name in similar if name not in HINTS]
         hint = (
             f"did you mean {' or '.join(suggestions)}?" if suggestions else "desdm --help lists the commands"
         )

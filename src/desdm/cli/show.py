@@ -107,7 +107,19 @@ def command(
         click.echo(f"fingerprint {attempt.fingerprint}")
         context.table(
             ("BLOCK", "MODULES", "JOBS", "DONE", "FAILED", "WRAPPERS", "WALL s"),
-            [(b.name, b.modulelist, b.jobs, b.done, b.failed, b.wrappers, _seconds(b)) for b in blocks],
+            # With blanks between the names the list is text, which a narrow terminal cuts.
+            [
+                (
+                    b.name,
+                    ", ".join(b.modulelist.split(",")),
+                    b.jobs,
+                    b.done,
+                    b.failed,
+                    b.wrappers,
+                    _seconds(b),
+                )
+                for b in blocks
+            ],
         )
         if unfit:
             click.echo(click.style("not for production: ", fg="yellow") + unfit)
@@ -160,6 +172,7 @@ def command(
                 for s in own + software
             ],
             "Software",
+            expendable=("DIGEST", "RUNS", "CPU s"),
         )
         settings = [
             *_flat(configuration.settings),

@@ -85,7 +85,7 @@ def command(
                 )
                 for d in document
             ],
-            expendable=("OPERATOR", "WRAPPERS", "PIPELINE", "SUBMITTED", "CLASS"),
+            expendable=("OPERATOR", "WRAPPERS", "CLASS", "PIPELINE", "SUBMITTED"),
             empty=empty_text,
         )
         if cut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -95,6 +96,11 @@ class Connection:
                 if response.status_code >= 400:
                     raise error_of(response)
                 yield response
+        except UnicodeEncodeError as err:
+            raise UsageError(
+                f"the request has bytes that are not text in this locale ({sys.getfilesystemencoding()}): "
+                f"{err.object[err.start : err.end]!a}; set LC_ALL=C.UTF-8"
+            ) from err
         except (requests.ConnectionError, requests.Timeout) as err:
             raise TransientError(
                 f"{self.url} does not answer; is it running (desdm serve), is the address right?"

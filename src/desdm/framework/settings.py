@@ -9,6 +9,7 @@ are read from the installed program.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
@@ -18,7 +19,8 @@ from desdm.errors import UsageError
 from desdm.framework.configs import FURTHER, module_configs
 from desdm.framework.keywords import KeywordSection, keyword_sections
 from desdm.framework.pipeline import Pipeline, texts
-from desdm.framework.sections import Settings
+from desdm.framework.sections import Settings, Tree
+from desdm.numbers import decimal_number
 from desdm.survey.bands import BANDS
 
 __all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings"]
@@ -46,6 +48,8 @@ CALIBRATION_SETTINGS: Mapping[str, str] = {
 }
 #: The setting that names the unit of a pipeline.
 UNIT_KEYS = {"tile": "tilename", "exposure": "expnum"}
+#: Words for a switch, whose own value is 0 or 1; see `desdm.wcl.truth`.
+_TRUTHS = frozenset({"y", "yes", "true", "n", "no", "false"})
 #: Variables that the plan itself fills.
 _PLANNED = frozenset({"attnum", "flabel", "fsuffix", "pfw_attempt_id", "run"})
 _VARIABLE = re.compile(r"\$(opt)?\{\s*([^${}:]+?)\s*(?::\d+)?\}", re.IGNORECASE)
@@ -118,6 +122,37 @@ class KnownSettings:
             if not self.contains(key):
                 raise UsageError(f"--set {key}: {self._explain_unknown(key.strip().lower())}")
 
+    def check_values(self, settings: Mapping[str, str]) -> None:
+        """Refuse a text where the code's own value is a number: it would fail in the job, after other work.
+
+        Parameters
+        ----------
+        settings
+            Dotted key → value; keys that no ``config.wcl`` has are not looked at, nor are keywords of programs.
+
+        Raises
+        ------
+        UsageError
+            A value is not a number; the message names the key and the code's own value.
+        """
+        for key, text in settings.items():
+            name = key.strip().lower()
+            default = self._code_value(name)
+            if default is None or "$" in text or self._section_of(name) or not _is_number(default):
+                continue
+            if not (_is_number(text) or (default in ("0", "1") and text.strip().lower() in _TRUTHS)):
+                raise UsageError(
+                    f"--set {key}={text}: a number is needed, as the code's own value {default} is"
+                )
+
+    def _code_value(self, name: str) -> str | None:
+        """Return the value of a dotted key in the settings of its module; None if there is none."""
+        module, *path = name.split(".")
+        node: str | Tree | None = dict(self._configs.get(module, {}))
+        for part in path:
+            node = {k.lower(): v for k, v in node.items()}.get(part) if isinstance(node, Mapping) else None
+        return node if isinstance(node, str) else None
+
     def check_modules(self, pipeline: Pipeline) -> None:
         """Refuse keywords in the modules of a submit WCL that their programs do not have."""
         for _, module in pipeline.modules():
@@ -155,6 +190,14 @@ class KnownSettings:
         further = {p.replace("*", "NAME") for p in self._further if _same_section(name, p)}
         hint = f"; known there are {', '.join(sorted(further))}" if further else _hint(name, self.keys)
         return f"pipeline {self._pipeline} has no such setting{hint}"
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(decimal_number(text))
+    except ValueError:
+        return False
 
 
 def _declared(pipeline: Pipeline) -> Collection[str]:

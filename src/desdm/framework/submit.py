@@ -27,6 +27,7 @@ from desdm.archive.calibrations import (
     choose,
     explain_none,
 )
+from desdm.archive.catalog import missing_tag
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
@@ -136,6 +137,7 @@ def submit(
     base, codes = module_configs(pipeline)
     known = KnownSettings(pipeline, base, top or ())
     known.check(settings)
+    known.check_values(settings)
     if top is not None:
         known.check_modules(pipeline)
     run = _run_settings(pipeline, {**(top or {}), **settings})
@@ -156,6 +158,8 @@ def submit(
         run |= resolved_identity(run)
         inputs = _find_inputs(finder, pipeline, run, scopes)
         suspects = describe_suspects(conn, (row for rows in inputs.rows_by_input.values() for row in rows))
+        if tag := missing_tag(conn, str(run.get("calibration_tag", ""))):
+            suspects = (*suspects, f"there is no tag {tag} yet: calibration_tag chooses nothing")
         inputs = replace(inputs, notes=(*inputs.notes, *suspects))
     rows_by_input = inputs.rows_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)

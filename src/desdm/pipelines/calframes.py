@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from desdm.errors import PlanError
 from desdm.framework.model import Row, number
-from desdm.framework.sections import Settings, Tree
+from desdm.framework.sections import Settings, Tree, numbers_setting, whole_setting
 from desdm.pipelines.exposure import working_ccds
-from desdm.survey.bands import band_order
+from desdm.survey.bands import BANDS, band_order
 from desdm.wcl import split_range
 
 __all__ = ["NONE", "NOT_REJECTED", "SETTINGS", "night", "nights"]
@@ -114,7 +114,7 @@ def _night_range(settings: Settings) -> tuple[str, str]:
 def _raw_exposures(find: Find, nite: str, settings: Settings) -> list[Row]:
     """Raw exposures by number; those that are excluded, or stand twice in the archive, are left out."""
     excluded = str(settings.get("exclude", "")).strip()
-    banned = {int(n) for n in split_range(excluded)} if excluded else set()
+    banned = set(numbers_setting(excluded, "exclude"))
     rows_by_exposure: dict[int, list[Row]] = {}
     for row in find({"filetype": "raw", "nite": nite, **NOT_REJECTED}):
         if row.get("expnum") is not None:
@@ -130,7 +130,9 @@ def _frame_settings(rows: Sequence[Row], settings: Settings, when: str) -> Tree:
     if not zeros and not flats:
         raise PlanError(f"{when}: no bias (obstype zero) and no dome flat is in the archive; ingest them")
     band_setting = str(settings.get("band", "")).strip()
-    bands = band_setting.split(",") if band_setting else _bands_of(flats)
+    bands = [band.strip() for band in band_setting.split(",")] if band_setting else _bands_of(flats)
+    if unknown := [band for band in bands if band not in BANDS]:
+        raise PlanError(f"band={band_setting}: there is no band {unknown[0]!r}; bands are {', '.join(BANDS)}")
     omitted = {"zero": len(zeros) - limit} | {b: len(_of_band(flats, b)) - limit for b in bands}
     flats_used = [r for b in bands for r in _select_evenly(_of_band(flats, b), limit)]
     ccds = str(settings.get("ccdnum", "")).strip() or _ccds_of([*zeros, *flats])
@@ -149,7 +151,7 @@ def _frame_settings(rows: Sequence[Row], settings: Settings, when: str) -> Tree:
 
 def _max_frames(settings: Settings) -> int:
     """Return the largest number of frames of a kind."""
-    return int(str(settings.get("max_frames", MAX_FRAMES)))
+    return whole_setting(settings, "max_frames", MAX_FRAMES)
 
 
 def _select_evenly(rows: Sequence[Row], most: int) -> list[Row]:

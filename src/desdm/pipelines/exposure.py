@@ -7,9 +7,8 @@ from typing import TypeAlias
 
 from desdm.errors import PlanError
 from desdm.framework.model import Row, number
-from desdm.framework.sections import Settings
+from desdm.framework.sections import Settings, numbers_setting
 from desdm.survey.detectors import dead
-from desdm.wcl import split_range
 
 __all__ = ["SETTINGS", "exposure", "working_ccds"]
 
@@ -41,8 +40,10 @@ def exposure(find: Find, settings: Settings) -> dict[str, str]:
         No such exposure, two files of it, a file that does not say its band or night, or no CCD that works.
     """
     text = str(settings.get("expnum", "")).strip().removeprefix("D")
-    if not text.isdecimal():
+    if not text:
         raise PlanError("say which exposure: --set expnum=NUMBER")
+    if not (text.isascii() and text.isdecimal()):
+        raise PlanError(f"expnum={text}: the number of an exposure is needed")
     rows = list(find({"filetype": "raw", "expnum": str(int(text))}))
     if len(rows) != 1:
         names = ", ".join(str(r["filename"]) for r in rows) or "none"
@@ -87,7 +88,7 @@ def working_ccds(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
         Settings that are recorded with the attempt: ``ccdnum``, the CCDs that worked in at least one of the files, as they
         were written if that is all; else also ``dead_ccdnum``, the others, and ``dead_ccds``, why, for people.
     """
-    numbers = [int(n) for n in split_range(ccds)]
+    numbers = numbers_setting(ccds, "ccdnum")
     out = [dead(str(r.get("instrument") or ""), str(r.get("nite") or "")) for r in rows]
     lost = [n for n in numbers if out and all(n in dead_by_file for dead_by_file in out)]
     if not lost:

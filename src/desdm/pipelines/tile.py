@@ -8,8 +8,7 @@ from typing import TypeAlias
 
 from desdm.errors import PlanError
 from desdm.framework.model import Row, number
-from desdm.framework.sections import Settings, text_value, texts_of
-from desdm.numbers import decimal_number
+from desdm.framework.sections import Settings, number_setting, texts_of, whole_setting
 from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
@@ -78,6 +77,9 @@ def cover(find: Find, settings: Settings) -> dict[str, str]:
 def _tile_of_settings(settings: Settings) -> dict[str, str]:
     """Return the geometry that the operator has set; `PlanError` if it is incomplete."""
     values = texts_of(settings)
+    for key in ("tile_ra", "tile_dec", "tile_size"):
+        # A wrong value is named before a missing one: it is what the operator typed.
+        number_setting(values, key, "degrees", 0.0)
     size = "tile_naxis" if values.get("tile_naxis") else "tile_size"
     missing = [key for key in ("tile_ra", "tile_dec", size) if not values.get(key)]
     if missing:
@@ -85,29 +87,17 @@ def _tile_of_settings(settings: Settings) -> dict[str, str]:
             f"the tile is set only in part: {', '.join(missing)} is missing; set tile_ra, tile_dec and tile_size, "
             "all in degrees"
         )
-    ra, dec = _setting(values, "tile_ra"), _setting(values, "tile_dec")
-    scale = _setting(values, "tile_pixscale") if values.get("tile_pixscale") else PIXSCALE
-    if scale <= 0:
-        raise PlanError(f"tile_pixscale={scale:g}: a scale above 0 arcsec is needed")
-    extent = _setting(values, size)
-    naxis = round(extent if size == "tile_naxis" else extent * 3600.0 / scale)
+    ra, dec = number_setting(values, "tile_ra", "degrees"), number_setting(values, "tile_dec", "degrees")
+    scale = _pixel_scale(values, PIXSCALE)
+    if size == "tile_naxis":
+        naxis = whole_setting(values, "tile_naxis", 0)
+    else:
+        naxis = round(number_setting(values, "tile_size", "degrees") * 3600.0 / scale)
     if not (-90 <= dec <= 90 and naxis > 0):
         raise PlanError(
             f"no tile at dec {dec} with {naxis} pixels of {scale} arcsec; correct tile_dec or tile_size"
         )
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
-
-
-def _setting(values: Mapping[str, str], key: str) -> float:
-    """Return a setting as a finite number; `PlanError` that names it otherwise."""
-    try:
-        value = decimal_number(values[key])
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        unit = {"tile_naxis": "pixels", "tile_pixscale": "arcsec"}.get(key, "degrees")
-        raise PlanError(f"{key}={values[key]}: a number of {unit} is needed")
-    return value
 
 
 def _tile_of_images(rows: Sequence[Row], settings: Settings) -> dict[str, str]:
@@ -137,9 +127,17 @@ def _tile_of_images(rows: Sequence[Row], settings: Settings) -> dict[str, str]:
     middle = scales[len(scales) // 2] if scales else PIXSCALE
     # The survey's own scale unless the images come from another camera.
     usual = PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3)
-    scale = float(text_value(settings, "tile_pixscale") or usual)
+    scale = _pixel_scale(settings, usual)
     naxis = math.ceil(size * 3600.0 / scale / 2) * 2 + 2
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
+
+
+def _pixel_scale(settings: Settings, usual: float) -> float:
+    """Return the pixel scale in arcsec; `PlanError` unless it is above 0."""
+    scale = number_setting(settings, "tile_pixscale", "arcsec", usual)
+    if scale <= 0:
+        raise PlanError(f"tile_pixscale={scale:g}: a scale above 0 arcsec is needed")
+    return scale
 
 
 def _tile(name: str, ra: float, dec: float, naxis: int, scale: float) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _word_faults(column: ReleaseColumn) -> Iterator[tuple[str, bool]]:
 def _ranges(table: ReleaseTable, files: Sequence[Path]) -> Iterator[Check]:
     """Check that values are finite and lie within the range of their UCD."""
     suspects: dict[str, tuple[ReleaseColumn, Limits]] = {}
-    extremes = _extremes(files)
+    extremes = extremes_of(files)
     for column in table.columns:
         if column.null_count == table.row_count:
             yield note("ranges", table.name, f"{column.name} has no value in any row")
@@ -123,8 +123,8 @@ def _ranges(table: ReleaseTable, files: Sequence[Path]) -> Iterator[Check]:
         yield passed("ranges", table.name, "positions, magnitudes, errors and times are within what can be")
 
 
-def _extremes(files: Sequence[Path]) -> dict[str, tuple[float, float]]:
-    """Return the least and the largest number of each column, infinity among them, as the files' footers tell."""
+def extremes_of(files: Sequence[Path]) -> dict[str, tuple[float, float]]:
+    """Return the least and the largest number of each column from the footers of its files; integers exactly."""
     extremes: dict[str, tuple[float, float]] = {}
     for path in files:
         metadata = pq.read_metadata(path)

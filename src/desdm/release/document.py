@@ -30,6 +30,9 @@ th, td { text-align: left; vertical-align: baseline; padding: .4rem .75rem .4rem
   min-width: 5rem; overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; }
 td code { overflow-wrap: anywhere; }
+@media (max-width: 44rem) { thead { position: absolute; left: -100vw; } tr, td { display: block; }
+  tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } td { border: 0; padding: .1rem 0; }
+  td:empty { display: none; } td::before { content: attr(data-head) ": "; color: var(--soft); } }
 label { display: inline-flex; flex-direction: column; font-size: .875rem; color: var(--soft); margin: 0 .7rem .5rem 0; }
 input, select, button { font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--line);
   border-radius: 5px; padding: .35rem .6rem; max-width: 100%; }
@@ -66,7 +69,16 @@ class Document:
         lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
         head = "".join(f'<th scope="col">{_escaped(column)}</th>' for column in columns)
-        body = "".join("<tr>" + "".join(f"<td>{_escaped(c)}</td>" for c in row) + "</tr>\n" for row in cells)
+        # Narrow screens have no head: each cell names its column.
+        names = [html.escape(column) for column in columns]
+        body = "".join(
+            "<tr>"
+            + "".join(
+                f'<td data-head="{name}">{_escaped(c)}</td>' for name, c in zip(names, row, strict=True)
+            )
+            + "</tr>\n"
+            for row in cells
+        )
         return self._add(
             "\n".join(lines), f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"
         )
@@ -82,7 +94,8 @@ class Document:
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
+            f'<link rel="icon" href="data:,">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n'
+            f"<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
         )
 
     def _add(self, text: str, page: str) -> Document:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 from desdm.archive.model import Scope
 from desdm.release import store
+from desdm.release.checktable import extremes_of
 from desdm.release.contents import contents_of
 from desdm.release.document import Document
 from desdm.release.exposures import exposure_uses
 from desdm.release.findings import Check
+from desdm.release.hats import parts
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
@@ -84,7 +87,7 @@ def write_documents(
     checks = [c for c in checks if c.check != "files"]
     notes_page = notes(release, tables, files, sources, selection, checks, queries, uses)
     _put(docs / "notes", notes_page)
-    _put(docs / "data", data(release, tables, sources))
+    _put(docs / "data", data(release, [_with_exact_limits(root, table) for table in tables], sources))
     _json(docs / "queries.json", {"release": release.name, "queries": [one._asdict() for one in queries]})
     _json(docs / "validation.json", {"release": release.name, "checks": [c._asdict() for c in checks]})
     for table in tables:
@@ -118,6 +121,25 @@ def schema_file(table: ReleaseTable) -> TableSchema:
             for c in table.columns
         ],
     }
+
+
+def _with_exact_limits(root: Path, table: ReleaseTable) -> ReleaseTable:
+    """Return a table whose large integers have exact limits: the record has 64-bit floats, exact up to 2**53."""
+    if not any(c.datatype == "long" and _is_large(c) for c in table.columns):
+        return table
+    extremes = extremes_of(parts(root / table.path))
+    columns = (
+        replace(c, minimum=extremes[c.name][0], maximum=extremes[c.name][1])
+        if c.datatype == "long" and c.name in extremes
+        else c
+        for c in table.columns
+    )
+    return replace(table, columns=tuple(columns))
+
+
+def _is_large(column: ReleaseColumn) -> bool:
+    """Whether a limit of a column is an integer that a 64-bit float may not represent."""
+    return max(abs(column.minimum or 0.0), abs(column.maximum or 0.0)) > 2**53
 
 
 def data(release: Release, tables: Sequence[ReleaseTable], sources: Mapping[str, TableSource]) -> Document:
@@ -184,7 +206,9 @@ def _words(value: str | Sequence[str]) -> str:
     return str(value) if isinstance(value, str) else ", ".join(map(str, value))
 
 
-def _short(column: ReleaseColumn, value: float | None) -> str:
-    """Return a limit of a column as text: integers whole, as far as a 64-bit float represents them."""
+def _short(column: ReleaseColumn, value: float | int | None) -> str:
+    """Return a limit of a column as text: integers whole, as far as their representation is exact."""
+    if isinstance(value, int):
+        return str(value)
     whole = column.datatype in ("short", "int", "long") and value is not None and abs(value) <= 2**53
     return "" if value is None else f"{value:.0f}" if whole else f"{value:.6g}"

@@ -82,6 +82,8 @@ def read(text: str) -> Line:
     """
     if not text.strip():
         raise UsageError("nothing is typed; help lists the commands")
+    if text.strip() == "@":
+        raise UsageError("@FILE: name the file whose statements are to be done")
     if text.lstrip().startswith("@"):
         return Line("@", _with_target(text.strip()[1:]), target=_target_of(text))
     if text.lstrip().startswith("\\"):

@@ -226,11 +226,16 @@ class Shell:
         DesdmError
             The error of the statement.
         """
+        remaining = list(texts)
         try:
-            for text in texts:
-                self.run(read(text))
+            while remaining:
+                self.run(read(remaining.pop(0)))
         except Leave:
             return
+        except DesdmError:
+            if remaining:
+                click.echo(f"stopped at the statement below; not run: {len(remaining)} after it", err=True)
+            raise
 
 
 @contextmanager

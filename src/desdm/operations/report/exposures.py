@@ -347,7 +347,7 @@ def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
         if len(measured) < 12:
             plot.note(plot.x(x) + 12, plot.y(y) + 18, f"{fwhm:.3f}″")
     text = (
-        f"ring: FWHM_MEAN of PSFEx, {number_text(round(float(widths.min()), 3))} to "
+        f"ring: FWHM_MEAN of PSFEx at 0.263″ per pixel, {number_text(round(float(widths.min()), 3))} to "
         f"{number_text(round(float(widths.max()), 3))}″ "
         f"(differences drawn 5 times larger); bar: ellipticity along the long axis, at most "
         f"{number_text(round(float(sizes.max()), 3))}"

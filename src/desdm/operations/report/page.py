@@ -64,7 +64,8 @@ def write_report(database: Database, archive: Archive, config: Config, run: str,
     except OSError as err:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-        raise storage_error(err, out) from err
+        # The error names the temporary file beside it, which the caller does not know.
+        raise storage_error(OSError(err.errno, err.strerror), out) from err
     return out
 
 

@@ -38,7 +38,8 @@ _KNOWN = {
 #: What tells numbers of one kind apart, where a report shows more than one of them.
 _WORDS = {
     "fwhm": "of adaptive moments of the PSF model at the image's centre, which weigh its wings: larger than FWHM_MEAN",
-    "fwhm_mean": "half width of a Moffat fit; the verdict's F takes its median over the CCDs, plus DES's offset",
+    "fwhm_mean": "half width of a Moffat fit, at the pixel scale of each image; the verdict's F takes the median over the "
+    "CCDs at DES's nominal 0.263 arcsec per pixel, plus DES's offset",
 }
 
 

@@ -116,14 +116,18 @@ class Keeper:
             tables = self.tables(caller)
             existing = next((t for t in tables if t.name.lower() == name.lower()), None)
             if existing is not None and not append:
-                raise ConflictError(f"mydb.{existing.name} is there already; drop it, or add to it")
+                raise ConflictError(
+                    f"mydb.{existing.name} is there already; drop it (drop_table), add to it (append_table), "
+                    "or choose another name"
+                )
             if existing is None and name.upper() in STRUCTURAL:
                 raise UsageError(f"{name} is a reserved word of ADQL; give the table another name")
             if existing is None and append:
                 raise NotFoundError(f"there is no mydb.{name} to add to; make it first")
             if existing is not None and [c.name for c in existing.columns] != [c.name for c in columns]:
                 raise UsageError(
-                    f"mydb.{existing.name} has the columns {', '.join(c.name for c in existing.columns)}"
+                    f"mydb.{existing.name} has the columns {', '.join(c.name for c in existing.columns)}, and the rows to "
+                    f"add have {', '.join(c.name for c in columns)}: they must be the same, in the same order"
                 )
             free = limits_of(caller.role).mydb_bytes - sum(t.size for t in tables)
             table_name = name if existing is None else existing.name

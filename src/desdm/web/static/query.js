@@ -165,7 +165,7 @@ function line(job) {
   return element("tr", { "data-job": job.id },
     element("td", {}, element("a", { href: `/tap/async/${job.id}` }, job.id.slice(0, 8))),
     element("td", {}, job.phase.toLowerCase(), job.error ? element("div", { class: "small soft" }, job.error) : null),
-    element("td", { class: "n" }, job.made.replace("T", " ").slice(0, 16)),
+    element("td", { class: "n" }, `${job.made.replace("T", " ").slice(0, 16)} UTC`),
     element("td", {}, element("button", { class: "quiet mono", type: "button", title: job.query, click: () => { field.value = job.query; field.focus(); } }, job.query.replace(/\s+/g, " ").slice(0, 70))),
     element("td", {}, ...doing));
 }

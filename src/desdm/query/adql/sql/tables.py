@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
@@ -175,8 +176,14 @@ class From:
         if schema is None and len(several) > 1:
             names = ", ".join(f"{e.schema}.{e.name}" for e in several)
             raise QueryError(f"{dotted_name} could be {names}; write it with its schema", *node.at)
-        advice = table_advice(schema, table.text) or "tap_schema.tables lists what there is"
+        advice = table_advice(schema, table.text) or self._similar_table(dotted_name)
         raise QueryError(f"there is no table {dotted_name} that you may ask; {advice}", *node.at)
+
+    def _similar_table(self, name: str) -> str:
+        """Return a hint for a table that does not exist: a similar name that the caller may see, or where all are."""
+        names = {f"{e.schema}.{e.name}".lower(): f"{e.schema}.{e.name}" for e in self._catalogue.entries()}
+        similar = get_close_matches(name.lower(), names, 1, 0.75)
+        return f"did you mean {names[similar[0]]}?" if similar else "tap_schema.tables lists what there is"
 
     def _upload(self, upload: Upload) -> Entry:
         """Return the catalogue entry of an upload."""
