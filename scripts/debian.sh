@@ -67,15 +67,15 @@ inside() {  # inside USER COMMAND
 for command in "$@"; do
   echo "== $suite, $who: $command"
   begin=$(date +%s)
-  if inside "$who" "$command" >"$place/output" 2>&1; then state=0; else state=$?; fi
-  if [ "$who" = user ] && [ "$state" != 0 ] && packages=$(grep -o 'apt-get install [^)]*' "$place/output"); then
-    cat "$place/output"
+  if inside "$who" "$command" >"$place/$suite-$who.output" 2>&1; then state=0; else state=$?; fi
+  if [ "$who" = user ] && [ "$state" != 0 ] && packages=$(grep -o 'apt-get install [^)]*' "$place/$suite-$who.output"); then
+    cat "$place/$suite-$who.output"
     inside root "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${packages#apt-get install }" \
-      >"$place/packages" 2>&1 || { cat "$place/packages"; exit 1; }
+      >"$place/$suite-$who.packages" 2>&1 || { cat "$place/$suite-$who.packages"; exit 1; }
     begin=$(date +%s)
-    if inside "$who" "$command" >"$place/output" 2>&1; then state=0; else state=$?; fi
+    if inside "$who" "$command" >"$place/$suite-$who.output" 2>&1; then state=0; else state=$?; fi
   fi
-  tail -n "${LINES_SHOWN:-40}" "$place/output"
+  tail -n "${LINES_SHOWN:-40}" "$place/$suite-$who.output"
   echo "== $suite, $who: $command: status $state, $(($(date +%s) - begin)) s"
   [ "$state" = 0 ] || exit "$state"
 done
