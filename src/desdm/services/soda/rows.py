@@ -184,7 +184,9 @@ def _number(name: str, value: object) -> float:
 def _size(name: str, value: float) -> float:
     """Return a size in arcmin if it is within bounds; `UsageError` otherwise."""
     if not 0.0 < value <= _LARGEST:
-        raise UsageError(f"size {value:g} arcmin ({name}): it must be above 0 and at most {_LARGEST:g} arcmin")
+        raise UsageError(
+            f"size {value:g} arcmin ({name}): it must be above 0 and at most {_LARGEST:g} arcmin"
+        )
     return value
 
 
