@@ -114,7 +114,9 @@ def _files(context: BuildContext, parts: Sequence[SelectedFile], out: Path) -> l
     numbers = {tile.tilename: tile.number for tile in tiles}
     files: dict[str, list[tuple[int, Path]]] = {}
     for part, head in zip(parts, heads, strict=True):
-        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.verified_path(part)))
+        files.setdefault(str(head["BAND"]), []).append(
+            (numbers[head["TILENAME"]], context.verified_path(part))
+        )
     bands = sorted(files, key=band_order)
     products: list[BuiltFile] = []
     owners = _Owners()

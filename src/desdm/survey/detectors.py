@@ -168,9 +168,7 @@ def outage_regions(
     ]
 
 
-def _amplifier_region(
-    outage: Outage, header: Keywords, shape: tuple[int, int]
-) -> tuple[slice, slice] | None:
+def _amplifier_region(outage: Outage, header: Keywords, shape: tuple[int, int]) -> tuple[slice, slice] | None:
     """Return the region of a bad amplifier in an image; None if it is unknown."""
     section = parse_section(text_of(header, f"AMPSEC{outage.amplifier}"))
     if section is not None and section.fits(shape):
@@ -183,5 +181,7 @@ def _amplifier_region(
         cut = (WIDTH - shape[1]) // 2
     else:
         return None
-    first, last = (min(max(column - cut, 0), shape[1]) for column in (outage.columns[0] - 1, outage.columns[1]))
+    first, last = (
+        min(max(column - cut, 0), shape[1]) for column in (outage.columns[0] - 1, outage.columns[1])
+    )
     return slice(None), slice(first, last)

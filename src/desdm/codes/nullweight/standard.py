@@ -74,11 +74,16 @@ def make_standard_image(
     planes.msk[filled] |= int(MaskBit.INTERP)
     planes.wgt[null] = 0.0
     return Planes(
-        planes.sci, planes.msk, planes.wgt, _header(planes, zeropoint, gain=gain, saturate=saturate, fwhm=fwhm)
+        planes.sci,
+        planes.msk,
+        planes.wgt,
+        _header(planes, zeropoint, gain=gain, saturate=saturate, fwhm=fwhm),
     )
 
 
-def _header(planes: Planes, zeropoint: ZeroPoint, *, gain: float, saturate: float, fwhm: float) -> fits.Header:
+def _header(
+    planes: Planes, zeropoint: ZeroPoint, *, gain: float, saturate: float, fwhm: float
+) -> fits.Header:
     """Return the header of the standard image: identity, zero point, gain, saturation and seeing."""
     source, head = planes.header, fits.Header()
     for key, value in identity(source).items():

@@ -33,7 +33,9 @@ def rowinterp_nullweight(task: Task) -> None:
         # The sum can also overflow when all pixels are finite.
         if broken.any():
             planes.msk[broken] |= int(MaskBit.BPM)
-            task.finding(2, f"{name}: {int(broken.sum())} pixels are NaN or infinite; they were masked as BPM")
+            task.finding(
+                2, f"{name}: {int(broken.sum())} pixels are NaN or infinite; they were masked as BPM"
+            )
             null |= broken
     filled = interpolate_rows(planes.sci, null, int(task.number("max_interp", 20)))
     planes.msk[filled] |= int(MaskBit.INTERP)
