@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from desdm.archive import store
 from desdm.facility import Facility, initialise
 from tests.support.toy import arrive
 
@@ -103,6 +104,19 @@ def test_what_a_submit_wcl_asks_for_in_vain_is_said(desdm: Session, tmp_path: Pa
     done = desdm("submit", "../more.wcl", "--dry-run", "--compat")
     assert done.returncode == 0, done.stderr
     assert "note: module.say.file.talk.compress_files is not acted upon: a file is kept as" in done.stderr
+
+
+def test_notes_of_a_submission_go_to_standard_error(desdm: Session, tmp_path: Path) -> None:
+    (tmp_path / "talk.wcl").write_text(TAKE.replace("${words}|", "fine weather|"))
+    facility = Facility.open(tmp_path / "home")
+    with facility.database.write() as conn:
+        (file,) = store.list_files(conn, {"filename": "raw.txt"}, None)
+        store.add_suspects(conn, [(file.id, file.id)], "audit", "its bytes have changed")
+    facility.close()
+    dry = desdm("submit", "../talk.wcl", "--dry-run")
+    assert "note: inputs that are suspect: 1, for raw.txt: its bytes have changed" in dry.stderr
+    assert "note:" not in dry.stdout
+    assert "T1_r1p01 would have 1 jobs" in dry.stdout
 
 
 def test_a_dry_run_writes_nothing(desdm: Session) -> None:
