@@ -88,6 +88,7 @@ def test_the_reason_of_a_refusal_names_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(FileTypeError, match=r"cat_sextractor \(no table LDAC_IMHEAD; it has OBJECTS\)"):
         recognise(content)
     assert BY_NAME["psf_stars"].complaint(content).startswith("no column id in its table OBJECTS")
+    assert BY_NAME["coadd_depth"].complaint(content) == "it does not begin with b'{' or b'['"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from desdm.archive.calibrations import CalibrationRequest, choose
 from desdm.archive.model import Scope
 from desdm.archive.unsound import unsound_attempts
-from desdm.operations.acceptance import exclude, lift
+from desdm.operations.acceptance import exclude_exposure, lift_exclusion
 from desdm.release.contents import contents_of
 from desdm.release.exposures import check_exposures
 from desdm.schema import pfw_omitted_input
@@ -87,7 +87,7 @@ def connect(database: Database, edges: Iterable[tuple[int, int]]) -> None:
 def ban(database: Database, expnum: int, ccdnum: int) -> str:
     """Exclude a CCD and return what the operator reads."""
     with database.write() as conn:
-        return exclude(conn, expnum, ccdnum, reason="light leak", who="ann", scope=PRODUCTION).note
+        return exclude_exposure(conn, expnum, ccdnum, reason="light leak", who="ann", scope=PRODUCTION).note
 
 
 def usable(database: Database) -> tuple[int, ...]:
@@ -135,7 +135,7 @@ def test_sky_components_spoil_all_ccds_also_of_the_excluded_exposure(season: Dat
         (reason,) = unsound_attempts(conn, [2]).values()
     assert f"D{expnum:08d}, CCD 1, which is excluded" in reason
     with season.write() as conn:
-        lift(conn, expnum, 1, reason="it was another night", who="ann", scope=PRODUCTION)
+        lift_exclusion(conn, expnum, 1, reason="it was another night", who="ann", scope=PRODUCTION)
     assert usable(season) == CCDS
     assert chosen(season, "cal_skypc") == ["skypc.fits"]
 

@@ -14,7 +14,7 @@ from desdm.archive.unsound import unsound
 from desdm.framework.mark import mark
 from desdm.framework.scope import InputFinder
 from desdm.operations import acceptance
-from desdm.operations.acceptance import refresh_tags, refresh_tags_of
+from desdm.operations.acceptance import refresh_tags_of_exposures, refresh_tags_of_run
 from desdm.quality.qa.verdict import record
 from desdm.schema import opm_was_derived_from, pfw_attempt
 from desdm.schema.database import Database
@@ -190,7 +190,7 @@ def judged(database: Database) -> None:
            "reason": ""}  # fmt: skip
     with database.write() as conn:
         record(conn, "firstcut", row, 2)
-        assert refresh_tags(conn, PRODUCTION, [11], who="me", reason="run").added == TAGGED
+        assert refresh_tags_of_exposures(conn, PRODUCTION, [11], who="me", reason="run").added == TAGGED
 
 
 PRODUCTION = Scope("", "")
@@ -200,14 +200,14 @@ TAGGED = (("FIRSTCUT_ACCEPTED_20121120", "D00000011_r2p01"),)
 def test_an_exclusion_tells_what_it_reaches_and_the_tag_follows(night: Database) -> None:
     judged(night)
     with night.write() as conn:
-        made = acceptance.exclude(conn, 2, 0, reason="light leak", who="ann", scope=PRODUCTION)
+        made = acceptance.exclude_exposure(conn, 2, 0, reason="light leak", who="ann", scope=PRODUCTION)
     assert made.removed == TAGGED
     assert "precal 20121120_r1p01; firstcut D00000011_r2p01" in made.note
     with night.write() as conn:
-        made = acceptance.lift(conn, 2, None, reason="none", who="ann", scope=PRODUCTION)
+        made = acceptance.lift_exclusion(conn, 2, None, reason="none", who="ann", scope=PRODUCTION)
     assert made.added == TAGGED
     with night.write() as conn:
-        sifted = acceptance.exclude(conn, 3, 0, reason="light leak", who="ann", scope=PRODUCTION)
+        sifted = acceptance.exclude_exposure(conn, 3, 0, reason="light leak", who="ann", scope=PRODUCTION)
     assert (sifted.removed, sifted.note) == ((), "")
 
 
@@ -215,12 +215,12 @@ def test_a_junk_mark_tells_what_it_reaches_and_the_tag_follows(night: Database) 
     judged(night)
     junk(night, "20121120_r1p01")
     with night.write() as conn:
-        made = refresh_tags_of(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp off")
+        made = refresh_tags_of_run(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp off")
     assert made.removed == TAGGED
     assert "firstcut D00000011_r2p01" in made.note
     with night.write() as conn:
         mark(conn, "20121120_r1p01", DataState.ACTIVE, who="mary", reason="lamp was on")
-        made = refresh_tags_of(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp on")
+        made = refresh_tags_of_run(conn, PRODUCTION, "20121120_r1p01", who="mary", reason="lamp on")
     assert (made.added, made.note) == (TAGGED, "")
 
 

@@ -236,11 +236,13 @@ def test_the_ccd_of_an_excluded_exposure_is_not_said_to_be_free(night: tuple[Run
     run("exclude", "1", "--reason", "dome lamp on")
     refused = run("exclude", "1", "--ccd", "2", "--lift", "--reason", "fine", status=2)
     words = " ".join(refused.stderr.split())
-    assert "not excluded by itself: the whole exposure is, by" in words
+    assert "not excluded on its own; the whole exposure is, by" in words
     assert "dome lamp on" in words
     assert "desdm exclude 1 --lift" in words
     refused = run("exclude", "2", "--ccd", "2", "--lift", "--reason", "fine", status=2)
-    assert "D00000002, CCD 2 is not excluded; the list: desdm exclude" in " ".join(refused.stderr.split())
+    assert "D00000002, CCD 2 is not excluded; to list the exclusions: desdm exclude" in " ".join(
+        refused.stderr.split()
+    )
 
 
 def test_a_coadd_without_images_says_what_was_left_out(night: tuple[Run, Path]) -> None:
@@ -286,11 +288,14 @@ def test_json_tells_what_the_text_notes(night: tuple[Run, Path]) -> None:
         return list(one["notes"])
 
     assert "exposure 77 is not in the archive" in notes("exclude", "77")[0]
-    assert notes("exclude", "2", "--ccd", "60") == ["D00000002 has no image of CCD 60; it has those of 1, 2"]
+    assert notes("exclude", "2", "--ccd", "60") == [
+        "D00000002 has no image of CCD 60, only of CCDs 1, 2. If the number is wrong, lift the exclusion: "
+        "desdm exclude 2 --ccd 60 --lift --reason TEXT"
+    ]
     assert notes("verdict", "1", "--set", "False") == []
     (repeated,) = notes("verdict", "1", "--set", "False")
     assert "nothing was changed" in repeated
-    assert notes("verdict", "1", "--lift") == ["D00000001_r1p01 has the tag FIRSTCUT_ACCEPTED_20121120 now"]
+    assert notes("verdict", "1", "--lift") == ["D00000001_r1p01 received the tag FIRSTCUT_ACCEPTED_20121120"]
     assert notes("mark", "D00000001_r1p01", "junk") == [
-        "D00000001_r1p01 has lost the tag FIRSTCUT_ACCEPTED_20121120"
+        "D00000001_r1p01 lost the tag FIRSTCUT_ACCEPTED_20121120"
     ]

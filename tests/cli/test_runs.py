@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from desdm.archive import store
 from desdm.facility import Facility, initialise
 from tests.support.toy import arrive
 
@@ -105,9 +106,22 @@ def test_what_a_submit_wcl_asks_for_in_vain_is_said(desdm: Session, tmp_path: Pa
     assert "note: module.say.file.talk.compress_files is not acted upon: a file is kept as" in done.stderr
 
 
+def test_notes_of_a_submission_go_to_standard_error(desdm: Session, tmp_path: Path) -> None:
+    (tmp_path / "talk.wcl").write_text(TAKE.replace("${words}|", "fine weather|"))
+    facility = Facility.open(tmp_path / "home")
+    with facility.database.write() as conn:
+        (file,) = store.list_files(conn, {"filename": "raw.txt"}, None)
+        store.add_suspects(conn, [(file.id, file.id)], "audit", "its bytes have changed")
+    facility.close()
+    dry = desdm("submit", "../talk.wcl", "--dry-run")
+    assert "note: inputs that are suspect: 1, for raw.txt: its bytes have changed" in dry.stderr
+    assert "note:" not in dry.stdout
+    assert "T1_r1p01 would have 1 jobs" in dry.stdout
+
+
 def test_a_dry_run_writes_nothing(desdm: Session) -> None:
     dry = desdm("submit", "../talk.wcl", "--dry-run")
-    assert "would be 1 jobs with 1 wrappers" in dry.stdout
+    assert "would have 1 jobs with 1 wrappers" in dry.stdout
     assert json.loads(desdm("status", "--json").stdout) == []
 
 
@@ -133,7 +147,7 @@ def test_a_dry_run_tells_every_key_also_of_work_that_is_done(desdm: Session, tmp
     assert desdm("submit", "../talk.wcl", "--wait").returncode == 0
     again = json.loads(desdm(*words).stdout)
     assert again == first | {"state": "done", "reused": True}
-    assert "has done the same work already: done, on 1 inputs" in desdm(*words[:-1]).stdout
+    assert "has already done this work: state done, 1 inputs" in desdm(*words[:-1]).stdout
     new = json.loads(desdm(*words, "--again").stdout)
     assert new == first | {"attempt": "T1_r1p02"}
 
@@ -179,7 +193,7 @@ def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp
         (("show", "nonsense"), 2, "'nonsense' is no run"),
         (("submit", "nosuch"), 2, "no pipeline nosuch; known: precal"),
         (("submit", "coadd"), 2, "no image (red_immask, cp_image) is in the archive"),
-        (("submit", "coadd", "--set", "oops"), 2, "say key=value"),
+        (("submit", "coadd", "--set", "oops"), 2, "is not of the form KEY=VALUE"),
         (("history", "--cols", "age"), 2, "no such column: age"),
         (("resume", "T1_r1p01"), 2, "no run T1_r1p01"),
         (("frobnicate",), 2, "there is no command"),

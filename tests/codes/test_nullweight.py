@@ -73,8 +73,8 @@ def test_an_image_without_companions_is_taken_with_findings(real: Path, tmp_path
     out = tmp_path / "n.fits"
     task = run("desdm.codes.nullweight.wrapper.nwgint", tmp_path, {"image": [image]}, {"nwgint": out})
     said = " ".join(f.text for f in task.log.findings)
-    assert "no mask was found" in said
-    assert "no weight was found" in said
+    assert "no mask image was found" in said
+    assert "no weight image was found" in said
     planes = read_planes(out)
     # Counts are ADU of about 3.9 electrons: CP images carry GAINA and GAINB, and no GAIN.
     assert planes.header["GAIN"] == pytest.approx(3.877, abs=0.01)

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from desdm.codes.psf.combine import Part, combine
-from desdm.codes.psf.model import constant, moffat, read_model, write_model
+from desdm.codes.psf.model import constant_model, moffat_model, read_model, write_model
 from desdm.codes.psf.normalise import normalised, wing
 from desdm.codes.psf.stars import size_range
 from desdm.errors import FileTypeError
@@ -26,7 +26,7 @@ def test_every_real_model_is_read(real: Path) -> None:
     for path in paths:
         model = read_model(path)
         # A pixel's share of a star of 3 to 7 pixels FWHM, and a model that is positive at its middle.
-        image = model.at(100.0, 100.0)
+        image = model.image_at(100.0, 100.0)
         assert image.shape[0] == image.shape[1]
         assert np.unravel_index(image.argmax(), image.shape) == (image.shape[0] // 2, image.shape[1] // 2)
         size, e1, e2 = model.moments(100.0, 100.0)
@@ -41,8 +41,11 @@ def test_a_merged_file_gives_the_row_of_the_ccd(real: Path) -> None:
     path = folder / "c4d_170316_062107_ooi_z_ls9-psfex.fits"
     row = read_model(path, {"EXPNUM": 630780, "CCDNAME": "N2"})
     # They were fitted by two versions of the pipeline, so the shapes agree but the numbers differ a little.
-    assert np.abs(row.at(120, 120) - alone.at(120, 120)).max() < 0.02 * alone.at(120, 120).max()
-    with pytest.raises(FileTypeError, match="no row for exposure 1 N2"):
+    assert (
+        np.abs(row.image_at(120, 120) - alone.image_at(120, 120)).max()
+        < 0.02 * alone.image_at(120, 120).max()
+    )
+    with pytest.raises(FileTypeError, match="no row for exposure 1, CCD N2"):
         read_model(path, {"EXPNUM": 1, "CCDNAME": "N2"})
 
 
@@ -51,7 +54,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, real: Path) -> None:
     path = tmp_path / "m.psf"
     write_model(path, model, fits.Header())
     back = read_model(path)
-    assert np.allclose(back.at(30, 200), model.at(30, 200), atol=1e-7)
+    assert np.allclose(back.image_at(30, 200), model.image_at(30, 200), atol=1e-7)
     assert unclean([path]) == []
 
 
@@ -64,8 +67,8 @@ def test_a_file_without_a_model_is_refused(real: Path) -> None:
 def test_a_model_has_unit_flux_though_its_stamp_cuts_the_wings(fwhm: float) -> None:
     star, _, _ = Moffat(fwhm, 3.5, 0.03, -0.02).stamp(500.0, 500.0, 31)
     noise = np.random.default_rng(1).normal(0, 2e-5, star.shape)
-    given = constant(1.037 * (star + noise + 2e-5), 1.0, fwhm)
-    found = normalised(given).mask[0]
+    given = constant_model(1.037 * (star + noise + 2e-5), 1.0, fwhm)
+    found = normalised(given).coefficients[0]
     # Truth: the stamp holds star.sum() of the light.
     assert found.sum() == pytest.approx(star.sum(), abs=1.5e-3)
     _, beyond = wing(star, 1.0)
@@ -74,7 +77,7 @@ def test_a_model_has_unit_flux_though_its_stamp_cuts_the_wings(fwhm: float) -> N
 
 def test_a_turned_psf_keeps_its_direction_on_the_sky() -> None:
     """An image turned by 90° against the tile: what is long along its x is long along the tile's y."""
-    long_x = constant(Moffat(4.0, 3.5, 0.2, 0.0).stamp(500.0, 500.0, 51)[0], 1.0, 4.0)
+    long_x = constant_model(Moffat(4.0, 3.5, 0.2, 0.0).stamp(500.0, 500.0, 51)[0], 1.0, 4.0)
     tile = Tile("T", 30.0, -5.0, 100, 0.263)
     turned = tile.header()
     step = 0.263 / 3600
@@ -91,7 +94,7 @@ def test_a_turned_psf_keeps_its_direction_on_the_sky() -> None:
 
 
 def test_moffat_of_a_seeing_has_that_seeing() -> None:
-    image = moffat(4.0, 3.0, 61).mask[0]
+    image = moffat_model(4.0, 3.0, 61).coefficients[0]
     middle = image[30]
     # Half the peak is crossed two pixels from the middle.
     assert middle[32] / middle[30] == pytest.approx(0.5, abs=1e-6)

@@ -111,10 +111,10 @@ def test_our_stars_are_the_stars_of_des(real: Path) -> None:
 def test_des_own_psf_files_are_read(real: Path) -> None:
     folder = real / "des-psf-catalogs"
     model = read_model(folder / "DECam_00154912_12_psfcat.psf")
-    image = model.at(1024, 2048)
+    image = model.image_at(1024, 2048)
     # PSFEx's total is that of its stars' apertures, only about 1 (see codes/psf/normalise.py).
     assert image.sum() * model.samp**2 == pytest.approx(1.0, abs=0.1)
-    assert 3.0 < model.half_width(1024, 2048) < 6.0
+    assert 3.0 < model.fwhm_from_area(1024, 2048) < 6.0
     stars = fits.getdata(folder / "D00362921_r_c57_r2331p02_use_stars.fits", 1)
     assert len(stars) == 23
     assert stars["use"].all()
@@ -129,13 +129,13 @@ def test_a_piff_model_of_des_is_what_piff_evaluated(real: Path) -> None:
     """DESDM's PIFF of that time kept 286 of 17x17 samples, and wrote its own values at each star beside them."""
     path = real / "des-psf-catalogs" / "D00240560_r_c01_r2362p01_piff.fits"
     model, stars = read_piff_sky(path), fits.getdata(path, "psf_stars")
-    assert (model.mask.shape, model.samp, model.accepted) == ((10, 17, 17), 0.3, 50)
+    assert (model.coefficients.shape, model.samp, model.accepted) == ((10, 17, 17), 0.3, 50)
     assert model.chi2 == pytest.approx(4499.7478 / 17509, rel=1e-6)
     left = np.ones((17, 17), bool)
     left[8, 8] = left[9, 8] = left[8, 9] = False
     offset = np.arange(17) - 8
     for star in stars:
-        stamp = model.at(star["u"], star["v"])
+        stamp = model.image_at(star["u"], star["v"])
         assert stamp[left] == pytest.approx(star["params"], abs=1e-11)
         # PIFF's conditions (pixelgrid.py before 1.0): unit flux in surface brightness, centroid at the origin.
         assert stamp.sum() * 0.3**2 == pytest.approx(1.0, abs=1e-9)

@@ -55,15 +55,15 @@ def make_odd(task: Task) -> None:
         task.output("own").write_text(json.dumps({"nite": task.keys["nite"]}))
 
 
-def calibrate(facility: Facility, nite: str, *, bad: bool = False, unit: str = "") -> str:
-    """A night's calibration run of two CCDs."""
+def calibrate(facility: Facility, nite: str, *, bad: bool = False, unit: str = "", ccds: str = "1:2") -> str:
+    """Run a night's calibrations, of two CCDs unless told otherwise, and return the name of the run."""
     out = FileSet("norm", "flatnorm", filename="${run}_c${ccdnum:2}_flatnorm.json")
     modules = [Module("make", f"{HERE}.make", loop=("ccdnum",), outputs=(out,))]
     if bad:
         modules.append(Module("fail", f"{HERE}.fail", outputs=(FileSet("x", "misc", filename="${run}_x"),)))
     value = Pipeline(
         "cals", "a night's calibrations", (Block("one", tuple(modules)),), unit="nite",
-        settings={"ccdnum": "1:2", "nite": nite, "unitname": unit or f"N{nite}"},
+        settings={"ccdnum": ccds, "nite": nite, "unitname": unit or f"N{nite}"},
     )  # fmt: skip
     name = plan(facility, value).run
     run(facility, name)
@@ -97,11 +97,30 @@ def test_the_nearest_good_night_is_chosen_and_said(facility: Facility) -> None:
     rows = chosen(facility, name)
     assert [r[0] for r in rows] == ["N20121117_r1p01_c01_flatnorm.json", "N20121117_r1p01_c02_flatnorm.json"]
     assert {r[1] for r in rows} == {"night"}
-    assert "20121117, 3 d before" in rows[0][2]
-    assert "farther: 20121124" in rows[0][2]
-    assert "passed over: 20121121 (N20121121_r1p01 is failed)" in rows[0][2]
+    assert "20121117, 3 days before" in rows[0][2]
+    assert "also available, but not nearer: 20121124" in rows[0][2]
+    assert "skipped because the run did not end well: 20121121 (N20121121_r1p01 is failed)" in rows[0][2]
     # The run works with just these.
     assert run(facility, name).value == "done"
+
+
+def test_the_reason_names_only_what_lies_nearer_for_the_same_ccd(facility: Facility) -> None:
+    calibrate(facility, "20121117")
+    junk = calibrate(facility, "20121119", ccds="1")
+    failed = calibrate(facility, "20121121", bad=True, ccds="2")
+    later = calibrate(facility, "20121123", bad=True)
+    farther = calibrate(facility, "20121128", bad=True)
+    with facility.database.write() as conn:
+        mark(conn, junk, DataState.JUNK, who="ann", reason="light leak")
+    rows = chosen(facility, plan(facility, expose()).run)
+    assert [r[0] for r in rows] == ["N20121117_r1p01_c01_flatnorm.json", "N20121117_r1p01_c02_flatnorm.json"]
+    first, second = rows[0][2], rows[1][2]
+    assert f"nearer calibrations were rejected: its run {junk} is JUNK: marked by ann: light leak" in first
+    assert failed not in first
+    assert f"skipped because the run did not end well: 20121121 ({failed} is failed)" in second
+    assert junk not in second
+    # Of two equally distant nights the earlier one is taken, whatever became of the later; and farther ones do not count.
+    assert not [text for text in (first, second) if later in text or farther in text]
 
 
 def test_of_two_nights_as_far_away_the_earlier_one_serves(facility: Facility) -> None:
@@ -156,7 +175,7 @@ def test_a_tag_is_the_last_resort_and_a_pin_the_first(facility: Facility) -> Non
     far = calibrate(facility, "20110101")
     with pytest.raises(PlanError, match="no flatnorm for exposure 100 of night 20121120") as refused:
         plan(facility, expose())
-    assert "within 10 d" in str(refused.value)
+    assert "within 10 days" in str(refused.value)
     assert "desdm epoch use" in str(refused.value)
     with facility.database.write() as conn:
         tag(conn, "SPARE", [], [far], who="me")
@@ -179,7 +198,7 @@ def test_an_operator_asks_why_this_bias(facility: Facility, tmp_path: Path) -> N
         desdm, ["--home", home, "explain", name, "--why", "N20121119_r1p01_c02_flatnorm.json"]
     )
     assert answer.exit_code == 0, answer.output
-    assert "nearest good night within 10 d of 20121120: 20121119, 1 d before" in answer.output
+    assert "nearest good night within 10 days of 20121120: 20121119, 1 day before" in answer.output
     every = CliRunner().invoke(desdm, ["--home", home, "explain", name, "--json"])
     assert len(json.loads(every.output)["calibrations"]) == 2
     wrong = CliRunner().invoke(desdm, ["--home", home, "explain", name, "--why", "cal_bpm"])

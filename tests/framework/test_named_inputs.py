@@ -12,7 +12,7 @@ from desdm.framework.inputs import find_by_name, find_by_program
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.plan import Row
 from desdm.framework.scope import InputFinder
-from desdm.operations.acceptance import exclude
+from desdm.operations.acceptance import exclude_exposure
 from desdm.schema.database import Database
 from tests.archive.test_find import attempt, put
 from tests.archive.test_unsound import derive
@@ -30,7 +30,7 @@ def exposure(database: Database) -> Database:
         for c in (1, 2):
             put(conn, 80 + c, f"image_c{c}.fits", 1, expnum=11, ccdnum=c, nite="20121120", band="r")
             derive(conn, 80 + c, 11)
-        exclude(conn, 11, 2, reason="light leak", who="ann", scope=EVERYTHING)
+        exclude_exposure(conn, 11, 2, reason="light leak", who="ann", scope=EVERYTHING)
     return database
 
 

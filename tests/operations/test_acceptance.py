@@ -14,12 +14,12 @@ from desdm.errors import NotFoundError, UsageError
 from desdm.framework.mark import mark
 from desdm.operations.acceptance import (
     accepted_tag,
-    exclude,
-    lift,
-    refresh_after_run,
-    refresh_tags,
+    exclude_exposure,
+    lift_exclusion,
+    refresh_tags_after_run,
     refresh_tags_of_attempts,
-    require_not_kept,
+    refresh_tags_of_exposures,
+    require_manual_tag,
     set_verdict,
     withdraw_verdict,
 )
@@ -66,7 +66,7 @@ def night(database: Database) -> Database:
             for ccdnum in (1, 2):
                 image(conn, expnum * 10 + ccdnum, expnum, ccdnum, expnum)
             judge(conn, expnum, accepted, expnum)
-        refresh_tags(conn, PRODUCTION, [1, 2, 3], who="nightly", reason="night processed")
+        refresh_tags_of_exposures(conn, PRODUCTION, [1, 2, 3], who="nightly", reason="night processed")
     return database
 
 
@@ -135,7 +135,7 @@ def test_a_person_s_verdict_stands_above_a_later_run(night: Database) -> None:
         attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut")
         image(conn, 111, 1, 1, 11)
         judge(conn, 1, "True", 11)
-        refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
+        refresh_tags_of_exposures(conn, PRODUCTION, [1], who="nightly", reason="again")
     assert (1, 1) not in usable(night)
     assert tagged(night) == {2}
 
@@ -163,10 +163,10 @@ def test_a_person_s_verdict_tags_the_run_that_is_current(night: Database) -> Non
         assert tagged_in(conn) == {1, 2, 3}
         attempt(conn, 13, unit="D00000003", req=1, att=2, pipeline="firstcut")
         judge(conn, 3, "False", 13)
-        refresh_tags(conn, PRODUCTION, [3], who="nightly", reason="again")
+        refresh_tags_of_exposures(conn, PRODUCTION, [3], who="nightly", reason="again")
         assert tagged_in(conn) == {1, 2, 13}
         conn.exec_driver_sql("UPDATE pfw_attempt SET data_state = 'JUNK' WHERE id = 3")
-        refresh_tags(conn, PRODUCTION, [3], who="mary", reason="marked")
+        refresh_tags_of_exposures(conn, PRODUCTION, [3], who="mary", reason="marked")
         assert tagged_in(conn) == {1, 2, 13}
         (row,) = verdicts(conn, "firstcut", [3], PRODUCTION)
     assert (row["accepted"], row["pfw_attempt_id"], row["analyst"]) == ("True", 13, "mary")
@@ -174,11 +174,11 @@ def test_a_person_s_verdict_tags_the_run_that_is_current(night: Database) -> Non
 
 def test_an_exclusion_of_what_is_not_there_says_so(night: Database) -> None:
     with night.write() as conn:
-        unknown = exclude(conn, 999, 0, reason="x", who="mary", scope=PRODUCTION)
-        ccd = exclude(conn, 1, 9, reason="x", who="mary", scope=PRODUCTION)
-        known = exclude(conn, 1, 2, reason="x", who="mary", scope=PRODUCTION)
+        unknown = exclude_exposure(conn, 999, 0, reason="x", who="mary", scope=PRODUCTION)
+        ccd = exclude_exposure(conn, 1, 9, reason="x", who="mary", scope=PRODUCTION)
+        known = exclude_exposure(conn, 1, 2, reason="x", who="mary", scope=PRODUCTION)
     assert "exposure 999 is not in the archive" in unknown.note
-    assert "D00000001 has no image of CCD 9; it has those of 1, 2" in ccd.note
+    assert "D00000001 has no image of CCD 9, only of CCDs 1, 2." in ccd.note
     assert known.note == ""
 
 
@@ -193,14 +193,14 @@ def test_a_person_accepts_what_the_program_rejected(night: Database) -> None:
 
 def test_an_exclusion_takes_exactly_the_exposure_or_the_ccd(night: Database) -> None:
     with night.write() as conn:
-        exclude(conn, 1, 2, reason="scattered light", who="mary", scope=PRODUCTION)
-        exclude(conn, 2, 0, reason="wrong filter", who="mary", scope=PRODUCTION)
+        exclude_exposure(conn, 1, 2, reason="scattered light", who="mary", scope=PRODUCTION)
+        exclude_exposure(conn, 2, 0, reason="wrong filter", who="mary", scope=PRODUCTION)
     assert usable(night) == {(1, 1)}
     assert tagged(night) == {1}
     # What is excluded is not taken under any policy; what is rejected is, when it is asked for.
     assert usable(night, AssessmentPolicy.ANY) == {(1, 1), (3, 1), (3, 2)}
     with night.write() as conn:
-        lift(conn, 2, 0, reason="the header was wrong", who="john", scope=PRODUCTION)
+        lift_exclusion(conn, 2, 0, reason="the header was wrong", who="john", scope=PRODUCTION)
     assert usable(night) == {(1, 1), (2, 1), (2, 2)}
     assert tagged(night) == {1, 2}
     with night.read() as conn:
@@ -218,7 +218,7 @@ def test_an_exclusion_takes_exactly_the_exposure_or_the_ccd(night: Database) -> 
 def test_a_raw_file_of_many_ccds_keeps_all_but_the_excluded_one(night: Database) -> None:
     with night.write() as conn:
         put(conn, 900, "raw1.fits", filetype="raw", expnum=1, nite=NITE, ccds="1:62")
-        exclude(conn, 1, 31, reason="amplifier", who="mary", scope=PRODUCTION)
+        exclude_exposure(conn, 1, 31, reason="amplifier", who="mary", scope=PRODUCTION)
     with night.read() as conn:
         rows = catalog.find(conn, {"filetype": "raw"})
         chosen = select_images(conn, rows, AssessmentPolicy.UNASSESSED)
@@ -228,11 +228,11 @@ def test_a_raw_file_of_many_ccds_keeps_all_but_the_excluded_one(night: Database)
 
 def test_acts_need_a_reason_and_something_to_act_on(night: Database) -> None:
     with night.write() as conn:
-        for act in (exclude, lift):
+        for act in (exclude_exposure, lift_exclusion):
             with pytest.raises(UsageError, match="why"):
                 act(conn, 1, 0, reason=" ", who="mary", scope=PRODUCTION)
         with pytest.raises(NotFoundError, match="D00000001 is not excluded"):
-            lift(conn, 1, 0, reason="x", who="mary", scope=PRODUCTION)
+            lift_exclusion(conn, 1, 0, reason="x", who="mary", scope=PRODUCTION)
         with pytest.raises(NotFoundError, match="no person's verdict"):
             withdraw_verdict(conn, "firstcut", 1, reason="x", who="mary", scope=PRODUCTION)
 
@@ -252,7 +252,7 @@ def test_a_trial_replaces_nothing_of_production(night: Database, trial: dict[str
         attempt(conn, 11, **more)
         image(conn, 111, 1, 1, 11)
         judge(conn, 1, "False", 11)
-        refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
+        refresh_tags_of_exposures(conn, PRODUCTION, [1], who="nightly", reason="again")
     with night.read() as conn:
         names = {r["filename"] for r in catalog.find(conn, {"expnum": "1"}, scope=PRODUCTION)}
         (row,) = verdicts(conn, "firstcut", [1], PRODUCTION)
@@ -265,7 +265,7 @@ def test_an_accepted_trial_is_never_tagged(night: Database) -> None:
     with night.write() as conn:
         attempt(conn, 11, unit="D00000003", req=1, att=2, pipeline="firstcut", run_class="study")
         judge(conn, 3, "True", 11)
-        refresh_tags(conn, PRODUCTION, [3], who="nightly", reason="trial")
+        refresh_tags_of_exposures(conn, PRODUCTION, [3], who="nightly", reason="trial")
     assert tagged(night) == {1, 2}
 
 
@@ -275,7 +275,7 @@ def test_the_tag_follows_the_end_of_a_run(night: Database, state: str) -> None:
     with night.write() as conn:
         attempt(conn, 11, unit="D00000001", req=1, att=2, pipeline="firstcut", state=state)
         judge(conn, 1, "True", 11)
-        changed = refresh_after_run(conn, PRODUCTION, "D00000001_r1p02", who="operator")
+        changed = refresh_tags_after_run(conn, PRODUCTION, "D00000001_r1p02", who="operator")
         told = [(e.who, e.reason) for e in find_events(conn, subject=TAG, kind=EventKind.TAG)]
     if state == "done":
         assert changed.added == ((TAG, "D00000001_r1p02"),)
@@ -297,7 +297,7 @@ def test_the_end_of_a_trial_changes_no_tag(night: Database, run_class: str, requ
             update(pfw_request).where(pfw_request.c.reqnum == 9).values(**{"campaign": "C1", **request_})
         )
         judge(conn, 1, "False", 11)
-        refresh_after_run(conn, PRODUCTION, "D00000001_r9p01", who="operator")
+        refresh_tags_after_run(conn, PRODUCTION, "D00000001_r9p01", who="operator")
     assert tagged(night) == {1, 2}
 
 
@@ -306,7 +306,7 @@ def test_the_tag_follows_the_deletion_of_the_newest_run_and_its_recovery(night: 
     with night.write() as conn:
         attempt(conn, 13, unit="D00000003", req=1, att=2, pipeline="firstcut")
         judge(conn, 3, "True", 13)
-        refresh_after_run(conn, PRODUCTION, "D00000003_r1p02", who="operator")
+        refresh_tags_after_run(conn, PRODUCTION, "D00000003_r1p02", who="operator")
     assert tagged(night) == {1, 2, 13}
     for before, after, expected in (("NEW", "PRUNED", {1, 2}), (None, "NEW", {1, 2, 13})):
         with night.write() as conn:
@@ -320,8 +320,8 @@ def test_the_tag_follows_the_deletion_of_the_newest_run_and_its_recovery(night: 
 @pytest.mark.parametrize("name", [TAG, "FIRSTCUT_ACCEPTED", "firstcut_accepted_20121120"])
 def test_the_tags_of_accepted_runs_are_not_set_by_hand(name: str) -> None:
     with pytest.raises(UsageError, match="desdm verdict EXPNUM --set"):
-        require_not_kept(name)
-    require_not_kept("Y6A1_FIRSTCUT_ACCEPTED")
+        require_manual_tag(name)
+    require_manual_tag("Y6A1_FIRSTCUT_ACCEPTED")
 
 
 def test_a_trial_sees_its_own_class_before_production(night: Database) -> None:
@@ -356,7 +356,7 @@ def test_verdict_tag_and_images_come_from_one_run(night: Database) -> None:
         for ccdnum in (1, 2):
             image(conn, 110 + ccdnum, 1, ccdnum, 11)
         judge(conn, 1, "False", 11)
-        refresh_tags(conn, PRODUCTION, [1], who="nightly", reason="again")
+        refresh_tags_of_exposures(conn, PRODUCTION, [1], who="nightly", reason="again")
     assert tagged(night) == {1, 2}
     assert {(1, 1), (1, 2)} <= usable(night)
     with night.write() as conn:
@@ -365,7 +365,7 @@ def test_verdict_tag_and_images_come_from_one_run(night: Database) -> None:
         assert "True of assess counts again" in find_events(conn, kind=EventKind.VERDICT)[-1].text
         assert [v["accepted"] for v in verdicts(conn, "firstcut", [1], PRODUCTION)] == ["True"]
         mark(conn, "D00000001_r1p02", DataState.ACTIVE, who="mary", reason="the flag is harmless")
-        refresh_tags(conn, PRODUCTION, [1], who="mary", reason="marked")
+        refresh_tags_of_exposures(conn, PRODUCTION, [1], who="mary", reason="marked")
     assert tagged(night) == {2}
     assert not {(1, 1), (1, 2)} & usable(night)
 
@@ -511,7 +511,7 @@ def test_a_person_s_verdict_after_final_cut_acts_on_the_first_cut_s_list_and_tag
 def test_ten_people_at_once_make_one_exclusion(night: Database) -> None:
     def act(number: int) -> str:
         with night.write() as conn:
-            return exclude(
+            return exclude_exposure(
                 conn, 1, 2, reason=f"reason {number}", who=f"person{number}", scope=PRODUCTION
             ).note
 
@@ -519,15 +519,15 @@ def test_ten_people_at_once_make_one_exclusion(night: Database) -> None:
         notes = list(pool.map(act, range(10)))
     with night.read() as conn:
         (row,) = store.excluded(conn, [1])
-    assert sum("is excluded already" in note for note in notes) == 9
+    assert sum("is already excluded" in note for note in notes) == 9
     assert all(f"by {row['analyst']}" in note for note in notes if "already" in note)
 
 
 def test_one_exclusion_is_in_force_and_a_further_reason_is_on_record(night: Database) -> None:
     with night.write() as conn:
-        exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
-        again = exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
-        further = exclude(conn, 1, 2, reason="half dead", who="john", scope=PRODUCTION)
+        exclude_exposure(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
+        again = exclude_exposure(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
+        further = exclude_exposure(conn, 1, 2, reason="half dead", who="john", scope=PRODUCTION)
         reject = {"reason": "satellite", "who": "mary", "scope": PRODUCTION}
         set_verdict(conn, "firstcut", 2, Verdict.REJECTED, **reject)
         twice = set_verdict(conn, "firstcut", 2, Verdict.REJECTED, **reject)
@@ -537,7 +537,7 @@ def test_one_exclusion_is_in_force_and_a_further_reason_is_on_record(night: Data
         events = [e for e in find_events(conn, subject="D00000001") if e.kind == EventKind.EXCLUDE.value]
         judged = [e for e in find_events(conn, subject="2") if e.kind == EventKind.VERDICT.value]
     assert "nothing was changed" in again.note and "nothing was changed" in twice.note
-    assert "excluded already, by mary" in further.note
+    assert "already excluded, by mary" in further.note
     assert [row["reason"] for row in excluded] == ["again"]
     assert sorted((e.who, e.reason) for e in events) == [("john", "half dead"), ("mary", "again")]
     assert len(judged) == 1
@@ -546,12 +546,12 @@ def test_one_exclusion_is_in_force_and_a_further_reason_is_on_record(night: Data
 
 def test_events_of_an_exposure_tell_the_tag_that_it_lost_and_got_back(night: Database) -> None:
     with night.write() as conn:
-        exclude(conn, 1, 0, reason="clouds", who="mary", scope=PRODUCTION)
-        lift(conn, 1, None, reason="they passed", who="john", scope=PRODUCTION)
+        exclude_exposure(conn, 1, 0, reason="clouds", who="mary", scope=PRODUCTION)
+        lift_exclusion(conn, 1, None, reason="they passed", who="john", scope=PRODUCTION)
         told = [(e.who, e.text, e.reason) for e in find_events(conn, subject="1", kind=EventKind.TAG)]
     assert told[-2:] == [
-        ("mary", f"D00000001_r1p01 has lost the tag {TAG}", "excluded: clouds"),
-        ("john", f"D00000001_r1p01 has the tag {TAG} now", "exclusion lifted: they passed"),
+        ("mary", f"D00000001_r1p01 lost the tag {TAG}", "excluded: clouds"),
+        ("john", f"D00000001_r1p01 received the tag {TAG}", "exclusion lifted: they passed"),
     ]
 
 
@@ -559,7 +559,7 @@ def test_events_of_an_exposure_tell_the_tag_that_it_lost_and_got_back(night: Dat
 def test_a_ccd_that_the_camera_lacks_is_refused(night: Database, ccdnum: int) -> None:
     """DECam images the sky with CCDs 1 to 62 (Flaugher et al. 2015)."""
     with pytest.raises(UsageError, match="CCDs 1 to 62"), night.write() as conn:
-        exclude(conn, 1, ccdnum, reason="dead", who="mary", scope=PRODUCTION)
+        exclude_exposure(conn, 1, ccdnum, reason="dead", who="mary", scope=PRODUCTION)
     with night.read() as conn:
         assert store.excluded(conn, [1]) == []
 
@@ -589,7 +589,7 @@ def test_an_exposure_that_was_registered_under_two_numbers_counts_once(
         assert {(o.expnum, o.ccdnum, o.reason) for o in omitted if o.expnum == 2} == {
             (2, ccd, f"it has {why} as raw1.fits of exposure 1, which is used") for ccd in (1, 2)
         }
-        exclude(conn, 1, 0, reason="clouds", who="ann", scope=PRODUCTION)
+        exclude_exposure(conn, 1, 0, reason="clouds", who="ann", scope=PRODUCTION)
     assert usable(night) == {(2, 1), (2, 2)}
 
 

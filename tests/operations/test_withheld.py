@@ -13,7 +13,7 @@ from desdm.archive.model import Scope
 from desdm.errors import NotFoundError
 from desdm.framework.mark import mark
 from desdm.framework.scope import InputFinder
-from desdm.operations.acceptance import exclude
+from desdm.operations.acceptance import exclude_exposure
 from desdm.quality.qa.uncounted import uncounted
 from desdm.quality.qa.verdict import overrule, verdicts
 from desdm.schema import file_archive_info, file_trash, pfw_attempt, pfw_request
@@ -189,7 +189,7 @@ def test_a_better_processing_that_must_not_be_used_is_named_with_what_takes_its_
         put(conn, 950, "bias_raw.fits", filetype="raw", expnum=950)
         derive(conn, 901, 950)
         derive(conn, 902, 950)
-        exclude(conn, 950, 0, reason="lamp", who="ann", scope=PRODUCTION)
+        exclude_exposure(conn, 950, 0, reason="lamp", who="ann", scope=PRODUCTION)
     used, left = plan(night)
     assert 1 in used
     (reason,) = left[1]

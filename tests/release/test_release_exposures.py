@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from desdm.archive.model import Scope
-from desdm.operations.acceptance import exclude, lift, set_verdict
+from desdm.operations.acceptance import exclude_exposure, lift_exclusion, set_verdict
 from desdm.quality.qa.verdict import record
 from desdm.release.contents import contents_of
 from desdm.release.document import Document
@@ -85,19 +85,19 @@ def test_a_rejection_after_the_coadd_is_found_with_its_path(coadd: Database) -> 
 
 def test_an_excluded_ccd_is_found_and_only_that_one(coadd: Database) -> None:
     with coadd.write() as conn:
-        exclude(conn, 1, 2, reason="scattered light", who="mary", scope=ALL)
-        exclude(conn, 2, 7, reason="CCD 7 is not in the coadd", who="mary", scope=ALL)
+        exclude_exposure(conn, 1, 2, reason="scattered light", who="mary", scope=ALL)
+        exclude_exposure(conn, 2, 7, reason="CCD 7 is not in the coadd", who="mary", scope=ALL)
     (text,) = faults(coadd)
     assert "D00000001, CCD 2" in text
     assert "coadd_r.fits <- D00000001_c02_nwgint.fits" in text
     with coadd.write() as conn:
-        lift(conn, 1, 2, reason="it was another night", who="mary", scope=ALL)
+        lift_exclusion(conn, 1, 2, reason="it was another night", who="mary", scope=ALL)
     assert faults(coadd) == []
 
 
 def test_an_excluded_calibration_frame_is_found_through_the_calibration(coadd: Database) -> None:
     with coadd.write() as conn:
-        exclude(conn, 9, 0, reason="lamp off", who="mary", scope=ALL)
+        exclude_exposure(conn, 9, 0, reason="lamp off", who="mary", scope=ALL)
     (text,) = faults(coadd)
     assert (
         "path: coadd_r.fits <- D00000002_c01_nwgint.fits <- D00000002_c01_immask.fits <- flat_r_c01.fits"

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
-from desdm.simulate.compare import compare
 from desdm.simulate.patch import make
+from tests.support.truthcompare import compare_objects
 
 
 def test_an_offset_and_a_flux_error_come_out_as_they_went_in(tmp_path: Path) -> None:
@@ -30,9 +30,9 @@ def test_an_offset_and_a_flux_error_come_out_as_they_went_in(tmp_path: Path) -> 
     }
     table = pa.table({k: np.asarray(v, dtype=v.dtype.newbyteorder("="))[kept] for k, v in columns.items()})
     pq.write_table(table, tmp_path / "objects.parquet")
-    found = compare(truth.table, tmp_path / "objects.parquet")["r"]
+    found = compare_objects(truth.table, tmp_path / "objects.parquet")["r"]
     assert found.stars > 20
-    assert found.dra == pytest.approx(5.0, abs=0.01)
-    assert found.ddec == pytest.approx(-2.0, abs=0.01)
-    assert found.flux == pytest.approx(10.0, abs=0.01)
+    assert found.ra_offset == pytest.approx(5.0, abs=0.01)
+    assert found.dec_offset == pytest.approx(-2.0, abs=0.01)
+    assert found.mag_offset == pytest.approx(10.0, abs=0.01)
     assert not found.completeness > 0

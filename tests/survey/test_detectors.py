@@ -17,7 +17,7 @@ from desdm.errors import PlanError
 from desdm.pipelines.calframes import night
 from desdm.pipelines.exposure import exposure
 from desdm.schema.database import Database
-from desdm.survey.detectors import absent, bad_places, dead, living, night_of, outages, outages_of
+from desdm.survey.detectors import absent, dead, living, night_of, outage_regions, outages, outages_of
 from desdm.survey.raw import open_raw
 
 #: DES nights; a real year has CCDs that others have not.
@@ -162,22 +162,22 @@ DELIVERED = {"INSTRUME": "DECam", "NITE": "20150410"}
         ({"LTV1": -100.0}, 250, (250, 250)),
     ],
 )
-def test_the_bad_half_of_a_delivered_ccd_has_its_place(
+def test_the_bad_half_of_a_delivered_ccd_has_its_region(
     header: dict[str, Any], columns: int, bad: tuple[int, int]
 ) -> None:
-    ((one, place),) = bad_places({**DELIVERED, **header}, 31, (4096, columns))
-    assert one.ccdnum == 31
-    assert place is not None
+    ((outage, region),) = outage_regions({**DELIVERED, **header}, 31, (4096, columns))
+    assert outage.ccdnum == 31
+    assert region is not None
     marked = np.zeros((4096, columns), bool)
-    marked[place] = True
+    marked[region] = True
     expected = np.zeros((4096, columns), bool)
     expected[:, slice(*bad)] = True
     assert np.array_equal(marked, expected)
 
 
-def test_a_place_that_is_not_known_is_none_and_a_working_ccd_has_no_outage() -> None:
-    ((_, place),) = bad_places(DELIVERED, 31, (100, 250))
-    assert place is None
-    assert bad_places(DELIVERED, 30, (4096, 2048)) == []
-    ((one, whole),) = bad_places(DELIVERED, 61, (2, 2))
-    assert (one.amplifier, whole) == ("", (slice(None), slice(None)))
+def test_a_region_that_is_not_known_is_none_and_a_working_ccd_has_no_outage() -> None:
+    ((_, region),) = outage_regions(DELIVERED, 31, (100, 250))
+    assert region is None
+    assert outage_regions(DELIVERED, 30, (4096, 2048)) == []
+    ((outage, whole),) = outage_regions(DELIVERED, 61, (2, 2))
+    assert (outage.amplifier, whole) == ("", (slice(None), slice(None)))

@@ -31,7 +31,7 @@ def recognise(content: Content) -> FileType:
     """
     tried = []
     for kind in FILETYPES:
-        if kind.recognised and kind.match(content.stem):
+        if kind.auto_detected and kind.match(content.stem):
             complaint = kind.complaint(content)
             if not complaint:
                 return kind

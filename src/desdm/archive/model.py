@@ -146,7 +146,7 @@ class Staged:
     place: Place
     findings: tuple[Finding, ...]
     #: a further delivery of this type may carry the same name with other bytes, and is renamed
-    repeats: bool
+    names_repeat: bool
     #: number of the inode that holds the bytes: what stands under the name later may be another's
     inode: int = 0
     #: the source itself was moved here, it has no other copy

@@ -132,7 +132,7 @@ class _Registration:
                 self.new[key] = each
             elif twin is not None and twin.sha256 == each.sha256:
                 self.twins.append(each)
-            elif rename or (each.repeats and rename is not None):
+            elif rename or (each.names_repeat and rename is not None):
                 to_rename.append(each)
             else:
                 stands = there.record.sha256 if there is not None else twin.sha256 if twin is not None else ""

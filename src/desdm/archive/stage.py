@@ -285,7 +285,7 @@ def _identify(flight: Flight, item: Deposit, name: str, data: Any, size: int, te
         temporary=Path(temporary),
         place=Place.STAGED,
         findings=tuple(dict.fromkeys(content.findings)),
-        repeats=kind.repeats,
+        names_repeat=kind.names_repeat,
         flight=flight,
     )
 

@@ -32,7 +32,7 @@ def command(
     from desdm.archive import store
     from desdm.cli.tag import notes_of, print_retagged
     from desdm.errors import UsageError
-    from desdm.operations.acceptance import TagChange, exclude, lift
+    from desdm.operations.acceptance import TagChange, exclude_exposure, lift_exclusion
     from desdm.release.holders import Holder, holders_of_exposure
 
     facility = context.facility
@@ -44,9 +44,9 @@ def command(
     if expnum is not None:
         with facility.database.write() as conn:
             if lifting:
-                changed = lift(conn, expnum, ccdnum, reason=reason, who=who, scope=scope)
+                changed = lift_exclusion(conn, expnum, ccdnum, reason=reason, who=who, scope=scope)
             else:
-                changed = exclude(conn, expnum, ccdnum or 0, reason=reason, who=who, scope=scope)
+                changed = exclude_exposure(conn, expnum, ccdnum or 0, reason=reason, who=who, scope=scope)
     with facility.database.read() as conn:
         rows = store.excluded(conn, lifted=everything or lifting)
         if expnum is not None and not lifting:

@@ -45,7 +45,7 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
     from desdm.archive.catalog import attempt_number
     from desdm.cli.tag import notes_of, print_retagged
     from desdm.framework.mark import mark
-    from desdm.operations.acceptance import TagChange, refresh_tags_of
+    from desdm.operations.acceptance import TagChange, refresh_tags_of_run
     from desdm.release.holders import Holder, holders_of_run
     from desdm.schema.states import DataState
 
@@ -56,7 +56,7 @@ def command(context: CommandContext, run: str, state: str, reason: str, as_json:
         result = mark(conn, run, DataState(state.upper()), who=who, reason=reason)
         changed = TagChange()
         if result.changed:
-            changed = refresh_tags_of(
+            changed = refresh_tags_of_run(
                 conn, facility.production, result.run, who=who, reason=f"{result.after.value}: {reason}"
             )
     if result.after is DataState.JUNK:

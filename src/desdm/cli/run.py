@@ -36,11 +36,11 @@ def night(
 ) -> None:
     """Calibrations of NITE (YYYYMMDD), First Cut of its exposures, and a verdict on each; what is done is taken over."""
     from desdm.cli.runs import night_here
-    from desdm.cli.submit import settings_of
+    from desdm.cli.submit import parse_settings
     from desdm.quality.qa.exclusions import summary
 
     say = (lambda text: None) if as_json else click.echo
-    values = settings_of(settings) | ({"run_class": run_class} if run_class else {})
+    values = parse_settings(settings) | ({"run_class": run_class} if run_class else {})
     done = night_here(context, nite, values, again=again, say=say)
     columns = (
         "expnum",

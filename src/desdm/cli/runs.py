@@ -40,7 +40,7 @@ def drive_here(context: CommandContext, run: str, *, reason: str = "") -> Attemp
     """
     from desdm.framework.drive import drive
     from desdm.framework.engines.local import LocalEngine
-    from desdm.operations.acceptance import refresh_after_run
+    from desdm.operations.acceptance import refresh_tags_after_run
     from desdm.schema.states import AttemptState
 
     facility = context.facility
@@ -68,7 +68,7 @@ def drive_here(context: CommandContext, run: str, *, reason: str = "") -> Attemp
         )
     if state in (AttemptState.DONE, AttemptState.FLAGGED):
         with facility.database.write() as conn:
-            refresh_after_run(conn, facility.production, run, who=who)
+            refresh_tags_after_run(conn, facility.production, run, who=who)
     return state
 
 

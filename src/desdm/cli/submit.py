@@ -13,39 +13,52 @@ if TYPE_CHECKING:
     from desdm.cli.context import JsonValue
 
 
-def _settings(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    """Parse settings KEY=VALUE."""
-    return settings_of(pairs)
+def _parse_settings_option(
+    _ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    """Parse the values of option ``--set``, as click calls it."""
+    return parse_settings(pairs)
 
 
-def settings_of(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Settings of ``--set KEY=VALUE``."""
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Parse the pairs of ``--set KEY=VALUE``; raise `BadParameter` for a pair without key or '='."""
     settings = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign or not key:
-            raise click.BadParameter(f"{pair!r}: say key=value")
+            raise click.BadParameter(
+                f"{pair!r} is not of the form KEY=VALUE; write for instance --set expnum=229686"
+            )
         settings[key.strip()] = value
     return settings
 
 
 @click.command()
 @click.argument("pipeline", type=PIPELINE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="A setting.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_parse_settings_option,
+    help="Set a parameter of the pipeline, for instance expnum=229686; may be repeated.",
+)
 @click.option(
     "--run-class",
     type=click.Choice(["dev", "qualify", "study", "survey"]),
     help="What the run is for; only survey runs are production.  [default: survey]",
 )
 @click.option("--label", "labels", multiple=True, help="A label for the run.")
-@click.option("--wait", is_flag=True, help="Stay until the run ends.")
-@click.option("--again", is_flag=True, help="Make a new attempt even if the same work is done.")
+@click.option("--wait", is_flag=True, help="Wait until the run ends.")
+@click.option("--again", is_flag=True, help="Make a new attempt even if this work has been done already.")
 @click.option(
-    "--resume", is_flag=True, help="If the unit's last attempt of the same work is not done, go on with it."
+    "--resume", is_flag=True, help="Resume the unit's last attempt at the same work if it is unfinished."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and check; write and run nothing.")
-@click.option("--reason", default="", help="Why; recorded with the event.")
-@click.option("--compat", is_flag=True, help="Read a submit WCL as the original did.")
+@click.option("--reason", default="", help="Reason for the run; recorded with its event.")
+@click.option(
+    "--compat", is_flag=True, help="Read the submit WCL with the rules of the original DESDM framework."
+)
 @json_option
 @pass_command_context
 @click.pass_context
@@ -75,31 +88,31 @@ def command(
     from desdm.schema.states import AttemptState
 
     facility = context.facility
-    surprises: list[wcl.Finding] = []
+    warnings: list[wcl.Finding] = []
     if pipeline.endswith((".wcl", ".des")) or "/" in pipeline:
         source = wcl.read(pipeline, compat=compat, functions=include_functions(facility.database))
-        surprises = source.warnings
-        for surprise in surprises:
-            click.echo(f"note: {surprise.message}", err=True)
-        value, top = from_wcl(source.tree, pipeline, settings=settings, locate=source.origin)
+        warnings = source.warnings
+        for warning in warnings:
+            click.echo(f"note: {warning.message}", err=True)
+        definition, top_keys = from_wcl(source.tree, pipeline, settings=settings, locate=source.origin)
         for line in describe_ignored_keys(source.tree):
             click.echo(f"note: {line}", err=True)
     else:
-        value, top = get(pipeline), {}
+        definition, top_keys = get(pipeline), {}
     if run_class is not None:
         settings = {**settings, "run_class": run_class}
     submission = submit(
         facility.config,
         facility.database,
         facility.archive,
-        value,
+        definition,
         settings,
         who=facility.config.operator,
         labels=labels,
         again=again,
         resume=resume,
         dry_run=dry_run,
-        top=top,
+        top=top_keys,
         reason=reason,
     )
     state = submission.state
@@ -114,31 +127,32 @@ def command(
         "jobs": submission.jobs,
         "wrappers": submission.wrappers,
         "reused": submission.reused,
-        "omitted": [one.document() for one in submission.omitted],
+        "omitted": [omission.document() for omission in submission.omitted],
     }
     if dry_run:
         document["inputs"] = [i._asdict() for i in submission.inputs]
 
-    if submission.notes or surprises:
-        document["notes"] = [*(surprise.message for surprise in surprises), *submission.notes]
+    if submission.notes or warnings:
+        document["notes"] = [*(warning.message for warning in warnings), *submission.notes]
 
-    def human() -> None:
+    def print_text() -> None:
+        """Print what was submitted; notes go to standard error."""
         for note in submission.notes:
-            click.echo(f"note: {note}")
+            click.echo(f"note: {note}", err=True)
         for line in omissions(submission.omitted):
             click.echo(f"left out: {line}")
         if dry_run and submission.reused:
             click.echo(
-                f"{submission.run} has done the same work already: {state.value}, on {len(submission.inputs)} inputs"
+                f"{submission.run} has already done this work: state {state.value}, {len(submission.inputs)} inputs"
             )
         elif dry_run:
             click.echo(
-                f"{submission.run} would be {submission.jobs} jobs with {submission.wrappers} wrappers "
+                f"{submission.run} would have {submission.jobs} jobs with {submission.wrappers} wrappers "
                 f"on {len(submission.inputs)} inputs"
             )
         elif submission.reused:
             click.echo(
-                f"{submission.run} has done the same work already: {state.value} (a new attempt: --again)"
+                f"{submission.run} has already done this work: state {state.value} (for a new attempt: --again)"
             )
         else:
             click.echo(
@@ -146,5 +160,5 @@ def command(
             )
             click.echo(f"next: desdm show {submission.run}   desdm report {submission.run}")
 
-    context.show(document, human, as_json)
+    context.show(document, print_text, as_json)
     ctx.exit(exit_status(state))

@@ -21,8 +21,8 @@ __all__ = ["command", "notes_of", "print_retagged"]
 def notes_of(changed: TagChange, holders: Sequence[Holder] = ()) -> list[str]:
     """Return what an act changed and concerns beside its subject: the lines that the text of a command prints."""
     return [
-        *(f"{run} has the tag {name} now" for name, run in changed.added),
-        *(f"{run} has lost the tag {name}" for name, run in changed.removed),
+        *(f"{run} received the tag {name}" for name, run in changed.added),
+        *(f"{run} lost the tag {name}" for name, run in changed.removed),
         *([changed.note] if changed.note else []),
         *(holder.text for holder in holders),
     ]
@@ -31,9 +31,9 @@ def notes_of(changed: TagChange, holders: Sequence[Holder] = ()) -> list[str]:
 def print_retagged(changed: TagChange) -> None:
     """Print which runs gained or lost the tag of accepted runs."""
     for name, run in changed.added:
-        click.echo(f"{run} has the tag {name} now")
+        click.echo(f"{run} received the tag {name}")
     for name, run in changed.removed:
-        click.echo(f"{run} has lost the tag {name}")
+        click.echo(f"{run} lost the tag {name}")
     if changed.note:
         click.echo(f"note: {changed.note}", err=True)
 
@@ -62,7 +62,7 @@ def command(
     """Tag files or attempts; tagged data, and what they were derived from, cannot be deleted."""
     from desdm.archive import tags
     from desdm.errors import UsageError
-    from desdm.operations.acceptance import require_not_kept
+    from desdm.operations.acceptance import require_manual_tag
 
     facility = context.facility
     if listing or tag is None:
@@ -78,7 +78,7 @@ def command(
         return
     if not names and not attempts:
         raise UsageError("name files, or give --attempt; desdm tag --list shows the tags")
-    require_not_kept(tag)
+    require_manual_tag(tag)
     who = facility.config.operator
     with facility.database.write() as conn:
         if remove:

@@ -48,7 +48,7 @@ from desdm.framework.refusals import describe_refusal, describe_suspects, descri
 from desdm.framework.scope import ASSESSMENT, InputFinder, Scopes, run_class_of, scopes_of
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
-from desdm.framework.software import file_digest, system_software
+from desdm.framework.software import cached_file_digest, system_software
 from desdm.modes import make_private
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
@@ -456,7 +456,7 @@ def _has_same_programs(conn: Connection, attempt: Attempt, configs: Mapping[str,
         specs = (section(config, "exec", name) for config in configs.values())
         program = next((str(spec["program"]) for spec in specs if "program" in spec), name)
         path = shutil.which(program)
-        if path is not None and digests != {file_digest(Path(path))}:
+        if path is not None and digests != {cached_file_digest(Path(path))}:
             return False
     return True
 

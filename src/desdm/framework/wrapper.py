@@ -24,7 +24,7 @@ from desdm.framework.memory import PeakMemory
 from desdm.framework.objectstore import ObjectStore
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.shortpaths import ShortPaths, is_portable
-from desdm.framework.software import file_digest
+from desdm.framework.software import cached_file_digest
 from desdm.wcl import Resolver
 
 __all__ = ["ExecRecord", "Finding", "LogTee", "Message", "Metric", "Scanner", "Task", "Wrapper"]
@@ -473,7 +473,7 @@ class Task:
             oublock=usage.ru_oublock,
             nvcsw=usage.ru_nvcsw,
             nivcsw=usage.ru_nivcsw,
-            digest=file_digest(Path(argv[0])),
+            digest=cached_file_digest(Path(argv[0])),
         )
 
     def _environment(self) -> dict[str, str] | None:

@@ -28,13 +28,13 @@ __all__ = [
     "TagChange",
     "VerdictRow",
     "accepted_tag",
-    "exclude",
-    "lift",
-    "refresh_after_run",
-    "refresh_tags",
-    "refresh_tags_of",
+    "exclude_exposure",
+    "lift_exclusion",
+    "refresh_tags_after_run",
     "refresh_tags_of_attempts",
-    "require_not_kept",
+    "refresh_tags_of_exposures",
+    "refresh_tags_of_run",
+    "require_manual_tag",
     "set_verdict",
     "withdraw_verdict",
 ]
@@ -48,7 +48,7 @@ ACCEPTED = "FIRSTCUT_ACCEPTED"
 
 @dataclass(frozen=True, slots=True)
 class TagChange:
-    """What an act changed in the tags of accepted attempts: (tag, run) pairs; and what a person should know of it."""
+    """Change of the accepted tags by one command: (tag, run) pairs added and removed, and a note for the user."""
 
     added: tuple[tuple[str, str], ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
@@ -63,31 +63,33 @@ def accepted_tag(nite: str) -> str:
 def set_verdict(
     conn: Connection, cut: str, expnum: int, verdict: Verdict, *, reason: str, who: str, scope: Scope
 ) -> TagChange:
-    """Record a person's verdict on an exposure, and refresh the accepted tags.
+    """Record a human verdict on an exposure, and refresh the accepted tags.
 
     Parameters
     ----------
     conn
-        The transaction.
+        Connection to the database, inside a transaction.
     cut
         Pipeline that is assessed: firstcut or finalcut.
     expnum
-        The exposure.
+        Number of the exposure.
     verdict, reason, who
-        The verdict, why, and the person.
+        The verdict, its reason, and the person who gives it.
     scope
-        Attempts that carry the tags.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
 
     Raises
     ------
     UsageError, NotFoundError
-        As of `desdm.quality.qa.verdict.overrule`.
+        Raised by `desdm.quality.qa.verdict.overrule`.
     """
     if not overrule(conn, cut, expnum, verdict, reason, who, scope):
         return TagChange(
-            note=f"{exposure_name(expnum)} has this verdict of {who} already, for the same reason; nothing was changed"
+            note=f"{exposure_name(expnum)} already has this verdict from {who}, with the same reason; nothing was changed"
         )
-    changed = refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}")
+    changed = refresh_tags_of_exposures(
+        conn, scope, [expnum], who=who, reason=f"verdict {verdict.value}: {reason}"
+    )
     attempts = [
         row["pfw_attempt_id"] for row in verdicts(conn, cut, [expnum], scope) if row["pfw_attempt_id"]
     ]
@@ -95,8 +97,8 @@ def set_verdict(
         return changed
     reach = reach_of_run(conn, attempts[0])
     note = (
-        f"runs that used it: {reach.text}; a release that holds what they made from it cannot be published; "
-        "make them again"
+        f"these runs used it: {reach.text}; a release that contains their products cannot be published; repeat the "
+        "runs"
     )
     return replace(changed, note=note) if reach.text else changed
 
@@ -104,74 +106,78 @@ def set_verdict(
 def withdraw_verdict(
     conn: Connection, cut: str, expnum: int, *, reason: str, who: str, scope: Scope
 ) -> TagChange:
-    """Withdraw the persons' verdicts on an exposure, and refresh the accepted tags.
+    """Withdraw the human verdicts on an exposure, and refresh the accepted tags; the program's verdict counts again.
 
     Parameters
     ----------
     conn
-        The transaction.
+        Connection to the database, inside a transaction.
     cut
         Pipeline that is assessed: firstcut or finalcut.
     expnum
-        The exposure.
+        Number of the exposure.
     reason, who
-        Why, and the person.
+        The reason, and the person.
     scope
-        Attempts that carry the tags.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
     """
     withdraw(conn, cut, expnum, reason, who, scope)
-    return refresh_tags(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
+    return refresh_tags_of_exposures(conn, scope, [expnum], who=who, reason=f"verdict withdrawn: {reason}")
 
 
-def exclude(conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str, scope: Scope) -> TagChange:
+def exclude_exposure(
+    conn: Connection, expnum: int, ccdnum: int, *, reason: str, who: str, scope: Scope
+) -> TagChange:
     """Exclude an exposure (``ccdnum`` 0) or one CCD of it from calibrations and coadds.
 
     Parameters
     ----------
+    conn
+        Connection to the database, inside a transaction.
     expnum, ccdnum
-        Exposure; CCD, or 0 for all of it.
+        Numbers of exposure and CCD; CCD 0: the whole exposure.
     reason, who
-        Why, and who says so.
+        The reason, and the person.
     scope
-        Production, whose accepted tags follow.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
 
     Raises
     ------
     UsageError
         No reason, or a number that no exposure or CCD has.
     """
-    # Of an exposure or CCD one exclusion is in force, also where several people exclude it at once.
-    _check(expnum, ccdnum, reason)
+    _require_valid_exclusion(expnum, ccdnum, reason)
     ccds = store.ccds_of_exposure(conn, expnum)
     if ccdnum > max({SCIENCE_CCDS, *(ccds or ())}):
         raise UsageError(f"CCD {ccdnum}: the camera has CCDs 1 to {SCIENCE_CCDS}; correct --ccd")
+    # At most one exclusion of an exposure or CCD is in force, even if two people exclude it at the same time.
     store.lock_exclusions(conn)
+    subject, subject_text = exposure_name(expnum), _exposure_and_ccd(expnum, ccdnum)
     for row in store.excluded(conn, [expnum]):
         if row["ccdnum"] == ccdnum:
-            named, since = _named(expnum, ccdnum), time_text(row["since"])
-            note = f"{named} is excluded already, by {row['analyst']} since {since} (UTC): {row['reason']}"
+            since = time_text(row["since"])
+            note = f"{subject_text} is already excluded, by {row['analyst']} since {since} (UTC): {row['reason']}"
             if (row["reason"], row["analyst"]) == (reason, who):
                 return TagChange(note=f"{note}; nothing was changed")
-            # One exclusion is in force; a further reason is on record.
-            text, subject = f"{named} was excluded already, a further reason", exposure_name(expnum)
+            text = f"{subject_text} was already excluded; one more reason"
             record_event(conn, EventKind.EXCLUDE, who, text, subject=subject, reason=reason)
-            return TagChange(note=f"{note}; nothing was changed, the further reason is recorded as an event")
+            return TagChange(note=f"{note}; nothing was changed, but the new reason is recorded as an event")
     store.exclude(conn, expnum, ccdnum, reason, who)
-    what = _named(expnum, ccdnum)
-    record_event(
-        conn, EventKind.EXCLUDE, who, f"{what} excluded", subject=exposure_name(expnum), reason=reason
-    )
-    note = _unknown(ccds, expnum, ccdnum)
+    record_event(conn, EventKind.EXCLUDE, who, f"{subject_text} excluded", subject=subject, reason=reason)
+    note = _unmatched_note(ccds, expnum, ccdnum)
     reach = reach_of_exclusions(conn, expnum, ccdnum)
     if reach.text:
-        note = f"{note}; {_reached(reach)}" if note else _reached(reach)
+        note = f"{note}; {_reach_note(reach)}" if note else _reach_note(reach)
+    # One CCD does not change the acceptance of the exposure itself.
     if ccdnum and not reach.attempts:
         return TagChange(note=note)
-    changed = _refresh_with(conn, scope, [expnum], reach, who=who, reason=f"excluded: {reason}")
+    changed = _refresh_exposures_and_reach(
+        conn, scope, [expnum], reach, who=who, reason=f"excluded: {reason}"
+    )
     return replace(changed, note=note)
 
 
-def lift(
+def lift_exclusion(
     conn: Connection, expnum: int, ccdnum: int | None, *, reason: str, who: str, scope: Scope
 ) -> TagChange:
     """Lift the exclusions of an exposure.
@@ -179,66 +185,73 @@ def lift(
     Parameters
     ----------
     conn
-        The transaction.
+        Connection to the database, inside a transaction.
     expnum
-        The exposure.
+        Number of the exposure.
     ccdnum
         The CCD; 0: the exclusion of the whole exposure; None: all that are in force.
     reason, who
-        Why, and the person.
+        The reason, and the person.
     scope
-        Attempts that carry the accepted tags.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
 
     Raises
     ------
     UsageError
         No reason.
     NotFoundError
-        Nothing of it is excluded.
+        No such exclusion is in force.
     """
-    _check(expnum, ccdnum or 0, reason)
+    _require_valid_exclusion(expnum, ccdnum or 0, reason)
     reach = reach_of_exclusions(conn, expnum, ccdnum)
     count = store.lift_exclusion(conn, expnum, ccdnum, reason, who)
-    what = _named(expnum, ccdnum or 0)
+    subject_text = _exposure_and_ccd(expnum, ccdnum or 0)
     if not count:
         whole = [row for row in store.excluded(conn, [expnum]) if row["ccdnum"] == 0] if ccdnum else []
         if whole:
             raise NotFoundError(
-                f"{what} is not excluded by itself: the whole exposure is, by {whole[0]['analyst']}: {whole[0]['reason']}; "
-                f"lift that and exclude the CCDs that must not be used: desdm exclude {expnum} --lift --reason TEXT"
+                f"{subject_text} is not excluded on its own; the whole exposure is, by {whole[0]['analyst']}: "
+                f"{whole[0]['reason']}. Lift that exclusion (desdm exclude {expnum} --lift --reason TEXT), then exclude "
+                "the CCDs that must not be used"
             )
-        raise NotFoundError(f"{what} is not excluded; the list: desdm exclude")
-    text = f"{what}: exclusion lifted" if count == 1 else f"{what}: {count} exclusions lifted"
+        raise NotFoundError(f"{subject_text} is not excluded; to list the exclusions: desdm exclude")
+    text = f"{subject_text}: {'exclusion' if count == 1 else f'{count} exclusions'} lifted"
     record_event(conn, EventKind.EXCLUDE, who, text, subject=exposure_name(expnum), reason=reason)
-    return _refresh_with(conn, scope, [expnum], reach, who=who, reason=f"exclusion lifted: {reason}")
+    return _refresh_exposures_and_reach(
+        conn, scope, [expnum], reach, who=who, reason=f"exclusion lifted: {reason}"
+    )
 
 
-def refresh_tags(
+def refresh_tags_of_exposures(
     conn: Connection, scope: Scope, expnums: Sequence[int], *, who: str, reason: str
 ) -> TagChange:
-    """Make the accepted tags say what verdicts, exclusions and data states say.
+    """Set and remove accepted tags so that they agree with verdicts, exclusions and data states.
 
     An attempt of First Cut carries the tag of its night when it is the one whose verdict counts, in ``scope``, good and
-    usable, its exposure accepted and not excluded, and neither an excluded frame nor a JUNK run is under its images.
+    usable, its exposure accepted and not excluded, and none of its images derives from an excluded frame or a JUNK run.
 
     Parameters
     ----------
+    conn
+        Connection to the database, inside a transaction.
     scope
-        Production: trials never carry the tag.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
     expnums
-        Exposures to look at.
+        Numbers of the exposures.
     who, reason
-        Kept with each tag that is set or removed.
+        Recorded with each tag that is set or removed.
     """
     rows = {int(v["expnum"]): v for v in verdicts(conn, "firstcut", expnums, scope)}
-    banned = {e["expnum"] for e in store.excluded(conn, expnums) if not e["ccdnum"]}
-    numbers = sorted({v["pfw_attempt_id"] for v in rows.values() if v["pfw_attempt_id"]})
-    facts = store.attempt_facts(conn, numbers)
-    spoiled = unsound_attempts(conn, numbers)
+    excluded_expnums = {e["expnum"] for e in store.excluded(conn, expnums) if not e["ccdnum"]}
+    attempt_ids = sorted({v["pfw_attempt_id"] for v in rows.values() if v["pfw_attempt_id"]})
+    facts = store.attempt_facts(conn, attempt_ids)
+    unsound_ids = unsound_attempts(conn, attempt_ids)
     accepted = {
-        attempt: accepted_tag(str(v["nite"]))
-        for number, v in rows.items()
-        if (attempt := v["pfw_attempt_id"]) and number not in banned and attempt not in spoiled
+        attempt_id: accepted_tag(str(v["nite"]))
+        for expnum, v in rows.items()
+        if (attempt_id := v["pfw_attempt_id"])
+        and expnum not in excluded_expnums
+        and attempt_id not in unsound_ids
         if _acceptable(v, facts, scope)
     }
     judged = attempts_judged(conn, EVALUATIONS["firstcut"], expnums)
@@ -250,65 +263,67 @@ def refresh_tags(
     for name in sorted(tags):
         present = store.attempts_tagged(conn, name)
         names = store.attempt_names(conn, sorted(present | set(accepted)))
-        new = [names[n][0] for n, t in accepted.items() if t == name and n not in present]
-        gone = [names[n][0] for n in sorted(present & judged) if accepted.get(n) != name]
-        if new:
+        added_runs = [names[n][0] for n, t in accepted.items() if t == name and n not in present]
+        removed_runs = [names[n][0] for n in sorted(present & judged) if accepted.get(n) != name]
+        if added_runs:
             text = f"accepted exposures of {name.removeprefix(ACCEPTED + '_')}"
-            tag(conn, name, [], new, who=who, description=text, reason=reason)
-            added += [(name, run) for run in new]
+            tag(conn, name, [], added_runs, who=who, description=text, reason=reason)
+            added += [(name, run) for run in added_runs]
             acts += [
-                Act(exposure_name(number), f"{run} has the tag {name} now", reason)
-                for run in new
-                for number in _exposures_of_run(conn, run)
+                Act(exposure_name(expnum), f"{run} received the tag {name}", reason)
+                for run in added_runs
+                for expnum in _exposures_of_run(conn, run)
             ]
-        if gone:
-            untag(conn, name, [], gone, who=who, reason=reason)
-            removed += [(name, run) for run in gone]
+        if removed_runs:
+            untag(conn, name, [], removed_runs, who=who, reason=reason)
+            removed += [(name, run) for run in removed_runs]
             acts += [
-                Act(exposure_name(number), f"{run} has lost the tag {name}", reason)
-                for run in gone
-                for number in _exposures_of_run(conn, run)
+                Act(exposure_name(expnum), f"{run} lost the tag {name}", reason)
+                for run in removed_runs
+                for expnum in _exposures_of_run(conn, run)
             ]
-    # The tag's own events name the run; who looks for the exposure finds what became of it.
+    # The events of the tag name the run; these name the exposure, so that a search for the exposure finds them.
     record_events(conn, EventKind.TAG, who, acts)
     return TagChange(tuple(added), tuple(removed))
 
 
-def refresh_tags_of(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> TagChange:
-    """Refresh the accepted tags after a change of an attempt's data state, also of files derived from its own.
+def refresh_tags_of_run(conn: Connection, scope: Scope, run: str, *, who: str, reason: str) -> TagChange:
+    """Refresh the accepted tags of a run whose data state changed, and of the runs that used its files.
 
     Parameters
     ----------
     conn
-        The transaction.
+        Connection to the database, inside a transaction.
     scope
-        Attempts that carry the tags.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
     run
         Name of the attempt.
     who, reason
         Author and reason of the change.
     """
-    number = attempt_number(conn, run)
-    reach = reach_of_run(conn, number)
-    changed = refresh_tags_of_attempts(conn, scope, [number, *reach.attempts], who=who, reason=reason)
-    junk = store.attempt_facts(conn, [number])[number].data_state is DataState.JUNK
-    return replace(changed, note=_reached(reach)) if junk and reach.text else changed
+    attempt_id = attempt_number(conn, run)
+    reach = reach_of_run(conn, attempt_id)
+    changed = refresh_tags_of_attempts(conn, scope, [attempt_id, *reach.attempts], who=who, reason=reason)
+    junk = store.attempt_facts(conn, [attempt_id])[attempt_id].data_state is DataState.JUNK
+    return replace(changed, note=_reach_note(reach)) if junk and reach.text else changed
 
 
-def _refresh_with(
+def _refresh_exposures_and_reach(
     conn: Connection, scope: Scope, expnums: Sequence[int], reach: Reach, *, who: str, reason: str
 ) -> TagChange:
-    """Make the accepted tags of exposures, and of the attempts that are reached, follow."""
-    others = {n for number in reach.attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
-    return refresh_tags(conn, scope, sorted({*expnums, *others}), who=who, reason=reason)
+    """Refresh the accepted tags of the exposures and of the attempts whose lineage the change reaches."""
+    others = {
+        n for attempt_id in reach.attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], attempt_id)
+    }
+    return refresh_tags_of_exposures(conn, scope, sorted({*expnums, *others}), who=who, reason=reason)
 
 
-def _reached(reach: Reach) -> str:
-    """Say what is not used any more, and what to do."""
+def _reach_note(reach: Reach) -> str:
+    """Return the note that lists the runs that used the data and how to repeat them."""
     return (
-        f"runs that used it: {reach.text}; what they made from it is not used from now on, and a release that holds it "
-        "cannot be published; make again what is needed, in this order (desdm run night NITE makes a night's "
-        "calibrations and exposures, desdm submit PIPELINE the others)"
+        f"these runs used it: {reach.text}. Their products are not used from now on, and a release that contains them "
+        "cannot be published. Repeat the runs that you need, in this order: desdm run night NITE repeats the calibrations "
+        "and exposures of a night, desdm submit PIPELINE any other run"
     )
 
 
@@ -320,54 +335,60 @@ def refresh_tags_of_attempts(
     Parameters
     ----------
     conn
-        The transaction.
+        Connection to the database, inside a transaction.
     scope
-        Attempts that carry the tags.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
     attempts
-        The attempts.
+        Numbers of the attempts.
     who, reason
         Author and reason of the change.
     """
-    expnums = {n for number in attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], number)}
-    return refresh_tags(conn, scope, sorted(expnums), who=who, reason=reason) if expnums else TagChange()
+    expnums = {n for attempt_id in attempts for n in exposures_of(conn, EVALUATIONS["firstcut"], attempt_id)}
+    return (
+        refresh_tags_of_exposures(conn, scope, sorted(expnums), who=who, reason=reason)
+        if expnums
+        else TagChange()
+    )
 
 
-def refresh_after_run(conn: Connection, scope: Scope, run: str, *, who: str) -> TagChange:
-    """Make the accepted tags follow the end of a run; a trial, or a run that did not end well, changes nothing.
+def refresh_tags_after_run(conn: Connection, scope: Scope, run: str, *, who: str) -> TagChange:
+    """Refresh the accepted tags when a run ends; do nothing for a trial run or a run that did not end well.
 
     Parameters
     ----------
+    conn
+        Connection to the database, inside a transaction.
     scope
-        Production.
+        Project, campaign and run classes whose attempts may carry the accepted tags.
     run
         Name of the run.
     who
-        Kept with each tag that is set or removed.
+        Recorded with each tag that is set or removed.
     """
-    number = attempt_number(conn, run)
-    attempt = store.attempt_facts(conn, [number])[number]
+    attempt_id = attempt_number(conn, run)
+    attempt = store.attempt_facts(conn, [attempt_id])[attempt_id]
     if not attempt.good or not _in_scope(attempt, scope):
         return TagChange()
     reason = f"run {attempt.run} ended: {attempt.state.value}"
-    return refresh_tags_of_attempts(conn, scope, [number], who=who, reason=reason)
+    return refresh_tags_of_attempts(conn, scope, [attempt_id], who=who, reason=reason)
 
 
-def require_not_kept(tag_name: str) -> None:
-    """Refuse a tag that the system keeps with `UsageError`: by hand it would say what no verdict says."""
+def require_manual_tag(tag_name: str) -> None:
+    """Raise `UsageError` for an accepted tag: these tags follow the verdicts and are not set by hand."""
     if tag_name.strip().upper().startswith(ACCEPTED):
         raise UsageError(
             f"{tag_name}: tags {ACCEPTED}_<night> follow the verdicts and are not set or removed by hand; accept or reject "
-            "the exposure: desdm verdict EXPNUM --set True|False --reason TEXT; of several runs choose with desdm mark"
+            "the exposure: desdm verdict EXPNUM --set True|False --reason TEXT; to choose between several runs: desdm mark"
         )
 
 
 def _exposures_of_run(conn: Connection, run: str) -> list[int]:
-    """The exposures on which an attempt of First Cut gave verdicts."""
+    """Return the exposures that a First Cut run assessed."""
     return exposures_of(conn, EVALUATIONS["firstcut"], attempt_number(conn, run))
 
 
 def _acceptable(verdict: EvaluationRow, facts: Mapping[int, store.AttemptFacts], scope: Scope) -> bool:
-    """Whether an attempt may carry the accepted tag by its verdict, state and scope."""
+    """Tell whether an attempt may carry the accepted tag by its verdict, state and scope."""
     if verdict["accepted"] != Verdict.ACCEPTED.value or not verdict["pfw_attempt_id"] or not verdict["nite"]:
         return False
     attempt = facts[int(verdict["pfw_attempt_id"])]
@@ -375,7 +396,7 @@ def _acceptable(verdict: EvaluationRow, facts: Mapping[int, store.AttemptFacts],
 
 
 def _in_scope(attempt: store.AttemptFacts, scope: Scope) -> bool:
-    """Whether an attempt is of a scope's project, campaign and run classes."""
+    """Tell whether an attempt is of a scope's project, campaign and run classes."""
     return (
         attempt.run_class in scope.run_classes
         and scope.project in ("", attempt.project)
@@ -383,26 +404,31 @@ def _in_scope(attempt: store.AttemptFacts, scope: Scope) -> bool:
     )
 
 
-def _check(expnum: int, ccdnum: int, reason: str) -> None:
-    """Refuse an act without a reason or with impossible numbers."""
+def _require_valid_exclusion(expnum: int, ccdnum: int, reason: str) -> None:
+    """Raise `UsageError` if the reason is empty or a number is out of range."""
     require_reason(reason)
-    if expnum < 1 or ccdnum < 0:
-        raise UsageError(f"exposure {expnum}, CCD {ccdnum}: exposures and CCDs are numbered from 1")
+    if expnum < 1:
+        raise UsageError(f"exposure {expnum}: exposure numbers begin at 1; correct EXPNUM")
+    if ccdnum < 0:
+        raise UsageError(f"CCD {ccdnum}: CCD numbers begin at 1; correct --ccd")
 
 
-def _unknown(ccds: set[int] | None, expnum: int, ccdnum: int) -> str:
-    """Say that nothing is there yet to which an exclusion applies: perhaps a mistyped number; empty if there is."""
+def _unmatched_note(ccds: set[int] | None, expnum: int, ccdnum: int) -> str:
+    """Return a note if the archive has no such exposure or CCD, perhaps a mistyped number; else an empty string."""
     if ccds is None:
         return (
-            f"exposure {expnum} is not in the archive; the exclusion applies if it arrives. If the number is wrong: "
-            f"desdm exclude {expnum} --lift --reason TEXT"
+            f"exposure {expnum} is not in the archive; the exclusion will apply when it arrives. If the number is "
+            f"wrong, lift the exclusion: desdm exclude {expnum} --lift --reason TEXT"
         )
     if ccdnum and ccds and ccdnum not in ccds:
         numbers = ", ".join(str(n) for n in sorted(ccds))
-        return f"{exposure_name(expnum)} has no image of CCD {ccdnum}; it has those of {numbers}"
+        return (
+            f"{exposure_name(expnum)} has no image of CCD {ccdnum}, only of CCDs {numbers}. If the number is wrong, lift "
+            f"the exclusion: desdm exclude {expnum} --ccd {ccdnum} --lift --reason TEXT"
+        )
     return ""
 
 
-def _named(expnum: int, ccdnum: int) -> str:
-    """Exposure and CCD in words."""
+def _exposure_and_ccd(expnum: int, ccdnum: int) -> str:
+    """Return the exposure name, with the CCD unless it is 0."""
     return f"{exposure_name(expnum)}, CCD {ccdnum}" if ccdnum else exposure_name(expnum)

@@ -15,7 +15,7 @@ from desdm.framework.parallel import drive_many
 from desdm.framework.scope import run_class_of
 from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
-from desdm.operations.acceptance import VerdictRow, accepted_tag, refresh_tags
+from desdm.operations.acceptance import VerdictRow, accepted_tag, refresh_tags_of_exposures
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.pipelines import get
 from desdm.quality.qa.exclusions import with_exclusions
@@ -99,7 +99,9 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
         judged = with_exclusions(conn, [listed_verdict(row) for row in counting])
     if _production(work.config, scope):
         with work.database.write() as conn:
-            refresh_tags(conn, scope, numbers, who=work.config.operator, reason=f"night {nite} processed")
+            refresh_tags_of_exposures(
+                conn, scope, numbers, who=work.config.operator, reason=f"night {nite} processed"
+            )
     return Night(nite, runs, judged)
 
 

@@ -108,13 +108,15 @@ def make(context: BuildContext) -> list[BuiltFile]:
 
 def _files(context: BuildContext, parts: Sequence[SelectedFile], out: Path) -> list[BuiltFile]:
     """Write the files of the footprint into a directory, and add the table."""
-    heads = [fits.getheader(context.verified(p), 0) for p in parts]
+    heads = [fits.getheader(context.verified_path(p), 0) for p in parts]
     tiles = _tiles(heads)
     outlines = Outlines(np.array([tile.corners for tile in tiles]))
     numbers = {tile.tilename: tile.number for tile in tiles}
     files: dict[str, list[tuple[int, Path]]] = {}
     for part, head in zip(parts, heads, strict=True):
-        files.setdefault(str(head["BAND"]), []).append((numbers[head["TILENAME"]], context.verified(part)))
+        files.setdefault(str(head["BAND"]), []).append(
+            (numbers[head["TILENAME"]], context.verified_path(part))
+        )
     bands = sorted(files, key=band_order)
     products: list[BuiltFile] = []
     owners = _Owners()
@@ -276,7 +278,7 @@ def _images(
     )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for i in order:
-            columns = _rows(heads[i], np.asarray(fits.getdata(context.verified(parts[i]), "IMAGES")))
+            columns = _rows(heads[i], np.asarray(fits.getdata(context.verified_path(parts[i]), "IMAGES")))
             arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 

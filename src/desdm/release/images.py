@@ -72,7 +72,7 @@ def _image(context: BuildContext, coadd: SelectedFile, times: Mapping[int, tuple
     tile, band = coadd.tilename, coadd.band
     if not tile or not band:
         raise FileTypeError(f"{coadd.record.name}: a coadd without tile or band cannot be released")
-    planes = read_planes(context.verified(coadd), context.workers)
+    planes = read_planes(context.verified_path(coadd), context.workers)
     relative = f"images/{tile}/{tile}_{band}.fits.fz"
     put_whole(
         context.root / relative,
@@ -192,7 +192,7 @@ def _science(source: fits.Header) -> fits.Header:
 def _picture(context: BuildContext, picture: SelectedFile, image: BuiltFile | None) -> BuiltFile:
     """Copy the colour picture of a tile."""
     relative = f"images/{picture.tilename}/{picture.tilename}_color.png"
-    source = context.verified(picture)
+    source = context.verified_path(picture)
     put_whole(context.root / relative, lambda part: shutil.copyfile(source, part))
     geometry = (
         {}

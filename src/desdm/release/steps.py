@@ -31,7 +31,7 @@ class SelectedFile:
     naxis1, naxis2, pixscale
         Size of an image in pixels, and of a pixel in arcsec.
     objects
-        Number of objects of a catalogue.
+        Number of objects in a catalogue.
     """
 
     record: FileRecord
@@ -55,9 +55,11 @@ class BuildContext:
     release
         Name of the release.
     root
-        Its directory; a step writes below it, temporary first, then renames.
+        Directory of the release; a step writes each file below it under a temporary name and then renames it.
+    database
+        Database of the installation.
     archive
-        Where the selected files lie; a step reads them by `verified`.
+        Archive of the selected files; a step gets their paths from `verified_path`.
     selected
         The files of the selection, in the order of type, tile, band and name.
     who
@@ -66,6 +68,8 @@ class BuildContext:
         Receives one line of text for each task.
     workers
         Threads that a step may use.
+    verifier
+        Compares files with their recorded digests, each file once.
     """
 
     release: str
@@ -79,10 +83,10 @@ class BuildContext:
     verifier: Verifier = field(default_factory=Verifier)
 
     def of_type(self, *filetypes: str) -> list[SelectedFile]:
-        """Return the selected files of some types."""
-        return [p for p in self.selected if p.record.filetype in filetypes]
+        """Return the selected files of the given types."""
+        return [file for file in self.selected if file.record.filetype in filetypes]
 
-    def verified(self, file: SelectedFile) -> Path:
+    def verified_path(self, file: SelectedFile) -> Path:
         """Return the path of a selected file after comparing its bytes with the digest of its record.
 
         Raises
@@ -95,7 +99,7 @@ class BuildContext:
 
 @dataclass(frozen=True, slots=True)
 class BuiltFile:
-    """A file that a step wrote, below the release's directory; size and digest are measured afterwards.
+    """A file that a step wrote below the release's directory; its size and digest are added afterwards.
 
     The fields are those of `desdm.release.model.ReleaseFile`.
     """
@@ -124,7 +128,7 @@ class BuiltFile:
 class Step:
     """A build step: its name, and the function that makes its files.
 
-    A step is run again from the start when a build is taken up again; it must then make the same bytes.
+    When a build is resumed, an unfinished step runs again from the start and must write the same bytes.
     """
 
     name: str

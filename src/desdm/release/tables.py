@@ -76,7 +76,7 @@ def _schema(context: BuildContext, catalogues: list[SelectedFile]) -> pa.Schema:
     # A tile without a band has no columns of it; its rows get none there.
     fields: dict[str, pa.Field] = {}
     for catalogue in catalogues:
-        for field in pq.read_schema(context.verified(catalogue)):
+        for field in pq.read_schema(context.verified_path(catalogue)):
             first = fields.setdefault(field.name, field)
             if first.type != field.type:
                 raise FileTypeError(
@@ -91,7 +91,7 @@ def _rows(
     """Yield the rows of all tiles that belong to their own tile."""
     squares_by_tile = squares(context)
     for catalogue in catalogues:
-        with pq.ParquetFile(context.verified(catalogue)) as file:
+        with pq.ParquetFile(context.verified_path(catalogue)) as file:
             name = _tile(file, catalogue)
             others = [square for other, square in sorted(squares_by_tile.items()) if other != name]
             # Counted while the rows stream; it is stored after the last row.

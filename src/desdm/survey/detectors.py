@@ -25,10 +25,10 @@ __all__ = [
     "SCIENCE_CCDS",
     "Outage",
     "absent",
-    "bad_places",
     "dead",
     "living",
     "night_of",
+    "outage_regions",
     "outages",
     "outages_of",
 ]
@@ -141,15 +141,15 @@ def outages_of(header: Keywords) -> tuple[Outage, ...]:
     return outages(text_of(header, "INSTRUME"), night_of(header))
 
 
-def bad_places(
+def outage_regions(
     header: Keywords, ccdnum: int, shape: tuple[int, int]
 ) -> list[tuple[Outage, tuple[slice, slice] | None]]:
-    """Return what does not work of one CCD on an exposure's night, with its place in a trimmed image of that CCD.
+    """Return the outages of one CCD on an exposure's night, each with its region in a trimmed image of that CCD.
 
     Parameters
     ----------
     header
-        INSTRUME, NITE or MJD-OBS, and for the place AMPSEC of the amplifier; else LTV1 (the image is a cut-out that
+        INSTRUME, NITE or MJD-OBS, and for the region AMPSEC of the amplifier; else LTV1 (the image is a cut-out that
         begins behind column -LTV1) counts.
     ccdnum
         The CCD.
@@ -159,18 +159,18 @@ def bad_places(
     Returns
     -------
     list of (Outage, (rows, columns))
-        The place is the whole image for a dead CCD; None if header and shape do not tell it.
+        The region is the whole image for a dead CCD; None if it does not follow from header and shape.
     """
     return [
-        (one, _place(one, header, shape) if one.amplifier else (slice(None), slice(None)))
-        for one in outages_of(header)
-        if one.ccdnum == ccdnum
+        (outage, _amplifier_region(outage, header, shape) if outage.amplifier else (slice(None), slice(None)))
+        for outage in outages_of(header)
+        if outage.ccdnum == ccdnum
     ]
 
 
-def _place(one: Outage, header: Keywords, shape: tuple[int, int]) -> tuple[slice, slice] | None:
-    """The place of a bad amplifier in an image."""
-    section = parse_section(text_of(header, f"AMPSEC{one.amplifier}"))
+def _amplifier_region(outage: Outage, header: Keywords, shape: tuple[int, int]) -> tuple[slice, slice] | None:
+    """Return the region of a bad amplifier in an image; None if it is unknown."""
+    section = parse_section(text_of(header, f"AMPSEC{outage.amplifier}"))
     if section is not None and section.fits(shape):
         return section.slices
     origin = header.get("LTV1")
@@ -181,5 +181,7 @@ def _place(one: Outage, header: Keywords, shape: tuple[int, int]) -> tuple[slice
         cut = (WIDTH - shape[1]) // 2
     else:
         return None
-    first, last = (min(max(column - cut, 0), shape[1]) for column in (one.columns[0] - 1, one.columns[1]))
+    first, last = (
+        min(max(column - cut, 0), shape[1]) for column in (outage.columns[0] - 1, outage.columns[1])
+    )
     return slice(None), slice(first, last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desdm.archive import catalog
-from desdm.operations.acceptance import exclude
+from desdm.operations.acceptance import exclude_exposure
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted, omissions, select_images
 from desdm.schema.database import Database
 from tests.operations.test_acceptance import PRODUCTION, night
@@ -14,7 +14,7 @@ __all__ = ["night"]
 def test_a_file_of_an_excluded_or_rejected_exposure_tells_its_ccd(night: Database) -> None:
     """Exposure 3 is rejected; CCD 2 of exposure 1 is excluded."""
     with night.write() as conn:
-        exclude(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
+        exclude_exposure(conn, 1, 2, reason="again", who="mary", scope=PRODUCTION)
         rows = catalog.find(conn, {"filetype": "red_immask"}, scope=PRODUCTION)
         left = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).omitted
     assert {(o.expnum, o.ccdnum) for o in left} == {(1, 2), (3, 1), (3, 2)}

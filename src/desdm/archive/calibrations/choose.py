@@ -15,7 +15,7 @@ from desdm.archive.calibrations.model import (
     RejectedCalibration,
     Selection,
 )
-from desdm.archive.calibrations.nearest import nearest_nights
+from desdm.archive.calibrations.nearest import choose_from_nearest_nights
 from desdm.archive.calibrations.usable import (
     attempt_ids,
     attempt_orders,
@@ -122,7 +122,7 @@ def _choose_in_scope(
     """Choose from the nearest good night, else from the tag, among the attempts of a scope."""
     rejected: list[RejectedCalibration] = []
     if request.nite:
-        choices, rejected = nearest_nights(conn, filetype, request, scope)
+        choices, rejected = choose_from_nearest_nights(conn, filetype, request, scope)
         if choices:
             return choices, rejected
     if not request.tag:
@@ -131,7 +131,7 @@ def _choose_in_scope(
     files = of_band(sound, request.band)
     runs = store.attempt_names(conn, attempt_ids(files))
     files = [file for file in files if not request.is_own(runs.get(file.attempt_id or 0, ("", ""))[0])]
-    text = f"no row of the epoch table and no good night within {request.nights} d; tag {request.tag}"
+    text = f"no row of the epoch table and no good night within {request.nights} days; tag {request.tag}"
     choices = [
         CalibrationChoice(file, ChoiceRule.TAG, text) for file in _newest(files, attempt_orders(conn, files))
     ]

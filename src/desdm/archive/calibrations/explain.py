@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from desdm.archive import store
 from desdm.archive.calibrations.model import CalibrationRequest
-from desdm.archive.calibrations.nearest import MOST_REASONS, night_range
+from desdm.archive.calibrations.nearest import MAX_REASONS, night_range
 from desdm.archive.calibrations.usable import (
     attempt_ids,
     entry_files,
@@ -45,7 +45,7 @@ def explain_none(conn: Connection, filetype: str, request: CalibrationRequest) -
         )
     scopes = f" in {' or '.join(scope.describe() for scope in request.scopes)}" if request.scopes else ""
     return (
-        f"no {subject}{scopes}: {_epoch_reasons(conn, filetype, request)}, no night within {request.nights} d whose "
+        f"no {subject}{scopes}: {_epoch_reasons(conn, filetype, request)}, no night within {request.nights} days whose "
         f"calibration run ended well{_night_reasons(conn, filetype, request)}, {_tag_reasons(conn, filetype, request)}; "
         "run precal of a near night, or register one (desdm epoch use)"
     )
@@ -61,7 +61,7 @@ def _epoch_reasons(conn: Connection, filetype: str, request: CalibrationRequest)
             texts.append(f"{entry.attempt or entry.filepat}: {rejected[0].reason}")
     if not texts:
         return "no row of the epoch table"
-    return f"no usable row of the epoch table ({'; '.join(texts[:MOST_REASONS])})"
+    return f"no usable row of the epoch table ({'; '.join(texts[:MAX_REASONS])})"
 
 
 def _tag_reasons(conn: Connection, filetype: str, request: CalibrationRequest) -> str:
@@ -69,7 +69,7 @@ def _tag_reasons(conn: Connection, filetype: str, request: CalibrationRequest) -
     if not request.tag:
         return "no calibration_tag is set"
     reasons = _withheld_reasons(conn, {"filetype": filetype, "tag": request.tag}, request)
-    text = "; ".join(reasons[:MOST_REASONS])
+    text = "; ".join(reasons[:MAX_REASONS])
     return f"nothing tagged {request.tag}" + (f" that may be used ({text})" if reasons else "")
 
 
@@ -92,8 +92,8 @@ def _night_reasons(conn: Connection, filetype: str, request: CalibrationRequest)
 def _parenthesis(reasons: list[str]) -> str:
     """Put different reasons in parentheses after a blank; empty without reasons."""
     different = list(dict.fromkeys(reasons))
-    more = f"; {len(different) - MOST_REASONS} more" if len(different) > MOST_REASONS else ""
-    return f" ({'; '.join(different[:MOST_REASONS])}{more})" if different else ""
+    more = f"; {len(different) - MAX_REASONS} more" if len(different) > MAX_REASONS else ""
+    return f" ({'; '.join(different[:MAX_REASONS])}{more})" if different else ""
 
 
 def _withheld_reasons(conn: Connection, query: Mapping[str, str], request: CalibrationRequest) -> list[str]:

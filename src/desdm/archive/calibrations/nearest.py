@@ -1,4 +1,4 @@
-"""The nearest night whose calibration run ended well, of each CCD and band."""
+"""Choice of the calibrations of the nearest night whose run ended well, for each CCD and band."""
 
 from __future__ import annotations
 
@@ -29,33 +29,35 @@ from desdm.archive.model import Scope
 from desdm.archive.unsound import unsound
 from desdm.schema.states import AttemptState
 
-__all__ = ["MOST_REASONS", "nearest_nights", "night_range"]
+__all__ = ["MAX_REASONS", "choose_from_nearest_nights", "night_range"]
 
-#: The most reasons that a message names.
-MOST_REASONS = 4
-#: The most nights that a message names.
-_MOST_NIGHTS = 5
-#: States of an attempt that make its night a good one.
-_GOOD = (AttemptState.DONE, AttemptState.FLAGGED)
+#: Largest number of reasons listed in a message.
+MAX_REASONS = 4
+#: Largest number of nights listed in a message.
+_MAX_NIGHTS = 5
+#: States of an attempt whose calibrations may be chosen.
+_GOOD_STATES = (AttemptState.DONE, AttemptState.FLAGGED)
 
 
 def night_range(request: CalibrationRequest) -> str:
-    """Return the range of nights around the request's, in the syntax of `desdm.archive.query`."""
+    """Return the nights within ``request.nights`` days of the request's, as a range for `desdm.archive.query`."""
     night, span = night_date(request.nite), timedelta(days=request.nights)
     return f"{night - span:%Y%m%d}:{night + span:%Y%m%d}"
 
 
-def nearest_nights(
+def choose_from_nearest_nights(
     conn: Connection, filetype: str, request: CalibrationRequest, scope: Scope | None
 ) -> tuple[list[CalibrationChoice], list[RejectedCalibration]]:
-    """Choose the calibrations of the nearest good night.
+    """Choose the calibration of the nearest good night for each CCD and band, and list the nearer rejected files.
 
     Parameters
     ----------
+    conn
+        Connection to the database.
     filetype
         Type of the calibration.
     request
-        What it is chosen for; its night must be given.
+        Exposure that the calibrations are for; ``nite`` is required.
     scope
         Attempts whose calibrations may serve; None: all.
 
@@ -66,85 +68,110 @@ def nearest_nights(
     """
     query = {"filetype": filetype, "nite": night_range(request)}
     files = calibration_files(catalog.find(conn, query, scope=scope))
-    choices = _choose_by_distance(conn, files, request)
+    choices = _choose_for_all_detectors(conn, files, request)
     rejected: list[RejectedCalibration] = []
-    # The lineage of what is chosen is looked at, and of all nights' only where one of these must not be used.
+    # Checking the lineage of all nights is slow: check that of the chosen files first, and of all only if one fails.
     if unsound(conn, {choice.file.id: choice.file.expnum for choice in choices}):
         files, rejected = sound_files(conn, query, scope)
-        choices = _choose_by_distance(conn, files, request)
+        choices = _choose_for_all_detectors(conn, files, request)
     rejected += withheld_files(conn, query, files, scope)
-    nearer = _nearer(conn, rejected_of_band(rejected, request.band), choices, request)
-    if reasons := list(dict.fromkeys(one.reason for one in nearer)):
-        text = f"; nearer ones are not used: {'; '.join(reasons[:MOST_REASONS])}"
-        choices = [choice._replace(reason=choice.reason + text) for choice in choices]
-    return choices, nearer
+    nearer = _rejected_nearer(conn, rejected_of_band(rejected, request.band), choices, request)
+    return [_explain_rejections(choice, nearer) for choice in choices], nearer
 
 
-def _nearer(
+def _explain_rejections(
+    choice: CalibrationChoice, nearer: Sequence[RejectedCalibration]
+) -> CalibrationChoice:
+    """Add to the reason of a choice why the nearer files of the same CCD and band were rejected."""
+    same = [rejection for rejection in nearer if rejection.file.detector == choice.file.detector]
+    reasons = list(dict.fromkeys(rejection.reason for rejection in same))
+    if not reasons:
+        return choice
+    text = f"; nearer calibrations were rejected: {'; '.join(reasons[:MAX_REASONS])}"
+    return choice._replace(reason=choice.reason + text)
+
+
+def _rejected_nearer(
     conn: Connection,
     rejected: Sequence[RejectedCalibration],
     choices: Sequence[CalibrationChoice],
     request: CalibrationRequest,
 ) -> list[RejectedCalibration]:
-    """Return the rejected files that lie nearer than what was chosen, without those of the unit's own attempts."""
-    runs = store.attempt_names(conn, attempt_ids(one.file for one in rejected))
+    """Return the rejected files of nights nearer than the chosen one's, except files of attempts at the same unit."""
+    attempts = store.attempt_names(conn, attempt_ids(rejection.file for rejection in rejected))
     distances = {choice.file.detector: abs(request.days_to(choice.file)) for choice in choices}
     return [
-        one
-        for one in rejected
-        if not request.is_own(runs.get(one.file.attempt_id or 0, ("", ""))[0])
-        and abs(request.days_to(one.file)) < distances.get(one.file.detector, request.nights + 1)
+        rejection
+        for rejection in rejected
+        if not request.is_own(attempts.get(rejection.file.attempt_id or 0, ("", ""))[0])
+        and abs(request.days_to(rejection.file)) < distances.get(rejection.file.detector, request.nights + 1)
     ]
 
 
-def _choose_by_distance(
+def _choose_for_all_detectors(
     conn: Connection, files: Sequence[CalibrationFile], request: CalibrationRequest
 ) -> list[CalibrationChoice]:
     """Choose for each CCD and band the calibration of the nearest night whose run ended well."""
     files = of_band(files, request.band)
-    runs = store.attempt_names(conn, attempt_ids(files))
+    attempts = store.attempt_names(conn, attempt_ids(files))
     good: dict[tuple[int | None, str], list[CalibrationFile]] = {}
-    failures = set()
+    failed: dict[tuple[int | None, str], list[CalibrationFile]] = {}
     for file in files:
-        run, state = runs.get(file.attempt_id or 0, ("", ""))
+        run, state = attempts.get(file.attempt_id or 0, ("", ""))
         if request.is_own(run):
             continue
-        if run and AttemptState(state) not in _GOOD:
-            failures.add(f"{file.nite} ({run} is {state})")
-        else:
-            good.setdefault(file.detector, []).append(file)
-    orders = attempt_orders(conn, (file for candidates in good.values() for file in candidates))
+        ended_well = not run or AttemptState(state) in _GOOD_STATES
+        (good if ended_well else failed).setdefault(file.detector, []).append(file)
+    preferences = attempt_orders(conn, (file for candidates in good.values() for file in candidates))
     return [
-        _choose_nearest(candidates, request, runs, orders, sorted(failures))
-        for _, candidates in sorted(good.items(), key=lambda item: str(item[0]))
+        _choose_for_detector(candidates, failed.get(detector, ()), request, attempts, preferences)
+        for detector, candidates in sorted(good.items(), key=lambda item: str(item[0]))
     ]
 
 
-def _choose_nearest(
+def _choose_for_detector(
     candidates: Sequence[CalibrationFile],
+    failed: Sequence[CalibrationFile],
     request: CalibrationRequest,
-    runs: Mapping[int, tuple[str, str]],
-    orders: Mapping[int, int],
-    failures: Sequence[str],
+    attempts: Mapping[int, tuple[str, str]],
+    preferences: Mapping[int, int],
 ) -> CalibrationChoice:
-    """Choose the nearest of the candidates for one CCD and band, with the choice in words."""
+    """Choose the candidate of the nearest night for one CCD and band, and explain the choice in its reason.
 
-    def rank(file: CalibrationFile) -> tuple[int, bool, int, int]:
+    ``failed`` are the files of runs that did not end well, ``attempts`` gives name and state by attempt,
+    ``preferences`` the order of preference, lower first.
+    """
+
+    def distance(file: CalibrationFile) -> tuple[int, bool]:
+        """Rank by nights; of two equally distant ones the earlier: it existed when the exposure was taken."""
         days = request.days_to(file)
-        # Of two nights as far away the earlier one: its calibrations were known when the exposure came.
-        return abs(days), days > 0, orders.get(file.attempt_id or 0, 0), -file.id
+        return abs(days), days > 0
+
+    def rank(file: CalibrationFile) -> tuple[tuple[int, bool], int, int]:
+        """Rank by night; within a night the preferred attempt, then the newest file."""
+        return distance(file), preferences.get(file.attempt_id or 0, 0), -file.id
 
     nearest = min(candidates, key=rank)
     days = request.days_to(nearest)
-    distance = "the same night" if days == 0 else f"{abs(days)} d {'after' if days > 0 else 'before'}"
     farther = sorted({file.nite for file in candidates} - {nearest.nite})
-    run = runs.get(nearest.attempt_id or 0, ("delivered", ""))[0]
+    run = attempts.get(nearest.attempt_id or 0, ("delivered", ""))[0]
     text = (
-        f"no row of the epoch table; nearest good night within {request.nights} d of {request.nite}: "
-        f"{nearest.nite}, {distance} ({run})"
+        f"no row of the epoch table; nearest good night within {request.nights} days of {request.nite}: "
+        f"{nearest.nite}, {_days_text(days)} ({run})"
     )
     if farther:
-        text += f"; farther: {', '.join(farther[:_MOST_NIGHTS])}"
-    if failures:
-        text += f"; passed over: {', '.join(failures[:_MOST_NIGHTS])}"
+        text += f"; also available, but not nearer: {', '.join(farther[:_MAX_NIGHTS])}"
+    skipped = {(file.nite, file.attempt_id or 0) for file in failed if distance(file) < distance(nearest)}
+    if skipped:
+        nights = [
+            f"{nite} ({attempts[attempt][0]} is {attempts[attempt][1]})" for nite, attempt in sorted(skipped)
+        ]
+        text += f"; skipped because the run did not end well: {', '.join(nights[:_MAX_NIGHTS])}"
     return CalibrationChoice(nearest, ChoiceRule.NIGHT, text)
+
+
+def _days_text(days: int) -> str:
+    """Return a distance in nights in words; negative: before the exposure."""
+    if days == 0:
+        return "the same night"
+    return f"{abs(days)} day{'s' if abs(days) > 1 else ''} {'after' if days > 0 else 'before'}"

@@ -13,7 +13,7 @@ from desdm.archive.filetypes import (
     raw,
     refcat,
 )
-from desdm.archive.filetypes.kind import FileType
+from desdm.archive.filetypes.filetype import FileType
 
 __all__ = ["BY_NAME", "FILETYPES", "FileType"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from desdm.archive.content import Content
+from desdm.archive.filetypes.filetype import FileType, Metadata, Rule, begins_with, has_images, has_table
 from desdm.archive.filetypes.keywords import identity, image
-from desdm.archive.filetypes.kind import FileType, Metadata, Rule, has_images, has_table, magic
 from desdm.archive.filetypes.products import planes
 
 _BAND = r"(?:(?P<band>u|g|r|i|z|Y|VR)_)?"
@@ -36,13 +36,13 @@ def _type(
     text: str,
     rule: Rule,
     tail: str,
-    describe: Callable[[Content], Metadata] = _one,
+    read_metadata: Callable[[Content], Metadata] = _one,
     table: str = "calibration",
 ) -> FileType:
     """Return a type of calibration, with the name pattern of produced and of delivered files."""
     produced = rf"\w[\w.+-]*?_r\d+p\d+_{_BAND}{_CCD}{tail}"
     delivered = rf"[A-Za-z]+_{tail}".replace(r"\.fits", r"(?:_(?:u|g|r|i|z|Y|VR))?(?:_c\d\d)?\.fits")
-    return FileType(name, text, table, f"(?:{produced}|{delivered})", name, rule, describe)
+    return FileType(name, text, table, f"(?:{produced}|{delivered})", name, rule, read_metadata)
 
 
 TYPES = (
@@ -105,7 +105,7 @@ TYPES = (
     _type(
         "flatnorm",
         "normalisation of the dome flats of a band",
-        magic(b"{", b"SIMPLE"),
+        begins_with(b"{", b"SIMPLE"),
         r"flatnorm\.(?:json|fits)",
     ),
     _type(

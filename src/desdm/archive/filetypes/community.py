@@ -12,8 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 
 from desdm.archive.content import Content
+from desdm.archive.filetypes.filetype import FileType, Metadata, has_images, has_table
 from desdm.archive.filetypes.keywords import band, ccd_number, identity, image
-from desdm.archive.filetypes.kind import FileType, Metadata, has_images, has_table
 from desdm.survey.obstime import night_of
 
 _EXPOSURE = r"(?:c4d|k4m|ksb|[a-z]\w\w)_\d{6}_\d{6}"
@@ -79,7 +79,7 @@ def _product(product: str) -> Iterator[FileType]:
         pattern=_pattern(kind, rf"(?:{_CCD})?"),
         directory="cp/{nite}",
         rule=has_images(),
-        describe=_image,
+        read_metadata=_image,
     )
 
 
@@ -131,7 +131,7 @@ PSFEX = FileType(
     pattern=_pattern("i", rf"(?:{_CCD})?-psfex") + r"|decam-\d{8}-[NS]\d{1,2}\.fits",
     directory="cp/psfex",
     rule=has_table("psf_mask"),
-    describe=_psf,
+    read_metadata=_psf,
 )
 SKY = FileType(
     name="cp_sky",
@@ -140,7 +140,7 @@ SKY = FileType(
     pattern=_pattern("i", rf"{_CCD}-splinesky"),
     directory="cp/sky",
     rule=_spline_sky,
-    describe=_sky,
+    read_metadata=_sky,
 )
 CATALOGUE = FileType(
     name="cp_catalog",
@@ -149,7 +149,7 @@ CATALOGUE = FileType(
     pattern=_pattern("i", rf"{_CCD}-se"),
     directory="cp/catalog",
     rule=has_table(name="LDAC_OBJECTS"),
-    describe=_catalogue,
+    read_metadata=_catalogue,
 )
 ZEROPOINTS = FileType(
     name="cp_zeropoints",
@@ -158,7 +158,7 @@ ZEROPOINTS = FileType(
     pattern=r"survey-ccds[\w.-]*\.fits",
     directory="cp/zeropoints",
     rule=has_table("image_filename", "expnum", "ccdname", "filter", "zpt"),
-    describe=_zeropoints,
-    repeats=True,
+    read_metadata=_zeropoints,
+    names_repeat=True,
 )
 TYPES = (PSFEX, SKY, CATALOGUE, *_product("image"), *_product("mask"), *_product("weight"), ZEROPOINTS)

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from desdm.archive.content import Content
+from desdm.archive.filetypes.filetype import FileType, Metadata, Rule, has_images, has_table, no_metadata
 from desdm.archive.filetypes.keywords import identity, image
-from desdm.archive.filetypes.kind import FileType, Metadata, Rule, has_images, has_table, nothing
 
 _NAMES = (
     re.compile(r"DECam_(?P<expnum>\d{8})_(?P<ccdnum>\d{2})(?:[_.].*)?"),
@@ -74,10 +74,10 @@ def _type(
     table: str,
     pattern: str,
     rule: Rule,
-    describe: Callable[[Content], Metadata] = nothing,
+    read_metadata: Callable[[Content], Metadata] = no_metadata,
 ) -> FileType:
     """Return a type of delivered files."""
-    return FileType(name, text, table, pattern, f"delivered/{name}", rule, describe)
+    return FileType(name, text, table, pattern, f"delivered/{name}", rule, read_metadata)
 
 
 _LDAC = _both(has_table(name="LDAC_IMHEAD"), has_table("number", name="LDAC_OBJECTS"))

@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable
 
 from desdm.archive.content import Content
-from desdm.archive.filetypes.keywords import ccd_number
-from desdm.archive.filetypes.kind import (
+from desdm.archive.filetypes.filetype import (
     FileType,
     Metadata,
     Rule,
-    anything,
+    any_content,
+    begins_with,
     has_images,
     has_table,
-    magic,
-    nothing,
+    no_metadata,
 )
+from desdm.archive.filetypes.keywords import ccd_number
 from desdm.survey.findings import Finding, Severity
 from desdm.survey.obstime import moment, night_of
 
@@ -60,12 +60,14 @@ def _type(
     name: str,
     text: str,
     pattern: str,
-    rule: Rule = anything,
-    describe: Callable[[Content], Metadata] = nothing,
-    repeats: bool = False,
+    rule: Rule = any_content,
+    read_metadata: Callable[[Content], Metadata] = no_metadata,
+    names_repeat: bool = False,
 ) -> FileType:
     """Return a type of calibration of the instrument."""
-    return FileType(name, text, "calibration", pattern, f"cal/{name}", rule, describe, repeats=repeats)
+    return FileType(
+        name, text, "calibration", pattern, f"cal/{name}", rule, read_metadata, names_repeat=names_repeat
+    )
 
 
 # Defect files carry only their date in their name, the CCD stands in the folder: the name comes again and again.
@@ -74,9 +76,9 @@ TYPES = (
         "cal_defects",
         "bad-pixel boxes of one CCD from a date on",
         r"\d{8}[Tt]\d{4}\.ecsv",
-        magic(b"# %ECSV"),
+        begins_with(b"# %ECSV"),
         _defects,
-        repeats=True,
+        names_repeat=True,
     ),
     _type(
         "cal_defects_fits",
@@ -91,12 +93,12 @@ TYPES = (
         has_table("bbox_min_x", "readnoise"),
         _ccd,
     ),
-    _type("cal_crosstalk", "crosstalk between amplifiers", r".*xtalk[\w-]*\.txt", magic(b"#")),
+    _type("cal_crosstalk", "crosstalk between amplifiers", r".*xtalk[\w-]*\.txt", begins_with(b"#")),
     _type(
         "cal_linearity",
         "linearity table of one CCD's amplifiers",
         r"linearizer-\w+\.yaml",
-        magic(b"amplifiers:"),
+        begins_with(b"amplifiers:"),
         lambda c: {"ccdnum": ccd_number(c.stem[11:-5])},
     ),
     _type(

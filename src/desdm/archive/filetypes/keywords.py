@@ -10,7 +10,7 @@ from itertools import product
 from typing import TypeGuard
 
 from desdm.archive.content import Content
-from desdm.archive.filetypes.kind import Metadata
+from desdm.archive.filetypes.filetype import Metadata
 from desdm.pixels.cards import Header
 from desdm.sky.outline import Outline, outline
 from desdm.sky.projection import complaint

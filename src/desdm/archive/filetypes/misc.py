@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from desdm.archive.filetypes.filetype import FileType, has_images
 from desdm.archive.filetypes.keywords import image
-from desdm.archive.filetypes.kind import FileType, has_images
 
 MISC = FileType(
     name="misc",
@@ -11,7 +11,7 @@ MISC = FileType(
     table="miscfile",
     pattern=r".+",
     directory="misc",
-    recognised=False,
+    auto_detected=False,
 )
 NOTE = FileType(
     name="note",
@@ -19,7 +19,7 @@ NOTE = FileType(
     table="miscfile",
     pattern=r"(?:README|LICENSE|CHANGES|NOTES)[\w-]*(?:\.(?:md|txt|rst))?",
     directory="note",
-    repeats=True,
+    names_repeat=True,
 )
 FITS_IMAGE = FileType(
     name="fits_image",
@@ -28,7 +28,7 @@ FITS_IMAGE = FileType(
     pattern=r".+\.fits?",
     directory="fits_image",
     rule=has_images(),
-    describe=image,
+    read_metadata=image,
 )
 TYPES = (MISC, NOTE)
 LAST = (FITS_IMAGE,)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from desdm.archive.content import Content
+from desdm.archive.filetypes.filetype import FileType, Metadata, Rule, begins_with, has_images, has_table
 from desdm.archive.filetypes.keywords import identity, image
-from desdm.archive.filetypes.kind import FileType, Metadata, Rule, has_images, has_table, magic
 
 # <unit>_<band>_c<ccd>_r<request>p<attempt>; the unit is an exposure or a tile.
 _EXPOSURE = r"D(?P<expnum>\d{8})_(?P<band>u|g|r|i|z|Y|VR)_c(?P<ccdnum>\d{2})_r\w+?p\d+"
@@ -44,7 +44,7 @@ _ALL_BANDS = ("coadd_det", "coadd_cat")
 
 
 def _type(
-    name: str, text: str, table: str, rule: Rule, describe: Callable[[Content], Metadata], tail: str
+    name: str, text: str, table: str, rule: Rule, read_metadata: Callable[[Content], Metadata], tail: str
 ) -> FileType:
     """Return a type of pipeline products, by the end of their names."""
     # A product of a tile claims no file of an exposure: D…_cat.fits is a CCD's catalogue, not a coadd's.
@@ -58,7 +58,7 @@ def _type(
         ),
         directory=name,
         rule=rule,
-        describe=describe,
+        read_metadata=read_metadata,
         all_bands=name in _ALL_BANDS,
     )
 
@@ -174,7 +174,12 @@ TYPES = (
         "scamp_head", "astrometric solution of an exposure", "miscfile", r".+_scamp\.head", "scamp_head"
     ),
     FileType(
-        "scamp_xml", "what scamp says of its solution", "miscfile", r".+_scamp\.xml", "scamp_xml", magic(b"<")
+        "scamp_xml",
+        "what scamp says of its solution",
+        "miscfile",
+        r".+_scamp\.xml",
+        "scamp_xml",
+        begins_with(b"<"),
     ),
     FileType(
         "qa_assess",
@@ -182,7 +187,7 @@ TYPES = (
         "miscfile",
         r".+_assess\.json",
         "qa_assess",
-        magic(b"{"),
+        begins_with(b"{"),
     ),
     FileType(
         "qa_plot",
@@ -190,7 +195,7 @@ TYPES = (
         "miscfile",
         r".+_(?:focalplane|plot)\.png",
         "qa_plot",
-        magic(b"\x89PNG"),
+        begins_with(b"\x89PNG"),
     ),
     FileType(
         "coadd_objects",
@@ -198,7 +203,7 @@ TYPES = (
         "catalog",
         r".+_objects?\.parquet",
         "coadd_objects",
-        magic(b"PAR1"),
+        begins_with(b"PAR1"),
         all_bands=True,
     ),
     FileType(
@@ -207,7 +212,7 @@ TYPES = (
         "miscfile",
         r".+_colou?r\.png",
         "coadd_color",
-        magic(b"\x89PNG"),
+        begins_with(b"\x89PNG"),
         all_bands=True,
     ),
     FileType(
@@ -216,7 +221,7 @@ TYPES = (
         "miscfile",
         r".+?(?:_(?P<band>u|g|r|i|z|Y|VR))?_depth\.json",
         "coadd_depth",
-        magic(b"{", b"["),
+        begins_with(b"{", b"["),
     ),
     _type(
         "coadd_footprint",

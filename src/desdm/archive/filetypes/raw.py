@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from desdm.archive.content import Content
+from desdm.archive.filetypes.filetype import FileType, Metadata
 from desdm.archive.filetypes.keywords import NO_ANGLE, angle, band, image, is_number, observed, region
-from desdm.archive.filetypes.kind import FileType, Metadata
 from desdm.archive.pixeldigest import sample_digest
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import HDU, Header
@@ -413,6 +413,6 @@ RAW = FileType(
     pattern=r".+\.fits?",
     directory="raw/{nite}",
     rule=_raw,
-    describe=_describe,
+    read_metadata=_describe,
 )
 TYPES = (RAW,)

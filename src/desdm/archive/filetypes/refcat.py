@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from desdm.archive.content import Content
+from desdm.archive.filetypes.filetype import FileType, Metadata, has_table
 from desdm.archive.filetypes.keywords import region
-from desdm.archive.filetypes.kind import FileType, Metadata, has_table
 from desdm.sky.outline import Outline
 from desdm.survey.findings import Finding, Severity
 
@@ -67,8 +67,8 @@ TRUTH = FileType(
     pattern=r"truth[\w.-]*\.fits",
     directory="sim",
     rule=has_table("ra", "dec", name="TRUTH"),
-    describe=_truth,
-    repeats=True,
+    read_metadata=_truth,
+    names_repeat=True,
 )
 FACTS = FileType(
     name="sim_facts",
@@ -76,7 +76,7 @@ FACTS = FileType(
     table="miscfile",
     pattern=r"truth[\w.-]*\.json",
     directory="sim",
-    repeats=True,
+    names_repeat=True,
 )
 REFCAT = FileType(
     name="refcat",
@@ -85,7 +85,7 @@ REFCAT = FileType(
     pattern=r"(?:chunk-|sim_refcat|tycho2|gaia|ps1|refcat|2mass|the_monster)[\w.-]*\.fits|\d+\.fits",
     directory="refcat",
     rule=_readable,
-    describe=_catalogue,
-    repeats=True,
+    read_metadata=_catalogue,
+    names_repeat=True,
 )
 TYPES = (TRUTH, FACTS, REFCAT)

@@ -14,7 +14,7 @@ from desdm.pixels.maskbits import MaskBit
 from desdm.survey.headers import copy_wcs, identity
 from desdm.survey.images import Planes
 
-__all__ = ["COMMON_ZERO", "Recipe", "bits_of", "standard"]
+__all__ = ["COMMON_ZERO", "Recipe", "bits_of", "make_standard_image"]
 
 #: Magnitude of one count on the common scale of coadds (DESDM's MAG_ZERO).
 COMMON_ZERO = 30.0
@@ -44,16 +44,16 @@ def bits_of(text: str) -> int:
     return bits
 
 
-def standard(
-    planes: Planes, zero: ZeroPoint, recipe: Recipe, *, gain: float, saturate: float, fwhm: float
+def make_standard_image(
+    planes: Planes, zeropoint: ZeroPoint, recipe: Recipe, *, gain: float, saturate: float, fwhm: float
 ) -> Planes:
-    """The standard image.
+    """Return the standard image: weights nulled under the bad bits, defects interpolated, header in the survey's keywords.
 
     Parameters
     ----------
     planes
         What was read; its arrays are changed in place.
-    zero
+    zeropoint
         AB magnitude of one count of ``planes.sci``.
     recipe
         Bits and lengths.
@@ -74,11 +74,16 @@ def standard(
     planes.msk[filled] |= int(MaskBit.INTERP)
     planes.wgt[null] = 0.0
     return Planes(
-        planes.sci, planes.msk, planes.wgt, _header(planes, zero, gain=gain, saturate=saturate, fwhm=fwhm)
+        planes.sci,
+        planes.msk,
+        planes.wgt,
+        _header(planes, zeropoint, gain=gain, saturate=saturate, fwhm=fwhm),
     )
 
 
-def _header(planes: Planes, zero: ZeroPoint, *, gain: float, saturate: float, fwhm: float) -> fits.Header:
+def _header(
+    planes: Planes, zeropoint: ZeroPoint, *, gain: float, saturate: float, fwhm: float
+) -> fits.Header:
     """Return the header of the standard image: identity, zero point, gain, saturation and seeing."""
     source, head = planes.header, fits.Header()
     for key, value in identity(source).items():
@@ -86,15 +91,15 @@ def _header(planes: Planes, zero: ZeroPoint, *, gain: float, saturate: float, fw
     for key in ("OBSTYPE", "PROPID", "FILTER", "RDNOISE", "DATE-OBS"):
         if key in source:
             head[key] = source[key]
-    scale = 10.0 ** (0.4 * (COMMON_ZERO - zero.value))
+    scale = 10.0 ** (0.4 * (COMMON_ZERO - zeropoint.value))
     good = planes.wgt > 0
     sky = float(np.median(planes.sci[good])) if good.any() else 0.0
     numbers: list[tuple[str, float | str, str]] = [
         ("GAIN", gain, "[electron/count] gain"),
         ("SATURATE", saturate, "[count] saturation"),
         ("FWHM", fwhm, "[pixel] seeing, 0 if unknown"),
-        ("MAGZERO", zero.value, "[mag] AB magnitude of one count"),
-        ("ZPSOURC", zero.source, "MAGZERO from header, table or nominal"),
+        ("MAGZERO", zeropoint.value, "[mag] AB magnitude of one count"),
+        ("ZPSOURC", zeropoint.source, "MAGZERO from header, table or nominal"),
         ("PHOTZERO", COMMON_ZERO, "[mag] common zero point"),
         ("FLXSCALE", scale, "factor to the common zero point"),
         ("SKYBRITE", sky, "[count] median of the good pixels"),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 from scipy.ndimage import map_coordinates
 
-from desdm.codes.psf.model import PSFModel, constant
+from desdm.codes.psf.model import PSFModel, constant_model
 
 __all__ = ["Part", "combine"]
 
@@ -66,13 +66,13 @@ def combine(parts: Sequence[Part], tile: WCS, centre: tuple[float, float], size:
     if weights == 0:
         return None
     image = total / weights
-    model = constant(image, 1.0, sum(p.model.fwhm * p.weight for p in parts) / weights)
-    return constant(image, 1.0, model.moments(0.0, 0.0)[0])
+    model = constant_model(image, 1.0, sum(p.model.fwhm * p.weight for p in parts) / weights)
+    return constant_model(image, 1.0, model.moments(0.0, 0.0)[0])
 
 
 def _turned(model: PSFModel, here: tuple[float, float], jacobian: Array, size: int) -> Array:
     """Resample the PSF model at a position onto the pixels of the tile."""
-    image = model.at(*here)
+    image = model.image_at(*here)
     dy, dx = np.mgrid[:size, :size] - size // 2
     u = (jacobian[0, 0] * dx + jacobian[0, 1] * dy) / model.samp + image.shape[1] // 2
     v = (jacobian[1, 0] * dx + jacobian[1, 1] * dy) / model.samp + image.shape[0] // 2

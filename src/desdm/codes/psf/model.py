@@ -1,4 +1,4 @@
-"""A PSFEx model: read in each form that real files have, evaluated, and written as Source Extractor reads it."""
+"""PSFEx models: read from every known file form, evaluate, and write for Source Extractor."""
 
 from __future__ import annotations
 
@@ -14,20 +14,36 @@ from astropy.io import fits
 
 from desdm.errors import FileTypeError
 
-__all__ = ["PSFModel", "constant", "field_facts", "moffat", "read_model", "write_model"]
+__all__ = ["PSFModel", "constant_model", "moffat_model", "read_model", "read_psf_fields", "write_model"]
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class PSFModel:
-    """PSF as polynomial of the pixel position: Σ basis_k(x', y') mask_k, x' = (x - zero) / scale.
+    """PSF as polynomial of the pixel position: Σ basis_k(x', y') coefficients_k, x' = (x - zero) / scale.
 
-    ``mask`` is (terms, ny, nx) in samples of ``samp`` image pixels, its middle sample at the star's centre; ``fwhm`` in
-    pixels. After Bertin (2011, ADASS XX) and the headers of PSFEx 3.
+    After Bertin (2011, ADASS XX) and the headers of PSFEx 3.
+
+    Attributes
+    ----------
+    coefficients
+        PSF_MASK of PSFEx: (terms, ny, nx) samples, the middle one at the star's centre.
+    degree, zero, scale
+        Degree of the polynomial; origin and unit of its variables, image pixels.
+    samp
+        Image pixels per sample.
+    fwhm
+        PSF_FWHM of PSFEx, pixels.
+    chi2
+        Reduced χ² of the fit.
+    loaded, accepted
+        Number of stars found, and of those used.
+    fwhm_mean
+        FWHM_MEAN of PSFEx, pixels; 0: not reported. Model files do not have it: `read_model` leaves it 0.
     """
 
-    mask: Array
+    coefficients: Array
     degree: int
     zero: tuple[float, float]
     scale: tuple[float, float]
@@ -36,19 +52,21 @@ class PSFModel:
     chi2: float = 0.0
     loaded: int = 0
     accepted: int = 0
-    #: FWHM_MEAN of PSFEx, pixels; 0: not reported
     fwhm_mean: float = 0.0
 
-    def at(self, x: float, y: float) -> Array:
-        """The PSF at FITS pixel (x, y): (ny, nx) in samples, summing to about 1 / samp²."""
+    def image_at(self, x: float, y: float) -> Array:
+        """Return the PSF image at FITS pixel (x, y): (ny, nx) samples, summing to about 1 / samp²."""
         u, v = (x - self.zero[0]) / self.scale[0], (y - self.zero[1]) / self.scale[1]
         powers = [(i, j) for j in range(self.degree + 1) for i in range(self.degree + 1 - j)]
         basis = np.array([u**i * v**j for i, j in powers])
-        return np.asarray(np.tensordot(basis, self.mask, axes=1))
+        return np.asarray(np.tensordot(basis, self.coefficients, axes=1))
 
     def moments(self, x: float, y: float) -> tuple[float, float, float]:
-        """(FWHM in pixels from a Gaussian-weighted size, e1, e2) at (x, y)."""
-        image = self.at(x, y)
+        """Return FWHM in pixels, e1 and e2 at (x, y), from adaptive Gaussian-weighted moments.
+
+        Where the moments are not positive, the result is ``(fwhm, 0, 0)`` with the model's own ``fwhm``.
+        """
+        image = self.image_at(x, y)
         ny, nx = image.shape
         dy, dx = np.mgrid[:ny, :nx].astype(float)
         dx, dy = (dx - nx // 2) * self.samp, (dy - ny // 2) * self.samp
@@ -80,11 +98,11 @@ class PSFModel:
         size = 2.3548 * float(np.linalg.det(cov)) ** 0.25
         return size, float(cov[0, 0] - cov[1, 1]) / trace, float(2 * cov[0, 1]) / trace
 
-    def half_width(self, x: float, y: float) -> float:
-        """FWHM in pixels at (x, y): of the circle with the area above half of the peak."""
+    def fwhm_from_area(self, x: float, y: float) -> float:
+        """Return the FWHM in pixels at (x, y): the diameter of the circle with the area above half of the peak."""
         from scipy.ndimage import zoom
 
-        image, fine = self.at(x, y), 8
+        image, fine = self.image_at(x, y), 8
         ny, nx = image.shape
         reach = min(ny // 2, nx // 2, 12)
         core = zoom(
@@ -95,8 +113,8 @@ class PSFModel:
         return float(2.0 * np.sqrt((core > 0.5 * core.max()).sum() / np.pi) * step * self.samp)
 
 
-def constant(image: Array, samp: float, fwhm: float, **numbers: Any) -> PSFModel:
-    """A model that is the same everywhere.
+def constant_model(image: Array, samp: float, fwhm: float, **fields: Any) -> PSFModel:
+    """Return a model of degree 0: the same PSF at every position.
 
     Parameters
     ----------
@@ -106,14 +124,14 @@ def constant(image: Array, samp: float, fwhm: float, **numbers: Any) -> PSFModel
         Pixels per sample.
     fwhm
         FWHM, pixels.
-    numbers
+    fields
         Further fields of `PSFModel`.
     """
-    return PSFModel(image[None, :, :], 0, (0.0, 0.0), (1.0, 1.0), samp, fwhm, **numbers)
+    return PSFModel(image[None, :, :], 0, (0.0, 0.0), (1.0, 1.0), samp, fwhm, **fields)
 
 
-def moffat(fwhm: float, beta: float, size: int = 51) -> PSFModel:
-    """A round Moffat profile of ``fwhm`` pixels in a square of ``size`` samples of one pixel, summing to 1.
+def moffat_model(fwhm: float, beta: float, size: int = 51) -> PSFModel:
+    """Return the model of a round Moffat profile, the same at every position, summing to 1.
 
     Parameters
     ----------
@@ -128,11 +146,11 @@ def moffat(fwhm: float, beta: float, size: int = 51) -> PSFModel:
     dy, dx = np.mgrid[:size, :size] - middle
     alpha2 = (fwhm / 2.0) ** 2 / (2.0 ** (1.0 / beta) - 1.0)
     image = (1.0 + (dx**2 + dy**2) / alpha2) ** (-beta)
-    return constant(image / image.sum(), 1.0, fwhm)
+    return constant_model(image / image.sum(), 1.0, fwhm)
 
 
 def read_model(path: Path, identity: Mapping[str, str | int | float] | None = None) -> PSFModel:
-    """Read a PSFEx model.
+    """Read a PSFEx model from a file.
 
     Three forms are known: PSFEx's own ``.psf`` (numbers in the header), the Legacy Surveys' copies of it (some
     keywords left out), and their merged files (a row for each CCD, numbers in columns).
@@ -147,22 +165,25 @@ def read_model(path: Path, identity: Mapping[str, str | int | float] | None = No
     Raises
     ------
     FileTypeError
-        No such model in it.
+        The file has no PSFEx model, or none for this exposure and CCD, or one with the wrong number of terms.
     """
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus[1:]:
             names = {c.lower() for c in getattr(getattr(hdu, "columns", None), "names", None) or ()}
             if "psf_mask" not in names:
                 continue
-            row = _row(hdu.data, names, identity or {}, path) if "psf_samp" in names else 0
-            mask = np.asarray(hdu.data["psf_mask"][row], float)
+            row = _find_row(hdu.data, names, identity or {}, path) if "psf_samp" in names else 0
+            coefficients = np.asarray(hdu.data["psf_mask"][row], float)
             get = _getter(hdu, names, row)
             degree = int(get("poldeg1", 0))
-            mask = mask.reshape((-1, *mask.shape[-2:]))
-            if mask.shape[0] != (degree + 1) * (degree + 2) // 2:
-                raise FileTypeError(f"{path.name}: {mask.shape[0]} PSF terms do not fit degree {degree}")
+            coefficients = coefficients.reshape((-1, *coefficients.shape[-2:]))
+            terms, expected_terms = len(coefficients), (degree + 1) * (degree + 2) // 2
+            if terms != expected_terms:
+                raise FileTypeError(
+                    f"{path.name}: {terms} PSF terms, but degree {degree} needs {expected_terms}; the file is damaged"
+                )
             return PSFModel(
-                mask,
+                coefficients,
                 degree,
                 (get("polzero1", 0.0), get("polzero2", 0.0)),
                 (get("polscal1", 1.0), get("polscal2", 1.0)),
@@ -184,20 +205,21 @@ def _getter(hdu: Any, names: set[str], row: int) -> Any:
     return get
 
 
-def _row(
+def _find_row(
     rows: npt.NDArray[np.void], names: set[str], identity: Mapping[str, str | int | float], path: Path
 ) -> int:
-    """Return the index of the row of this exposure and CCD."""
-    mine = np.ones(len(rows), bool)
+    """Return the index of the first row of the exposure and CCD of ``identity``; without these keys the first row."""
+    matches = np.ones(len(rows), bool)
     if "expnum" in names and "EXPNUM" in identity:
-        mine &= rows["expnum"] == identity["EXPNUM"]
+        matches &= rows["expnum"] == identity["EXPNUM"]
     if "ccdname" in names and "CCDNAME" in identity:
-        mine &= np.char.strip(rows["ccdname"].astype(str)) == identity["CCDNAME"]
-    if not mine.any():
+        matches &= np.char.strip(rows["ccdname"].astype(str)) == identity["CCDNAME"]
+    if not matches.any():
         raise FileTypeError(
-            f"{path.name}: no row for exposure {identity.get('EXPNUM')} {identity.get('CCDNAME')}"
+            f"{path.name}: no row for exposure {identity.get('EXPNUM')}, CCD {identity.get('CCDNAME')}; provide the "
+            "PSF file of this exposure"
         )
-    return int(np.flatnonzero(mine)[0])
+    return int(np.flatnonzero(matches)[0])
 
 
 def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
@@ -212,12 +234,12 @@ def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
     header
         Cards of the primary header.
     """
-    terms, ny, nx = model.mask.shape
+    terms, ny, nx = model.coefficients.shape
     column = fits.Column(
         name="PSF_MASK",
         format=f"{terms * ny * nx}E",
         dim=f"({nx},{ny},{terms})",
-        array=model.mask[None].astype(np.float32),
+        array=model.coefficients[None].astype(np.float32),
     )
     table = fits.BinTableHDU.from_columns([column], name="PSF_DATA")
     cards: list[tuple[str, str | int | float, str]] = [
@@ -250,17 +272,18 @@ def write_model(path: Path, model: PSFModel, header: fits.Header) -> None:
 _FIELDS = re.compile(r'<TABLE ID="PSF_Fields".*?</TABLE>', re.DOTALL)
 
 
-def field_facts(xml: str) -> dict[str, float]:
-    """The numbers that PSFEx reports of a catalogue in its XML (table PSF_Fields), by name; empty if there is none."""
+def read_psf_fields(xml: str) -> dict[str, float]:
+    """Parse table PSF_Fields of PSFEx XML: the numbers of the first catalogue by column name; empty without the table."""
     table = _FIELDS.search(xml)
     if table is None:
         return {}
     names = re.findall(r'<FIELD name="(\w+)"', table.group())
     cells = re.findall(r"<TD>(.*?)</TD>", table.group(), re.DOTALL)
-    facts = {}
+    numbers = {}
+    # There are as many names as cells in a row: the cells of further rows are dropped.
     for name, cell in zip(names, cells, strict=False):
         try:
-            facts[name] = float(cell)
+            numbers[name] = float(cell)
         except ValueError:
-            continue  # names and pairs
-    return facts
+            continue  # columns that hold a text or a pair of numbers
+    return numbers

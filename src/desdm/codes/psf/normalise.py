@@ -61,16 +61,16 @@ def normalised(model: PSFModel) -> PSFModel:
     constant term loses its pedestal and is scaled to its own total, and every other term loses what it adds to
     the total, so that only the shape varies.
     """
-    pedestal, beyond = wing(model.mask[0], model.samp)
-    constant = model.mask[0] - pedestal
+    pedestal, beyond = wing(model.coefficients[0], model.samp)
+    constant = model.coefficients[0] - pedestal
     inside = float(constant.sum()) * model.samp**2
     if inside <= 0:
         return model
-    mask = model.mask.copy()
-    mask[0] = constant
-    for k in range(1, len(mask)):
-        mask[k] -= constant * (mask[k].sum() / constant.sum())
-    return replace(model, mask=mask / (inside * (1.0 + beyond)))
+    coefficients = model.coefficients.copy()
+    coefficients[0] = constant
+    for k in range(1, len(coefficients)):
+        coefficients[k] -= constant * (coefficients[k].sum() / constant.sum())
+    return replace(model, coefficients=coefficients / (inside * (1.0 + beyond)))
 
 
 def _passed(frequency: Array) -> Array:
@@ -92,11 +92,11 @@ def sharpened(model: PSFModel) -> PSFModel:
     pixel before it falls: the model comes out 0.6 per cent too small in area at a FWHM of 3.6 pixels. Dividing the
     transform by it, where it is within 5 per cent of 1, takes that away and no noise in.
     """
-    terms, ny, nx = model.mask.shape
+    terms, ny, nx = model.coefficients.shape
     size = 2 * max(ny, nx)
     once = _passed(np.asarray(np.fft.fftfreq(size) / model.samp, np.float64))
     passed = np.clip(np.multiply.outer(once, once), 0.95, 1.05)
     padded = np.zeros((terms, size, size))
-    padded[:, :ny, :nx] = model.mask
-    mask = np.fft.ifft2(np.fft.fft2(padded) / passed).real[:, :ny, :nx]
-    return replace(model, mask=np.ascontiguousarray(mask))
+    padded[:, :ny, :nx] = model.coefficients
+    coefficients = np.fft.ifft2(np.fft.fft2(padded) / passed).real[:, :ny, :nx]
+    return replace(model, coefficients=np.ascontiguousarray(coefficients))

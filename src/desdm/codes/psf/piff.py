@@ -104,7 +104,7 @@ def read_piff(path: Path) -> PSFModel:
 def read_piff_sky(path: Path) -> PSFModel:
     """A PIFF file as DESDM makes them: samples in arcsec on the sky, a polynomial in u and v.
 
-    The model is that of `read_piff` with other units: `PSFModel.at` takes u and v (arcsec from the pointing, as the
+    The model is that of `read_piff` with other units: `PSFModel.image_at` takes u and v (arcsec from the pointing, as the
     columns ``u`` and ``v`` of the file's PSF_STARS), ``samp`` and ``fwhm`` are arcsec; rows of a stamp are v, columns u.
 
     Raises
@@ -148,18 +148,26 @@ def _read(path: Path) -> tuple[PSFModel, bool]:
     solution = solution.reshape(-1, len(powers))
     sky = _on_the_sky(solution, powers, stars)
     scale = float(model["scale"])
-    mask = np.stack(
+    coefficients = np.stack(
         [_whole(solution[:, powers.index(p)], size, 1.0 / scale**2 if p == (0, 0) else 0.0) for p in wanted]
     )
     chi2 = float(fit["chisq"]) / max(int(fit["dof"]), 1) if fit is not None else 0.0
     used_stars = len(stars) - (int(fit["nremoved"]) if fit is not None else 0)
     psf = PSFModel(
-        mask, order, (0.0, 0.0), (1.0, 1.0), scale, 0.0, chi2=chi2, loaded=len(stars), accepted=used_stars
+        coefficients,
+        order,
+        (0.0, 0.0),
+        (1.0, 1.0),
+        scale,
+        0.0,
+        chi2=chi2,
+        loaded=len(stars),
+        accepted=used_stars,
     )
     # Moments begin at the model's FWHM; in the midst of the stars the polynomial is best known.
     names_of = ("u", "v") if sky else ("x", "y")
     middle = tuple(float(np.mean(stars[n])) for n in names_of) if len(stars) else (0.0, 0.0)
-    return replace(psf, fwhm=psf.half_width(*middle)), sky
+    return replace(psf, fwhm=psf.fwhm_from_area(*middle)), sky
 
 
 def _on_the_sky(

@@ -23,7 +23,7 @@ from desdm.codes.detection.sextractor import (
 )
 from desdm.codes.provenance import stamp
 from desdm.codes.psf.combine import Part, combine
-from desdm.codes.psf.model import PSFModel, field_facts, moffat, read_model, write_model
+from desdm.codes.psf.model import PSFModel, moffat_model, read_model, read_psf_fields, write_model
 from desdm.codes.psf.normalise import normalised, sharpened
 from desdm.codes.psf.piff import configuration, read_piff, write_stars
 from desdm.codes.psf.stars import select, size_range
@@ -134,7 +134,7 @@ def _fit(task: Task, catalogue: Path) -> PSFModel | None:
     xml_file = task.workdir / f"{catalogue.stem}_psfex.xml"
     keys |= {"write_xml": "Y", "xml_name": str(xml_file)}
     task.run("psfex", [*args, *options(keys)], check=False)
-    facts = field_facts(xml_file.read_text("latin-1")) if xml_file.is_file() else {}
+    facts = read_psf_fields(xml_file.read_text("latin-1")) if xml_file.is_file() else {}
     xml_file.unlink(missing_ok=True)
     least = task.number("min_stars", 20)
     if not model_file.is_file():
@@ -233,7 +233,7 @@ def _plain(task: Task, head: fits.Header) -> PSFModel:
     """Return a round Moffat model of the image's seeing, with a finding."""
     fwhm = float(head.get("FWHM", 0.0)) or task.number("fwhm_default", 4.0)
     task.finding(2, f"too few stars for a PSF: a round Moffat profile of {fwhm:.2f} pixels is used")
-    return moffat(fwhm, task.number("moffat_beta", 3.0))
+    return moffat_model(fwhm, task.number("moffat_beta", 3.0))
 
 
 def _combined(task: Task, head: fits.Header) -> PSFModel | None:
@@ -268,7 +268,7 @@ def _finish(
     scale = float(head.get("PIXSCALE", 0.263))
     card["PSFSOURC"] = (source, "psfex, piff, delivered, combined or moffat")
     card["FWHM"] = (size, "[pixel] adaptive-moment FWHM at the centre")
-    mean = model.fwhm_mean or model.half_width(*centre)
+    mean = model.fwhm_mean or model.fwhm_from_area(*centre)
     card["FWHMMEAN"] = (mean, "[pixel] FWHM_MEAN of PSFEx (else at half peak)")
     card["PSFCHI2"] = (model.chi2, "reduced chi2 of the fit")
     card["PSF_E1"] = (e1, "ellipticity along x")
